@@ -1,0 +1,162 @@
+//! What the monitored side says: plain data, turned into wire events by whoever drains the queue.
+
+use std::borrow::Cow;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// A place in the program that begins processes: one static per attributed function.
+#[derive(Debug)]
+pub struct Site {
+    /// Name of the processes begun here.
+    pub name: &'static str,
+    /// `root`, `normal`, `cross_thread` or `cross_process`.
+    pub kind: &'static str,
+    /// Source file of the function, as the compiler names it.
+    pub file: &'static str,
+    /// Line of the function's name.
+    pub line: u32,
+}
+
+/// What a process is an instance of.
+#[derive(Debug, Clone)]
+pub enum Origin {
+    /// An attributed function.
+    Site(&'static Site),
+    /// `Process::start(name)`.
+    Named(Box<Named>),
+}
+
+/// Name, kind and place of a process that is no function.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Name of the process.
+    pub name: String,
+    /// Its kind; `normal` unless said otherwise.
+    pub kind: Cow<'static, str>,
+    /// Where it was started.
+    pub place: &'static Location<'static>,
+}
+
+/// How a process came by its parent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// By its context, or by ids handed to it.
+    Explicit,
+    /// No context, and exactly one tree was running in this program.
+    Inferred,
+    /// No context and no single tree to join: a root of its own.
+    Unattached,
+}
+
+/// A value of a field.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Signed(i64),
+    /// A whole number above `i64::MAX`.
+    Unsigned(u64),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    Text(String),
+}
+
+/// Keys and values, in the order they were set.
+pub type Fields = Vec<(Cow<'static, str>, Value)>;
+
+/// One fact about a process.
+#[derive(Debug)]
+pub enum Record {
+    /// It began.
+    Started(Started),
+    /// It learned something about itself.
+    Updated(Box<Updated>),
+    /// It ended.
+    Ended(Ended),
+}
+
+/// The beginning of a process.
+#[derive(Debug)]
+pub struct Started {
+    /// Its tree.
+    pub root: u128,
+    /// Its own id.
+    pub id: u64,
+    /// Its parent, 0 for none.
+    pub parent: u64,
+    /// What it is an instance of.
+    pub origin: Origin,
+    /// Unix microseconds.
+    pub time_us: u64,
+    /// Name of the thread, or its number where it has none.
+    pub thread: Arc<str>,
+    /// How it came by its parent.
+    pub attachment: Attachment,
+    /// What few processes have.
+    pub extra: Option<Box<StartExtra>>,
+}
+
+/// What few processes say at their start.
+#[derive(Debug, Default)]
+pub struct StartExtra {
+    /// The batch mark of a root.
+    pub batch: Option<String>,
+    /// Fields known at the start.
+    pub fields: Fields,
+}
+
+/// Fields that came later.
+#[derive(Debug)]
+pub struct Updated {
+    /// Its tree.
+    pub root: u128,
+    /// Its own id.
+    pub id: u64,
+    /// Unix microseconds.
+    pub time_us: u64,
+    /// The new values.
+    pub fields: Fields,
+}
+
+/// The end of a process.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its tree.
+    pub root: u128,
+    /// Its own id.
+    pub id: u64,
+    /// Unix microseconds.
+    pub time_us: u64,
+    /// By the monotonic clock.
+    pub elapsed_ns: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It returned.
+    Succeeded,
+    /// It returned an error or panicked.
+    Failed(Box<Failure>),
+    /// It was dropped, or given up, before its end.
+    Cancelled,
+}
+
+/// Why a process failed.
+#[derive(Debug, Default)]
+pub struct Failure {
+    /// `error` or `panic`.
+    pub kind: &'static str,
+    /// Type of the error, as the compiler names it; none for a panic.
+    pub type_name: Option<&'static str>,
+    /// The error's or the panic's own words.
+    pub message: String,
+    /// The error's sources, nearest first.
+    pub chain: Vec<String>,
+    /// Where: the panic's place, or the function that returned the error.
+    pub place: Option<(Cow<'static, str>, u32)>,
+}
