@@ -1,0 +1,15 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    // Small files are not put into others as data: addresses: the page's content policy allows only its own origin.
+    assetsInlineLimit: 0,
+    emptyOutDir: true,
+    target: "es2022",
+  },
+  server: { proxy: { "/api": process.env["MONITOR_SERVER_URL"] ?? "http://127.0.0.1:60010" } },
+  worker: { format: "es" },
+  test: { include: ["src/**/*.test.ts"] },
+});

@@ -1,0 +1,39 @@
+//! Builds the page with npm into `OUT_DIR/page`, where the library embeds it from. Never fails the
+//! Rust build: whoever has no Node still gets a server, with a page that says what is missing.
+
+mod page;
+
+use std::env;
+use std::path::PathBuf;
+
+fn main() {
+    let variable =
+        |name| PathBuf::from(env::var_os(name).expect("cargo sets it for build scripts"));
+    let out = variable("OUT_DIR");
+    let app = variable("CARGO_MANIFEST_DIR").join("app");
+
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-env-changed=PATH");
+    for source in page::SOURCES {
+        println!("cargo::rerun-if-changed={}", app.join(source).display());
+    }
+
+    let request = page::Request {
+        cache: page::target_folder(&out).join("monitor-web"),
+        page: out.join("page"),
+        path: env::var_os("PATH").unwrap_or_default(),
+        app,
+    };
+    if let Err(missing) = page::build(&request) {
+        // Cargo runs a build script again while a path it named does not exist: so the page is
+        // built as soon as Node is there, without a `cargo clean`.
+        println!(
+            "cargo::rerun-if-changed={}",
+            request.page.join("index.html").display()
+        );
+        println!("cargo::rustc-env=MONITOR_WEB_MISSING={missing}");
+        println!(
+            "cargo::warning=the page is not built, the server will say so in its place: {missing}"
+        );
+    }
+}

@@ -1,0 +1,263 @@
+//! Builds the page: finds Node, installs what the lock file names (once per lock file), bundles.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fmt};
+
+/// What of `app/` makes the page. Tests and what npm installs for development do not.
+pub const SOURCES: [&str; 7] = [
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+    "index.html",
+    "vite.config.ts",
+    "public",
+    "src",
+];
+
+/// What decides which packages are installed.
+const LOCKED: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
+
+/// What to build, from where, into what.
+#[derive(Debug)]
+pub struct Request {
+    /// The page's sources; never written to.
+    pub app: PathBuf,
+    /// Kept between builds and shared by all profiles: the installed packages, by lock file.
+    pub cache: PathBuf,
+    /// Where the finished page goes. It exists afterwards, empty if the page could not be built.
+    pub page: PathBuf,
+    /// Where to look for `node` and `npm`.
+    pub path: OsString,
+}
+
+/// Why there is no page. Shown on one line: to whoever builds, and in the page's place.
+#[derive(Debug)]
+pub enum Missing {
+    /// `node` or `npm` is not on the path.
+    NotFound(&'static str),
+    /// Node is older than the bundler needs.
+    TooOld(String),
+    /// A command of npm failed; with the last of what it said.
+    Failed(&'static str, String),
+    /// The disk refused.
+    Disk(PathBuf, io::Error),
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound(program) => {
+                write!(f, "{program} was not found (Node 20.19 or newer is needed)")
+            }
+            Self::TooOld(version) => {
+                write!(f, "Node {version} is too old (20.19 or newer is needed)")
+            }
+            Self::Failed(command, said) => write!(f, "`{command}` failed: {said}"),
+            Self::Disk(path, error) => write!(f, "could not use {}: {error}", path.display()),
+        }
+    }
+}
+
+/// Makes the page, or an empty folder in its place and the reason.
+///
+/// # Errors
+/// When Node is missing or too old, or when installing or bundling fails.
+pub fn build(request: &Request) -> Result<(), Missing> {
+    recreate(&request.page)?;
+    let node = Node::find(&request.path)?;
+    let installed = install(request, &node)?;
+    bundle(request, &node, &installed)
+}
+
+/// The folder that cargo builds into: the one that it marks as a cache.
+pub fn target_folder(out: &Path) -> &Path {
+    out.ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").exists())
+        .unwrap_or(out)
+}
+
+/// Node and npm, found and new enough.
+struct Node<'a> {
+    npm: PathBuf,
+    path: &'a OsStr,
+    version: String,
+}
+
+impl<'a> Node<'a> {
+    fn find(path: &'a OsStr) -> Result<Self, Missing> {
+        let node = find("node", path).ok_or(Missing::NotFound("node"))?;
+        let npm = find("npm", path).ok_or(Missing::NotFound("npm"))?;
+        let said = Command::new(&node)
+            .arg("--version")
+            .output()
+            .map_err(|error| Missing::Disk(node.clone(), error))?
+            .stdout;
+        let version = String::from_utf8_lossy(&said)
+            .trim()
+            .trim_start_matches('v')
+            .to_owned();
+        if new_enough(&version) {
+            Ok(Self { npm, path, version })
+        } else {
+            Err(Missing::TooOld(version))
+        }
+    }
+
+    fn npm(&self, folder: &Path, name: &'static str, arguments: &[&OsStr]) -> Result<(), Missing> {
+        let output = Command::new(&self.npm)
+            .args(arguments)
+            .current_dir(folder)
+            .env("PATH", self.path)
+            // Cargo and the user set these for other purposes; they would change what is built.
+            .env_remove("DEBUG")
+            .env_remove("NODE_ENV")
+            .output()
+            .map_err(|error| Missing::Disk(self.npm.clone(), error))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = if output.stderr.trim_ascii().is_empty() {
+            output.stdout
+        } else {
+            output.stderr
+        };
+        Err(Missing::Failed(
+            name,
+            last_words(&String::from_utf8_lossy(&said)),
+        ))
+    }
+}
+
+/// Installs the locked packages unless an earlier build did. Returns the folder that holds them.
+fn install(request: &Request, node: &Node<'_>) -> Result<PathBuf, Missing> {
+    let mut hash = DefaultHasher::new();
+    node.version.hash(&mut hash);
+    for name in LOCKED {
+        let path = request.app.join(name);
+        fs::read(&path)
+            .map_err(|error| Missing::Disk(path, error))?
+            .hash(&mut hash);
+    }
+    let installed = request.cache.join(format!("{:016x}", hash.finish()));
+
+    // Two builds may run at once; the second waits and then finds the packages there. The rename
+    // makes sure that an installation that was cut short is never taken for a whole one.
+    on_disk(&request.cache, fs::create_dir_all)?;
+    let _lock = on_disk(&installed.with_extension("lock"), |path| {
+        let file = File::create(path)?;
+        file.lock()?;
+        Ok(file)
+    })?;
+    if installed.exists() {
+        return Ok(installed);
+    }
+    let partial = installed.with_extension("partial");
+    recreate(&partial)?;
+    for name in LOCKED {
+        copy(&request.app.join(name), &partial.join(name))?;
+    }
+    let arguments = [
+        "ci",
+        "--include=dev",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--prefer-offline",
+    ];
+    node.npm(&partial, "npm ci", &arguments.map(OsStr::new))?;
+    on_disk(&installed, |path| fs::rename(&partial, path))?;
+    Ok(installed)
+}
+
+/// Bundles a copy of the sources that lies next to the packages, so that nothing is written into
+/// the source tree and Node finds the packages by walking up.
+fn bundle(request: &Request, node: &Node<'_>, installed: &Path) -> Result<(), Missing> {
+    let mut hash = DefaultHasher::new();
+    request.page.hash(&mut hash);
+    let copied = installed.join(format!("build-{:016x}", hash.finish()));
+    recreate(&copied)?;
+    for source in SOURCES {
+        copy(&request.app.join(source), &copied.join(source))?;
+    }
+    let arguments = ["run", "build", "--", "--outDir"].map(OsStr::new);
+    let result = node.npm(
+        &copied,
+        "npm run build",
+        &[&arguments[..], &[request.page.as_os_str()]].concat(),
+    );
+    on_disk(&copied, fs::remove_dir_all)?;
+    if result.is_err() {
+        recreate(&request.page)?;
+    }
+    result
+}
+
+fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
+    let names = if cfg!(windows) {
+        vec![format!("{program}.exe"), format!("{program}.cmd")]
+    } else {
+        vec![program.to_owned()]
+    };
+    env::split_paths(path)
+        .flat_map(|folder| {
+            names
+                .iter()
+                .map(move |name| folder.join(name))
+                .collect::<Vec<_>>()
+        })
+        .find(|file| file.is_file())
+}
+
+/// What Vite asks for: 20.19 or newer, and of 22 at least 22.12.
+fn new_enough(version: &str) -> bool {
+    let mut parts = version
+        .split('.')
+        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    version >= (22, 12) || (version.0 == 20 && version.1 >= 19)
+}
+
+/// The end of what a command said, on one line: the reason stands there.
+fn last_words(said: &str) -> String {
+    let lines: Vec<_> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let text = lines[lines.len().saturating_sub(4)..].join(" · ");
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(400)
+        .collect()
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Missing> {
+    if !from.is_dir() {
+        return on_disk(from, |from| fs::copy(from, to)).map(|_| ());
+    }
+    on_disk(to, fs::create_dir_all)?;
+    for entry in on_disk(from, fs::read_dir)? {
+        let entry = entry.map_err(|error| Missing::Disk(from.to_owned(), error))?;
+        copy(&entry.path(), &to.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
+fn recreate(folder: &Path) -> Result<(), Missing> {
+    if folder.exists() {
+        on_disk(folder, fs::remove_dir_all)?;
+    }
+    on_disk(folder, fs::create_dir_all)
+}
+
+fn on_disk<'a, T>(
+    path: &'a Path,
+    act: impl FnOnce(&'a Path) -> io::Result<T>,
+) -> Result<T, Missing> {
+    act(path).map_err(|error| Missing::Disk(path.to_owned(), error))
+}

@@ -1,0 +1,130 @@
+//! The page of Process Monitor, built from TypeScript by this crate's build script and embedded.
+//!
+//! It knows nothing of the server but its HTTP API; the server knows nothing of the page but the
+//! four items here. When the page could not be built (no Node, no network), [`index`] is a small
+//! page that says so and where the API is, and [`missing`] gives the reason.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+#[derive(RustEmbed)]
+#[folder = "$OUT_DIR/page"]
+struct Page;
+
+/// One file of the page.
+#[derive(Debug, Clone)]
+pub struct Asset {
+    /// What to send as the body.
+    pub bytes: Cow<'static, [u8]>,
+    /// The media type, with its charset.
+    pub content_type: &'static str,
+    /// A strong entity tag, with its quotes.
+    pub etag: String,
+    /// Named by its content: may be cached for ever.
+    pub immutable: bool,
+}
+
+/// The file at `path` (no leading slash), if the page has it.
+pub fn asset(path: &str) -> Option<Asset> {
+    Page::get(path).map(|file| embedded(path, file))
+}
+
+/// The page itself, served for `/tasks` and every path below it.
+pub fn index() -> Asset {
+    asset("index.html").unwrap_or_else(|| {
+        let reason = missing().unwrap_or("it was built without its start page");
+        let html = include_str!("missing.html").replace("{reason}", &escape(reason));
+        Asset {
+            etag: format!("\"missing-{:x}\"", html.len()),
+            bytes: Cow::Owned(html.into_bytes()),
+            content_type: content_type("index.html"),
+            immutable: false,
+        }
+    })
+}
+
+/// Why the page could not be built, if so.
+pub fn missing() -> Option<&'static str> {
+    option_env!("MONITOR_WEB_MISSING")
+}
+
+fn embedded(path: &str, file: EmbeddedFile) -> Asset {
+    let mut etag = String::from("\"");
+    for byte in &file.metadata.sha256_hash()[..16] {
+        let _ = write!(etag, "{byte:02x}");
+    }
+    etag.push('"');
+    Asset {
+        bytes: file.data,
+        content_type: content_type(path),
+        etag,
+        // Vite puts what it names by content there, and nothing else.
+        immutable: path.starts_with("assets/"),
+    }
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map_or("", |(_, extension)| extension) {
+        "html" => "text/html; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "json" | "map" => "application/json",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_there_or_says_why_not() {
+        let page = index();
+        let html = String::from_utf8(page.bytes.into_owned()).expect("the page is UTF-8");
+        assert_eq!(page.content_type, "text/html; charset=utf-8");
+        assert!(!page.immutable);
+        if let Some(reason) = missing() {
+            assert!(html.contains(&escape(reason)), "{html}");
+            assert!(html.contains("/api/openapi.json"), "{html}");
+        } else {
+            let script = html
+                .split("src=\"/")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            let script = asset(script.expect("a script")).expect("the script is embedded");
+            assert!(script.immutable);
+            assert_eq!(script.content_type, "text/javascript; charset=utf-8");
+        }
+    }
+
+    #[test]
+    fn the_page_has_no_inline_script_or_style() {
+        let html = String::from_utf8(index().bytes.into_owned()).expect("the page is UTF-8");
+        assert!(!html.contains("<style"), "{html}");
+        assert!(
+            !html
+                .replace("<script type=\"module\" crossorigin src=", "")
+                .contains("<script"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_is_none() {
+        assert!(asset("../Cargo.toml").is_none());
+        assert!(asset("").is_none());
+    }
+}
