@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The server: ingest, store, API and live stream.
+
+pub mod store;

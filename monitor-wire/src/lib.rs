@@ -1,1 +1,22 @@
-//! Placeholder.
+//! What travels between monitored programs, the server and its readers: ids, events, batches, read models.
+//!
+//! Plain data and its JSON form. No I/O, no clock; client and server both know this crate, it knows neither.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod event;
+mod ids;
+mod model;
+mod words;
+
+pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
+pub use event::{
+    Error, Event, Fields, Link, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued, ProcessStarted,
+    ProcessUpdated, Registered, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline, WorkerRef,
+};
+pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
+pub use model::{
+    Counts, Fold, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage, TreePage, Worker, WorkerCounts,
+    WorkersPage,
+};
+pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};

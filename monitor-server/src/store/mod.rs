@@ -1,0 +1,165 @@
+//! What the server keeps: intentions in plain types, so that another database can take SQLite's place.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use monitor_wire::{
+    Batch, Kind, Process, ProcessId, ProcessesPage, RootId, RootsPage, State, Status, StreamMessage, TreePage, Worker, WorkerId,
+    WorkersPage,
+};
+
+/// Takes events and answers questions. Every method blocks; call it where blocking is allowed.
+pub trait Store: Send + Sync + 'static {
+    /// Takes all of `batches` or none of them, durably; taking one again changes nothing. What changed, in order.
+    ///
+    /// `now_us` is the server's clock: when its workers were last heard of.
+    fn append(&self, batches: &[Batch], now_us: u64) -> Result<Vec<Change>, StoreError>;
+
+    /// Records as lost every worker not heard of for two of its heartbeats, counted from the later of its last batch and `since_us`.
+    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Vec<Change>, StoreError>;
+
+    /// One page of roots.
+    fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError>;
+
+    /// One page of a tree; none if there is no such tree.
+    fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError>;
+
+    /// One process; none if there is no such process.
+    fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError>;
+
+    /// One page of processes across trees.
+    fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError>;
+
+    /// One page of workers, newest first.
+    fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError>;
+
+    /// One worker; none if there is no such worker.
+    fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError>;
+
+    /// The store at a glance. The server fills in what the store can't know: its version and start.
+    fn status(&self) -> Result<Status, StoreError>;
+}
+
+/// A stored event and what it made of things.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// Ascending without gaps, over restarts too.
+    pub seq: u64,
+    /// As the stream tells it.
+    pub message: Arc<StreamMessage>,
+}
+
+/// A tree, by either of its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootKey {
+    /// Its id.
+    Id(RootId),
+    /// The short number that the server gave it.
+    Number(u64),
+}
+
+/// In which order roots are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum RootSort {
+    /// Newest first, by number.
+    #[default]
+    Newest,
+    /// Oldest first, by number.
+    Oldest,
+}
+
+/// Which roots to list. Empty and `None` mean: any.
+#[derive(Debug, Clone, Default)]
+pub struct RootsQuery {
+    /// One of these states.
+    pub states: Vec<State>,
+    /// Exactly this name.
+    pub name: Option<String>,
+    /// Exactly this batch mark.
+    pub batch: Option<String>,
+    /// Run by this worker.
+    pub worker: Option<WorkerId>,
+    /// Contains this, case-insensitively, in name, batch, or an error's message of its own.
+    pub text: Option<String>,
+    /// Started at or after.
+    pub started_after: Option<u64>,
+    /// Started before.
+    pub started_before: Option<u64>,
+    /// In which order.
+    pub sort: RootSort,
+    /// At most so many.
+    pub limit: usize,
+    /// From where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// Which processes to list, newest first. Empty and `None` mean: any.
+#[derive(Debug, Clone, Default)]
+pub struct ProcessesQuery {
+    /// In this tree.
+    pub root: Option<RootKey>,
+    /// Of this kind.
+    pub kind: Option<Kind>,
+    /// Exactly this name.
+    pub name: Option<String>,
+    /// Run by this worker.
+    pub worker: Option<WorkerId>,
+    /// One of these states.
+    pub states: Vec<State>,
+    /// Contains this in name or error.
+    pub text: Option<String>,
+    /// Started at or after.
+    pub started_after: Option<u64>,
+    /// Started before.
+    pub started_before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+    /// From where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The database is of a newer build.
+    #[error("the database at {} was written by a newer version (schema {found}, this build knows {known}): use that version, or another --data folder", path.display())]
+    TooNew {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// The newest schema known here.
+        known: u32,
+    },
+    /// Another server has it.
+    #[error("the data folder {} is in use by another server: stop that one, or choose another --data folder", path.display())]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A cursor that this store did not make.
+    #[error("{cursor:?} is no cursor of this list: take `next_cursor` of the page before as it is")]
+    Cursor {
+        /// As it came.
+        cursor: String,
+    },
+    /// The disk.
+    #[error("could not {action} {}", path.display())]
+    Disk {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error("the database failed to {action}")]
+    Database {
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        source: rusqlite::Error,
+    },
+}

@@ -1,0 +1,450 @@
+//! Events: immutable facts. All state is folded from them.
+
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::ids::{ProcessId, RootId, WorkerId};
+use crate::words::{Attachment, ErrorKind, Kind, Outcome};
+
+/// Keys and values of a process's own.
+pub type Fields = std::collections::BTreeMap<String, serde_json::Value>;
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Event {
+    /// A process waits for its turn.
+    ProcessQueued(ProcessQueued),
+    /// A process began.
+    ProcessStarted(ProcessStarted),
+    /// A process learned something about itself.
+    ProcessUpdated(ProcessUpdated),
+    /// A process is so far.
+    ProcessProgressed(ProcessProgressed),
+    /// A process said something.
+    ProcessLogged(ProcessLogged),
+    /// Many like processes, counted.
+    ProcessFolded(ProcessFolded),
+    /// A process ended.
+    ProcessEnded(ProcessEnded),
+    /// A worker began to report.
+    WorkerOnline(WorkerOnline),
+    /// A worker is alive.
+    WorkerHeartbeat(WorkerHeartbeat),
+    /// A worker said goodbye: what it had open is closed as cancelled.
+    WorkerOffline(WorkerOffline),
+    /// The server missed a worker's heartbeats.
+    WorkerLost(WorkerChanged),
+    /// A lost worker reported again.
+    WorkerFound(WorkerChanged),
+    /// An event of a type unknown here, kept as it came.
+    #[serde(untagged)]
+    Unknown(UnknownEvent),
+}
+
+impl Event {
+    /// The event's type, as on the wire.
+    pub fn type_name(&self) -> &str {
+        match self {
+            Self::ProcessQueued(_) => "process-queued",
+            Self::ProcessStarted(_) => "process-started",
+            Self::ProcessUpdated(_) => "process-updated",
+            Self::ProcessProgressed(_) => "process-progressed",
+            Self::ProcessLogged(_) => "process-logged",
+            Self::ProcessFolded(_) => "process-folded",
+            Self::ProcessEnded(_) => "process-ended",
+            Self::WorkerOnline(_) => "worker-online",
+            Self::WorkerHeartbeat(_) => "worker-heartbeat",
+            Self::WorkerOffline(_) => "worker-offline",
+            Self::WorkerLost(_) => "worker-lost",
+            Self::WorkerFound(_) => "worker-found",
+            Self::Unknown(event) => &event.event_type,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Two passes over the event's text: serde's own tagged enums would buffer it as a tree of values.
+        #[derive(Deserialize)]
+        struct Tag<'a> {
+            #[serde(rename = "type", borrow)]
+            event_type: std::borrow::Cow<'a, str>,
+        }
+        fn body<'a, T: Deserialize<'a>, E: de::Error>(text: &'a str) -> Result<T, E> {
+            serde_json::from_str(text).map_err(|error| E::custom(without_place(&error)))
+        }
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let text = raw.get();
+        let tag: Tag<'_> = body(text)?;
+        Ok(match &*tag.event_type {
+            "process-queued" => Self::ProcessQueued(body(text)?),
+            "process-started" => Self::ProcessStarted(body(text)?),
+            "process-updated" => Self::ProcessUpdated(body(text)?),
+            "process-progressed" => Self::ProcessProgressed(body(text)?),
+            "process-logged" => Self::ProcessLogged(body(text)?),
+            "process-folded" => Self::ProcessFolded(body(text)?),
+            "process-ended" => Self::ProcessEnded(body(text)?),
+            "worker-online" => Self::WorkerOnline(body(text)?),
+            "worker-heartbeat" => Self::WorkerHeartbeat(body(text)?),
+            "worker-offline" => Self::WorkerOffline(body(text)?),
+            "worker-lost" => Self::WorkerLost(body(text)?),
+            "worker-found" => Self::WorkerFound(body(text)?),
+            _ => Self::Unknown(UnknownEvent { event_type: tag.event_type.into_owned(), fields: body(text)? }),
+        })
+    }
+}
+
+/// An error's words without line and column: they would count from the event's start, not the body's.
+pub(crate) fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// What relayed and repeated processes carry besides.
+macro_rules! process_event {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        pub struct $name {
+            /// The tree.
+            pub root_id: RootId,
+            /// The process.
+            pub id: ProcessId,
+            /// When, in Unix microseconds.
+            pub time_us: u64,
+            $($(#[$field_doc])* pub $field: $type,)*
+            /// Which attempt of the process, from 1.
+            #[serde(default = "first_attempt", skip_serializing_if = "is_first_attempt")]
+            pub attempt: u32,
+            /// Whom the event is about, where someone else relays it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub worker: Option<WorkerRef>,
+            /// The id of a system with ids of its own.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub native_id: Option<String>,
+            /// Other processes that this one has to do with.
+            #[serde(default, skip_serializing_if = "Vec::is_empty")]
+            pub links: Vec<Link>,
+        }
+    };
+}
+
+fn first_attempt() -> u32 {
+    1
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_first_attempt(attempt: &u32) -> bool {
+    *attempt == 1
+}
+
+process_event!(
+    /// A process waits for its turn.
+    ProcessQueued {
+        /// Its parent, none for a root.
+        #[serde(default)]
+        parent_id: Option<ProcessId>,
+        /// What it is.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// The batch mark of a root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<String>,
+        /// Its own fields.
+        #[serde(default, skip_serializing_if = "Fields::is_empty")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        fields: Fields,
+    }
+);
+
+process_event!(
+    /// A process began.
+    ProcessStarted {
+        /// Its parent, none for a root.
+        #[serde(default)]
+        parent_id: Option<ProcessId>,
+        /// What it is.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// The batch mark of a root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<String>,
+        /// Name of its thread.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<String>,
+        /// Where it stands in the program.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<Source>,
+        /// How it came by its parent.
+        #[serde(default = "explicit", skip_serializing_if = "is_explicit")]
+        attachment: Attachment,
+        /// Its own fields.
+        #[serde(default, skip_serializing_if = "Fields::is_empty")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        fields: Fields,
+        /// After how long it is overdue.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+    }
+);
+
+fn explicit() -> Attachment {
+    Attachment::EXPLICIT
+}
+
+fn is_explicit(attachment: &Attachment) -> bool {
+    *attachment == Attachment::EXPLICIT
+}
+
+process_event!(
+    /// A process learned something about itself; for each key the latest counts.
+    ProcessUpdated {
+        /// Its new parent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent_id: Option<ProcessId>,
+        /// Its new name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        /// Its new batch mark.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        batch: Option<String>,
+        /// New values of its own fields.
+        #[serde(default, skip_serializing_if = "Fields::is_empty")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        fields: Fields,
+    }
+);
+
+process_event!(
+    /// A process is so far.
+    ProcessProgressed {
+        /// How much is done.
+        done: f64,
+        /// Of how much, if that is known.
+        #[serde(default)]
+        total: Option<f64>,
+        /// Of what.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
+    }
+);
+
+process_event!(
+    /// A process said something.
+    ProcessLogged {
+        /// `error`, `warn`, `info`, `debug` or `trace`.
+        level: String,
+        /// What it said.
+        message: String,
+        /// Who in the program said it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
+        /// `stdout` or `stderr`, for output.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stream: Option<String>,
+        /// Its own fields.
+        #[serde(default, skip_serializing_if = "Fields::is_empty")]
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        fields: Fields,
+    }
+);
+
+process_event!(
+    /// Children of one parent that share a name, counted by one shard (a recording thread) of one worker.
+    ProcessFolded {
+        /// The parent, or the fold that this one belongs to.
+        #[serde(default)]
+        parent_id: Option<ProcessId>,
+        /// What they are.
+        kind: Kind,
+        /// The name that they share.
+        name: String,
+        /// Which recording thread counted.
+        shard: u64,
+        /// Grows with each event of this fold and shard.
+        revision: u64,
+        /// How many began.
+        count: u64,
+        /// How many still run.
+        running: u64,
+        /// How many failed.
+        failed: u64,
+        /// How many were cancelled.
+        cancelled: u64,
+        /// All durations together, in nanoseconds.
+        total_ns: u64,
+        /// The shortest, in nanoseconds.
+        #[serde(default)]
+        min_ns: Option<u64>,
+        /// The longest, in nanoseconds.
+        #[serde(default)]
+        max_ns: Option<u64>,
+        /// `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
+        #[serde(default)]
+        histogram: Vec<(u32, u64)>,
+    }
+);
+
+process_event!(
+    /// A process ended.
+    ProcessEnded {
+        /// How long it took by the monotonic clock, in nanoseconds.
+        #[serde(default)]
+        elapsed_ns: Option<u64>,
+        /// How it ended.
+        outcome: Outcome,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<Error>,
+        /// The exit code of a command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        /// The signal that ended a command.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
+        /// Why it ended so, in one word: `exited`, `timeout` …
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+);
+
+/// A worker began to report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkerOnline {
+    /// When, in Unix microseconds.
+    pub time_us: u64,
+    /// When its program began, in Unix microseconds.
+    pub started_us: u64,
+    /// Version of what reports.
+    pub version: String,
+    /// How often it says that it is alive.
+    pub heartbeat_interval_ms: u64,
+    /// The attributed functions of its program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registered: Vec<Registered>,
+    /// Whom the event is about, where someone else relays it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerRef>,
+}
+
+/// An attributed function of a program, called or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Registered {
+    /// Name of its processes.
+    pub name: String,
+    /// Their kind.
+    pub kind: Kind,
+    /// Where it stands.
+    pub source: Source,
+}
+
+/// A worker is alive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkerHeartbeat {
+    /// When, in Unix microseconds.
+    pub time_us: u64,
+    /// Whom the event is about, where someone else relays it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerRef>,
+}
+
+/// A worker said goodbye.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkerOffline {
+    /// When, in Unix microseconds.
+    pub time_us: u64,
+    /// Whom the event is about, where someone else relays it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerRef>,
+}
+
+/// The server lost or found a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkerChanged {
+    /// When, in Unix microseconds, by the server's clock.
+    pub time_us: u64,
+    /// The worker.
+    pub worker_id: WorkerId,
+}
+
+/// An event of a type unknown here.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UnknownEvent {
+    /// Its type.
+    #[serde(skip)]
+    pub event_type: String,
+    /// All of it, its type included.
+    #[serde(flatten)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub fields: Fields,
+}
+
+/// A place in a program's source.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Source {
+    /// The file, as the compiler names it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u32,
+}
+
+/// Why a process failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Error {
+    /// What kind of failure.
+    pub kind: ErrorKind,
+    /// Type of the error in the program.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub type_name: Option<String>,
+    /// The error's own words.
+    pub message: String,
+    /// Its causes, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
+    /// Where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+/// Another process that one has to do with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Link {
+    /// Its tree.
+    pub root_id: RootId,
+    /// The process.
+    pub id: ProcessId,
+    /// What it is to this one: `triggered_by`, `retry_of` …
+    pub relation: String,
+}
+
+/// Who reports.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkerRef {
+    /// Its id.
+    pub id: WorkerId,
+    /// Name of its host.
+    pub hostname: String,
+    /// Its process number on the host.
+    pub pid: u32,
+    /// Name of its program.
+    pub program: String,
+}

@@ -1,0 +1,334 @@
+//! Read models: what the HTTP API answers and the stream carries. Times are Unix microseconds, durations nanoseconds.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Dropped;
+use crate::event::{Error, Event, Fields, Link, Registered, Source};
+use crate::ids::{ProcessId, RootId, WorkerId};
+use crate::words::{Attachment, Kind, State, WorkerState};
+
+/// A tree, seen from its root.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Root {
+    /// The tree.
+    pub root_id: RootId,
+    /// Short number, given by the server, ascending.
+    pub number: u64,
+    /// Name of the root's own process; empty until that is known.
+    pub name: String,
+    /// The batch mark.
+    pub batch: Option<String>,
+    /// As shown: `name <batch:number>`, or `name <number>` without a batch.
+    pub title: String,
+    /// State of the root's own process.
+    pub state: State,
+    /// Start of the root's own process.
+    pub started_us: Option<u64>,
+    /// Its end.
+    pub ended_us: Option<u64>,
+    /// How long it took.
+    pub elapsed_ns: Option<u64>,
+    /// Who runs it.
+    pub worker_id: Option<WorkerId>,
+    /// All processes of the tree by state.
+    pub counts: Counts,
+    /// Why it failed; without a failure of the root's own, the earliest of its failed processes.
+    pub error: Option<Error>,
+}
+
+/// Processes by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Counts {
+    /// Queued.
+    pub pending: u64,
+    /// Running.
+    pub running: u64,
+    /// Ended well.
+    pub succeeded: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Given up.
+    pub cancelled: u64,
+    /// Lost with their worker.
+    pub lost: u64,
+    /// In a state unknown here.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub other: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Counts {
+    /// The count of one state.
+    pub fn of(&mut self, state: &State) -> &mut u64 {
+        match state.as_str() {
+            "pending" => &mut self.pending,
+            "running" => &mut self.running,
+            "succeeded" => &mut self.succeeded,
+            "failed" => &mut self.failed,
+            "cancelled" => &mut self.cancelled,
+            "lost" => &mut self.lost,
+            _ => &mut self.other,
+        }
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.pending + self.running + self.succeeded + self.failed + self.cancelled + self.lost + self.other
+    }
+}
+
+/// A process as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Process {
+    /// The process.
+    pub id: ProcessId,
+    /// Its tree.
+    pub root_id: RootId,
+    /// Its parent as it was told, known here or not.
+    pub parent_id: Option<ProcessId>,
+    /// Its name; empty until its start is known.
+    pub name: String,
+    /// What it is; empty until its start is known.
+    pub kind: Kind,
+    /// Where it is.
+    pub state: State,
+    /// The id of a system with ids of its own.
+    pub native_id: Option<String>,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// Its start.
+    pub started_us: Option<u64>,
+    /// Its end.
+    pub ended_us: Option<u64>,
+    /// How long it took.
+    pub elapsed_ns: Option<u64>,
+    /// Who runs it.
+    pub worker_id: Option<WorkerId>,
+    /// Name of its thread.
+    pub thread: Option<String>,
+    /// Where it stands in the program.
+    pub source: Option<Source>,
+    /// Why it failed.
+    pub error: Option<Error>,
+    /// Why it ended so, in one word.
+    pub reason: Option<String>,
+    /// Exit code of a command.
+    pub exit_code: Option<i32>,
+    /// Signal that ended a command.
+    pub signal: Option<i32>,
+    /// How it came by its parent.
+    pub attachment: Attachment,
+    /// Its parent is not known here: it hangs below the root.
+    pub orphan: bool,
+    /// Other processes that it has to do with.
+    pub links: Vec<Link>,
+    /// Its own fields.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub fields: Fields,
+    /// How far it is.
+    pub progress: Option<Progress>,
+    /// What it stands for, if it is a fold.
+    pub fold: Option<Fold>,
+    /// How deep it hangs, 0 for the root's own process. Only lists of a tree say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<u32>,
+}
+
+/// How far a process is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Progress {
+    /// How much is done.
+    pub done: f64,
+    /// Of how much.
+    pub total: Option<f64>,
+    /// Of what.
+    pub unit: Option<String>,
+}
+
+/// What a fold stands for, all shards together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Fold {
+    /// How many began.
+    pub count: u64,
+    /// How many still run.
+    pub running: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many were cancelled.
+    pub cancelled: u64,
+    /// All durations together.
+    pub total_ns: u64,
+    /// The shortest.
+    pub min_ns: Option<u64>,
+    /// The longest.
+    pub max_ns: Option<u64>,
+    /// `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns.
+    pub histogram: Vec<(u32, u64)>,
+}
+
+/// Who reports, as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Worker {
+    /// Its id.
+    pub id: WorkerId,
+    /// Name of its host.
+    pub hostname: String,
+    /// Its process number on the host.
+    pub pid: u32,
+    /// Name of its program.
+    pub program: String,
+    /// Version of what reports.
+    pub version: Option<String>,
+    /// Where it is.
+    pub state: WorkerState,
+    /// When its program began.
+    pub started_us: Option<u64>,
+    /// When the server last heard of it, by the server's clock.
+    pub last_seen_us: u64,
+    /// When it said goodbye.
+    pub offline_us: Option<u64>,
+    /// Since when it is lost.
+    pub lost_us: Option<u64>,
+    /// How often it says that it is alive.
+    pub heartbeat_interval_ms: Option<u64>,
+    /// What it had to drop.
+    pub dropped: Vec<Dropped>,
+    /// How many of its processes run.
+    pub running: u64,
+    /// The attributed functions of its program. Only the answer about one worker says them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub registered: Vec<Registered>,
+}
+
+/// `GET /api/v1/roots`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RootsPage {
+    /// The roots.
+    pub roots: Vec<Root>,
+    /// Where the next page begins, if there is one.
+    pub next_cursor: Option<String>,
+    /// Number of the change that the page is true at.
+    pub as_of: u64,
+}
+
+/// `GET /api/v1/roots/{root}/tree`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TreePage {
+    /// The tree's root.
+    pub root: Root,
+    /// Its processes in pre-order, siblings as they started, the root's own first.
+    pub processes: Vec<Process>,
+    /// Where the next page begins, if there is one.
+    pub next_cursor: Option<String>,
+    /// Number of the change that the page is true at.
+    pub as_of: u64,
+}
+
+/// `GET /api/v1/processes`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProcessesPage {
+    /// The processes, newest first.
+    pub processes: Vec<Process>,
+    /// Where the next page begins, if there is one.
+    pub next_cursor: Option<String>,
+    /// Number of the change that the page is true at.
+    pub as_of: u64,
+}
+
+/// `GET /api/v1/workers`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkersPage {
+    /// The workers, newest first.
+    pub workers: Vec<Worker>,
+    /// Where the next page begins, if there is one.
+    pub next_cursor: Option<String>,
+    /// Number of the change that the page is true at.
+    pub as_of: u64,
+}
+
+/// `GET /api/v1/status`: the server at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Status {
+    /// Version of the server.
+    pub version: String,
+    /// When the server began.
+    pub started_us: u64,
+    /// Number of the newest change.
+    pub as_of: u64,
+    /// Events stored since the database began.
+    pub events: u64,
+    /// Events of types unknown to this server, by type.
+    pub unknown_events: std::collections::BTreeMap<String, u64>,
+    /// Roots by state.
+    pub roots: Counts,
+    /// Processes by state.
+    pub processes: Counts,
+    /// Workers by state.
+    pub workers: WorkerCounts,
+    /// What the workers had to drop, all trees together.
+    pub dropped: Vec<Dropped>,
+    /// Bytes of the database on disk.
+    pub database_bytes: u64,
+}
+
+/// Workers by state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WorkerCounts {
+    /// Reporting.
+    pub online: u64,
+    /// Gone by their own word.
+    pub offline: u64,
+    /// Overdue.
+    pub lost: u64,
+}
+
+/// One message of `GET /api/v1/stream`: an event that is stored, and what it made of things.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct StreamMessage {
+    /// What happened.
+    pub event: Event,
+    /// The tree after it.
+    pub root: Option<Root>,
+    /// The process after it.
+    pub process: Option<Process>,
+    /// The worker after it.
+    pub worker: Option<Worker>,
+}
+
+/// An error of the HTTP API (RFC 9457, `application/problem+json`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Problem {
+    /// What kind of problem; `about:blank` where the status says it all.
+    #[serde(rename = "type")]
+    pub problem_type: String,
+    /// The status in words.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened, where, and what to do.
+    pub detail: String,
+    /// The parameter at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameter: Option<String>,
+    /// Number of the event at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_number: Option<u64>,
+}

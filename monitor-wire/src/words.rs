@@ -1,0 +1,152 @@
+//! Words that others may add to: what is unknown is kept and shown as it came.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! open_word {
+    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident = $text:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+        #[cfg_attr(feature = "openapi", schema(value_type = String))]
+        #[serde(transparent)]
+        pub struct $name(Cow<'static, str>);
+
+        impl $name {
+            $($(#[$word_doc])* pub const $word: Self = Self(Cow::Borrowed($text));)+
+
+            /// The words known here, in their natural order.
+            pub const KNOWN: &'static [Self] = &[$(Self::$word),+];
+
+            /// The word itself.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => Self::$word,)+
+                    _ => Self(Cow::Owned(text.to_owned())),
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(Cow::Owned(text))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.0, f)
+            }
+        }
+    };
+}
+
+open_word!(
+    /// What a process is.
+    Kind {
+        /// Begins a tree.
+        ROOT = "root",
+        /// A function or any piece of work.
+        NORMAL = "normal",
+        /// A function that another thread runs.
+        CROSS_THREAD = "cross_thread",
+        /// A function that another operating-system process called.
+        CROSS_PROCESS = "cross_process",
+        /// A command.
+        SCRIPT = "script",
+        /// A run of a batch task.
+        RUN = "run",
+        /// A task of a queue.
+        TASK = "task",
+        /// A job on many hosts.
+        JOB = "job",
+        /// A step of a job.
+        STEP = "step",
+        /// One host of a step.
+        HOST = "host",
+        /// A span of a tracing library.
+        SPAN = "span",
+    }
+);
+
+open_word!(
+    /// Where a process is. An unknown outcome is a state of its own.
+    State {
+        /// Queued, not begun.
+        PENDING = "pending",
+        /// Begun, not ended.
+        RUNNING = "running",
+        /// Ended well.
+        SUCCEEDED = "succeeded",
+        /// Ended with an error, a panic, an exit code or a signal.
+        FAILED = "failed",
+        /// Given up before its end.
+        CANCELLED = "cancelled",
+        /// Not ended, and its worker is lost.
+        LOST = "lost",
+    }
+);
+
+open_word!(
+    /// How a process ended.
+    Outcome {
+        /// It did what it should.
+        SUCCEEDED = "succeeded",
+        /// It did not.
+        FAILED = "failed",
+        /// It was given up.
+        CANCELLED = "cancelled",
+    }
+);
+
+open_word!(
+    /// How a process came by its parent.
+    Attachment {
+        /// By its context, or by ids handed to it.
+        EXPLICIT = "explicit",
+        /// The one tree that its program was running.
+        INFERRED = "inferred",
+        /// There was none to be found.
+        UNATTACHED = "unattached",
+    }
+);
+
+open_word!(
+    /// What kind of failure an error tells of.
+    ErrorKind {
+        /// A returned error.
+        ERROR = "error",
+        /// A panic.
+        PANIC = "panic",
+        /// An exit code.
+        EXIT = "exit",
+        /// A signal.
+        SIGNAL = "signal",
+    }
+);
+
+open_word!(
+    /// Where a worker is.
+    WorkerState {
+        /// It reports.
+        ONLINE = "online",
+        /// It said goodbye.
+        OFFLINE = "offline",
+        /// Its heartbeat is overdue.
+        LOST = "lost",
+    }
+);
