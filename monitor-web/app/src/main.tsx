@@ -1,1 +1,23 @@
-document.title = "Process Monitor";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { startLiveRoots } from "./data/live-roots.ts";
+import { queryClient } from "./data/query.ts";
+import { locale } from "./i18n.ts";
+import { router } from "./shell/router.tsx";
+import { applyTheme, chosenTheme } from "./shell/theme.ts";
+import "./ui/tokens.css";
+import "./ui/base.css";
+
+applyTheme(chosenTheme());
+document.documentElement.lang = locale;
+startLiveRoots();
+
+createRoot(document.getElementById("root") as HTMLElement).render(
+  <StrictMode>
+    <QueryClientProvider client={queryClient}>
+      <RouterProvider router={router} />
+    </QueryClientProvider>
+  </StrictMode>,
+);

@@ -1,0 +1,91 @@
+/** All roots and workers that changed since the page was opened, as the stream told. */
+import type { Root, Worker } from "../api/types.ts";
+import { fetchWorker, fetchWorkers } from "../api/client.ts";
+import { type Subscription, subscribe } from "../live/live.ts";
+import type { Batch, Dated } from "../live/messages.ts";
+import { queryClient } from "./query.ts";
+
+/** Beyond this many the lists are read again instead, so that a page open for days does not grow. */
+const MOST = 5000;
+
+const roots = new Map<string, Dated<Root>>();
+const workers = new Map<string, Dated<Worker>>();
+const asked = new Set<string>();
+/** From then on, who is not known is an older one and worth a question of its own. */
+let workersRead = false;
+const listeners = new Set<() => void>();
+let version = 0;
+let frame = 0;
+let subscription: Subscription | undefined;
+
+/** Begins to listen; before anything is loaded, so that nothing between the two is missed. */
+export function startLiveRoots(): void {
+  if (subscription) return;
+  subscription = subscribe({ kind: "roots" }, { batch: take, reset: readAgain });
+  void readWorkers();
+}
+
+/** Says at which point of the stream a list was true. */
+export function rootsLoaded(asOf: number): void {
+  subscription?.loaded(asOf);
+}
+
+/** For `useSyncExternalStore`: the version, which rises at most once per frame. */
+export const liveRootsStore = {
+  get: () => version,
+  subscribe: (listener: () => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+};
+
+export function liveRoots(): ReadonlyMap<string, Dated<Root>> {
+  return roots;
+}
+
+/** A worker; one that is not known yet is asked for and comes with a later version. */
+export function knownWorker(id: string): Worker | undefined {
+  const known = workers.get(id)?.model;
+  if (!known && workersRead && !asked.has(id)) {
+    asked.add(id);
+    fetchWorker(id).then(
+      (worker) => put(workers, worker.id, worker, 0),
+      // Its name is left out; whatever else concerns it says so itself.
+      () => undefined,
+    );
+  }
+  return known;
+}
+
+function take(batch: Batch): void {
+  for (const { model, asOf } of batch.roots) put(roots, model.root_id, model, asOf);
+  for (const { model, asOf } of batch.workers) put(workers, model.id, model, asOf);
+  if (roots.size > MOST) readAgain();
+}
+
+function put<Model>(map: Map<string, Dated<Model>>, id: string, model: Model, asOf: number): void {
+  if ((map.get(id)?.asOf ?? -1) >= asOf) return;
+  map.set(id, { model, asOf });
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    version += 1;
+    for (const listener of listeners) listener();
+  });
+}
+
+function readAgain(): void {
+  roots.clear();
+  void queryClient.invalidateQueries({ queryKey: ["roots"] });
+  void readWorkers();
+}
+
+async function readWorkers(): Promise<void> {
+  try {
+    const page = await fetchWorkers();
+    for (const worker of page.workers) put(workers, worker.id, worker, page.as_of);
+    subscription?.loaded(page.as_of);
+  } catch {
+    // The lists say what is wrong; workers are asked for one by one as rows need them.
+  }
+  workersRead = true;
+}

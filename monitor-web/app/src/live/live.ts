@@ -1,0 +1,67 @@
+/** The page's end of the live stream; the only place that knows where the stream is held. */
+import { Hub } from "./hub.ts";
+import type { Batch, Connection, FromPage, Interest, ToPage } from "./messages.ts";
+import { openStream } from "./open.ts";
+
+export interface Subscription {
+  /** Says what has been loaded: from there on nothing will be missed. */
+  loaded(asOf: number): void;
+  close(): void;
+}
+
+/** Subscribe first, then load: what comes in between is delivered too. */
+export function subscribe(interest: Interest, on: { batch(batch: Batch): void; reset(): void }): Subscription {
+  const send = connect((message) => {
+    if (message.type === "batch") on.batch(message.batch);
+    else if (message.type === "reset") on.reset();
+    else setConnection(message.connection);
+  });
+  const watch = () => send({ type: "watch", interest });
+  const bye = () => send({ type: "bye" });
+  // A page that the browser keeps for its Back button comes to life again and has missed something.
+  const shown = (event: PageTransitionEvent) => {
+    if (!event.persisted) return;
+    watch();
+    on.reset();
+  };
+  addEventListener("pagehide", bye);
+  addEventListener("pageshow", shown);
+  watch();
+  return {
+    loaded: (asOf) => send({ type: "loaded", asOf }),
+    close: () => {
+      removeEventListener("pagehide", bye);
+      removeEventListener("pageshow", shown);
+      bye();
+    },
+  };
+}
+
+function connect(receive: (message: ToPage) => void): (message: FromPage) => void {
+  if (typeof SharedWorker === "undefined") {
+    hubOfThisPage ??= new Hub(openStream);
+    return hubOfThisPage.attach(receive);
+  }
+  const { port } = new SharedWorker(new URL("./shared.worker.ts", import.meta.url), { type: "module" });
+  port.onmessage = ({ data }: MessageEvent<ToPage>) => receive(data);
+  return (message) => port.postMessage(message);
+}
+
+let hubOfThisPage: Hub | undefined;
+
+let connection: Connection = { state: "connecting", lastDataMs: null };
+const listeners = new Set<() => void>();
+
+function setConnection(next: Connection): void {
+  connection = next;
+  for (const listener of listeners) listener();
+}
+
+/** For `useSyncExternalStore`. */
+export const connectionStore = {
+  get: () => connection,
+  subscribe: (listener: () => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+};

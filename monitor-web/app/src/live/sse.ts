@@ -1,0 +1,72 @@
+/** Reads `text/event-stream` from a response: unlike EventSource it sees keep-alives and errors. */
+
+export interface ServerEvent {
+  id: number | null;
+  type: string;
+  data: string;
+}
+
+/** Turns pieces of text, cut anywhere, into events. */
+export class EventParser {
+  private rest = "";
+  private id: number | null = null;
+  private type = "";
+  private data: string[] = [];
+
+  push(text: string): ServerEvent[] {
+    const events: ServerEvent[] = [];
+    const lines = (this.rest + text).split("\n");
+    this.rest = lines.pop() ?? "";
+    for (const line of lines) {
+      const event = this.line(line.endsWith("\r") ? line.slice(0, -1) : line);
+      if (event) events.push(event);
+    }
+    return events;
+  }
+
+  private line(line: string): ServerEvent | undefined {
+    if (line === "") return this.dispatch();
+    const colon = line.indexOf(":");
+    const field = colon === -1 ? line : line.slice(0, colon);
+    const value = colon === -1 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
+    if (field === "data") this.data.push(value);
+    else if (field === "event") this.type = value;
+    else if (field === "id" && /^\d+$/.test(value)) this.id = Number(value);
+    return undefined;
+  }
+
+  private dispatch(): ServerEvent | undefined {
+    const { id, type, data } = this;
+    this.type = "";
+    this.data = [];
+    return data.length > 0 || type !== "" ? { id, type, data: data.join("\n") } : undefined;
+  }
+}
+
+/**
+ * Reads a stream until it ends, fails, is aborted or stays silent for `silenceMs`.
+ * `onData` is called for everything that arrives, keep-alives included.
+ */
+export async function readEvents(
+  url: string,
+  signal: AbortSignal,
+  silenceMs: number,
+  on: { open(): void; data(events: ServerEvent[]): void },
+): Promise<void> {
+  const silence = new AbortController();
+  const answer = await fetch(url, {
+    headers: { accept: "text/event-stream" },
+    cache: "no-store",
+    signal: AbortSignal.any([signal, silence.signal]),
+  });
+  if (!answer.ok || !answer.body) throw new Error(`the stream answered ${answer.status}`);
+  on.open();
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  const parser = new EventParser();
+  for (;;) {
+    const timer = setTimeout(() => silence.abort(), silenceMs);
+    const { done, value } = await reader.read().finally(() => clearTimeout(timer));
+    if (done) return;
+    on.data(parser.push(value));
+  }
+}

@@ -1,0 +1,49 @@
+/** What narrows the list of roots; kept in the address, so that every view is a link. */
+import type { Root } from "../api/types.ts";
+
+export const FILTERS = ["state", "name", "batch", "q"] as const;
+export type Filters = Partial<Record<(typeof FILTERS)[number], string>>;
+
+/** Reads the filters of an address; what is empty or unknown is left out. */
+export function filtersOf(search: Record<string, unknown>): Filters {
+  const filters: Filters = {};
+  for (const key of FILTERS) {
+    const value = search[key];
+    if (typeof value === "string" && value !== "") filters[key] = value;
+  }
+  return filters;
+}
+
+/** The filters with one of them changed; empty removes it. */
+export function withFilter(filters: Filters, key: keyof Filters, value: string): Filters {
+  return filtersOf({ ...filters, [key]: value });
+}
+
+export function isFiltered(filters: Filters): boolean {
+  return FILTERS.some((key) => filters[key] !== undefined);
+}
+
+/** Whether a root that the stream brings belongs into the list: the server's own rules. */
+export function matches(filters: Filters, root: Root): boolean {
+  const { state, name, batch, q } = filters;
+  return (
+    (state === undefined || root.state === state) &&
+    (name === undefined || root.name === name) &&
+    (batch === undefined || root.batch === batch) &&
+    (q === undefined || root.title.toLowerCase().includes(q.toLowerCase()))
+  );
+}
+
+/** The query of an address as plain strings: ids of digits stay text. */
+export function parseSearch(text: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(text));
+}
+
+export function stringifySearch(search: Record<string, unknown>): string {
+  const parameters = new URLSearchParams();
+  for (const [key, value] of Object.entries(search)) {
+    if (typeof value === "string" && value !== "") parameters.set(key, value);
+  }
+  const text = parameters.toString();
+  return text === "" ? "" : `?${text}`;
+}

@@ -1,0 +1,38 @@
+/** The list of roots: the pages that were read, made true by what the stream brought since. */
+import type { Root, RootPage } from "../api/types.ts";
+import type { Dated } from "../live/messages.ts";
+import { type Filters, matches } from "./filters.ts";
+
+/**
+ * Newest first. Roots that the pages do not hold are new ones, or older than the last page read:
+ * those come with their own page. `held` are new ones that wait so as not to push what is being read.
+ */
+export function mergeRoots(
+  pages: readonly RootPage[],
+  live: ReadonlyMap<string, Dated<Root>>,
+  filters: Filters,
+  held: ReadonlySet<string>,
+): Root[] {
+  const newest = new Map<string, Dated<Root>>();
+  for (const page of pages) {
+    for (const root of page.roots) newest.set(root.root_id, { model: root, asOf: page.as_of });
+  }
+  const last = pages[pages.length - 1];
+  const oldest = last?.next_cursor ? (last.roots[last.roots.length - 1]?.number ?? 0) : 0;
+  for (const [id, dated] of live) {
+    const known = newest.get(id);
+    if (known ? dated.asOf > known.asOf : dated.model.number > oldest && !held.has(id)) newest.set(id, dated);
+  }
+  const roots = [...newest.values()].map((dated) => dated.model).filter((root) => matches(filters, root));
+  return roots.sort((a, b) => b.number - a.number);
+}
+
+/** How many new ones wait. */
+export function countHeld(live: ReadonlyMap<string, Dated<Root>>, filters: Filters, held: ReadonlySet<string>): number {
+  let count = 0;
+  for (const id of held) {
+    const root = live.get(id)?.model;
+    if (root && matches(filters, root)) count += 1;
+  }
+  return count;
+}

@@ -1,0 +1,31 @@
+/** The states of a process. A state that this page does not know is shown as it came. */
+
+export const STATES = ["pending", "running", "succeeded", "failed", "cancelled", "lost"] as const;
+export type State = (typeof STATES)[number];
+
+const GLYPHS: Record<State, string> = {
+  pending: "○",
+  running: "◐",
+  succeeded: "✓",
+  failed: "✕",
+  cancelled: "⊘",
+  lost: "?",
+};
+
+export function isState(value: string): value is State {
+  return (STATES as readonly string[]).includes(value);
+}
+
+export function glyph(state: string): string {
+  return isState(state) ? GLYPHS[state] : "•";
+}
+
+/** Whether a person should look at it. */
+export function needsAttention(state: string): boolean {
+  return state === "failed" || state === "lost";
+}
+
+/** Whether time still passes for it. */
+export function isOpen(state: string): boolean {
+  return state === "running";
+}

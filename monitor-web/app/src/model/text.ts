@@ -1,0 +1,36 @@
+/** What came in is data: shown as it is, with the characters that would hide or disturb made visible. */
+
+// C0 and C1 controls, and the marks that turn the direction of everything after them.
+const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
+
+/** One line: line ends and tabs become visible too. */
+export function visible(text: string): string {
+  return text.replace(HIDDEN, picture);
+}
+
+/** Several lines: line ends and tabs stay. */
+export function visibleLines(text: string): string {
+  return text.replace(HIDDEN, (character) => (character === "\n" || character === "\t" ? character : picture(character)));
+}
+
+function picture(character: string): string {
+  const code = character.charCodeAt(0);
+  if (code < 0x20) return String.fromCharCode(0x2400 + code);
+  if (code === 0x7f) return "␡";
+  return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
+}
+
+/** Splits a long name so that it can be cut in the middle: the end often tells more than the middle. */
+export function headAndTail(text: string, tailLength = 10): [head: string, tail: string] {
+  if (text.length <= 2 * tailLength) return [text, ""];
+  let cut = text.length - tailLength;
+  // Neither a surrogate pair nor a base and its combining mark is torn apart.
+  while (cut > 0 && /^[\udc00-\udfff\u200d\ufe0f\p{M}]/u.test(text.slice(cut))) cut -= 1;
+  if (cut > 0 && text.charCodeAt(cut - 1) === 0x200d) cut -= 2;
+  return [text.slice(0, cut), text.slice(cut)];
+}
+
+/** A field's value on one line: strings as they are, everything else as JSON. */
+export function fieldText(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,0 +1,108 @@
+/** Times and durations as text. Pure: the current time and the language come as arguments. */
+
+const THIN = "\u2009";
+const MICROSECOND = 1e3;
+const MILLISECOND = 1e6;
+const SECOND = 1e9;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** `840 ns`, `12.3 ms`, `41.2 s`, `12 m 40 s`, `3 h 05 m`, `2 d 03 h`; never more than two units. */
+export function duration(nanoseconds: number): string {
+  const ns = Math.max(0, nanoseconds);
+  if (ns < MICROSECOND) return unit(Math.round(ns), 0, "ns");
+  if (ns < MILLISECOND) return scaled(ns / MICROSECOND, "µs", () => duration(MILLISECOND));
+  if (ns < SECOND) return scaled(ns / MILLISECOND, "ms", () => duration(SECOND));
+  if (ns < MINUTE - SECOND / 20) return unit(ns / SECOND, 1, "s");
+  if (ns < HOUR - SECOND / 2) return pair(Math.round(ns / SECOND), 60, "m", "s");
+  if (ns < DAY - MINUTE / 2) return pair(Math.round(ns / MINUTE), 60, "h", "m");
+  return pair(Math.round(ns / HOUR), 24, "d", "h");
+}
+
+function scaled(value: number, name: string, next: () => string): string {
+  if (value < 99.95) return unit(value, 1, name);
+  return value < 999.5 ? unit(value, 0, name) : next();
+}
+
+function unit(value: number, digits: number, name: string): string {
+  return `${value.toFixed(digits)}${THIN}${name}`;
+}
+
+function pair(total: number, base: number, large: string, small: string): string {
+  const rest = String(total % base).padStart(2, "0");
+  return `${Math.floor(total / base)}${THIN}${large} ${rest}${THIN}${small}`;
+}
+
+/** What is measured or, while it runs, has passed. `null` when it is not known. */
+export function elapsed(
+  process: { state: string; started_us: number | null; ended_us: number | null; elapsed_ns: number | null },
+  nowUs: number,
+): number | null {
+  if (process.elapsed_ns !== null) return process.elapsed_ns;
+  if (process.started_us === null) return null;
+  if (process.ended_us !== null) return Math.max(0, process.ended_us - process.started_us) * MICROSECOND;
+  return process.state === "running" ? Math.max(0, nowUs - process.started_us) * MICROSECOND : null;
+}
+
+/** `12 sec. ago`, in the given language. */
+export function ago(timeUs: number, nowUs: number, locale: string): string {
+  const format = relativeFormat(locale);
+  const seconds = Math.round((timeUs - nowUs) / 1e6);
+  const size = Math.abs(seconds);
+  if (size < 60) return format.format(seconds, "second");
+  if (size < 3600) return format.format(Math.trunc(seconds / 60), "minute");
+  if (size < 86_400) return format.format(Math.trunc(seconds / 3600), "hour");
+  return format.format(Math.trunc(seconds / 86_400), "day");
+}
+
+const relativeFormats = new Map<string, Intl.RelativeTimeFormat>();
+
+function relativeFormat(locale: string): Intl.RelativeTimeFormat {
+  let format = relativeFormats.get(locale);
+  if (!format) {
+    format = new Intl.RelativeTimeFormat(locale, { style: "short", numeric: "auto" });
+    relativeFormats.set(locale, format);
+  }
+  return format;
+}
+
+/** `2026-11-20 14:02:11.123456`, in `zone` (the browser's own without one). */
+export function absolute(timeUs: number, zone?: string): string {
+  const parts = Object.fromEntries(
+    dateFormat(zone)
+      .formatToParts(Math.floor(timeUs / 1000))
+      .map((part) => [part.type, part.value]),
+  );
+  const micros = String(((timeUs % 1e6) + 1e6) % 1e6).padStart(6, "0");
+  return `${parts["year"]}-${parts["month"]}-${parts["day"]} ${parts["hour"]}:${parts["minute"]}:${parts["second"]}.${micros}`;
+}
+
+const dateFormats = new Map<string | undefined, Intl.DateTimeFormat>();
+
+function dateFormat(zone: string | undefined): Intl.DateTimeFormat {
+  let format = dateFormats.get(zone);
+  if (!format) {
+    format = new Intl.DateTimeFormat("en-CA", {
+      ...(zone === undefined ? {} : { timeZone: zone }),
+      hourCycle: "h23",
+      year: "numeric",
+      month: "2-digit",
+      day: "2-digit",
+      hour: "2-digit",
+      minute: "2-digit",
+      second: "2-digit",
+    });
+    dateFormats.set(zone, format);
+  }
+  return format;
+}
+
+/** The browser's zone at that time: `Europe/Berlin (GMT+1)`. */
+export function zoneName(timeUs: number): string {
+  const options: Intl.DateTimeFormatOptions = { timeZoneName: "shortOffset" };
+  const format = new Intl.DateTimeFormat("en", options);
+  const offset = format.formatToParts(timeUs / 1000).find((part) => part.type === "timeZoneName")?.value;
+  const zone = format.resolvedOptions().timeZone;
+  return offset === undefined || zone === "UTC" ? zone : `${zone} (${offset})`;
+}

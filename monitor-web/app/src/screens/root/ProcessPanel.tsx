@@ -1,0 +1,190 @@
+import type { ReactNode } from "react";
+import type { Process } from "../../api/types.ts";
+import { useWorker } from "../../data/useWorker.ts";
+import { count, t } from "../../i18n.ts";
+import { fieldText, visible, visibleLines } from "../../model/text.ts";
+import { marksOf } from "../../ui/Marks.tsx";
+import { CopyButton } from "../../ui/CopyButton.tsx";
+import { StateLabel } from "../../ui/State.tsx";
+import { Duration } from "../../ui/Time.tsx";
+import { ErrorSection } from "./ErrorSection.tsx";
+import { Code, Row, Section, When } from "./facts.tsx";
+import type { RootView } from "./view.ts";
+
+interface Props {
+  view: RootView;
+  id: string;
+  onClose: () => void;
+  onSelect: (id: string) => void;
+}
+
+/** Everything that is known of the selected process. */
+export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
+  const slot = view.tree.find(id);
+  const process = slot === undefined ? undefined : view.tree.at(slot);
+  return (
+    <aside className="panel" aria-label={t("panel.title")} data-state={process?.state}>
+      <div className="panel-head">
+        {process ? <Title process={process} /> : !view.loading && <Gone id={id} />}
+        <button type="button" className="close" aria-label={t("panel.close")} title={`${t("panel.close")} (Esc)`} onClick={onClose}>
+          ×
+        </button>
+      </div>
+      {process && <Facts process={process} onSelect={onSelect} known={(parent) => view.tree.find(parent) !== undefined} />}
+    </aside>
+  );
+}
+
+function Title({ process }: { process: Process }) {
+  return (
+    <div>
+      <h2>{process.name === "" ? t("root.unnamed") : visible(process.name)}</h2>
+      <p>
+        <StateLabel state={process.state} /> <Duration process={process} />
+      </p>
+    </div>
+  );
+}
+
+function Gone({ id }: { id: string }) {
+  return (
+    <div>
+      <h2>{t("panel.gone", { process: visible(id) })}</h2>
+      <p>{t("panel.gone.hint")}</p>
+    </div>
+  );
+}
+
+function Facts({ process, onSelect, known }: { process: Process; onSelect: (id: string) => void; known: (id: string) => boolean }) {
+  const marks = marksOf(process);
+  const fields = Object.entries(process.fields ?? {});
+  const links = process.links ?? [];
+  return (
+    <>
+      {marks.map(({ word, why }) => (
+        <p key={word} className="oddity">
+          <span className="mark">{word}</span> {why}
+        </p>
+      ))}
+      {process.error && <ErrorSection error={process.error} />}
+      <Section title={t("panel.when")}>
+        <Row label={t("panel.started")}>
+          <When timeUs={process.started_us} never={t("panel.not-started")} />
+        </Row>
+        <Row label={t("panel.ended")}>
+          <When timeUs={process.ended_us} never={t("panel.not-ended")} />
+        </Row>
+        <Row label={t("panel.duration")}>
+          <Duration process={process} />
+        </Row>
+        {process.progress && <Row label={t("panel.progress")}>{progressText(process.progress)}</Row>}
+      </Section>
+      <Section title={t("panel.what")}>
+        <Row label={t("panel.kind")}>{visible(process.kind)}</Row>
+        {process.source && (
+          <Row label={t("panel.source")}>
+            <Code text={`${process.source.file}:${process.source.line}`} copy />
+          </Row>
+        )}
+        <Optional label={t("panel.reason")} value={process.reason} />
+        <Optional label={t("panel.exit-code")} value={process.exit_code} />
+        <Optional label={t("panel.signal")} value={process.signal} />
+        {process.attempt > 1 && <Row label={t("panel.attempt")}>{process.attempt}</Row>}
+      </Section>
+      {fields.length > 0 && (
+        <Section title={t("panel.fields")}>
+          {fields.map(([name, value]) => (
+            <Row key={name} label={visible(name)}>
+              <span className="mono lines">{visibleLines(fieldText(value))}</span>
+            </Row>
+          ))}
+        </Section>
+      )}
+      <Where process={process} />
+      <Section title={t("panel.ids")}>
+        <Row label={t("panel.id")}>
+          <Code text={process.id} copy />
+        </Row>
+        <Row label={t("panel.root-id")}>
+          <Code text={process.root_id} copy />
+        </Row>
+        {process.parent_id !== null && (
+          <Row label={t("panel.parent-id")}>
+            <ParentId id={process.parent_id} onSelect={known(process.parent_id) ? onSelect : undefined} />
+          </Row>
+        )}
+        {process.native_id !== null && (
+          <Row label={t("panel.native-id")}>
+            <Code text={process.native_id} copy />
+          </Row>
+        )}
+      </Section>
+      {links.length > 0 && (
+        <Section title={t("panel.links")}>
+          {links.map(({ root_id, id, relation }) => (
+            <Row key={`${relation} ${root_id} ${id}`} label={visible(relation)}>
+              <a className="link mono" href={`/tasks/${root_id}?process=${id}`}>
+                {id}
+              </a>
+            </Row>
+          ))}
+        </Section>
+      )}
+    </>
+  );
+}
+
+function ParentId({ id, onSelect }: { id: string; onSelect: ((id: string) => void) | undefined }) {
+  if (!onSelect) return <Code text={id} copy />;
+  return (
+    <span className="code-line">
+      <button type="button" className="inline mono" onClick={() => onSelect(id)}>
+        {id}
+      </button>
+      <CopyButton text={id} />
+    </span>
+  );
+}
+
+function Where({ process }: { process: Process }) {
+  const worker = useWorker(process.worker_id);
+  return (
+    <Section title={t("panel.where")}>
+      {worker && (
+        <>
+          <Row label={t("panel.host")}>{visible(worker.hostname)}</Row>
+          <Row label={t("panel.program")}>{visible([worker.program, worker.version].filter(Boolean).join(" "))}</Row>
+          <Row label={t("panel.pid")}>
+            <span className="mono">{worker.pid}</span>
+          </Row>
+        </>
+      )}
+      <Optional label={t("panel.thread")} value={process.thread} />
+      {worker && <Row label={t("panel.worker-state")}>{workerState(worker.state)}</Row>}
+      {worker && worker.state !== "online" && (
+        <Row label={t("panel.last-seen")}>
+          <When timeUs={worker.last_seen_us} never="" />
+        </Row>
+      )}
+      {process.worker_id !== null && (
+        <Row label={t("panel.worker")}>
+          <Code text={process.worker_id} copy />
+        </Row>
+      )}
+    </Section>
+  );
+}
+
+function workerState(state: string): string {
+  return state === "online" || state === "offline" || state === "lost" ? t(`worker.${state}`) : visible(state);
+}
+
+function Optional({ label, value }: { label: string; value: string | number | null | undefined }): ReactNode {
+  if (value === null || value === undefined || value === "") return null;
+  return <Row label={label}>{visible(String(value))}</Row>;
+}
+
+function progressText({ done, total, unit }: NonNullable<Process["progress"]>): string {
+  const part = total === null ? count(done) : `${count(done)} / ${count(total)}`;
+  return unit === null ? part : `${part} ${visible(unit)}`;
+}

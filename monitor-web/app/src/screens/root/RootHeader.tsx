@@ -1,0 +1,43 @@
+import { Link } from "@tanstack/react-router";
+import type { Root } from "../../api/types.ts";
+import { useWorker } from "../../data/useWorker.ts";
+import { locale, t } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { ago } from "../../model/time.ts";
+import { Counts } from "../../ui/Counts.tsx";
+import { StateLabel } from "../../ui/State.tsx";
+import { Name } from "../../ui/Text.tsx";
+import { Ago, Duration } from "../../ui/Time.tsx";
+
+/** What the root is, how it stands and, if it failed, why. */
+export function RootHeader({ root }: { root: Root }) {
+  const worker = useWorker(root.worker_id);
+  return (
+    <div className="root-header" data-state={root.state}>
+      <div className="line">
+        <Link to="/tasks" className="back dim" aria-label={t("root.back")} title={t("root.back")}>
+          ←
+        </Link>
+        <StateLabel state={root.state} />
+        <h1>
+          <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={18} />
+        </h1>
+        <span className="facts dim">
+          <Duration process={root} />
+          <Ago timeUs={root.started_us} />
+          {worker && <span>{t("root.on", { host: visible(worker.hostname) })}</span>}
+        </span>
+        <Counts counts={root.counts} />
+      </div>
+      {root.error && <p className="error">{visible(root.error.message)}</p>}
+      {root.state === "lost" && worker && (
+        <p className="error">
+          {t("tasks.lost-since", {
+            worker: visible(worker.hostname),
+            time: ago(worker.last_seen_us, Date.now() * 1000, locale),
+          })}
+        </p>
+      )}
+    </div>
+  );
+}

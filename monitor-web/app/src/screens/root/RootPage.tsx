@@ -1,0 +1,60 @@
+import { Link, useParams } from "@tanstack/react-router";
+import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { ApiError } from "../../api/client.ts";
+import { t } from "../../i18n.ts";
+import { glyph } from "../../model/state.ts";
+import { visible } from "../../model/text.ts";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { ProcessPanel } from "./ProcessPanel.tsx";
+import { RootHeader } from "./RootHeader.tsx";
+import { TreeToolbar } from "./TreeToolbar.tsx";
+import { TreeView } from "./TreeView.tsx";
+import { useSelection } from "./useSelection.ts";
+import { RootView } from "./view.ts";
+import "./root.css";
+
+/** A root and its tree. */
+export function RootPage() {
+  const { root = "" } = useParams({ strict: false }) as { root?: string };
+  return <OneRoot key={root} param={root} />;
+}
+
+function OneRoot({ param }: { param: string }) {
+  const view = useMemo(() => new RootView(param), [param]);
+  useSyncExternalStore(view.subscribe, view.get);
+  const selection = useSelection(view);
+  const { root } = view;
+
+  useEffect(() => {
+    document.title = root ? `${glyph(root.state)} ${visible(root.title)}` : t("app.name");
+  }, [root?.state, root?.title]);
+
+  if (!root) {
+    if (view.problem instanceof ApiError && view.problem.status === 404) return <Gone param={param} />;
+    if (view.problem) return <ProblemNotice error={view.problem} onRetry={view.retry} />;
+    return <p className="notice dim">{t("loading")}</p>;
+  }
+  return (
+    <div className="root-page">
+      <RootHeader root={root} />
+      <TreeToolbar view={view} selection={selection} />
+      {view.problem !== null && <ProblemNotice error={view.problem} onRetry={view.retry} />}
+      <div className="split" data-panel={selection.id !== null}>
+        <TreeView view={view} root={root} selection={selection} />
+        {selection.id !== null && <ProcessPanel view={view} id={selection.id} onClose={selection.clear} onSelect={selection.select} />}
+      </div>
+    </div>
+  );
+}
+
+function Gone({ param }: { param: string }) {
+  return (
+    <div className="notice">
+      <h2>{t("root.gone", { root: visible(param) })}</h2>
+      <p>{t("root.gone.hint")}</p>
+      <Link to="/tasks" className="link">
+        {t("root.back")}
+      </Link>
+    </div>
+  );
+}

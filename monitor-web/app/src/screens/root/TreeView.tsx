@@ -1,0 +1,120 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { type KeyboardEvent, useEffect, useRef } from "react";
+import type { Root } from "../../api/types.ts";
+import { t } from "../../i18n.ts";
+import { duration } from "../../model/time.ts";
+import { useNow } from "../../ui/now.ts";
+import { useNarrow } from "../../ui/useNarrow.ts";
+import { handleKey } from "./keys.ts";
+import { TreeRow } from "./TreeRow.tsx";
+import type { Selection } from "./useSelection.ts";
+import type { RootView } from "./view.ts";
+
+const ROW = 28;
+
+interface Props {
+  view: RootView;
+  root: Root;
+  selection: Selection;
+}
+
+/** The tree as rows, of which only those in sight exist; each carries its bar on the root's time. */
+export function TreeView({ view, root, selection }: Props) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const narrow = useNarrow();
+  const { slots, depths, positions } = view.rows();
+  const { tree, folding } = view;
+  const axis = useAxis(root, view);
+  const selected = selection.id === null ? undefined : tree.find(selection.id);
+
+  const virtual = useVirtualizer({
+    count: slots.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => ROW,
+    overscan: 10,
+  });
+
+  // A new selection is opened up to and brought into sight; once, so that scrolling away stays possible.
+  const shownTurn = useRef(-1);
+  useEffect(() => {
+    if (selected === undefined || shownTurn.current === selection.turn) return;
+    view.reveal(selected);
+    const row = view.rows().positions[selected] ?? -1;
+    if (row < 0 || row >= slots.length) return;
+    virtual.scrollToIndex(row, { align: "auto" });
+    shownTurn.current = selection.turn;
+  });
+
+  // Keys work wherever the focus is, save in fields and on the buttons that need them.
+  useEffect(() => scroller.current?.focus({ preventScroll: true }), []);
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (handleKey(event.key, view, selection)) event.preventDefault();
+  };
+
+  const selectedRow = selected === undefined ? -1 : (positions[selected] ?? -1);
+  return (
+    <div className="tree">
+      <div className="tree-head dim" aria-hidden="true">
+        <span>{t("tasks.column.task")}</span>
+        <span className="word">{t("tasks.column.state")}</span>
+        <span className="duration">{t("tasks.column.duration")}</span>
+        <span className="axis number">
+          <span>0</span>
+          <span>{duration((axis.endUs - axis.startUs) * 1000)}</span>
+        </span>
+      </div>
+      <div
+        ref={scroller}
+        className="scroller"
+        role="treegrid"
+        aria-label={t("root.tree")}
+        aria-rowcount={slots.length}
+        aria-activedescendant={selectedRow >= 0 ? `row-${selection.id}` : undefined}
+        tabIndex={0}
+        onKeyDown={onKeyDown}
+        onWheel={selection.touch}
+        onPointerDown={selection.touch}
+      >
+        {slots.length === 0 && !view.loading && <p className="notice dim">{t("root.empty")}</p>}
+        <div className="canvas" style={{ height: virtual.getTotalSize() }}>
+          {virtual.getVirtualItems().map(({ index, start }) => {
+            const slot = slots[index];
+            if (slot === undefined) return null;
+            const process = tree.at(slot);
+            const depth = depths[index] ?? 0;
+            return (
+              <TreeRow
+                key={process.id}
+                process={process}
+                index={index}
+                top={start}
+                depth={depth}
+                branch={tree.childrenOf(slot).length === 0 ? "leaf" : folding.isOpen(slot, depth) ? "open" : "closed"}
+                childCount={tree.childrenOf(slot).length}
+                selected={slot === selected}
+                startUs={axis.startUs}
+                endUs={axis.endUs}
+                narrow={narrow}
+                view={view}
+                onSelect={selection.select}
+              />
+            );
+          })}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+/** From the root's start to its end, or to now while it runs. */
+function useAxis(root: Root, view: RootView): { startUs: number; endUs: number } {
+  const open = root.ended_us === null && (root.state === "running" || root.counts.running > 0);
+  const first = view.tree.childrenOf(undefined)[0];
+  const startUs = root.started_us ?? (first === undefined ? null : view.tree.at(first).started_us) ?? 0;
+  // In a long run a pixel is many seconds; there is nothing to see ten times a second.
+  const young = open && Date.now() * 1000 - startUs < 120e6;
+  const nowUs = useNow(open ? (young ? "fast" : "slow") : "never");
+  const endUs = open ? nowUs : (root.ended_us ?? startUs);
+  return { startUs, endUs: Math.max(endUs, startUs + 1) };
+}

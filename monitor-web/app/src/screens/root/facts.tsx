@@ -1,0 +1,50 @@
+/** The pieces that the panel is laid out of. */
+import type { ReactNode } from "react";
+import { visible } from "../../model/text.ts";
+import { absolute, zoneName } from "../../model/time.ts";
+import { CopyButton } from "../../ui/CopyButton.tsx";
+
+export function Section({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section>
+      <h3>{title}</h3>
+      <dl>{children}</dl>
+    </section>
+  );
+}
+
+export function Row({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <>
+      <dt>{label}</dt>
+      <dd>{children}</dd>
+    </>
+  );
+}
+
+/** An id or a place, to be copied. */
+export function Code({ text, copy = false }: { text: string; copy?: boolean }) {
+  return (
+    <span className="code-line">
+      <span className="mono">{visible(text)}</span>
+      {copy && <CopyButton text={text} />}
+    </span>
+  );
+}
+
+/** A time in the reader's zone and in UTC. */
+export function When({ timeUs, never }: { timeUs: number | null; never: string }) {
+  if (timeUs === null) return <span className="dim">{never}</span>;
+  const zone = zoneName(timeUs);
+  return (
+    <span className="when">
+      <span className="mono">{absolute(timeUs)}</span> <span className="dim">{zone}</span>
+      {zone !== "UTC" && (
+        <>
+          <br />
+          <span className="mono dim">{absolute(timeUs, "UTC")}</span> <span className="dim">UTC</span>
+        </>
+      )}
+    </span>
+  );
+}

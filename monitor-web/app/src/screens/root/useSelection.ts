@@ -1,0 +1,76 @@
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import type { RootView } from "./view.ts";
+
+/** Browsers slow down pages that change their address at every key. */
+const ADDRESS_MS = 150;
+
+export interface Selection {
+  /** The selected process, known or not. */
+  id: string | null;
+  /** Counts the selections: each new one is scrolled into sight. */
+  turn: number;
+  select: (id: string) => void;
+  clear: () => void;
+  /** The reader does something of their own: from then on nothing opens by itself. */
+  touch: () => void;
+}
+
+/**
+ * The selected process: the one in the address; without one, the first failure by itself, as long
+ * as the reader has not begun to look around.
+ */
+export function useSelection(view: RootView): Selection {
+  const search = useSearch({ strict: false }) as { process?: string };
+  const navigate = useNavigate();
+  const [chosen, setChosen] = useState<string | null>(search.process ?? null);
+  const [turn, setTurn] = useState(0);
+  const touched = useRef(search.process !== undefined);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+
+  // The address changed by other means than `select`: Back, or a link.
+  useEffect(() => {
+    clearTimeout(timer.current);
+    if (search.process === undefined && !touched.current) return;
+    setChosen(search.process ?? null);
+    if (search.process !== undefined) setTurn((before) => before + 1);
+  }, [search.process]);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const toAddress = useCallback(
+    (process: string | undefined) => {
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => {
+        void navigate({ to: ".", search: process === undefined ? {} : { process }, replace: true });
+      }, ADDRESS_MS);
+    },
+    [navigate],
+  );
+
+  const touch = useCallback(() => {
+    touched.current = true;
+  }, []);
+  const select = useCallback(
+    (id: string) => {
+      touched.current = true;
+      setChosen(id);
+      setTurn((before) => before + 1);
+      toAddress(id);
+    },
+    [toAddress],
+  );
+  const clear = useCallback(() => {
+    touched.current = true;
+    setChosen(null);
+    toAddress(undefined);
+  }, [toAddress]);
+
+  const first = touched.current || chosen !== null || view.loading ? undefined : view.firstFailure();
+  useEffect(() => {
+    if (first === undefined || touched.current) return;
+    setChosen(view.tree.at(first).id);
+    setTurn((before) => before + 1);
+  }, [first, view]);
+
+  return useMemo(() => ({ id: chosen, turn, select, clear, touch }), [chosen, turn, select, clear, touch]);
+}

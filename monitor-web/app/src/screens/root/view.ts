@@ -1,0 +1,148 @@
+/** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
+import { fetchTree } from "../../api/client.ts";
+import type { Root } from "../../api/types.ts";
+import { type Subscription, subscribe } from "../../live/live.ts";
+import type { Batch } from "../../live/messages.ts";
+import { comfortableDepth, Folding, type Rows, visibleRows } from "../../model/rows.ts";
+import { failures, firstFailure, Tree } from "../../model/tree.ts";
+
+/** Enough for the first look at once; the rest comes in few large pieces. */
+const FIRST_PAGE = 1000;
+const NEXT_PAGE = 50_000;
+
+export class RootView {
+  readonly tree = new Tree();
+  readonly folding = new Folding();
+  root: Root | null = null;
+  loading = true;
+  problem: unknown = null;
+
+  private rootAsOf = -1;
+  private version = 0;
+  private frame = 0;
+  private reading: AbortController | null = null;
+  private subscription: Subscription | null = null;
+  private readonly listeners = new Set<() => void>();
+  private rowsCache: { key: string; rows: Rows } | null = null;
+  private leavesCache: { key: number; leaves: number[] } | null = null;
+
+  constructor(private readonly param: string) {}
+
+  /** For `useSyncExternalStore`. The tree is read and followed while anybody listens. */
+  readonly subscribe = (listener: () => void) => {
+    this.listeners.add(listener);
+    if (this.listeners.size === 1) void this.read();
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size === 0) this.stop();
+    };
+  };
+
+  readonly get = () => this.version;
+
+  rows(): Rows {
+    const key = `${this.tree.structureVersion} ${this.folding.version}`;
+    if (this.rowsCache?.key !== key) this.rowsCache = { key, rows: visibleRows(this.tree, this.folding) };
+    return this.rowsCache.rows;
+  }
+
+  /** Where it began to go wrong, in tree order. */
+  failures(): number[] {
+    const key = this.tree.version;
+    if (this.leavesCache?.key !== key) this.leavesCache = { key, leaves: failures(this.tree) };
+    return this.leavesCache.leaves;
+  }
+
+  firstFailure(): number | undefined {
+    const counts = this.root?.counts;
+    if (!counts || counts.failed + counts.lost === 0) return undefined;
+    return firstFailure(this.tree, this.failures());
+  }
+
+  fold(slot: number, open: boolean): void {
+    this.folding.set(slot, open);
+    this.changed();
+  }
+
+  foldAll(depth: number): void {
+    this.folding.toDepth(depth);
+    this.changed();
+  }
+
+  reveal(slot: number): void {
+    const before = this.folding.version;
+    this.folding.reveal(this.tree, slot);
+    if (this.folding.version !== before) this.changed();
+  }
+
+  readonly retry = () => void this.read();
+
+  private async read(): Promise<void> {
+    this.reading?.abort();
+    const reading = new AbortController();
+    this.reading = reading;
+    const first = this.tree.size === 0;
+    this.loading = true;
+    this.problem = null;
+    this.changed();
+    try {
+      let cursor: string | null = null;
+      do {
+        const limit = cursor === null ? FIRST_PAGE : NEXT_PAGE;
+        const page: Awaited<ReturnType<typeof fetchTree>> = await fetchTree(
+          this.param,
+          cursor === null ? { limit } : { limit, cursor },
+          reading.signal,
+        );
+        this.follow(page.root.root_id);
+        this.subscription?.loaded(page.as_of);
+        this.takeRoot(page.root, page.as_of);
+        for (const process of page.processes) this.tree.put(process, page.as_of);
+        cursor = page.next_cursor;
+        if (first && cursor !== null) this.folding.toDepth(1);
+        this.changed();
+      } while (cursor !== null);
+      if (first) this.folding.toDepth(comfortableDepth(this.tree));
+    } catch (error) {
+      if (reading.signal.aborted) return;
+      this.problem = error;
+    }
+    this.loading = false;
+    this.changed();
+  }
+
+  private follow(rootId: string): void {
+    this.subscription ??= subscribe(
+      { kind: "tree", rootId },
+      { batch: (batch) => this.take(batch), reset: () => void this.read() },
+    );
+  }
+
+  private take(batch: Batch): void {
+    for (const { model, asOf } of batch.roots) this.takeRoot(model, asOf);
+    for (const { model, asOf } of batch.processes) this.tree.put(model, asOf);
+    this.changed();
+  }
+
+  private takeRoot(root: Root, asOf: number): void {
+    if (asOf < this.rootAsOf) return;
+    this.root = root;
+    this.rootAsOf = asOf;
+  }
+
+  private stop(): void {
+    this.reading?.abort();
+    this.subscription?.close();
+    this.subscription = null;
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+  }
+
+  private changed(): void {
+    this.frame ||= requestAnimationFrame(() => {
+      this.frame = 0;
+      this.version += 1;
+      for (const listener of this.listeners) listener();
+    });
+  }
+}

@@ -1,0 +1,96 @@
+import { useEffect, useRef, useState } from "react";
+import { type MessageId, t } from "../../i18n.ts";
+import { type Filters, isFiltered, withFilter } from "../../model/filters.ts";
+import { glyph, STATES } from "../../model/state.ts";
+import { stateWord } from "../../ui/State.tsx";
+
+interface Props {
+  filters: Filters;
+  onChange: (filters: Filters) => void;
+}
+
+/** The filters of the list: states as buttons, the rest as fields. `/` leads to the search. */
+export function FilterBar({ filters, onChange }: Props) {
+  const search = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    const slash = (event: KeyboardEvent) => {
+      if (event.key !== "/" || event.target instanceof HTMLInputElement) return;
+      event.preventDefault();
+      search.current?.focus();
+    };
+    addEventListener("keydown", slash);
+    return () => removeEventListener("keydown", slash);
+  }, []);
+
+  const state = (value: string) => onChange(withFilter(filters, "state", value));
+  return (
+    <div className="filters" role="search">
+      <div className="states" role="group" aria-label={t("tasks.filter.state")}>
+        <button type="button" aria-pressed={filters.state === undefined} onClick={() => state("")}>
+          {t("tasks.all")}
+        </button>
+        {STATES.map((each) => (
+          <button
+            key={each}
+            type="button"
+            data-state={each}
+            aria-pressed={filters.state === each}
+            onClick={() => state(filters.state === each ? "" : each)}
+          >
+            <span className="glyph still" aria-hidden="true">
+              {glyph(each)}
+            </span>{" "}
+            {stateWord(each)}
+          </button>
+        ))}
+      </div>
+      <Field name="name" label="tasks.filter.name" filters={filters} onChange={onChange} />
+      <Field name="batch" label="tasks.filter.batch" filters={filters} onChange={onChange} />
+      <Field name="q" label="tasks.filter.q" filters={filters} onChange={onChange} reference={search} />
+      {isFiltered(filters) && (
+        <button type="button" onClick={() => onChange({})}>
+          {t("tasks.filter.clear")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+const TYPING_MS = 250;
+
+interface FieldProps extends Props {
+  name: "name" | "batch" | "q";
+  label: MessageId;
+  reference?: React.RefObject<HTMLInputElement | null>;
+}
+
+/** Takes effect a moment after the last key. */
+function Field({ name, label, filters, onChange, reference }: FieldProps) {
+  const current = filters[name] ?? "";
+  const [text, setText] = useState(current);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  // The address may change by other means: Back, a link, "clear".
+  useEffect(() => {
+    clearTimeout(timer.current);
+    setText(current);
+  }, [current]);
+  const type = (value: string) => {
+    setText(value);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => onChange(withFilter(filters, name, value)), TYPING_MS);
+  };
+  return (
+    <input
+      ref={reference}
+      type="search"
+      name={name}
+      className={`field ${name}`}
+      aria-label={t(label)}
+      placeholder={name === "q" ? `${t(label)}  /` : t(label)}
+      spellCheck={false}
+      autoComplete="off"
+      value={text}
+      onChange={(event) => type(event.target.value)}
+    />
+  );
+}

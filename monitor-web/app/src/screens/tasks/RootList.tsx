@@ -1,0 +1,70 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useRef } from "react";
+import { count, t } from "../../i18n.ts";
+import { useNarrow } from "../../ui/useNarrow.ts";
+import { RootRow } from "./RootRow.tsx";
+import type { RootListState } from "./useRoots.ts";
+
+/** Where each view of the list was scrolled to, for Back. */
+const scrolled = new Map<string, number>();
+
+/** The rows, virtual; more are read before the end is reached. */
+export function RootList({ list }: { list: RootListState }) {
+  const { roots, held, hold, loadMore, loadingMore } = list;
+  const scroller = useRef<HTMLDivElement>(null);
+  const rowHeight = useNarrow() ? 48 : 28;
+  const view = useRef(location.search).current;
+  const virtual = useVirtualizer({
+    count: roots.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    getItemKey: (index) => roots[index]?.root_id ?? index,
+    initialOffset: scrolled.get(view) ?? 0,
+    overscan: 12,
+  });
+  useEffect(() => virtual.measure(), [virtual, rowHeight]);
+
+  const rows = virtual.getVirtualItems();
+  const lastRow = rows[rows.length - 1]?.index ?? 0;
+  useEffect(() => {
+    if (lastRow >= roots.length - 30) loadMore();
+  });
+
+  const onScroll = () => {
+    const top = scroller.current?.scrollTop ?? 0;
+    scrolled.set(view, top);
+    hold(top > rowHeight);
+  };
+  const showNew = () => {
+    hold(false);
+    scroller.current?.scrollTo({ top: 0 });
+  };
+  return (
+    <div className="list" role="table" aria-label={t("tasks.list")} aria-rowcount={roots.length}>
+      <div className="root head" role="row">
+        {(["state", "task", "started", "duration", "worker", "processes"] as const).map((column) => (
+          <span key={column} role="columnheader" className={column}>
+            {t(`tasks.column.${column}`)}
+          </span>
+        ))}
+      </div>
+      {held > 0 && (
+        <button type="button" className="new" onClick={showNew}>
+          {t("tasks.new", { count: held })}
+        </button>
+      )}
+      <div className="scroller" ref={scroller} onScroll={onScroll} role="rowgroup">
+        <div className="canvas" style={{ height: virtual.getTotalSize() }}>
+          {rows.map(({ index, start, key }) => {
+            const root = roots[index];
+            return root && <RootRow key={key} root={root} index={index} top={start} />;
+          })}
+        </div>
+        {loadingMore && <p className="more dim">{t("tasks.more")}</p>}
+      </div>
+      <span className="hidden" role="status">
+        {count(roots.length)}
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,69 @@
+import { Link } from "@tanstack/react-router";
+import { memo } from "react";
+import type { Root } from "../../api/types.ts";
+import { useWorker } from "../../data/useWorker.ts";
+import { locale, t } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { ago } from "../../model/time.ts";
+import { Counts } from "../../ui/Counts.tsx";
+import { StateLabel } from "../../ui/State.tsx";
+import { Name } from "../../ui/Text.tsx";
+import { Ago, Duration } from "../../ui/Time.tsx";
+
+interface Props {
+  root: Root;
+  index: number;
+  top: number;
+}
+
+export const RootRow = memo(function RootRow({ root, index, top }: Props) {
+  const worker = useWorker(root.worker_id);
+  return (
+    <div
+      className="root"
+      role="row"
+      aria-rowindex={index + 1}
+      data-root={root.root_id}
+      data-state={root.state}
+      style={{ transform: `translateY(${top}px)` }}
+    >
+      <span role="cell" className="state">
+        <StateLabel state={root.state} />
+      </span>
+      <span role="cell" className="task">
+        <Link to="/tasks/$root" params={{ root: root.root_id }} className="title">
+          <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={18} />
+        </Link>
+        <Why root={root} />
+      </span>
+      <span role="cell" className="started">
+        <Ago timeUs={root.started_us} />
+      </span>
+      <span role="cell" className="duration">
+        <Duration process={root} />
+      </span>
+      <span role="cell" className="worker">
+        {worker && <Name text={worker.hostname} />}
+      </span>
+      <span role="cell" className="processes">
+        <Counts counts={root.counts} />
+      </span>
+    </div>
+  );
+});
+
+/** What went wrong, in the row itself. */
+function Why({ root }: { root: Root }) {
+  const worker = useWorker(root.worker_id);
+  if (root.error) {
+    const text = visible(root.error.message);
+    return (
+      <span className="why" data-own={root.state === "failed"} title={text}>
+        {text}
+      </span>
+    );
+  }
+  if (root.state !== "lost" || !worker) return null;
+  const time = ago(worker.last_seen_us, Date.now() * 1000, locale);
+  return <span className="why lost">{t("tasks.lost-since", { worker: visible(worker.hostname), time })}</span>;
+}

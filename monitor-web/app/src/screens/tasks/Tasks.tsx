@@ -1,0 +1,47 @@
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useCallback, useEffect } from "react";
+import { t } from "../../i18n.ts";
+import { type Filters, filtersOf, isFiltered } from "../../model/filters.ts";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Empty } from "./Empty.tsx";
+import { FilterBar } from "./FilterBar.tsx";
+import { RootList } from "./RootList.tsx";
+import { useRoots } from "./useRoots.ts";
+import "./tasks.css";
+
+/** The list of roots. */
+export function Tasks() {
+  const filters = filtersOf(useSearch({ strict: false }));
+  const navigate = useNavigate();
+  const setFilters = useCallback(
+    (next: Filters) => void navigate({ to: "/tasks", search: next, replace: true }),
+    [navigate],
+  );
+  const list = useRoots(filters);
+
+  useEffect(() => {
+    document.title = `${t("tasks.title")} · ${t("app.name")}`;
+  }, []);
+
+  return (
+    <div className="tasks">
+      <FilterBar filters={filters} onChange={setFilters} />
+      {list.problem ? (
+        <ProblemNotice error={list.problem} onRetry={list.retry} />
+      ) : list.loading ? (
+        <p className="notice dim">{t("loading")}</p>
+      ) : list.roots.length > 0 ? (
+        <RootList key={JSON.stringify(filters)} list={list} />
+      ) : isFiltered(filters) ? (
+        <div className="notice">
+          <h2>{t("tasks.none")}</h2>
+          <button type="button" className="outlined" onClick={() => setFilters({})}>
+            {t("tasks.filter.clear")}
+          </button>
+        </div>
+      ) : (
+        <Empty />
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,15 @@
+/** Light or dark: as the system has it, or as chosen here. */
+export const THEMES = ["system", "light", "dark"] as const;
+export type Theme = (typeof THEMES)[number];
+
+const KEY = "monitor-theme";
+
+export function chosenTheme(): Theme {
+  const stored = localStorage.getItem(KEY);
+  return THEMES.find((theme) => theme === stored) ?? "system";
+}
+
+export function applyTheme(theme: Theme): void {
+  document.documentElement.dataset["theme"] = theme;
+  localStorage.setItem(KEY, theme);
+}

@@ -1,0 +1,20 @@
+import { useEffect, useState } from "react";
+import { t } from "../i18n.ts";
+
+/** Copies `text` as it is, not as it is shown. */
+export function CopyButton({ text }: { text: string }) {
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) return;
+    const timer = setTimeout(() => setCopied(false), 1500);
+    return () => clearTimeout(timer);
+  }, [copied]);
+  // Browsers lend the clipboard to secure origins only; elsewhere the text can still be selected.
+  if (!navigator.clipboard) return null;
+  const copy = () => void navigator.clipboard.writeText(text).then(() => setCopied(true));
+  return (
+    <button type="button" className="copy" title={t("copy")} aria-label={t(copied ? "copied" : "copy")} onClick={copy}>
+      {copied ? "✓" : "⧉"}
+    </button>
+  );
+}

@@ -1,0 +1,24 @@
+import { locale } from "../i18n.ts";
+import { absolute, ago, duration, elapsed, zoneName } from "../model/time.ts";
+import { useNow } from "./now.ts";
+
+interface Timed {
+  state: string;
+  started_us: number | null;
+  ended_us: number | null;
+  elapsed_ns: number | null;
+}
+
+/** How long it took; ticks while it runs. */
+export function Duration({ process }: { process: Timed }) {
+  const runs = process.state === "running" && process.elapsed_ns === null;
+  const time = elapsed(process, useNow(runs ? "fast" : "never"));
+  return <span className="number">{time === null ? "–" : duration(time)}</span>;
+}
+
+/** How long ago; the exact time on hover. */
+export function Ago({ timeUs }: { timeUs: number | null }) {
+  const nowUs = useNow(timeUs === null ? "never" : "slow");
+  if (timeUs === null) return <span className="dim">–</span>;
+  return <span title={`${absolute(timeUs)} ${zoneName(timeUs)}`}>{ago(timeUs, nowUs, locale)}</span>;
+}

@@ -1,0 +1,37 @@
+/** The current time as state: one timer for all running durations in sight, none without any. */
+import { useSyncExternalStore } from "react";
+
+class Clock {
+  private readonly listeners = new Set<() => void>();
+  private timer: ReturnType<typeof setInterval> | undefined;
+  private nowUs = Date.now() * 1000;
+
+  constructor(private readonly everyMs: number) {}
+
+  readonly get = () => this.nowUs;
+
+  readonly subscribe = (listener: () => void) => {
+    this.listeners.add(listener);
+    this.nowUs = Date.now() * 1000;
+    this.timer ??= setInterval(() => {
+      this.nowUs = Date.now() * 1000;
+      for (const each of this.listeners) each();
+    }, this.everyMs);
+    return () => {
+      this.listeners.delete(listener);
+      if (this.listeners.size > 0) return;
+      clearInterval(this.timer);
+      this.timer = undefined;
+    };
+  };
+}
+
+const fast = new Clock(100);
+const slow = new Clock(1000);
+const never = { get: () => 0, subscribe: () => () => {} };
+
+/** The time in µs; ten times a second for what runs, once a second for what merely gets older. */
+export function useNow(pace: "fast" | "slow" | "never"): number {
+  const clock = pace === "fast" ? fast : pace === "slow" ? slow : never;
+  return useSyncExternalStore(clock.subscribe, clock.get);
+}
