@@ -1,4 +1,31 @@
-//! What runs inside a monitored function. Knows no wire format, no clock but the machine's, and nobody who drains it.
+//! What runs inside a monitored function: who is current, when something began and how it ended.
+//!
+//! Facts leave through [`queue`]. This crate knows no wire format, no settings and nobody who drains it; everything that
+//! a user calls is re-exported by `monitor-client`.
 
+pub mod context;
+pub mod process;
 pub mod queue;
 pub mod record;
+pub mod switch;
+pub mod warn;
+
+mod attach;
+mod future;
+mod ids;
+mod live;
+mod outcome;
+mod panic;
+mod site;
+mod thread;
+mod trees;
+mod value;
+
+#[doc(hidden)]
+pub mod private;
+
+pub use context::{Context, CurrentGuard, set_inherited};
+pub use future::InCurrent;
+pub use outcome::Reported;
+pub use process::{Entered, Process, ProcessBuilder};
+pub use site::registered;

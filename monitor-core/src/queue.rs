@@ -83,11 +83,12 @@ pub(crate) fn ended(mut record: Ended) {
     let Some(queue) = QUEUE.get() else { return };
     let mut bytes = END_BYTES;
     if let Outcome::Failed(failure) = &mut record.outcome {
-        let words = size_of_val(&**failure) + failure.message.len() + failure.chain.iter().map(|c| c.len() + size_of::<String>()).sum::<usize>();
+        let words =
+            size_of_val(&**failure) + failure.message.len() + failure.chain.iter().map(|c| c.len() + size_of::<String>()).sum::<usize>();
         if queue.reserve(words) {
             bytes += words;
         } else {
-            failure.message = "(not kept: the buffer was full, see MONITOR_BUFFER_BYTES)".to_owned();
+            "(not kept: the buffer was full, see MONITOR_BUFFER_BYTES)".clone_into(&mut failure.message);
             failure.chain.clear();
         }
     }
@@ -184,9 +185,10 @@ fn start_bytes(record: &Started) -> usize {
         Origin::Site(_) => 0,
         Origin::Named(named) => size_of_val(&**named) + named.name.len(),
     };
-    let extra = record.extra.as_ref().map_or(0, |extra| {
-        size_of_val(&**extra) + extra.batch.as_ref().map_or(0, String::len) + fields_bytes(&extra.fields)
-    });
+    let extra = record
+        .extra
+        .as_ref()
+        .map_or(0, |extra| size_of_val(&**extra) + extra.batch.as_ref().map_or(0, String::len) + fields_bytes(&extra.fields));
     size_of::<Entry>() + named + extra
 }
 

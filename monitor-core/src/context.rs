@@ -1,0 +1,222 @@
+//! Which process is current: the parent of what starts here.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::num::{NonZeroU64, NonZeroU128};
+use std::sync::OnceLock;
+
+use crate::switch;
+
+/// A process that others can be started under: its tree and its id.
+///
+/// It is what is carried to another thread, or by any message to another program.
+///
+/// ```
+/// use monitor_core::{Context, Process};
+///
+/// let import = Process::start("import").enter();
+/// let context = Context::current();
+/// std::thread::spawn(move || {
+///     let _current = context.map(Context::enter);
+///     let _chunk = Process::start("chunk").enter(); // a child of `import`
+/// });
+/// # drop(import);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Context {
+    root: NonZeroU128,
+    process: NonZeroU64,
+}
+
+impl Context {
+    /// A process known by its ids; `None` if one of them is zero.
+    pub fn new(root: u128, process: u64) -> Option<Self> {
+        Some(Context { root: NonZeroU128::new(root)?, process: NonZeroU64::new(process)? })
+    }
+
+    /// What is current on this thread, or else what this program inherited from whoever started it; `None` when nothing is
+    /// recorded.
+    pub fn current() -> Option<Self> {
+        if switch::is_on() { local().or_else(inherited) } else { None }
+    }
+
+    /// The id of its tree.
+    pub fn root(self) -> u128 {
+        self.root.get()
+    }
+
+    /// Its own id.
+    pub fn process(self) -> u64 {
+        self.process.get()
+    }
+
+    /// Makes it current on this thread until the guard is dropped.
+    ///
+    /// The guard is bound to its thread:
+    /// ```compile_fail,E0277
+    /// let guard = monitor_core::Context::new(1, 1).unwrap().enter();
+    /// std::thread::spawn(move || drop(guard));
+    /// ```
+    pub fn enter(self) -> CurrentGuard {
+        CurrentGuard::enter(if switch::is_on() { Some(self) } else { None })
+    }
+}
+
+/// Makes a process the parent of all that this thread starts, until dropped.
+#[must_use = "the process stops being current as soon as the guard is dropped"]
+#[derive(Debug)]
+pub struct CurrentGuard {
+    token: Option<Token>,
+    thread_bound: PhantomData<*mut ()>,
+}
+
+impl CurrentGuard {
+    /// Without a context nothing changes.
+    #[inline]
+    pub(crate) fn enter(context: Option<Context>) -> Self {
+        CurrentGuard { token: context.and_then(push), thread_bound: PhantomData }
+    }
+}
+
+impl Drop for CurrentGuard {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            pop(token);
+        }
+    }
+}
+
+/// Sets what threads without a context of their own start under: the process that started this program. Only the first
+/// call counts.
+pub fn set_inherited(context: Context) {
+    let _ = INHERITED.set(context);
+}
+
+pub(crate) fn inherited() -> Option<Context> {
+    INHERITED.get().copied()
+}
+
+/// What is current on this thread itself.
+pub(crate) fn local() -> Option<Context> {
+    STACK.try_with(|stack| stack.borrow().frames.last().map(|frame| frame.context)).ok().flatten()
+}
+
+/// Names a frame of this thread's stack.
+pub(crate) type Token = NonZeroU64;
+
+/// Makes a context current until its token is [`pop`]ped; `None` on a thread that is ending.
+pub(crate) fn push(context: Context) -> Option<Token> {
+    STACK
+        .try_with(|stack| {
+            let mut stack = stack.borrow_mut();
+            stack.last_token += 1;
+            let token = Token::new(stack.last_token)?;
+            stack.frames.push(Frame { token, context });
+            Some(token)
+        })
+        .ok()
+        .flatten()
+}
+
+/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
+pub(crate) fn pop(token: Token) {
+    // On a thread that is ending the stack may be gone before its guards.
+    let _ = STACK.try_with(|stack| {
+        let frames = &mut stack.borrow_mut().frames;
+        if frames.last().is_some_and(|frame| frame.token == token) {
+            frames.pop();
+        } else if let Some(at) = frames.iter().rposition(|frame| frame.token == token) {
+            frames.remove(at);
+        }
+    });
+}
+
+static INHERITED: OnceLock<Context> = OnceLock::new();
+
+thread_local! {
+    static STACK: RefCell<Stack> = const { RefCell::new(Stack { frames: Vec::new(), last_token: 0 }) };
+}
+
+struct Stack {
+    frames: Vec<Frame>,
+    last_token: u64,
+}
+
+struct Frame {
+    token: Token,
+    context: Context,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn enter(process: u64) -> CurrentGuard {
+        CurrentGuard::enter(Context::new(1, process))
+    }
+
+    fn current() -> Option<u64> {
+        local().map(Context::process)
+    }
+
+    #[test]
+    fn zero_is_no_id() {
+        assert_eq!(Context::new(0, 1), None);
+        assert_eq!(Context::new(1, 0), None);
+    }
+
+    #[test]
+    fn contexts_nest() {
+        assert_eq!(current(), None);
+        let outer = enter(1);
+        {
+            let _inner = enter(2);
+            assert_eq!(current(), Some(2));
+        }
+        assert_eq!(current(), Some(1));
+        drop(outer);
+        assert_eq!(current(), None);
+    }
+
+    #[test]
+    fn guards_may_be_dropped_in_any_order() {
+        let (first, second, third) = (enter(1), enter(2), enter(3));
+        drop(second);
+        assert_eq!(current(), Some(3));
+        drop(first);
+        assert_eq!(current(), Some(3));
+        drop(third);
+        assert_eq!(current(), None);
+    }
+
+    #[test]
+    fn a_panic_restores_what_was_current() {
+        let _outer = enter(1);
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let _inner = enter(2);
+            panic!("inside");
+        }));
+        assert_eq!(current(), Some(1));
+    }
+
+    #[test]
+    fn a_destructor_of_an_ending_thread_harms_nothing() {
+        struct Late;
+        impl Drop for Late {
+            fn drop(&mut self) {
+                drop(enter(2));
+                assert!(matches!(current(), None | Some(1)));
+            }
+        }
+        thread_local!(static LATE: Late = const { Late });
+        std::thread::spawn(|| {
+            LATE.with(|_| ());
+            std::mem::forget(enter(1));
+        })
+        .join()
+        .expect("no destructor panics");
+    }
+}

@@ -1,0 +1,82 @@
+//! New ids, from a generator of each thread's own.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
+
+thread_local! {
+    static GENERATOR: Cell<Option<SplitMix>> = const { Cell::new(None) };
+}
+
+/// A new root id: Unix milliseconds in the top 48 bits, so that storage stays local in time, and 80 random bits.
+pub(crate) fn new_root(unix_ms: u64) -> u128 {
+    let random = u128::from(next()) << 16 | u128::from(next() >> 48);
+    (u128::from(unix_ms) << 80 | random).max(1)
+}
+
+/// A new process id.
+pub(crate) fn new_process() -> NonZeroU64 {
+    NonZeroU64::new(next()).unwrap_or(NonZeroU64::MIN)
+}
+
+fn next() -> u64 {
+    let step = |generator: &Cell<Option<SplitMix>>| {
+        let (value, next) = generator.get().unwrap_or_else(SplitMix::seeded).step();
+        generator.set(Some(next));
+        value
+    };
+    // A thread that is ending may have lost its generator already.
+    GENERATOR.try_with(step).unwrap_or_else(|_| SplitMix::seeded().step().0)
+}
+
+/// `SplitMix64` with a step of its own per thread (Steele, Lea and Flood, 2014): the ids of one thread never repeat, and
+/// those of two threads don't walk the same path.
+#[derive(Clone, Copy)]
+struct SplitMix {
+    state: u64,
+    step: u64,
+}
+
+impl SplitMix {
+    /// Seeded by the operating system, through the only door that the standard library has to it.
+    fn seeded() -> Self {
+        let random = RandomState::new();
+        SplitMix { state: random.hash_one(0_u8), step: random.hash_one(1_u8) | 1 }
+    }
+
+    fn step(self) -> (u64, Self) {
+        let state = self.state.wrapping_add(self.step);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31), SplitMix { state, ..self })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_root_id_begins_with_its_time() {
+        let ms = 0x0199_8877_6655;
+        assert_eq!(new_root(ms) >> 80, u128::from(ms));
+        assert_ne!(new_root(ms), new_root(ms));
+    }
+
+    #[test]
+    fn all_80_random_bits_of_a_root_id_vary() {
+        let seen = (0..1_000).map(|_| new_root(0)).fold(0, |seen, id| seen | id);
+        assert_eq!(seen, (1 << 80) - 1);
+    }
+
+    #[test]
+    fn ids_of_many_threads_are_distinct() {
+        let threads: Vec<_> = (0..8).map(|_| thread::spawn(|| (0..10_000).map(|_| new_process()).collect::<Vec<_>>())).collect();
+        let ids: HashSet<_> = threads.into_iter().flat_map(|thread| thread.join().expect("no id panics")).collect();
+        assert_eq!(ids.len(), 80_000);
+    }
+}

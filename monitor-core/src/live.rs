@@ -1,0 +1,138 @@
+//! A process from its start to its end, by whatever it was begun.
+
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::attach::Attached;
+use crate::context::Context;
+use crate::record::{Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
+use crate::{ids, panic, queue, thread, trees};
+
+/// All that is known of a process before it starts.
+pub(crate) struct Draft {
+    pub(crate) origin: Origin,
+    pub(crate) attached: Attached,
+    pub(crate) extra: StartExtra,
+}
+
+impl Draft {
+    pub(crate) fn start(self) -> Live {
+        let Draft { origin, attached: Attached { parent, attachment, entry }, extra } = self;
+        let now = since_epoch();
+        let root = parent.map_or_else(|| ids::new_root(now.as_millis() as u64), Context::root);
+        let id = ids::new_process();
+        let place = place_of(&origin);
+        let begun = Instant::now();
+        let recorded = queue::started(Started {
+            root,
+            id: id.get(),
+            parent: parent.map_or(0, Context::process),
+            origin,
+            time_us: now.as_micros() as u64,
+            thread: thread::name(),
+            attachment,
+            extra: if extra.is_empty() { None } else { Some(Box::new(extra)) },
+        });
+        let context = if recorded { Context::new(root, id.get()) } else { parent };
+        let entry = if recorded && entry { context } else { None };
+        if let Some(entry) = entry {
+            trees::enter(entry);
+        }
+        Live { context, recorded: recorded.then_some(id), entry, begun, place, unwinding: std::thread::panicking() }
+    }
+}
+
+/// A process that has begun and not ended.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// What is current within: itself or, if there was no room to record it, its parent.
+    context: Option<Context>,
+    recorded: Option<NonZeroU64>,
+    entry: Option<Context>,
+    begun: Instant,
+    place: (&'static str, u32),
+    /// Its thread was panicking already when it began.
+    unwinding: bool,
+}
+
+impl Live {
+    pub(crate) fn context(&self) -> Option<Context> {
+        self.context
+    }
+
+    /// Whether the thread began to panic since the process began on it.
+    pub(crate) fn panicked_meanwhile(&self) -> bool {
+        std::thread::panicking() && !self.unwinding
+    }
+
+    pub(crate) fn update(&self, fields: Fields) {
+        if let (Some(id), Some(context)) = (self.recorded, self.context) {
+            queue::updated(Updated { root: context.root(), id: id.get(), time_us: since_epoch().as_micros() as u64, fields });
+        }
+    }
+
+    pub(crate) fn end_with(self, failure: Option<Failure>) {
+        match failure {
+            Some(failure) => self.fail(failure),
+            None => self.succeed(),
+        }
+    }
+
+    pub(crate) fn succeed(self) {
+        self.end(Outcome::Succeeded);
+    }
+
+    pub(crate) fn cancel(self) {
+        self.end(Outcome::Cancelled);
+    }
+
+    /// A failure that knows no place is at the place where the process is defined.
+    pub(crate) fn fail(self, mut failure: Failure) {
+        let (file, line) = self.place;
+        failure.place.get_or_insert((file.into(), line));
+        self.end(Outcome::Failed(Box::new(failure)));
+    }
+
+    /// Ends without a word: failed if the thread panics, else succeeded.
+    pub(crate) fn close(self) {
+        if self.panicked_meanwhile() {
+            self.fail(panic::latest());
+        } else {
+            self.succeed();
+        }
+    }
+
+    fn end(self, outcome: Outcome) {
+        let elapsed = self.begun.elapsed();
+        if let Some(entry) = self.entry {
+            trees::leave(entry);
+        }
+        if let (Some(id), Some(context)) = (self.recorded, self.context) {
+            queue::ended(Ended {
+                root: context.root(),
+                id: id.get(),
+                time_us: since_epoch().as_micros() as u64,
+                elapsed_ns: elapsed.as_nanos() as u64,
+                outcome,
+            });
+        }
+    }
+}
+
+impl StartExtra {
+    fn is_empty(&self) -> bool {
+        self.batch.is_none() && self.fields.is_empty()
+    }
+}
+
+fn place_of(origin: &Origin) -> (&'static str, u32) {
+    match origin {
+        Origin::Site(site) => (site.file, site.line),
+        Origin::Named(named) => (named.place.file(), named.place.line()),
+    }
+}
+
+/// A clock before 1970 counts as 1970.
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,134 @@
+//! How a returned value is understood: an `Err` is a failure, whatever its `Result` is called.
+
+use std::any::type_name;
+use std::error::Error;
+use std::fmt::{self, Write};
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::record::Failure;
+
+/// How many sources of an error are kept.
+const LONGEST_CHAIN: usize = 64;
+
+/// A value that says whether [`ProcessBuilder::run`](crate::ProcessBuilder::run) or
+/// [`instrument`](crate::ProcessBuilder::instrument) succeeded: `()`, or a `Result` whose error is an
+/// [`Error`], a boxed one, `anyhow::Error`, or text.
+///
+/// `Way` tells these apart and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say whether the process succeeded",
+    label = "expected `()`, or a `Result` with an error or text",
+    note = "for anything else use `.enter()` or `.begin()`, and `.fail(…)` on what they return"
+)]
+pub trait Reported<Way> {
+    /// Why it failed, if it did.
+    #[doc(hidden)]
+    fn failure(&self) -> Option<Failure>;
+}
+
+/// The ways to understand a value.
+pub(crate) mod way {
+    #[derive(Debug)]
+    pub struct Nothing;
+    #[derive(Debug)]
+    pub struct ByError;
+    #[derive(Debug)]
+    pub struct ByTarget;
+    #[derive(Debug)]
+    pub struct ByText;
+}
+
+impl Reported<way::Nothing> for () {
+    fn failure(&self) -> Option<Failure> {
+        None
+    }
+}
+
+impl<T, E: Error> Reported<way::ByError> for Result<T, E> {
+    fn failure(&self) -> Option<Failure> {
+        self.as_ref().err().map(|error| of_error::<E>(error))
+    }
+}
+
+impl<T, E: Deref<Target: AsError>> Reported<way::ByTarget> for Result<T, E> {
+    fn failure(&self) -> Option<Failure> {
+        self.as_ref().err().map(|error| of_error::<E>(error.as_error()))
+    }
+}
+
+impl<T> Reported<way::ByText> for Result<T, String> {
+    fn failure(&self) -> Option<Failure> {
+        self.as_ref().err().map(of_display)
+    }
+}
+
+impl<T> Reported<way::ByText> for Result<T, &str> {
+    fn failure(&self) -> Option<Failure> {
+        self.as_ref().err().map(of_display)
+    }
+}
+
+/// What `Box<dyn Error>`, `anyhow::Error` and their like dereference to.
+#[doc(hidden)]
+pub trait AsError {
+    fn as_error(&self) -> &(dyn Error + 'static);
+}
+
+impl AsError for dyn Error {
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+}
+
+impl AsError for dyn Error + Send {
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+}
+
+impl AsError for dyn Error + Send + Sync {
+    fn as_error(&self) -> &(dyn Error + 'static) {
+        self
+    }
+}
+
+/// A failure by an error of the type `E`.
+pub(crate) fn of_error<E: ?Sized>(error: &(dyn Error + '_)) -> Failure {
+    let mut chain = Vec::new();
+    let mut source = error.source();
+    while let Some(error) = source
+        && chain.len() < LONGEST_CHAIN
+    {
+        chain.push(text(error));
+        source = error.source();
+    }
+    Failure { chain, ..returned::<E>(text(error)) }
+}
+
+pub(crate) fn of_display<E: fmt::Display>(error: &E) -> Failure {
+    returned::<E>(text(error))
+}
+
+pub(crate) fn of_debug<E: fmt::Debug>(error: &E) -> Failure {
+    returned::<E>(text(format_args!("{error:?}")))
+}
+
+/// A failure by an error that has no words.
+pub(crate) fn of_any<E>() -> Failure {
+    returned::<E>(type_name::<E>().to_owned())
+}
+
+fn returned<E: ?Sized>(message: String) -> Failure {
+    Failure { kind: "error", type_name: Some(type_name::<E>()), message, ..Failure::default() }
+}
+
+/// What a value of the user says of itself: neither an error nor a panic in there may reach the monitored function.
+pub(crate) fn text(value: impl fmt::Display) -> String {
+    let write = AssertUnwindSafe(|| {
+        let mut text = String::new();
+        let _ = write!(text, "{value}");
+        text
+    });
+    catch_unwind(write).unwrap_or_else(|_| "(its own description panicked)".to_owned())
+}

@@ -1,0 +1,69 @@
+//! What a panic says, and where it came from.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::panic;
+use std::sync::Once;
+
+use crate::record::Failure;
+
+thread_local! {
+    static LATEST: RefCell<Option<Latest>> = const { RefCell::new(None) };
+}
+
+/// What the hook saw last on this thread.
+struct Latest {
+    message: String,
+    file: String,
+    line: u32,
+}
+
+/// Puts ours before the program's hook; one that the program sets later takes its place, and panics have no place then.
+pub(crate) fn install_hook() {
+    static ONCE: Once = Once::new();
+
+    // A thread that is panicking may not set a hook.
+    if std::thread::panicking() {
+        return;
+    }
+    ONCE.call_once(|| {
+        let previous = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if let Some(location) = info.location() {
+                let latest = Latest { message: message(info.payload()), file: location.file().to_owned(), line: location.line() };
+                // A second panic in here would end the program.
+                let _ = LATEST.try_with(|cell| cell.try_borrow_mut().map(|mut cell| *cell = Some(latest)));
+            }
+            previous(info);
+        }));
+    });
+}
+
+/// The failure of a panic that was caught.
+pub(crate) fn caught(payload: &(dyn Any + Send)) -> Failure {
+    let message = message(payload);
+    // One that was re-raised without the hook must not get the place of an older one.
+    let place = with_latest(|latest| (latest.message == message).then(|| (latest.file.clone().into(), latest.line))).flatten();
+    Failure { kind: "panic", message, place, ..Failure::default() }
+}
+
+/// The failure of the panic that this thread is unwinding from.
+pub(crate) fn latest() -> Failure {
+    let seen = with_latest(|latest| (latest.message.clone(), Some((latest.file.clone().into(), latest.line))));
+    let (message, place) = seen.unwrap_or_else(|| ("panicked".to_owned(), None));
+    Failure { kind: "panic", message, place, ..Failure::default() }
+}
+
+fn with_latest<R>(look: impl FnOnce(&Latest) -> R) -> Option<R> {
+    LATEST.try_with(|latest| latest.try_borrow().ok()?.as_ref().map(look)).ok().flatten()
+}
+
+fn message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "panicked with a value that is no text".to_owned()
+    }
+}

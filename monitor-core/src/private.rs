@@ -1,0 +1,190 @@
+//! The only thing that the code made by an attribute calls. Not for users: it changes without notice.
+//!
+//! `monitor-client` passes it on as `monitor_client::__private` and adds `remote`, which reads the ids of a
+//! `#[cross_process]` function into a [`Remote`].
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+pub use linkme;
+pub use std::pin::pin;
+
+pub use crate::attach::Remote;
+use crate::attach::{Bond, attach};
+use crate::context::CurrentGuard;
+pub use crate::future::Task;
+use crate::live::{Draft, Live};
+use crate::panic;
+pub use crate::record::{Failure, Site};
+use crate::record::{Origin, StartExtra};
+use crate::switch;
+
+pub use crate::{__batch as batch, __finish as finish, __site as site};
+
+#[cfg(feature = "record")]
+pub use crate::site::SITES;
+
+mod ending;
+pub mod probe;
+
+/// What the kind of an attribute adds to a start.
+#[derive(Debug)]
+pub enum How {
+    /// `#[normal_task]`
+    Normal,
+    /// `#[root_task]`
+    Root,
+    /// `#[root_task]` with the mark of its batch
+    Batch(String),
+    /// `#[cross_thread]`
+    CrossThread,
+    /// `#[cross_process]` with the ids that it was called with
+    CrossProcess(Remote),
+}
+
+/// A process whose work is the rest of a sync function: current until it is dropped.
+#[derive(Debug)]
+pub struct Guard {
+    live: Option<Live>,
+    _current: CurrentGuard,
+}
+
+impl Guard {
+    /// Starts a process, if anything is recorded.
+    #[inline]
+    pub fn enter(site: &'static Site, how: impl FnOnce() -> How) -> Self {
+        if switch::is_on() { Guard::on(site, how()) } else { Guard { live: None, _current: CurrentGuard::enter(None) } }
+    }
+
+    #[inline(never)]
+    fn on(site: &'static Site, how: How) -> Self {
+        let live = draft(site, how).start();
+        Guard { _current: CurrentGuard::enter(live.context()), live: Some(live) }
+    }
+}
+
+impl Drop for Guard {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take() {
+            live.close();
+        }
+    }
+}
+
+impl Task {
+    /// Starts a process, if anything is recorded.
+    #[inline]
+    pub fn start(site: &'static Site, how: impl FnOnce() -> How) -> Self {
+        Pending::capture(site, how).start()
+    }
+}
+
+/// A process that found its parent and will start when its future is first polled.
+#[must_use = "nothing is recorded until it is started"]
+pub struct Pending {
+    draft: Option<Draft>,
+}
+
+impl Pending {
+    /// Finds the parent, if anything is recorded.
+    #[inline]
+    pub fn capture(site: &'static Site, how: impl FnOnce() -> How) -> Self {
+        Pending { draft: if switch::is_on() { Some(draft(site, how())) } else { None } }
+    }
+
+    /// Starts it.
+    #[inline]
+    pub fn start(self) -> Task {
+        Task::new(self.draft.map(Draft::start))
+    }
+}
+
+#[inline(never)]
+fn draft(site: &'static Site, how: How) -> Draft {
+    let mut extra = StartExtra::default();
+    let bond = match how {
+        How::Normal => Bond::Current,
+        How::Root => Bond::Root,
+        How::Batch(batch) => {
+            extra.batch = Some(batch);
+            Bond::Root
+        }
+        How::CrossThread => Bond::CrossThread,
+        How::CrossProcess(remote) => Bond::Remote(remote),
+    };
+    Draft { origin: Origin::Site(site), attached: attach(bond), extra }
+}
+
+/// Calls the body of a function with its parameters; a panic is the end of the process.
+///
+/// The parameters are passed and not captured, so that they are dropped in the order of the plain function.
+#[inline]
+pub fn call<A, R>(guard: &mut Guard, parameters: A, body: impl FnOnce(A) -> R) -> R {
+    if guard.live.is_none() {
+        return body(parameters);
+    }
+    catch_unwind(AssertUnwindSafe(|| body(parameters))).unwrap_or_else(|payload| {
+        if let Some(live) = guard.live.take() {
+            live.fail(panic::caught(&*payload));
+        }
+        resume_unwind(payload)
+    })
+}
+
+/// Makes the future of a function that returns `impl Future<Output = T>`. Says what `T` is before the body is looked at,
+/// as the signature does for the plain function.
+#[inline]
+pub fn future<T, F: Future<Output = T>, A>(parameters: A, body: impl FnOnce(A) -> F) -> F {
+    body(parameters)
+}
+
+/// Gives an async block its type, so that `?` and coercions work as in the plain function. Never called.
+pub fn never<R>() -> R {
+    unreachable!("stands behind `if false`")
+}
+
+/// The place of an attributed function; lists it among the registered ones.
+#[cfg(feature = "record")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __site {
+    ($name:expr, $kind:expr, $line:expr) => {{
+        #[$crate::private::linkme::distributed_slice($crate::private::SITES)]
+        #[linkme(crate = $crate::private::linkme)]
+        static SITE: $crate::private::Site = $crate::private::Site { name: $name, kind: $kind, file: ::core::file!(), line: $line };
+        &SITE
+    }};
+}
+
+/// The place of an attributed function.
+#[cfg(not(feature = "record"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __site {
+    ($name:expr, $kind:expr, $line:expr) => {{
+        static SITE: $crate::private::Site = $crate::private::Site { name: $name, kind: $kind, file: ::core::file!(), line: $line };
+        &SITE
+    }};
+}
+
+/// Ends a process by the value that its function returns, and gives the value back.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __finish {
+    ($process:expr, $returned:expr) => {{
+        use $crate::private::probe::*;
+        let returned = $returned;
+        let ending = (&&Returned(&returned)).ending();
+        ending.finish($process, returned, |returned| (&&&&&&Returned(returned)).failure())
+    }};
+}
+
+/// The batch mark that a parameter makes.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __batch {
+    ($parameter:expr) => {{
+        use $crate::private::probe::*;
+        (&&Returned(&$parameter)).mark()
+    }};
+}

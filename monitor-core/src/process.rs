@@ -1,0 +1,261 @@
+//! Processes that are no functions.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::pin;
+
+use crate::attach::{Bond, attach};
+use crate::context::{Context, CurrentGuard};
+use crate::future::Task;
+use crate::live::{Draft, Live};
+use crate::outcome::{self, Reported};
+use crate::panic;
+use crate::record::{Named, Origin, StartExtra, Value};
+use crate::switch;
+
+/// A process that was begun by hand. It ends when it is dropped: failed if the thread panics meanwhile, else succeeded,
+/// unless one of [`fail`](Self::fail), [`cancel`](Self::cancel) and [`succeed`](Self::succeed) said so before.
+///
+/// It is not current: only what is told so by [`context`](Self::context) becomes its child.
+///
+/// ```
+/// use monitor_core::Process;
+///
+/// let upload = Process::start("upload").field("bytes", 1024).begin();
+/// match std::fs::read("/no/such/file") {
+///     Ok(_) => upload.succeed(),
+///     Err(error) => upload.fail(error),
+/// }
+/// ```
+#[must_use = "the process ends as soon as it is dropped"]
+#[derive(Debug)]
+pub struct Process {
+    live: Option<Live>,
+}
+
+impl Process {
+    /// Begins to describe a process; [`begin`](ProcessBuilder::begin), [`enter`](ProcessBuilder::enter),
+    /// [`run`](ProcessBuilder::run) or [`instrument`](ProcessBuilder::instrument) start it.
+    ///
+    /// Its parent is what is current; without that it begins a tree of its own.
+    #[track_caller]
+    pub fn start(name: impl Into<String>) -> ProcessBuilder {
+        let draft = switch::is_on().then(|| {
+            let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place: Location::caller() };
+            Sketch { named, bond: Bond::Current, extra: StartExtra::default() }
+        });
+        ProcessBuilder { draft }
+    }
+
+    /// What others can be started under: this process or, if there was no room to record it, its parent. `None` when
+    /// nothing is recorded.
+    pub fn context(&self) -> Option<Context> {
+        self.live.as_ref().and_then(Live::context)
+    }
+
+    /// Sets a field, or sets it anew.
+    pub fn field(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+        if let Some(live) = &self.live {
+            live.update(vec![(key.into(), value.into())]);
+        }
+    }
+
+    /// It succeeded.
+    pub fn succeed(mut self) {
+        if let Some(live) = self.live.take() {
+            live.succeed();
+        }
+    }
+
+    /// It was given up.
+    pub fn cancel(mut self) {
+        if let Some(live) = self.live.take() {
+            live.cancel();
+        }
+    }
+
+    /// It failed by an error, which is kept with its sources; text will do as well.
+    pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(mut self, error: E) {
+        if let Some(live) = self.live.take() {
+            live.fail(outcome::of_error::<E>(&*error.into()));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(live) = self.live.take() {
+            live.close();
+        }
+    }
+}
+
+/// A process that is current on this thread until it is dropped.
+///
+/// Bound to its thread:
+/// ```compile_fail,E0277
+/// let entered = monitor_core::Process::start("here").enter();
+/// std::thread::spawn(move || drop(entered));
+/// ```
+#[must_use = "the process ends as soon as it is dropped"]
+#[derive(Debug)]
+pub struct Entered {
+    process: Process,
+    current: CurrentGuard,
+}
+
+impl Entered {
+    /// It succeeded.
+    pub fn succeed(self) {
+        self.leave().succeed();
+    }
+
+    /// It was given up.
+    pub fn cancel(self) {
+        self.leave().cancel();
+    }
+
+    /// It failed by an error, which is kept with its sources; text will do as well.
+    pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(self, error: E) {
+        self.leave().fail(error);
+    }
+
+    /// The process goes on and is no longer current; it may be sent to another thread.
+    pub fn leave(self) -> Process {
+        drop(self.current);
+        self.process
+    }
+}
+
+impl Deref for Entered {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+/// A process that has not started yet.
+#[must_use = "nothing is started until `begin`, `enter`, `run` or `instrument` is called"]
+pub struct ProcessBuilder {
+    /// None: nothing is recorded.
+    draft: Option<Sketch>,
+}
+
+struct Sketch {
+    named: Named,
+    bond: Bond,
+    extra: StartExtra,
+}
+
+impl ProcessBuilder {
+    /// Its kind, `normal` by default: `job`, `step`, `span`, or any word of your own.
+    pub fn kind(self, kind: impl Into<Cow<'static, str>>) -> Self {
+        self.with(|draft| draft.named.kind = kind.into())
+    }
+
+    /// Starts it under this process instead of what is current.
+    pub fn parent(self, parent: Context) -> Self {
+        self.with(|draft| draft.bond = Bond::Under(parent))
+    }
+
+    /// Begins a new tree with it, whatever is current.
+    pub fn root(self) -> Self {
+        self.with(|draft| draft.bond = Bond::NewTree)
+    }
+
+    /// Marks the batch that a root works on.
+    pub fn batch(self, batch: impl Into<String>) -> Self {
+        self.with(|draft| draft.extra.batch = Some(batch.into()))
+    }
+
+    /// Adds a field.
+    pub fn field(self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
+        self.with(|draft| draft.extra.fields.push((key.into(), value.into())))
+    }
+
+    /// Starts it. It is not current and may be sent to another thread.
+    pub fn begin(self) -> Process {
+        Process { live: self.attach().map(Draft::start) }
+    }
+
+    /// Starts it and makes it current on this thread.
+    pub fn enter(self) -> Entered {
+        let process = self.begin();
+        let current = CurrentGuard::enter(process.context());
+        Entered { process, current }
+    }
+
+    /// Calls `work` within it. An `Err` or a panic is its failure.
+    ///
+    /// ```
+    /// use monitor_core::Process;
+    ///
+    /// let port = Process::start("read the port").run(|process| {
+    ///     process.field("from", "text");
+    ///     "60010".parse::<u16>()
+    /// });
+    /// assert_eq!(port, Ok(60010));
+    /// ```
+    pub fn run<R: Reported<Way>, Way>(self, work: impl FnOnce(&Process) -> R) -> R {
+        let mut entered = self.enter();
+        let result = catch_unwind(AssertUnwindSafe(|| work(&entered.process)));
+        let live = entered.process.live.take();
+        drop(entered);
+        match result {
+            Ok(returned) => {
+                end(live, &returned);
+                returned
+            }
+            Err(payload) => {
+                if let Some(live) = live {
+                    live.fail(panic::caught(&*payload));
+                }
+                resume_unwind(payload)
+            }
+        }
+    }
+
+    /// Makes a process of a future: below what is current now, begun when it is first polled, cancelled if it is dropped
+    /// before its end. An `Err` or a panic is its failure.
+    ///
+    /// ```
+    /// use monitor_core::Process;
+    ///
+    /// # async fn example() -> std::io::Result<()> {
+    /// async fn fetch() -> std::io::Result<()> {
+    ///     Ok(())
+    /// }
+    ///
+    /// Process::start("fetch").instrument(fetch()).await
+    /// # }
+    /// ```
+    pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {
+        let draft = self.attach();
+        async move {
+            let mut task = Task::new(draft.map(Draft::start));
+            let returned = task.run(pin!(future)).await;
+            end(task.into_live(), &returned);
+            returned
+        }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Sketch)) -> Self {
+        if let Some(draft) = &mut self.draft {
+            change(draft);
+        }
+        self
+    }
+
+    fn attach(self) -> Option<Draft> {
+        self.draft.map(|Sketch { named, bond, extra }| Draft { origin: Origin::Named(Box::new(named)), attached: attach(bond), extra })
+    }
+}
+
+fn end<R: Reported<Way>, Way>(live: Option<Live>, returned: &R) {
+    if let Some(live) = live {
+        live.end_with(returned.failure());
+    }
+}

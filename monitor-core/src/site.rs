@@ -1,0 +1,27 @@
+//! The attributed functions of a program.
+
+use crate::record::Site;
+
+/// Every attributed function that is linked into the program, called or not.
+#[cfg(feature = "record")]
+#[linkme::distributed_slice]
+pub static SITES: [Site];
+
+/// All attributed functions that are linked into this program, called or not, in no particular order. Empty without the
+/// feature `record`.
+///
+/// ```
+/// for site in monitor_core::registered() {
+///     println!("{} {} at {}:{}", site.kind, site.name, site.file, site.line);
+/// }
+/// ```
+pub fn registered() -> &'static [Site] {
+    #[cfg(feature = "record")]
+    {
+        &SITES
+    }
+    #[cfg(not(feature = "record"))]
+    {
+        &[]
+    }
+}
