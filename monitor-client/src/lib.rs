@@ -1,8 +1,132 @@
 //! Attributes that show a running program as one live tree.
+//!
+//! Put an attribute on the functions that matter, set `MONITOR_ENABLED=1`, and watch the run on the server's page, while it
+//! runs: across threads, tasks and operating-system processes.
+//!
+//! ```
+//! use monitor_client::{cross_thread, normal_task, root_task};
+//!
+//! #[root_task("nightly build", "batch")]
+//! fn build(batch: &str) -> Result<usize, std::io::Error> {
+//!     let sizes = ["a", "b"].map(|part| monitor_client::spawn(move || compile(part)));
+//!     let total = sizes.into_iter().map(|size| size.join().expect("no panic")).sum();
+//!     publish(total)?;
+//!     Ok(total)
+//! }
+//!
+//! #[cross_thread("compile")]
+//! fn compile(part: &str) -> usize {
+//!     part.len()
+//! }
+//!
+//! #[normal_task]
+//! fn publish(total: usize) -> Result<(), std::io::Error> {
+//!     if total == 0 { Err(std::io::Error::other("nothing to publish")) } else { Ok(()) }
+//! }
+//!
+//! assert_eq!(build("batch001").unwrap(), 2);
+//! ```
+//!
+//! # What is recorded
+//! Start, end and outcome of each call, with its thread and its place in the source. A returned `Err` and a panic are failures,
+//! with message, causes and place; a future dropped before its end is cancelled. What can't be told counts as succeeded: a
+//! return type that is generic, `ExitCode`, and functions that are `-> !`, `-> impl Trait` (futures apart) or `#[track_caller]`,
+//! whose panics are seen, but not their returned errors.
+//!
+//! # Settings
+//! | variable | meaning | default |
+//! |---|---|---|
+//! | `MONITOR_ENABLED` | `1`, `true`, `on`, `yes`: record | off |
+//! | `MONITOR_SERVER_URL` | where the server is | `http://127.0.0.1:60010` |
+//! | `MONITOR_TOKEN` | sent as bearer token | none |
+//! | `MONITOR_BUFFER_BYTES` | bound of what waits to be sent | 64 MiB |
+//! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |
+//! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |
+//! | `MONITOR_LOG` | `stderr`: the client's own messages go there as well as to `tracing` | none |
+//! | `MONITOR_ROOT_ID`, `MONITOR_PARENT_ID` | the process that started this program; see [`CommandExt`] | none |
+//!
+//! # Features
+//! `record` and `ship` are on by default: processes are recorded, and sent to the server. A library depends on this crate with
+//! neither (`default-features = false`) and leaves it to the program: then the attributes check the same and do nothing.
+//! `tls` adds https.
 
-pub use monitor_macros::*;
+mod propagation;
+mod remote;
+mod report;
+mod spawn;
 
+#[cfg(feature = "ship")]
+mod settings;
+#[cfg(feature = "ship")]
+mod ship;
+
+use std::time::Duration;
+
+pub use monitor_core::{Context, CurrentGuard, Entered, InCurrent, Process, ProcessBuilder};
+pub use monitor_macros::{cross_process, cross_thread, normal_task, root_task};
+pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
+
+pub use propagation::{CommandExt, Propagation, extract, inject, traceparent};
+pub use remote::{AsProcessId, AsRootId};
+pub use spawn::{spawn, spawn_blocking, spawn_task};
+
+/// What generated code calls.
 #[doc(hidden)]
 pub mod __private {
-    pub use monitor_core::*;
+    pub use crate::remote::remote;
+    pub use monitor_core::private::*;
+}
+
+/// Whether this program is monitored.
+///
+/// ```
+/// assert!(!monitor_client::enabled()); // MONITOR_ENABLED is not set
+/// ```
+pub fn enabled() -> bool {
+    monitor_core::switch::is_on()
+}
+
+/// The tree that what runs here and now belongs to; none when nothing is monitored.
+pub fn root_id() -> Option<RootId> {
+    Context::current().and_then(|context| RootId::new(context.root()))
+}
+
+/// The process that runs here and now; none when nothing is monitored.
+pub fn current_id() -> Option<ProcessId> {
+    Context::current().and_then(|context| ProcessId::new(context.process()))
+}
+
+/// All attributed functions linked into the program, called or not; none without the feature `record`.
+///
+/// ```
+/// #[monitor_client::normal_task("load row")]
+/// fn load() {}
+///
+/// let load = monitor_client::registered().find(|function| function.name == "load row").unwrap();
+/// assert_eq!(load.kind, monitor_client::Kind::NORMAL);
+/// ```
+pub fn registered() -> impl Iterator<Item = Registered> {
+    monitor_core::registered().iter().map(|site| Registered {
+        name: site.name.to_owned(),
+        kind: Kind::from(site.kind),
+        source: Source { file: site.file.to_owned(), line: site.line },
+    })
+}
+
+/// Waits until all that was recorded before is stored by the server, at most `timeout`. Whether it is.
+///
+/// ```
+/// // True as well when nothing is monitored: then there is nothing to wait for.
+/// assert!(monitor_client::flush(std::time::Duration::from_secs(1)));
+/// ```
+pub fn flush(timeout: Duration) -> bool {
+    #[cfg(feature = "ship")]
+    {
+        ship::flush(timeout)
+    }
+    #[cfg(not(feature = "ship"))]
+    {
+        let _ = timeout;
+        true
+    }
 }

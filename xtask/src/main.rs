@@ -1,2 +1,58 @@
-//! Placeholder.
-fn main() {}
+//! The chores: `cargo xtask demo | test | soak`.
+
+mod demo;
+mod run;
+mod soak;
+mod test;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of this repository. Each installs what it lacks, or says what to install.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build all, start the server on target/demo, run the pipeline example with monitoring on, and keep serving.
+    Demo {
+        /// What the pipeline counts; this repository unless said otherwise.
+        folder: Option<PathBuf>,
+        /// Where the server listens; if that is taken, at a free port.
+        #[arg(long, default_value_t = demo::PORT)]
+        port: u16,
+        /// Stop when the example is done, instead of at Ctrl-C.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check and test everything: formatting, lints, licences, documentation, Rust, TypeScript, the browser.
+    Test,
+    /// The tests that take long: repeated kills, more processes.
+    Soak {
+        /// How often each is repeated.
+        #[arg(long, default_value_t = 20)]
+        rounds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().chore {
+        Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
+        Chore::Test => test::test(),
+        Chore::Soak { rounds } => soak::soak(rounds),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Ids that came from somewhere else, in whatever type they were carried.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use monitor_core::private::Remote;
+use monitor_wire::{ProcessId, RootId};
+
+/// A value that may hold a root id. Any text does; what it says is looked at when it is used.
+pub trait AsRootId {
+    /// The id, nothing, or what is there instead.
+    #[doc(hidden)]
+    fn as_root_id(&self) -> Result<Option<u128>, String>;
+}
+
+/// A value that may hold a process id. Any text does; what it says is looked at when it is used.
+pub trait AsProcessId {
+    /// The id, nothing, or what is there instead.
+    #[doc(hidden)]
+    fn as_process_id(&self) -> Result<Option<u64>, String>;
+}
+
+impl AsRootId for RootId {
+    fn as_root_id(&self) -> Result<Option<u128>, String> {
+        Ok(Some(self.get()))
+    }
+}
+
+impl AsProcessId for ProcessId {
+    fn as_process_id(&self) -> Result<Option<u64>, String> {
+        Ok(Some(self.get()))
+    }
+}
+
+impl AsRootId for str {
+    fn as_root_id(&self) -> Result<Option<u128>, String> {
+        parse::<RootId>(self).map(|id| id.map(RootId::get))
+    }
+}
+
+impl AsProcessId for str {
+    fn as_process_id(&self) -> Result<Option<u64>, String> {
+        parse::<ProcessId>(self).map(|id| id.map(ProcessId::get))
+    }
+}
+
+fn parse<T: FromStr>(text: &str) -> Result<Option<T>, String> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| text.chars().take(80).collect()) }
+}
+
+macro_rules! through {
+    ([$($generics:tt)*] $carrier:ty => $held:ty, |$value:ident| $inner:expr) => {
+        impl<$($generics)*> AsRootId for $carrier where $held: AsRootId {
+            fn as_root_id(&self) -> Result<Option<u128>, String> {
+                let $value = self;
+                $inner.map_or(Ok(None), |id| AsRootId::as_root_id(id))
+            }
+        }
+        impl<$($generics)*> AsProcessId for $carrier where $held: AsProcessId {
+            fn as_process_id(&self) -> Result<Option<u64>, String> {
+                let $value = self;
+                $inner.map_or(Ok(None), |id| AsProcessId::as_process_id(id))
+            }
+        }
+    };
+}
+
+through!([] String => str, |value| Some(value.as_str()));
+through!(['a] Cow<'a, str> => str, |value| Some(&**value));
+through!([T: ?Sized] &T => T, |value| Some(&**value));
+through!([T: ?Sized] &mut T => T, |value| Some(&**value));
+through!([T: ?Sized] Box<T> => T, |value| Some(&**value));
+through!([T: ?Sized] Rc<T> => T, |value| Some(&**value));
+through!([T: ?Sized] Arc<T> => T, |value| Some(&**value));
+through!([T] Option<T> => T, |value| value.as_ref());
+
+/// Where a `#[cross_process]` function was called from.
+#[doc(hidden)]
+pub fn remote<R: AsRootId + ?Sized, P: AsProcessId + ?Sized>(root_id: &R, parent_id: &P) -> Remote {
+    let (root, parent) = (root_id.as_root_id(), parent_id.as_process_id());
+    let malformed = root.as_ref().err().or(parent.as_ref().err()).cloned();
+    Remote { root: root.ok().flatten(), parent: parent.ok().flatten(), malformed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
+    const PARENT: &str = "ffffffffffffffff";
+
+    #[test]
+    fn ids_are_read_from_whatever_carries_them() {
+        let (root, parent): (RootId, ProcessId) = (ROOT.parse().unwrap(), PARENT.parse().unwrap());
+        for found in [
+            remote(&root, &parent),
+            remote(ROOT, PARENT),
+            remote(&ROOT, &Some(PARENT)),
+            remote(&ROOT.to_owned(), &Some(PARENT.to_owned())),
+            remote(&Some(&root), &Some(Some(parent))),
+            remote(&Cow::Borrowed(ROOT), &Arc::<str>::from(PARENT)),
+        ] {
+            assert_eq!(found, Remote { root: Some(root.get()), parent: Some(parent.get()), malformed: None });
+        }
+    }
+
+    #[test]
+    fn what_is_no_id_is_told_apart_from_what_is_absent() {
+        let long = "x".repeat(100_000);
+        for (root, parent, malformed) in [
+            ("", "", None),
+            (ROOT, "", None),
+            ("", PARENT, None),
+            ("nonsense", PARENT, Some("nonsense")),
+            (ROOT, "0000000000000000", Some("0000000000000000")),
+            (ROOT, long.as_str(), Some(&long[..80])),
+        ] {
+            let found = remote(root, parent);
+            assert!(found.root.is_none() || found.parent.is_none(), "{found:?}");
+            assert_eq!(found.malformed.as_deref(), malformed);
+        }
+        assert_eq!(remote(&None::<RootId>, &None::<String>), Remote::default());
+    }
+}

@@ -1,0 +1,131 @@
+//! One request: a batch out, the server's word back.
+
+use std::time::Duration;
+
+use monitor_wire::{Accepted, Batch, Problem};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, StatusCode};
+
+use crate::settings::Settings;
+
+/// A connection that isn't made by then will not be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// A batch that isn't answered by then is sent again; the server counts it once.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Below, compression costs more than it saves.
+const COMPRESS_FROM: usize = 1_024;
+
+/// What became of a batch.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Stored.
+    Accepted,
+    /// Not now: the same batch again, later.
+    Retry { why: String, retry_after: Option<Duration> },
+    /// Something is set wrongly, here or there: the same batch again, later, and somebody should look.
+    Refused { why: String },
+    /// Too large: in halves.
+    TooLarge,
+    /// It can't be read; which event is at fault, if the server says so.
+    Unreadable { why: String, event_number: Option<u64> },
+}
+
+/// The way to the server.
+#[derive(Debug, Clone)]
+pub(super) struct Post {
+    client: Client,
+    url: reqwest::Url,
+    authorization: Option<String>,
+}
+
+impl Post {
+    /// Nothing is connected yet.
+    pub(super) fn new(settings: &Settings) -> Result<Self, reqwest::Error> {
+        let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        let is_loopback = settings.events_url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+        if is_loopback {
+            // A proxy is for what is elsewhere.
+            client = client.no_proxy();
+        }
+        let authorization = settings.token.as_ref().map(|token| format!("Bearer {token}"));
+        Ok(Self { client: client.build()?, url: settings.events_url.clone(), authorization })
+    }
+
+    /// The server's address, as it may be shown.
+    pub(super) fn address(&self) -> String {
+        self.url.origin().ascii_serialization()
+    }
+
+    /// Sends a batch once.
+    pub(super) async fn send(&self, batch: &Batch) -> Answer {
+        let body = match encode(batch) {
+            Ok(body) => body,
+            Err(error) => return Answer::Unreadable { why: error.to_string(), event_number: None },
+        };
+        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body.bytes);
+        if body.is_compressed {
+            request = request.header(CONTENT_ENCODING, "zstd");
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Answer::Retry { why: causes(&error), retry_after: None },
+        };
+        let status = response.status();
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let body = match response.bytes().await {
+            Ok(body) => body,
+            Err(error) => return Answer::Retry { why: causes(&error), retry_after: None },
+        };
+        if status.is_success() {
+            return match serde_json::from_slice::<Accepted>(&body) {
+                Ok(Accepted { accepted }) if accepted == batch.last_number() => Answer::Accepted,
+                _ => Answer::Refused { why: format!("what answers at {} is no Process Monitor", self.address()) },
+            };
+        }
+        let problem = serde_json::from_slice::<Problem>(&body).ok();
+        let detail = problem.as_ref().map_or_else(|| format!("it answered {status}"), |problem| problem.detail.clone());
+        match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Answer::Retry { why: detail, retry_after },
+            StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge,
+            // Without a problem's words it wasn't our server that could not read the batch.
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if problem.is_some() => {
+                Answer::Unreadable { why: detail, event_number: problem.and_then(|problem| problem.event_number) }
+            }
+            status if status.is_server_error() => Answer::Retry { why: detail, retry_after },
+            _ => Answer::Refused { why: detail },
+        }
+    }
+}
+
+struct Body {
+    bytes: Vec<u8>,
+    is_compressed: bool,
+}
+
+fn encode(batch: &Batch) -> Result<Body, serde_json::Error> {
+    let json = serde_json::to_vec(batch)?;
+    if json.len() >= COMPRESS_FROM
+        && let Ok(bytes) = zstd::bulk::compress(&json, 1)
+    {
+        return Ok(Body { bytes, is_compressed: true });
+    }
+    Ok(Body { bytes: json, is_compressed: false })
+}
+
+/// reqwest's own words are "error sending request"; what helps stands in its sources.
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,259 @@
+//! The shipper's loop: wait, gather, send, again. Heartbeats go beside it, whatever it is doing.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::Poll;
+use std::time::Duration;
+
+use monitor_core::queue::{Entry, Receiver};
+use monitor_wire::Event;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::backoff::Backoff;
+use super::outbox::Outbox;
+use super::post::{Answer, Post};
+use super::{Command, to_wire, worker};
+use crate::report;
+use crate::settings::Settings;
+
+/// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
+const LINGER: Duration = Duration::from_millis(20);
+/// At most so many records in one batch.
+const BATCH: usize = 5_000;
+/// At most so many bytes of records in one batch.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Runs until the program ends.
+pub(super) fn run(settings: Settings, receiver: Receiver, commands: UnboundedReceiver<Command>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
+    };
+    let post = match Post::new(&settings) {
+        Ok(post) => post,
+        Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
+    };
+    let mut outbox = Outbox::new(worker::identity());
+    outbox.put(vec![worker::online(settings.heartbeat)]);
+    let outbox = Rc::new(RefCell::new(outbox));
+    let shipper = Shipper {
+        receiver,
+        commands,
+        outbox: outbox.clone(),
+        post: post.clone(),
+        backoff: Backoff::default(),
+        waiting: Vec::new(),
+        exit: None,
+        first: None,
+        held_bytes: 0,
+        was_reached: false,
+    };
+    tokio::task::LocalSet::new().block_on(&runtime, async move {
+        tokio::task::spawn_local(beat(settings.heartbeat, outbox, post));
+        shipper.run().await;
+    });
+}
+
+/// Says at each interval that the program is alive. A beat that doesn't arrive is not repeated: the next one says more.
+async fn beat(interval: Duration, outbox: Rc<RefCell<Outbox>>, post: Post) {
+    loop {
+        sleep(interval).await;
+        let batch = outbox.borrow_mut().aside(worker::heartbeat());
+        let _ = timeout(interval, post.send(&batch)).await;
+    }
+}
+
+struct Shipper {
+    receiver: Receiver,
+    commands: UnboundedReceiver<Command>,
+    outbox: Rc<RefCell<Outbox>>,
+    post: Post,
+    backoff: Backoff,
+    /// Those who wait for a flush.
+    waiting: Vec<mpsc::Sender<()>>,
+    /// Whom to tell that all is said; set when the program ends.
+    exit: Option<mpsc::Sender<()>>,
+    /// The record that ended a wait.
+    first: Option<Entry>,
+    /// Bytes of the records that the outbox holds.
+    held_bytes: usize,
+    was_reached: bool,
+}
+
+/// Why a wait ended.
+enum Woken {
+    Record(Entry),
+    Command(Option<Command>),
+}
+
+impl Shipper {
+    async fn run(mut self) {
+        loop {
+            // Whoever asks to flush from here on has its records in the next round.
+            let is_urgent = self.take_commands();
+            let gathered = self.gather();
+            if gathered == 0 && self.outbox.borrow().is_empty() {
+                for done in self.waiting.drain(..) {
+                    let _ = done.send(());
+                }
+                if self.exit.is_some() {
+                    return self.say_goodbye().await;
+                }
+                self.wait().await;
+                continue;
+            }
+            self.send_all(is_urgent).await;
+            if self.exit.is_some() && !self.outbox.borrow().is_empty() {
+                return self.give_up();
+            }
+        }
+    }
+
+    /// Waits for a record, and a moment more for others, or for a command.
+    async fn wait(&mut self) {
+        let (receiver, commands) = (&mut self.receiver, &mut self.commands);
+        let woken = poll_fn(|cx| {
+            if let Poll::Ready(command) = commands.poll_recv(cx) {
+                return Poll::Ready(Woken::Command(command));
+            }
+            receiver.poll_recv(cx).map(Woken::Record)
+        })
+        .await;
+        match woken {
+            Woken::Command(command) => self.obey(command),
+            Woken::Record(entry) => {
+                self.first = Some(entry);
+                if let Ok(command) = timeout(LINGER, self.commands.recv()).await {
+                    self.obey(command);
+                }
+            }
+        }
+    }
+
+    /// Moves what is recorded into the outbox, one batch at most. How many records that were.
+    fn gather(&mut self) -> usize {
+        let (mut events, mut gathered, mut bytes) = (Vec::<Event>::new(), 0, 0);
+        while gathered < BATCH && bytes < BATCH_BYTES {
+            let Some(entry) = self.first.take().or_else(|| self.receiver.try_recv()) else { break };
+            gathered += 1;
+            bytes += entry.bytes;
+            events.extend(to_wire::event(entry.record));
+        }
+        self.held_bytes += bytes;
+        self.outbox.borrow_mut().put(events);
+        gathered
+    }
+
+    /// Sends until the outbox is empty, or the program ends and trying on is in vain.
+    async fn send_all(&mut self, is_urgent: bool) {
+        if is_urgent {
+            self.backoff.reset();
+        }
+        loop {
+            let Some(batch) = self.outbox.borrow_mut().next() else { break };
+            let answer = self.post.send(&batch).await;
+            let wait = match answer {
+                Answer::Accepted => {
+                    self.reached();
+                    continue;
+                }
+                Answer::TooLarge => {
+                    self.outbox.borrow_mut().halve(batch);
+                    continue;
+                }
+                Answer::Unreadable { why, event_number } => {
+                    report::warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
+                    match event_number {
+                        Some(number) => self.outbox.borrow_mut().without(batch, number),
+                        None => self.outbox.borrow_mut().halve(batch),
+                    }
+                    continue;
+                }
+                Answer::Retry { why, retry_after } => {
+                    let address = self.post.address();
+                    report::warn_once("away", || format!("the server at {address} is not reached, what is recorded waits: {why}"));
+                    self.backoff.next(retry_after)
+                }
+                Answer::Refused { why } => {
+                    let address = self.post.address();
+                    report::warn_once("refused", || {
+                        format!("the server at {address} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}")
+                    });
+                    self.backoff.next(None)
+                }
+            };
+            self.outbox.borrow_mut().keep(batch);
+            // A server that was never there will not come in the last seconds; one that was there may only be restarting.
+            if self.exit.is_some() && !self.was_reached {
+                return;
+            }
+            self.sleep_or_obey(wait).await;
+        }
+        self.receiver.release(self.held_bytes);
+        self.held_bytes = 0;
+        self.report_drops();
+    }
+
+    /// Waits before the next try, less if somebody is in a hurry.
+    async fn sleep_or_obey(&mut self, wait: Duration) {
+        let until = Instant::now() + wait;
+        if let Ok(command) = tokio::time::timeout_at(until, self.commands.recv()).await {
+            self.backoff.reset();
+            self.obey(command);
+        }
+    }
+
+    fn take_commands(&mut self) -> bool {
+        let mut is_urgent = false;
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(Some(command));
+            is_urgent = true;
+        }
+        is_urgent
+    }
+
+    fn obey(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Flush { done }) => self.waiting.push(done),
+            Some(Command::Exit { done }) => self.exit = Some(done),
+            // The sender is a static: it is never dropped.
+            None => {}
+        }
+    }
+
+    fn reached(&mut self) {
+        self.backoff.reset();
+        report::over("away");
+        report::over("refused");
+        if !self.was_reached {
+            self.was_reached = true;
+            report::info(&format!("the server at {} is reached, see {0}/tasks", self.post.address()));
+        }
+    }
+
+    fn report_drops(&self) {
+        let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
+        if dropped > 0 {
+            report::warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
+        }
+    }
+
+    /// All is sent: the last word, which closes what is still open.
+    async fn say_goodbye(mut self) {
+        self.outbox.borrow_mut().put(vec![worker::offline()]);
+        self.send_all(true).await;
+        self.give_up();
+    }
+
+    fn give_up(self) {
+        if !self.outbox.borrow().is_empty() {
+            report::warn_once("lost at exit", || format!("the server at {} was never reached: what was recorded is lost", self.post.address()));
+        }
+        if let Some(done) = self.exit {
+            let _ = done.send(());
+        }
+    }
+}

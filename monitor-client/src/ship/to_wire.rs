@@ -1,0 +1,112 @@
+//! The one place where the core's records become wire events.
+
+use monitor_core::record::{self, Ended, Fields, Origin, Outcome, Record, Started, Updated, Value};
+use monitor_wire as wire;
+use monitor_wire::{Event, ProcessId, RootId};
+
+/// The event of a record; none for ids that are zero, which the core never gives.
+pub(super) fn event(record: Record) -> Option<Event> {
+    match record {
+        Record::Started(record) => started(record),
+        Record::Updated(record) => updated(*record),
+        Record::Ended(record) => ended(record),
+    }
+}
+
+fn started(record: Started) -> Option<Event> {
+    let (name, kind, source) = match record.origin {
+        Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), source(site.file, site.line)),
+        Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), source(named.place.file(), named.place.line())),
+    };
+    let (batch, own_fields) = record.extra.map_or_else(Default::default, |extra| (extra.batch, extra.fields));
+    Some(Event::ProcessStarted(wire::ProcessStarted {
+        root_id: RootId::new(record.root)?,
+        id: ProcessId::new(record.id)?,
+        time_us: record.time_us,
+        parent_id: ProcessId::new(record.parent),
+        kind,
+        name,
+        batch,
+        thread: Some(record.thread.to_string()),
+        source: Some(source),
+        attachment: match record.attachment {
+            record::Attachment::Explicit => wire::Attachment::EXPLICIT,
+            record::Attachment::Inferred => wire::Attachment::INFERRED,
+            record::Attachment::Unattached => wire::Attachment::UNATTACHED,
+        },
+        fields: fields(own_fields),
+        timeout_ms: None,
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
+fn updated(record: Updated) -> Option<Event> {
+    Some(Event::ProcessUpdated(wire::ProcessUpdated {
+        root_id: RootId::new(record.root)?,
+        id: ProcessId::new(record.id)?,
+        time_us: record.time_us,
+        parent_id: None,
+        name: None,
+        batch: None,
+        fields: fields(record.fields),
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
+fn ended(record: Ended) -> Option<Event> {
+    let (outcome, error) = match record.outcome {
+        Outcome::Succeeded => (wire::Outcome::SUCCEEDED, None),
+        Outcome::Cancelled => (wire::Outcome::CANCELLED, None),
+        Outcome::Failed(failure) => {
+            let error = wire::Error {
+                kind: wire::ErrorKind::from(failure.kind),
+                type_name: failure.type_name.map(str::to_owned),
+                message: failure.message,
+                chain: failure.chain,
+                source: failure.place.map(|(file, line)| source(&file, line)),
+            };
+            (wire::Outcome::FAILED, Some(error))
+        }
+    };
+    Some(Event::ProcessEnded(wire::ProcessEnded {
+        root_id: RootId::new(record.root)?,
+        id: ProcessId::new(record.id)?,
+        time_us: record.time_us,
+        elapsed_ns: Some(record.elapsed_ns),
+        outcome,
+        error,
+        exit_code: None,
+        signal: None,
+        reason: None,
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
+fn source(file: &str, line: u32) -> wire::Source {
+    wire::Source { file: file.to_owned(), line }
+}
+
+fn fields(own: Fields) -> wire::Fields {
+    own.into_iter()
+        .map(|(key, value)| {
+            let value = match value {
+                Value::Bool(value) => value.into(),
+                Value::Signed(value) => value.into(),
+                Value::Unsigned(value) => value.into(),
+                // JSON has no NaN and no infinity.
+                Value::Float(value) => serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Into::into),
+                Value::Text(value) => value.into(),
+            };
+            (key.into_owned(), value)
+        })
+        .collect()
+}

@@ -1,0 +1,46 @@
+//! Who this program is, and what it says about itself.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use monitor_wire::{Event, WorkerHeartbeat, WorkerId, WorkerOffline, WorkerOnline, WorkerRef};
+
+use super::now_us;
+
+/// Identity of this operating-system process.
+pub(super) fn identity() -> WorkerRef {
+    let pid = std::process::id();
+    // Two hashers seeded by the operating system.
+    let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, pid, now_us())));
+    let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
+    let program = std::env::current_exe()
+        .ok()
+        .and_then(|path| path.file_stem().map(|name| name.to_string_lossy().into_owned()))
+        .or_else(|| std::env::args_os().next().map(|name| name.to_string_lossy().into_owned()))
+        .unwrap_or_default();
+    WorkerRef { id, hostname: gethostname::gethostname().to_string_lossy().into_owned(), pid, program }
+}
+
+/// The first thing said.
+pub(super) fn online(heartbeat: Duration) -> Event {
+    let time_us = now_us();
+    Event::WorkerOnline(WorkerOnline {
+        time_us,
+        started_us: time_us,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        heartbeat_interval_ms: heartbeat.as_millis() as u64,
+        registered: crate::registered().collect(),
+        worker: None,
+    })
+}
+
+/// Still alive.
+pub(super) fn heartbeat() -> Event {
+    Event::WorkerHeartbeat(WorkerHeartbeat { time_us: now_us(), worker: None })
+}
+
+/// The last thing said.
+pub(super) fn offline() -> Event {
+    Event::WorkerOffline(WorkerOffline { time_us: now_us(), worker: None })
+}

@@ -1,0 +1,34 @@
+//! The real binaries, real sockets and real files, and few words to use them with.
+
+mod programs;
+mod server;
+mod tree;
+
+pub use programs::{Finished, command, example, run, worker};
+pub use server::Server;
+pub use tree::{outline, states};
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Asks again and again until there is an answer.
+///
+/// # Panics
+/// When there is none in time; says `what` was waited for.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// How often a test that repeats itself does so: a few times, or as often as `cargo xtask soak` says.
+pub fn rounds(short: u32) -> u32 {
+    std::env::var("MONITOR_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(short)
+}

@@ -1,0 +1,69 @@
+//! The programs under test, as they were built.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use crate::Server;
+
+/// What a program left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+/// One of the binaries of this workspace, without any setting of ours in its environment.
+pub fn command(name: &str) -> Command {
+    let mut command = Command::new(folder().join(name));
+    for (key, _) in std::env::vars_os() {
+        if key.to_string_lossy().starts_with("MONITOR_") {
+            command.env_remove(key);
+        }
+    }
+    command
+}
+
+/// An example that reports to `server`, or is not monitored at all.
+pub fn example(name: &str, server: Option<&Server>) -> Command {
+    let mut command = command(name);
+    if let Some(server) = server {
+        command.env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url());
+    }
+    command
+}
+
+/// The tests' own program, told what to do.
+pub fn worker(server: &Server, what: &[&str]) -> Command {
+    let mut command = example("monitor-test-worker", Some(server));
+    command.args(what).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs a program to its end.
+pub fn run(mut command: Command) -> Finished {
+    let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = |bytes| String::from_utf8(bytes).expect("our programs write UTF-8");
+    Finished { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
+}
+
+/// Where the binaries are. `cargo test --workspace` has built them; a test that is run alone builds them itself.
+fn folder() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().expect("a test has a path");
+        let folder = test.ancestors().nth(2).expect("target/debug/deps/test").to_owned();
+        if std::env::var_os("MONITOR_TESTS_ARE_BUILT").is_none() {
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let mut build = Command::new(cargo);
+            build.args(["build", "--quiet", "--bins", "-p", "monitor-cli", "-p", "monitor-examples", "-p", "monitor-tests"]);
+            build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+            assert!(build.status().expect("cargo").success(), "the programs under test can't be built");
+        }
+        folder
+    })
+}

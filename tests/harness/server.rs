@@ -1,0 +1,124 @@
+//! `monitor server` as a child process.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{command, wait_for};
+
+/// A server on a data folder of its own. It ends with the test.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    url: String,
+    data: PathBuf,
+    _folder: Option<TempDir>,
+    http: reqwest::blocking::Client,
+}
+
+impl Server {
+    /// A new server on a new folder and a free port.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let data = folder.path().join("data");
+        let (child, url) = spawn(&data, "127.0.0.1:0").expect("the server starts");
+        let http = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().expect("an HTTP client");
+        Self { child, url, data, _folder: Some(folder), http }
+    }
+
+    /// Its address, such as `http://127.0.0.1:40123`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its data folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("the server ends");
+    }
+
+    /// Starts it again on the same folder and the same port.
+    pub fn start_again(&mut self) {
+        let address = self.url.trim_start_matches("http://").to_owned();
+        // The port may still be held by connections of the killed server.
+        let (child, url) = wait_for("the server to start again", || spawn(&self.data, &address).ok());
+        assert_eq!(url, self.url);
+        self.child = child;
+    }
+
+    /// The answer to a GET below `/api/v1`.
+    pub fn get(&self, path: &str) -> Value {
+        let response = self.http.get(format!("{}/api/v1{path}", self.url)).send().expect("the server answers");
+        let status = response.status();
+        let text = response.text().expect("the answer is text");
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).expect("the answer is JSON")
+    }
+
+    /// Status and body of a POST of one batch.
+    pub fn post(&self, batch: &Value) -> (u16, Value) {
+        let response = self.http.post(format!("{}/api/v1/events", self.url)).json(batch).send().expect("the server answers");
+        (response.status().as_u16(), response.json().expect("the answer is JSON"))
+    }
+
+    /// All roots, newest first.
+    pub fn roots(&self) -> Vec<Value> {
+        self.get("/roots?limit=1000")["roots"].as_array().expect("a list").clone()
+    }
+
+    /// All processes of a tree, in pre-order.
+    pub fn tree(&self, root: &Value) -> Vec<Value> {
+        let id = root["root_id"].as_str().expect("a root has an id");
+        let (mut processes, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("/roots/{id}/tree?limit=100000{cursor}"));
+            processes.extend(page["processes"].as_array().expect("a list").iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return processes,
+            }
+        }
+    }
+
+    /// The one root that there is, as soon as nothing in its tree runs any more.
+    pub fn finished_root(&self) -> Value {
+        wait_for("the tree to be finished", || {
+            let roots = self.roots();
+            let [root] = &roots[..] else { return None };
+            let counts = &root["counts"];
+            (counts["running"] == 0 && counts["pending"] == 0 && root["state"] != "running").then(|| root.clone())
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The server, once it listens, and its address; or why it ended.
+fn spawn(data: &Path, listen: &str) -> Result<(Child, String), String> {
+    let mut server = command("monitor");
+    server.args(["server", "--listen", listen, "--data"]).arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let mut child = server.spawn().map_err(|error| error.to_string())?;
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        line.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http")).map(str::to_owned))
+    });
+    // Whatever else it says must not fill the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    match url {
+        Some(url) => Ok((child, url)),
+        None => Err(format!("{:?}", child.wait())),
+    }
+}

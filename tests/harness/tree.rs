@@ -1,0 +1,41 @@
+//! Trees as text, to be compared with what a person would write down.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+/// One line a process: its state unless it succeeded, its name, its attachment unless explicit, its error; children indented.
+pub fn outline(processes: &[Value]) -> String {
+    let mut text = String::new();
+    for process in processes {
+        let depth = process["depth"].as_u64().expect("a tree says how deep") as usize;
+        text.push_str(&"  ".repeat(depth));
+        text.push_str(process["name"].as_str().expect("a name"));
+        for (key, usual) in [("state", "succeeded"), ("attachment", "explicit")] {
+            let value = process[key].as_str().expect("a word");
+            if value != usual {
+                text.push_str(&format!(" [{value}]"));
+            }
+        }
+        if process["orphan"] == true {
+            text.push_str(" [orphan]");
+        }
+        if let Some(error) = process["error"]["message"].as_str() {
+            text.push_str(&format!(": {error}"));
+            for cause in process["error"]["chain"].as_array().into_iter().flatten() {
+                text.push_str(&format!(" ← {}", cause.as_str().unwrap_or_default()));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// How many processes are in each state.
+pub fn states(processes: &[Value]) -> BTreeMap<String, usize> {
+    let mut states = BTreeMap::new();
+    for process in processes {
+        *states.entry(process["state"].as_str().expect("a state").to_owned()).or_default() += 1;
+    }
+    states
+}

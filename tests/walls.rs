@@ -1,0 +1,72 @@
+//! What each crate must not know, as ARCHITECTURE.md has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+
+/// Crates of this workspace, and all that they may depend on: a name, or `*` for anything that is not ours.
+const WALLS: &[(&str, &[&str])] = &[
+    ("monitor-wire", &["serde", "serde_json", "utoipa"]),
+    ("monitor-macros", &["proc-macro2", "quote", "syn"]),
+    ("monitor-core", &["linkme"]),
+    ("monitor-state", &["monitor-wire", "serde", "serde_json"]),
+    ("monitor-web", &["rust-embed"]),
+    ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "*"]),
+    ("monitor-server", &["monitor-wire", "monitor-state", "monitor-web", "*"]),
+    ("monitor-cli", &["monitor-wire", "monitor-state", "monitor-server", "*"]),
+    ("monitor-examples", &["monitor-client", "*"]),
+    ("monitor-tests", &["monitor-client", "*"]),
+    ("xtask", &["*"]),
+];
+
+/// What a program that depends on monitor-client must never compile.
+const NEVER_IN_A_USERS_PROGRAM: &[&str] = &["axum", "rusqlite", "libsqlite3-sys", "utoipa", "monitor-server", "monitor-state", "monitor-web", "rust-embed"];
+
+fn packages() -> BTreeMap<String, Package> {
+    let metadata = MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).other_options(["--locked".to_owned()]);
+    let packages = metadata.clone().exec().expect("cargo metadata").packages;
+    packages.into_iter().map(|package| (package.name.to_string(), package)).collect()
+}
+
+fn dependencies(package: &Package) -> impl Iterator<Item = &str> {
+    package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal).map(|dependency| dependency.name.as_str())
+}
+
+#[test]
+fn no_crate_knows_what_it_must_not() {
+    let packages = packages();
+    let ours: BTreeSet<&str> = WALLS.iter().map(|(name, _)| *name).collect();
+    for (name, allowed) in WALLS {
+        for dependency in dependencies(&packages[*name]) {
+            let may = allowed.contains(&dependency) || (allowed.contains(&"*") && !ours.contains(dependency));
+            assert!(may, "{name} must not know {dependency}: see ARCHITECTURE.md");
+        }
+    }
+}
+
+#[test]
+fn every_crate_has_its_walls() {
+    let packages = packages();
+    let members: BTreeSet<&str> = packages.values().filter(|package| package.source.is_none()).map(|package| package.name.as_str()).collect();
+    assert_eq!(members, WALLS.iter().map(|(name, _)| *name).collect());
+}
+
+#[test]
+fn a_monitored_program_compiles_none_of_the_server() {
+    let packages = packages();
+    let (mut todo, mut seen) = (vec!["monitor-client"], BTreeSet::new());
+    while let Some(name) = todo.pop() {
+        if seen.insert(name) {
+            todo.extend(packages.get(name).into_iter().flat_map(|package| {
+                let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal && !d.optional || name == "monitor-client");
+                normal.filter(|d| d.kind == DependencyKind::Normal).map(|d| d.name.as_str())
+            }));
+        }
+    }
+    for name in NEVER_IN_A_USERS_PROGRAM {
+        assert!(!seen.contains(name), "monitor-client brings {name} along");
+    }
+    for name in ["syn", "quote", "proc-macro2", "reqwest", "serde", "serde_json", "once_cell", "tokio", "tracing"] {
+        assert!(seen.contains(name), "monitor-client was to use {name}");
+    }
+}

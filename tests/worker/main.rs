@@ -1,0 +1,123 @@
+//! A monitored program that does what the tests tell it to.
+
+use std::io::{BufRead, Write};
+use std::time::Duration;
+
+use monitor_client::{Context, Process, cross_thread, normal_task, root_task};
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let what = args.next().unwrap_or_default();
+    let mut number = || args.next().and_then(|arg| arg.parse().ok()).unwrap_or(1);
+    match what.as_str() {
+        "many" => many(number()),
+        "steady" => steady(),
+        "hang" => hang(),
+        "exit" => exit_inside(),
+        "panic" => panic_inside(),
+        "abort" => abort_inside(),
+        "stray" => stray(number()),
+        "says" => says(),
+        other => panic!("{other:?} is nothing to do"),
+    }
+}
+
+/// A tree of `count` leaves under parents of a hundred each.
+#[root_task]
+fn many(count: u64) {
+    for first in (0..count).step_by(100) {
+        hundred(first, count.min(first + 100));
+    }
+}
+
+#[normal_task]
+fn hundred(first: u64, end: u64) {
+    for n in first..end {
+        let _ = leaf(n);
+    }
+}
+
+#[normal_task]
+fn leaf(n: u64) -> Result<u64, String> {
+    if n % 1_000 == 999 { Err(format!("leaf {n} fails")) } else { Ok(n) }
+}
+
+/// Calls without end, until stdin is closed; then says how many.
+#[root_task]
+fn steady() {
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().lines().count();
+        drop(stop);
+    });
+    let mut count = 0_u64;
+    while stopped.recv_timeout(Duration::from_micros(200)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        let _ = leaf(count);
+        count += 1;
+    }
+    say(&count.to_string());
+}
+
+/// Says who it is and waits for ever.
+#[root_task]
+fn hang() {
+    waits();
+}
+
+#[normal_task]
+fn waits() {
+    say(&monitor_client::root_id().map(|id| id.to_string()).unwrap_or_default());
+    let _ = std::io::stdin().lock().read_line(&mut String::new());
+}
+
+#[root_task]
+fn exit_inside() {
+    exits();
+}
+
+#[normal_task]
+fn exits() {
+    std::process::exit(7);
+}
+
+#[root_task]
+fn panic_inside() {
+    panics();
+}
+
+#[normal_task]
+fn panics() {
+    panic!("the end of the tape");
+}
+
+#[root_task]
+fn abort_inside() {
+    assert!(monitor_client::flush(Duration::from_secs(60)));
+    std::process::abort();
+}
+
+/// Calls a `#[cross_thread]` function from a bare thread while `roots` trees run.
+fn stray(roots: u64) {
+    let guards: Vec<Context> = (0..roots)
+        .map(|n| {
+            let process = Box::leak(Box::new(Process::start(format!("tree {n}")).root().begin()));
+            process.context().expect("monitored")
+        })
+        .collect();
+    std::thread::spawn(strayed).join().expect("no panic");
+    assert_eq!(guards.len() as u64, roots);
+}
+
+#[cross_thread]
+fn strayed() {}
+
+/// As `leaf`, with the client's own messages on.
+#[root_task]
+fn says() {
+    let _ = leaf(1);
+}
+
+fn say(text: &str) {
+    println!("{text}");
+    std::io::stdout().flush().expect("stdout is open");
+}

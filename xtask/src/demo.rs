@@ -1,0 +1,111 @@
+//! The main job, ready to look at: a server, a real program under it, and a link.
+
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{cargo, command, step, target, workspace};
+
+/// Where Process Monitor is at home.
+pub(crate) const PORT: u16 = 60_010;
+
+pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()> {
+    let folder = folder.map_or_else(|| Ok(workspace()), |folder| folder.canonicalize().with_context(|| format!("can't open {}", folder.display())))?;
+    step("build", &mut cargo(&["build", "-p", "monitor-cli", "-p", "monitor-examples", "--bins"]))?;
+    let data = target().join("demo");
+    let server = Server::start(&data, free_port(port)?)?;
+    println!("\n── count the sources of {}", folder.display());
+    let mut pipeline = command(binary("pipeline"), &["--report"]);
+    pipeline.arg(data.join("report.json")).arg(&folder).env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", &server.url);
+    let status = pipeline.status().context("can't run the pipeline")?;
+    println!("\nWatch it:  {}", server.link_to_newest()?);
+    println!("All runs:  {}/tasks", server.url);
+    if !status.success() {
+        bail!("the pipeline ended with {status}; the page tells why");
+    }
+    if once {
+        return Ok(());
+    }
+    println!("Serving until Ctrl-C. The data is kept in {}.", data.display());
+    server.wait()
+}
+
+/// The port that was asked for, or 0, which lets the system choose.
+fn free_port(wanted: u16) -> Result<u16> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)) {
+        Ok(_) => Ok(wanted),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            println!("Port {wanted} is taken: the server gets a free one.");
+            Ok(0)
+        }
+        Err(error) => Err(error).with_context(|| format!("can't listen on port {wanted}")),
+    }
+}
+
+fn binary(name: &str) -> PathBuf {
+    target().join("debug").join(name)
+}
+
+/// `monitor server` as a child; it ends with this program.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start(data: &Path, port: u16) -> Result<Self> {
+        let mut child = Command::new(binary("monitor"))
+            .args(["server", "--listen", &format!("127.0.0.1:{port}"), "--data"])
+            .arg(data)
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("can't start the server")?;
+        let stdout = child.stdout.take().context("the server has no stdout")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let url = loop {
+            match lines.next() {
+                Some(line) => {
+                    if let Some(url) = line?.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http"))) {
+                        break url.to_owned();
+                    }
+                }
+                None => bail!("the server did not start ({})", child.wait()?),
+            }
+        };
+        // Whatever else it says must not fill the pipe.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("{line}")));
+        let pid = child.id();
+        // A terminal's Ctrl-C reaches the server by itself; a signal to this program alone doesn't.
+        ctrlc::set_handler(move || terminate(pid))?;
+        Ok(Self { child, url })
+    }
+
+    fn link_to_newest(&self) -> Result<String> {
+        let output = Command::new(binary("monitor")).args(["roots", "--limit", "1", "--json", "--server", &self.url]).output()?;
+        let roots: serde_json::Value = serde_json::from_slice(&output.stdout).context("the server does not answer")?;
+        let number = &roots["roots"][0]["number"];
+        Ok(format!("{}/tasks/{number}", self.url))
+    }
+
+    fn wait(mut self) -> Result<()> {
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            terminate(self.child.id());
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Asks a process to end, so that it can finish what it has begun.
+fn terminate(pid: u32) {
+    let _ = Command::new("kill").args(["-TERM", &pid.to_string()]).status();
+}

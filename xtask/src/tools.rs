@@ -1,0 +1,69 @@
+//! What the tests need beside Rust, Node and a C compiler: installed where that can be done, named where it can't.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::run::{cargo, command, step, target};
+
+/// Cargo's tools, at the versions that the tests were written against.
+const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-expand", "1.0.127"), ("cargo-deny", "0.20.2")];
+/// The browser's names.
+const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
+/// Chinese text is part of the tests; without a font for it a screenshot shows boxes.
+const DEBIAN_PACKAGES: &[&str] = &["chromium", "fonts-noto-cjk"];
+
+/// PATH with the tools in front, everything installed.
+pub(crate) fn install() -> Result<OsString> {
+    let root = target().join("tools");
+    for (tool, version) in CARGO_TOOLS {
+        let stamp = root.join(format!(".{tool}-{version}"));
+        if !stamp.exists() {
+            let mut install = cargo(&["install", tool, "--locked", "--version", version, "--force", "--root"]);
+            // Built beside our own crates, so that an interrupted build goes on where it was.
+            install.arg(&root).env("CARGO_TARGET_DIR", root.join("build"));
+            step(&format!("install {tool} {version}"), &mut install)?;
+            std::fs::write(&stamp, "")?;
+        }
+    }
+    if find("npm").is_none() {
+        bail!("Node is missing: the tests of the page want Node 20.19 or newer with npm (nodejs.org, or your system's packages)");
+    }
+    if browser().is_none() {
+        install_browser()?;
+    }
+    let mut path = vec![root.join("bin")];
+    path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    Ok(env::join_paths(path)?)
+}
+
+/// The browser, if there is one.
+pub(crate) fn browser() -> Option<PathBuf> {
+    BROWSERS.iter().find_map(|name| find(name))
+}
+
+fn install_browser() -> Result<()> {
+    let by_hand = format!("the browser tests want Chromium: sudo apt-get install {}", DEBIAN_PACKAGES.join(" "));
+    let is_root = command("id", &["-u"]).output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
+    let may_sudo = || Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    if find("apt-get").is_none() || !(is_root || may_sudo()) {
+        bail!("{by_hand}");
+    }
+    let apt = |args: &[&str]| {
+        let mut line = if is_root { command("apt-get", args) } else { command("sudo", &[&["-n", "apt-get"], args].concat()) };
+        line.env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+        line
+    };
+    step("apt-get update", &mut apt(&["update", "-q"]))?;
+    let packages = [&["install", "-y", "-q", "--no-install-recommends"], DEBIAN_PACKAGES].concat();
+    step("install Chromium", &mut apt(&packages))?;
+    browser().map(|_| ()).context(by_hand)
+}
+
+fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    env::split_paths(&path).map(|folder| folder.join(program)).find(|candidate| candidate.is_file())
+}
