@@ -1,0 +1,170 @@
+//! Writes the code that a plan asks for.
+//!
+//! Its own names have `mixed_site` spans, so that they can't meet the user's; all paths are absolute; the user's braces
+//! stay around the user's statements, so that errors in their type point there.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{Type, parse_quote};
+
+use crate::function::{Body, Function};
+use crate::plan::{Kind, Parameter, Plan, Shape};
+
+pub(crate) fn expand(plan: Plan) -> TokenStream {
+    let start = start(&plan);
+    let Plan { client, parameters, shape, mut function, .. } = plan;
+    let private = quote!(#client::__private);
+    let body = match shape {
+        Shape::Sync { returned } => sync(&private, &start, &parameters, &function.body, &returned),
+        Shape::Guard => guard(&private, &start, &parameters, &function.body),
+        Shape::Async { returned } => within_async(&private, &start, &parameters, &function.body, &returned),
+        Shape::AsyncAtCall { returned } => {
+            let output = function.returned();
+            let body = at_call(&private, &start, &parameters, &function, &returned);
+            function.sig.asyncness = None;
+            function.sig.output = parse_quote!(-> impl ::core::future::Future<Output = #output>);
+            body
+        }
+        Shape::Future { output } => future(&private, &start, &parameters, &function.body, &output),
+    };
+    let Function { attrs, vis, defaultness, sig, .. } = function;
+    quote!(#(#attrs)* #vis #defaultness #sig { #body })
+}
+
+/// The arguments of whatever starts the process: its place and what its kind adds.
+fn start(plan: &Plan) -> TokenStream {
+    let client = &plan.client;
+    let private = quote!(#client::__private);
+    let (name, kind) = (&plan.name, plan.kind.name());
+    let line = quote_spanned!(plan.function.sig.ident.span()=> ::core::line!());
+    let how = match (plan.kind, &plan.batch) {
+        (Kind::Normal, _) => quote!(Normal),
+        (Kind::Root, None) => quote!(Root),
+        (Kind::Root, Some(batch)) => quote!(Batch(#private::batch!(#batch))),
+        (Kind::CrossThread, _) => quote!(CrossThread),
+        (Kind::CrossProcess, _) => {
+            let (root, parent) = (id(&plan.parameters, "root_id"), id(&plan.parameters, "parent_id"));
+            quote!(CrossProcess(#private::remote(&#root, &#parent)))
+        }
+    };
+    quote!(#private::site!(#name, #kind, #line), || #private::How::#how)
+}
+
+/// The parameter as it is spelled in the signature, so that it is found there whoever wrote it.
+fn id<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Ident> {
+    parameters.iter().find(|parameter| parameter.name().as_deref() == Some(name)).map(|parameter| &parameter.outer)
+}
+
+fn sync(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
+    let (guard, value) = (own("guard"), own("returned"));
+    let (outer, body) = (outer(parameters), bind(parameters, body, None));
+    quote! {
+        let mut #guard = #private::Guard::enter(#start);
+        let #value = #private::call(&mut #guard, #outer, move |#outer| -> #returned #body);
+        #private::finish!(#guard, #value)
+    }
+}
+
+fn guard(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body) -> TokenStream {
+    let guard = own("_guard");
+    let body = bind(parameters, body, None);
+    quote! {
+        let #guard = #private::Guard::enter(#start);
+        #body
+    }
+}
+
+fn within_async(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
+    let task = own("task");
+    let work = async_body(private, &task, parameters, body, returned);
+    quote! {
+        let mut #task = #private::Task::start(#start);
+        #work
+    }
+}
+
+fn at_call(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], function: &Function, returned: &Type) -> TokenStream {
+    let (pending, task) = (own("pending"), own("task"));
+    let work = async_body(private, &task, parameters, &function.body, returned);
+    // An async function holds its receiver even if its body doesn't name it.
+    let receiver = function.sig.receiver().map(|receiver| {
+        let receiver = receiver.self_token;
+        quote!(let _ = &#receiver;)
+    });
+    quote! {
+        let #pending = #private::Pending::capture(#start);
+        async move {
+            #receiver
+            let mut #task = #pending.start();
+            #work
+        }
+    }
+}
+
+fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, output: &Type) -> TokenStream {
+    let (pending, task, work, value) = (own("pending"), own("task"), own("work"), own("returned"));
+    let (outer, body) = (outer(parameters), bind(parameters, body, None));
+    let run = run(private, &task, &work);
+    quote! {
+        let #pending = #private::Pending::capture(#start);
+        let #work = #private::future::<#output, _, _>(#outer, move |#outer| #body);
+        async move {
+            let mut #task = #pending.start();
+            let #value = #run;
+            #private::finish!(#task, #value)
+        }
+    }
+}
+
+/// Runs the body as an async block within `task`, and ends `task`.
+fn async_body(private: &TokenStream, task: &Ident, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
+    let (work, value) = (own("work"), own("returned"));
+    let diverges = matches!(returned, Type::Never(_));
+    let returned = if diverges { quote!(::core::convert::Infallible) } else { returned.to_token_stream() };
+    let typed = quote!(if false { return #private::never::<#returned>(); });
+    let body = bind(parameters, body, Some(&typed));
+    let run = run(private, task, &work);
+    let end = if diverges { quote!(match #value {}) } else { quote!(#private::finish!(#task, #value)) };
+    quote! {
+        let #work = async move #body;
+        let #value = #run;
+        #end
+    }
+}
+
+/// Awaits `work`: as it is when nothing is recorded, else pinned within `task`.
+fn run(private: &TokenStream, task: &Ident, work: &Ident) -> TokenStream {
+    quote! {
+        if #task.is_off() {
+            #work.await
+        } else {
+            #task.run(#private::pin!(#work)).await
+        }
+    }
+}
+
+/// The user's block with the parameters bound first, as the compiler itself does it for async functions: the plain drop
+/// order, the plain warnings.
+fn bind(parameters: &[Parameter], body: &Body, first: Option<&TokenStream>) -> TokenStream {
+    let lets = parameters.iter().map(|Parameter { outer, pattern, used }| {
+        let read = used.then(|| quote!(let _ = &#outer;));
+        quote_spanned!(Span::mixed_site()=> #read let #pattern = #outer;)
+    });
+    let mut block = TokenStream::new();
+    body.braces.surround(&mut block, |block| {
+        first.to_tokens(block);
+        block.extend(lets);
+        body.statements.to_tokens(block);
+    });
+    block
+}
+
+/// The parameters as a tuple: an expression and a pattern alike.
+fn outer(parameters: &[Parameter]) -> TokenStream {
+    let outer = parameters.iter().map(|parameter| &parameter.outer);
+    quote!((#(#outer,)*))
+}
+
+fn own(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}

@@ -1,0 +1,77 @@
+//! The function below the attribute. Its body is not read: it is passed on as it came.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::ToTokens;
+use syn::parse::{ParseStream, Parser};
+use syn::token::Brace;
+use syn::{Attribute, Error, Item, Result, ReturnType, Signature, Token, TraitItem, Type, Visibility, braced, parse_quote};
+
+use crate::mistakes::Mistakes;
+
+pub(crate) struct Function {
+    /// Also those that stood inside the body.
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) defaultness: Option<Token![default]>,
+    pub(crate) sig: Signature,
+    pub(crate) body: Body,
+}
+
+/// The statements between the braces, and the braces: errors in their type point there.
+pub(crate) struct Body {
+    pub(crate) braces: Brace,
+    pub(crate) statements: TokenStream,
+}
+
+impl Function {
+    /// None if it is no function that could be monitored; then the mistake says so.
+    pub(crate) fn parse(item: TokenStream, mistakes: &mut Mistakes) -> Option<Self> {
+        match parse.parse2(item.clone()) {
+            Ok(function) => Some(function),
+            Err(error) => {
+                mistakes.add(explain(item, error));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn returned(&self) -> Type {
+        match &self.sig.output {
+            ReturnType::Default => parse_quote!(()),
+            ReturnType::Type(_, returned) => (**returned).clone(),
+        }
+    }
+}
+
+fn parse(input: ParseStream) -> Result<Function> {
+    let mut attrs = input.call(Attribute::parse_outer)?;
+    let vis = input.parse()?;
+    let defaultness = input.parse()?;
+    let sig = input.parse()?;
+    let body;
+    let braces = braced!(body in input);
+    attrs.extend(body.call(Attribute::parse_inner)?);
+    let statements = body.parse()?;
+    Ok(Function { attrs, vis, defaultness, sig, body: Body { braces, statements } })
+}
+
+/// What stands there instead of a function.
+fn explain(item: TokenStream, error: Error) -> Error {
+    if let Ok(TraitItem::Fn(function)) = syn::parse2(item.clone()) {
+        return Error::new_spanned(
+            function.semi_token,
+            "a function without a body can't be monitored; put the attribute on the functions of the impls",
+        );
+    }
+    let keyword = match syn::parse2(item.clone()) {
+        Ok(Item::Struct(item)) => item.struct_token.to_token_stream(),
+        Ok(Item::Enum(item)) => item.enum_token.to_token_stream(),
+        Ok(Item::Union(item)) => item.union_token.to_token_stream(),
+        Ok(Item::Trait(item)) => item.trait_token.to_token_stream(),
+        Ok(Item::Impl(item)) => item.impl_token.to_token_stream(),
+        Ok(Item::Mod(item)) => item.mod_token.to_token_stream(),
+        Ok(Item::Fn(_)) | Err(_) => return error,
+        Ok(_) => item.into_iter().find(|token| matches!(token, TokenTree::Ident(_))).into_token_stream(),
+    };
+    Error::new_spanned(keyword, "only functions can be monitored; put the attribute on a function")
+}

@@ -1,0 +1,254 @@
+//! The rules: what may be monitored, and in which way.
+
+use proc_macro2::Ident;
+use quote::format_ident;
+use syn::ext::IdentExt;
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Attribute, FnArg, GenericArgument, LitStr, Pat, Path, PathArguments, Token, Type, TypeImplTrait, TypeInfer, TypeParamBound, parse_quote,
+};
+
+use crate::args::{Args, Batch};
+use crate::function::Function;
+use crate::mistakes::Mistakes;
+
+/// Which attribute it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Normal,
+    Root,
+    CrossThread,
+    CrossProcess,
+}
+
+/// All that is needed to write the code.
+pub(crate) struct Plan {
+    pub(crate) kind: Kind,
+    pub(crate) name: LitStr,
+    /// Where `monitor-client` is.
+    pub(crate) client: Path,
+    /// The parameter that marks the batch.
+    pub(crate) batch: Option<Ident>,
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) shape: Shape,
+    pub(crate) function: Function,
+}
+
+/// In which way the body is monitored. Types have `_` where they had `impl Trait`, which only a signature can say.
+pub(crate) enum Shape {
+    /// In a closure, which sees what is returned.
+    Sync { returned: Type },
+    /// By a guard, where a closure would change what the body means. It cannot see an `Err`.
+    Guard,
+    /// In an async block within the async function.
+    Async { returned: Type },
+    /// The same, but the function itself is no longer async, so that it can capture the context of its caller.
+    AsyncAtCall { returned: Type },
+    /// The future that a function returns.
+    Future { output: Type },
+}
+
+/// A parameter that is handed to the body, where its pattern is bound: so it is dropped in the order of the plain function.
+pub(crate) struct Parameter {
+    /// Its name in the signature.
+    pub(crate) outer: Ident,
+    pub(crate) pattern: Pat,
+    /// The attribute itself reads it, so that the body needn't.
+    pub(crate) used: bool,
+}
+
+impl Plan {
+    pub(crate) fn new(kind: Kind, args: Args, mut function: Function, mistakes: &mut Mistakes) -> Self {
+        let ident = &function.sig.ident;
+        let name = args.name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span()));
+        if name.value().trim().is_empty() {
+            mistakes.push(&name, "a process needs a name; write one, or leave it out for the name of the function");
+        }
+        if let Some(token) = &function.sig.constness {
+            mistakes.push(token, "a const fn may run in the compiler and can't be monitored; remove `const` or the attribute");
+        }
+        if let Some(token) = &function.sig.variadic {
+            mistakes.push(token, "a variadic function can't be monitored; put the attribute on one that it calls");
+        }
+        if let Some(batch) = &args.batch
+            && kind != Kind::Root
+        {
+            mistakes.push(batch, format!("only #[root_task] has a batch; remove it from #[{}]", kind.attribute()));
+        }
+        let mut parameters = parameters(&mut function);
+        let batch = args.batch.filter(|_| kind == Kind::Root).and_then(|batch| find_batch(&batch, &mut parameters, mistakes));
+        if kind == Kind::CrossProcess {
+            check_ids(&function, &mut parameters, mistakes);
+        }
+        Plan {
+            kind,
+            name,
+            client: args.client.unwrap_or_else(|| parse_quote!(::monitor_client)),
+            batch,
+            parameters,
+            shape: shape(kind, &function),
+            function,
+        }
+    }
+}
+
+impl Kind {
+    pub(crate) fn attribute(self) -> &'static str {
+        match self {
+            Kind::Normal => "normal_task",
+            Kind::Root => "root_task",
+            Kind::CrossThread => "cross_thread",
+            Kind::CrossProcess => "cross_process",
+        }
+    }
+
+    /// As it is written on the wire.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::Normal => "normal",
+            Kind::Root => "root",
+            Kind::CrossThread => "cross_thread",
+            Kind::CrossProcess => "cross_process",
+        }
+    }
+}
+
+impl Parameter {
+    /// What its pattern binds it to as a whole.
+    pub(crate) fn name(&self) -> Option<String> {
+        match &self.pattern {
+            Pat::Ident(pattern) => Some(pattern.ident.unraw().to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Takes the patterns out of the signature. A parameter with attributes stays as it is: `cfg` has no place on what would be
+/// written in its stead.
+fn parameters(function: &mut Function) -> Vec<Parameter> {
+    let mut parameters = Vec::new();
+    for (n, input) in function.sig.inputs.iter_mut().enumerate() {
+        let FnArg::Typed(input) = input else { continue };
+        if !input.attrs.is_empty() {
+            continue;
+        }
+        let outer = match &*input.pat {
+            Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => pattern.ident.clone(),
+            _ => format_ident!("parameter{n}", span = proc_macro2::Span::mixed_site()),
+        };
+        let pattern = std::mem::replace(&mut *input.pat, parse_quote!(#outer));
+        parameters.push(Parameter { outer, pattern, used: false });
+    }
+    parameters
+}
+
+fn find_batch(batch: &Batch, parameters: &mut [Parameter], mistakes: &mut Mistakes) -> Option<Ident> {
+    let wanted = batch.parameter();
+    if let Some(parameter) = parameters.iter_mut().find(|parameter| parameter.name().as_ref() == Some(&wanted)) {
+        parameter.used = true;
+        return Some(parameter.outer.clone());
+    }
+    let names: Vec<_> = parameters.iter().filter_map(Parameter::name).map(|name| format!("`{name}`")).collect();
+    let there = if names.is_empty() { "it has none".to_owned() } else { format!("there is {}", names.join(", ")) };
+    mistakes.push(batch, format!("the function has no parameter `{wanted}`; {there}"));
+    None
+}
+
+fn check_ids(function: &Function, parameters: &mut [Parameter], mistakes: &mut Mistakes) {
+    let mut missing = Vec::new();
+    for id in ["root_id", "parent_id"] {
+        match parameters.iter_mut().find(|parameter| parameter.name().as_deref() == Some(id)) {
+            Some(parameter) => parameter.used = true,
+            None => missing.push(format!("`{id}`")),
+        }
+    }
+    if !missing.is_empty() {
+        let text = format!(
+            "#[cross_process] needs the caller's ids; add the parameter {} (an id, `String`, `&str` or `Option` of those)",
+            missing.join(" and ")
+        );
+        mistakes.push(&function.sig.ident, text);
+    }
+}
+
+fn shape(kind: Kind, function: &Function) -> Shape {
+    let returned = function.returned();
+    if function.sig.asyncness.is_some() {
+        return if kind == Kind::CrossThread && !function.attrs.iter().any(is_entry_point) {
+            Shape::AsyncAtCall { returned: without_impl(&returned) }
+        } else {
+            Shape::Async { returned: without_impl(&returned) }
+        };
+    }
+    if let Type::ImplTrait(returned) = &returned {
+        return plain_future(returned).map_or(Shape::Guard, |output| Shape::Future { output: without_impl(&output) });
+    }
+    let tracks_caller = function.attrs.iter().any(|attr| attr.path().is_ident("track_caller"));
+    if tracks_caller || matches!(returned, Type::Never(_)) || names_impl_fn(&returned) {
+        return Shape::Guard;
+    }
+    Shape::Sync { returned: without_impl(&returned) }
+}
+
+/// `#[tokio::main]`, `#[tokio::test]` and their like want an async function.
+fn is_entry_point(attr: &Attribute) -> bool {
+    attr.path().segments.last().is_some_and(|last| last.ident == "main" || last.ident == "test")
+}
+
+/// The output, if the type promises nothing but a future that an async block can be.
+fn plain_future(returned: &TypeImplTrait) -> Option<Type> {
+    let mut output = None;
+    for bound in &returned.bounds {
+        let TypeParamBound::Trait(bound) = bound else { continue };
+        let last = bound.path.segments.last()?;
+        if last.ident == "Future" {
+            output = associated_output(&last.arguments);
+        } else if last.ident != "Send" && last.ident != "Sync" {
+            return None;
+        }
+    }
+    output
+}
+
+fn associated_output(arguments: &PathArguments) -> Option<Type> {
+    let PathArguments::AngleBracketed(arguments) = arguments else { return None };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::AssocType(argument) if argument.ident == "Output" => Some(argument.ty.clone()),
+        _ => None,
+    })
+}
+
+fn without_impl(returned: &Type) -> Type {
+    struct Erase;
+    impl VisitMut for Erase {
+        fn visit_type_mut(&mut self, node: &mut Type) {
+            if let Type::ImplTrait(found) = node {
+                *node = Type::Infer(TypeInfer { attrs: Vec::new(), underscore_token: Token![_](found.impl_token.span) });
+            } else {
+                visit_mut::visit_type_mut(self, node);
+            }
+        }
+    }
+    let mut erased = returned.clone();
+    Erase.visit_type_mut(&mut erased);
+    erased
+}
+
+/// The signature tells the arguments of a returned closure; `_` in its place would not.
+fn names_impl_fn(returned: &Type) -> bool {
+    struct Find(bool);
+    impl VisitMut for Find {
+        fn visit_type_impl_trait_mut(&mut self, node: &mut TypeImplTrait) {
+            self.0 |= node.bounds.iter().any(|bound| match bound {
+                TypeParamBound::Trait(bound) => {
+                    bound.path.segments.last().is_some_and(|last| matches!(last.arguments, PathArguments::Parenthesized(_)))
+                }
+                _ => false,
+            });
+            visit_mut::visit_type_impl_trait_mut(self, node);
+        }
+    }
+    let mut find = Find(false);
+    find.visit_type_mut(&mut returned.clone());
+    find.0
+}
