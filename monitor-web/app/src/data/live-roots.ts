@@ -75,6 +75,8 @@ function put<Model>(map: Map<string, Dated<Model>>, id: string, model: Model, as
 
 function readAgain(): void {
   roots.clear();
+  workers.clear();
+  asked.clear();
   void queryClient.invalidateQueries({ queryKey: ["roots"] });
   void readWorkers();
 }

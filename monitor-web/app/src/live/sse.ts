@@ -10,6 +10,7 @@ export interface ServerEvent {
 export class EventParser {
   private rest = "";
   private id: number | null = null;
+  private begun = false;
   private type = "";
   private data: string[] = [];
 
@@ -29,6 +30,7 @@ export class EventParser {
     const colon = line.indexOf(":");
     const field = colon === -1 ? line : line.slice(0, colon);
     const value = colon === -1 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
+    this.begun ||= field !== "";
     if (field === "data") this.data.push(value);
     else if (field === "event") this.type = value;
     else if (field === "id" && /^\d+$/.test(value)) this.id = Number(value);
@@ -36,10 +38,12 @@ export class EventParser {
   }
 
   private dispatch(): ServerEvent | undefined {
-    const { id, type, data } = this;
+    const { id, type, data, begun } = this;
     this.type = "";
     this.data = [];
-    return data.length > 0 || type !== "" ? { id, type, data: data.join("\n") } : undefined;
+    this.begun = false;
+    // A lone id tells how far the stream is; a lone comment tells nothing.
+    return begun ? { id, type, data: data.join("\n") } : undefined;
   }
 }
 

@@ -108,7 +108,7 @@ export const en = {
   "panel.where": "Where",
   "panel.worker": "Worker",
   "panel.host": "Host",
-  "panel.pid": "Process number",
+  "panel.pid": "Pid",
   "panel.program": "Program",
   "panel.worker-state": "Worker state",
   "panel.last-seen": "Last heard of",

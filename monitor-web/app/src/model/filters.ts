@@ -25,13 +25,22 @@ export function isFiltered(filters: Filters): boolean {
 
 /** Whether a root that the stream brings belongs into the list: the server's own rules. */
 export function matches(filters: Filters, root: Root): boolean {
-  const { state, name, batch, q } = filters;
+  const { name, batch, q } = filters;
   return (
-    (state === undefined || root.state === state) &&
+    matchesState(filters, root) &&
     (name === undefined || root.name === name) &&
     (batch === undefined || root.batch === batch) &&
-    (q === undefined || root.title.toLowerCase().includes(q.toLowerCase()))
+    (q === undefined || [root.name, root.batch, root.error?.message].some((text) => contains(text, q)))
   );
+}
+
+/** What may change while a root is in the list. Several states stand between commas. */
+export function matchesState({ state }: Filters, root: Root): boolean {
+  return state === undefined || state.split(",").includes(root.state);
+}
+
+function contains(text: string | null | undefined, part: string): boolean {
+  return (text ?? "").toLowerCase().includes(part.toLowerCase());
 }
 
 /** The query of an address as plain strings: ids of digits stay text. */

@@ -1,7 +1,7 @@
 /** The list of roots: the pages that were read, made true by what the stream brought since. */
 import type { Root, RootPage } from "../api/types.ts";
 import type { Dated } from "../live/messages.ts";
-import { type Filters, matches } from "./filters.ts";
+import { type Filters, matches, matchesState } from "./filters.ts";
 
 /**
  * Newest first. Roots that the pages do not hold are new ones, or older than the last page read:
@@ -21,9 +21,11 @@ export function mergeRoots(
   const oldest = last?.next_cursor ? (last.roots[last.roots.length - 1]?.number ?? 0) : 0;
   for (const [id, dated] of live) {
     const known = newest.get(id);
-    if (known ? dated.asOf > known.asOf : dated.model.number > oldest && !held.has(id)) newest.set(id, dated);
+    const isNew = !known && dated.model.number > oldest && !held.has(id) && matches(filters, dated.model);
+    if (isNew || (known && dated.asOf > known.asOf)) newest.set(id, dated);
   }
-  const roots = [...newest.values()].map((dated) => dated.model).filter((root) => matches(filters, root));
+  // For the rest of the filters the server's word stands: it chose the pages.
+  const roots = [...newest.values()].map((dated) => dated.model).filter((root) => matchesState(filters, root));
   return roots.sort((a, b) => b.number - a.number);
 }
 

@@ -20,13 +20,17 @@ function picture(character: string): string {
   return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
 }
 
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+/** Longer than what people see as one character. */
+const LONGEST_GRAPHEME = 40;
+
 /** Splits a long name so that it can be cut in the middle: the end often tells more than the middle. */
 export function headAndTail(text: string, tailLength = 10): [head: string, tail: string] {
   if (text.length <= 2 * tailLength) return [text, ""];
-  let cut = text.length - tailLength;
-  // Neither a surrogate pair nor a base and its combining mark is torn apart.
-  while (cut > 0 && /^[\udc00-\udfff\u200d\ufe0f\p{M}]/u.test(text.slice(cut))) cut -= 1;
-  if (cut > 0 && text.charCodeAt(cut - 1) === 0x200d) cut -= 2;
+  // What is seen as one character is not torn apart.
+  const from = Math.max(0, text.length - tailLength - LONGEST_GRAPHEME);
+  const around = graphemes.segment(text.slice(from)).containing(text.length - tailLength - from);
+  const cut = from + (around?.index ?? 0);
   return [text.slice(0, cut), text.slice(cut)];
 }
 

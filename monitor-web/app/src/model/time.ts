@@ -34,6 +34,12 @@ function pair(total: number, base: number, large: string, small: string): string
   return `${Math.floor(total / base)}${THIN}${large} ${rest}${THIN}${small}`;
 }
 
+/** A duration without its last unit, and that unit: so that columns can be aligned there. */
+export function splitUnit(text: string): [value: string, unit: string] {
+  const at = text.lastIndexOf(THIN);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
 /** What is measured or, while it runs, has passed. `null` when it is not known. */
 export function elapsed(
   process: { state: string; started_us: number | null; ended_us: number | null; elapsed_ns: number | null },

@@ -69,6 +69,11 @@ export class Tree {
     }
   }
 
+  /** Whatever comes next is taken as newer: the stream has begun anew, perhaps with smaller numbers. */
+  expire(): void {
+    this.asOf.fill(-1);
+  }
+
   private add(process: Process, asOf: number): void {
     const slot = this.processes.length;
     this.slots.set(process.id, slot);
@@ -103,7 +108,7 @@ export class Tree {
       this.waiting.set(parentId, waiting.add(slot));
     }
     // Only what has children can close a cycle; the check would make a deep chain quadratic.
-    if (parent !== NONE && this.siblings(slot).length > 0 && this.isBelow(parent, slot)) parent = NONE;
+    if (parent === slot || (parent !== NONE && this.siblings(slot).length > 0 && this.isBelow(parent, slot))) parent = NONE;
     if (parent === NONE && slot !== this.own) {
       this.adopted.add(slot);
       if (this.own !== NONE && !this.isBelow(this.own, slot)) parent = this.own;

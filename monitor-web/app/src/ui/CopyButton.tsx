@@ -14,7 +14,13 @@ export function CopyButton({ text }: { text: string }) {
   const copy = () => void navigator.clipboard.writeText(text).then(() => setCopied(true));
   return (
     <button type="button" className="copy" title={t("copy")} aria-label={t(copied ? "copied" : "copy")} onClick={copy}>
-      {copied ? "✓" : "⧉"}
+      {copied ? (
+        "✓"
+      ) : (
+        <svg viewBox="0 0 12 12" width="12" height="12" fill="none" stroke="currentColor" aria-hidden="true">
+          <path d="M3.5 8.5h-2v-7h7v2M3.5 3.5h7v7h-7z" />
+        </svg>
+      )}
     </button>
   );
 }

@@ -1,5 +1,5 @@
 import { locale } from "../i18n.ts";
-import { absolute, ago, duration, elapsed, zoneName } from "../model/time.ts";
+import { absolute, ago, duration, elapsed, splitUnit, zoneName } from "../model/time.ts";
 import { useNow } from "./now.ts";
 
 interface Timed {
@@ -13,7 +13,14 @@ interface Timed {
 export function Duration({ process }: { process: Timed }) {
   const runs = process.state === "running" && process.elapsed_ns === null;
   const time = elapsed(process, useNow(runs ? "fast" : "never"));
-  return <span className="number">{time === null ? "–" : duration(time)}</span>;
+  if (time === null) return <span className="number dim">–</span>;
+  const [value, unit] = splitUnit(duration(time));
+  return (
+    <span className="number">
+      {value}
+      <span className="unit">{unit}</span>
+    </span>
+  );
 }
 
 /** How long ago; the exact time on hover. */

@@ -32,6 +32,9 @@ export function TreeView({ view, root, selection }: Props) {
     getScrollElement: () => scroller.current,
     estimateSize: () => ROW,
     overscan: 10,
+    // The sticky head takes the place of the first row.
+    scrollMargin: ROW,
+    scrollPaddingStart: ROW,
   });
 
   // A new selection is opened up to and brought into sight; once, so that scrolling away stays possible.
@@ -41,7 +44,9 @@ export function TreeView({ view, root, selection }: Props) {
     view.reveal(selected);
     const row = view.rows().positions[selected] ?? -1;
     if (row < 0 || row >= slots.length) return;
-    virtual.scrollToIndex(row, { align: "auto" });
+    const { startIndex = 0, endIndex = 0 } = virtual.range ?? {};
+    const isFar = row < startIndex - 1 || row > endIndex + 1;
+    virtual.scrollToIndex(row, { align: isFar ? "center" : "auto" });
     shownTurn.current = selection.turn;
   });
 
@@ -55,15 +60,6 @@ export function TreeView({ view, root, selection }: Props) {
   const selectedRow = selected === undefined ? -1 : (positions[selected] ?? -1);
   return (
     <div className="tree">
-      <div className="tree-head dim" aria-hidden="true">
-        <span>{t("tasks.column.task")}</span>
-        <span className="word">{t("tasks.column.state")}</span>
-        <span className="duration">{t("tasks.column.duration")}</span>
-        <span className="axis number">
-          <span>0</span>
-          <span>{duration((axis.endUs - axis.startUs) * 1000)}</span>
-        </span>
-      </div>
       <div
         ref={scroller}
         className="scroller"
@@ -76,6 +72,15 @@ export function TreeView({ view, root, selection }: Props) {
         onWheel={selection.touch}
         onPointerDown={selection.touch}
       >
+        <div className="tree-head dim" aria-hidden="true">
+          <span>{t("panel.title")}</span>
+          <span className="word">{t("tasks.column.state")}</span>
+          <span className="duration">{t("tasks.column.duration")}</span>
+          <span className="axis number">
+            <span>0</span>
+            <span>{duration((axis.endUs - axis.startUs) * 1000)}</span>
+          </span>
+        </div>
         {slots.length === 0 && !view.loading && <p className="notice dim">{t("root.empty")}</p>}
         <div className="canvas" style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map(({ index, start }) => {
@@ -88,7 +93,7 @@ export function TreeView({ view, root, selection }: Props) {
                 key={process.id}
                 process={process}
                 index={index}
-                top={start}
+                top={start - ROW}
                 depth={depth}
                 branch={tree.childrenOf(slot).length === 0 ? "leaf" : folding.isOpen(slot, depth) ? "open" : "closed"}
                 childCount={tree.childrenOf(slot).length}

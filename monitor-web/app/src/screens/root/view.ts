@@ -114,8 +114,14 @@ export class RootView {
   private follow(rootId: string): void {
     this.subscription ??= subscribe(
       { kind: "tree", rootId },
-      { batch: (batch) => this.take(batch), reset: () => void this.read() },
+      { batch: (batch) => this.take(batch), reset: () => this.readAgain() },
     );
+  }
+
+  private readAgain(): void {
+    this.tree.expire();
+    this.rootAsOf = -1;
+    void this.read();
   }
 
   private take(batch: Batch): void {

@@ -12,7 +12,9 @@ const scrolled = new Map<string, number>();
 export function RootList({ list }: { list: RootListState }) {
   const { roots, held, hold, loadMore, loadingMore } = list;
   const scroller = useRef<HTMLDivElement>(null);
-  const rowHeight = useNarrow() ? 48 : 28;
+  const narrow = useNarrow();
+  const rowHeight = narrow ? 48 : 28;
+  const headHeight = narrow ? 0 : 28;
   const view = useRef(location.search).current;
   const virtual = useVirtualizer({
     count: roots.length,
@@ -21,6 +23,7 @@ export function RootList({ list }: { list: RootListState }) {
     getItemKey: (index) => roots[index]?.root_id ?? index,
     initialOffset: scrolled.get(view) ?? 0,
     overscan: 12,
+    scrollMargin: headHeight,
   });
   useEffect(() => virtual.measure(), [virtual, rowHeight]);
 
@@ -41,23 +44,23 @@ export function RootList({ list }: { list: RootListState }) {
   };
   return (
     <div className="list" role="table" aria-label={t("tasks.list")} aria-rowcount={roots.length}>
-      <div className="root head" role="row">
-        {(["state", "task", "started", "duration", "worker", "processes"] as const).map((column) => (
-          <span key={column} role="columnheader" className={column}>
-            {t(`tasks.column.${column}`)}
-          </span>
-        ))}
-      </div>
       {held > 0 && (
         <button type="button" className="new" onClick={showNew}>
           {t("tasks.new", { count: held })}
         </button>
       )}
       <div className="scroller" ref={scroller} onScroll={onScroll} role="rowgroup">
+        <div className="root head" role="row">
+          {(["state", "task", "started", "duration", "worker", "processes"] as const).map((column) => (
+            <span key={column} role="columnheader" className={column}>
+              {t(`tasks.column.${column}`)}
+            </span>
+          ))}
+        </div>
         <div className="canvas" style={{ height: virtual.getTotalSize() }}>
           {rows.map(({ index, start, key }) => {
             const root = roots[index];
-            return root && <RootRow key={key} root={root} index={index} top={start} />;
+            return root && <RootRow key={key} root={root} index={index} top={start - headHeight} />;
           })}
         </div>
         {loadingMore && <p className="more dim">{t("tasks.more")}</p>}

@@ -1,0 +1,114 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { process, root } from "../model/samples.ts";
+import { Hub, type OpenStream } from "./hub.ts";
+import type { FromPage, Interest, ToPage } from "./messages.ts";
+import type { ServerEvent } from "./sse.ts";
+
+/** A stream that the test feeds, and breaks. */
+class Server {
+  readonly opened: number[] = [];
+  private on: Parameters<OpenStream>[3] | undefined;
+  private end: ((reason?: unknown) => void) | undefined;
+
+  readonly open: OpenStream = (after, _signal, _silence, on) => {
+    this.opened.push(after);
+    this.on = on;
+    on.open();
+    return new Promise((_resolve, reject) => {
+      this.end = reject;
+    });
+  };
+
+  send(...events: ServerEvent[]): void {
+    this.on?.data(events);
+  }
+
+  break(): void {
+    this.end?.(new Error("gone"));
+  }
+}
+
+function change(id: number, models: object, type = "process-started"): ServerEvent {
+  return { id, type, data: JSON.stringify({ root: null, process: null, worker: null, ...models }) };
+}
+
+function page(hub: Hub, interest: Interest) {
+  const got: ToPage[] = [];
+  const send: (message: FromPage) => void = hub.attach((message) => got.push(message));
+  send({ type: "watch", interest });
+  return { got, send, batches: () => got.flatMap((message) => (message.type === "batch" ? [message.batch] : [])) };
+}
+
+const connectionStates = (got: ToPage[]) =>
+  got.flatMap((message) => (message.type === "connection" ? [message.connection.state] : []));
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+test("the stream begins where the first page had loaded", () => {
+  const server = new Server();
+  const { send } = page(new Hub(server.open), { kind: "roots" });
+  expect(server.opened).toEqual([]);
+  send({ type: "loaded", asOf: 41 });
+  send({ type: "loaded", asOf: 45 });
+  expect(server.opened).toEqual([41]);
+});
+
+test("of many changes only the newest of each is handed on, to those whom it concerns", () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const list = page(hub, { kind: "roots" });
+  const mine = root(1);
+  const tree = page(hub, { kind: "tree", rootId: mine.root_id });
+  list.send({ type: "loaded", asOf: 1 });
+  tree.send({ type: "loaded", asOf: 1 });
+  const other = root(2);
+  server.send(change(2, { root: mine, process: process("a", null, 1) }), change(3, { root: other }));
+  server.send(change(4, { root: mine, process: process("a", null, 1, { state: "failed" }) }));
+  vi.advanceTimersByTime(20);
+  expect(list.batches()).toEqual([{ roots: [{ asOf: 4, model: mine }, { asOf: 3, model: other }], processes: [], workers: [] }]);
+  expect(tree.batches()).toMatchObject([{ roots: [{ asOf: 4 }], processes: [{ asOf: 4, model: { state: "failed" } }] }]);
+});
+
+test("a break is told, and resumed after the last number", async () => {
+  const server = new Server();
+  const { got, send } = page(new Hub(server.open), { kind: "roots" });
+  send({ type: "loaded", asOf: 5 });
+  server.send(change(6, { root: root(1) }), { id: 9, type: "", data: "" });
+  server.break();
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(server.opened).toEqual([5, 9]);
+  await vi.advanceTimersByTimeAsync(1000);
+  expect(connectionStates(got)).toEqual(["connecting", "live", "broken", "catching-up", "live"]);
+});
+
+test("who is told to load anew: all on a reset, and a page that loaded before the stream began", () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const first = page(hub, { kind: "roots" });
+  const late = page(hub, { kind: "roots" });
+  first.send({ type: "loaded", asOf: 10 });
+  late.send({ type: "loaded", asOf: 10 });
+  expect(late.got.some(({ type }) => type === "reset")).toBe(false);
+  const later = page(hub, { kind: "roots" });
+  later.send({ type: "loaded", asOf: 8 });
+  expect(later.got.some(({ type }) => type === "reset")).toBe(true);
+  server.send({ id: 99, type: "reset", data: '{"as_of":99}' });
+  expect(first.got.some(({ type }) => type === "reset")).toBe(true);
+});
+
+test("without pages there is no stream, and a new page begins anew", async () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const first = page(hub, { kind: "roots" });
+  first.send({ type: "loaded", asOf: 10 });
+  first.send({ type: "bye" });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(server.opened).toEqual([10]);
+  page(hub, { kind: "roots" }).send({ type: "loaded", asOf: 20 });
+  expect(server.opened).toEqual([10, 20]);
+});

@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { filtersOf, isFiltered, matches, parseSearch, stringifySearch, withFilter } from "./filters.ts";
+import { root } from "./samples.ts";
+
+test("filters survive the address", () => {
+  const filters = { state: "failed", name: "导入 & <x>", batch: "001", q: "a=b" };
+  expect(filtersOf(parseSearch(stringifySearch(filters)))).toEqual(filters);
+});
+
+test("what is empty, unknown or no text is left out", () => {
+  expect(filtersOf({ state: "", name: "a", other: "b", q: 3 })).toEqual({ name: "a" });
+  expect(stringifySearch({ state: "", name: undefined })).toBe("");
+});
+
+test("ids and numbers in an address stay text", () => {
+  expect(parseSearch("?process=1234567812345678")).toEqual({ process: "1234567812345678" });
+});
+
+test("a filter is set and removed", () => {
+  const filters = withFilter({ state: "failed" }, "q", "x");
+  expect(filters).toEqual({ state: "failed", q: "x" });
+  expect(withFilter(filters, "state", "")).toEqual({ q: "x" });
+  expect(isFiltered(filters)).toBe(true);
+  expect(isFiltered({})).toBe(false);
+});
+
+test("a live root is matched as the server would", () => {
+  const error = { kind: "error", message: "No such table" };
+  const failed = root(7, { state: "failed", name: "import", batch: "b1", error });
+  expect(matches({}, failed)).toBe(true);
+  expect(matches({ state: "failed" }, failed)).toBe(true);
+  expect(matches({ state: "running,failed" }, failed)).toBe(true);
+  expect(matches({ state: "running" }, failed)).toBe(false);
+  expect(matches({ name: "impor" }, failed)).toBe(false);
+  expect(matches({ batch: "b1", q: "such TABLE" }, failed)).toBe(true);
+  expect(matches({ q: "absent" }, failed)).toBe(false);
+});

@@ -1,0 +1,31 @@
+import { expect, test } from "vitest";
+import { fieldText, headAndTail, visible, visibleLines } from "./text.ts";
+
+test("control characters are seen", () => {
+  expect(visible("a\u0000b\nc\td\u007f")).toBe("a␀b␊c␉d␡");
+  expect(visible("evil\u202egnp.exe")).toBe("evil‹U+202E›gnp.exe");
+  expect(visible("<script>导入 😀")).toBe("<script>导入 😀");
+});
+
+test("in several lines the lines stay", () => {
+  expect(visibleLines("a\nb\tc\u001b[0m")).toBe("a\nb\tc␛[0m");
+});
+
+test("a long name keeps its end, a short one stays whole", () => {
+  expect(headAndTail("load_row")).toEqual(["load_row", ""]);
+  expect(headAndTail("a_very_long_name_of_a_function", 8)).toEqual(["a_very_long_name_of_a_", "function"]);
+});
+
+test("nothing is torn apart in its middle", () => {
+  const family = "👨\u200d👩\u200d👧";
+  for (const tail of [1, 2, 3, 4, 5, 6, 7]) {
+    const [head, end] = headAndTail(`${"x".repeat(20)}${family}`, tail);
+    expect(head + end).toBe(`${"x".repeat(20)}${family}`);
+    expect(end.includes(family)).toBe(true);
+  }
+});
+
+test("a field is shown as what it is", () => {
+  expect(fieldText("text")).toBe("text");
+  expect(fieldText({ a: [1, null] })).toBe('{"a":[1,null]}');
+});

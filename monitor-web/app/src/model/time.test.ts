@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { absolute, ago, duration, elapsed, splitUnit } from "./time.ts";
+
+test.each([
+  [-5, "0 ns"],
+  [0, "0 ns"],
+  [840, "840 ns"],
+  [12_340, "12.3 µs"],
+  [999_600, "1.0 ms"],
+  [412_000_000, "412 ms"],
+  [999_700_000, "1.0 s"],
+  [41_200_000_000, "41.2 s"],
+  [59_960_000_000, "1 m 00 s"],
+  [760e9, "12 m 40 s"],
+  [3599.7e9, "1 h 00 m"],
+  [11_100e9, "3 h 05 m"],
+  [86_399e9, "1 d 00 h"],
+  [183_600e9, "2 d 03 h"],
+])("%d ns is shown as %s", (nanoseconds, text) => {
+  expect(duration(nanoseconds).replaceAll("\u2009", " ")).toBe(text);
+});
+
+test("a duration is split at its last unit", () => {
+  expect(splitUnit(duration(760e9))).toEqual(["12\u2009m 40", "s"]);
+});
+
+const process = { state: "running", started_us: 1_000_000, ended_us: null, elapsed_ns: null };
+
+test("what is measured counts; what runs has taken until now", () => {
+  expect(elapsed(process, 3_000_000)).toBe(2e9);
+  expect(elapsed(process, 500_000)).toBe(0);
+  expect(elapsed({ ...process, state: "succeeded", ended_us: 1_500_000 }, 9_000_000)).toBe(5e8);
+  expect(elapsed({ ...process, state: "succeeded", ended_us: 1_500_000, elapsed_ns: 7 }, 9_000_000)).toBe(7);
+  expect(elapsed({ ...process, state: "lost" }, 9_000_000)).toBeNull();
+  expect(elapsed({ ...process, started_us: null }, 9_000_000)).toBeNull();
+});
+
+test("relative times take the largest unit that fits", () => {
+  const now = 1e15;
+  expect(ago(now - 5e6, now, "en")).toBe("5 sec. ago");
+  expect(ago(now - 150e6, now, "en")).toBe("2 min. ago");
+  expect(ago(now - 2 * 86_400e6, now, "en")).toBe("2 days ago");
+});
+
+test("absolute times keep their microseconds, also before 1970", () => {
+  expect(absolute(1_763_647_331_123_456, "UTC")).toBe("2025-11-20 14:02:11.123456");
+  expect(absolute(-1, "UTC")).toBe("1969-12-31 23:59:59.999999");
+  expect(absolute(0, "Asia/Shanghai")).toBe("1970-01-01 08:00:00.000000");
+});
