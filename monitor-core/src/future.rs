@@ -126,7 +126,7 @@ impl Task {
         future::poll_fn(move |cx| {
             catch_unwind(AssertUnwindSafe(|| Pin::new(&mut within).poll(cx))).unwrap_or_else(|payload| {
                 if let Some(live) = live.take() {
-                    live.fail(panic::caught(&*payload));
+                    live.panic(panic::caught(&*payload));
                 }
                 resume_unwind(payload)
             })

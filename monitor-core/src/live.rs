@@ -86,17 +86,21 @@ impl Live {
         self.end(Outcome::Cancelled);
     }
 
-    /// A failure that knows no place is at the place where the process is defined.
-    pub(crate) fn fail(self, mut failure: Failure) {
+    /// By an error: `?` leaves no trace, so its place is where the process is defined.
+    pub(crate) fn fail(self, failure: Failure) {
         let (file, line) = self.place;
-        failure.place.get_or_insert((file.into(), line));
+        self.end(Outcome::Failed(Box::new(Failure { place: Some((file.into(), line)), ..failure })));
+    }
+
+    /// By a panic: its place is its own, if the hook saw it.
+    pub(crate) fn panic(self, failure: Failure) {
         self.end(Outcome::Failed(Box::new(failure)));
     }
 
     /// Ends without a word: failed if the thread panics, else succeeded.
     pub(crate) fn close(self) {
         if self.panicked_meanwhile() {
-            self.fail(panic::latest());
+            self.panic(panic::latest());
         } else {
             self.succeed();
         }

@@ -125,7 +125,7 @@ pub fn call<A, R>(guard: &mut Guard, parameters: A, body: impl FnOnce(A) -> R) -
     }
     catch_unwind(AssertUnwindSafe(|| body(parameters))).unwrap_or_else(|payload| {
         if let Some(live) = guard.live.take() {
-            live.fail(panic::caught(&*payload));
+            live.panic(panic::caught(&*payload));
         }
         resume_unwind(payload)
     })

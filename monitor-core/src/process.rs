@@ -211,7 +211,7 @@ impl ProcessBuilder {
             }
             Err(payload) => {
                 if let Some(live) = live {
-                    live.fail(panic::caught(&*payload));
+                    live.panic(panic::caught(&*payload));
                 }
                 resume_unwind(payload)
             }

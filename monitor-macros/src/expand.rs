@@ -28,7 +28,7 @@ pub(crate) fn expand(plan: Plan) -> TokenStream {
         Shape::Future { output } => future(&private, &start, &parameters, &function.body, &output),
     };
     let Function { attrs, vis, defaultness, sig, .. } = function;
-    quote!(#(#attrs)* #vis #defaultness #sig { #body })
+    quote!(#(#attrs)* #vis #defaultness #sig #body)
 }
 
 /// The arguments of whatever starts the process: its place and what its kind adds.
@@ -58,29 +58,26 @@ fn id<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Ident> {
 fn sync(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let (guard, value) = (own("guard"), own("returned"));
     let (outer, body) = (outer(parameters), bind(parameters, body, None));
-    quote! {
+    quote! {{
         let mut #guard = #private::Guard::enter(#start);
         let #value = #private::call(&mut #guard, #outer, move |#outer| -> #returned #body);
         #private::finish!(#guard, #value)
-    }
+    }}
 }
 
+/// The guard stands among the user's statements: a block around those would be one that the user could leave out.
 fn guard(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body) -> TokenStream {
     let guard = own("_guard");
-    let body = bind(parameters, body, None);
-    quote! {
-        let #guard = #private::Guard::enter(#start);
-        #body
-    }
+    bind(parameters, body, Some(&quote!(let #guard = #private::Guard::enter(#start);)))
 }
 
 fn within_async(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let task = own("task");
     let work = async_body(private, &task, parameters, body, returned);
-    quote! {
+    quote! {{
         let mut #task = #private::Task::start(#start);
         #work
-    }
+    }}
 }
 
 fn at_call(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], function: &Function, returned: &Type) -> TokenStream {
@@ -91,21 +88,21 @@ fn at_call(private: &TokenStream, start: &TokenStream, parameters: &[Parameter],
         let receiver = receiver.self_token;
         quote!(let _ = &#receiver;)
     });
-    quote! {
+    quote! {{
         let #pending = #private::Pending::capture(#start);
         async move {
             #receiver
             let mut #task = #pending.start();
             #work
         }
-    }
+    }}
 }
 
 fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, output: &Type) -> TokenStream {
     let (pending, task, work, value) = (own("pending"), own("task"), own("work"), own("returned"));
     let (outer, body) = (outer(parameters), bind(parameters, body, None));
     let run = run(private, &task, &work);
-    quote! {
+    quote! {{
         let #pending = #private::Pending::capture(#start);
         let #work = #private::future::<#output, _, _>(#outer, move |#outer| #body);
         async move {
@@ -113,7 +110,7 @@ fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], 
             let #value = #run;
             #private::finish!(#task, #value)
         }
-    }
+    }}
 }
 
 /// Runs the body as an async block within `task`, and ends `task`.
