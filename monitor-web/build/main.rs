@@ -7,8 +7,7 @@ use std::env;
 use std::path::PathBuf;
 
 fn main() {
-    let variable =
-        |name| PathBuf::from(env::var_os(name).expect("cargo sets it for build scripts"));
+    let variable = |name| PathBuf::from(env::var_os(name).expect("cargo sets it for build scripts"));
     let out = variable("OUT_DIR");
     let app = variable("CARGO_MANIFEST_DIR").join("app");
 
@@ -27,13 +26,8 @@ fn main() {
     if let Err(missing) = page::build(&request) {
         // Cargo runs a build script again while a path it named does not exist: so the page is
         // built as soon as Node is there, without a `cargo clean`.
-        println!(
-            "cargo::rerun-if-changed={}",
-            request.page.join("index.html").display()
-        );
+        println!("cargo::rerun-if-changed={}", request.page.join("index.html").display());
         println!("cargo::rustc-env=MONITOR_WEB_MISSING={missing}");
-        println!(
-            "cargo::warning=the page is not built, the server will say so in its place: {missing}"
-        );
+        println!("cargo::warning=the page is not built, the server will say so in its place: {missing}");
     }
 }

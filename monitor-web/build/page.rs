@@ -9,35 +9,27 @@ use std::process::Command;
 use std::{env, fmt};
 
 /// What of `app/` makes the page. Tests and what npm installs for development do not.
-pub const SOURCES: [&str; 7] = [
-    "package.json",
-    "package-lock.json",
-    ".npmrc",
-    "index.html",
-    "vite.config.ts",
-    "public",
-    "src",
-];
+pub(crate) const SOURCES: [&str; 7] = ["package.json", "package-lock.json", ".npmrc", "index.html", "vite.config.ts", "public", "src"];
 
 /// What decides which packages are installed.
 const LOCKED: [&str; 3] = ["package.json", "package-lock.json", ".npmrc"];
 
 /// What to build, from where, into what.
 #[derive(Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The page's sources; never written to.
-    pub app: PathBuf,
+    pub(crate) app: PathBuf,
     /// Kept between builds and shared by all profiles: the installed packages, by lock file.
-    pub cache: PathBuf,
+    pub(crate) cache: PathBuf,
     /// Where the finished page goes. It exists afterwards, empty if the page could not be built.
-    pub page: PathBuf,
+    pub(crate) page: PathBuf,
     /// Where to look for `node` and `npm`.
-    pub path: OsString,
+    pub(crate) path: OsString,
 }
 
 /// Why there is no page. Shown on one line: to whoever builds, and in the page's place.
 #[derive(Debug)]
-pub enum Missing {
+pub(crate) enum Missing {
     /// `node` or `npm` is not on the path.
     NotFound(&'static str),
     /// Node is older than the bundler needs.
@@ -67,7 +59,7 @@ impl fmt::Display for Missing {
 ///
 /// # Errors
 /// When Node is missing or too old, or when installing or bundling fails.
-pub fn build(request: &Request) -> Result<(), Missing> {
+pub(crate) fn build(request: &Request) -> Result<(), Missing> {
     recreate(&request.page)?;
     let node = Node::find(&request.path)?;
     let installed = install(request, &node)?;
@@ -75,10 +67,8 @@ pub fn build(request: &Request) -> Result<(), Missing> {
 }
 
 /// The folder that cargo builds into: the one that it marks as a cache.
-pub fn target_folder(out: &Path) -> &Path {
-    out.ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").exists())
-        .unwrap_or(out)
+pub(crate) fn target_folder(out: &Path) -> &Path {
+    out.ancestors().find(|folder| folder.join("CACHEDIR.TAG").exists()).unwrap_or(out)
 }
 
 /// Node and npm, found and new enough.
@@ -92,20 +82,9 @@ impl<'a> Node<'a> {
     fn find(path: &'a OsStr) -> Result<Self, Missing> {
         let node = find("node", path).ok_or(Missing::NotFound("node"))?;
         let npm = find("npm", path).ok_or(Missing::NotFound("npm"))?;
-        let said = Command::new(&node)
-            .arg("--version")
-            .output()
-            .map_err(|error| Missing::Disk(node.clone(), error))?
-            .stdout;
-        let version = String::from_utf8_lossy(&said)
-            .trim()
-            .trim_start_matches('v')
-            .to_owned();
-        if new_enough(&version) {
-            Ok(Self { npm, path, version })
-        } else {
-            Err(Missing::TooOld(version))
-        }
+        let said = Command::new(&node).arg("--version").output().map_err(|error| Missing::Disk(node.clone(), error))?.stdout;
+        let version = String::from_utf8_lossy(&said).trim().trim_start_matches('v').to_owned();
+        if new_enough(&version) { Ok(Self { npm, path, version }) } else { Err(Missing::TooOld(version)) }
     }
 
     fn npm(&self, folder: &Path, name: &'static str, arguments: &[&OsStr]) -> Result<(), Missing> {
@@ -121,15 +100,8 @@ impl<'a> Node<'a> {
         if output.status.success() {
             return Ok(());
         }
-        let said = if output.stderr.trim_ascii().is_empty() {
-            output.stdout
-        } else {
-            output.stderr
-        };
-        Err(Missing::Failed(
-            name,
-            last_words(&String::from_utf8_lossy(&said)),
-        ))
+        let said = if output.stderr.trim_ascii().is_empty() { output.stdout } else { output.stderr };
+        Err(Missing::Failed(name, last_words(&String::from_utf8_lossy(&said))))
     }
 }
 
@@ -139,9 +111,7 @@ fn install(request: &Request, node: &Node<'_>) -> Result<PathBuf, Missing> {
     node.version.hash(&mut hash);
     for name in LOCKED {
         let path = request.app.join(name);
-        fs::read(&path)
-            .map_err(|error| Missing::Disk(path, error))?
-            .hash(&mut hash);
+        fs::read(&path).map_err(|error| Missing::Disk(path, error))?.hash(&mut hash);
     }
     let installed = request.cache.join(format!("{:016x}", hash.finish()));
 
@@ -161,14 +131,7 @@ fn install(request: &Request, node: &Node<'_>) -> Result<PathBuf, Missing> {
     for name in LOCKED {
         copy(&request.app.join(name), &partial.join(name))?;
     }
-    let arguments = [
-        "ci",
-        "--include=dev",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--prefer-offline",
-    ];
+    let arguments = ["ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
     node.npm(&partial, "npm ci", &arguments.map(OsStr::new))?;
     on_disk(&installed, |path| fs::rename(&partial, path))?;
     Ok(installed)
@@ -185,11 +148,7 @@ fn bundle(request: &Request, node: &Node<'_>, installed: &Path) -> Result<(), Mi
         copy(&request.app.join(source), &copied.join(source))?;
     }
     let arguments = ["run", "build", "--", "--outDir"].map(OsStr::new);
-    let result = node.npm(
-        &copied,
-        "npm run build",
-        &[&arguments[..], &[request.page.as_os_str()]].concat(),
-    );
+    let result = node.npm(&copied, "npm run build", &[&arguments[..], &[request.page.as_os_str()]].concat());
     on_disk(&copied, fs::remove_dir_all)?;
     if result.is_err() {
         recreate(&request.page)?;
@@ -198,42 +157,24 @@ fn bundle(request: &Request, node: &Node<'_>, installed: &Path) -> Result<(), Mi
 }
 
 fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
-    let names = if cfg!(windows) {
-        vec![format!("{program}.exe"), format!("{program}.cmd")]
-    } else {
-        vec![program.to_owned()]
-    };
+    let names = if cfg!(windows) { vec![format!("{program}.exe"), format!("{program}.cmd")] } else { vec![program.to_owned()] };
     env::split_paths(path)
-        .flat_map(|folder| {
-            names
-                .iter()
-                .map(move |name| folder.join(name))
-                .collect::<Vec<_>>()
-        })
+        .flat_map(|folder| names.iter().map(move |name| folder.join(name)).collect::<Vec<_>>())
         .find(|file| file.is_file())
 }
 
 /// What Vite asks for: 20.19 or newer, and of 22 at least 22.12.
 fn new_enough(version: &str) -> bool {
-    let mut parts = version
-        .split('.')
-        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     version >= (22, 12) || (version.0 == 20 && version.1 >= 19)
 }
 
 /// The end of what a command said, on one line: the reason stands there.
 fn last_words(said: &str) -> String {
-    let lines: Vec<_> = said
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<_> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let text = lines[lines.len().saturating_sub(4)..].join(" · ");
-    text.chars()
-        .filter(|character| !character.is_control())
-        .take(400)
-        .collect()
+    text.chars().filter(|character| !character.is_control()).take(400).collect()
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), Missing> {
@@ -255,9 +196,6 @@ fn recreate(folder: &Path) -> Result<(), Missing> {
     on_disk(folder, fs::create_dir_all)
 }
 
-fn on_disk<'a, T>(
-    path: &'a Path,
-    act: impl FnOnce(&'a Path) -> io::Result<T>,
-) -> Result<T, Missing> {
+fn on_disk<'a, T>(path: &'a Path, act: impl FnOnce(&'a Path) -> io::Result<T>) -> Result<T, Missing> {
     act(path).map_err(|error| Missing::Disk(path.to_owned(), error))
 }

@@ -81,9 +81,7 @@ fn content_type(path: &str) -> &'static str {
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -100,10 +98,7 @@ mod tests {
             assert!(html.contains(&escape(reason)), "{html}");
             assert!(html.contains("/api/openapi.json"), "{html}");
         } else {
-            let script = html
-                .split("src=\"/")
-                .nth(1)
-                .and_then(|rest| rest.split('"').next());
+            let script = html.split("src=\"/").nth(1).and_then(|rest| rest.split('"').next());
             let script = asset(script.expect("a script")).expect("the script is embedded");
             assert!(script.immutable);
             assert_eq!(script.content_type, "text/javascript; charset=utf-8");
@@ -114,12 +109,7 @@ mod tests {
     fn the_page_has_no_inline_script_or_style() {
         let html = String::from_utf8(index().bytes.into_owned()).expect("the page is UTF-8");
         assert!(!html.contains("<style"), "{html}");
-        assert!(
-            !html
-                .replace("<script type=\"module\" crossorigin src=", "")
-                .contains("<script"),
-            "{html}"
-        );
+        assert!(!html.replace("<script type=\"module\" crossorigin src=", "").contains("<script"), "{html}");
     }
 
     #[test]

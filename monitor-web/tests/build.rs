@@ -1,0 +1,194 @@
+//! The build script with and without what it needs. `node` and `npm` are stand-ins here; the real ones build the page itself.
+#![cfg(unix)]
+
+#[path = "../build/page.rs"]
+mod page;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use page::{Missing, Request, SOURCES, build, target_folder};
+
+/// Notes what it was asked, then does as npm does.
+const NPM: &str = r#"#!/bin/sh
+echo "$1" >> "$(dirname "$0")/asked"
+case "$1" in
+  ci) mkdir node_modules ;;
+  run) test -d ../node_modules && test -f index.html && mkdir -p "$5" && echo page > "$5/index.html" ;;
+esac
+"#;
+
+/// A program can't be started while a child of another test still holds it open for writing, so the tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+struct House {
+    folder: tempfile::TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl House {
+    fn new() -> Self {
+        let house =
+            Self { folder: tempfile::tempdir().expect("a temporary folder"), _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner) };
+        for source in SOURCES {
+            let path = house.path("app").join(source);
+            if source.contains('.') {
+                write(&path, source, 0o444);
+            } else {
+                write(&path.join("deep/file"), source, 0o444);
+            }
+        }
+        house
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        write(&self.path("bin").join(name), text, 0o755);
+    }
+
+    fn node(&self, version: &str) {
+        self.program("node", &format!("#!/bin/sh\necho v{version}\n"));
+    }
+
+    fn request(&self, page: &str) -> Request {
+        Request {
+            app: self.path("app"),
+            cache: self.path("cache"),
+            page: self.path(page),
+            // Only the stand-ins, and what they are written with.
+            path: format!("{}:/usr/bin:/bin", self.path("bin").display()).into(),
+        }
+    }
+
+    /// What npm was asked, in order.
+    fn asked(&self) -> Vec<String> {
+        let asked = fs::read_to_string(self.path("bin/asked")).unwrap_or_default();
+        asked.lines().map(str::to_owned).collect()
+    }
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("writable");
+    let _ = fs::remove_file(path);
+    fs::write(path, text).expect("writable");
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("writable");
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).expect("it exists").next().is_none()
+}
+
+#[test]
+fn without_node_there_is_an_empty_page_and_a_reason() {
+    let house = House::new();
+    let mut request = house.request("page");
+    request.path = house.path("bin").into();
+    let missing = build(&request).unwrap_err();
+    assert!(matches!(missing, Missing::NotFound("node")));
+    assert_eq!(missing.to_string(), "node was not found (Node 20.19 or newer is needed)");
+    assert!(is_empty(&request.page));
+
+    house.node("22.12.0");
+    assert!(matches!(build(&request).unwrap_err(), Missing::NotFound("npm")));
+}
+
+#[test]
+fn a_node_that_is_too_old_is_named() {
+    let house = House::new();
+    house.program("npm", NPM);
+    for version in ["18.20.4", "20.18.3", "21.7.0", "22.11.0", "nonsense"] {
+        house.node(version);
+        let missing = build(&house.request("page")).unwrap_err();
+        assert_eq!(missing.to_string(), format!("Node {version} is too old (20.19 or newer is needed)"));
+    }
+    assert!(house.asked().is_empty(), "npm was asked: {:?}", house.asked());
+    for version in ["20.19.0", "22.12.0", "24.1.0"] {
+        house.node(version);
+        build(&house.request("page")).expect("new enough");
+    }
+}
+
+#[test]
+fn what_npm_says_is_the_reason_and_the_next_build_tries_again() {
+    let house = House::new();
+    house.node("20.19.0");
+    house.program("npm", "#!/bin/sh\necho 'npm error network' >&2\necho 'npm error no route' >&2\nexit 1\n");
+    let request = house.request("page");
+    let missing = build(&request).unwrap_err().to_string();
+    assert_eq!(missing, "`npm ci` failed: npm error network · npm error no route");
+    assert!(is_empty(&request.page));
+
+    house.program("npm", &NPM.replace("&& mkdir -p", "&& false #"));
+    let missing = build(&request).unwrap_err().to_string();
+    assert!(missing.starts_with("`npm run build` failed"), "{missing}");
+    assert!(is_empty(&request.page));
+
+    house.program("npm", NPM);
+    build(&request).expect("it works now");
+    assert_eq!(fs::read_to_string(request.page.join("index.html")).expect("built"), "page\n");
+}
+
+#[test]
+fn packages_are_installed_once_per_lock_file() {
+    let house = House::new();
+    house.node("20.19.0");
+    house.program("npm", NPM);
+    build(&house.request("page")).expect("builds");
+    write(&house.path("app/src/new.ts"), "more", 0o444);
+    build(&house.request("page")).expect("builds");
+    assert_eq!(house.asked(), ["ci", "run", "run"]);
+
+    write(&house.path("app/package-lock.json"), "other packages", 0o444);
+    build(&house.request("page")).expect("builds");
+    assert_eq!(house.asked(), ["ci", "run", "run", "ci", "run"]);
+}
+
+#[test]
+fn builds_at_the_same_time_share_one_installation() {
+    let house = House::new();
+    house.node("20.19.0");
+    house.program("npm", NPM);
+    thread::scope(|scope| {
+        for page in ["debug", "release", "other"] {
+            let request = house.request(page);
+            scope.spawn(move || build(&request).expect("builds"));
+        }
+    });
+    let asked = house.asked();
+    assert_eq!(asked.iter().filter(|command| *command == "ci").count(), 1, "{asked:?}");
+    for page in ["debug", "release", "other"] {
+        assert!(house.path(page).join("index.html").exists());
+    }
+}
+
+#[test]
+fn the_sources_stay_as_they_are() {
+    let house = House::new();
+    house.node("20.19.0");
+    house.program("npm", NPM);
+    build(&house.request("page")).expect("builds");
+    let mut found: Vec<_> = fs::read_dir(house.path("app"))
+        .expect("it exists")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"))
+        .collect();
+    found.sort();
+    let mut expected = SOURCES.map(str::to_owned);
+    expected.sort();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn the_cache_lies_in_the_target_folder() {
+    let house = House::new();
+    let out = house.path("target/debug/build/monitor-web-1/out");
+    fs::create_dir_all(&out).expect("writable");
+    assert_eq!(target_folder(&out), out, "without a mark it stays where it may write");
+    write(&house.path("target/CACHEDIR.TAG"), "", 0o644);
+    assert_eq!(target_folder(&out), house.path("target"));
+}
