@@ -1,0 +1,306 @@
+//! The client in a real program: what reaches the server, and what the program never notices.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Child;
+
+use monitor_tests::{Server, command, outline, run, states, wait_for, worker};
+use serde_json::{Value, json};
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
+
+fn line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("the worker writes");
+    line.trim().to_owned()
+}
+
+#[test]
+fn a_process_is_seen_while_it_runs_and_ends_when_it_ends() {
+    let server = Server::start();
+    let mut child = worker(&server, &["hang"]).spawn().unwrap();
+    let root_id = line(&mut child);
+    let root = wait_for("both processes on the server", || server.roots().into_iter().find(|root| root["counts"]["running"] == 2));
+    assert_eq!(root["root_id"], root_id.as_str());
+    assert_eq!(outline(&server.tree(&root)), "hang [running]\n  waits [running]\n");
+    assert_eq!(server.get("/workers")["workers"][0]["state"], "online");
+
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let root = server.finished_root();
+    assert_eq!(outline(&server.tree(&root)), "hang\n  waits\n");
+    let worker = &server.get("/workers")["workers"][0];
+    assert_eq!(
+        (&worker["state"], &worker["pid"], &worker["program"]),
+        (&json!("offline"), &json!(child.id()), &json!("monitor-test-worker"))
+    );
+}
+
+#[test]
+fn what_process_exit_leaves_open_is_closed_by_the_goodbye() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["exit"])).code, Some(7));
+    let root = server.finished_root();
+    let processes = server.tree(&root);
+    assert_eq!(outline(&processes), "exit_inside [cancelled]\n  exits [cancelled]\n");
+    assert!(processes.iter().all(|process| process["reason"] == "exited"), "{processes:?}");
+}
+
+#[test]
+fn a_panic_is_recorded_and_stays_what_it_was() {
+    let server = Server::start();
+    let monitored = run(worker(&server, &["panic"]));
+    let mut plain = command("monitor-test-worker");
+    plain.arg("panic");
+    let plain = run(plain);
+    // The thread's number is the operating system's.
+    let words = |text: &str| text.lines().filter(|line| !line.contains("panicked at")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!((monitored.code, words(&monitored.stderr)), (plain.code, words(&plain.stderr)));
+    assert_eq!(monitored.code, Some(101));
+
+    let processes = server.tree(&server.finished_root());
+    assert_eq!(outline(&processes), "panic_inside [failed]: the end of the tape\n  panics [failed]: the end of the tape\n");
+    let error = &processes[1]["error"];
+    assert_eq!(error["kind"], "panic");
+    assert!(error["source"]["file"].as_str().unwrap().ends_with("worker/main.rs"), "{error}");
+    assert!(error["source"]["line"].as_u64().unwrap() > processes[1]["source"]["line"].as_u64().unwrap());
+}
+
+#[test]
+fn what_is_recorded_while_the_server_is_away_arrives_when_it_is_back() {
+    let mut server = Server::start();
+    server.kill();
+    let mut many = worker(&server, &["many", "500"]);
+    many.env("MONITOR_EXIT_TIMEOUT", "1m").env("MONITOR_LOG", "stderr");
+    let mut hang = worker(&server, &["hang"]);
+    hang.env("MONITOR_LOG", "stderr");
+    let mut hang = hang.spawn().unwrap();
+    line(&mut hang);
+    let mut said = BufReader::new(hang.stderr.take().unwrap());
+    let mut away = String::new();
+    said.read_line(&mut away).unwrap();
+    assert!(away.contains("is not reached") && away.contains(server.url()), "{away}");
+
+    server.start_again();
+    wait_for("what was recorded before", || server.roots().into_iter().find(|root| root["counts"]["running"] == 2));
+    drop(hang.stdin.take());
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(hang.wait().unwrap().success());
+    assert!(rest.contains("is reached"), "{rest}");
+    assert_eq!(run(many).code, Some(0));
+    wait_for("the second tree", || server.roots().into_iter().find(|root| root["counts"]["succeeded"] == 506));
+}
+
+#[test]
+fn what_finds_no_room_is_counted_and_told() {
+    let mut server = Server::start();
+    server.kill();
+    let mut many = worker(&server, &["many", "20000"]);
+    many.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "5s");
+    // A server that was never there is not waited for at the end: one that hangs on is.
+    let mut child = worker(&server, &["hang"]);
+    child.env("MONITOR_BUFFER_BYTES", "65536");
+    let mut child = child.spawn().unwrap();
+    line(&mut child);
+    let lost = run(many);
+    assert_eq!(lost.code, Some(0));
+    assert!(lost.stderr.contains("never reached"), "{}", lost.stderr);
+    server.start_again();
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+
+    let mut many = worker(&server, &["many", "200000"]);
+    many.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "1m");
+    let finished = run(many);
+    assert_eq!(finished.code, Some(0));
+    assert!(finished.stderr.contains("raise MONITOR_BUFFER_BYTES"), "{}", finished.stderr);
+    let root =
+        wait_for("the large tree", || server.roots().into_iter().find(|root| root["name"] == "many" && root["state"] == "succeeded"));
+    let dropped: u64 = server.get("/status")["dropped"].as_array().unwrap().iter().map(|drop| drop["count"].as_u64().unwrap()).sum();
+    let counts = &root["counts"];
+    let stored: u64 =
+        ["running", "succeeded", "failed", "cancelled", "lost", "pending"].iter().map(|state| counts[*state].as_u64().unwrap()).sum();
+    assert!(dropped > 0 && counts["running"] == 0);
+    assert_eq!(stored + dropped, 200_000 + 2_000 + 1, "every process is stored or counted");
+}
+
+#[test]
+fn a_stray_thread_joins_the_one_tree_that_runs_and_no_other() {
+    for (roots, expected) in [(0, "strayed [unattached]\n"), (1, "tree 0\n  strayed [inferred]\n"), (2, "strayed [unattached]\n")] {
+        let server = Server::start();
+        let mut stray = worker(&server, &["stray", &roots.to_string()]);
+        stray.env("MONITOR_LOG", "stderr");
+        let finished = run(stray);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.stderr.contains("monitor_client::spawn"), roots != 1, "{}", finished.stderr);
+        let outlines: Vec<String> = wait_for("the worker's goodbye", || {
+            (server.get("/workers")["workers"][0]["state"] == "offline")
+                .then(|| server.roots().iter().map(|root| outline(&server.tree(root))).collect())
+        });
+        let closed = expected.replace("tree 0\n", "tree 0 [cancelled]\n");
+        assert!(outlines.contains(&closed), "{outlines:?}");
+    }
+}
+
+#[test]
+fn a_heartbeat_tells_that_an_idle_program_is_alive() {
+    let server = Server::start();
+    let mut hang = worker(&server, &["hang"]);
+    hang.env("MONITOR_HEARTBEAT", "100ms");
+    let mut child = hang.spawn().unwrap();
+    line(&mut child);
+    let seen = || server.get("/workers")["workers"][0]["last_seen_us"].as_u64();
+    let first = wait_for("the worker", seen);
+    // Far more than the two intervals after which a silent worker is lost.
+    wait_for("ten heartbeats", || seen().filter(|last| *last > first + 1_000_000));
+    assert_eq!(server.get("/workers")["workers"][0]["state"], "online");
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn off_creates_nothing() {
+    let server = Server::start();
+    let mut listed = Vec::new();
+    for enabled in ["", "0", "no", "maybe", "1"] {
+        let mut lists = worker(&server, &["lists"]);
+        lists.env("MONITOR_ENABLED", enabled);
+        let mut plain = command("monitor-test-worker");
+        plain.arg("lists");
+        let (off, now) = (run(plain), run(lists));
+        listed.push(now == off);
+        assert!(off.stdout.starts_with("1\n"), "one thread: {}", off.stdout);
+    }
+    assert_eq!(listed, [true, true, true, true, false]);
+    assert_eq!(wait_for("the one that was on", || server.roots().into_iter().next())["name"], "leaf");
+    assert_eq!(server.roots().len(), 1);
+}
+
+#[test]
+fn a_wrong_address_is_said_once_and_changes_nothing() {
+    let server = Server::start();
+    for (url, words) in [
+        ("http://127.0.0.1:1", "is not reached"),
+        ("no url", "MONITOR_SERVER_URL: \"no url\" is not taken"),
+        ("https://127.0.0.1:1", "without the feature `tls`"),
+    ] {
+        let mut exit = worker(&server, &["exit"]);
+        exit.env("MONITOR_SERVER_URL", url).env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "200ms");
+        let finished = run(exit);
+        assert_eq!(finished.code, Some(7), "{url}");
+        assert_eq!(finished.stderr.matches(words).count(), 1, "{url}: {}", finished.stderr);
+    }
+    assert_eq!(server.roots().len(), 0);
+}
+
+/// A server with moods: each answer is for the batches that `about` picks; all others are taken.
+struct Moody {
+    answer: fn(&Value, usize) -> Option<ResponseTemplate>,
+    asked: std::sync::atomic::AtomicUsize,
+}
+
+impl Respond for Moody {
+    fn respond(&self, request: &Request) -> ResponseTemplate {
+        let batch = decode(request);
+        let asked = self.asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let last = batch["sequence"].as_u64().unwrap() + batch["events"].as_array().unwrap().len() as u64 - 1;
+        (self.answer)(&batch, asked).unwrap_or_else(|| ResponseTemplate::new(200).set_body_json(json!({"accepted": last})))
+    }
+}
+
+fn decode(request: &Request) -> Value {
+    let is_zstd = request.headers.get("content-encoding").is_some_and(|encoding| encoding == "zstd");
+    let body = if is_zstd { zstd::stream::decode_all(&request.body[..]).unwrap() } else { request.body.clone() };
+    serde_json::from_slice(&body).unwrap()
+}
+
+fn problem(status: u16, detail: &str, event_number: Option<u64>) -> ResponseTemplate {
+    ResponseTemplate::new(status)
+        .set_body_json(json!({"type": "about:blank", "title": "", "status": status, "detail": detail, "event_number": event_number}))
+}
+
+/// Runs `exit` against a moody server: what it said, and the batches that it sent.
+async fn against(answer: fn(&Value, usize) -> Option<ResponseTemplate>) -> (String, Vec<Value>) {
+    let server = MockServer::start().await;
+    let moody = Moody { answer, asked: Default::default() };
+    Mock::given(method("POST")).and(path("/api/v1/events")).respond_with(moody).mount(&server).await;
+    let mut exit = command("monitor-test-worker");
+    exit.arg("exit").env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.uri()).env("MONITOR_LOG", "stderr");
+    exit.env("MONITOR_EXIT_TIMEOUT", "1m").env("MONITOR_TOKEN", "a-token");
+    let finished = tokio::task::spawn_blocking(|| run(exit)).await.unwrap();
+    assert_eq!(finished.code, Some(7));
+    let requests = server.received_requests().await.unwrap();
+    assert!(requests.iter().all(|request| request.headers["authorization"] == "Bearer a-token"));
+    (finished.stderr, requests.iter().map(decode).collect())
+}
+
+/// Numbers of the events that were taken in the end, and their types.
+fn taken(batches: &[Value], refused: impl Fn(&Value, usize) -> bool) -> Vec<(u64, String)> {
+    let mut taken = Vec::new();
+    for (index, batch) in batches.iter().enumerate() {
+        if !refused(batch, index) {
+            for (n, event) in batch["events"].as_array().unwrap().iter().enumerate() {
+                taken.push((batch["sequence"].as_u64().unwrap() + n as u64, event["type"].as_str().unwrap().to_owned()));
+            }
+        }
+    }
+    taken.sort();
+    taken
+}
+
+const ALL: [&str; 4] = ["worker-online", "process-started", "process-started", "worker-offline"];
+
+fn numbered(types: &[&str]) -> Vec<(u64, String)> {
+    types.iter().enumerate().map(|(n, kind)| (n as u64 + 1, (*kind).to_owned())).collect()
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_after_the_time_it_names() {
+    let busy = |_: &Value, asked| (asked < 2).then(|| problem(503, "the queue is full", None).insert_header("Retry-After", "0"));
+    let (said, batches) = against(busy).await;
+    assert_eq!(taken(&batches, |_, index| index < 2), numbered(&ALL));
+    assert_eq!(said.matches("the queue is full").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_none_of_ours_is_not_taken_for_one() {
+    let stranger = |_: &Value, asked| (asked < 2).then(|| ResponseTemplate::new(200).set_body_string("<html>It works!</html>"));
+    let (said, batches) = against(stranger).await;
+    assert_eq!(taken(&batches, |_, index| index < 2), numbered(&ALL));
+    assert_eq!(said.matches("no Process Monitor").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn a_batch_that_is_too_large_is_sent_in_halves() {
+    let small = |batch: &Value| batch["events"].as_array().unwrap().len() > 1;
+    let picky = |batch: &Value, _| (batch["events"].as_array().unwrap().len() > 1).then(|| problem(413, "too large", None));
+    let (_, batches) = against(picky).await;
+    assert_eq!(taken(&batches, |batch, _| small(batch)), numbered(&ALL));
+}
+
+#[tokio::test]
+async fn one_unreadable_event_is_counted_and_the_rest_is_taken() {
+    let has_second = |batch: &Value| {
+        let (first, count) = (batch["sequence"].as_u64().unwrap(), batch["events"].as_array().unwrap().len() as u64);
+        first <= 2 && 2 < first + count
+    };
+    let picky = |batch: &Value, _| {
+        let (first, count) = (batch["sequence"].as_u64().unwrap(), batch["events"].as_array().unwrap().len() as u64);
+        (first <= 2 && 2 < first + count).then(|| problem(400, "event 2: strange", Some(2)))
+    };
+    let (said, batches) = against(picky).await;
+    let expected: Vec<_> = numbered(&ALL).into_iter().filter(|(number, _)| *number != 2).collect();
+    assert_eq!(taken(&batches, |batch, _| has_second(batch)), expected);
+    assert!(said.contains("event 2: strange"), "{said}");
+    let last = batches.last().unwrap();
+    assert_eq!((&last["dropped"][0]["reason"], &last["dropped"][0]["type"]), (&json!("rejected"), &json!("process-started")));
+}
+
+#[test]
+fn states_are_counted() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["many", "2500"])).code, Some(0));
+    let processes = server.tree(&server.finished_root());
+    let expected = [("failed".to_owned(), 2), ("succeeded".to_owned(), 2_500 - 2 + 25 + 1)];
+    assert_eq!(states(&processes), expected.into());
+}

@@ -1,0 +1,203 @@
+//! The examples, as a user runs them: their trees, and that monitoring changes nothing of what they print.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use expect_test::expect;
+use monitor_tests::{Finished, Server, example, outline, run, wait_for};
+use serde_json::Value;
+
+/// A folder with sources of three kinds, a file that is no text and one that can't be read.
+fn sources() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    for n in 0..6 {
+        write(&format!("src/part{n}.rs"), format!("fn part{n}() -> u32 {{\n    {n}\n}}\n").as_bytes());
+    }
+    write("README.md", "# 说明\n\nTwo words.\n".as_bytes());
+    write("empty.txt", b"");
+    write("picture.png", &[0x89, b'P', b'N', b'G', 0xff, 0xfe]);
+    write("Makefile", b"all:\n\tcargo build\n");
+    folder
+}
+
+fn pipeline(folder: &Path, report: &Path, server: Option<&Server>) -> std::process::Command {
+    let mut command = example("pipeline", server);
+    command.arg(folder).arg("--report").arg(report);
+    command
+}
+
+/// Runs an example unmonitored, monitored, and monitored with no server at all; what it printed is the same each time.
+fn same_each_way(server: &Server, make: impl Fn(Option<&Server>) -> std::process::Command) -> Finished {
+    let plain = run(make(None));
+    let monitored = run(make(Some(server)));
+    assert_eq!(monitored, plain, "monitoring changes nothing");
+    let mut alone = make(None);
+    alone.env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", "http://127.0.0.1:1");
+    assert_eq!(run(alone), plain, "nor does a server that is not there");
+    plain
+}
+
+#[test]
+fn pipeline_counts_and_prints_the_same_each_way() {
+    let (server, folder, out) = (Server::start(), sources(), tempfile::tempdir().unwrap());
+    let report = out.path().join("report.json");
+    let printed = same_each_way(&server, |server| pipeline(folder.path(), &report, server));
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
+    let (_, table) = printed.stdout.split_once('\n').unwrap();
+    expect![[r#"
+         type    files  lines  words  tokens
+         (none)      1      2      3       4
+         md          1      3      4       5
+         rs          6     18     42      60
+         txt         1      0      0       0
+         total       9     23     49      69
+        left out:
+          picture.png: invalid utf-8 sequence of 1 bytes from index 0
+    "#]]
+    .assert_eq(table);
+    let written: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    assert_eq!(written["total"]["tokens"], 69);
+
+    // Siblings that threads and tasks start come in any order.
+    let tree =
+        outline(&server.tree(&server.finished_root())).replace(&folder.path().canonicalize().unwrap().display().to_string(), "FOLDER");
+    let mut lines: Vec<&str> = tree.lines().collect();
+    assert_eq!(lines.remove(0), "count sources");
+    lines.sort_unstable();
+    let mut counted = BTreeMap::<&str, usize>::new();
+    for line in lines {
+        *counted.entry(line).or_default() += 1;
+    }
+    let counted: String = counted.iter().map(|(line, count)| format!("{count}×{line}\n")).collect();
+    expect![[r#"
+        9×      count tokens
+        1×      verify report
+        9×    parse file
+        1×    publish.sh
+        9×    read file
+        1×    read file [failed]: FOLDER/picture.png is no text ← invalid utf-8 sequence of 1 bytes from index 0
+        1×  discover
+        1×  parse
+        1×  publish
+        1×  read
+        1×  start token service
+        1×  sum up
+    "#]]
+    .assert_eq(&counted);
+}
+
+#[test]
+fn pipeline_on_this_repository_is_one_whole_tree_and_is_seen_while_it_runs() {
+    let (server, out) = (Server::start(), tempfile::tempdir().unwrap());
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut command = pipeline(repository, &out.path().join("report.json"), Some(&server));
+    let mut child = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait_for("a running process while the program runs", || {
+        let runs = server.roots().iter().any(|root| root["state"] == "running" && root["counts"]["running"].as_u64() > Some(1));
+        assert!(runs || child.try_wait().unwrap().is_none(), "the program ended before it was seen to run");
+        runs.then_some(())
+    });
+    assert!(child.wait().unwrap().success());
+
+    let root = server.finished_root();
+    let processes = server.tree(&root);
+    let by_id: BTreeMap<&str, &Value> = processes.iter().map(|process| (process["id"].as_str().unwrap(), process)).collect();
+    let parents = BTreeMap::from([
+        ("discover", "count sources"),
+        ("start token service", "count sources"),
+        ("read", "count sources"),
+        ("read file", "read"),
+        ("parse", "count sources"),
+        ("parse file", "parse"),
+        ("count tokens", "parse file"),
+        ("sum up", "count sources"),
+        ("publish", "count sources"),
+        ("publish.sh", "publish"),
+        ("verify report", "publish.sh"),
+    ]);
+    for process in &processes[1..] {
+        let parent = by_id[process["parent_id"].as_str().expect("only the root has none")];
+        assert_eq!(parent["name"], parents[process["name"].as_str().unwrap()], "{process}");
+        assert!(process["orphan"] == false && process["attachment"] == "explicit", "{process}");
+        match process["state"].as_str().unwrap() {
+            "succeeded" => assert!(process["error"].is_null()),
+            "failed" => assert!(process["error"]["message"].as_str().unwrap().ends_with("is no text"), "{process}"),
+            other => panic!("{other}: {process}"),
+        }
+    }
+    let distinct = |key: &str| processes.iter().map(|process| process[key].to_string()).collect::<BTreeSet<_>>().len();
+    assert!(distinct("worker_id") >= 3, "{} operating-system processes", distinct("worker_id"));
+    assert!(distinct("thread") >= 4, "{} threads", distinct("thread"));
+    let read = processes.iter().filter(|process| process["name"] == "read file").count();
+    assert!(read > 50 && processes.len() > 3 * read, "{read} files, {} processes", processes.len());
+    assert!(root["counts"]["failed"].as_u64() > Some(0), "the picture in docs/ is no text");
+}
+
+#[test]
+fn pipeline_refuses_what_is_no_folder() {
+    for monitored in [None, Some(&Server::start())] {
+        let mut command = example("pipeline", monitored);
+        command.arg("/nowhere/at/all");
+        let finished = run(command);
+        assert_eq!(finished.code, Some(1));
+        assert!(finished.stderr.contains("can't open /nowhere/at/all"), "{}", finished.stderr);
+    }
+}
+
+#[test]
+fn batch_bears_its_mark() {
+    let server = Server::start();
+    let printed = same_each_way(&server, |server| {
+        let mut command = example("batch", server);
+        command.arg("batch001");
+        command
+    });
+    assert_eq!(printed, Finished { code: Some(0), stdout: "batch001: 10 pieces, 1 refused\n".to_owned(), stderr: String::new() });
+    let root = server.finished_root();
+    assert_eq!(root["title"], format!("一个测试根任务 <batch001:{}>", root["number"]));
+    assert_eq!(root["batch"], "batch001");
+    expect![[r#"
+        一个测试根任务
+          一个带循环的任务
+            导入订单
+            导入订单
+            导入订单 [failed]: order 1003 has no number of pieces ← invalid digit found in string
+            导入订单
+    "#]]
+    .assert_eq(&outline(&server.tree(&root)));
+}
+
+#[test]
+fn queue_carries_the_parent_in_the_payload() {
+    let server = Server::start();
+    let printed = same_each_way(&server, |server| example("queue", server));
+    assert_eq!(printed.code, Some(0), "{}", printed.stderr);
+    expect![[r#"
+        semantic: 6
+        mapping: 120
+        semantic: refused: a weight of -1 is none
+        render: 40320
+    "#]]
+    .assert_eq(&printed.stdout);
+    let root = server.finished_root();
+    let processes = server.tree(&root);
+    expect![[r#"
+        produce tasks
+          delegate
+            judge whether to launch
+          delegate
+            judge whether to launch
+          delegate [failed]: refused: a weight of -1 is none
+            judge whether to launch [failed]: a weight of -1 is none
+          delegate
+            judge whether to launch
+    "#]]
+    .assert_eq(&outline(&processes));
+    let workers: BTreeSet<&str> = processes.iter().map(|process| process["worker_id"].as_str().unwrap()).collect();
+    assert_eq!(workers.len(), 2);
+}

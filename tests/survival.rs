@@ -1,0 +1,183 @@
+//! What must survive: kill -9 on either side, events in any order, a hundred thousand processes.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Child;
+
+use monitor_tests::{Server, outline, rounds, run, states, wait_for, worker};
+use serde_json::{Value, json};
+
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("the worker writes");
+    line.trim().to_owned()
+}
+
+#[test]
+fn a_server_killed_in_the_middle_of_ingest_loses_nothing() {
+    let mut server = Server::start();
+    let mut children: Vec<Child> = (0..2)
+        .map(|_| {
+            let mut steady = worker(&server, &["steady"]);
+            steady.env("MONITOR_EXIT_TIMEOUT", "1m");
+            steady.spawn().unwrap()
+        })
+        .collect();
+    let stored = |server: &Server| server.get("/status")["events"].as_u64().unwrap();
+    for round in 0..rounds(3) {
+        let before = stored(&server);
+        wait_for("more events", || (stored(&server) > before + 200 + u64::from(round) * 37).then_some(()));
+        // What is acknowledged now must be there afterwards.
+        let acknowledged = stored(&server);
+        server.kill();
+        server.start_again();
+        assert!(stored(&server) >= acknowledged, "round {round}");
+    }
+    let mut expected = Vec::new();
+    for child in &mut children {
+        drop(child.stdin.take());
+        let mut count = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut count).unwrap();
+        assert!(child.wait().unwrap().success());
+        expected.push(count.trim().parse::<usize>().unwrap());
+    }
+    expected.sort_unstable();
+    let roots = server.roots();
+    let mut found = Vec::new();
+    for root in &roots {
+        let processes = server.tree(root);
+        let leaves = &processes[1..];
+        assert!(leaves.iter().all(|leaf| leaf["parent_id"] == processes[0]["id"] && leaf["orphan"] == false), "no process is half there");
+        let failed = leaves.len() / 1_000;
+        assert_eq!(states(leaves).get("failed").copied().unwrap_or_default(), failed);
+        assert_eq!(states(leaves).get("succeeded").copied().unwrap_or_default(), leaves.len() - failed);
+        found.push(leaves.len());
+    }
+    found.sort_unstable();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_killed_client_loses_its_own_processes_and_no_others() {
+    let server = Server::start();
+    let [mut victim, mut other] = [(); 2].map(|()| {
+        let mut hang = worker(&server, &["hang"]);
+        hang.env("MONITOR_HEARTBEAT", "300ms");
+        hang.spawn().unwrap()
+    });
+    let [lost, alive] = [first_line(&mut victim), first_line(&mut other)];
+    wait_for("both trees", || {
+        server.roots().iter().all(|root| root["counts"]["running"] == 2).then_some(()).filter(|()| server.roots().len() == 2)
+    });
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    let root = wait_for("the tree to be lost", || {
+        server.roots().into_iter().find(|root| root["root_id"] == lost.as_str() && root["state"] == "lost")
+    });
+    assert_eq!(root["counts"]["lost"], 2);
+    assert_eq!(outline(&server.tree(&root)), "hang [lost]\n  waits [lost]\n");
+    let root = server.get(&format!("/roots/{alive}/tree"))["root"].clone();
+    assert_eq!((&root["state"], &root["counts"]["running"]), (&json!("running"), &json!(2)));
+    drop(other.stdin.take());
+    assert!(other.wait().unwrap().success());
+    let workers = server.get("/workers")["workers"].clone();
+    let mut found: Vec<&str> = workers.as_array().unwrap().iter().map(|worker| worker["state"].as_str().unwrap()).collect();
+    found.sort_unstable();
+    assert_eq!(found, ["lost", "offline"]);
+}
+
+#[test]
+fn a_worker_that_was_only_silent_is_found_again() {
+    let mut server = Server::start();
+    let mut hang = worker(&server, &["hang"]);
+    hang.env("MONITOR_HEARTBEAT", "200ms");
+    let mut child = hang.spawn().unwrap();
+    let id = first_line(&mut child);
+    let state = |server: &Server| server.roots().iter().find(|root| root["root_id"] == id.as_str()).map(|root| root["state"].clone());
+    wait_for("the tree", || state(&server).filter(|state| state == "running"));
+    let signal = |name: &str| assert!(std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    signal("-STOP");
+    wait_for("the stopped worker to be lost", || state(&server).filter(|state| state == "lost"));
+    // What was found out is an event like any other: it is there after a restart.
+    server.kill();
+    server.start_again();
+    assert_eq!(state(&server).unwrap(), "lost");
+    signal("-CONT");
+    wait_for("the worker to be found", || state(&server).filter(|state| state == "running"));
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    assert_eq!(outline(&server.tree(&server.finished_root())), "hang\n  waits\n");
+}
+
+#[test]
+fn a_hundred_thousand_processes_in_one_tree_are_recorded_completely() {
+    let server = Server::start();
+    let count = 100_000 * u64::from(rounds(1).min(10));
+    let mut many = worker(&server, &["many", &count.to_string()]);
+    many.env("MONITOR_EXIT_TIMEOUT", "10m").env("MONITOR_BUFFER_BYTES", "1000000000");
+    assert_eq!(run(many).code, Some(0));
+    let root = server.finished_root();
+    let processes = server.tree(&root);
+    let (failed, parents) = (count as usize / 1_000, count as usize / 100);
+    let expected = [("failed".to_owned(), failed), ("succeeded".to_owned(), count as usize - failed + parents + 1)];
+    assert_eq!(states(&processes), expected.into());
+    assert_eq!(root["counts"]["succeeded"], count - failed as u64 + parents as u64 + 1);
+    assert_eq!(root["error"]["message"], "leaf 999 fails");
+    assert_eq!(server.get("/status")["dropped"], json!([]));
+}
+
+const ROOT: &str = "ffffffffffffffffffffffffffffffff";
+
+fn batch(sequence: u64, events: &[Value]) -> Value {
+    let worker = json!({"id": "80000000000000000000000000000001", "hostname": "<b>host</b>", "pid": 1, "program": "a\u{0}b"});
+    json!({"version": 1, "worker": worker, "sequence": sequence, "sent_us": 1, "events": events})
+}
+
+fn started(id: &str, parent: Option<&str>, name: &str, time_us: u64) -> Value {
+    json!({"type": "process-started", "root_id": ROOT, "id": id, "parent_id": parent, "kind": "normal", "name": name, "time_us": time_us})
+}
+
+fn ended(id: &str, time_us: u64, message: Option<&str>) -> Value {
+    let (outcome, error) = match message {
+        Some(message) => ("failed", json!({"kind": "error", "message": message})),
+        None => ("succeeded", Value::Null),
+    };
+    json!({"type": "process-ended", "root_id": ROOT, "id": id, "time_us": time_us, "elapsed_ns": 5, "outcome": outcome, "error": error})
+}
+
+#[test]
+fn strange_events_are_data() {
+    const NAME: &str = "<script>alert(\"'\")</script>\u{0}\u{1b}[31m'; DROP TABLE process; --\u{202e}导入";
+    let server = Server::start();
+    // An end before its start, the same batch twice, and again cut in another way.
+    let events = [
+        ended("ffffffffffffffff", 9, Some(NAME)),
+        started("8000000000000000", None, NAME, 1),
+        started("ffffffffffffffff", Some("8000000000000000"), NAME, 2),
+    ];
+    assert_eq!(server.post(&batch(1, &events[..1])), (200, json!({"accepted": 1})));
+    for _ in 0..2 {
+        assert_eq!(server.post(&batch(2, &events[1..])), (200, json!({"accepted": 3})));
+    }
+    assert_eq!(server.post(&batch(1, &events)), (200, json!({"accepted": 3})));
+    assert_eq!(server.post(&batch(4, &[ended("8000000000000000", 10, None)])), (200, json!({"accepted": 4})));
+
+    let root = server.finished_root();
+    assert_eq!((&root["root_id"], &root["name"], &root["counts"]["failed"]), (&json!(ROOT), &json!(NAME), &json!(1)));
+    assert_eq!(root["title"], format!("{NAME} <{}>", root["number"]));
+    let processes = server.tree(&root);
+    assert_eq!(outline(&processes), format!("{NAME}\n  {NAME} [failed]: {NAME}\n"));
+    assert_eq!(processes[1]["id"], "ffffffffffffffff");
+    assert_eq!(server.get("/status")["events"], 4);
+    let worker = &server.get("/workers")["workers"][0];
+    assert_eq!((&worker["hostname"], &worker["program"]), (&json!("<b>host</b>"), &json!("a\u{0}b")));
+}
+
+#[test]
+fn one_bad_event_is_named_and_none_of_its_batch_is_taken() {
+    let server = Server::start();
+    let mut bad = ended("8000000000000000", 10, None);
+    bad["time_us"] = json!("yesterday");
+    let (status, problem) = server.post(&batch(7, &[started("8000000000000000", None, "a", 1), bad]));
+    assert_eq!((status, &problem["event_number"]), (400, &json!(8)), "{problem}");
+    assert_eq!(server.roots().len(), 0);
+}

@@ -20,12 +20,13 @@ const WALLS: &[(&str, &[&str])] = &[
 ];
 
 /// What a program that depends on monitor-client must never compile.
-const NEVER_IN_A_USERS_PROGRAM: &[&str] = &["axum", "rusqlite", "libsqlite3-sys", "utoipa", "monitor-server", "monitor-state", "monitor-web", "rust-embed"];
+const NEVER_IN_A_USERS_PROGRAM: &[&str] =
+    &["axum", "rusqlite", "libsqlite3-sys", "utoipa", "monitor-server", "monitor-state", "monitor-web", "rust-embed"];
 
 fn packages() -> BTreeMap<String, Package> {
-    let metadata = MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml")).other_options(["--locked".to_owned()]);
-    let packages = metadata.clone().exec().expect("cargo metadata").packages;
-    packages.into_iter().map(|package| (package.name.to_string(), package)).collect()
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).other_options(["--locked".to_owned()]).exec().expect("cargo metadata");
+    metadata.packages.into_iter().map(|package| (package.name.to_string(), package)).collect()
 }
 
 fn dependencies(package: &Package) -> impl Iterator<Item = &str> {
@@ -47,7 +48,8 @@ fn no_crate_knows_what_it_must_not() {
 #[test]
 fn every_crate_has_its_walls() {
     let packages = packages();
-    let members: BTreeSet<&str> = packages.values().filter(|package| package.source.is_none()).map(|package| package.name.as_str()).collect();
+    let members: BTreeSet<&str> =
+        packages.values().filter(|package| package.source.is_none()).map(|package| package.name.as_str()).collect();
     assert_eq!(members, WALLS.iter().map(|(name, _)| *name).collect());
 }
 
@@ -58,7 +60,8 @@ fn a_monitored_program_compiles_none_of_the_server() {
     while let Some(name) = todo.pop() {
         if seen.insert(name) {
             todo.extend(packages.get(name).into_iter().flat_map(|package| {
-                let normal = package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal && !d.optional || name == "monitor-client");
+                let normal =
+                    package.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal && !d.optional || name == "monitor-client");
                 normal.filter(|d| d.kind == DependencyKind::Normal).map(|d| d.name.as_str())
             }));
         }

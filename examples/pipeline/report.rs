@@ -63,7 +63,7 @@ pub(crate) fn verify(path: &Path) -> anyhow::Result<()> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(["type", "files", "lines", "words", "tokens"]);
+        table.load_style(presets::NOTHING).set_header(["type", "files", "lines", "words", "tokens"]);
         let rows = self.types.iter().map(|(name, counts)| (name.as_str(), counts)).chain([("total", &self.total)]);
         for (name, Counts { files, lines, words, tokens }) in rows {
             table.add_row([name.to_owned(), files.to_string(), lines.to_string(), words.to_string(), tokens.to_string()]);

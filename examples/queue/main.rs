@@ -25,7 +25,8 @@ fn main() -> anyhow::Result<()> {
 /// Starts the consumer and hands it one task after another.
 #[root_task("produce tasks")]
 fn produce() -> anyhow::Result<()> {
-    let mut consumer = Command::new(std::env::current_exe()?).arg("consume").stdout(Stdio::piped()).spawn().context("can't start the consumer")?;
+    let mut consumer =
+        Command::new(std::env::current_exe()?).arg("consume").stdout(Stdio::piped()).spawn().context("can't start the consumer")?;
     let mut address = String::new();
     BufReader::new(consumer.stdout.take().context("the consumer has no stdout")?).read_line(&mut address)?;
     let mut stream = TcpStream::connect(address.trim()).context("can't reach the consumer")?;

@@ -59,9 +59,9 @@ impl Settings {
                 _ => None,
             }),
             inherited: {
-                let root = reader.value("MONITOR_ROOT_ID", "32 lower-case hex digits", None, id);
-                let parent = reader.value("MONITOR_PARENT_ID", "16 lower-case hex digits", None, id);
-                root.zip(parent)
+                let root = reader.value("MONITOR_ROOT_ID", "32 lower-case hex digits", Id(None), id);
+                let parent = reader.value("MONITOR_PARENT_ID", "16 lower-case hex digits", Id(None), id);
+                root.0.zip(parent.0)
             },
         };
         (settings, reader.problems)
@@ -96,14 +96,14 @@ impl<G: Fn(&str) -> Option<OsString>> Reader<G> {
             return value;
         }
         // A token is a secret even when it is wrong.
-        let shown = if name == "MONITOR_TOKEN" { "its value".to_owned() } else { shortened(&format!("{raw:?}")) };
+        let shown = if name == "MONITOR_TOKEN" { "its value".to_owned() } else { shortened(&raw.to_string_lossy()) };
         self.problems.push(format!("{name}: {shown} is not taken: expected {wanted}"));
         default
     }
 }
 
 fn shortened(text: &str) -> String {
-    if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(80).chain(['…']).collect() }
+    if text.chars().count() <= 80 { format!("{text:?}") } else { format!("{:?}…", text.chars().take(80).collect::<String>()) }
 }
 
 fn switch(text: &str) -> Option<bool> {
@@ -135,8 +135,11 @@ fn token(text: &str) -> Option<String> {
     text.bytes().all(|b| (0x21..0x7f).contains(&b)).then(|| text.to_owned())
 }
 
-fn id<T: std::str::FromStr>(text: &str) -> Option<Option<T>> {
-    if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+/// An id that may be absent, which is not the same as malformed.
+struct Id<T>(Option<T>);
+
+fn id<T: std::str::FromStr>(text: &str) -> Option<Id<T>> {
+    if text.is_empty() { Some(Id(None)) } else { text.parse().ok().map(|id| Id(Some(id))) }
 }
 
 /// `500ms`, `2s`, `1m`, `1h`.

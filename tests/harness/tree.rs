@@ -1,6 +1,7 @@
 //! Trees as text, to be compared with what a person would write down.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use serde_json::Value;
 
@@ -14,16 +15,16 @@ pub fn outline(processes: &[Value]) -> String {
         for (key, usual) in [("state", "succeeded"), ("attachment", "explicit")] {
             let value = process[key].as_str().expect("a word");
             if value != usual {
-                text.push_str(&format!(" [{value}]"));
+                let _ = write!(text, " [{value}]");
             }
         }
         if process["orphan"] == true {
             text.push_str(" [orphan]");
         }
         if let Some(error) = process["error"]["message"].as_str() {
-            text.push_str(&format!(": {error}"));
+            let _ = write!(text, ": {error}");
             for cause in process["error"]["chain"].as_array().into_iter().flatten() {
-                text.push_str(&format!(" ← {}", cause.as_str().unwrap_or_default()));
+                let _ = write!(text, " ← {}", cause.as_str().unwrap_or_default());
             }
         }
         text.push('\n');

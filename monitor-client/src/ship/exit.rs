@@ -28,7 +28,9 @@ extern "C" fn at_exit() {
         }
         let (done, answer) = mpsc::channel();
         if shipper.send(Command::Exit { done }).is_ok() && answer.recv_timeout(*timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
-            report::warn(&format!("the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})"));
+            report::warn(&format!(
+                "the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})"
+            ));
         }
     });
 }

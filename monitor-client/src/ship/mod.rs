@@ -44,7 +44,9 @@ fn start() {
         return;
     }
     if settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
-        report::warn("MONITOR_SERVER_URL is https, but this program was built without the feature `tls` of monitor-client: nothing is monitored");
+        report::warn(
+            "MONITOR_SERVER_URL is https, but this program was built without the feature `tls` of monitor-client: nothing is monitored",
+        );
         return;
     }
     let Some(receiver) = monitor_core::queue::open(settings.buffer_bytes) else { return };
@@ -54,7 +56,7 @@ fn start() {
     monitor_core::warn::set(report::warn);
     let (sender, commands) = tokio::sync::mpsc::unbounded_channel();
     let exit_timeout = settings.exit_timeout;
-    let shipper = std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(move || shipper::run(settings, receiver, commands));
+    let shipper = std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(move || shipper::run(&settings, receiver, commands));
     if let Err(error) = shipper {
         report::warn(&format!("no thread could be started to send what is recorded, nothing is monitored: {error}"));
         return;

@@ -113,7 +113,14 @@ impl Outbox {
             root_id: *root_id,
             count: *count,
         });
-        Batch { version: VERSION, worker: self.worker.clone(), sequence, sent_us: now_us(), dropped: full.chain(rejected).collect(), events }
+        Batch {
+            version: VERSION,
+            worker: self.worker.clone(),
+            sequence,
+            sent_us: now_us(),
+            dropped: full.chain(rejected).collect(),
+            events,
+        }
     }
 }
 

@@ -41,8 +41,10 @@ pub(super) struct Post {
 impl Post {
     /// Nothing is connected yet.
     pub(super) fn new(settings: &Settings) -> Result<Self, reqwest::Error> {
-        let mut client = Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        let is_loopback = settings.events_url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+        let mut client =
+            Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        let is_loopback =
+            settings.events_url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
         if is_loopback {
             // A proxy is for what is elsewhere.
             client = client.no_proxy();

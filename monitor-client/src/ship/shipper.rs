@@ -27,12 +27,12 @@ const BATCH: usize = 5_000;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Runs until the program ends.
-pub(super) fn run(settings: Settings, receiver: Receiver, commands: UnboundedReceiver<Command>) {
+pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedReceiver<Command>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
     };
-    let post = match Post::new(&settings) {
+    let post = match Post::new(settings) {
         Ok(post) => post,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
     };
@@ -51,8 +51,9 @@ pub(super) fn run(settings: Settings, receiver: Receiver, commands: UnboundedRec
         held_bytes: 0,
         was_reached: false,
     };
+    let heartbeat = settings.heartbeat;
     tokio::task::LocalSet::new().block_on(&runtime, async move {
-        tokio::task::spawn_local(beat(settings.heartbeat, outbox, post));
+        tokio::task::spawn_local(beat(heartbeat, outbox, post));
         shipper.run().await;
     });
 }
@@ -194,7 +195,7 @@ impl Shipper {
         }
         self.receiver.release(self.held_bytes);
         self.held_bytes = 0;
-        self.report_drops();
+        report_drops();
     }
 
     /// Waits before the next try, less if somebody is in a hurry.
@@ -234,13 +235,6 @@ impl Shipper {
         }
     }
 
-    fn report_drops(&self) {
-        let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
-        if dropped > 0 {
-            report::warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
-        }
-    }
-
     /// All is sent: the last word, which closes what is still open.
     async fn say_goodbye(mut self) {
         self.outbox.borrow_mut().put(vec![worker::offline()]);
@@ -250,10 +244,19 @@ impl Shipper {
 
     fn give_up(self) {
         if !self.outbox.borrow().is_empty() {
-            report::warn_once("lost at exit", || format!("the server at {} was never reached: what was recorded is lost", self.post.address()));
+            report::warn_once("lost at exit", || {
+                format!("the server at {} was never reached: what was recorded is lost", self.post.address())
+            });
         }
         if let Some(done) = self.exit {
             let _ = done.send(());
         }
+    }
+}
+
+fn report_drops() {
+    let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
+    if dropped > 0 {
+        report::warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
     }
 }
