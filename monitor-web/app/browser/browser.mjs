@@ -1,0 +1,66 @@
+/** A browser for the tests, whose pages fail the test at any console error. */
+import assert from "node:assert/strict";
+import { after, before } from "node:test";
+import { chromium } from "playwright-core";
+
+let browser;
+
+/** Starts one browser for the tests of a file. */
+export function useBrowser() {
+  before(async () => {
+    browser = await chromium.launch({
+      executablePath: process.env.MONITOR_TEST_CHROMIUM ?? "/usr/bin/chromium",
+      args: [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+  });
+  after(() => browser?.close());
+}
+
+/** Opens `address`, runs `test` on the page and looks for errors; `expected` says which are part of the test. */
+export async function onPage(address, test, { expected, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 820 }, locale: "en-US", ...options });
+  const page = await context.newPage();
+  const errors = [];
+  const note = (text) => expected?.test(text) || errors.push(text);
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && note(message.text()));
+  page.on("pageerror", (error) => note(error.message));
+  page.on("dialog", (dialog) => {
+    errors.push(`a dialog opened: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  page.setDefaultTimeout(15_000);
+  try {
+    await page.goto(address);
+    await test(page, context);
+    assert.deepEqual(errors, []);
+  } finally {
+    await context.close();
+  }
+}
+
+/** Waits until a locator's text is, or matches, what is expected. */
+export async function hasText(locator, expected) {
+  const is = (text) => (expected instanceof RegExp ? expected.test(text) : text === expected);
+  let text;
+  const deadline = Date.now() + 15_000;
+  do {
+    text = (await locator.first().textContent()).replaceAll("\u2009", " ").trim();
+    if (is(text)) return;
+    await locator.page().waitForFunction(() => new Promise(requestAnimationFrame));
+  } while (Date.now() < deadline);
+  assert.fail(`expected ${expected}, found ${JSON.stringify(text)}`);
+}
+
+/** Waits until the address of the page matches. */
+export function hasAddress(page, expected) {
+  return page.waitForURL((url) => expected.test(url.href));
+}

@@ -1,0 +1,97 @@
+/** A break of the connection: the page says so, and catches up without a reload. */
+import { createServer, request } from "node:http";
+import { after, before, test } from "node:test";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { server, Tree, Worker } from "./events.mjs";
+
+useBrowser();
+
+/** Stands between browser and server, and can be cut. */
+class Wire {
+  #sockets = new Set();
+  #cut = false;
+  #http = createServer((incoming, outgoing) => {
+    const { hostname, port } = new URL(server);
+    const { url: path, method, headers } = incoming;
+    const onward = request({ hostname, port, path, method, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    onward.on("error", () => outgoing.destroy());
+    outgoing.on("close", () => onward.destroy());
+    incoming.pipe(onward);
+  });
+
+  async open() {
+    this.#http.on("connection", (socket) => {
+      if (this.#cut) return socket.destroy();
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+      return undefined;
+    });
+    await new Promise((resolve) => this.#http.listen(0, "127.0.0.1", resolve));
+    return `http://127.0.0.1:${this.#http.address().port}`;
+  }
+
+  cut() {
+    this.#cut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend() {
+    this.#cut = false;
+  }
+
+  close() {
+    this.cut();
+    this.#http.close();
+  }
+}
+
+const wire = new Wire();
+let origin;
+let worker;
+before(async () => {
+  origin = await wire.open();
+  worker = await new Worker().online();
+});
+after(() => wire.close());
+
+const broken = { expected: /ERR_CONNECTION|ERR_EMPTY_RESPONSE|Failed to load resource|network error/i };
+
+test("the list says since when it is cut off, and catches up", () =>
+  onPage(
+    `${origin}/tasks`,
+    async (page) => {
+      const connection = page.locator(".connection");
+      await hasText(connection, "live");
+      wire.cut();
+      await hasText(connection, /^last data \d+ s ago$/);
+      const tree = new Tree("while cut off");
+      await worker.send(tree.own);
+      wire.mend();
+      await hasText(connection, "live");
+      await page.locator(`.root[data-root="${tree.rootId}"]`).waitFor();
+    },
+    broken,
+  ));
+
+test("a tree catches up as well", async () => {
+  const tree = new Tree("cut in two");
+  await worker.send(tree.own);
+  await onPage(
+    `${origin}/tasks/${tree.rootId}`,
+    async (page) => {
+      const connection = page.locator(".connection");
+      await hasText(connection, "live");
+      wire.cut();
+      await hasText(connection, /^last data/);
+      const child = tree.start("missed", tree.id, 100);
+      await worker.send(child, tree.end(child, 5), tree.end(tree.own, 200));
+      wire.mend();
+      await hasText(page.locator(`.node[data-process="${child.id}"] .word`), "succeeded");
+      await hasText(page.locator(".root-header .state").first(), /succeeded/);
+    },
+    broken,
+  );
+});

@@ -1,0 +1,86 @@
+/** Posts events to the server under test, as a worker of its own does. */
+import { randomBytes } from "node:crypto";
+
+export const server = process.env.MONITOR_TEST_URL?.replace(/\/$/, "");
+if (!server) throw new Error("set MONITOR_TEST_URL to the address of a running server, like http://127.0.0.1:60010");
+
+const MOST_EVENTS = 5000;
+
+const hex = (bytes) => randomBytes(bytes).toString("hex");
+export const newId = () => hex(8);
+const newRootId = () => Date.now().toString(16).padStart(12, "0") + hex(10);
+export const nowUs = () => Date.now() * 1000;
+
+export class Worker {
+  #sequence = 1;
+  #identity = { id: hex(16), hostname: "browser-test", pid: 4121, program: "browser-test" };
+
+  async send(...events) {
+    for (let from = 0; from < events.length; from += MOST_EVENTS) {
+      const part = events.slice(from, from + MOST_EVENTS);
+      const batch = { version: 1, worker: this.#identity, sequence: this.#sequence, sent_us: nowUs(), dropped: [], events: part };
+      const answer = await fetch(`${server}/api/v1/events`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(batch),
+      });
+      if (!answer.ok) throw new Error(`the server refused the events: ${answer.status} ${await answer.text()}`);
+      this.#sequence += part.length;
+    }
+  }
+
+  /** Announces the worker, so that it is not taken for lost while a test runs. */
+  async online() {
+    await this.send({ type: "worker-online", time_us: nowUs(), started_us: nowUs(), version: "0.1.0", heartbeat_interval_ms: 600_000 });
+    return this;
+  }
+}
+
+/** A tree to be: makes the events of its processes. */
+export class Tree {
+  rootId = newRootId();
+
+  constructor(name, rest = {}) {
+    this.name = name;
+    this.startUs = nowUs() - 60_000_000;
+    this.own = this.start(name, null, 0, { kind: "root", ...rest });
+  }
+
+  get id() {
+    return this.own.id;
+  }
+
+  /** `atMs` counts from the tree's start. */
+  start(name, parentId, atMs, rest = {}) {
+    return {
+      type: "process-started",
+      root_id: this.rootId,
+      id: newId(),
+      parent_id: parentId,
+      kind: "normal",
+      name,
+      time_us: this.startUs + Math.round(atMs * 1000),
+      thread: "main",
+      source: { file: "src/main.rs", line: 12 },
+      attachment: "explicit",
+      fields: {},
+      ...rest,
+    };
+  }
+
+  end(started, tookMs, error) {
+    return {
+      type: "process-ended",
+      root_id: this.rootId,
+      id: started.id,
+      time_us: started.time_us + Math.round(tookMs * 1000),
+      elapsed_ns: Math.round(tookMs * 1e6),
+      outcome: error ? "failed" : "succeeded",
+      ...(error ? { error: { kind: "error", ...error } } : {}),
+    };
+  }
+
+  get address() {
+    return `${server}/tasks/${this.rootId}`;
+  }
+}

@@ -1,0 +1,158 @@
+/** The list of roots. */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { newId, server, Tree, Worker } from "./events.mjs";
+
+useBrowser();
+const unique = newId();
+let worker;
+before(async () => {
+  worker = await new Worker().online();
+});
+
+const row = (page, tree) => page.locator(`.root[data-root="${tree.rootId}"]`);
+
+test("/ leads to /tasks", () =>
+  onPage(`${server}/`, async (page) => {
+    await hasAddress(page, /\/tasks$/);
+    await hasText(page.locator(".connection"), "live");
+    assert.match(await page.title(), /^Tasks/);
+  }));
+
+test("a root shows up, runs and fails without a reload", () =>
+  onPage(`${server}/tasks`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    const tree = new Tree(`导入 <script>alert(1)</script> ${unique}`, { batch: "b<1>" });
+    await worker.send(tree.own);
+    await hasText(row(page, tree).locator(".state").first(), /running/);
+    await hasText(row(page, tree).locator(".title"), new RegExp(`^导入 <script>alert\\(1\\)</script> ${unique} <b<1>:\\d+>$`));
+    await hasText(row(page, tree).locator(".worker"), "browser-test");
+    const first = await row(page, tree).locator(".duration").textContent();
+    await hasText(row(page, tree).locator(".duration"), new RegExp(`^(?!${first.replaceAll("\u2009", " ")}$)`));
+
+    await worker.send(tree.end(tree.own, 41_200, { message: "no such table: orders" }));
+    await hasText(row(page, tree).locator(".state").first(), /failed/);
+    await hasText(row(page, tree).locator(".why"), "no such table: orders");
+    await hasText(row(page, tree).locator(".duration"), "41.2s");
+  }));
+
+test("filters narrow the list, stand in the address and survive a reload", async () => {
+  const good = new Tree(`good ${unique}`, { batch: `batch ${unique}` });
+  const bad = new Tree(`bad ${unique}`, { batch: `batch ${unique}` });
+  await worker.send(good.own, good.end(good.own, 5), bad.own, bad.end(bad.own, 5, { message: "broken pipe" }));
+  await onPage(`${server}/tasks?q=${unique}`, async (page) => {
+    await row(page, good).waitFor();
+    await page.getByRole("button", { name: "failed" }).click();
+    await row(page, good).waitFor({ state: "detached" });
+    await row(page, bad).waitFor();
+    await hasAddress(page, new RegExp(`q=${unique}&state=failed|state=failed&q=${unique}`));
+
+    await page.reload();
+    await row(page, bad).waitFor();
+    assert.equal(await row(page, good).count(), 0);
+
+    await page.getByRole("button", { name: "Clear filters" }).click();
+    await hasAddress(page, /\/tasks$/);
+    await page.getByRole("searchbox", { name: "Batch" }).fill(`batch ${unique}`);
+    await page.getByRole("searchbox", { name: "Name" }).fill(`good ${unique}`);
+    await hasAddress(page, /name=good/);
+    await row(page, bad).waitFor({ state: "detached" });
+    await row(page, good).waitFor();
+
+    await page.keyboard.press("Escape");
+    await page.getByRole("searchbox", { name: "Name" }).fill("no such name");
+    await hasText(page.locator(".notice h2"), "Nothing matches these filters.");
+  });
+});
+
+test("a new root that does not pass the filters stays away", () =>
+  onPage(`${server}/tasks?name=wanted+${unique}`, async (page) => {
+    await hasText(page.locator(".notice h2"), "Nothing matches these filters.");
+    await hasText(page.locator(".connection"), "live");
+    const wanted = new Tree(`wanted ${unique}`);
+    const other = new Tree(`other ${unique}`);
+    await worker.send(other.own, wanted.own);
+    await row(page, wanted).waitFor();
+    assert.equal(await row(page, other).count(), 0);
+    await worker.send(wanted.end(wanted.own, 1), other.end(other.own, 1));
+  }));
+
+test("a row is a link, and Back returns to the same list", async () => {
+  const tree = new Tree(`linked ${unique}`);
+  await worker.send(tree.own, tree.end(tree.own, 5));
+  await onPage(`${server}/tasks?q=linked+${unique}`, async (page) => {
+    await row(page, tree).click();
+    await hasAddress(page, new RegExp(`/tasks/${tree.rootId}$`));
+    await hasText(page.locator(".node .name"), `linked ${unique}`);
+    await page.goBack();
+    await row(page, tree).waitFor();
+    await hasAddress(page, /q=linked/);
+  });
+});
+
+test("while older rows are read, new ones wait and are counted", async () => {
+  const many = Array.from({ length: 80 }, (_, index) => new Tree(`scrolled ${unique} ${index}`));
+  await worker.send(...many.flatMap((tree) => [tree.own, tree.end(tree.own, 1)]));
+  await onPage(`${server}/tasks?q=scrolled+${unique}`, async (page) => {
+    await row(page, many[79]).waitFor();
+    await hasText(page.locator(".connection"), "live");
+    await page.locator(".list .scroller").evaluate((element) => element.scrollTo(0, 600));
+    const late = new Tree(`scrolled ${unique} late`);
+    await worker.send(late.own, late.end(late.own, 1));
+    await page.getByRole("button", { name: "1 new" }).click();
+    await row(page, late).waitFor();
+  });
+});
+
+test("all pages of a long list come as one scrolls", async () => {
+  const many = Array.from({ length: 250 }, (_, index) => new Tree(`paged ${unique} ${index}`));
+  await worker.send(...many.flatMap((tree) => [tree.own, tree.end(tree.own, 1)]));
+  await onPage(`${server}/tasks?q=paged+${unique}`, async (page) => {
+    await row(page, many[249]).waitFor();
+    const end = row(page, many[0]);
+    await page.waitForFunction((rootId) => {
+      const scroller = document.querySelector(".list .scroller");
+      scroller.scrollTo(0, scroller.scrollHeight);
+      return document.querySelector(`[data-root="${rootId}"]`) !== null;
+    }, many[0].rootId);
+    await end.waitFor();
+  });
+});
+
+test("without any root the page says how to get one here", () =>
+  onPage("about:blank", async (page) => {
+    await page.route("**/api/v1/roots?*", (route) => route.fulfill({ json: { roots: [], next_cursor: null, as_of: 0 } }));
+    await page.goto(`${server}/tasks`);
+    await hasText(page.locator(".empty h2"), "Nothing has reported yet");
+    await hasText(page.locator(".empty li:nth-child(3) pre"), `MONITOR_ENABLED=1 MONITOR_SERVER_URL=${server} cargo run`);
+  }));
+
+test("what the server refuses is said, and can be tried again", () =>
+  onPage(
+    "about:blank",
+    async (page) => {
+      const problem = { type: "about:blank", title: "Bad Request", status: 400, detail: "parameter `q`: too long" };
+      await page.route("**/api/v1/roots?*", (route) =>
+        route.fulfill({ status: 400, contentType: "application/problem+json", json: problem }),
+      );
+      await page.goto(`${server}/tasks`);
+      await hasText(page.locator(".notice .detail"), "parameter `q`: too long");
+      await page.unroute("**/api/v1/roots?*");
+      await page.getByRole("button", { name: "Try again" }).click();
+      await page.locator(".root[data-root]").first().waitFor();
+    },
+    { expected: /status of 400/ },
+  ));
+
+test("on a phone nothing is cut off at the side", () =>
+  onPage(
+    `${server}/tasks`,
+    async (page) => {
+      await page.locator(".root[data-root]").first().waitFor();
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+      const box = await page.locator(".root[data-root] .duration").first().boundingBox();
+      assert.ok(box && box.x + box.width <= 360, `the duration ends at ${box?.x}`);
+    },
+    { viewport: { width: 360, height: 740 } },
+  ));

@@ -1,0 +1,188 @@
+/** A root's page: its tree and the panel of a process. */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { newId, server, Tree, Worker } from "./events.mjs";
+
+useBrowser();
+let worker;
+before(async () => {
+  worker = await new Worker().online();
+});
+
+const node = (page, process) => page.locator(`.node[data-process="${process.id}"]`);
+const selected = (page) => page.locator('.node[aria-selected="true"]');
+
+test("the tree grows while the work runs", async () => {
+  const tree = new Tree("growing");
+  await worker.send(tree.own);
+  await onPage(tree.address, async (page) => {
+    await hasText(node(page, tree.own).locator(".word"), "running");
+    await hasText(page.locator(".connection"), "live");
+    const stage = tree.start("stage", tree.id, 100);
+    const step = tree.start("step", stage.id, 200);
+    // The child is known before its parent.
+    await worker.send(step);
+    await hasText(node(page, step).locator(".mark"), "parent unknown");
+    await worker.send(stage);
+    await hasText(node(page, stage).locator(".name"), "stage");
+    await node(page, step).locator(".mark").waitFor({ state: "detached" });
+    assert.equal(await node(page, step).getAttribute("aria-level"), "3");
+
+    const ticking = node(page, step).locator(".duration");
+    const before = (await ticking.textContent()).replaceAll("\u2009", " ");
+    await hasText(ticking, new RegExp(`^(?!${before}$)`));
+    await worker.send(tree.end(step, 50), tree.end(stage, 300), tree.end(tree.own, 500));
+    await hasText(node(page, step).locator(".word"), "succeeded");
+    await hasText(ticking, "50.0ms");
+    await hasText(page.locator(".root-header .state").first(), /succeeded/);
+  });
+});
+
+function failingTree() {
+  const tree = new Tree("导入订单");
+  const fetch = tree.start("fetch", tree.id, 10);
+  const parse = tree.start("parse", tree.id, 30);
+  const rows = Array.from({ length: 60 }, (_, row) => tree.start(`load_row ${row}`, parse.id, 40 + row * 10, { fields: { row } }));
+  const query = tree.start("query", rows[40].id, 445, { source: { file: "src/db.rs", line: 70 } });
+  const late = tree.start("late failure", parse.id, 900);
+  const error = {
+    type: "app::Error",
+    message: "no such table: orders",
+    chain: ["query failed", "disk I/O error"],
+    source: { file: "src/db.rs", line: 88 },
+  };
+  const events = [
+    tree.own,
+    fetch,
+    tree.end(fetch, 15),
+    parse,
+    ...rows.flatMap((row, index) => [row, tree.end(row, 8, index === 40 ? { message: "row 40" } : undefined)]),
+    query,
+    tree.end(query, 2, error),
+    late,
+    tree.end(late, 5, { message: "too late" }),
+    tree.end(parse, 900, { message: "1 row failed" }),
+    tree.end(tree.own, 1000, { message: "import failed" }),
+  ];
+  return { tree, events, fetch, parse, rows, query, late };
+}
+
+test("the earliest failing leaf is opened by itself, with what is known of it", async () => {
+  const { tree, events, query, late, rows } = failingTree();
+  await worker.send(...events);
+  await onPage(tree.address, async (page) => {
+    await hasText(selected(page).locator(".name"), "query");
+    await selected(page).waitFor({ state: "visible" });
+    const panel = page.locator(".panel");
+    await hasText(panel.locator("h2"), "query");
+    await hasText(panel.locator(".message"), "no such table: orders");
+    assert.deepEqual(await panel.locator(".chain li").allTextContents(), ["query failed", "disk I/O error"]);
+    const text = (await panel.textContent()) ?? "";
+    for (const known of ["app::Error", "src/db.rs:88", "src/db.rs:70", "browser-test", "4121", "main", query.id, tree.rootId, rows[40].id]) {
+      assert.ok(text.includes(known), `the panel lacks ${known}`);
+    }
+
+    await page.keyboard.press("e");
+    await hasText(selected(page).locator(".name"), "late failure");
+    await hasAddress(page, new RegExp(`process=${late.id}`));
+    await page.keyboard.press("E");
+    await hasText(panel.locator("h2"), "query");
+  });
+});
+
+test("a selected process is a link", async () => {
+  const { tree, events, rows } = failingTree();
+  await worker.send(...events);
+  await onPage(`${tree.address}?process=${rows[55].id}`, async (page) => {
+    await hasText(page.locator(".panel h2"), "load_row 55");
+    await selected(page).waitFor({ state: "visible" });
+    await page.keyboard.press("Escape");
+    await page.locator(".panel").waitFor({ state: "detached" });
+    await hasAddress(page, new RegExp(`/tasks/${tree.rootId}$`));
+    await node(page, rows[54]).click();
+    await hasAddress(page, new RegExp(`process=${rows[54].id}`));
+    await page.reload();
+    await hasText(page.locator(".panel h2"), "load_row 54");
+  });
+});
+
+test("arrows move, open and close", async () => {
+  const { tree, events, fetch, parse, rows } = failingTree();
+  await worker.send(...events);
+  await onPage(`${tree.address}?process=${tree.id}`, async (page) => {
+    await hasText(page.locator(".panel h2"), "导入订单");
+    const press = (...keys) => keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve());
+    await press("ArrowDown");
+    await hasText(page.locator(".panel h2"), "fetch");
+    await press("ArrowDown", "ArrowLeft");
+    await node(page, rows[0]).waitFor({ state: "detached" });
+    assert.equal(await node(page, parse).getAttribute("aria-expanded"), "false");
+    await press("ArrowRight", "ArrowRight");
+    await hasText(page.locator(".panel h2"), "load_row 0");
+    await press("ArrowLeft", "ArrowUp");
+    await hasText(page.locator(".panel h2"), "fetch");
+    assert.equal(await selected(page).getAttribute("data-process"), fetch.id);
+    await press("End");
+    await hasText(page.locator(".panel h2"), "late failure");
+    await press("Home");
+    await hasText(page.locator(".panel h2"), "导入订单");
+  });
+});
+
+test("what came in is shown as data", async () => {
+  const tree = new Tree('"quoted" & <b>bold</b>');
+  const odd = tree.start("<img src=x onerror=alert(1)>\u0000end", tree.id, 5, {
+    attachment: "inferred",
+    thread: "tokio\u0000worker",
+    fields: { "<i>": "a\u0000b", nested: { deep: [1, null] } },
+  });
+  const unattached = tree.start("nobody's", tree.id, 6, { attachment: "unattached" });
+  await worker.send(tree.own, odd, unattached, tree.end(odd, 1, { message: "<script>alert(2)</script>\u0007" }));
+  await onPage(`${tree.address}?process=${odd.id}`, async (page) => {
+    await hasText(page.locator(".root-header h1"), /^"quoted" & <b>bold<\/b> <\d+>$/);
+    await hasText(node(page, odd).locator(".name"), "<img src=x onerror=alert(1)>␀end");
+    await hasText(node(page, odd).locator(".mark"), "parent inferred");
+    await hasText(node(page, unattached).locator(".mark"), "unattached");
+    await hasText(page.locator(".panel .message"), "<script>alert(2)</script>␇");
+    const text = (await page.locator(".panel").textContent()) ?? "";
+    for (const known of ["tokio␀worker", "<i>", "a␀b", '{"deep":[1,null]}', "the only root alive took it"]) {
+      assert.ok(text.includes(known), `the panel lacks ${known}`);
+    }
+    assert.equal(await page.locator("main img, main b, main script").count(), 0);
+  });
+});
+
+test("a root or a process that is not there says so", async () => {
+  await onPage(
+    `${server}/tasks/${"f".repeat(32)}`,
+    (page) => hasText(page.locator(".notice h2"), `There is no root ${"f".repeat(32)} on this server.`),
+    { expected: /status of 404/ },
+  );
+  const tree = new Tree("lonely");
+  await worker.send(tree.own, tree.end(tree.own, 1));
+  const absent = newId();
+  await onPage(`${tree.address}?process=${absent}`, (page) => hasText(page.locator(".panel h2"), `This task has no process ${absent}.`));
+});
+
+test("a root is found by its short number too", async () => {
+  const tree = new Tree("numbered");
+  await worker.send(tree.own, tree.end(tree.own, 1));
+  const { root } = await (await fetch(`${server}/api/v1/roots/${tree.rootId}/tree`)).json();
+  await onPage(`${server}/tasks/${root.number}`, (page) => hasText(page.locator(".root-header h1"), `numbered <${root.number}>`));
+});
+
+test("on a phone the failure and its message are in sight", async () => {
+  const { tree, events } = failingTree();
+  await worker.send(...events);
+  await onPage(
+    tree.address,
+    async (page) => {
+      await hasText(page.locator(".panel .message"), "no such table: orders");
+      const box = await page.locator(".panel .message").boundingBox();
+      assert.ok(box && box.x >= 0 && box.x + box.width <= 360 && box.y + box.height <= 740, JSON.stringify(box));
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 360);
+    },
+    { viewport: { width: 360, height: 740 } },
+  );
+});
