@@ -65,7 +65,7 @@ impl Args {
 impl Batch {
     pub(crate) fn parameter(&self) -> String {
         match self {
-            Batch::Text(literal) => literal.value(),
+            Batch::Text(literal) => literal.value().trim_start_matches("r#").to_owned(),
             Batch::Ident(ident) => ident.unraw().to_string(),
         }
     }

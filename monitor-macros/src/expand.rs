@@ -52,7 +52,7 @@ fn start(plan: &Plan) -> TokenStream {
 
 /// The parameter as it is spelled in the signature, so that it is found there whoever wrote it.
 fn id<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Ident> {
-    parameters.iter().find(|parameter| parameter.name().as_deref() == Some(name)).map(|parameter| &parameter.outer)
+    parameters.iter().find(|parameter| parameter.is(name)).map(|parameter| &parameter.outer)
 }
 
 fn sync(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
@@ -143,9 +143,10 @@ fn run(private: &TokenStream, task: &Ident, work: &Ident) -> TokenStream {
 /// The user's block with the parameters bound first, as the compiler itself does it for async functions: the plain drop
 /// order, the plain warnings.
 fn bind(parameters: &[Parameter], body: &Body, first: Option<&TokenStream>) -> TokenStream {
-    let lets = parameters.iter().map(|Parameter { outer, pattern, used }| {
-        let read = used.then(|| quote!(let _ = &#outer;));
-        quote_spanned!(Span::mixed_site()=> #read let #pattern = #outer;)
+    let lets = parameters.iter().map(|parameter| {
+        let Parameter { outer, pattern, .. } = parameter;
+        let read = parameter.used.then(|| parameter.ident()).map(|ident| quote!(let _ = &#ident;));
+        quote_spanned!(Span::mixed_site()=> let #pattern = #outer; #read)
     });
     let mut block = TokenStream::new();
     body.braces.surround(&mut block, |block| {

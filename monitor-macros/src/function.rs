@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
-use syn::{Attribute, Error, Item, Result, ReturnType, Signature, Token, TraitItem, Type, Visibility, braced, parse_quote};
+use syn::{AttrStyle, Attribute, Error, Item, Result, ReturnType, Signature, Token, TraitItem, Type, Visibility, braced, parse_quote};
 
 use crate::mistakes::Mistakes;
 
@@ -50,7 +50,8 @@ fn parse(input: ParseStream) -> Result<Function> {
     let sig = input.parse()?;
     let body;
     let braces = braced!(body in input);
-    attrs.extend(body.call(Attribute::parse_inner)?);
+    let inner = body.call(Attribute::parse_inner)?;
+    attrs.extend(inner.into_iter().map(|attr| Attribute { style: AttrStyle::Outer, ..attr }));
     let statements = body.parse()?;
     Ok(Function { attrs, vis, defaultness, sig, body: Body { braces, statements } })
 }

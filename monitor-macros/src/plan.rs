@@ -115,11 +115,15 @@ impl Kind {
 
 impl Parameter {
     /// What its pattern binds it to as a whole.
-    pub(crate) fn name(&self) -> Option<String> {
+    pub(crate) fn ident(&self) -> Option<&Ident> {
         match &self.pattern {
-            Pat::Ident(pattern) => Some(pattern.ident.unraw().to_string()),
+            Pat::Ident(pattern) => Some(&pattern.ident),
             _ => None,
         }
+    }
+
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.ident().is_some_and(|ident| ident.unraw() == name)
     }
 }
 
@@ -144,11 +148,11 @@ fn parameters(function: &mut Function) -> Vec<Parameter> {
 
 fn find_batch(batch: &Batch, parameters: &mut [Parameter], mistakes: &mut Mistakes) -> Option<Ident> {
     let wanted = batch.parameter();
-    if let Some(parameter) = parameters.iter_mut().find(|parameter| parameter.name().as_ref() == Some(&wanted)) {
+    if let Some(parameter) = parameters.iter_mut().find(|parameter| parameter.is(&wanted)) {
         parameter.used = true;
         return Some(parameter.outer.clone());
     }
-    let names: Vec<_> = parameters.iter().filter_map(Parameter::name).map(|name| format!("`{name}`")).collect();
+    let names: Vec<_> = parameters.iter().filter_map(Parameter::ident).map(|name| format!("`{name}`")).collect();
     let there = if names.is_empty() { "it has none".to_owned() } else { format!("there is {}", names.join(", ")) };
     mistakes.push(batch, format!("the function has no parameter `{wanted}`; {there}"));
     None
@@ -157,7 +161,7 @@ fn find_batch(batch: &Batch, parameters: &mut [Parameter], mistakes: &mut Mistak
 fn check_ids(function: &Function, parameters: &mut [Parameter], mistakes: &mut Mistakes) {
     let mut missing = Vec::new();
     for id in ["root_id", "parent_id"] {
-        match parameters.iter_mut().find(|parameter| parameter.name().as_deref() == Some(id)) {
+        match parameters.iter_mut().find(|parameter| parameter.is(id)) {
             Some(parameter) => parameter.used = true,
             None => missing.push(format!("`{id}`")),
         }

@@ -1,0 +1,168 @@
+//! Functions that run on another thread, or for a caller in another program.
+
+use std::thread;
+
+use monitor_client::{Context, Process, ProcessId, RootId, cross_process, cross_thread, current_id, root_id, root_task, spawn};
+
+use crate::support::{check, check_sorted, record, run, warnings};
+
+const ROOT: &str = "019a9c1e4b3c00000000000000000001";
+const PARENT: &str = "a3ce929d0e0e4736";
+
+#[cross_thread]
+fn part() {}
+
+fn on_another_thread(work: impl FnOnce() + Send + 'static) {
+    thread::spawn(work).join().expect("no panic");
+}
+
+#[test]
+fn a_stray_thread_belongs_to_the_one_tree_that_runs() {
+    #[root_task]
+    fn top() {
+        on_another_thread(part);
+        part();
+    }
+    check(
+        top,
+        "
+        top root
+          part cross_thread inferred
+          part cross_thread
+        ",
+    );
+}
+
+#[test]
+fn with_several_trees_or_none_it_is_unattached_unless_its_context_is_carried() {
+    check(
+        || {
+            let first = Process::start("first").begin();
+            let second = Process::start("second").begin();
+            on_another_thread(part);
+            let context = second.context().expect("recorded");
+            on_another_thread(move || {
+                let _current = context.enter();
+                part();
+            });
+            drop(first);
+            on_another_thread(part);
+            drop(second);
+            on_another_thread(part);
+        },
+        "
+        first
+        second
+          part cross_thread
+          part cross_thread inferred
+        part cross_thread unattached
+        part cross_thread unattached
+        ",
+    );
+    let warnings: Vec<_> = warnings().into_iter().filter(|text| text.contains("#[cross_thread]")).collect();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("monitor_client::spawn"), "{warnings:?}");
+}
+
+#[test]
+fn an_unattached_one_is_no_tree_to_join() {
+    #[cross_thread]
+    fn outer() {
+        on_another_thread(part);
+    }
+    check(
+        || on_another_thread(outer),
+        "
+        outer cross_thread unattached
+        part cross_thread unattached
+        ",
+    );
+}
+
+#[test]
+fn spawned_threads_carry_the_context() {
+    check_sorted(
+        || {
+            let _other = Process::start("another tree").begin();
+            let _top = Process::start("top").enter();
+            spawn(part).join().expect("no panic");
+        },
+        "
+        another tree
+        top
+          part cross_thread
+        ",
+    );
+}
+
+#[test]
+fn a_call_from_another_program_continues_its_tree() {
+    #[cross_process("judge")]
+    fn by_text(root_id: &str, parent_id: String) {}
+    #[cross_process("judge")]
+    fn by_option(root_id: Option<String>, parent_id: Option<&str>) {}
+    #[cross_process("judge")]
+    async fn by_id(root_id: RootId, parent_id: Option<ProcessId>) -> Result<(), String> {
+        on_another_thread(part);
+        Err("no".to_owned())
+    }
+    let trees = record(|| {
+        by_text(ROOT, PARENT.to_owned());
+        by_option(Some(ROOT.to_owned()), Some(PARENT));
+        assert!(run(by_id(ROOT.parse().expect("an id"), PARENT.parse().ok())).is_err());
+    });
+    assert_eq!(
+        trees.to_string(),
+        "(a3ce929d0e0e4736) judge cross_process\n(a3ce929d0e0e4736) judge cross_process\n\
+         (a3ce929d0e0e4736) judge cross_process error: no\n  part cross_thread inferred"
+    );
+    for process in &trees.processes {
+        assert_eq!(format!("{:032x}", process.started.root), ROOT);
+    }
+}
+
+#[test]
+fn missing_or_malformed_ids_disturb_nothing() {
+    #[cross_process]
+    fn judged(root_id: &str, parent_id: &str) -> usize {
+        root_id.len()
+    }
+    #[cross_process]
+    fn by_option(root_id: Option<RootId>, parent_id: Option<ProcessId>) {}
+    check(
+        || {
+            assert_eq!(judged("so ein Käse", PARENT), 12);
+            judged("", "");
+            judged(ROOT, "");
+            by_option(None, None);
+        },
+        "
+        judged cross_process unattached
+        judged cross_process unattached
+        judged cross_process unattached
+        by_option cross_process unattached
+        ",
+    );
+    let warnings: Vec<_> = warnings().into_iter().filter(|text| text.contains("#[cross_process]")).collect();
+    assert_eq!(warnings.len(), 1);
+}
+
+#[test]
+fn ids_handed_on_in_the_same_program_join_the_caller() {
+    #[cross_process]
+    fn called(root_id: Option<RootId>, parent_id: Option<ProcessId>) {
+        on_another_thread(part);
+    }
+    check(
+        || {
+            let _top = Process::start("top").enter();
+            called(root_id(), current_id());
+            assert_eq!(Context::current().map(Context::process), current_id().map(ProcessId::get));
+        },
+        "
+        top
+          called cross_process
+          part cross_thread inferred
+        ",
+    );
+}

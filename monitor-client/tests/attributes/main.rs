@@ -1,0 +1,17 @@
+//! What the attributes record, by running them.
+
+#![cfg(feature = "record")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod batches;
+mod cancellation;
+mod crossing;
+mod drop_order;
+mod futures;
+mod outcomes;
+mod parents;
+mod processes;
+mod registered;
+mod shapes;

@@ -1,0 +1,134 @@
+//! Processes that are no functions.
+
+use std::panic::catch_unwind;
+
+use monitor_client::{Context, Process};
+
+use crate::support::{check, record, run};
+
+#[test]
+fn a_process_ends_by_its_word_or_by_being_dropped() {
+    check(
+        || {
+            Process::start("succeeds").begin().succeed();
+            Process::start("is given up").begin().cancel();
+            Process::start("fails").begin().fail(std::io::Error::other("broken"));
+            Process::start("fails by words").begin().fail("just words");
+            Process::start("fails by any").enter().fail(anyhow::anyhow!("inner").context("outer"));
+            Process::start("fails by a box").begin().fail(Box::<dyn std::error::Error>::from("boxed"));
+            drop(Process::start("is dropped").begin());
+            let _ = catch_unwind(|| {
+                let _process = Process::start("panics").enter();
+                panic!("late");
+            });
+        },
+        "
+        succeeds
+        is given up cancelled
+        fails error: broken
+        fails by words error: just words
+        fails by any error: outer <- inner
+        fails by a box error: boxed
+        is dropped
+        panics panic: late
+        ",
+    );
+}
+
+#[test]
+fn what_it_says_of_itself() {
+    check(
+        || {
+            let process =
+                Process::start("upload").kind("job").batch("b1").field("bytes", 1024).field("to", "here").field("ratio", 0.5).begin();
+            process.field("bytes", u64::MAX);
+            process.field("done".to_owned(), true);
+        },
+        "upload job <b1> {bytes: 1024} {to: here} {ratio: 0.5} {bytes: 18446744073709551615} {done: true}",
+    );
+}
+
+#[test]
+fn it_is_a_parent_only_where_it_is_entered_or_named() {
+    check(
+        || {
+            let begun = Process::start("begun").begin();
+            drop(Process::start("apart").begin());
+            let context = begun.context().expect("recorded");
+            drop(Process::start("named").parent(context).begin());
+            {
+                let entered = Process::start("entered").enter();
+                drop(Process::start("inside").begin());
+                drop(Process::start("new tree").root().begin());
+                let left = entered.leave();
+                drop(Process::start("outside").begin());
+                drop(left);
+            }
+        },
+        "
+        begun
+          named
+        apart
+        entered
+          inside
+        new tree
+        outside
+        ",
+    );
+}
+
+#[test]
+fn run_sees_results_and_panics() {
+    check(
+        || {
+            Process::start("nothing").run(|process| process.field("seen", true));
+            assert_eq!(Process::start("ok").run(|_| Ok::<_, String>(7)), Ok(7));
+            let _ = Process::start("error").run(|_| std::fs::read("/no/such/file"));
+            let _ = Process::start("any").run(|_| Err::<(), _>(anyhow::anyhow!("any")));
+            let _ = Process::start("text").run(|_| Err::<(), _>("text"));
+            let _ = catch_unwind(|| {
+                Process::start("panic").run(|_| {
+                    if true {
+                        panic!("inside")
+                    }
+                })
+            });
+            assert_eq!(Context::current(), None);
+        },
+        "
+        nothing {seen: true}
+        ok
+        error error: No such file or directory (os error 2)
+        any error: any
+        text error: text
+        panic panic: inside
+        ",
+    );
+}
+
+#[test]
+fn an_instrumented_future_hangs_where_it_was_made() {
+    check(
+        || {
+            let future = Process::start("top").run(|_| {
+                Ok::<_, String>(Process::start("part").instrument(async {
+                    tokio::task::yield_now().await;
+                    Err::<(), _>("failed".to_owned())
+                }))
+            });
+            run(async { tokio::spawn(future.expect("no error")).await.expect("no panic").expect_err("fails") });
+            drop(Process::start("never polled").instrument(std::future::ready(())));
+        },
+        "
+        top
+          part error: failed
+        ",
+    );
+}
+
+#[test]
+fn its_place_is_where_it_was_started() {
+    let line = line!() + 1;
+    let trees = record(|| Process::start("here").begin().fail("failed"));
+    assert_eq!(trees.find("here").failure().place, Some((file!().into(), line)));
+}

@@ -1,0 +1,220 @@
+//! Records what a closure does and shows it as indented text.
+
+#![allow(dead_code, reason = "every test program uses its own part")]
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use monitor_core::queue::{self, Receiver};
+use monitor_core::record::{Attachment, Ended, Origin, Outcome, Record, Started, Value};
+
+static RECEIVER: Mutex<Option<Receiver>> = Mutex::new(None);
+static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Room for all that a test records.
+pub const PLENTY: usize = 64 << 20;
+
+/// Asserts the trees that `work` records. A line is `name kind attachment <batch> {fields} outcome`, of which only what is
+/// not usual is written: `normal`, `explicit` and `succeeded` are.
+#[track_caller]
+pub fn check(work: impl FnOnce(), expected: &str) {
+    let trees = record(work).to_string();
+    let expected = unindent(expected);
+    assert!(trees == expected, "recorded:\n{trees}\nexpected:\n{expected}");
+}
+
+/// Like [`check`], for what runs at the same time: siblings by name.
+#[track_caller]
+pub fn check_sorted(work: impl FnOnce(), expected: &str) {
+    let mut trees = record(work);
+    trees.sort();
+    let trees = trees.to_string();
+    let expected = unindent(expected);
+    assert!(trees == expected, "recorded:\n{trees}\nexpected:\n{expected}");
+}
+
+/// What `work` recorded. One at a time: a program has one queue.
+pub fn record(work: impl FnOnce()) -> Trees {
+    let mut receiver = lock(PLENTY);
+    record_into(receiver.as_mut().expect("opened"), work)
+}
+
+pub fn record_into(receiver: &mut Receiver, work: impl FnOnce()) -> Trees {
+    drain(receiver);
+    let result = catch_unwind(AssertUnwindSafe(work));
+    let trees = Trees::of(drain(receiver));
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
+    trees
+}
+
+/// Runs a future to its end on this thread.
+pub fn run<R>(work: impl Future<Output = R>) -> R {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+/// Takes the queue, opened with room for `limit` bytes by the first who asks, and turns monitoring on.
+pub fn lock(limit: usize) -> MutexGuard<'static, Option<Receiver>> {
+    static ONCE: Once = Once::new();
+    let mut receiver = RECEIVER.lock().unwrap_or_else(PoisonError::into_inner);
+    ONCE.call_once(|| {
+        *receiver = queue::open(limit);
+        monitor_core::warn::set(|text| WARNINGS.lock().expect("no panic").push(text.to_owned()));
+        monitor_core::switch::turn_on();
+    });
+    receiver
+}
+
+/// All that was warned of so far.
+pub fn warnings() -> Vec<String> {
+    WARNINGS.lock().expect("no panic").clone()
+}
+
+fn drain(receiver: &mut Receiver) -> Vec<Record> {
+    std::iter::from_fn(|| {
+        let entry = receiver.try_recv()?;
+        receiver.release(entry.bytes);
+        Some(entry.record)
+    })
+    .collect()
+}
+
+/// The processes that were recorded, in the order of their starts.
+pub struct Trees {
+    pub processes: Vec<Recorded>,
+}
+
+pub struct Recorded {
+    pub started: Started,
+    pub ended: Option<Ended>,
+    pub updates: Vec<(String, Value)>,
+}
+
+impl Trees {
+    fn of(records: Vec<Record>) -> Self {
+        let mut processes: Vec<Recorded> = Vec::new();
+        let mut places = HashMap::new();
+        for record in records {
+            match record {
+                Record::Started(started) => {
+                    assert!(places.insert(started.id, processes.len()).is_none(), "started twice");
+                    processes.push(Recorded { started, ended: None, updates: Vec::new() });
+                }
+                Record::Updated(updated) => {
+                    let fields = updated.fields.into_iter().map(|(key, value)| (key.into_owned(), value));
+                    processes[places[&updated.id]].updates.extend(fields);
+                }
+                Record::Ended(ended) => {
+                    let process = &mut processes[places[&ended.id]];
+                    assert_eq!(process.started.root, ended.root, "a process stays in its tree");
+                    assert!(process.ended.replace(ended).is_none(), "ended twice");
+                }
+            }
+        }
+        Trees { processes }
+    }
+
+    fn sort(&mut self) {
+        self.processes.sort_by_key(|process| process.name().to_owned());
+    }
+
+    pub fn find(&self, name: &str) -> &Recorded {
+        self.processes.iter().find(|process| process.name() == name).unwrap_or_else(|| panic!("{name} was not recorded"))
+    }
+
+    fn show(&self, process: &Recorded, depth: usize, out: &mut String) {
+        *out += &format!("{:1$}{2}\n", "", depth * 2, process.line());
+        for child in self.processes.iter().filter(|child| child.started.parent == process.started.id) {
+            assert_eq!(child.started.root, process.started.root, "a child is in its parent's tree");
+            self.show(child, depth + 1, out);
+        }
+    }
+}
+
+impl std::fmt::Display for Trees {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = String::new();
+        for process in &self.processes {
+            let parent = process.started.parent;
+            if self.processes.iter().all(|other| other.started.id != parent) {
+                if parent != 0 {
+                    out += &format!("({parent:x}) ");
+                }
+                self.show(process, 0, &mut out);
+            }
+        }
+        f.write_str(out.trim_end())
+    }
+}
+
+impl Recorded {
+    pub fn name(&self) -> &str {
+        match &self.started.origin {
+            Origin::Site(site) => site.name,
+            Origin::Named(named) => &named.name,
+        }
+    }
+
+    pub fn kind(&self) -> &str {
+        match &self.started.origin {
+            Origin::Site(site) => site.kind,
+            Origin::Named(named) => &named.kind,
+        }
+    }
+
+    pub fn failure(&self) -> &monitor_core::record::Failure {
+        match &self.ended {
+            Some(Ended { outcome: Outcome::Failed(failure), .. }) => failure,
+            _ => panic!("{} did not fail", self.name()),
+        }
+    }
+
+    fn line(&self) -> String {
+        let mut words = vec![self.name().to_owned()];
+        if self.kind() != "normal" {
+            words.push(self.kind().to_owned());
+        }
+        match self.started.attachment {
+            Attachment::Explicit => {}
+            Attachment::Inferred => words.push("inferred".to_owned()),
+            Attachment::Unattached => words.push("unattached".to_owned()),
+        }
+        let extra = self.started.extra.as_deref();
+        if let Some(batch) = extra.and_then(|extra| extra.batch.as_ref()) {
+            words.push(format!("<{batch}>"));
+        }
+        let fields = extra.map(|extra| &extra.fields[..]).unwrap_or_default();
+        let fields = fields.iter().map(|(key, value)| (&**key, value)).chain(self.updates.iter().map(|(key, value)| (&**key, value)));
+        words.extend(fields.map(|(key, value)| format!("{{{key}: {}}}", show(value))));
+        match self.ended.as_ref().map(|ended| &ended.outcome) {
+            None => words.push("running".to_owned()),
+            Some(Outcome::Succeeded) => {}
+            Some(Outcome::Cancelled) => words.push("cancelled".to_owned()),
+            Some(Outcome::Failed(failure)) => {
+                let chain: String = failure.chain.iter().map(|cause| format!(" <- {cause}")).collect();
+                words.push(format!("{}: {}{chain}", failure.kind, failure.message));
+            }
+        }
+        words.join(" ")
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::Bool(value) => value.to_string(),
+        Value::Signed(value) => value.to_string(),
+        Value::Unsigned(value) => value.to_string(),
+        Value::Float(value) => value.to_string(),
+        Value::Text(value) => value.clone(),
+    }
+}
+
+/// Takes away the indentation that all lines share.
+fn unindent(text: &str) -> String {
+    let lines: Vec<_> = text.lines().skip_while(|line| line.trim().is_empty()).collect();
+    let indent = lines.iter().filter(|line| !line.trim().is_empty()).map(|line| line.len() - line.trim_start().len()).min().unwrap_or(0);
+    let lines: Vec<_> = lines.iter().map(|line| line.get(indent..).unwrap_or("")).collect();
+    lines.join("\n").trim_end().to_owned()
+}
