@@ -73,7 +73,7 @@ fn pipeline_counts_and_prints_the_same_each_way() {
     for line in lines {
         *counted.entry(line).or_default() += 1;
     }
-    let counted: String = counted.iter().map(|(line, count)| format!("{count}×{line}\n")).collect();
+    let counted: Vec<String> = counted.iter().map(|(line, count)| format!("{count}×{line}\n")).collect();
     expect![[r#"
         9×      count tokens
         1×      verify report
@@ -88,7 +88,7 @@ fn pipeline_counts_and_prints_the_same_each_way() {
         1×  start token service
         1×  sum up
     "#]]
-    .assert_eq(&counted);
+    .assert_eq(&counted.concat());
 }
 
 #[test]

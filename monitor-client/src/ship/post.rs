@@ -20,8 +20,10 @@ const COMPRESS_FROM: usize = 1_024;
 pub(super) enum Answer {
     /// Stored.
     Accepted,
+    /// Nobody answered: the same batch again, later.
+    Away { why: String },
     /// Not now: the same batch again, later.
-    Retry { why: String, retry_after: Option<Duration> },
+    Busy { why: String, retry_after: Option<Duration> },
     /// Something is set wrongly, here or there: the same batch again, later, and somebody should look.
     Refused { why: String },
     /// Too large: in halves.
@@ -73,13 +75,13 @@ impl Post {
         }
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Answer::Retry { why: causes(&error), retry_after: None },
+            Err(error) => return Answer::Away { why: causes(error) },
         };
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
         let body = match response.bytes().await {
             Ok(body) => body,
-            Err(error) => return Answer::Retry { why: causes(&error), retry_after: None },
+            Err(error) => return Answer::Away { why: causes(error) },
         };
         if status.is_success() {
             return match serde_json::from_slice::<Accepted>(&body) {
@@ -90,13 +92,13 @@ impl Post {
         let problem = serde_json::from_slice::<Problem>(&body).ok();
         let detail = problem.as_ref().map_or_else(|| format!("it answered {status}"), |problem| problem.detail.clone());
         match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Answer::Retry { why: detail, retry_after },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Answer::Busy { why: detail, retry_after },
             StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge,
             // Without a problem's words it wasn't our server that could not read the batch.
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if problem.is_some() => {
                 Answer::Unreadable { why: detail, event_number: problem.and_then(|problem| problem.event_number) }
             }
-            status if status.is_server_error() => Answer::Retry { why: detail, retry_after },
+            status if status.is_server_error() => Answer::Busy { why: detail, retry_after },
             _ => Answer::Refused { why: detail },
         }
     }
@@ -118,9 +120,10 @@ fn encode(batch: &Batch) -> Result<Body, serde_json::Error> {
 }
 
 /// reqwest's own words are "error sending request"; what helps stands in its sources.
-fn causes(error: &reqwest::Error) -> String {
+fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = std::error::Error::source(&error);
     while let Some(cause) = source {
         let words = cause.to_string();
         if !text.contains(&words) {

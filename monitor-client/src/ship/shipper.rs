@@ -50,6 +50,7 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         first: None,
         held_bytes: 0,
         was_reached: false,
+        has_greeted: false,
     };
     let heartbeat = settings.heartbeat;
     tokio::task::LocalSet::new().block_on(&runtime, async move {
@@ -81,7 +82,10 @@ struct Shipper {
     first: Option<Entry>,
     /// Bytes of the records that the outbox holds.
     held_bytes: usize,
+    /// Somebody has answered before.
     was_reached: bool,
+    /// It was said that the server is there.
+    has_greeted: bool,
 }
 
 /// Why a wait ended.
@@ -156,6 +160,7 @@ impl Shipper {
         loop {
             let Some(batch) = self.outbox.borrow_mut().next() else { break };
             let answer = self.post.send(&batch).await;
+            let mut is_in_vain = false;
             let wait = match answer {
                 Answer::Accepted => {
                     self.reached();
@@ -173,13 +178,20 @@ impl Shipper {
                     }
                     continue;
                 }
-                Answer::Retry { why, retry_after } => {
+                Answer::Away { why } => {
                     let address = self.post.address();
                     report::warn_once("away", || format!("the server at {address} is not reached, what is recorded waits: {why}"));
+                    is_in_vain = !self.was_reached;
+                    self.backoff.next(None)
+                }
+                Answer::Busy { why, retry_after } => {
+                    report::warn_once("busy", || format!("the server at {} asks to wait: {why}", self.post.address()));
+                    self.was_reached = true;
                     self.backoff.next(retry_after)
                 }
                 Answer::Refused { why } => {
                     let address = self.post.address();
+                    is_in_vain = true;
                     report::warn_once("refused", || {
                         format!("the server at {address} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}")
                     });
@@ -188,7 +200,7 @@ impl Shipper {
             };
             self.outbox.borrow_mut().keep(batch);
             // A server that was never there will not come in the last seconds; one that was there may only be restarting.
-            if self.exit.is_some() && !self.was_reached {
+            if self.exit.is_some() && is_in_vain {
                 return;
             }
             self.sleep_or_obey(wait).await;
@@ -228,9 +240,11 @@ impl Shipper {
     fn reached(&mut self) {
         self.backoff.reset();
         report::over("away");
+        report::over("busy");
         report::over("refused");
-        if !self.was_reached {
-            self.was_reached = true;
+        self.was_reached = true;
+        if !self.has_greeted {
+            self.has_greeted = true;
             report::info(&format!("the server at {} is reached, see {0}/tasks", self.post.address()));
         }
     }
@@ -245,7 +259,7 @@ impl Shipper {
     fn give_up(self) {
         if !self.outbox.borrow().is_empty() {
             report::warn_once("lost at exit", || {
-                format!("the server at {} was never reached: what was recorded is lost", self.post.address())
+                format!("the server at {} has not taken what was recorded: it is lost", self.post.address())
             });
         }
         if let Some(done) = self.exit {
