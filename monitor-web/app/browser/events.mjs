@@ -15,7 +15,11 @@ export class Worker {
   #sequence = 1;
   #identity = { id: hex(16), hostname: "browser-test", pid: 4121, program: "browser-test" };
 
-  async send(...events) {
+  send(...events) {
+    return this.sendAll(events);
+  }
+
+  async sendAll(events) {
     for (let from = 0; from < events.length; from += MOST_EVENTS) {
       const part = events.slice(from, from + MOST_EVENTS);
       const batch = { version: 1, worker: this.#identity, sequence: this.#sequence, sent_us: nowUs(), dropped: [], events: part };

@@ -25,7 +25,7 @@ before(async () => {
     events.push(tree.end(parent, 99));
   }
   events.push(tree.end(tree.own, STAGES * 100));
-  await worker.send(...events);
+  await worker.sendAll(events);
 });
 
 test("it opens, unfolds, scrolls to its end and folds again", () =>

@@ -56,8 +56,10 @@ test("siblings stand as they started, those without a start last, equal ones by 
 test("without its parent a process hangs below the root's own, until the parent comes", () => {
   const tree = treeOf([process("a", null, 1), process("c", "b", 3)]);
   expect(shape(tree)).toBe("a(c)");
+  expect(tree.isOrphan(tree.find("c") as number)).toBe(true);
   tree.put(process("b", "a", 2), 10);
   expect(shape(tree)).toBe("a(b(c))");
+  expect(tree.isOrphan(tree.find("c") as number)).toBe(false);
 });
 
 test("the earliest process without a parent is the root's own, the others hang below it", () => {

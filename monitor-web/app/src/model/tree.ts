@@ -54,6 +54,12 @@ export class Tree {
     return parent === NONE ? undefined : parent;
   }
 
+  /** Whether it hangs elsewhere than it should: its parent is not there, or would close a cycle. */
+  isOrphan(slot: number): boolean {
+    const { parent_id } = this.at(slot);
+    return parent_id !== null && this.slots.get(parent_id) !== this.parents[slot];
+  }
+
   /** Below a process, or at the top without one: in the order in which they started. */
   childrenOf(slot: number | undefined): readonly number[] {
     return slot === undefined ? this.tops : (this.children[slot] ?? []);

@@ -30,7 +30,7 @@ export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
           ×
         </button>
       </div>
-      {process && <Facts process={process} onSelect={onSelect} known={(parent) => view.tree.find(parent) !== undefined} />}
+      {process && slot !== undefined && <Facts process={process} orphan={view.tree.isOrphan(slot)} known={(parent) => view.tree.find(parent) !== undefined} onSelect={onSelect} />}
     </aside>
   );
 }
@@ -55,8 +55,15 @@ function Gone({ id }: { id: string }) {
   );
 }
 
-function Facts({ process, onSelect, known }: { process: Process; onSelect: (id: string) => void; known: (id: string) => boolean }) {
-  const marks = marksOf(process);
+interface FactsProps {
+  process: Process;
+  orphan: boolean;
+  known: (id: string) => boolean;
+  onSelect: (id: string) => void;
+}
+
+function Facts({ process, orphan, known, onSelect }: FactsProps) {
+  const marks = marksOf(process, orphan);
   const fields = Object.entries(process.fields ?? {});
   const links = process.links ?? [];
   return (

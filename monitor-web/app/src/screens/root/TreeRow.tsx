@@ -21,6 +21,7 @@ interface Props {
   depth: number;
   branch: "leaf" | "open" | "closed";
   childCount: number;
+  orphan: boolean;
   selected: boolean;
   startUs: number;
   endUs: number;
@@ -30,7 +31,7 @@ interface Props {
 }
 
 export const TreeRow = memo(function TreeRow(props: Props) {
-  const { process, index, top, depth, branch, selected, narrow, view, onSelect } = props;
+  const { process, index, top, depth, branch, orphan, selected, narrow, view, onSelect } = props;
   const toggle = () => {
     const slot = view.tree.find(process.id);
     if (slot !== undefined) view.fold(slot, branch === "closed");
@@ -56,7 +57,7 @@ export const TreeRow = memo(function TreeRow(props: Props) {
         <StateGlyph state={process.state} />
         <Name text={process.name === "" ? t("root.unnamed") : process.name} />
         {branch === "closed" && <span className="number dim">{count(props.childCount)}</span>}
-        <Marks process={process} />
+        <Marks process={process} orphan={orphan} />
         {process.error && (
           <span className="why" title={visible(process.error.message)}>
             {visible(process.error.message)}

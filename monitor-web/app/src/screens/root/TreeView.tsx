@@ -97,6 +97,7 @@ export function TreeView({ view, root, selection }: Props) {
                 depth={depth}
                 branch={tree.childrenOf(slot).length === 0 ? "leaf" : folding.isOpen(slot, depth) ? "open" : "closed"}
                 childCount={tree.childrenOf(slot).length}
+                orphan={tree.isOrphan(slot)}
                 selected={slot === selected}
                 startUs={axis.startUs}
                 endUs={axis.endUs}
