@@ -13,7 +13,8 @@ use crate::run::{cargo, command, step, target, workspace};
 pub(crate) const PORT: u16 = 60_010;
 
 pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()> {
-    let folder = folder.map_or_else(|| Ok(workspace()), |folder| folder.canonicalize().with_context(|| format!("can't open {}", folder.display())))?;
+    let folder = folder
+        .map_or_else(|| Ok(workspace()), |folder| folder.canonicalize().with_context(|| format!("can't open {}", folder.display())))?;
     step("build", &mut cargo(&["build", "-p", "monitor-cli", "-p", "monitor-examples", "--bins"]))?;
     let data = target().join("demo");
     let server = Server::start(&data, free_port(port)?)?;
@@ -68,7 +69,9 @@ impl Server {
         let url = loop {
             match lines.next() {
                 Some(line) => {
-                    if let Some(url) = line?.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http"))) {
+                    if let Some(url) =
+                        line?.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http")))
+                    {
                         break url.to_owned();
                     }
                 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::run::{cargo, step};
+use crate::run::{cargo, command, step, workspace};
 use crate::tools;
 
 pub(crate) fn test() -> Result<()> {
@@ -16,5 +16,14 @@ pub(crate) fn test() -> Result<()> {
     step("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step("licences, advisories and duplicates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
     step("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    step("tests", &mut cargo(&["test", "--workspace"]))
+    let npm = |args: &[&str]| {
+        let mut line = command("npm", args);
+        line.current_dir(workspace().join("monitor-web/app"));
+        line
+    };
+    step("the page: packages", &mut npm(&["ci", "--no-audit", "--no-fund"]))?;
+    step("the page: types", &mut npm(&["run", "check"]))?;
+    step("the page: tests", &mut npm(&["test"]))?;
+    // Built in one go, so that the tests of the whole find every program beside themselves.
+    step("tests", cargo(&["test", "--workspace"]).env("MONITOR_TESTS_ARE_BUILT", "1"))
 }
