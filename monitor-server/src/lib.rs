@@ -1,3 +1,14 @@
 //! The server: ingest, store, API and live stream.
+//!
+//! A batch walks from `http` through [`ingest`] into the [`store`]; what it changed walks on to [`live`], once it is durable.
+//! The API and the stream only read.
 
+mod config;
+mod http;
+pub mod ingest;
+pub mod live;
+mod server;
 pub mod store;
+
+pub use config::Config;
+pub use server::{ServeError, Server};

@@ -1,0 +1,167 @@
+//! Asks the server's HTTP API.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use clap::Args;
+use monitor_wire::Problem;
+use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+/// How the server is reached, and in which form its answer is shown.
+#[derive(Debug, Args)]
+pub(crate) struct Connection {
+    /// The server's address
+    #[arg(long = "server", value_name = "URL", env = "MONITOR_SERVER_URL", default_value = "http://127.0.0.1:60010", value_parser = read_url)]
+    server: Url,
+    /// Prints the API's JSON instead of text for people
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn read_url(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://127.0.0.1:60010"))?;
+    match url.scheme() {
+        "http" if url.has_host() => Ok(url),
+        "https" => Err("this build speaks http only: name an http:// address, or a local proxy that speaks https".to_owned()),
+        _ => Err("expected a URL like http://127.0.0.1:60010".to_owned()),
+    }
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error("the server at {url} was not reached")]
+    Unreachable { url: Url, source: reqwest::Error },
+    #[error("the server at {url} broke off its answer")]
+    Broken { url: Url, source: reqwest::Error },
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    #[error("{url} answered {status}, but not as Process Monitor does: is it another program's address?")]
+    Foreign { url: Url, status: StatusCode },
+    #[error("the server's answer can't be read: is it of another version than this command?")]
+    Unreadable(#[source] serde_json::Error),
+}
+
+impl ClientError {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Unreachable { .. } => 3,
+            Self::Refused(problem) if problem.status == 404 => 4,
+            Self::Refused(problem) if problem.status == 400 => 2,
+            _ => 1,
+        }
+    }
+
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } => Some(
+                "hint: is it running? start it with `monitor server`, or name its address with --server or MONITOR_SERVER_URL".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// A query: names and values.
+pub(crate) type Query<'a> = Vec<(&'a str, String)>;
+
+impl Connection {
+    /// The address that questions go to.
+    pub(crate) fn server(&self) -> &Url {
+        &self.server
+    }
+
+    /// One answer.
+    pub(crate) fn get(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        runtime.block_on(self.ask(path, query))
+    }
+
+    async fn ask(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
+        let mut url = self.server.clone();
+        url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
+        let unreachable = |source: reqwest::Error| ClientError::Unreachable { url: self.server.clone(), source: source.without_url() };
+        let broken = |source: reqwest::Error| ClientError::Broken { url: self.server.clone(), source: source.without_url() };
+        let mut client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_secs(60));
+        if is_loopback(&self.server) {
+            client = client.no_proxy();
+        }
+        let response = client
+            .build()
+            .map_err(unreachable)?
+            .get(url)
+            .query(query)
+            .send()
+            .await
+            .map_err(|error| if error.is_connect() { unreachable(error) } else { broken(error) })?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(broken)?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|_| ClientError::Foreign { url: self.server.clone(), status });
+        }
+        Err(match serde_json::from_slice(&body) {
+            Ok(problem) => ClientError::Refused(problem),
+            Err(_) => ClientError::Foreign { url: self.server.clone(), status },
+        })
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}
+
+/// The answer as what it should be.
+pub(crate) fn read<T: DeserializeOwned>(answer: Value) -> Result<T, ClientError> {
+    serde_json::from_value(answer).map_err(ClientError::Unreadable)
+}
+
+/// The answer as it came.
+pub(crate) fn print_json(answer: &Value) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    // Piped or not: a JSON text escapes control characters below U+0020, but not those above U+007E.
+    writeln!(out, "{}", escape_controls(&serde_json::to_string_pretty(answer)?))?;
+    Ok(out.flush()?)
+}
+
+/// Writes the control characters that JSON lets stand as the escapes that it reads.
+fn escape_controls(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && c.is_control() {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_stays_json_without_raw_control_characters() {
+        let value = serde_json::json!({"name": "a\u{1b}[31m\u{9b}31m\u{7f}\n根"});
+        let text = escape_controls(&serde_json::to_string_pretty(&value).unwrap());
+        assert!(!text.chars().any(|c| c != '\n' && c.is_control()), "{text:?}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn only_what_can_be_asked_is_a_server() {
+        for bad in ["", "localhost:60010", "https://localhost", "file:///tmp", "http://"] {
+            assert!(read_url(bad).is_err(), "{bad}");
+        }
+        assert!(read_url("http://localhost:1/base/").is_ok());
+    }
+}

@@ -1,0 +1,6 @@
+//! One file per subcommand.
+
+pub(crate) mod roots;
+pub(crate) mod server;
+pub(crate) mod status;
+pub(crate) mod tree;

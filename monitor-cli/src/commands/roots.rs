@@ -1,0 +1,100 @@
+//! `monitor roots`
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use monitor_wire::{Root, RootsPage};
+
+use crate::client::{Connection, Query, print_json, read};
+use crate::exit;
+use crate::text::{DURATION_COLUMNS, Line, STATES, elapsed, fit, glyph, moment, now_us, style, terminal_width, thousands, visible, width};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor roots
+  monitor roots --state failed,lost
+  monitor roots --name 'nightly build' --batch batch001
+  monitor roots --q 'no such table' --limit 5
+  monitor roots --json | jq -r '.roots[].root_id'";
+
+/// Titles are not shown wider than this, for the other columns' sake.
+const TITLE_COLUMNS: usize = 60;
+
+/// Lists trees, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP), after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// Only in these states, between commas: pending, running, succeeded, failed, cancelled, lost
+    #[arg(long, value_name = "STATES")]
+    state: Option<String>,
+    /// Only of exactly this name
+    #[arg(long)]
+    name: Option<String>,
+    /// Only of exactly this batch mark
+    #[arg(long)]
+    batch: Option<String>,
+    /// Only those that contain this text, in any case, in their name, batch mark or error
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
+    for (name, value) in [("state", &args.state), ("name", &args.name), ("batch", &args.batch), ("q", &args.q)] {
+        query.extend(value.clone().map(|value| (name, value)));
+    }
+    let answer = args.connection.get(&["api", "v1", "roots"], &query)?;
+    if args.connection.json {
+        return print_json(&answer);
+    }
+    let page: RootsPage = read(answer)?;
+    let mut out = anstream::stdout().lock();
+    out.write_all(render(&page.roots, terminal_width(), now_us()).as_bytes())?;
+    out.flush()?;
+    // Apart from the list, so that a pipe gets roots and nothing else.
+    if page.roots.is_empty() {
+        writeln!(anstream::stderr(), "no roots here")?;
+    } else if page.next_cursor.is_some() {
+        writeln!(anstream::stderr(), "there are more: see them with --limit, up to 1000, or with a filter")?;
+    }
+    Ok(())
+}
+
+fn render(roots: &[Root], columns: Option<usize>, now_us: u64) -> String {
+    let titles: Vec<_> = roots.iter().map(|root| fit(&visible(&root.title), TITLE_COLUMNS).into_owned()).collect();
+    let title_columns = titles.iter().map(|title| width(title)).max().unwrap_or(0);
+    let state_columns = roots.iter().map(|root| width(&visible(root.state.as_str()))).max().unwrap_or(0);
+    let mut text = String::new();
+    for (root, title) in roots.iter().zip(&titles) {
+        let style = style(&root.state);
+        let mut line = Line::default();
+        line.styled(style, glyph(&root.state)).text(" ").text(title);
+        line.column(title_columns + 4).styled(style, &visible(root.state.as_str()));
+        line.column(title_columns + state_columns + 6).text(&root.started_us.map(moment).unwrap_or_default());
+        line.column(title_columns + state_columns + 27);
+        line.right(&elapsed(&root.state, root.elapsed_ns, root.started_us, now_us), DURATION_COLUMNS).text("  ").text(&processes(root));
+        if let Some(error) = &root.error {
+            line.text("  ").styled(style, &visible(&error.message));
+        }
+        text.push_str(&line.finish(columns));
+    }
+    text
+}
+
+/// How many processes there are, and how many are not well or not done.
+fn processes(root: &Root) -> String {
+    let mut counts = root.counts;
+    let mut text = format!("{:>7}", thousands(counts.total()));
+    for state in &STATES[..5] {
+        let count = *counts.of(state);
+        if count > 0 {
+            let _ = write!(text, " {}{}", glyph(state), thousands(count));
+        }
+    }
+    text
+}

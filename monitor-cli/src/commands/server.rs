@@ -1,0 +1,120 @@
+//! `monitor server`
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::builder::BoolishValueParser;
+use etcetera::BaseStrategy;
+use monitor_server::{Config, Server};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::text::visible;
+
+const HELP: &str = "\
+Examples:
+  monitor server
+  monitor server --listen 127.0.0.1:0 --data /tmp/trial     a free port, a folder of its own
+  monitor server --public-url https://monitor.example.com   behind a proxy with that name
+
+Once it accepts requests it prints one line to stdout, with the real port, for people and scripts:
+  listening on http://127.0.0.1:60010/tasks
+Its log goes to stderr; RUST_LOG says how much (info by default).
+It stops on Ctrl-C and on SIGTERM, after it has stored what it was sent.
+
+By default it answers only to this machine, under its loopback names. With --insecure and an address of the network it
+answers to that address, and on 0.0.0.0 or [::] to every address written in digits; other names need --public-url.
+
+Exit codes:
+  0  it was stopped
+  1  it failed, for example because the address or the data folder is in use
+  2  the command line is wrong";
+
+/// Runs the server: takes events, keeps them, shows them on the page
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP, after_long_help = HELP)]
+pub(crate) struct Args {
+    /// The address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", env = "MONITOR_LISTEN", default_value_t = Config::DEFAULT_LISTEN, value_parser = read_address)]
+    listen: SocketAddr,
+    /// The folder of the database [default: `monitor` in the user's data folder]
+    #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
+    data: Option<PathBuf>,
+    /// The address that others reach the server by, if it is another
+    #[arg(long, value_name = "URL", env = "MONITOR_PUBLIC_URL", value_parser = read_url)]
+    public_url: Option<Url>,
+    /// Listens on other addresses than loopback too, open to whoever reaches them
+    #[arg(long, env = "MONITOR_INSECURE", value_parser = BoolishValueParser::new())]
+    insecure: bool,
+}
+
+fn read_address(text: &str) -> Result<SocketAddr, String> {
+    let digits = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let address = digits.as_deref().unwrap_or(text).parse();
+    address.map_err(|_| "expected an address and a port, like 127.0.0.1:60010 or [::1]:60010".to_owned())
+}
+
+fn read_url(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like https://monitor.example.com"))?;
+    let is_origin = matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none();
+    if is_origin { Ok(url) } else { Err("expected a URL without a path, like https://monitor.example.com".to_owned()) }
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env().context("RUST_LOG can't be read")?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let data = match args.data {
+        Some(data) => data,
+        None => default_data()?,
+    };
+    let config = Config { listen: args.listen, public_url: args.public_url, insecure: args.insecure, ..Config::new(data) };
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(serve(config))
+}
+
+fn default_data() -> anyhow::Result<PathBuf> {
+    let folders =
+        etcetera::base_strategy::choose_native_strategy().context("there is no home folder: say where to keep the data with --data")?;
+    Ok(folders.data_dir().join("monitor"))
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    // Before anyone can know the address: whoever reads it may send a signal at once.
+    let stop = stop_signal()?;
+    let data = config.data.clone();
+    let is_open = config.insecure && !config.listen.ip().is_loopback();
+    let server = Server::bind(config).await?;
+    let mut out = io::stdout().lock();
+    // A server whose output nobody reads still serves.
+    let _ = writeln!(out, "listening on {}", server.page_url()).and_then(|()| out.flush());
+    drop(out);
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %visible(&data.display().to_string()), "serving {}", server.page_url());
+    if is_open {
+        tracing::warn!("--insecure: whoever reaches {} can read and write everything", server.local_addr());
+    }
+    server.run(stop).await?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not wait for Ctrl-C")?;
+    let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

@@ -1,0 +1,72 @@
+//! `monitor status`
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use monitor_wire::{Counts, Status};
+
+use crate::client::{Connection, print_json, read};
+use crate::exit;
+use crate::text::{STATES, bytes, moment, style, thousands, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor status
+  monitor status --json | jq .workers
+  monitor status --server http://build-7:60010";
+
+/// Shows the server at a glance: its version, its workers, and what it holds
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP), after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let answer = args.connection.get(&["api", "v1", "status"], &vec![])?;
+    if args.connection.json {
+        return print_json(&answer);
+    }
+    let text = render(&read(answer)?, args.connection.server().as_str());
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+fn render(status: &Status, server: &str) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name:<11}{value}");
+    };
+    row("server", &format!("{server}  version {}, since {}", visible(&status.version), moment(status.started_us)));
+    let workers = status.workers;
+    row("workers", &format!("{} online, {} offline, {} lost", workers.online, workers.offline, workers.lost));
+    row("roots", &counts(status.roots));
+    row("processes", &counts(status.processes));
+    row("events", &format!("{}, in {} on disk", thousands(status.events), bytes(status.database_bytes)));
+    for (event_type, count) in &status.unknown_events {
+        row("unknown", &format!("{} events of type {}", thousands(*count), visible(event_type)));
+    }
+    for dropped in &status.dropped {
+        row("dropped", &format!("{} {} ({})", thousands(dropped.count), visible(&dropped.event_type), visible(&dropped.reason)));
+    }
+    text
+}
+
+fn counts(mut counts: Counts) -> String {
+    let mut text = thousands(counts.total());
+    let mut separator = ":  ";
+    for state in STATES {
+        let count = *counts.of(&state);
+        if count > 0 {
+            let style = style(&state);
+            let _ = write!(text, "{separator}{style}{} {state}{style:#}", thousands(count));
+            separator = ", ";
+        }
+    }
+    if counts.other > 0 {
+        let _ = write!(text, "{separator}{} in other states", thousands(counts.other));
+    }
+    text
+}

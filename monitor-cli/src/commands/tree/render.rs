@@ -1,0 +1,126 @@
+//! A tree as lines.
+
+use std::io;
+
+use monitor_wire::{Attachment, Process, TreePage};
+
+use crate::text::{DURATION_COLUMNS, Line, elapsed, fit, glyph, style, thousands, visible, width};
+
+/// Deeper than this, a number stands for the branches that can't be drawn.
+const DRAWN_LEVELS: usize = 40;
+/// Names begin the line and the rest is aligned behind them, up to this column where there is no terminal.
+const NAME_COLUMNS: usize = 80;
+
+/// Writes the tree, a line a process, cut to `columns`.
+pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut write: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+    let followed = followed(&tree.processes);
+    let name_limit = columns.map_or(NAME_COLUMNS, |columns| columns / 2);
+    let mut branches = Branches::default();
+    let mut names = Vec::with_capacity(tree.processes.len());
+    for (index, process) in tree.processes.iter().enumerate() {
+        let branch = branches.draw(depth(index, process), followed[index], name_limit / 2);
+        let name = if index == 0 { visible(&tree.root.title) } else { visible(&process.name) };
+        names.push((branch, if name.is_empty() { "(not started yet)".into() } else { name }));
+    }
+    let name_columns = names.iter().map(|(branch, name)| width(branch) + 2 + width(name)).filter(|columns| *columns <= name_limit).max();
+    let name_columns = name_columns.unwrap_or(0);
+    let state_columns = tree.processes.iter().map(|process| width(&visible(process.state.as_str()))).max().unwrap_or(0);
+    for ((branch, name), process) in names.iter().zip(&tree.processes) {
+        let style = style(&process.state);
+        let name = match columns {
+            Some(_) => fit(name, name_limit.saturating_sub(width(branch) + 2)),
+            None => name.as_ref().into(),
+        };
+        let mut line = Line::default();
+        line.text(branch).styled(style, glyph(&process.state)).text(" ").text(&name);
+        line.column(name_columns + 2).styled(style, &visible(process.state.as_str()));
+        let missing = state_columns.saturating_sub(width(&visible(process.state.as_str())));
+        line.text(&" ".repeat(missing + 2));
+        line.right(&elapsed(&process.state, process.elapsed_ns, process.started_us, now_us), DURATION_COLUMNS);
+        for mark in marks(process) {
+            line.text("  ").text(&mark);
+        }
+        if let Some(error) = &process.error {
+            line.text("  ").styled(style, &visible(&error.message));
+        }
+        write(&line.finish(columns))?;
+    }
+    Ok(())
+}
+
+fn depth(index: usize, process: &Process) -> usize {
+    // Whatever a server says, only the first line is the root.
+    if index == 0 { 0 } else { process.depth.map_or(1, |depth| depth.max(1) as usize) }
+}
+
+/// For each process, whether another one follows below the same parent.
+fn followed(processes: &[Process]) -> Vec<bool> {
+    let mut followed = vec![false; processes.len()];
+    // By depth: whether a process of that depth comes later below the same parent.
+    let mut later: Vec<bool> = Vec::new();
+    for (index, process) in processes.iter().enumerate().rev() {
+        let depth = depth(index, process);
+        followed[index] = later.get(depth).copied().unwrap_or(false);
+        later.truncate(depth);
+        later.resize(depth, false);
+        later.push(true);
+    }
+    followed
+}
+
+/// The branches on the way to a process.
+#[derive(Debug, Default)]
+struct Branches {
+    /// By depth: whether the line there goes on.
+    open: Vec<bool>,
+}
+
+impl Branches {
+    fn draw(&mut self, depth: usize, is_followed: bool, columns: usize) -> String {
+        self.open.truncate(depth);
+        self.open.resize(depth, false);
+        self.open.push(is_followed);
+        if depth == 0 {
+            return String::new();
+        }
+        let drawn_levels = DRAWN_LEVELS.min(columns / 3);
+        let own = if is_followed { "├─ " } else { "└─ " };
+        if depth > drawn_levels {
+            return format!("⋯ {depth} {own}");
+        }
+        let mut branch: String = self.open[1..depth].iter().map(|open| if *open { "│  " } else { "   " }).collect();
+        branch.push_str(own);
+        branch
+    }
+}
+
+/// What else there is to say, in a word each.
+fn marks(process: &Process) -> Vec<String> {
+    let mut marks = Vec::new();
+    if let Some(fold) = &process.fold {
+        marks.push(format!("×{}", thousands(fold.count)));
+        if fold.failed > 0 {
+            marks.push(format!("{} failed", thousands(fold.failed)));
+        }
+    }
+    if process.attempt > 1 {
+        marks.push(format!("attempt {}", process.attempt));
+    }
+    if let Some(progress) = &process.progress {
+        let total = progress.total.map(|total| format!("/{total}")).unwrap_or_default();
+        let unit = progress.unit.as_ref().map(|unit| format!(" {}", visible(unit))).unwrap_or_default();
+        marks.push(format!("{}{total}{unit}", progress.done));
+    }
+    if process.orphan {
+        marks.push("(orphan)".to_owned());
+    }
+    if process.attachment != Attachment::EXPLICIT {
+        marks.push(format!("({})", visible(process.attachment.as_str())));
+    }
+    if process.error.is_none()
+        && let Some(reason) = &process.reason
+    {
+        marks.push(visible(reason).into_owned());
+    }
+    marks
+}

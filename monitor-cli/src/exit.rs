@@ -1,0 +1,38 @@
+//! How a command ends: its exit code, and what it says when it fails.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::client::ClientError;
+use crate::text::visible;
+
+/// Told by `--help` of every command.
+pub(crate) const HELP: &str = "\
+Exit codes:
+  0  it went well
+  1  it failed
+  2  the command line is wrong
+  3  the server was not reached
+  4  what was asked for is not there";
+
+pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    // Whoever reads the output has seen enough, as with `| head`.
+    if error.chain().any(is_broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    let causes: Vec<_> = error.chain().map(|cause| visible(&cause.to_string()).into_owned()).collect();
+    let client_error = error.downcast_ref::<ClientError>();
+    let mut message = format!("monitor: {}\n", causes.join(": "));
+    if let Some(hint) = client_error.and_then(ClientError::hint) {
+        message.push_str(&hint);
+        message.push('\n');
+    }
+    // Nobody is left to tell that the message could not be written.
+    let _ = anstream::stderr().write_all(message.as_bytes());
+    ExitCode::from(client_error.map_or(1, ClientError::exit_code))
+}
+
+fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,84 @@
+//! What came in is data: nothing of it may move the cursor, colour the screen or turn the text around.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// The text with its control characters shown instead of sent.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_active) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            // The block of pictures for these is in their order.
+            '\0'..='\u{1f}' => shown.extend(char::from_u32(0x2400 + u32::from(c))),
+            '\u{7f}' => shown.push('\u{2421}'),
+            _ if is_active(c) => {
+                let _ = write!(shown, "<U+{:04X}>", u32::from(c));
+            }
+            _ => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Control characters, line and paragraph separators, and what changes the direction of text or hides in it.
+fn is_active(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{061c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Columns of a terminal.
+pub(crate) fn width(text: &str) -> usize {
+    UnicodeWidthStr::width(text)
+}
+
+/// The text in at most so many columns; what is cut off is shown as `…`.
+pub(crate) fn fit(text: &str, columns: usize) -> Cow<'_, str> {
+    if width(text) <= columns {
+        return Cow::Borrowed(text);
+    }
+    let mut taken = 0;
+    let mut cut = String::new();
+    for c in text.chars() {
+        let more = c.width().unwrap_or(0);
+        if taken + more + 1 > columns {
+            break;
+        }
+        taken += more;
+        cut.push(c);
+    }
+    if columns > 0 {
+        cut.push('…');
+    }
+    Cow::Owned(cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_active_is_left() {
+        for (text, shown) in [
+            ("plain 根任务 👩‍🚀", "plain 根任务 👩‍🚀"),
+            ("\u{1b}[31mred\u{7}\r\n\t\0", "␛[31mred␇␍␊␉␀"),
+            ("\u{7f}\u{9b}31m", "␡<U+009B>31m"),
+            ("a\u{202e}b\u{2066}c\u{200b}\u{feff}", "a<U+202E>b<U+2066>c<U+200B><U+FEFF>"),
+        ] {
+            assert_eq!(visible(text), shown);
+        }
+    }
+
+    #[test]
+    fn wide_characters_take_two_columns() {
+        assert_eq!(fit("根任务", 6), "根任务");
+        assert_eq!(fit("根任务", 5), "根任…");
+        assert_eq!(fit("根任务", 4), "根…");
+        assert_eq!(fit("abc", 0), "");
+    }
+}

@@ -1,0 +1,31 @@
+//! States as glyph, word and colour.
+
+use anstyle::{AnsiColor, Style};
+use monitor_wire::State;
+
+/// In the order in which they are told, the most urgent first.
+pub(crate) const STATES: [State; 6] = [State::FAILED, State::LOST, State::RUNNING, State::PENDING, State::CANCELLED, State::SUCCEEDED];
+
+pub(crate) fn glyph(state: &State) -> &'static str {
+    match state.as_str() {
+        "pending" => "○",
+        "running" => "▶",
+        "succeeded" => "✓",
+        "failed" => "✗",
+        "cancelled" => "⊘",
+        "lost" => "?",
+        _ => "•",
+    }
+}
+
+pub(crate) fn style(state: &State) -> Style {
+    let colour = match state.as_str() {
+        "running" => AnsiColor::Cyan,
+        "succeeded" => AnsiColor::Green,
+        "failed" => AnsiColor::Red,
+        "cancelled" | "lost" => AnsiColor::Yellow,
+        "pending" => return Style::new().dimmed(),
+        _ => return Style::new(),
+    };
+    colour.on_default()
+}

@@ -1,0 +1,76 @@
+use crate::support::monitor;
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    for command in ["server", "status", "roots", "tree"] {
+        let help = monitor(&[command, "--help"]).assert().success().get_output().stdout.clone();
+        let help = String::from_utf8(help).unwrap();
+        assert!(help.contains("Examples:\n") && help.contains(&format!("  monitor {command}")), "{help}");
+        assert!(help.contains("Exit codes:\n  0  "), "{help}");
+        if command == "server" {
+            assert!(help.contains("[env: MONITOR_LISTEN=]") && help.contains("listening on http://"), "{help}");
+        } else {
+            assert!(help.contains("--json") && help.contains("[env: MONITOR_SERVER_URL=]"), "{help}");
+            assert!(help.contains("3  the server was not reached") && help.contains("4  what was asked for"), "{help}");
+        }
+    }
+    let help = monitor(&["--help"]).assert().success().get_output().stdout.clone();
+    let help = String::from_utf8(help).unwrap();
+    assert!(["server", "status", "roots", "tree"].iter().all(|command| help.contains(command)), "{help}");
+}
+
+#[test]
+fn a_wrong_command_line_is_2_and_named() {
+    for (args, words) in [
+        (&[][..], "Usage"),
+        (&["nope"], "nope"),
+        (&["roots", "--nope"], "--nope"),
+        (&["roots", "--limit", "0"], "1..=1000"),
+        (&["roots", "--server", "localhost:60010"], "http://127.0.0.1:60010"),
+        (&["roots", "--server", "https://localhost"], "http only"),
+        (&["tree"], "<ROOT>"),
+        (&["server", "--listen", "60010"], "127.0.0.1:60010"),
+        (&["server", "--public-url", "monitor.example.com"], "https://monitor.example.com"),
+        (&["server", "--public-url", "http://monitor.example.com/path"], "without a path"),
+    ] {
+        let output = monitor(args).assert().code(2).get_output().stderr.clone();
+        let message = String::from_utf8(output).unwrap();
+        assert!(message.contains(words), "{args:?}: {message}");
+    }
+    for (name, value) in [("MONITOR_LISTEN", "x"), ("MONITOR_PUBLIC_URL", "x"), ("MONITOR_INSECURE", "perhaps")] {
+        let output = monitor(&["server"]).env(name, value).assert().code(2).get_output().stderr.clone();
+        let message = String::from_utf8(output).unwrap();
+        let flag = name.trim_start_matches("MONITOR_").to_lowercase().replace('_', "-");
+        assert!(message.contains(&format!("--{flag}")), "{name}: {message}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_3_with_a_hint() {
+    // A port that was free a moment ago.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    for args in [&["status"][..], &["roots"], &["tree", "1"], &["status", "--json"]] {
+        let output = monitor(args).env("MONITOR_SERVER_URL", &url).assert().code(3).get_output().clone();
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert!(message.contains(&url) && message.contains("is it running? start it with `monitor server`"), "{message}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn another_program_s_port_is_1() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let other = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut head = [0; 1024];
+        assert!(socket.read(&mut head).unwrap() > 0);
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello").unwrap();
+    });
+    let output = monitor(&["status", "--server", &url]).assert().code(1).get_output().stderr.clone();
+    assert!(String::from_utf8(output).unwrap().contains("another program"));
+    other.join().unwrap();
+}

@@ -1,0 +1,6 @@
+//! The real command against a real server.
+
+mod help;
+mod reading;
+mod server;
+mod support;

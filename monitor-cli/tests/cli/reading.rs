@@ -1,0 +1,142 @@
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+
+use crate::support::{ROOT, TestServer, ended, monitor, started};
+
+#[test]
+fn a_tree_is_drawn() {
+    let server = TestServer::start();
+    let events = [
+        started(ROOT, 1, None, "夜间构建 nightly"),
+        started(ROOT, 2, Some(1), "编译"),
+        started(ROOT, 3, Some(2), "read"),
+        started(ROOT, 4, Some(2), "parse"),
+        started(ROOT, 5, Some(1), "test"),
+        ended(ROOT, 3, 1_500, None),
+        ended(ROOT, 4, 12_300_000, Some("no such\ntable")),
+        ended(ROOT, 5, 999, None),
+        ended(ROOT, 2, 185_000_000_000, Some("a child failed")),
+        ended(ROOT, 1, 3_000_543_210, None),
+    ];
+    server.send(1, &events);
+    let expected = "\
+✓ 夜间构建 nightly <1>  succeeded   3.00 s
+├─ ✗ 编译               failed      3m 05s  a child failed
+│  ├─ ✓ read            succeeded  1.50 µs
+│  └─ ✗ parse           failed     12.3 ms  no such␊table
+└─ ✓ test               succeeded   999 ns
+";
+    assert_eq!(server.run(&["tree", "1"]), expected);
+    assert_eq!(server.run(&["tree", ROOT]), expected);
+    let tree = server.json(&["tree", "1"]);
+    assert_eq!((tree["processes"].as_array().unwrap().len(), &tree["root"]["number"]), (5, &json!(1)));
+}
+
+#[test]
+fn awkward_names_are_shown_and_never_sent_raw() {
+    let server = TestServer::start();
+    let names = [
+        "\u{1b}[31mred\u{1b}[0m",
+        "\u{1b}]0;title\u{7}",
+        "two\r\nlines\ttab",
+        "nul\u{0}del\u{7f}csi\u{9b}2J",
+        "\u{202e}gnp.exe",
+        "<script>alert(1)</script> \"'",
+        &"长".repeat(3_000),
+        "",
+    ];
+    let mut events = vec![started(ROOT, 1, None, "\u{1b}[2Jroot\u{7}")];
+    events.extend(names.iter().zip(2..).map(|(name, id)| started(ROOT, id, Some(1), name)));
+    events.push(ended(ROOT, 2, 1, Some("\u{1b}[8mhidden\u{85}")));
+    server.send(1, &events);
+    for args in [&["tree", "1"][..], &["roots"], &["tree", "1", "--json"], &["roots", "--json"]] {
+        let text = server.run(args);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{args:?}: {text:?}");
+    }
+    let tree = server.run(&["tree", "1"]);
+    assert_eq!(tree.lines().count(), 1 + names.len(), "{tree}");
+    for shown in ["␛[31mred␛[0m", "␛]0;title␇", "two␍␊lines␉tab", "nul␀del␡csi<U+009B>2J", "<U+202E>gnp.exe", "␛[8mhidden<U+0085>"]
+    {
+        assert!(tree.contains(shown), "{shown} is not in {tree}");
+    }
+    let error = monitor(&["tree", "\u{1b}[31m", "--server", &server.url]).assert().code(2).get_output().stderr.clone();
+    assert!(!error.contains(&0x1b), "{}", String::from_utf8_lossy(&error));
+}
+
+#[test]
+fn a_tree_of_any_depth_has_short_lines() {
+    let server = TestServer::start();
+    let events: Vec<_> = (1..=2_000).map(|id| started(ROOT, id, (id > 1).then(|| id - 1), "deeper")).collect();
+    server.send(1, &events);
+    let tree = server.run(&["tree", "1"]);
+    assert_eq!(tree.lines().count(), 2_000);
+    assert!(tree.lines().all(|line| line.chars().count() < 200));
+    assert!(tree.lines().nth(1_999).unwrap().starts_with("⋯ 1999 └─ ▶ deeper"), "{tree}");
+}
+
+#[test]
+fn roots_are_listed_and_filtered() {
+    let server = TestServer::start();
+    let other = ROOT.replace('9', "8");
+    let events = [
+        started(ROOT, 1, None, "nightly"),
+        ended(ROOT, 1, 2_000_000_000, None),
+        started(&other, 1, None, "import"),
+        ended(&other, 1, 1_000_000, Some("no such table")),
+    ];
+    server.send(1, &events);
+    let failed = "✗ import <2>  failed  2025-11-20 00:53:20  1.00 ms        1 ✗1  no such table\n";
+    let both = "\
+✗ import <2>   failed     2025-11-20 00:53:20  1.00 ms        1 ✗1  no such table
+✓ nightly <1>  succeeded  2025-11-20 00:53:20   2.00 s        1
+";
+    assert_eq!(server.run(&["roots"]), both);
+    assert_eq!(server.run(&["roots", "--state", "failed,lost"]), failed);
+    assert_eq!(server.run(&["roots", "--name", "import"]), failed);
+    assert_eq!(server.run(&["roots", "--q", "SUCH TABLE"]), failed);
+    assert_eq!(server.run(&["roots", "--limit", "1"]), failed);
+    assert_eq!(server.run(&["roots", "--batch", "none of this mark"]), "");
+    assert_eq!(server.json(&["roots", "--limit", "1"])["roots"][0]["root_id"], other);
+}
+
+#[test]
+fn the_status_is_a_glance() {
+    let server = TestServer::start();
+    server.send(1, &[started(ROOT, 1, None, "a"), ended(ROOT, 1, 1, Some("b")), json!({"type": "new\u{1b}s"})]);
+    let status = server.run(&["status"]);
+    for words in [server.url.as_str(), env!("CARGO_PKG_VERSION"), "1 online, 0 offline, 0 lost", "1:  1 failed", "1 events of type new␛s"]
+    {
+        assert!(status.contains(words), "{words:?} is not in {status}");
+    }
+    assert_eq!(server.json(&["status"])["workers"]["online"], 1);
+}
+
+#[test]
+fn what_is_not_there_is_4_and_what_is_no_root_is_2() {
+    let server = TestServer::start();
+    for (root, code, words) in [("9", 4, "no root 9"), (ROOT, 4, "no root"), ("x/../..", 2, "is no root"), ("?x", 2, "is no root")] {
+        let output = monitor(&["tree", root, "--server", &server.url]).assert().code(code).get_output().stderr.clone();
+        let message = String::from_utf8(output).unwrap();
+        assert!(message.contains(words), "{root}: {message}");
+    }
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_error() {
+    let server = TestServer::start();
+    let mut events = vec![started(ROOT, 1, None, "root")];
+    events.extend((2..=5_000).map(|id| started(ROOT, id, Some(1), "a child with a name that takes its place in the pipe")));
+    server.send(1, &events);
+    for args in [&["tree", "1"][..], &["tree", "1", "--json"]] {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+        command.args(args).args(["--server", &server.url]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    }
+}

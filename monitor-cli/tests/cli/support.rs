@@ -1,0 +1,88 @@
+//! A server process for every test.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
+
+/// The command with no settings from outside.
+pub(crate) fn monitor(args: &[&str]) -> assert_cmd::Command {
+    let mut command = cargo_bin_cmd!("monitor");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MONITOR_")) {
+        command.env_remove(name);
+    }
+    command.args(args).env("TZ", "UTC").env_remove("RUST_LOG");
+    command
+}
+
+pub(crate) struct TestServer {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+    pub(crate) data: TempDir,
+}
+
+impl TestServer {
+    pub(crate) fn start() -> Self {
+        let data = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+        command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "warn");
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("a server");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let url = line.strip_prefix("listening on ").and_then(|url| url.strip_suffix("/tasks\n"));
+        Self { url: url.unwrap_or_else(|| panic!("{line:?}")).to_owned(), child, data }
+    }
+
+    /// Runs a command against it; what it wrote to stdout.
+    pub(crate) fn run(&self, args: &[&str]) -> String {
+        let output = monitor(args).args(["--server", &self.url]).assert().success().get_output().stdout.clone();
+        String::from_utf8(output).expect("UTF-8")
+    }
+
+    /// What a command prints with `--json`.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_str(&self.run(&[args, &["--json"]].concat())).expect("JSON")
+    }
+
+    /// Sends events as one worker's, the first numbered `sequence`.
+    pub(crate) fn send(&self, sequence: u64, events: &[Value]) {
+        let batch = json!({
+            "version": 1,
+            "worker": {"id": "5b0c0000000000000000000000000001", "hostname": "build-7", "pid": 4121, "program": "nightly"},
+            "sequence": sequence, "sent_us": 1_763_600_003_200_000_u64, "events": events,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let response = runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            client.post(format!("{}/api/v1/events", self.url)).json(&batch).send().await.expect("an answer").error_for_status()
+        });
+        response.expect("taken");
+    }
+}
+
+impl Drop for TestServer {
+    fn drop(&mut self) {
+        // It may have ended in the test.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn started(root: &str, id: u64, parent: Option<u64>, name: &str) -> Value {
+    json!({
+        "type": "process-started", "root_id": root, "id": format!("{id:016x}"), "parent_id": parent.map(|id| format!("{id:016x}")),
+        "kind": "normal", "name": name, "time_us": 1_763_600_000_000_000 + id,
+    })
+}
+
+pub(crate) fn ended(root: &str, id: u64, elapsed_ns: u64, error: Option<&str>) -> Value {
+    json!({
+        "type": "process-ended", "root_id": root, "id": format!("{id:016x}"), "time_us": 1_763_600_004_000_000_u64, "elapsed_ns": elapsed_ns,
+        "outcome": if error.is_some() { "failed" } else { "succeeded" },
+        "error": error.map(|message| json!({"kind": "error", "message": message})),
+    })
+}

@@ -1,0 +1,186 @@
+//! The body of a request as a batch: size, encoding and content are checked before anything is stored.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use monitor_wire::Batch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::App;
+use super::problem::ApiError;
+
+/// Frames that announce a larger window than this are refused: the window is memory, however small the frame.
+const ZSTD_WINDOW_LOG_MAX: u32 = 25;
+
+/// A batch that was read from a request's body.
+pub(super) struct Wire {
+    pub(super) batch: Batch,
+    /// Counts its bytes among those in memory until dropped.
+    pub(super) memory: Memory,
+}
+
+impl FromRequest<App> for Wire {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let encoding = encoding(request.headers())?;
+        let limit = app.config.max_body_bytes;
+        let mut memory = app.bodies.memory();
+        let body = receive(request, app, &mut memory).await?;
+        let decoded = tokio::task::spawn_blocking(move || {
+            let body = decompress(body, encoding, limit, &mut memory)?;
+            Ok::<_, ApiError>(Self { batch: Batch::from_json(&body)?, memory })
+        });
+        decoded.await?
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Encoding {
+    Plain,
+    Zstd,
+    Gzip,
+}
+
+fn encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
+    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
+    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        let found = content_type.map_or("has no Content-Type".to_owned(), |found| format!("is {found:?}"));
+        return Err(ApiError::MediaType { detail: format!("the body {found}: send `Content-Type: application/json`") });
+    }
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let encoding = encodings.next().map_or("identity", |value| value.to_str().unwrap_or("?").trim());
+    match encoding.to_ascii_lowercase().as_str() {
+        _ if encodings.next().is_some() => {
+            Err(ApiError::MediaType { detail: "the body has several Content-Encodings: use one".to_owned() })
+        }
+        "" | "identity" => Ok(Encoding::Plain),
+        "zstd" => Ok(Encoding::Zstd),
+        "gzip" | "x-gzip" => Ok(Encoding::Gzip),
+        _ => Err(ApiError::MediaType {
+            detail: format!("the body's Content-Encoding is {encoding:?}; read are `zstd`, `gzip`, and none at all"),
+        }),
+    }
+}
+
+/// The body as it was sent.
+async fn receive(request: Request, app: &App, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
+    let limit = app.config.max_body_bytes;
+    let too_large = || ApiError::TooLarge { limit, when: "" };
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    let mut stream = request.into_body();
+    let mut body = Vec::new();
+    loop {
+        let frame = tokio::time::timeout(app.config.stall_timeout, stream.frame()).await;
+        let frame = frame.map_err(|_| ApiError::Stalled { seconds: app.config.stall_timeout.as_secs() })?;
+        let Some(frame) = frame else { return Ok(body) };
+        let frame = frame.map_err(|error| ApiError::Body { detail: format!("the body broke off after {} bytes: {error}", body.len()) })?;
+        let Some(data) = frame.data_ref() else { continue };
+        if body.len() + data.len() > limit {
+            return Err(too_large());
+        }
+        memory.grow(data.len())?;
+        body.extend_from_slice(data);
+    }
+}
+
+fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
+    match encoding {
+        Encoding::Plain => Ok(body),
+        Encoding::Gzip => inflate("gzip", flate2::read::MultiGzDecoder::new(&*body), limit, memory),
+        Encoding::Zstd => {
+            let decoder = zstd::Decoder::with_buffer(&*body).and_then(|mut decoder| {
+                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                Ok(decoder)
+            });
+            let decoder = decoder.map_err(|error| not_decompressed("zstd", 0, &error))?;
+            inflate("zstd", decoder, limit, memory)
+        }
+    }
+}
+
+fn inflate(name: &str, mut decoder: impl Read, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
+    let mut body = Vec::new();
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        let read = match decoder.read(&mut chunk) {
+            Ok(0) => return Ok(body),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(not_decompressed(name, body.len(), &error)),
+        };
+        if body.len() + read > limit {
+            return Err(ApiError::TooLarge { limit, when: " when decompressed" });
+        }
+        memory.grow(read)?;
+        body.extend_from_slice(&chunk[..read]);
+    }
+}
+
+fn not_decompressed(name: &str, read: usize, error: &io::Error) -> ApiError {
+    ApiError::Body { detail: format!("the body is no whole {name}: {error} (after {read} decompressed bytes)") }
+}
+
+/// Bounds the memory of all bodies together.
+#[derive(Debug, Clone)]
+pub(super) struct Bodies {
+    kibibytes: Arc<Semaphore>,
+}
+
+impl Bodies {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { kibibytes: Arc::new(Semaphore::new((max_bytes >> 10).min(Semaphore::MAX_PERMITS))) }
+    }
+
+    fn memory(&self) -> Memory {
+        Memory { kibibytes: self.kibibytes.clone(), held: None, bytes: 0 }
+    }
+}
+
+/// What one request holds of it.
+#[derive(Debug)]
+pub(super) struct Memory {
+    kibibytes: Arc<Semaphore>,
+    held: Option<OwnedSemaphorePermit>,
+    bytes: usize,
+}
+
+impl Memory {
+    fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
+        self.bytes += bytes;
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let Ok(missing) = u32::try_from(self.bytes.div_ceil(1 << 10).saturating_sub(held)) else { return Err(ApiError::Busy) };
+        if missing > 0 {
+            let more = self.kibibytes.clone().try_acquire_many_owned(missing).map_err(|_| ApiError::Busy)?;
+            match &mut self.held {
+                Some(held) => held.merge(more),
+                None => self.held = Some(more),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_share_their_memory() {
+        let bodies = Bodies::new(4 << 10);
+        let (mut one, mut other) = (bodies.memory(), bodies.memory());
+        one.grow(1).unwrap();
+        one.grow(1023).unwrap();
+        other.grow(3 << 10).unwrap();
+        assert!(matches!(one.grow(1), Err(ApiError::Busy)));
+        drop(other);
+        one.grow(3 << 10).unwrap();
+    }
+}

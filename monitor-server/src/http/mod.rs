@@ -1,0 +1,124 @@
+//! The HTTP API and the page: decode, call, encode. One file per resource.
+
+#![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
+
+mod body;
+mod connections;
+mod events;
+mod guard;
+mod health;
+mod openapi;
+mod page;
+mod params;
+mod problem;
+mod process;
+mod processes;
+mod roots;
+mod status;
+mod stream;
+mod tree;
+mod workers;
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::{Json, Router};
+use http::{HeaderName, HeaderValue, Method, Uri, header};
+use tokio_util::sync::CancellationToken;
+use tower_http::trace::TraceLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::config::Config;
+use crate::ingest::Ingest;
+use crate::live::Live;
+use crate::store::{Store, StoreError};
+pub(crate) use connections::serve;
+use problem::ApiError;
+
+/// What every handler may use.
+#[derive(Clone)]
+pub(crate) struct App {
+    config: Arc<Config>,
+    store: Arc<dyn Store>,
+    ingest: Arc<Ingest>,
+    live: Live,
+    guard: Arc<guard::Guard>,
+    bodies: body::Bodies,
+    stopping: CancellationToken,
+    started_us: u64,
+}
+
+impl App {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        store: Arc<dyn Store>,
+        ingest: Arc<Ingest>,
+        live: Live,
+        stopping: CancellationToken,
+        started_us: u64,
+    ) -> Self {
+        let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone()));
+        let bodies = body::Bodies::new(config.max_pending_bytes);
+        Self { config, store, ingest, live, guard, bodies, stopping, started_us }
+    }
+
+    /// Asks the store where blocking is allowed.
+    async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, ApiError> {
+        let store = self.store.clone();
+        Ok(tokio::task::spawn_blocking(move || ask(&*store)).await??)
+    }
+}
+
+/// All routes, and their description.
+pub(crate) fn router(app: App) -> Router {
+    let (api, description) = OpenApiRouter::with_openapi(openapi::Api::openapi())
+        .routes(routes!(events::post_events))
+        .routes(routes!(roots::get_roots))
+        .routes(routes!(tree::get_tree))
+        .routes(routes!(process::get_process))
+        .routes(routes!(processes::get_processes))
+        .routes(routes!(workers::get_workers))
+        .routes(routes!(workers::get_worker))
+        .routes(routes!(status::get_status))
+        .routes(routes!(stream::get_stream))
+        .routes(routes!(health::get_health))
+        .routes(routes!(openapi::get_openapi))
+        .split_for_parts();
+    api.layer(axum::Extension(Arc::new(description)))
+        .merge(page::routes())
+        .fallback(page::get_asset)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(app.clone(), guard::check))
+        .layer(middleware::from_fn(secure))
+        .layer(TraceLayer::new_for_http())
+        .with_state(app)
+}
+
+async fn no_method(method: Method, uri: Uri) -> ApiError {
+    ApiError::Method { method: method.to_string(), path: uri.path().to_owned() }
+}
+
+/// Keeps other sites from framing, sniffing or embedding what is answered.
+async fn secure(request: Request, next: Next) -> Response {
+    // Styles stand in elements made by scripts too, and those can carry no nonce: the page is a file.
+    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; object-src 'none'; \
+                          base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+type Answer<T> = Result<Json<T>, ApiError>;

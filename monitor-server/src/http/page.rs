@@ -1,0 +1,52 @@
+//! The page: `/tasks` and all below are one document, which looks at the path itself.
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use monitor_web::Asset;
+
+use super::App;
+use super::problem::ApiError;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/", get(async || Redirect::to("/tasks")))
+        .route("/tasks", get(get_index))
+        .route("/tasks/", get(get_index))
+        .route("/tasks/{*path}", get(get_index))
+}
+
+async fn get_index(headers: HeaderMap) -> Response {
+    answer(monitor_web::index(), &headers)
+}
+
+/// A file of the page, where no route is.
+pub(super) async fn get_asset(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let is_read = matches!(method, Method::GET | Method::HEAD);
+    match monitor_web::asset(uri.path().trim_start_matches('/')).filter(|_| is_read) {
+        Some(asset) => answer(asset, &headers),
+        None => ApiError::NoPath { path: uri.path().to_owned() }.into_response(),
+    }
+}
+
+fn answer(asset: Asset, headers: &HeaderMap) -> Response {
+    let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let is_known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {
+        let tags = tags.to_str().unwrap_or_default();
+        tags.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == "*" || tag == asset.etag)
+    });
+    let mut response = if is_known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = Response::new(Body::from(axum::body::Bytes::from_owner(asset.bytes)));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
+        response
+    };
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    if let Ok(etag) = HeaderValue::from_str(&asset.etag) {
+        response.headers_mut().insert(header::ETAG, etag);
+    }
+    response
+}

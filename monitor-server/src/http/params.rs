@@ -1,0 +1,223 @@
+//! Parameters, read strictly: what is unknown, given twice or malformed is named, with what is allowed.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::request::Parts;
+use monitor_wire::RootId;
+use percent_encoding::percent_decode_str;
+use serde::de::{self, DeserializeOwned, Deserializer};
+use utoipa::IntoParams;
+
+use super::problem::ApiError;
+use crate::store::RootKey;
+
+/// The query of a request; its fields' descriptions say what is allowed.
+pub(super) struct Strict<T>(pub(super) T);
+
+impl<T: DeserializeOwned + IntoParams, S: Sync> FromRequestParts<S> for Strict<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        read_query(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+fn read_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiError> {
+    let allowed = T::into_params(|| None);
+    let wrong = |name: &str, why: String| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}`: {why}") };
+    let meaning = |name: &str| {
+        let known = allowed.iter().find(|parameter| parameter.name == name);
+        known.and_then(|parameter| parameter.description.as_deref()).unwrap_or_default()
+    };
+    let mut given = HashSet::new();
+    let mut pairs = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decode(name).map_err(|found| wrong(&found, "its name is not UTF-8".to_owned()))?;
+        if !allowed.iter().any(|parameter| parameter.name == name) {
+            let names: Vec<_> = allowed.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            return Err(wrong(&name, format!("not known here; allowed: {names}")));
+        }
+        if !given.insert(name.clone()) {
+            return Err(wrong(&name, format!("given twice. {}", meaning(&name))));
+        }
+        let value = decode(value).map_err(|found| wrong(&name, format!("{found:?} is not UTF-8. {}", meaning(&name))))?;
+        // Forms send their empty fields too.
+        if !value.is_empty() {
+            pairs.push((name, value));
+        }
+    }
+    let mut parts = url::form_urlencoded::Serializer::new(String::new());
+    let encoded = parts.extend_pairs(&pairs).finish();
+    let deserializer = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(encoded.as_bytes()));
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let name = error.path().to_string();
+        let value = pairs.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str()).unwrap_or_default();
+        let found: String = value.chars().take(80).collect();
+        wrong(&name, format!("{found:?}: {}. {}", error.inner(), meaning(&name)))
+    })
+}
+
+fn decode(part: &str) -> Result<String, String> {
+    let part = part.replace('+', " ");
+    percent_decode_str(&part).decode_utf8().map(String::from).map_err(|_| part.clone())
+}
+
+/// What stands in a request's path between slashes.
+pub(super) struct PathParts(RawPathParams);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathParts {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        RawPathParams::from_request_parts(parts, state)
+            .await
+            .map(Self)
+            .map_err(|error| ApiError::Parameter { name: "path".to_owned(), detail: error.body_text() })
+    }
+}
+
+impl PathParts {
+    /// The part of this name, as it came.
+    pub(super) fn text(&self, name: &str) -> &str {
+        self.0.iter().find(|(key, _)| *key == name).map(|(_, value)| value).unwrap_or_default()
+    }
+
+    /// The part of this name, read.
+    pub(super) fn read<T: FromStr<Err: fmt::Display>>(&self, name: &str) -> Result<T, ApiError> {
+        self.text(name)
+            .parse()
+            .map_err(|error| ApiError::Parameter { name: name.to_owned(), detail: format!("parameter `{name}` in the path: {error}") })
+    }
+}
+
+/// A tree by its id or its number, as callers name it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RootName(pub(super) RootKey);
+
+impl FromStr for RootName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(id) = text.parse::<RootId>() {
+            return Ok(Self(RootKey::Id(id)));
+        }
+        let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        // The store's numbers are 63 bits wide.
+        let number = text.parse().ok().filter(|number| is_number && i64::try_from(*number).is_ok());
+        number.map(|number| Self(RootKey::Number(number))).ok_or_else(|| {
+            let found: String = text.chars().take(40).collect();
+            format!("{found:?} is no root: give its id (32 lower-case hex digits, not all zero) or its number")
+        })
+    }
+}
+
+impl<'de> de::Deserialize<'de> for RootName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// How many at most, from 1 to `MAX`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limit<const MAX: usize>(pub(super) usize);
+
+impl<const MAX: usize> Default for Limit<MAX> {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl<'de, const MAX: usize> de::Deserialize<'de> for Limit<MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let limit = text.parse().ok().filter(|limit| (1..=MAX).contains(limit));
+        limit.map(Self).ok_or_else(|| de::Error::custom(format!("expected a whole number from 1 to {MAX}")))
+    }
+}
+
+/// Unix microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeUs(pub(super) u64);
+
+impl<'de> de::Deserialize<'de> for TimeUs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let time = text.parse().ok().filter(|time| i64::try_from(*time).is_ok());
+        time.map(Self).ok_or_else(|| de::Error::custom("expected Unix microseconds, like 1763600000123456"))
+    }
+}
+
+/// Words between commas.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Words(Vec<String>);
+
+impl Words {
+    pub(super) fn each<T: From<String>>(self) -> Vec<T> {
+        self.0.into_iter().map(T::from).collect()
+    }
+}
+
+impl<'de> de::Deserialize<'de> for Words {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(Self(text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()))
+    }
+}
+
+/// No parameters at all.
+#[derive(serde::Deserialize, IntoParams)]
+pub(super) struct NoParams {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize, IntoParams)]
+    struct Sample {
+        /// At most so many, 1 to 9.
+        #[serde(default)]
+        #[param(value_type = Option<usize>)]
+        limit: Limit<9>,
+        /// Any text.
+        q: Option<String>,
+        /// Any tree.
+        #[param(value_type = Option<String>)]
+        root: Option<RootName>,
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_is_allowed() {
+        for (query, name, words) in [
+            ("nope=1", "nope", "allowed: `limit`, `q`, `root`"),
+            ("limit=0", "limit", "\"0\": expected a whole number from 1 to 9. At most so many, 1 to 9."),
+            ("limit=10", "limit", "1 to 9"),
+            ("limit=-1", "limit", "1 to 9"),
+            ("limit=x", "limit", "\"x\""),
+            ("limit=1&limit=2", "limit", "twice"),
+            ("q=%FF", "q", "not UTF-8"),
+            ("%FF=1", "%FF", "not UTF-8"),
+            ("root=abc", "root", "its id (32 lower-case hex digits, not all zero) or its number"),
+            ("root=00000000000000000000000000000000000000000000001x", "root", "is no root"),
+            ("root=99999999999999999999", "root", "is no root"),
+        ] {
+            let Err(ApiError::Parameter { name: found, detail }) = read_query::<Sample>(query) else { panic!("{query} was taken") };
+            assert_eq!(found, name, "{query}");
+            assert!(detail.contains(words) && detail.contains(name), "{query}: {detail}");
+        }
+    }
+
+    #[test]
+    fn what_is_right_is_read() {
+        let read = |query| read_query::<Sample>(query).unwrap();
+        assert_eq!(read("").limit.0, 50);
+        assert_eq!(read("limit=&q=").q, None);
+        assert_eq!(read("q=a%26b+%E6%A0%B9%3D%00").q.as_deref(), Some("a&b 根=\0"));
+        assert_eq!(read("root=7").root.unwrap().0, RootKey::Number(7));
+        assert!(matches!(read("root=11111111111111111111111111111111").root.unwrap().0, RootKey::Id(_)));
+    }
+}

@@ -1,0 +1,204 @@
+//! What goes wrong with a request, and how it is told: `application/problem+json` (RFC 9457).
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use monitor_wire::{DecodeError, Problem, ProcessId, WorkerId};
+
+use crate::ingest::IngestError;
+use crate::store::StoreError;
+
+/// Why a request was not answered as asked. Its words are the `detail` that the caller reads.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    /// A parameter is unknown, given twice, or can't be read.
+    #[error("{detail}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What is wrong and what is allowed.
+        detail: String,
+    },
+    /// No such tree.
+    #[error("there is no root {root}: `GET /api/v1/roots` lists those that there are")]
+    NoRoot {
+        /// As it was asked for.
+        root: String,
+    },
+    /// No such process.
+    #[error("there is no process {id} in root {root}: `GET /api/v1/roots/{root}/tree` lists those that there are")]
+    NoProcess {
+        /// The tree as it was asked for.
+        root: String,
+        /// The process.
+        id: ProcessId,
+    },
+    /// No such worker.
+    #[error("there is no worker {id}: `GET /api/v1/workers` lists those that there are")]
+    NoWorker {
+        /// The worker.
+        id: WorkerId,
+    },
+    /// No such path.
+    #[error("there is nothing at {path}: the page is at /tasks, the API is described by /api/openapi.json")]
+    NoPath {
+        /// The path.
+        path: String,
+    },
+    /// No such method here.
+    #[error("{method} is not possible at {path}: the header `Allow` names what is, /api/openapi.json describes it")]
+    Method {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+    },
+    /// `Host` is none that this server answers to.
+    #[error("{detail}")]
+    Host {
+        /// What came, and what to set.
+        detail: String,
+    },
+    /// `Origin` is a foreign page.
+    #[error("{detail}")]
+    Origin {
+        /// What came, and what to set.
+        detail: String,
+    },
+    /// The body is of a type or an encoding that isn't read.
+    #[error("{detail}")]
+    MediaType {
+        /// What came, and what is read.
+        detail: String,
+    },
+    /// The body is too large.
+    #[error("the body is larger than {limit} bytes{when}: split the batch and send its parts, each with the `sequence` of its first event")]
+    TooLarge {
+        /// The most that is taken.
+        limit: usize,
+        /// Compressed or not.
+        when: &'static str,
+    },
+    /// The body could not be read.
+    #[error("{detail}")]
+    Body {
+        /// Where and why.
+        detail: String,
+    },
+    /// The body stopped coming.
+    #[error("the body stopped coming for {seconds} s: send the batch again")]
+    Stalled {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The body is no batch.
+    #[error("the body is no batch: {0}")]
+    Batch(#[from] DecodeError),
+    /// One event of a batch can't be taken.
+    #[error("event {number}: {message}; send the batch without it")]
+    Event {
+        /// Its number.
+        number: u64,
+        /// Why.
+        message: String,
+    },
+    /// More is coming than can be taken now.
+    #[error("the server has more to store than it can take in now: send the same batch again after the seconds in `Retry-After`")]
+    Busy,
+    /// The server is about to stop.
+    #[error("the server is stopping: send the same batch again once it is back")]
+    Stopping,
+    /// The store failed.
+    #[error("the server could not read or write its database: {}; its log says more", causes(.0))]
+    Store(#[source] StoreError),
+    /// A task of the server ended before its time.
+    #[error("the server failed while it answered; its log says more")]
+    Failed(#[from] tokio::task::JoinError),
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Cursor { .. } => Self::Parameter { name: "cursor".to_owned(), detail: error.to_string() },
+            error => Self::Store(error),
+        }
+    }
+}
+
+impl From<IngestError> for ApiError {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Busy => Self::Busy,
+            IngestError::Event { number, message } => Self::Event { number, message },
+            IngestError::Store(error) => Self::Store(error),
+            _ => Self::Stopping,
+        }
+    }
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Parameter { .. } | Self::Body { .. } | Self::Batch(_) | Self::Event { .. } => StatusCode::BAD_REQUEST,
+            Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } => StatusCode::NOT_FOUND,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::Origin { .. } => StatusCode::FORBIDDEN,
+            Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn problem(&self) -> Problem {
+        let status = self.status();
+        Problem {
+            problem_type: "about:blank".to_owned(),
+            title: status.canonical_reason().unwrap_or_default().to_owned(),
+            status: status.as_u16(),
+            detail: self.to_string(),
+            parameter: if let Self::Parameter { name, .. } = self { Some(name.clone()) } else { None },
+            event_number: match self {
+                Self::Event { number, .. } => Some(*number),
+                Self::Batch(error) => error.event_number,
+                _ => None,
+            },
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let problem = self.problem();
+        match &self {
+            Self::Store(error) => tracing::error!(error = causes(error), "the store failed"),
+            Self::Failed(error) => tracing::error!(%error, "a request failed"),
+            _ => tracing::debug!(status = problem.status, detail = problem.detail, "refused"),
+        }
+        let mut response = (self.status(), Json(problem)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        match self {
+            Self::Busy | Self::Stopping => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::MediaType { .. } => {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd, gzip"));
+            }
+            // What is left of the body is not read, so the connection can't go on.
+            Self::TooLarge { .. } | Self::Stalled { .. } => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// An error and all that caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

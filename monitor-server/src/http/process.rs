@@ -1,0 +1,31 @@
+//! `GET /api/v1/roots/{root}/processes/{id}`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{Problem, Process, ProcessId};
+
+use super::params::{NoParams, PathParts, RootName, Strict};
+use super::problem::ApiError;
+use super::{Answer, App};
+
+/// One process.
+#[utoipa::path(
+    get,
+    path = "/api/v1/roots/{root}/processes/{id}",
+    tag = "trees",
+    params(
+        ("root" = String, Path, description = "The tree: its id, or its number"),
+        ("id" = ProcessId, Path, description = "The process"),
+    ),
+    responses(
+        (status = 200, description = "As it stands", body = Process),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_process(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Process> {
+    let RootName(root) = path.read("root")?;
+    let id = path.read("id")?;
+    let process = app.ask(move |store| store.process(root, id)).await?;
+    process.map(Json).ok_or_else(|| ApiError::NoProcess { root: path.text("root").to_owned(), id })
+}

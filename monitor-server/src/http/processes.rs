@@ -1,0 +1,82 @@
+//! `GET /api/v1/processes`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{Kind, Problem, ProcessesPage, WorkerId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::params::{Limit, RootName, Strict, TimeUs, Words};
+use super::problem::ApiError;
+use super::{Answer, App};
+use crate::store::ProcessesQuery;
+
+/// There are so many of these that only a part of them can be searched.
+const NUMEROUS: [Kind; 3] = [Kind::NORMAL, Kind::CROSS_THREAD, Kind::SPAN];
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ProcessesParams {
+    /// In this tree: its id, or its number.
+    #[param(value_type = Option<String>)]
+    root: Option<RootName>,
+    /// Of this kind: `root`, `normal`, `cross_thread`, `cross_process`, `script`, `run`, `task`, `job`, `step`, `host`, `span` …
+    #[param(value_type = Option<String>)]
+    kind: Option<Kind>,
+    /// Exactly this name.
+    name: Option<String>,
+    /// Run by this worker: its id, 32 lower-case hex digits.
+    worker: Option<WorkerId>,
+    /// In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    state: Words,
+    /// Contains this text in its name or error.
+    q: Option<String>,
+    /// Started at this time or later, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    started_after: Option<TimeUs>,
+    /// Started before this time, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    started_before: Option<TimeUs>,
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// Lists processes across trees, newest first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
+/// searched within a tree or a range of time.
+#[utoipa::path(
+    get,
+    path = "/api/v1/processes",
+    tag = "trees",
+    params(ProcessesParams),
+    responses(
+        (status = 200, description = "One page", body = ProcessesPage),
+        (status = 400, description = "A parameter can't be read, or too much would have to be searched", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_processes(State(app): State<App>, Strict(params): Strict<ProcessesParams>) -> Answer<ProcessesPage> {
+    let is_numerous = params.kind.as_ref().is_none_or(|kind| NUMEROUS.contains(kind));
+    if is_numerous && params.root.is_none() && params.started_after.is_none() {
+        let kind = params.kind.map_or("of all kinds".to_owned(), |kind| format!("of kind `{kind}`"));
+        let detail = format!("processes {kind} are too many to search them all: give `root`, or a range of time from `started_after` on");
+        return Err(ApiError::Parameter { name: "root".to_owned(), detail });
+    }
+    let query = ProcessesQuery {
+        root: params.root.map(|root| root.0),
+        kind: params.kind,
+        name: params.name,
+        worker: params.worker,
+        states: params.state.each(),
+        text: params.q,
+        started_after: params.started_after.map(|time| time.0),
+        started_before: params.started_before.map(|time| time.0),
+        limit: params.limit.0,
+        cursor: params.cursor,
+    };
+    Ok(Json(app.ask(move |store| store.processes(&query)).await?))
+}

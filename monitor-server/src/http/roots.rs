@@ -1,0 +1,85 @@
+//! `GET /api/v1/roots`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{Problem, RootsPage, WorkerId};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::params::{Limit, Strict, TimeUs, Words};
+use super::{Answer, App};
+use crate::store::{RootSort, RootsQuery};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RootsParams {
+    /// One of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    state: Words,
+    /// Exactly this name.
+    name: Option<String>,
+    /// Exactly this batch mark.
+    batch: Option<String>,
+    /// Run by this worker: its id, 32 lower-case hex digits.
+    worker: Option<WorkerId>,
+    /// Contains this text, in any case, in its name, batch mark or error.
+    q: Option<String>,
+    /// Started at this time or later, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    started_after: Option<TimeUs>,
+    /// Started before this time, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    started_before: Option<TimeUs>,
+    /// `newest` (by default) or `oldest` first.
+    #[serde(default)]
+    #[param(value_type = Option<Sort>)]
+    sort: Sort,
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// In which order.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Sort {
+    /// Newest first.
+    #[default]
+    Newest,
+    /// Oldest first.
+    Oldest,
+}
+
+/// Lists trees.
+#[utoipa::path(
+    get,
+    path = "/api/v1/roots",
+    tag = "trees",
+    params(RootsParams),
+    responses(
+        (status = 200, description = "One page", body = RootsPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<RootsParams>) -> Answer<RootsPage> {
+    let query = RootsQuery {
+        states: params.state.each(),
+        name: params.name,
+        batch: params.batch,
+        worker: params.worker,
+        text: params.q,
+        started_after: params.started_after.map(|time| time.0),
+        started_before: params.started_before.map(|time| time.0),
+        sort: match params.sort {
+            Sort::Newest => RootSort::Newest,
+            Sort::Oldest => RootSort::Oldest,
+        },
+        limit: params.limit.0,
+        cursor: params.cursor,
+    };
+    Ok(Json(app.ask(move |store| store.roots(&query)).await?))
+}

@@ -1,0 +1,24 @@
+//! `GET /api/v1/status`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{Problem, Status};
+
+use super::params::{NoParams, Strict};
+use super::{Answer, App};
+use crate::store::Store;
+
+/// The server at a glance.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    tag = "server",
+    responses(
+        (status = 200, description = "Its version, and what it holds", body = Status),
+        (status = 500, description = "The store failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Status> {
+    let status = app.ask(Store::status).await?;
+    Ok(Json(Status { version: env!("CARGO_PKG_VERSION").to_owned(), started_us: app.started_us, ..status }))
+}

@@ -1,0 +1,40 @@
+//! `GET /api/v1/roots/{root}/tree`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{Problem, TreePage};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::params::{Limit, PathParts, RootName, Strict};
+use super::problem::ApiError;
+use super::{Answer, App};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct TreeParams {
+    /// At most so many, 1 to 100000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100_000)]
+    limit: Limit<100_000>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// Lists the processes of a tree in pre-order, siblings as they started, the root's own first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/roots/{root}/tree",
+    tag = "trees",
+    params(("root" = String, Path, description = "The tree: its id, or its number"), TreeParams),
+    responses(
+        (status = 200, description = "One page", body = TreePage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_tree(State(app): State<App>, path: PathParts, Strict(params): Strict<TreeParams>) -> Answer<TreePage> {
+    let RootName(root) = path.read("root")?;
+    let page = app.ask(move |store| store.tree(root, params.limit.0, params.cursor.as_deref())).await?;
+    page.map(Json).ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })
+}

@@ -1,0 +1,137 @@
+//! A server from its address and folder to its end.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::http::{self, App};
+use crate::ingest::Ingest;
+use crate::live::Live;
+use crate::store::{SqliteStore, Store, StoreError};
+
+/// Listens, with its database open, and waits to be run.
+pub struct Server {
+    listener: TcpListener,
+    config: Arc<Config>,
+    store: Arc<dyn Store>,
+    ingest: Ingest,
+    live: Live,
+    started_us: u64,
+}
+
+/// Why a server did not begin, or did not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// Others than this machine could reach it.
+    #[error(
+        "refused to listen on {address}: whoever reaches that address could read and write everything, for there are no tokens yet; \
+         listen on 127.0.0.1, or say --insecure if the network is trusted"
+    )]
+    NotLoopback {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Another program has the port.
+    #[error("{address} is in use by another program, maybe by another server: stop that one, or choose another address with --listen")]
+    PortInUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address can't be listened on.
+    #[error("could not listen on {address}: choose another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The database can't be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task of the server ended before its time.
+    #[error("a task of the server broke off")]
+    Broken(#[from] tokio::task::JoinError),
+}
+
+impl Server {
+    /// Takes the address and opens the database.
+    ///
+    /// # Errors
+    /// When the address is refused or taken, or the database can't be used.
+    pub async fn bind(mut config: Config) -> Result<Self, ServeError> {
+        let address = config.listen;
+        if !address.ip().to_canonical().is_loopback() && !config.insecure {
+            return Err(ServeError::NotLoopback { address });
+        }
+        let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => ServeError::PortInUse { address },
+            _ => ServeError::Listen { address, source },
+        })?;
+        config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+
+        let data = config.data.clone();
+        let (store, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data)?);
+            let as_of = store.workers(1, None)?.as_of;
+            Ok((store, as_of))
+        })
+        .await??;
+        let live = Live::new(as_of, config.stream_buffer_bytes);
+        let published = live.clone();
+        let ingest = Ingest::start(store.clone(), move |changes| published.publish(&changes));
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, started_us: now_us() })
+    }
+
+    /// Where it listens; the real port where port 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.config.listen
+    }
+
+    /// The link to the page.
+    pub fn page_url(&self) -> String {
+        match &self.config.public_url {
+            Some(url) => format!("{}/tasks", url.as_str().trim_end_matches('/')),
+            None => format!("http://{}/tasks", reachable(self.config.listen)),
+        }
+    }
+
+    /// Serves until `shutdown` is done; then ends streams, answers what was asked, and stores what was sent.
+    ///
+    /// # Errors
+    /// When a task of the server breaks off.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let Self { listener, config, store, ingest, live, started_us } = self;
+        let stopping = CancellationToken::new();
+        let ingest = Arc::new(ingest);
+        let app = App::new(config.clone(), store, ingest.clone(), live, stopping.clone(), started_us);
+        let serve = http::serve(listener, http::router(app), &config, stopping.clone());
+        let stop = async {
+            shutdown.await;
+            tracing::info!("stopping");
+            stopping.cancel();
+        };
+        tokio::join!(serve, stop);
+        tokio::task::spawn_blocking(move || drop(ingest)).await?;
+        Ok(())
+    }
+}
+
+/// A server on all addresses is reached from its own machine by loopback.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}

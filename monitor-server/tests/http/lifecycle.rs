@@ -1,0 +1,110 @@
+use std::time::Duration;
+
+use monitor_server::{Config, ServeError, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{TestServer, config, tree};
+
+async fn refusal(config: Config) -> String {
+    match Server::bind(config).await {
+        Ok(_) => panic!("a second server began"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_said_so() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let message = refusal(Config { listen: server.address, ..config(&folder) }).await;
+    assert!(message.contains(&server.address.to_string()) && message.contains("--listen"), "{message}");
+}
+
+#[tokio::test]
+async fn a_folder_in_use_is_said_so_and_is_free_again_after_the_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let second = config(&folder);
+    let first = TestServer::on(folder, |_| {}).await;
+    let message = refusal(second.clone()).await;
+    assert!(message.contains(&second.data.display().to_string()) && message.contains("--data"), "{message}");
+    let folder = first.stop().await;
+    TestServer::on(folder, |_| {}).await.stop().await;
+}
+
+#[tokio::test]
+async fn only_loopback_is_listened_on_without_a_word() {
+    let folder = tempfile::tempdir().unwrap();
+    for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let config = Config { listen: address.parse().unwrap(), ..config(&folder) };
+        let Err(error) = Server::bind(config).await else { panic!("{address} was listened on") };
+        assert!(matches!(error, ServeError::NotLoopback { .. }) && error.to_string().contains("--insecure"), "{error}");
+    }
+    let server = TestServer::with(|config| {
+        config.listen = "0.0.0.0:0".parse().unwrap();
+        config.insecure = true;
+    })
+    .await;
+    let address = format!("http://127.0.0.1:{}/healthz", server.address.port());
+    for (host, status) in [("127.0.0.1", 200), ("192.0.2.1:60010", 200), ("evil.example", 421)] {
+        let response = server.client.get(&address).header("host", host).send().await.unwrap();
+        assert_eq!(response.status(), status, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_leads_to_the_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::bind(config(&folder)).await.unwrap();
+    assert_eq!(server.page_url(), format!("http://{}/tasks", server.local_addr()));
+    drop(server);
+    let public = Config { public_url: Some("https://monitor.example.com/".parse().unwrap()), ..config(&folder) };
+    assert_eq!(Server::bind(public).await.unwrap().page_url(), "https://monitor.example.com/tasks");
+}
+
+#[tokio::test]
+async fn a_stop_ends_streams_and_idle_connections_and_keeps_what_was_taken() {
+    let server = TestServer::with(|config| config.stop_timeout = Duration::from_secs(60)).await;
+    let stream = server.get("/api/v1/stream").send().await.unwrap();
+    let mut idle = TcpStream::connect(server.address).await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    idle.read_exact(&mut [0; 12]).await.unwrap();
+    server.send(&tree()).await;
+    let address = server.address;
+    let folder = tokio::time::timeout(Duration::from_secs(20), server.stop()).await.expect("stopped long before the limit");
+    assert!(stream.text().await.is_ok(), "the stream ends whole");
+    idle.read_to_end(&mut Vec::new()).await.unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+    let server = TestServer::on(folder, |_| {}).await;
+    assert_eq!(server.ask("/api/v1/roots").await["roots"][0]["title"], "nightly build <1>");
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_hold_up_a_stop() {
+    let server = TestServer::with(|config| config.stop_timeout = Duration::from_millis(50)).await;
+    let mut endless = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n";
+    endless.write_all(head.as_bytes()).await.unwrap();
+    // The server has read the head once it has answered a later request.
+    server.ask("/healthz").await;
+    tokio::time::timeout(Duration::from_secs(20), server.stop()).await.expect("stopped");
+}
+
+#[tokio::test]
+async fn a_slow_head_is_given_up() {
+    let server = TestServer::with(|config| config.header_timeout = Duration::from_millis(50)).await;
+    server.raw("GET /healthz HTTP/1.1\r\nhost: local").await;
+    server.ask("/healthz").await;
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_wait_for_their_turn() {
+    let server = TestServer::with(|config| config.max_connections = 1).await;
+    let first = TcpStream::connect(server.address).await.unwrap();
+    let second = server.get("/healthz").send();
+    tokio::pin!(second);
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut second).await;
+    assert!(early.is_err(), "it waits");
+    drop(first);
+    assert_eq!(second.await.unwrap().status(), 200);
+}

@@ -1,0 +1,11 @@
+//! The server over real sockets, with its real database.
+
+mod bodies;
+mod guard;
+mod lifecycle;
+mod openapi;
+mod page;
+mod parameters;
+mod reading;
+mod stream;
+mod support;

@@ -1,0 +1,106 @@
+use serde_json::{Value, json};
+
+use crate::support::{CHILD, ROOT, TestServer, WORKER, read, tree};
+
+#[tokio::test]
+async fn every_route_is_described() {
+    let server = TestServer::start().await;
+    let description = server.ask("/api/openapi.json").await;
+    let mut routes: Vec<_> = description["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
+        .collect();
+    routes.sort_unstable();
+    assert_eq!(
+        routes,
+        [
+            "get /api/openapi.json",
+            "get /api/v1/processes",
+            "get /api/v1/roots",
+            "get /api/v1/roots/{root}/processes/{id}",
+            "get /api/v1/roots/{root}/tree",
+            "get /api/v1/status",
+            "get /api/v1/stream",
+            "get /api/v1/workers",
+            "get /api/v1/workers/{id}",
+            "get /healthz",
+            "post /api/v1/events",
+        ]
+    );
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            assert!(operation["responses"].as_object().is_some_and(|responses| !responses.is_empty()), "{method} {path}");
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            for parameter in parameters {
+                assert!(parameter["description"].as_str().is_some_and(|words| !words.is_empty()), "{method} {path}: {parameter}");
+            }
+        }
+    }
+}
+
+/// The schema of an answer, with all that it refers to.
+fn schema(description: &Value, path: &str, method: &str, status: &str) -> Value {
+    let content = description["paths"][path][method]["responses"][status]["content"].as_object();
+    let content = content.unwrap_or_else(|| panic!("{method} {path} {status} is not described"));
+    let mut schema = content.values().next().unwrap()["schema"].clone();
+    schema["components"] = description["components"].clone();
+    schema
+}
+
+fn assert_valid(schema: &Value, value: &Value, what: &str) {
+    let validator = jsonschema::draft202012::new(schema).expect("a schema");
+    let errors: Vec<_> = validator.iter_errors(value).map(|error| format!("{} at {}", error, error.instance_path())).collect();
+    assert!(errors.is_empty(), "{what}: {errors:#?}\n{value:#}");
+}
+
+#[tokio::test]
+async fn answers_are_as_described() {
+    let server = TestServer::start().await;
+    let description = server.ask("/api/openapi.json").await;
+    assert_valid(&schema(&description, "/api/v1/events", "post", "200"), &json!({"accepted": 3}), "accepted");
+    server.send(&tree()).await;
+    for (path, route) in [
+        ("/api/v1/roots".to_owned(), "/api/v1/roots"),
+        (format!("/api/v1/roots/{ROOT}/tree"), "/api/v1/roots/{root}/tree"),
+        (format!("/api/v1/roots/{ROOT}/processes/{CHILD}"), "/api/v1/roots/{root}/processes/{id}"),
+        ("/api/v1/processes?kind=root".to_owned(), "/api/v1/processes"),
+        ("/api/v1/workers".to_owned(), "/api/v1/workers"),
+        (format!("/api/v1/workers/{WORKER}"), "/api/v1/workers/{id}"),
+        ("/api/v1/status".to_owned(), "/api/v1/status"),
+        ("/healthz".to_owned(), "/healthz"),
+    ] {
+        let answer = server.ask(&path).await;
+        assert_valid(&schema(&description, route, "get", "200"), &answer, &path);
+    }
+    for (path, route, status) in [
+        ("/api/v1/roots?limit=0", "/api/v1/roots", 400),
+        ("/api/v1/roots/9/tree", "/api/v1/roots/{root}/tree", 404),
+        ("/api/v1/stream?after=x", "/api/v1/stream", 400),
+    ] {
+        let (found, problem) = read(server.get(path).send().await.unwrap()).await;
+        assert_eq!(found, status);
+        assert_valid(&schema(&description, route, "get", &status.to_string()), &problem, path);
+    }
+}
+
+#[tokio::test]
+async fn batches_and_stream_messages_are_as_described() {
+    let server = TestServer::start().await;
+    let description = server.ask("/api/openapi.json").await;
+    let mut body = description["paths"]["/api/v1/events"]["post"]["requestBody"]["content"]["application/json"]["schema"].clone();
+    body["components"] = description["components"].clone();
+    assert_valid(&body, &tree(), "a batch");
+    server.send(&tree()).await;
+    let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
+    let response = server.get("/api/v1/stream?after=0").send().await.unwrap();
+    let described = schema(&description, "/api/v1/stream", "get", "200");
+    server.stop().await;
+    let text = response.text().await.unwrap();
+    let messages: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
+    assert_eq!(messages.len() as u64, as_of);
+    for message in messages {
+        assert_valid(&described, &message, "a message");
+    }
+}

@@ -1,0 +1,115 @@
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, read, tree};
+
+#[tokio::test]
+async fn a_wrong_parameter_is_named_with_what_is_allowed() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    for (path, parameter, words) in [
+        ("/api/v1/roots?nope=1", "nope", "`limit`, `cursor`"),
+        ("/api/v1/roots?limit=0", "limit", "1 to 1000"),
+        ("/api/v1/roots?limit=1001", "limit", "1 to 1000"),
+        ("/api/v1/roots?limit=ten", "limit", "\"ten\""),
+        ("/api/v1/roots?limit=1&limit=1", "limit", "twice"),
+        ("/api/v1/roots?sort=name", "sort", "`newest`"),
+        ("/api/v1/roots?worker=1", "worker", "32 lower-case hex digits"),
+        ("/api/v1/roots?started_after=yesterday", "started_after", "microseconds"),
+        ("/api/v1/roots?started_before=-1", "started_before", "microseconds"),
+        ("/api/v1/roots?cursor=%20%00x", "cursor", "next_cursor"),
+        ("/api/v1/roots?q=%ff", "q", "UTF-8"),
+        ("/api/v1/roots/1/tree?limit=100001", "limit", "1 to 100000"),
+        ("/api/v1/roots/1/tree?state=failed", "state", "`limit`"),
+        ("/api/v1/roots/1/tree?cursor=x", "cursor", "next_cursor"),
+        ("/api/v1/roots/x/tree", "root", "32 lower-case hex digits"),
+        ("/api/v1/roots/-1/tree", "root", "or its number"),
+        ("/api/v1/roots/99999999999999999999/tree", "root", "or its number"),
+        ("/api/v1/roots/1/processes/1", "id", "16 lower-case hex digits"),
+        ("/api/v1/roots/1/processes/0000000000000000", "id", "not all zero"),
+        ("/api/v1/roots/1/processes/a3ce929d0e0e4736?x=", "x", "none"),
+        ("/api/v1/processes", "root", "started_after"),
+        ("/api/v1/processes?kind=normal", "root", "`normal`"),
+        ("/api/v1/processes?kind=cross_thread", "root", "started_after"),
+        ("/api/v1/processes?kind=span&state=failed", "root", "started_after"),
+        ("/api/v1/processes?kind=root&root=x", "root", "or its number"),
+        ("/api/v1/processes?kind=root&cursor=x", "cursor", "next_cursor"),
+        ("/api/v1/workers?limit=x", "limit", "1 to 1000"),
+        ("/api/v1/workers?cursor=x", "cursor", "next_cursor"),
+        ("/api/v1/workers/x", "id", "32 lower-case hex digits"),
+        ("/api/v1/workers/%ff", "path", "UTF-8"),
+        ("/api/v1/status?x=1", "x", "none"),
+        ("/api/v1/stream?after=x", "after", "as_of"),
+        ("/api/v1/stream?root=x", "root", "or its number"),
+        ("/healthz?x", "x", "none"),
+        ("/api/openapi.json?x", "x", "none"),
+    ] {
+        let (status, problem) = read(server.get(path).send().await.unwrap()).await;
+        assert_eq!(status, 400, "{path}: {problem}");
+        assert_eq!(problem["parameter"], parameter, "{path}: {problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(words), "{path}: {words:?} is not in {detail:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_404_that_says_where_to_look() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let (other_root, other_process) = (ROOT.replace('9', "8"), PROCESS.replace('9', "8"));
+    for (path, words) in [
+        ("/api/v1/roots/2/tree".to_owned(), "no root 2"),
+        (format!("/api/v1/roots/{other_root}/tree"), "/api/v1/roots"),
+        (format!("/api/v1/roots/{other_root}/processes/{PROCESS}"), "no process"),
+        (format!("/api/v1/roots/{ROOT}/processes/{other_process}"), "no process"),
+        (format!("/api/v1/stream?root={other_root}"), "no root"),
+        (format!("/api/v1/workers/{}", WORKER.replace('5', "6")), "no worker"),
+        ("/api/v1/nope".to_owned(), "/api/openapi.json"),
+        ("/api".to_owned(), "/api/openapi.json"),
+        ("/nope.js".to_owned(), "/tasks"),
+        ("/..%2f..%2fetc/passwd".to_owned(), "/tasks"),
+    ] {
+        let (status, problem) = read(server.get(&path).send().await.unwrap()).await;
+        assert_eq!(status, 404, "{path}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_which_are_right() {
+    let server = TestServer::start().await;
+    for (method, path, allowed) in [
+        ("DELETE", "/api/v1/roots", "GET,HEAD"),
+        ("GET", "/api/v1/events", "POST"),
+        ("POST", "/tasks", "GET,HEAD"),
+        ("OPTIONS", "/api/v1/events", "POST"),
+    ] {
+        let request = server.client.request(method.parse().unwrap(), format!("http://{}{path}", server.address));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["allow"], allowed, "{method} {path}");
+        assert_eq!(read(response).await.0, 405, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn right_parameters_are_taken() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    for (path, list, expected) in [
+        ("/api/v1/roots?state=failed,lost&name=nightly+build&q=TABLE&sort=oldest&limit=1000".to_owned(), "roots", 1),
+        ("/api/v1/roots?state=succeeded".to_owned(), "roots", 0),
+        ("/api/v1/roots?state=of_another_kind".to_owned(), "roots", 0),
+        ("/api/v1/roots?state=&name=&q=&limit=&cursor=".to_owned(), "roots", 1),
+        (format!("/api/v1/roots?worker={WORKER}&started_after=1763600000123456&started_before=1763600000123457"), "roots", 1),
+        ("/api/v1/roots?started_before=1763600000123456".to_owned(), "roots", 0),
+        (format!("/api/v1/roots/{ROOT}/tree?limit=100000"), "processes", 2),
+        ("/api/v1/roots/1/tree".to_owned(), "processes", 2),
+        ("/api/v1/processes?kind=root".to_owned(), "processes", 1),
+        (format!("/api/v1/processes?root={ROOT}&state=running"), "processes", 1),
+        ("/api/v1/processes?kind=normal&started_after=1".to_owned(), "processes", 1),
+        ("/api/v1/workers?limit=1".to_owned(), "workers", 1),
+    ] {
+        let page = server.ask(&path).await;
+        assert_eq!(page[list].as_array().unwrap().len(), expected, "{path}: {page}");
+        assert!(page["as_of"].as_u64().unwrap() >= 3, "{path}: {page}");
+    }
+    let by_number = server.ask(&format!("/api/v1/roots/1/processes/{CHILD}")).await;
+    assert_eq!(by_number, server.ask(&format!("/api/v1/roots/{ROOT}/processes/{CHILD}")).await);
+}

@@ -1,0 +1,91 @@
+use serde_json::{Value, json};
+
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, started, tree};
+
+#[tokio::test]
+async fn a_tree_is_read_back_as_it_was_told() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let page = server.ask("/api/v1/roots/1/tree").await;
+    let root = &page["root"];
+    assert_eq!(root["title"], "nightly build <1>");
+    assert_eq!(root["state"], "failed");
+    assert_eq!(root["error"]["message"], "no such table");
+    assert_eq!((&root["counts"]["failed"], &root["counts"]["running"]), (&json!(1), &json!(1)));
+    let processes = page["processes"].as_array().unwrap();
+    let told: Vec<_> = processes.iter().map(|process| (&process["id"], &process["name"], &process["state"], &process["depth"])).collect();
+    assert_eq!(
+        told,
+        [
+            (&json!(PROCESS), &json!("nightly build"), &json!("failed"), &json!(0)),
+            (&json!(CHILD), &json!("compile"), &json!("running"), &json!(1)),
+        ]
+    );
+    assert_eq!(processes[0]["elapsed_ns"], 3_000_543_210_u64);
+    assert_eq!(processes[1]["source"], json!({"file": "src/main.rs", "line": 12}));
+    assert_eq!(server.ask(&format!("/api/v1/workers/{WORKER}")).await["hostname"], "build-7");
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_without_gap_or_repetition() {
+    let server = TestServer::start().await;
+    let ids: Vec<_> = (1..=25_u64).map(|n| format!("{n:016x}")).collect();
+    let mut events = vec![started(ROOT, &ids[0], None, "root")];
+    events.extend(ids[1..].iter().map(|id| started(ROOT, id, Some(&ids[0]), "child")));
+    events.extend((2..=25).map(|n| started(&format!("{n:032x}"), PROCESS, None, "other")));
+    server.send(&batch(1, &events)).await;
+    for (path, list, key, expected) in [
+        (format!("/api/v1/roots/{ROOT}/tree?limit=4"), "processes", "id", 25),
+        ("/api/v1/roots?limit=4".to_owned(), "roots", "root_id", 25),
+        ("/api/v1/roots?limit=4&sort=oldest".to_owned(), "roots", "root_id", 25),
+        ("/api/v1/processes?kind=root&limit=4".to_owned(), "processes", "root_id", 25),
+        (format!("/api/v1/processes?root={ROOT}&limit=4"), "processes", "id", 25),
+    ] {
+        let mut seen: Vec<String> = Vec::new();
+        let mut cursor = Value::Null;
+        loop {
+            let more = cursor.as_str().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+            let page = server.ask(&format!("{path}{more}")).await;
+            let rows = page[list].as_array().unwrap();
+            assert!(rows.len() <= 4, "{path}");
+            seen.extend(rows.iter().map(|row| row[key].as_str().unwrap().to_owned()));
+            cursor = page["next_cursor"].clone();
+            if cursor.is_null() {
+                break;
+            }
+        }
+        assert_eq!(seen.len(), expected, "{path}");
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!(seen.len(), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_status_counts_what_is_there() {
+    let server = TestServer::start().await;
+    let mut batch = batch(
+        1,
+        &[started(ROOT, PROCESS, None, "a"), failed(ROOT, PROCESS, "b"), json!({"type": "news", "root_id": ROOT, "text": "kept"})],
+    );
+    batch["dropped"] = json!([{"type": "process-logged", "reason": "memory", "root_id": null, "count": 12}]);
+    server.send(&batch).await;
+    let status = server.ask("/api/v1/status").await;
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert!(status["started_us"].as_u64().unwrap() > 1_700_000_000_000_000);
+    assert_eq!(status["unknown_events"], json!({"news": 1}));
+    assert_eq!(status["roots"]["failed"], 1);
+    assert_eq!(status["processes"]["failed"], 1);
+    assert_eq!(status["workers"]["online"], 1);
+    assert_eq!(status["dropped"][0]["count"], 12);
+    assert!(status["database_bytes"].as_u64().unwrap() > 0);
+}
+
+#[tokio::test]
+async fn what_was_taken_is_there_after_a_restart() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let before = server.ask("/api/v1/roots/1/tree").await;
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    assert_eq!(server.ask("/api/v1/roots/1/tree").await, before);
+}

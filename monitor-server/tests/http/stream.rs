@@ -1,0 +1,210 @@
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use reqwest::RequestBuilder;
+use serde_json::{Value, json};
+
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, started, tree};
+
+const OTHER: &str = "0199a3ce929d0e0e47360199a3ce9299";
+
+/// A reader of the stream.
+struct Reader {
+    bytes: futures_util::stream::BoxStream<'static, reqwest::Result<axum::body::Bytes>>,
+    text: String,
+}
+
+#[derive(Debug, PartialEq)]
+struct Message {
+    id: u64,
+    event: String,
+    data: Value,
+}
+
+impl Reader {
+    async fn open(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { bytes: response.bytes_stream().boxed(), text: String::new() }
+    }
+
+    /// The next block as it came; none at the stream's end.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = self.text.find("\n\n") {
+                let rest = self.text.split_off(end + 2);
+                return Some(std::mem::replace(&mut self.text, rest));
+            }
+            let bytes = tokio::time::timeout(Duration::from_secs(20), self.bytes.next()).await.expect("something within 20 s")?;
+            self.text.push_str(std::str::from_utf8(&bytes.expect("no break")).unwrap());
+        }
+    }
+
+    /// The next event.
+    async fn next(&mut self) -> Message {
+        loop {
+            let block = self.block().await.expect("no end");
+            let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            if let Some(data) = field("data") {
+                let data = serde_json::from_str(data).unwrap();
+                return Message { id: field("id").unwrap().parse().unwrap(), event: field("event").unwrap().to_owned(), data };
+            }
+        }
+    }
+
+    async fn types(&mut self, count: usize) -> Vec<String> {
+        let mut types = Vec::new();
+        for _ in 0..count {
+            types.push(self.next().await.event);
+        }
+        types
+    }
+}
+
+#[tokio::test]
+async fn each_event_comes_with_what_it_made_of_things_once_it_is_stored() {
+    let server = TestServer::start().await;
+    let mut reader = Reader::open(server.get("/api/v1/stream?types=process-started,process-ended")).await;
+    server.send(&batch(1, &[started(ROOT, PROCESS, None, "nightly build")])).await;
+    let first = reader.next().await;
+    server.send(&batch(2, &[started(ROOT, CHILD, Some(PROCESS), "compile"), failed(ROOT, PROCESS, "no such table")])).await;
+    assert_eq!(first.event, "process-started");
+    assert_eq!(first.data["event"]["id"], PROCESS);
+    assert_eq!(first.data["root"]["title"], "nightly build <1>");
+    assert_eq!(first.data["process"]["state"], json!("running"));
+    assert!(server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap() >= first.id, "stored before it is told");
+    let second = reader.next().await;
+    let third = reader.next().await;
+    assert!(first.id < second.id && second.id < third.id);
+    assert_eq!((third.event.as_str(), &third.data["process"]["error"]["message"]), ("process-ended", &json!("no such table")));
+    assert_eq!(third.data["root"]["state"], "failed");
+}
+
+#[tokio::test]
+async fn a_reader_goes_on_where_it_was() {
+    let server = TestServer::start().await;
+    let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
+    server.send(&tree()).await;
+    let types = "types=process-started,process-ended";
+    let mut reader = Reader::open(server.get(&format!("/api/v1/stream?{types}&after={as_of}"))).await;
+    let all = [reader.next().await, reader.next().await, reader.next().await];
+    for seen in 0..3 {
+        let id = all[seen].id.to_string();
+        for request in [
+            server.get(&format!("/api/v1/stream?{types}&after={id}")),
+            server.get(&format!("/api/v1/stream?{types}")).header("last-event-id", &id),
+            // A browser repeats the first URL and says how far it has come since.
+            server.get(&format!("/api/v1/stream?{types}&after={as_of}")).header("last-event-id", &id),
+        ] {
+            let mut again = Reader::open(request).await;
+            for message in &all[seen + 1..] {
+                assert_eq!(&again.next().await, message);
+            }
+        }
+    }
+    // What was loaded is not told again, what comes then is.
+    let as_of = server.ask("/api/v1/roots/1/tree").await["as_of"].as_u64().unwrap();
+    let mut reader = Reader::open(server.get(&format!("/api/v1/stream?{types}&after={as_of}"))).await;
+    server.send(&batch(4, &[failed(ROOT, CHILD, "later")])).await;
+    assert_eq!(reader.next().await.data["event"]["id"], CHILD);
+}
+
+#[tokio::test]
+async fn what_can_t_be_resumed_is_one_reset_and_then_goes_on() {
+    let server = TestServer::with(|config| config.stream_buffer_bytes = 1).await;
+    server.send(&tree()).await;
+    let newest = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
+    for request in [
+        server.get("/api/v1/stream?after=0"),
+        server.get("/api/v1/stream?after=18446744073709551615"),
+        server.get("/api/v1/stream").header("last-event-id", "1"),
+        server.get("/api/v1/stream").header("last-event-id", "of another server"),
+    ] {
+        let mut reader = Reader::open(request).await;
+        let reset = reader.next().await;
+        assert_eq!((reset.event.as_str(), &reset.data), ("reset", &json!({"as_of": reset.id})));
+        assert!(reset.id >= newest);
+    }
+}
+
+#[tokio::test]
+async fn a_restarted_server_resumes_those_who_missed_nothing() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let seen = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    let mut one = Reader::open(server.get(&format!("/api/v1/stream?after={seen}&types=process-ended"))).await;
+    let mut other = Reader::open(server.get(&format!("/api/v1/stream?after={}&types=process-ended", seen - 1))).await;
+    assert_eq!(other.next().await.event, "reset");
+    server.send(&batch(4, &[failed(ROOT, CHILD, "later")])).await;
+    assert_eq!(one.next().await.event, "process-ended");
+    assert_eq!(other.next().await.event, "process-ended");
+}
+
+#[tokio::test]
+async fn a_reader_gets_only_what_it_asked_for() {
+    let server = TestServer::start().await;
+    let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
+    let unknown = json!({"type": "news\nevent: forged\r\u{0}", "root_id": ROOT});
+    let events = [
+        started(ROOT, PROCESS, None, "one"),
+        started(OTHER, PROCESS, None, "other"),
+        unknown,
+        failed(OTHER, PROCESS, "x"),
+        failed(ROOT, PROCESS, "x"),
+    ];
+    server.send(&batch(1, &events)).await;
+    for (query, expected) in [
+        ("types=process-ended", &["process-ended", "process-ended"][..]),
+        ("types=process-ended&root=2", &["process-ended"]),
+        (&format!("root={OTHER}&types=process-started,process-ended"), &["process-started", "process-ended"]),
+        (
+            "root=1&types=process-started,process-ended,news%0Aevent: forged%0D%00",
+            &["process-started", "news\u{fffd}event: forged\u{fffd}\u{fffd}", "process-ended"],
+        ),
+    ] {
+        let mut reader = Reader::open(server.get(&format!("/api/v1/stream?after={as_of}&{query}"))).await;
+        assert_eq!(reader.types(expected.len()).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_stream_says_that_it_lives_and_how_far_it_is() {
+    let server = TestServer::with(|config| config.stream_heartbeat = Duration::from_millis(20)).await;
+    let mut reader = Reader::open(server.get("/api/v1/stream?types=process-ended")).await;
+    let first = reader.block().await.unwrap();
+    assert!(first.contains("retry: ") && first.contains("id: 0\n"), "{first:?}");
+    server.send(&batch(1, &[started(ROOT, PROCESS, None, "filtered out")])).await;
+    let newest = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
+    loop {
+        let block = reader.block().await.unwrap();
+        assert!(block.contains(": nothing new\n"), "{block:?}");
+        if block.contains(&format!("id: {newest}\n")) {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_slower_than_memory_is_told_to_load_anew() {
+    let server = TestServer::with(|config| config.stream_buffer_bytes = 100_000).await;
+    let mut reader = Reader::open(server.get("/api/v1/stream")).await;
+    // More than sockets hold, while nobody reads.
+    let name = "n".repeat(1_000);
+    for sequence in 0..40 {
+        let events: Vec<_> = (1..=250).map(|n| started(ROOT, &format!("{:016x}", sequence * 250 + n), Some(PROCESS), &name)).collect();
+        server.send(&batch(sequence * 250 + 1, &events)).await;
+    }
+    server.send(&batch(10_001, &[failed(ROOT, PROCESS, "the last")])).await;
+    let mut resets = 0;
+    loop {
+        let message = reader.next().await;
+        resets += u32::from(message.event == "reset");
+        let is_last = message.event == "process-ended";
+        if is_last || (message.event == "reset" && message.id >= server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap()) {
+            break;
+        }
+    }
+    assert!(resets >= 1);
+}

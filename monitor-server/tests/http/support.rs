@@ -1,0 +1,136 @@
+//! A server of its own for every test.
+
+use std::net::SocketAddr;
+
+use monitor_server::{Config, ServeError, Server};
+use reqwest::{Client, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) const WORKER: &str = "5b0c0000000000000000000000000001";
+pub(crate) const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
+pub(crate) const PROCESS: &str = "a3ce929d0e0e4736";
+pub(crate) const CHILD: &str = "00000000000000c1";
+
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) client: Client,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<Result<(), ServeError>>,
+    data: TempDir,
+}
+
+impl TestServer {
+    pub(crate) async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::on(tempfile::tempdir().expect("a folder"), change).await
+    }
+
+    pub(crate) async fn on(data: TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = config(&data);
+        change(&mut config);
+        let server = Server::bind(config).await.expect("a free port and a new folder");
+        let address = server.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(server.run(async move {
+            let _ = stopped.await;
+        }));
+        let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        Self { address, client, stop, running, data }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> RequestBuilder {
+        self.client.get(format!("http://{}{path}", self.address))
+    }
+
+    pub(crate) fn post(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        let request = self.client.post(format!("http://{}/api/v1/events", self.address));
+        request.header("content-type", "application/json").body(body)
+    }
+
+    /// Sends a batch, which must be taken.
+    pub(crate) async fn send(&self, batch: &Value) {
+        let response = self.post(batch.to_string()).send().await.expect("an answer");
+        let (status, body) = read(response).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// The answer to a question that must be answered well.
+    pub(crate) async fn ask(&self, path: &str) -> Value {
+        let (status, body) = read(self.get(path).send().await.expect("an answer")).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Sends these bytes and reads all that comes back until the server closes.
+    pub(crate) async fn raw(&self, request: &str) -> String {
+        let mut socket = TcpStream::connect(self.address).await.expect("a connection");
+        socket.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer).await.expect("read");
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Stops it as SIGTERM does; its folder is left.
+    pub(crate) async fn stop(self) -> TempDir {
+        let Self { stop, running, data, .. } = self;
+        stop.send(()).expect("a running server");
+        running.await.expect("no panic").expect("a clean stop");
+        data
+    }
+}
+
+pub(crate) fn config(data: &TempDir) -> Config {
+    Config { listen: "127.0.0.1:0".parse().expect("an address"), ..Config::new(data.path()) }
+}
+
+pub(crate) async fn read(response: Response) -> (u16, Value) {
+    let status = response.status().as_u16();
+    let is_problem = response.headers().get("content-type").is_some_and(|value| value == "application/problem+json");
+    assert_eq!(is_problem, status >= 400, "errors and only errors are problems: {response:?}");
+    let body: Value = response.json().await.expect("JSON");
+    if is_problem {
+        assert_eq!(body["status"], status);
+        assert!(body["detail"].as_str().is_some_and(|detail| detail.len() > 20), "{body}");
+    }
+    (status, body)
+}
+
+pub(crate) fn batch(sequence: u64, events: &[Value]) -> Value {
+    json!({
+        "version": 1,
+        "worker": {"id": WORKER, "hostname": "build-7", "pid": 4121, "program": "nightly"},
+        "sequence": sequence, "sent_us": 1_763_600_003_200_000_u64, "events": events,
+    })
+}
+
+pub(crate) fn started(root: &str, id: &str, parent: Option<&str>, name: &str) -> Value {
+    json!({
+        "type": "process-started", "root_id": root, "id": id, "parent_id": parent, "kind": if parent.is_some() { "normal" } else { "root" },
+        "name": name, "time_us": 1_763_600_000_123_456_u64, "thread": "main", "source": {"file": "src/main.rs", "line": 12},
+    })
+}
+
+pub(crate) fn failed(root: &str, id: &str, message: &str) -> Value {
+    json!({
+        "type": "process-ended", "root_id": root, "id": id, "time_us": 1_763_600_003_123_999_u64, "elapsed_ns": 3_000_543_210_u64,
+        "outcome": "failed", "error": {"kind": "error", "type": "app::Error", "message": message, "chain": ["query failed"]},
+    })
+}
+
+/// A tree of a root that failed and a child that runs.
+pub(crate) fn tree() -> Value {
+    let events = [
+        started(ROOT, PROCESS, None, "nightly build"),
+        started(ROOT, CHILD, Some(PROCESS), "compile"),
+        failed(ROOT, PROCESS, "no such table"),
+    ];
+    batch(1, &events)
+}
