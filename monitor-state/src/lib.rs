@@ -1,1 +1,23 @@
-//! Placeholder.
+//! The pure fold: events in, the state of processes, workers and trees out. No I/O, no clock.
+//!
+//! What is folded is a set of facts, each kept by a rule that knows neither order nor repetition (the smallest start, the
+//! greatest update …). What is shown is derived from the facts when it is asked for, so it needs no order either.
+#![forbid(unsafe_code)]
+
+mod facts;
+mod fold;
+mod order;
+mod process;
+mod ranges;
+mod told;
+mod view;
+mod worker;
+
+pub use facts::{Facts, about_worker};
+pub use fold::Shard;
+pub use order::{Node, Order, Placed, order};
+pub use process::{Definition, End, ProcessEvent, ProcessFacts};
+pub use ranges::Ranges;
+pub use told::{Stamp, Told};
+pub use view::{FailedLeaf, earliest_failed_leaf, title};
+pub use worker::{Announced, WorkerFacts, WorkerStatus};

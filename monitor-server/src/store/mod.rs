@@ -1,12 +1,16 @@
 //! What the server keeps: intentions in plain types, so that another database can take SQLite's place.
 
-use std::path::PathBuf;
+mod sqlite;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use monitor_wire::{
     Batch, Kind, Process, ProcessId, ProcessesPage, RootId, RootsPage, State, Status, StreamMessage, TreePage, Worker, WorkerId,
     WorkersPage,
 };
+
+pub use self::sqlite::SqliteStore;
 
 /// Takes events and answers questions. Every method blocks; call it where blocking is allowed.
 pub trait Store: Send + Sync + 'static {
@@ -138,6 +142,20 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// A database of something else.
+    #[error("{} is a database of another program: choose another --data folder", path.display())]
+    Foreign {
+        /// The database.
+        path: PathBuf,
+    },
+    /// Not readable as a database.
+    #[error("{} is damaged or no database: restore it from a backup, or move it away to begin anew", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite found.
+        source: rusqlite::Error,
+    },
     /// A cursor that this store did not make.
     #[error("{cursor:?} is no cursor of this list: take `next_cursor` of the page before as it is")]
     Cursor {
@@ -162,4 +180,15 @@ pub enum StoreError {
         /// Why not.
         source: rusqlite::Error,
     },
+}
+
+impl StoreError {
+    /// Why a database could not be opened.
+    fn of_open(source: rusqlite::Error, path: &Path) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match source.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path: path.to_owned(), source },
+            _ => Self::Database { action: "open", source },
+        }
+    }
 }

@@ -1,0 +1,53 @@
+//! What no event may say. Its form was checked when it was read; this is about what it means.
+
+use monitor_state::ProcessEvent;
+use monitor_wire::{Batch, Event};
+
+use super::IngestError;
+
+/// The greatest time: more is no whole number to JavaScript, and far beyond any clock.
+const MAX_TIME_US: u64 = (1 << 53) - 1;
+
+/// Finds the first event that can't be.
+pub(super) fn check(batch: &Batch) -> Result<(), IngestError> {
+    let end = batch.sequence.checked_add(batch.events.len() as u64);
+    if batch.sequence == 0 || end.is_none_or(|end| end > i64::MAX as u64) {
+        let message = "events are numbered from 1 to 2^63 - 1".to_owned();
+        return Err(IngestError::Event { number: batch.sequence, message });
+    }
+    for (number, event) in (batch.sequence..).zip(&batch.events) {
+        check_event(event).map_err(|message| IngestError::Event { number, message })?;
+    }
+    Ok(())
+}
+
+fn check_event(event: &Event) -> Result<(), String> {
+    let time_us = match event {
+        Event::WorkerOnline(event) => event.time_us,
+        Event::WorkerHeartbeat(event) => event.time_us,
+        Event::WorkerOffline(event) => event.time_us,
+        Event::WorkerLost(event) | Event::WorkerFound(event) => event.time_us,
+        _ => 0,
+    };
+    if let Some(about) = ProcessEvent::of(event) {
+        check_time(about.time_us)?;
+        if about.attempt == 0 {
+            return Err("attempt 0: attempts count from 1".to_owned());
+        }
+    }
+    let elapsed_ns = match event {
+        Event::ProcessEnded(event) => event.elapsed_ns,
+        _ => None,
+    };
+    if let Some(elapsed_ns) = elapsed_ns.filter(|elapsed| *elapsed > i64::MAX as u64) {
+        return Err(format!("elapsed_ns {elapsed_ns}: a duration is at most 2^63 - 1 nanoseconds"));
+    }
+    check_time(time_us)
+}
+
+fn check_time(time_us: u64) -> Result<(), String> {
+    if time_us > MAX_TIME_US {
+        return Err(format!("time_us {time_us}: a time is at most 2^53 - 1 microseconds after 1970"));
+    }
+    Ok(())
+}

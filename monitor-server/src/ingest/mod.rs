@@ -1,0 +1,108 @@
+//! The way in: batches wait in a bounded queue for the one thread that writes them, and are answered once they are durable.
+
+mod check;
+mod queue;
+mod writer;
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use monitor_wire::{Accepted, Batch};
+use tokio::sync::oneshot;
+
+use self::queue::{Full, Job, Queue};
+use crate::store::{Change, Store, StoreError};
+
+/// How much may wait for the writer, decoded, unless it is set otherwise.
+pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
+
+/// Takes batches. Dropped, it stores what waits and then ends; that blocks.
+pub struct Ingest {
+    queue: Arc<Queue>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// How to take batches.
+pub struct Settings {
+    /// How much may wait for the writer, decoded.
+    pub queue_bytes: usize,
+    /// The time in Unix microseconds.
+    pub clock: Box<dyn Fn() -> u64 + Send>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+        Self { queue_bytes: DEFAULT_QUEUE_BYTES, clock: Box::new(clock) }
+    }
+}
+
+/// Why a batch was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// Too much waits already: the same batch may be taken in a moment.
+    #[error("too much waits to be stored")]
+    Busy,
+    /// One event can't be; without it the batch may be taken.
+    #[error("event {number}: {message}")]
+    Event {
+        /// Its number.
+        number: u64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The store failed; nothing of the batch is stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The server stops, or its writer broke off.
+    #[error("batches are no longer taken")]
+    Stopped,
+}
+
+impl Ingest {
+    /// Begins to take batches. `publish` is told of changes, in order, once they are durable.
+    pub fn start(store: Arc<dyn Store>, publish: impl Fn(Vec<Change>) + Send + 'static) -> Self {
+        Self::start_with(store, publish, Settings::default())
+    }
+
+    /// As [`Ingest::start`], with settings.
+    pub fn start_with(store: Arc<dyn Store>, publish: impl Fn(Vec<Change>) + Send + 'static, settings: Settings) -> Self {
+        let queue = Arc::new(Queue::new(settings.queue_bytes));
+        let taken = queue.clone();
+        let run = move || writer::run(&*store, &publish, &taken, &*settings.clock);
+        let writer = std::thread::Builder::new().name("monitor-writer".to_owned()).spawn(run);
+        // Without a thread nothing can ever be taken: the queue says so to everyone who asks.
+        let writer = writer.inspect_err(|error| tracing::error!(%error, "could not start the writer thread")).ok();
+        if writer.is_none() {
+            queue.stop();
+        }
+        Self { queue, writer }
+    }
+
+    /// Takes a batch and waits until it is stored durably.
+    ///
+    /// # Errors
+    /// If it can't be taken now ([`IngestError::Busy`]), one of its events can never be, or the store fails.
+    pub async fn accept(&self, batch: Batch) -> Result<Accepted, IngestError> {
+        check::check(&batch)?;
+        let (answer, answered) = oneshot::channel();
+        self.queue.push(Job::new(batch, answer)).map_err(|full| match full {
+            Full::Busy => IngestError::Busy,
+            Full::Stopped => IngestError::Stopped,
+        })?;
+        answered.await.unwrap_or(Err(IngestError::Stopped))
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        self.queue.stop();
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the writer broke off");
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What waits for the writer, bounded in bytes.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use monitor_wire::{Accepted, Batch, Event, Fields};
+use tokio::sync::oneshot;
+
+use super::IngestError;
+
+/// About so many events become one transaction: more gain nothing and make the first ones wait.
+const MAX_EVENTS: usize = 10_000;
+
+/// A batch that waits, and who waits for it.
+pub(super) struct Job {
+    pub batch: Batch,
+    pub answer: oneshot::Sender<Result<Accepted, IngestError>>,
+    bytes: usize,
+}
+
+impl Job {
+    pub(super) fn new(batch: Batch, answer: oneshot::Sender<Result<Accepted, IngestError>>) -> Self {
+        let bytes = size(&batch);
+        Self { batch, answer, bytes }
+    }
+}
+
+/// The queue between those who bring batches and the writer.
+pub(super) struct Queue {
+    max_bytes: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    is_stopped: bool,
+}
+
+/// Why a job can't wait.
+pub(super) enum Full {
+    Busy,
+    Stopped,
+}
+
+/// What the writer finds.
+pub(super) enum Taken {
+    Jobs(Vec<Job>),
+    Nothing,
+    /// Nothing, and nothing will come.
+    End,
+}
+
+impl Queue {
+    pub(super) fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, state: Mutex::default(), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a job wait; a lone one always may, however large.
+    pub(super) fn push(&self, job: Job) -> Result<(), Full> {
+        let mut state = self.lock();
+        if state.is_stopped {
+            return Err(Full::Stopped);
+        }
+        if !state.jobs.is_empty() && state.bytes.saturating_add(job.bytes) > self.max_bytes {
+            return Err(Full::Busy);
+        }
+        state.bytes += job.bytes;
+        state.jobs.push_back(job);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// All that waits, up to one transaction's worth; waits at most `timeout` for it.
+    pub(super) fn take(&self, timeout: Duration) -> Taken {
+        let is_idle = |state: &mut State| state.jobs.is_empty() && !state.is_stopped;
+        let (mut state, _) = self.changed.wait_timeout_while(self.lock(), timeout, is_idle).unwrap_or_else(PoisonError::into_inner);
+        let (mut jobs, mut events) = (Vec::new(), 0);
+        while let Some(job) = state.jobs.front() {
+            events += job.batch.events.len();
+            if !jobs.is_empty() && events > MAX_EVENTS {
+                break;
+            }
+            let job = state.jobs.pop_front().expect("just looked at");
+            state.bytes -= job.bytes;
+            jobs.push(job);
+        }
+        match (jobs.is_empty(), state.is_stopped) {
+            (false, _) => Taken::Jobs(jobs),
+            (true, true) => Taken::End,
+            (true, false) => Taken::Nothing,
+        }
+    }
+
+    /// Takes no more; what waits is still to be taken.
+    pub(super) fn stop(&self) {
+        self.lock().is_stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// Takes no more and forgets what waits, whose senders learn that nobody will answer.
+    pub(super) fn abandon(&self) {
+        let mut state = self.lock();
+        state.is_stopped = true;
+        state.bytes = 0;
+        let forgotten = std::mem::take(&mut state.jobs);
+        drop(state);
+        drop(forgotten);
+    }
+}
+
+/// About how many bytes a batch holds in memory.
+fn size(batch: &Batch) -> usize {
+    let fields = |fields: &Fields| fields.iter().map(|(key, value)| 64 + key.len() + value_size(value)).sum::<usize>();
+    let of = |event: &Event| match event {
+        Event::ProcessQueued(of) => of.name.len() + fields(&of.fields),
+        Event::ProcessStarted(of) => of.name.len() + of.source.as_ref().map_or(0, |source| source.file.len()) + fields(&of.fields),
+        Event::ProcessUpdated(of) => of.name.as_ref().map_or(0, String::len) + fields(&of.fields),
+        Event::ProcessLogged(of) => of.message.len() + of.level.len() + fields(&of.fields),
+        Event::ProcessFolded(of) => of.name.len() + of.histogram.len() * 16,
+        Event::ProcessEnded(of) => {
+            of.error.as_ref().map_or(0, |error| error.message.len() + error.chain.iter().map(|cause| 24 + cause.len()).sum::<usize>())
+        }
+        Event::WorkerOnline(of) => of.registered.iter().map(|function| 128 + function.name.len() + function.source.file.len()).sum(),
+        Event::Unknown(of) => fields(&of.fields),
+        _ => 0,
+    };
+    size_of::<Job>() + batch.events.iter().map(|event| size_of::<Event>() + of(event)).sum::<usize>()
+}
+
+/// serde_json bounds the depth of what it reads, so this can't overflow the stack.
+fn value_size(value: &serde_json::Value) -> usize {
+    use serde_json::Value::{Array, Object, String};
+    match value {
+        String(text) => text.len(),
+        Array(values) => values.iter().map(|value| 32 + value_size(value)).sum(),
+        Object(values) => values.iter().map(|(key, value)| 64 + key.len() + value_size(value)).sum(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,88 @@
+//! The one thread that writes.
+
+use std::time::Duration;
+
+use monitor_wire::{Accepted, Batch};
+use tokio::sync::oneshot;
+
+use super::IngestError;
+use super::queue::{Job, Queue, Taken};
+use crate::store::{Change, Store, StoreError};
+
+/// How often workers are looked for that are overdue.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+
+/// Writes until the queue ends.
+pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Vec<Change>), queue: &Queue, clock: &dyn Fn() -> u64) {
+    // If a panic ends the writer, nobody may wait for it.
+    let _abandon = Abandon(queue);
+    let since_us = clock();
+    let mut checked_us = since_us;
+    loop {
+        match queue.take(CHECK_EVERY) {
+            Taken::Jobs(jobs) => write(store, publish, jobs, clock()),
+            Taken::Nothing => {}
+            Taken::End => break,
+        }
+        let now_us = clock();
+        // A clock that was set back must not stop the checks.
+        if now_us.abs_diff(checked_us) >= CHECK_EVERY.as_micros() as u64 {
+            checked_us = now_us;
+            match store.lose_workers(now_us, since_us) {
+                Ok(changes) => tell(publish, changes),
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "could not look for lost workers"),
+            }
+        }
+    }
+}
+
+/// Stores jobs in one transaction. If that fails each gets its own, so that a batch fails by itself alone.
+fn write(store: &dyn Store, publish: &dyn Fn(Vec<Change>), jobs: Vec<Job>, now_us: u64) {
+    let (batches, answers): (Vec<Batch>, Vec<_>) = jobs.into_iter().map(|job| (job.batch, job.answer)).unzip();
+    match store.append(&batches, now_us) {
+        Ok(changes) => {
+            for (batch, answer) in batches.iter().zip(answers) {
+                answer_with(answer, Ok(batch));
+            }
+            tell(publish, changes);
+        }
+        Err(error) => {
+            if batches.len() > 1 {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a transaction failed, its batches are tried one by one");
+            }
+            let mut first = Some(error).filter(|_| batches.len() == 1);
+            for (batch, answer) in batches.iter().zip(answers) {
+                let result = first.take().map_or_else(|| store.append(std::slice::from_ref(batch), now_us), Err);
+                match result {
+                    Ok(changes) => {
+                        answer_with(answer, Ok(batch));
+                        tell(publish, changes);
+                    }
+                    Err(error) => answer_with(answer, Err(error)),
+                }
+            }
+        }
+    }
+}
+
+fn answer_with(answer: oneshot::Sender<Result<Accepted, IngestError>>, result: Result<&Batch, StoreError>) {
+    if let Err(error) = &result {
+        tracing::error!(error = error as &dyn std::error::Error, "could not store a batch");
+    }
+    // Who went away doesn't need the answer.
+    let _ = answer.send(result.map(|batch| Accepted { accepted: batch.last_number() }).map_err(IngestError::Store));
+}
+
+fn tell(publish: &dyn Fn(Vec<Change>), changes: Vec<Change>) {
+    if !changes.is_empty() {
+        publish(changes);
+    }
+}
+
+struct Abandon<'a>(&'a Queue);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}

@@ -1,0 +1,162 @@
+//! Every text, site and origin once: small keys in the rows, the words in tables of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use monitor_wire::{Kind, Source, WorkerId};
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+/// At most so many bytes of texts are remembered.
+const MAX_BYTES: usize = 32 << 20;
+
+/// Remembers what it looked up; entries never change once they are committed.
+#[derive(Default)]
+pub(super) struct Dictionary {
+    texts: HashMap<i64, Arc<str>>,
+    text_keys: HashMap<Arc<str>, i64>,
+    sites: HashMap<i64, Site>,
+    site_keys: HashMap<(i64, i64, i64, i64), i64>,
+    origins: HashMap<i64, (i64, i64)>,
+    origin_keys: HashMap<(i64, i64), i64>,
+    workers: HashMap<i64, WorkerId>,
+    bytes: usize,
+}
+
+/// What and where a process is in its program.
+#[derive(Clone)]
+pub(super) struct Site {
+    pub name: Arc<str>,
+    pub kind: Kind,
+    pub source: Option<Source>,
+}
+
+impl Dictionary {
+    /// Forgets everything if it grew too large. Never in the middle of a transaction or query.
+    pub(super) fn trim(&mut self) {
+        if self.bytes > MAX_BYTES {
+            *self = Self::default();
+        }
+    }
+
+    pub(super) fn text(&mut self, connection: &Connection, key: i64) -> Result<Arc<str>> {
+        if let Some(text) = self.texts.get(&key) {
+            return Ok(text.clone());
+        }
+        let text: String = connection.prepare_cached("SELECT value FROM text WHERE id = ?1")?.query_row([key], |row| row.get(0))?;
+        let text = Arc::from(text);
+        self.remember_text(key, &text);
+        Ok(text)
+    }
+
+    /// The key of a text that is there.
+    pub(super) fn find_text(&mut self, connection: &Connection, text: &str) -> Result<Option<i64>> {
+        if let Some(key) = self.text_keys.get(text) {
+            return Ok(Some(*key));
+        }
+        let sql = "SELECT id FROM text WHERE hash = ?1 AND value = ?2";
+        let key = connection.prepare_cached(sql)?.query_row(params![hash(text), text], |row| row.get(0)).optional()?;
+        if let Some(key) = key {
+            self.remember_text(key, &Arc::from(text));
+        }
+        Ok(key)
+    }
+
+    /// The key of a text, made if need be.
+    pub(super) fn text_key(&mut self, connection: &Connection, text: &str) -> Result<i64> {
+        if let Some(key) = self.find_text(connection, text)? {
+            return Ok(key);
+        }
+        connection.prepare_cached("INSERT INTO text(hash, value) VALUES(?1, ?2)")?.execute(params![hash(text), text])?;
+        let key = connection.last_insert_rowid();
+        self.remember_text(key, &Arc::from(text));
+        Ok(key)
+    }
+
+    fn remember_text(&mut self, key: i64, text: &Arc<str>) {
+        self.bytes += text.len() + 64;
+        self.texts.insert(key, text.clone());
+        self.text_keys.insert(text.clone(), key);
+    }
+
+    pub(super) fn site(&mut self, connection: &Connection, key: i64) -> Result<Site> {
+        if let Some(site) = self.sites.get(&key) {
+            return Ok(site.clone());
+        }
+        let (name, kind, file, line) = connection
+            .prepare_cached("SELECT name, kind, file, line FROM site WHERE id = ?1")?
+            .query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?)))?;
+        let source = if file == 0 { None } else { Some(Source { file: self.text(connection, file)?.to_string(), line }) };
+        let kind = Kind::from(&*self.text(connection, kind)?);
+        let site = Site { name: self.text(connection, name)?, kind, source };
+        self.bytes += 128;
+        self.sites.insert(key, site.clone());
+        Ok(site)
+    }
+
+    pub(super) fn site_key(&mut self, connection: &Connection, name: &str, kind: &Kind, source: Option<&Source>) -> Result<i64> {
+        let (file, line) = match source {
+            Some(source) => (self.text_key(connection, &source.file)?, i64::from(source.line)),
+            None => (0, 0),
+        };
+        let site = (self.text_key(connection, name)?, self.text_key(connection, kind.as_str())?, file, line);
+        if let Some(key) = self.site_keys.get(&site) {
+            return Ok(*key);
+        }
+        let values = params![site.0, site.1, site.2, site.3];
+        let select = "SELECT id FROM site WHERE name = ?1 AND kind = ?2 AND file = ?3 AND line = ?4";
+        let insert = "INSERT INTO site(name, kind, file, line) VALUES(?1, ?2, ?3, ?4)";
+        let key = find_or_insert(connection, select, insert, values)?;
+        self.bytes += 64;
+        self.site_keys.insert(site, key);
+        Ok(key)
+    }
+
+    /// Key of the worker and, if it is known, name of the thread.
+    pub(super) fn origin(&mut self, connection: &Connection, key: i64) -> Result<(i64, Option<Arc<str>>)> {
+        let (worker, thread) = match self.origins.get(&key) {
+            Some(origin) => *origin,
+            None => connection
+                .prepare_cached("SELECT worker, thread FROM origin WHERE id = ?1")?
+                .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?,
+        };
+        self.origins.insert(key, (worker, thread));
+        self.bytes += 32;
+        let thread = if thread == 0 { None } else { Some(self.text(connection, thread)?) };
+        Ok((worker, thread))
+    }
+
+    pub(super) fn origin_key(&mut self, connection: &Connection, worker: i64, thread: Option<&str>) -> Result<i64> {
+        let thread = thread.map_or(Ok(0), |thread| self.text_key(connection, thread))?;
+        if let Some(key) = self.origin_keys.get(&(worker, thread)) {
+            return Ok(*key);
+        }
+        let select = "SELECT id FROM origin WHERE worker = ?1 AND thread = ?2";
+        let key = find_or_insert(connection, select, "INSERT INTO origin(worker, thread) VALUES(?1, ?2)", params![worker, thread])?;
+        self.bytes += 64;
+        self.origin_keys.insert((worker, thread), key);
+        Ok(key)
+    }
+
+    pub(super) fn worker_id(&mut self, connection: &Connection, key: i64) -> Result<WorkerId> {
+        if let Some(id) = self.workers.get(&key) {
+            return Ok(*id);
+        }
+        let id = connection.prepare_cached("SELECT id FROM worker WHERE key = ?1")?.query_row([key], |row| super::ids::worker(row, 0))?;
+        self.bytes += 32;
+        self.workers.insert(key, id);
+        Ok(id)
+    }
+}
+
+fn find_or_insert(connection: &Connection, select: &str, insert: &str, values: impl rusqlite::Params + Copy) -> Result<i64> {
+    if let Some(key) = connection.prepare_cached(select)?.query_row(values, |row| row.get(0)).optional()? {
+        return Ok(key);
+    }
+    connection.prepare_cached(insert)?.execute(values)?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// FNV-1a: it is in the file, so it may never change.
+fn hash(text: &str) -> i64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)) as i64
+}

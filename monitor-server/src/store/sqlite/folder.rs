@@ -1,0 +1,41 @@
+//! The data folder: owned by one user, held by one server.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::StoreError;
+
+/// Held as long as the store is open; the operating system lets go of it when the server dies.
+pub(super) struct Lock {
+    _file: File,
+}
+
+/// Makes the folder if need be, readable by its owner alone, and locks it.
+pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
+    let disk = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source: io::Error| StoreError::Disk { action, path, source }
+    };
+    create_private(folder).map_err(disk("create the data folder", folder))?;
+    let path = folder.join("server.lock");
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(disk("open the lock file", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(disk("lock", &path)(source)),
+    }
+}
+
+/// Where the database is in the folder.
+pub(super) fn database(folder: &Path) -> PathBuf {
+    folder.join("monitor.db")
+}
+
+fn create_private(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

@@ -1,0 +1,81 @@
+//! Ids and words as columns.
+
+use monitor_wire::{ProcessId, RootId, State, WorkerId, WorkerState};
+use rusqlite::types::Type;
+use rusqlite::{Connection, Error, Result, Row};
+
+use super::dictionary::Dictionary;
+
+/// A process id as SQLite orders it like the unsigned number that it is.
+pub(super) fn process_key(id: ProcessId) -> i64 {
+    (id.get() ^ (1 << 63)) as i64
+}
+
+/// What [`process_key`] made.
+pub(super) fn process_id(key: i64) -> Result<ProcessId> {
+    ProcessId::new(key as u64 ^ (1 << 63)).ok_or_else(|| damaged(0, Type::Integer, "a process id is zero"))
+}
+
+pub(super) fn root_key(id: RootId) -> [u8; 16] {
+    id.get().to_be_bytes()
+}
+
+pub(super) fn root(row: &Row<'_>, column: usize) -> Result<RootId> {
+    RootId::new(u128::from_be_bytes(row.get(column)?)).ok_or_else(|| damaged(column, Type::Blob, "a root id is zero"))
+}
+
+pub(super) fn worker_key(id: WorkerId) -> [u8; 16] {
+    id.get().to_be_bytes()
+}
+
+pub(super) fn worker(row: &Row<'_>, column: usize) -> Result<WorkerId> {
+    WorkerId::new(u128::from_be_bytes(row.get(column)?)).ok_or_else(|| damaged(column, Type::Blob, "a worker id is zero"))
+}
+
+/// A row that this program can't have written.
+pub(super) fn damaged(column: usize, kind: Type, what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::FromSqlConversionFailure(column, kind, what.into())
+}
+
+/// Reads JSON that this program wrote.
+pub(super) fn from_json<T: serde::de::DeserializeOwned>(column: usize, json: &[u8]) -> Result<T> {
+    serde_json::from_slice(json).map_err(|error| damaged(column, Type::Blob, error))
+}
+
+/// JSON of plain data.
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("plain data with text keys is JSON")
+}
+
+const STATES: [State; 6] = [State::SUCCEEDED, State::RUNNING, State::PENDING, State::FAILED, State::CANCELLED, State::LOST];
+/// States from here on are outcomes unknown to this build: the keys of their texts follow.
+const FIRST_OTHER: i64 = 16;
+
+/// The code of a state; one that is unknown here gets a text.
+pub(super) fn state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<i64> {
+    match STATES.iter().position(|known| known == state) {
+        Some(code) => Ok(code as i64),
+        None => Ok(FIRST_OTHER + dictionary.text_key(connection, state.as_str())?),
+    }
+}
+
+/// The code of a state, if any row can have it.
+pub(super) fn find_state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<Option<i64>> {
+    match STATES.iter().position(|known| known == state) {
+        Some(code) => Ok(Some(code as i64)),
+        None => Ok(dictionary.find_text(connection, state.as_str())?.map(|key| FIRST_OTHER + key)),
+    }
+}
+
+pub(super) fn state(connection: &Connection, dictionary: &mut Dictionary, code: i64) -> Result<State> {
+    match STATES.get(code as usize) {
+        Some(state) => Ok(state.clone()),
+        None => Ok(State::from(&*dictionary.text(connection, code - FIRST_OTHER)?)),
+    }
+}
+
+const WORKER_STATES: [WorkerState; 3] = [WorkerState::ONLINE, WorkerState::OFFLINE, WorkerState::LOST];
+
+pub(super) fn worker_state_code(state: &WorkerState) -> i64 {
+    WORKER_STATES.iter().position(|known| known == state).expect("a worker's state is derived here") as i64
+}

@@ -1,0 +1,130 @@
+//! The store on SQLite: one connection that writes, a few that read.
+
+mod dictionary;
+mod folder;
+mod ids;
+mod pool;
+mod processes;
+mod roots;
+mod row;
+mod schema;
+mod status;
+mod tree;
+mod workers;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use monitor_wire::{Batch, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
+use rusqlite::Connection;
+
+use self::pool::{Pool, Snapshot};
+use self::write::Writer;
+use super::{Change, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
+
+/// Everything in one file, `monitor.db` in the data folder.
+pub struct SqliteStore {
+    writer: Mutex<Writer>,
+    pool: Pool,
+    _lock: folder::Lock,
+}
+
+impl SqliteStore {
+    /// Opens the store in `folder`; makes both if need be, and brings an older database up to date.
+    ///
+    /// # Errors
+    /// If another server has the folder, or the database is newer, damaged or not ours.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let lock = folder::lock(folder)?;
+        let path = folder::database(folder);
+        let failed = |source| StoreError::of_open(source, &path);
+        let mut connection = Connection::open(&path).map_err(failed)?;
+        connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+        schema::migrate(&mut connection, &path)?;
+        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=2000; \
+                       PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;";
+        connection.execute_batch(pragmas).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let writer = Writer::new(connection).map_err(failed)?;
+        Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), _lock: lock })
+    }
+
+    fn write<T>(&self, action: &'static str, write: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        // A panic in a transaction rolls it back, and what the writer remembers is forgotten with it.
+        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        write(&mut writer).map_err(|source| StoreError::Database { action, source })
+    }
+
+    fn read<T>(&self, action: &'static str, read: impl FnOnce(&mut Snapshot<'_>) -> Result<T, ReadError>) -> Result<T, StoreError> {
+        match self.pool.read(read) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(ReadError::Cursor(cursor))) => Err(StoreError::Cursor { cursor }),
+            Ok(Err(ReadError::Database(source))) | Err(source) => Err(StoreError::Database { action, source }),
+        }
+    }
+}
+
+/// Why a question could not be answered.
+enum ReadError {
+    Cursor(String),
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for ReadError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// A cursor that is a number.
+fn number_of(cursor: &str) -> Result<i64, ReadError> {
+    cursor.parse().map_err(|_| ReadError::Cursor(cursor.to_owned()))
+}
+
+/// Number of the newest change that the snapshot knows.
+fn as_of(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.prepare_cached("SELECT seq FROM counter")?.query_row([], |row| row.get::<_, i64>(0).map(|seq| seq as u64))
+}
+
+impl Store for SqliteStore {
+    fn append(&self, batches: &[Batch], now_us: u64) -> Result<Vec<Change>, StoreError> {
+        self.write("store events", |writer| writer.append(batches, now_us))
+    }
+
+    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Vec<Change>, StoreError> {
+        self.write("record lost workers", |writer| writer.lose_workers(now_us, since_us))
+    }
+
+    fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError> {
+        self.read("list roots", |snapshot| roots::list(snapshot, query))
+    }
+
+    fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
+        self.read("read a tree", |snapshot| tree::page(snapshot, root, limit, cursor))
+    }
+
+    fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
+        self.read("read a process", |snapshot| Ok(processes::one(snapshot, root, id)?))
+    }
+
+    fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
+        self.read("list processes", |snapshot| processes::list(snapshot, query))
+    }
+
+    fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {
+        self.read("list workers", |snapshot| workers::list(snapshot, limit, cursor))
+    }
+
+    fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
+        self.read("read a worker", |snapshot| Ok(workers::one(snapshot, id)?))
+    }
+
+    fn status(&self) -> Result<Status, StoreError> {
+        self.read("read the status", |snapshot| Ok(status::read(snapshot)?))
+    }
+}

@@ -1,0 +1,90 @@
+-- What was stored last: one row.
+CREATE TABLE counter(
+  seq INTEGER NOT NULL,             -- number of the newest change
+  events INTEGER NOT NULL,          -- stored since the database began
+  root INTEGER NOT NULL             -- the newest root's number
+) STRICT;
+INSERT INTO counter VALUES(0, 0, 0);
+
+-- Every text once. The index is over a hash, for texts may be long.
+CREATE TABLE text(id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, value TEXT NOT NULL) STRICT;
+CREATE INDEX text_hash ON text(hash);
+
+-- What and where a process is in its program. file and line are 0 where they are unknown.
+CREATE TABLE site(id INTEGER PRIMARY KEY, name INTEGER NOT NULL, kind INTEGER NOT NULL, file INTEGER NOT NULL, line INTEGER NOT NULL) STRICT;
+CREATE UNIQUE INDEX site_key ON site(name, kind, file, line);
+
+-- Who runs a process. thread is 0 where it is unknown.
+CREATE TABLE origin(id INTEGER PRIMARY KEY, worker INTEGER NOT NULL, thread INTEGER NOT NULL) STRICT;
+CREATE UNIQUE INDEX origin_key ON origin(worker, thread);
+
+CREATE TABLE worker(
+  key INTEGER PRIMARY KEY,
+  id BLOB NOT NULL UNIQUE,
+  state INTEGER NOT NULL,           -- 0 online, 1 offline, 2 lost
+  offline INTEGER,                  -- when it said goodbye
+  last_seen INTEGER NOT NULL,       -- by the server's clock
+  due INTEGER,                      -- when it is lost unless it is heard of; none for those that are not watched
+  open INTEGER NOT NULL,            -- how many rows `open` has of it
+  applied BLOB NOT NULL,            -- ranges of its event numbers
+  facts BLOB NOT NULL               -- JSON
+) STRICT;
+CREATE INDEX worker_due ON worker(due) WHERE due IS NOT NULL;
+
+CREATE TABLE dropped(
+  worker INTEGER NOT NULL, type TEXT NOT NULL, reason TEXT NOT NULL,
+  root BLOB NOT NULL,               -- empty for all trees that are not counted apart
+  count INTEGER NOT NULL,
+  PRIMARY KEY(worker, type, reason, root)
+) STRICT, WITHOUT ROWID;
+
+-- A root shows its face: its own process, or as long as that is unknown the earliest one.
+CREATE TABLE root(
+  number INTEGER PRIMARY KEY,
+  id BLOB NOT NULL UNIQUE,
+  process INTEGER, own INTEGER NOT NULL, at INTEGER NOT NULL,
+  name INTEGER NOT NULL, batch INTEGER, worker INTEGER, state INTEGER NOT NULL,
+  started INTEGER, ended INTEGER, elapsed INTEGER,
+  error INTEGER,                    -- its message
+  error_more BLOB,                  -- all of it, JSON
+  pending INTEGER NOT NULL, running INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,
+  cancelled INTEGER NOT NULL, lost INTEGER NOT NULL, other INTEGER NOT NULL
+) STRICT;
+CREATE INDEX root_name ON root(name);
+CREATE INDEX root_batch ON root(batch) WHERE batch IS NOT NULL;
+CREATE INDEX root_worker ON root(worker) WHERE worker IS NOT NULL;
+CREATE INDEX root_state ON root(state);
+CREATE INDEX root_started ON root(started);
+CREATE INDEX root_error ON root(error) WHERE error IS NOT NULL;
+
+-- id and parent have their top bit turned, so that SQLite orders them as the unsigned numbers that they are.
+CREATE TABLE process(
+  root INTEGER NOT NULL, id INTEGER NOT NULL,
+  parent INTEGER, site INTEGER, origin INTEGER,
+  at INTEGER NOT NULL,              -- its start, as far as that is known
+  ended INTEGER, elapsed INTEGER, state INTEGER NOT NULL,
+  start_no INTEGER, end_no INTEGER, -- numbers of the events
+  error INTEGER,                    -- message, if it failed
+  more BLOB,                        -- all its facts as JSON, where the columns don't say them all
+  PRIMARY KEY(root, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX process_at ON process(at);
+CREATE INDEX process_top ON process(root, at, id) WHERE parent IS NULL AND site IS NOT NULL;
+CREATE INDEX process_failed ON process(root, ended, id) WHERE error IS NOT NULL;
+CREATE INDEX process_failed_parent ON process(root, parent) WHERE error IS NOT NULL;
+
+-- The processes whose state depends on their worker's.
+CREATE TABLE open(worker INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(worker, root, id)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE log(
+  root INTEGER NOT NULL, process INTEGER NOT NULL, time INTEGER NOT NULL, worker INTEGER NOT NULL, number INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, level INTEGER NOT NULL, target INTEGER, stream INTEGER, message TEXT NOT NULL,
+  fields BLOB,                      -- JSON
+  PRIMARY KEY(root, process, time, worker, number)
+) STRICT, WITHOUT ROWID;
+
+-- Events of unknown types, as they came.
+CREATE TABLE unknown(worker INTEGER NOT NULL, number INTEGER NOT NULL, type INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(worker, number)) STRICT, WITHOUT ROWID;
+
+-- Sums that are asked for all the time. what: 0 roots by state, 1 processes by state, 2 workers by state, 3 unknown events by type
+CREATE TABLE tally(what INTEGER NOT NULL, of INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(what, of)) STRICT, WITHOUT ROWID;

@@ -1,0 +1,63 @@
+//! The store at a glance.
+
+use std::collections::BTreeMap;
+
+use monitor_wire::{Counts, Dropped, Status, WorkerCounts};
+use rusqlite::{Connection, Result};
+
+use super::pool::Snapshot;
+use super::write::tally;
+use super::{as_of, ids};
+
+pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
+    let as_of = as_of(snapshot)?;
+    let (connection, dictionary) = snapshot.parts();
+    let mut counts = [Counts::default(), Counts::default()];
+    for (what, counts) in [tally::ROOTS, tally::PROCESSES].into_iter().zip(&mut counts) {
+        for (code, count) in tallied(connection, what)? {
+            *counts.of(&ids::state(connection, dictionary, code)?) += count;
+        }
+    }
+    let [roots, processes] = counts;
+    let mut unknown_events = BTreeMap::new();
+    for (kind, count) in tallied(connection, tally::UNKNOWN)? {
+        unknown_events.insert(dictionary.text(connection, kind)?.to_string(), count);
+    }
+    let mut workers = WorkerCounts::default();
+    for (code, count) in tallied(connection, tally::WORKERS)? {
+        *[&mut workers.online, &mut workers.offline, &mut workers.lost][code as usize] += count;
+    }
+    let events: i64 = connection.query_row("SELECT events FROM counter", [], |row| row.get(0))?;
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    let page_bytes: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    Ok(Status {
+        version: String::new(),
+        started_us: 0,
+        as_of,
+        events: events as u64,
+        unknown_events,
+        roots,
+        processes,
+        workers,
+        dropped: dropped(connection)?,
+        database_bytes: (pages * page_bytes) as u64,
+    })
+}
+
+fn tallied(connection: &Connection, what: i64) -> Result<Vec<(i64, u64)>> {
+    let mut statement = connection.prepare_cached("SELECT of, count FROM tally WHERE what = ?1")?;
+    statement.query_map([what], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect()
+}
+
+/// There are as many rows as workers that dropped something: few.
+fn dropped(connection: &Connection) -> Result<Vec<Dropped>> {
+    let mut statement = connection.prepare_cached("SELECT type, reason, count FROM dropped")?;
+    let mut rows = statement.query([])?;
+    let mut sums = BTreeMap::<(String, String), u64>::new();
+    while let Some(row) = rows.next()? {
+        let sum = sums.entry((row.get(0)?, row.get(1)?)).or_default();
+        *sum = sum.saturating_add(row.get::<_, i64>(2)? as u64);
+    }
+    let dropped = |((event_type, reason), count)| Dropped { event_type, reason, root_id: None, count };
+    Ok(sums.into_iter().map(dropped).collect())
+}

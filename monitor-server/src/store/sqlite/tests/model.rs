@@ -1,0 +1,63 @@
+//! The store against the pure fold: whatever comes, both show the same.
+
+use monitor_state::Facts;
+use monitor_wire::{Batch, Event};
+use proptest::prelude::*;
+
+use super::super::SqliteStore;
+use super::open;
+use super::support::generate::{delivery, history};
+use crate::store::{Change, RootKey, RootSort, RootsQuery, Store};
+
+/// Events that the store made itself.
+fn apply_server_events(facts: &mut Facts, changes: &[Change]) {
+    for change in changes {
+        if let event @ (Event::WorkerLost(about) | Event::WorkerFound(about)) = &change.message.event {
+            facts.apply(0, about.worker_id, event);
+        }
+    }
+}
+
+fn assert_same(store: &SqliteStore, facts: &Facts) {
+    let roots = store.roots(&RootsQuery { limit: 100, sort: RootSort::Oldest, ..RootsQuery::default() }).unwrap().roots;
+    assert_eq!(roots.len(), facts.roots().count());
+    let mut open = std::collections::BTreeMap::<_, u64>::new();
+    for root in roots {
+        let (expected, processes) = facts.tree(root.root_id, root.number).unwrap();
+        assert_eq!(root, expected);
+        let page = store.tree(RootKey::Number(root.number), 1_000, None).unwrap().unwrap();
+        assert_eq!(page.root, expected);
+        assert_eq!(page.processes, processes);
+    }
+    let workers = store.workers(100, None).unwrap().workers;
+    assert_eq!(workers.len(), facts.workers().count());
+    for worker in workers {
+        let (_, expected) = facts.workers().find(|(id, _)| *id == worker.id).unwrap();
+        assert_eq!((&worker.hostname, worker.pid, worker.state.clone()), (&expected.hostname, expected.pid, expected.state()));
+        *open.entry(worker.state.to_string()).or_default() += 1;
+    }
+    let status = store.status().unwrap();
+    assert_eq!(status.unknown_events, *facts.unknown());
+    let counts = [status.workers.online, status.workers.offline, status.workers.lost];
+    assert_eq!(counts, ["online", "offline", "lost"].map(|state| open.get(state).copied().unwrap_or(0)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_store_shows_what_the_fold_shows(
+        batches in history().prop_flat_map(|history| delivery(&history)),
+        together in 1..4_usize,
+    ) {
+        let (_folder, store) = open();
+        let mut facts = Facts::default();
+        for (now, some) in batches.chunks(together).enumerate() {
+            let some: &[Batch] = some;
+            let changes = store.append(some, now as u64).unwrap();
+            some.iter().for_each(|batch| facts.apply_batch(batch));
+            apply_server_events(&mut facts, &changes);
+            assert_same(&store, &facts);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Reading trees.
+
+use std::collections::HashMap;
+
+use monitor_state::{Node, Placed, order};
+use monitor_wire::{ProcessId, TreePage};
+use rusqlite::{Connection, Result, Row};
+
+use super::pool::Snapshot;
+use super::processes::Viewer;
+use super::roots::find_row;
+use super::row::{COLUMNS, ProcessRow};
+use super::{ReadError, as_of, ids};
+use crate::store::RootKey;
+
+/// Of smaller trees, and for larger parts of a tree than one in so many, all rows are read.
+const PART: usize = 4;
+
+/// One page of a tree.
+pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, ReadError> {
+    let as_of = as_of(snapshot)?;
+    let (connection, dictionary) = snapshot.parts();
+    let Some(root) = find_row(connection, dictionary, key)? else { return Ok(None) };
+    let root = root.root;
+    let number = root.number as i64;
+    let nodes = nodes(connection, number)?;
+    let placed = order(&nodes).placed;
+    let begin = match cursor {
+        None => 0,
+        Some(cursor) => {
+            let malformed = || ReadError::Cursor(cursor.to_owned());
+            let last: ProcessId = cursor.parse().map_err(|_| malformed())?;
+            placed.iter().position(|place| nodes[place.index].id == last).ok_or_else(malformed)? + 1
+        }
+    };
+    let end = begin.saturating_add(limit).min(placed.len());
+    let places = &placed[begin..end];
+
+    let mut rows = if places.len() > nodes.len() / PART { all_rows(connection, number)? } else { HashMap::new() };
+    let mut viewer = Viewer::default();
+    let mut processes = Vec::with_capacity(places.len());
+    for Placed { index, depth, is_orphan } in places {
+        let id = nodes[*index].id;
+        let row = match rows.remove(&ids::process_key(id)) {
+            Some(row) => row,
+            None => ProcessRow::find(connection, number, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?,
+        };
+        let mut process = viewer.view(connection, dictionary, root.root_id, &row)?;
+        (process.depth, process.orphan) = (Some(*depth), *is_orphan);
+        processes.push(process);
+    }
+    let next_cursor = processes.last().filter(|_| end < placed.len()).map(|last| last.id.to_string());
+    Ok(Some(TreePage { root, processes, next_cursor, as_of }))
+}
+
+fn nodes(connection: &Connection, number: i64) -> Result<Vec<Node>> {
+    let mut statement = connection.prepare_cached("SELECT id, parent, at, site IS NOT NULL FROM process WHERE root = ?1")?;
+    let node = |row: &Row<'_>| {
+        let parent: Option<i64> = row.get(1)?;
+        Ok(Node {
+            id: ids::process_id(row.get(0)?)?,
+            parent_id: parent.map(ids::process_id).transpose()?,
+            at_us: row.get::<_, i64>(2)? as u64,
+            is_defined: row.get(3)?,
+        })
+    };
+    statement.query_map([number], node)?.collect()
+}
+
+fn all_rows(connection: &Connection, number: i64) -> Result<HashMap<i64, ProcessRow>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM process WHERE root = ?1"))?;
+    statement.query_map([number], |row| ProcessRow::read(row).map(|row| (row.id, row)))?.collect()
+}

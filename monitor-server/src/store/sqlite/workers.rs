@@ -1,0 +1,104 @@
+//! Reading workers.
+
+use monitor_state::{WorkerFacts, WorkerStatus};
+use monitor_wire::{Dropped, RootId, Worker, WorkerId, WorkersPage};
+use rusqlite::{Connection, OptionalExtension, Result, Row};
+
+use super::pool::Snapshot;
+use super::{ReadError, as_of, ids, number_of};
+
+const COLUMNS: &str = "key, id, last_seen, open, facts";
+
+/// A worker as shown.
+pub(super) fn view(id: WorkerId, facts: &WorkerFacts, last_seen_us: u64, open: i64, dropped: Vec<Dropped>) -> Worker {
+    let status = facts.status();
+    let online = facts.online.as_ref().map(|(_, announced)| announced);
+    let mut dropped = dropped;
+    dropped.sort_unstable_by(|a, b| (&a.event_type, &a.reason, a.root_id).cmp(&(&b.event_type, &b.reason, b.root_id)));
+    Worker {
+        id,
+        hostname: facts.hostname.clone(),
+        pid: facts.pid,
+        program: facts.program.clone(),
+        version: online.map(|online| online.version.clone()),
+        state: facts.state(),
+        started_us: online.map(|online| online.started_us),
+        last_seen_us,
+        offline_us: match status {
+            WorkerStatus::Offline { time_us } => Some(time_us),
+            WorkerStatus::Online | WorkerStatus::Lost => None,
+        },
+        lost_us: facts.changed.filter(|_| status == WorkerStatus::Lost).map(|(lost_us, _)| lost_us),
+        heartbeat_interval_ms: online.map(|online| online.heartbeat_interval_ms),
+        dropped,
+        running: if status == WorkerStatus::Online { open as u64 } else { 0 },
+        registered: Vec::new(),
+    }
+}
+
+/// What a worker had to drop.
+pub(super) fn dropped(connection: &Connection, key: i64) -> Result<Vec<Dropped>> {
+    let sql = "SELECT type, reason, root, count FROM dropped WHERE worker = ?1 ORDER BY type, reason, root";
+    let mut statement = connection.prepare_cached(sql)?;
+    let dropped = |row: &Row<'_>| {
+        let root: Vec<u8> = row.get(2)?;
+        let root_id = <[u8; 16]>::try_from(root).ok().and_then(|bytes| RootId::new(u128::from_be_bytes(bytes)));
+        Ok(Dropped { event_type: row.get(0)?, reason: row.get(1)?, root_id, count: row.get::<_, i64>(3)? as u64 })
+    };
+    statement.query_map([key], dropped)?.collect()
+}
+
+/// A worker's key in the rows.
+pub(super) fn key(connection: &Connection, id: WorkerId) -> Result<Option<i64>> {
+    let mut statement = connection.prepare_cached("SELECT key FROM worker WHERE id = ?1")?;
+    statement.query_row([ids::worker_key(id)], |row| row.get(0)).optional()
+}
+
+/// A worker's state, as far as what it had open depends on it.
+pub(super) fn status(connection: &Connection, id: WorkerId) -> Result<WorkerStatus> {
+    let mut statement = connection.prepare_cached("SELECT state, offline FROM worker WHERE id = ?1")?;
+    let status = |row: &Row<'_>| {
+        Ok(match (row.get(0)?, row.get::<_, Option<i64>>(1)?) {
+            (2, _) => WorkerStatus::Lost,
+            (_, Some(time)) => WorkerStatus::Offline { time_us: time as u64 },
+            (_, None) => WorkerStatus::Online,
+        })
+    };
+    Ok(statement.query_row([ids::worker_key(id)], status).optional()?.unwrap_or_default())
+}
+
+/// One worker, with its registered functions.
+pub(super) fn one(snapshot: &Snapshot<'_>, id: WorkerId) -> Result<Option<Worker>> {
+    let mut statement = snapshot.prepare_cached(&format!("SELECT {COLUMNS} FROM worker WHERE id = ?1"))?;
+    let found = statement.query_row([ids::worker_key(id)], |row| read(snapshot, row)).optional()?;
+    Ok(found.map(|(mut worker, facts)| {
+        worker.registered = facts.online.map(|(_, announced)| announced.registered).unwrap_or_default();
+        worker
+    }))
+}
+
+/// One page of workers, newest first.
+pub(super) fn list(snapshot: &Snapshot<'_>, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, ReadError> {
+    let begin = cursor.map_or(Ok(i64::MAX), number_of)?;
+    let sql = format!("SELECT {COLUMNS} FROM worker WHERE key < ?1 ORDER BY key DESC LIMIT {}", limit.saturating_add(1));
+    let mut statement = snapshot.prepare_cached(&sql)?;
+    let mut rows = statement.query([begin])?;
+    let mut page = WorkersPage { workers: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
+    let mut last = begin;
+    while let Some(row) = rows.next()? {
+        if page.workers.len() == limit {
+            page.next_cursor = Some(last.to_string());
+            break;
+        }
+        last = row.get(0)?;
+        page.workers.push(read(snapshot, row)?.0);
+    }
+    Ok(page)
+}
+
+fn read(connection: &Connection, row: &Row<'_>) -> Result<(Worker, WorkerFacts)> {
+    let facts: WorkerFacts = ids::from_json(4, row.get_ref(4)?.as_blob()?)?;
+    let dropped = dropped(connection, row.get(0)?)?;
+    let worker = view(ids::worker(row, 1)?, &facts, row.get::<_, i64>(2)? as u64, row.get(3)?, dropped);
+    Ok((worker, facts))
+}

@@ -1,0 +1,254 @@
+//! Workers as the writer knows them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use monitor_state::{Ranges, WorkerFacts, WorkerStatus};
+use monitor_wire::{Dropped, Event, Worker, WorkerId, WorkerRef, WorkerState};
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::super::ids;
+use super::tally;
+
+/// At most so many workers are remembered between transactions.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// The workers that were asked for lately.
+#[derive(Default)]
+pub(super) struct Workers {
+    rows: HashMap<WorkerId, WorkerRow>,
+    touched: Vec<WorkerId>,
+}
+
+/// A row of `worker`, and its rows of `dropped`.
+pub(super) struct WorkerRow {
+    pub key: i64,
+    id: WorkerId,
+    facts: WorkerFacts,
+    pub applied: Ranges,
+    last_seen_us: u64,
+    /// How many processes are open there.
+    pub open: i64,
+    dropped: Vec<Dropped>,
+    /// Where it was when the transaction began; none if it was not known.
+    before: Option<WorkerState>,
+    status_before: WorkerStatus,
+    is_touched: bool,
+    is_told_of: bool,
+    has_dropped: bool,
+}
+
+impl Workers {
+    /// A new transaction begins.
+    pub(super) fn begin(&mut self) {
+        if self.rows.len() > MAX_REMEMBERED {
+            self.rows.clear();
+        }
+        for id in self.touched.drain(..) {
+            if let Some(row) = self.rows.get_mut(&id) {
+                row.begin();
+            }
+        }
+    }
+
+    /// A worker, made if need be. From here on it counts as touched.
+    pub(super) fn get(&mut self, connection: &Connection, tallies: &mut BTreeMap<(i64, i64), i64>, id: WorkerId) -> Result<&mut WorkerRow> {
+        self.load(connection, tallies, id)?;
+        let row = self.rows.get_mut(&id).expect("just loaded");
+        if !row.is_touched {
+            row.is_touched = true;
+            self.touched.push(id);
+        }
+        Ok(row)
+    }
+
+    /// Makes sure that a worker is there, to be asked for its status.
+    pub(super) fn load(&mut self, connection: &Connection, tallies: &mut BTreeMap<(i64, i64), i64>, id: WorkerId) -> Result<()> {
+        if self.rows.contains_key(&id) {
+            return Ok(());
+        }
+        let row = if let Some(row) = WorkerRow::find(connection, id)? {
+            row
+        } else {
+            let row = WorkerRow::create(connection, id)?;
+            *tallies.entry((tally::WORKERS, 0)).or_default() += 1;
+            self.touched.push(id);
+            row
+        };
+        self.rows.insert(id, row);
+        Ok(())
+    }
+
+    /// Folds an event about a worker that is loaded.
+    pub(super) fn apply(&mut self, about: WorkerId, number: u64, batch_worker: WorkerId, event: &Event) {
+        let row = self.rows.get_mut(&about).expect("loaded before its events are folded");
+        row.facts.apply(number, batch_worker, event);
+        row.is_told_of |= !matches!(event, Event::WorkerHeartbeat(_));
+    }
+
+    /// A worker's status, if it is loaded.
+    pub(super) fn status(&self, id: WorkerId) -> WorkerStatus {
+        self.rows.get(&id).map(|row| row.facts.status()).unwrap_or_default()
+    }
+
+    /// A worker that is loaded.
+    pub(super) fn known(&self, id: WorkerId) -> Option<&WorkerRow> {
+        self.rows.get(&id)
+    }
+
+    /// Workers whose status is another than when the transaction began.
+    pub(super) fn changed(&self) -> Vec<WorkerId> {
+        let is_changed = |id: &&WorkerId| self.rows[*id].facts.status() != self.rows[*id].status_before;
+        self.touched.iter().filter(is_changed).copied().collect()
+    }
+
+    /// A worker as shown.
+    pub(super) fn view(&self, id: WorkerId) -> Option<Worker> {
+        self.rows.get(&id).map(WorkerRow::view)
+    }
+
+    /// Whether the worker is first heard of in this transaction.
+    pub(super) fn is_new(&self, id: WorkerId) -> bool {
+        self.rows.get(&id).is_some_and(|row| row.before.is_none())
+    }
+
+    /// Writes what was touched.
+    pub(super) fn write(&mut self, connection: &Connection, tallies: &mut BTreeMap<(i64, i64), i64>) -> Result<()> {
+        self.touched.sort_unstable_by_key(|id| self.rows[id].key);
+        for id in &self.touched {
+            let row = &self.rows[id];
+            row.write(connection)?;
+            let before = row.before.as_ref().map_or(0, ids::worker_state_code);
+            *tallies.entry((tally::WORKERS, before)).or_default() -= 1;
+            *tallies.entry((tally::WORKERS, ids::worker_state_code(&row.facts.state()))).or_default() += 1;
+        }
+        Ok(())
+    }
+}
+
+impl WorkerRow {
+    fn begin(&mut self) {
+        self.before = Some(self.facts.state());
+        self.status_before = self.facts.status();
+        (self.is_touched, self.is_told_of, self.has_dropped) = (false, false, false);
+    }
+
+    fn find(connection: &Connection, id: WorkerId) -> Result<Option<Self>> {
+        let found = connection
+            .prepare_cached("SELECT key, last_seen, open, applied, facts FROM worker WHERE id = ?1")?
+            .query_row([ids::worker_key(id)], |row| {
+                let applied = Ranges::from_bytes(row.get_ref(3)?.as_blob()?);
+                Ok(Self {
+                    key: row.get(0)?,
+                    id,
+                    facts: ids::from_json(4, row.get_ref(4)?.as_blob()?)?,
+                    applied: applied.ok_or_else(|| ids::damaged(3, Type::Blob, "no ranges"))?,
+                    last_seen_us: row.get::<_, i64>(1)? as u64,
+                    open: row.get(2)?,
+                    dropped: Vec::new(),
+                    before: None,
+                    status_before: WorkerStatus::Online,
+                    is_touched: false,
+                    is_told_of: false,
+                    has_dropped: false,
+                })
+            })
+            .optional()?;
+        let Some(mut row) = found else { return Ok(None) };
+        row.dropped = super::super::workers::dropped(connection, row.key)?;
+        row.begin();
+        Ok(Some(row))
+    }
+
+    fn create(connection: &Connection, id: WorkerId) -> Result<Self> {
+        let sql = "INSERT INTO worker(id, state, last_seen, open, applied, facts) VALUES(?1, 0, 0, 0, x'', x'7b7d')";
+        connection.prepare_cached(sql)?.execute([ids::worker_key(id)])?;
+        Ok(Self {
+            key: connection.last_insert_rowid(),
+            id,
+            facts: WorkerFacts::default(),
+            applied: Ranges::default(),
+            last_seen_us: 0,
+            open: 0,
+            dropped: Vec::new(),
+            before: None,
+            status_before: WorkerStatus::Online,
+            is_touched: true,
+            is_told_of: true,
+            has_dropped: false,
+        })
+    }
+
+    pub(super) fn describe(&mut self, worker: &WorkerRef) {
+        self.is_told_of |= self.facts.describe(worker);
+    }
+
+    pub(super) fn hear(&mut self, now_us: u64) {
+        self.last_seen_us = self.last_seen_us.max(now_us);
+    }
+
+    /// Takes cumulative counts: the greatest is the latest.
+    pub(super) fn drop_counts(&mut self, dropped: &[Dropped]) {
+        for new in dropped {
+            let is_same = |old: &&mut Dropped| old.event_type == new.event_type && old.reason == new.reason && old.root_id == new.root_id;
+            match self.dropped.iter_mut().find(is_same) {
+                Some(old) => old.count = old.count.max(new.count),
+                None => self.dropped.push(new.clone()),
+            }
+            self.has_dropped = true;
+        }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.facts.status() == WorkerStatus::Lost
+    }
+
+    /// The time of the next loss or find: later than the one before, whatever the clock says, for the latest decides.
+    pub(super) fn change_us(&self, now_us: u64) -> u64 {
+        self.facts.changed.map_or(now_us, |(before_us, _)| now_us.max(before_us.saturating_add(1)))
+    }
+
+    /// When it is lost unless it is heard of; none if it is gone already or never promised to be heard of.
+    pub(super) fn due_us(&self, since_us: u64) -> Option<u64> {
+        let interval_us = self.facts.heartbeat_interval_ms()?.saturating_mul(1_000);
+        let is_watched = self.facts.status() == WorkerStatus::Online;
+        is_watched.then(|| self.last_seen_us.max(since_us).saturating_add(interval_us.saturating_mul(2)))
+    }
+
+    fn view(&self) -> Worker {
+        super::super::workers::view(self.id, &self.facts, self.last_seen_us, self.open, self.dropped.clone())
+    }
+
+    fn write(&self, connection: &Connection) -> Result<()> {
+        let offline = match self.facts.status() {
+            WorkerStatus::Offline { time_us } => Some(time_us as i64),
+            WorkerStatus::Online | WorkerStatus::Lost => None,
+        };
+        let due = self.due_us(0).map(|due| due.min(i64::MAX as u64) as i64);
+        let sql = "UPDATE worker SET state = ?2, offline = ?3, last_seen = ?4, due = ?5, open = ?6, applied = ?7 WHERE key = ?1";
+        connection.prepare_cached(sql)?.execute(params![
+            self.key,
+            ids::worker_state_code(&self.facts.state()),
+            offline,
+            self.last_seen_us as i64,
+            due,
+            self.open,
+            self.applied.to_bytes()
+        ])?;
+        if self.is_told_of {
+            let sql = "UPDATE worker SET facts = ?2 WHERE key = ?1";
+            connection.prepare_cached(sql)?.execute(params![self.key, ids::to_json(&self.facts)])?;
+        }
+        if self.has_dropped {
+            let sql = "INSERT INTO dropped(worker, type, reason, root, count) VALUES(?1, ?2, ?3, ?4, ?5) \
+                       ON CONFLICT DO UPDATE SET count = ?5";
+            let mut statement = connection.prepare_cached(sql)?;
+            for dropped in &self.dropped {
+                let root = dropped.root_id.map(|root| ids::root_key(root).to_vec()).unwrap_or_default();
+                let count = dropped.count.min(i64::MAX as u64) as i64;
+                statement.execute(params![self.key, dropped.event_type, dropped.reason, root, count])?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! All that is known: the fold over whole batches, held in memory.
+
+use std::collections::BTreeMap;
+
+use monitor_wire::{Batch, Counts, Event, Process, ProcessId, Root, RootId, State, WorkerId, WorkerRef};
+
+use crate::order::{Node, Order, order};
+use crate::process::{ProcessEvent, ProcessFacts};
+use crate::ranges::Ranges;
+use crate::view::{earliest_failed_leaf, title};
+use crate::worker::{WorkerFacts, WorkerStatus};
+
+/// The facts of all trees and workers. Equal for the same events, however they came.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    trees: BTreeMap<RootId, TreeFacts>,
+    workers: BTreeMap<WorkerId, WorkerFacts>,
+    applied: BTreeMap<WorkerId, Ranges>,
+    unknown: BTreeMap<String, u64>,
+}
+
+/// The facts of one tree.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct TreeFacts {
+    processes: BTreeMap<ProcessId, ProcessFacts>,
+}
+
+impl Facts {
+    /// Takes a batch; every event of it counts once, however often it comes.
+    pub fn apply_batch(&mut self, batch: &Batch) {
+        self.workers.entry(batch.worker.id).or_default().describe(&batch.worker);
+        for (number, event) in (batch.sequence..).zip(&batch.events) {
+            let applied = self.applied.entry(batch.worker.id).or_default();
+            if !applied.contains(number) {
+                applied.insert(number, number);
+                self.apply(number, batch.worker.id, event);
+            }
+        }
+    }
+
+    /// Takes one event, by its number and by whose number that is. Except that unknown ones are counted, repetition is harmless.
+    pub fn apply(&mut self, number: u64, batch_worker: WorkerId, event: &Event) {
+        if let Some(about) = ProcessEvent::of(event) {
+            if let Some(worker) = about.worker {
+                self.workers.entry(worker.id).or_default().describe(worker);
+            }
+            let tree = self.trees.entry(about.root_id).or_default();
+            if about.is_fact() {
+                tree.processes.entry(about.id).or_default().apply(number, batch_worker, &about);
+            }
+            return;
+        }
+        if let Event::Unknown(event) = event {
+            *self.unknown.entry(event.event_type.clone()).or_default() += 1;
+            return;
+        }
+        let (id, relayed) = about_worker(event, batch_worker);
+        let worker = self.workers.entry(id).or_default();
+        if let Some(relayed) = relayed {
+            worker.describe(relayed);
+        }
+        worker.apply(number, batch_worker, event);
+    }
+
+    /// Where a worker is; one never heard of counts as online.
+    pub fn worker_status(&self, id: WorkerId) -> WorkerStatus {
+        self.workers.get(&id).map(WorkerFacts::status).unwrap_or_default()
+    }
+
+    /// The workers, by id.
+    pub fn workers(&self) -> impl Iterator<Item = (WorkerId, &WorkerFacts)> {
+        self.workers.iter().map(|(id, facts)| (*id, facts))
+    }
+
+    /// Which numbers of a worker's were applied.
+    pub fn applied(&self, worker: WorkerId) -> Option<&Ranges> {
+        self.applied.get(&worker)
+    }
+
+    /// How many events of each type that is unknown here.
+    pub fn unknown(&self) -> &BTreeMap<String, u64> {
+        &self.unknown
+    }
+
+    /// The trees, by id.
+    pub fn roots(&self) -> impl Iterator<Item = RootId> {
+        self.trees.keys().copied()
+    }
+
+    /// A tree as it stands, given the number that the server gave it; none if it is not known.
+    pub fn tree(&self, root_id: RootId, number: u64) -> Option<(Root, Vec<Process>)> {
+        let facts: Vec<_> = self.trees.get(&root_id)?.processes.iter().collect();
+        let mut views: Vec<_> =
+            facts.iter().map(|(id, facts)| facts.view(root_id, **id, &mut |worker| self.worker_status(worker))).collect();
+        let nodes: Vec<_> = facts.iter().zip(&views).map(|((_, facts), view)| Node::of(facts, view)).collect();
+        let Order { placed, own, .. } = order(&nodes);
+
+        let face = own.or_else(|| (0..nodes.len()).min_by_key(|index| (nodes[*index].at_us, nodes[*index].id)));
+        let batch = face.and_then(|index| facts[index].1.batch());
+        let root = root(root_id, number, face.map(|index| &views[index]), batch, &views);
+        let mut processes = Vec::with_capacity(views.len());
+        for place in placed {
+            let view = &mut views[place.index];
+            view.depth = Some(place.depth);
+            view.orphan = place.is_orphan;
+            processes.push(view.clone());
+        }
+        Some((root, processes))
+    }
+}
+
+/// Which worker an event that is about none of the processes is about, and how it describes it if that isn't the batch's.
+pub fn about_worker(event: &Event, batch_worker: WorkerId) -> (WorkerId, Option<&WorkerRef>) {
+    let relayed = match event {
+        Event::WorkerOnline(event) => event.worker.as_ref(),
+        Event::WorkerHeartbeat(event) => event.worker.as_ref(),
+        Event::WorkerOffline(event) => event.worker.as_ref(),
+        Event::WorkerLost(event) | Event::WorkerFound(event) => return (event.worker_id, None),
+        _ => None,
+    };
+    (relayed.map_or(batch_worker, |worker| worker.id), relayed)
+}
+
+/// A tree seen from its root: the face is the root's own process, or as long as that is unknown the earliest of all.
+fn root(root_id: RootId, number: u64, face: Option<&Process>, batch: Option<&str>, processes: &[Process]) -> Root {
+    let mut counts = Counts::default();
+    for process in processes {
+        *counts.of(&process.state) += 1;
+    }
+    let error_of_leaf = || {
+        let leaf = earliest_failed_leaf(processes.iter())?;
+        processes.iter().find(|process| process.id == leaf.id)?.error.clone()
+    };
+    let name = face.map(|face| face.name.clone()).unwrap_or_default();
+    Root {
+        root_id,
+        number,
+        title: title(&name, batch, number),
+        name,
+        batch: batch.map(str::to_owned),
+        state: face.map_or(State::PENDING, |face| face.state.clone()),
+        started_us: face.and_then(|face| face.started_us),
+        ended_us: face.and_then(|face| face.ended_us),
+        elapsed_ns: face.and_then(|face| face.elapsed_ns),
+        worker_id: face.and_then(|face| face.worker_id),
+        counts,
+        error: face.and_then(|face| face.error.clone()).or_else(error_of_leaf),
+    }
+}

@@ -1,0 +1,302 @@
+//! What is known of a process.
+
+use std::collections::BTreeMap;
+
+use monitor_wire::{
+    Attachment, Error, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessFolded, ProcessId, ProcessLogged, ProcessProgressed,
+    ProcessQueued, ProcessStarted, ProcessUpdated, Progress, RootId, Source, WorkerId, WorkerRef,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::fold::{self, Shard};
+use crate::told::{Stamp, Told, keep_first, keep_last};
+use crate::worker::WorkerStatus;
+
+/// All that events said about a process. Equal however they came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProcessFacts {
+    /// The highest attempt that any event spoke of: it decides.
+    pub attempt: u32,
+    /// Its queueing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued: Option<Told<Definition>>,
+    /// Its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<Told<Definition>>,
+    /// Its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Told<End>>,
+    /// The first sign of life other than a start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sign: Option<Told<()>>,
+    /// Its parent, by the latest update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<(Stamp, ProcessId)>,
+    /// Its name, by the latest update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<(Stamp, String)>,
+    /// Its batch mark, by the latest update.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<(Stamp, String)>,
+    /// Its own fields, each by its latest update.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, (Stamp, serde_json::Value)>,
+    /// How far it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Told<Progress>>,
+    /// What it counts, if it is a fold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<Shard>,
+    /// The id that another system gave it, by the first who said one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub native_id: Option<(Stamp, String)>,
+    /// What it has to do with, all that was ever said, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
+}
+
+/// What a start says, or a queueing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Definition {
+    /// Its parent, none for a root.
+    pub parent_id: Option<ProcessId>,
+    /// What it is.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// The batch mark of a root.
+    pub batch: Option<String>,
+    /// Name of its thread.
+    pub thread: Option<String>,
+    /// Where it stands in the program.
+    pub source: Option<Source>,
+    /// How it came by its parent.
+    pub attachment: Attachment,
+    /// Its own fields.
+    pub fields: Fields,
+    /// After how long it is overdue.
+    pub timeout_ms: Option<u64>,
+}
+
+/// What an end says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    /// How long it took, by a monotonic clock.
+    pub elapsed_ns: Option<u64>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it failed.
+    pub error: Option<Error>,
+    /// Exit code of a command.
+    pub exit_code: Option<i32>,
+    /// Signal that ended a command.
+    pub signal: Option<i32>,
+    /// Why it ended so, in one word.
+    pub reason: Option<String>,
+}
+
+/// What every event about a process carries.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEvent<'a> {
+    /// The tree.
+    pub root_id: RootId,
+    /// The process.
+    pub id: ProcessId,
+    /// When.
+    pub time_us: u64,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Whom it is about, where someone else relays it.
+    pub worker: Option<&'a WorkerRef>,
+    native_id: Option<&'a str>,
+    links: &'a [Link],
+    event: &'a Event,
+}
+
+impl<'a> ProcessEvent<'a> {
+    /// The event as one about a process; none if it is about something else.
+    pub fn of(event: &'a Event) -> Option<Self> {
+        macro_rules! common {
+            ($of:expr) => {
+                Some(Self {
+                    root_id: $of.root_id,
+                    id: $of.id,
+                    time_us: $of.time_us,
+                    attempt: $of.attempt,
+                    worker: $of.worker.as_ref(),
+                    native_id: $of.native_id.as_deref(),
+                    links: &$of.links,
+                    event,
+                })
+            };
+        }
+        match event {
+            Event::ProcessQueued(of @ ProcessQueued { .. }) => common!(of),
+            Event::ProcessStarted(of @ ProcessStarted { .. }) => common!(of),
+            Event::ProcessUpdated(of @ ProcessUpdated { .. }) => common!(of),
+            Event::ProcessProgressed(of @ ProcessProgressed { .. }) => common!(of),
+            Event::ProcessLogged(of @ ProcessLogged { .. }) => common!(of),
+            Event::ProcessFolded(of @ ProcessFolded { .. }) => common!(of),
+            Event::ProcessEnded(of @ ProcessEnded { .. }) => common!(of),
+            _ => None,
+        }
+    }
+
+    /// Whether it says anything about the process's state: what a process logs doesn't.
+    pub fn is_fact(&self) -> bool {
+        !matches!(self.event, Event::ProcessLogged(_))
+    }
+}
+
+impl ProcessFacts {
+    /// Takes an event about this process, by the number of the batch's worker.
+    pub fn apply(&mut self, number: u64, batch_worker: WorkerId, event: &ProcessEvent<'_>) {
+        if !event.is_fact() {
+            return;
+        }
+        let stamp = Stamp { time_us: event.time_us, worker: batch_worker, number };
+        let worker = event.worker.map_or(batch_worker, |worker| worker.id);
+        let told = Told { attempt: event.attempt, stamp, worker, what: () };
+        self.attempt = self.attempt.max(event.attempt);
+        if let Some(native_id) = event.native_id
+            && self.native_id.as_ref().is_none_or(|(first, _)| stamp < *first)
+        {
+            self.native_id = Some((stamp, native_id.to_owned()));
+        }
+        for link in event.links {
+            let key = |link: &Link| (link.root_id, link.id, link.relation.clone());
+            if let Err(place) = self.links.binary_search_by_key(&key(link), key) {
+                self.links.insert(place, link.clone());
+            }
+        }
+        match event.event {
+            Event::ProcessQueued(of) => keep_first(&mut self.queued, told.map(queued(of))),
+            Event::ProcessStarted(of) => keep_first(&mut self.started, told.map(started(of))),
+            Event::ProcessEnded(of) => keep_first(&mut self.ended, told.map(ended(of))),
+            Event::ProcessUpdated(of) => {
+                keep_first(&mut self.sign, told);
+                keep_latest(&mut self.parent_id, stamp, of.parent_id.as_ref());
+                keep_latest(&mut self.name, stamp, of.name.as_ref());
+                keep_latest(&mut self.batch, stamp, of.batch.as_ref());
+                for (key, value) in &of.fields {
+                    match self.fields.get_mut(key) {
+                        Some((latest, _)) if *latest >= stamp => {}
+                        Some(kept) => *kept = (stamp, value.clone()),
+                        None => {
+                            self.fields.insert(key.clone(), (stamp, value.clone()));
+                        }
+                    }
+                }
+            }
+            Event::ProcessProgressed(of) => {
+                let progress = Progress { done: of.done, total: of.total, unit: of.unit.clone() };
+                keep_last(&mut self.progress, told.map(progress));
+                keep_first(&mut self.sign, told);
+            }
+            Event::ProcessFolded(of) => fold::keep(&mut self.shards, worker, stamp, of),
+            _ => {}
+        }
+    }
+
+    /// The workers on whose state this process's depends: it has something open there.
+    pub fn open_at(&self) -> Vec<WorkerId> {
+        if let Some(runner) = self.runner() {
+            return vec![runner];
+        }
+        let mut workers: Vec<_> = self.shards.iter().filter(|shard| shard.counts.running > 0).map(|shard| shard.worker).collect();
+        workers.dedup();
+        workers
+    }
+
+    /// Who runs it now.
+    pub(crate) fn runner(&self) -> Option<WorkerId> {
+        if self.now(self.ended.as_ref()).is_some() {
+            return None;
+        }
+        let started = self.now(self.started.as_ref()).map(|told| told.worker);
+        // Something that waits runs nowhere, whatever was said about it meanwhile.
+        let is_waiting = self.now(self.queued.as_ref()).is_some();
+        started.or_else(|| self.now(self.sign.as_ref()).filter(|_| !is_waiting && self.shards.is_empty()).map(|told| told.worker))
+    }
+
+    /// What was told, if it is of the attempt that decides.
+    pub(crate) fn now<'a, T>(&self, told: Option<&'a Told<T>>) -> Option<&'a Told<T>> {
+        told.filter(|told| told.attempt == self.attempt)
+    }
+
+    /// When it began, as far as is known: its start, else its queueing, its end, or the first sign of it.
+    pub fn at_us(&self) -> u64 {
+        let started = self.now(self.started.as_ref()).map(|told| told.stamp.time_us);
+        started
+            .or_else(|| self.now(self.queued.as_ref()).map(|told| told.stamp.time_us))
+            .or_else(|| self.now(self.ended.as_ref()).map(|told| told.stamp.time_us))
+            .or_else(|| self.sign.as_ref().map(|told| told.stamp.time_us))
+            .or_else(|| self.shards.iter().map(|shard| shard.stamp.time_us).min())
+            .unwrap_or(0)
+    }
+
+    /// Whether anyone said what it is and where it belongs.
+    pub fn is_defined(&self) -> bool {
+        self.definition().is_some() || !self.shards.is_empty()
+    }
+
+    /// What it is, by the start or queueing of the highest attempt that has one.
+    pub(crate) fn definition(&self) -> Option<&Definition> {
+        let started = self.started.as_ref().map(|told| (told.attempt, true, &told.what));
+        let queued = self.queued.as_ref().map(|told| (told.attempt, false, &told.what));
+        started.into_iter().chain(queued).max_by_key(|(attempt, is_start, _)| (*attempt, *is_start)).map(|(_, _, what)| what)
+    }
+
+    /// What a worker that is gone made of it.
+    pub(crate) fn left_by(&self, status: &mut dyn FnMut(WorkerId) -> WorkerStatus) -> WorkerStatus {
+        self.runner().map(status).unwrap_or_default()
+    }
+}
+
+fn keep_latest<T: Clone>(kept: &mut Option<(Stamp, T)>, stamp: Stamp, new: Option<&T>) {
+    if let Some(new) = new
+        && kept.as_ref().is_none_or(|(latest, _)| stamp > *latest)
+    {
+        *kept = Some((stamp, new.clone()));
+    }
+}
+
+fn started(of: &ProcessStarted) -> Definition {
+    Definition {
+        parent_id: of.parent_id,
+        kind: of.kind.clone(),
+        name: of.name.clone(),
+        batch: of.batch.clone(),
+        thread: of.thread.clone(),
+        source: of.source.clone(),
+        attachment: of.attachment.clone(),
+        fields: of.fields.clone(),
+        timeout_ms: of.timeout_ms,
+    }
+}
+
+fn queued(of: &ProcessQueued) -> Definition {
+    Definition {
+        parent_id: of.parent_id,
+        kind: of.kind.clone(),
+        name: of.name.clone(),
+        batch: of.batch.clone(),
+        thread: None,
+        source: None,
+        attachment: Attachment::EXPLICIT,
+        fields: of.fields.clone(),
+        timeout_ms: None,
+    }
+}
+
+fn ended(of: &ProcessEnded) -> End {
+    End {
+        elapsed_ns: of.elapsed_ns,
+        outcome: of.outcome.clone(),
+        error: of.error.clone(),
+        exit_code: of.exit_code,
+        signal: of.signal,
+        reason: of.reason.clone(),
+    }
+}

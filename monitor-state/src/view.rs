@@ -1,0 +1,134 @@
+//! What is shown: read models derived from facts.
+
+use monitor_wire::{Attachment, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
+
+use crate::fold;
+use crate::process::ProcessFacts;
+use crate::worker::WorkerStatus;
+
+/// As shown: `name <batch:number>`, or `name <number>` without a batch.
+pub fn title(name: &str, batch: Option<&str>, number: u64) -> String {
+    match batch {
+        Some(batch) => format!("{name} <{batch}:{number}>"),
+        None => format!("{name} <{number}>"),
+    }
+}
+
+impl ProcessFacts {
+    /// The process as it stands, apart from what only its tree can tell (`orphan`, `depth`).
+    pub fn view(&self, root_id: RootId, id: ProcessId, status: &mut dyn FnMut(WorkerId) -> WorkerStatus) -> Process {
+        let started = self.now(self.started.as_ref());
+        let ended = self.now(self.ended.as_ref());
+        let fold = fold::sum(&self.shards, status);
+        let left = self.left_by(status);
+        let definition = self.definition();
+        let shard = self.shards.first();
+        let started_us = started.map(|told| told.stamp.time_us);
+        let ended_us = ended.map(|told| told.stamp.time_us).or(match left {
+            WorkerStatus::Offline { time_us } => Some(time_us.max(started_us.unwrap_or(0))),
+            WorkerStatus::Online | WorkerStatus::Lost => None,
+        });
+        let between = |started: u64, ended: u64| ended.saturating_sub(started).saturating_mul(1_000);
+        let elapsed_ns = ended.and_then(|told| told.what.elapsed_ns).or_else(|| started_us.zip(ended_us).map(|(s, e)| between(s, e)));
+        let parent_id = self.parent_id.as_ref().map(|(_, parent)| *parent);
+        let name = self.name.as_ref().map(|(_, name)| name);
+        Process {
+            id,
+            root_id,
+            parent_id: parent_id.or_else(|| definition.map_or_else(|| shard.and_then(|s| s.parent_id), |d| d.parent_id)),
+            name: name.or(definition.map(|d| &d.name)).or(shard.map(|s| &s.name)).cloned().unwrap_or_default(),
+            kind: definition.map(|d| &d.kind).or(shard.map(|s| &s.kind)).cloned().unwrap_or_else(|| Kind::from("")),
+            state: self.state_of(left, fold.as_ref().map(|(fold, is_lost)| (fold, *is_lost))),
+            native_id: self.native_id.as_ref().map(|(_, native_id)| native_id.clone()),
+            attempt: self.attempt.max(1),
+            started_us,
+            ended_us,
+            elapsed_ns,
+            worker_id: started.map(|told| told.worker).or(ended.map(|told| told.worker)).or_else(|| self.runner()),
+            thread: definition.and_then(|d| d.thread.clone()),
+            source: definition.and_then(|d| d.source.clone()),
+            error: ended.and_then(|told| told.what.error.clone()),
+            reason: match left {
+                WorkerStatus::Offline { .. } => Some("exited".to_owned()),
+                WorkerStatus::Online | WorkerStatus::Lost => ended.and_then(|told| told.what.reason.clone()),
+            },
+            exit_code: ended.and_then(|told| told.what.exit_code),
+            signal: ended.and_then(|told| told.what.signal),
+            attachment: definition.map_or(Attachment::EXPLICIT, |d| d.attachment.clone()),
+            orphan: false,
+            links: self.links.clone(),
+            fields: self.all_fields(),
+            progress: self.now(self.progress.as_ref()).map(|told| told.what.clone()),
+            fold: fold.map(|(fold, _)| fold),
+            depth: None,
+        }
+    }
+
+    /// Where it is, given what became of its workers.
+    pub fn state(&self, status: &mut dyn FnMut(WorkerId) -> WorkerStatus) -> State {
+        let fold = fold::sum(&self.shards, status);
+        let left = self.left_by(status);
+        self.state_of(left, fold.as_ref().map(|(fold, is_lost)| (fold, *is_lost)))
+    }
+
+    /// Its batch mark.
+    pub fn batch(&self) -> Option<&str> {
+        let updated = self.batch.as_ref().map(|(_, batch)| batch);
+        updated.or_else(|| self.definition()?.batch.as_ref()).map(String::as_str)
+    }
+
+    fn state_of(&self, left: WorkerStatus, fold: Option<(&monitor_wire::Fold, bool)>) -> State {
+        if let Some(ended) = self.now(self.ended.as_ref()) {
+            return State::from(ended.what.outcome.as_str());
+        }
+        let is_told = self.now(self.started.as_ref()).is_some() || self.now(self.queued.as_ref()).is_some();
+        match (left, fold) {
+            (WorkerStatus::Lost, _) => State::LOST,
+            (WorkerStatus::Offline { .. }, _) => State::CANCELLED,
+            (WorkerStatus::Online, Some((fold, is_lost))) if !is_told => state_of_fold(fold, is_lost),
+            _ if self.now(self.started.as_ref()).is_none() && self.now(self.queued.as_ref()).is_some() => State::PENDING,
+            _ => State::RUNNING,
+        }
+    }
+
+    /// Updates over the start's over the queueing's.
+    fn all_fields(&self) -> Fields {
+        let mut fields = Fields::new();
+        for told in [&self.queued, &self.started].into_iter().flatten() {
+            fields.extend(told.what.fields.clone());
+        }
+        fields.extend(self.fields.iter().map(|(key, (_, value))| (key.clone(), value.clone())));
+        fields
+    }
+}
+
+fn state_of_fold(fold: &monitor_wire::Fold, is_lost: bool) -> State {
+    if is_lost {
+        State::LOST
+    } else if fold.running > 0 {
+        State::RUNNING
+    } else if fold.failed > 0 {
+        State::FAILED
+    } else if fold.cancelled > 0 && fold.cancelled == fold.count {
+        State::CANCELLED
+    } else {
+        State::SUCCEEDED
+    }
+}
+
+/// A failed process that may speak for its tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FailedLeaf {
+    /// When it failed.
+    pub ended_us: u64,
+    /// Which it is.
+    pub id: ProcessId,
+}
+
+/// Of the failed processes with an error, the earliest to end that has no such child.
+pub fn earliest_failed_leaf<'a>(processes: impl Iterator<Item = &'a Process> + Clone) -> Option<FailedLeaf> {
+    let failed = processes.filter(|process| process.state == State::FAILED && process.error.is_some());
+    let parents: std::collections::HashSet<_> = failed.clone().filter_map(|process| process.parent_id).collect();
+    let leaves = failed.filter(|process| !parents.contains(&process.id));
+    leaves.map(|process| FailedLeaf { ended_us: process.ended_us.unwrap_or(0), id: process.id }).min()
+}

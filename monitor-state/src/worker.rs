@@ -1,0 +1,117 @@
+//! What is known of a worker.
+
+use monitor_wire::{Event, Registered, WorkerId, WorkerRef, WorkerState};
+use serde::{Deserialize, Serialize};
+
+use crate::told::Stamp;
+
+/// All that events said about a worker. Equal however they came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkerFacts {
+    /// Name of its host.
+    pub hostname: String,
+    /// Its process number on the host.
+    pub pid: u32,
+    /// Name of its program.
+    pub program: String,
+    /// Its first announcement.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub online: Option<(Stamp, Announced)>,
+    /// Its goodbye: the earliest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offline: Option<Stamp>,
+    /// When it was last lost or found, and whether found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<(u64, bool)>,
+}
+
+/// What a worker says when it begins to report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Announced {
+    /// When its program began.
+    pub started_us: u64,
+    /// Version of what reports.
+    pub version: String,
+    /// How often it says that it is alive.
+    pub heartbeat_interval_ms: u64,
+    /// The attributed functions of its program.
+    pub registered: Vec<Registered>,
+}
+
+/// What a worker's state means for what it had open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WorkerStatus {
+    /// It goes on.
+    #[default]
+    Online,
+    /// Nobody knows.
+    Lost,
+    /// It was closed.
+    Offline {
+        /// When.
+        time_us: u64,
+    },
+}
+
+impl WorkerFacts {
+    /// Takes a description; of conflicting ones the greatest counts. Whether it was news.
+    pub fn describe(&mut self, worker: &WorkerRef) -> bool {
+        let is_news = (&*self.hostname, self.pid, &*self.program) < (&*worker.hostname, worker.pid, &*worker.program);
+        if is_news {
+            self.hostname.clone_from(&worker.hostname);
+            self.pid = worker.pid;
+            self.program.clone_from(&worker.program);
+        }
+        is_news
+    }
+
+    /// Takes an event about this worker, by the number of the batch's worker. Others change nothing.
+    pub fn apply(&mut self, number: u64, batch_worker: WorkerId, event: &Event) {
+        let stamp = |time_us| Stamp { time_us, worker: batch_worker, number };
+        match event {
+            Event::WorkerOnline(event) => {
+                let stamp = stamp(event.time_us);
+                if self.online.as_ref().is_none_or(|(first, _)| stamp < *first) {
+                    let announced = Announced {
+                        started_us: event.started_us,
+                        version: event.version.clone(),
+                        heartbeat_interval_ms: event.heartbeat_interval_ms,
+                        registered: event.registered.clone(),
+                    };
+                    self.online = Some((stamp, announced));
+                }
+            }
+            Event::WorkerOffline(event) => {
+                let stamp = stamp(event.time_us);
+                self.offline = Some(self.offline.map_or(stamp, |first| first.min(stamp)));
+            }
+            Event::WorkerLost(event) => self.changed = self.changed.max(Some((event.time_us, false))),
+            Event::WorkerFound(event) => self.changed = self.changed.max(Some((event.time_us, true))),
+            _ => {}
+        }
+    }
+
+    /// Where it is. Its own goodbye is stronger than the server's missing it.
+    pub fn status(&self) -> WorkerStatus {
+        match (self.offline, self.changed) {
+            (Some(stamp), _) => WorkerStatus::Offline { time_us: stamp.time_us },
+            (None, Some((_, false))) => WorkerStatus::Lost,
+            (None, _) => WorkerStatus::Online,
+        }
+    }
+
+    /// Where it is, as shown.
+    pub fn state(&self) -> WorkerState {
+        match self.status() {
+            WorkerStatus::Online => WorkerState::ONLINE,
+            WorkerStatus::Lost => WorkerState::LOST,
+            WorkerStatus::Offline { .. } => WorkerState::OFFLINE,
+        }
+    }
+
+    /// How often it promised to say that it is alive; none if it promised nothing.
+    pub fn heartbeat_interval_ms(&self) -> Option<u64> {
+        self.online.as_ref().map(|(_, announced)| announced.heartbeat_interval_ms).filter(|interval| *interval > 0)
+    }
+}

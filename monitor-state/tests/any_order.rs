@@ -1,0 +1,52 @@
+//! Any shuffle, repetition and split of the events gives the same state.
+
+mod support;
+
+use monitor_state::Facts;
+use monitor_wire::Batch;
+use proptest::prelude::*;
+use support::generate::{delivery, history};
+
+fn facts_of(batches: &[Batch]) -> Facts {
+    let mut facts = Facts::default();
+    for batch in batches {
+        facts.apply_batch(batch);
+    }
+    facts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn order_repetition_and_cuts_do_not_matter(
+        (one, other) in history().prop_flat_map(|history| (delivery(&history), delivery(&history)))
+    ) {
+        let (one, other) = (facts_of(&one), facts_of(&other));
+        prop_assert_eq!(&one, &other);
+        for root in one.roots() {
+            let (shown, processes) = one.tree(root, 7).unwrap();
+            let (other_shown, other_processes) = other.tree(root, 7).unwrap();
+            prop_assert_eq!(&shown, &other_shown);
+            prop_assert_eq!(&processes, &other_processes);
+            prop_assert_eq!(shown.counts.total(), processes.len() as u64);
+            prop_assert!(processes.windows(2).all(|pair| pair[1].depth <= pair[0].depth.map(|depth| depth + 1)));
+        }
+    }
+
+    #[test]
+    fn facts_survive_being_written_down(batches in history().prop_flat_map(|history| delivery(&history))) {
+        let mut facts = std::collections::BTreeMap::<_, monitor_state::ProcessFacts>::new();
+        for batch in &batches {
+            for (number, event) in (batch.sequence..).zip(&batch.events) {
+                if let Some(about) = monitor_state::ProcessEvent::of(event) {
+                    facts.entry((about.root_id, about.id)).or_default().apply(number, batch.worker.id, &about);
+                }
+            }
+        }
+        for facts in facts.values() {
+            let json = serde_json::to_string(facts).unwrap();
+            prop_assert_eq!(facts, &serde_json::from_str::<monitor_state::ProcessFacts>(&json).unwrap());
+        }
+    }
+}

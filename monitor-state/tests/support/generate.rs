@@ -1,0 +1,170 @@
+//! Generated events: few ids, times and names, so that they meet in every way.
+
+use std::collections::BTreeMap;
+
+use monitor_wire::{
+    Attachment, Batch, Error, ErrorKind, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessFolded, ProcessId, ProcessLogged,
+    ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
+    WorkerOnline, WorkerRef,
+};
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use super::{batch, process, root, worker, worker_ref};
+
+const WORKERS: [char; 3] = ['A', 'B', 'C'];
+const NAMES: [&str; 5] = ["load", "", "'; DROP TABLE process; --", "<script>\0\"%_\\", "一个测试根任务"];
+
+fn name() -> impl Strategy<Value = String> {
+    select(NAMES.as_slice()).prop_map(str::to_owned)
+}
+
+fn id() -> impl Strategy<Value = ProcessId> {
+    select([1, 2, 3, 4, 105, 106].as_slice()).prop_map(process)
+}
+
+fn kind() -> impl Strategy<Value = Kind> {
+    select(["root", "normal", "task", "unheard-of"].as_slice()).prop_map(Kind::from)
+}
+
+fn fields() -> impl Strategy<Value = Fields> {
+    btree_map(select(["x", "y\0"].as_slice()).prop_map(str::to_owned), (0..3).prop_map(|value| serde_json::json!({ "v": value })), 0..3)
+}
+
+fn error() -> impl Strategy<Value = Option<Error>> {
+    let source = option::of((name(), 0..9_u32)).prop_map(|source| source.map(|(file, line)| Source { file, line }));
+    let error = (name(), vec(name(), 0..2), source).prop_map(|(message, chain, source)| Error {
+        kind: ErrorKind::from("odd"),
+        type_name: None,
+        message,
+        chain,
+        source,
+    });
+    option::of(error)
+}
+
+/// What all events about processes have; mostly nothing special.
+type Common = (u8, ProcessId, u64, u32, Option<WorkerRef>, Option<String>, Vec<Link>);
+
+fn common() -> impl Strategy<Value = Common> {
+    let attempt = prop_oneof![5 => Just(1_u32), 1 => Just(2), 1 => Just(3)];
+    let relayed = prop_oneof![6 => Just(None), 1 => select(WORKERS.as_slice()).prop_map(|letter| Some(worker_ref(letter)))];
+    let native = prop_oneof![6 => Just(None), 1 => name().prop_map(Some)];
+    let link = (1..3_u8, id(), name()).prop_map(|(tree, id, relation)| Link { root_id: root(tree), id, relation });
+    (1..3_u8, id(), 1..12_u64, attempt, relayed, native, prop_oneof![6 => Just(Vec::new()), 1 => vec(link, 1..3)])
+}
+
+macro_rules! with_common {
+    ($common:expr, $name:ident { $($field:ident),* $(,)? }) => {{
+        let (tree, id, time_us, attempt, worker, native_id, links) = $common;
+        Event::$name($name { root_id: root(tree), id, time_us, attempt, worker, native_id, links, $($field),* })
+    }};
+}
+
+pub fn event() -> impl Strategy<Value = Event> {
+    let parent = || prop_oneof![1 => Just(None), 3 => id().prop_map(Some)];
+    let batch_mark = || prop_oneof![3 => Just(None), 1 => name().prop_map(Some)];
+    let started = (common(), parent(), kind(), name(), batch_mark(), option::of(name()), option::of(0..9_u32), fields(), any::<bool>())
+        .prop_map(|(common, parent_id, kind, name, batch, thread, line, fields, is_plain)| {
+            let source = line.map(|line| Source { file: "src/main.rs".to_owned(), line });
+            let fields = if is_plain { Fields::new() } else { fields };
+            let attachment = if is_plain { Attachment::EXPLICIT } else { Attachment::INFERRED };
+            let timeout_ms = (!is_plain).then_some(5);
+            with_common!(common, ProcessStarted { parent_id, kind, name, batch, thread, source, attachment, fields, timeout_ms })
+        });
+    let outcome = select(["succeeded", "failed", "failed", "cancelled", "evaporated"].as_slice()).prop_map(Outcome::from);
+    let ended = (common(), option::of(0..9_u64), outcome, error(), option::weighted(0.1, 0..3_i32), option::weighted(0.1, name()))
+        .prop_map(|(common, elapsed_ns, outcome, error, exit_code, reason)| {
+            let signal = exit_code;
+            with_common!(common, ProcessEnded { elapsed_ns, outcome, error, exit_code, signal, reason })
+        });
+    let queued = (common(), parent(), kind(), name(), batch_mark(), fields()).prop_map(|(common, parent_id, kind, name, batch, fields)| {
+        with_common!(common, ProcessQueued { parent_id, kind, name, batch, fields })
+    });
+    let updated = (common(), option::of(id()), option::of(name()), batch_mark(), fields())
+        .prop_map(|(common, parent_id, name, batch, fields)| with_common!(common, ProcessUpdated { parent_id, name, batch, fields }));
+    let progressed = (common(), 0..9_u8, option::of(name())).prop_map(|(common, done, unit)| {
+        let (done, total) = (f64::from(done) / 2.0, None);
+        with_common!(common, ProcessProgressed { done, total, unit })
+    });
+    let logged = (common(), name()).prop_map(|(common, message)| {
+        let (level, target, stream, fields) = ("info".to_owned(), None, None, Fields::new());
+        with_common!(common, ProcessLogged { level, message, target, stream, fields })
+    });
+    let folded = (common(), parent(), name(), 0..2_u64, 0..3_u64, 0..9_u64, 0..2_u64, option::of(0..9_u64)).prop_map(
+        |(common, parent_id, name, shard, revision, count, running, min_ns)| {
+            let (kind, failed, cancelled, total_ns, max_ns) = (Kind::NORMAL, count / 3, count / 4, count * 7, min_ns);
+            let histogram = vec![(count as u32, count), (9, 1)];
+            with_common!(
+                common,
+                ProcessFolded {
+                    parent_id,
+                    kind,
+                    name,
+                    shard,
+                    revision,
+                    count,
+                    running,
+                    failed,
+                    cancelled,
+                    total_ns,
+                    min_ns,
+                    max_ns,
+                    histogram
+                }
+            )
+        },
+    );
+    prop_oneof![8 => started, 5 => ended, 1 => queued, 2 => updated, 1 => progressed, 1 => logged, 2 => folded, 2 => worker_event()]
+}
+
+fn worker_event() -> impl Strategy<Value = Event> {
+    let relayed = option::weighted(0.2, select(WORKERS.as_slice()).prop_map(worker_ref));
+    (0..6_u8, 1..12_u64, relayed, select(WORKERS.as_slice())).prop_map(|(which, time_us, relayed, about)| {
+        let changed = WorkerChanged { time_us, worker_id: worker(about) };
+        match which {
+            0 => Event::WorkerOnline(WorkerOnline {
+                time_us,
+                started_us: time_us,
+                version: "1".to_owned(),
+                heartbeat_interval_ms: time_us % 3,
+                registered: Vec::new(),
+                worker: relayed,
+            }),
+            1 => Event::WorkerHeartbeat(WorkerHeartbeat { time_us, worker: relayed }),
+            2 => Event::WorkerOffline(WorkerOffline { time_us, worker: relayed }),
+            3 => Event::WorkerLost(changed),
+            4 => Event::WorkerFound(changed),
+            _ => {
+                let fields = [("type".to_owned(), "moon-phase".into()), ("time_us".to_owned(), time_us.into())].into();
+                Event::Unknown(UnknownEvent { event_type: "moon-phase".to_owned(), fields })
+            }
+        }
+    })
+}
+
+/// What each of the workers says, in its own order.
+pub fn history() -> impl Strategy<Value = BTreeMap<char, Vec<Event>>> {
+    btree_map(select(WORKERS.as_slice()), vec(event(), 0..14), 1..4)
+}
+
+/// A way in which a history may arrive: cut into batches, some events more than once, in any order.
+pub fn delivery(history: &BTreeMap<char, Vec<Event>>) -> BoxedStrategy<Vec<Batch>> {
+    let mut parts = Just(Vec::new()).boxed();
+    for (letter, events) in history.clone() {
+        let cuts = (vec(any::<Index>(), 0..3), vec((any::<Index>(), any::<Index>()), 0..3));
+        parts = (parts, cuts)
+            .prop_map(move |(mut batches, (cuts, repeats))| {
+                let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(events.len() + 1)).chain([0, events.len()]).collect();
+                cuts.sort_unstable();
+                let repeats = repeats.iter().map(|(a, b)| (a.index(events.len() + 1), b.index(events.len() + 1)));
+                let ranges = cuts.windows(2).map(|cut| (cut[0], cut[1])).chain(repeats.map(|(a, b)| (a.min(b), a.max(b))));
+                batches.extend(ranges.map(|(from, to)| batch(letter, from as u64 + 1, events[from..to].to_vec())));
+                batches
+            })
+            .boxed();
+    }
+    parts.prop_shuffle().boxed()
+}
