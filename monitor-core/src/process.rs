@@ -42,8 +42,9 @@ impl Process {
     /// Its parent is what is current; without that it begins a tree of its own.
     #[track_caller]
     pub fn start(name: impl Into<String>) -> ProcessBuilder {
+        let place = Location::caller();
         let draft = switch::is_on().then(|| {
-            let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place: Location::caller() };
+            let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place };
             Sketch { named, bond: Bond::Current, extra: StartExtra::default() }
         });
         ProcessBuilder { draft }

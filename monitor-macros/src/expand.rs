@@ -146,7 +146,9 @@ fn bind(parameters: &[Parameter], body: &Body, first: Option<&TokenStream>) -> T
     let lets = parameters.iter().map(|parameter| {
         let Parameter { outer, pattern, .. } = parameter;
         let read = parameter.used.then(|| parameter.ident()).map(|ident| quote!(let _ = &#ident;));
-        quote_spanned!(Span::mixed_site()=> let #pattern = #outer; #read)
+        // What a pattern leaves unbound is dropped right after what it binds.
+        let whole = parameter.renamed().then(|| quote!(let #outer = #outer;));
+        quote_spanned!(Span::mixed_site()=> #whole let #pattern = #outer; #read)
     });
     let mut block = TokenStream::new();
     body.braces.surround(&mut block, |block| {

@@ -122,6 +122,11 @@ impl Parameter {
         }
     }
 
+    /// Its pattern is no plain name, so that the signature got one.
+    pub(crate) fn renamed(&self) -> bool {
+        self.ident() != Some(&self.outer)
+    }
+
     pub(crate) fn is(&self, name: &str) -> bool {
         self.ident().is_some_and(|ident| ident.unraw() == name)
     }

@@ -61,7 +61,7 @@ fn boxed_futures_and_those_that_captured_their_caller_are_cancelled_too() {
             drop(boxed());
         },
         "
-        captured cross_thread cancelled
+        captured cross_thread unattached cancelled
           inner cancelled
         returned cancelled
           inner cancelled

@@ -51,6 +51,7 @@ fn of_parameters_and_locals() {
     variants!([] (a: Noisy, _: Noisy, (b, _): (Noisy, Noisy), (_, mut c): (Noisy, Noisy), _unused: Noisy) {
         let _local = Noisy("local", Rc::clone(&a.1));
         c.0 = "c, changed";
+        let _ = &c;
         drop(b);
     } plain #[normal_task] monitored);
     assert_same_order!(|noisy| |f: fn(_, _, _, _, _)| f(

@@ -342,12 +342,15 @@ fn monitored_futures_are_send_whenever_the_plain_ones_are() {
         yield_now().await;
         Err("fails")?
     }
-    run(async {
-        send(leaf()).await;
-        send(captured("x")).await;
-        let _ = send(fails()).await;
-        send(leaf().in_current()).await;
-        send(Process::start("by hand").instrument(async { Ok::<_, String>(()) })).await.expect("no error");
+    let trees = record(|| {
+        run(async {
+            send(leaf()).await;
+            send(captured("x")).await;
+            let _ = send(fails()).await;
+            send(leaf().in_current()).await;
+            send(Process::start("by hand").instrument(async { Ok::<_, String>(()) })).await.expect("no error");
+        });
+        drop(send(Process::start("sent").begin()));
     });
-    send(Process::start("sent").begin());
+    assert_eq!(trees.processes.len(), 6);
 }

@@ -196,7 +196,8 @@ fn a_panic_is_a_failure_with_its_place_and_goes_on_unchanged() {
     }
     #[normal_task]
     fn inner() {
-        panic!("number {}", 7)
+        let number = 7;
+        panic!("number {number}")
     }
     #[normal_task]
     fn odd() {
@@ -206,7 +207,7 @@ fn a_panic_is_a_failure_with_its_place_and_goes_on_unchanged() {
     fn never() -> ! {
         panic!("without an end")
     }
-    let line = line!() - 11;
+    let line = line!() - 10;
     let mut payloads = Vec::new();
     let trees = record(|| {
         payloads.push(catch_unwind(outer).expect_err("panics"));

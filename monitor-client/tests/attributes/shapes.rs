@@ -79,7 +79,7 @@ fn methods() {
         find
         by_pin
         async_mut
-        captured cross_thread
+        captured cross_thread unattached
         by_arc
         by_value
         ",

@@ -13,12 +13,12 @@ static RECEIVER: Mutex<Option<Receiver>> = Mutex::new(None);
 static WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Room for all that a test records.
-pub const PLENTY: usize = 64 << 20;
+pub(crate) const PLENTY: usize = 64 << 20;
 
 /// Asserts the trees that `work` records. A line is `name kind attachment <batch> {fields} outcome`, of which only what is
 /// not usual is written: `normal`, `explicit` and `succeeded` are.
 #[track_caller]
-pub fn check(work: impl FnOnce(), expected: &str) {
+pub(crate) fn check(work: impl FnOnce(), expected: &str) {
     let trees = record(work).to_string();
     let expected = unindent(expected);
     assert!(trees == expected, "recorded:\n{trees}\nexpected:\n{expected}");
@@ -26,7 +26,7 @@ pub fn check(work: impl FnOnce(), expected: &str) {
 
 /// Like [`check`], for what runs at the same time: siblings by name.
 #[track_caller]
-pub fn check_sorted(work: impl FnOnce(), expected: &str) {
+pub(crate) fn check_sorted(work: impl FnOnce(), expected: &str) {
     let mut trees = record(work);
     trees.sort();
     let trees = trees.to_string();
@@ -35,12 +35,12 @@ pub fn check_sorted(work: impl FnOnce(), expected: &str) {
 }
 
 /// What `work` recorded. One at a time: a program has one queue.
-pub fn record(work: impl FnOnce()) -> Trees {
+pub(crate) fn record(work: impl FnOnce()) -> Trees {
     let mut receiver = lock(PLENTY);
     record_into(receiver.as_mut().expect("opened"), work)
 }
 
-pub fn record_into(receiver: &mut Receiver, work: impl FnOnce()) -> Trees {
+pub(crate) fn record_into(receiver: &mut Receiver, work: impl FnOnce()) -> Trees {
     drain(receiver);
     let result = catch_unwind(AssertUnwindSafe(work));
     let trees = Trees::of(drain(receiver));
@@ -51,12 +51,12 @@ pub fn record_into(receiver: &mut Receiver, work: impl FnOnce()) -> Trees {
 }
 
 /// Runs a future to its end on this thread.
-pub fn run<R>(work: impl Future<Output = R>) -> R {
+pub(crate) fn run<R>(work: impl Future<Output = R>) -> R {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
 }
 
 /// Takes the queue, opened with room for `limit` bytes by the first who asks, and turns monitoring on.
-pub fn lock(limit: usize) -> MutexGuard<'static, Option<Receiver>> {
+pub(crate) fn lock(limit: usize) -> MutexGuard<'static, Option<Receiver>> {
     static ONCE: Once = Once::new();
     let mut receiver = RECEIVER.lock().unwrap_or_else(PoisonError::into_inner);
     ONCE.call_once(|| {
@@ -68,7 +68,7 @@ pub fn lock(limit: usize) -> MutexGuard<'static, Option<Receiver>> {
 }
 
 /// All that was warned of so far.
-pub fn warnings() -> Vec<String> {
+pub(crate) fn warnings() -> Vec<String> {
     WARNINGS.lock().expect("no panic").clone()
 }
 
@@ -82,11 +82,11 @@ fn drain(receiver: &mut Receiver) -> Vec<Record> {
 }
 
 /// The processes that were recorded, in the order of their starts.
-pub struct Trees {
+pub(crate) struct Trees {
     pub processes: Vec<Recorded>,
 }
 
-pub struct Recorded {
+pub(crate) struct Recorded {
     pub started: Started,
     pub ended: Option<Ended>,
     pub updates: Vec<(String, Value)>,
@@ -120,7 +120,7 @@ impl Trees {
         self.processes.sort_by_key(|process| process.name().to_owned());
     }
 
-    pub fn find(&self, name: &str) -> &Recorded {
+    pub(crate) fn find(&self, name: &str) -> &Recorded {
         self.processes.iter().find(|process| process.name() == name).unwrap_or_else(|| panic!("{name} was not recorded"))
     }
 
@@ -150,21 +150,21 @@ impl std::fmt::Display for Trees {
 }
 
 impl Recorded {
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match &self.started.origin {
             Origin::Site(site) => site.name,
             Origin::Named(named) => &named.name,
         }
     }
 
-    pub fn kind(&self) -> &str {
+    pub(crate) fn kind(&self) -> &str {
         match &self.started.origin {
             Origin::Site(site) => site.kind,
             Origin::Named(named) => &named.kind,
         }
     }
 
-    pub fn failure(&self) -> &monitor_core::record::Failure {
+    pub(crate) fn failure(&self) -> &monitor_core::record::Failure {
         match &self.ended {
             Some(Ended { outcome: Outcome::Failed(failure), .. }) => failure,
             _ => panic!("{} did not fail", self.name()),
