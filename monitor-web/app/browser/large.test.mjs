@@ -49,7 +49,7 @@ test("it opens, unfolds, scrolls to its end and folds again", () =>
     await hasText(page.locator(`.node[data-process="${lastItem.id}"] .name`), `item ${STAGES - 1}.${ITEMS - 1}`);
 
     await page.getByRole("button", { name: "Close all" }).click();
-    await hasText(page.locator(`.node[data-process="${stages[0].id}"] .name`), "stage 0");
+    await hasText(page.locator(`.node[data-process="${stages[STAGES - 1].id}"] .name`), `stage ${STAGES - 1}`);
     await page.waitForFunction(() => document.querySelector(".tree .scroller")?.getAttribute("aria-rowcount") === "101");
   }));
 
