@@ -24,8 +24,3 @@ export function glyph(state: string): string {
 export function needsAttention(state: string): boolean {
   return state === "failed" || state === "lost";
 }
-
-/** Whether time still passes for it. */
-export function isOpen(state: string): boolean {
-  return state === "running";
-}

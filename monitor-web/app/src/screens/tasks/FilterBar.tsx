@@ -86,6 +86,7 @@ function Field({ name, label, filters, onChange, reference }: FieldProps) {
       name={name}
       className={`field ${name}`}
       aria-label={t(label)}
+      title={t(name === "q" ? "tasks.filter.contains" : "tasks.filter.exact")}
       placeholder={name === "q" ? `${t(label)}  /` : t(label)}
       spellCheck={false}
       autoComplete="off"
