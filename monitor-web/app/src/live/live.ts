@@ -38,16 +38,34 @@ export function subscribe(interest: Interest, on: { batch(batch: Batch): void; r
 }
 
 function connect(receive: (message: ToPage) => void): (message: FromPage) => void {
-  if (typeof SharedWorker === "undefined") {
-    hubOfThisPage ??= new Hub(openStream);
-    return hubOfThisPage.attach(receive);
-  }
-  const { port } = new SharedWorker(new URL("./shared.worker.ts", import.meta.url), { type: "module" });
-  port.onmessage = ({ data }: MessageEvent<ToPage>) => receive(data);
-  return (message) => port.postMessage(message);
+  if (typeof SharedWorker === "undefined") return attachHere(receive);
+  const worker = new SharedWorker(new URL("./shared.worker.ts", import.meta.url), { type: "module" });
+  const { port } = worker;
+  // Where the worker can't be started, all that it was told is told to this page's own hub.
+  const unanswered: FromPage[] = [];
+  let send = (message: FromPage) => {
+    unanswered.push(message);
+    port.postMessage(message);
+  };
+  worker.onerror = () => {
+    send = attachHere(receive);
+    unanswered.forEach(send);
+  };
+  port.onmessage = ({ data }: MessageEvent<ToPage>) => {
+    worker.onerror = null;
+    send = (message) => port.postMessage(message);
+    port.onmessage = ({ data }: MessageEvent<ToPage>) => receive(data);
+    receive(data);
+  };
+  return (message) => send(message);
 }
 
 let hubOfThisPage: Hub | undefined;
+
+function attachHere(receive: (message: ToPage) => void): (message: FromPage) => void {
+  hubOfThisPage ??= new Hub(openStream);
+  return hubOfThisPage.attach(receive);
+}
 
 let connection: Connection = { state: "connecting", lastDataMs: null };
 const listeners = new Set<() => void>();

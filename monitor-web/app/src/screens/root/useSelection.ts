@@ -28,12 +28,14 @@ export function useSelection(view: RootView): Selection {
   const touched = useRef(search.process !== undefined);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
 
-  // The address changed by other means than `select`: Back, or a link.
+  // What the address says unless it was changed by other means than `select`: by Back, or a link.
+  const addressed = useRef(search.process);
   useEffect(() => {
+    if (search.process === addressed.current) return;
+    addressed.current = search.process;
     clearTimeout(timer.current);
-    if (search.process === undefined && !touched.current) return;
     setChosen(search.process ?? null);
-    if (search.process !== undefined) setTurn((before) => before + 1);
+    setTurn((before) => before + 1);
   }, [search.process]);
   useEffect(() => () => clearTimeout(timer.current), []);
 
@@ -41,6 +43,7 @@ export function useSelection(view: RootView): Selection {
     (process: string | undefined) => {
       clearTimeout(timer.current);
       timer.current = setTimeout(() => {
+        addressed.current = process;
         void navigate({ to: ".", search: process === undefined ? {} : { process }, replace: true });
       }, ADDRESS_MS);
     },

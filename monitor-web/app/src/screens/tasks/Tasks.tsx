@@ -6,7 +6,7 @@ import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Empty } from "./Empty.tsx";
 import { FilterBar } from "./FilterBar.tsx";
 import { RootList } from "./RootList.tsx";
-import { useRoots } from "./useRoots.ts";
+import { type RootListState, useRoots } from "./useRoots.ts";
 import "./tasks.css";
 
 /** The list of roots. */
@@ -26,22 +26,23 @@ export function Tasks() {
   return (
     <div className="tasks">
       <FilterBar filters={filters} onChange={setFilters} />
-      {list.problem ? (
-        <ProblemNotice error={list.problem} onRetry={list.retry} />
-      ) : list.loading ? (
-        <p className="notice dim">{t("loading")}</p>
-      ) : list.roots.length > 0 ? (
-        <RootList key={JSON.stringify(filters)} list={list} />
-      ) : isFiltered(filters) ? (
-        <div className="notice">
-          <h2>{t("tasks.none")}</h2>
-          <button type="button" className="outlined" onClick={() => setFilters({})}>
-            {t("tasks.filter.clear")}
-          </button>
-        </div>
-      ) : (
-        <Empty />
-      )}
+      {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
+      <Rows list={list} filters={filters} onClear={() => setFilters({})} />
+    </div>
+  );
+}
+
+function Rows({ list, filters, onClear }: { list: RootListState; filters: Filters; onClear: () => void }) {
+  if (list.roots.length > 0) return <RootList key={JSON.stringify(filters)} list={list} />;
+  if (list.problem) return null;
+  if (list.loading) return <p className="notice dim">{t("loading")}</p>;
+  if (!isFiltered(filters)) return <Empty />;
+  return (
+    <div className="notice">
+      <h2>{t("tasks.none")}</h2>
+      <button type="button" className="outlined" onClick={onClear}>
+        {t("tasks.filter.clear")}
+      </button>
     </div>
   );
 }

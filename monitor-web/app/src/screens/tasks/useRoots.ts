@@ -1,8 +1,9 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { fetchRoots } from "../../api/client.ts";
 import type { Root } from "../../api/types.ts";
 import { liveRoots, liveRootsStore, rootsLoaded } from "../../data/live-roots.ts";
+import { connectionStore } from "../../live/live.ts";
 import type { Filters } from "../../model/filters.ts";
 import { countHeld, mergeRoots } from "../../model/roots.ts";
 
@@ -11,6 +12,7 @@ const PAGE = 100;
 export interface RootListState {
   roots: Root[];
   loading: boolean;
+  /** Why nothing, or nothing newer or older than what is there, could be read. */
   problem: unknown;
   retry: () => void;
   /** Whether older ones are being read. */
@@ -37,6 +39,12 @@ export function useRoots(filters: Filters): RootListState {
   const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
   const { held, hold } = useHeld(version);
 
+  const retry = () => void (query.isFetchNextPageError ? query.fetchNextPage() : query.refetch());
+  const connection = useSyncExternalStore(connectionStore.subscribe, connectionStore.get);
+  useEffect(() => {
+    if (connection.state === "live" && query.isError) retry();
+  }, [connection.state]);
+
   const pages = query.data?.pages;
   // `filters` is made anew at every render; its contents decide.
   const key = JSON.stringify(filters);
@@ -46,8 +54,8 @@ export function useRoots(filters: Filters): RootListState {
   return {
     roots,
     loading: query.isPending,
-    problem: pages ? null : query.error,
-    retry: () => void query.refetch(),
+    problem: query.error,
+    retry,
     loadingMore: query.isFetchingNextPage,
     loadMore: () => {
       if (query.hasNextPage && !query.isFetching && !query.isFetchNextPageError) void query.fetchNextPage();
