@@ -131,7 +131,7 @@ impl From<IngestError> for ApiError {
             IngestError::Busy => Self::Busy,
             IngestError::Event { number, message } => Self::Event { number, message },
             IngestError::Store(error) => Self::Store(error),
-            _ => Self::Stopping,
+            IngestError::Stopped => Self::Stopping,
         }
     }
 }

@@ -77,7 +77,7 @@ async fn what_can_t_be_read_is_refused_with_where_and_why() {
         (format!("{{\"version\":{}", "[".repeat(100_000)), "", None),
     ] {
         let problem = refused(&server, server.post(body.clone()), 400, &[words]).await;
-        assert_eq!(problem["event_number"].as_u64(), event_number, "{:.200}: {problem}", body);
+        assert_eq!(problem["event_number"].as_u64(), event_number, "{body:.200}: {problem}");
     }
 }
 

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::support::{CHILD, ROOT, TestServer, WORKER, read, tree};
+use crate::support::{CHILD, ROOT, TestServer, WORKER, batch, read, tree};
 
 #[tokio::test]
 async fn every_route_is_described() {
@@ -85,14 +85,27 @@ async fn answers_are_as_described() {
     }
 }
 
+/// The published samples of all events that workers send.
+fn samples() -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../monitor-wire/fixtures");
+    let types = ["queued", "started", "updated", "progressed", "logged", "folded", "ended"].map(|name| format!("process-{name}"));
+    let types = types.into_iter().chain(["online", "heartbeat", "offline"].map(|name| format!("worker-{name}")));
+    let read = |name| std::fs::read_to_string(format!("{folder}/{name}.json")).expect("a sample");
+    types.map(|name| serde_json::from_str(&read(name)).expect("JSON")).collect()
+}
+
 #[tokio::test]
 async fn batches_and_stream_messages_are_as_described() {
     let server = TestServer::start().await;
     let description = server.ask("/api/openapi.json").await;
     let mut body = description["paths"]["/api/v1/events"]["post"]["requestBody"]["content"]["application/json"]["schema"].clone();
     body["components"] = description["components"].clone();
-    assert_valid(&body, &tree(), "a batch");
-    server.send(&tree()).await;
+    let batch = batch(1, &samples());
+    assert_valid(&body, &batch, "a batch");
+    let mut other = batch.clone();
+    other["events"][0]["id"] = json!(7);
+    assert!(!jsonschema::draft202012::is_valid(&body, &other), "a number is no id");
+    server.send(&batch).await;
     let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
     let response = server.get("/api/v1/stream?after=0").send().await.unwrap();
     let described = schema(&description, "/api/v1/stream", "get", "200");

@@ -22,8 +22,10 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
         let name = if index == 0 { visible(&tree.root.title) } else { visible(&process.name) };
         names.push((branch, if name.is_empty() { "(not started yet)".into() } else { name }));
     }
-    let name_columns = names.iter().map(|(branch, name)| width(branch) + 2 + width(name)).filter(|columns| *columns <= name_limit).max();
-    let name_columns = name_columns.unwrap_or(0);
+    // A terminal cuts long names; elsewhere they stay whole and push the rest of their own line only.
+    let shown_columns = |columns_taken: usize| if columns.is_some() { columns_taken.min(name_limit) } else { columns_taken };
+    let name_columns = names.iter().map(|(branch, name)| shown_columns(width(branch) + 2 + width(name)));
+    let name_columns = name_columns.filter(|taken| *taken <= name_limit).max().unwrap_or(0);
     let state_columns = tree.processes.iter().map(|process| width(&visible(process.state.as_str()))).max().unwrap_or(0);
     for ((branch, name), process) in names.iter().zip(&tree.processes) {
         let style = style(&process.state);
@@ -123,4 +125,64 @@ fn marks(process: &Process) -> Vec<String> {
         marks.push(visible(reason).into_owned());
     }
     marks
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sample(processes: &[(u32, &str, &str)]) -> TreePage {
+        let counts = json!({"pending": 0, "running": 0, "succeeded": 0, "failed": 0, "cancelled": 0, "lost": 0});
+        let root_id = "0199a3ce929d0e0e47360199a3ce929d";
+        let processes = processes.iter().zip(1..).map(|((depth, name, state), id)| {
+            let error = (*state == "failed").then(|| json!({"kind": "error", "message": "没有这样的表 in the database"}));
+            json!({
+                "id": format!("{id:016x}"), "root_id": root_id, "name": name, "kind": "normal", "state": state, "attempt": 1, "started_us": 1_000,
+                "elapsed_ns": (!matches!(*state, "running" | "pending")).then_some(1_000), "error": error, "attachment": "explicit", "orphan": false, "links": [],
+                "fields": {}, "depth": depth,
+            })
+        });
+        let root = json!({"root_id": root_id, "number": 7, "name": "根", "title": "根 <7>", "state": "running", "counts": counts});
+        let page = json!({"root": root, "processes": processes.collect::<Vec<_>>(), "as_of": 1});
+        serde_json::from_value(page).expect("a page")
+    }
+
+    fn render(page: &TreePage, columns: Option<usize>) -> Vec<String> {
+        let mut lines = Vec::new();
+        let written = tree(page, columns, 2_000_001_000, |line| {
+            lines.push(anstream::adapter::strip_str(line).to_string());
+            Ok(())
+        });
+        written.expect("memory takes all");
+        lines
+    }
+
+    #[test]
+    fn branches_end_where_siblings_do() {
+        let shape = [(0, "", "running"), (1, "a", "running"), (2, "b", "succeeded"), (2, "", "pending"), (1, "c", "lost"), (2, "d", "new")];
+        let expected = [
+            "▶ 根 <7>                   running    33m 20s\n",
+            "├─ ▶ a                     running    33m 20s\n",
+            "│  ├─ ✓ b                  succeeded  1.00 µs\n",
+            "│  └─ ○ (not started yet)  pending\n",
+            "└─ ? c                     lost       1.00 µs\n",
+            "   └─ • d                  new        1.00 µs\n",
+        ];
+        assert_eq!(render(&sample(&shape), None), expected);
+    }
+
+    #[test]
+    fn lines_fit_the_terminal() {
+        let shape = [(0, "", "running"), (1, "一个很长很长很长很长很长的名字", "failed"), (50, "deep", "failed")];
+        for columns in [20, 30, 40, 61] {
+            for line in render(&sample(&shape), Some(columns)) {
+                assert!(width(line.trim_end()) <= columns, "{columns}: {line}");
+            }
+        }
+        let lines = render(&sample(&shape), Some(60));
+        assert_eq!(lines[1], "└─ ✗ 一个很长很长很长很长很长…  failed   1.00 µs  没有这样…\n");
+        assert_eq!(lines[2], "⋯ 50 └─ ✗ deep                  failed   1.00 µs  没有这样…\n");
+    }
 }
