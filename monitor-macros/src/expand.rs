@@ -14,21 +14,22 @@ pub(crate) fn expand(plan: Plan) -> TokenStream {
     let start = start(&plan);
     let Plan { client, parameters, shape, mut function, .. } = plan;
     let private = quote!(#client::__private);
-    let body = match shape {
+    let statements = match shape {
         Shape::Sync { returned } => sync(&private, &start, &parameters, &function.body, &returned),
         Shape::Guard => guard(&private, &start, &parameters, &function.body),
         Shape::Async { returned } => within_async(&private, &start, &parameters, &function.body, &returned),
         Shape::AsyncAtCall { returned } => {
             let output = function.returned();
-            let body = at_call(&private, &start, &parameters, &function, &returned);
+            let statements = at_call(&private, &start, &parameters, &function, &returned);
             function.sig.asyncness = None;
             function.sig.output = parse_quote!(-> impl ::core::future::Future<Output = #output>);
-            body
+            statements
         }
         Shape::Future { output } => future(&private, &start, &parameters, &function.body, &output),
     };
-    let Function { attrs, vis, defaultness, sig, .. } = function;
-    quote!(#(#attrs)* #vis #defaultness #sig #body)
+    let Function { attrs, vis, defaultness, sig, body } = function;
+    let block = braced(&body, &statements);
+    quote!(#(#attrs)* #vis #defaultness #sig #block)
 }
 
 /// The arguments of whatever starts the process: its place and what its kind adds.
@@ -57,27 +58,31 @@ fn id<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Ident> {
 
 fn sync(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let (guard, value) = (own("guard"), own("returned"));
-    let (outer, body) = (outer(parameters), bind(parameters, body, None));
-    quote! {{
+    let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
+    quote! {
         let mut #guard = #private::Guard::enter(#start);
         let #value = #private::call(&mut #guard, #outer, move |#outer| -> #returned #body);
         #private::finish!(#guard, #value)
-    }}
+    }
 }
 
 /// The guard stands among the user's statements: a block around those would be one that the user could leave out.
 fn guard(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body) -> TokenStream {
     let guard = own("_guard");
-    bind(parameters, body, Some(&quote!(let #guard = #private::Guard::enter(#start);)))
+    let statements = bind(parameters, body);
+    quote! {
+        let #guard = #private::Guard::enter(#start);
+        #statements
+    }
 }
 
 fn within_async(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let task = own("task");
     let work = async_body(private, &task, parameters, body, returned);
-    quote! {{
+    quote! {
         let mut #task = #private::Task::start(#start);
         #work
-    }}
+    }
 }
 
 fn at_call(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], function: &Function, returned: &Type) -> TokenStream {
@@ -88,21 +93,21 @@ fn at_call(private: &TokenStream, start: &TokenStream, parameters: &[Parameter],
         let receiver = receiver.self_token;
         quote!(let _ = &#receiver;)
     });
-    quote! {{
+    quote! {
         let #pending = #private::Pending::capture(#start);
         async move {
             #receiver
             let mut #task = #pending.start();
             #work
         }
-    }}
+    }
 }
 
 fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, output: &Type) -> TokenStream {
     let (pending, task, work, value) = (own("pending"), own("task"), own("work"), own("returned"));
-    let (outer, body) = (outer(parameters), bind(parameters, body, None));
+    let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
     let run = run(private, &task, &work);
-    quote! {{
+    quote! {
         let #pending = #private::Pending::capture(#start);
         let #work = #private::future::<#output, _, _>(#outer, move |#outer| #body);
         async move {
@@ -110,7 +115,7 @@ fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], 
             let #value = #run;
             #private::finish!(#task, #value)
         }
-    }}
+    }
 }
 
 /// Runs the body as an async block within `task`, and ends `task`.
@@ -118,8 +123,8 @@ fn async_body(private: &TokenStream, task: &Ident, parameters: &[Parameter], bod
     let (work, value) = (own("work"), own("returned"));
     let diverges = matches!(returned, Type::Never(_));
     let returned = if diverges { quote!(::core::convert::Infallible) } else { returned.to_token_stream() };
-    let typed = quote!(if false { return #private::never::<#returned>(); });
-    let body = bind(parameters, body, Some(&typed));
+    let statements = bind(parameters, body);
+    let body = braced(body, &quote!(if false { return #private::never::<#returned>(); } #statements));
     let run = run(private, task, &work);
     let end = if diverges { quote!(match #value {}) } else { quote!(#private::finish!(#task, #value)) };
     quote! {
@@ -140,9 +145,9 @@ fn run(private: &TokenStream, task: &Ident, work: &Ident) -> TokenStream {
     }
 }
 
-/// The user's block with the parameters bound first, as the compiler itself does it for async functions: the plain drop
-/// order, the plain warnings.
-fn bind(parameters: &[Parameter], body: &Body, first: Option<&TokenStream>) -> TokenStream {
+/// The user's statements with the parameters bound first, as the compiler itself does it for async functions: the plain
+/// drop order, the plain warnings.
+fn bind(parameters: &[Parameter], body: &Body) -> TokenStream {
     let lets = parameters.iter().map(|parameter| {
         let Parameter { outer, pattern, .. } = parameter;
         let read = parameter.used.then(|| parameter.ident()).map(|ident| quote!(let _ = &#ident;));
@@ -150,12 +155,15 @@ fn bind(parameters: &[Parameter], body: &Body, first: Option<&TokenStream>) -> T
         let whole = parameter.renamed().then(|| quote!(let #outer = #outer;));
         quote_spanned!(Span::mixed_site()=> #whole let #pattern = #outer; #read)
     });
+    let statements = &body.statements;
+    quote!(#(#lets)* #statements)
+}
+
+/// Within the user's braces. Without them around a function the compiler takes all of it for the macro's, and no longer says
+/// that it is never used.
+fn braced(body: &Body, statements: &TokenStream) -> TokenStream {
     let mut block = TokenStream::new();
-    body.braces.surround(&mut block, |block| {
-        first.to_tokens(block);
-        block.extend(lets);
-        body.statements.to_tokens(block);
-    });
+    body.braces.surround(&mut block, |block| statements.to_tokens(block));
     block
 }
 

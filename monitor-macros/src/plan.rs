@@ -172,9 +172,10 @@ fn check_ids(function: &Function, parameters: &mut [Parameter], mistakes: &mut M
         }
     }
     if !missing.is_empty() {
+        let parameters = if missing.len() == 1 { "parameter" } else { "parameters" };
+        let missing = missing.join(" and ");
         let text = format!(
-            "#[cross_process] needs the caller's ids; add the parameter {} (an id, `String`, `&str` or `Option` of those)",
-            missing.join(" and ")
+            "#[cross_process] needs the caller's ids; add the {parameters} {missing} (ids, `String`, `&str` or an `Option` of those)"
         );
         mistakes.push(&function.sig.ident, text);
     }

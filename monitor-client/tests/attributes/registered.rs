@@ -5,6 +5,7 @@ use monitor_client::{cross_process, cross_thread, normal_task, registered};
 #[test]
 fn all_are_listed_called_or_not() {
     #[normal_task("registered, never called")]
+    #[expect(dead_code, reason = "listed all the same")]
     fn never_called() {}
     #[cross_thread("registered, generic")]
     fn generic<T>(_: T) {}

@@ -1,0 +1,6 @@
+#[monitor_client::normal_task]
+pub async fn serve() -> ! {
+    loop {
+        std::future::pending::<()>().await;
+    }
+}

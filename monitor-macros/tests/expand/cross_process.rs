@@ -1,0 +1,2 @@
+#[monitor_client::cross_process]
+pub fn judge(root_id: &str, parent_id: Option<String>) {}

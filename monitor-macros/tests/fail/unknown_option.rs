@@ -1,0 +1,6 @@
+#[monitor_client::normal_task(nmae = "load")]
+fn load() {}
+
+fn main() {
+    load();
+}

@@ -1,0 +1,76 @@
+//! A crate that forbids and denies all it can.
+
+#![forbid(unsafe_code)]
+#![deny(warnings, missing_docs, clippy::all, clippy::pedantic)]
+#![deny(unused, nonstandard_style, future_incompatible, rust_2018_idioms, unused_qualifications, unreachable_pub)]
+#![deny(unused_lifetimes, single_use_lifetimes, unused_results, let_underscore_drop, variant_size_differences)]
+#![deny(elided_lifetimes_in_paths, explicit_outlives_requirements, missing_debug_implementations, trivial_casts)]
+
+use std::future::Future;
+use std::pin::Pin;
+
+use monitor_client::{cross_process, cross_thread, normal_task, root_task};
+
+/// Documented.
+#[root_task("root", "batch")]
+pub fn root(batch: &str) -> Result<usize, std::num::ParseIntError> {
+    batch.parse()
+}
+
+/// Documented.
+#[normal_task]
+pub fn unit() {}
+
+/// Documented.
+#[normal_task]
+pub async fn asynchronous(text: &str) -> usize {
+    std::future::ready(text.len()).await
+}
+
+/// Documented.
+#[cross_thread]
+pub async fn captured(text: &str, (left, _): (u8, u8)) -> Result<&str, String> {
+    std::future::ready(()).await;
+    if left > 0 { Ok(text) } else { Err("zero".to_owned()) }
+}
+
+/// Documented.
+#[cross_thread]
+pub fn threaded<T: Clone>(value: &T) -> T {
+    value.clone()
+}
+
+/// Documented.
+#[cross_process("judge")]
+pub fn crossing(root_id: &str, parent_id: &str) {}
+
+/// Documented.
+#[normal_task]
+pub fn boxed(text: &str) -> Pin<Box<dyn Future<Output = usize> + Send + '_>> {
+    Box::pin(async move { text.len() })
+}
+
+/// Documented.
+#[normal_task]
+pub fn future(n: u8) -> impl Future<Output = u8> + Send {
+    std::future::ready(n)
+}
+
+/// Documented.
+#[normal_task]
+#[track_caller]
+pub fn tracked() -> u32 {
+    std::panic::Location::caller().line()
+}
+
+fn main() {
+    assert!(root("x").is_err());
+    unit();
+    drop(asynchronous("x"));
+    drop(captured("x", (1, 2)));
+    assert_eq!(threaded(&1), 1);
+    crossing("", "");
+    drop(boxed("x"));
+    drop(future(1));
+    assert_eq!(tracked(), line!());
+}
