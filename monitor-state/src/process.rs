@@ -201,10 +201,9 @@ impl ProcessFacts {
 
     /// The workers on whose state this process's depends: it has something open there.
     pub fn open_at(&self) -> Vec<WorkerId> {
-        if let Some(runner) = self.runner() {
-            return vec![runner];
-        }
-        let mut workers: Vec<_> = self.shards.iter().filter(|shard| shard.counts.running > 0).map(|shard| shard.worker).collect();
+        let counting = self.shards.iter().filter(|shard| shard.counts.running > 0).map(|shard| shard.worker);
+        let mut workers: Vec<_> = self.runner().into_iter().chain(counting).collect();
+        workers.sort_unstable();
         workers.dedup();
         workers
     }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::super::SqliteStore;
 use super::open;
 use super::support::generate::{delivery, history};
+use super::support::script::show;
 use crate::store::{Change, RootKey, RootSort, RootsQuery, Store};
 
 /// Events that the store made itself.
@@ -27,6 +28,7 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
         assert_eq!(root, expected);
         let page = store.tree(RootKey::Number(root.number), 1_000, None).unwrap().unwrap();
         assert_eq!(page.root, expected);
+        assert_eq!(show(&page.processes), show(&processes));
         assert_eq!(page.processes, processes);
     }
     let workers = store.workers(100, None).unwrap().workers;
@@ -43,8 +45,6 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
     #[test]
     fn the_store_shows_what_the_fold_shows(
         batches in history().prop_flat_map(|history| delivery(&history)),

@@ -1,0 +1,192 @@
+//! What follows from which events, one rule a test.
+
+mod support;
+
+use expect_test::{Expect, expect};
+use monitor_state::Facts;
+use support::script::{parse, show};
+
+/// Applies the lines in their order and in the opposite one; both must show the same.
+#[allow(clippy::needless_pass_by_value, reason = "expect! is passed as it is written")]
+fn check(script: &str, expected: Expect) {
+    let mut batches = parse(script);
+    let forward = shown(&batches);
+    batches.reverse();
+    assert_eq!(forward, shown(&batches), "the order must not matter");
+    expected.assert_eq(forward.trim_end());
+}
+
+fn shown(batches: &[monitor_wire::Batch]) -> String {
+    let mut facts = Facts::default();
+    batches.iter().for_each(|batch| facts.apply_batch(batch));
+    let tree = facts.tree(support::root(1), 1).unwrap();
+    show(&tree.1)
+}
+
+#[test]
+fn a_late_start_does_not_reopen_a_finished_process() {
+    check("ended 1 ok\nstarted 1", expect![["1 succeeded ended=1"]]);
+}
+
+#[test]
+fn the_earliest_of_conflicting_ends_counts() {
+    check("started 1\nended 1 failed at=9\nended 1 ok at=5", expect![["1 succeeded ended=5"]]);
+}
+
+#[test]
+fn of_ends_at_the_same_time_the_smaller_worker_counts_then_the_smaller_number() {
+    check("started 1\nB: ended 1 ok at=5\nA: ended 1 failed at=5\nA: ended 1 cancelled at=5", expect![["1 failed ended=5"]]);
+}
+
+#[test]
+fn the_earliest_of_conflicting_starts_counts_with_all_it_says() {
+    check("started 1 name=second at=5\nstarted 1 name=first at=3 x=1", expect![[r#"1 running name="first" x="1""#]]);
+}
+
+#[test]
+fn the_highest_attempt_decides() {
+    check("started 1\nended 1 failed error=boom\nstarted 1 attempt=2", expect![["1 running attempt=2"]]);
+    check("ended 1 ok attempt=2\nstarted 1 attempt=1\nended 1 failed attempt=1", expect![["1 succeeded attempt=2 ended=1"]]);
+}
+
+#[test]
+fn what_is_queued_again_waits_and_keeps_its_name() {
+    check("started 1 name=job\nended 1 failed\nqueued 1 name=job attempt=2", expect![[r#"1 pending name="job" attempt=2"#]]);
+}
+
+#[test]
+fn what_is_queued_is_pending_until_it_starts() {
+    check("queued 1", expect![["1 pending"]]);
+    check("queued 1\nstarted 1", expect![["1 running"]]);
+    check("queued 1\nended 1 cancelled reason=rejected", expect![["1 cancelled reason=rejected ended=2"]]);
+}
+
+#[test]
+fn an_unknown_outcome_is_a_state_of_its_own() {
+    check("started 1\nended 1 evaporated", expect![["1 evaporated ended=2"]]);
+}
+
+#[test]
+fn a_worker_that_goes_offline_closes_what_it_had_open() {
+    check(
+        "started 1\nstarted 2 parent=1\nB: started 3 parent=1\nended 2 ok\noffline",
+        expect![[r"
+            1 cancelled reason=exited ended=5
+              2 succeeded ended=4
+              3 running"]],
+    );
+}
+
+#[test]
+fn a_close_by_offline_yields_to_a_real_end_even_a_later_one() {
+    check("started 1\noffline\nended 1 failed at=9", expect![["1 failed ended=9"]]);
+}
+
+#[test]
+fn what_starts_after_its_worker_went_offline_does_not_end_before_it_began() {
+    check("offline\nstarted 1 at=7", expect![["1 cancelled reason=exited ended=7"]]);
+}
+
+#[test]
+fn what_waits_is_not_closed_with_the_worker_that_queued_it() {
+    check("queued 1\noffline", expect![["1 pending"]]);
+    check("queued 1\nlost at=5", expect![["1 pending"]]);
+}
+
+#[test]
+fn the_latest_of_lost_and_found_decides() {
+    check("started 1\nlost at=5", expect![["1 lost"]]);
+    check("started 1\nlost at=5\nfound at=7", expect![["1 running"]]);
+    check("started 1\nfound at=7\nlost at=9\nlost at=5", expect![["1 lost"]]);
+}
+
+#[test]
+fn an_end_corrects_a_lost_process() {
+    check("started 1\nlost at=5\nended 1 ok at=3", expect![["1 succeeded ended=3"]]);
+}
+
+#[test]
+fn a_worker_that_said_goodbye_is_not_lost() {
+    check("started 1\noffline at=4\nlost at=9", expect![["1 cancelled reason=exited ended=4"]]);
+}
+
+#[test]
+fn a_relayed_process_is_its_own_workers_not_the_relays() {
+    check("A: started 1 by=B\nA: offline", expect![["1 running"]]);
+    check("A: started 1 by=B\nA: lost worker=B", expect![["1 lost"]]);
+}
+
+#[test]
+fn of_updates_the_latest_counts_per_key() {
+    check("started 1 x=0 at=1\nupdated 1 x=2 at=5\nupdated 1 x=1 name=new at=3", expect![[r#"1 running name="new" x="2""#]]);
+}
+
+#[test]
+fn of_progress_the_latest_counts() {
+    check("started 1\nprogressed 1 done=7 at=5\nprogressed 1 done=3 at=4", expect![["1 running done=7"]]);
+}
+
+#[test]
+fn a_fold_takes_the_highest_revision_of_each_shard_and_sums_the_shards() {
+    check(
+        "started 1\nfolded 9 parent=1 shard=1 revision=1 count=5\nfolded 9 parent=1 shard=1 revision=2 count=7 failed=1\n\
+         folded 9 parent=1 shard=2 revision=1 count=10 running=2\nB: folded 9 parent=1 shard=1 revision=1 count=100",
+        expect![[r"
+            1 running
+              9 running fold=117/2/1/0"]],
+    );
+}
+
+#[test]
+fn what_a_fold_had_running_goes_with_its_worker() {
+    let script = "started 1\nB: folded 9 parent=1 count=5 running=2\n";
+    check(&format!("{script}B: lost worker=B"), expect![["1 running\n  9 lost fold=5/2/0/0"]]);
+    check(&format!("{script}B: offline"), expect![["1 running\n  9 succeeded fold=5/0/0/2"]]);
+}
+
+#[test]
+fn what_has_no_known_parent_hangs_below_the_roots_own_process() {
+    check(
+        "started 2 parent=7 at=1\nstarted 1 at=2\nstarted 3 at=3\nstarted 4 parent=3 at=4",
+        expect![[r"
+            1 running
+              2 running orphan
+              3 running orphan
+                4 running"]],
+    );
+}
+
+#[test]
+fn a_parent_that_would_close_a_cycle_is_ignored() {
+    check(
+        "started 1\nstarted 2 parent=3\nstarted 3 parent=4\nstarted 4 parent=2\nstarted 5 parent=5",
+        expect![[r"
+            1 running
+              2 running orphan
+                4 running
+                  3 running
+              5 running orphan"]],
+    );
+}
+
+#[test]
+fn siblings_stand_as_they_started_and_then_by_id() {
+    check(
+        "started 1\nstarted 102 parent=1 at=5\nstarted 3 parent=1 at=5\nstarted 4 parent=1 at=4",
+        expect![[r"
+        1 running
+          4 running
+          3 running
+          102 running"]],
+    );
+}
+
+#[test]
+fn an_end_without_a_start_is_shown_and_belongs_nowhere_yet() {
+    check(
+        "started 1\nended 2 ok",
+        expect![[r#"
+        1 running
+          2 succeeded name="" ended=2 orphan"#]],
+    );
+}

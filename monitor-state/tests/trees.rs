@@ -1,0 +1,78 @@
+//! Trees as they are shown: deep ones, roots, errors.
+
+mod support;
+
+use expect_test::{Expect, expect};
+use monitor_state::{Facts, Node, order};
+use monitor_wire::{ProcessId, Root};
+use support::script::parse;
+
+fn chain(depth: u64) -> Vec<Node> {
+    let id = |number| ProcessId::new(number).unwrap();
+    let node = |number| Node { id: id(number), parent_id: (number > 1).then(|| id(number - 1)), at_us: depth - number, is_defined: true };
+    (1..=depth).map(node).collect()
+}
+
+#[test]
+fn a_tree_of_any_depth_is_ordered_without_recursion() {
+    let ordered = order(&chain(100_000));
+    assert_eq!(ordered.placed.last().unwrap().depth, 99_999);
+    assert_eq!(ordered.own, Some(0));
+    assert_eq!(ordered.ignored_parents, 0);
+}
+
+#[test]
+fn a_ring_of_any_size_is_broken_once() {
+    let mut nodes = chain(100_000);
+    nodes[0].parent_id = Some(nodes[99_999].id);
+    let ordered = order(&nodes);
+    assert_eq!((ordered.placed.len(), ordered.own, ordered.ignored_parents), (100_000, None, 1));
+    assert_eq!(nodes[ordered.placed[0].index].at_us, 0, "its first process lost its parent");
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "expect! is passed as it is written")]
+fn check_root(script: &str, expected: Expect) {
+    let mut facts = Facts::default();
+    parse(script).iter().for_each(|batch| facts.apply_batch(batch));
+    let Root { title, state, started_us, ended_us, elapsed_ns, error, counts, .. } = facts.tree(support::root(1), 7).unwrap().0;
+    let error = error.map(|error| error.message);
+    expected.assert_eq(&format!(
+        "{title} {state} {started_us:?}-{ended_us:?} {elapsed_ns:?} {error:?} running {} of {}",
+        counts.running,
+        counts.total()
+    ));
+}
+
+#[test]
+fn the_title_has_the_batch_and_the_number() {
+    check_root("started 1 name=build batch=batch001", expect!["build <batch001:7> running Some(1)-None None None running 1 of 1"]);
+    check_root("started 1 name=build", expect!["build <7> running Some(1)-None None None running 1 of 1"]);
+}
+
+#[test]
+fn a_root_shows_its_own_process_or_as_long_as_that_is_unknown_the_earliest() {
+    check_root(
+        "started 3 parent=2 at=5\nstarted 2 parent=1 at=4\nended 2 ok at=9",
+        expect!["p2 <7> succeeded Some(4)-Some(9) Some(5000) None running 1 of 2"],
+    );
+    check_root(
+        "started 3 parent=2 at=5\nstarted 2 parent=1 at=4\nstarted 1 at=6",
+        expect!["p1 <7> running Some(6)-None None None running 3 of 3"],
+    );
+}
+
+#[test]
+fn of_processes_without_a_parent_the_earliest_is_the_roots_own() {
+    check_root("started 5 at=3\nstarted 4 at=2\nstarted 2 at=2", expect!["p2 <7> running Some(2)-None None None running 3 of 3"]);
+}
+
+#[test]
+fn a_root_shows_its_own_error_or_else_that_of_the_earliest_failed_leaf() {
+    let script = "started 1\nstarted 2 parent=1\nstarted 3 parent=2\nstarted 4 parent=1\n\
+                  ended 2 failed error=outer at=5\nended 3 failed error=inner at=6\nended 4 failed error=later at=7\n";
+    check_root(script, expect![[r#"p1 <7> running Some(1)-None None Some("inner") running 1 of 4"#]]);
+    check_root(
+        &format!("{script}ended 1 failed error=own at=9"),
+        expect![[r#"p1 <7> failed Some(1)-Some(9) Some(8000) Some("own") running 0 of 4"#]],
+    );
+}
