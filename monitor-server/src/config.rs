@@ -48,7 +48,7 @@ impl Config {
             insecure: false,
             max_body_bytes: 32 << 20,
             max_pending_bytes: 512 << 20,
-            max_connections: 1024,
+            max_connections: 4096,
             stream_buffer_bytes: 64 << 20,
             stream_heartbeat: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),

@@ -32,6 +32,9 @@ Exit codes:
   1  it failed, for example because the address or the data folder is in use
   2  the command line is wrong";
 
+/// Files that the server needs for itself: its database, its log.
+const RESERVED_FILES: usize = 128;
+
 /// Runs the server: takes events, keeps them, shows them on the page
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP, after_long_help = HELP)]
@@ -64,13 +67,37 @@ fn read_url(text: &str) -> Result<Url, String> {
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let filter = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env().context("RUST_LOG can't be read")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(io::stderr).init();
+    // A log that nobody reads any more is no reason to end.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
+        .init();
     let data = match args.data {
         Some(data) => data,
         None => default_data()?,
     };
-    let config = Config { listen: args.listen, public_url: args.public_url, insecure: args.insecure, ..Config::new(data) };
+    let mut config = Config { listen: args.listen, public_url: args.public_url, insecure: args.insecure, ..Config::new(data) };
+    config.max_connections = config.max_connections.min(open_files().saturating_sub(RESERVED_FILES)).max(1);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(serve(config))
+}
+
+/// How many files may be open, after asking for as many as are allowed: every connection is one.
+#[cfg(unix)]
+fn open_files() -> usize {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "could not raise the limit of open files");
+    }
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |files| files as usize)
+}
+
+#[cfg(not(unix))]
+fn open_files() -> usize {
+    usize::MAX
 }
 
 fn default_data() -> anyhow::Result<PathBuf> {

@@ -3,6 +3,7 @@
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
@@ -26,11 +27,23 @@ impl FromRequest<App> for Wire {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let encoding = encoding(request.headers())?;
-        let limit = app.config.max_body_bytes;
+        let (parts, mut stream) = request.into_parts();
         let mut memory = app.bodies.memory();
-        let body = receive(request, app, &mut memory).await?;
+        let received = match encoding(&parts.headers) {
+            Ok(encoding) => receive(&parts.headers, &mut stream, app, &mut memory).await.map(|body| (encoding, body)),
+            Err(error) => Err(error),
+        };
+        let (encoding, body) = match received {
+            Ok(received) => received,
+            Err(error) => {
+                discard(&parts.headers, stream, app).await;
+                return Err(error);
+            }
+        };
+        let limit = app.config.max_body_bytes;
+        let turn = app.decoding.clone().acquire_owned().await;
         let decoded = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let body = decompress(body, encoding, limit, &mut memory)?;
             Ok::<_, ApiError>(Self { batch: Batch::from_json(&body)?, memory })
         });
@@ -68,14 +81,12 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
 }
 
 /// The body as it was sent.
-async fn receive(request: Request, app: &App, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
+async fn receive(headers: &HeaderMap, stream: &mut Body, app: &App, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
     let limit = app.config.max_body_bytes;
     let too_large = || ApiError::TooLarge { limit, when: "" };
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > limit as u64) {
+    if content_length(headers).is_some_and(|length| length > limit as u64) {
         return Err(too_large());
     }
-    let mut stream = request.into_body();
     let mut body = Vec::new();
     loop {
         let frame = tokio::time::timeout(app.config.stall_timeout, stream.frame()).await;
@@ -89,6 +100,31 @@ async fn receive(request: Request, app: &App, memory: &mut Memory) -> Result<Vec
         memory.grow(data.len())?;
         body.extend_from_slice(data);
     }
+}
+
+/// Reads what is left of a refused body, within reason: a connection that is closed while its client still sends is reset, and
+/// the client would never read why it was refused.
+async fn discard(headers: &HeaderMap, mut stream: Body, app: &App) {
+    let within_reason = app.config.max_body_bytes.saturating_mul(4);
+    let is_waiting = headers.contains_key(header::EXPECT);
+    if is_waiting || content_length(headers).is_some_and(|length| length > within_reason as u64) {
+        return;
+    }
+    let read = async {
+        let mut discarded = 0;
+        while discarded < within_reason
+            && let Some(Ok(frame)) = stream.frame().await
+        {
+            discarded += frame.data_ref().map_or(0, Bytes::len);
+        }
+    };
+    if tokio::time::timeout(app.config.stall_timeout, read).await.is_err() {
+        tracing::debug!("a refused body kept coming");
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {

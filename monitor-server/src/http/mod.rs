@@ -26,6 +26,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::{Json, Router};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
@@ -48,6 +49,10 @@ pub(crate) struct App {
     live: Live,
     guard: Arc<guard::Guard>,
     bodies: body::Bodies,
+    /// A turn each for those who decode bodies, which takes many times their bytes.
+    decoding: Arc<Semaphore>,
+    /// A turn each for those who ask the store, whose answers may be large.
+    asking: Arc<Semaphore>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -63,13 +68,21 @@ impl App {
     ) -> Self {
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone()));
         let bodies = body::Bodies::new(config.max_pending_bytes);
-        Self { config, store, ingest, live, guard, bodies, stopping, started_us }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let decoding = Arc::new(Semaphore::new(2 * cores));
+        let asking = Arc::new(Semaphore::new(4 * cores));
+        Self { config, store, ingest, live, guard, bodies, decoding, asking, stopping, started_us }
     }
 
     /// Asks the store where blocking is allowed.
     async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, ApiError> {
         let store = self.store.clone();
-        Ok(tokio::task::spawn_blocking(move || ask(&*store)).await??)
+        let turn = self.asking.clone().acquire_owned().await;
+        let answered = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            ask(&*store)
+        });
+        Ok(answered.await??)
     }
 }
 

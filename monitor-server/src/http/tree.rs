@@ -2,13 +2,14 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use monitor_wire::{Problem, TreePage};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::App;
 use super::params::{Limit, PathParts, RootName, Strict};
 use super::problem::ApiError;
-use super::{Answer, App};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -33,8 +34,9 @@ pub(super) struct TreeParams {
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn get_tree(State(app): State<App>, path: PathParts, Strict(params): Strict<TreeParams>) -> Answer<TreePage> {
+pub(super) async fn get_tree(State(app): State<App>, path: PathParts, Strict(params): Strict<TreeParams>) -> Result<Response, ApiError> {
     let RootName(root) = path.read("root")?;
-    let page = app.ask(move |store| store.tree(root, params.limit.0, params.cursor.as_deref())).await?;
-    page.map(Json).ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })
+    // Encoded where blocking is allowed, too: it may be the largest of all answers.
+    let page = app.ask(move |store| Ok(store.tree(root, params.limit.0, params.cursor.as_deref())?.map(|page| Json(page).into_response())));
+    page.await?.ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })
 }

@@ -149,6 +149,17 @@ async fn what_is_too_large_is_refused_however_it_comes() {
 }
 
 #[tokio::test]
+async fn a_refusal_is_read_though_the_body_was_not() {
+    let server = TestServer::with(|config| config.max_body_bytes = 4 << 20).await;
+    for _ in 0..20 {
+        let large = vec![b' '; 15 << 20];
+        assert_eq!(read(server.post(large.clone()).send().await.expect("no reset")).await.0, 413);
+        let other = server.post(large).header("content-encoding", "br");
+        assert_eq!(read(other.send().await.expect("no reset")).await.0, 415);
+    }
+}
+
+#[tokio::test]
 async fn only_json_in_known_encodings_is_read() {
     let server = TestServer::start().await;
     let url = format!("http://{}/api/v1/events", server.address);

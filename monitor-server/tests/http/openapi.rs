@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use crate::stream::Reader;
 use crate::support::{CHILD, ROOT, TestServer, WORKER, batch, read, tree};
 
 #[tokio::test]
@@ -107,13 +108,13 @@ async fn batches_and_stream_messages_are_as_described() {
     assert!(!jsonschema::draft202012::is_valid(&body, &other), "a number is no id");
     server.send(&batch).await;
     let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
-    let response = server.get("/api/v1/stream?after=0").send().await.unwrap();
     let described = schema(&description, "/api/v1/stream", "get", "200");
-    server.stop().await;
-    let text = response.text().await.unwrap();
-    let messages: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
-    assert_eq!(messages.len() as u64, as_of);
-    for message in messages {
-        assert_valid(&described, &message, "a message");
+    let mut reader = Reader::open(server.get("/api/v1/stream?after=0")).await;
+    loop {
+        let message = reader.next().await;
+        assert_valid(&described, &message.data, &message.event);
+        if message.id == as_of {
+            break;
+        }
     }
 }

@@ -9,20 +9,20 @@ use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, started, t
 const OTHER: &str = "0199a3ce929d0e0e47360199a3ce9299";
 
 /// A reader of the stream.
-struct Reader {
+pub(crate) struct Reader {
     bytes: futures_util::stream::BoxStream<'static, reqwest::Result<axum::body::Bytes>>,
     text: String,
 }
 
 #[derive(Debug, PartialEq)]
-struct Message {
-    id: u64,
-    event: String,
-    data: Value,
+pub(crate) struct Message {
+    pub(crate) id: u64,
+    pub(crate) event: String,
+    pub(crate) data: Value,
 }
 
 impl Reader {
-    async fn open(request: RequestBuilder) -> Self {
+    pub(crate) async fn open(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
@@ -42,7 +42,7 @@ impl Reader {
     }
 
     /// The next event.
-    async fn next(&mut self) -> Message {
+    pub(crate) async fn next(&mut self) -> Message {
         loop {
             let block = self.block().await.expect("no end");
             let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
