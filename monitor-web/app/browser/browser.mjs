@@ -1,15 +1,24 @@
 /** A browser for the tests, whose pages fail the test at any console error. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import { delimiter, join } from "node:path";
 import { after, before } from "node:test";
 import { chromium } from "playwright-core";
 
 let browser;
 
+function chromiumOfThisMachine() {
+  const names = ["chromium", "chromium-browser", "google-chrome"];
+  const found = (process.env.PATH ?? "").split(delimiter).flatMap((folder) => names.map((name) => join(folder, name))).find(existsSync);
+  assert.ok(found, "Chromium is not on the path; MONITOR_TEST_CHROMIUM can name it");
+  return found;
+}
+
 /** Starts one browser for the tests of a file. */
 export function useBrowser() {
   before(async () => {
     browser = await chromium.launch({
-      executablePath: process.env.MONITOR_TEST_CHROMIUM ?? "/usr/bin/chromium",
+      executablePath: process.env.MONITOR_TEST_CHROMIUM ?? chromiumOfThisMachine(),
       args: [
         "--headless",
         "--no-sandbox",

@@ -32,6 +32,10 @@ test.each(["light", "dark"] as const)("in the %s theme all texts have a contrast
   expect(poor).toEqual([]);
 });
 
-test.each(["light", "dark"] as const)("in the %s theme borders of fields have a contrast of 3", (theme) => {
-  expect(contrast(colours.get("line-strong")?.[theme] ?? "", colours.get("ground")?.[theme] ?? "")).toBeGreaterThanOrEqual(3);
+test.each(["light", "dark"] as const)("in the %s theme bars and the borders of fields have a contrast of 3", (theme) => {
+  const ground = colours.get("ground")?.[theme] ?? "";
+  const shapes = [...colours.keys()].filter((name) => name.startsWith("bar-") || name === "line-strong");
+  const poor = shapes.filter((name) => !(contrast(colours.get(name)?.[theme] ?? "", ground) >= 3));
+  expect(shapes.length).toBe(7);
+  expect(poor).toEqual([]);
 });

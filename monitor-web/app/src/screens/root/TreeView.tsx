@@ -1,8 +1,8 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, useEffect, useRef } from "react";
+import { useEffect, useRef } from "react";
 import type { Root } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
-import { duration } from "../../model/time.ts";
+import { duration, elapsed } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
 import { handleKey } from "./keys.ts";
@@ -50,12 +50,18 @@ export function TreeView({ view, root, selection }: Props) {
     shownTurn.current = selection.turn;
   });
 
-  // Keys work wherever the focus is, save in fields and on the buttons that need them.
   useEffect(() => scroller.current?.focus({ preventScroll: true }), []);
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (handleKey(event.key, view, selection)) event.preventDefault();
-  };
+  // Keys work wherever the focus is, save that a button or link keeps those that move.
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const inTree = event.target === document.body || scroller.current?.contains(event.target as Node);
+      if (!inTree && !["e", "E", "Escape"].includes(event.key)) return;
+      if (handleKey(event.key, view, selection)) event.preventDefault();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, [view, selection]);
 
   const selectedRow = selected === undefined ? -1 : (positions[selected] ?? -1);
   return (
@@ -68,7 +74,6 @@ export function TreeView({ view, root, selection }: Props) {
         aria-rowcount={slots.length}
         aria-activedescendant={selectedRow >= 0 ? `row-${selection.id}` : undefined}
         tabIndex={0}
-        onKeyDown={onKeyDown}
         onWheel={selection.touch}
         onPointerDown={selection.touch}
       >
@@ -121,6 +126,6 @@ function useAxis(root: Root, view: RootView): { startUs: number; endUs: number }
   // In a long run a pixel is many seconds; there is nothing to see ten times a second.
   const young = open && Date.now() * 1000 - startUs < 120e6;
   const nowUs = useNow(open ? (young ? "fast" : "slow") : "never");
-  const endUs = open ? nowUs : (root.ended_us ?? startUs);
+  const endUs = open ? nowUs : startUs + (elapsed(root, startUs) ?? 0) / 1000;
   return { startUs, endUs: Math.max(endUs, startUs + 1) };
 }

@@ -1,0 +1,60 @@
+/** A real program at work: the pipeline example, watched while it runs. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { after, before, test } from "node:test";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { server } from "./events.mjs";
+
+const FILES = 1500;
+const program = process.env.MONITOR_TEST_PIPELINE;
+
+// Only who has built the examples can run one.
+if (program) {
+  useBrowser();
+  let folder;
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), "watched-"));
+    await mkdir(join(folder, "sources"));
+    for (let file = 0; file < FILES; file += 1) {
+      await writeFile(join(folder, "sources", `file-${file}.txt`), `line one of ${file}\nline two\n`.repeat(20));
+    }
+    await writeFile(join(folder, "sources", "broken.txt"), Buffer.from([0x66, 0xff, 0xfe, 0x00, 0x80]));
+  });
+  after(() => rm(folder, { recursive: true }));
+
+  test("its tree grows while it runs, and its failure shows", () =>
+    onPage(`${server}/tasks?batch=${basename(folder)}`, async (page) => {
+      await hasText(page.locator(".notice h2"), "Nothing matches these filters.");
+      await hasText(page.locator(".connection"), "live");
+      const report = join(folder, "report.json");
+      const run = spawn(program, [join(folder), "--report", report], {
+        env: { ...process.env, MONITOR_ENABLED: "1", MONITOR_SERVER_URL: server },
+        stdio: "ignore",
+      });
+      const exited = once(run, "exit");
+      await page.locator(".root[data-root] .title").click();
+      await page.locator(".node").first().waitFor();
+
+      // What the page shows, frame by frame, until the root has ended.
+      const sizes = await page.evaluate(async () => {
+        const seen = new Set();
+        const state = () => document.querySelector(".root-header")?.getAttribute("data-state");
+        do {
+          seen.add(Number(document.querySelector(".toolbar .dim")?.textContent?.replace(/\D/g, "")));
+          await new Promise(requestAnimationFrame);
+        } while (state() === "running");
+        return [...seen];
+      });
+      assert.ok(sizes.length > 2, `the tree was seen in these sizes only: ${sizes}`);
+      assert.deepEqual(sizes, sizes.toSorted((a, b) => a - b));
+
+      await exited;
+      await hasText(page.locator(".root-header .counts .hidden").last(), /^[\d,]+ succeeded$/);
+      await hasText(page.locator('.node[aria-selected="true"] .word'), "failed");
+      await hasText(page.locator(".panel .message"), /broken\.txt/);
+    }));
+}
