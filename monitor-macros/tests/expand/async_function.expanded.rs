@@ -3,33 +3,10 @@ extern crate std;
 #[prelude_import]
 use std::prelude::rust_2024::*;
 pub async fn fetch(from: &str) -> Result<usize, std::io::Error> {
-    let mut task = ::monitor_client::__private::Task::start(
-        {
-            #[used]
-            #[unsafe(link_section = "linkme_SITES")]
-            static SITE: ::monitor_core::private::Site = {
-                #[allow(clippy::no_effect_underscore_binding)]
-                unsafe fn __typecheck(_: ::monitor_core::private::linkme::__private37::Void) {
-                    #[allow(clippy::ref_option_ref)]
-                    let __new = || -> fn() -> &'static ::monitor_core::private::Site { || &SITE };
-                    unsafe {
-                        ::monitor_core::private::linkme::DistributedSlice::private_typecheck(
-                            ::monitor_core::private::SITES,
-                            __new(),
-                        );
-                    }
-                }
-                ::monitor_core::private::Site {
-                    name: "fetch",
-                    kind: "normal",
-                    file: "/work/main/monitor-macros/tests/expand/async_function.rs",
-                    line: 2u32,
-                }
-            };
-            &SITE
-        },
-        || ::monitor_client::__private::How::Normal,
-    );
+    let mut task =
+        ::monitor_client::__private::Task::start(&::monitor_core::private::NOWHERE, || {
+            ::monitor_client::__private::How::Normal
+        });
     let work = async move {
         if false {
             return ::monitor_client::__private::never::<Result<usize, std::io::Error>>();

@@ -3,33 +3,10 @@ extern crate std;
 #[prelude_import]
 use std::prelude::rust_2024::*;
 pub fn fetch(from: &str) -> impl Future<Output = Result<usize, String>> + Send {
-    let pending = ::monitor_client::__private::Pending::capture(
-        {
-            #[used]
-            #[unsafe(link_section = "linkme_SITES")]
-            static SITE: ::monitor_core::private::Site = {
-                #[allow(clippy::no_effect_underscore_binding)]
-                unsafe fn __typecheck(_: ::monitor_core::private::linkme::__private37::Void) {
-                    #[allow(clippy::ref_option_ref)]
-                    let __new = || -> fn() -> &'static ::monitor_core::private::Site { || &SITE };
-                    unsafe {
-                        ::monitor_core::private::linkme::DistributedSlice::private_typecheck(
-                            ::monitor_core::private::SITES,
-                            __new(),
-                        );
-                    }
-                }
-                ::monitor_core::private::Site {
-                    name: "fetch",
-                    kind: "normal",
-                    file: "/work/main/monitor-macros/tests/expand/returned_future.rs",
-                    line: 2u32,
-                }
-            };
-            &SITE
-        },
-        || ::monitor_client::__private::How::Normal,
-    );
+    let pending =
+        ::monitor_client::__private::Pending::capture(&::monitor_core::private::NOWHERE, || {
+            ::monitor_client::__private::How::Normal
+        });
     let work = ::monitor_client::__private::future::<Result<usize, String>, _, _>(
         (from,),
         move |(from,)| {

@@ -1,6 +1,6 @@
 #![deny(warnings)]
 
-use monitor_client::{cross_thread, normal_task, root_task};
+use monitor_client::{cross_thread, normal_task};
 
 #[normal_task]
 fn unused_parameter(number: u8) {}
@@ -12,9 +12,6 @@ async fn unused_async(number: u8, (left, _): (u8, u8)) {}
 async fn unused_captured(mut number: u8) {
     number;
 }
-
-#[root_task]
-fn never_called() {}
 
 #[normal_task]
 #[must_use]

@@ -2,12 +2,12 @@
 
 #![allow(dead_code, non_camel_case_types, unused_macros)]
 
-use monitor_client::{cross_process, cross_thread, normal_task, root_task};
+use ::monitor_client::{cross_process, cross_thread, normal_task, root_task};
 
 mod std {}
 mod core {}
 mod alloc {}
-mod monitor_client_ {}
+mod monitor_client {}
 
 struct Ok;
 struct Err;
