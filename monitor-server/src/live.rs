@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use crate::store::Change;
 
-/// How many frames a reader takes at once.
-const READ_AT_ONCE: usize = 256;
+/// About how many bytes a reader takes at once: each may hold as many while it waits for its socket.
+const READ_AT_ONCE_BYTES: usize = 256 << 10;
 /// What a frame costs besides its bytes.
 const FRAME_OVERHEAD_BYTES: usize = size_of::<Frame>() + 64;
 
@@ -106,7 +106,13 @@ impl Ring {
             return Read::Reset(self.newest);
         }
         let first = self.frames.partition_point(|frame| frame.seq <= after);
-        Read::Frames(self.frames.iter().skip(first).take(READ_AT_ONCE).cloned().collect())
+        let mut bytes = 0;
+        let frames = self.frames.range(first..).take_while(|frame| {
+            let is_room = bytes < READ_AT_ONCE_BYTES;
+            bytes += frame.cost();
+            is_room
+        });
+        Read::Frames(frames.cloned().collect())
     }
 }
 
@@ -160,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_resumed_and_all_else_is_a_reset() {
-        let cost = Frame::new(&change(8)).unwrap().cost();
+        let cost = Frame::new(&change(10)).unwrap().cost();
         let live = Live::new(7, 3 * cost);
         assert_eq!(read(&live, 7), Ok(vec![]));
         assert_eq!(read(&live, 6), Err(7), "from before this server");
@@ -172,6 +178,21 @@ mod tests {
         assert_eq!(read(&live, 8), Ok(vec![9, 10, 11]));
         assert_eq!(read(&live, 10), Ok(vec![11]));
         assert_eq!(live.newest(), 11);
+    }
+
+    #[test]
+    fn a_reader_takes_a_part_at_once() {
+        let live = Live::new(0, usize::MAX);
+        live.publish(&(1..=10_000).map(change).collect::<Vec<_>>());
+        let mut seen = 0;
+        let mut reads = 0;
+        while seen < 10_000 {
+            let Ok(numbers) = read(&live, seen) else { panic!("nothing is forgotten") };
+            assert_eq!(numbers[0], seen + 1);
+            seen += numbers.len() as u64;
+            reads += 1;
+        }
+        assert!((5..100).contains(&reads), "{reads}");
     }
 
     #[test]

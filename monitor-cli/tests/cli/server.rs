@@ -1,3 +1,6 @@
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use crate::support::{ROOT, TestServer, monitor, started};
 
 #[test]
@@ -30,6 +33,27 @@ fn settings_come_from_flags_then_the_environment() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("192.0.2.2:2"));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn data_goes_to_the_user_s_data_folder_by_default() {
+    let home = tempfile::tempdir().unwrap();
+    for (xdg, folder) in [(None, "home/.local/share/monitor"), (Some(home.path().join("xdg")), "xdg/monitor")] {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+        command
+            .args(["server", "--listen", "127.0.0.1:0"])
+            .env("HOME", home.path().join("home"))
+            .env_remove("XDG_DATA_HOME")
+            .env_remove("MONITOR_DATA");
+        let mut child = command.envs(xdg.map(|folder| ("XDG_DATA_HOME", folder))).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("listening on "), "{line}");
+        assert!(home.path().join(folder).is_dir(), "{folder}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_signal_stops_it_in_good_order() {
@@ -37,7 +61,7 @@ fn a_signal_stops_it_in_good_order() {
         let mut server = TestServer::start();
         server.send(1, &[started(ROOT, 1, None, "kept")]);
         let pid = server.child.id().to_string();
-        assert!(std::process::Command::new("kill").args([format!("-{signal}"), pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([format!("-{signal}"), pid]).status().unwrap().success());
         assert_eq!(server.child.wait().unwrap().code(), Some(0), "{signal}");
     }
 }
@@ -46,14 +70,14 @@ fn a_signal_stops_it_in_good_order() {
 #[test]
 fn a_server_whose_output_nobody_reads_goes_on() {
     let data = tempfile::tempdir().unwrap();
-    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
     command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "debug");
-    let mut child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let url = line.trim_end().trim_start_matches("listening on ").trim_end_matches("/tasks");
     monitor(&["status", "--server", url]).assert().success();
-    assert!(std::process::Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

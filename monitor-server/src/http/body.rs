@@ -190,9 +190,9 @@ pub(super) struct Memory {
 
 impl Memory {
     fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
-        self.bytes += bytes;
+        let bytes = self.bytes + bytes;
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-        let Ok(missing) = u32::try_from(self.bytes.div_ceil(1 << 10).saturating_sub(held)) else { return Err(ApiError::Busy) };
+        let Ok(missing) = u32::try_from(bytes.div_ceil(1 << 10).saturating_sub(held)) else { return Err(ApiError::Busy) };
         if missing > 0 {
             let more = self.kibibytes.clone().try_acquire_many_owned(missing).map_err(|_| ApiError::Busy)?;
             match &mut self.held {
@@ -200,6 +200,7 @@ impl Memory {
                 None => self.held = Some(more),
             }
         }
+        self.bytes = bytes;
         Ok(())
     }
 }
