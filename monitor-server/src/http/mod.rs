@@ -107,7 +107,8 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(middleware::from_fn(secure))
-        .layer(TraceLayer::new_for_http())
+        // What fails is logged with its cause where it is answered; that the server is busy is no failure.
+        .layer(TraceLayer::new_for_http().on_failure(()))
         .with_state(app)
 }
 

@@ -151,7 +151,7 @@ async fn what_is_too_large_is_refused_however_it_comes() {
 #[tokio::test]
 async fn a_refusal_is_read_though_the_body_was_not() {
     let server = TestServer::with(|config| config.max_body_bytes = 4 << 20).await;
-    for _ in 0..20 {
+    for _ in 0..5 {
         let large = vec![b' '; 15 << 20];
         assert_eq!(read(server.post(large.clone()).send().await.expect("no reset")).await.0, 413);
         let other = server.post(large).header("content-encoding", "br");
