@@ -46,7 +46,7 @@ export async function onPage(address, test, { expected, ...options } = {}) {
     errors.push(`a dialog opened: ${dialog.message()}`);
     void dialog.dismiss();
   });
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(30_000);
   try {
     await page.goto(address);
     await test(page, context);
@@ -60,7 +60,7 @@ export async function onPage(address, test, { expected, ...options } = {}) {
 export async function hasText(locator, expected) {
   const is = (text) => (expected instanceof RegExp ? expected.test(text) : text === expected);
   let text;
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 30_000;
   do {
     text = (await locator.first().textContent()).replaceAll("\u2009", " ").trim();
     if (is(text)) return;

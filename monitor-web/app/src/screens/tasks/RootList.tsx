@@ -1,6 +1,6 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
-import { count, t } from "../../i18n.ts";
+import { t } from "../../i18n.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
 import { RootRow } from "./RootRow.tsx";
 import type { RootListState } from "./useRoots.ts";
@@ -43,13 +43,20 @@ export function RootList({ list }: { list: RootListState }) {
     scroller.current?.scrollTo({ top: 0 });
   };
   return (
-    <div className="list" role="table" aria-label={t("tasks.list")} aria-rowcount={roots.length}>
+    <div className="list">
       {held > 0 && (
         <button type="button" className="new" onClick={showNew}>
           {t("tasks.new", { count: held })}
         </button>
       )}
-      <div className="scroller" ref={scroller} onScroll={onScroll} role="rowgroup">
+      <div
+        className="scroller"
+        ref={scroller}
+        onScroll={onScroll}
+        role="table"
+        aria-label={t("tasks.list")}
+        aria-rowcount={roots.length}
+      >
         <div className="root head" role="row">
           {(["state", "task", "started", "duration", "worker", "processes"] as const).map((column) => (
             <span key={column} role="columnheader" className={column}>
@@ -57,17 +64,14 @@ export function RootList({ list }: { list: RootListState }) {
             </span>
           ))}
         </div>
-        <div className="canvas" style={{ height: virtual.getTotalSize() }}>
+        <div className="canvas" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
           {rows.map(({ index, start, key }) => {
             const root = roots[index];
             return root && <RootRow key={key} root={root} index={index} top={start - headHeight} />;
           })}
         </div>
-        {loadingMore && <p className="more dim">{t("tasks.more")}</p>}
       </div>
-      <span className="hidden" role="status">
-        {count(roots.length)}
-      </span>
+      {loadingMore && <p className="more dim">{t("tasks.more")}</p>}
     </div>
   );
 }

@@ -25,6 +25,7 @@ export function Tasks() {
 
   return (
     <div className="tasks">
+      <h1 className="hidden">{t("tasks.title")}</h1>
       <FilterBar filters={filters} onChange={setFilters} />
       {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
       <Rows list={list} filters={filters} onClear={() => setFilters({})} />
