@@ -2,6 +2,8 @@
 
 mod check;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::sync::Arc;

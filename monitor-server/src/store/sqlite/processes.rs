@@ -91,7 +91,7 @@ fn place_of(cursor: &str) -> Result<[i64; 3], ReadError> {
 }
 
 /// The statement of a page and its values; none if nothing can match.
-fn statement(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Result<Option<(String, Vec<Value>)>, ReadError> {
+pub(super) fn statement(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Result<Option<(String, Vec<Value>)>, ReadError> {
     let [at, root, id] = query.cursor.as_deref().map_or(Ok([i64::MAX; 3]), place_of)?;
     let mut values: Vec<Value> = [at, root, id].into_iter().map(Value::Integer).collect();
     let mut conditions = String::from("(at, process.root, process.id) < (?1, ?2, ?3)");

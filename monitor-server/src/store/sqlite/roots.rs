@@ -95,10 +95,10 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Ro
     Ok(page)
 }
 
-type Statement = (String, Vec<Value>);
+pub(super) type Statement = (String, Vec<Value>);
 
 /// The statements whose rows together hold the page; none if nothing can match.
-fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Option<Vec<Statement>>, ReadError> {
+pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Option<Vec<Statement>>, ReadError> {
     let (order, compare, begin) = match query.sort {
         RootSort::Newest => ("DESC", "<", i64::MAX),
         RootSort::Oldest => ("ASC", ">", 0),

@@ -1,14 +1,43 @@
 //! The store on real files.
 
+mod changes;
+mod large;
+mod lists;
+mod lost;
 mod model;
+mod once;
+mod opening;
+mod plans;
 
 #[path = "../../../../../monitor-state/tests/support/mod.rs"]
 mod support;
 
+use monitor_wire::{Batch, TreePage};
+
+use self::support::script::show;
 use super::SqliteStore;
+use crate::store::{RootKey, RootsQuery, Store};
 
 fn open() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).unwrap();
     (folder, store)
+}
+
+/// The first tree, as lines.
+fn tree(store: &SqliteStore) -> String {
+    show(&page(store).processes)
+}
+
+fn page(store: &SqliteStore) -> TreePage {
+    store.tree(RootKey::Id(support::root(1)), 1_000, None).unwrap().unwrap()
+}
+
+fn any() -> RootsQuery {
+    RootsQuery { limit: 100, ..RootsQuery::default() }
+}
+
+/// Several batches of a worker's as one.
+fn joined(batches: &[Batch]) -> Batch {
+    Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() }
 }

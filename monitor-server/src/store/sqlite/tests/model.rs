@@ -44,19 +44,51 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
     assert_eq!(counts, ["online", "offline", "lost"].map(|state| open.get(state).copied().unwrap_or(0)));
 }
 
+/// What the last change said of each process is what is read.
+fn assert_told(store: &SqliteStore, changes: &[Change]) {
+    for change in changes {
+        let (Some(root), Some(process)) = (&change.message.root, &change.message.process) else { continue };
+        let read = store.process(RootKey::Id(root.root_id), process.id).unwrap().unwrap();
+        assert_eq!(read, *process);
+        assert_eq!(
+            store
+                .roots(&RootsQuery { name: Some(root.name.clone()), limit: 9, ..RootsQuery::default() })
+                .unwrap()
+                .roots
+                .iter()
+                .find(|read| read.number == root.number),
+            Some(root)
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn the_store_shows_what_the_fold_shows(
         batches in history().prop_flat_map(|history| delivery(&history)),
         together in 1..4_usize,
+        // Before which steps the server is restarted, and before which it looks for lost workers.
+        (restarts, looks) in (any::<u8>(), any::<u8>()),
     ) {
-        let (_folder, store) = open();
+        let (folder, mut store) = open();
         let mut facts = Facts::default();
-        for (now, some) in batches.chunks(together).enumerate() {
+        for (step, some) in batches.chunks(together).enumerate() {
             let some: &[Batch] = some;
-            let changes = store.append(some, now as u64).unwrap();
+            let now_us = step as u64 * 1_000;
+            let is_due = |steps: u8| steps & (1 << (step % 8)) != 0;
+            if is_due(restarts) {
+                drop(store);
+                store = SqliteStore::open(folder.path()).unwrap();
+            }
+            if is_due(looks) {
+                let lost = store.lose_workers(now_us, 0).unwrap();
+                apply_server_events(&mut facts, &lost);
+                assert_told(&store, &lost);
+            }
+            let changes = store.append(some, now_us).unwrap();
             some.iter().for_each(|batch| facts.apply_batch(batch));
             apply_server_events(&mut facts, &changes);
+            assert_told(&store, &changes);
             assert_same(&store, &facts);
         }
     }

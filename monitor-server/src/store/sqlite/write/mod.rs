@@ -5,7 +5,7 @@
 
 mod changes;
 mod processes;
-mod roots;
+pub(super) mod roots;
 mod settle;
 mod workers;
 
@@ -23,13 +23,16 @@ use super::dictionary::Dictionary;
 use super::ids;
 use crate::store::Change;
 
-/// What [`Tally`] rows count.
+/// What rows of `tally` count.
 pub(super) mod tally {
     pub(in super::super) const ROOTS: i64 = 0;
     pub(in super::super) const PROCESSES: i64 = 1;
     pub(in super::super) const WORKERS: i64 = 2;
     pub(in super::super) const UNKNOWN: i64 = 3;
 }
+
+/// Workers that may be lost.
+pub(super) const DUE: &str = "SELECT id FROM worker INDEXED BY worker_due WHERE due IS NOT NULL AND due <= ?1 ORDER BY due";
 
 /// The connection that writes, and what it remembers between transactions.
 pub(super) struct Writer {
@@ -88,9 +91,8 @@ impl Writer {
 
     pub(super) fn lose_workers(&mut self, now_us: u64, since_us: u64) -> Result<Vec<Change>> {
         // Mostly nobody is due, and then nothing is written.
-        let sql = "SELECT id FROM worker INDEXED BY worker_due WHERE due IS NOT NULL AND due <= ?1 ORDER BY due";
         let due: Vec<WorkerId> = {
-            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut statement = self.connection.prepare_cached(DUE)?;
             statement.query_map([now_us as i64], |row| ids::worker(row, 0))?.collect::<Result<_>>()?
         };
         if due.is_empty() {

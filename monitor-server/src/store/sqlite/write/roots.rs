@@ -12,6 +12,20 @@ use super::super::{RootKey, ids};
 use super::processes::Entry;
 use super::{Transaction, tally};
 
+/// The root's own process.
+pub(in super::super) const OWN: &str = "SELECT at, id FROM process INDEXED BY process_top \
+    WHERE root = ?1 AND parent IS NULL AND site IS NOT NULL ORDER BY at, id LIMIT 1";
+
+/// The earliest process: it is looked for in the whole tree, but only when the one before it is no longer the earliest.
+const EARLIEST: &str = "SELECT at, id FROM process WHERE root = ?1 ORDER BY at, id LIMIT 1";
+
+/// The earliest failed process without a failed child.
+pub(in super::super) const LEAF: &str = "SELECT id FROM process AS leaf INDEXED BY process_failed \
+    WHERE root = ?1 AND error IS NOT NULL AND NOT EXISTS \
+    (SELECT 1 FROM process AS child INDEXED BY process_failed_parent \
+     WHERE child.root = leaf.root AND child.parent = leaf.id AND child.error IS NOT NULL) \
+    ORDER BY ended, id LIMIT 1";
+
 /// The roots of a transaction, each once.
 #[derive(Default)]
 pub(super) struct Roots {
@@ -89,16 +103,14 @@ impl Transaction<'_> {
             return Ok((old.into_iter().chain(own).min(), true));
         }
         if own.is_some() || root.row.is_own {
-            let sql = "SELECT at, id FROM process INDEXED BY process_top \
-                       WHERE root = ?1 AND parent IS NULL AND site IS NOT NULL ORDER BY at, id LIMIT 1";
-            if let Some(own) = self.find_face(sql, number)? {
+            if let Some(own) = self.find_face(OWN, number)? {
                 return Ok((Some(own), true));
             }
         }
         if root.before.is_none() || !is_old_touched && !root.row.is_own {
             return Ok((entries().map(place).chain(old).min(), false));
         }
-        Ok((self.find_face("SELECT at, id FROM process WHERE root = ?1 ORDER BY at, id LIMIT 1", number)?, false))
+        Ok((self.find_face(EARLIEST, number)?, false))
     }
 
     fn find_face(&self, sql: &str, number: i64) -> Result<Option<Face>> {
@@ -107,11 +119,7 @@ impl Transaction<'_> {
     }
 
     fn earliest_failed_leaf(&self, number: i64) -> Result<Option<ProcessId>> {
-        let sql = "SELECT id FROM process AS leaf INDEXED BY process_failed WHERE root = ?1 AND error IS NOT NULL AND NOT EXISTS \
-                   (SELECT 1 FROM process AS child INDEXED BY process_failed_parent \
-                    WHERE child.root = leaf.root AND child.parent = leaf.id AND child.error IS NOT NULL) \
-                   ORDER BY ended, id LIMIT 1";
-        self.connection.prepare_cached(sql)?.query_row([number], |row| ids::process_id(row.get(0)?)).optional()
+        self.connection.prepare_cached(LEAF)?.query_row([number], |row| ids::process_id(row.get(0)?)).optional()
     }
 
     /// A process of the transaction or of the file, and its batch mark.

@@ -1,0 +1,253 @@
+//! What the way in promises to those who bring batches.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use monitor_wire::{
+    Batch, Event, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline,
+    WorkerRef, WorkersPage,
+};
+use tokio::task::yield_now;
+
+use super::{Ingest, IngestError, Settings};
+use crate::store::{Change, ProcessesQuery, RootKey, RootsQuery, SqliteStore, Store, StoreError};
+
+/// A store that tells of each transaction and waits to be let on, and that fails for one worker.
+struct Gate {
+    inner: SqliteStore,
+    entered: mpsc::Sender<usize>,
+    pass: Mutex<mpsc::Receiver<Pass>>,
+}
+
+enum Pass {
+    Go,
+    Panic,
+}
+
+const FAILING: u128 = 13;
+
+impl Store for Gate {
+    fn append(&self, batches: &[Batch], now_us: u64) -> Result<Vec<Change>, StoreError> {
+        let _ = self.entered.send(batches.len());
+        // A gate that nobody holds is open.
+        if let Ok(Pass::Panic) = self.pass.lock().unwrap().recv() {
+            panic!("the gate was told to");
+        }
+        if batches.iter().any(|batch| batch.worker.id.get() == FAILING) {
+            return Err(StoreError::Cursor { cursor: "any error".to_owned() });
+        }
+        self.inner.append(batches, now_us)
+    }
+
+    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Vec<Change>, StoreError> {
+        self.inner.lose_workers(now_us, since_us)
+    }
+
+    fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError> {
+        self.inner.roots(query)
+    }
+
+    fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
+        self.inner.tree(root, limit, cursor)
+    }
+
+    fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
+        self.inner.process(root, id)
+    }
+
+    fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
+        self.inner.processes(query)
+    }
+
+    fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {
+        self.inner.workers(limit, cursor)
+    }
+
+    fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
+        self.inner.worker(id)
+    }
+
+    fn status(&self) -> Result<Status, StoreError> {
+        self.inner.status()
+    }
+}
+
+/// An ingest over a gate, and the hands on both.
+struct Bench {
+    ingest: Arc<Ingest>,
+    store: Arc<Gate>,
+    entered: mpsc::Receiver<usize>,
+    pass: mpsc::Sender<Pass>,
+    published: mpsc::Receiver<Vec<Change>>,
+    clock: Arc<AtomicU64>,
+    _folder: tempfile::TempDir,
+}
+
+fn bench(queue_bytes: usize) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
+    let (enter, entered) = mpsc::channel();
+    let (pass, passed) = mpsc::channel();
+    let (publish, published) = mpsc::channel();
+    let clock = Arc::new(AtomicU64::new(0));
+    let time = clock.clone();
+    let store = Arc::new(Gate { inner: SqliteStore::open(folder.path()).unwrap(), entered: enter, pass: Mutex::new(passed) });
+    let settings = Settings { queue_bytes, clock: Box::new(move || time.load(Ordering::SeqCst)) };
+    let publish = move |changes| publish.send(changes).unwrap_or(());
+    let ingest = Arc::new(Ingest::start_with(store.clone(), publish, settings));
+    Bench { ingest, store, entered, pass, published, clock, _folder: folder }
+}
+
+impl Bench {
+    /// A batch on its way; after this it waits for the writer.
+    async fn send(&self, batch: Batch) -> tokio::task::JoinHandle<Result<u64, IngestError>> {
+        let ingest = self.ingest.clone();
+        let sent = tokio::spawn(async move { ingest.accept(batch).await.map(|accepted| accepted.accepted) });
+        yield_now().await;
+        sent
+    }
+
+    /// Lets `count` transactions through.
+    fn let_pass(&self, count: usize) {
+        (0..count).for_each(|_| self.pass.send(Pass::Go).unwrap());
+    }
+}
+
+fn batch(worker: u128, sequence: u64, events: Vec<Event>) -> Batch {
+    let worker = WorkerRef { id: WorkerId::new(worker).unwrap(), hostname: String::new(), pid: 1, program: String::new() };
+    Batch { version: 1, worker, sequence, sent_us: 0, dropped: Vec::new(), events }
+}
+
+fn beat(time_us: u64) -> Event {
+    Event::WorkerHeartbeat(WorkerHeartbeat { time_us, worker: None })
+}
+
+#[tokio::test]
+async fn a_batch_is_answered_once_it_is_stored_and_then_published() {
+    let bench = bench(1 << 20);
+    let sent = bench.send(batch(1, 5, vec![beat(1), beat(2)])).await;
+    bench.entered.recv().unwrap();
+    assert!(!sent.is_finished() && bench.published.try_recv().is_err());
+    bench.let_pass(1);
+    assert_eq!(sent.await.unwrap().unwrap(), 6);
+    assert_eq!(bench.published.recv().unwrap().len(), 2);
+    assert_eq!(bench.store.status().unwrap().events, 2);
+}
+
+#[tokio::test]
+async fn all_that_waits_becomes_one_transaction() {
+    let bench = bench(1 << 20);
+    let mut sent = vec![bench.send(batch(1, 1, vec![beat(1)])).await];
+    assert_eq!(bench.entered.recv().unwrap(), 1);
+    for worker in 2..7 {
+        sent.push(bench.send(batch(worker, 1, vec![beat(1)])).await);
+    }
+    bench.let_pass(2);
+    for sent in sent {
+        assert_eq!(sent.await.unwrap().unwrap(), 1);
+    }
+    assert_eq!(bench.entered.recv().unwrap(), 5);
+    let seqs: Vec<_> = bench.published.iter().take(2).flatten().map(|change| change.seq).collect();
+    assert_eq!(seqs, [1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn a_full_queue_is_said_to_be_busy_and_takes_again_later() {
+    let bench = bench(1);
+    let first = bench.send(batch(1, 1, vec![beat(1)])).await;
+    bench.entered.recv().unwrap();
+    let waiting = bench.send(batch(2, 1, vec![beat(1)])).await;
+    let busy = bench.send(batch(3, 1, vec![beat(1)])).await.await.unwrap();
+    assert!(matches!(busy, Err(IngestError::Busy)), "{busy:?}");
+    bench.let_pass(3);
+    assert!(first.await.unwrap().is_ok() && waiting.await.unwrap().is_ok());
+    assert!(bench.send(batch(3, 1, vec![beat(1)])).await.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_batch_that_fails_fails_alone() {
+    let bench = bench(1 << 20);
+    let first = bench.send(batch(1, 1, vec![beat(1)])).await;
+    bench.entered.recv().unwrap();
+    let mut sent = Vec::new();
+    for worker in [2, FAILING, 4] {
+        sent.push(bench.send(batch(worker, 1, vec![beat(1)])).await);
+    }
+    bench.let_pass(5);
+    first.await.unwrap().unwrap();
+    let mut results = Vec::new();
+    for sent in sent {
+        results.push(sent.await.unwrap());
+    }
+    assert!(matches!(&results[..], [Ok(1), Err(IngestError::Store(_)), Ok(1)]), "{results:?}");
+    assert_eq!(bench.store.status().unwrap().events, 3);
+}
+
+#[tokio::test]
+async fn what_waits_is_stored_before_the_end() {
+    let bench = bench(1 << 20);
+    let first = bench.send(batch(1, 1, vec![beat(1)])).await;
+    bench.entered.recv().unwrap();
+    let second = bench.send(batch(2, 1, vec![beat(1)])).await;
+    let Bench { ingest, store, pass, _folder, .. } = bench;
+    ingest.queue.stop();
+    let late = ingest.accept(batch(3, 1, Vec::new())).await;
+    assert!(matches!(late, Err(IngestError::Stopped)), "{late:?}");
+    drop(pass);
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+    drop(Arc::into_inner(ingest).expect("nobody else has it"));
+    assert_eq!(store.status().unwrap().events, 2);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_writer_that_broke_off() {
+    let bench = bench(1 << 20);
+    let first = bench.send(batch(1, 1, Vec::new())).await;
+    bench.entered.recv().unwrap();
+    let second = bench.send(batch(2, 1, Vec::new())).await;
+    bench.pass.send(Pass::Panic).unwrap();
+    for sent in [first, second, bench.send(batch(3, 1, Vec::new())).await] {
+        let result = sent.await.unwrap();
+        assert!(matches!(result, Err(IngestError::Stopped)), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_is_named_by_its_number() {
+    let bench = bench(1 << 20);
+    let result = bench.ingest.accept(batch(1, 7, vec![beat(1), beat(u64::MAX)])).await;
+    let Err(IngestError::Event { number: 8, message }) = result else { panic!("{result:?}") };
+    assert!(message.contains("time_us 18446744073709551615"), "{message}");
+    let json =
+        r#"{"type":"process-ended","root_id":"00000000000000000000000000000001","id":"0000000000000001","time_us":1,"outcome":"failed""#;
+    for (rest, word) in [(r#","attempt":0}"#, "attempt 0"), (r#","elapsed_ns":9223372036854775808}"#, "elapsed_ns 9223372036854775808")] {
+        let event = serde_json::from_str(&format!("{json}{rest}")).unwrap();
+        let result = bench.ingest.accept(batch(1, 1, vec![event])).await;
+        let Err(IngestError::Event { number: 1, message }) = result else { panic!("{result:?}") };
+        assert!(message.contains(word), "{message}");
+    }
+    for sequence in [0, u64::MAX] {
+        let result = bench.ingest.accept(batch(1, sequence, vec![beat(1)])).await;
+        assert!(matches!(result, Err(IngestError::Event { .. })), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn workers_are_looked_for_as_time_goes_by() {
+    let bench = bench(1 << 20);
+    bench.let_pass(2);
+    let online = Event::WorkerOnline(WorkerOnline {
+        time_us: 1,
+        started_us: 1,
+        version: String::new(),
+        heartbeat_interval_ms: 1_000,
+        registered: Vec::new(),
+        worker: None,
+    });
+    bench.send(batch(1, 1, vec![online])).await.await.unwrap().unwrap();
+    bench.clock.store(2_000_000, Ordering::SeqCst);
+    // Whatever else comes, or nothing at all for a second: the writer looks at the clock.
+    bench.send(batch(2, 1, vec![beat(1)])).await.await.unwrap().unwrap();
+    let mut types: Vec<_> = bench.published.iter().take(3).flatten().map(|change| change.message.event.type_name().to_owned()).collect();
+    types.sort_unstable();
+    assert_eq!(types, ["worker-heartbeat", "worker-lost", "worker-online"]);
+}
