@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::{future, task};
 
 use crate::context::{self, Context, CurrentGuard, Token};
-use crate::live::Live;
+use crate::live::{Draft, Live};
 use crate::panic;
 
 /// Carries the context of the caller to wherever a future is polled.
@@ -95,33 +95,58 @@ impl<F> Drop for Within<'_, F> {
 }
 
 /// A process whose work is a future. Dropped before its end, it was cancelled.
+///
+/// One word, so that a future that isn't recorded is hardly larger than the plain one.
 #[derive(Debug)]
 pub struct Task {
+    running: Option<Box<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
     live: Option<Live>,
     scope: Scope,
 }
 
 impl Task {
     #[inline]
-    pub(crate) fn new(live: Option<Live>) -> Self {
-        let context = live.as_ref().and_then(Live::context);
-        Task { live, scope: Scope::new(context) }
+    pub(crate) fn off() -> Self {
+        Task { running: None }
+    }
+
+    pub(crate) fn new(live: Live) -> Self {
+        let scope = Scope::new(live.context());
+        Task { running: Some(Box::new(Running { live: Some(live), scope })) }
+    }
+
+    #[expect(clippy::boxed_local, reason = "the call stays small for those that record nothing")]
+    #[inline(never)]
+    pub(crate) fn begin(draft: Box<Draft>) -> Self {
+        Task::new(draft.start())
     }
 
     /// Whether nothing is recorded.
     #[inline]
     pub fn is_off(&self) -> bool {
-        self.live.is_none()
+        self.running.is_none()
     }
 
-    pub(crate) fn into_live(mut self) -> Option<Live> {
-        self.live.take()
+    pub(crate) fn into_live(self) -> Option<Live> {
+        self.running.and_then(|mut running| running.live.take())
     }
 
     /// Polls `future` within the process; a panic is its end.
-    #[inline]
-    pub fn run<'a, F: Future>(&'a mut self, future: Pin<&'a mut F>) -> impl Future<Output = F::Output> + use<'a, F> {
-        let Task { live, scope } = self;
+    pub async fn run<F: Future>(&mut self, future: Pin<&mut F>) -> F::Output {
+        match &mut self.running {
+            Some(running) => running.run(future).await,
+            None => future.await,
+        }
+    }
+}
+
+impl Running {
+    fn run<'a, F: Future>(&'a mut self, future: Pin<&'a mut F>) -> impl Future<Output = F::Output> + use<'a, F> {
+        let Running { live, scope } = self;
         let mut within = within(scope, future);
         future::poll_fn(move |cx| {
             catch_unwind(AssertUnwindSafe(|| Pin::new(&mut within).poll(cx))).unwrap_or_else(|payload| {
@@ -134,7 +159,7 @@ impl Task {
     }
 }
 
-impl Drop for Task {
+impl Drop for Running {
     fn drop(&mut self) {
         if let Some(live) = self.live.take() {
             live.cancel();

@@ -79,27 +79,27 @@ impl Task {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn start(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        Pending::capture(site, how).start()
+        if switch::is_on() { Task::begin(Box::new(draft(site, how()))) } else { Task::off() }
     }
 }
 
 /// A process that found its parent and will start when its future is first polled.
 #[must_use = "nothing is recorded until it is started"]
 pub struct Pending {
-    draft: Option<Draft>,
+    draft: Option<Box<Draft>>,
 }
 
 impl Pending {
     /// Finds the parent, if anything is recorded.
     #[inline]
     pub fn capture(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        Pending { draft: if switch::is_on() { Some(draft(site, how())) } else { None } }
+        Pending { draft: if switch::is_on() { Some(Box::new(draft(site, how()))) } else { None } }
     }
 
     /// Starts it.
     #[inline]
     pub fn start(self) -> Task {
-        Task::new(self.draft.map(Draft::start))
+        self.draft.map_or_else(Task::off, Task::begin)
     }
 }
 

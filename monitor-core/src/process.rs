@@ -236,7 +236,7 @@ impl ProcessBuilder {
     pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {
         let draft = self.attach();
         async move {
-            let mut task = Task::new(draft.map(Draft::start));
+            let mut task = draft.map_or_else(Task::off, |draft| Task::new(draft.start()));
             let returned = task.run(pin!(future)).await;
             end(task.into_live(), &returned);
             returned

@@ -5,7 +5,6 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::{Type, parse_quote};
 
 use crate::function::{Body, Function};
@@ -123,12 +122,9 @@ fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], 
 fn async_body(private: &TokenStream, task: &Ident, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let (work, value) = (own("work"), own("returned"));
     let diverges = matches!(returned, Type::Never(_));
-    // Errors in the type point to where it is written.
-    let place = returned.span().resolved_at(Span::mixed_site());
     let returned = if diverges { quote!(::core::convert::Infallible) } else { returned.to_token_stream() };
-    let typed = quote_spanned!(place=> if false { return #private::never::<#returned>(); });
     let statements = bind(parameters, body);
-    let body = braced(body, &quote!(#typed #statements));
+    let body = braced(body, &quote!(if false { return #private::never::<#returned>(); } #statements));
     let run = run(private, task, &work);
     let end = if diverges { quote!(match #value {}) } else { quote!(#private::finish!(#task, #value)) };
     quote! {

@@ -1,0 +1,103 @@
+//! The draining end of the queue.
+
+#![cfg(feature = "record")]
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+
+use monitor_core::record::Record;
+use monitor_core::{Process, queue, switch};
+
+/// A program has one queue, so its tests take turns.
+static RECEIVER: Mutex<Option<queue::Receiver>> = Mutex::new(None);
+
+fn with_receiver(test: impl FnOnce(&mut queue::Receiver)) {
+    let mut receiver = RECEIVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let receiver = receiver.get_or_insert_with(|| {
+        let receiver = queue::open(1 << 20).expect("opened once");
+        assert!(queue::open(1).is_none(), "there is one drainer");
+        switch::turn_on();
+        receiver
+    });
+    test(receiver);
+    while let Some(entry) = receiver.try_recv() {
+        receiver.release(entry.bytes);
+    }
+}
+
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn who_waits_is_woken_once_by_the_next_record() {
+    with_receiver(|receiver| {
+        let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&wakes));
+        let cx = &mut Context::from_waker(&waker);
+        assert!(receiver.poll_recv(cx).is_pending());
+        thread::spawn(|| Process::start("work").begin().succeed()).join().expect("no panic");
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1, "the second record found nobody waiting");
+
+        let mut kinds = Vec::new();
+        while let Poll::Ready(entry) = receiver.poll_recv(cx) {
+            kinds.push(matches!(entry.record, Record::Started(_)));
+            receiver.release(entry.bytes);
+        }
+        assert_eq!(kinds, [true, false]);
+    });
+}
+
+#[test]
+fn nothing_is_lost_between_threads() {
+    with_receiver(|receiver| {
+        let seen = thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..50).for_each(|_| drop(Process::start("work").begin())))).collect();
+            let mut seen = Vec::new();
+            let mut running = true;
+            while running {
+                running = threads.iter().any(|thread| !thread.is_finished());
+                while let Some(entry) = receiver.try_recv() {
+                    receiver.release(entry.bytes);
+                    seen.push(match entry.record {
+                        Record::Started(started) => (started.id, true),
+                        Record::Ended(ended) => (ended.id, false),
+                        Record::Updated(updated) => panic!("{updated:?}"),
+                    });
+                }
+            }
+            seen
+        });
+        assert_eq!(seen.len(), 400);
+        assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 400);
+    });
+}
+
+#[test]
+fn the_drops_of_a_thousand_trees_are_counted_apart() {
+    with_receiver(|_| {
+        let mut kept = Vec::new();
+        loop {
+            let process = Process::start("kept").root().begin();
+            if process.context().is_none() {
+                break;
+            }
+            kept.push(process);
+        }
+        for _ in 0..2_000 {
+            drop(Process::start("dropped").root().begin());
+        }
+        let dropped = queue::dropped();
+        let trees = dropped.iter().filter(|(drop, _)| drop.root.is_some()).count();
+        let rest = dropped.iter().find(|(drop, _)| drop.root.is_none()).expect("more than are counted apart").1;
+        assert_eq!(trees, 1_000);
+        assert_eq!(rest, 1_001);
+    });
+}
