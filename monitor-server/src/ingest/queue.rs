@@ -136,7 +136,7 @@ fn size(batch: &Batch) -> usize {
     size_of::<Job>() + batch.events.iter().map(|event| size_of::<Event>() + of(event)).sum::<usize>()
 }
 
-/// serde_json bounds the depth of what it reads, so this can't overflow the stack.
+/// What was read from JSON is only so deep: this can't overflow the stack.
 fn value_size(value: &serde_json::Value) -> usize {
     use serde_json::Value::{Array, Object, String};
     match value {

@@ -1,4 +1,4 @@
-//! What the server keeps: intentions in plain types, so that another database can take SQLite's place.
+//! What the server keeps: intentions in plain types, so that another database can take this one's place.
 
 mod sqlite;
 
@@ -13,6 +13,10 @@ use monitor_wire::{
 pub use self::sqlite::SqliteStore;
 
 /// Takes events and answers questions. Every method blocks; call it where blocking is allowed.
+///
+/// # Errors
+/// Every method fails if the database or its disk does; lists also for a cursor that they did not make.
+#[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait Store: Send + Sync + 'static {
     /// Takes all of `batches` or none of them, durably; taking one again changes nothing. What changed, in order.
     ///
@@ -153,7 +157,7 @@ pub enum StoreError {
     Damaged {
         /// The database.
         path: PathBuf,
-        /// What SQLite found.
+        /// What is wrong with it.
         source: rusqlite::Error,
     },
     /// A cursor that this store did not make.

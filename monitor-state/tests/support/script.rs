@@ -3,6 +3,7 @@
 //! Times are line numbers unless `at=` says otherwise, the worker is A, the tree 1, the attempt 1, the parent none, the name `p<id>`.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use monitor_wire::{Batch, Event, Process};
 use serde_json::{Map, Value, json};
@@ -100,7 +101,7 @@ pub fn show(processes: &[Process]) -> String {
         words.extend(process.fold.as_ref().map(|fold| format!("fold={}/{}/{}/{}", fold.count, fold.running, fold.failed, fold.cancelled)));
         words.extend(process.orphan.then(|| "orphan".to_owned()));
         let indent = "  ".repeat(process.depth.unwrap_or(0) as usize);
-        text += &format!("{indent}{}\n", words.join(" "));
+        writeln!(text, "{indent}{}", words.join(" ")).expect("a string takes all");
     }
     text
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Error, Result, Row};
 
 use super::dictionary::Dictionary;
 
-/// A process id as SQLite orders it like the unsigned number that it is.
+/// A process id so turned that the database orders it like the unsigned number that it is.
 pub(super) fn process_key(id: ProcessId) -> i64 {
     (id.get() ^ (1 << 63)) as i64
 }

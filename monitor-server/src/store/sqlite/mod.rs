@@ -1,4 +1,4 @@
-//! The store on SQLite: one connection that writes, a few that read.
+//! The store on `SQLite`: one connection that writes, a few that read.
 
 mod dictionary;
 mod folder;

@@ -1,11 +1,12 @@
 //! Reading processes.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 
 use monitor_state::WorkerStatus;
 use monitor_wire::{Process, ProcessId, ProcessesPage, RootId, WorkerId};
-use rusqlite::types::Value;
+use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 
 use super::dictionary::Dictionary;
@@ -26,8 +27,8 @@ impl Viewer {
     pub(super) fn view(&mut self, connection: &Connection, dictionary: &mut Dictionary, root: RootId, row: &ProcessRow) -> Result<Process> {
         let facts = row.facts(connection, dictionary)?;
         for worker in facts.open_at() {
-            if !self.statuses.contains_key(&worker) {
-                self.statuses.insert(worker, workers::status(connection, worker)?);
+            if let Entry::Vacant(unknown) = self.statuses.entry(worker) {
+                unknown.insert(workers::status(connection, worker)?);
             }
         }
         Ok(facts.view(root, ids::process_id(row.id)?, &mut |worker| self.statuses.get(&worker).copied().unwrap_or_default()))
@@ -71,11 +72,13 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Resul
         let number: i64 = row.get(12)?;
         let row = ProcessRow::read(row)?;
         last = (row.at, number, row.id);
-        if !roots.contains_key(&number) {
-            let missing = || ids::damaged(12, rusqlite::types::Type::Integer, "a process has no root");
-            roots.insert(number, find_row(connection, dictionary, RootKey::Number(number as u64))?.ok_or_else(missing)?);
-        }
-        let root = &roots[&number];
+        let root = match roots.entry(number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                let missing = || ids::damaged(12, Type::Integer, "a process has no root");
+                unknown.insert(find_row(connection, dictionary, RootKey::Number(number as u64))?.ok_or_else(missing)?)
+            }
+        };
         let mut process = viewer.view(connection, dictionary, root.root.root_id, &row)?;
         process.orphan = is_orphan(connection, root, &process)?;
         page.processes.push(process);

@@ -9,7 +9,7 @@ use crate::store::StoreError;
 /// One step each from schema n to n + 1. A step that was released is never changed, only followed.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
-/// Marks the file as this program's ("PMon").
+/// Marks the file as this program's: `PMon`.
 const APPLICATION_ID: i32 = 0x504d_6f6e;
 
 /// Brings the database to the newest schema; an empty file gets all of it.

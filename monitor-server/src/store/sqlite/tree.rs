@@ -34,12 +34,12 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
         }
     };
     let end = begin.saturating_add(limit).min(placed.len());
-    let places = &placed[begin..end];
+    let shown = &placed[begin..end];
 
-    let mut rows = if places.len() > nodes.len() / PART { all_rows(connection, number)? } else { HashMap::new() };
+    let mut rows = if shown.len() > nodes.len() / PART { all_rows(connection, number)? } else { HashMap::new() };
     let mut viewer = Viewer::default();
-    let mut processes = Vec::with_capacity(places.len());
-    for Placed { index, depth, is_orphan } in places {
+    let mut processes = Vec::with_capacity(shown.len());
+    for Placed { index, depth, is_orphan } in shown {
         let id = nodes[*index].id;
         let row = match rows.remove(&ids::process_key(id)) {
             Some(row) => row,

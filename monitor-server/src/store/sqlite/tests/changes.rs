@@ -94,7 +94,7 @@ fn names_of_any_kind_are_data() {
     let names: Vec<_> = store.roots(&any()).unwrap().roots.into_iter().rev().map(|root| root.name).collect();
     assert_eq!(names, nasty);
     let first = &page(&store).processes[0];
-    assert_eq!((first.thread.as_deref(), first.id.get()), (Some(nasty[0]), 170 | 1 << 63));
+    assert_eq!((first.thread.as_deref(), first.id.get()), (Some(nasty[0]), 0xaa | 1 << 63));
 }
 
 #[test]

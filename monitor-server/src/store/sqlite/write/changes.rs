@@ -22,25 +22,17 @@ impl Transaction<'_> {
         self.find_orphans()?;
         let mut changes = Vec::with_capacity(fresh.len());
         for Fresh { batch_worker, event, .. } in fresh {
-            let message = match ProcessEvent::of(event) {
-                Some(about) => {
-                    let root = self.root(about.root_id)?;
-                    let process = self.processes.find(root, about.id).and_then(|at| self.processes.entries[at].view.clone());
-                    let worker = about.worker.map_or(*batch_worker, |worker| worker.id);
-                    // Whoever shows workers learns of one that never announced itself.
-                    let worker = self.workers.view(worker).filter(|_| self.workers.is_new(worker));
-                    StreamMessage {
-                        event: event.clone().into_owned(),
-                        root: Some(self.roots.entries[root].row.root.clone()),
-                        process,
-                        worker,
-                    }
-                }
-                None => {
-                    let worker = self.workers.view(about_worker(event, *batch_worker).0);
-                    StreamMessage { event: event.clone().into_owned(), root: None, process: None, worker }
-                }
-            };
+            let mut message = StreamMessage { event: event.clone().into_owned(), root: None, process: None, worker: None };
+            if let Some(about) = ProcessEvent::of(event) {
+                let root = self.root(about.root_id)?;
+                message.root = Some(self.roots.entries[root].row.root.clone());
+                message.process = self.processes.find(root, about.id).and_then(|at| self.processes.entries[at].view.clone());
+                // Whoever shows workers learns of one that never announced itself.
+                let worker = about.worker.map_or(*batch_worker, |worker| worker.id);
+                message.worker = self.workers.view(worker).filter(|_| self.workers.is_new(worker));
+            } else {
+                message.worker = self.workers.view(about_worker(event, *batch_worker).0);
+            }
             changes.push(self.next(message));
         }
         for message in self.left(fresh) {

@@ -102,10 +102,10 @@ impl Transaction<'_> {
         if root.row.is_own && !is_old_touched {
             return Ok((old.into_iter().chain(own).min(), true));
         }
-        if own.is_some() || root.row.is_own {
-            if let Some(own) = self.find_face(OWN, number)? {
-                return Ok((Some(own), true));
-            }
+        if (own.is_some() || root.row.is_own)
+            && let Some(own) = self.find_face(OWN, number)?
+        {
+            return Ok((Some(own), true));
         }
         if root.before.is_none() || !is_old_touched && !root.row.is_own {
             return Ok((entries().map(place).chain(old).min(), false));

@@ -1,7 +1,5 @@
 //! From gathered events to rows.
 
-use std::borrow::Cow;
-
 use monitor_state::{ProcessEvent, about_worker};
 use monitor_wire::{Event, ProcessLogged, State, WorkerId};
 use rusqlite::{Result, params};
@@ -34,15 +32,12 @@ impl<'a> Transaction<'a> {
     fn load(&mut self, fresh: &[Fresh<'a>]) -> Result<()> {
         let mut wanted = Vec::with_capacity(fresh.len());
         for fresh in fresh {
-            match ProcessEvent::of(&fresh.event) {
-                Some(about) => {
-                    let root = self.root(about.root_id)?;
-                    wanted.push((self.roots.entries[root].row.root.number as i64, root, about.id));
-                }
-                None => {
-                    let id = about_worker(&fresh.event, fresh.batch_worker).0;
-                    self.workers.get(self.connection, &mut self.tallies, id)?;
-                }
+            if let Some(about) = ProcessEvent::of(&fresh.event) {
+                let root = self.root(about.root_id)?;
+                wanted.push((self.roots.entries[root].row.root.number as i64, root, about.id));
+            } else {
+                let id = about_worker(&fresh.event, fresh.batch_worker).0;
+                self.workers.get(self.connection, &mut self.tallies, id)?;
             }
         }
         self.load_processes(wanted)
@@ -216,8 +211,8 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn keep_unknown(&mut self, number: u64, batch_worker: WorkerId, event: &Cow<'a, Event>) -> Result<()> {
-        let Event::Unknown(unknown) = &**event else { return Ok(()) };
+    fn keep_unknown(&mut self, number: u64, batch_worker: WorkerId, event: &Event) -> Result<()> {
+        let Event::Unknown(unknown) = event else { return Ok(()) };
         let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
         let kind = self.dictionary.text_key(self.connection, &unknown.event_type)?;
         self.count(tally::UNKNOWN, kind, 1);
