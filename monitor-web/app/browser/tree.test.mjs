@@ -186,3 +186,22 @@ test("on a phone the failure and its message are in sight", async () => {
     { viewport: { width: 360, height: 740 } },
   );
 });
+
+test("what is being read stays where it is while rows come above it", async () => {
+  const tree = new Tree("anchored");
+  const early = tree.start("early", tree.id, 10);
+  const late = tree.start("late", tree.id, 500);
+  const below = Array.from({ length: 60 }, (_, index) => tree.start(`below ${index}`, late.id, 510 + index));
+  await worker.send(tree.own, early, late, ...below);
+  await onPage(`${tree.address}?process=${below[50].id}`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    await selected(page).waitFor();
+    const top = async () => (await selected(page).boundingBox())?.y;
+    const before = await top();
+    const above = Array.from({ length: 300 }, (_, index) => tree.start(`above ${index}`, early.id, 20 + index));
+    await worker.send(...above);
+    await hasText(page.locator(".toolbar .dim"), "363 processes");
+    await selected(page).waitFor();
+    assert.equal(await top(), before);
+  });
+});

@@ -7,6 +7,7 @@ import { useNow } from "../../ui/now.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
 import { handleKey } from "./keys.ts";
 import { TreeRow } from "./TreeRow.tsx";
+import { useAnchor } from "./useAnchor.ts";
 import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
 
@@ -22,11 +23,13 @@ interface Props {
 export function TreeView({ view, root, selection }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const narrow = useNarrow();
-  const { slots, depths, positions } = view.rows();
+  const rows = view.rows();
+  const { slots, depths, positions } = rows;
   const { tree, folding } = view;
   const axis = useAxis(root, view);
   const selected = selection.id === null ? undefined : tree.find(selection.id);
 
+  const onScroll = useAnchor(scroller, tree, rows, selected, ROW);
   const virtual = useVirtualizer({
     count: slots.length,
     getScrollElement: () => scroller.current,
@@ -74,6 +77,7 @@ export function TreeView({ view, root, selection }: Props) {
         aria-rowcount={slots.length}
         aria-activedescendant={selectedRow >= 0 ? `row-${selection.id}` : undefined}
         tabIndex={0}
+        onScroll={onScroll}
         onWheel={selection.touch}
         onPointerDown={selection.touch}
       >

@@ -1,0 +1,46 @@
+import { type RefObject, useCallback, useLayoutEffect, useRef } from "react";
+import type { Rows } from "../../model/rows.ts";
+import type { Tree } from "../../model/tree.ts";
+
+/**
+ * Keeps what is being read where it is while rows come and go above it: the selected row if it is
+ * in sight, else the first row in sight, unless that is the very top.
+ *
+ * Returns what is to be called when the reader has scrolled.
+ */
+export function useAnchor(
+  scroller: RefObject<HTMLElement | null>,
+  tree: Tree,
+  rows: Rows,
+  selected: number | undefined,
+  rowHeight: number,
+): () => void {
+  const anchor = useRef<{ slot: number; offset: number } | null>(null);
+
+  const drop = useCallback(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const { scrollTop, clientHeight } = element;
+    const { slots, positions } = rows;
+    const selectedTop = selected === undefined ? -1 : (positions[selected] ?? -1) * rowHeight;
+    const isInSight = selectedTop >= 0 && selectedTop >= scrollTop && selectedTop < scrollTop + clientHeight - rowHeight;
+    const slot = isInSight ? selected : scrollTop > 0 ? slots[Math.floor(scrollTop / rowHeight)] : undefined;
+    anchor.current = slot === undefined ? null : { slot, offset: (positions[slot] ?? 0) * rowHeight - scrollTop };
+  }, [scroller, rows, selected, rowHeight]);
+
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (element && anchor.current) {
+      let slot: number | undefined = anchor.current.slot;
+      // Folded away: what it is folded into stands for it.
+      while (slot !== undefined && (rows.positions[slot] ?? -1) < 0) slot = tree.parentOf(slot);
+      if (slot !== undefined) {
+        const top = Math.max(0, (rows.positions[slot] ?? 0) * rowHeight - anchor.current.offset);
+        if (top !== element.scrollTop) element.scrollTop = top;
+      }
+    }
+    drop();
+  }, [scroller, tree, rows, rowHeight, drop]);
+
+  return drop;
+}
