@@ -19,6 +19,8 @@ pub struct Config {
     pub insecure: bool,
     /// The largest batch, compressed and decompressed.
     pub max_body_bytes: usize,
+    /// The most events in a batch; read and stored, the smallest takes as much memory as a larger one.
+    pub max_batch_events: usize,
     /// How many bytes of request bodies may be in memory at once; more are told to come again.
     pub max_pending_bytes: usize,
     /// How many connections are open at once; more wait for one to close.
@@ -47,6 +49,7 @@ impl Config {
             public_url: None,
             insecure: false,
             max_body_bytes: 32 << 20,
+            max_batch_events: 100_000,
             max_pending_bytes: 512 << 20,
             max_connections: 4096,
             stream_buffer_bytes: 64 << 20,

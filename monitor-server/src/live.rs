@@ -4,7 +4,7 @@
 //! it has not yet read is forgotten, it is told to load anew.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use monitor_wire::{Event, RootId, StreamMessage};
 use tokio::sync::watch;
@@ -13,6 +13,8 @@ use crate::store::Change;
 
 /// About how many bytes a reader takes at once: each may hold as many while it waits for its socket.
 const READ_AT_ONCE_BYTES: usize = 256 << 10;
+/// How many changes are encoded before they join the others.
+const PUBLISHED_AT_ONCE: usize = 256;
 /// What a frame costs besides its bytes.
 const FRAME_OVERHEAD_BYTES: usize = size_of::<Frame>() + 64;
 
@@ -64,9 +66,13 @@ impl Live {
 
     /// Makes durable changes known.
     pub fn publish(&self, changes: &[Change]) {
-        let frames: Vec<_> = changes.iter().filter_map(Frame::new).collect();
         let Some(newest) = changes.last().map(|change| change.seq) else { return };
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).push(frames, newest);
+        // In parts, so that a large batch is not held encoded beyond what the ring may hold.
+        for part in changes.chunks(PUBLISHED_AT_ONCE) {
+            let frames: Vec<_> = part.iter().filter_map(Frame::new).collect();
+            self.lock().push(frames);
+        }
+        self.lock().newest = newest;
         self.newest.send_replace(newest);
     }
 
@@ -82,17 +88,21 @@ impl Live {
 
     /// The next events after number `after`, which must not be later than the newest.
     pub fn read(&self, after: u64) -> Read {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).read(after)
+        self.lock().read(after)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ring {
-    fn push(&mut self, frames: Vec<Frame>, newest: u64) {
+    fn push(&mut self, frames: Vec<Frame>) {
         for frame in frames {
             self.bytes += frame.cost();
+            self.newest = frame.seq;
             self.frames.push_back(frame);
         }
-        self.newest = newest;
         while self.bytes > self.max_bytes
             && let Some(frame) = self.frames.pop_front()
         {

@@ -79,6 +79,12 @@ pub(super) enum ApiError {
         /// Compressed or not.
         when: &'static str,
     },
+    /// The batch holds too many events.
+    #[error("the batch holds more than {limit} events: split it and send its parts, each with the `sequence` of its first event")]
+    TooMany {
+        /// The most that are taken.
+        limit: usize,
+    },
     /// The body could not be read.
     #[error("{detail}")]
     Body {
@@ -145,7 +151,7 @@ impl ApiError {
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin { .. } => StatusCode::FORBIDDEN,
             Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -149,6 +149,17 @@ async fn what_is_too_large_is_refused_however_it_comes() {
 }
 
 #[tokio::test]
+async fn a_batch_of_too_many_events_is_refused_before_it_takes_memory() {
+    let server = TestServer::with(|config| config.max_batch_events = 1_000).await;
+    let events = |count| batch(1, &vec![json!({"type": "a"}); count]).to_string();
+    let compressed = server.post(zstd(events(1_001).as_bytes())).header("content-encoding", "zstd");
+    refused(&server, compressed, 413, &["more than 1000 events", "split"]).await;
+    refused(&server, server.post(events(1_001)), 413, &["more than 1000 events", "split"]).await;
+    let taken = server.post(events(1_000)).send().await.unwrap();
+    assert_eq!(read(taken).await, (200, json!({"accepted": 1_000})));
+}
+
+#[tokio::test]
 async fn a_refusal_is_read_though_the_body_was_not() {
     let server = TestServer::with(|config| config.max_body_bytes = 4 << 20).await;
     for _ in 0..5 {
