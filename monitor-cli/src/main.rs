@@ -7,9 +7,15 @@ mod text;
 
 use clap::{Parser, Subcommand};
 
+const EXAMPLES: &str = "\
+Examples:
+  monitor server                  takes events and serves the page, http://127.0.0.1:60010/tasks
+  monitor roots --state failed    the trees that failed
+  monitor tree 2106               one of them";
+
 /// Shows anything that has a start and an end as a live tree.
 #[derive(Debug, Parser)]
-#[command(name = "monitor", version, after_help = exit::HELP, after_long_help = exit::HELP, propagate_version = true)]
+#[command(name = "monitor", version, after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 struct Cli {
     #[command(subcommand)]
     command: Command,

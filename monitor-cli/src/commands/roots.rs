@@ -22,7 +22,7 @@ const TITLE_COLUMNS: usize = 60;
 
 /// Lists trees, newest first
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP), after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
     /// Only in these states, between commas: pending, running, succeeded, failed, cancelled, lost
     #[arg(long, value_name = "STATES")]

@@ -19,13 +19,14 @@ Examples:
   monitor server --listen 127.0.0.1:0 --data /tmp/trial     a free port, a folder of its own
   monitor server --public-url https://monitor.example.com   behind a proxy with that name
 
-Once it accepts requests it prints one line to stdout, with the real port, for people and scripts:
+Once it accepts requests it prints one line to stdout, with the real port:
   listening on http://127.0.0.1:60010/tasks
 Its log goes to stderr; RUST_LOG says how much (info by default).
 It stops on Ctrl-C and on SIGTERM, after it has stored what it was sent.
 
-By default it answers only to this machine, under its loopback names. With --insecure and an address of the network it
-answers to that address, and on 0.0.0.0 or [::] to every address written in digits; other names need --public-url.
+By default it answers only to this machine, under its loopback names. With --insecure it may
+listen on an address of the network and answers to that one; on 0.0.0.0 or [::] it answers to
+every address written in digits. Any other name needs --public-url.
 
 Exit codes:
   0  it was stopped
@@ -37,7 +38,7 @@ const RESERVED_FILES: usize = 128;
 
 /// Runs the server: takes events, keeps them, shows them on the page
 #[derive(Debug, clap::Args)]
-#[command(after_help = HELP, after_long_help = HELP)]
+#[command(after_help = HELP)]
 pub(crate) struct Args {
     /// The address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS:PORT", env = "MONITOR_LISTEN", default_value_t = Config::DEFAULT_LISTEN, value_parser = read_address)]

@@ -17,7 +17,7 @@ Examples:
 
 /// Shows the server at a glance: its version, its workers, and what it holds
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP), after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
     #[command(flatten)]
     connection: Connection,

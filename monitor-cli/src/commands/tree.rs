@@ -23,7 +23,7 @@ const PAGE: usize = 100_000;
 
 /// Shows a tree with the state and duration of its processes, and why they failed
 #[derive(Debug, clap::Args)]
-#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP), after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
     /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
