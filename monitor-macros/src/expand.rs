@@ -5,7 +5,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Type, parse_quote};
+use syn::{Pat, Type, parse_quote};
 
 use crate::function::{Body, Function};
 use crate::plan::{Kind, Parameter, Plan, Shape};
@@ -59,10 +59,11 @@ fn id<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Ident> {
 fn sync(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let (guard, value) = (own("guard"), own("returned"));
     let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
+    let end = finish(private, &guard, &value, returned);
     quote! {
         let mut #guard = #private::Guard::enter(#start);
         let #value = #private::call(&mut #guard, #outer, move |#outer| -> #returned #body);
-        #private::finish!(#guard, #value)
+        #end
     }
 }
 
@@ -122,16 +123,23 @@ fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], 
 fn async_body(private: &TokenStream, task: &Ident, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let (work, value) = (own("work"), own("returned"));
     let diverges = matches!(returned, Type::Never(_));
+    let end = if diverges { quote!(match #value {}) } else { finish(private, task, &value, returned) };
     let returned = if diverges { quote!(::core::convert::Infallible) } else { returned.to_token_stream() };
     let statements = bind(parameters, body);
     let body = braced(body, &quote!(if false { return #private::never::<#returned>(); } #statements));
     let run = run(private, task, &work);
-    let end = if diverges { quote!(match #value {}) } else { quote!(#private::finish!(#task, #value)) };
     quote! {
         let #work = async move #body;
         let #value = #run;
         #end
     }
+}
+
+/// Ends the process and returns; nothing, where nothing is to be returned, so that nobody misses a semicolon.
+fn finish(private: &TokenStream, process: &Ident, value: &Ident, returned: &Type) -> TokenStream {
+    let nothing = matches!(returned, Type::Tuple(tuple) if tuple.elems.is_empty());
+    let semicolon = nothing.then(|| quote!(;));
+    quote!(#private::finish!(#process, #value) #semicolon)
 }
 
 /// Awaits `work`: as it is when nothing is recorded, else pinned within `task`.
@@ -150,10 +158,19 @@ fn run(private: &TokenStream, task: &Ident, work: &Ident) -> TokenStream {
 fn bind(parameters: &[Parameter], body: &Body) -> TokenStream {
     let lets = parameters.iter().map(|parameter| {
         let Parameter { outer, pattern, .. } = parameter;
-        let read = parameter.used.then(|| parameter.ident()).map(|ident| quote!(let _ = &#ident;));
-        // What a pattern leaves unbound is dropped right after what it binds.
-        let whole = parameter.renamed().then(|| quote!(let #outer = #outer;));
-        quote_spanned!(Span::mixed_site()=> #whole let #pattern = #outer; #read)
+        let read = if parameter.used && !parameter.renamed() { Some(quote!(let _ = &#outer;)) } else { None };
+        let bound = if !parameter.passed {
+            None
+        } else if !parameter.renamed() {
+            Some(quote!(let #pattern = #outer;))
+        } else if matches!(pattern, Pat::Ident(_)) {
+            // clippy has an eye on names with an underscore, but not on those in a tuple.
+            Some(quote!(let (#pattern,) = (#outer,);))
+        } else {
+            // What a pattern leaves unbound is dropped right after what it binds.
+            Some(quote!(let #outer = #outer; let #pattern = #outer;))
+        };
+        quote!(#bound #read)
     });
     let statements = &body.statements;
     quote!(#(#lets)* #statements)
@@ -169,7 +186,7 @@ fn braced(body: &Body, statements: &TokenStream) -> TokenStream {
 
 /// The parameters as a tuple: an expression and a pattern alike.
 fn outer(parameters: &[Parameter]) -> TokenStream {
-    let outer = parameters.iter().map(|parameter| &parameter.outer);
+    let outer = parameters.iter().filter(|parameter| parameter.passed).map(|parameter| &parameter.outer);
     quote!((#(#outer,)*))
 }
 

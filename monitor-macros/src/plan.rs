@@ -1,11 +1,12 @@
 //! The rules: what may be monitored, and in which way.
 
-use proc_macro2::Ident;
+use proc_macro2::{Ident, Span};
 use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, FnArg, GenericArgument, LitStr, Pat, Path, PathArguments, Token, Type, TypeImplTrait, TypeInfer, TypeParamBound, parse_quote,
+    Attribute, FnArg, GenericArgument, LitStr, Pat, PatIdent, Path, PathArguments, Token, Type, TypeImplTrait, TypeInfer, TypeParamBound,
+    parse_quote,
 };
 
 use crate::args::{Args, Batch};
@@ -48,11 +49,13 @@ pub(crate) enum Shape {
     Future { output: Type },
 }
 
-/// A parameter that is handed to the body, where its pattern is bound: so it is dropped in the order of the plain function.
+/// A parameter. Those that are passed to the body are bound there, and so dropped in the order of the plain function.
 pub(crate) struct Parameter {
     /// Its name in the signature.
     pub(crate) outer: Ident,
     pub(crate) pattern: Pat,
+    /// Handed to the body; else the body finds it in the signature.
+    pub(crate) passed: bool,
     /// The attribute itself reads it, so that the body needn't.
     pub(crate) used: bool,
 }
@@ -139,16 +142,24 @@ fn parameters(function: &mut Function) -> Vec<Parameter> {
     for (n, input) in function.sig.inputs.iter_mut().enumerate() {
         let FnArg::Typed(input) = input else { continue };
         if !input.attrs.is_empty() {
+            if let Pat::Ident(pattern) = &*input.pat {
+                parameters.push(Parameter { outer: pattern.ident.clone(), pattern: (*input.pat).clone(), passed: false, used: false });
+            }
             continue;
         }
         let outer = match &*input.pat {
-            Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => pattern.ident.clone(),
-            _ => format_ident!("parameter{n}", span = proc_macro2::Span::mixed_site()),
+            Pat::Ident(pattern) if is_plain_name(pattern) => pattern.ident.clone(),
+            _ => format_ident!("parameter{n}", span = Span::mixed_site()),
         };
         let pattern = std::mem::replace(&mut *input.pat, parse_quote!(#outer));
-        parameters.push(Parameter { outer, pattern, used: false });
+        parameters.push(Parameter { outer, pattern, passed: true, used: false });
     }
     parameters
+}
+
+/// A name with an underscore in front is no plain one: to hand it on would be to use it.
+fn is_plain_name(pattern: &PatIdent) -> bool {
+    pattern.by_ref.is_none() && pattern.subpat.is_none() && !pattern.ident.to_string().starts_with('_')
 }
 
 fn find_batch(batch: &Batch, parameters: &mut [Parameter], mistakes: &mut Mistakes) -> Option<Ident> {

@@ -43,6 +43,16 @@ fn mistakes_are_the_same_with_monitoring_compiled_in() {
     assert_eq!(found, expected);
 }
 
+#[test]
+fn clippy_finds_nothing_in_what_is_generated() {
+    for features in ["record", ""] {
+        let package = Package::new(&format!("clippy-{features}"), "2024", features);
+        fs::copy(format!("{TESTS}/pass/strict.rs"), package.source("main.rs")).expect("copied");
+        let output = package.cargo(&["clippy", "--quiet"]);
+        assert!(output.status.success(), "features {features:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// The first lines of the errors in what the compiler said, with their places below `folder`.
 fn mistakes(text: &str, folder: &str) -> BTreeSet<String> {
     let mut lines = text.lines();

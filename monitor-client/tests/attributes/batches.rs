@@ -24,8 +24,8 @@ fn a_mark_is_displayed_or_else_debugged() {
         n
     }
     #[root_task(batch = "day")]
-    fn day(day: Day) {
-        drop(day);
+    fn day(day: Day) -> Day {
+        day
     }
     #[root_task(batch = "r#type")]
     fn raw(r#type: &str) {

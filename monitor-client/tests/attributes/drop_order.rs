@@ -74,23 +74,28 @@ fn of_an_async_function_that_completes_or_is_dropped() {
     for polls in 1..=3 {
         assert_same_order!(|noisy| |f| call(f, noisy, polls); [plain, monitored, captured]);
     }
-
-    fn call<F: Future>(f: impl FnOnce(Noisy, Noisy, (Noisy, Noisy), Noisy) -> F, noisy: &dyn Fn(&'static str) -> Noisy, polls: usize) {
-        let mut future = Box::pin(f(noisy("a"), noisy("_"), (noisy("b"), noisy("b's other")), noisy("unused")));
-        for _ in 0..polls {
-            let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        }
-    }
 }
 
 #[test]
 fn of_self() {
-    struct Owner(#[expect(dead_code, reason = "dropped")] Noisy);
+    struct Owner(Noisy);
     impl Owner {
-        fn plain(self, _a: Noisy) {}
+        fn plain(self, _a: Noisy) -> usize {
+            self.0.0.len()
+        }
         #[normal_task]
-        fn monitored(self, _a: Noisy) {}
+        fn monitored(self, _a: Noisy) -> usize {
+            self.0.0.len()
+        }
     }
     let (plain, monitored) = (Owner::plain, Owner::monitored);
-    assert_same_order!(|noisy| |f: fn(Owner, Noisy)| { f(Owner(noisy("self")), noisy("a")); drop(noisy("after")) }; [plain, monitored]);
+    assert_same_order!(|noisy| |f: fn(Owner, Noisy) -> usize| { f(Owner(noisy("self")), noisy("a")); drop(noisy("after")) }; [plain, monitored]);
+}
+
+/// Polls the future of `f` so often and drops it.
+fn call<F: Future>(f: impl FnOnce(Noisy, Noisy, (Noisy, Noisy), Noisy) -> F, noisy: &dyn Fn(&'static str) -> Noisy, polls: usize) {
+    let mut future = Box::pin(f(noisy("a"), noisy("_"), (noisy("b"), noisy("b's other")), noisy("unused")));
+    for _ in 0..polls {
+        let _ = future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
 }

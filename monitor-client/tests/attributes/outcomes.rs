@@ -62,7 +62,8 @@ fn an_err_of_any_alias_is_a_failure_with_its_sources() {
 fn anyhow_and_boxed_errors_tell_their_sources() {
     #[normal_task]
     fn any() -> anyhow::Result<u8> {
-        Ok("x".parse::<u8>().context("inner").context("outer")?)
+        let number = "x".parse::<u8>().context("inner").context("outer")?;
+        Ok(number)
     }
     #[normal_task]
     fn bail() -> anyhow::Result<()> {

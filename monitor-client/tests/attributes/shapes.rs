@@ -101,7 +101,6 @@ impl Shape for Rc<u8> {
         **self
     }
     #[normal_task]
-    #[expect(clippy::manual_async_fn, reason = "the shape in question")]
     fn future(&self, text: &str) -> impl Future<Output = Result<usize, String>> + Send {
         let length = text.len();
         async move { if length == 0 { Err("empty".into()) } else { Ok(length) } }
@@ -125,9 +124,9 @@ fn traits() {
 }
 
 #[normal_task]
-fn generic<T: Clone, const N: usize>(value: &T) -> [T; N]
+fn generic<T, const N: usize>(value: &T) -> [T; N]
 where
-    T: Default,
+    T: Clone,
 {
     std::array::from_fn(|_| value.clone())
 }
@@ -145,7 +144,7 @@ fn impl_argument(f: impl Fn(u8) -> u8) -> u8 {
 }
 
 #[normal_task]
-fn iterator<'a>(values: &'a [u8]) -> impl Iterator<Item = u8> + 'a {
+fn iterator(values: &[u8]) -> impl Iterator<Item = u8> + '_ {
     values.iter().map(|value| value + 1)
 }
 
@@ -183,7 +182,8 @@ fn tracked() -> u32 {
 
 #[normal_task]
 fn inner_attributes(values: &mut Vec<u8>) {
-    #![expect(clippy::ptr_arg, reason = "asserts that inner attributes reach the function")]
+    #![expect(unused_variables, reason = "asserts that inner attributes reach the function")]
+    let count = values.len();
     values.clear();
 }
 

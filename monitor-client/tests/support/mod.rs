@@ -125,7 +125,7 @@ impl Trees {
     }
 
     fn show(&self, process: &Recorded, depth: usize, out: &mut String) {
-        *out += &format!("{:1$}{2}\n", "", depth * 2, process.line());
+        out.extend(["  ".repeat(depth), process.line(), "\n".to_owned()]);
         for child in self.processes.iter().filter(|child| child.started.parent == process.started.id) {
             assert_eq!(child.started.root, process.started.root, "a child is in its parent's tree");
             self.show(child, depth + 1, out);
@@ -140,7 +140,7 @@ impl std::fmt::Display for Trees {
             let parent = process.started.parent;
             if self.processes.iter().all(|other| other.started.id != parent) {
                 if parent != 0 {
-                    out += &format!("({parent:x}) ");
+                    out.extend(["(", &format!("{parent:x}"), ") "]);
                 }
                 self.show(process, 0, &mut out);
             }
@@ -193,8 +193,8 @@ impl Recorded {
             Some(Outcome::Succeeded) => {}
             Some(Outcome::Cancelled) => words.push("cancelled".to_owned()),
             Some(Outcome::Failed(failure)) => {
-                let chain: String = failure.chain.iter().map(|cause| format!(" <- {cause}")).collect();
-                words.push(format!("{}: {}{chain}", failure.kind, failure.message));
+                let causes = [&failure.message].into_iter().chain(&failure.chain).map(String::as_str).collect::<Vec<_>>();
+                words.push(format!("{}: {}", failure.kind, causes.join(" <- ")));
             }
         }
         words.join(" ")

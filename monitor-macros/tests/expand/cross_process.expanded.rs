@@ -20,5 +20,5 @@ pub fn judge(root_id: &str, parent_id: Option<String>) {
         let returned = returned;
         let ending = (&&Returned(&returned)).ending();
         ending.finish(guard, returned, |returned| (&&&&&&Returned(returned)).failure())
-    }
+    };
 }

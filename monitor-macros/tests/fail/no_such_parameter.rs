@@ -7,10 +7,10 @@ fn positional(batch: &str, day: u8) {}
 fn named() {}
 
 #[root_task(batch = "self")]
-fn receiver(#[allow(unused)] with_an_attribute: u8) {}
+fn receiver(#[allow(unused)] with_an_attribute: u8, (left, right): (u8, u8)) {}
 
 fn main() {
     positional("1", 2);
     named();
-    receiver(1);
+    receiver(1, (2, 3));
 }

@@ -1,6 +1,8 @@
 //! Parameters with attributes, and lifetimes of all kinds.
 
-use monitor_client::{cross_thread, normal_task};
+#![deny(warnings)]
+
+use monitor_client::{cross_thread, normal_task, root_task};
 
 #[normal_task]
 fn configured(#[cfg(any())] missing: Missing, #[cfg(all())] present: u8, #[allow(unused)] unused: String) -> u8 {
@@ -11,6 +13,9 @@ fn configured(#[cfg(any())] missing: Missing, #[cfg(all())] present: u8, #[allow
 async fn configured_async(#[cfg(any())] missing: Missing, #[cfg(all())] present: u8, #[allow(unused)] (unused, _): (u8, u8)) -> u8 {
     present
 }
+
+#[root_task(batch = "batch")]
+fn marked(#[allow(clippy::ptr_arg)] batch: &String, #[cfg(any())] missing: Missing) {}
 
 #[normal_task]
 fn longest<'a, 'b: 'a>(left: &'a str, right: &'b str) -> &'a str {
@@ -43,6 +48,7 @@ fn callback(f: &mut dyn FnMut(&str) -> usize) -> usize {
 fn main() {
     assert_eq!(configured(7, String::new()), 7);
     drop(configured_async(7, (1, 2)));
+    marked(&String::new());
     assert_eq!(longest("a", "bb"), "bb");
     drop(named(&mut vec![], ""));
     drop(two_lifetimes(&1, &2));

@@ -12,6 +12,9 @@ use std::pin::Pin;
 use monitor_client::{cross_process, cross_thread, normal_task, root_task};
 
 /// Documented.
+///
+/// # Errors
+/// When it is no number.
 #[root_task("root", "batch")]
 pub fn root(batch: &str) -> Result<usize, std::num::ParseIntError> {
     batch.parse()
@@ -23,11 +26,36 @@ pub fn unit() {}
 
 /// Documented.
 #[normal_task]
+pub fn ignores(_number: u8, _: u8) {}
+
+/// Documented.
+#[derive(Debug, Clone, Copy)]
+pub struct Store(u8);
+
+impl Store {
+    /// Documented.
+    #[normal_task]
+    pub async fn later(&self, _number: u8) {
+        let _ = std::future::ready(self.0).await;
+    }
+
+    /// Documented.
+    #[cross_thread]
+    pub async fn captured(self, _number: u8) {
+        let _ = std::future::ready(self.0).await;
+    }
+}
+
+/// Documented.
+#[normal_task]
 pub async fn asynchronous(text: &str) -> usize {
     std::future::ready(text.len()).await
 }
 
 /// Documented.
+///
+/// # Errors
+/// When it is zero.
 #[cross_thread]
 pub async fn captured(text: &str, (left, _): (u8, u8)) -> Result<&str, String> {
     std::future::ready(()).await;
@@ -45,6 +73,7 @@ pub fn threaded<T: Clone>(value: &T) -> T {
 pub fn crossing(root_id: &str, parent_id: &str) {}
 
 /// Documented.
+#[must_use]
 #[normal_task]
 pub fn boxed(text: &str) -> Pin<Box<dyn Future<Output = usize> + Send + '_>> {
     Box::pin(async move { text.len() })
@@ -59,6 +88,7 @@ pub fn future(n: u8) -> impl Future<Output = u8> + Send {
 /// Documented.
 #[normal_task]
 #[track_caller]
+#[must_use]
 pub fn tracked() -> u32 {
     std::panic::Location::caller().line()
 }
@@ -66,6 +96,10 @@ pub fn tracked() -> u32 {
 fn main() {
     assert!(root("x").is_err());
     unit();
+    ignores(1, 2);
+    let store = Store(1);
+    drop(store.later(1));
+    drop(store.captured(1));
     drop(asynchronous("x"));
     drop(captured("x", (1, 2)));
     assert_eq!(threaded(&1), 1);
