@@ -26,6 +26,15 @@ struct TreeFacts {
 }
 
 impl Facts {
+    /// The facts of these batches.
+    pub fn of<'a>(batches: impl IntoIterator<Item = &'a Batch>) -> Self {
+        let mut facts = Self::default();
+        for batch in batches {
+            facts.apply_batch(batch);
+        }
+        facts
+    }
+
     /// Takes a batch; every event of it counts once, however often it comes.
     pub fn apply_batch(&mut self, batch: &Batch) {
         self.workers.entry(batch.worker.id).or_default().describe(&batch.worker);

@@ -3,17 +3,8 @@
 mod support;
 
 use monitor_state::Facts;
-use monitor_wire::Batch;
 use proptest::prelude::*;
 use support::generate::{delivery, history};
-
-fn facts_of(batches: &[Batch]) -> Facts {
-    let mut facts = Facts::default();
-    for batch in batches {
-        facts.apply_batch(batch);
-    }
-    facts
-}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -22,7 +13,7 @@ proptest! {
     fn order_repetition_and_cuts_do_not_matter(
         (one, other) in history().prop_flat_map(|history| (delivery(&history), delivery(&history)))
     ) {
-        let (one, other) = (facts_of(&one), facts_of(&other));
+        let (one, other) = (Facts::of(&one), Facts::of(&other));
         prop_assert_eq!(&one, &other);
         for root in one.roots() {
             let (shown, processes) = one.tree(root, 7).unwrap();

@@ -17,9 +17,7 @@ fn check(script: &str, expected: Expect) {
 }
 
 fn shown(batches: &[monitor_wire::Batch]) -> String {
-    let mut facts = Facts::default();
-    batches.iter().for_each(|batch| facts.apply_batch(batch));
-    let tree = facts.tree(support::root(1), 1).unwrap();
+    let tree = Facts::of(batches).tree(support::root(1), 1).unwrap();
     show(&tree.1)
 }
 

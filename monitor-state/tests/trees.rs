@@ -32,8 +32,7 @@ fn a_ring_of_any_size_is_broken_once() {
 
 #[allow(clippy::needless_pass_by_value, reason = "expect! is passed as it is written")]
 fn check_root(script: &str, expected: Expect) {
-    let mut facts = Facts::default();
-    parse(script).iter().for_each(|batch| facts.apply_batch(batch));
+    let facts = Facts::of(&parse(script));
     let Root { title, state, started_us, ended_us, elapsed_ns, error, counts, .. } = facts.tree(support::root(1), 7).unwrap().0;
     let error = error.map(|error| error.message);
     expected.assert_eq(&format!(

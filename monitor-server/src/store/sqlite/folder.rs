@@ -19,7 +19,7 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     };
     create_private(folder).map_err(disk("create the data folder", folder))?;
     let path = folder.join("server.lock");
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(disk("open the lock file", &path))?;
+    let file = open_private(&path).map_err(disk("open the lock file", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
@@ -27,9 +27,19 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     }
 }
 
-/// Where the database is in the folder.
-pub(super) fn database(folder: &Path) -> PathBuf {
-    folder.join("monitor.db")
+/// Where the database is in the folder; made if need be, so that it and what is beside it are readable by their owner alone.
+pub(super) fn database(folder: &Path) -> Result<PathBuf, StoreError> {
+    let path = folder.join("monitor.db");
+    open_private(&path).map_err(|source| StoreError::Disk { action: "open the database", path: path.clone(), source })?;
+    Ok(path)
+}
+
+fn open_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 fn create_private(folder: &Path) -> io::Result<()> {

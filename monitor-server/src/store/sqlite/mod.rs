@@ -41,7 +41,7 @@ impl SqliteStore {
     /// If another server has the folder, or the database is newer, damaged or not ours.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let lock = folder::lock(folder)?;
-        let path = folder::database(folder);
+        let path = folder::database(folder)?;
         let failed = |source| StoreError::of_open(source, &path);
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;

@@ -54,9 +54,9 @@ fn a_hundred_thousand_processes_in_one_tree_are_kept_and_read() {
 #[test]
 fn a_chain_of_any_depth_is_kept_and_read() {
     let (_folder, store) = open();
-    let chain: String = (2..20_000_u64).map(|id| format!("started {id} parent={}\n", id - 1)).collect();
-    let batches = parse(&format!("started 1\n{chain}"));
-    store.append(&[super::joined(&batches)], 0).unwrap();
+    let children = (2..20_000_u64).map(|id| format!("started {id} parent={}", id - 1));
+    let lines: Vec<_> = std::iter::once("started 1".to_owned()).chain(children).collect();
+    store.append(&[super::joined(&parse(&lines.join("\n")))], 0).unwrap();
     let page = store.tree(RootKey::Number(1), 100_000, None).unwrap().unwrap();
     assert_eq!(page.processes.iter().map(|process| process.depth).max(), Some(Some(19_998)));
 }

@@ -99,7 +99,7 @@ fn a_cursor_from_elsewhere_is_refused() {
     assert!(is_refused(store.processes(&ProcessesQuery { limit: 9, cursor: cursor(), ..ProcessesQuery::default() }).unwrap_err()));
 }
 
-fn places(store: &SqliteStore, query: ProcessesQuery) -> Vec<(u8, u64)> {
+fn places(store: &SqliteStore, query: &ProcessesQuery) -> Vec<(u8, u64)> {
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
         let page = store.processes(&ProcessesQuery { limit: 2, cursor, ..query.clone() }).unwrap();
@@ -115,7 +115,7 @@ fn places(store: &SqliteStore, query: ProcessesQuery) -> Vec<(u8, u64)> {
 fn processes_are_listed_across_trees_newest_first() {
     let (_folder, store) = filled();
     let any = ProcessesQuery::default;
-    let check = |query: ProcessesQuery, expected: &[(u8, u64)]| assert_eq!(places(&store, query.clone()), expected, "{query:?}");
+    let check = |query: ProcessesQuery, expected: &[(u8, u64)]| assert_eq!(places(&store, &query), expected, "{query:?}");
     check(any(), &[(6, 2), (6, 1), (5, 1), (4, 1), (3, 1), (2, 1), (1, 1)]);
     check(ProcessesQuery { root: Some(RootKey::Number(6)), ..any() }, &[(6, 2), (6, 1)]);
     check(ProcessesQuery { root: Some(RootKey::Number(60)), ..any() }, &[]);

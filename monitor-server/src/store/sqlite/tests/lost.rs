@@ -106,8 +106,9 @@ fn a_worker_that_goes_offline_closes_what_it_had_open_and_the_stream_tells_it() 
 #[test]
 fn of_very_many_lost_processes_the_stream_names_the_trees() {
     let (_folder, store) = open();
-    let starts: String = (2..1_500).map(|id| format!("started {id} parent=1 root={}\n", 1 + id % 2)).collect();
-    store.append(&[joined(&parse(&format!("online interval=1000\n{starts}")))], 0).unwrap();
+    let starts = (2..1_500).map(|id| format!("started {id} parent=1 root={}", 1 + id % 2));
+    let lines: Vec<_> = std::iter::once("online interval=1000".to_owned()).chain(starts).collect();
+    store.append(&[joined(&parse(&lines.join("\n")))], 0).unwrap();
     let changes = store.lose_workers(10 * SECOND, 0).unwrap();
     let (told, trees): (Vec<_>, Vec<_>) = changes[1..].iter().partition(|change| change.message.process.is_some());
     assert_eq!((told.len(), trees.len()), (1_000, 1), "the tree of those left out is named once");

@@ -86,7 +86,9 @@ proptest! {
                 assert_told(&store, &lost);
             }
             let changes = store.append(some, now_us).unwrap();
-            some.iter().for_each(|batch| facts.apply_batch(batch));
+            for batch in some {
+                facts.apply_batch(batch);
+            }
             apply_server_events(&mut facts, &changes);
             assert_told(&store, &changes);
             assert_same(&store, &facts);

@@ -3,7 +3,7 @@
 use super::super::SqliteStore;
 use super::support::script::parse;
 use super::{any, joined, open, page, tree};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 const SCRIPT: &str = "started 1\nstarted 2 parent=1\nlogged 2 message=hello\nended 2 failed error=boom\nstarted 3 parent=1\nended 1 ok";
 
@@ -66,4 +66,24 @@ fn events_of_a_relayed_worker_are_counted_by_the_relay() {
     let batches = parse("A: started 1 by=B\nB: started 2 parent=1");
     assert_eq!(batches[0].sequence, batches[1].sequence);
     assert_eq!(store.append(&batches, 5).unwrap().len(), 2, "the same number of another worker is another event");
+}
+
+#[test]
+fn a_transaction_that_fails_leaves_nothing_behind_on_disk_or_in_mind() {
+    let (folder, store) = open();
+    let parts = parse("online\nstarted 1 name=first\nB: started 2 parent=1 name=second at=666\nB: offline\nended 1 ok");
+    store.append(&parts[..1], 5).unwrap();
+    let other = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
+    let fail = "CREATE TRIGGER fail BEFORE INSERT ON process WHEN new.at = 666 BEGIN SELECT RAISE(ABORT, 'for the test'); END";
+    other.execute_batch(fail).unwrap();
+    let before = store.status().unwrap();
+    let error = store.append(&parts[1..], 6).unwrap_err();
+    assert!(matches!(error, StoreError::Database { action: "store events", .. }), "{error:?}");
+    assert_eq!(store.status().unwrap(), before);
+    other.execute_batch("DROP TRIGGER fail").unwrap();
+    let seqs: Vec<_> = store.append(&parts, 7).unwrap().iter().map(|change| change.seq).collect();
+    assert_eq!(seqs, [2, 3, 4, 5], "nothing was taken, so all of it is still new");
+    assert_eq!(tree(&store), "1 succeeded name=\"first\" ended=5\n  2 cancelled name=\"second\" reason=exited ended=666\n");
+    let root = &store.roots(&any()).unwrap().roots[0];
+    assert_eq!((root.number, root.counts.total()), (1, 2), "no number was used up");
 }

@@ -63,6 +63,16 @@ fn a_folder_that_cannot_be_made_is_named() {
     assert!(matches!(&error, StoreError::Disk { path: named, .. } if *named == path), "{error:?}");
 }
 
+#[test]
+fn the_file_is_laid_out_for_what_is_to_come() {
+    let (folder, _store) = open();
+    let connection = Connection::open(folder.path().join("monitor.db")).unwrap();
+    let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+    assert_eq!(pragma("page_size"), 8_192.into());
+    assert_eq!(pragma("auto_vacuum"), 2.into(), "incremental");
+    assert_eq!(pragma("journal_mode"), "wal".to_owned().into());
+}
+
 #[cfg(unix)]
 #[test]
 fn only_the_owner_may_look_into_the_data_folder() {
@@ -70,5 +80,9 @@ fn only_the_owner_may_look_into_the_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/data");
     let _store = SqliteStore::open(&path).unwrap();
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(path.clone()), 0o700);
+    for file in ["monitor.db", "monitor.db-wal", "server.lock"] {
+        assert_eq!(mode(path.join(file)), 0o600, "{file}");
+    }
 }

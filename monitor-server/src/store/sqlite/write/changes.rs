@@ -69,7 +69,8 @@ impl Transaction<'_> {
         messages
     }
 
-    /// Marks what has no known parent, as far as one process and its parent can tell.
+    /// Marks what has no known parent, as far as one process and its parent can tell. When the parent comes, its own change says so,
+    /// and not those of its children once more.
     fn find_orphans(&mut self) -> Result<()> {
         for index in 0..self.processes.entries.len() {
             let entry = &self.processes.entries[index];

@@ -31,8 +31,9 @@ pub(super) mod tally {
     pub(in super::super) const UNKNOWN: i64 = 3;
 }
 
-/// Workers that may be lost.
-pub(super) const DUE: &str = "SELECT id FROM worker INDEXED BY worker_due WHERE due IS NOT NULL AND due <= ?1 ORDER BY due";
+/// Workers that are lost at ?1, where nothing counts that was before ?2.
+pub(super) const DUE: &str = "SELECT id FROM worker INDEXED BY worker_due \
+    WHERE due IS NOT NULL AND due <= ?1 AND max(last_seen, ?2) + (due - last_seen) <= ?1 ORDER BY due";
 
 /// The connection that writes, and what it remembers between transactions.
 pub(super) struct Writer {
@@ -93,7 +94,7 @@ impl Writer {
         // Mostly nobody is due, and then nothing is written.
         let due: Vec<WorkerId> = {
             let mut statement = self.connection.prepare_cached(DUE)?;
-            statement.query_map([now_us as i64], |row| ids::worker(row, 0))?.collect::<Result<_>>()?
+            statement.query_map([now_us as i64, since_us as i64], |row| ids::worker(row, 0))?.collect::<Result<_>>()?
         };
         if due.is_empty() {
             return Ok(Vec::new());
@@ -101,10 +102,8 @@ impl Writer {
         self.transaction(|transaction| {
             for id in due {
                 let worker = transaction.workers.get(transaction.connection, &mut transaction.tallies, id)?;
-                if worker.due_us(since_us).is_some_and(|due| due <= now_us) {
-                    let time_us = worker.change_us(now_us);
-                    transaction.push_server_event(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
-                }
+                let time_us = worker.change_us(now_us);
+                transaction.push_server_event(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
             }
             Ok(())
         })

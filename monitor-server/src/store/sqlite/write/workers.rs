@@ -209,10 +209,10 @@ impl WorkerRow {
     }
 
     /// When it is lost unless it is heard of; none if it is gone already or never promised to be heard of.
-    pub(super) fn due_us(&self, since_us: u64) -> Option<u64> {
+    fn due_us(&self) -> Option<u64> {
         let interval_us = self.facts.heartbeat_interval_ms()?.saturating_mul(1_000);
         let is_watched = self.facts.status() == WorkerStatus::Online;
-        is_watched.then(|| self.last_seen_us.max(since_us).saturating_add(interval_us.saturating_mul(2)))
+        is_watched.then(|| self.last_seen_us.saturating_add(interval_us.saturating_mul(2)))
     }
 
     fn view(&self) -> Worker {
@@ -224,7 +224,7 @@ impl WorkerRow {
             WorkerStatus::Offline { time_us } => Some(time_us as i64),
             WorkerStatus::Online | WorkerStatus::Lost => None,
         };
-        let due = self.due_us(0).map(|due| due.min(i64::MAX as u64) as i64);
+        let due = self.due_us().map(|due| due.min(i64::MAX as u64) as i64);
         let sql = "UPDATE worker SET state = ?2, offline = ?3, last_seen = ?4, due = ?5, open = ?6, applied = ?7 WHERE key = ?1";
         connection.prepare_cached(sql)?.execute(params![
             self.key,
