@@ -22,7 +22,8 @@ Examples:
 Once it accepts requests it prints one line to stdout, with the real port:
   listening on http://127.0.0.1:60010/tasks
 Its log goes to stderr; RUST_LOG says how much (info by default).
-It stops on Ctrl-C and on SIGTERM, after it has stored what it was sent.
+It stops on Ctrl-C and on SIGTERM, after it has answered what it was asked and stored what it was
+sent; a second one makes it break off requests that are still going on.
 
 By default it answers only to this machine, under its loopback names. With --insecure it may
 listen on an address of the network and answers to that one; on 0.0.0.0 or [::] it answers to
@@ -30,7 +31,7 @@ every address written in digits. Any other name needs --public-url.
 
 Exit codes:
   0  it was stopped
-  1  it failed, for example because the address or the data folder is in use
+  1  it failed, for example because the address or the data folder is in use, or was told twice to stop
   2  the command line is wrong";
 
 /// Files that the server needs for itself: its database, its log.
@@ -109,7 +110,7 @@ fn default_data() -> anyhow::Result<PathBuf> {
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anyone can know the address: whoever reads it may send a signal at once.
-    let stop = stop_signal()?;
+    let (stop, stop_at_once) = (stop_signals(1)?, stop_signals(2)?);
     let data = config.data.clone();
     let is_open = config.insecure && !config.listen.ip().is_loopback();
     let server = Server::bind(config).await?;
@@ -121,28 +122,36 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if is_open {
         tracing::warn!("--insecure: whoever reaches {} can read and write everything", server.local_addr());
     }
-    server.run(stop).await?;
-    Ok(())
+    tokio::select! {
+        result = server.run(stop) => Ok(result?),
+        () = stop_at_once => anyhow::bail!("told twice to stop, it did not wait for the requests that were going on"),
+    }
 }
 
+/// Done after so many signals to stop.
 #[cfg(unix)]
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("could not wait for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
     Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+        for _ in 0..count {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
         }
     })
 }
 
+/// Done after so many signals to stop.
 #[cfg(not(unix))]
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
+    Ok(async move {
+        for _ in 0..count {
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     })
 }

@@ -1,4 +1,4 @@
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use crate::support::{ROOT, TestServer, monitor, started};
@@ -80,4 +80,29 @@ fn a_server_whose_output_nobody_reads_goes_on() {
     monitor(&["status", "--server", url]).assert().success();
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_second_signal_does_not_wait_for_requests() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "info");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim_end().trim_start_matches("listening on http://").trim_end_matches("/tasks");
+    let mut endless = std::net::TcpStream::connect(address).unwrap();
+    let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n";
+    endless.write_all(head.as_bytes()).unwrap();
+    // It says so when it begins to wait for the body.
+    BufReader::new(&endless).read_line(&mut line).unwrap();
+    assert!(line.ends_with("100 Continue\r\n"), "{line}");
+    let stop = |pid: u32| assert!(Command::new("kill").arg(pid.to_string()).status().unwrap().success());
+    stop(child.id());
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    assert!(log.any(|line| line.contains("stopping")));
+    stop(child.id());
+    assert!(log.any(|line| line.contains("told twice to stop")));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
 }
