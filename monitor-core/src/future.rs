@@ -97,13 +97,14 @@ impl<F> Drop for Within<'_, F> {
 /// A process whose work is a future. Dropped before its end, it was cancelled.
 ///
 /// One word, so that a future that isn't recorded is hardly larger than the plain one.
-#[derive(Debug)]
 pub struct Task {
     running: Option<Box<Running>>,
 }
 
-#[derive(Debug)]
 struct Running {
+    /// Until it begins.
+    draft: Option<Draft>,
+    /// From then to its end.
     live: Option<Live>,
     scope: Scope,
 }
@@ -114,15 +115,24 @@ impl Task {
         Task { running: None }
     }
 
-    pub(crate) fn new(live: Live) -> Self {
-        let scope = Scope::new(live.context());
-        Task { running: Some(Box::new(Running { live: Some(live), scope })) }
+    /// Has its parent, and waits for [`begin`](Self::begin).
+    #[inline(never)]
+    pub(crate) fn pending(draft: Draft) -> Self {
+        Task { running: Some(Box::new(Running { draft: Some(draft), live: None, scope: Scope::new(None) })) }
     }
 
-    #[expect(clippy::boxed_local, reason = "the call stays small for those that record nothing")]
     #[inline(never)]
-    pub(crate) fn begin(draft: Box<Draft>) -> Self {
-        Task::new(draft.start())
+    pub(crate) fn begun(live: Live) -> Self {
+        let scope = Scope::new(live.context());
+        Task { running: Some(Box::new(Running { draft: None, live: Some(live), scope })) }
+    }
+
+    /// Begins, if it has not.
+    #[inline]
+    pub fn begin(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.begin();
+        }
     }
 
     /// Whether nothing is recorded.
@@ -145,8 +155,17 @@ impl Task {
 }
 
 impl Running {
+    #[inline(never)]
+    fn begin(&mut self) {
+        if let Some(draft) = self.draft.take() {
+            let live = draft.start();
+            self.scope = Scope::new(live.context());
+            self.live = Some(live);
+        }
+    }
+
     fn run<'a, F: Future>(&'a mut self, future: Pin<&'a mut F>) -> impl Future<Output = F::Output> + use<'a, F> {
-        let Running { live, scope } = self;
+        let Running { live, scope, .. } = self;
         let mut within = within(scope, future);
         future::poll_fn(move |cx| {
             catch_unwind(AssertUnwindSafe(|| Pin::new(&mut within).poll(cx))).unwrap_or_else(|payload| {

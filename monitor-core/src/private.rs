@@ -79,27 +79,14 @@ impl Task {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn start(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        if switch::is_on() { Task::begin(Box::new(draft(site, how()))) } else { Task::off() }
+        if switch::is_on() { Task::begun(draft(site, how()).start()) } else { Task::off() }
     }
-}
 
-/// A process that found its parent and will start when its future is first polled.
-#[must_use = "nothing is recorded until it is started"]
-pub struct Pending {
-    draft: Option<Box<Draft>>,
-}
-
-impl Pending {
-    /// Finds the parent, if anything is recorded.
+    /// Finds the parent, if anything is recorded; the process starts when its future is first polled and says so by
+    /// [`begin`](Self::begin).
     #[inline]
     pub fn capture(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        Pending { draft: if switch::is_on() { Some(Box::new(draft(site, how()))) } else { None } }
-    }
-
-    /// Starts it.
-    #[inline]
-    pub fn start(self) -> Task {
-        self.draft.map_or_else(Task::off, Task::begin)
+        if switch::is_on() { Task::pending(draft(site, how())) } else { Task::off() }
     }
 }
 

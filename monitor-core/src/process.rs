@@ -234,9 +234,9 @@ impl ProcessBuilder {
     /// # }
     /// ```
     pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {
-        let draft = self.attach();
+        let mut task = self.attach().map_or_else(Task::off, Task::pending);
         async move {
-            let mut task = draft.map_or_else(Task::off, |draft| Task::new(draft.start()));
+            task.begin();
             let returned = task.run(pin!(future)).await;
             end(task.into_live(), &returned);
             returned

@@ -87,7 +87,7 @@ fn within_async(private: &TokenStream, start: &TokenStream, parameters: &[Parame
 }
 
 fn at_call(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], function: &Function, returned: &Type) -> TokenStream {
-    let (pending, task) = (own("pending"), own("task"));
+    let task = own("task");
     let work = async_body(private, &task, parameters, &function.body, returned);
     // An async function holds its receiver even if its body doesn't name it.
     let receiver = function.sig.receiver().map(|receiver| {
@@ -95,24 +95,24 @@ fn at_call(private: &TokenStream, start: &TokenStream, parameters: &[Parameter],
         quote!(let _ = &#receiver;)
     });
     quote! {
-        let #pending = #private::Pending::capture(#start);
+        let mut #task = #private::Task::capture(#start);
         async move {
             #receiver
-            let mut #task = #pending.start();
+            #task.begin();
             #work
         }
     }
 }
 
 fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, output: &Type) -> TokenStream {
-    let (pending, task, work, value) = (own("pending"), own("task"), own("work"), own("returned"));
+    let (task, work, value) = (own("task"), own("work"), own("returned"));
     let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
     let run = run(private, &task, &work);
     quote! {
-        let #pending = #private::Pending::capture(#start);
+        let mut #task = #private::Task::capture(#start);
         let #work = #private::future::<#output, _, _>(#outer, move |#outer| #body);
         async move {
-            let mut #task = #pending.start();
+            #task.begin();
             let #value = #run;
             #private::finish!(#task, #value)
         }

@@ -28,7 +28,7 @@ impl Ending for Guard {
         let live = self.live.take();
         // From here on the process is current only where its future is polled.
         drop(self);
-        live.map_or_else(Task::off, Task::new)
+        live.map_or_else(Task::off, Task::begun)
     }
 }
 

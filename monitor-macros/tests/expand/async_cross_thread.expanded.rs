@@ -6,13 +6,13 @@ struct Store;
 
 impl Store {
     fn fetch(&self, from: &str) -> impl ::core::future::Future<Output = usize> {
-        let pending = ::monitor_client::__private::Pending::capture(
-            &::monitor_core::private::NOWHERE,
-            || ::monitor_client::__private::How::CrossThread,
-        );
+        let mut task =
+            ::monitor_client::__private::Task::capture(&::monitor_core::private::NOWHERE, || {
+                ::monitor_client::__private::How::CrossThread
+            });
         async move {
             let _ = &self;
-            let mut task = pending.start();
+            task.begin();
             let work = async move {
                 if false {
                     return ::monitor_client::__private::never::<usize>();

@@ -3,8 +3,8 @@ extern crate std;
 #[prelude_import]
 use std::prelude::rust_2024::*;
 pub fn fetch(from: &str) -> impl Future<Output = Result<usize, String>> + Send {
-    let pending =
-        ::monitor_client::__private::Pending::capture(&::monitor_core::private::NOWHERE, || {
+    let mut task =
+        ::monitor_client::__private::Task::capture(&::monitor_core::private::NOWHERE, || {
             ::monitor_client::__private::How::Normal
         });
     let work = ::monitor_client::__private::future::<Result<usize, String>, _, _>(
@@ -16,7 +16,7 @@ pub fn fetch(from: &str) -> impl Future<Output = Result<usize, String>> + Send {
         },
     );
     async move {
-        let mut task = pending.start();
+        task.begin();
         let returned = if task.is_off() {
             work.await
         } else {
