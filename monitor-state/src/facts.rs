@@ -11,6 +11,21 @@ use crate::view::{earliest_failed_leaf, title};
 use crate::worker::{WorkerFacts, WorkerStatus};
 
 /// The facts of all trees and workers. Equal for the same events, however they came.
+///
+/// ```
+/// # use monitor_state::Facts;
+/// # use monitor_wire::{Batch, RootId, State};
+/// let body = br#"{"version": 1, "sequence": 1, "sent_us": 0, "events": [
+///     {"type": "process-ended", "root_id": "0199a3ce929d0e0e47360199a3ce929d", "id": "a3ce929d0e0e4736", "time_us": 9, "outcome": "succeeded"},
+///     {"type": "process-started", "root_id": "0199a3ce929d0e0e47360199a3ce929d", "id": "a3ce929d0e0e4736", "time_us": 5,
+///      "kind": "root", "name": "nightly build"}],
+///     "worker": {"id": "5b0c0000000000000000000000000001", "hostname": "build-7", "pid": 4121, "program": "nightly"}}"#;
+/// let facts = Facts::of(&[Batch::from_json(body)?]);
+/// let (root, processes) = facts.tree("0199a3ce929d0e0e47360199a3ce929d".parse::<RootId>()?, 2106).unwrap();
+/// assert_eq!((&*root.title, &root.state), ("nightly build <2106>", &State::SUCCEEDED));
+/// assert_eq!(processes.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
     trees: BTreeMap<RootId, TreeFacts>,

@@ -113,14 +113,15 @@ impl Dictionary {
 
     /// Key of the worker and, if it is known, name of the thread.
     pub(super) fn origin(&mut self, connection: &Connection, key: i64) -> Result<(i64, Option<Arc<str>>)> {
-        let (worker, thread) = match self.origins.get(&key) {
-            Some(origin) => *origin,
-            None => connection
-                .prepare_cached("SELECT worker, thread FROM origin WHERE id = ?1")?
-                .query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?,
+        let (worker, thread) = if let Some(origin) = self.origins.get(&key) {
+            *origin
+        } else {
+            let sql = "SELECT worker, thread FROM origin WHERE id = ?1";
+            let origin = connection.prepare_cached(sql)?.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            self.bytes += 32;
+            self.origins.insert(key, origin);
+            origin
         };
-        self.origins.insert(key, (worker, thread));
-        self.bytes += 32;
         let thread = if thread == 0 { None } else { Some(self.text(connection, thread)?) };
         Ok((worker, thread))
     }

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, Result, Transaction};
 use super::dictionary::Dictionary;
 
 /// At most so many questions are answered at a time; more wait.
-const MAX_READERS: usize = 8;
+pub(super) const MAX_READERS: usize = 8;
 
 pub(super) struct Pool {
     path: PathBuf,

@@ -53,6 +53,9 @@ fn events_of_unknown_types_are_kept_and_counted() {
     drop(store);
     let store = SqliteStore::open(folder.path()).unwrap();
     assert_eq!(store.status().unwrap().unknown_events, [("moon'phase".to_owned(), 2)].into());
+    let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
+    let body: String = connection.query_row("SELECT body FROM unknown WHERE number = 2", [], |row| row.get(0)).unwrap();
+    assert_eq!(body, r#"{"full":true,"type":"moon'phase"}"#);
 }
 
 #[test]
@@ -99,10 +102,15 @@ fn names_of_any_kind_are_data() {
 
 #[test]
 fn what_an_unknown_process_logs_makes_no_process() {
-    let (_folder, store) = open();
-    let changes = store.append(&parse("logged 1 message=hello\nlogged 1 message=again"), 0).unwrap();
+    let (folder, store) = open();
+    let said = parse("logged 1 message=hello\nlogged 1 message=again");
+    let changes = store.append(&said, 0).unwrap();
+    store.append(&said, 0).unwrap();
     assert!(changes.iter().all(|change| change.message.process.is_none() && change.message.root.is_some()));
     assert_eq!(tree(&store), "");
     store.append(&parse("heartbeat\nheartbeat\nstarted 1")[2..], 0).unwrap();
     assert_eq!(tree(&store), "1 running\n");
+    let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
+    let messages = "SELECT group_concat(message) FROM (SELECT message FROM log ORDER BY root, process, time)";
+    assert_eq!(connection.query_row(messages, [], |row| row.get::<_, String>(0)).unwrap(), "hello,again");
 }

@@ -8,6 +8,7 @@ mod model;
 mod once;
 mod opening;
 mod plans;
+mod snapshots;
 
 #[path = "../../../../../monitor-state/tests/support/mod.rs"]
 mod support;

@@ -1,0 +1,38 @@
+//! Reading while it is written.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::pool::MAX_READERS;
+use super::support::script::parse;
+use super::{any, open, page};
+use crate::store::Store;
+
+#[test]
+fn what_is_read_is_one_snapshot_however_many_read() {
+    let (_folder, store) = open();
+    let lines: Vec<_> = (1..100).map(|id| format!("started {id} parent={}", id / 2)).collect();
+    let parts = parse(&lines.join("\n").replace(" parent=0", ""));
+    store.append(&parts[..1], 0).unwrap();
+    let is_done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..MAX_READERS + 4 {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::Relaxed) {
+                    // Every change makes one process.
+                    let tree = page(&store);
+                    assert_eq!(tree.as_of, tree.processes.len() as u64);
+                    assert_eq!(tree.as_of, tree.root.counts.total());
+                    let list = store.roots(&any()).unwrap();
+                    assert_eq!(list.as_of, list.roots[0].counts.total());
+                    let status = store.status().unwrap();
+                    assert_eq!((status.as_of, status.events), (status.processes.total(), status.processes.total()));
+                }
+            });
+        }
+        for part in &parts[1..] {
+            store.append(std::slice::from_ref(part), 0).unwrap();
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(page(&store).processes.len(), 99);
+}
