@@ -4,7 +4,10 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::token::Brace;
-use syn::{AttrStyle, Attribute, Error, Item, Result, ReturnType, Signature, Token, TraitItem, Type, Visibility, braced, parse_quote};
+use syn::{
+    AttrStyle, Attribute, Error, Item, Result, ReturnType, Signature, Token, TraitItem, Type, TypeGroup, TypeParen, Visibility, braced,
+    parse_quote,
+};
 
 use crate::mistakes::Mistakes;
 
@@ -35,11 +38,14 @@ impl Function {
         }
     }
 
+    /// The type it returns, out of the invisible brackets that a macro puts around what it was given.
     pub(crate) fn returned(&self) -> Type {
-        match &self.sig.output {
-            ReturnType::Default => parse_quote!(()),
-            ReturnType::Type(_, returned) => (**returned).clone(),
+        let ReturnType::Type(_, returned) = &self.sig.output else { return parse_quote!(()) };
+        let mut returned = &**returned;
+        while let Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) = returned {
+            returned = elem;
         }
+        returned.clone()
     }
 }
 

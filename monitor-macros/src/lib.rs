@@ -31,6 +31,20 @@ use crate::plan::{Kind, Plan};
 ///
 /// An async function starts when it is first polled, below what is current then; one that returns a future starts below
 /// what was current when it was called.
+///
+/// ```
+/// use monitor_client::normal_task;
+///
+/// #[normal_task]
+/// fn parse(text: &str) -> Result<u16, std::num::ParseIntError> {
+///     text.parse()
+/// }
+///
+/// #[normal_task("read the port")]
+/// async fn read() -> Result<u16, std::num::ParseIntError> {
+///     parse("60010")
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn normal_task(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Normal, args, item)
@@ -41,6 +55,17 @@ pub fn normal_task(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `#[root_task("name", "parameter")]` or `#[root_task(name = "name", batch = "parameter")]` marks the batch by the value
 /// of a parameter: any type that is `Display`, or else `Debug`. It is shown as `name <batch001:2106>`, the number being the
 /// server's. Otherwise as [`macro@normal_task`].
+///
+/// ```
+/// use monitor_client::root_task;
+///
+/// #[root_task("nightly build", "batch")]
+/// fn build(batch: &str) -> usize {
+///     batch.len()
+/// }
+///
+/// assert_eq!(build("batch001"), 8);
+/// ```
 #[proc_macro_attribute]
 pub fn root_task(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::Root, args, item)
@@ -51,6 +76,18 @@ pub fn root_task(args: TokenStream, item: TokenStream) -> TokenStream {
 /// An async function captures the context of its caller when it is called. A sync function, or one called without a
 /// context, attaches to the one tree that is running in this program; with several it needs the context carried to it, or
 /// it becomes a tree of its own. Otherwise as [`macro@normal_task`].
+///
+/// ```
+/// use monitor_client::cross_thread;
+///
+/// #[cross_thread]
+/// fn compile(part: &str) -> usize {
+///     part.len()
+/// }
+///
+/// let size = monitor_client::spawn(|| compile("part")).join().unwrap();
+/// assert_eq!(size, 4);
+/// ```
 #[proc_macro_attribute]
 pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::CrossThread, args, item)
@@ -60,6 +97,17 @@ pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// They may be `RootId` and `ProcessId`, `String`, `&str`, or an `Option` of those. Ids that are empty or malformed don't
 /// disturb the call: it becomes a tree of its own. Otherwise as [`macro@normal_task`].
+///
+/// ```
+/// use monitor_client::{cross_process, ProcessId, RootId};
+///
+/// #[cross_process("judge")]
+/// fn judge(message: &str, root_id: Option<RootId>, parent_id: Option<ProcessId>) -> bool {
+///     message.is_empty()
+/// }
+///
+/// assert!(!judge("a message", None, None));
+/// ```
 #[proc_macro_attribute]
 pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::CrossProcess, args, item)

@@ -145,6 +145,7 @@ fn missing_or_malformed_ids_disturb_nothing() {
     );
     let warnings: Vec<_> = warnings().into_iter().filter(|text| text.contains("#[cross_process]")).collect();
     assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].contains("so ein Käse"), "{warnings:?}");
 }
 
 #[test]

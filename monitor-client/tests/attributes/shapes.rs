@@ -198,6 +198,14 @@ macro_rules! make {
 }
 make!(made, Err("made".to_owned()));
 
+macro_rules! make_returning {
+    ($name:ident -> $returned:ty, $body:block) => {
+        #[normal_task]
+        fn $name() -> $returned $body
+    };
+}
+make_returning!(made_future -> impl Future<Output = Result<u8, String>>, { std::future::ready(Err("late".to_owned())) });
+
 #[test]
 fn free_functions() {
     check(
@@ -214,6 +222,7 @@ fn free_functions() {
             assert_eq!(tracked(), line!());
             inner_attributes(&mut vec![1]);
             assert!(made(1).is_err());
+            assert!(run(made_future()).is_err());
         },
         "
         generic
@@ -228,6 +237,7 @@ fn free_functions() {
         tracked
         inner_attributes
         made error: made
+        made_future error: late
         ",
     );
 }

@@ -124,6 +124,16 @@ make!(made, u8, {
     Ok(failure?)
 });
 
+macro_rules! make_from_parts {
+    ($visibility:vis $name:ident($($parameter:ident: $type:ty),*) -> $returned:ty, $body:block) => {
+        #[normal_task]
+        $visibility fn $name($($parameter: $type),*) -> $returned $body
+    };
+}
+make_from_parts!(pub(crate) from_parts(left: u8, right: u8) -> u8, { left + right });
+make_from_parts!(future_from_parts(text: &'static str) -> impl Future<Output = usize>, { std::future::ready(text.len()) });
+make_from_parts!(never_from_parts() -> !, { panic!("never") });
+
 fn send<T: Send>(value: T) -> T {
     value
 }
@@ -146,4 +156,7 @@ async fn main() {
     judge(None, String::new()).await;
     assert!(std::panic::catch_unwind(|| never()).is_err());
     assert!(made(1).is_err());
+    assert_eq!(from_parts(1, 2), 3);
+    assert_eq!(future_from_parts("x").await, 1);
+    assert!(std::panic::catch_unwind(|| never_from_parts()).is_err());
 }
