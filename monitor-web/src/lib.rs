@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -37,7 +38,7 @@ pub fn index() -> Asset {
         let reason = missing().unwrap_or("it was built without its start page");
         let html = include_str!("missing.html").replace("{reason}", &escape(reason));
         Asset {
-            etag: format!("\"missing-{:x}\"", html.len()),
+            etag: format!("\"missing-{:016x}\"", BuildHasherDefault::<DefaultHasher>::default().hash_one(&html)),
             bytes: Cow::Owned(html.into_bytes()),
             content_type: content_type("index.html"),
             immutable: false,

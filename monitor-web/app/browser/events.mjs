@@ -34,8 +34,14 @@ export class Worker {
   }
 
   /** Announces the worker, so that it is not taken for lost while a test runs. */
-  async online() {
-    await this.send({ type: "worker-online", time_us: nowUs(), started_us: nowUs(), version: "0.1.0", heartbeat_interval_ms: 600_000 });
+  async online(heartbeatMs = 600_000) {
+    await this.send({
+      type: "worker-online",
+      time_us: nowUs(),
+      started_us: nowUs(),
+      version: "0.1.0",
+      heartbeat_interval_ms: heartbeatMs,
+    });
     return this;
   }
 }

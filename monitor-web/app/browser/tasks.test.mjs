@@ -145,6 +145,22 @@ test("what the server refuses is said, and can be tried again", () =>
     { expected: /status of 400/ },
   ));
 
+test("the theme follows the system until one is chosen, which is kept", () =>
+  onPage(
+    `${server}/tasks`,
+    async (page) => {
+      const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const dark = await ground();
+      await page.getByRole("button", { name: "Theme: as the system" }).click();
+      await page.getByRole("button", { name: "Theme: light" }).waitFor();
+      assert.notEqual(await ground(), dark);
+      await page.reload();
+      await page.getByRole("button", { name: "Theme: light" }).click();
+      assert.equal(await ground(), dark);
+    },
+    { colorScheme: "dark" },
+  ));
+
 test("on a phone nothing is cut off at the side", () =>
   onPage(
     `${server}/tasks`,

@@ -205,3 +205,25 @@ test("what is being read stays where it is while rows come above it", async () =
     assert.equal(await top(), before);
   });
 });
+
+test("what is lost with its worker shows so, since when, and is corrected when the worker returns", async () => {
+  const silent = await new Worker().online(300);
+  const tree = new Tree("silent");
+  // More than the stream tells one by one.
+  const many = Array.from({ length: 1500 }, (_, index) => tree.start(`step ${index}`, tree.id, index));
+  await onPage(`${server}/tasks?name=silent`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    await silent.sendAll([tree.own, ...many]);
+    const row = page.locator(`.root[data-root="${tree.rootId}"]`);
+    await hasText(row.locator(".why"), /^worker browser-test was last heard of/);
+    await row.click();
+    await hasText(page.locator(".root-header .error"), /^worker browser-test was last heard of/);
+    await hasText(page.locator(".root-header .counts .hidden"), "1,501 lost");
+    await hasText(page.locator(".node .word").nth(2), "lost");
+
+    await silent.sendAll([...many.map((step) => tree.end(step, 5)), tree.end(tree.own, 2000)]);
+    await hasText(page.locator(".root-header .counts .hidden"), "1,501 succeeded");
+    await page.getByRole("button", { name: "Open all" }).click();
+    await hasText(page.locator(".node .word").nth(2), "succeeded");
+  });
+});

@@ -10,7 +10,7 @@ export type MessageId = keyof typeof en;
 /** What every file in `locales/` exports by its language's name. */
 export type Messages = Record<MessageId, string>;
 
-const files = import.meta.glob<Record<string, Messages>>("./locales/*.ts", { eager: true });
+const files = import.meta.glob<Record<string, Messages>>(["./locales/*.ts", "!./locales/*.test.ts"], { eager: true });
 const catalogues = new Map<string, Messages>();
 for (const file of Object.values(files)) {
   for (const [language, messages] of Object.entries(file)) catalogues.set(language, messages);

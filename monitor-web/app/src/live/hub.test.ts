@@ -101,6 +101,20 @@ test("who is told to load anew: all on a reset, and a page that loaded before th
   expect(first.got.some(({ type }) => type === "reset")).toBe(true);
 });
 
+test("a tree that changed as a whole with its worker is loaded anew, others are not", () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const mine = page(hub, { kind: "tree", rootId: root(1).root_id });
+  const other = page(hub, { kind: "tree", rootId: root(2).root_id });
+  mine.send({ type: "loaded", asOf: 1 });
+  other.send({ type: "loaded", asOf: 1 });
+  server.send(change(2, { root: root(1), process: process("a", null, 1, { state: "lost" }) }, "worker-lost"));
+  expect(mine.got.some(({ type }) => type === "reset")).toBe(false);
+  server.send(change(3, { root: root(1) }, "worker-lost"));
+  expect(mine.got.some(({ type }) => type === "reset")).toBe(true);
+  expect(other.got.some(({ type }) => type === "reset")).toBe(false);
+});
+
 test("without pages there is no stream, and a new page begins anew", async () => {
   const server = new Server();
   const hub = new Hub(server.open);

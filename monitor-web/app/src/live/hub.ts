@@ -119,7 +119,10 @@ export class Hub {
       if (event.type === "reset") {
         for (const { send } of this.subscribers) send({ type: "reset" });
       } else if (event.id !== null && event.data !== "") {
-        this.sort(event.id, JSON.parse(event.data) as Change);
+        const change = JSON.parse(event.data) as Change;
+        this.sort(event.id, change);
+        // Of the very many processes that go with a worker only their trees are named.
+        if (event.type.startsWith("worker-") && change.root && !change.process) this.resetTree(change.root.root_id);
       }
     }
     this.flushTimer ??= setTimeout(() => this.flush(), FLUSH_MS);
@@ -134,6 +137,12 @@ export class Hub {
         subscriber.processes.set(process.id, { asOf, model: process });
       }
       if (worker) subscriber.workers.set(worker.id, { asOf, model: worker });
+    }
+  }
+
+  private resetTree(rootId: string): void {
+    for (const { interest, send } of this.subscribers) {
+      if (interest?.kind === "tree" && interest.rootId === rootId) send({ type: "reset" });
     }
   }
 
