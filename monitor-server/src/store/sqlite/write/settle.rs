@@ -134,26 +134,20 @@ impl<'a> Transaction<'a> {
             };
             let row = ProcessRow::of(self.connection, self.dictionary, &entry.facts, &view, worker)?;
             row.write(self.connection, number)?;
-            let (before, old_open) = match &entry.before {
-                Some(Before { state, open_at, .. }) => (Some(*state), &**open_at),
-                None => (None, &[][..]),
+            let (before, old_open_at) = match &mut entry.before {
+                Some(Before { state, open_at, .. }) => (Some(*state), std::mem::take(open_at)),
+                None => (None, Vec::new()),
             };
-            let (closed, opened): (Vec<_>, Vec<_>) = (
-                old_open.iter().filter(|worker| !open_at.contains(worker)).copied().collect(),
-                open_at.iter().filter(|worker| !old_open.contains(worker)).copied().collect(),
-            );
-            entry.view = Some(view);
             self.roots.entries[root].processes.push(index);
             self.count_process(root, before, row.state)?;
-            for worker in closed {
-                self.open_or_close(worker, number, row.id, false)?;
+            for worker in old_open_at.iter().filter(|worker| !open_at.contains(worker)) {
+                self.open_or_close(*worker, number, row.id, false)?;
             }
-            for worker in opened {
-                self.open_or_close(worker, number, row.id, true)?;
+            for worker in open_at.iter().filter(|worker| !old_open_at.contains(worker)) {
+                self.open_or_close(*worker, number, row.id, true)?;
             }
-        } else {
-            entry.view = Some(view);
         }
+        self.processes.entries[index].view = Some(view);
         Ok(())
     }
 
