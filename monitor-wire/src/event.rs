@@ -12,7 +12,6 @@ pub type Fields = std::collections::BTreeMap<String, serde_json::Value>;
 
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum Event {
     /// A process waits for its turn.
@@ -383,14 +382,12 @@ pub struct WorkerChanged {
 
 /// An event of a type unknown here.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UnknownEvent {
     /// Its type.
     #[serde(skip)]
     pub event_type: String,
     /// All of it, its type included.
     #[serde(flatten)]
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub fields: Fields,
 }
 

@@ -5,6 +5,8 @@
 
 mod batch;
 mod event;
+#[cfg(feature = "openapi")]
+mod event_schema;
 mod ids;
 mod model;
 mod words;

@@ -17,11 +17,11 @@ pub struct Finished {
     pub stderr: String,
 }
 
-/// One of the binaries of this workspace, without any setting of ours in its environment.
+/// One of the binaries of this workspace, with nothing in its environment that changes what it does or prints.
 pub fn command(name: &str) -> Command {
     let mut command = Command::new(folder().join(name));
     for (key, _) in std::env::vars_os() {
-        if key.to_string_lossy().starts_with("MONITOR_") {
+        if key.to_string_lossy().starts_with("MONITOR_") || key == "RUST_BACKTRACE" {
             command.env_remove(key);
         }
     }

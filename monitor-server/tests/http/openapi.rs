@@ -86,11 +86,12 @@ async fn answers_are_as_described() {
     }
 }
 
-/// The published samples of all events that workers send.
+/// The published samples of all events that workers send, and of one that is not known.
 fn samples() -> Vec<Value> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../monitor-wire/fixtures");
     let types = ["queued", "started", "updated", "progressed", "logged", "folded", "ended"].map(|name| format!("process-{name}"));
     let types = types.into_iter().chain(["online", "heartbeat", "offline"].map(|name| format!("worker-{name}")));
+    let types = types.chain(["unknown".to_owned()]);
     let read = |name| std::fs::read_to_string(format!("{folder}/{name}.json")).expect("a sample");
     types.map(|name| serde_json::from_str(&read(name)).expect("JSON")).collect()
 }

@@ -1,0 +1,72 @@
+//! The OpenAPI schema of an event, which utoipa can't derive: any type may come, and only the known ones are described.
+
+use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::event::{
+    Event, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, WorkerChanged,
+    WorkerHeartbeat, WorkerOffline, WorkerOnline,
+};
+
+type Named = (String, RefOr<Schema>);
+
+/// One known event: its type and the schema of the rest.
+struct Known {
+    event_type: &'static str,
+    name: String,
+    collect: fn(&mut Vec<Named>),
+}
+
+fn known<T: ToSchema>(event_type: &'static str) -> Known {
+    Known {
+        event_type,
+        name: T::name().into_owned(),
+        collect: |schemas| {
+            schemas.push((T::name().into_owned(), T::schema()));
+            T::schemas(schemas);
+        },
+    }
+}
+
+fn all_known() -> [Known; 12] {
+    [
+        known::<ProcessQueued>("process-queued"),
+        known::<ProcessStarted>("process-started"),
+        known::<ProcessUpdated>("process-updated"),
+        known::<ProcessProgressed>("process-progressed"),
+        known::<ProcessLogged>("process-logged"),
+        known::<ProcessFolded>("process-folded"),
+        known::<ProcessEnded>("process-ended"),
+        known::<WorkerOnline>("worker-online"),
+        known::<WorkerHeartbeat>("worker-heartbeat"),
+        known::<WorkerOffline>("worker-offline"),
+        known::<WorkerChanged>("worker-lost"),
+        known::<WorkerChanged>("worker-found"),
+    ]
+}
+
+/// An object with a `type`.
+fn typed(event_type: ObjectBuilder) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Object).property("type", event_type.schema_type(Type::String)).required("type")
+}
+
+impl PartialSchema for Event {
+    fn schema() -> RefOr<Schema> {
+        let mut any = AnyOfBuilder::new().description(Some("One fact. An event of a type that is not described here is kept as it came."));
+        for event in all_known() {
+            let event_type = ObjectBuilder::new().enum_values(Some([event.event_type]));
+            any = any.item(AllOfBuilder::new().item(Ref::from_schema_name(event.name)).item(typed(event_type)));
+        }
+        let other = ObjectBuilder::new().pattern(Some(format!("^(?!({})$)", all_known().map(|event| event.event_type).join("|"))));
+        any.item(typed(other).description(Some("An event of any other type"))).into()
+    }
+}
+
+impl ToSchema for Event {
+    fn schemas(schemas: &mut Vec<Named>) {
+        for event in all_known() {
+            (event.collect)(schemas);
+        }
+    }
+}
