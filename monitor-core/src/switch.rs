@@ -42,6 +42,8 @@ const STARTERS: [fn(); 0] = [];
 
 /// Registers a `fn()` to be run by the first monitored call of the program. Needs the feature `record`.
 ///
+/// All other monitored calls wait for it, so it must not wait for a thread that makes one.
+///
 /// ```
 /// fn start() {
 ///     // read the settings, open the queue, and then:

@@ -27,7 +27,8 @@ use crate::plan::{Kind, Plan};
 /// Returning `Err` (of any `Result` alias; found by type) is a failure with the error's message and sources, a panic is
 /// one with its message and place, and a future that is dropped before its end is cancelled. What cannot be told counts
 /// as succeeded: a generic return type, `ExitCode`, and an `Err` of a function with `#[track_caller]`, returning `!`, an
-/// `impl Trait` that is no plain future, or anything that names `impl Fn…`.
+/// `impl Trait` that is no plain future, or anything that names `impl Fn…`. An async function that returns a closure as
+/// `impl Fn…` has to name the types of the closure's parameters.
 ///
 /// An async function starts when it is first polled, below what is current then; one that returns a future starts below
 /// what was current when it was called.

@@ -354,3 +354,13 @@ fn monitored_futures_are_send_whenever_the_plain_ones_are() {
     });
     assert_eq!(trees.processes.len(), 6);
 }
+
+#[test]
+fn a_returned_closure_may_be_called_after_its_function_ended() {
+    #[normal_task]
+    async fn closure() -> Result<impl Fn(&str) -> usize, String> {
+        yield_now().await;
+        Ok(|text: &str| text.len())
+    }
+    check(|| assert_eq!(run(closure()).expect("no error")("four"), 4), "closure");
+}
