@@ -86,7 +86,7 @@ fn pipeline_counts_and_prints_the_same_each_way() {
         1×  publish
         1×  read
         1×  start token service
-        1×  sum up
+        1×  sum_up
     "#]]
     .assert_eq(&counted.concat());
 }
@@ -115,7 +115,7 @@ fn pipeline_on_this_repository_is_one_whole_tree_and_is_seen_while_it_runs() {
         ("parse", "count sources"),
         ("parse file", "parse"),
         ("count tokens", "parse file"),
-        ("sum up", "count sources"),
+        ("sum_up", "count sources"),
         ("publish", "count sources"),
         ("publish.sh", "publish"),
         ("verify report", "publish.sh"),

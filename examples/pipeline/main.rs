@@ -76,7 +76,7 @@ async fn count(name: String, folder: PathBuf, report_file: PathBuf) -> anyhow::R
     );
     reader?;
     service.stop().await?;
-    let report = Report::new(name, parsed);
+    let report = report::sum_up(name, parsed);
     publish::publish(&report, &report_file)?;
     Ok(report)
 }

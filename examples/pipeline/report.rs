@@ -20,24 +20,23 @@ pub(crate) struct Report {
     left_out: BTreeMap<String, String>,
 }
 
-impl Report {
-    #[normal_task("sum up")]
-    pub(crate) fn new(name: String, parsed: Vec<Parsed>) -> Self {
-        let mut report = Self { name, types: BTreeMap::new(), total: Counts::default(), left_out: BTreeMap::new() };
-        for Parsed { path, counts } in parsed {
-            match counts {
-                Ok(counts) => {
-                    let extension = path.extension().map_or_else(|| "(none)".into(), |extension| extension.to_string_lossy());
-                    add(report.types.entry(extension.into_owned()).or_default(), counts);
-                    add(&mut report.total, counts);
-                }
-                Err(error) => {
-                    report.left_out.insert(path.display().to_string(), error.root_cause().to_string());
-                }
+/// Adds up by file type.
+#[normal_task]
+pub(crate) fn sum_up(name: String, parsed: Vec<Parsed>) -> Report {
+    let mut report = Report { name, types: BTreeMap::new(), total: Counts::default(), left_out: BTreeMap::new() };
+    for Parsed { path, counts } in parsed {
+        match counts {
+            Ok(counts) => {
+                let extension = path.extension().map_or_else(|| "(none)".into(), |extension| extension.to_string_lossy());
+                add(report.types.entry(extension.into_owned()).or_default(), counts);
+                add(&mut report.total, counts);
+            }
+            Err(error) => {
+                report.left_out.insert(path.display().to_string(), error.root_cause().to_string());
             }
         }
-        report
     }
+    report
 }
 
 fn add(sum: &mut Counts, counts: Counts) {

@@ -113,11 +113,11 @@ fn count_tokens(text: &str, root_id: Option<String>, parent_id: Option<String>) 
     let mut tokens = 0;
     let mut in_word = false;
     for character in text.chars() {
-        let is_word = character.is_alphanumeric() || character == '_';
-        if (is_word && !in_word) || !(is_word || character.is_whitespace()) {
+        let belongs = character.is_alphanumeric() || character == '_';
+        if (belongs && !in_word) || !(belongs || character.is_whitespace()) {
             tokens += 1;
         }
-        in_word = is_word;
+        in_word = belongs;
     }
     tokens
 }
