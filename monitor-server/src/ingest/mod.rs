@@ -2,6 +2,7 @@
 
 mod check;
 mod queue;
+mod size;
 #[cfg(test)]
 mod tests;
 mod writer;

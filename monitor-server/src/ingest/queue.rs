@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{Accepted, Batch, Event, Fields};
+use monitor_wire::{Accepted, Batch};
 use tokio::sync::oneshot;
 
 use super::IngestError;
+use super::size::size;
 
 /// About so many events become one transaction: more gain nothing and make the first ones wait.
 const MAX_EVENTS: usize = 10_000;
@@ -114,35 +115,5 @@ impl Queue {
         let forgotten = std::mem::take(&mut state.jobs);
         drop(state);
         drop(forgotten);
-    }
-}
-
-/// About how many bytes a batch holds in memory.
-fn size(batch: &Batch) -> usize {
-    let fields = |fields: &Fields| fields.iter().map(|(key, value)| 64 + key.len() + value_size(value)).sum::<usize>();
-    let of = |event: &Event| match event {
-        Event::ProcessQueued(of) => of.name.len() + fields(&of.fields),
-        Event::ProcessStarted(of) => of.name.len() + of.source.as_ref().map_or(0, |source| source.file.len()) + fields(&of.fields),
-        Event::ProcessUpdated(of) => of.name.as_ref().map_or(0, String::len) + fields(&of.fields),
-        Event::ProcessLogged(of) => of.message.len() + of.level.len() + fields(&of.fields),
-        Event::ProcessFolded(of) => of.name.len() + of.histogram.len() * 16,
-        Event::ProcessEnded(of) => {
-            of.error.as_ref().map_or(0, |error| error.message.len() + error.chain.iter().map(|cause| 24 + cause.len()).sum::<usize>())
-        }
-        Event::WorkerOnline(of) => of.registered.iter().map(|function| 128 + function.name.len() + function.source.file.len()).sum(),
-        Event::Unknown(of) => fields(&of.fields),
-        _ => 0,
-    };
-    size_of::<Job>() + batch.events.iter().map(|event| size_of::<Event>() + of(event)).sum::<usize>()
-}
-
-/// What was read from JSON is only so deep: this can't overflow the stack.
-fn value_size(value: &serde_json::Value) -> usize {
-    use serde_json::Value::{Array, Object, String};
-    match value {
-        String(text) => text.len(),
-        Array(values) => values.iter().map(|value| 32 + value_size(value)).sum(),
-        Object(values) => values.iter().map(|(key, value)| 64 + key.len() + value_size(value)).sum(),
-        _ => 0,
     }
 }

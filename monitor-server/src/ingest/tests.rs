@@ -164,6 +164,29 @@ async fn a_full_queue_is_said_to_be_busy_and_takes_again_later() {
 }
 
 #[tokio::test]
+async fn what_waits_is_counted_in_bytes_with_all_its_texts() {
+    let bench = bench(100_000);
+    let first = bench.send(batch(1, 1, vec![beat(1)])).await;
+    bench.entered.recv().unwrap();
+    let second = bench.send(batch(2, 1, vec![beat(1)])).await;
+    let long = "x".repeat(100_000);
+    let common = r#""root_id":"00000000000000000000000000000001","id":"0000000000000001","time_us":1"#;
+    for event in [
+        format!(r#"{{"type":"process-started",{common},"kind":"root","name":"{long}"}}"#),
+        format!(r#"{{"type":"process-updated",{common},"fields":{{"deep":[{{"er":"{long}"}}]}}}}"#),
+        format!(r#"{{"type":"process-ended",{common},"outcome":"failed","error":{{"kind":"error","message":"","chain":["{long}"]}}}}"#),
+        format!(r#"{{"type":"process-logged",{common},"level":"info","message":"","native_id":"{long}"}}"#),
+        format!(r#"{{"type":"unheard-of","text":"{long}"}}"#),
+    ] {
+        let large = batch(3, 1, vec![serde_json::from_str(&event).unwrap()]);
+        let result = bench.send(large).await.await.unwrap();
+        assert!(matches!(result, Err(IngestError::Busy)), "{result:?}");
+    }
+    bench.let_pass(2);
+    assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
+}
+
+#[tokio::test]
 async fn a_batch_that_fails_fails_alone() {
     let bench = bench(1 << 20);
     let first = bench.send(batch(1, 1, vec![beat(1)])).await;
