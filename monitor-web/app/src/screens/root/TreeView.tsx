@@ -7,7 +7,7 @@ import { useNow } from "../../ui/now.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
 import { handleKey } from "./keys.ts";
 import { TreeRow } from "./TreeRow.tsx";
-import { useAnchor } from "./useAnchor.ts";
+import { bringIntoSight, useAnchor } from "./useAnchor.ts";
 import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
 
@@ -37,7 +37,6 @@ export function TreeView({ view, root, selection }: Props) {
     overscan: 10,
     // The sticky head takes the place of the first row.
     scrollMargin: ROW,
-    scrollPaddingStart: ROW,
   });
 
   // A new selection is opened up to and brought into sight; once, so that scrolling away stays possible.
@@ -45,11 +44,11 @@ export function TreeView({ view, root, selection }: Props) {
   useEffect(() => {
     if (selected === undefined || shownTurn.current === selection.turn) return;
     view.reveal(selected);
-    const row = view.rows().positions[selected] ?? -1;
-    if (row < 0 || row >= slots.length) return;
-    const { startIndex = 0, endIndex = 0 } = virtual.range ?? {};
-    const isFar = row < startIndex - 1 || row > endIndex + 1;
-    virtual.scrollToIndex(row, { align: isFar ? "center" : "auto" });
+    const row = positions[selected] ?? -1;
+    // What had to be opened for it is drawn first.
+    if (row < 0 || !scroller.current) return;
+    bringIntoSight(scroller.current, row, ROW);
+    onScroll();
     shownTurn.current = selection.turn;
   });
 

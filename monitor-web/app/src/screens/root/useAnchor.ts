@@ -2,6 +2,18 @@ import { type RefObject, useCallback, useLayoutEffect, useRef } from "react";
 import type { Rows } from "../../model/rows.ts";
 import type { Tree } from "../../model/tree.ts";
 
+/** Scrolls as little as needed; to the middle when it is far. The head takes the room of one row. */
+export function bringIntoSight(element: HTMLElement, row: number, rowHeight: number): void {
+  const top = row * rowHeight;
+  const room = element.clientHeight - rowHeight;
+  const first = element.scrollTop;
+  const last = first + room - rowHeight;
+  if (top >= first && top <= last) return;
+  const isFar = top < first - 2 * rowHeight || top > last + 2 * rowHeight;
+  if (isFar) element.scrollTop = top - Math.round((room - rowHeight) / 2);
+  else element.scrollTop = top < first ? top : top - room + rowHeight;
+}
+
 /**
  * Keeps what is being read where it is while rows come and go above it: the selected row if it is
  * in sight, else the first row in sight, unless that is the very top.
