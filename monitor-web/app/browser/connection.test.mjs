@@ -84,6 +84,7 @@ test("a tree catches up as well", async () => {
     async (page) => {
       const connection = page.locator(".connection");
       await hasText(connection, "live");
+      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
       wire.cut();
       await hasText(connection, /^last data/);
       const child = tree.start("missed", tree.id, 100);
@@ -91,6 +92,27 @@ test("a tree catches up as well", async () => {
       wire.mend();
       await hasText(page.locator(`.node[data-process="${child.id}"] .word`), "succeeded");
       await hasText(page.locator(".root-header .state").first(), /succeeded/);
+    },
+    broken,
+  );
+});
+
+test("a tree that could not be read is read when the connection is back", async () => {
+  const tree = new Tree("read late");
+  await worker.send(tree.own, tree.end(tree.own, 5));
+  await onPage(
+    `${origin}/tasks?name=read+late`,
+    async (page) => {
+      const row = page.locator(`.root[data-root="${tree.rootId}"]`);
+      await row.waitFor();
+      const connection = page.locator(".connection");
+      await hasText(connection, "live");
+      wire.cut();
+      await hasText(connection, /^last data/);
+      await row.click();
+      await hasText(page.locator(".notice .detail"), /does not answer/);
+      wire.mend();
+      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
     },
     broken,
   );

@@ -1,7 +1,7 @@
 /** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
-import { fetchTree } from "../../api/client.ts";
+import { ApiError, fetchTree } from "../../api/client.ts";
 import type { Root } from "../../api/types.ts";
-import { type Subscription, subscribe } from "../../live/live.ts";
+import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
 import { comfortableDepth, Folding, type Rows, visibleRows } from "../../model/rows.ts";
 import { failures, firstFailure, Tree } from "../../model/tree.ts";
@@ -22,6 +22,7 @@ export class RootView {
   private frame = 0;
   private reading: AbortController | null = null;
   private subscription: Subscription | null = null;
+  private unwatch: () => void = () => undefined;
   private readonly listeners = new Set<() => void>();
   private rowsCache: { key: string; rows: Rows } | null = null;
   private leavesCache: { key: number; leaves: number[] } | null = null;
@@ -31,7 +32,7 @@ export class RootView {
   /** For `useSyncExternalStore`. The tree is read and followed while anybody listens. */
   readonly subscribe = (listener: () => void) => {
     this.listeners.add(listener);
-    if (this.listeners.size === 1) void this.read();
+    if (this.listeners.size === 1) this.start();
     return () => {
       this.listeners.delete(listener);
       if (this.listeners.size === 0) this.stop();
@@ -76,6 +77,15 @@ export class RootView {
   }
 
   readonly retry = () => void this.read();
+
+  private start(): void {
+    void this.read();
+    // What a break of the connection kept from being read is read when it is over.
+    this.unwatch = connectionStore.subscribe(() => {
+      const isRefused = this.problem instanceof ApiError && this.problem.status >= 400;
+      if (this.problem !== null && !isRefused && connectionStore.get().state === "live") void this.read();
+    });
+  }
 
   private async read(): Promise<void> {
     this.reading?.abort();
@@ -137,6 +147,7 @@ export class RootView {
   }
 
   private stop(): void {
+    this.unwatch();
     this.reading?.abort();
     this.subscription?.close();
     this.subscription = null;
