@@ -106,6 +106,11 @@ impl Facts {
         &self.unknown
     }
 
+    /// What is known of a process.
+    pub fn process(&self, root: RootId, id: ProcessId) -> Option<&ProcessFacts> {
+        self.trees.get(&root)?.processes.get(&id)
+    }
+
     /// The trees, by id.
     pub fn roots(&self) -> impl Iterator<Item = RootId> {
         self.trees.keys().copied()

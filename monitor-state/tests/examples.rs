@@ -136,6 +136,16 @@ fn a_fold_takes_the_highest_revision_of_each_shard_and_sums_the_shards() {
 }
 
 #[test]
+fn of_the_same_revision_the_later_one_counts() {
+    check(
+        "started 1\nfolded 9 parent=1 revision=1 count=5 at=3\nfolded 9 parent=1 revision=1 count=7 at=4",
+        expect![[r"
+            1 running
+              9 succeeded fold=7/0/0/0"]],
+    );
+}
+
+#[test]
 fn what_a_fold_had_running_goes_with_its_worker() {
     let script = "started 1\nB: folded 9 parent=1 count=5 running=2\n";
     check(&format!("{script}B: lost worker=B"), expect![["1 running\n  9 lost fold=5/2/0/0"]]);

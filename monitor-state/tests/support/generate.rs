@@ -22,7 +22,7 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn id() -> impl Strategy<Value = ProcessId> {
-    select([1, 2, 3, 4, 105, 106].as_slice()).prop_map(process)
+    select([1, 1, 2, 3, 105, 106].as_slice()).prop_map(process)
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -53,7 +53,15 @@ fn common() -> impl Strategy<Value = Common> {
     let relayed = prop_oneof![6 => Just(None), 1 => select(WORKERS.as_slice()).prop_map(|letter| Some(worker_ref(letter)))];
     let native = prop_oneof![6 => Just(None), 1 => name().prop_map(Some)];
     let link = (1..3_u8, id(), name()).prop_map(|(tree, id, relation)| Link { root_id: root(tree), id, relation });
-    (1..3_u8, id(), 1..12_u64, attempt, relayed, native, prop_oneof![6 => Just(Vec::new()), 1 => vec(link, 1..3)])
+    (
+        prop_oneof![4 => Just(1), 1 => Just(2)],
+        id(),
+        1..12_u64,
+        attempt,
+        relayed,
+        native,
+        prop_oneof![6 => Just(Vec::new()), 1 => vec(link, 1..3)],
+    )
 }
 
 macro_rules! with_common {

@@ -5,6 +5,7 @@ use monitor_wire::{Batch, Event};
 use proptest::prelude::*;
 
 use super::super::SqliteStore;
+use super::super::row::ProcessRow;
 use super::open;
 use super::support::generate::{delivery, history};
 use super::support::script::show;
@@ -28,6 +29,14 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
         assert_eq!(root, expected);
         let page = store.tree(RootKey::Number(root.number), 1_000, None).unwrap().unwrap();
         assert_eq!(page.root, expected);
+        for process in &page.processes {
+            let read = store.read("read facts", |snapshot| {
+                let (connection, dictionary) = snapshot.parts();
+                let row = ProcessRow::find(connection, root.number as i64, process.id)?.expect("it was just listed");
+                Ok(row.facts(connection, dictionary)?)
+            });
+            assert_eq!(Some(&read.unwrap()), facts.process(root.root_id, process.id));
+        }
         assert_eq!(show(&page.processes), show(&processes));
         assert_eq!(page.processes, processes);
     }
@@ -62,7 +71,15 @@ fn assert_told(store: &SqliteStore, changes: &[Change]) {
     }
 }
 
+/// Each case writes a database: fewer than usual, and more where `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases / 4, ..usual }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn the_store_shows_what_the_fold_shows(
         batches in history().prop_flat_map(|history| delivery(&history)),
