@@ -173,6 +173,17 @@ fn strange_events_are_data() {
 }
 
 #[test]
+fn parents_that_go_round_are_ignored_and_counted() {
+    let server = Server::start();
+    let [a, b, c] = ["000000000000000a", "000000000000000b", "000000000000000c"];
+    let events = [started(a, Some(b), "a", 1), started(b, Some(a), "b", 2), started(c, Some(c), "c", 3)];
+    assert_eq!(server.post(&batch(1, &events)).0, 200);
+    let page = server.get(&format!("/roots/{ROOT}/tree"));
+    assert_eq!(page["ignored_parents"], 2);
+    assert_eq!(page["processes"].as_array().unwrap().len(), 3);
+}
+
+#[test]
 fn one_bad_event_is_named_and_none_of_its_batch_is_taken() {
     let server = Server::start();
     let mut bad = ended("8000000000000000", 10, None);

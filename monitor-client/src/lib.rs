@@ -52,9 +52,10 @@
 
 mod propagation;
 mod remote;
-mod report;
 mod spawn;
 
+#[cfg(feature = "ship")]
+mod report;
 #[cfg(feature = "ship")]
 mod settings;
 #[cfg(feature = "ship")]

@@ -39,12 +39,12 @@ impl Wake for Wakes {
 #[test]
 fn who_waits_is_woken_once_by_the_next_record() {
     with_receiver(|receiver| {
-        let wakes = Arc::new(Wakes(AtomicUsize::new(0)));
-        let waker = Waker::from(Arc::clone(&wakes));
+        let count = Arc::new(Wakes(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
         let cx = &mut Context::from_waker(&waker);
         assert!(receiver.poll_recv(cx).is_pending());
         thread::spawn(|| Process::start("work").begin().succeed()).join().expect("no panic");
-        assert_eq!(wakes.0.load(Ordering::SeqCst), 1, "the second record found nobody waiting");
+        assert_eq!(count.0.load(Ordering::SeqCst), 1, "the second record found nobody waiting");
 
         let mut kinds = Vec::new();
         while let Poll::Ready(entry) = receiver.poll_recv(cx) {

@@ -81,7 +81,7 @@ impl Package {
             "[package]\nname = \"elsewhere-{name}\"\nversion = \"0.0.0\"\nedition = \"{edition}\"\n[workspace]\n[dependencies]\n\
              anyhow = \"1\"\nasync-trait = \"0.1\"\ntokio = {{ version = \"1\", features = [\"full\"] }}\n"
         );
-        let client = workspace.join("monitor-client");
+        let client = workspace.join("monitor-client").display().to_string();
         writeln!(manifest, "monitor-client = {{ path = {client:?}, default-features = false, features = [{features:?}] }}")
             .expect("written");
         fs::write(folder.join("Cargo.toml"), manifest.replace("[\"\"]", "[]")).expect("written");

@@ -15,15 +15,15 @@ pub struct Root {
     pub root_id: RootId,
     /// Short number, given by the server, ascending.
     pub number: u64,
-    /// Name of the root's own process; empty until that is known.
+    /// Name of the root's own process; of the earliest known one until that is known.
     pub name: String,
     /// The batch mark.
     pub batch: Option<String>,
     /// As shown: `name <batch:number>`, or `name <number>` without a batch.
     pub title: String,
-    /// State of the root's own process.
+    /// State of that process.
     pub state: State,
-    /// Start of the root's own process.
+    /// Its start.
     pub started_us: Option<u64>,
     /// Its end.
     pub ended_us: Option<u64>,
@@ -230,6 +230,9 @@ pub struct TreePage {
     pub root: Root,
     /// Its processes in pre-order, siblings as they started, the root's own first.
     pub processes: Vec<Process>,
+    /// How many parents are ignored in the whole tree because they would close a cycle.
+    #[serde(default)]
+    pub ignored_parents: u64,
     /// Where the next page begins, if there is one.
     pub next_cursor: Option<String>,
     /// Number of the change that the page is true at.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use monitor_state::{Node, Placed, order};
+use monitor_state::{Node, Order, Placed, order};
 use monitor_wire::{ProcessId, TreePage};
 use rusqlite::{Connection, Result, Row};
 
@@ -24,7 +24,7 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
     let root = root.root;
     let number = root.number as i64;
     let nodes = nodes(connection, number)?;
-    let placed = order(&nodes).placed;
+    let Order { placed, ignored_parents, .. } = order(&nodes);
     let begin = match cursor {
         None => 0,
         Some(cursor) => {
@@ -50,7 +50,7 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
         processes.push(process);
     }
     let next_cursor = processes.last().filter(|_| end < placed.len()).map(|last| last.id.to_string());
-    Ok(Some(TreePage { root, processes, next_cursor, as_of }))
+    Ok(Some(TreePage { root, processes, ignored_parents: ignored_parents as u64, next_cursor, as_of }))
 }
 
 fn nodes(connection: &Connection, number: i64) -> Result<Vec<Node>> {

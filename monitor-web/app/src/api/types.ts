@@ -98,6 +98,7 @@ export interface RootPage {
 export interface TreePage {
   root: Root;
   processes: Process[];
+  ignored_parents: number;
   next_cursor: string | null;
   as_of: number;
 }

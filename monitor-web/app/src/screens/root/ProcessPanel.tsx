@@ -160,7 +160,8 @@ function Where({ process }: { process: Process }) {
       {worker && (
         <>
           <Row label={t("panel.host")}>{visible(worker.hostname)}</Row>
-          <Row label={t("panel.program")}>{visible([worker.program, worker.version].filter(Boolean).join(" "))}</Row>
+          <Row label={t("panel.program")}>{visible(worker.program)}</Row>
+          <Optional label={t("panel.client-version")} value={worker.version} />
           <Row label={t("panel.pid")}>
             <span className="mono">{worker.pid}</span>
           </Row>
