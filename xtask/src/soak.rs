@@ -4,7 +4,12 @@ use anyhow::Result;
 
 use crate::run::{cargo, step};
 
+/// How many cases a property test tries for each round.
+const CASES: u32 = 256;
+
 pub(crate) fn soak(rounds: u32) -> Result<()> {
+    let mut properties = cargo(&["test", "-p", "monitor-state", "-p", "monitor-server"]);
+    step("property tests, long", properties.env("PROPTEST_CASES", (CASES * rounds).to_string()))?;
     let mut tests = cargo(&["test", "-p", "monitor-tests", "--", "--nocapture"]);
     step("whole-system tests, long", tests.env("MONITOR_SOAK_ROUNDS", rounds.to_string()))
 }

@@ -118,7 +118,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // A server whose output nobody reads still serves.
     let _ = writeln!(out, "listening on {}", server.page_url()).and_then(|()| out.flush());
     drop(out);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %visible(&data.display().to_string()), "serving {}", server.page_url());
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %visible(&data.display().to_string()), "serving");
     if is_open {
         tracing::warn!("--insecure: whoever reaches {} can read and write everything", server.local_addr());
     }

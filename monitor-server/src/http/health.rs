@@ -8,27 +8,32 @@ use utoipa::ToSchema;
 
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
+use crate::ingest::IngestError;
 
 /// That the server works.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Health {
-    /// Always `ok`; a server that can't read its database answers with an error.
+    /// Always `ok`; a server that can't take events or read its database answers with an error.
     status: &'static str,
     /// Version of the server.
     version: &'static str,
 }
 
-/// Answers when the server can read its database.
+/// Answers when the server takes events and can read its database.
 #[utoipa::path(
     get,
     path = "/healthz",
     tag = "server",
     responses(
         (status = 200, description = "The server works", body = Health),
+        (status = 503, description = "It takes no events", body = Problem, content_type = "application/problem+json"),
         (status = 500, description = "It can't read its database", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_health(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Health> {
+    if !app.ingest.is_alive() {
+        return Err(IngestError::Stopped.into());
+    }
     app.ask(|store| store.workers(1, None)).await?;
     Ok(Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") }))
 }

@@ -97,6 +97,11 @@ impl Ingest {
         })?;
         answered.await.unwrap_or(Err(IngestError::Stopped))
     }
+
+    /// Whether the writer lives.
+    pub fn is_alive(&self) -> bool {
+        self.writer.as_ref().is_some_and(|writer| !writer.is_finished())
+    }
 }
 
 impl Drop for Ingest {

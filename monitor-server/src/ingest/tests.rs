@@ -227,10 +227,15 @@ async fn nobody_waits_for_a_writer_that_broke_off() {
     let first = bench.send(batch(1, 1, Vec::new())).await;
     bench.entered.recv().unwrap();
     let second = bench.send(batch(2, 1, Vec::new())).await;
+    assert!(bench.ingest.is_alive());
     bench.pass.send(Pass::Panic).unwrap();
     for sent in [first, second, bench.send(batch(3, 1, Vec::new())).await] {
         let result = sent.await.unwrap();
         assert!(matches!(result, Err(IngestError::Stopped)), "{result:?}");
+    }
+    // Its last word comes a moment before its end.
+    while bench.ingest.is_alive() {
+        yield_now().await;
     }
 }
 
