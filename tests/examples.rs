@@ -80,7 +80,7 @@ fn pipeline_counts_and_prints_the_same_each_way() {
         9×    parse file
         1×    publish.sh
         9×    read file
-        1×    read file [failed]: FOLDER/picture.png is no text ← invalid utf-8 sequence of 1 bytes from index 0
+        1×    read file [failed]: picture.png is no text ← invalid utf-8 sequence of 1 bytes from index 0
         1×  discover
         1×  parse
         1×  publish

@@ -26,7 +26,7 @@ pub(crate) fn read_all(folder: &Path, files: &[PathBuf], sender: &Sender<Text>) 
             let (folder, files, next, sender) = (folder.to_owned(), files.clone(), next.clone(), sender.clone());
             monitor_client::spawn(move || {
                 while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let text = read_file(&folder.join(path));
+                    let text = read_file(&folder, path);
                     // Without a receiver the run is over, and nobody wants the rest.
                     if sender.blocking_send(Text { path: path.clone(), text }).is_err() {
                         return;
@@ -43,9 +43,10 @@ pub(crate) fn read_all(folder: &Path, files: &[PathBuf], sender: &Sender<Text>) 
 }
 
 #[cross_thread("read file")]
-fn read_file(path: &Path) -> anyhow::Result<String> {
-    let size = path.metadata().with_context(|| format!("can't read {}", path.display()))?.len();
+fn read_file(folder: &Path, path: &Path) -> anyhow::Result<String> {
+    let file = folder.join(path);
+    let size = file.metadata().with_context(|| format!("can't read {}", path.display()))?.len();
     ensure!(size <= LARGEST, "{} has {size} bytes, more than {LARGEST}", path.display());
-    let bytes = std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
+    let bytes = std::fs::read(file).with_context(|| format!("can't read {}", path.display()))?;
     String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))
 }

@@ -107,7 +107,7 @@ export const en = {
   "panel.host": "Host",
   "panel.pid": "Pid",
   "panel.program": "Program",
-  "panel.client-version": "Client version",
+  "panel.client-version": "Client",
   "panel.worker-state": "Worker state",
   "panel.last-seen": "Last heard of",
   "panel.thread": "Thread",
