@@ -194,6 +194,20 @@ fn a_wrong_address_is_said_once_and_changes_nothing() {
     assert_eq!(server.roots().len(), 0);
 }
 
+#[test]
+fn a_program_with_a_tracing_subscriber_hears_the_client_there_and_once() {
+    let server = Server::start();
+    let mut traced = worker(&server, &["traced"]);
+    traced.env("MONITOR_SERVER_URL", "http://127.0.0.1:1").env("MONITOR_ROOT_ID", "x").env("MONITOR_BUFFER_BYTES", "65536");
+    let stderr = run(traced).stderr;
+    for words in ["MONITOR_ROOT_ID: \"x\" is not taken", "is not reached", "it is lost"] {
+        let lines: Vec<&str> = stderr.lines().filter(|line| line.contains(words)).collect();
+        assert!(matches!(lines[..], [line] if line.contains("WARN monitor_client")), "{words}: {stderr}");
+    }
+    assert!(!stderr.contains("monitor: "), "MONITOR_LOG is not set: {stderr}");
+    assert!(run(worker(&server, &["traced"])).stderr.contains("INFO monitor_client"), "the server is reached");
+}
+
 /// A server with moods: each answer is for the batches that `about` picks; all others are taken.
 struct Moody {
     answer: fn(&Value, usize) -> Option<ResponseTemplate>,

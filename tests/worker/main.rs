@@ -18,6 +18,7 @@ fn main() {
         "abort" => abort_inside(),
         "stray" => stray(number()),
         "lists" => lists(),
+        "traced" => traced(),
         other => panic!("{other:?} is nothing to do"),
     }
 }
@@ -117,6 +118,12 @@ fn lists() {
     for folder in ["/proc/self/task", "/proc/self/fd"] {
         say(&std::fs::read_dir(folder).expect("Linux").count().to_string());
     }
+}
+
+/// A program with a `tracing` subscriber of its own.
+fn traced() {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    many(300);
 }
 
 fn say(text: &str) {
