@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::OnceLock;
 
-use crate::switch;
+use crate::{ring, switch};
 
 /// A process that others can be started under: its tree and its id.
 ///
@@ -99,28 +99,57 @@ pub(crate) fn inherited() -> Option<Context> {
 
 /// What is current on this thread itself.
 pub(crate) fn local() -> Option<Context> {
-    STACK.try_with(|stack| stack.borrow().frames.last().map(|frame| frame.context)).ok().flatten()
+    STACK.try_with(|stack| stack.borrow().frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
 }
 
-/// Names a frame of this thread's stack.
+/// Names a frame of this thread: of its ring by its number and one more, of the stack by [`ON_STACK`] and a number of its own.
 pub(crate) type Token = NonZeroU64;
 
+const ON_STACK: u64 = 1 << 63;
+
 /// Makes a context current until its token is [`pop`]ped; `None` on a thread that is ending.
+#[inline]
 pub(crate) fn push(context: Context) -> Option<Token> {
+    match ring::push(context) {
+        Some(frame) => Token::new(frame as u64 + 1),
+        None => push_slowly(context),
+    }
+}
+
+/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
+#[inline]
+pub(crate) fn pop(token: Token) {
+    if token.get() & ON_STACK == 0 {
+        ring::pop_context(token.get() as usize - 1);
+    } else {
+        pop_from_stack(token);
+    }
+}
+
+/// For a thread without a ring, and for what is too deep for it.
+#[cold]
+#[inline(never)]
+fn push_slowly(context: Context) -> Option<Token> {
+    // What is on the stack is newer than what is in the ring's frames.
+    let is_empty = STACK.try_with(|stack| stack.borrow().frames.is_empty()).ok()?;
+    if is_empty && ring::attach() {
+        return push(context);
+    }
     STACK
         .try_with(|stack| {
             let mut stack = stack.borrow_mut();
             stack.last_token += 1;
-            let token = Token::new(stack.last_token)?;
+            let token = Token::new(ON_STACK | stack.last_token)?;
             stack.frames.push(Frame { token, context });
+            ring::set_overflowing(true);
             Some(token)
         })
         .ok()
         .flatten()
 }
 
-/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
-pub(crate) fn pop(token: Token) {
+#[inline(never)]
+fn pop_from_stack(token: Token) {
     // On a thread that is ending the stack may be gone before its guards.
     let _ = STACK.try_with(|stack| {
         let frames = &mut stack.borrow_mut().frames;
@@ -128,6 +157,9 @@ pub(crate) fn pop(token: Token) {
             frames.pop();
         } else if let Some(at) = frames.iter().rposition(|frame| frame.token == token) {
             frames.remove(at);
+        }
+        if frames.is_empty() {
+            ring::set_overflowing(false);
         }
     });
 }

@@ -8,6 +8,8 @@ use std::{future, task};
 use crate::context::{self, Context, CurrentGuard, Token};
 use crate::live::{Draft, Live};
 use crate::panic;
+use crate::record::Failure;
+use crate::ring::{self, Ending, Slot};
 
 /// Carries the context of the caller to wherever a future is polled.
 ///
@@ -37,22 +39,27 @@ pub trait InCurrent: Future {
 
 impl<F: Future> InCurrent for F {}
 
-/// The context of a future, and its place on the stack while the future is dropped.
+/// The context of a future, and its place among this thread's while the future is dropped.
 #[derive(Debug)]
 pub(crate) struct Scope {
     context: Option<Context>,
-    dropping: Option<Token>,
+    leftover: Leftover,
 }
 
 impl Scope {
     pub(crate) fn new(context: Option<Context>) -> Self {
-        Scope { context, dropping: None }
+        Scope { context, leftover: Leftover(None) }
     }
 }
 
-impl Drop for Scope {
+/// A context that stays current until this is dropped.
+#[derive(Debug)]
+struct Leftover(Option<Token>);
+
+impl Drop for Leftover {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(token) = self.dropping.take() {
+        if let Some(token) = self.0.take() {
             context::pop(token);
         }
     }
@@ -63,13 +70,14 @@ impl Drop for Scope {
 /// If it is dropped first, the context is current from then on until `scope` is dropped: declare the future after the
 /// scope, and it is dropped in between.
 pub(crate) fn within<'a, F: Future>(scope: &'a mut Scope, future: Pin<&'a mut F>) -> Within<'a, F> {
-    Within { scope, future, done: false }
+    Within { context: scope.context, leftover: &mut scope.leftover, future, done: false }
 }
 
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub(crate) struct Within<'a, F> {
-    scope: &'a mut Scope,
+    context: Option<Context>,
+    leftover: &'a mut Leftover,
     future: Pin<&'a mut F>,
     done: bool,
 }
@@ -79,7 +87,7 @@ impl<F: Future> Future for Within<'_, F> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let _current = CurrentGuard::enter(self.scope.context);
+        let _current = CurrentGuard::enter(self.context);
         let polled = self.future.as_mut().poll(cx);
         self.done = polled.is_ready();
         polled
@@ -87,101 +95,173 @@ impl<F: Future> Future for Within<'_, F> {
 }
 
 impl<F> Drop for Within<'_, F> {
+    #[inline]
     fn drop(&mut self) {
         if !self.done {
-            self.scope.dropping = self.scope.context.and_then(context::push);
+            self.leftover.0 = self.context.and_then(context::push);
         }
     }
 }
 
 /// A process whose work is a future. Dropped before its end, it was cancelled.
 ///
-/// One word, so that a future that isn't recorded is hardly larger than the plain one.
+/// A few words, so that a future that isn't recorded is hardly larger than the plain one.
 pub struct Task {
-    running: Option<Box<Running>>,
+    running: Running,
+    /// Dropped after the process has ended.
+    leftover: Leftover,
 }
 
-struct Running {
-    /// Until it begins.
-    draft: Option<Draft>,
-    /// From then to its end.
-    live: Option<Live>,
-    scope: Scope,
+enum Running {
+    /// Nothing is recorded, or all is said.
+    Off,
+    /// In the open table of the thread that it began on.
+    InRing(Slot),
+    /// By the queue.
+    Queued(Box<Queued>),
+}
+
+enum Queued {
+    /// Has its parent, and waits for its first poll.
+    Pending(Draft),
+    /// Has begun.
+    Begun(Live),
 }
 
 impl Task {
     #[inline]
     pub(crate) fn off() -> Self {
-        Task { running: None }
+        Task::new(Running::Off)
     }
 
     /// Has its parent, and waits for [`begin`](Self::begin).
     #[inline(never)]
     pub(crate) fn pending(draft: Draft) -> Self {
-        Task { running: Some(Box::new(Running { draft: Some(draft), live: None, scope: Scope::new(None) })) }
+        Task::new(Running::Queued(Box::new(Queued::Pending(draft))))
     }
 
     #[inline(never)]
     pub(crate) fn begun(live: Live) -> Self {
-        let scope = Scope::new(live.context());
-        Task { running: Some(Box::new(Running { draft: None, live: Some(live), scope })) }
+        Task::new(Running::Queued(Box::new(Queued::Begun(live))))
+    }
+
+    pub(crate) fn in_ring(slot: Slot) -> Self {
+        Task::new(Running::InRing(slot))
+    }
+
+    #[inline]
+    fn new(running: Running) -> Self {
+        Task { running, leftover: Leftover(None) }
     }
 
     /// Begins, if it has not.
     #[inline]
     pub fn begin(&mut self) {
-        if let Some(running) = &mut self.running {
-            running.begin();
+        if !self.is_off() {
+            self.running.begin();
         }
     }
 
     /// Whether nothing is recorded.
     #[inline]
     pub fn is_off(&self) -> bool {
-        self.running.is_none()
+        matches!(self.running, Running::Off)
     }
 
-    pub(crate) fn into_live(self) -> Option<Live> {
-        self.running.and_then(|mut running| running.live.take())
+    #[inline]
+    pub(crate) fn end_with(mut self, failure: Option<Failure>) {
+        self.running.end(failure);
     }
 
     /// Polls `future` within the process; a panic is its end.
     pub async fn run<F: Future>(&mut self, future: Pin<&mut F>) -> F::Output {
-        match &mut self.running {
-            Some(running) => running.run(future).await,
-            None => future.await,
+        if self.is_off() {
+            return future.await;
         }
+        let Task { running, leftover } = self;
+        let mut within = Within { context: running.context(), leftover, future, done: false };
+        future::poll_fn(move |cx| {
+            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut within).poll(cx))).unwrap_or_else(|payload| {
+                running.fail(panic::caught(&*payload));
+                resume_unwind(payload)
+            })
+        })
+        .await
     }
 }
 
 impl Running {
     #[inline(never)]
     fn begin(&mut self) {
-        if let Some(draft) = self.draft.take() {
-            let live = draft.start();
-            self.scope = Scope::new(live.context());
-            self.live = Some(live);
+        if let Running::Queued(queued) = self
+            && let Queued::Pending(_) = **queued
+            && let Running::Queued(queued) = std::mem::replace(self, Running::Off)
+            && let Queued::Pending(draft) = *queued
+        {
+            *self = Running::Queued(Box::new(Queued::Begun(draft.start())));
         }
     }
 
-    fn run<'a, F: Future>(&'a mut self, future: Pin<&'a mut F>) -> impl Future<Output = F::Output> + use<'a, F> {
-        let Running { live, scope, .. } = self;
-        let mut within = within(scope, future);
-        future::poll_fn(move |cx| {
-            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut within).poll(cx))).unwrap_or_else(|payload| {
-                if let Some(live) = live.take() {
-                    live.panic(panic::caught(&*payload));
+    fn context(&self) -> Option<Context> {
+        match self {
+            Running::InRing(slot) => slot.context(),
+            Running::Queued(queued) => match &**queued {
+                Queued::Begun(live) => live.context(),
+                Queued::Pending(_) => None,
+            },
+            Running::Off => None,
+        }
+    }
+
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Running::Off)
+    }
+
+    #[cold]
+    fn fail(&mut self, failure: Failure) {
+        match self.take() {
+            Running::InRing(slot) => slot.end_with(Some(failure)),
+            Running::Queued(queued) => {
+                if let Queued::Begun(live) = *queued {
+                    live.panic(failure);
                 }
-                resume_unwind(payload)
-            })
-        })
+            }
+            Running::Off => {}
+        }
+    }
+
+    #[inline(never)]
+    fn cancel(&mut self) {
+        match self.take() {
+            Running::InRing(slot) => ring::close(slot, Ending::Cancelled),
+            Running::Queued(queued) => {
+                if let Queued::Begun(live) = *queued {
+                    live.cancel();
+                }
+            }
+            Running::Off => {}
+        }
+    }
+
+    #[inline(never)]
+    fn end(&mut self, failure: Option<Failure>) {
+        match self.take() {
+            Running::InRing(slot) => slot.end_with(failure),
+            Running::Queued(queued) => {
+                if let Queued::Begun(live) = *queued {
+                    live.end_with(failure);
+                }
+            }
+            Running::Off => {}
+        }
     }
 }
 
-impl Drop for Running {
+impl Drop for Task {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(live) = self.live.take() {
-            live.cancel();
+        if !self.is_off() {
+            self.running.cancel();
         }
     }
 }

@@ -46,11 +46,22 @@ impl SplitMix {
 
     fn step(self) -> (u64, Self) {
         let state = self.state.wrapping_add(self.step);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31), SplitMix { state, ..self })
+        (mix(state), SplitMix { state, ..self })
     }
+}
+
+/// A start and a step for a generator that is kept elsewhere: its ids are the [`mix`] of each state.
+pub(crate) fn seeds() -> (u64, u64) {
+    let SplitMix { state, step } = SplitMix::seeded();
+    (state, step)
+}
+
+/// Gives each state an id that looks random: no two the same.
+#[inline]
+pub(crate) fn mix(state: u64) -> u64 {
+    let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! A process from its start to its end, by whatever it was begun.
 
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use crate::attach::Attached;
 use crate::context::Context;
-use crate::record::{Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
-use crate::{ids, panic, queue, thread, trees};
+use crate::record::{Attachment, Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
+use crate::ring::TakenOut;
+use crate::{clock, ids, panic, queue, thread, trees};
 
 /// All that is known of a process before it starts.
 pub(crate) struct Draft {
@@ -18,21 +19,21 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn start(self) -> Live {
         let Draft { origin, attached: Attached { parent, attachment, entry }, extra } = self;
-        let now = since_epoch();
-        let root = parent.map_or_else(|| ids::new_root(now.as_millis() as u64), Context::root);
+        let root = parent.map_or_else(|| ids::new_root(unix_ms()), Context::root);
         let id = ids::new_process();
         let place = place_of(&origin);
-        let begun = Instant::now();
-        let recorded = queue::started(Started {
+        let begun = clock::now();
+        let started = Started {
             root,
             id: id.get(),
             parent: parent.map_or(0, Context::process),
             origin,
-            time_us: now.as_micros() as u64,
+            time_us: 0,
             thread: thread::name(),
             attachment,
             extra: if extra.is_empty() { None } else { Some(Box::new(extra)) },
-        });
+        };
+        let recorded = queue::started(started, begun);
         let context = if recorded { Context::new(root, id.get()) } else { parent };
         let entry = if recorded && entry { context } else { None };
         if let Some(entry) = entry {
@@ -49,13 +50,37 @@ pub(crate) struct Live {
     context: Option<Context>,
     recorded: Option<NonZeroU64>,
     entry: Option<Context>,
-    begun: Instant,
+    /// In ticks.
+    begun: u64,
     place: (&'static str, u32),
     /// Its thread was panicking already when it began.
     unwinding: bool,
 }
 
 impl Live {
+    /// A process for which there was no room: what it starts hangs below its parent.
+    pub(crate) fn refused(parent: Option<Context>) -> Self {
+        Live { context: parent, recorded: None, entry: None, begun: 0, place: ("", 0), unwinding: false }
+    }
+
+    /// A call of a ring that goes on without it.
+    pub(crate) fn taken_out(call: TakenOut) -> Self {
+        let TakenOut { context, parent, begun, site, was_panicking } = call;
+        let started = Started {
+            root: context.root(),
+            id: context.process(),
+            parent,
+            origin: Origin::Site(site),
+            time_us: 0,
+            thread: thread::name(),
+            attachment: Attachment::Explicit,
+            extra: None,
+        };
+        queue::started_before(started, begun);
+        let recorded = NonZeroU64::new(context.process());
+        Live { context: Some(context), recorded, entry: None, begun, place: (site.file, site.line), unwinding: was_panicking }
+    }
+
     pub(crate) fn context(&self) -> Option<Context> {
         self.context
     }
@@ -67,7 +92,7 @@ impl Live {
 
     pub(crate) fn update(&self, fields: Fields) {
         if let (Some(id), Some(context)) = (self.recorded, self.context) {
-            queue::updated(Updated { root: context.root(), id: id.get(), time_us: since_epoch().as_micros() as u64, fields });
+            queue::updated(Updated { root: context.root(), id: id.get(), time_us: 0, fields }, clock::now());
         }
     }
 
@@ -107,18 +132,13 @@ impl Live {
     }
 
     fn end(self, outcome: Outcome) {
-        let elapsed = self.begun.elapsed();
+        let end = clock::now();
         if let Some(entry) = self.entry {
             trees::leave(entry);
         }
         if let (Some(id), Some(context)) = (self.recorded, self.context) {
-            queue::ended(Ended {
-                root: context.root(),
-                id: id.get(),
-                time_us: since_epoch().as_micros() as u64,
-                elapsed_ns: elapsed.as_nanos() as u64,
-                outcome,
-            });
+            let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: 0, outcome };
+            queue::ended(ended, self.begun, end);
         }
     }
 }
@@ -137,6 +157,6 @@ fn place_of(origin: &Origin) -> (&'static str, u32) {
 }
 
 /// A clock before 1970 counts as 1970.
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

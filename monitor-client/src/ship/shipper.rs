@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::time::Duration;
 
-use monitor_core::queue::{Entry, Receiver};
+use monitor_core::queue::Receiver;
 use monitor_wire::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, timeout};
@@ -21,6 +21,8 @@ use crate::settings::Settings;
 
 /// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
 const LINGER: Duration = Duration::from_millis(20);
+/// A call that has run for so long is shown as running; a shorter one as soon as it has ended.
+const RUNNING_FOR: Duration = Duration::from_millis(5);
 /// At most so many records in one batch.
 const BATCH: usize = 5_000;
 /// At most so many bytes of records in one batch.
@@ -47,7 +49,6 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         backoff: Backoff::default(),
         waiting: Vec::new(),
         exit: None,
-        first: None,
         held_bytes: 0,
         was_reached: false,
         has_greeted: false,
@@ -78,8 +79,6 @@ struct Shipper {
     waiting: Vec<mpsc::Sender<()>>,
     /// Whom to tell that all is said; set when the program ends.
     exit: Option<mpsc::Sender<()>>,
-    /// The record that ended a wait.
-    first: Option<Entry>,
     /// Bytes of the records that the outbox holds.
     held_bytes: usize,
     /// Somebody has answered before.
@@ -90,7 +89,7 @@ struct Shipper {
 
 /// Why a wait ended.
 enum Woken {
-    Record(Entry),
+    News,
     Command(Option<Command>),
 }
 
@@ -124,13 +123,12 @@ impl Shipper {
             if let Poll::Ready(command) = commands.poll_recv(cx) {
                 return Poll::Ready(Woken::Command(command));
             }
-            receiver.poll_recv(cx).map(Woken::Record)
+            receiver.poll_news(cx).map(|()| Woken::News)
         })
         .await;
         match woken {
             Woken::Command(command) => self.obey(command),
-            Woken::Record(entry) => {
-                self.first = Some(entry);
+            Woken::News => {
                 if let Ok(command) = timeout(LINGER, self.commands.recv()).await {
                     self.obey(command);
                 }
@@ -141,8 +139,19 @@ impl Shipper {
     /// Moves what is recorded into the outbox, one batch at most. How many records that were.
     fn gather(&mut self) -> usize {
         let (mut events, mut gathered, mut bytes) = (Vec::<Event>::new(), 0, 0);
+        // Who waits for a flush, or for the end, wants all that runs to be known.
+        let is_awaited = !self.waiting.is_empty() || self.exit.is_some();
+        let running_for = if is_awaited { Duration::ZERO } else { RUNNING_FOR };
+        let mut has_looked = false;
         while gathered < BATCH && bytes < BATCH_BYTES {
-            let Some(entry) = self.first.take().or_else(|| self.receiver.try_recv()) else { break };
+            let Some(entry) = self.receiver.take() else {
+                if has_looked {
+                    break;
+                }
+                self.receiver.look(running_for);
+                has_looked = true;
+                continue;
+            };
             gathered += 1;
             bytes += entry.bytes;
             events.extend(to_wire::event(entry.record));
