@@ -164,22 +164,20 @@ impl Receiver {
             let outcome = match ending {
                 Ending::Succeeded => Outcome::Succeeded,
                 Ending::Cancelled => Outcome::Cancelled,
-                Ending::Error | Ending::Panic => {
-                    Outcome::Failed(self.words.remove(&call.id).map_or_else(
-                        || {
-                            let (kind, place) = if ending == Ending::Panic {
-                                ("panic", None)
-                            } else {
-                                ("error", Some((call.site.file.into(), call.site.line)))
-                            };
-                            Box::new(Failure { kind, message: NOT_KEPT.to_owned(), place, ..Failure::default() })
-                        },
-                        |failed| {
-                            bytes += failed.bytes;
-                            failed.failure
-                        },
-                    ))
-                }
+                Ending::Error | Ending::Panic => Outcome::Failed(self.words.remove(&call.id).map_or_else(
+                    || {
+                        let (kind, place) = if ending == Ending::Panic {
+                            ("panic", None)
+                        } else {
+                            ("error", Some((call.site.file.into(), call.site.line)))
+                        };
+                        Box::new(Failure { kind, message: NOT_KEPT.to_owned(), place, ..Failure::default() })
+                    },
+                    |failed| {
+                        bytes += failed.bytes;
+                        failed.failure
+                    },
+                )),
             };
             let ended = Ended {
                 root: call.root,

@@ -2,8 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::task::Poll;
-use std::{future, task};
+use std::task::{self, Poll};
 
 use crate::context::{self, Context, CurrentGuard, Token};
 use crate::live::{Draft, Live};
@@ -174,19 +173,30 @@ impl Task {
     }
 
     /// Polls `future` within the process; a panic is its end.
-    pub async fn run<F: Future>(&mut self, future: Pin<&mut F>) -> F::Output {
-        if self.is_off() {
-            return future.await;
-        }
+    #[inline]
+    pub fn run<'a, F: Future>(&'a mut self, future: Pin<&'a mut F>) -> Run<'a, F> {
         let Task { running, leftover } = self;
-        let mut within = Within { context: running.context(), leftover, future, done: false };
-        future::poll_fn(move |cx| {
-            catch_unwind(AssertUnwindSafe(|| Pin::new(&mut within).poll(cx))).unwrap_or_else(|payload| {
-                running.fail(panic::caught(&*payload));
-                resume_unwind(payload)
-            })
+        Run { within: Within { context: running.context(), leftover, future, done: false }, running }
+    }
+}
+
+/// A future that is polled within its process.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Run<'a, F> {
+    within: Within<'a, F>,
+    running: &'a mut Running,
+}
+
+impl<F: Future> Future for Run<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let Run { within, running } = &mut *self;
+        catch_unwind(AssertUnwindSafe(|| Pin::new(within).poll(cx))).unwrap_or_else(|payload| {
+            running.fail(panic::caught(&*payload));
+            resume_unwind(payload)
         })
-        .await
     }
 }
 
@@ -202,6 +212,7 @@ impl Running {
         }
     }
 
+    #[inline]
     fn context(&self) -> Option<Context> {
         match self {
             Running::InRing(slot) => slot.context(),
@@ -218,6 +229,7 @@ impl Running {
     }
 
     #[cold]
+    #[inline(never)]
     fn fail(&mut self, failure: Failure) {
         match self.take() {
             Running::InRing(slot) => slot.end_with(Some(failure)),

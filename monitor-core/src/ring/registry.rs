@@ -4,8 +4,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::layout::{DEPTH, REGION_BYTES, Region, SegmentRef};
 use super::Facts;
+use super::layout::{DEPTH, REGION_BYTES, Region, SegmentRef};
 use crate::{ids, queue, site, thread};
 
 /// Records of a thread's first segment.
