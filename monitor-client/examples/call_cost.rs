@@ -28,6 +28,11 @@ fn leaf(n: u64) -> u64 {
     black_box(n + 1)
 }
 
+#[expect(clippy::unused_async, reason = "as cheap as a future can be")]
+async fn plain_ready(n: u64) -> u64 {
+    black_box(n + 1)
+}
+
 #[normal_task]
 async fn ready(n: u64) -> u64 {
     black_box(n + 1)
@@ -114,6 +119,7 @@ fn main() {
     let cases: &[Case] = &[
         ("plain", plain),
         ("two clock reads", two_clock_reads),
+        ("plain async", |n| run(plain_ready(n))),
         ("sync", leaf),
         ("async", |n| run(ready(n))),
         ("async, one yield", |n| run(yields(n))),

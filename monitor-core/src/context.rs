@@ -116,6 +116,15 @@ pub(crate) fn push(context: Context) -> Option<Token> {
     }
 }
 
+/// The same for a future.
+#[inline]
+pub(crate) fn push_slot(slot: &ring::Slot) -> Option<Token> {
+    match ring::push_slot(slot) {
+        Some(frame) => Token::new(frame as u64 + 1),
+        None => slot.context().and_then(push_slowly),
+    }
+}
+
 /// Takes a frame out, wherever it is by now: guards may be dropped in any order.
 #[inline]
 pub(crate) fn pop(token: Token) {

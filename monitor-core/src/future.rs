@@ -1,5 +1,6 @@
 //! Futures that run within a process: it is current whenever they are polled, and while they are dropped.
 
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{self, Poll};
@@ -58,6 +59,16 @@ struct Leftover(Option<Token>);
 impl Drop for Leftover {
     #[inline]
     fn drop(&mut self) {
+        if self.0.is_some() {
+            self.leave();
+        }
+    }
+}
+
+impl Leftover {
+    #[cold]
+    #[inline(never)]
+    fn leave(&mut self) {
         if let Some(token) = self.0.take() {
             context::pop(token);
         }
@@ -69,14 +80,13 @@ impl Drop for Leftover {
 /// If it is dropped first, the context is current from then on until `scope` is dropped: declare the future after the
 /// scope, and it is dropped in between.
 pub(crate) fn within<'a, F: Future>(scope: &'a mut Scope, future: Pin<&'a mut F>) -> Within<'a, F> {
-    Within { context: scope.context, leftover: &mut scope.leftover, future, done: false }
+    Within { scope, future, done: false }
 }
 
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub(crate) struct Within<'a, F> {
-    context: Option<Context>,
-    leftover: &'a mut Leftover,
+    scope: &'a mut Scope,
     future: Pin<&'a mut F>,
     done: bool,
 }
@@ -86,7 +96,7 @@ impl<F: Future> Future for Within<'_, F> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let _current = CurrentGuard::enter(self.context);
+        let _current = CurrentGuard::enter(self.scope.context);
         let polled = self.future.as_mut().poll(cx);
         self.done = polled.is_ready();
         polled
@@ -97,67 +107,65 @@ impl<F> Drop for Within<'_, F> {
     #[inline]
     fn drop(&mut self) {
         if !self.done {
-            self.leftover.0 = self.context.and_then(context::push);
+            self.scope.leftover.0 = self.scope.context.and_then(context::push);
         }
     }
 }
 
 /// A process whose work is a future. Dropped before its end, it was cancelled.
 ///
-/// A few words, so that a future that isn't recorded is hardly larger than the plain one.
+/// Two words, which are moved as such: a future that isn't recorded is hardly larger than the plain one.
 pub struct Task {
     running: Running,
-    /// Dropped after the process has ended.
-    leftover: Leftover,
 }
 
-enum Running {
+/// Is not dropped by itself, so that a future that isn't recorded has nothing to look after: a [`Task`] does.
+pub(crate) enum Running {
     /// Nothing is recorded, or all is said.
     Off,
     /// In the open table of the thread that it began on.
     InRing(Slot),
     /// By the queue.
-    Queued(Box<Queued>),
+    Queued(ManuallyDrop<Box<Queued>>),
 }
 
-enum Queued {
+pub(crate) struct Queued {
+    stage: Stage,
+    /// Dropped after the process has ended.
+    leftover: Leftover,
+}
+
+enum Stage {
     /// Has its parent, and waits for its first poll.
     Pending(Draft),
     /// Has begun.
     Begun(Live),
+    /// Has ended, and may still be current.
+    Over,
 }
 
 impl Task {
+    #[inline]
+    pub(crate) fn new(running: Running) -> Self {
+        Task { running }
+    }
+
     #[inline]
     pub(crate) fn off() -> Self {
         Task::new(Running::Off)
     }
 
     /// Has its parent, and waits for [`begin`](Self::begin).
-    #[inline(never)]
-    pub(crate) fn pending(draft: Draft) -> Self {
-        Task::new(Running::Queued(Box::new(Queued::Pending(draft))))
-    }
-
-    #[inline(never)]
-    pub(crate) fn begun(live: Live) -> Self {
-        Task::new(Running::Queued(Box::new(Queued::Begun(live))))
-    }
-
-    pub(crate) fn in_ring(slot: Slot) -> Self {
-        Task::new(Running::InRing(slot))
-    }
-
     #[inline]
-    fn new(running: Running) -> Self {
-        Task { running, leftover: Leftover(None) }
+    pub(crate) fn pending(draft: Draft) -> Self {
+        Task::new(Running::pending(draft))
     }
 
     /// Begins, if it has not.
     #[inline]
     pub fn begin(&mut self) {
-        if !self.is_off() {
-            self.running.begin();
+        if let Running::Queued(queued) = &mut self.running {
+            queued.begin();
         }
     }
 
@@ -169,103 +177,13 @@ impl Task {
 
     #[inline]
     pub(crate) fn end_with(mut self, failure: Option<Failure>) {
-        self.running.end(failure);
+        self.running.take().end_with(failure);
     }
 
     /// Polls `future` within the process; a panic is its end.
     #[inline]
     pub fn run<'a, F: Future>(&'a mut self, future: Pin<&'a mut F>) -> Run<'a, F> {
-        let Task { running, leftover } = self;
-        Run { within: Within { context: running.context(), leftover, future, done: false }, running }
-    }
-}
-
-/// A future that is polled within its process.
-#[must_use = "futures do nothing unless awaited"]
-pub struct Run<'a, F> {
-    within: Within<'a, F>,
-    running: &'a mut Running,
-}
-
-impl<F: Future> Future for Run<'_, F> {
-    type Output = F::Output;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let Run { within, running } = &mut *self;
-        catch_unwind(AssertUnwindSafe(|| Pin::new(within).poll(cx))).unwrap_or_else(|payload| {
-            running.fail(panic::caught(&*payload));
-            resume_unwind(payload)
-        })
-    }
-}
-
-impl Running {
-    #[inline(never)]
-    fn begin(&mut self) {
-        if let Running::Queued(queued) = self
-            && let Queued::Pending(_) = **queued
-            && let Running::Queued(queued) = std::mem::replace(self, Running::Off)
-            && let Queued::Pending(draft) = *queued
-        {
-            *self = Running::Queued(Box::new(Queued::Begun(draft.start())));
-        }
-    }
-
-    #[inline]
-    fn context(&self) -> Option<Context> {
-        match self {
-            Running::InRing(slot) => slot.context(),
-            Running::Queued(queued) => match &**queued {
-                Queued::Begun(live) => live.context(),
-                Queued::Pending(_) => None,
-            },
-            Running::Off => None,
-        }
-    }
-
-    fn take(&mut self) -> Self {
-        std::mem::replace(self, Running::Off)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn fail(&mut self, failure: Failure) {
-        match self.take() {
-            Running::InRing(slot) => slot.end_with(Some(failure)),
-            Running::Queued(queued) => {
-                if let Queued::Begun(live) = *queued {
-                    live.panic(failure);
-                }
-            }
-            Running::Off => {}
-        }
-    }
-
-    #[inline(never)]
-    fn cancel(&mut self) {
-        match self.take() {
-            Running::InRing(slot) => ring::close(slot, Ending::Cancelled),
-            Running::Queued(queued) => {
-                if let Queued::Begun(live) = *queued {
-                    live.cancel();
-                }
-            }
-            Running::Off => {}
-        }
-    }
-
-    #[inline(never)]
-    fn end(&mut self, failure: Option<Failure>) {
-        match self.take() {
-            Running::InRing(slot) => slot.end_with(failure),
-            Running::Queued(queued) => {
-                if let Queued::Begun(live) = *queued {
-                    live.end_with(failure);
-                }
-            }
-            Running::Off => {}
-        }
+        Run { task: self, future, done: false, ended: None }
     }
 }
 
@@ -273,7 +191,160 @@ impl Drop for Task {
     #[inline]
     fn drop(&mut self) {
         if !self.is_off() {
-            self.running.cancel();
+            self.running.take().cancel();
+        }
+    }
+}
+
+/// A future that is polled within its process.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Run<'a, F> {
+    task: &'a mut Task,
+    future: Pin<&'a mut F>,
+    done: bool,
+    /// The process, if it has ended by a panic: what is dropped then still belongs to it.
+    ended: Option<Context>,
+}
+
+impl<F: Future> Future for Run<'_, F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
+        let this = &mut *self;
+        let current = this.task.running.enter();
+        let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
+        if let Some(token) = current {
+            context::pop(token);
+        }
+        match polled {
+            Ok(polled) => {
+                this.done = polled.is_ready();
+                polled
+            }
+            Err(payload) => {
+                this.ended = this.task.running.context();
+                this.task.running.take().fail(panic::caught(&*payload));
+                resume_unwind(payload)
+            }
+        }
+    }
+}
+
+impl<F> Drop for Run<'_, F> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.done {
+            self.stay();
+        }
+    }
+}
+
+impl<F> Run<'_, F> {
+    #[cold]
+    #[inline(never)]
+    fn stay(&mut self) {
+        let running = &mut self.task.running;
+        let token = self.ended.or_else(|| running.context()).and_then(context::push);
+        match running {
+            Running::InRing(slot) => slot.set_leftover(token),
+            Running::Queued(queued) => queued.leftover = Leftover(token),
+            Running::Off if token.is_some() => *running = Running::queued(Stage::Over, token),
+            Running::Off => {}
+        }
+    }
+}
+
+impl Running {
+    #[inline(never)]
+    pub(crate) fn pending(draft: Draft) -> Self {
+        Running::queued(Stage::Pending(draft), None)
+    }
+
+    #[inline(never)]
+    pub(crate) fn begun(live: Live) -> Self {
+        Running::queued(Stage::Begun(live), None)
+    }
+
+    fn queued(stage: Stage, leftover: Option<Token>) -> Self {
+        Running::Queued(ManuallyDrop::new(Box::new(Queued { stage, leftover: Leftover(leftover) })))
+    }
+
+    /// Makes it current.
+    #[inline]
+    fn enter(&self) -> Option<Token> {
+        match self {
+            Running::Off => None,
+            Running::InRing(slot) => context::push_slot(slot),
+            Running::Queued(_) => self.context().and_then(context::push),
+        }
+    }
+
+    fn context(&self) -> Option<Context> {
+        match self {
+            Running::InRing(slot) => slot.context(),
+            Running::Queued(queued) => match &queued.stage {
+                Stage::Begun(live) => live.context(),
+                Stage::Pending(_) | Stage::Over => None,
+            },
+            Running::Off => None,
+        }
+    }
+
+    #[inline]
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Running::Off)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fail(self, failure: Failure) {
+        match self {
+            Running::InRing(slot) => slot.fail(failure),
+            Running::Queued(queued) => Queued::end(queued, |live| live.panic(failure)),
+            Running::Off => {}
+        }
+    }
+
+    #[inline]
+    fn cancel(self) {
+        match self {
+            Running::InRing(slot) => {
+                let _leftover = Leftover(slot.leftover());
+                ring::close(slot, Ending::Cancelled);
+            }
+            Running::Queued(queued) => Queued::end(queued, Live::cancel),
+            Running::Off => {}
+        }
+    }
+
+    #[inline]
+    fn end_with(self, failure: Option<Failure>) {
+        match (self, failure) {
+            (Running::InRing(slot), None) => ring::close(slot, Ending::Succeeded),
+            (Running::InRing(slot), Some(failure)) => slot.fail(failure),
+            (Running::Queued(queued), failure) => Queued::end(queued, |live| live.end_with(failure)),
+            (Running::Off, _) => {}
+        }
+    }
+}
+
+impl Queued {
+    #[inline(never)]
+    fn begin(&mut self) {
+        if let Stage::Pending(_) = self.stage
+            && let Stage::Pending(draft) = std::mem::replace(&mut self.stage, Stage::Over)
+        {
+            self.stage = Stage::Begun(draft.start());
+        }
+    }
+
+    #[inline(never)]
+    fn end(queued: ManuallyDrop<Box<Self>>, end: impl FnOnce(Live)) {
+        // What stays current does so until the process has ended.
+        let Queued { stage, leftover: _leftover } = *ManuallyDrop::into_inner(queued);
+        if let Stage::Begun(live) = stage {
+            end(live);
         }
     }
 }

@@ -11,6 +11,7 @@ pub use std::pin::pin;
 pub use crate::attach::Remote;
 use crate::attach::{Bond, attach};
 use crate::context::{self, CurrentGuard};
+use crate::future;
 pub use crate::future::Task;
 use crate::live::{Draft, Live};
 use crate::panic;
@@ -145,19 +146,7 @@ impl Task {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn start(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        if switch::is_on() { Task::on(site, how()) } else { Task::off() }
-    }
-
-    #[inline(never)]
-    fn on(site: &'static Site, how: How) -> Self {
-        if let How::Normal | How::Root | How::CrossThread = how {
-            match ring::open(site) {
-                Begun::Recorded(slot) => return Task::in_ring(slot),
-                Begun::Refused => return Task::begun(Live::refused(context::local())),
-                Begun::Elsewhere => {}
-            }
-        }
-        Task::begun(draft(site, how).start())
+        Task::new(if switch::is_on() { start_future(site, how()) } else { future::Running::Off })
     }
 
     /// Finds the parent, if anything is recorded; the process starts when its future is first polled and says so by
@@ -166,6 +155,18 @@ impl Task {
     pub fn capture(site: &'static Site, how: impl FnOnce() -> How) -> Self {
         if switch::is_on() { Task::pending(draft(site, how())) } else { Task::off() }
     }
+}
+
+#[inline(never)]
+fn start_future(site: &'static Site, how: How) -> future::Running {
+    if let How::Normal | How::Root | How::CrossThread = how {
+        match ring::open(site) {
+            Begun::Recorded(slot) => return future::Running::InRing(slot),
+            Begun::Refused => return future::Running::begun(Live::refused(context::local())),
+            Begun::Elsewhere => {}
+        }
+    }
+    future::Running::begun(draft(site, how).start())
 }
 
 #[inline(never)]

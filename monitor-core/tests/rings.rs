@@ -113,6 +113,14 @@ impl Wake for Wakes {
     }
 }
 
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
 #[test]
 fn several_threads_and_a_reader_lose_nothing_and_repeat_nothing() {
     const CALLS: usize = 20_000;
@@ -140,7 +148,9 @@ fn several_threads_and_a_reader_lose_nothing_and_repeat_nothing() {
                 seen.add(entry.record);
             }
         }
-        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
         while let Some(entry) = receiver.try_recv() {
             receiver.release(entry.bytes);
             seen.add(entry.record);
@@ -261,7 +271,9 @@ fn a_thousand_futures_end_on_another_thread_with_a_full_ring() {
         {
             let _top = Process::start("top").enter();
             futures.extend((0..1_000).map(|_| Box::pin(waits(2)) as _));
-            futures.iter_mut().for_each(|future| assert!(poll(future.as_mut()).is_pending()));
+            for future in &mut futures {
+                assert!(poll(future.as_mut()).is_pending());
+            }
         }
         let mut seen = drain(receiver);
         assert_eq!(seen.count("leaf") as u64 + dropped() - before, 1_000);
@@ -296,11 +308,15 @@ fn slots_of_ended_futures_are_used_again() {
         for _ in 0..100 {
             let top = Process::start("top").enter();
             let mut futures: Vec<_> = (0..100).map(|_| Box::pin(waits(1).in_current())).collect();
-            futures.iter_mut().for_each(|future| assert!(poll(future.as_mut()).is_pending()));
+            for future in &mut futures {
+                assert!(poll(future.as_mut()).is_pending());
+            }
             let mut futures = futures.into_iter();
             let here: Vec<_> = futures.by_ref().take(50).collect();
             let there: Vec<_> = futures.collect();
-            here.into_iter().for_each(|mut future| assert!(poll(future.as_mut()).is_ready()));
+            for mut future in here {
+                assert!(poll(future.as_mut()).is_ready());
+            }
             thread::scope(|scope| {
                 scope.spawn(|| there.into_iter().for_each(|mut future| assert!(poll(future.as_mut()).is_ready())));
             });
@@ -411,14 +427,7 @@ fn parking_loses_no_wake_up() {
                 }
             }
         });
-        let parked = thread::current();
-        struct Unpark(thread::Thread);
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
-        let waker = Waker::from(Arc::new(Unpark(parked)));
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let (mut ends, before) = (0, dropped());
         while (ends as u64) < CALLS as u64 + 1 - (dropped() - before) {
             match receiver.poll_recv(&mut Context::from_waker(&waker)) {

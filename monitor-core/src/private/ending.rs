@@ -3,6 +3,7 @@
 use std::pin::{Pin, pin};
 
 use super::{Guard, Running, Task};
+use crate::future;
 use crate::live::Live;
 use crate::record::Failure;
 
@@ -29,10 +30,10 @@ impl Ending for Guard {
         match self.take() {
             Running::Off => Task::off(),
             Running::InRing(call) => match call.into_slot() {
-                Ok(slot) => Task::in_ring(slot),
-                Err(call) => call.take_out().map_or_else(Task::off, |call| Task::begun(Live::taken_out(call))),
+                Ok(slot) => Task::new(future::Running::InRing(slot)),
+                Err(call) => call.take_out().map_or_else(Task::off, |call| Task::new(future::Running::begun(Live::taken_out(call)))),
             },
-            Running::Queued(mut queued) => queued.live.take().map_or_else(Task::off, Task::begun),
+            Running::Queued(mut queued) => queued.live.take().map_or_else(Task::off, |live| Task::new(future::Running::begun(live))),
         }
     }
 }
@@ -43,6 +44,7 @@ impl Ending for Task {
         Task::is_off(self)
     }
 
+    #[inline]
     fn end(self, failure: Option<Failure>) {
         self.end_with(failure);
     }

@@ -32,7 +32,7 @@ pub(crate) struct Seen {
 /// All rings of the program, and what was told of them.
 #[derive(Debug, Default)]
 pub(crate) struct Rings {
-    rings: Vec<Ring>,
+    all: Vec<Ring>,
     names: HashMap<u64, Arc<str>>,
     retired: VecDeque<u64>,
     news_seen: u64,
@@ -59,13 +59,13 @@ impl Rings {
         self.meet();
         let mut left = limit;
         self.first += 1;
-        for turn in 0..self.rings.len() {
-            let at = (self.first + turn) % self.rings.len();
+        for turn in 0..self.all.len() {
+            let at = (self.first + turn) % self.all.len();
             left -= self.read(at, left, &mut tell);
         }
         // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
-        for at in 0..self.rings.len() {
-            let region = self.rings[at].region;
+        for at in 0..self.all.len() {
+            let region = self.all[at].region;
             for frame in frames(region) {
                 self.running(frame, begun_before, &mut tell);
             }
@@ -80,7 +80,7 @@ impl Rings {
     /// Whether [`look`](Self::look) would find something, now or when it has run long enough.
     pub(crate) fn has_news(&self) -> bool {
         registry::has_news(self.news_seen)
-            || self.rings.iter().any(|ring| {
+            || self.all.iter().any(|ring| {
                 let Ring { region, is_free, .. } = *ring;
                 let told = |frame: &Frame| {
                     frame.line.is_clear() || frame.line.read(RUNNING).is_some_and(|words| self.announced.contains(&words.id))
@@ -105,8 +105,8 @@ impl Rings {
         for news in registry::news(&mut self.news_seen) {
             self.names.insert(news.thread, news.name);
             if let Some(segment) = news.segment {
-                self.rings.push(Ring { region: news.region, segment, thread: news.thread, is_free: false });
-            } else if let Some(ring) = self.rings.iter_mut().find(|ring| std::ptr::eq(ring.region, news.region)) {
+                self.all.push(Ring { region: news.region, segment, thread: news.thread, is_free: false });
+            } else if let Some(ring) = self.all.iter_mut().find(|ring| std::ptr::eq(ring.region, news.region)) {
                 (ring.thread, ring.is_free) = (news.thread, false);
             }
         }
@@ -114,7 +114,7 @@ impl Rings {
 
     /// Takes records out of a ring. How many.
     fn read(&mut self, at: usize, limit: usize, tell: &mut impl FnMut(Seen)) -> usize {
-        let Ring { region, mut segment, .. } = self.rings[at];
+        let Ring { region, mut segment, .. } = self.all[at];
         let (from, head) = (region.reader.tail.get(), region.writer.head.observe());
         let to = head.min(from + limit as u64);
         for number in from..to {
@@ -135,7 +135,7 @@ impl Rings {
             }
         }
         region.reader.tail.publish(to);
-        self.rings[at].segment = segment;
+        self.all[at].segment = segment;
         (to - from) as usize
     }
 
@@ -182,10 +182,10 @@ impl Rings {
 
     /// Gives a region to the next thread when nothing of its last one is left.
     fn recycle(&mut self, at: usize) {
-        let Ring { region, thread, is_free, .. } = self.rings[at];
+        let Ring { region, thread, is_free, .. } = self.all[at];
         let is_left = !is_free && region.reader.is_left.observe() == 1;
         if is_left && region.writer.head.observe() == region.reader.tail.get() && slots(region).all(|slot| slot.line.is_clear()) {
-            self.rings[at].is_free = true;
+            self.all[at].is_free = true;
             self.retired.push_back(thread);
             if self.retired.len() > RETIRED
                 && let Some(oldest) = self.retired.pop_front()

@@ -194,6 +194,8 @@ pub(super) struct Frame {
     pub(super) next_free: Word,
     /// Slots: its own number, from 1.
     pub(super) number: Word,
+    /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
+    pub(super) leftover: Word,
     home: AtomicPtr<Region>,
 }
 

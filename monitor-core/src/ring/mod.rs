@@ -10,7 +10,7 @@ mod writer;
 
 pub(crate) use drain::{Rings, Seen};
 pub(crate) use registry::attach;
-pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, open, pop_context, push, set_overflowing, start, top};
+pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, open, pop_context, push, push_slot, set_overflowing, start, top};
 
 use crate::record::{Attachment, Site};
 

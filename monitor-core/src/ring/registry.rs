@@ -73,19 +73,11 @@ pub(crate) fn attach() -> bool {
 fn take() -> Option<&'static Region> {
     let name = thread::name();
     let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-    let (region, segment) = match registry.free.pop() {
-        Some(region) => (region, None),
-        None => {
-            let bytes = REGION_BYTES + SegmentRef::bytes_of(FIRST_RECORDS);
-            if !queue::reserve_ring(bytes) {
-                return None;
-            }
-            let Some((region, segment)) = Region::new(FIRST_RECORDS) else {
-                queue::release_ring(bytes);
-                return None;
-            };
-            (region, Some(segment))
-        }
+    let (region, segment) = if let Some(region) = registry.free.pop() {
+        (region, None)
+    } else {
+        let (region, segment) = new_region()?;
+        (region, Some(segment))
     };
     registry.threads = (registry.threads + 1) & Facts::MOST_THREADS;
     let thread = registry.threads;
@@ -93,6 +85,18 @@ fn take() -> Option<&'static Region> {
     registry.news.push(Attached { region, segment, thread, name });
     NEWS.fetch_add(1, Ordering::Release);
     Some(region)
+}
+
+fn new_region() -> Option<(&'static Region, SegmentRef)> {
+    let bytes = REGION_BYTES + SegmentRef::bytes_of(FIRST_RECORDS);
+    if !queue::reserve_ring(bytes) {
+        return None;
+    }
+    let new = Region::new(FIRST_RECORDS);
+    if new.is_none() {
+        queue::release_ring(bytes);
+    }
+    new
 }
 
 /// Nothing of what ran on the thread before is left.

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words};
 use super::{Facts, registry};
-use crate::context::Context;
+use crate::context::{Context, Token};
 use crate::record::{Attachment, Failure, Site};
 use crate::{clock, ids, park, queue, site};
 
@@ -44,6 +44,7 @@ pub(crate) struct Call {
 pub(crate) struct Slot(&'static Frame);
 
 /// A call that has left the frames.
+#[derive(Clone, Copy)]
 pub(crate) struct TakenOut {
     pub(crate) context: Context,
     pub(crate) parent: u64,
@@ -72,6 +73,7 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
 
 /// Ends a sync call; what was current before it is current again.
 #[inline]
+#[expect(clippy::needless_pass_by_value, reason = "it is over")]
 pub(crate) fn end(call: Call, ending: Ending) {
     let end = clock::now();
     let Some(region) = registry::region() else { return };
@@ -89,12 +91,15 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     }
     let parent = region.frames[depth as usize - 1].line.ids();
     let Some(slot) = take_slot(region) else { return refuse(parent) };
+    slot.leftover.set(0);
     begin(region, slot, site, parent);
     park::wake();
     Begun::Recorded(Slot(slot))
 }
 
 /// Ends a future, on whichever thread.
+#[inline(never)]
+#[expect(clippy::needless_pass_by_value, reason = "it is over")]
 pub(crate) fn close(slot: Slot, ending: Ending) {
     let (end, slot) = (clock::now(), slot.0);
     match registry::region() {
@@ -133,6 +138,7 @@ impl Call {
         let Some((region, frame)) = registry::region().zip(self.frame()) else { return Err(self) };
         let Some(slot) = take_slot(region) else { return Err(self) };
         // The reader may see both, and takes them for the same.
+        slot.leftover.set(0);
         slot.line.write(&frame.line.own(), RUNNING);
         frame.line.clear();
         pop(region, self.frame);
@@ -168,27 +174,45 @@ impl Slot {
         Context::new(u128::from(high) << 64 | u128::from(low), id)
     }
 
-    pub(crate) fn end_with(self, failure: Option<Failure>) {
-        match failure {
-            None => close(self, Ending::Succeeded),
-            Some(failure) => {
-                let ending = tell(self.0, failure);
-                close(self, ending);
-            }
-        }
+    /// Remembers what stays current until the future is dropped.
+    pub(crate) fn set_leftover(&self, token: Option<Token>) {
+        self.0.leftover.set(token.map_or(0, Token::get));
+    }
+
+    #[inline]
+    pub(crate) fn leftover(&self) -> Option<Token> {
+        Token::new(self.0.leftover.get())
+    }
+
+    #[cold]
+    pub(crate) fn fail(self, failure: Failure) {
+        let ending = tell(self.0, failure);
+        close(self, ending);
     }
 }
 
 /// Makes a context current: the number of its frame, or `None` if it is to be kept elsewhere.
 #[inline]
 pub(crate) fn push(context: Context) -> Option<usize> {
+    push_ids(context.process(), [(context.root() >> 64) as u64, context.root() as u64])
+}
+
+/// Makes a future current, in the same way.
+#[inline]
+pub(crate) fn push_slot(slot: &Slot) -> Option<usize> {
+    let (id, root) = slot.0.line.ids();
+    push_ids(id, root)
+}
+
+#[inline]
+fn push_ids(id: u64, root: [u64; 2]) -> Option<usize> {
     let region = registry::region()?;
     let depth = region.writer.depth.get();
     if depth >= region.writer.ceiling.get() {
         return None;
     }
     let frame = &region.frames[depth as usize];
-    frame.line.set_ids(context.process(), [(context.root() >> 64) as u64, context.root() as u64]);
+    frame.line.set_ids(id, root);
     frame.is_gone.set(0);
     region.writer.depth.publish(depth + 1);
     Some(depth as usize)
