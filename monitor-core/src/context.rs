@@ -97,6 +97,14 @@ pub(crate) fn inherited() -> Option<Context> {
     INHERITED.get().copied()
 }
 
+/// Sees to it that the thread records into a ring, if it can.
+pub(crate) fn attach_ring() {
+    // What is on the stack is newer than what is in the ring's frames.
+    if STACK.try_with(|stack| stack.borrow().frames.is_empty()).unwrap_or(false) {
+        ring::attach();
+    }
+}
+
 /// What is current on this thread itself.
 pub(crate) fn local() -> Option<Context> {
     STACK.try_with(|stack| stack.borrow().frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
+use std::time::SystemTime;
 
 thread_local! {
     static GENERATOR: Cell<Option<SplitMix>> = const { Cell::new(None) };
@@ -12,6 +13,12 @@ thread_local! {
 pub(crate) fn new_root(unix_ms: u64) -> u128 {
     let random = u128::from(next()) << 16 | u128::from(next() >> 48);
     (u128::from(unix_ms) << 80 | random).max(1)
+}
+
+/// A new root id of this moment.
+pub(crate) fn new_root_now() -> u128 {
+    // A clock before 1970 counts as 1970.
+    new_root(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64)
 }
 
 /// A new process id.

@@ -1,11 +1,10 @@
 //! A process from its start to its end, by whatever it was begun.
 
 use std::num::NonZeroU64;
-use std::time::SystemTime;
 
 use crate::attach::Attached;
 use crate::context::Context;
-use crate::record::{Attachment, Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
+use crate::record::{Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
 use crate::ring::TakenOut;
 use crate::{clock, ids, panic, queue, thread, trees};
 
@@ -19,7 +18,7 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn start(self) -> Live {
         let Draft { origin, attached: Attached { parent, attachment, entry }, extra } = self;
-        let root = parent.map_or_else(|| ids::new_root(unix_ms()), Context::root);
+        let root = parent.map_or_else(ids::new_root_now, Context::root);
         let id = ids::new_process();
         let place = place_of(&origin);
         let begun = clock::now();
@@ -65,7 +64,7 @@ impl Live {
 
     /// A call of a ring that goes on without it.
     pub(crate) fn taken_out(call: TakenOut) -> Self {
-        let TakenOut { context, parent, begun, site, was_panicking } = call;
+        let TakenOut { context, parent, attachment, is_entry, begun, site, was_panicking } = call;
         let started = Started {
             root: context.root(),
             id: context.process(),
@@ -73,12 +72,19 @@ impl Live {
             origin: Origin::Site(site),
             time_us: 0,
             thread: thread::name(),
-            attachment: Attachment::Explicit,
+            attachment,
             extra: None,
         };
         queue::started_before(started, begun);
         let recorded = NonZeroU64::new(context.process());
-        Live { context: Some(context), recorded, entry: None, begun, place: (site.file, site.line), unwinding: was_panicking }
+        Live {
+            context: Some(context),
+            recorded,
+            entry: is_entry.then_some(context),
+            begun,
+            place: (site.file, site.line),
+            unwinding: was_panicking,
+        }
     }
 
     pub(crate) fn context(&self) -> Option<Context> {
@@ -144,7 +150,7 @@ impl Live {
 }
 
 impl StartExtra {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_none() && self.fields.is_empty()
     }
 }
@@ -154,9 +160,4 @@ fn place_of(origin: &Origin) -> (&'static str, u32) {
         Origin::Site(site) => (site.file, site.line),
         Origin::Named(named) => (named.place.file(), named.place.line()),
     }
-}
-
-/// A clock before 1970 counts as 1970.
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }

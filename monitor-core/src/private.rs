@@ -98,7 +98,17 @@ impl Running {
                 Begun::Elsewhere => {}
             }
         }
-        let live = draft(site, how).start();
+        let draft = draft(site, how);
+        let live = if draft.extra.is_empty() {
+            context::attach_ring();
+            match ring::start_at(site, draft.attached) {
+                Begun::Recorded(call) => return Running::InRing(call),
+                Begun::Refused => Live::refused(draft.attached.parent),
+                Begun::Elsewhere => draft.start(),
+            }
+        } else {
+            draft.start()
+        };
         Running::Queued(Box::new(Queued { _current: CurrentGuard::enter(live.context()), live: Some(live) }))
     }
 
@@ -166,7 +176,20 @@ fn start_future(site: &'static Site, how: How) -> future::Running {
             Begun::Elsewhere => {}
         }
     }
-    future::Running::begun(draft(site, how).start())
+    begin_future(site, draft(site, how))
+}
+
+/// Begins a future whose place was found.
+fn begin_future(site: &'static Site, draft: Draft) -> future::Running {
+    if draft.extra.is_empty() {
+        context::attach_ring();
+        match ring::open_at(site, draft.attached) {
+            Begun::Recorded(slot) => return future::Running::InRing(slot),
+            Begun::Refused => return future::Running::begun(Live::refused(draft.attached.parent)),
+            Begun::Elsewhere => {}
+        }
+    }
+    future::Running::begun(draft.start())
 }
 
 #[inline(never)]

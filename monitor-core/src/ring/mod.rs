@@ -10,7 +10,9 @@ mod writer;
 
 pub(crate) use drain::{Rings, Seen};
 pub(crate) use registry::attach;
-pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, open, pop_context, push, push_slot, set_overflowing, start, top};
+pub(crate) use writer::{
+    Begun, Call, Ending, Slot, TakenOut, close, open, open_at, pop_context, push, push_slot, set_overflowing, start, start_at, top,
+};
 
 use crate::record::{Attachment, Site};
 

@@ -11,7 +11,7 @@ use crate::{ids, queue, site, thread};
 /// Records of a thread's first segment.
 pub(super) const FIRST_RECORDS: usize = 1_024;
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { free: Vec::new(), news: Vec::new(), threads: 0 });
+static REGISTRY: Mutex<Registry> = Mutex::new(Registry { free: Vec::new(), news: Vec::new(), threads: 0, regions: 0 });
 /// How many entries [`Registry::news`] ever had.
 static NEWS: AtomicU64 = AtomicU64::new(0);
 
@@ -25,6 +25,7 @@ struct Registry {
     free: Vec<&'static Region>,
     news: Vec<Attached>,
     threads: u64,
+    regions: usize,
 }
 
 /// A thread that has got a region.
@@ -77,6 +78,10 @@ fn take() -> Option<&'static Region> {
         (region, None)
     } else {
         let (region, segment) = new_region()?;
+        // So that giving one back allocates nothing.
+        registry.regions += 1;
+        let regions = registry.regions;
+        registry.free.reserve(regions);
         (region, Some(segment))
     };
     registry.threads = (registry.threads + 1) & Facts::MOST_THREADS;

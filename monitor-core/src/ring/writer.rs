@@ -8,9 +8,10 @@ use std::marker::PhantomData;
 
 use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words};
 use super::{Facts, registry};
+use crate::attach::Attached;
 use crate::context::{Context, Token};
 use crate::record::{Attachment, Failure, Site};
-use crate::{clock, ids, park, queue, site};
+use crate::{clock, ids, park, queue, site, trees};
 
 /// What became of a start.
 pub(crate) enum Begun<T> {
@@ -48,6 +49,8 @@ pub(crate) struct Slot(&'static Frame);
 pub(crate) struct TakenOut {
     pub(crate) context: Context,
     pub(crate) parent: u64,
+    pub(crate) attachment: Attachment,
+    pub(crate) is_entry: bool,
     pub(crate) begun: u64,
     pub(crate) site: &'static Site,
     pub(crate) was_panicking: bool,
@@ -65,7 +68,28 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
     if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
         return refuse(parent);
     }
-    begin(region, &region.frames[depth as usize], site, parent);
+    begin(region, &region.frames[depth as usize], site, parent, Attachment::Explicit);
+    region.writer.depth.publish(depth + 1);
+    park::wake();
+    Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
+}
+
+/// Begins a sync call at the place that was found for it, and makes it current.
+pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
+    let Some(region) = registry::region() else { return Begun::Elsewhere };
+    let depth = region.writer.depth.get();
+    if depth >= region.writer.ceiling.get() {
+        return Begun::Elsewhere;
+    }
+    let parent = ids_of(attached.parent);
+    if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
+        return refuse(parent);
+    }
+    let frame = &region.frames[depth as usize];
+    begin(region, frame, site, parent, attached.attachment);
+    if attached.entry {
+        enter_tree(frame);
+    }
     region.writer.depth.publish(depth + 1);
     park::wake();
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
@@ -92,7 +116,21 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     let parent = region.frames[depth as usize - 1].line.ids();
     let Some(slot) = take_slot(region) else { return refuse(parent) };
     slot.leftover.set(0);
-    begin(region, slot, site, parent);
+    begin(region, slot, site, parent, Attachment::Explicit);
+    park::wake();
+    Begun::Recorded(Slot(slot))
+}
+
+/// Begins a future at the place that was found for it.
+pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
+    let Some(region) = registry::region() else { return Begun::Elsewhere };
+    let parent = ids_of(attached.parent);
+    let Some(slot) = take_slot(region) else { return refuse(parent) };
+    slot.leftover.set(0);
+    begin(region, slot, site, parent, attached.attachment);
+    if attached.entry {
+        enter_tree(slot);
+    }
     park::wake();
     Begun::Recorded(Slot(slot))
 }
@@ -109,6 +147,9 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
         }
         _ => {
             let words = slot.line.own();
+            if slot.is_entry.get() != 0 {
+                leave_tree(slot);
+            }
             slot.line.write(&Words { end, facts: Facts(words.facts).ended(ending).0, ..words }, ENDED_IN_SLOT);
         }
     }
@@ -139,6 +180,7 @@ impl Call {
         let Some(slot) = take_slot(region) else { return Err(self) };
         // The reader may see both, and takes them for the same.
         slot.leftover.set(0);
+        slot.is_entry.set(frame.is_entry.get());
         slot.line.write(&frame.line.own(), RUNNING);
         frame.line.clear();
         pop(region, self.frame);
@@ -152,6 +194,8 @@ impl Call {
         let taken = TakenOut {
             context: Context::new(words.root(), words.id)?,
             parent: words.parent,
+            attachment: Facts(words.facts).attachment(),
+            is_entry: frame.is_entry.get() != 0,
             begun: words.start,
             site: Facts(words.facts).site()?,
             was_panicking: frame.was_panicking.get() != 0,
@@ -170,8 +214,7 @@ impl Slot {
     /// What is current while the future is polled.
     #[inline]
     pub(crate) fn context(&self) -> Option<Context> {
-        let (id, [high, low]) = self.0.line.ids();
-        Context::new(u128::from(high) << 64 | u128::from(low), id)
+        context_of(self.0)
     }
 
     /// Remembers what stays current until the future is dropped.
@@ -230,8 +273,7 @@ pub(crate) fn pop_context(frame: usize) {
 pub(crate) fn top() -> Option<Context> {
     let region = registry::region()?;
     let depth = region.writer.depth.get() as usize;
-    let (id, [high, low]) = region.frames[..depth].last()?.line.ids();
-    Context::new(u128::from(high) << 64 | u128::from(low), id)
+    context_of(region.frames[..depth].last()?)
 }
 
 /// While newer contexts are kept elsewhere, nothing may come above the frames.
@@ -242,13 +284,14 @@ pub(crate) fn set_overflowing(is_overflowing: bool) {
 }
 
 #[inline]
-fn begin(region: &Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2])) {
+fn begin(region: &Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
     let writer = &region.writer;
     let state = writer.ids.get().wrapping_add(writer.ids_step.get());
     writer.ids.set(state);
     frame.is_gone.set(0);
+    frame.is_entry.set(0);
     frame.was_panicking.set(u64::from(std::thread::panicking()));
-    let facts = Facts::new(site::number(site, writer.sites.get() as usize), Attachment::Explicit, writer.thread.get());
+    let facts = Facts::new(site::number(site, writer.sites.get() as usize), attachment, writer.thread.get());
     let id = ids::mix(state).max(1);
     frame.line.write(&Words { start: clock::now(), id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }
@@ -257,11 +300,40 @@ fn begin(region: &Region, frame: &Frame, site: &'static Site, (parent, root): (u
 #[inline]
 fn publish(region: &Region, frame: &Frame, end: u64, ending: Ending) {
     let head = region.writer.head.get();
+    if frame.is_entry.get() != 0 {
+        leave_tree(frame);
+    }
     let words = frame.line.own();
     region.segment().line(head).write(&Words { end, facts: Facts(words.facts).ended(ending).0, ..words }, head);
     // Before the record counts: who has taken it must not find its frame any more.
     frame.line.clear();
     region.writer.head.publish(head + 1);
+}
+
+/// Ids of a parent: without one, those of a new tree.
+fn ids_of(parent: Option<Context>) -> (u64, [u64; 2]) {
+    let (process, root) = parent.map_or_else(|| (0, ids::new_root_now()), |parent| (parent.process(), parent.root()));
+    (process, [(root >> 64) as u64, root as u64])
+}
+
+fn context_of(frame: &Frame) -> Option<Context> {
+    let (id, [high, low]) = frame.line.ids();
+    Context::new(u128::from(high) << 64 | u128::from(low), id)
+}
+
+fn enter_tree(frame: &Frame) {
+    if let Some(context) = context_of(frame) {
+        frame.is_entry.set(1);
+        trees::enter(context);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn leave_tree(frame: &Frame) {
+    if let Some(context) = context_of(frame) {
+        trees::leave(context);
+    }
 }
 
 #[inline]
