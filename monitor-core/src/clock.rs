@@ -15,19 +15,23 @@ const LONGEST: Duration = Duration::from_secs(10);
 /// So far the wall clock may be from what was reckoned before it is believed to have been set.
 const DRIFT_NS: i128 = 1_000_000;
 
-static HAS_COUNTER: AtomicBool = AtomicBool::new(false);
+/// Shares its cache line with nothing that is written to.
+#[repr(align(128))]
+struct Alone(AtomicBool);
+
+static HAS_COUNTER: Alone = Alone(AtomicBool::new(false));
 static ORIGIN: OnceLock<Instant> = OnceLock::new();
 
 /// Finds out which clock this machine has. To be called before the first [`now`] that matters.
 pub(crate) fn set_up() {
     ORIGIN.get_or_init(Instant::now);
-    HAS_COUNTER.store(counter::is_invariant(), Ordering::Relaxed);
+    HAS_COUNTER.0.store(counter::is_invariant(), Ordering::Relaxed);
 }
 
 /// Now, in ticks.
 #[inline]
 pub(crate) fn now() -> u64 {
-    if HAS_COUNTER.load(Ordering::Relaxed) { counter::read() } else { monotonic() }
+    if HAS_COUNTER.0.load(Ordering::Relaxed) { counter::read() } else { monotonic() }
 }
 
 #[cold]

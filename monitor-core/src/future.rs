@@ -8,8 +8,8 @@ use std::task::{self, Poll};
 use crate::context::{self, Context, CurrentGuard, Token};
 use crate::live::{Draft, Live};
 use crate::panic;
-use crate::record::Failure;
-use crate::ring::{self, Ending, Slot};
+use crate::record::{Failure, Origin};
+use crate::ring::{self, Begun, Ending, Slot};
 
 /// Carries the context of the caller to wherever a future is polled.
 ///
@@ -164,8 +164,11 @@ impl Task {
     /// Begins, if it has not.
     #[inline]
     pub fn begin(&mut self) {
-        if let Running::Queued(queued) = &mut self.running {
-            queued.begin();
+        if let Running::Queued(queued) = &mut self.running
+            && let Some(draft) = queued.take_draft()
+            && let Running::Queued(queued) = std::mem::replace(&mut self.running, Running::begin(draft))
+        {
+            drop(ManuallyDrop::into_inner(queued));
         }
     }
 
@@ -261,6 +264,22 @@ impl Running {
         Running::queued(Stage::Pending(draft), None)
     }
 
+    /// Begins a process whose place was found: in the ring if it can.
+    #[inline(never)]
+    pub(crate) fn begin(draft: Draft) -> Self {
+        if let Origin::Site(site) = draft.origin
+            && draft.extra.is_empty()
+        {
+            context::attach_ring();
+            match ring::open_at(site, draft.attached) {
+                Begun::Recorded(slot) => return Running::InRing(slot),
+                Begun::Refused => return Running::begun(Live::refused(draft.attached.parent)),
+                Begun::Elsewhere => {}
+            }
+        }
+        Running::begun(draft.start())
+    }
+
     #[inline(never)]
     pub(crate) fn begun(live: Live) -> Self {
         Running::queued(Stage::Begun(live), None)
@@ -330,12 +349,11 @@ impl Running {
 }
 
 impl Queued {
-    #[inline(never)]
-    fn begin(&mut self) {
-        if let Stage::Pending(_) = self.stage
-            && let Stage::Pending(draft) = std::mem::replace(&mut self.stage, Stage::Over)
-        {
-            self.stage = Stage::Begun(draft.start());
+    fn take_draft(&mut self) -> Option<Draft> {
+        let Stage::Pending(_) = self.stage else { return None };
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Pending(draft) => Some(draft),
+            _ => None,
         }
     }
 

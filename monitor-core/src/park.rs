@@ -13,13 +13,17 @@ const PARKED: u8 = 1;
 /// Recorders need a barrier of their own.
 const FENCED: u8 = 2;
 
-static STATE: AtomicU8 = AtomicU8::new(0);
+static STATE: Alone = Alone(AtomicU8::new(0));
 static WAKER: Mutex<Option<Waker>> = Mutex::new(None);
+
+/// Shares its cache line with nothing that is written to.
+#[repr(align(128))]
+struct Alone(AtomicU8);
 
 /// Prepares the barrier. To be called before anything is recorded.
 pub(crate) fn set_up() {
     if !barrier::register() {
-        STATE.fetch_or(FENCED, Ordering::SeqCst);
+        STATE.0.fetch_or(FENCED, Ordering::SeqCst);
     }
 }
 
@@ -27,7 +31,7 @@ pub(crate) fn set_up() {
 #[inline]
 pub(crate) fn wake() {
     compiler_fence(Ordering::SeqCst);
-    if STATE.load(Ordering::Relaxed) != 0 {
+    if STATE.0.load(Ordering::Relaxed) != 0 {
         wake_slowly();
     }
 }
@@ -35,23 +39,23 @@ pub(crate) fn wake() {
 /// From now on the next [`wake`] wakes. Whoever sleeps looks once more for records after this.
 pub(crate) fn park(waker: &Waker) {
     *WAKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
-    STATE.fetch_or(PARKED, Ordering::SeqCst);
+    STATE.0.fetch_or(PARKED, Ordering::SeqCst);
     fence(Ordering::SeqCst);
-    if STATE.load(Ordering::Relaxed) & FENCED == 0 {
+    if STATE.0.load(Ordering::Relaxed) & FENCED == 0 {
         barrier::pass();
     }
 }
 
 /// There was something to do after all.
 pub(crate) fn unpark() {
-    STATE.fetch_and(!PARKED, Ordering::SeqCst);
+    STATE.0.fetch_and(!PARKED, Ordering::SeqCst);
 }
 
 #[cold]
 #[inline(never)]
 fn wake_slowly() {
     fence(Ordering::SeqCst);
-    if STATE.load(Ordering::Relaxed) & PARKED != 0 && STATE.fetch_and(!PARKED, Ordering::SeqCst) & PARKED != 0 {
+    if STATE.0.load(Ordering::Relaxed) & PARKED != 0 && STATE.0.fetch_and(!PARKED, Ordering::SeqCst) & PARKED != 0 {
         let waker = WAKER.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(waker) = waker {
             waker.wake();

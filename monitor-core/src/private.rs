@@ -176,20 +176,7 @@ fn start_future(site: &'static Site, how: How) -> future::Running {
             Begun::Elsewhere => {}
         }
     }
-    begin_future(site, draft(site, how))
-}
-
-/// Begins a future whose place was found.
-fn begin_future(site: &'static Site, draft: Draft) -> future::Running {
-    if draft.extra.is_empty() {
-        context::attach_ring();
-        match ring::open_at(site, draft.attached) {
-            Begun::Recorded(slot) => return future::Running::InRing(slot),
-            Begun::Refused => return future::Running::begun(Live::refused(draft.attached.parent)),
-            Begun::Elsewhere => {}
-        }
-    }
-    future::Running::begun(draft.start())
+    future::Running::begin(draft(site, how))
 }
 
 #[inline(never)]

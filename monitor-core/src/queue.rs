@@ -1,4 +1,4 @@
-//! The way out for what is rare or large — roots, processes by name, fields, the words of a failure — and the bound of all
+//! The way out for what is rare or large — processes by name, marks, fields, the words of a failure — and the bound of all
 //! that waits, the rings included. Unbounded in count, bounded in bytes, never blocking.
 //!
 //! A start reserves the bytes of its own end, so that an end is never dropped whose start was kept.
