@@ -24,6 +24,7 @@ pub(crate) fn test() -> Result<()> {
     step("the page: packages", &mut npm(&["ci", "--no-audit", "--no-fund"]))?;
     step("the page: types", &mut npm(&["run", "check"]))?;
     step("the page: tests", &mut npm(&["test"]))?;
-    // Built in one go, so that the tests of the whole find every program beside themselves.
+    // The tests of the whole find every program beside themselves; `cargo test` alone would leave some out.
+    step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
     step("tests", cargo(&["test", "--workspace"]).env("MONITOR_TESTS_ARE_BUILT", "1"))
 }
