@@ -1,0 +1,103 @@
+//! Nanoseconds per leaf call: all contenders wait in processes of their own and take turns, one short sample each.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use crate::Options;
+use crate::child::{Around, Child, Order, Verb};
+use crate::contenders::{self, FASTRACE, OURS_OFF, OURS_ON, TRACING_OFF, TRACING_OTEL, TWO_TSC};
+use crate::report::{Bound, Column, Row, Samples, Section, Table, Target};
+use crate::server::Server;
+use crate::work::Shape;
+
+/// Calls of one sample, where the tree is smaller than that.
+const SAMPLE: u64 = 2_000;
+const MILLION: u64 = 1_000_000;
+/// The tree that the targets speak of: the root's own cost is spread thin, and nothing is full yet.
+const JUDGED: u64 = 1_000;
+
+type Figures = HashMap<(&'static str, &'static str), Samples>;
+
+pub(crate) fn measure(options: &Options) -> Result<Section> {
+    let server = Server::start(&options.monitor)?;
+    let around = Around { server: Some(&server), ..Around::default() };
+    let mut children = Vec::new();
+    for contender in contenders::ALL {
+        children.push((contender.name, Child::start(contender, around)?));
+    }
+    let mut section = Section { title: "ns per leaf call, the root's share included", ..Section::default() };
+    for calls in [1, 10, JUDGED, MILLION] {
+        let rounds = match (calls, options.quick) {
+            (MILLION, false) => 5,
+            (MILLION, true) => 1,
+            (_, false) => 100,
+            (_, true) => 10,
+        };
+        let before = server.held()?;
+        let figures = take_turns(&mut children, calls, rounds)?;
+        let after = server.held()?;
+        section.tables.push(table(calls, &figures));
+        section.notes.push(format!(
+            "{calls} under a root, {rounds} rounds: of {OURS_ON}, {} processes arrived and {} were dropped and counted",
+            after.processes - before.processes,
+            after.dropped - before.dropped,
+        ));
+        if calls == JUDGED {
+            section.targets = targets(&figures);
+        }
+    }
+    Ok(section)
+}
+
+/// One sample of each shape from each contender, as often as there are rounds.
+fn take_turns(children: &mut [(&'static str, Child)], calls: u64, rounds: u32) -> Result<Figures> {
+    let trees = (SAMPLE / calls).max(1);
+    let mut figures = Figures::new();
+    for round in 0..rounds {
+        eprint!("\r{calls} under a root: round {} of {rounds}   ", round + 1);
+        for shape in Shape::ALL {
+            for (name, child) in &mut *children {
+                let taken = child.ask(Order { verb: Verb::Time, shape, trees, calls })?;
+                figures.entry((*name, shape.name())).or_default().add(taken as f64 / (trees * calls) as f64);
+            }
+        }
+    }
+    eprintln!();
+    Ok(figures)
+}
+
+fn table(calls: u64, figures: &Figures) -> Table {
+    let mut columns = Vec::new();
+    for shape in Shape::ALL {
+        columns.push(Column::new(shape.name(), 1));
+        columns.extend([Column::new("p05", 1), Column::new("p95", 1), Column::new("on / it", 3)]);
+    }
+    let row = |name: &'static str| {
+        let of = |shape: Shape| {
+            let (samples, ours) = (&figures[&(name, shape.name())], &figures[&(OURS_ON, shape.name())]);
+            let ratio = ours.median() / samples.median();
+            [samples.median(), samples.quantile(0.05), samples.quantile(0.95), ratio].map(Some)
+        };
+        Row { name: name.to_owned(), figures: Shape::ALL.into_iter().flat_map(of).collect() }
+    };
+    let title = format!("{calls} under a root, ns p50");
+    Table { title, columns, rows: contenders::ALL.iter().map(|contender| row(contender.name)).collect() }
+}
+
+fn targets(figures: &Figures) -> Vec<Target> {
+    let ratio = |ours: &'static str, other: &'static str, shape: Shape| {
+        figures[&(ours, shape.name())].median() / figures[&(other, shape.name())].median()
+    };
+    let mut targets = Vec::new();
+    for shape in Shape::ALL {
+        let fastrace_share = if shape == Shape::Sync { 0.4 } else { 0.25 };
+        for (ours, other, limit) in
+            [(OURS_OFF, TRACING_OFF, 1.0), (OURS_ON, TWO_TSC, 1.25), (OURS_ON, FASTRACE, fastrace_share), (OURS_ON, TRACING_OTEL, 0.04)]
+        {
+            let what = format!("{}: {ours} / {other}", shape.name());
+            targets.push(Target::new(what, ratio(ours, other, shape), Bound::AtMost(limit)));
+        }
+    }
+    targets
+}
