@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::num::{NonZeroU64, NonZeroU128};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::switch;
+use crate::{inside, switch};
 
 /// A process that others can be started under: its tree and its id.
 ///
@@ -90,26 +90,39 @@ impl Drop for CurrentGuard {
 /// Sets what threads without a context of their own start under: the process that started this program. Only the first
 /// call counts.
 pub fn set_inherited(context: Context) {
-    let _ = INHERITED.set(context);
+    if inherited().is_none() {
+        inherit(context);
+    }
+}
+
+/// The same for a forked child, where what its parent inherited counts no more.
+pub(crate) fn inherit(context: Context) {
+    INHERITED.root_high.store((context.root() >> 64) as u64, Ordering::Relaxed);
+    INHERITED.root_low.store(context.root() as u64, Ordering::Relaxed);
+    INHERITED.process.store(context.process(), Ordering::Release);
 }
 
 pub(crate) fn inherited() -> Option<Context> {
-    INHERITED.get().copied()
+    let process = INHERITED.process.load(Ordering::Acquire);
+    let root = u128::from(INHERITED.root_high.load(Ordering::Relaxed)) << 64 | u128::from(INHERITED.root_low.load(Ordering::Relaxed));
+    Context::new(root, process)
 }
 
 /// What is current on this thread itself.
 pub(crate) fn local() -> Option<Context> {
-    STACK.try_with(|stack| stack.borrow().frames.last().map(|frame| frame.context)).ok().flatten()
+    STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten()
 }
 
 /// Names a frame of this thread's stack.
 pub(crate) type Token = NonZeroU64;
 
-/// Makes a context current until its token is [`pop`]ped; `None` on a thread that is ending.
+/// Makes a context current until its token is [`pop`]ped; `None` on a thread that is ending, and for an allocator that is
+/// called by this.
 pub(crate) fn push(context: Context) -> Option<Token> {
+    let _inside = inside::enter();
     STACK
         .try_with(|stack| {
-            let mut stack = stack.borrow_mut();
+            let mut stack = stack.try_borrow_mut().ok()?;
             stack.last_token += 1;
             let token = Token::new(stack.last_token)?;
             stack.frames.push(Frame { token, context });
@@ -123,7 +136,8 @@ pub(crate) fn push(context: Context) -> Option<Token> {
 pub(crate) fn pop(token: Token) {
     // On a thread that is ending the stack may be gone before its guards.
     let _ = STACK.try_with(|stack| {
-        let frames = &mut stack.borrow_mut().frames;
+        let Ok(mut stack) = stack.try_borrow_mut() else { return };
+        let frames = &mut stack.frames;
         if frames.last().is_some_and(|frame| frame.token == token) {
             frames.pop();
         } else if let Some(at) = frames.iter().rposition(|frame| frame.token == token) {
@@ -132,7 +146,14 @@ pub(crate) fn pop(token: Token) {
     });
 }
 
-static INHERITED: OnceLock<Context> = OnceLock::new();
+/// In parts, and not behind a lock: a forked child sets it again, and must not wait for a thread that it has not.
+struct Inherited {
+    root_high: AtomicU64,
+    root_low: AtomicU64,
+    process: AtomicU64,
+}
+
+static INHERITED: Inherited = Inherited { root_high: AtomicU64::new(0), root_low: AtomicU64::new(0), process: AtomicU64::new(0) };
 
 thread_local! {
     static STACK: RefCell<Stack> = const { RefCell::new(Stack { frames: Vec::new(), last_token: 0 }) };

@@ -7,7 +7,7 @@ use std::{future, task};
 
 use crate::context::{self, Context, CurrentGuard, Token};
 use crate::live::{Draft, Live};
-use crate::panic;
+use crate::{inside, panic};
 
 /// Carries the context of the caller to wherever a future is polled.
 ///
@@ -118,11 +118,13 @@ impl Task {
     /// Has its parent, and waits for [`begin`](Self::begin).
     #[inline(never)]
     pub(crate) fn pending(draft: Draft) -> Self {
+        let _inside = inside::enter();
         Task { running: Some(Box::new(Running { draft: Some(draft), live: None, scope: Scope::new(None) })) }
     }
 
     #[inline(never)]
     pub(crate) fn begun(live: Live) -> Self {
+        let _inside = inside::enter();
         let scope = Scope::new(live.context());
         Task { running: Some(Box::new(Running { draft: None, live: Some(live), scope })) }
     }

@@ -12,6 +12,7 @@ pub use crate::attach::Remote;
 use crate::attach::{Bond, attach};
 use crate::context::CurrentGuard;
 pub use crate::future::Task;
+use crate::inside;
 use crate::live::{Draft, Live};
 use crate::panic;
 pub use crate::record::{Failure, Site};
@@ -61,6 +62,9 @@ impl Guard {
 
     #[inline(never)]
     fn on(site: &'static Site, how: How) -> Self {
+        if inside::is_inside() {
+            return Guard { live: None, _current: CurrentGuard::enter(None) };
+        }
         let live = draft(site, how).start();
         Guard { _current: CurrentGuard::enter(live.context()), live: Some(live) }
     }
@@ -79,19 +83,20 @@ impl Task {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn start(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        if switch::is_on() { Task::begun(draft(site, how()).start()) } else { Task::off() }
+        if switch::is_recorded() { Task::begun(draft(site, how()).start()) } else { Task::off() }
     }
 
     /// Finds the parent, if anything is recorded; the process starts when its future is first polled and says so by
     /// [`begin`](Self::begin).
     #[inline]
     pub fn capture(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        if switch::is_on() { Task::pending(draft(site, how())) } else { Task::off() }
+        if switch::is_recorded() { Task::pending(draft(site, how())) } else { Task::off() }
     }
 }
 
 #[inline(never)]
 fn draft(site: &'static Site, how: How) -> Draft {
+    let _inside = inside::enter();
     let mut extra = StartExtra::default();
     let bond = match how {
         How::Normal => Bond::Current,

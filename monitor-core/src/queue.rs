@@ -6,17 +6,21 @@
 
 use std::collections::HashMap;
 use std::mem::size_of;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::own::Own;
 use crate::record::{Ended, Fields, Origin, Outcome, Record, Started, Updated, Value};
+use crate::switch;
+use crate::warn::Warning;
 
 /// Trees whose drops are counted apart; beyond, they count under no tree.
 const COUNTED_TREES: usize = 1_000;
 
-static QUEUE: OnceLock<Queue> = OnceLock::new();
+static QUEUE: Own<Queue> = Own::new();
 
 struct Queue {
     sender: Sender<Entry>,
@@ -62,8 +66,12 @@ pub fn open(limit: usize) -> Option<Receiver> {
         waker: Mutex::new(None),
         dropped: Mutex::default(),
     };
-    QUEUE.set(queue).ok()?;
-    Some(Receiver { receiver })
+    QUEUE.set(queue).then_some(Receiver { receiver })
+}
+
+/// Leaves the queue to the parent of a forked child: another thread may have been in the middle of it.
+pub(crate) fn forget() {
+    QUEUE.forget();
 }
 
 /// Queues a start together with the place of its end; `false` when there is no room.
@@ -164,7 +172,7 @@ impl Queue {
         if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::SeqCst) {
             let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(waker) = waker {
-                waker.wake();
+                wake(waker);
             }
         }
     }
@@ -175,6 +183,19 @@ impl Queue {
         let own = Drop { event, root: Some(root) };
         let key = if dropped.contains_key(&own) || dropped.len() < COUNTED_TREES { own } else { Drop { event, root: None } };
         *dropped.entry(key).or_default() += 1;
+    }
+}
+
+/// The waker is the drainer's. One that panics, as tokio's does when the program has closed its files, must not take the
+/// monitored function along.
+fn wake(waker: Waker) {
+    static WARNING: Warning = Warning::new();
+
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
+        switch::turn_off();
+        WARNING.give(|| {
+            "what is recorded can't be handed on, nothing more is recorded: has the program closed files that are not its own?".to_owned()
+        });
     }
 }
 

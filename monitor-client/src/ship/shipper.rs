@@ -16,7 +16,7 @@ use super::backoff::Backoff;
 use super::outbox::Outbox;
 use super::post::{Answer, Post};
 use super::{Command, to_wire, worker};
-use crate::report;
+use crate::report::{self, Said};
 use crate::settings::Settings;
 
 /// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
@@ -28,7 +28,8 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Runs until the program ends.
 pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedReceiver<Command>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // Names are looked up on threads of their own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(monitor_core::inside::stay).build() {
         Ok(runtime) => runtime,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
     };
@@ -51,6 +52,7 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         held_bytes: 0,
         was_reached: false,
         has_greeted: false,
+        said: Said::default(),
     };
     let heartbeat = settings.heartbeat;
     tokio::task::LocalSet::new().block_on(&runtime, async move {
@@ -86,6 +88,7 @@ struct Shipper {
     was_reached: bool,
     /// It was said that the server is there.
     has_greeted: bool,
+    said: Said,
 }
 
 /// Why a wait ended.
@@ -171,7 +174,7 @@ impl Shipper {
                     continue;
                 }
                 Answer::Unreadable { why, event_number } => {
-                    report::warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
+                    self.said.warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
                     match event_number {
                         Some(number) => self.outbox.borrow_mut().without(batch, number),
                         None => self.outbox.borrow_mut().halve(batch),
@@ -180,19 +183,20 @@ impl Shipper {
                 }
                 Answer::Away { why } => {
                     let address = self.post.address();
-                    report::warn_once("away", || format!("the server at {address} is not reached, what is recorded waits: {why}"));
+                    self.said.warn_once("away", || format!("the server at {address} is not reached, what is recorded waits: {why}"));
                     is_in_vain = !self.was_reached;
                     self.backoff.next(None)
                 }
                 Answer::Busy { why, retry_after } => {
-                    report::warn_once("busy", || format!("the server at {} asks to wait: {why}", self.post.address()));
+                    let address = self.post.address();
+                    self.said.warn_once("busy", || format!("the server at {address} asks to wait: {why}"));
                     self.was_reached = true;
                     self.backoff.next(retry_after)
                 }
                 Answer::Refused { why } => {
                     let address = self.post.address();
                     is_in_vain = true;
-                    report::warn_once("refused", || {
+                    self.said.warn_once("refused", || {
                         format!("the server at {address} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}")
                     });
                     self.backoff.next(None)
@@ -207,7 +211,7 @@ impl Shipper {
         }
         self.receiver.release(self.held_bytes);
         self.held_bytes = 0;
-        report_drops();
+        self.report_drops();
     }
 
     /// Waits before the next try, less if somebody is in a hurry.
@@ -239,9 +243,9 @@ impl Shipper {
 
     fn reached(&mut self) {
         self.backoff.reset();
-        report::over("away");
-        report::over("busy");
-        report::over("refused");
+        self.said.over("away");
+        self.said.over("busy");
+        self.said.over("refused");
         self.was_reached = true;
         if !self.has_greeted {
             self.has_greeted = true;
@@ -256,21 +260,20 @@ impl Shipper {
         self.give_up();
     }
 
-    fn give_up(self) {
+    fn give_up(mut self) {
         if !self.outbox.borrow().is_empty() {
-            report::warn_once("lost at exit", || {
-                format!("the server at {} has not taken what was recorded: it is lost", self.post.address())
-            });
+            let address = self.post.address();
+            self.said.warn_once("lost at exit", || format!("the server at {address} has not taken what was recorded: it is lost"));
         }
         if let Some(done) = self.exit {
             let _ = done.send(());
         }
     }
-}
 
-fn report_drops() {
-    let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
-    if dropped > 0 {
-        report::warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
+    fn report_drops(&mut self) {
+        let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
+        if dropped > 0 {
+            self.said.warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
+        }
     }
 }
