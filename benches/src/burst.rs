@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use crate::Options;
 use crate::child::{Around, Child, Order, Verb};
 use crate::contenders::{self, FASTRACE, OTEL, OURS_ON, TRACING_OTEL};
-use crate::report::{Bound, Column, Row, Section, Table, Target};
+use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 use crate::server::Server;
 use crate::work::Shape;
 
@@ -31,7 +31,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     for burst in BURSTS {
         let mut rows = Vec::new();
         for name in [OURS_ON, OTEL, TRACING_OTEL, FASTRACE] {
-            eprint!("\r{}: {name:<30}", burst.title);
+            progress(&format!("{}: {name}", burst.title));
             let (made, arrived, dropped) = one(options, burst, name)?;
             let percent = 100.0 * arrived as f64 / made as f64;
             if name == OURS_ON {
@@ -42,7 +42,6 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
         let columns = vec![Column::new("made", 0), Column::new("arrived", 0), Column::new("dropped, counted", 0), Column::new("%", 2)];
         section.tables.push(Table { title: burst.title.to_owned(), columns, rows });
     }
-    eprintln!();
     section
         .notes
         .push("Ours is counted by the server; the second burst has MONITOR_BUFFER_BYTES at 1 GiB, all else is default.".to_owned());

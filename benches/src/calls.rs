@@ -7,7 +7,7 @@ use anyhow::Result;
 use crate::Options;
 use crate::child::{Around, Child, Order, Verb};
 use crate::contenders::{self, FASTRACE, OURS_OFF, OURS_ON, TRACING_OFF, TRACING_OTEL, TWO_TSC};
-use crate::report::{Bound, Column, Row, Samples, Section, Table, Target};
+use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 use crate::work::Shape;
 
@@ -31,7 +31,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
         let rounds = match (calls, options.quick) {
             (MILLION, false) => 5,
             (MILLION, true) => 1,
-            (_, false) => 100,
+            (_, false) => 60,
             (_, true) => 10,
         };
         let before = server.held()?;
@@ -55,7 +55,7 @@ fn take_turns(children: &mut [(&'static str, Child)], calls: u64, rounds: u32) -
     let trees = (SAMPLE / calls).max(1);
     let mut figures = Figures::new();
     for round in 0..rounds {
-        eprint!("\r{calls} under a root: round {} of {rounds}   ", round + 1);
+        progress(&format!("{calls} under a root: round {} of {rounds}", round + 1));
         for shape in Shape::ALL {
             for (name, child) in &mut *children {
                 let taken = child.ask(Order { verb: Verb::Time, shape, trees, calls })?;
@@ -63,7 +63,6 @@ fn take_turns(children: &mut [(&'static str, Child)], calls: u64, rounds: u32) -
             }
         }
     }
-    eprintln!();
     Ok(figures)
 }
 

@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::Options;
-use crate::report::{Bound, Column, Row, Samples, Section, Table, Target};
+use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 
 const FUNCTIONS: u32 = 600;
 
@@ -35,25 +35,24 @@ const VARIANTS: &[Variant] = &[
 
 pub(crate) fn measure(options: &Options) -> Result<Section> {
     let mut section = Section { title: "compile time: `cargo check` of 600 functions", ..Section::default() };
-    let folder = tempfile::tempdir()?;
-    generate(folder.path())?;
+    let folder = folder()?;
+    generate(&folder)?;
     for variant in VARIANTS {
-        eprint!("\rchecking what {:<30}", format!("{} depends on", variant.name));
-        check(folder.path(), variant)?;
+        progress(&format!("checking what {} depends on", variant.name));
+        check(&folder, variant)?;
     }
     let mut times: Vec<Samples> = VARIANTS.iter().map(|_| Samples::default()).collect();
     let rounds = if options.quick { 2 } else { 15 };
     for round in 0..rounds {
         for (variant, times) in VARIANTS.iter().zip(&mut times) {
-            eprint!("\rcargo check: round {} of {rounds}, {:<30}", round + 1, variant.name);
+            progress(&format!("cargo check: round {} of {rounds}, {}", round + 1, variant.name));
             // A new time stamp, the same text.
-            fs::write(folder.path().join(variant.name).join("src/lib.rs"), source(variant))?;
+            fs::write(folder.join(variant.name).join("src/lib.rs"), source(variant))?;
             let begin = Instant::now();
-            check(folder.path(), variant)?;
+            check(&folder, variant)?;
             times.add(begin.elapsed().as_secs_f64() * 1_000.0);
         }
     }
-    eprintln!();
     let plain = times[0].median();
     let per_function = |times: &Samples| (times.median() - plain) / f64::from(FUNCTIONS);
     let rows = VARIANTS.iter().zip(&times).map(|(variant, times)| Row {
@@ -69,9 +68,16 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     Ok(section)
 }
 
+/// Beside this program, so that a second run finds the dependencies checked.
+fn folder() -> Result<PathBuf> {
+    let own = std::env::current_exe().context("this program has no path")?;
+    Ok(own.parent().context("a program lies in a folder")?.join("compile"))
+}
+
 /// A workspace with a crate for each variant, and the versions that this bench is built with.
 fn generate(folder: &Path) -> Result<()> {
     let members: Vec<&str> = VARIANTS.iter().map(|variant| variant.name).collect();
+    fs::create_dir_all(folder)?;
     fs::write(folder.join("Cargo.toml"), format!("[workspace]\nresolver = \"3\"\nmembers = {members:?}\n"))?;
     fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock"), folder.join("Cargo.lock")).context("the bench has a lock file")?;
     for variant in VARIANTS {

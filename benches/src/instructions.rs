@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::Options;
 use crate::child::{Around, Child, Order, Verb};
 use crate::contenders::{self, Contender, OURS_OFF, PLAIN, TRACING_OFF};
-use crate::report::{Bound, Column, Row, Section, Table, Target};
+use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 use crate::server::Server;
 use crate::work::Shape;
 
@@ -27,10 +27,9 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     let columns = Shape::ALL.map(|shape| Column::new(shape.name(), 0)).to_vec();
     let mut rows = Vec::new();
     for contender in contenders::ALL {
-        eprint!("\rcallgrind: {:<30}", contender.name);
+        progress(&format!("callgrind: {}", contender.name));
         rows.push(Row { name: contender.name.to_owned(), figures: count(contender, &server)? });
     }
-    eprintln!();
     section.targets = targets(&rows);
     let over_plain = rows.iter().map(|row| above(row, &rows[0])).collect();
     section.tables.push(Table { title: format!("{CALLS} under a root"), columns: columns.clone(), rows });

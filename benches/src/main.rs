@@ -10,6 +10,7 @@ mod compile;
 mod contenders;
 mod cores;
 mod instructions;
+mod machine;
 mod report;
 mod server;
 mod startup;
@@ -19,7 +20,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::json;
 
+use crate::machine::Machine;
 use crate::report::Section;
 
 /// What a monitored call costs, beside the rivals.
@@ -95,6 +98,10 @@ fn main() -> Result<()> {
 }
 
 fn client(options: &Options) -> Result<()> {
+    let machine = Machine::here();
+    if !options.json {
+        machine.print();
+    }
     let mut sections = Vec::new();
     for measurement in Measurement::value_variants() {
         if !options.only.is_empty() && !options.only.contains(measurement) {
@@ -107,7 +114,10 @@ fn client(options: &Options) -> Result<()> {
         sections.push(section);
     }
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&sections)?);
+        let all = json!({ "machine": machine, "load_after": machine::load(), "sections": sections });
+        println!("{}", serde_json::to_string_pretty(&all)?);
+    } else {
+        println!("\nload at the end: {}", machine::load());
     }
     Ok(())
 }

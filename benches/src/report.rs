@@ -1,6 +1,7 @@
 //! What was measured: tables and targets, as text or as JSON.
 
 use std::fmt;
+use std::io::IsTerminal;
 
 use comfy_table::{CellAlignment, Table as Grid, presets};
 use serde::Serialize;
@@ -69,7 +70,7 @@ impl Target {
 
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\n══ {}", self.title)?;
+        writeln!(f, "\n── {}", self.title)?;
         for table in &self.tables {
             write!(f, "\n{table}")?;
         }
@@ -125,6 +126,13 @@ fn grid() -> Grid {
 fn align(grid: &mut Grid, first: usize) {
     for column in grid.column_iter_mut().skip(first) {
         column.set_cell_alignment(CellAlignment::Right);
+    }
+}
+
+/// Says on a terminal what is being measured; the next word overwrites it.
+pub(crate) fn progress(what: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{what}\r");
     }
 }
 

@@ -32,6 +32,8 @@ impl Server {
         let folder = tempfile::tempdir().context("no temporary folder")?;
         let mut command = cores::command(monitor);
         command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
+        // That it serves is known; what goes wrong is to be seen.
+        command.env("RUST_LOG", "warn");
         let mut child = cores::spawn_behind(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
         let url = lines.by_ref().map_while(Result::ok).find_map(|line| {

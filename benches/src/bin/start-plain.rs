@@ -1,4 +1,4 @@
-//! A program without the client, to compare [`start-linked`](../start_linked) with.
+//! A program without the client, for `start-linked` to be compared with.
 
 use std::hint::black_box;
 
