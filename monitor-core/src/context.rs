@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -116,13 +117,15 @@ pub(crate) fn local() -> Option<Context> {
 /// Names a frame of this thread's stack.
 pub(crate) type Token = NonZeroU64;
 
-/// Makes a context current until its token is [`pop`]ped; `None` on a thread that is ending, and for an allocator that is
-/// called by this.
+/// Makes a context current until its token is [`pop`]ped; `None` for an allocator that is called by this.
 pub(crate) fn push(context: Context) -> Option<Token> {
     let _inside = inside::enter();
     STACK
         .try_with(|stack| {
             let mut stack = stack.try_borrow_mut().ok()?;
+            if stack.frames.capacity() == 0 {
+                sweep_at_end(&mut stack);
+            }
             stack.last_token += 1;
             let token = Token::new(stack.last_token)?;
             stack.frames.push(Frame { token, context });
@@ -134,7 +137,6 @@ pub(crate) fn push(context: Context) -> Option<Token> {
 
 /// Takes a frame out, wherever it is by now: guards may be dropped in any order.
 pub(crate) fn pop(token: Token) {
-    // On a thread that is ending the stack may be gone before its guards.
     let _ = STACK.try_with(|stack| {
         let Ok(mut stack) = stack.try_borrow_mut() else { return };
         let frames = &mut stack.frames;
@@ -143,7 +145,17 @@ pub(crate) fn pop(token: Token) {
         } else if let Some(at) = frames.iter().rposition(|frame| frame.token == token) {
             frames.remove(at);
         }
+        if stack.is_ending && stack.frames.is_empty() {
+            stack.frames = Vec::new();
+        }
     });
+}
+
+/// Has the stack's memory given back when the thread ends.
+fn sweep_at_end(stack: &mut Stack) {
+    if SWEEPER.try_with(|_| ()).is_err() {
+        stack.is_ending = true;
+    }
 }
 
 /// In parts, and not behind a lock: a forked child sets it again, and must not wait for a thread that it has not.
@@ -156,12 +168,32 @@ struct Inherited {
 static INHERITED: Inherited = Inherited { root_high: AtomicU64::new(0), root_low: AtomicU64::new(0), process: AtomicU64::new(0) };
 
 thread_local! {
-    static STACK: RefCell<Stack> = const { RefCell::new(Stack { frames: Vec::new(), last_token: 0 }) };
+    /// Without a destructor: those of the program's own thread-locals may call monitored functions, before and after.
+    static STACK: ManuallyDrop<RefCell<Stack>> =
+        const { ManuallyDrop::new(RefCell::new(Stack { frames: Vec::new(), last_token: 0, is_ending: false })) };
+    static SWEEPER: Sweeper = const { Sweeper };
 }
 
 struct Stack {
     frames: Vec<Frame>,
     last_token: u64,
+    /// From here on nobody but the last frame gives the memory back.
+    is_ending: bool,
+}
+
+struct Sweeper;
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        let _ = STACK.try_with(|stack| {
+            let mut stack = stack.try_borrow_mut().ok()?;
+            stack.is_ending = true;
+            if stack.frames.is_empty() {
+                stack.frames = Vec::new();
+            }
+            Some(())
+        });
+    }
 }
 
 struct Frame {
@@ -224,20 +256,32 @@ mod tests {
     }
 
     #[test]
-    fn a_destructor_of_an_ending_thread_harms_nothing() {
+    fn a_destructor_of_an_ending_thread_finds_the_stack_as_before() {
         struct Late;
         impl Drop for Late {
             fn drop(&mut self) {
-                drop(enter(2));
+                let outer = enter(2);
+                {
+                    let _inner = enter(3);
+                    assert_eq!(current(), Some(3));
+                }
+                assert_eq!(current(), Some(2));
+                drop(outer);
                 assert!(matches!(current(), None | Some(1)));
             }
         }
         thread_local!(static LATE: Late = const { Late });
-        std::thread::spawn(|| {
-            LATE.with(|_| ());
-            std::mem::forget(enter(1));
-        })
-        .join()
-        .expect("no destructor panics");
+        // Destroyed after the stack's own, and before.
+        for is_older in [true, false] {
+            std::thread::spawn(move || {
+                if is_older {
+                    LATE.with(|_| ());
+                }
+                drop(enter(1));
+                LATE.with(|_| ());
+            })
+            .join()
+            .expect("no destructor panics");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use monitor_client::{normal_task, root_task};
 
 use super::Running;
-use crate::work::{leaf_body, yield_once};
+use crate::work::{Shape, leaf_body, yield_once};
 
 #[inline(never)]
 #[normal_task]
@@ -35,6 +35,14 @@ async fn async_root(body: impl Future<Output = ()>) {
 }
 
 super::tree!();
+
+/// The same while a second thread does the same.
+pub(super) fn tree_beside_another(shape: Shape, calls: u64) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| tree(shape, calls));
+        tree(shape, calls);
+    });
+}
 
 /// Recording is begun by the first call; the environment says whether.
 pub(super) fn start() -> Running {
