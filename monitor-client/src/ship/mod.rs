@@ -1,6 +1,7 @@
 //! From the queue to the server: a thread of its own, with its own runtime, that the program never waits for.
 
 mod backoff;
+mod desk;
 mod exit;
 #[cfg(unix)]
 mod fork;
@@ -37,6 +38,7 @@ struct Handle {
 }
 
 /// All that crosses from the program's threads to the shipper, the queue apart.
+#[derive(Debug)]
 enum Command {
     /// Send what is recorded, then say so.
     Flush { done: mpsc::Sender<()> },

@@ -2,17 +2,19 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::task::Poll;
 use std::time::Duration;
 
 use monitor_core::queue::{Entry, Receiver};
 use monitor_wire::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::backoff::Backoff;
+use super::desk::Desk;
 use super::outbox::Outbox;
 use super::post::{Answer, Post};
 use super::{Command, to_wire, worker};
@@ -40,25 +42,31 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
     let mut outbox = Outbox::new(worker::identity());
     outbox.put(vec![worker::online(settings.heartbeat)]);
     let outbox = Rc::new(RefCell::new(outbox));
+    let desk = Desk::new(commands);
     let shipper = Shipper {
         receiver,
-        commands,
+        desk: desk.clone(),
         outbox: outbox.clone(),
         post: post.clone(),
         backoff: Backoff::default(),
-        waiting: Vec::new(),
-        exit: None,
         first: None,
         held_bytes: 0,
         was_reached: false,
         has_greeted: false,
         said: Said::default(),
     };
-    let heartbeat = settings.heartbeat;
-    tokio::task::LocalSet::new().block_on(&runtime, async move {
+    let (heartbeat, tasks) = (settings.heartbeat, LocalSet::new());
+    let mut work = Box::pin(async move {
         tokio::task::spawn_local(beat(heartbeat, outbox, post));
         shipper.run().await;
     });
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| tasks.block_on(&runtime, work.as_mut()))) {
+        // A program that makes itself a daemon closes files that are not its own. tokio panics then, and the standard
+        // library ends the program where one of them is closed again: nothing that may own one is dropped.
+        std::mem::forget((work, tasks, runtime));
+        desk.close();
+        resume_unwind(payload);
+    }
 }
 
 /// Says at each interval that the program is alive. A beat that doesn't arrive is not repeated: the next one says more.
@@ -72,14 +80,10 @@ async fn beat(interval: Duration, outbox: Rc<RefCell<Outbox>>, post: Post) {
 
 struct Shipper {
     receiver: Receiver,
-    commands: UnboundedReceiver<Command>,
+    desk: Desk,
     outbox: Rc<RefCell<Outbox>>,
     post: Post,
     backoff: Backoff,
-    /// Those who wait for a flush.
-    waiting: Vec<mpsc::Sender<()>>,
-    /// Whom to tell that all is said; set when the program ends.
-    exit: Option<mpsc::Sender<()>>,
     /// The record that ended a wait.
     first: Option<Entry>,
     /// Bytes of the records that the outbox holds.
@@ -94,27 +98,25 @@ struct Shipper {
 /// Why a wait ended.
 enum Woken {
     Record(Entry),
-    Command(Option<Command>),
+    Command,
 }
 
 impl Shipper {
     async fn run(mut self) {
         loop {
             // Whoever asks to flush from here on has its records in the next round.
-            let is_urgent = self.take_commands();
+            let is_urgent = self.desk.take_commands();
             let gathered = self.gather();
             if gathered == 0 && self.outbox.borrow().is_empty() {
-                for done in self.waiting.drain(..) {
-                    let _ = done.send(());
-                }
-                if self.exit.is_some() {
+                self.desk.flushed();
+                if self.desk.is_exit() {
                     return self.say_goodbye().await;
                 }
                 self.wait().await;
                 continue;
             }
             self.send_all(is_urgent).await;
-            if self.exit.is_some() && !self.outbox.borrow().is_empty() {
+            if self.desk.is_exit() && !self.outbox.borrow().is_empty() {
                 return self.give_up();
             }
         }
@@ -122,21 +124,19 @@ impl Shipper {
 
     /// Waits for a record, and a moment more for others, or for a command.
     async fn wait(&mut self) {
-        let (receiver, commands) = (&mut self.receiver, &mut self.commands);
+        let (receiver, desk) = (&mut self.receiver, &self.desk);
         let woken = poll_fn(|cx| {
-            if let Poll::Ready(command) = commands.poll_recv(cx) {
-                return Poll::Ready(Woken::Command(command));
+            if desk.poll_command(cx).is_ready() {
+                return Poll::Ready(Woken::Command);
             }
             receiver.poll_recv(cx).map(Woken::Record)
         })
         .await;
         match woken {
-            Woken::Command(command) => self.obey(command),
+            Woken::Command => {}
             Woken::Record(entry) => {
                 self.first = Some(entry);
-                if let Ok(command) = timeout(LINGER, self.commands.recv()).await {
-                    self.obey(command);
-                }
+                let _ = timeout(LINGER, self.desk.command()).await;
             }
         }
     }
@@ -204,7 +204,7 @@ impl Shipper {
             };
             self.outbox.borrow_mut().keep(batch);
             // A server that was never there will not come in the last seconds; one that was there may only be restarting.
-            if self.exit.is_some() && is_in_vain {
+            if self.desk.is_exit() && is_in_vain {
                 return;
             }
             self.sleep_or_obey(wait).await;
@@ -217,27 +217,8 @@ impl Shipper {
     /// Waits before the next try, less if somebody is in a hurry.
     async fn sleep_or_obey(&mut self, wait: Duration) {
         let until = Instant::now() + wait;
-        if let Ok(command) = tokio::time::timeout_at(until, self.commands.recv()).await {
+        if timeout_at(until, self.desk.command()).await.is_ok() {
             self.backoff.reset();
-            self.obey(command);
-        }
-    }
-
-    fn take_commands(&mut self) -> bool {
-        let mut is_urgent = false;
-        while let Ok(command) = self.commands.try_recv() {
-            self.obey(Some(command));
-            is_urgent = true;
-        }
-        is_urgent
-    }
-
-    fn obey(&mut self, command: Option<Command>) {
-        match command {
-            Some(Command::Flush { done }) => self.waiting.push(done),
-            Some(Command::Exit { done }) => self.exit = Some(done),
-            // The sender is a static: it is never dropped.
-            None => {}
         }
     }
 
@@ -265,9 +246,7 @@ impl Shipper {
             let address = self.post.address();
             self.said.warn_once("lost at exit", || format!("the server at {address} has not taken what was recorded: it is lost"));
         }
-        if let Some(done) = self.exit {
-            let _ = done.send(());
-        }
+        self.desk.exited();
     }
 
     fn report_drops(&mut self) {
