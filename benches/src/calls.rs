@@ -37,7 +37,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
         let before = server.held()?;
         let figures = take_turns(&mut children, calls, rounds)?;
         let after = server.held()?;
-        section.tables.push(table(calls, &figures));
+        section.tables.push(table(format!("{calls} under a root, ns p50"), &figures));
         section.notes.push(format!(
             "{calls} under a root, {rounds} rounds: of {OURS_ON}, {} processes arrived and {} were dropped and counted",
             after.processes - before.processes,
@@ -47,7 +47,27 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
             section.targets = targets(&figures);
         }
     }
+    drop(children);
+    let rounds = if options.quick { 3 } else { 20 };
+    let title = format!("the first {SAMPLE} of a new process, {JUDGED} under a root, ns p50");
+    section.tables.push(table(title, &first_samples(around, rounds)?));
     Ok(section)
+}
+
+/// One sample of each shape from a new process, as often as there are rounds: what is recorded goes into memory that is new as well.
+fn first_samples(around: Around<'_>, rounds: u32) -> Result<Figures> {
+    let mut figures = Figures::new();
+    for round in 0..rounds {
+        for shape in Shape::ALL {
+            for contender in contenders::ALL {
+                progress(&format!("new processes: round {} of {rounds}", round + 1));
+                let taken =
+                    Child::start(contender, around)?.ask(Order { verb: Verb::Time, shape, trees: SAMPLE / JUDGED, calls: JUDGED })?;
+                figures.entry((contender.name, shape.name())).or_default().add(taken as f64 / SAMPLE as f64);
+            }
+        }
+    }
+    Ok(figures)
 }
 
 /// One sample of each shape from each contender, as often as there are rounds.
@@ -66,11 +86,11 @@ fn take_turns(children: &mut [(&'static str, Child)], calls: u64, rounds: u32) -
     Ok(figures)
 }
 
-fn table(calls: u64, figures: &Figures) -> Table {
+fn table(title: String, figures: &Figures) -> Table {
     let mut columns = Vec::new();
     for shape in Shape::ALL {
         columns.push(Column::new(shape.name(), 1));
-        columns.extend([Column::new("p05", 1), Column::new("p95", 1), Column::new("on / it", 3)]);
+        columns.extend([Column::new("p05", 1), Column::new("p95", 1), Column::new("on / it", 2)]);
     }
     let row = |name: &'static str| {
         let of = |shape: Shape| {
@@ -80,7 +100,6 @@ fn table(calls: u64, figures: &Figures) -> Table {
         };
         Row { name: name.to_owned(), figures: Shape::ALL.into_iter().flat_map(of).collect() }
     };
-    let title = format!("{calls} under a root, ns p50");
     Table { title, columns, rows: contenders::ALL.iter().map(|contender| row(contender.name)).collect() }
 }
 

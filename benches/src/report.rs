@@ -146,6 +146,10 @@ impl Samples {
         self.0.insert(place, sample);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
