@@ -279,15 +279,17 @@ fn a_program_started_by_fork_and_exec_is_none_of_the_clients_business() {
 }
 
 #[test]
-fn a_program_that_closes_the_clients_files_goes_on_and_ends_at_once() {
+fn a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once() {
     let server = Server::start();
-    let mut closes = worker(&server, &["closes-files"]);
-    closes.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "10m");
-    let finished = run(closes);
-    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "still here\n"), "{}", finished.stderr);
-    assert_eq!(finished.stderr.matches("monitor: warning").count(), 1, "{}", finished.stderr);
-    assert!(finished.stderr.contains("nothing more is recorded"), "{}", finished.stderr);
-    assert_eq!(server.roots().len(), 1, "what was flushed before");
+    for (what, roots) in [("subscriber-panics", 0), ("closes-files", 1)] {
+        let mut goes_on = worker(&server, &[what]);
+        goes_on.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "10m");
+        let finished = run(goes_on);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "still here\n"), "{what}: {}", finished.stderr);
+        assert_eq!(finished.stderr.matches("monitor: warning").count(), 1, "{what}: {}", finished.stderr);
+        assert!(finished.stderr.contains("nothing more is recorded"), "{what}: {}", finished.stderr);
+        assert_eq!(server.roots().len(), roots, "{what}: what was flushed before");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::panic::{UnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static TO_STDERR: AtomicBool = AtomicBool::new(false);
@@ -13,7 +14,7 @@ pub(crate) fn to_stderr() {
 
 /// Something that the user may want to change.
 pub(crate) fn warn(message: &str) {
-    tracing::warn!(target: "monitor_client", "{message}");
+    tell(|| tracing::warn!(target: "monitor_client", "{message}"));
     write("warning", message);
 }
 
@@ -37,8 +38,14 @@ impl Said {
 
 /// Something good to know.
 pub(crate) fn info(message: &str) {
-    tracing::info!(target: "monitor_client", "{message}");
+    tell(|| tracing::info!(target: "monitor_client", "{message}"));
     write("info", message);
+}
+
+/// A subscriber is the program's: what it panics at is not ours to pass on to a monitored function.
+fn tell(subscriber: impl FnOnce() + UnwindSafe) {
+    // What a panic carries may panic again when it is dropped.
+    let _ = catch_unwind(subscriber).map_err(std::mem::forget);
 }
 
 fn write(level: &str, message: &str) {

@@ -191,8 +191,7 @@ impl Queue {
 fn wake(waker: Waker) {
     static WARNING: Warning = Warning::new();
 
-    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() {
-        switch::turn_off();
+    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() && switch::turn_off() {
         WARNING.give(|| {
             "what is recorded can't be handed on, nothing more is recorded: has the program closed files that are not its own?".to_owned()
         });

@@ -52,9 +52,10 @@ pub fn turn_on() {
     }
 }
 
-/// Records nothing from now on, neither starts nor ends: nobody is there any more to take them.
-pub fn turn_off() {
-    STATE.store(OFF, Ordering::Release);
+/// Records nothing from now on, neither starts nor ends: nobody is there any more to take them. Whether anything was
+/// recorded until now.
+pub fn turn_off() -> bool {
+    STATE.swap(OFF, Ordering::AcqRel) >= ON
 }
 
 /// For the child of a fork, before anything else runs in it: its first monitored call decides anew, and what was recorded

@@ -25,6 +25,7 @@ fn main() {
         "lists" => lists(),
         "traced" => subscribers::traced(),
         "subscriber-records" => subscribers::subscriber_records(),
+        "subscriber-panics" => subscribers::subscriber_panics(),
         "error-panics" => subscribers::error_panics(),
         "flushed-panic" => exits::flushed_panic(),
         "thread-panics" => exits::thread_panics(),

@@ -53,6 +53,20 @@ fn works() {
 #[normal_task]
 fn works_on() {}
 
+/// Panics at whatever the client and its libraries say.
+struct Panics;
+
+impl<S: tracing::Subscriber> Layer<S> for Panics {
+    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+        panic!("no event is welcome");
+    }
+}
+
+pub(crate) fn subscriber_panics() {
+    tracing_subscriber::registry().with(Panics).init();
+    crate::exits::goes_on();
+}
+
 #[derive(Debug)]
 struct Panicky;
 

@@ -25,8 +25,11 @@ extern "C" fn at_exit() {
         if shipper.pid != std::process::id() || monitor_core::inside::is_inside() {
             return;
         }
-        // Other threads may go on until the very end: what they record from here on isn't waited for.
-        monitor_core::switch::turn_off();
+        // Other threads may go on until the very end: what they record from here on isn't waited for. And a shipper that has
+        // ended before will not answer.
+        if !monitor_core::switch::turn_off() {
+            return;
+        }
         let (done, answer) = mpsc::channel();
         let timeout = shipper.exit_timeout;
         if shipper.commands.send(Command::Exit { done }).is_ok() && answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {

@@ -13,9 +13,12 @@ pub(super) fn run(ship: impl FnOnce()) {
     // Its allocations, and what reqwest and tokio tell a `tracing` subscriber, must make nothing more to be sent.
     inside::stay();
     let result = catch_unwind(AssertUnwindSafe(ship));
-    switch::turn_off();
+    let was_on = switch::turn_off();
     if let Err(payload) = result {
-        report::warn(&format!("what is recorded can't be sent any more, nothing more is recorded: {}", words(&*payload)));
+        // Whoever could not wake it may have said so already.
+        if was_on {
+            report::warn(&format!("what is recorded can't be sent any more, nothing more is recorded: {}", words(&*payload)));
+        }
         // It may panic again when it is dropped.
         std::mem::forget(payload);
     }

@@ -58,14 +58,16 @@ fn start() {
     fork::register();
     let Some(receiver) = monitor_core::queue::open(settings.buffer_bytes) else { return };
     let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
-    let ship = move || guard::run(|| shipper::run(settings, receiver, receive));
-    if let Err(error) = std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship) {
-        report::warn(&format!("no thread could be started to send what is recorded, nothing is monitored: {error}"));
+    if !SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout }) {
         return;
     }
-    if SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout }) {
-        exit::register();
-        monitor_core::switch::turn_on();
+    exit::register();
+    // Before the thread begins, so that one that ends at once has the last word.
+    monitor_core::switch::turn_on();
+    let ship = move || guard::run(|| shipper::run(settings, receiver, receive));
+    if let Err(error) = std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship) {
+        monitor_core::switch::turn_off();
+        report::warn(&format!("no thread could be started to send what is recorded, nothing is monitored: {error}"));
     }
 }
 
@@ -96,6 +98,10 @@ fn settings() -> Settings {
 /// See [`crate::flush`].
 pub(crate) fn flush(timeout: Duration) -> bool {
     let Some(shipper) = SHIPPER.get() else { return true };
+    if !monitor_core::switch::is_on() {
+        // Recording is over: the shipper has ended.
+        return false;
+    }
     let (done, answer) = mpsc::channel();
     // To wake a shipper whose files the program has closed is a panic of tokio's.
     let is_asked = catch_unwind(|| shipper.commands.send(Command::Flush { done }).is_ok()).unwrap_or(false);

@@ -61,8 +61,8 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         shipper.run().await;
     });
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| tasks.block_on(&runtime, work.as_mut()))) {
-        // A program that makes itself a daemon closes files that are not its own. tokio panics then, and the standard
-        // library ends the program where one of them is closed again: nothing that may own one is dropped.
+        // tokio panics when the program has closed files that are not its own, as those do that make themselves a daemon.
+        // Their numbers may be the program's by now: nothing that would close them again is dropped.
         std::mem::forget((work, tasks, runtime));
         desk.close();
         resume_unwind(payload);
