@@ -78,6 +78,13 @@ fn thread_locals_that_record_as_they_are_destroyed_arrive() {
 }
 
 #[test]
+fn what_the_c_library_calls_at_the_end_is_recorded_until_the_client_has_flushed() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["records-at-exit"])), plain(&["records-at-exit"]));
+    assert_eq!(outlines(&server), ["late_enough\n", "leaf\n"]);
+}
+
+#[test]
 fn a_runtime_that_is_dropped_cancels_what_it_held() {
     let server = Server::start();
     assert_eq!(run(worker(&server, &["drops-runtimes"])).code, Some(0));

@@ -36,6 +36,30 @@ pub(crate) fn thread_panics() {
     assert!(monitor_client::spawn(panics).join().is_err());
 }
 
+#[root_task]
+fn early() {}
+
+#[root_task]
+fn late_enough() {}
+
+extern "C" fn registered_before() {
+    early();
+}
+
+extern "C" fn registered_after() {
+    late_enough();
+}
+
+/// Functions that the C library calls at the end: one known to it before the client's, one after.
+#[allow(unsafe_code, reason = "the standard library knows no end of the program")]
+pub(crate) fn records_at_exit() {
+    // SAFETY: neither function panics, and both live as long as the program.
+    unsafe { libc::atexit(registered_before) };
+    let _ = leaf(1);
+    // SAFETY: as above.
+    unsafe { libc::atexit(registered_after) };
+}
+
 /// Becomes another program.
 #[root_task]
 pub(crate) fn replaced() {

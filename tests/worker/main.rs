@@ -29,6 +29,7 @@ fn main() {
         "error-panics" => subscribers::error_panics(),
         "flushed-panic" => exits::flushed_panic(),
         "thread-panics" => exits::thread_panics(),
+        "records-at-exit" => exits::records_at_exit(),
         "replaced" => exits::replaced(),
         "handles-signals" => exits::handles_signals(),
         "lists-signals" => exits::lists_signals(),
