@@ -1,5 +1,6 @@
 //! On what was measured, and what: figures mean nothing without it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
@@ -12,7 +13,7 @@ pub(crate) struct Machine {
     cores: usize,
     load_before: String,
     rust: String,
-    versions: Vec<(&'static str, String)>,
+    versions: BTreeMap<&'static str, String>,
 }
 
 const COMPARED: &[&str] =
