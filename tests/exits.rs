@@ -28,7 +28,7 @@ fn plain(what: &[&str]) -> Finished {
 }
 
 fn workers(server: &Server) -> Vec<Value> {
-    server.get("/workers")["workers"].as_array().unwrap().clone()
+    server.get("/workers?limit=1000")["workers"].as_array().unwrap().clone()
 }
 
 /// The outlines of all trees, in the order of the alphabet, once all workers have said goodbye.
