@@ -13,6 +13,7 @@ pub(crate) fn test() -> Result<()> {
         line
     };
     step("formatting", &mut cargo(&["fmt", "--all", "--check"]))?;
+    step("formatting of the benches", &mut cargo(&["fmt", "--manifest-path", "benches/Cargo.toml", "--check"]))?;
     step("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step("licences, advisories and duplicates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
     step("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
