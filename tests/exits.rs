@@ -279,6 +279,14 @@ fn a_forked_child_that_ends_by_underscore_exit_keeps_what_it_flushed() {
 }
 
 #[test]
+fn a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["becomes-a-daemon"])).code, Some(0));
+    wait_for("parent and child", || (workers(&server).len() == 2).then_some(()));
+    assert_eq!(outlines(&server), ["becomes_a_daemon [cancelled]\n  born\n"]);
+}
+
+#[test]
 fn a_program_started_by_fork_and_exec_is_none_of_the_clients_business() {
     let server = Server::start();
     assert_eq!(run(worker(&server, &["spawns"])).code, Some(0));

@@ -137,6 +137,13 @@ pub(crate) fn forks_and_vanishes() {
     }
 }
 
+/// Ends, and leaves the work to its child.
+#[root_task]
+pub(crate) fn becomes_a_daemon() {
+    fork(born);
+    std::process::exit(0);
+}
+
 /// Starts a program by fork and exec: the standard library forks when there is something to do in between.
 #[root_task]
 #[allow(unsafe_code, reason = "`pre_exec` makes the standard library fork")]
