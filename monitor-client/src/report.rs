@@ -2,11 +2,10 @@
 
 use std::collections::HashSet;
 use std::io::Write;
+use std::panic::{UnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 static TO_STDERR: AtomicBool = AtomicBool::new(false);
-static SAID: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
 
 /// Own messages go to stderr as well from now on (`MONITOR_LOG=stderr`).
 pub(crate) fn to_stderr() {
@@ -15,34 +14,58 @@ pub(crate) fn to_stderr() {
 
 /// Something that the user may want to change.
 pub(crate) fn warn(message: &str) {
-    tracing::warn!(target: "monitor_client", "{message}");
+    tell(|| tracing::warn!(target: "monitor_client", "{message}"));
     write("warning", message);
 }
 
-/// As [`warn`], but once per `topic` in the life of the program.
-pub(crate) fn warn_once(topic: &'static str, message: impl FnOnce() -> String) {
-    let first = SAID.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().insert(topic);
-    if first {
-        warn(&message());
-    }
-}
+/// What was said and is not over. It belongs to the shipper's thread alone: a forked child has its own.
+#[derive(Debug, Default)]
+pub(crate) struct Said(HashSet<&'static str>);
 
-/// A topic is over: should it come again, it is said again.
-pub(crate) fn over(topic: &'static str) {
-    if let Some(said) = SAID.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-        said.remove(topic);
+impl Said {
+    /// As [`warn`], but once per `topic`.
+    pub(crate) fn warn_once(&mut self, topic: &'static str, message: impl FnOnce() -> String) {
+        if self.0.insert(topic) {
+            warn(&message());
+        }
+    }
+
+    /// A topic is over: should it come again, it is said again.
+    pub(crate) fn over(&mut self, topic: &'static str) {
+        self.0.remove(topic);
     }
 }
 
 /// Something good to know.
 pub(crate) fn info(message: &str) {
-    tracing::info!(target: "monitor_client", "{message}");
+    tell(|| tracing::info!(target: "monitor_client", "{message}"));
     write("info", message);
+}
+
+/// A subscriber is the program's: what it panics at is not ours to pass on to a monitored function.
+fn tell(subscriber: impl FnOnce() + UnwindSafe) {
+    // What a panic carries may panic again when it is dropped.
+    let _ = catch_unwind(subscriber).map_err(std::mem::forget);
 }
 
 fn write(level: &str, message: &str) {
     if TO_STDERR.load(Ordering::Relaxed) {
-        // A closed stderr must not become the program's panic.
-        let _ = writeln!(std::io::stderr(), "monitor: {level}: {message}");
+        // In one piece, and a stderr that is closed or full must not become the program's panic.
+        let line = format!("monitor: {level}: {message}\n");
+        let _ = stderr().and_then(|mut stderr| stderr.write_all(line.as_bytes()));
     }
+}
+
+/// Not the one of the standard library, whose lock may be held by a thread that a forked child doesn't have.
+#[cfg(unix)]
+fn stderr() -> std::io::Result<std::fs::File> {
+    use std::os::fd::AsFd;
+
+    std::io::stderr().as_fd().try_clone_to_owned().map(std::fs::File::from)
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as the other")]
+fn stderr() -> std::io::Result<std::io::Stderr> {
+    Ok(std::io::stderr())
 }

@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::num::{NonZeroU64, NonZeroU128};
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{ring, switch};
+use crate::{inside, ring, switch};
 
 /// A process that others can be started under: its tree and its id.
 ///
@@ -90,24 +91,35 @@ impl Drop for CurrentGuard {
 /// Sets what threads without a context of their own start under: the process that started this program. Only the first
 /// call counts.
 pub fn set_inherited(context: Context) {
-    let _ = INHERITED.set(context);
+    if inherited().is_none() {
+        inherit(context);
+    }
+}
+
+/// The same for a forked child, where what its parent inherited counts no more.
+pub(crate) fn inherit(context: Context) {
+    INHERITED.root_high.store((context.root() >> 64) as u64, Ordering::Relaxed);
+    INHERITED.root_low.store(context.root() as u64, Ordering::Relaxed);
+    INHERITED.process.store(context.process(), Ordering::Release);
 }
 
 pub(crate) fn inherited() -> Option<Context> {
-    INHERITED.get().copied()
+    let process = INHERITED.process.load(Ordering::Acquire);
+    let root = u128::from(INHERITED.root_high.load(Ordering::Relaxed)) << 64 | u128::from(INHERITED.root_low.load(Ordering::Relaxed));
+    Context::new(root, process)
 }
 
 /// Sees to it that the thread records into a ring, if it can.
 pub(crate) fn attach_ring() {
     // What is on the stack is newer than what is in the ring's frames.
-    if STACK.try_with(|stack| stack.borrow().frames.is_empty()).unwrap_or(false) {
+    if STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false) {
         ring::attach();
     }
 }
 
 /// What is current on this thread itself.
 pub(crate) fn local() -> Option<Context> {
-    STACK.try_with(|stack| stack.borrow().frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
+    STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
 }
 
 /// Names a frame of this thread: of its ring by its number and one more, of the stack by [`ON_STACK`] and a number of its own.
@@ -115,7 +127,7 @@ pub(crate) type Token = NonZeroU64;
 
 const ON_STACK: u64 = 1 << 63;
 
-/// Makes a context current until its token is [`pop`]ped; `None` on a thread that is ending.
+/// Makes a context current until its token is [`pop`]ped; `None` for an allocator that is called by this.
 #[inline]
 pub(crate) fn push(context: Context) -> Option<Token> {
     match ring::push(context) {
@@ -147,14 +159,18 @@ pub(crate) fn pop(token: Token) {
 #[cold]
 #[inline(never)]
 fn push_slowly(context: Context) -> Option<Token> {
+    let _inside = inside::enter();
     // What is on the stack is newer than what is in the ring's frames.
-    let is_empty = STACK.try_with(|stack| stack.borrow().frames.is_empty()).ok()?;
+    let is_empty = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).ok()?;
     if is_empty && ring::attach() {
         return push(context);
     }
     STACK
         .try_with(|stack| {
-            let mut stack = stack.borrow_mut();
+            let mut stack = stack.try_borrow_mut().ok()?;
+            if stack.frames.capacity() == 0 {
+                sweep_at_end(&mut stack);
+            }
             stack.last_token += 1;
             let token = Token::new(ON_STACK | stack.last_token)?;
             stack.frames.push(Frame { token, context });
@@ -167,9 +183,9 @@ fn push_slowly(context: Context) -> Option<Token> {
 
 #[inline(never)]
 fn pop_from_stack(token: Token) {
-    // On a thread that is ending the stack may be gone before its guards.
     let _ = STACK.try_with(|stack| {
-        let frames = &mut stack.borrow_mut().frames;
+        let Ok(mut stack) = stack.try_borrow_mut() else { return };
+        let frames = &mut stack.frames;
         if frames.last().is_some_and(|frame| frame.token == token) {
             frames.pop();
         } else if let Some(at) = frames.iter().rposition(|frame| frame.token == token) {
@@ -178,18 +194,55 @@ fn pop_from_stack(token: Token) {
         if frames.is_empty() {
             ring::set_overflowing(false);
         }
+        if stack.is_ending && stack.frames.is_empty() {
+            stack.frames = Vec::new();
+        }
     });
 }
 
-static INHERITED: OnceLock<Context> = OnceLock::new();
+/// Has the stack's memory given back when the thread ends.
+fn sweep_at_end(stack: &mut Stack) {
+    if SWEEPER.try_with(|_| ()).is_err() {
+        stack.is_ending = true;
+    }
+}
+
+/// In parts, and not behind a lock: a forked child sets it again, and must not wait for a thread that it has not.
+struct Inherited {
+    root_high: AtomicU64,
+    root_low: AtomicU64,
+    process: AtomicU64,
+}
+
+static INHERITED: Inherited = Inherited { root_high: AtomicU64::new(0), root_low: AtomicU64::new(0), process: AtomicU64::new(0) };
 
 thread_local! {
-    static STACK: RefCell<Stack> = const { RefCell::new(Stack { frames: Vec::new(), last_token: 0 }) };
+    /// Without a destructor: those of the program's own thread-locals may call monitored functions, before and after.
+    static STACK: ManuallyDrop<RefCell<Stack>> =
+        const { ManuallyDrop::new(RefCell::new(Stack { frames: Vec::new(), last_token: 0, is_ending: false })) };
+    static SWEEPER: Sweeper = const { Sweeper };
 }
 
 struct Stack {
     frames: Vec<Frame>,
     last_token: u64,
+    /// From here on nobody but the last frame gives the memory back.
+    is_ending: bool,
+}
+
+struct Sweeper;
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        let _ = STACK.try_with(|stack| {
+            let mut stack = stack.try_borrow_mut().ok()?;
+            stack.is_ending = true;
+            if stack.frames.is_empty() {
+                stack.frames = Vec::new();
+            }
+            Some(())
+        });
+    }
 }
 
 struct Frame {
@@ -252,20 +305,32 @@ mod tests {
     }
 
     #[test]
-    fn a_destructor_of_an_ending_thread_harms_nothing() {
+    fn a_destructor_of_an_ending_thread_finds_the_stack_as_before() {
         struct Late;
         impl Drop for Late {
             fn drop(&mut self) {
-                drop(enter(2));
+                let outer = enter(2);
+                {
+                    let _inner = enter(3);
+                    assert_eq!(current(), Some(3));
+                }
+                assert_eq!(current(), Some(2));
+                drop(outer);
                 assert!(matches!(current(), None | Some(1)));
             }
         }
         thread_local!(static LATE: Late = const { Late });
-        std::thread::spawn(|| {
-            LATE.with(|_| ());
-            std::mem::forget(enter(1));
-        })
-        .join()
-        .expect("no destructor panics");
+        // Destroyed after the stack's own, and before.
+        for is_older in [true, false] {
+            std::thread::spawn(move || {
+                if is_older {
+                    LATE.with(|_| ());
+                }
+                drop(enter(1));
+                LATE.with(|_| ());
+            })
+            .join()
+            .expect("no destructor panics");
+        }
     }
 }

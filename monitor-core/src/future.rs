@@ -7,9 +7,9 @@ use std::task::{self, Poll};
 
 use crate::context::{self, Context, CurrentGuard, Token};
 use crate::live::{Draft, Live};
-use crate::panic;
 use crate::record::{Failure, Origin};
 use crate::ring::{self, Begun, Ending, Slot};
+use crate::{inside, panic};
 
 /// Carries the context of the caller to wherever a future is polled.
 ///
@@ -168,6 +168,7 @@ impl Task {
             && let Some(draft) = queued.take_draft()
             && let Running::Queued(queued) = std::mem::replace(&mut self.running, Running::begin(draft))
         {
+            let _inside = inside::enter();
             drop(ManuallyDrop::into_inner(queued));
         }
     }
@@ -286,6 +287,7 @@ impl Running {
     }
 
     fn queued(stage: Stage, leftover: Option<Token>) -> Self {
+        let _inside = inside::enter();
         Running::Queued(ManuallyDrop::new(Box::new(Queued { stage, leftover: Leftover(leftover) })))
     }
 
@@ -359,6 +361,7 @@ impl Queued {
 
     #[inline(never)]
     fn end(queued: ManuallyDrop<Box<Self>>, end: impl FnOnce(Live)) {
+        let _inside = inside::enter();
         // What stays current does so until the process has ended.
         let Queued { stage, leftover: _leftover } = *ManuallyDrop::into_inner(queued);
         if let Stage::Begun(live) = stage {

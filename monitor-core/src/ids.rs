@@ -36,6 +36,11 @@ fn next() -> u64 {
     GENERATOR.try_with(step).unwrap_or_else(|_| SplitMix::seeded().step().0)
 }
 
+/// Begins the ids of this thread anew: for a forked child, whose generator is a copy of its parent's.
+pub(crate) fn forget() {
+    let _ = GENERATOR.try_with(|generator| generator.set(None));
+}
+
 /// `SplitMix64` with a step of its own per thread (Steele, Lea and Flood, 2014): the ids of one thread never repeat, and
 /// those of two threads don't walk the same path.
 #[derive(Clone, Copy)]
@@ -48,7 +53,9 @@ impl SplitMix {
     /// Seeded by the operating system, through the only door that the standard library has to it.
     fn seeded() -> Self {
         let random = RandomState::new();
-        SplitMix { state: random.hash_one(0_u8), step: random.hash_one(1_u8) | 1 }
+        // A forked child has its parent's random keys as well: what they are hashed with must differ.
+        let own = (std::process::id(), SystemTime::now());
+        SplitMix { state: random.hash_one((0_u8, own)), step: random.hash_one((1_u8, own)) | 1 }
     }
 
     fn step(self) -> (u64, Self) {

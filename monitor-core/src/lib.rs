@@ -4,6 +4,8 @@
 //! a user calls is re-exported by `monitor-client`.
 
 pub mod context;
+pub mod inside;
+pub mod own;
 pub mod process;
 pub mod queue;
 pub mod record;

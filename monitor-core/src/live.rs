@@ -6,7 +6,7 @@ use crate::attach::Attached;
 use crate::context::Context;
 use crate::record::{Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
 use crate::ring::TakenOut;
-use crate::{clock, ids, panic, queue, thread, trees};
+use crate::{clock, ids, inside, panic, queue, switch, thread, trees};
 
 /// All that is known of a process before it starts.
 pub(crate) struct Draft {
@@ -17,6 +17,8 @@ pub(crate) struct Draft {
 
 impl Draft {
     pub(crate) fn start(self) -> Live {
+        let _inside = inside::enter();
+        let recording = switch::recording();
         let Draft { origin, attached: Attached { parent, attachment, entry }, extra } = self;
         let root = parent.map_or_else(ids::new_root_now, Context::root);
         let id = ids::new_process();
@@ -38,7 +40,7 @@ impl Draft {
         if let Some(entry) = entry {
             trees::enter(entry);
         }
-        Live { context, recorded: recorded.then_some(id), entry, begun, place, unwinding: std::thread::panicking() }
+        Live { context, recorded: recorded.then_some(id), recording, entry, begun, place, unwinding: std::thread::panicking() }
     }
 }
 
@@ -48,6 +50,8 @@ pub(crate) struct Live {
     /// What is current within: itself or, if there was no room to record it, its parent.
     context: Option<Context>,
     recorded: Option<NonZeroU64>,
+    /// What was [`recording`](switch::recording) when it began.
+    recording: u32,
     entry: Option<Context>,
     /// In ticks.
     begun: u64,
@@ -59,7 +63,7 @@ pub(crate) struct Live {
 impl Live {
     /// A process for which there was no room: what it starts hangs below its parent.
     pub(crate) fn refused(parent: Option<Context>) -> Self {
-        Live { context: parent, recorded: None, entry: None, begun: 0, place: ("", 0), unwinding: false }
+        Live { context: parent, recorded: None, recording: switch::recording(), entry: None, begun: 0, place: ("", 0), unwinding: false }
     }
 
     /// A call of a ring that goes on without it.
@@ -80,6 +84,7 @@ impl Live {
         Live {
             context: Some(context),
             recorded,
+            recording: switch::recording(),
             entry: is_entry.then_some(context),
             begun,
             place: (site.file, site.line),
@@ -97,7 +102,10 @@ impl Live {
     }
 
     pub(crate) fn update(&self, fields: Fields) {
-        if let (Some(id), Some(context)) = (self.recorded, self.context) {
+        let _inside = inside::enter();
+        if let (Some(id), Some(context)) = (self.recorded, self.context)
+            && self.recording == switch::recording()
+        {
             queue::updated(Updated { root: context.root(), id: id.get(), time_us: 0, fields }, clock::now());
         }
     }
@@ -119,12 +127,14 @@ impl Live {
 
     /// By an error: `?` leaves no trace, so its place is where the process is defined.
     pub(crate) fn fail(self, failure: Failure) {
+        let _inside = inside::enter();
         let (file, line) = self.place;
         self.end(Outcome::Failed(Box::new(Failure { place: Some((file.into(), line)), ..failure })));
     }
 
     /// By a panic: its place is its own, if the hook saw it.
     pub(crate) fn panic(self, failure: Failure) {
+        let _inside = inside::enter();
         self.end(Outcome::Failed(Box::new(failure)));
     }
 
@@ -139,6 +149,10 @@ impl Live {
 
     fn end(self, outcome: Outcome) {
         let end = clock::now();
+        if self.recording != switch::recording() {
+            return;
+        }
+        let _inside = inside::enter();
         if let Some(entry) = self.entry {
             trees::leave(entry);
         }

@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::error::Error;
 use std::fmt::{self, Write};
 use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 
 use crate::record::Failure;
 
@@ -96,12 +96,12 @@ impl AsError for dyn Error + Send + Sync {
 /// A failure by an error of the type `E`.
 pub(crate) fn of_error<E: ?Sized>(error: &(dyn Error + '_)) -> Failure {
     let mut chain = Vec::new();
-    let mut source = error.source();
+    let mut source = source(error);
     while let Some(error) = source
         && chain.len() < LONGEST_CHAIN
     {
         chain.push(text(error));
-        source = error.source();
+        source = self::source(error);
     }
     Failure { chain, ..returned::<E>(text(error)) }
 }
@@ -130,5 +130,15 @@ pub(crate) fn text(value: impl fmt::Display) -> String {
         let _ = write!(text, "{value}");
         text
     });
-    catch_unwind(write).unwrap_or_else(|_| "(its own description panicked)".to_owned())
+    guarded(write).unwrap_or_else(|| "(its own description panicked)".to_owned())
+}
+
+fn source<'e>(error: &'e (dyn Error + 'e)) -> Option<&'e (dyn Error + 'static)> {
+    guarded(AssertUnwindSafe(|| error.source())).flatten()
+}
+
+/// Code of the user's that the monitored function would not have called.
+fn guarded<T>(call: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
+    // What a panic carries may panic again when it is dropped.
+    catch_unwind(call).map_err(std::mem::forget).ok()
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cell::RefCell;
 use std::panic;
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::record::Failure;
 
@@ -20,13 +20,11 @@ struct Latest {
 
 /// Puts ours before the program's hook; one that the program sets later takes its place, and panics have no place then.
 pub(crate) fn install_hook() {
-    static ONCE: Once = Once::new();
+    // No `Once`: a child that is forked meanwhile would wait for it for ever.
+    static IS_INSTALLED: AtomicBool = AtomicBool::new(false);
 
     // A thread that is panicking may not set a hook.
-    if std::thread::panicking() {
-        return;
-    }
-    ONCE.call_once(|| {
+    if !std::thread::panicking() && !IS_INSTALLED.swap(true, Ordering::AcqRel) {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if let Some(location) = info.location() {
@@ -36,7 +34,7 @@ pub(crate) fn install_hook() {
             }
             previous(info);
         }));
-    });
+    }
 }
 
 /// The failure of a panic that was caught.

@@ -13,6 +13,7 @@ use crate::attach::{Bond, attach};
 use crate::context::{self, CurrentGuard};
 use crate::future;
 pub use crate::future::Task;
+use crate::inside;
 use crate::live::{Draft, Live};
 use crate::panic;
 pub use crate::record::{Failure, Site};
@@ -90,6 +91,9 @@ impl Guard {
 impl Running {
     #[inline(never)]
     fn start(site: &'static Site, how: How) -> Self {
+        if inside::is_inside() {
+            return Running::Off;
+        }
         if let How::Normal | How::Root | How::CrossThread = how {
             match ring::start(site) {
                 Begun::Recorded(call) => return Running::InRing(call),
@@ -99,6 +103,7 @@ impl Running {
             }
         }
         let draft = draft(site, how);
+        let _inside = inside::enter();
         let live = if draft.extra.is_empty() {
             context::attach_ring();
             match ring::start_at(site, draft.attached) {
@@ -122,6 +127,7 @@ impl Running {
                 call.end_with(failure);
             }
             Running::Queued(mut queued) => {
+                let _inside = inside::enter();
                 if let Some(live) = queued.live.take() {
                     live.close();
                 }
@@ -135,6 +141,7 @@ impl Running {
             Running::Off => {}
             Running::InRing(call) => call.end_with(failure),
             Running::Queued(mut queued) => {
+                let _inside = inside::enter();
                 if let Some(live) = queued.live.take() {
                     live.end_with(failure);
                 }
@@ -156,14 +163,14 @@ impl Task {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn start(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        Task::new(if switch::is_on() { start_future(site, how()) } else { future::Running::Off })
+        Task::new(if switch::is_recorded() { start_future(site, how()) } else { future::Running::Off })
     }
 
     /// Finds the parent, if anything is recorded; the process starts when its future is first polled and says so by
     /// [`begin`](Self::begin).
     #[inline]
     pub fn capture(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        if switch::is_on() { Task::pending(draft(site, how())) } else { Task::off() }
+        if switch::is_recorded() { Task::pending(draft(site, how())) } else { Task::off() }
     }
 }
 
@@ -181,6 +188,7 @@ fn start_future(site: &'static Site, how: How) -> future::Running {
 
 #[inline(never)]
 fn draft(site: &'static Site, how: How) -> Draft {
+    let _inside = inside::enter();
     let mut extra = StartExtra::default();
     let bond = match how {
         How::Normal => Bond::Current,

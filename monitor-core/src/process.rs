@@ -43,7 +43,7 @@ impl Process {
     #[track_caller]
     pub fn start(name: impl Into<String>) -> ProcessBuilder {
         let place = Location::caller();
-        let draft = switch::is_on().then(|| {
+        let draft = switch::is_recorded().then(|| {
             let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place };
             Sketch { named, bond: Bond::Current, extra: StartExtra::default() }
         });

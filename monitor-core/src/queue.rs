@@ -9,16 +9,17 @@ use std::collections::HashMap;
 use std::mem::size_of;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 pub use crate::drain::Receiver;
+use crate::own::Own;
 use crate::record::{Ended, Failure, Fields, Origin, Outcome, Record, Started, Updated, Value};
-use crate::{clock, park};
+use crate::{clock, park, ring};
 
 /// Trees whose drops are counted apart; beyond, they count under no tree.
 const COUNTED_TREES: usize = 1_000;
 
-static QUEUE: OnceLock<Queue> = OnceLock::new();
+static QUEUE: Own<Queue> = Own::new();
 
 struct Queue {
     sender: Sender<Sent>,
@@ -70,10 +71,20 @@ pub(crate) struct Failed {
 pub fn open(limit: usize) -> Option<Receiver> {
     let ((sender, receiver), (failures, failed)) = (mpsc::channel(), mpsc::channel());
     let queue = Queue { sender, failures, limit, used: AtomicUsize::new(0), rings: AtomicUsize::new(0), dropped: Mutex::default() };
-    QUEUE.set(queue).ok()?;
+    if !QUEUE.set(queue) {
+        return None;
+    }
     clock::set_up();
     park::set_up();
+    ring::set_up();
     Some(Receiver::new(receiver, failed))
+}
+
+/// Leaves the queue to the parent of a forked child: another thread may have been in the middle of it.
+pub(crate) fn forget() {
+    QUEUE.forget();
+    park::forget();
+    ring::forget();
 }
 
 /// Queues a start together with the place of its end; `false` when there is no room.

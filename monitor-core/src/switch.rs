@@ -2,17 +2,24 @@
 //!
 //! The decision is made once, by the first monitored call: it runs what [`starter!`](crate::starter) registered. A starter
 //! reads the settings, sets up whoever drains the queue and calls [`turn_on`]; if none does, the program stays unmonitored.
+//! A forked child decides anew ([`forked`]).
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
-use std::sync::Once;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
-const UNDECIDED: u8 = 0;
-const OFF: u8 = 1;
-const ON: u8 = 2;
+use crate::{context, ids, inside, queue, trees};
 
-static STATE: AtomicU8 = AtomicU8::new(UNDECIDED);
+const UNDECIDED: u32 = 0;
+const OFF: u32 = 1;
+/// And above: on, plus the number of forks between the first program and this one.
+const ON: u32 = 2;
+
+static STATE: AtomicU32 = AtomicU32::new(UNDECIDED);
+static FORKS: AtomicU32 = AtomicU32::new(0);
+/// The operating-system process that decides, or decided.
+static DECIDER: AtomicU32 = AtomicU32::new(0);
 
 /// Whether processes are recorded. Costs one relaxed load and a branch; without the feature `record`, nothing.
 #[inline]
@@ -21,15 +28,49 @@ pub fn is_on() -> bool {
         return false;
     }
     let state = STATE.load(Ordering::Relaxed);
-    state != OFF && (state == ON || decide())
+    state != OFF && (state >= ON || decide())
+}
+
+/// Whether what is called here and now is recorded: as [`is_on`], but not from inside the recorder.
+#[inline]
+pub(crate) fn is_recorded() -> bool {
+    is_on() && !inside::is_inside()
+}
+
+/// Names what is recorded at present. A process that began under another name is none of ours: it belongs to the parent of
+/// a forked child, or recording is over.
+#[inline]
+pub(crate) fn recording() -> u32 {
+    STATE.load(Ordering::Relaxed)
 }
 
 /// Records from now on. Whoever drains the queue opens it before.
 pub fn turn_on() {
     if cfg!(feature = "record") {
         crate::panic::install_hook();
-        STATE.store(ON, Ordering::Release);
+        STATE.store(ON + FORKS.load(Ordering::Relaxed), Ordering::Release);
     }
+}
+
+/// Records nothing from now on, neither starts nor ends: nobody is there any more to take them. Whether anything was
+/// recorded until now.
+pub fn turn_off() -> bool {
+    STATE.swap(OFF, Ordering::AcqRel) >= ON
+}
+
+/// For the child of a fork, before anything else runs in it: its first monitored call decides anew, and what was recorded
+/// or begun before is the parent's. Nothing here allocates or waits.
+pub fn forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    queue::forget();
+    ids::forget();
+    trees::forget();
+    // As for a program that was started by a monitored one.
+    if let Some(context) = context::local() {
+        context::inherit(context);
+    }
+    DECIDER.store(0, Ordering::Relaxed);
+    STATE.store(UNDECIDED, Ordering::Release);
 }
 
 /// What the first monitored call runs; see [`starter!`](crate::starter).
@@ -68,21 +109,27 @@ macro_rules! starter {
 #[cold]
 #[inline(never)]
 fn decide() -> bool {
-    static ONCE: Once = Once::new();
     thread_local!(static DECIDING: Cell<bool> = const { Cell::new(false) });
 
     // What a starter itself calls is not recorded: it would wait for its own end.
-    if DECIDING.get() {
+    if DECIDING.get() || inside::is_inside() {
         return false;
     }
-    DECIDING.set(true);
-    ONCE.call_once(|| {
+    let own = std::process::id();
+    // No `Once`: it would be held for ever in a child that another thread forks while this one decides. There the decider
+    // is somebody else, the parent.
+    let before = DECIDER.load(Ordering::Acquire);
+    if before != own && DECIDER.compare_exchange(before, own, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+        DECIDING.set(true);
         for start in STARTERS {
             // The hook has told of a panic; the program goes on, unmonitored.
             let _ = catch_unwind(start);
         }
         let _ = STATE.compare_exchange(UNDECIDED, OFF, Ordering::AcqRel, Ordering::Acquire);
-    });
-    DECIDING.set(false);
-    STATE.load(Ordering::Acquire) == ON
+        DECIDING.set(false);
+    }
+    while STATE.load(Ordering::Acquire) == UNDECIDED {
+        std::thread::sleep(Duration::from_micros(20));
+    }
+    STATE.load(Ordering::Acquire) >= ON
 }

@@ -28,6 +28,11 @@ pub(crate) fn the_one() -> Option<Context> {
     ALIVE.the_one()
 }
 
+/// None is alive: for a forked child, whose parent's other threads may have been in the middle of a change.
+pub(crate) fn forget() {
+    ALIVE.forget();
+}
+
 struct Entries {
     /// Changes begun and changes ended: between equal numbers nobody writes.
     begun: AtomicU64,
@@ -57,6 +62,12 @@ impl Entries {
         self.root_low.fetch_xor(context.root() as u64, SeqCst);
         self.process.fetch_xor(context.process(), SeqCst);
         self.ended.fetch_add(1, SeqCst);
+    }
+
+    fn forget(&self) {
+        for number in [&self.begun, &self.ended, &self.count, &self.root_high, &self.root_low, &self.process] {
+            number.store(0, SeqCst);
+        }
     }
 
     fn the_one(&self) -> Option<Context> {
@@ -97,6 +108,17 @@ mod tests {
         assert_eq!(entries.the_one(), Some(context(7)));
         entries.change(context(7), u64::MAX);
         assert_eq!(entries.the_one(), None);
+    }
+
+    #[test]
+    fn a_change_that_a_fork_cut_off_is_forgotten() {
+        let entries = Entries::new();
+        entries.change(context(1), 1);
+        entries.begun.fetch_add(1, SeqCst);
+        entries.forget();
+        assert_eq!(entries.the_one(), None);
+        entries.change(context(2), 1);
+        assert_eq!(entries.the_one(), Some(context(2)));
     }
 
     #[test]

@@ -1,5 +1,10 @@
 //! A monitored program that does what the tests tell it to.
 
+mod allocator;
+mod exits;
+mod forks;
+mod subscribers;
+
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
@@ -15,10 +20,34 @@ fn main() {
         "hang" => hang(),
         "exit" => exit_inside(),
         "panic" => panic_inside(),
-        "abort" => abort_inside(),
+        "abort" => exits::abort_inside(),
         "stray" => stray(number()),
         "lists" => lists(),
-        "traced" => traced(),
+        "traced" => subscribers::traced(),
+        "subscriber-records" => subscribers::subscriber_records(),
+        "subscriber-panics" => subscribers::subscriber_panics(),
+        "error-panics" => subscribers::error_panics(),
+        "flushed-panic" => exits::flushed_panic(),
+        "thread-panics" => exits::thread_panics(),
+        "records-at-exit" => exits::records_at_exit(),
+        "replaced" => exits::replaced(),
+        "handles-signals" => exits::handles_signals(),
+        "lists-signals" => exits::lists_signals(),
+        "destructors-record" => exits::destructors_record(),
+        "crowd" => exits::crowd(number()),
+        "leaves-others-behind" => exits::leaves_others_behind(),
+        "drops-runtimes" => exits::drops_runtimes(),
+        "closes-files" => exits::closes_files(),
+        "closes-stderr" => exits::closes_stderr(),
+        "forks" => forks::forks(),
+        "forks-and-returns" => forks::forks_and_returns(),
+        "forks-while-busy" => forks::forks_while_busy(number()),
+        "forks-at-once" => forks::forks_at_once(),
+        "forks-and-vanishes" => forks::forks_and_vanishes(),
+        "becomes-a-daemon" => forks::becomes_a_daemon(),
+        "spawns" => forks::spawns(),
+        "allocator-records" => allocator::allocator_records(),
+        "counts-allocations" => allocator::counts_allocations(),
         other => panic!("{other:?} is nothing to do"),
     }
 }
@@ -68,7 +97,7 @@ fn hang() {
 #[normal_task]
 fn waits() {
     say(&monitor_client::root_id().map(|id| id.to_string()).unwrap_or_default());
-    let _ = std::io::stdin().lock().read_line(&mut String::new());
+    read_line();
 }
 
 #[root_task]
@@ -89,12 +118,6 @@ fn panic_inside() {
 #[normal_task]
 fn panics() {
     panic!("the end of the tape");
-}
-
-#[root_task]
-fn abort_inside() {
-    assert!(monitor_client::flush(Duration::from_secs(60)));
-    std::process::abort();
 }
 
 /// Calls a `#[cross_thread]` function from a bare thread while `roots` trees run.
@@ -120,13 +143,12 @@ fn lists() {
     }
 }
 
-/// A program with a `tracing` subscriber of its own.
-fn traced() {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
-    many(300);
-}
-
 fn say(text: &str) {
     println!("{text}");
     std::io::stdout().flush().expect("stdout is open");
+}
+
+/// Waits until stdin is closed, or has a line.
+fn read_line() {
+    let _ = std::io::stdin().lock().read_line(&mut String::new());
 }

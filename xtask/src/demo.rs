@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -62,6 +63,8 @@ impl Server {
             .args(["server", "--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
             .stdout(Stdio::piped())
+            // A terminal's Ctrl-C would reach it as well, and be the second one.
+            .process_group(0)
             .spawn()
             .context("can't start the server")?;
         let stdout = child.stdout.take().context("the server has no stdout")?;
@@ -81,7 +84,6 @@ impl Server {
         // Whatever else it says must not fill the pipe.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| println!("{line}")));
         let pid = child.id();
-        // A terminal's Ctrl-C reaches the server by itself; a signal to this program alone doesn't.
         ctrlc::set_handler(move || terminate(pid))?;
         Ok(Self { child, url })
     }

@@ -1,5 +1,6 @@
-//! The chores: `cargo xtask demo | test | soak`.
+//! The chores: `cargo xtask demo | test | soak | bench`.
 
+mod bench;
 mod demo;
 mod run;
 mod soak;
@@ -40,6 +41,13 @@ enum Chore {
         #[arg(long, default_value_t = 20)]
         rounds: u32,
     },
+    /// What a monitored call costs, beside the rivals: `bench client`, and `bench client --help` for more.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// What is measured, and how.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        args: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -47,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
         Chore::Soak { rounds } => soak::soak(rounds),
+        Chore::Bench { args } => bench::bench(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

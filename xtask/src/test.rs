@@ -13,6 +13,7 @@ pub(crate) fn test() -> Result<()> {
         line
     };
     step("formatting", &mut cargo(&["fmt", "--all", "--check"]))?;
+    step("formatting of the benches", &mut cargo(&["fmt", "--manifest-path", "benches/Cargo.toml", "--check"]))?;
     step("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step("licences, advisories and duplicates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
     step("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
@@ -24,6 +25,7 @@ pub(crate) fn test() -> Result<()> {
     step("the page: packages", &mut npm(&["ci", "--no-audit", "--no-fund"]))?;
     step("the page: types", &mut npm(&["run", "check"]))?;
     step("the page: tests", &mut npm(&["test"]))?;
-    // Built in one go, so that the tests of the whole find every program beside themselves.
+    // The tests of the whole find every program beside themselves; `cargo test` alone would leave some out.
+    step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
     step("tests", cargo(&["test", "--workspace"]).env("MONITOR_TESTS_ARE_BUILT", "1"))
 }

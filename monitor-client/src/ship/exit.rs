@@ -1,19 +1,17 @@
 //! The last chance to send: runs on return from `main`, on `process::exit` and after a panic in `main`.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
-use std::time::Duration;
 
 use super::{Command, SHIPPER};
 use crate::report;
 
-/// The operating-system process that registered, and how long its end may take.
-static REGISTERED: OnceLock<(u32, Duration)> = OnceLock::new();
-
-/// Has [`at_exit`] called at the end of the program.
+/// Has [`at_exit`] called at the end of the program, and of its forked children.
 #[allow(unsafe_code, reason = "only the C library knows when a program ends by process::exit")]
-pub(super) fn register(timeout: Duration) {
-    if REGISTERED.set((std::process::id(), timeout)).is_ok() {
+pub(super) fn register() {
+    static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
+
+    if !IS_REGISTERED.swap(true, Ordering::AcqRel) {
         // SAFETY: `at_exit` is a plain function that doesn't unwind: it calls nothing that panics, and its body is guarded.
         unsafe { libc::atexit(at_exit) };
     }
@@ -21,13 +19,20 @@ pub(super) fn register(timeout: Duration) {
 
 extern "C" fn at_exit() {
     let _ = std::panic::catch_unwind(|| {
-        let (Some((pid, timeout)), Some(shipper)) = (REGISTERED.get(), SHIPPER.get()) else { return };
-        // A forked child has the registration, but not the shipper's thread.
-        if *pid != std::process::id() {
+        let Some(shipper) = SHIPPER.get() else { return };
+        // A child that was made behind the C library's back has a copy of all this, but no thread. And a shipper whose
+        // panic hook or subscriber ends the program would wait for itself.
+        if shipper.pid != std::process::id() || monitor_core::inside::is_inside() {
+            return;
+        }
+        // Other threads may go on until the very end: what they record from here on isn't waited for. And a shipper that has
+        // ended before will not answer.
+        if !monitor_core::switch::turn_off() {
             return;
         }
         let (done, answer) = mpsc::channel();
-        if shipper.send(Command::Exit { done }).is_ok() && answer.recv_timeout(*timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let timeout = shipper.exit_timeout;
+        if shipper.commands.send(Command::Exit { done }).is_ok() && answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
             report::warn(&format!(
                 "the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})"
             ));

@@ -1,27 +1,44 @@
 //! From the queue to the server: a thread of its own, with its own runtime, that the program never waits for.
 
 mod backoff;
+mod desk;
 mod exit;
+#[cfg(unix)]
+mod fork;
+mod guard;
 mod outbox;
 mod post;
 mod shipper;
 mod to_wire;
 mod worker;
 
+use std::panic::catch_unwind;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monitor_core::Context;
-use once_cell::sync::OnceCell;
+use monitor_core::own::Own;
+use once_cell::race::OnceBox;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::report;
 use crate::settings::Settings;
 
+/// What this program was told at its start. A forked child was told the same, and does not ask again: another thread may
+/// have been about to change the environment.
+static SETTINGS: OnceBox<Settings> = OnceBox::new();
 /// The way to the shipper, once there is one.
-static SHIPPER: OnceCell<UnboundedSender<Command>> = OnceCell::new();
+static SHIPPER: Own<Handle> = Own::new();
+
+struct Handle {
+    commands: UnboundedSender<Command>,
+    /// Where its thread runs.
+    pid: u32,
+    exit_timeout: Duration,
+}
 
 /// All that crosses from the program's threads to the shipper, the queue apart.
+#[derive(Debug)]
 enum Command {
     /// Send what is recorded, then say so.
     Flush { done: mpsc::Sender<()> },
@@ -31,47 +48,64 @@ enum Command {
 
 monitor_core::starter!(start);
 
-/// Runs once, at the first monitored call of the program.
+/// Runs once, at the first monitored call of the program or of a forked child.
 fn start() {
-    let (settings, problems) = Settings::read(|name| std::env::var_os(name));
+    let settings = SETTINGS.get_or_init(|| Box::new(settings()));
+    if !settings.enabled {
+        return;
+    }
+    #[cfg(unix)]
+    fork::register();
+    let Some(receiver) = monitor_core::queue::open(settings.buffer_bytes) else { return };
+    let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
+    if !SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout }) {
+        return;
+    }
+    exit::register();
+    // Before the thread begins, so that one that ends at once has the last word.
+    monitor_core::switch::turn_on();
+    let ship = move || guard::run(|| shipper::run(settings, receiver, receive));
+    if let Err(error) = std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship) {
+        monitor_core::switch::turn_off();
+        report::warn(&format!("no thread could be started to send what is recorded, nothing is monitored: {error}"));
+    }
+}
+
+/// Reads the settings, and says what is wrong with them.
+fn settings() -> Settings {
+    let (mut settings, problems) = Settings::read(|name| std::env::var_os(name));
     if settings.log_to_stderr {
         report::to_stderr();
     }
     for problem in problems {
         report::warn(&problem);
     }
-    if !settings.enabled {
-        return;
-    }
-    if settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
+    if settings.enabled && settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
         report::warn(
             "MONITOR_SERVER_URL is https, but this program was built without the feature `tls` of monitor-client: nothing is monitored",
         );
-        return;
+        settings.enabled = false;
     }
-    let Some(receiver) = monitor_core::queue::open(settings.buffer_bytes) else { return };
-    if let Some(context) = settings.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get())) {
-        monitor_core::set_inherited(context);
+    if settings.enabled {
+        monitor_core::warn::set(report::warn);
+        if let Some(context) = settings.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get())) {
+            monitor_core::set_inherited(context);
+        }
     }
-    monitor_core::warn::set(report::warn);
-    let (sender, commands) = tokio::sync::mpsc::unbounded_channel();
-    let exit_timeout = settings.exit_timeout;
-    let shipper = std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(move || shipper::run(&settings, receiver, commands));
-    if let Err(error) = shipper {
-        report::warn(&format!("no thread could be started to send what is recorded, nothing is monitored: {error}"));
-        return;
-    }
-    if SHIPPER.set(sender).is_ok() {
-        exit::register(exit_timeout);
-        monitor_core::switch::turn_on();
-    }
+    settings
 }
 
 /// See [`crate::flush`].
 pub(crate) fn flush(timeout: Duration) -> bool {
     let Some(shipper) = SHIPPER.get() else { return true };
+    if !monitor_core::switch::is_on() {
+        // Recording is over: the shipper has ended.
+        return false;
+    }
     let (done, answer) = mpsc::channel();
-    shipper.send(Command::Flush { done }).is_ok() && answer.recv_timeout(timeout).is_ok()
+    // To wake a shipper whose files the program has closed is a panic of tokio's.
+    let is_asked = catch_unwind(|| shipper.commands.send(Command::Flush { done }).is_ok()).unwrap_or(false);
+    is_asked && answer.recv_timeout(timeout).is_ok()
 }
 
 fn now_us() -> u64 {

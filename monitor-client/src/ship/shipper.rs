@@ -2,21 +2,23 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::task::Poll;
 use std::time::Duration;
 
 use monitor_core::queue::Receiver;
 use monitor_wire::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::backoff::Backoff;
+use super::desk::Desk;
 use super::outbox::Outbox;
 use super::post::{Answer, Post};
 use super::{Command, to_wire, worker};
-use crate::report;
+use crate::report::{self, Said};
 use crate::settings::Settings;
 
 /// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
@@ -30,7 +32,8 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Runs until the program ends.
 pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedReceiver<Command>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // Names are looked up on threads of their own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(monitor_core::inside::stay).build() {
         Ok(runtime) => runtime,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
     };
@@ -41,23 +44,30 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
     let mut outbox = Outbox::new(worker::identity());
     outbox.put(vec![worker::online(settings.heartbeat)]);
     let outbox = Rc::new(RefCell::new(outbox));
+    let desk = Desk::new(commands);
     let shipper = Shipper {
         receiver,
-        commands,
+        desk: desk.clone(),
         outbox: outbox.clone(),
         post: post.clone(),
         backoff: Backoff::default(),
-        waiting: Vec::new(),
-        exit: None,
         held_bytes: 0,
         was_reached: false,
         has_greeted: false,
+        said: Said::default(),
     };
-    let heartbeat = settings.heartbeat;
-    tokio::task::LocalSet::new().block_on(&runtime, async move {
+    let (heartbeat, tasks) = (settings.heartbeat, LocalSet::new());
+    let mut work = Box::pin(async move {
         tokio::task::spawn_local(beat(heartbeat, outbox, post));
         shipper.run().await;
     });
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| tasks.block_on(&runtime, work.as_mut()))) {
+        // tokio panics when the program has closed files that are not its own, as those do that make themselves a daemon.
+        // Their numbers may be the program's by now: nothing that would close them again is dropped.
+        std::mem::forget((work, tasks, runtime));
+        desk.close();
+        resume_unwind(payload);
+    }
 }
 
 /// Says at each interval that the program is alive. A beat that doesn't arrive is not repeated: the next one says more.
@@ -71,46 +81,41 @@ async fn beat(interval: Duration, outbox: Rc<RefCell<Outbox>>, post: Post) {
 
 struct Shipper {
     receiver: Receiver,
-    commands: UnboundedReceiver<Command>,
+    desk: Desk,
     outbox: Rc<RefCell<Outbox>>,
     post: Post,
     backoff: Backoff,
-    /// Those who wait for a flush.
-    waiting: Vec<mpsc::Sender<()>>,
-    /// Whom to tell that all is said; set when the program ends.
-    exit: Option<mpsc::Sender<()>>,
     /// Bytes of the records that the outbox holds.
     held_bytes: usize,
     /// Somebody has answered before.
     was_reached: bool,
     /// It was said that the server is there.
     has_greeted: bool,
+    said: Said,
 }
 
 /// Why a wait ended.
 enum Woken {
     News,
-    Command(Option<Command>),
+    Command,
 }
 
 impl Shipper {
     async fn run(mut self) {
         loop {
             // Whoever asks to flush from here on has its records in the next round.
-            let is_urgent = self.take_commands();
+            let is_urgent = self.desk.take_commands();
             let gathered = self.gather();
             if gathered == 0 && self.outbox.borrow().is_empty() {
-                for done in self.waiting.drain(..) {
-                    let _ = done.send(());
-                }
-                if self.exit.is_some() {
+                self.desk.flushed();
+                if self.desk.is_exit() {
                     return self.say_goodbye().await;
                 }
                 self.wait().await;
                 continue;
             }
             self.send_all(is_urgent).await;
-            if self.exit.is_some() && !self.outbox.borrow().is_empty() {
+            if self.desk.is_exit() && !self.outbox.borrow().is_empty() {
                 return self.give_up();
             }
         }
@@ -118,20 +123,18 @@ impl Shipper {
 
     /// Waits for a record, and a moment more for others, or for a command.
     async fn wait(&mut self) {
-        let (receiver, commands) = (&mut self.receiver, &mut self.commands);
+        let (receiver, desk) = (&mut self.receiver, &self.desk);
         let woken = poll_fn(|cx| {
-            if let Poll::Ready(command) = commands.poll_recv(cx) {
-                return Poll::Ready(Woken::Command(command));
+            if desk.poll_command(cx).is_ready() {
+                return Poll::Ready(Woken::Command);
             }
             receiver.poll_news(cx).map(|()| Woken::News)
         })
         .await;
         match woken {
-            Woken::Command(command) => self.obey(command),
+            Woken::Command => {}
             Woken::News => {
-                if let Ok(command) = timeout(LINGER, self.commands.recv()).await {
-                    self.obey(command);
-                }
+                let _ = timeout(LINGER, self.desk.command()).await;
             }
         }
     }
@@ -140,7 +143,7 @@ impl Shipper {
     fn gather(&mut self) -> usize {
         let (mut events, mut gathered, mut bytes) = (Vec::<Event>::new(), 0, 0);
         // Who waits for a flush, or for the end, wants all that runs to be known.
-        let is_awaited = !self.waiting.is_empty() || self.exit.is_some();
+        let is_awaited = self.desk.is_awaited();
         let running_for = if is_awaited { Duration::ZERO } else { RUNNING_FOR };
         let mut has_looked = false;
         while gathered < BATCH && bytes < BATCH_BYTES {
@@ -180,7 +183,7 @@ impl Shipper {
                     continue;
                 }
                 Answer::Unreadable { why, event_number } => {
-                    report::warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
+                    self.said.warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
                     match event_number {
                         Some(number) => self.outbox.borrow_mut().without(batch, number),
                         None => self.outbox.borrow_mut().halve(batch),
@@ -189,19 +192,20 @@ impl Shipper {
                 }
                 Answer::Away { why } => {
                     let address = self.post.address();
-                    report::warn_once("away", || format!("the server at {address} is not reached, what is recorded waits: {why}"));
+                    self.said.warn_once("away", || format!("the server at {address} is not reached, what is recorded waits: {why}"));
                     is_in_vain = !self.was_reached;
                     self.backoff.next(None)
                 }
                 Answer::Busy { why, retry_after } => {
-                    report::warn_once("busy", || format!("the server at {} asks to wait: {why}", self.post.address()));
+                    let address = self.post.address();
+                    self.said.warn_once("busy", || format!("the server at {address} asks to wait: {why}"));
                     self.was_reached = true;
                     self.backoff.next(retry_after)
                 }
                 Answer::Refused { why } => {
                     let address = self.post.address();
                     is_in_vain = true;
-                    report::warn_once("refused", || {
+                    self.said.warn_once("refused", || {
                         format!("the server at {address} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}")
                     });
                     self.backoff.next(None)
@@ -209,48 +213,29 @@ impl Shipper {
             };
             self.outbox.borrow_mut().keep(batch);
             // A server that was never there will not come in the last seconds; one that was there may only be restarting.
-            if self.exit.is_some() && is_in_vain {
+            if self.desk.is_exit() && is_in_vain {
                 return;
             }
             self.sleep_or_obey(wait).await;
         }
         self.receiver.release(self.held_bytes);
         self.held_bytes = 0;
-        report_drops();
+        self.report_drops();
     }
 
     /// Waits before the next try, less if somebody is in a hurry.
     async fn sleep_or_obey(&mut self, wait: Duration) {
         let until = Instant::now() + wait;
-        if let Ok(command) = tokio::time::timeout_at(until, self.commands.recv()).await {
+        if timeout_at(until, self.desk.command()).await.is_ok() {
             self.backoff.reset();
-            self.obey(command);
-        }
-    }
-
-    fn take_commands(&mut self) -> bool {
-        let mut is_urgent = false;
-        while let Ok(command) = self.commands.try_recv() {
-            self.obey(Some(command));
-            is_urgent = true;
-        }
-        is_urgent
-    }
-
-    fn obey(&mut self, command: Option<Command>) {
-        match command {
-            Some(Command::Flush { done }) => self.waiting.push(done),
-            Some(Command::Exit { done }) => self.exit = Some(done),
-            // The sender is a static: it is never dropped.
-            None => {}
         }
     }
 
     fn reached(&mut self) {
         self.backoff.reset();
-        report::over("away");
-        report::over("busy");
-        report::over("refused");
+        self.said.over("away");
+        self.said.over("busy");
+        self.said.over("refused");
         self.was_reached = true;
         if !self.has_greeted {
             self.has_greeted = true;
@@ -265,21 +250,18 @@ impl Shipper {
         self.give_up();
     }
 
-    fn give_up(self) {
+    fn give_up(mut self) {
         if !self.outbox.borrow().is_empty() {
-            report::warn_once("lost at exit", || {
-                format!("the server at {} has not taken what was recorded: it is lost", self.post.address())
-            });
+            let address = self.post.address();
+            self.said.warn_once("lost at exit", || format!("the server at {address} has not taken what was recorded: it is lost"));
         }
-        if let Some(done) = self.exit {
-            let _ = done.send(());
-        }
+        self.desk.exited();
     }
-}
 
-fn report_drops() {
-    let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
-    if dropped > 0 {
-        report::warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
+    fn report_drops(&mut self) {
+        let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
+        if dropped > 0 {
+            self.said.warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
+        }
     }
 }

@@ -190,6 +190,8 @@ pub(super) struct Frame {
     pub(super) is_gone: Word,
     /// Its thread was panicking already when it began.
     pub(super) was_panicking: Word,
+    /// What was [`recording`](crate::switch::recording) when it began.
+    pub(super) recording: Word,
     /// Threads without a context may take it for the tree that they belong to.
     pub(super) is_entry: Word,
     /// Free slots: number of the next free one, from 1; 0 ends the list.

@@ -6,14 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Facts;
 use super::layout::{DEPTH, REGION_BYTES, Region, SegmentRef};
-use crate::{ids, queue, site, thread};
+use crate::own::Own;
+use crate::{ids, inside, queue, site, thread};
 
 /// Records of a thread's first segment.
 pub(super) const FIRST_RECORDS: usize = 1_024;
 
-static REGISTRY: Mutex<Registry> = Mutex::new(Registry { free: Vec::new(), news: Vec::new(), threads: 0, regions: 0 });
-/// How many entries [`Registry::news`] ever had.
-static NEWS: AtomicU64 = AtomicU64::new(0);
+static SHARED: Own<Shared> = Own::new();
 
 thread_local! {
     static REGION: Cell<Option<&'static Region>> = const { Cell::new(None) };
@@ -21,6 +20,13 @@ thread_local! {
     static LEAVING: Leaving = const { Leaving };
 }
 
+struct Shared {
+    registry: Mutex<Registry>,
+    /// How many entries [`Registry::news`] ever had.
+    news: AtomicU64,
+}
+
+#[derive(Default)]
 struct Registry {
     free: Vec<&'static Region>,
     news: Vec<Attached>,
@@ -43,6 +49,8 @@ enum Phase {
     /// What its allocator records meanwhile has no region.
     Attaching,
     Left,
+    /// The region is the parent's of a forked child, and holds what was current when it was forked.
+    Forked,
 }
 
 struct Leaving;
@@ -51,6 +59,32 @@ impl Drop for Leaving {
     fn drop(&mut self) {
         leave();
     }
+}
+
+/// Threads get regions from now on.
+pub(crate) fn set_up() {
+    SHARED.set(Shared { registry: Mutex::default(), news: AtomicU64::new(0) });
+}
+
+/// Leaves all regions to the parent of a forked child. What is current on its one thread stays so, in the copy of that
+/// thread's region, into which nothing more is recorded.
+pub(crate) fn forget() {
+    SHARED.forget();
+    match REGION.get() {
+        Some(region) if region.writer.depth.get() > 0 => {
+            region.writer.ceiling.set(0);
+            PHASE.set(Phase::Forked);
+        }
+        _ => {
+            REGION.set(None);
+            PHASE.set(Phase::Unattached);
+        }
+    }
+}
+
+/// Whether the frames of this thread may be used when nothing is kept elsewhere.
+pub(super) fn is_own() -> bool {
+    PHASE.get() != Phase::Forked
 }
 
 /// The region of this thread.
@@ -64,6 +98,7 @@ pub(crate) fn attach() -> bool {
     if REGION.get().is_some() || PHASE.get() != Phase::Unattached {
         return false;
     }
+    let _inside = inside::enter();
     PHASE.set(Phase::Attaching);
     let region = LEAVING.try_with(|_| ()).ok().and_then(|()| take());
     PHASE.set(Phase::Unattached);
@@ -73,7 +108,8 @@ pub(crate) fn attach() -> bool {
 
 fn take() -> Option<&'static Region> {
     let name = thread::name();
-    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
+    let shared = SHARED.get()?;
+    let mut registry = shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
     let (region, segment) = if let Some(region) = registry.free.pop() {
         (region, None)
     } else {
@@ -88,7 +124,7 @@ fn take() -> Option<&'static Region> {
     let thread = registry.threads;
     prepare(region, thread);
     registry.news.push(Attached { region, segment, thread, name });
-    NEWS.fetch_add(1, Ordering::Release);
+    shared.news.fetch_add(1, Ordering::Release);
     Some(region)
 }
 
@@ -128,14 +164,12 @@ fn prepare(region: &'static Region, thread: u64) {
 
 fn leave() {
     let Some(region) = REGION.get() else { return };
-    let depth = region.writer.depth.get() as usize;
-    if region.frames[..depth].iter().any(|frame| !frame.line.is_clear()) {
+    if PHASE.get() == Phase::Forked || region.writer.depth.get() > 0 {
         // Guards that later destructors drop, or that nobody will: the region stays with them.
         return;
     }
     REGION.set(None);
     PHASE.set(Phase::Left);
-    region.writer.depth.publish(0);
     region.reader.is_left.publish(1);
     crate::park::wake();
 }
@@ -145,16 +179,19 @@ pub(super) fn news(seen: &mut u64) -> Vec<Attached> {
     if !has_news(*seen) {
         return Vec::new();
     }
-    let mut registry = REGISTRY.lock().unwrap_or_else(PoisonError::into_inner);
-    *seen = NEWS.load(Ordering::Acquire);
+    let Some(shared) = SHARED.get() else { return Vec::new() };
+    let mut registry = shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
+    *seen = shared.news.load(Ordering::Acquire);
     std::mem::take(&mut registry.news)
 }
 
 pub(super) fn has_news(seen: u64) -> bool {
-    NEWS.load(Ordering::Acquire) != seen
+    SHARED.get().is_some_and(|shared| shared.news.load(Ordering::Acquire) != seen)
 }
 
 /// For the next thread that comes.
 pub(super) fn give_back(region: &'static Region) {
-    REGISTRY.lock().unwrap_or_else(PoisonError::into_inner).free.push(region);
+    if let Some(shared) = SHARED.get() {
+        shared.registry.lock().unwrap_or_else(PoisonError::into_inner).free.push(region);
+    }
 }

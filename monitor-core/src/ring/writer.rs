@@ -11,7 +11,7 @@ use super::{Facts, registry};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
 use crate::record::{Attachment, Failure, Site};
-use crate::{clock, ids, park, queue, site, trees};
+use crate::{clock, ids, inside, park, queue, site, switch, trees};
 
 /// What became of a start.
 pub(crate) enum Begun<T> {
@@ -123,7 +123,7 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
 
 /// Begins a future at the place that was found for it.
 pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
-    let Some(region) = registry::region() else { return Begun::Elsewhere };
+    let Some(region) = registry::region().filter(|region| region.writer.ceiling.get() > 0) else { return Begun::Elsewhere };
     let parent = ids_of(attached.parent);
     let Some(slot) = take_slot(region) else { return refuse(parent) };
     slot.leftover.set(0);
@@ -146,6 +146,9 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
             free(region, slot);
         }
         _ => {
+            if !is_recorded(slot) {
+                return;
+            }
             let words = slot.line.own();
             if slot.is_entry.get() != 0 {
                 leave_tree(slot);
@@ -181,6 +184,7 @@ impl Call {
         // The reader may see both, and takes them for the same.
         slot.leftover.set(0);
         slot.is_entry.set(frame.is_entry.get());
+        slot.recording.set(frame.recording.get());
         slot.line.write(&frame.line.own(), RUNNING);
         frame.line.clear();
         pop(region, self.frame);
@@ -278,7 +282,7 @@ pub(crate) fn top() -> Option<Context> {
 
 /// While newer contexts are kept elsewhere, nothing may come above the frames.
 pub(crate) fn set_overflowing(is_overflowing: bool) {
-    if let Some(region) = registry::region() {
+    if let Some(region) = registry::region().filter(|_| registry::is_own()) {
         region.writer.ceiling.set(if is_overflowing { 0 } else { DEPTH as u64 });
     }
 }
@@ -290,15 +294,25 @@ fn begin(region: &Region, frame: &Frame, site: &'static Site, (parent, root): (u
     writer.ids.set(state);
     frame.is_gone.set(0);
     frame.is_entry.set(0);
+    frame.recording.set(u64::from(switch::recording()));
     frame.was_panicking.set(u64::from(std::thread::panicking()));
     let facts = Facts::new(site::number(site, writer.sites.get() as usize), attachment, writer.thread.get());
     let id = ids::mix(state).max(1);
     frame.line.write(&Words { start: clock::now(), id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }
 
+/// Recording may be over, or the call one of the parent of a forked child.
+#[inline]
+fn is_recorded(frame: &Frame) -> bool {
+    frame.recording.get() == u64::from(switch::recording())
+}
+
 /// Makes a record of what ran.
 #[inline]
 fn publish(region: &Region, frame: &Frame, end: u64, ending: Ending) {
+    if !is_recorded(frame) {
+        return frame.line.clear();
+    }
     let head = region.writer.head.get();
     if frame.is_entry.get() != 0 {
         leave_tree(frame);
@@ -353,6 +367,7 @@ fn pop(region: &Region, frame: usize) {
 /// Hands on the words of a failure, before the record that they belong to.
 #[cold]
 fn tell(frame: &Frame, mut failure: Failure) -> Ending {
+    let _inside = inside::enter();
     let words = frame.line.own();
     let ending = if failure.kind == "panic" { Ending::Panic } else { Ending::Error };
     if ending == Ending::Error {

@@ -1,0 +1,100 @@
+//! Everyone who is measured, each in a file of its own, doing the same: leaf functions under a root.
+
+mod fastrace;
+mod hotpath;
+mod opentelemetry;
+mod ours;
+mod plain;
+mod tracing;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::work::Shape;
+
+/// How a contender calls `calls` leaves of a shape under one root.
+pub(crate) type Tree = fn(Shape, u64);
+
+/// What a contender says about itself. It lives in a process of its own, for what it switches on is global.
+pub(crate) struct Contender {
+    /// Its name in tables and on the command line of its child.
+    pub(crate) name: &'static str,
+    /// Whether its child gets a server and is told to record.
+    pub(crate) is_monitored: bool,
+    /// Sets up what records.
+    pub(crate) start: fn() -> Running,
+    /// One tree.
+    pub(crate) tree: Tree,
+}
+
+/// What records, once it is set up.
+pub(crate) struct Running {
+    /// Waits until what was recorded is out of the program, so that the next sample finds nothing left to do.
+    pub(crate) settle: Box<dyn Fn()>,
+}
+
+impl Running {
+    /// For those who leave nothing behind.
+    fn nothing() -> Self {
+        Self { settle: Box::new(|| ()) }
+    }
+}
+
+/// All of them, in the order of the tables: yardsticks, ours, rivals.
+pub(crate) const ALL: &[Contender] = &[
+    Contender { name: PLAIN, is_monitored: false, start: Running::nothing, tree: plain::tree },
+    Contender { name: TWO_TSC, is_monitored: false, start: Running::nothing, tree: plain::two_reads },
+    Contender { name: OURS_OFF, is_monitored: false, start: Running::nothing, tree: ours::tree },
+    Contender { name: OURS_ON, is_monitored: true, start: ours::start, tree: ours::tree },
+    Contender { name: TRACING_OFF, is_monitored: false, start: Running::nothing, tree: tracing::tree },
+    Contender { name: "tracing + Registry", is_monitored: false, start: tracing::registry, tree: tracing::tree },
+    Contender { name: TRACING_OTEL, is_monitored: false, start: tracing::opentelemetry, tree: tracing::tree },
+    Contender { name: OTEL, is_monitored: false, start: opentelemetry::start, tree: opentelemetry::tree },
+    Contender { name: FASTRACE, is_monitored: false, start: fastrace::start, tree: fastrace::tree },
+    Contender { name: "hotpath", is_monitored: false, start: hotpath::start, tree: hotpath::tree },
+];
+
+/// Ours with a second thread that records as well. Only its instructions say something: on a machine with few cores its time
+/// would be that of the threads in each other's way.
+pub(crate) const BESIDE_ANOTHER: Contender =
+    Contender { name: "ours, on, a second thread too", is_monitored: true, start: ours::start, tree: ours::tree_beside_another };
+
+pub(crate) const PLAIN: &str = "plain call";
+pub(crate) const TWO_TSC: &str = "two raw TSC reads";
+pub(crate) const OURS_OFF: &str = "ours, off";
+pub(crate) const OURS_ON: &str = "ours, on";
+pub(crate) const TRACING_OFF: &str = "tracing, no subscriber";
+pub(crate) const TRACING_OTEL: &str = "tracing-opentelemetry";
+pub(crate) const OTEL: &str = "OpenTelemetry SDK";
+pub(crate) const FASTRACE: &str = "fastrace";
+
+/// The contender of this name.
+pub(crate) fn named(name: &str) -> Option<&'static Contender> {
+    ALL.iter().chain([&BESIDE_ANOTHER]).find(|contender| contender.name == name)
+}
+
+/// How many spans a rival's exporter was given: it drops them, but counts.
+static EXPORTED: AtomicU64 = AtomicU64::new(0);
+
+/// How many spans arrived at the rival's exporter of this process.
+pub(crate) fn exported() -> u64 {
+    EXPORTED.load(Ordering::Relaxed)
+}
+
+fn count_exported(spans: usize) {
+    EXPORTED.fetch_add(spans as u64, Ordering::Relaxed);
+}
+
+/// One tree of a contender whose leaves are `leaf`, `ready` and `yields`, and whose roots are `root` and `async_root`.
+macro_rules! tree {
+    () => {
+        pub(super) fn tree(shape: crate::work::Shape, calls: u64) {
+            use crate::work::{Shape, drive, repeat, repeat_async};
+            match shape {
+                Shape::Sync => root(|| repeat(calls, leaf)),
+                Shape::Ready => drive(async_root(repeat_async(calls, ready))),
+                Shape::Yields => drive(async_root(repeat_async(calls, yields))),
+            }
+        }
+    };
+}
+use tree;

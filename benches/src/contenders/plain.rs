@@ -1,0 +1,76 @@
+//! The yardsticks: the bare call, and two reads of the processor's clock around it, which no recorder of times can do without.
+
+use std::hint::black_box;
+
+use crate::work::{Shape, drive, leaf_body, repeat, repeat_async, yield_once};
+
+#[inline(never)]
+fn leaf(n: u64) -> u64 {
+    leaf_body(n)
+}
+
+async fn ready(n: u64) -> u64 {
+    leaf_body(n)
+}
+
+async fn yields(n: u64) -> u64 {
+    yield_once().await;
+    leaf_body(n)
+}
+
+fn root(body: impl FnOnce()) {
+    body();
+}
+
+async fn async_root(body: impl Future<Output = ()>) {
+    body.await;
+}
+
+super::tree!();
+
+/// The same with two reads of the clock in each leaf.
+pub(super) fn two_reads(shape: Shape, calls: u64) {
+    match shape {
+        Shape::Sync => repeat(calls, leaf_read),
+        Shape::Ready => drive(repeat_async(calls, ready_read)),
+        Shape::Yields => drive(repeat_async(calls, yields_read)),
+    }
+}
+
+#[inline(never)]
+fn leaf_read(n: u64) -> u64 {
+    let start = clock();
+    let result = leaf_body(n);
+    black_box((start, clock()));
+    result
+}
+
+async fn ready_read(n: u64) -> u64 {
+    let start = clock();
+    let result = leaf_body(n);
+    black_box((start, clock()));
+    result
+}
+
+async fn yields_read(n: u64) -> u64 {
+    let start = clock();
+    yield_once().await;
+    let result = leaf_body(n);
+    black_box((start, clock()));
+    result
+}
+
+#[cfg(target_arch = "x86_64")]
+#[inline]
+#[allow(unsafe_code, reason = "the instruction has no safe name")]
+fn clock() -> u64 {
+    // SAFETY: reads a counter that every x86-64 has; touches no memory.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+/// Elsewhere the system's clock is the nearest that has a safe name.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline]
+fn clock() -> std::time::Instant {
+    std::time::Instant::now()
+}

@@ -1,0 +1,75 @@
+//! On what was measured, and what: figures mean nothing without it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+
+use serde::Serialize;
+
+/// The machine and the versions of all that was compared.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machine {
+    processor: String,
+    cores: usize,
+    load_before: String,
+    rust: String,
+    versions: BTreeMap<&'static str, String>,
+}
+
+const COMPARED: &[&str] =
+    &["monitor-client", "tracing", "tracing-subscriber", "tracing-opentelemetry", "opentelemetry_sdk", "fastrace", "hotpath"];
+
+impl Machine {
+    /// This one, now.
+    pub(crate) fn here() -> Self {
+        Self {
+            processor: processor().unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            load_before: load(),
+            rust: output_of("rustc", "--version"),
+            versions: COMPARED.iter().filter_map(|name| Some((*name, locked(name)?))).collect(),
+        }
+    }
+
+    /// What the tables stand under.
+    pub(crate) fn print(&self) {
+        println!("{}, {} cores, load {}; {}", self.processor, self.cores, self.load_before, self.rust);
+        let versions: Vec<String> = self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+        println!("{}", versions.join(", "));
+    }
+}
+
+/// How many threads wanted a core in the last 1, 5 and 15 minutes.
+pub(crate) fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let averages: Vec<&str> = text.split_whitespace().take(3).collect();
+    if averages.is_empty() { "unknown".to_owned() } else { averages.join(" ") }
+}
+
+fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn output_of(program: &str, arg: &str) -> String {
+    let output = Command::new(program).arg(arg).output();
+    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// The version of a crate that this bench was built with.
+fn locked(name: &str) -> Option<String> {
+    let lock = include_str!("../Cargo.lock");
+    let (_, after) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+    Some(after.split_once('"')?.0.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_compared_is_in_the_lock_file() {
+        assert!(COMPARED.iter().all(|name| locked(name).is_some()));
+    }
+}

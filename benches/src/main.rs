@@ -1,0 +1,123 @@
+//! What a monitored call costs, beside the rivals, in one run: `cargo xtask bench client`.
+//!
+//! Criterion measures one thing after the other in one process. Here each contender needs a process of its own, for what it
+//! switches on is global, and they take turns, so that a busy machine is busy for all of them: hence a harness of our own.
+
+mod burst;
+mod calls;
+mod child;
+mod compile;
+mod contenders;
+mod cores;
+mod instructions;
+mod machine;
+mod report;
+mod server;
+mod startup;
+mod work;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::json;
+
+use crate::machine::Machine;
+use crate::report::Section;
+
+/// What a monitored call costs, beside the rivals.
+#[derive(Parser)]
+struct Command {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// The client: its calls, its start, its compile time, its bursts.
+    Client(Options),
+    /// One contender, told by stdin what to do.
+    #[command(hide = true)]
+    Contender {
+        /// Its name in the tables.
+        name: String,
+        /// The core of the thread that calls; what works in the background stays where it was started.
+        #[arg(long)]
+        core: Option<usize>,
+    },
+}
+
+/// How the client is measured.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// The binary `monitor`, built in release.
+    #[arg(long)]
+    monitor: PathBuf,
+    /// Seconds instead of minutes: for trying, not for figures.
+    #[arg(long)]
+    quick: bool,
+    /// Only this measurement; may be repeated.
+    #[arg(long, value_enum)]
+    only: Vec<Measurement>,
+    /// One JSON document on stdout instead of tables.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Measurement {
+    /// Nanoseconds per leaf call.
+    Calls,
+    /// Instructions per leaf call, by callgrind.
+    Instructions,
+    /// What linking the client costs at start, and what the first call costs.
+    Startup,
+    /// `cargo check` per monitored function.
+    Compile,
+    /// How much of a burst arrives.
+    Burst,
+}
+
+impl Measurement {
+    fn run(self, options: &Options) -> Result<Section> {
+        match self {
+            Self::Calls => calls::measure(options),
+            Self::Instructions => instructions::measure(options),
+            Self::Startup => startup::measure(options),
+            Self::Compile => compile::measure(options),
+            Self::Burst => burst::measure(options),
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    match Command::parse().what {
+        What::Client(options) => client(&options),
+        What::Contender { name, core } => child::serve(&name, core),
+    }
+}
+
+fn client(options: &Options) -> Result<()> {
+    let machine = Machine::here();
+    if !options.json {
+        machine.print();
+    }
+    let mut sections = Vec::new();
+    for measurement in Measurement::value_variants() {
+        if !options.only.is_empty() && !options.only.contains(measurement) {
+            continue;
+        }
+        let section = measurement.run(options)?;
+        if !options.json {
+            print!("{section}");
+        }
+        sections.push(section);
+    }
+    if options.json {
+        let all = json!({ "machine": machine, "load_after": machine::load(), "sections": sections });
+        println!("{}", serde_json::to_string_pretty(&all)?);
+    } else {
+        println!("\nload at the end: {}", machine::load());
+    }
+    Ok(())
+}

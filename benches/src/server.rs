@@ -1,0 +1,70 @@
+//! A real `monitor server`, on a folder of its own.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::cores;
+
+/// It ends with the measurement.
+pub(crate) struct Server {
+    child: Child,
+    url: String,
+    _folder: TempDir,
+}
+
+/// What it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// Processes, whatever their state.
+    pub(crate) processes: u64,
+    /// Events that clients had to drop.
+    pub(crate) dropped: u64,
+}
+
+impl Server {
+    /// A new one, at a free port.
+    pub(crate) fn start(monitor: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let mut command = cores::command(monitor);
+        command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
+        // That it serves is known; what goes wrong is to be seen.
+        command.env("RUST_LOG", "warn");
+        let mut child = cores::spawn_behind(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+        let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
+        let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            line.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http")).map(str::to_owned))
+        });
+        // Whatever else it says must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok(Self { child, url: url.context("the server did not start")?, _folder: folder })
+    }
+
+    /// Its address.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it holds now.
+    pub(crate) fn held(&self) -> Result<Held> {
+        let mut answer = ureq::get(format!("{}/api/v1/status", self.url)).call().context("the server does not answer")?;
+        let status: Value = answer.body_mut().read_json().context("the answer is JSON")?;
+        let numbers = status["processes"].as_object().context("processes are counted by state")?;
+        let dropped = status["dropped"].as_array().context("drops are a list")?;
+        Ok(Held {
+            processes: numbers.values().filter_map(Value::as_u64).sum(),
+            dropped: dropped.iter().filter_map(|dropped| dropped["count"].as_u64()).sum(),
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

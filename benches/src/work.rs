@@ -1,0 +1,77 @@
+//! What a leaf does, how it is called, and how long that takes: the same for every contender.
+
+use std::future::poll_fn;
+use std::hint::black_box;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+/// Of which sort the leaf functions are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A plain function.
+    Sync,
+    /// An async function that is ready when it is first polled.
+    Ready,
+    /// An async function that yields once.
+    Yields,
+}
+
+impl Shape {
+    /// All of them, in the order of the tables.
+    pub(crate) const ALL: [Self; 3] = [Self::Sync, Self::Ready, Self::Yields];
+
+    /// As it is called in a table and on the command line of a child.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Ready => "async",
+            Self::Yields => "async-yield",
+        }
+    }
+
+    /// The shape of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shape| shape.name() == name)
+    }
+}
+
+/// The body of every leaf.
+#[inline]
+pub(crate) fn leaf_body(n: u64) -> u64 {
+    black_box(n ^ 0x55)
+}
+
+/// Not ready once. Asks for no wake-up: [`drive`] polls until there is an answer.
+#[inline]
+pub(crate) async fn yield_once() {
+    let mut yielded = false;
+    poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+/// Calls a leaf again and again.
+#[inline]
+pub(crate) fn repeat(calls: u64, leaf: impl Fn(u64) -> u64) {
+    for n in 0..calls {
+        black_box(leaf(black_box(n)));
+    }
+}
+
+/// Awaits a leaf again and again.
+#[inline]
+pub(crate) async fn repeat_async<F: Future<Output = u64>>(calls: u64, leaf: impl Fn(u64) -> F) {
+    for n in 0..calls {
+        black_box(leaf(black_box(n)).await);
+    }
+}
+
+/// An executor that costs nothing: what is measured is the leaf, not a runtime.
+#[inline]
+pub(crate) fn drive<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Those who wait for the shipper. Apart from all else that it owns, so that they are set free whatever becomes of it.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::Command;
+
+/// Where commands come in, and are answered.
+#[derive(Debug, Clone)]
+pub(super) struct Desk(Rc<RefCell<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    commands: UnboundedReceiver<Command>,
+    /// Those who wait for a flush.
+    waiting: Vec<mpsc::Sender<()>>,
+    /// Whom to tell that all is said; set when the program ends.
+    exit: Option<mpsc::Sender<()>>,
+}
+
+impl Desk {
+    pub(super) fn new(commands: UnboundedReceiver<Command>) -> Self {
+        Self(Rc::new(RefCell::new(Inner { commands, waiting: Vec::new(), exit: None })))
+    }
+
+    /// The next command was taken note of.
+    pub(super) fn poll_command(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut desk = self.0.borrow_mut();
+        match desk.commands.poll_recv(cx) {
+            Poll::Ready(Some(command)) => {
+                desk.note(command);
+                Poll::Ready(())
+            }
+            // The sender is a static: it is never dropped.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Waits until a command was taken note of.
+    pub(super) async fn command(&self) {
+        poll_fn(|cx| self.poll_command(cx)).await;
+    }
+
+    /// Takes note of all that is commanded by now; whether there was anything.
+    pub(super) fn take_commands(&self) -> bool {
+        let mut desk = self.0.borrow_mut();
+        let mut is_any = false;
+        while let Ok(command) = desk.commands.try_recv() {
+            desk.note(command);
+            is_any = true;
+        }
+        is_any
+    }
+
+    /// Somebody waits until all is sent.
+    pub(super) fn is_awaited(&self) -> bool {
+        let desk = self.0.borrow();
+        !desk.waiting.is_empty() || desk.exit.is_some()
+    }
+
+    /// The program ends.
+    pub(super) fn is_exit(&self) -> bool {
+        self.0.borrow().exit.is_some()
+    }
+
+    /// All is sent that those who wait for a flush had recorded.
+    pub(super) fn flushed(&self) {
+        for done in self.0.borrow_mut().waiting.drain(..) {
+            let _ = done.send(());
+        }
+    }
+
+    /// Nothing more will be done for the program's end.
+    pub(super) fn exited(&self) {
+        if let Some(done) = self.0.borrow_mut().exit.take() {
+            let _ = done.send(());
+        }
+    }
+
+    /// Sends everybody away without an answer, those to come as well.
+    pub(super) fn close(&self) {
+        if let Ok(mut desk) = self.0.try_borrow_mut() {
+            desk.commands.close();
+            while desk.commands.try_recv().is_ok() {}
+            desk.waiting.clear();
+            desk.exit = None;
+        }
+    }
+}
+
+impl Inner {
+    fn note(&mut self, command: Command) {
+        match command {
+            Command::Flush { done } => self.waiting.push(done),
+            Command::Exit { done } => self.exit = Some(done),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_desk_that_closes_keeps_nobody_waiting() {
+        let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
+        let desk = Desk::new(receive);
+        let ask = || {
+            let (done, answer) = mpsc::channel();
+            (commands.send(Command::Flush { done }).is_ok(), answer)
+        };
+        let (_, noted) = ask();
+        assert!(desk.take_commands());
+        let (_, queued) = ask();
+        let held_by_a_future_that_is_never_dropped = desk.clone();
+        desk.close();
+        let (is_sent, late) = ask();
+        for answer in [noted, queued, late] {
+            assert_eq!(answer.recv(), Err(mpsc::RecvError));
+        }
+        assert!(!is_sent && !held_by_a_future_that_is_never_dropped.is_exit());
+    }
+}

@@ -1,0 +1,69 @@
+//! Around the shipper's thread: whatever happens in there, the program goes on.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use monitor_core::{inside, switch};
+
+use crate::report;
+
+/// Runs `ship` to its end, by a panic or not; nothing is recorded afterwards. Whoever waits for a flush or the end of the
+/// program is set free, because the other ends of their channels are gone.
+pub(super) fn run(ship: impl FnOnce()) {
+    // Its allocations, and what reqwest and tokio tell a `tracing` subscriber, must make nothing more to be sent.
+    inside::stay();
+    let result = catch_unwind(AssertUnwindSafe(ship));
+    let was_on = switch::turn_off();
+    if let Err(payload) = result {
+        // Whoever could not wake it may have said so already.
+        if was_on {
+            report::warn(&format!("what is recorded can't be sent any more, nothing more is recorded: {}", words(&*payload)));
+        }
+        // It may panic again when it is dropped.
+        std::mem::forget(payload);
+    }
+}
+
+fn words(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::panic_any;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+
+    #[test]
+    fn a_shipper_that_panics_sets_free_who_waits_and_records_no_more() {
+        for panics in [|| panic!("text"), || panic!("{}", 1), || panic_any(Bomb)] as [fn(); 3] {
+            let (done, answer) = mpsc::channel::<()>();
+            let thread = std::thread::spawn(move || {
+                run(move || {
+                    let _done = done;
+                    panics();
+                });
+                inside::is_inside()
+            });
+            assert_eq!(answer.recv(), Err(mpsc::RecvError));
+            assert!(thread.join().unwrap(), "the panic stays in there, and what its thread calls is not recorded");
+            assert!(!switch::is_on());
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_panic_are_reported() {
+        let (text, string): (Box<dyn Any + Send>, Box<dyn Any + Send>) = (Box::new("a"), Box::new("b".to_owned()));
+        assert_eq!((words(&*text), words(&*string), words(&1)), ("a", "b", "a panic without words"));
+    }
+}

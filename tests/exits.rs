@@ -1,0 +1,365 @@
+//! Every way for a program to end, and what a program may do to the client meanwhile: what arrives, and what the program
+//! never notices. `docs/exits.md` is the table of it.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use monitor_tests::{Finished, Server, command, example, outline, rounds, run, states, wait_for, worker};
+use serde_json::Value;
+
+fn line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("the worker writes");
+    line.trim().to_owned()
+}
+
+fn kill(child: &Child, signal: &str) {
+    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Runs the worker without monitoring.
+fn plain(what: &[&str]) -> Finished {
+    let mut plain = command("monitor-test-worker");
+    plain.args(what);
+    run(plain)
+}
+
+fn workers(server: &Server) -> Vec<Value> {
+    server.get("/workers?limit=1000")["workers"].as_array().unwrap().clone()
+}
+
+/// The outlines of all trees, in the order of the alphabet, once all workers have said goodbye.
+fn outlines(server: &Server) -> Vec<String> {
+    wait_for("the goodbyes", || workers(server).iter().all(|worker| worker["state"] == "offline").then_some(()));
+    let mut outlines: Vec<String> = server.roots().iter().map(|root| outline(&server.tree(root))).collect();
+    outlines.sort();
+    outlines
+}
+
+/// Lines in the order of the alphabet: of two siblings that began in the same microsecond either may be first.
+fn sorted(outline: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = outline.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// The outline of the only tree, once its worker is known to be lost.
+fn lost_outline(server: &Server) -> String {
+    wait_for("the tree to be lost", || {
+        server.roots().into_iter().find(|root| root["state"] == "lost").map(|root| outline(&server.tree(&root)))
+    })
+}
+
+#[test]
+fn a_program_that_ends_by_itself_leaves_nothing_behind() {
+    for (what, code, trees) in [
+        (&["many", "2"][..], 0, "many\n  hundred\n    leaf\n    leaf\n"),
+        (&["exit"], 7, "exit_inside [cancelled]\n  exits [cancelled]\n"),
+        (&["panic"], 101, "panic_inside [failed]: the end of the tape\n  panics [failed]: the end of the tape\n"),
+        (&["thread-panics"], 0, "thread_panics\n  panics [failed]: the end of the tape\n"),
+    ] {
+        let server = Server::start();
+        let finished = run(worker(&server, what));
+        assert_eq!((finished.code, plain(what).code), (Some(code), Some(code)), "{what:?}: {}", finished.stderr);
+        assert_eq!(outlines(&server), [trees], "{what:?}");
+    }
+}
+
+#[test]
+fn thread_locals_that_record_as_they_are_destroyed_arrive() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["destructors-record"])), plain(&["destructors-record"]));
+    // A thread-local may be destroyed before or after the client's own.
+    let late = "late\n  leaf\n";
+    assert_eq!(outlines(&server), [late, late, late, late, "leaf\n", "leaf\n"]);
+}
+
+#[test]
+fn what_the_c_library_calls_at_the_end_is_recorded_until_the_client_has_flushed() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["records-at-exit"])), plain(&["records-at-exit"]));
+    assert_eq!(outlines(&server), ["late_enough\n", "leaf\n"]);
+}
+
+#[test]
+fn a_runtime_that_is_dropped_cancels_what_it_held() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["drops-runtimes"])).code, Some(0));
+    let runtime = ["  forever [cancelled]", "  forever [cancelled]", "  passing", "  passing", "drops_runtimes"];
+    assert_eq!(sorted(&outlines(&server)[0]), runtime);
+}
+
+#[test]
+fn hundreds_of_threads_and_tasks_that_end_at_once_arrive() {
+    let server = Server::start();
+    let finished = run(worker(&server, &["crowd", "400"]));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let root = server.finished_root();
+    assert_eq!((&root["counts"]["succeeded"], server.tree(&root).len()), (&Value::from(801), 801));
+}
+
+#[test]
+fn a_program_that_ends_while_others_record_waits_only_for_what_was_before() {
+    let server = Server::start();
+    let mut leaves = worker(&server, &["leaves-others-behind"]);
+    leaves.env("MONITOR_EXIT_TIMEOUT", "10m");
+    let began = Instant::now();
+    let finished = run(leaves);
+    assert!(began.elapsed() < Duration::from_secs(120), "it waited for threads that never end");
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let before: usize = finished.stdout.trim().parse().unwrap();
+    let processes = server.tree(&server.finished_root());
+    assert_eq!((&processes[0]["name"], &processes[0]["state"]), (&"leaves_others_behind".into(), &"succeeded".into()));
+    let states = states(&processes[1..]);
+    assert!(states["succeeded"] >= before, "{states:?} {before}");
+    // What was open belongs to the four threads.
+    assert!(processes.len() - 1 - states["succeeded"] <= 4, "{states:?}");
+}
+
+/// Sends a signal to a program that hangs with its processes on the server.
+fn kill_hanging(server: &Server, signal: &str) -> ExitStatus {
+    let mut hang = worker(server, &["hang"]);
+    hang.env("MONITOR_HEARTBEAT", "300ms");
+    let mut child = hang.spawn().unwrap();
+    line(&mut child);
+    wait_for("both processes", || server.roots().into_iter().find(|root| root["counts"]["running"] == 2));
+    kill(&child, signal);
+    child.wait().unwrap()
+}
+
+#[test]
+fn a_signal_that_kills_the_program_kills_it_and_what_was_open_is_lost() {
+    for (name, number) in [("-TERM", libc::SIGTERM), ("-INT", libc::SIGINT), ("-HUP", libc::SIGHUP), ("-KILL", libc::SIGKILL)] {
+        let server = Server::start();
+        assert_eq!(kill_hanging(&server, name).signal(), Some(number), "{name}");
+        assert_eq!(lost_outline(&server), "hang [lost]\n  waits [lost]\n", "{name}");
+    }
+}
+
+#[test]
+fn a_handler_of_the_programs_own_works_as_before_and_its_exit_flushes() {
+    for (name, number) in [("-TERM", libc::SIGTERM), ("-INT", libc::SIGINT)] {
+        let server = Server::start();
+        let mut child = worker(&server, &["handles-signals"]).spawn().unwrap();
+        assert_eq!(line(&mut child), "ready");
+        kill(&child, name);
+        assert_eq!((line(&mut child), child.wait().unwrap().code()), (format!("signal {number}"), Some(3)));
+        assert_eq!(outlines(&server), ["handles_signals [cancelled]\n  leaf\n"]);
+    }
+}
+
+#[test]
+fn the_client_touches_no_signal() {
+    let server = Server::start();
+    let monitored = run(worker(&server, &["lists-signals"]));
+    assert!(monitored.stdout.contains("SigCgt"), "{monitored:?}");
+    assert_eq!(monitored, plain(&["lists-signals"]));
+}
+
+#[test]
+fn an_abort_leaves_what_was_flushed_and_loses_what_was_open() {
+    let server = Server::start();
+    let mut abort = worker(&server, &["abort"]);
+    assert_eq!(abort.env("MONITOR_HEARTBEAT", "300ms").status().unwrap().signal(), Some(libc::SIGABRT));
+    assert_eq!(lost_outline(&server), "abort_inside [lost]\n");
+}
+
+#[test]
+fn a_panic_that_aborts_leaves_what_was_flushed_and_loses_what_was_open() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.args(["build", "--quiet", "--profile", "abort", "-p", "monitor-tests", "--bin", "monitor-test-worker"]);
+    assert!(build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().unwrap().success());
+
+    let server = Server::start();
+    let panics = |server| {
+        let mut panics = example("../abort/monitor-test-worker", server);
+        panics.arg("flushed-panic").env("MONITOR_HEARTBEAT", "300ms").stdin(Stdio::null()).output().unwrap()
+    };
+    let (monitored, plain) = (panics(Some(&server)), panics(None));
+    assert_eq!((monitored.status.signal(), plain.status.signal()), (Some(libc::SIGABRT), Some(libc::SIGABRT)));
+    assert!(String::from_utf8_lossy(&monitored.stderr).contains("the end of the tape"));
+    let lost = lost_outline(&server);
+    // What began a moment before may have been sent.
+    assert_eq!(lost.replace("  panics [lost]\n", ""), "flushed_panic [lost]\n  leaf\n");
+}
+
+#[test]
+fn what_was_flushed_before_exec_is_there_and_the_new_program_is_another_worker() {
+    let server = Server::start();
+    let mut replaced = worker(&server, &["replaced"]);
+    let finished = run({
+        replaced.env("MONITOR_HEARTBEAT", "300ms");
+        replaced
+    });
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert_eq!(lost_outline(&server), "replaced [lost]\n  leaf\n");
+    let many = server.roots().into_iter().find(|root| root["name"] == "many").expect("the new program's tree");
+    assert_eq!(outline(&server.tree(&many)), "many\n  hundred\n    leaf\n");
+    let workers = workers(&server);
+    assert_eq!((workers.len(), &workers[0]["pid"]), (2, &workers[1]["pid"]), "one pid, two workers");
+    assert_ne!(workers[0]["id"], workers[1]["id"]);
+}
+
+#[test]
+fn a_forked_child_is_a_worker_of_its_own_and_leaves_its_parents_processes_alone() {
+    let server = Server::start();
+    let mut child = worker(&server, &["forks"]).spawn().unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut pids = vec![child.id(), said.next().unwrap().parse().unwrap(), said.next().unwrap().parse().unwrap()];
+    assert_eq!(said.next().unwrap(), "child: 0");
+    // The children have ended and said goodbye: what their parent has begun runs on.
+    let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["counts"]["succeeded"] == 5));
+    assert_eq!(
+        outline(&server.tree(&root)),
+        "forks [running]\n  leaf\n  in_child\n    born\n    born\n  leaf\n",
+        "a thread of the child without a context belongs to what has forked"
+    );
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    let processes = server.tree(&server.finished_root());
+    assert_eq!(processes[0]["state"], "succeeded");
+
+    let workers = workers(&server);
+    let mut reported: Vec<u32> = workers.iter().map(|worker| worker["pid"].as_u64().unwrap() as u32).collect();
+    pids.sort_unstable();
+    reported.sort_unstable();
+    assert_eq!(reported, pids);
+    let by = |process: &Value| workers.iter().find(|worker| worker["id"] == process["worker_id"]).unwrap()["pid"].clone();
+    let [root, leaf, in_child, born, grandchild, stray] = &processes[..] else { panic!("{processes:?}") };
+    assert_eq!((by(root), by(in_child), by(in_child)), (by(leaf), by(born), by(stray)));
+    assert!(by(root) != by(in_child) && by(grandchild) != by(in_child) && by(grandchild) != by(root));
+}
+
+#[test]
+fn a_forked_child_that_returns_through_what_its_parent_began_ends_none_of_it() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["forks-and-returns"])).code, Some(0));
+    let trees = outlines(&server);
+    // The child's own call hangs below what has forked it, the parent's is a tree of its own.
+    assert_eq!(trees, ["begun_by_the_parent\n  open\n  leaf\n", "leaf\n"]);
+}
+
+#[test]
+fn a_fork_in_the_midst_of_other_threads_hangs_nowhere() {
+    let server = Server::start();
+    let count = 20 * u64::from(rounds(1));
+    let mut busy = worker(&server, &["forks-while-busy", &count.to_string()]);
+    // So small that the threads meet at the count of what is dropped.
+    busy.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_EXIT_TIMEOUT", "1m");
+    let finished = run(busy);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    outlines(&server);
+    let root = server.finished_root();
+    let born = server.tree(&root).into_iter().filter(|process| process["name"] == "born" && process["state"] == "succeeded").count();
+    assert_eq!((born, workers(&server).len()), (count as usize, count as usize + 1));
+}
+
+#[test]
+fn a_fork_during_the_first_monitored_call_hangs_nowhere() {
+    let server = Server::start();
+    for round in 1..=10 * rounds(1) as usize {
+        let finished = run(worker(&server, &["forks-at-once"]));
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        wait_for("parent and child", || (server.get("/status")["roots"] != 0 && workers(&server).len() == 2 * round).then_some(()));
+    }
+    let trees = outlines(&server);
+    assert!(trees.iter().filter(|tree| *tree == "born\n").count() * 2 == trees.len(), "{trees:?}");
+}
+
+#[test]
+fn a_forked_child_that_ends_by_underscore_exit_keeps_what_it_flushed() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["forks-and-vanishes"])).code, Some(0));
+    wait_for("both trees", || (server.roots().len() == 2).then_some(()));
+    assert_eq!(workers(&server).len(), 2, "a child that records nothing is no worker");
+}
+
+#[test]
+fn a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["becomes-a-daemon"])).code, Some(0));
+    wait_for("parent and child", || (workers(&server).len() == 2).then_some(()));
+    assert_eq!(outlines(&server), ["becomes_a_daemon [cancelled]\n  born\n"]);
+}
+
+#[test]
+fn a_program_started_by_fork_and_exec_is_none_of_the_clients_business() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["spawns"])).code, Some(0));
+    assert_eq!((outlines(&server), workers(&server).len()), (vec!["spawns\n  leaf\n".to_owned()], 1));
+}
+
+#[test]
+fn a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once() {
+    let server = Server::start();
+    for (what, roots) in [("subscriber-panics", 0), ("closes-files", 1)] {
+        let mut goes_on = worker(&server, &[what]);
+        goes_on.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "10m");
+        let finished = run(goes_on);
+        assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "still here\n"), "{what}: {}", finished.stderr);
+        assert_eq!(finished.stderr.matches("monitor: warning").count(), 1, "{what}: {}", finished.stderr);
+        assert!(finished.stderr.contains("nothing more is recorded"), "{what}: {}", finished.stderr);
+        assert_eq!(server.roots().len(), roots, "{what}: what was flushed before");
+    }
+}
+
+#[test]
+fn a_stderr_that_takes_nothing_changes_nothing() {
+    let server = Server::start();
+    for (what, url) in [("many", server.url()), ("many", "http://127.0.0.1:1"), ("closes-stderr", server.url())] {
+        let mut full = worker(&server, &[what, "1"]);
+        full.env("MONITOR_LOG", "stderr").env("MONITOR_HEARTBEAT", "no duration").env("MONITOR_SERVER_URL", url);
+        let full = full.stderr(OpenOptions::new().write(true).open("/dev/full").unwrap()).status().unwrap();
+        assert_eq!(full.code(), Some(0), "{what} {url}");
+    }
+    let tree = "many\n  hundred\n    leaf\n";
+    assert_eq!(outlines(&server), [tree, tree]);
+}
+
+#[test]
+fn a_subscriber_that_records_does_not_go_round_in_circles() {
+    let server = Server::start();
+    let finished = run(worker(&server, &["subscriber-records"]));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.trim().parse::<u64>().unwrap() > 0, "the client's libraries were heard");
+    let trees = outlines(&server);
+    assert_eq!(sorted(&trees[0]), ["  event", "  on_event", "works"], "the program's own event");
+    assert_eq!(trees[1..], vec!["works_on\n"; 20]);
+}
+
+#[test]
+fn an_error_that_panics_when_asked_reaches_nobody() {
+    let server = Server::start();
+    let finished = run(worker(&server, &["error-panics"]));
+    assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "true\n"), "{}", finished.stderr);
+    assert_eq!(outlines(&server), ["error that panics\n  fails [failed]: (its own description panicked)\n"]);
+}
+
+#[test]
+fn an_allocator_that_calls_a_monitored_function_is_recorded_outside_the_recorder_only() {
+    let server = Server::start();
+    let finished = run(worker(&server, &["allocator-records"]));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    outlines(&server);
+    let find = |name: &str| server.roots().into_iter().find(|root| root["name"] == name).unwrap();
+    let allocates = server.tree(&find("allocates"));
+    let own = allocates.iter().filter(|process| process["name"] == "allocated").count();
+    assert!(own >= 4, "its own two boxes come and go: {}", outline(&allocates));
+    let many = outline(&server.tree(&find("many")));
+    assert_eq!(many.replace("      allocated\n", "").matches("leaf").count(), 300);
+}
+
+#[test]
+fn a_call_allocates_nothing_when_off_and_no_more_than_its_records_when_on() {
+    let server = Server::start();
+    let numbers = |finished: Finished| finished.stdout.lines().map(|line| line.parse::<u64>().unwrap()).collect::<Vec<_>>();
+    assert_eq!(numbers(plain(&["counts-allocations"])), [0, 0]);
+    let on = numbers(run(worker(&server, &["counts-allocations"])));
+    // Two records a call, 31 in a block of the queue; a task has a box as well.
+    let blocks = 2_000 / 31 + 1;
+    assert!(on[0] <= blocks && on[1] <= 1_000 + blocks, "{on:?}");
+}

@@ -1,0 +1,266 @@
+//! Ways to end, and what a program may do to the client before it ends.
+
+use std::cell::Cell;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use monitor_client::{normal_task, root_task};
+
+use crate::{leaf, panics, say};
+
+/// What was recorded before is with the server.
+fn flush() {
+    assert!(monitor_client::flush(Duration::from_secs(60)));
+}
+
+/// Says the code that is to follow, and panics below a process that has not ended.
+#[root_task]
+pub(crate) fn flushed_panic() {
+    let _ = leaf(1);
+    flush();
+    panics();
+}
+
+#[root_task]
+pub(crate) fn abort_inside() {
+    flush();
+    std::process::abort();
+}
+
+/// A thread panics, and nobody else minds.
+#[root_task]
+pub(crate) fn thread_panics() {
+    assert!(monitor_client::spawn(panics).join().is_err());
+}
+
+#[root_task]
+fn early() {}
+
+#[root_task]
+fn late_enough() {}
+
+extern "C" fn registered_before() {
+    early();
+}
+
+extern "C" fn registered_after() {
+    late_enough();
+}
+
+/// Functions that the C library calls at the end: one known to it before the client's, one after.
+#[allow(unsafe_code, reason = "the standard library knows no end of the program")]
+pub(crate) fn records_at_exit() {
+    // SAFETY: neither function panics, and both live as long as the program.
+    unsafe { libc::atexit(registered_before) };
+    let _ = leaf(1);
+    // SAFETY: as above.
+    unsafe { libc::atexit(registered_after) };
+}
+
+/// Becomes another program.
+#[root_task]
+pub(crate) fn replaced() {
+    let _ = leaf(1);
+    flush();
+    let error = Command::new(std::env::current_exe().expect("a path")).args(["many", "1"]).exec();
+    panic!("{error}");
+}
+
+static PIPE: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn write_to_pipe(signal: libc::c_int) {
+    let byte = signal as u8;
+    #[allow(unsafe_code, reason = "what a handler may do is to write")]
+    // SAFETY: `write` may be called by a handler, and the byte lives on its stack.
+    unsafe {
+        libc::write(PIPE.load(Ordering::SeqCst), (&raw const byte).cast(), 1);
+    }
+}
+
+/// A program with handlers of its own: says which signal came, and ends as it likes.
+#[root_task]
+#[allow(unsafe_code, reason = "a handler as a program without a library for it would have")]
+pub(crate) fn handles_signals() {
+    let mut ends = [0; 2];
+    let mut byte = 0_u8;
+    // SAFETY: `ends` has room for the two ends; the handler only writes to the pipe, which is there before it.
+    unsafe {
+        assert_eq!(libc::pipe(ends.as_mut_ptr()), 0);
+        PIPE.store(ends[1], Ordering::SeqCst);
+        for signal in [libc::SIGTERM, libc::SIGINT] {
+            let handler: extern "C" fn(libc::c_int) = write_to_pipe;
+            assert_ne!(libc::signal(signal, handler as libc::sighandler_t), libc::SIG_ERR);
+        }
+    }
+    say("ready");
+    // SAFETY: there is room for the one byte; a read that the signal interrupts is restarted, as `signal` sets it up.
+    assert_eq!(unsafe { libc::read(ends[0], (&raw mut byte).cast(), 1) }, 1);
+    say(&format!("signal {byte}"));
+    let _ = leaf(1);
+    std::process::exit(3);
+}
+
+/// Which signals are handled, ignored and blocked, once something was recorded.
+pub(crate) fn lists_signals() {
+    let _ = leaf(1);
+    flush();
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    for line in status.lines() {
+        if let Some((key @ ("SigBlk" | "SigIgn" | "SigCgt"), set)) = line.split_once(':') {
+            // Those above 31 are the C library's own, for its threads.
+            say(&format!("{key} {:x}", u64::from_str_radix(set.trim(), 16).expect("hex digits") & 0x7fff_ffff));
+        }
+    }
+}
+
+struct Late(Cell<u64>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        late(self.0.get());
+    }
+}
+
+thread_local! {
+    static LATE: Late = const { Late(Cell::new(0)) };
+    static LATER: Late = const { Late(Cell::new(0)) };
+}
+
+/// Called by the destructors of thread-locals: of one that is older than the client's own, and of one that is younger.
+#[root_task("late", "n")]
+fn late(n: u64) {
+    let _ = leaf(n);
+}
+
+pub(crate) fn destructors_record() {
+    let records = |first| {
+        LATE.with(|late| late.0.set(first));
+        let _ = leaf(0);
+        LATER.with(|late| late.0.set(first + 1));
+    };
+    std::thread::spawn(move || records(1)).join().expect("no panic");
+    records(3);
+}
+
+/// Threads that record and end at once, and tasks.
+#[root_task]
+pub(crate) fn crowd(count: u64) {
+    let together = Arc::new(Barrier::new(count as usize));
+    let threads: Vec<_> = (0..count)
+        .map(|n| {
+            let together = Arc::clone(&together);
+            monitor_client::spawn(move || {
+                together.wait();
+                let _ = leaf(n);
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(8).build().expect("a runtime");
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..count).map(|n| monitor_client::spawn_task(async move { drop(leaf(n)) })).collect();
+        for task in tasks {
+            task.await.expect("no panic");
+        }
+    });
+}
+
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
+/// Ends while others record; says how many of their calls had ended before.
+#[root_task]
+pub(crate) fn leaves_others_behind() {
+    for _ in 0..4 {
+        monitor_client::spawn(|| {
+            loop {
+                let _ = leaf(0);
+                CALLS.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+    while CALLS.load(Ordering::SeqCst) < 1_000 {
+        std::thread::yield_now();
+    }
+    say(&CALLS.load(Ordering::SeqCst).to_string());
+}
+
+#[normal_task]
+async fn forever() {
+    std::future::pending::<()>().await;
+}
+
+#[normal_task]
+async fn passing() {
+    tokio::task::yield_now().await;
+}
+
+/// Runtimes that are dropped with tasks in them: of one thread, and of several.
+#[root_task]
+pub(crate) fn drops_runtimes() {
+    let current = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let several = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    for runtime in [current, several] {
+        runtime.block_on(async {
+            let (begun, has_begun) = tokio::sync::oneshot::channel();
+            monitor_client::spawn_task(async {
+                passing().await;
+                let mut task = std::pin::pin!(forever());
+                // Begun once it was polled.
+                assert!(futures_poll(&mut task).await.is_none());
+                let _ = begun.send(());
+                task.await;
+            });
+            has_begun.await.expect("the task begins");
+        });
+        drop(runtime);
+    }
+}
+
+/// What a future says at its first poll.
+async fn futures_poll<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(match std::pin::Pin::new(&mut *future).poll(cx) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}
+
+/// Calls until nothing is recorded any more, and says so.
+pub(crate) fn goes_on() {
+    while monitor_client::enabled() {
+        let _ = leaf(1);
+    }
+    assert!(!monitor_client::flush(Duration::from_secs(600)));
+    say("still here");
+}
+
+/// Takes away what wakes the shipper, as a program does that makes itself a daemon and closes all files there are. Only
+/// that, because the standard library of a debug build ends a program in which an owner finds its file closed.
+#[allow(unsafe_code, reason = "to close what others have opened is what is tried here")]
+pub(crate) fn closes_files() {
+    let _ = leaf(1);
+    flush();
+    for file in std::fs::read_dir("/proc/self/fd").expect("Linux").map_while(Result::ok) {
+        if std::fs::read_link(file.path()).is_ok_and(|to| to.to_string_lossy().contains("[eventfd]")) {
+            let number = file.file_name().to_string_lossy().parse().expect("a number");
+            // SAFETY: who uses it gets errors from now on; no other file is opened to take the number.
+            assert_eq!(unsafe { libc::close(number) }, 0);
+        }
+    }
+    goes_on();
+}
+
+/// Has no stderr.
+#[allow(unsafe_code, reason = "the standard library closes no stderr")]
+pub(crate) fn closes_stderr() {
+    // SAFETY: nobody owns it, and nothing of this program is written to what takes its number.
+    assert_eq!(unsafe { libc::close(2) }, 0);
+    crate::many(1);
+}

@@ -1,0 +1,156 @@
+//! Forks without exec.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use monitor_client::{normal_task, root_task};
+
+use crate::{leaf, read_line, say};
+
+/// A child hangs rather than that it is slow.
+const PATIENCE_SECS: libc::c_uint = 60;
+
+/// Runs `work` in a child; its pid.
+#[allow(unsafe_code, reason = "the standard library forks only to exec")]
+fn fork(work: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: the child goes on with a copy of this thread alone. What it uses then of the standard library and the
+    // allocator is made for that, as far as a program that forks can rely on it; `alarm` ends it should it wait for ever.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: no handler is involved.
+            unsafe { libc::alarm(PATIENCE_SECS) };
+            work();
+            std::process::exit(0)
+        }
+        child => {
+            assert!(child > 0, "{}", std::io::Error::last_os_error());
+            child
+        }
+    }
+}
+
+/// Waits for a child: its exit code, or the signal that ended it as a negative number.
+#[allow(unsafe_code, reason = "the standard library waits only for what it has spawned")]
+fn wait(child: libc::pid_t) -> i32 {
+    let mut status = 0;
+    // SAFETY: `status` is there to be written.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    if libc::WIFEXITED(status) { libc::WEXITSTATUS(status) } else { -libc::WTERMSIG(status) }
+}
+
+#[normal_task]
+fn born() {}
+
+/// Forks a child that forks a child, in the middle of a tree; each says its pid. Goes on when stdin is closed.
+#[root_task]
+pub(crate) fn forks() {
+    let _ = leaf(0);
+    let child = fork(|| {
+        say(&std::process::id().to_string());
+        in_child();
+    });
+    say(&format!("child: {}", wait(child)));
+    read_line();
+}
+
+#[normal_task]
+fn in_child() {
+    born();
+    // A thread without a context of its own belongs to what has forked.
+    std::thread::spawn(|| drop(leaf(1))).join().expect("no panic");
+    let grandchild = fork(|| {
+        say(&std::process::id().to_string());
+        born();
+    });
+    assert_eq!(wait(grandchild), 0);
+}
+
+/// The child goes back through everything that its parent has begun, and ends as the parent would.
+pub(crate) fn forks_and_returns() {
+    let is_child = begun_by_the_parent();
+    let _ = leaf(u64::from(is_child));
+}
+
+#[root_task]
+#[allow(unsafe_code, reason = "the standard library forks only to exec")]
+fn begun_by_the_parent() -> bool {
+    let process = monitor_client::Process::start("open").begin();
+    // SAFETY: as in `fork`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        process.field("of", "the child");
+        process.cancel();
+        return true;
+    }
+    assert_eq!(wait(child), 0);
+    false
+}
+
+static IS_OVER: AtomicBool = AtomicBool::new(false);
+
+/// Forks again and again while other threads hold whatever locks there are.
+#[root_task]
+pub(crate) fn forks_while_busy(count: u64) {
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            monitor_client::spawn(|| {
+                while !IS_OVER.load(Ordering::SeqCst) {
+                    let _ = leaf(999);
+                }
+            })
+        })
+        .collect();
+    for _ in 0..count {
+        let child = fork(born);
+        assert_eq!(wait(child), 0);
+    }
+    IS_OVER.store(true, Ordering::SeqCst);
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+}
+
+/// Forks while another thread makes the first monitored call of the program.
+pub(crate) fn forks_at_once() {
+    let first = std::thread::spawn(|| drop(leaf(1)));
+    let child = fork(born);
+    assert_eq!(wait(child), 0);
+    first.join().expect("no panic");
+}
+
+/// The child ends behind the C library's back, once after a flush and once without.
+#[allow(unsafe_code, reason = "`_exit` is what is tried here")]
+pub(crate) fn forks_and_vanishes() {
+    let _ = leaf(1);
+    for is_flushed in [true, false] {
+        let child = fork(|| {
+            if is_flushed {
+                born();
+                assert!(monitor_client::flush(Duration::from_secs(60)));
+            }
+            // SAFETY: nothing of this process is needed any more.
+            unsafe { libc::_exit(0) };
+        });
+        assert_eq!(wait(child), 0);
+    }
+}
+
+/// Ends, and leaves the work to its child.
+#[root_task]
+pub(crate) fn becomes_a_daemon() {
+    fork(born);
+    std::process::exit(0);
+}
+
+/// Starts a program by fork and exec: the standard library forks when there is something to do in between.
+#[root_task]
+#[allow(unsafe_code, reason = "`pre_exec` makes the standard library fork")]
+pub(crate) fn spawns() {
+    let mut command = Command::new("true");
+    // SAFETY: nothing is done in the child.
+    unsafe { command.pre_exec(|| Ok(())) };
+    assert!(command.status().expect("true").success());
+    let _ = leaf(1);
+}

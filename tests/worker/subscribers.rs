@@ -1,0 +1,98 @@
+//! Programs whose `tracing` subscriber is itself monitored, and code of the user's that misbehaves.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use monitor_client::{Process, normal_task, root_task};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::{many, say};
+
+/// A program with a `tracing` subscriber of its own.
+pub(crate) fn traced() {
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    many(300);
+}
+
+static FROM_THE_CLIENT: AtomicU64 = AtomicU64::new(0);
+
+/// Calls a monitored function at each event and starts a process as well, whatever the level.
+struct Records;
+
+impl<S: tracing::Subscriber> Layer<S> for Records {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if ["hyper", "reqwest", "tokio", "mio"].iter().any(|library| event.metadata().target().starts_with(library)) {
+            FROM_THE_CLIENT.fetch_add(1, Ordering::SeqCst);
+        }
+        on_event();
+        drop(Process::start("event").begin());
+    }
+}
+
+#[normal_task]
+fn on_event() {}
+
+/// Says how many events the client's libraries made while it was sending, again and again.
+pub(crate) fn subscriber_records() {
+    tracing_subscriber::registry().with(Records).init();
+    works();
+    for _ in 0..20 {
+        works_on();
+        assert!(monitor_client::flush(Duration::from_secs(60)));
+    }
+    say(&FROM_THE_CLIENT.load(Ordering::SeqCst).to_string());
+}
+
+#[root_task]
+fn works() {
+    tracing::info!("an event of the program's own");
+}
+
+#[normal_task]
+fn works_on() {}
+
+/// Panics at whatever the client and its libraries say.
+struct Panics;
+
+impl<S: tracing::Subscriber> Layer<S> for Panics {
+    fn on_event(&self, _: &tracing::Event<'_>, _: Context<'_, S>) {
+        panic!("no event is welcome");
+    }
+}
+
+pub(crate) fn subscriber_panics() {
+    tracing_subscriber::registry().with(Panics).init();
+    crate::exits::goes_on();
+}
+
+#[derive(Debug)]
+struct Panicky;
+
+impl fmt::Display for Panicky {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("no words")
+    }
+}
+
+impl std::error::Error for Panicky {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        panic!("no source")
+    }
+}
+
+#[normal_task]
+fn fails() -> Result<(), Panicky> {
+    Err(Panicky)
+}
+
+/// Returns an error that panics when it is asked for anything.
+#[root_task("error that panics", "mark")]
+fn errors(mark: Panicky) -> bool {
+    fails().is_err()
+}
+
+pub(crate) fn error_panics() {
+    say(&errors(Panicky).to_string());
+}
