@@ -64,15 +64,13 @@ impl SplitMix {
     }
 }
 
-/// A start and a step for a generator that is kept elsewhere: its ids are the [`mix`] of each state.
-pub(crate) fn seeds() -> (u64, u64) {
-    let SplitMix { state, step } = SplitMix::seeded();
-    (state, step)
+/// Where the ids of a thread's ring begin: at random, so that those of two threads don't meet.
+pub(crate) fn seed() -> u64 {
+    SplitMix::seeded().state
 }
 
 /// Gives each state an id that looks random: no two the same.
-#[inline]
-pub(crate) fn mix(state: u64) -> u64 {
+fn mix(state: u64) -> u64 {
     let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)

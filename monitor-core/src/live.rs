@@ -6,7 +6,7 @@ use crate::attach::Attached;
 use crate::context::Context;
 use crate::record::{Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
 use crate::ring::TakenOut;
-use crate::{clock, ids, inside, panic, queue, switch, thread, trees};
+use crate::{clock, ids, inside, panic, queue, ring, switch, thread, trees};
 
 /// All that is known of a process before it starts.
 pub(crate) struct Draft {
@@ -21,7 +21,7 @@ impl Draft {
         let recording = switch::recording();
         let Draft { origin, attached: Attached { parent, attachment, entry }, extra } = self;
         let root = parent.map_or_else(ids::new_root_now, Context::root);
-        let id = ids::new_process();
+        let id = ring::new_id().unwrap_or_else(ids::new_process);
         let place = place_of(&origin);
         let begun = clock::now();
         let started = Started {

@@ -234,9 +234,8 @@ pub(super) struct Writer {
     pub(super) limit: Word,
     /// Frames may be used up to here.
     pub(super) ceiling: Word,
-    /// Where new ids come from.
-    pub(super) ids: Word,
-    pub(super) ids_step: Word,
+    /// The last id that was given.
+    pub(super) last_id: Word,
     /// Where the sites of the program lie.
     pub(super) sites: Word,
     /// Number of the thread, as it stands in the facts of what it begins.

@@ -11,7 +11,7 @@ mod writer;
 pub(crate) use drain::{Rings, Seen};
 pub(crate) use registry::{attach, forget, set_up};
 pub(crate) use writer::{
-    Begun, Call, Ending, Slot, TakenOut, close, open, open_at, pop_context, push, push_slot, set_overflowing, start, start_at, top,
+    Begun, Call, Ending, Slot, TakenOut, close, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, start, start_at, top,
 };
 
 use crate::record::{Attachment, Site};

@@ -147,9 +147,7 @@ fn prepare(region: &'static Region, thread: u64) {
     writer.ceiling.set(DEPTH as u64);
     writer.thread.set(thread);
     writer.sites.set(site::first() as u64);
-    let (state, step) = ids::seeds();
-    writer.ids.set(state);
-    writer.ids_step.set(step);
+    writer.last_id.set(ids::seed());
     writer.free.set(0);
     for number in (1..=writer.slots.get()).rev() {
         if let Some(slot) = region.slot(number) {

@@ -5,8 +5,9 @@
 //! in the future's own slot if the ring is full.
 
 use std::marker::PhantomData;
+use std::num::NonZeroU64;
 
-use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words};
+use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words, Writer};
 use super::{Facts, registry};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
@@ -290,14 +291,12 @@ pub(crate) fn set_overflowing(is_overflowing: bool) {
 #[inline]
 fn begin(region: &Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
     let writer = &region.writer;
-    let state = writer.ids.get().wrapping_add(writer.ids_step.get());
-    writer.ids.set(state);
     frame.is_gone.set(0);
     frame.is_entry.set(0);
     frame.recording.set(u64::from(switch::recording()));
     frame.was_panicking.set(u64::from(std::thread::panicking()));
     let facts = Facts::new(site::number(site, writer.sites.get() as usize), attachment, writer.thread.get());
-    let id = ids::mix(state).max(1);
+    let id = id_after(writer);
     frame.line.write(&Words { start: clock::now(), id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }
 
@@ -322,6 +321,20 @@ fn publish(region: &Region, frame: &Frame, end: u64, ending: Ending) {
     // Before the record counts: who has taken it must not find its frame any more.
     frame.line.clear();
     region.writer.head.publish(head + 1);
+}
+
+/// A new id of this thread, if it has a ring of its own.
+pub(crate) fn new_id() -> Option<NonZeroU64> {
+    let region = registry::region().filter(|_| registry::is_own())?;
+    NonZeroU64::new(id_after(&region.writer))
+}
+
+/// Ids of one thread ascend, so that calls of the same microsecond are shown in their order. Where they begin is random.
+#[inline]
+fn id_after(writer: &Writer) -> u64 {
+    let id = writer.last_id.get().wrapping_add(1).max(1);
+    writer.last_id.set(id);
+    id
 }
 
 /// Ids of a parent: without one, those of a new tree.
