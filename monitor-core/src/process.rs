@@ -238,9 +238,7 @@ impl ProcessBuilder {
         async move {
             task.begin();
             let returned = task.run(pin!(future)).await;
-            if !task.is_off() {
-                task.end_with(returned.failure());
-            }
+            end(task.into_live(), &returned);
             returned
         }
     }

@@ -2,9 +2,7 @@
 
 use std::pin::{Pin, pin};
 
-use super::{Guard, Running, Task};
-use crate::future;
-use crate::live::Live;
+use super::{Guard, Task};
 use crate::record::Failure;
 
 /// The process that a function ends.
@@ -17,24 +15,20 @@ pub trait Ending {
 impl Ending for Guard {
     #[inline]
     fn is_off(&self) -> bool {
-        Guard::is_off(self)
+        self.live.is_none()
     }
 
-    #[inline]
     fn end(mut self, failure: Option<Failure>) {
-        self.take().end(failure);
+        if let Some(live) = self.live.take() {
+            live.end_with(failure);
+        }
     }
 
-    /// From then on the process is current only where its future is polled.
     fn into_task(mut self) -> Task {
-        match self.take() {
-            Running::Off => Task::off(),
-            Running::InRing(call) => match call.into_slot() {
-                Ok(slot) => Task::new(future::Running::InRing(slot)),
-                Err(call) => call.take_out().map_or_else(Task::off, |call| Task::new(future::Running::begun(Live::taken_out(call)))),
-            },
-            Running::Queued(mut queued) => queued.live.take().map_or_else(Task::off, |live| Task::new(future::Running::begun(live))),
-        }
+        let live = self.live.take();
+        // From here on the process is current only where its future is polled.
+        drop(self);
+        live.map_or_else(Task::off, Task::begun)
     }
 }
 
@@ -44,9 +38,10 @@ impl Ending for Task {
         Task::is_off(self)
     }
 
-    #[inline]
     fn end(self, failure: Option<Failure>) {
-        self.end_with(failure);
+        if let Some(live) = self.into_live() {
+            live.end_with(failure);
+        }
     }
 
     fn into_task(self) -> Task {
