@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const WALLS: &[(&str, &[&str])] = &[
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
     ("monitor-macros", &["proc-macro2", "quote", "syn"]),
-    ("monitor-core", &["linkme"]),
+    ("monitor-core", &["libc", "linkme"]),
     ("monitor-state", &["monitor-wire", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),
     ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "*"]),

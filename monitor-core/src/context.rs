@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{inside, switch};
+use crate::{inside, ring, switch};
 
 /// A process that others can be started under: its tree and its id.
 ///
@@ -109,17 +109,62 @@ pub(crate) fn inherited() -> Option<Context> {
     Context::new(root, process)
 }
 
-/// What is current on this thread itself.
-pub(crate) fn local() -> Option<Context> {
-    STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten()
+/// Sees to it that the thread records into a ring, if it can.
+pub(crate) fn attach_ring() {
+    // What is on the stack is newer than what is in the ring's frames.
+    if STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false) {
+        ring::attach();
+    }
 }
 
-/// Names a frame of this thread's stack.
+/// What is current on this thread itself.
+pub(crate) fn local() -> Option<Context> {
+    STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
+}
+
+/// Names a frame of this thread: of its ring by its number and one more, of the stack by [`ON_STACK`] and a number of its own.
 pub(crate) type Token = NonZeroU64;
 
+const ON_STACK: u64 = 1 << 63;
+
 /// Makes a context current until its token is [`pop`]ped; `None` for an allocator that is called by this.
+#[inline]
 pub(crate) fn push(context: Context) -> Option<Token> {
+    match ring::push(context) {
+        Some(frame) => Token::new(frame as u64 + 1),
+        None => push_slowly(context),
+    }
+}
+
+/// The same for a future.
+#[inline]
+pub(crate) fn push_slot(slot: &ring::Slot) -> Option<Token> {
+    match ring::push_slot(slot) {
+        Some(frame) => Token::new(frame as u64 + 1),
+        None => slot.context().and_then(push_slowly),
+    }
+}
+
+/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
+#[inline]
+pub(crate) fn pop(token: Token) {
+    if token.get() & ON_STACK == 0 {
+        ring::pop_context(token.get() as usize - 1);
+    } else {
+        pop_from_stack(token);
+    }
+}
+
+/// For a thread without a ring, and for what is too deep for it.
+#[cold]
+#[inline(never)]
+fn push_slowly(context: Context) -> Option<Token> {
     let _inside = inside::enter();
+    // What is on the stack is newer than what is in the ring's frames.
+    let is_empty = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).ok()?;
+    if is_empty && ring::attach() {
+        return push(context);
+    }
     STACK
         .try_with(|stack| {
             let mut stack = stack.try_borrow_mut().ok()?;
@@ -127,16 +172,17 @@ pub(crate) fn push(context: Context) -> Option<Token> {
                 sweep_at_end(&mut stack);
             }
             stack.last_token += 1;
-            let token = Token::new(stack.last_token)?;
+            let token = Token::new(ON_STACK | stack.last_token)?;
             stack.frames.push(Frame { token, context });
+            ring::set_overflowing(true);
             Some(token)
         })
         .ok()
         .flatten()
 }
 
-/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
-pub(crate) fn pop(token: Token) {
+#[inline(never)]
+fn pop_from_stack(token: Token) {
     let _ = STACK.try_with(|stack| {
         let Ok(mut stack) = stack.try_borrow_mut() else { return };
         let frames = &mut stack.frames;
@@ -144,6 +190,9 @@ pub(crate) fn pop(token: Token) {
             frames.pop();
         } else if let Some(at) = frames.iter().rposition(|frame| frame.token == token) {
             frames.remove(at);
+        }
+        if frames.is_empty() {
+            ring::set_overflowing(false);
         }
         if stack.is_ending && stack.frames.is_empty() {
             stack.frames = Vec::new();

@@ -15,6 +15,12 @@ pub(crate) fn new_root(unix_ms: u64) -> u128 {
     (u128::from(unix_ms) << 80 | random).max(1)
 }
 
+/// A new root id of this moment.
+pub(crate) fn new_root_now() -> u128 {
+    // A clock before 1970 counts as 1970.
+    new_root(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64)
+}
+
 /// A new process id.
 pub(crate) fn new_process() -> NonZeroU64 {
     NonZeroU64::new(next()).unwrap_or(NonZeroU64::MIN)
@@ -54,11 +60,20 @@ impl SplitMix {
 
     fn step(self) -> (u64, Self) {
         let state = self.state.wrapping_add(self.step);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31), SplitMix { state, ..self })
+        (mix(state), SplitMix { state, ..self })
     }
+}
+
+/// Where the ids of a thread's ring begin: at random, so that those of two threads don't meet.
+pub(crate) fn seed() -> u64 {
+    SplitMix::seeded().state
+}
+
+/// Gives each state an id that looks random: no two the same.
+fn mix(state: u64) -> u64 {
+    let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -13,11 +13,15 @@ pub mod switch;
 pub mod warn;
 
 mod attach;
+mod clock;
+mod drain;
 mod future;
 mod ids;
 mod live;
 mod outcome;
 mod panic;
+mod park;
+mod ring;
 mod site;
 mod thread;
 mod trees;

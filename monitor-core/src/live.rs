@@ -1,12 +1,12 @@
 //! A process from its start to its end, by whatever it was begun.
 
 use std::num::NonZeroU64;
-use std::time::{Duration, Instant, SystemTime};
 
 use crate::attach::Attached;
 use crate::context::Context;
 use crate::record::{Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
-use crate::{ids, inside, panic, queue, switch, thread, trees};
+use crate::ring::TakenOut;
+use crate::{clock, ids, inside, panic, queue, ring, switch, thread, trees};
 
 /// All that is known of a process before it starts.
 pub(crate) struct Draft {
@@ -20,21 +20,21 @@ impl Draft {
         let _inside = inside::enter();
         let recording = switch::recording();
         let Draft { origin, attached: Attached { parent, attachment, entry }, extra } = self;
-        let now = since_epoch();
-        let root = parent.map_or_else(|| ids::new_root(now.as_millis() as u64), Context::root);
-        let id = ids::new_process();
+        let root = parent.map_or_else(ids::new_root_now, Context::root);
+        let id = ring::new_id().unwrap_or_else(ids::new_process);
         let place = place_of(&origin);
-        let begun = Instant::now();
-        let recorded = queue::started(Started {
+        let begun = clock::now();
+        let started = Started {
             root,
             id: id.get(),
             parent: parent.map_or(0, Context::process),
             origin,
-            time_us: now.as_micros() as u64,
+            time_us: 0,
             thread: thread::name(),
             attachment,
             extra: if extra.is_empty() { None } else { Some(Box::new(extra)) },
-        });
+        };
+        let recorded = queue::started(started, begun);
         let context = if recorded { Context::new(root, id.get()) } else { parent };
         let entry = if recorded && entry { context } else { None };
         if let Some(entry) = entry {
@@ -53,13 +53,45 @@ pub(crate) struct Live {
     /// What was [`recording`](switch::recording) when it began.
     recording: u32,
     entry: Option<Context>,
-    begun: Instant,
+    /// In ticks.
+    begun: u64,
     place: (&'static str, u32),
     /// Its thread was panicking already when it began.
     unwinding: bool,
 }
 
 impl Live {
+    /// A process for which there was no room: what it starts hangs below its parent.
+    pub(crate) fn refused(parent: Option<Context>) -> Self {
+        Live { context: parent, recorded: None, recording: switch::recording(), entry: None, begun: 0, place: ("", 0), unwinding: false }
+    }
+
+    /// A call of a ring that goes on without it.
+    pub(crate) fn taken_out(call: TakenOut) -> Self {
+        let TakenOut { context, parent, attachment, is_entry, begun, site, was_panicking } = call;
+        let started = Started {
+            root: context.root(),
+            id: context.process(),
+            parent,
+            origin: Origin::Site(site),
+            time_us: 0,
+            thread: thread::name(),
+            attachment,
+            extra: None,
+        };
+        queue::started_before(started, begun);
+        let recorded = NonZeroU64::new(context.process());
+        Live {
+            context: Some(context),
+            recorded,
+            recording: switch::recording(),
+            entry: is_entry.then_some(context),
+            begun,
+            place: (site.file, site.line),
+            unwinding: was_panicking,
+        }
+    }
+
     pub(crate) fn context(&self) -> Option<Context> {
         self.context
     }
@@ -74,7 +106,7 @@ impl Live {
         if let (Some(id), Some(context)) = (self.recorded, self.context)
             && self.recording == switch::recording()
         {
-            queue::updated(Updated { root: context.root(), id: id.get(), time_us: since_epoch().as_micros() as u64, fields });
+            queue::updated(Updated { root: context.root(), id: id.get(), time_us: 0, fields }, clock::now());
         }
     }
 
@@ -116,7 +148,7 @@ impl Live {
     }
 
     fn end(self, outcome: Outcome) {
-        let elapsed = self.begun.elapsed();
+        let end = clock::now();
         if self.recording != switch::recording() {
             return;
         }
@@ -125,19 +157,14 @@ impl Live {
             trees::leave(entry);
         }
         if let (Some(id), Some(context)) = (self.recorded, self.context) {
-            queue::ended(Ended {
-                root: context.root(),
-                id: id.get(),
-                time_us: since_epoch().as_micros() as u64,
-                elapsed_ns: elapsed.as_nanos() as u64,
-                outcome,
-            });
+            let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: 0, outcome };
+            queue::ended(ended, self.begun, end);
         }
     }
 }
 
 impl StartExtra {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_none() && self.fields.is_empty()
     }
 }
@@ -147,9 +174,4 @@ fn place_of(origin: &Origin) -> (&'static str, u32) {
         Origin::Site(site) => (site.file, site.line),
         Origin::Named(named) => (named.place.file(), named.place.line()),
     }
-}
-
-/// A clock before 1970 counts as 1970.
-fn since_epoch() -> Duration {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

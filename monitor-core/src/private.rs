@@ -10,13 +10,15 @@ pub use std::pin::pin;
 
 pub use crate::attach::Remote;
 use crate::attach::{Bond, attach};
-use crate::context::CurrentGuard;
+use crate::context::{self, CurrentGuard};
+use crate::future;
 pub use crate::future::Task;
 use crate::inside;
 use crate::live::{Draft, Live};
 use crate::panic;
 pub use crate::record::{Failure, Site};
 use crate::record::{Origin, StartExtra};
+use crate::ring::{self, Begun, Call};
 use crate::switch;
 
 pub use crate::{__batch as batch, __finish as finish, __site as site};
@@ -49,6 +51,21 @@ pub enum How {
 /// A process whose work is the rest of a sync function: current until it is dropped.
 #[derive(Debug)]
 pub struct Guard {
+    running: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    /// Nothing is recorded, or all is said.
+    Off,
+    /// In this thread's ring.
+    InRing(Call),
+    /// By the queue.
+    Queued(Box<Queued>),
+}
+
+#[derive(Debug)]
+struct Queued {
     live: Option<Live>,
     _current: CurrentGuard,
 }
@@ -57,24 +74,87 @@ impl Guard {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn enter(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        if switch::is_on() { Guard::on(site, how()) } else { Guard { live: None, _current: CurrentGuard::enter(None) } }
+        Guard { running: if switch::is_on() { Running::start(site, how()) } else { Running::Off } }
+    }
+
+    #[inline]
+    fn is_off(&self) -> bool {
+        matches!(self.running, Running::Off)
+    }
+
+    #[inline]
+    fn take(&mut self) -> Running {
+        std::mem::replace(&mut self.running, Running::Off)
+    }
+}
+
+impl Running {
+    #[inline(never)]
+    fn start(site: &'static Site, how: How) -> Self {
+        if inside::is_inside() {
+            return Running::Off;
+        }
+        if let How::Normal | How::Root | How::CrossThread = how {
+            match ring::start(site) {
+                Begun::Recorded(call) => return Running::InRing(call),
+                // What it starts hangs below what is current.
+                Begun::Refused => return Running::Off,
+                Begun::Elsewhere => {}
+            }
+        }
+        let draft = draft(site, how);
+        let _inside = inside::enter();
+        let live = if draft.extra.is_empty() {
+            context::attach_ring();
+            match ring::start_at(site, draft.attached) {
+                Begun::Recorded(call) => return Running::InRing(call),
+                Begun::Refused => Live::refused(draft.attached.parent),
+                Begun::Elsewhere => draft.start(),
+            }
+        } else {
+            draft.start()
+        };
+        Running::Queued(Box::new(Queued { _current: CurrentGuard::enter(live.context()), live: Some(live) }))
+    }
+
+    /// Without a word: failed if the thread panics, else succeeded.
+    #[inline(never)]
+    fn close(self) {
+        match self {
+            Running::Off => {}
+            Running::InRing(call) => {
+                let failure = call.panicked_meanwhile().then(panic::latest);
+                call.end_with(failure);
+            }
+            Running::Queued(mut queued) => {
+                let _inside = inside::enter();
+                if let Some(live) = queued.live.take() {
+                    live.close();
+                }
+            }
+        }
     }
 
     #[inline(never)]
-    fn on(site: &'static Site, how: How) -> Self {
-        if inside::is_inside() {
-            return Guard { live: None, _current: CurrentGuard::enter(None) };
+    fn end(self, failure: Option<Failure>) {
+        match self {
+            Running::Off => {}
+            Running::InRing(call) => call.end_with(failure),
+            Running::Queued(mut queued) => {
+                let _inside = inside::enter();
+                if let Some(live) = queued.live.take() {
+                    live.end_with(failure);
+                }
+            }
         }
-        let live = draft(site, how).start();
-        Guard { _current: CurrentGuard::enter(live.context()), live: Some(live) }
     }
 }
 
 impl Drop for Guard {
     #[inline]
     fn drop(&mut self) {
-        if let Some(live) = self.live.take() {
-            live.close();
+        if !self.is_off() {
+            self.take().close();
         }
     }
 }
@@ -83,7 +163,7 @@ impl Task {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn start(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        if switch::is_recorded() { Task::begun(draft(site, how()).start()) } else { Task::off() }
+        Task::new(if switch::is_recorded() { start_future(site, how()) } else { future::Running::Off })
     }
 
     /// Finds the parent, if anything is recorded; the process starts when its future is first polled and says so by
@@ -92,6 +172,18 @@ impl Task {
     pub fn capture(site: &'static Site, how: impl FnOnce() -> How) -> Self {
         if switch::is_recorded() { Task::pending(draft(site, how())) } else { Task::off() }
     }
+}
+
+#[inline(never)]
+fn start_future(site: &'static Site, how: How) -> future::Running {
+    if let How::Normal | How::Root | How::CrossThread = how {
+        match ring::open(site) {
+            Begun::Recorded(slot) => return future::Running::InRing(slot),
+            Begun::Refused => return future::Running::begun(Live::refused(context::local())),
+            Begun::Elsewhere => {}
+        }
+    }
+    future::Running::begin(draft(site, how))
 }
 
 #[inline(never)]
@@ -116,12 +208,17 @@ fn draft(site: &'static Site, how: How) -> Draft {
 /// The parameters are passed and not captured, so that they are dropped in the order of the plain function.
 #[inline]
 pub fn call<A, R>(guard: &mut Guard, parameters: A, body: impl FnOnce(A) -> R) -> R {
-    if guard.live.is_none() {
+    if guard.is_off() {
         return body(parameters);
     }
     catch_unwind(AssertUnwindSafe(|| body(parameters))).unwrap_or_else(|payload| {
-        if let Some(live) = guard.live.take() {
-            live.panic(panic::caught(&*payload));
+        match &mut guard.running {
+            Running::Queued(queued) => {
+                if let Some(live) = queued.live.take() {
+                    live.panic(panic::caught(&*payload));
+                }
+            }
+            _ => guard.take().end(Some(panic::caught(&*payload))),
         }
         resume_unwind(payload)
     })

@@ -238,7 +238,9 @@ impl ProcessBuilder {
         async move {
             task.begin();
             let returned = task.run(pin!(future)).await;
-            end(task.into_live(), &returned);
+            if !task.is_off() {
+                task.end_with(returned.failure());
+            }
             returned
         }
     }

@@ -1,21 +1,20 @@
-//! From the monitored threads to the one who drains: unbounded in count, bounded in bytes, never blocking.
+//! The way out for what is rare or large — processes by name, marks, fields, the words of a failure — and the bound of all
+//! that waits, the rings included. Unbounded in count, bounded in bytes, never blocking.
 //!
 //! A start reserves the bytes of its own end, so that an end is never dropped whose start was kept.
-//! Bytes are given back only when the drainer says that it has no more need of them ([`Receiver::release`]):
+//! Bytes are given back only when the one who drains says that it has no more need of them ([`Receiver::release`]):
 //! what waits for a server that is away counts as well.
 
 use std::collections::HashMap;
 use std::mem::size_of;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll, Waker};
 
+pub use crate::drain::Receiver;
 use crate::own::Own;
-use crate::record::{Ended, Fields, Origin, Outcome, Record, Started, Updated, Value};
-use crate::switch;
-use crate::warn::Warning;
+use crate::record::{Ended, Failure, Fields, Origin, Outcome, Record, Started, Updated, Value};
+use crate::{clock, park, ring};
 
 /// Trees whose drops are counted apart; beyond, they count under no tree.
 const COUNTED_TREES: usize = 1_000;
@@ -23,11 +22,12 @@ const COUNTED_TREES: usize = 1_000;
 static QUEUE: Own<Queue> = Own::new();
 
 struct Queue {
-    sender: Sender<Entry>,
+    sender: Sender<Sent>,
+    failures: Sender<Failed>,
     limit: usize,
     used: AtomicUsize,
-    parked: AtomicBool,
-    waker: Mutex<Option<Waker>>,
+    /// Part of `used` that is rings.
+    rings: AtomicUsize,
     dropped: Mutex<HashMap<Drop, u64>>,
 }
 
@@ -49,66 +49,96 @@ pub struct Drop {
     pub root: Option<u128>,
 }
 
-/// The draining end. There is one in a program.
+/// A record on its way, with its times in ticks; in the record itself they are filled in by the one who drains.
 #[derive(Debug)]
-pub struct Receiver {
-    receiver: mpsc::Receiver<Entry>,
+pub(crate) struct Sent {
+    pub(crate) record: Record,
+    pub(crate) bytes: usize,
+    /// Ends: when the process began.
+    pub(crate) begun: u64,
+    pub(crate) at: u64,
+}
+
+/// The words of a failure whose end is in a ring.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) id: u64,
+    pub(crate) failure: Box<Failure>,
+    pub(crate) bytes: usize,
 }
 
 /// Opens the queue with room for `limit` bytes; `None` if it is open already.
 pub fn open(limit: usize) -> Option<Receiver> {
-    let (sender, receiver) = mpsc::channel();
-    let queue = Queue {
-        sender,
-        limit,
-        used: AtomicUsize::new(0),
-        parked: AtomicBool::new(false),
-        waker: Mutex::new(None),
-        dropped: Mutex::default(),
-    };
-    QUEUE.set(queue).then_some(Receiver { receiver })
+    let ((sender, receiver), (failures, failed)) = (mpsc::channel(), mpsc::channel());
+    let queue = Queue { sender, failures, limit, used: AtomicUsize::new(0), rings: AtomicUsize::new(0), dropped: Mutex::default() };
+    if !QUEUE.set(queue) {
+        return None;
+    }
+    clock::set_up();
+    park::set_up();
+    ring::set_up();
+    Some(Receiver::new(receiver, failed))
 }
 
 /// Leaves the queue to the parent of a forked child: another thread may have been in the middle of it.
 pub(crate) fn forget() {
     QUEUE.forget();
+    park::forget();
+    ring::forget();
 }
 
 /// Queues a start together with the place of its end; `false` when there is no room.
-pub(crate) fn started(record: Started) -> bool {
+pub(crate) fn started(record: Started, at: u64) -> bool {
     let Some(queue) = QUEUE.get() else { return false };
     let bytes = start_bytes(&record);
-    if !queue.reserve(bytes + END_BYTES) {
+    if !queue.reserve(bytes + RECORD_BYTES) {
         queue.count_drop("process-started", record.root);
         return false;
     }
-    queue.push(Record::Started(record), bytes);
+    queue.push(Sent { record: Record::Started(record), bytes, begun: at, at });
     true
 }
 
-/// Queues the end of a process whose start was taken. Without room for a failure's words they are left out.
-pub(crate) fn ended(mut record: Ended) {
+/// Queues a start that was admitted by a ring before, together with the place of its end.
+pub(crate) fn started_before(record: Started, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
-    let mut bytes = END_BYTES;
+    let bytes = start_bytes(&record);
+    queue.used.fetch_add(bytes + RECORD_BYTES, Ordering::Relaxed);
+    queue.push(Sent { record: Record::Started(record), bytes, begun: at, at });
+}
+
+/// Queues the end of a process whose start was taken. Without room for a failure's words they are left out.
+pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
+    let Some(queue) = QUEUE.get() else { return };
+    let mut bytes = RECORD_BYTES;
     if let Outcome::Failed(failure) = &mut record.outcome {
-        let words =
-            size_of_val(&**failure) + failure.message.len() + failure.chain.iter().map(|c| c.len() + size_of::<String>()).sum::<usize>();
+        let words = failure_bytes(failure);
         if queue.reserve(words) {
             bytes += words;
         } else {
-            "(not kept: the buffer was full, see MONITOR_BUFFER_BYTES)".clone_into(&mut failure.message);
+            NOT_KEPT.clone_into(&mut failure.message);
             failure.chain.clear();
         }
     }
-    queue.push(Record::Ended(record), bytes);
+    queue.push(Sent { record: Record::Ended(record), bytes, begun, at });
+}
+
+/// Queues the words of a failure, before its end is recorded. Without room they are left out.
+pub(crate) fn failed(id: u64, failure: Failure) {
+    let Some(queue) = QUEUE.get() else { return };
+    let bytes = size_of::<Failed>() + failure_bytes(&failure);
+    if queue.reserve(bytes) {
+        // The receiver lives as long as the program; if it is gone nobody wants the words.
+        let _ = queue.failures.send(Failed { id, failure: Box::new(failure), bytes });
+    }
 }
 
 /// Queues new fields of a process, or counts them as dropped.
-pub(crate) fn updated(record: Updated) {
+pub(crate) fn updated(record: Updated, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
-    let bytes = size_of::<Entry>() + size_of::<Updated>() + fields_bytes(&record.fields);
+    let bytes = RECORD_BYTES + size_of::<Updated>() + fields_bytes(&record.fields);
     if queue.reserve(bytes) {
-        queue.push(Record::Updated(Box::new(record)), bytes);
+        queue.push(Sent { record: Record::Updated(Box::new(record)), bytes, begun: at, at });
     } else {
         queue.count_drop("process-updated", record.root);
     }
@@ -122,33 +152,53 @@ pub fn dropped() -> Vec<(Drop, u64)> {
     })
 }
 
-impl Receiver {
-    /// The next record, if there is one.
-    pub fn try_recv(&mut self) -> Option<Entry> {
-        self.receiver.try_recv().ok()
+/// Room for a ring, within the part of the bound that rings may have.
+pub(crate) fn reserve_ring(bytes: usize) -> bool {
+    let Some(queue) = QUEUE.get() else { return false };
+    let before = queue.rings.fetch_add(bytes, Ordering::Relaxed);
+    if before + bytes <= queue.limit / 4 * 3 && queue.reserve(bytes) {
+        return true;
     }
+    queue.rings.fetch_sub(bytes, Ordering::Relaxed);
+    false
+}
 
-    /// The next record, when there is one. Between records nothing wakes the one who waits.
-    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Entry> {
-        if let Some(entry) = self.try_recv() {
-            return Poll::Ready(entry);
-        }
-        let Some(queue) = QUEUE.get() else { return Poll::Pending };
-        *queue.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        queue.parked.store(true, Ordering::SeqCst);
-        // A record may have come between the first look and the flag.
-        if let Some(entry) = self.try_recv() {
-            queue.parked.store(false, Ordering::Relaxed);
-            return Poll::Ready(entry);
-        }
-        Poll::Pending
+/// Gives back what [`reserve_ring`] reserved.
+pub(crate) fn release_ring(bytes: usize) {
+    if let Some(queue) = QUEUE.get() {
+        queue.rings.fetch_sub(bytes, Ordering::Relaxed);
+        queue.used.fetch_sub(bytes, Ordering::Relaxed);
     }
+}
 
-    /// Gives back the bytes of entries that are acknowledged or given up.
-    pub fn release(&self, bytes: usize) {
-        if let Some(queue) = QUEUE.get() {
-            queue.used.fetch_sub(bytes, Ordering::Relaxed);
-        }
+/// What was taken out of a ring counts on until it is [`release`]d, room or no room.
+pub(crate) fn hold(bytes: usize) {
+    if let Some(queue) = QUEUE.get() {
+        queue.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Gives back what records held.
+pub(crate) fn release(bytes: usize) {
+    if let Some(queue) = QUEUE.get() {
+        queue.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A start that found no room in its ring.
+#[cold]
+pub(crate) fn count_refused(root: u128) {
+    if let Some(queue) = QUEUE.get() {
+        queue.count_drop("process-started", root);
+    }
+}
+
+/// A record that was damaged in memory.
+#[cold]
+pub(crate) fn count_unreadable() {
+    if let Some(queue) = QUEUE.get() {
+        let mut dropped = queue.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        *dropped.entry(Drop { event: "process-ended", root: None }).or_default() += 1;
     }
 }
 
@@ -162,18 +212,10 @@ impl Queue {
         false
     }
 
-    fn push(&self, record: Record, bytes: usize) {
+    fn push(&self, sent: Sent) {
         // The receiver lives as long as the program; if it is gone nobody wants the record.
-        if self.sender.send(Entry { record, bytes }).is_err() {
-            return;
-        }
-        // Pairs with the flag in `poll_recv`: either it sees the record, or this sees the flag.
-        std::sync::atomic::fence(Ordering::SeqCst);
-        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::SeqCst) {
-            let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(waker) = waker {
-                wake(waker);
-            }
+        if self.sender.send(sent).is_ok() {
+            park::wake();
         }
     }
 
@@ -186,19 +228,11 @@ impl Queue {
     }
 }
 
-/// The waker is the drainer's. One that panics, as tokio's does when the program has closed its files, must not take the
-/// monitored function along.
-fn wake(waker: Waker) {
-    static WARNING: Warning = Warning::new();
+/// What stands for words that found no room.
+pub(crate) const NOT_KEPT: &str = "(not kept: the buffer was full, see MONITOR_BUFFER_BYTES)";
 
-    if catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err() && switch::turn_off() {
-        WARNING.give(|| {
-            "what is recorded can't be handed on, nothing more is recorded: has the program closed files that are not its own?".to_owned()
-        });
-    }
-}
-
-const END_BYTES: usize = size_of::<Entry>();
+/// What a record holds that has no words of its own.
+pub(crate) const RECORD_BYTES: usize = size_of::<Sent>();
 
 fn start_bytes(record: &Started) -> usize {
     let named = match &record.origin {
@@ -209,7 +243,11 @@ fn start_bytes(record: &Started) -> usize {
         .extra
         .as_ref()
         .map_or(0, |extra| size_of_val(&**extra) + extra.batch.as_ref().map_or(0, String::len) + fields_bytes(&extra.fields));
-    size_of::<Entry>() + named + extra
+    RECORD_BYTES + named + extra
+}
+
+fn failure_bytes(failure: &Failure) -> usize {
+    size_of_val(failure) + failure.message.len() + failure.chain.iter().map(|c| c.len() + size_of::<String>()).sum::<usize>()
 }
 
 fn fields_bytes(fields: &Fields) -> usize {

@@ -25,3 +25,14 @@ pub fn registered() -> &'static [Site] {
         &[]
     }
 }
+
+/// Address of the first one.
+pub(crate) fn first() -> usize {
+    registered().as_ptr().addr()
+}
+
+/// Which of the [`registered`] ones it is, if the first has this address.
+#[inline]
+pub(crate) fn number(site: &'static Site, first: usize) -> usize {
+    std::ptr::from_ref(site).addr().wrapping_sub(first) / size_of::<Site>()
+}

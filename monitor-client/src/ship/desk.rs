@@ -57,6 +57,12 @@ impl Desk {
         is_any
     }
 
+    /// Somebody waits until all is sent.
+    pub(super) fn is_awaited(&self) -> bool {
+        let desk = self.0.borrow();
+        !desk.waiting.is_empty() || desk.exit.is_some()
+    }
+
     /// The program ends.
     pub(super) fn is_exit(&self) -> bool {
         self.0.borrow().exit.is_some()

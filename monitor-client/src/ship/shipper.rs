@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use monitor_core::queue::{Entry, Receiver};
+use monitor_core::queue::Receiver;
 use monitor_wire::Event;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::LocalSet;
@@ -23,6 +23,8 @@ use crate::settings::Settings;
 
 /// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
 const LINGER: Duration = Duration::from_millis(20);
+/// A call that has run for so long is shown as running; a shorter one as soon as it has ended.
+const RUNNING_FOR: Duration = Duration::from_millis(5);
 /// At most so many records in one batch.
 const BATCH: usize = 5_000;
 /// At most so many bytes of records in one batch.
@@ -49,7 +51,6 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         outbox: outbox.clone(),
         post: post.clone(),
         backoff: Backoff::default(),
-        first: None,
         held_bytes: 0,
         was_reached: false,
         has_greeted: false,
@@ -84,8 +85,6 @@ struct Shipper {
     outbox: Rc<RefCell<Outbox>>,
     post: Post,
     backoff: Backoff,
-    /// The record that ended a wait.
-    first: Option<Entry>,
     /// Bytes of the records that the outbox holds.
     held_bytes: usize,
     /// Somebody has answered before.
@@ -97,7 +96,7 @@ struct Shipper {
 
 /// Why a wait ended.
 enum Woken {
-    Record(Entry),
+    News,
     Command,
 }
 
@@ -129,13 +128,12 @@ impl Shipper {
             if desk.poll_command(cx).is_ready() {
                 return Poll::Ready(Woken::Command);
             }
-            receiver.poll_recv(cx).map(Woken::Record)
+            receiver.poll_news(cx).map(|()| Woken::News)
         })
         .await;
         match woken {
             Woken::Command => {}
-            Woken::Record(entry) => {
-                self.first = Some(entry);
+            Woken::News => {
                 let _ = timeout(LINGER, self.desk.command()).await;
             }
         }
@@ -144,8 +142,19 @@ impl Shipper {
     /// Moves what is recorded into the outbox, one batch at most. How many records that were.
     fn gather(&mut self) -> usize {
         let (mut events, mut gathered, mut bytes) = (Vec::<Event>::new(), 0, 0);
+        // Who waits for a flush, or for the end, wants all that runs to be known.
+        let is_awaited = self.desk.is_awaited();
+        let running_for = if is_awaited { Duration::ZERO } else { RUNNING_FOR };
+        let mut has_looked = false;
         while gathered < BATCH && bytes < BATCH_BYTES {
-            let Some(entry) = self.first.take().or_else(|| self.receiver.try_recv()) else { break };
+            let Some(entry) = self.receiver.take() else {
+                if has_looked {
+                    break;
+                }
+                self.receiver.look(running_for);
+                has_looked = true;
+                continue;
+            };
             gathered += 1;
             bytes += entry.bytes;
             events.extend(to_wire::event(entry.record));

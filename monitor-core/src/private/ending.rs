@@ -2,7 +2,9 @@
 
 use std::pin::{Pin, pin};
 
-use super::{Guard, Task};
+use super::{Guard, Running, Task};
+use crate::future;
+use crate::live::Live;
 use crate::record::Failure;
 
 /// The process that a function ends.
@@ -15,20 +17,24 @@ pub trait Ending {
 impl Ending for Guard {
     #[inline]
     fn is_off(&self) -> bool {
-        self.live.is_none()
+        Guard::is_off(self)
     }
 
+    #[inline]
     fn end(mut self, failure: Option<Failure>) {
-        if let Some(live) = self.live.take() {
-            live.end_with(failure);
-        }
+        self.take().end(failure);
     }
 
+    /// From then on the process is current only where its future is polled.
     fn into_task(mut self) -> Task {
-        let live = self.live.take();
-        // From here on the process is current only where its future is polled.
-        drop(self);
-        live.map_or_else(Task::off, Task::begun)
+        match self.take() {
+            Running::Off => Task::off(),
+            Running::InRing(call) => match call.into_slot() {
+                Ok(slot) => Task::new(future::Running::InRing(slot)),
+                Err(call) => call.take_out().map_or_else(Task::off, |call| Task::new(future::Running::begun(Live::taken_out(call)))),
+            },
+            Running::Queued(mut queued) => queued.live.take().map_or_else(Task::off, |live| Task::new(future::Running::begun(live))),
+        }
     }
 }
 
@@ -38,10 +44,9 @@ impl Ending for Task {
         Task::is_off(self)
     }
 
+    #[inline]
     fn end(self, failure: Option<Failure>) {
-        if let Some(live) = self.into_live() {
-            live.end_with(failure);
-        }
+        self.end_with(failure);
     }
 
     fn into_task(self) -> Task {

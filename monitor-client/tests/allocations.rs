@@ -1,0 +1,82 @@
+//! A recorded call allocates nothing, once its thread has its ring.
+
+#![cfg(feature = "record")]
+#![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use monitor_client::{Process, cross_thread, normal_task, root_task};
+use monitor_core::{queue, switch};
+
+struct Counting;
+
+thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
+
+// SAFETY: passes everything on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
+        // SAFETY: as promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as promised by the caller.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[normal_task]
+fn normal(depth: u8) -> Result<u8, String> {
+    if depth > 0 { normal(depth - 1) } else { Ok(root()) }
+}
+
+#[root_task]
+fn root() -> u8 {
+    cross();
+    7
+}
+
+#[cross_thread]
+fn cross() {}
+
+#[normal_task]
+async fn waits() -> u8 {
+    tokio::task::yield_now().await;
+    root()
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return value;
+        }
+    }
+}
+
+#[test]
+fn a_recorded_call_allocates_nothing() {
+    let mut receiver = queue::open(64 << 20).expect("opened once");
+    switch::turn_on();
+    let calls = || {
+        assert_eq!(normal(3), Ok(7));
+        assert_eq!(run(waits()), 7);
+    };
+    {
+        let _top = Process::start("top").enter();
+        calls();
+        let before = ALLOCATIONS.get();
+        (0..5_000).for_each(|_| calls());
+        assert_eq!(ALLOCATIONS.get(), before, "allocations");
+    }
+    let recorded = std::iter::from_fn(|| receiver.try_recv()).count();
+    assert_eq!(recorded, 2 * (1 + 5_001 * 9));
+}

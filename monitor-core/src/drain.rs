@@ -1,0 +1,192 @@
+//! The draining end: what came by the queue and what stands in the rings, as one stream of records.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::clock::{self, Calibration};
+use crate::park;
+use crate::queue::{self, Entry, Failed, NOT_KEPT, RECORD_BYTES, Sent};
+use crate::record::{Ended, Failure, Origin, Outcome, Record, Started};
+use crate::ring::{Ending, Rings, Seen};
+
+/// Records that are taken from the rings, and as many from the queue, in one look.
+const AT_ONCE: usize = 5_000;
+
+/// Takes out what was recorded. There is one in a program.
+#[derive(Debug)]
+pub struct Receiver {
+    queue: mpsc::Receiver<Sent>,
+    failed: mpsc::Receiver<Failed>,
+    rings: Rings,
+    clock: Calibration,
+    /// Came by the queue while looking whether there is something.
+    first: Option<Sent>,
+    /// Words whose ends have not been seen yet, by process.
+    words: HashMap<u64, Failed>,
+    ready: VecDeque<Entry>,
+}
+
+/// A record, when it was made (in ticks), and its bytes.
+struct Found {
+    at: u64,
+    entry: Entry,
+}
+
+impl Receiver {
+    pub(crate) fn new(queue: mpsc::Receiver<Sent>, failed: mpsc::Receiver<Failed>) -> Self {
+        Receiver {
+            queue,
+            failed,
+            rings: Rings::default(),
+            clock: Calibration::new(),
+            first: None,
+            words: HashMap::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
+    /// Makes ready what was recorded, in the order of time; not more than some thousand records, so look again until
+    /// nothing comes. A call that runs and has begun `running_for` ago or earlier is made known; one that has ended is
+    /// known by start and end together.
+    pub fn look(&mut self, running_for: Duration) {
+        self.clock.update();
+        let begun_before = clock::now().saturating_sub(self.clock.ticks(running_for));
+        let (mut seen, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        self.rings.look(AT_ONCE, begun_before, |call| seen.push(call));
+        // The words of a failure are sent before its record stands in a ring: those of what was seen are all here.
+        self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
+        for call in seen {
+            self.split(call, &mut starts, &mut others);
+        }
+        for _ in 0..AT_ONCE {
+            let Some(sent) = self.first.take().or_else(|| self.queue.try_recv().ok()) else { break };
+            if let Some(found) = self.stamp(sent) {
+                if matches!(found.entry.record, Record::Started(_)) { &mut starts } else { &mut others }.push(found);
+            }
+        }
+        // A start stands before all else of its process, even if the clock says the same of both.
+        starts.append(&mut others);
+        starts.sort_by_key(|found| found.at);
+        self.ready.extend(starts.into_iter().map(|found| found.entry));
+    }
+
+    /// The next record that a [`look`](Self::look) has made ready.
+    pub fn take(&mut self) -> Option<Entry> {
+        self.ready.pop_front()
+    }
+
+    /// The next record, if there is one; what runs is made known at once.
+    pub fn try_recv(&mut self) -> Option<Entry> {
+        if self.ready.is_empty() {
+            self.look(Duration::ZERO);
+        }
+        self.take()
+    }
+
+    /// The next record, when there is one.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Entry> {
+        if let Some(entry) = self.try_recv() {
+            return Poll::Ready(entry);
+        }
+        match self.poll_news(cx) {
+            Poll::Ready(()) => self.try_recv().map_or(Poll::Pending, Poll::Ready),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ready when a [`look`](Self::look) would find something, now or when it has run long enough. Between records nothing
+    /// wakes the one who waits.
+    pub fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_news() {
+            return Poll::Ready(());
+        }
+        park::park(cx.waker());
+        // Something may have come between the first look and the flag.
+        if self.has_news() {
+            park::unpark();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
+    /// Gives back the bytes of entries that are acknowledged or given up.
+    pub fn release(&self, bytes: usize) {
+        queue::release(bytes);
+    }
+
+    fn has_news(&mut self) -> bool {
+        if self.first.is_none() {
+            self.first = self.queue.try_recv().ok();
+        }
+        self.first.is_some() || !self.ready.is_empty() || self.rings.has_news()
+    }
+
+    /// Fills in the times; `None` for a start that was seen in a ring already.
+    fn stamp(&mut self, sent: Sent) -> Option<Found> {
+        let Sent { mut record, bytes, begun, at } = sent;
+        match &mut record {
+            Record::Started(started) if self.rings.was_announced(started.id) => {
+                queue::release(bytes);
+                return None;
+            }
+            Record::Started(started) => started.time_us = self.clock.time_us(at),
+            Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
+            Record::Ended(ended) => {
+                self.rings.forget(ended.id);
+                ended.time_us = self.clock.time_us(at);
+                ended.elapsed_ns = self.clock.elapsed_ns(begun, at);
+            }
+        }
+        Some(Found { at, entry: Entry { record, bytes } })
+    }
+
+    /// Start and end of what was seen in a ring.
+    fn split(&mut self, call: Seen, starts: &mut Vec<Found>, ends: &mut Vec<Found>) {
+        if call.is_new {
+            queue::hold(RECORD_BYTES);
+            let started = Started {
+                root: call.root,
+                id: call.id,
+                parent: call.parent,
+                origin: Origin::Site(call.site),
+                time_us: self.clock.time_us(call.start),
+                thread: call.thread,
+                attachment: call.attachment,
+                extra: None,
+            };
+            starts.push(Found { at: call.start, entry: Entry { record: Record::Started(started), bytes: RECORD_BYTES } });
+        }
+        if let Some((end, ending)) = call.end {
+            queue::hold(RECORD_BYTES);
+            let mut bytes = RECORD_BYTES;
+            let outcome = match ending {
+                Ending::Succeeded => Outcome::Succeeded,
+                Ending::Cancelled => Outcome::Cancelled,
+                Ending::Error | Ending::Panic => Outcome::Failed(self.words.remove(&call.id).map_or_else(
+                    || {
+                        let (kind, place) = if ending == Ending::Panic {
+                            ("panic", None)
+                        } else {
+                            ("error", Some((call.site.file.into(), call.site.line)))
+                        };
+                        Box::new(Failure { kind, message: NOT_KEPT.to_owned(), place, ..Failure::default() })
+                    },
+                    |failed| {
+                        bytes += failed.bytes;
+                        failed.failure
+                    },
+                )),
+            };
+            let ended = Ended {
+                root: call.root,
+                id: call.id,
+                time_us: self.clock.time_us(end),
+                elapsed_ns: self.clock.elapsed_ns(call.start, end),
+                outcome,
+            };
+            ends.push(Found { at: end, entry: Entry { record: Record::Ended(ended), bytes } });
+        }
+    }
+}

@@ -1,0 +1,444 @@
+//! How recorded calls lie in memory: whole words, all atomic, zeroed at first.
+//!
+//! ```text
+//! region, one per recording thread
+//! ├─ writer      what the thread writes: how many records, how deep, …
+//! ├─ reader      what the one who drains writes: how many it has taken, …
+//! ├─ frames      what runs on the thread now: a stack
+//! └─ chunks      what runs as futures that began on the thread: an open table
+//! segment, one or more per region
+//! └─ records     what has ended: a ring
+//! ```
+//! A record is 64 bytes: start, id, parent, root (2 words), end, facts, check. Its last word is its checksum and is stored
+//! last: it commits the record. A frame holds the same without an end, and what only its owner needs.
+
+#![allow(unsafe_code, reason = "memory of the operating system's is given its form here")]
+
+use std::mem::size_of;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+use super::memory;
+
+/// Sync calls that one thread may have open in its frames; what is deeper is recorded in another way.
+pub(super) const DEPTH: usize = 512;
+/// Futures of one chunk of the open table.
+pub(super) const CHUNK: usize = 64;
+/// Chunks of one thread.
+pub(super) const CHUNKS: usize = 512;
+
+pub(super) const REGION_BYTES: usize = size_of::<Region>();
+pub(super) const CHUNK_BYTES: usize = size_of::<Chunk>();
+
+/// What makes the checksum of a frame differ from that of a record and of an end that waits in its slot.
+pub(super) const RUNNING: u64 = 0x5851_f42d_4c95_7f2d;
+pub(super) const ENDED_IN_SLOT: u64 = 0x2545_f491_4f6c_dd1d;
+
+/// Odd, so that any change of one word changes the sum.
+const FACTORS: [u64; 8] = [
+    0x9e37_79b9_7f4a_7c15,
+    0xc2b2_ae3d_27d4_eb4f,
+    0x1656_67b1_9e37_79f9,
+    0xd6e8_feb8_6659_fd93,
+    0xff51_afd7_ed55_8ccd,
+    0xc4ce_b9fe_1a85_ec53,
+    0xa076_1d64_78bd_642f,
+    0xe703_7ed1_a0b4_28db,
+];
+
+/// A word that has one writer at a time.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(super) struct Word(AtomicU64);
+
+impl Word {
+    #[inline]
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(super) fn set(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Sees all that was written before the value that it returns was [`publish`](Self::publish)ed.
+    #[inline]
+    pub(super) fn observe(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Shows all that was written before to whoever [`observe`](Self::observe)s the value.
+    #[inline]
+    pub(super) fn publish(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+
+    /// One more; for a word with several writers.
+    pub(super) fn count(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The words of a record, its check apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) start: u64,
+    pub(super) id: u64,
+    pub(super) parent: u64,
+    pub(super) root: [u64; 2],
+    pub(super) end: u64,
+    pub(super) facts: u64,
+}
+
+impl Words {
+    #[inline]
+    pub(super) fn check(&self, salt: u64) -> u64 {
+        let Words { start, id, parent, root: [high, low], end, facts } = *self;
+        let words = [start, id, parent, high, low, end, facts, salt];
+        words.iter().zip(FACTORS).fold(0, |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)))
+    }
+
+    pub(super) fn root(&self) -> u128 {
+        u128::from(self.root[0]) << 64 | u128::from(self.root[1])
+    }
+}
+
+/// 64 bytes that hold a record.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(super) struct Line {
+    start: Word,
+    id: Word,
+    parent: Word,
+    root: [Word; 2],
+    end: Word,
+    facts: Word,
+    check: Word,
+}
+
+impl Line {
+    #[inline]
+    pub(super) fn write(&self, words: &Words, salt: u64) {
+        self.set(words);
+        self.check.publish(words.check(salt));
+    }
+
+    /// The ids of something that is no process here and is only current.
+    #[inline]
+    pub(super) fn set_ids(&self, id: u64, root: [u64; 2]) {
+        self.check.set(0);
+        self.id.set(id);
+        self.root[0].set(root[0]);
+        self.root[1].set(root[1]);
+    }
+
+    /// Its words are no record any more.
+    #[inline]
+    pub(super) fn clear(&self) {
+        self.check.publish(0);
+    }
+
+    #[inline]
+    pub(super) fn is_clear(&self) -> bool {
+        self.check.observe() == 0
+    }
+
+    /// What its one writer has written.
+    #[inline]
+    pub(super) fn own(&self) -> Words {
+        Words {
+            start: self.start.get(),
+            id: self.id.get(),
+            parent: self.parent.get(),
+            root: [self.root[0].get(), self.root[1].get()],
+            end: self.end.get(),
+            facts: self.facts.get(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn ids(&self) -> (u64, [u64; 2]) {
+        (self.id.get(), [self.root[0].get(), self.root[1].get()])
+    }
+
+    /// What another thread finds in it; `None` if that is no whole record of this `salt`.
+    pub(super) fn read(&self, salt: u64) -> Option<Words> {
+        let check = self.check.observe();
+        let words = self.own();
+        (check != 0 && check == words.check(salt)).then_some(words)
+    }
+
+    #[inline]
+    fn set(&self, words: &Words) {
+        self.start.set(words.start);
+        self.id.set(words.id);
+        self.parent.set(words.parent);
+        self.root[0].set(words.root[0]);
+        self.root[1].set(words.root[1]);
+        self.end.set(words.end);
+        self.facts.set(words.facts);
+    }
+}
+
+/// Something that runs.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(super) struct Frame {
+    pub(super) line: Line,
+    /// It ended while another was above it.
+    pub(super) is_gone: Word,
+    /// Its thread was panicking already when it began.
+    pub(super) was_panicking: Word,
+    /// What was [`recording`](crate::switch::recording) when it began.
+    pub(super) recording: Word,
+    /// Threads without a context may take it for the tree that they belong to.
+    pub(super) is_entry: Word,
+    /// Free slots: number of the next free one, from 1; 0 ends the list.
+    pub(super) next_free: Word,
+    /// Slots: its own number, from 1.
+    pub(super) number: Word,
+    /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
+    pub(super) leftover: Word,
+    home: AtomicPtr<Region>,
+}
+
+impl Frame {
+    /// The region of a slot.
+    pub(super) fn home(&self) -> Option<&'static Region> {
+        // SAFETY: null until `set_home`, which takes a region that lives as long as the program.
+        unsafe { self.home.load(Ordering::Relaxed).as_ref() }
+    }
+
+    pub(super) fn set_home(&self, region: &'static Region) {
+        self.home.store(std::ptr::from_ref(region).cast_mut(), Ordering::Relaxed);
+    }
+}
+
+/// A part of an open table.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Chunk {
+    pub(super) slots: [Frame; CHUNK],
+}
+
+/// What the recording thread writes.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(super) struct Writer {
+    /// Records written so far.
+    pub(super) head: Word,
+    /// Frames in use.
+    pub(super) depth: Word,
+    /// A start is admitted while `head + depth` is below: each open frame has the place of its record.
+    pub(super) limit: Word,
+    /// Frames may be used up to here.
+    pub(super) ceiling: Word,
+    /// The last id that was given.
+    pub(super) last_id: Word,
+    /// Where the sites of the program lie.
+    pub(super) sites: Word,
+    /// Number of the thread, as it stands in the facts of what it begins.
+    pub(super) thread: Word,
+    /// Number of the first free slot, 0 for none.
+    pub(super) free: Word,
+    /// Slots that were ever used.
+    pub(super) slots: Word,
+    /// [`Reader::freed`] when free slots were last looked for.
+    pub(super) freed_seen: Word,
+    /// Bytes of the current segment's records, in records.
+    pub(super) capacity: Word,
+    segment: AtomicPtr<Segment>,
+}
+
+/// What others than the recording thread write.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(super) struct Reader {
+    /// Records taken so far.
+    pub(super) tail: Word,
+    /// Slots that were freed by others.
+    pub(super) freed: Word,
+    /// The thread is gone: the region waits for another one.
+    pub(super) is_left: Word,
+}
+
+/// What one thread records into.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Region {
+    pub(super) writer: Writer,
+    pub(super) reader: Reader,
+    chunks: [AtomicPtr<Chunk>; CHUNKS],
+    pub(super) frames: [Frame; DEPTH],
+}
+
+impl Region {
+    /// A new one, with a first segment for `records` records.
+    pub(super) fn new(records: usize) -> Option<(&'static Self, SegmentRef)> {
+        let segment = SegmentRef::new(records, 0)?;
+        let Some(memory) = memory::map(REGION_BYTES) else {
+            // SAFETY: nobody else has seen it.
+            unsafe { segment.free() };
+            return None;
+        };
+        // SAFETY: zeroed memory of this size, aligned to a page, is a region of zeroed atomics; it is never given back.
+        let region: &'static Region = unsafe { memory.cast::<Region>().as_ref() };
+        region.set_segment(segment);
+        Some((region, segment))
+    }
+
+    /// The segment that is written to.
+    #[inline]
+    pub(super) fn segment(&self) -> SegmentRef {
+        // SAFETY: set by `new` before anybody saw the region, and never to null.
+        SegmentRef(unsafe { NonNull::new_unchecked(self.writer.segment.load(Ordering::Relaxed)) })
+    }
+
+    pub(super) fn set_segment(&self, segment: SegmentRef) {
+        self.writer.segment.store(segment.0.as_ptr(), Ordering::Relaxed);
+        self.writer.capacity.set(segment.records() as u64);
+    }
+
+    /// The slot of this number, from 1; `None` if there is no such chunk yet.
+    pub(super) fn slot(&self, number: u64) -> Option<&'static Frame> {
+        let index = number as usize - 1;
+        // SAFETY: null, or a chunk that lives as long as the program.
+        let chunk = unsafe { self.chunks.get(index / CHUNK)?.load(Ordering::Acquire).as_ref() };
+        chunk.map(|chunk| &chunk.slots[index % CHUNK])
+    }
+
+    /// Adds the chunk that holds the slot of this number.
+    pub(super) fn add_chunk(&self, number: u64) -> bool {
+        let Some(place) = self.chunks.get((number as usize - 1) / CHUNK) else { return false };
+        let Some(memory) = memory::map(CHUNK_BYTES) else { return false };
+        // Zeroed memory of this size, aligned to a page, is a chunk of zeroed atomics; it is never given back.
+        place.store(memory.cast::<Chunk>().as_ptr(), Ordering::Release);
+        true
+    }
+}
+
+/// A ring of records, or what came before a larger one.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Segment {
+    /// Number of its first record.
+    base: u64,
+    /// How many it holds: a power of two.
+    records: u64,
+    /// Number after its last record, once there is a next segment.
+    end: Word,
+    next: AtomicPtr<Segment>,
+}
+
+/// A segment that is in use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SegmentRef(NonNull<Segment>);
+
+// SAFETY: it points to memory that belongs to no thread and holds atomics, apart from what was written before it was shared.
+unsafe impl Send for SegmentRef {}
+
+impl SegmentRef {
+    /// Room for `records` records, a power of two, of which the first has the number `base`.
+    pub(super) fn new(records: usize, base: u64) -> Option<Self> {
+        let start = memory::map(Self::bytes_of(records))?.cast::<Segment>();
+        let header = Segment { base, records: records as u64, end: Word(AtomicU64::new(0)), next: AtomicPtr::new(null_mut()) };
+        // SAFETY: new memory, large enough and aligned to a page.
+        unsafe { start.write(header) };
+        Some(SegmentRef(start))
+    }
+
+    pub(super) const fn bytes_of(records: usize) -> usize {
+        size_of::<Segment>() + records * size_of::<Line>()
+    }
+
+    pub(super) fn bytes(self) -> usize {
+        Self::bytes_of(self.records())
+    }
+
+    pub(super) fn records(self) -> usize {
+        self.header().records as usize
+    }
+
+    pub(super) fn base(self) -> u64 {
+        self.header().base
+    }
+
+    /// The place of the record of this number.
+    #[inline]
+    pub(super) fn line(&self, number: u64) -> &Line {
+        let header = self.header();
+        let index = number.wrapping_sub(header.base) & (header.records - 1);
+        // SAFETY: the mapping is as long as the header and `records` lines, and the index is smaller than that: a power of two.
+        unsafe { self.0.add(1).cast::<Line>().add(index as usize).as_ref() }
+    }
+
+    /// The one after it, and the number of the first record there.
+    pub(super) fn next(self) -> Option<(SegmentRef, u64)> {
+        let next = NonNull::new(self.header().next.load(Ordering::Acquire))?;
+        Some((SegmentRef(next), self.header().end.get()))
+    }
+
+    /// From the record of the number `end` on, they stand in `next`.
+    pub(super) fn close(self, end: u64, next: SegmentRef) {
+        self.header().end.set(end);
+        self.header().next.store(next.0.as_ptr(), Ordering::Release);
+    }
+
+    /// # Safety
+    /// Nobody writes to it or reads from it any more.
+    pub(super) unsafe fn free(self) {
+        let bytes = self.bytes();
+        // SAFETY: as promised by the caller; the memory is what `new` got.
+        unsafe { memory::unmap(self.0.cast(), bytes) };
+    }
+
+    #[inline]
+    fn header(&self) -> &Segment {
+        // SAFETY: written by `new`; alive until `free`, which is promised to be the last use.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(n: u64) -> Words {
+        Words { start: n, id: n * 7, parent: n * 11, root: [n * 13, n * 17], end: n * 19, facts: n * 23 }
+    }
+
+    #[test]
+    fn sizes_are_what_the_format_says() {
+        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 128, 64));
+    }
+
+    #[test]
+    fn a_change_of_any_bit_is_noticed() {
+        let segment = SegmentRef::new(4, 0).expect("memory");
+        let line = segment.line(2);
+        assert_eq!(line.read(2), None);
+        line.write(&words(5), 2);
+        assert_eq!(line.read(2), Some(words(5)));
+        assert_eq!(line.read(6), None, "of another lap");
+        let all = [&line.start, &line.id, &line.parent, &line.root[0], &line.root[1], &line.end, &line.facts, &line.check];
+        for word in all {
+            for bit in 0..64 {
+                word.set(word.get() ^ 1 << bit);
+                assert_eq!(line.read(2), None);
+                word.set(word.get() ^ 1 << bit);
+            }
+        }
+        // SAFETY: used nowhere else.
+        unsafe { segment.free() };
+    }
+
+    #[test]
+    fn a_ring_begins_again_at_its_first_place() {
+        let segment = SegmentRef::new(4, 10).expect("memory");
+        assert!(std::ptr::eq(segment.line(10), segment.line(14)));
+        assert!(!std::ptr::eq(segment.line(10), segment.line(13)));
+        // SAFETY: used nowhere else.
+        unsafe { segment.free() };
+    }
+}

@@ -1,0 +1,65 @@
+//! Recording a call for two readings of the clock: memory of each thread's own, which the one who drains reads along.
+//!
+//! The monitored side is [`writer`], the draining side [`drain`]; [`layout`] is what they share.
+
+mod drain;
+mod layout;
+mod memory;
+mod registry;
+mod writer;
+
+pub(crate) use drain::{Rings, Seen};
+pub(crate) use registry::{attach, forget, set_up};
+pub(crate) use writer::{
+    Begun, Call, Ending, Slot, TakenOut, close, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, start, start_at, top,
+};
+
+use crate::record::{Attachment, Site};
+
+/// What a record says beside ids and times: number of the site (32 bits), how it ended (2), how it came by its parent (2),
+/// number of the thread that it began on (28).
+#[derive(Debug, Clone, Copy)]
+struct Facts(u64);
+
+impl Facts {
+    const ENDING: u32 = 32;
+    const ATTACHMENT: u32 = 34;
+    const THREAD: u32 = 36;
+    /// Beyond, threads are numbered anew.
+    const MOST_THREADS: u64 = (1 << 28) - 1;
+
+    #[inline]
+    fn new(site: usize, attachment: Attachment, thread: u64) -> Self {
+        Facts(site as u64 & 0xffff_ffff | (attachment as u64) << Self::ATTACHMENT | thread << Self::THREAD)
+    }
+
+    #[inline]
+    fn ended(self, ending: Ending) -> Self {
+        Facts(self.0 | (ending as u64) << Self::ENDING)
+    }
+
+    fn site(self) -> Option<&'static Site> {
+        crate::site::registered().get((self.0 & 0xffff_ffff) as usize)
+    }
+
+    fn ending(self) -> Ending {
+        match self.0 >> Self::ENDING & 3 {
+            0 => Ending::Succeeded,
+            1 => Ending::Cancelled,
+            2 => Ending::Error,
+            _ => Ending::Panic,
+        }
+    }
+
+    fn attachment(self) -> Attachment {
+        match self.0 >> Self::ATTACHMENT & 3 {
+            0 => Attachment::Explicit,
+            1 => Attachment::Inferred,
+            _ => Attachment::Unattached,
+        }
+    }
+
+    fn thread(self) -> u64 {
+        self.0 >> Self::THREAD
+    }
+}

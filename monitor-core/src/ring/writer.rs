@@ -1,0 +1,491 @@
+//! What a recorded call costs: its start fills a frame, its end turns the frame into a record of the ring.
+//!
+//! A start is admitted only if the ring has room for the records of all open frames, so the end of a call whose start was
+//! admitted is never lost. Otherwise it is dropped and counted. The end of a future, which may come on any thread, stays
+//! in the future's own slot if the ring is full.
+
+use std::marker::PhantomData;
+use std::num::NonZeroU64;
+
+use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words, Writer};
+use super::{Facts, registry};
+use crate::attach::Attached;
+use crate::context::{Context, Token};
+use crate::record::{Attachment, Failure, Site};
+use crate::{clock, ids, inside, park, queue, site, switch, trees};
+
+/// What became of a start.
+pub(crate) enum Begun<T> {
+    /// It is recorded.
+    Recorded(T),
+    /// There was no room: it is counted as dropped.
+    Refused,
+    /// It is none for a ring: nothing is current in this thread's frames, or they are used up.
+    Elsewhere,
+}
+
+/// How something that is in a ring ended. A failure's words go beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+pub(crate) enum Ending {
+    Succeeded = 0,
+    Cancelled = 1,
+    Error = 2,
+    Panic = 3,
+}
+
+/// A sync call that runs on this thread: the number of its frame.
+#[derive(Debug)]
+pub(crate) struct Call {
+    frame: usize,
+    thread_bound: PhantomData<*mut ()>,
+}
+
+/// A future that has begun and not ended: its slot of the open table.
+#[derive(Debug)]
+pub(crate) struct Slot(&'static Frame);
+
+/// A call that has left the frames.
+#[derive(Clone, Copy)]
+pub(crate) struct TakenOut {
+    pub(crate) context: Context,
+    pub(crate) parent: u64,
+    pub(crate) attachment: Attachment,
+    pub(crate) is_entry: bool,
+    pub(crate) begun: u64,
+    pub(crate) site: &'static Site,
+    pub(crate) was_panicking: bool,
+}
+
+/// Begins a sync call below what is current, and makes it current.
+#[inline]
+pub(crate) fn start(site: &'static Site) -> Begun<Call> {
+    let Some(region) = registry::region() else { return Begun::Elsewhere };
+    let depth = region.writer.depth.get();
+    if depth == 0 || depth >= region.writer.ceiling.get() {
+        return Begun::Elsewhere;
+    }
+    let parent = region.frames[depth as usize - 1].line.ids();
+    if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
+        return refuse(parent);
+    }
+    begin(region, &region.frames[depth as usize], site, parent, Attachment::Explicit);
+    region.writer.depth.publish(depth + 1);
+    park::wake();
+    Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
+}
+
+/// Begins a sync call at the place that was found for it, and makes it current.
+pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
+    let Some(region) = registry::region() else { return Begun::Elsewhere };
+    let depth = region.writer.depth.get();
+    if depth >= region.writer.ceiling.get() {
+        return Begun::Elsewhere;
+    }
+    let parent = ids_of(attached.parent);
+    if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
+        return refuse(parent);
+    }
+    let frame = &region.frames[depth as usize];
+    begin(region, frame, site, parent, attached.attachment);
+    if attached.entry {
+        enter_tree(frame);
+    }
+    region.writer.depth.publish(depth + 1);
+    park::wake();
+    Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
+}
+
+/// Ends a sync call; what was current before it is current again.
+#[inline]
+#[expect(clippy::needless_pass_by_value, reason = "it is over")]
+pub(crate) fn end(call: Call, ending: Ending) {
+    let end = clock::now();
+    let Some(region) = registry::region() else { return };
+    publish(region, &region.frames[call.frame], end, ending);
+    pop(region, call.frame);
+    park::wake();
+}
+
+/// Begins a future below what is current. It is current only while it is polled.
+pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
+    let Some(region) = registry::region() else { return Begun::Elsewhere };
+    let depth = region.writer.depth.get();
+    if depth == 0 || depth > region.writer.ceiling.get() {
+        return Begun::Elsewhere;
+    }
+    let parent = region.frames[depth as usize - 1].line.ids();
+    let Some(slot) = take_slot(region) else { return refuse(parent) };
+    slot.leftover.set(0);
+    begin(region, slot, site, parent, Attachment::Explicit);
+    park::wake();
+    Begun::Recorded(Slot(slot))
+}
+
+/// Begins a future at the place that was found for it.
+pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
+    let Some(region) = registry::region().filter(|region| region.writer.ceiling.get() > 0) else { return Begun::Elsewhere };
+    let parent = ids_of(attached.parent);
+    let Some(slot) = take_slot(region) else { return refuse(parent) };
+    slot.leftover.set(0);
+    begin(region, slot, site, parent, attached.attachment);
+    if attached.entry {
+        enter_tree(slot);
+    }
+    park::wake();
+    Begun::Recorded(Slot(slot))
+}
+
+/// Ends a future, on whichever thread.
+#[inline(never)]
+#[expect(clippy::needless_pass_by_value, reason = "it is over")]
+pub(crate) fn close(slot: Slot, ending: Ending) {
+    let (end, slot) = (clock::now(), slot.0);
+    match registry::region() {
+        Some(region) if region.writer.head.get() + region.writer.depth.get() < region.writer.limit.get() || has_room(region) => {
+            publish(region, slot, end, ending);
+            free(region, slot);
+        }
+        _ => {
+            if !is_recorded(slot) {
+                return;
+            }
+            let words = slot.line.own();
+            if slot.is_entry.get() != 0 {
+                leave_tree(slot);
+            }
+            slot.line.write(&Words { end, facts: Facts(words.facts).ended(ending).0, ..words }, ENDED_IN_SLOT);
+        }
+    }
+    park::wake();
+}
+
+impl Call {
+    #[inline]
+    pub(crate) fn end_with(self, failure: Option<Failure>) {
+        match failure {
+            None => end(self, Ending::Succeeded),
+            Some(failure) => {
+                let ending = self.frame().map_or(Ending::Error, |frame| tell(frame, failure));
+                end(self, ending);
+            }
+        }
+    }
+
+    /// Whether the thread began to panic since the call began.
+    #[inline]
+    pub(crate) fn panicked_meanwhile(&self) -> bool {
+        std::thread::panicking() && self.frame().is_some_and(|frame| frame.was_panicking.get() == 0)
+    }
+
+    /// The call goes on as a future and is no longer current; `Err` if there is no room for one more.
+    pub(crate) fn into_slot(self) -> Result<Slot, Self> {
+        let Some((region, frame)) = registry::region().zip(self.frame()) else { return Err(self) };
+        let Some(slot) = take_slot(region) else { return Err(self) };
+        // The reader may see both, and takes them for the same.
+        slot.leftover.set(0);
+        slot.is_entry.set(frame.is_entry.get());
+        slot.recording.set(frame.recording.get());
+        slot.line.write(&frame.line.own(), RUNNING);
+        frame.line.clear();
+        pop(region, self.frame);
+        Ok(Slot(slot))
+    }
+
+    /// The call is to be told of in another way from now on, and is no longer current here.
+    pub(crate) fn take_out(self) -> Option<TakenOut> {
+        let (region, frame) = registry::region().zip(self.frame())?;
+        let words = frame.line.own();
+        let taken = TakenOut {
+            context: Context::new(words.root(), words.id)?,
+            parent: words.parent,
+            attachment: Facts(words.facts).attachment(),
+            is_entry: frame.is_entry.get() != 0,
+            begun: words.start,
+            site: Facts(words.facts).site()?,
+            was_panicking: frame.was_panicking.get() != 0,
+        };
+        frame.line.clear();
+        pop(region, self.frame);
+        Some(taken)
+    }
+
+    fn frame(&self) -> Option<&'static Frame> {
+        registry::region().map(|region| &region.frames[self.frame])
+    }
+}
+
+impl Slot {
+    /// What is current while the future is polled.
+    #[inline]
+    pub(crate) fn context(&self) -> Option<Context> {
+        context_of(self.0)
+    }
+
+    /// Remembers what stays current until the future is dropped.
+    pub(crate) fn set_leftover(&self, token: Option<Token>) {
+        self.0.leftover.set(token.map_or(0, Token::get));
+    }
+
+    #[inline]
+    pub(crate) fn leftover(&self) -> Option<Token> {
+        Token::new(self.0.leftover.get())
+    }
+
+    #[cold]
+    pub(crate) fn fail(self, failure: Failure) {
+        let ending = tell(self.0, failure);
+        close(self, ending);
+    }
+}
+
+/// Makes a context current: the number of its frame, or `None` if it is to be kept elsewhere.
+#[inline]
+pub(crate) fn push(context: Context) -> Option<usize> {
+    push_ids(context.process(), [(context.root() >> 64) as u64, context.root() as u64])
+}
+
+/// Makes a future current, in the same way.
+#[inline]
+pub(crate) fn push_slot(slot: &Slot) -> Option<usize> {
+    let (id, root) = slot.0.line.ids();
+    push_ids(id, root)
+}
+
+#[inline]
+fn push_ids(id: u64, root: [u64; 2]) -> Option<usize> {
+    let region = registry::region()?;
+    let depth = region.writer.depth.get();
+    if depth >= region.writer.ceiling.get() {
+        return None;
+    }
+    let frame = &region.frames[depth as usize];
+    frame.line.set_ids(id, root);
+    frame.is_gone.set(0);
+    region.writer.depth.publish(depth + 1);
+    Some(depth as usize)
+}
+
+/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
+#[inline]
+pub(crate) fn pop_context(frame: usize) {
+    if let Some(region) = registry::region() {
+        pop(region, frame);
+    }
+}
+
+/// What is current by this thread's frames.
+pub(crate) fn top() -> Option<Context> {
+    let region = registry::region()?;
+    let depth = region.writer.depth.get() as usize;
+    context_of(region.frames[..depth].last()?)
+}
+
+/// While newer contexts are kept elsewhere, nothing may come above the frames.
+pub(crate) fn set_overflowing(is_overflowing: bool) {
+    if let Some(region) = registry::region().filter(|_| registry::is_own()) {
+        region.writer.ceiling.set(if is_overflowing { 0 } else { DEPTH as u64 });
+    }
+}
+
+#[inline]
+fn begin(region: &Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
+    let writer = &region.writer;
+    frame.is_gone.set(0);
+    frame.is_entry.set(0);
+    frame.recording.set(u64::from(switch::recording()));
+    frame.was_panicking.set(u64::from(std::thread::panicking()));
+    let facts = Facts::new(site::number(site, writer.sites.get() as usize), attachment, writer.thread.get());
+    let id = id_after(writer);
+    frame.line.write(&Words { start: clock::now(), id, parent, root, end: 0, facts: facts.0 }, RUNNING);
+}
+
+/// Recording may be over, or the call one of the parent of a forked child.
+#[inline]
+fn is_recorded(frame: &Frame) -> bool {
+    frame.recording.get() == u64::from(switch::recording())
+}
+
+/// Makes a record of what ran.
+#[inline]
+fn publish(region: &Region, frame: &Frame, end: u64, ending: Ending) {
+    if !is_recorded(frame) {
+        return frame.line.clear();
+    }
+    let head = region.writer.head.get();
+    if frame.is_entry.get() != 0 {
+        leave_tree(frame);
+    }
+    let words = frame.line.own();
+    region.segment().line(head).write(&Words { end, facts: Facts(words.facts).ended(ending).0, ..words }, head);
+    // Before the record counts: who has taken it must not find its frame any more.
+    frame.line.clear();
+    region.writer.head.publish(head + 1);
+}
+
+/// A new id of this thread, if it has a ring of its own.
+pub(crate) fn new_id() -> Option<NonZeroU64> {
+    let region = registry::region().filter(|_| registry::is_own())?;
+    NonZeroU64::new(id_after(&region.writer))
+}
+
+/// Ids of one thread ascend, so that calls of the same microsecond are shown in their order. Where they begin is random.
+#[inline]
+fn id_after(writer: &Writer) -> u64 {
+    let id = writer.last_id.get().wrapping_add(1).max(1);
+    writer.last_id.set(id);
+    id
+}
+
+/// Ids of a parent: without one, those of a new tree.
+fn ids_of(parent: Option<Context>) -> (u64, [u64; 2]) {
+    let (process, root) = parent.map_or_else(|| (0, ids::new_root_now()), |parent| (parent.process(), parent.root()));
+    (process, [(root >> 64) as u64, root as u64])
+}
+
+fn context_of(frame: &Frame) -> Option<Context> {
+    let (id, [high, low]) = frame.line.ids();
+    Context::new(u128::from(high) << 64 | u128::from(low), id)
+}
+
+fn enter_tree(frame: &Frame) {
+    if let Some(context) = context_of(frame) {
+        frame.is_entry.set(1);
+        trees::enter(context);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn leave_tree(frame: &Frame) {
+    if let Some(context) = context_of(frame) {
+        trees::leave(context);
+    }
+}
+
+#[inline]
+fn pop(region: &Region, frame: usize) {
+    let depth = region.writer.depth.get() as usize;
+    if frame + 1 == depth {
+        let mut depth = frame;
+        while depth > 0 && region.frames[depth - 1].is_gone.get() != 0 {
+            depth -= 1;
+        }
+        region.writer.depth.publish(depth as u64);
+    } else if let Some(frame) = region.frames[..depth].get(frame) {
+        frame.is_gone.set(1);
+    }
+}
+
+/// Hands on the words of a failure, before the record that they belong to.
+#[cold]
+fn tell(frame: &Frame, mut failure: Failure) -> Ending {
+    let _inside = inside::enter();
+    let words = frame.line.own();
+    let ending = if failure.kind == "panic" { Ending::Panic } else { Ending::Error };
+    if ending == Ending::Error {
+        failure.place = Facts(words.facts).site().map(|site| (site.file.into(), site.line));
+    }
+    queue::failed(words.id, failure);
+    ending
+}
+
+/// Whether the segment has room for one record more, by what the reader has taken meanwhile.
+#[cold]
+#[inline(never)]
+fn has_room(region: &Region) -> bool {
+    let writer = &region.writer;
+    let limit = region.reader.tail.observe().max(region.segment().base()) + writer.capacity.get();
+    writer.limit.set(limit);
+    writer.head.get() + writer.depth.get() < limit
+}
+
+/// Begins a larger segment, or one that still fits into the program's bound.
+#[cold]
+#[inline(never)]
+fn grow(region: &Region) -> bool {
+    let (old, head) = (region.segment(), region.writer.head.get());
+    let smallest = registry::FIRST_RECORDS.max(old.records() / 2);
+    let mut records = old.records() * 2;
+    while records >= smallest {
+        let bytes = SegmentRef::bytes_of(records);
+        if queue::reserve_ring(bytes) {
+            let Some(next) = SegmentRef::new(records, head) else {
+                queue::release_ring(bytes);
+                return false;
+            };
+            old.close(head, next);
+            region.set_segment(next);
+            region.writer.limit.set(head + records as u64);
+            return true;
+        }
+        records /= 2;
+    }
+    false
+}
+
+#[cold]
+#[inline(never)]
+fn refuse<T>((_, [high, low]): (u64, [u64; 2])) -> Begun<T> {
+    queue::count_refused(u128::from(high) << 64 | u128::from(low));
+    Begun::Refused
+}
+
+#[inline]
+fn take_slot(region: &'static Region) -> Option<&'static Frame> {
+    let writer = &region.writer;
+    let number = writer.free.get();
+    if number == 0 {
+        return more_slots(region);
+    }
+    let slot = region.slot(number)?;
+    writer.free.set(slot.next_free.get());
+    Some(slot)
+}
+
+/// Takes back what others have freed, if that is worth a look at all slots, or begins a further one.
+#[cold]
+#[inline(never)]
+fn more_slots(region: &'static Region) -> Option<&'static Frame> {
+    let writer = &region.writer;
+    let (slots, freed) = (writer.slots.get(), region.reader.freed.observe());
+    if freed.wrapping_sub(writer.freed_seen.get()) > slots / 4 {
+        writer.freed_seen.set(freed);
+        for number in (1..=slots).rev() {
+            if let Some(slot) = region.slot(number).filter(|slot| slot.line.is_clear()) {
+                slot.next_free.set(writer.free.get());
+                writer.free.set(number);
+            }
+        }
+        if writer.free.get() != 0 {
+            return take_slot(region);
+        }
+    }
+    let number = slots + 1;
+    if slots.is_multiple_of(CHUNK as u64) {
+        if !queue::reserve_ring(CHUNK_BYTES) {
+            return None;
+        }
+        if !region.add_chunk(number) {
+            queue::release_ring(CHUNK_BYTES);
+            return None;
+        }
+    }
+    let slot = region.slot(number)?;
+    slot.number.set(number);
+    slot.set_home(region);
+    writer.slots.publish(number);
+    Some(slot)
+}
+
+/// The slot is for another future.
+#[inline]
+fn free(region: &'static Region, slot: &'static Frame) {
+    match slot.home() {
+        Some(home) if !std::ptr::eq(home, region) => home.reader.freed.count(),
+        _ => {
+            slot.next_free.set(region.writer.free.get());
+            region.writer.free.set(slot.number.get());
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! What goes through the rings: nothing is lost, nothing is told twice, and what finds no room is counted.
+
+#![cfg(feature = "record")]
+
+use std::collections::{HashMap, HashSet};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use monitor_core::private::{Guard, How, Site, Task, call};
+use monitor_core::record::{Origin, Outcome, Record};
+use monitor_core::{InCurrent, Process, queue, switch};
+
+const LIMIT: usize = 4 << 20;
+
+/// A program has one receiver, so its tests take turns.
+static RECEIVER: Mutex<Option<queue::Receiver>> = Mutex::new(None);
+
+fn with_receiver(test: impl FnOnce(&mut queue::Receiver)) {
+    let mut receiver = RECEIVER.lock().unwrap_or_else(PoisonError::into_inner);
+    let receiver = receiver.get_or_insert_with(|| {
+        let receiver = queue::open(LIMIT).expect("opened once");
+        switch::turn_on();
+        receiver
+    });
+    drain(receiver);
+    test(receiver);
+    drain(receiver);
+}
+
+/// What was recorded, by process.
+#[derive(Debug, Default)]
+struct Seen {
+    starts: HashMap<u64, (u64, String)>,
+    ends: HashMap<u64, (u64, Outcome)>,
+}
+
+impl Seen {
+    fn add(&mut self, record: Record) {
+        match record {
+            Record::Started(started) => {
+                let name = match &started.origin {
+                    Origin::Site(site) => site.name,
+                    Origin::Named(named) => &named.name,
+                };
+                let before = self.starts.insert(started.id, (started.parent, name.to_owned()));
+                assert!(before.is_none(), "started twice");
+            }
+            Record::Ended(ended) => {
+                assert!(self.ends.insert(ended.id, (ended.elapsed_ns, ended.outcome)).is_none(), "ended twice");
+            }
+            Record::Updated(updated) => panic!("{updated:?}"),
+        }
+    }
+
+    fn count(&self, name: &str) -> usize {
+        self.starts.values().filter(|(_, other)| other == name).count()
+    }
+}
+
+fn drain(receiver: &mut queue::Receiver) -> Seen {
+    let mut seen = Seen::default();
+    while let Some(entry) = receiver.try_recv() {
+        receiver.release(entry.bytes);
+        seen.add(entry.record);
+    }
+    seen
+}
+
+fn dropped() -> u64 {
+    queue::dropped().iter().map(|(_, count)| count).sum()
+}
+
+fn site() -> &'static Site {
+    monitor_core::private::site!("leaf", "normal", 1)
+}
+
+fn enter() -> Guard {
+    Guard::enter(site(), || How::Normal)
+}
+
+fn leaf() {
+    drop(enter());
+}
+
+async fn waits(polls: usize) {
+    let mut task = Task::start(site(), || How::Normal);
+    let mut left = polls;
+    let work = poll_fn(|_| {
+        if left == 0 {
+            return Poll::Ready(());
+        }
+        left -= 1;
+        Poll::Pending
+    });
+    task.run(pin!(work)).await;
+    monitor_core::private::finish!(task, ());
+}
+
+fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+#[test]
+fn several_threads_and_a_reader_lose_nothing_and_repeat_nothing() {
+    const CALLS: usize = 20_000;
+    with_receiver(|receiver| {
+        let before = dropped();
+        let mut seen = Seen::default();
+        let threads: Vec<_> = (0..3)
+            .map(|_| {
+                thread::spawn(|| {
+                    let _top = Process::start("top").enter();
+                    for n in 0..CALLS {
+                        let _outer = enter();
+                        leaf();
+                        if n % 64 == 0 {
+                            thread::yield_now();
+                        }
+                    }
+                })
+            })
+            .collect();
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            receiver.look(Duration::from_micros(50));
+            while let Some(entry) = receiver.take() {
+                receiver.release(entry.bytes);
+                seen.add(entry.record);
+            }
+        }
+        for thread in threads {
+            thread.join().expect("no panic");
+        }
+        while let Some(entry) = receiver.try_recv() {
+            receiver.release(entry.bytes);
+            seen.add(entry.record);
+        }
+        assert_eq!(seen.starts.len(), seen.ends.len());
+        assert_eq!(seen.count("leaf") as u64 + dropped() - before, 3 * 2 * CALLS as u64);
+        for (id, (parent, name)) in &seen.starts {
+            assert!(seen.ends.contains_key(id));
+            assert!(*parent == 0 && name == "top" || seen.starts.contains_key(parent), "parents are there");
+        }
+    });
+}
+
+#[test]
+fn a_full_ring_drops_starts_and_no_ends() {
+    with_receiver(|receiver| {
+        let before = dropped();
+        {
+            let _top = Process::start("top").enter();
+            let mut open: Vec<_> = (0..100).map(|_| enter()).collect();
+            for _ in 0..200_000 {
+                leaf();
+            }
+            while let Some(guard) = open.pop() {
+                drop(guard);
+            }
+        }
+        let lost = dropped() - before;
+        let seen = drain(receiver);
+        assert!(lost > 0, "4 MiB hold less");
+        assert!(seen.count("leaf") > 20_000, "the ring has grown: {}", seen.count("leaf"));
+        assert_eq!(seen.count("leaf") as u64 + lost, 200_100);
+        assert_eq!(seen.starts.len(), seen.ends.len());
+        // There is room again.
+        {
+            let _top = Process::start("top").enter();
+            leaf();
+        }
+        assert_eq!(drain(receiver).count("leaf"), 1);
+    });
+}
+
+#[test]
+fn what_runs_is_told_when_it_has_run_for_a_while_and_its_end_later() {
+    with_receiver(|receiver| {
+        let _top = Process::start("top").enter();
+        let running = enter();
+        drain_ready(receiver, Duration::from_secs(60)).starts.values().for_each(|(_, name)| assert_eq!(name, "top"));
+        thread::sleep(Duration::from_millis(2));
+        let seen = drain_ready(receiver, Duration::from_millis(1));
+        assert_eq!((seen.count("leaf"), seen.ends.len()), (1, 0));
+        drop(running);
+        let seen = drain_ready(receiver, Duration::from_secs(60));
+        assert_eq!((seen.starts.len(), seen.ends.len()), (0, 1));
+        let (elapsed_ns, _) = seen.ends.values().next().expect("one");
+        assert!((2_000_000..2_000_000_000).contains(elapsed_ns), "{elapsed_ns}");
+    });
+}
+
+fn drain_ready(receiver: &mut queue::Receiver, running_for: Duration) -> Seen {
+    let mut seen = Seen::default();
+    receiver.look(running_for);
+    while let Some(entry) = receiver.take() {
+        receiver.release(entry.bytes);
+        seen.add(entry.record);
+    }
+    seen
+}
+
+#[test]
+fn guards_that_end_out_of_order_end_once() {
+    with_receiver(|receiver| {
+        {
+            let _top = Process::start("top").enter();
+            let (first, second, third) = (enter(), enter(), enter());
+            drop(second);
+            leaf();
+            drop(first);
+            drop(third);
+            leaf();
+        }
+        let seen = drain(receiver);
+        assert_eq!((seen.count("leaf"), seen.ends.len()), (5, 6));
+        let top = seen.starts.iter().find(|(_, (_, name))| name == "top").expect("recorded").0;
+        assert_eq!(seen.starts.values().filter(|(parent, _)| parent == top).count(), 2, "the first and the last");
+    });
+}
+
+#[test]
+fn a_recursion_deeper_than_the_frames_is_recorded_completely() {
+    fn down(n: usize) {
+        let mut guard = enter();
+        call(&mut guard, (), |()| {
+            if n > 0 {
+                down(n - 1);
+            }
+        });
+    }
+    with_receiver(|receiver| {
+        {
+            let _top = Process::start("top").enter();
+            down(1_200);
+            leaf();
+        }
+        let seen = drain(receiver);
+        assert_eq!((seen.starts.len(), seen.ends.len()), (1_203, 1_203));
+        let parents: HashSet<_> = seen.starts.values().map(|(parent, _)| *parent).collect();
+        // Each is the parent of one, the top of two; the last has none below it, nor has the leaf.
+        assert_eq!(parents.len(), 1_202);
+    });
+}
+
+#[test]
+fn a_thousand_futures_end_on_another_thread_with_a_full_ring() {
+    with_receiver(|receiver| {
+        let before = dropped();
+        let mut futures: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+        {
+            let _top = Process::start("top").enter();
+            futures.extend((0..1_000).map(|_| Box::pin(waits(2)) as _));
+            for future in &mut futures {
+                assert!(poll(future.as_mut()).is_pending());
+            }
+        }
+        let mut seen = drain(receiver);
+        assert_eq!(seen.count("leaf") as u64 + dropped() - before, 1_000);
+        thread::spawn(move || {
+            let _other = Process::start("other").enter();
+            let before = dropped();
+            while dropped() == before {
+                leaf();
+            }
+            for future in &mut futures[..900] {
+                while poll(future.as_mut()).is_pending() {}
+            }
+            drop(futures);
+        })
+        .join()
+        .expect("no panic");
+        while let Some(entry) = receiver.try_recv() {
+            receiver.release(entry.bytes);
+            seen.add(entry.record);
+        }
+        assert_eq!(seen.starts.len(), seen.ends.len());
+        let cancelled = seen.ends.values().filter(|(_, outcome)| matches!(outcome, Outcome::Cancelled)).count();
+        assert_eq!(cancelled, 100);
+    });
+}
+
+#[test]
+fn slots_of_ended_futures_are_used_again() {
+    with_receiver(|receiver| {
+        let before = dropped();
+        let mut count = 0;
+        for _ in 0..100 {
+            let top = Process::start("top").enter();
+            let mut futures: Vec<_> = (0..100).map(|_| Box::pin(waits(1).in_current())).collect();
+            for future in &mut futures {
+                assert!(poll(future.as_mut()).is_pending());
+            }
+            let mut futures = futures.into_iter();
+            let here: Vec<_> = futures.by_ref().take(50).collect();
+            let there: Vec<_> = futures.collect();
+            for mut future in here {
+                assert!(poll(future.as_mut()).is_ready());
+            }
+            thread::scope(|scope| {
+                scope.spawn(|| there.into_iter().for_each(|mut future| assert!(poll(future.as_mut()).is_ready())));
+            });
+            drop(top);
+            count += drain(receiver).ends.len();
+        }
+        assert_eq!((count, dropped() - before), (100 * 101, 0));
+    });
+}
+
+#[test]
+fn a_thousand_threads_one_after_the_other_share_few_rings() {
+    with_receiver(|receiver| {
+        let before = dropped();
+        let mut count = 0;
+        for _ in 0..1_000 {
+            thread::spawn(|| {
+                let _top = Process::start("top").enter();
+                leaf();
+            })
+            .join()
+            .expect("no panic");
+            count += drain(receiver).count("leaf");
+        }
+        assert_eq!((count, dropped() - before), (1_000, 0));
+    });
+}
+
+#[test]
+fn a_destructor_of_an_ending_thread_ends_what_it_holds() {
+    struct Holder(std::cell::RefCell<Vec<Guard>>);
+    thread_local!(static HOLDER: Holder = const { Holder(std::cell::RefCell::new(Vec::new())) });
+    struct Late;
+    impl Drop for Late {
+        fn drop(&mut self) {
+            leaf();
+        }
+    }
+    thread_local!(static LATE: Late = const { Late });
+    with_receiver(|receiver| {
+        thread::spawn(|| {
+            LATE.with(|_| ());
+            HOLDER.with(|_| ());
+            let top = Process::start("top").enter();
+            HOLDER.with(|holder| holder.0.borrow_mut().push(enter()));
+            drop(top);
+        })
+        .join()
+        .expect("no destructor panics");
+        let seen = drain(receiver);
+        assert_eq!((seen.count("leaf"), seen.starts.len()), (2, seen.ends.len()));
+    });
+}
+
+#[test]
+fn who_sleeps_is_woken_by_a_start_and_by_an_end() {
+    with_receiver(|receiver| {
+        let go = Arc::new(AtomicBool::new(false));
+        let until = |flag: &AtomicBool| {
+            while !flag.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+        };
+        let worker = thread::spawn({
+            let go = Arc::clone(&go);
+            move || {
+                let _top = Process::start("top").enter();
+                for _ in 0..4 {
+                    until(&go);
+                    go.store(false, Ordering::SeqCst);
+                    let guard = enter();
+                    until(&go);
+                    go.store(false, Ordering::SeqCst);
+                    drop(guard);
+                }
+            }
+        });
+        let count = Arc::new(Wakes(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&count));
+        for _ in 0..8 {
+            // The top of the thread may come at any time before its first call.
+            thread::sleep(Duration::from_millis(5));
+            while receiver.poll_recv(&mut Context::from_waker(&waker)).is_ready() {}
+            let before = count.0.load(Ordering::SeqCst);
+            go.store(true, Ordering::SeqCst);
+            for _ in 0..2_000 {
+                if count.0.load(Ordering::SeqCst) > before {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(count.0.load(Ordering::SeqCst), before + 1, "woken once");
+        }
+        worker.join().expect("no panic");
+    });
+}
+
+#[test]
+fn parking_loses_no_wake_up() {
+    const CALLS: usize = 20_000;
+    with_receiver(|receiver| {
+        let worker = thread::spawn(|| {
+            let _top = Process::start("top").enter();
+            for n in 0..CALLS {
+                leaf();
+                if n % 8 == 0 {
+                    thread::yield_now();
+                }
+            }
+        });
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let (mut ends, before) = (0, dropped());
+        while (ends as u64) < CALLS as u64 + 1 - (dropped() - before) {
+            match receiver.poll_recv(&mut Context::from_waker(&waker)) {
+                Poll::Ready(entry) => {
+                    receiver.release(entry.bytes);
+                    ends += usize::from(matches!(entry.record, Record::Ended(_)));
+                }
+                Poll::Pending => {
+                    let begun = std::time::Instant::now();
+                    thread::park_timeout(Duration::from_secs(10));
+                    assert!(begun.elapsed() < Duration::from_secs(9), "nobody woke who sleeps");
+                }
+            }
+        }
+        worker.join().expect("no panic");
+    });
+}
