@@ -356,12 +356,9 @@ fn an_allocator_that_calls_a_monitored_function_is_recorded_outside_the_recorder
 }
 
 #[test]
-fn a_call_allocates_nothing_when_off_and_no_more_than_its_records_when_on() {
+fn a_call_allocates_nothing_neither_off_nor_on() {
     let server = Server::start();
     let numbers = |finished: Finished| finished.stdout.lines().map(|line| line.parse::<u64>().unwrap()).collect::<Vec<_>>();
     assert_eq!(numbers(plain(&["counts-allocations"])), [0, 0]);
-    let on = numbers(run(worker(&server, &["counts-allocations"])));
-    // Two records a call, 31 in a block of the queue; a task has a box as well.
-    let blocks = 2_000 / 31 + 1;
-    assert!(on[0] <= blocks && on[1] <= 1_000 + blocks, "{on:?}");
+    assert_eq!(numbers(run(worker(&server, &["counts-allocations"]))), [0, 0]);
 }
