@@ -1,24 +1,87 @@
 //! A forked child is a program of its own: it gets its own identity, queue and shipper, when it first records.
+//!
+//! A child has only the thread that forked. What the shipper was in the middle of, it would be in the middle of for ever in
+//! there: a cell of a library's that it was about to set, or a lock. So a fork waits until the shipper sleeps.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::sleep;
+use std::time::Duration;
+#[cfg(unix)]
+use std::time::Instant;
 
+#[cfg(unix)]
 use super::SHIPPER;
 
-/// Has [`in_child`] called in every child that is forked from here on, and in their children.
+/// A fork doesn't wait longer: its thread may hold what the shipper waits for.
+#[cfg(unix)]
+const LONGEST: Duration = Duration::from_secs(1);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_micros(20);
+
+const AWAKE: u32 = 1;
+#[cfg(unix)]
+const FORK: u32 = 2;
+
+/// [`AWAKE`], plus [`FORK`] for each thread that is forking.
+static STATE: AtomicU32 = AtomicU32::new(0);
+
+/// Has every fork from here on wait for the shipper, and [`in_child`] called in every child, and in their children.
+#[cfg(unix)]
 #[allow(unsafe_code, reason = "only the C library knows when a program forks; to ask for the pid would cost every call")]
 pub(super) fn register() {
+    use std::sync::atomic::AtomicBool;
+
     static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
 
     if !IS_REGISTERED.swap(true, Ordering::AcqRel) {
-        // SAFETY: `in_child` is a plain function that lives as long as the program. It only stores to atomics and to
-        // thread-locals that need no set-up, so it may run in a child whose other threads are gone, and it doesn't unwind.
+        // SAFETY: these are plain functions that live as long as the program and don't unwind. `in_child` only stores to
+        // atomics and to thread-locals that need no set-up, so it may run in a child whose other threads are gone.
         // Without memory for one more handler a child records nothing, which harms nobody.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     }
 }
 
+/// Nothing forks here.
+#[cfg(not(unix))]
+pub(super) fn register() {}
+
+/// The shipper, or who prepares it, is about to use libraries: forks wait, and it waits for those that have begun.
+pub(super) fn awake() {
+    while STATE.compare_exchange_weak(0, AWAKE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+        if STATE.load(Ordering::Relaxed) & AWAKE != 0 {
+            return;
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// The shipper is in the middle of nothing.
+pub(super) fn asleep() {
+    STATE.fetch_and(!AWAKE, Ordering::AcqRel);
+}
+
+#[cfg(unix)]
+extern "C" fn before() {
+    STATE.fetch_add(FORK, Ordering::AcqRel);
+    // A library that forks within the shipper would wait for itself.
+    if monitor_core::inside::is_inside() || STATE.load(Ordering::Acquire) & AWAKE == 0 {
+        return;
+    }
+    let begun = Instant::now();
+    while STATE.load(Ordering::Acquire) & AWAKE != 0 && begun.elapsed() < LONGEST {
+        sleep(PAUSE);
+    }
+}
+
+#[cfg(unix)]
+extern "C" fn in_parent() {
+    STATE.fetch_sub(FORK, Ordering::AcqRel);
+}
+
 /// Runs in children that only mean to `exec` as well, as those of a `Command` with `pre_exec` do: it does no more than forget.
+#[cfg(unix)]
 extern "C" fn in_child() {
+    STATE.store(0, Ordering::Release);
     SHIPPER.forget();
     monitor_core::switch::forked();
 }

@@ -3,7 +3,6 @@
 mod backoff;
 mod desk;
 mod exit;
-#[cfg(unix)]
 mod fork;
 mod guard;
 mod outbox;
@@ -54,21 +53,28 @@ fn start() {
     if !settings.enabled {
         return;
     }
-    #[cfg(unix)]
     fork::register();
-    let Some(receiver) = monitor_core::queue::open(settings.buffer_bytes) else { return };
-    let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
-    if !SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout }) {
-        return;
-    }
-    exit::register();
-    // Before the thread begins, so that one that ends at once has the last word.
-    monitor_core::switch::turn_on();
-    let ship = move || guard::run(|| shipper::run(settings, receiver, receive));
-    if let Err(error) = std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship) {
+    fork::awake();
+    if let Err(error) = begin(settings) {
+        fork::asleep();
         monitor_core::switch::turn_off();
         report::warn(&format!("no thread could be started to send what is recorded, nothing is monitored: {error}"));
     }
+}
+
+/// Turns recording on, and starts the thread that ships.
+fn begin(settings: &'static Settings) -> std::io::Result<()> {
+    let Some(receiver) = monitor_core::queue::open(settings.buffer_bytes) else { return Err(std::io::ErrorKind::AlreadyExists.into()) };
+    let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
+    SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout });
+    exit::register();
+    // Before the thread begins, so that one that ends at once has the last word.
+    monitor_core::switch::turn_on();
+    let ship = move || {
+        guard::run(|| shipper::run(settings, receiver, receive));
+        fork::asleep();
+    };
+    std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship).map(drop)
 }
 
 /// Reads the settings, and says what is wrong with them.

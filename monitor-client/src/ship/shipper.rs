@@ -17,7 +17,7 @@ use super::backoff::Backoff;
 use super::desk::Desk;
 use super::outbox::Outbox;
 use super::post::{Answer, Post};
-use super::{Command, to_wire, worker};
+use super::{Command, fork, to_wire, worker};
 use crate::report::{self, Said};
 use crate::settings::Settings;
 
@@ -32,8 +32,11 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Runs until the program ends.
 pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedReceiver<Command>) {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().on_thread_park(fork::asleep).on_thread_unpark(fork::awake);
     // Names are looked up on threads of their own.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().on_thread_start(monitor_core::inside::stay).build() {
+    runtime.on_thread_start(monitor_core::inside::stay);
+    let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
     };
