@@ -41,6 +41,17 @@ fn monotonic() -> u64 {
     ORIGIN.get().map_or(0, |origin| origin.elapsed().as_nanos() as u64)
 }
 
+/// What the ticks of a program mean: at `ticks` it was `wall_ns`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clock {
+    /// A reading of the program's clock.
+    pub ticks: u64,
+    /// Unix nanoseconds at the same time.
+    pub wall_ns: u64,
+    /// Length of a tick; 0 while it isn't known.
+    pub ns_per_tick: f64,
+}
+
 /// What ticks mean.
 #[derive(Debug)]
 pub(crate) struct Calibration {
@@ -54,7 +65,8 @@ pub(crate) struct Calibration {
 impl Calibration {
     pub(crate) fn new() -> Self {
         let first = Sample::take();
-        Calibration { first, anchor: first, ns_per_tick: 0.0, is_final: false }
+        let ns_per_tick = if HAS_COUNTER.0.load(Ordering::Relaxed) { 0.0 } else { 1.0 };
+        Calibration { first, anchor: first, ns_per_tick, is_final: false }
     }
 
     /// Looks at the clocks again. The first time it may wait for some milliseconds.
@@ -73,6 +85,11 @@ impl Calibration {
         if (self.wall_ns(sample.ticks) - sample.wall_ns).abs() > DRIFT_NS {
             self.anchor = sample;
         }
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        let Sample { ticks, wall_ns, .. } = self.anchor;
+        Clock { ticks, wall_ns: u64::try_from(wall_ns).unwrap_or(0), ns_per_tick: self.ns_per_tick }
     }
 
     /// So many ticks.

@@ -5,14 +5,16 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::clock::{self, Calibration};
+use crate::clock::{self, Calibration, Clock};
 use crate::park;
 use crate::queue::{self, Entry, Failed, NOT_KEPT, RECORD_BYTES, Sent};
 use crate::record::{Ended, Failure, Origin, Outcome, Record, Started};
 use crate::ring::{Ending, Rings, Seen};
 
-/// Records that are taken from the rings, and as many from the queue, in one look.
-const AT_ONCE: usize = 5_000;
+/// Records of calls that have ended, and as many of calls that run, and as many from the queue, that one look finds.
+const AT_ONCE: usize = 2_000;
+/// Bytes of records from the queue that one look finds, or little more.
+const BYTES_AT_ONCE: usize = 4 << 20;
 
 /// Takes out what was recorded. There is one in a program.
 #[derive(Debug)]
@@ -26,6 +28,22 @@ pub struct Receiver {
     /// Words whose ends have not been seen yet, by process.
     words: HashMap<u64, Failed>,
     ready: VecDeque<Entry>,
+    /// Number of the last that came by the queue.
+    place: u64,
+    /// Looked, and not committed.
+    has_taken: bool,
+}
+
+/// How much of what was recorded has been taken. All before is behind the one who drains, all after is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// Records of each region, by its number.
+    pub rings: Vec<(u32, u64)>,
+    /// Number of the last that came by the queue.
+    pub queue: u64,
+    /// Of what came by the queue, all up to this number is needed no more. Beyond may be words of failures whose ends were
+    /// not taken yet.
+    pub settled: u64,
 }
 
 /// A record, when it was made (in ticks), and its bytes.
@@ -44,13 +62,19 @@ impl Receiver {
             first: None,
             words: HashMap::new(),
             ready: VecDeque::new(),
+            place: 0,
+            has_taken: false,
         }
     }
 
     /// Makes ready what was recorded, in the order of time; not more than some thousand records, so look again until
     /// nothing comes. A call that runs and has begun `running_for` ago or earlier is made known; one that has ended is
     /// known by start and end together.
+    ///
+    /// What it takes stays where it was until the next [`commit`](Self::commit) or look.
     pub fn look(&mut self, running_for: Duration) {
+        self.commit();
+        self.has_taken = true;
         self.clock.update();
         let begun_before = clock::now().saturating_sub(self.clock.ticks(running_for));
         let (mut seen, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new());
@@ -60,16 +84,42 @@ impl Receiver {
         for call in seen {
             self.split(call, &mut starts, &mut others);
         }
+        let mut bytes = 0;
         for _ in 0..AT_ONCE {
             let Some(sent) = self.first.take().or_else(|| self.queue.try_recv().ok()) else { break };
+            self.place = sent.place;
+            bytes += sent.bytes;
             if let Some(found) = self.stamp(sent) {
                 if matches!(found.entry.record, Record::Started(_)) { &mut starts } else { &mut others }.push(found);
             }
+            if bytes >= BYTES_AT_ONCE {
+                break;
+            }
         }
+        // Those before what was just taken, so that `taken` knows of them.
+        self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
         // A start stands before all else of its process, even if the clock says the same of both.
         starts.append(&mut others);
         starts.sort_by_key(|found| found.at);
         self.ready.extend(starts.into_iter().map(|found| found.entry));
+    }
+
+    /// How much was taken by now.
+    pub fn taken(&self) -> Taken {
+        let settled = self.words.values().map(|failed| failed.place.saturating_sub(1)).fold(self.place, u64::min);
+        Taken { rings: self.rings.taken().collect(), queue: self.place, settled }
+    }
+
+    /// Frees what was taken, for the program to record into it again.
+    pub fn commit(&mut self) {
+        if std::mem::take(&mut self.has_taken) {
+            self.rings.commit();
+        }
+    }
+
+    /// What the ticks of this program mean.
+    pub fn clock(&self) -> Clock {
+        self.clock.clock()
     }
 
     /// The next record that a [`look`](Self::look) has made ready.
@@ -81,6 +131,7 @@ impl Receiver {
     pub fn try_recv(&mut self) -> Option<Entry> {
         if self.ready.is_empty() {
             self.look(Duration::ZERO);
+            self.commit();
         }
         self.take()
     }
@@ -116,6 +167,11 @@ impl Receiver {
         queue::release(bytes);
     }
 
+    /// What is kept in another form counts as so many bytes, until they are released.
+    pub fn hold(&self, bytes: usize) {
+        queue::hold(bytes);
+    }
+
     fn has_news(&mut self) -> bool {
         if self.first.is_none() {
             self.first = self.queue.try_recv().ok();
@@ -125,7 +181,7 @@ impl Receiver {
 
     /// Fills in the times; `None` for a start that was seen in a ring already.
     fn stamp(&mut self, sent: Sent) -> Option<Found> {
-        let Sent { mut record, bytes, begun, at } = sent;
+        let Sent { mut record, bytes, begun, at, .. } = sent;
         match &mut record {
             Record::Started(started) if self.rings.was_announced(started.id) => {
                 queue::release(bytes);

@@ -5,6 +5,7 @@
 
 pub mod context;
 pub mod inside;
+pub mod keep;
 pub mod own;
 pub mod process;
 pub mod queue;
@@ -34,4 +35,6 @@ pub use context::{Context, CurrentGuard, set_inherited};
 pub use future::InCurrent;
 pub use outcome::Reported;
 pub use process::{Entered, Process, ProcessBuilder};
+#[doc(hidden)]
+pub use ring::image;
 pub use site::registered;

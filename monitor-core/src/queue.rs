@@ -11,10 +11,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
 
-pub use crate::drain::Receiver;
+pub use crate::clock::Clock;
+pub use crate::drain::{Receiver, Taken};
+use crate::keep::{Keeper, Memory, Queued};
 use crate::own::Own;
 use crate::record::{Ended, Failure, Fields, Origin, Outcome, Record, Started, Updated, Value};
-use crate::{clock, park, ring};
+use crate::{clock, inside, park, ring};
 
 /// Trees whose drops are counted apart; beyond, they count under no tree.
 const COUNTED_TREES: usize = 1_000;
@@ -22,6 +24,7 @@ const COUNTED_TREES: usize = 1_000;
 static QUEUE: Own<Queue> = Own::new();
 
 struct Queue {
+    keeper: &'static dyn Keeper,
     sender: Sender<Sent>,
     failures: Sender<Failed>,
     limit: usize,
@@ -57,6 +60,8 @@ pub(crate) struct Sent {
     /// Ends: when the process began.
     pub(crate) begun: u64,
     pub(crate) at: u64,
+    /// Its number, given by the keeper.
+    pub(crate) place: u64,
 }
 
 /// The words of a failure whose end is in a ring.
@@ -65,12 +70,19 @@ pub(crate) struct Failed {
     pub(crate) id: u64,
     pub(crate) failure: Box<Failure>,
     pub(crate) bytes: usize,
+    /// Its number, given by the keeper.
+    pub(crate) place: u64,
 }
 
-/// Opens the queue with room for `limit` bytes; `None` if it is open already.
+/// Opens the queue with room for `limit` bytes, kept in memory; `None` if it is open already.
 pub fn open(limit: usize) -> Option<Receiver> {
+    open_with(limit, &Memory)
+}
+
+/// The same, with the rings and what is queued kept by `keeper`.
+pub fn open_with(limit: usize, keeper: &'static dyn Keeper) -> Option<Receiver> {
     let ((sender, receiver), (failures, failed)) = (mpsc::channel(), mpsc::channel());
-    let queue = Queue { sender, failures, limit, used: AtomicUsize::new(0), rings: AtomicUsize::new(0), dropped: Mutex::default() };
+    let queue = Queue { keeper, sender, failures, limit, used: AtomicUsize::new(0), rings: AtomicUsize::new(0), dropped: Mutex::default() };
     if !QUEUE.set(queue) {
         return None;
     }
@@ -95,7 +107,7 @@ pub(crate) fn started(record: Started, at: u64) -> bool {
         queue.count_drop("process-started", record.root);
         return false;
     }
-    queue.push(Sent { record: Record::Started(record), bytes, begun: at, at });
+    queue.push(Record::Started(record), bytes, at, at);
     true
 }
 
@@ -104,7 +116,7 @@ pub(crate) fn started_before(record: Started, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = start_bytes(&record);
     queue.used.fetch_add(bytes + RECORD_BYTES, Ordering::Relaxed);
-    queue.push(Sent { record: Record::Started(record), bytes, begun: at, at });
+    queue.push(Record::Started(record), bytes, at, at);
 }
 
 /// Queues the end of a process whose start was taken. Without room for a failure's words they are left out.
@@ -120,7 +132,7 @@ pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
             failure.chain.clear();
         }
     }
-    queue.push(Sent { record: Record::Ended(record), bytes, begun, at });
+    queue.push(Record::Ended(record), bytes, begun, at);
 }
 
 /// Queues the words of a failure, before its end is recorded. Without room they are left out.
@@ -128,8 +140,15 @@ pub(crate) fn failed(id: u64, failure: Failure) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = size_of::<Failed>() + failure_bytes(&failure);
     if queue.reserve(bytes) {
-        // The receiver lives as long as the program; if it is gone nobody wants the words.
-        let _ = queue.failures.send(Failed { id, failure: Box::new(failure), bytes });
+        let _inside = inside::enter();
+        let encoded = queue.keeper.encode(Queued::Failure { id, failure: &failure });
+        let mut failed = Some(Failed { id, failure: Box::new(failure), bytes, place: 0 });
+        queue.keeper.append(&encoded, &mut |place| {
+            if let Some(failed) = failed.take() {
+                // The receiver lives as long as the program; if it is gone nobody wants the words.
+                let _ = queue.failures.send(Failed { place, ..failed });
+            }
+        });
     }
 }
 
@@ -138,7 +157,7 @@ pub(crate) fn updated(record: Updated, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = RECORD_BYTES + size_of::<Updated>() + fields_bytes(&record.fields);
     if queue.reserve(bytes) {
-        queue.push(Sent { record: Record::Updated(Box::new(record)), bytes, begun: at, at });
+        queue.push(Record::Updated(Box::new(record)), bytes, at, at);
     } else {
         queue.count_drop("process-updated", record.root);
     }
@@ -197,9 +216,15 @@ pub(crate) fn count_refused(root: u128) {
 #[cold]
 pub(crate) fn count_unreadable() {
     if let Some(queue) = QUEUE.get() {
+        queue.keeper.dropped("process-ended");
         let mut dropped = queue.dropped.lock().unwrap_or_else(PoisonError::into_inner);
         *dropped.entry(Drop { event: "process-ended", root: None }).or_default() += 1;
     }
+}
+
+/// Who keeps the rings.
+pub(crate) fn keeper() -> &'static dyn Keeper {
+    QUEUE.get().map_or(&Memory, |queue| queue.keeper)
 }
 
 impl Queue {
@@ -212,15 +237,22 @@ impl Queue {
         false
     }
 
-    fn push(&self, sent: Sent) {
-        // The receiver lives as long as the program; if it is gone nobody wants the record.
-        if self.sender.send(sent).is_ok() {
-            park::wake();
-        }
+    fn push(&self, record: Record, bytes: usize, begun: u64, at: u64) {
+        let _inside = inside::enter();
+        let encoded = self.keeper.encode(Queued::Record { record: &record, begun, at });
+        let mut sent = Some(Sent { record, bytes, begun, at, place: 0 });
+        self.keeper.append(&encoded, &mut |place| {
+            if let Some(sent) = sent.take() {
+                // The receiver lives as long as the program; if it is gone nobody wants the record.
+                let _ = self.sender.send(Sent { place, ..sent });
+            }
+        });
+        park::wake();
     }
 
     #[cold]
     fn count_drop(&self, event: &'static str, root: u128) {
+        self.keeper.dropped(event);
         let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
         let own = Drop { event, root: Some(root) };
         let key = if dropped.contains_key(&own) || dropped.len() < COUNTED_TREES { own } else { Drop { event, root: None } };

@@ -40,6 +40,10 @@ pub(crate) struct Rings {
     announced: HashSet<u64>,
     /// The ring that is read first, so that none is always the last.
     first: usize,
+    /// Slots whose ends were told and are not freed yet, and their regions.
+    told: Vec<(&'static Region, &'static Frame)>,
+    /// Segments that were read to their end and are not given back yet, and their regions.
+    left: Vec<(&'static Region, SegmentRef)>,
 }
 
 #[derive(Debug)]
@@ -47,14 +51,16 @@ struct Ring {
     region: &'static Region,
     /// The segment that is read.
     segment: SegmentRef,
+    /// Records that were taken.
+    taken: u64,
     thread: u64,
     /// It waits for a thread.
     is_free: bool,
 }
 
 impl Rings {
-    /// Tells what has ended, `limit` records at most, and of what runs all that began before `begun_before` (in ticks) and
-    /// was not told yet.
+    /// Tells what has ended, and of what runs all that began before `begun_before` (in ticks) and was not told yet; of each
+    /// `limit` at most. Nothing is freed before the next [`commit`](Self::commit), which there has to be before the next look.
     pub(crate) fn look(&mut self, limit: usize, begun_before: u64, mut tell: impl FnMut(Seen)) {
         self.meet();
         let mut left = limit;
@@ -64,28 +70,53 @@ impl Rings {
             left -= self.read(at, left, &mut tell);
         }
         // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
+        let mut running = limit;
         for at in 0..self.all.len() {
             let region = self.all[at].region;
             for frame in frames(region) {
-                self.running(frame, begun_before, &mut tell);
+                running -= self.running(frame, running, begun_before, &mut tell);
             }
             for slot in slots(region) {
-                self.ended_in_slot(region, slot, &mut tell);
-                self.running(slot, begun_before, &mut tell);
+                left -= self.ended_in_slot(region, slot, left, &mut tell);
+                running -= self.running(slot, running, begun_before, &mut tell);
             }
+        }
+    }
+
+    /// Frees what the last look has told.
+    pub(crate) fn commit(&mut self) {
+        for ring in &self.all {
+            ring.region.reader.tail.publish(ring.taken);
+        }
+        for (region, segment) in self.left.drain(..) {
+            let bytes = segment.bytes();
+            // SAFETY: the writer has left it before it said where it ends, and all of it was read; keeper and region are its own.
+            unsafe { segment.free(queue::keeper(), region.number()) };
+            queue::release_ring(bytes);
+        }
+        for (region, slot) in self.told.drain(..) {
+            slot.line.clear();
+            region.reader.freed.count();
+        }
+        for at in 0..self.all.len() {
             self.recycle(at);
         }
+    }
+
+    /// How many records were taken out of each region.
+    pub(crate) fn taken(&self) -> impl Iterator<Item = (u32, u64)> {
+        self.all.iter().map(|ring| (ring.region.number(), ring.taken))
     }
 
     /// Whether [`look`](Self::look) would find something, now or when it has run long enough.
     pub(crate) fn has_news(&self) -> bool {
         registry::has_news(self.news_seen)
             || self.all.iter().any(|ring| {
-                let Ring { region, is_free, .. } = *ring;
+                let Ring { region, is_free, taken, .. } = *ring;
                 let told = |frame: &Frame| {
                     frame.line.is_clear() || frame.line.read(RUNNING).is_some_and(|words| self.announced.contains(&words.id))
                 };
-                region.writer.head.observe() != region.reader.tail.get()
+                region.writer.head.observe() != taken
                     || !frames(region).all(told)
                     || !slots(region).all(told)
                     || (!is_free && region.reader.is_left.observe() == 1 && slots(region).all(|slot| slot.line.is_clear()))
@@ -105,7 +136,7 @@ impl Rings {
         for news in registry::news(&mut self.news_seen) {
             self.names.insert(news.thread, news.name);
             if let Some(segment) = news.segment {
-                self.all.push(Ring { region: news.region, segment, thread: news.thread, is_free: false });
+                self.all.push(Ring { region: news.region, segment, taken: 0, thread: news.thread, is_free: false });
             } else if let Some(ring) = self.all.iter_mut().find(|ring| std::ptr::eq(ring.region, news.region)) {
                 (ring.thread, ring.is_free) = (news.thread, false);
             }
@@ -114,28 +145,19 @@ impl Rings {
 
     /// Takes records out of a ring. How many.
     fn read(&mut self, at: usize, limit: usize, tell: &mut impl FnMut(Seen)) -> usize {
-        let Ring { region, mut segment, .. } = self.all[at];
-        let (from, head) = (region.reader.tail.get(), region.writer.head.observe());
-        let to = head.min(from + limit as u64);
+        let Ring { region, mut segment, taken: from, .. } = self.all[at];
+        let to = region.writer.head.observe().min(from + limit as u64);
         for number in from..to {
-            while let Some((next, end)) = segment.next().filter(|(_, end)| *end <= number) {
-                debug_assert!(end <= number);
-                let bytes = segment.bytes();
-                // SAFETY: the writer has left it before it said where it ends, and all of it was read.
-                unsafe { segment.free() };
-                queue::release_ring(bytes);
+            while let Some((next, _)) = segment.next().filter(|(_, end)| *end <= number) {
+                self.left.push((region, segment));
                 segment = next;
             }
             match segment.line(number).read(number) {
                 Some(words) => self.ended(words, tell),
                 None => queue::count_unreadable(),
             }
-            if number % 256 == 255 {
-                region.reader.tail.publish(number + 1);
-            }
         }
-        region.reader.tail.publish(to);
-        self.all[at].segment = segment;
+        (self.all[at].taken, self.all[at].segment) = (to, segment);
         (to - from) as usize
     }
 
@@ -146,23 +168,24 @@ impl Rings {
         }
     }
 
-    fn running(&mut self, frame: &Frame, begun_before: u64, tell: &mut impl FnMut(Seen)) {
+    /// Tells what runs in a frame. How many: none or one.
+    fn running(&mut self, frame: &Frame, limit: usize, begun_before: u64, tell: &mut impl FnMut(Seen)) -> usize {
         // One that can't be read is just being written: the next look will see it, or its record.
-        let Some(words) = frame.line.read(RUNNING) else { return };
-        if words.start <= begun_before
-            && self.announced.insert(words.id)
-            && let Some(seen) = self.seen(words, true, None)
-        {
-            tell(seen);
+        let Some(words) = frame.line.read(RUNNING).filter(|words| limit > 0 && words.start <= begun_before) else { return 0 };
+        if !self.announced.insert(words.id) {
+            return 0;
         }
+        self.seen(words, true, None).map_or(0, |seen| {
+            tell(seen);
+            1
+        })
     }
 
-    fn ended_in_slot(&mut self, region: &Region, slot: &Frame, tell: &mut impl FnMut(Seen)) {
-        if let Some(words) = slot.line.read(ENDED_IN_SLOT) {
-            self.ended(words, tell);
-            slot.line.clear();
-            region.reader.freed.count();
-        }
+    fn ended_in_slot(&mut self, region: &'static Region, slot: &'static Frame, limit: usize, tell: &mut impl FnMut(Seen)) -> usize {
+        let Some(words) = slot.line.read(ENDED_IN_SLOT).filter(|_| limit > 0) else { return 0 };
+        self.ended(words, tell);
+        self.told.push((region, slot));
+        1
     }
 
     fn seen(&self, words: Words, is_new: bool, end: Option<(u64, Ending)>) -> Option<Seen> {

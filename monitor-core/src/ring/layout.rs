@@ -18,7 +18,7 @@ use std::mem::size_of;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
-use super::memory;
+use crate::keep::{Keeper, Piece};
 
 /// Sync calls that one thread may have open in its frames; what is deeper is recorded in another way.
 pub(super) const DEPTH: usize = 512;
@@ -26,6 +26,8 @@ pub(super) const DEPTH: usize = 512;
 pub(super) const CHUNK: usize = 64;
 /// Chunks of one thread.
 pub(super) const CHUNKS: usize = 512;
+/// Bytes of a thread's name that are kept with its region.
+pub(super) const NAME: usize = 64;
 
 pub(super) const REGION_BYTES: usize = size_of::<Region>();
 pub(super) const CHUNK_BYTES: usize = size_of::<Chunk>();
@@ -35,7 +37,7 @@ pub(super) const RUNNING: u64 = 0x5851_f42d_4c95_7f2d;
 pub(super) const ENDED_IN_SLOT: u64 = 0x2545_f491_4f6c_dd1d;
 
 /// Odd, so that any change of one word changes the sum.
-const FACTORS: [u64; 8] = [
+pub(super) const FACTORS: [u64; 8] = [
     0x9e37_79b9_7f4a_7c15,
     0xc2b2_ae3d_27d4_eb4f,
     0x1656_67b1_9e37_79f9,
@@ -248,6 +250,8 @@ pub(super) struct Writer {
     pub(super) freed_seen: Word,
     /// Bytes of the current segment's records, in records.
     pub(super) capacity: Word,
+    /// Number of the region.
+    pub(super) region: Word,
     segment: AtomicPtr<Segment>,
 }
 
@@ -261,6 +265,23 @@ pub(super) struct Reader {
     pub(super) freed: Word,
     /// The thread is gone: the region waits for another one.
     pub(super) is_left: Word,
+    /// Bytes of the thread's name, and those bytes in little-endian words.
+    pub(super) name_len: Word,
+    pub(super) name: [Word; NAME / 8],
+}
+
+impl Reader {
+    /// What of a name has room.
+    pub(super) fn set_name(&self, name: &str) {
+        let mut bytes = [0; NAME];
+        let len = (0..=name.len().min(NAME)).rfind(|at| name.is_char_boundary(*at)).unwrap_or(0);
+        bytes[..len].copy_from_slice(&name.as_bytes()[..len]);
+        self.name_len.set(0);
+        for (word, bytes) in self.name.iter().zip(bytes.as_chunks().0) {
+            word.set(u64::from_le_bytes(*bytes));
+        }
+        self.name_len.publish(len as u64);
+    }
 }
 
 /// What one thread records into.
@@ -275,17 +296,23 @@ pub(super) struct Region {
 
 impl Region {
     /// A new one, with a first segment for `records` records.
-    pub(super) fn new(records: usize) -> Option<(&'static Self, SegmentRef)> {
-        let segment = SegmentRef::new(records, 0)?;
-        let Some(memory) = memory::map(REGION_BYTES) else {
+    pub(super) fn new(keeper: &dyn Keeper, number: u32, records: usize) -> Option<(&'static Self, SegmentRef)> {
+        let segment = SegmentRef::new(keeper, number, records, 0)?;
+        let Some(memory) = keeper.map(Piece::Region(number), REGION_BYTES) else {
             // SAFETY: nobody else has seen it.
-            unsafe { segment.free() };
+            unsafe { segment.free(keeper, number) };
             return None;
         };
         // SAFETY: zeroed memory of this size, aligned to a page, is a region of zeroed atomics; it is never given back.
         let region: &'static Region = unsafe { memory.cast::<Region>().as_ref() };
+        region.writer.region.set(u64::from(number));
         region.set_segment(segment);
         Some((region, segment))
+    }
+
+    /// Its number among the regions of the program.
+    pub(super) fn number(&self) -> u32 {
+        self.writer.region.get() as u32
     }
 
     /// The segment that is written to.
@@ -309,9 +336,11 @@ impl Region {
     }
 
     /// Adds the chunk that holds the slot of this number.
-    pub(super) fn add_chunk(&self, number: u64) -> bool {
-        let Some(place) = self.chunks.get((number as usize - 1) / CHUNK) else { return false };
-        let Some(memory) = memory::map(CHUNK_BYTES) else { return false };
+    pub(super) fn add_chunk(&self, keeper: &dyn Keeper, number: u64) -> bool {
+        let index = (number as usize - 1) / CHUNK;
+        let Some(place) = self.chunks.get(index) else { return false };
+        let piece = Piece::Chunk { region: self.number(), index: index as u32 };
+        let Some(memory) = keeper.map(piece, CHUNK_BYTES) else { return false };
         // Zeroed memory of this size, aligned to a page, is a chunk of zeroed atomics; it is never given back.
         place.store(memory.cast::<Chunk>().as_ptr(), Ordering::Release);
         true
@@ -321,11 +350,11 @@ impl Region {
 /// A ring of records, or what came before a larger one.
 #[derive(Debug)]
 #[repr(C, align(64))]
-struct Segment {
+pub(super) struct Segment {
     /// Number of its first record.
     base: u64,
     /// How many it holds: a power of two.
-    records: u64,
+    pub(super) records: u64,
     /// Number after its last record, once there is a next segment.
     end: Word,
     next: AtomicPtr<Segment>,
@@ -339,9 +368,9 @@ pub(super) struct SegmentRef(NonNull<Segment>);
 unsafe impl Send for SegmentRef {}
 
 impl SegmentRef {
-    /// Room for `records` records, a power of two, of which the first has the number `base`.
-    pub(super) fn new(records: usize, base: u64) -> Option<Self> {
-        let start = memory::map(Self::bytes_of(records))?.cast::<Segment>();
+    /// Room for `records` records of a region, a power of two, of which the first has the number `base`.
+    pub(super) fn new(keeper: &dyn Keeper, region: u32, records: usize, base: u64) -> Option<Self> {
+        let start = keeper.map(Piece::Segment { region, base }, Self::bytes_of(records))?.cast::<Segment>();
         let header = Segment { base, records: records as u64, end: Word(AtomicU64::new(0)), next: AtomicPtr::new(null_mut()) };
         // SAFETY: new memory, large enough and aligned to a page.
         unsafe { start.write(header) };
@@ -386,11 +415,11 @@ impl SegmentRef {
     }
 
     /// # Safety
-    /// Nobody writes to it or reads from it any more.
-    pub(super) unsafe fn free(self) {
-        let bytes = self.bytes();
+    /// Nobody writes to it or reads from it any more, and keeper and region are those of `new`.
+    pub(super) unsafe fn free(self, keeper: &dyn Keeper, region: u32) {
+        let (piece, bytes) = (Piece::Segment { region, base: self.base() }, self.bytes());
         // SAFETY: as promised by the caller; the memory is what `new` got.
-        unsafe { memory::unmap(self.0.cast(), bytes) };
+        unsafe { keeper.unmap(piece, self.0.cast(), bytes) };
     }
 
     #[inline]
@@ -403,6 +432,7 @@ impl SegmentRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keep::Memory;
 
     fn words(n: u64) -> Words {
         Words { start: n, id: n * 7, parent: n * 11, root: [n * 13, n * 17], end: n * 19, facts: n * 23 }
@@ -415,7 +445,7 @@ mod tests {
 
     #[test]
     fn a_change_of_any_bit_is_noticed() {
-        let segment = SegmentRef::new(4, 0).expect("memory");
+        let segment = SegmentRef::new(&Memory, 0, 4, 0).expect("memory");
         let line = segment.line(2);
         assert_eq!(line.read(2), None);
         line.write(&words(5), 2);
@@ -430,15 +460,15 @@ mod tests {
             }
         }
         // SAFETY: used nowhere else.
-        unsafe { segment.free() };
+        unsafe { segment.free(&Memory, 0) };
     }
 
     #[test]
     fn a_ring_begins_again_at_its_first_place() {
-        let segment = SegmentRef::new(4, 10).expect("memory");
+        let segment = SegmentRef::new(&Memory, 0, 4, 10).expect("memory");
         assert!(std::ptr::eq(segment.line(10), segment.line(14)));
         assert!(!std::ptr::eq(segment.line(10), segment.line(13)));
         // SAFETY: used nowhere else.
-        unsafe { segment.free() };
+        unsafe { segment.free(&Memory, 0) };
     }
 }

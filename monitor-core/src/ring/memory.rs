@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 /// Zeroed memory that starts at a page; `None` if there is none left.
 #[cfg(unix)]
-pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
+pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON);
     // SAFETY: a new anonymous mapping touches no memory that is in use.
     let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
@@ -19,7 +19,7 @@ pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
 /// # Safety
 /// Exactly what `map(bytes)` returned, used by nobody any more.
 #[cfg(unix)]
-pub(super) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     // SAFETY: as promised by the caller.
     unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
 }
@@ -29,7 +29,7 @@ const PAGE: usize = 4_096;
 
 /// Zeroed memory that starts at a page; `None` if there is none left.
 #[cfg(not(unix))]
-pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
+pub(crate) fn map(bytes: usize) -> Option<NonNull<u8>> {
     use std::alloc::{GlobalAlloc, Layout, System};
 
     let layout = Layout::from_size_align(bytes, PAGE).ok().filter(|layout| layout.size() > 0)?;
@@ -42,7 +42,7 @@ pub(super) fn map(bytes: usize) -> Option<NonNull<u8>> {
 /// # Safety
 /// Exactly what `map(bytes)` returned, used by nobody any more.
 #[cfg(not(unix))]
-pub(super) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
+pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     use std::alloc::{GlobalAlloc, Layout, System};
 
     if let Ok(layout) = Layout::from_size_align(bytes, PAGE) {

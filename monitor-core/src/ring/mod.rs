@@ -3,8 +3,9 @@
 //! The monitored side is [`writer`], the draining side [`drain`]; [`layout`] is what they share.
 
 mod drain;
+pub mod image;
 mod layout;
-mod memory;
+pub(crate) mod memory;
 mod registry;
 mod writer;
 
@@ -39,7 +40,11 @@ impl Facts {
     }
 
     fn site(self) -> Option<&'static Site> {
-        crate::site::registered().get((self.0 & 0xffff_ffff) as usize)
+        crate::site::registered().get(self.site_number())
+    }
+
+    fn site_number(self) -> usize {
+        (self.0 & 0xffff_ffff) as usize
     }
 
     fn ending(self) -> Ending {

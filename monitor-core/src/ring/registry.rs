@@ -113,7 +113,7 @@ fn take() -> Option<&'static Region> {
     let (region, segment) = if let Some(region) = registry.free.pop() {
         (region, None)
     } else {
-        let (region, segment) = new_region()?;
+        let (region, segment) = new_region(registry.regions as u32)?;
         // So that giving one back allocates nothing.
         registry.regions += 1;
         let regions = registry.regions;
@@ -122,18 +122,18 @@ fn take() -> Option<&'static Region> {
     };
     registry.threads = (registry.threads + 1) & Facts::MOST_THREADS;
     let thread = registry.threads;
-    prepare(region, thread);
+    prepare(region, thread, &name);
     registry.news.push(Attached { region, segment, thread, name });
     shared.news.fetch_add(1, Ordering::Release);
     Some(region)
 }
 
-fn new_region() -> Option<(&'static Region, SegmentRef)> {
+fn new_region(number: u32) -> Option<(&'static Region, SegmentRef)> {
     let bytes = REGION_BYTES + SegmentRef::bytes_of(FIRST_RECORDS);
     if !queue::reserve_ring(bytes) {
         return None;
     }
-    let new = Region::new(FIRST_RECORDS);
+    let new = Region::new(queue::keeper(), number, FIRST_RECORDS);
     if new.is_none() {
         queue::release_ring(bytes);
     }
@@ -141,8 +141,9 @@ fn new_region() -> Option<(&'static Region, SegmentRef)> {
 }
 
 /// Nothing of what ran on the thread before is left.
-fn prepare(region: &'static Region, thread: u64) {
+fn prepare(region: &'static Region, thread: u64, name: &str) {
     let writer = &region.writer;
+    region.reader.set_name(name);
     writer.depth.publish(0);
     writer.ceiling.set(DEPTH as u64);
     writer.thread.set(thread);

@@ -404,13 +404,15 @@ fn has_room(region: &Region) -> bool {
 #[cold]
 #[inline(never)]
 fn grow(region: &Region) -> bool {
+    let _inside = inside::enter();
+    let keeper = queue::keeper();
     let (old, head) = (region.segment(), region.writer.head.get());
     let smallest = registry::FIRST_RECORDS.max(old.records() / 2);
     let mut records = old.records() * 2;
     while records >= smallest {
         let bytes = SegmentRef::bytes_of(records);
         if queue::reserve_ring(bytes) {
-            let Some(next) = SegmentRef::new(records, head) else {
+            let Some(next) = SegmentRef::new(keeper, region.number(), records, head) else {
                 queue::release_ring(bytes);
                 return false;
             };
@@ -466,7 +468,8 @@ fn more_slots(region: &'static Region) -> Option<&'static Frame> {
         if !queue::reserve_ring(CHUNK_BYTES) {
             return None;
         }
-        if !region.add_chunk(number) {
+        let _inside = inside::enter();
+        if !region.add_chunk(queue::keeper(), number) {
             queue::release_ring(CHUNK_BYTES);
             return None;
         }

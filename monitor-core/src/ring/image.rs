@@ -1,0 +1,340 @@
+//! Reads what a program has left in the memory of its rings: from plain bytes, which may be damaged or made up.
+//!
+//! Each record stands for itself by its checksum. No count, length or pointer in the memory is relied on: where a record
+//! stands and what number it has follows from the record. So a damaged byte costs the record that it is in, and no other.
+
+use std::collections::HashSet;
+
+use super::layout::{CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, NAME, RUNNING, Reader, Region, Segment, Words, Writer};
+use super::{Ending, Facts};
+use crate::record::Attachment;
+
+/// Rises with every change of what lies where. A reader knows no other layout than its own.
+pub const LAYOUT: u32 = 1;
+
+/// Bytes of a region.
+pub const REGION_BYTES: usize = size_of::<Region>();
+/// Bytes of a chunk.
+pub const CHUNK_BYTES: usize = CHUNK * FRAME;
+/// Bytes of a segment for so many records.
+pub const fn segment_bytes(records: usize) -> usize {
+    size_of::<Segment>() + records * LINE
+}
+
+/// No record is farther from the last one taken: what looks like one is none.
+const FARTHEST: u64 = 1 << 32;
+
+const LINE: usize = 64;
+const FRAME: usize = 128;
+
+/// What one region holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Image {
+    /// Number of the thread that has the region.
+    pub thread: u64,
+    /// Its name.
+    pub thread_name: String,
+    /// What has ended and was not taken. A [`Call`] that is `running` elsewhere has ended all the same.
+    pub ended: Vec<Call>,
+    /// What runs.
+    pub running: Vec<Call>,
+    /// Places among the records not taken that hold no whole record.
+    pub damaged: u64,
+}
+
+/// A process as it stands in a ring. Times are ticks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// Its id.
+    pub id: u64,
+    /// Its parent, 0 for none.
+    pub parent: u64,
+    /// Its tree.
+    pub root: u128,
+    /// Number of its site among [`registered`](crate::registered) of the program that wrote it.
+    pub site: u32,
+    /// How it came by its parent.
+    pub attachment: Attachment,
+    /// Number of the thread that it began on.
+    pub thread: u64,
+    /// When it began.
+    pub start: u64,
+    /// When and how it ended.
+    pub end: Option<(u64, End)>,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It returned.
+    Succeeded,
+    /// It was given up.
+    Cancelled,
+    /// It returned an error.
+    Error,
+    /// It panicked.
+    Panic,
+}
+
+/// Reads a region, its segments by the numbers of their first records, and its chunks, which may all be shorter or longer
+/// than they should be. Of the records, the first `taken` are left out.
+pub fn read(region: &[u8], segments: &[(u64, &[u8])], chunks: &[&[u8]], taken: u64) -> Image {
+    let mut image = Image { thread: word(region, offset::THREAD), thread_name: name(region), ..Image::default() };
+    let mut segments = segments.to_vec();
+    segments.sort_unstable_by_key(|(base, _)| *base);
+    let head = word(region, offset::HEAD);
+    for (at, (base, bytes)) in segments.iter().enumerate() {
+        let next = segments.get(at + 1).map_or(u64::MAX, |(base, _)| *base);
+        ended(&mut image, bytes, *base, taken, next, head);
+    }
+    for frame in region.get(offset::FRAMES..).unwrap_or_default().chunks_exact(FRAME).take(DEPTH) {
+        slot(&mut image, frame);
+    }
+    for chunk in chunks {
+        for frame in chunk.chunks_exact(FRAME).take(CHUNK) {
+            slot(&mut image, frame);
+        }
+    }
+    // A call is recorded before its frame is cleared.
+    let ended: HashSet<u64> = image.ended.iter().map(|call| call.id).collect();
+    image.running.retain(|call| !ended.contains(&call.id));
+    image
+}
+
+mod offset {
+    use std::mem::offset_of;
+
+    use super::{Reader, Region, Segment, Writer};
+
+    pub(super) const HEAD: usize = offset_of!(Region, writer) + offset_of!(Writer, head);
+    pub(super) const THREAD: usize = offset_of!(Region, writer) + offset_of!(Writer, thread);
+    pub(super) const NAME_LEN: usize = offset_of!(Region, reader) + offset_of!(Reader, name_len);
+    pub(super) const NAME: usize = offset_of!(Region, reader) + offset_of!(Reader, name);
+    pub(super) const FRAMES: usize = offset_of!(Region, frames);
+    pub(super) const RECORDS: usize = offset_of!(Segment, records);
+}
+
+/// The records of a segment with numbers from `taken` and below `next`.
+fn ended(image: &mut Image, bytes: &[u8], base: u64, taken: u64, next: u64, head: u64) {
+    let lines = bytes.get(size_of::<Segment>()..).unwrap_or_default();
+    let places = places(bytes, lines.len() / LINE);
+    let mut found = Vec::new();
+    for (index, line) in lines.chunks_exact(LINE).enumerate() {
+        let Some((words, number)) = numbered(line) else { continue };
+        let is_at_its_place = number >= base && (number - base) & (places - 1) == index as u64;
+        if is_at_its_place && (taken..next).contains(&number) && number - taken.max(base) < FARTHEST {
+            found.push((number, words));
+        }
+    }
+    found.sort_unstable_by_key(|(number, _)| *number);
+    // As far as the head can be believed, for this alone.
+    let (from, to) = (taken.max(base), head.min(next));
+    if to.saturating_sub(from) <= places {
+        let counted = found.iter().filter(|(number, _)| *number < to).count() as u64;
+        image.damaged += to.saturating_sub(from).saturating_sub(counted);
+    }
+    image.ended.extend(found.into_iter().map(|(_, words)| call(&words, true)));
+}
+
+/// Places of a ring: as it says itself, unless the bytes, that may have been cut short or filled up to a page, say otherwise.
+fn places(bytes: &[u8], lines: usize) -> u64 {
+    let said = word(bytes, offset::RECORDS);
+    let is_plausible = said.is_power_of_two() && (lines as u64 / 2..=lines as u64 * 2).contains(&said);
+    if is_plausible { said } else { 1 << lines.max(1).ilog2() }
+}
+
+/// What runs in a frame, or has ended in its slot.
+fn slot(image: &mut Image, frame: &[u8]) {
+    let (words, check) = words(frame);
+    if check == 0 {
+    } else if check == words.check(RUNNING) {
+        image.running.push(call(&words, false));
+    } else if check == words.check(ENDED_IN_SLOT) {
+        image.ended.push(call(&words, true));
+    }
+}
+
+fn call(words: &Words, is_ended: bool) -> Call {
+    let facts = Facts(words.facts);
+    let end = match facts.ending() {
+        Ending::Succeeded => End::Succeeded,
+        Ending::Cancelled => End::Cancelled,
+        Ending::Error => End::Error,
+        Ending::Panic => End::Panic,
+    };
+    Call {
+        id: words.id,
+        parent: words.parent,
+        root: words.root(),
+        site: facts.site_number() as u32,
+        attachment: facts.attachment(),
+        thread: facts.thread(),
+        start: words.start,
+        end: is_ended.then_some((words.end, end)),
+    }
+}
+
+/// A record and its number, which its check was made with. The number of what is no record is as good as random.
+fn numbered(line: &[u8]) -> Option<(Words, u64)> {
+    let (words, check) = words(line);
+    (check != 0).then(|| (words, check.wrapping_sub(words.check(0)).wrapping_mul(inverse(FACTORS[7]))))
+}
+
+/// By which an odd number is multiplied to give 1: each step doubles the bits that are right, of which there are three at first.
+const fn inverse(odd: u64) -> u64 {
+    let mut inverse = odd;
+    let mut step = 0;
+    while step < 5 {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse
+}
+
+fn words(bytes: &[u8]) -> (Words, u64) {
+    let [start, id, parent, high, low, end, facts, check] = std::array::from_fn(|at| word(bytes, at * 8));
+    (Words { start, id, parent, root: [high, low], end, facts }, check)
+}
+
+/// The word at an offset; 0 behind the end.
+fn word(bytes: &[u8], offset: usize) -> u64 {
+    bytes.get(offset..offset + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
+}
+
+fn name(region: &[u8]) -> String {
+    let len = word(region, offset::NAME_LEN).min(NAME as u64) as usize;
+    String::from_utf8_lossy(region.get(offset::NAME..offset::NAME + len).unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::SegmentRef;
+    use super::*;
+    use crate::keep::Memory;
+
+    /// Bits of a generator that is good enough for bytes (splitmix64).
+    fn random(state: &mut u64) -> u64 {
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (*state ^ *state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+
+    fn bytes_of<T>(value: &T) -> Vec<u8> {
+        #[allow(unsafe_code, reason = "to see the memory as a file has it")]
+        // SAFETY: plain words without gaps that matter here, alive and not written to meanwhile.
+        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast::<u8>(), size_of::<T>()) }.to_vec()
+    }
+
+    fn example(number: u64) -> Words {
+        let facts = Facts::new(number as usize % 7, Attachment::Inferred, 5).ended(Ending::Error).0;
+        Words { start: 1_000 + number, id: number + 1, parent: 9, root: [3, 4], end: 2_000 + number, facts }
+    }
+
+    /// A region with two calls that run, and a ring of 8 places in which records 100 to 111 were written, the last one not
+    /// counted yet.
+    fn left_behind() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+        let (region, _) = Region::new(&Memory, 2, 8).expect("memory");
+        region.reader.set_name("the thread with a name that is longer than what there is room für");
+        region.writer.thread.set(5);
+        region.writer.head.set(111);
+        for (frame, id) in region.frames.iter().zip([3, 4]) {
+            frame.line.write(&Words { id, ..example(0) }, RUNNING);
+        }
+        let ring = SegmentRef::new(&Memory, 2, 8, 100).expect("memory");
+        for number in 100..112 {
+            ring.line(number).write(&example(number), number);
+        }
+        assert!(region.add_chunk(&Memory, 1));
+        let slots = [1, 2].map(|number| region.slot(number).expect("added"));
+        slots[0].line.write(&example(500), RUNNING);
+        slots[1].line.write(&example(501), ENDED_IN_SLOT);
+        let segment = [100, 8, 0, 0, 0, 0, 0, 0_u64].iter().flat_map(|word| word.to_ne_bytes());
+        let lines = (0..8).flat_map(|index| bytes_of(ring.line(100 + index)));
+        (bytes_of(region), segment.chain(lines).collect(), slots.iter().flat_map(|slot| bytes_of(*slot)).collect())
+    }
+
+    fn ids(calls: &[Call]) -> Vec<u64> {
+        calls.iter().map(|call| call.id).collect()
+    }
+
+    #[test]
+    fn what_was_not_taken_is_found_and_what_runs() {
+        let (region, ring, chunk) = left_behind();
+        for (taken, first) in [(0, 104), (104, 104), (109, 109), (112, 112)] {
+            let image = read(&region, &[(100, &ring)], &[&chunk], taken);
+            let ended: Vec<u64> = (first + 1..113).chain([502]).collect();
+            assert_eq!((ids(&image.ended), ids(&image.running)), (ended, vec![3, 4, 501]), "{taken}");
+            assert_eq!(image.damaged, 0, "{taken}");
+            assert_eq!((image.thread, &*image.thread_name), (5, "the thread with a name that is longer than what there is room f"));
+        }
+        let image = read(&region, &[(100, &ring)], &[], 110);
+        let call = Call {
+            id: 111,
+            parent: 9,
+            root: 3 << 64 | 4,
+            site: 5,
+            attachment: Attachment::Inferred,
+            thread: 5,
+            start: 1_110,
+            end: Some((2_110, End::Error)),
+        };
+        assert_eq!(image.ended[0], call);
+        // A record whose frame was not cleared yet.
+        let (_, running) = (call, Words { id: 112, ..example(0) });
+        let mut region = region;
+        let line = offset::FRAMES..offset::FRAMES + LINE;
+        let words = [running.start, 112, 9, 3, 4, running.end, running.facts, running.check(RUNNING)];
+        region[line].copy_from_slice(&words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>());
+        assert_eq!(ids(&read(&region, &[(100, &ring)], &[], 110).running), [4]);
+    }
+
+    #[test]
+    fn a_damaged_bit_costs_the_record_that_it_is_in() {
+        let (region, ring, chunk) = left_behind();
+        let whole = read(&region, &[(100, &ring)], &[&chunk], 104);
+        for bit in 0..ring.len() * 8 {
+            let mut ring = ring.clone();
+            ring[bit / 8] ^= 1 << (bit % 8);
+            let image = read(&region, &[(100, &ring)], &[&chunk], 104);
+            let place = (bit / 8).checked_sub(size_of::<Segment>()).map(|at| at / LINE);
+            let left: Vec<Call> = whole
+                .ended
+                .iter()
+                .filter(|call| place.is_none_or(|place| (call.id - 101) as usize % 8 != place || call.id > 500))
+                .copied()
+                .collect();
+            assert_eq!((&image.ended, &image.running), (&left, &whole.running), "bit {bit}");
+        }
+        for bit in 0..(offset::FRAMES + 3 * FRAME) * 8 {
+            // All that is counted, and each bit of a word somewhere in the rest.
+            if bit / 8 % 8 != bit / 64 % 8 {
+                continue;
+            }
+            let mut region = region.clone();
+            region[bit / 8] ^= 1 << (bit % 8);
+            let image = read(&region, &[(100, &ring)], &[&chunk], 104);
+            assert_eq!(image.ended, whole.ended, "bit {bit}");
+            assert!(image.running.len() >= whole.running.len() - 1, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_mean_nothing_are_nothing() {
+        let mut state = 7;
+        let (region, ring, chunk) = left_behind();
+        for round in 0..300 {
+            let mut noise = |len: usize| (0..len).map(|_| random(&mut state) as u8).collect::<Vec<u8>>();
+            let (a, b, c) = (noise(REGION_BYTES), noise(round * 61), noise(CHUNK_BYTES + round));
+            let image = read(&a, &[(u64::MAX, &b), (0, &b), (5, &ring[..round.min(ring.len())])], &[&c, &[]], u64::from(b.len() as u8));
+            assert!(image.running.is_empty() && image.ended.iter().all(|call| (100..112).contains(&(call.id - 1))), "{image:?}");
+            // Counts that lie.
+            let mut region = region.clone();
+            region[..offset::FRAMES].iter_mut().for_each(|byte| *byte = noise(1)[0]);
+            assert_eq!(read(&region, &[(100, &ring)], &[&chunk], 104).ended.len(), 9);
+            let _ = read(&region[..round * 7], &[(100, &ring), (100, &ring), (103, &b)], &[&chunk[..round % 256]], 0);
+        }
+        assert_eq!(read(&[], &[], &[], 0), Image::default());
+        assert_eq!(read(&[0; 100], &[(0, &[0; 1_000])], &[&[0; 300]], u64::MAX), Image::default());
+    }
+}
