@@ -251,10 +251,10 @@ impl<F> Run<'_, F> {
         let running = &mut self.task.running;
         let token = self.ended.or_else(|| running.context()).and_then(context::push);
         match running {
-            Running::InRing(slot) => slot.set_leftover(token),
+            Running::InRing(slot) if slot.is_own() => slot.set_leftover(token),
             Running::Queued(queued) => queued.leftover = Leftover(token),
-            Running::Off if token.is_some() => *running = Running::queued(Stage::Over, token),
-            Running::Off => {}
+            Running::InRing(_) | Running::Off if token.is_some() => *running = Running::queued(Stage::Over, token),
+            Running::InRing(_) | Running::Off => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::{context, ids, inside, queue, trees};
+use crate::{context, ids, inside, queue, ring, trees};
 
 const UNDECIDED: u32 = 0;
 const OFF: u32 = 1;
@@ -56,6 +56,16 @@ pub fn turn_on() {
 /// recorded until now.
 pub fn turn_off() -> bool {
     STATE.swap(OFF, Ordering::AcqRel) >= ON
+}
+
+/// Before this thread forks.
+pub fn before_fork() {
+    ring::before_fork();
+}
+
+/// After this thread has forked, in the parent.
+pub fn after_fork() {
+    ring::after_fork();
 }
 
 /// For the child of a fork, before anything else runs in it: its first monitored call decides anew, and what was recorded

@@ -62,6 +62,7 @@ pub(super) fn asleep() {
 
 #[cfg(unix)]
 extern "C" fn before() {
+    monitor_core::switch::before_fork();
     STATE.fetch_add(FORK, Ordering::AcqRel);
     // A library that forks within the shipper would wait for itself.
     if monitor_core::inside::is_inside() || STATE.load(Ordering::Acquire) & AWAKE == 0 {
@@ -75,6 +76,7 @@ extern "C" fn before() {
 
 #[cfg(unix)]
 extern "C" fn in_parent() {
+    monitor_core::switch::after_fork();
     STATE.fetch_sub(FORK, Ordering::AcqRel);
 }
 

@@ -18,6 +18,7 @@ use std::mem::size_of;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+use super::memory;
 use crate::keep::{Keeper, Piece};
 
 /// Sync calls that one thread may have open in its frames; what is deeper is recorded in another way.
@@ -313,6 +314,27 @@ impl Region {
     /// Its number among the regions of the program.
     pub(super) fn number(&self) -> u32 {
         self.writer.region.get() as u32
+    }
+
+    /// What is current on its thread, in memory of this program's own.
+    pub(super) fn copy(&self) -> Option<NonNull<u8>> {
+        let start = memory::map(REGION_BYTES)?;
+        // SAFETY: zeroed memory of this size, aligned to a page, is a region of zeroed atomics.
+        let copy: &Region = unsafe { start.cast::<Region>().as_ref() };
+        copy.set_segment(self.segment());
+        copy.writer.depth.set(self.writer.depth.get());
+        for (frame, copied) in self.frames.iter().zip(&copy.frames).take(self.writer.depth.get() as usize) {
+            copied.line.set_ids(frame.line.own().id, frame.line.own().root);
+            for (from, to) in [
+                (&frame.is_gone, &copied.is_gone),
+                (&frame.was_panicking, &copied.was_panicking),
+                (&frame.recording, &copied.recording),
+                (&frame.is_entry, &copied.is_entry),
+            ] {
+                to.set(from.get());
+            }
+        }
+        Some(start)
     }
 
     /// The segment that is written to.

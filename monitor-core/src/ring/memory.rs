@@ -24,6 +24,31 @@ pub(crate) unsafe fn unmap(start: NonNull<u8>, bytes: usize) {
     unsafe { libc::munmap(start.as_ptr().cast(), bytes) };
 }
 
+/// Puts a copy of private memory in the place of memory that is shared with another program, and says whether it could.
+///
+/// # Safety
+/// Both are mappings of so many bytes that nobody else uses.
+#[cfg(unix)]
+pub(crate) unsafe fn replace(place: NonNull<u8>, copy: NonNull<u8>, bytes: usize) -> bool {
+    let (protection, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED);
+    // SAFETY: as promised by the caller. In a forked child nothing may be called here but system calls.
+    unsafe {
+        let start = libc::mmap(place.as_ptr().cast(), bytes, protection, flags, -1, 0);
+        if start == libc::MAP_FAILED {
+            return false;
+        }
+        place.copy_from_nonoverlapping(copy, bytes);
+        libc::munmap(copy.as_ptr().cast(), bytes);
+    }
+    true
+}
+
+/// Nothing forks here.
+#[cfg(not(unix))]
+pub(crate) unsafe fn replace(_: NonNull<u8>, _: NonNull<u8>, _: usize) -> bool {
+    false
+}
+
 #[cfg(not(unix))]
 const PAGE: usize = 4_096;
 

@@ -10,7 +10,7 @@ mod registry;
 mod writer;
 
 pub(crate) use drain::{Rings, Seen};
-pub(crate) use registry::{attach, forget, set_up};
+pub(crate) use registry::{after_fork, attach, before_fork, forget, set_up};
 pub(crate) use writer::{
     Begun, Call, Ending, Slot, TakenOut, close, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, start, start_at, top,
 };

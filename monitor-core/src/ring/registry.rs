@@ -1,11 +1,14 @@
 //! Which thread records into which region. A region outlives its thread: when all of it is drained, another thread gets it.
 
+#![allow(unsafe_code, reason = "memory that a forked child must not share is replaced")]
+
 use std::cell::Cell;
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Facts;
 use super::layout::{DEPTH, REGION_BYTES, Region, SegmentRef};
+use super::{Facts, memory};
 use crate::own::Own;
 use crate::{ids, inside, queue, site, thread};
 
@@ -17,6 +20,7 @@ static SHARED: Own<Shared> = Own::new();
 thread_local! {
     static REGION: Cell<Option<&'static Region>> = const { Cell::new(None) };
     static PHASE: Cell<Phase> = const { Cell::new(Phase::Unattached) };
+    static FORK: Cell<Fork> = const { Cell::new(Fork::Private) };
     static LEAVING: Leaving = const { Leaving };
 }
 
@@ -53,6 +57,17 @@ enum Phase {
     Forked,
 }
 
+/// What a child of a fork by this thread does with the thread's region.
+#[derive(Clone, Copy)]
+enum Fork {
+    /// It has a copy anyway.
+    Private,
+    /// It would share it with its parent, and leaves it alone: nothing is current.
+    Leave,
+    /// It puts this copy in its place.
+    Replace(NonNull<u8>),
+}
+
 struct Leaving;
 
 impl Drop for Leaving {
@@ -66,20 +81,36 @@ pub(crate) fn set_up() {
     SHARED.set(Shared { registry: Mutex::default(), news: AtomicU64::new(0) });
 }
 
+/// Before this thread forks: keeps what is current for the child, if its parent's memory would be the child's as well.
+pub(crate) fn before_fork() {
+    let Some(region) = REGION.get().filter(|_| is_own() && queue::keeper().is_shared()) else { return };
+    let copy = if region.writer.depth.get() > 0 { region.copy() } else { None };
+    FORK.set(copy.map_or(Fork::Leave, Fork::Replace));
+}
+
+/// After the fork, in the parent.
+pub(crate) fn after_fork() {
+    if let Fork::Replace(copy) = FORK.replace(Fork::Private) {
+        // SAFETY: it was made by `before_fork`, for the child alone.
+        unsafe { memory::unmap(copy, REGION_BYTES) };
+    }
+}
+
 /// Leaves all regions to the parent of a forked child. What is current on its one thread stays so, in the copy of that
 /// thread's region, into which nothing more is recorded.
 pub(crate) fn forget() {
     SHARED.forget();
-    match REGION.get() {
-        Some(region) if region.writer.depth.get() > 0 => {
-            region.writer.ceiling.set(0);
-            PHASE.set(Phase::Forked);
-        }
-        _ => {
-            REGION.set(None);
-            PHASE.set(Phase::Unattached);
-        }
+    let region = REGION.get().filter(|region| match FORK.replace(Fork::Private) {
+        Fork::Private => region.writer.depth.get() > 0,
+        Fork::Leave => false,
+        // SAFETY: from here on the region is this one thread's, which is the only one there is, and nobody reads from it.
+        Fork::Replace(copy) => unsafe { memory::replace(NonNull::from(*region).cast(), copy, REGION_BYTES) },
+    });
+    if let Some(region) = region {
+        region.writer.ceiling.set(0);
     }
+    REGION.set(region);
+    PHASE.set(if region.is_some() { Phase::Forked } else { Phase::Unattached });
 }
 
 /// Whether the frames of this thread may be used when nothing is kept elsewhere.

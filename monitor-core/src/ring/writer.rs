@@ -102,7 +102,12 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
 pub(crate) fn end(call: Call, ending: Ending) {
     let end = clock::now();
     let Some(region) = registry::region() else { return };
-    publish(region, &region.frames[call.frame], end, ending);
+    let frame = &region.frames[call.frame];
+    if is_recorded(frame) {
+        publish(region, frame, end, ending);
+    } else {
+        frame.line.clear();
+    }
     pop(region, call.frame);
     park::wake();
 }
@@ -141,15 +146,16 @@ pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
 #[expect(clippy::needless_pass_by_value, reason = "it is over")]
 pub(crate) fn close(slot: Slot, ending: Ending) {
     let (end, slot) = (clock::now(), slot.0);
+    if !is_recorded(slot) {
+        // It may be one of the parent of a forked child, who shares its memory.
+        return;
+    }
     match registry::region() {
         Some(region) if region.writer.head.get() + region.writer.depth.get() < region.writer.limit.get() || has_room(region) => {
             publish(region, slot, end, ending);
             free(region, slot);
         }
         _ => {
-            if !is_recorded(slot) {
-                return;
-            }
             let words = slot.line.own();
             if slot.is_entry.get() != 0 {
                 leave_tree(slot);
@@ -180,7 +186,7 @@ impl Call {
 
     /// The call goes on as a future and is no longer current; `Err` if there is no room for one more.
     pub(crate) fn into_slot(self) -> Result<Slot, Self> {
-        let Some((region, frame)) = registry::region().zip(self.frame()) else { return Err(self) };
+        let Some((region, frame)) = registry::region().filter(|_| registry::is_own()).zip(self.frame()) else { return Err(self) };
         let Some(slot) = take_slot(region) else { return Err(self) };
         // The reader may see both, and takes them for the same.
         slot.leftover.set(0);
@@ -220,6 +226,11 @@ impl Slot {
     #[inline]
     pub(crate) fn context(&self) -> Option<Context> {
         context_of(self.0)
+    }
+
+    /// Whether it is one that this program may write to: not one of the parent of a forked child.
+    pub(crate) fn is_own(&self) -> bool {
+        is_recorded(self.0)
     }
 
     /// Remembers what stays current until the future is dropped.
@@ -309,9 +320,6 @@ fn is_recorded(frame: &Frame) -> bool {
 /// Makes a record of what ran.
 #[inline]
 fn publish(region: &Region, frame: &Frame, end: u64, ending: Ending) {
-    if !is_recorded(frame) {
-        return frame.line.clear();
-    }
     let head = region.writer.head.get();
     if frame.is_entry.get() != 0 {
         leave_tree(frame);
@@ -383,6 +391,9 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     let _inside = inside::enter();
     let words = frame.line.own();
     let ending = if failure.kind == "panic" { Ending::Panic } else { Ending::Error };
+    if !is_recorded(frame) {
+        return ending;
+    }
     if ending == Ending::Error {
         failure.place = Facts(words.facts).site().map(|site| (site.file.into(), site.line));
     }
