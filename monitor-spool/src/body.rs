@@ -1,0 +1,184 @@
+//! Events as they travel: numbered in a row, encoded and compressed once, however often they are sent.
+
+use std::borrow::Cow;
+
+use monitor_wire::{Batch, Dropped, Event, RootId, VERSION, WorkerRef};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Events of a parcel, decoded, are never longer.
+const LONGEST: usize = 256 << 20;
+
+/// Events of one number after another, as the zstd frame of their JSON array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    first: u64,
+    count: u64,
+    frame: Vec<u8>,
+}
+
+/// What stands before the events of a request.
+#[derive(Debug, Clone)]
+pub struct Head<'a> {
+    /// Who reports.
+    pub worker: &'a WorkerRef,
+    /// When it is sent, in Unix microseconds.
+    pub sent_us: u64,
+    /// What was dropped since the worker began.
+    pub dropped: &'a [Dropped],
+}
+
+/// An event that the server can't take.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rejected {
+    /// Its type.
+    pub event_type: String,
+    /// Its tree, where it has one.
+    pub root_id: Option<RootId>,
+}
+
+#[derive(Deserialize)]
+struct Kind<'a> {
+    #[serde(rename = "type", borrow)]
+    event_type: Cow<'a, str>,
+    #[serde(default)]
+    root_id: Option<RootId>,
+}
+
+impl Rejected {
+    fn of(event: &RawValue) -> Self {
+        serde_json::from_str::<Kind<'_>>(event.get()).map_or_else(
+            |_| Self { event_type: "unknown".to_owned(), root_id: None },
+            |kind| Self { event_type: kind.event_type.into_owned(), root_id: kind.root_id },
+        )
+    }
+}
+
+impl Parcel {
+    /// Encodes events, the first of which has the number `first`; `None` if there is none, or one has no JSON.
+    pub fn encode(first: u64, events: &[Event]) -> Option<Self> {
+        Self::of(first, events)
+    }
+
+    fn of<T: Serialize>(first: u64, events: &[T]) -> Option<Self> {
+        let json = serde_json::to_vec(events).ok().filter(|_| !events.is_empty())?;
+        let frame = zstd::bulk::compress(&json, 1).ok()?;
+        Some(Self { first, count: events.len() as u64, frame })
+    }
+
+    /// A parcel as it was kept.
+    pub(crate) fn kept(first: u64, count: u64, frame: Vec<u8>) -> Self {
+        Self { first, count, frame }
+    }
+
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// Number of the first event.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// How many events.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Number of the last event.
+    pub fn last(&self) -> u64 {
+        self.first.saturating_add(self.count).saturating_sub(1)
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// The body of a request, to be sent as `application/json` with `Content-Encoding: zstd`: frames one behind the other.
+    pub fn body(&self, head: &Head<'_>) -> Vec<u8> {
+        enclosed(head, self.first, &self.frame)
+    }
+
+    /// What it holds, as the server's ingest takes it; `None` if it can't be read.
+    pub fn batch(&self, head: &Head<'_>) -> Option<Batch> {
+        let json = self.json()?;
+        let events: Vec<Event> = serde_json::from_slice(&json).ok()?;
+        (events.len() as u64 == self.count).then(|| Batch {
+            version: VERSION,
+            worker: head.worker.clone(),
+            sequence: self.first,
+            sent_us: head.sent_us,
+            dropped: head.dropped.to_vec(),
+            events,
+        })
+    }
+
+    /// Both halves of it, in the order of their numbers; `None` if it is one event, or can't be read.
+    pub fn halve(&self) -> Option<(Self, Self)> {
+        let json = self.json()?;
+        let events: Vec<&RawValue> = serde_json::from_slice(&json).ok()?;
+        let (before, behind) = events.split_at(events.len() / 2);
+        Some((Self::of(self.first, before)?, Self::of(self.first + before.len() as u64, behind)?))
+    }
+
+    /// What stands before and behind the event of this number, and that one; `None` if it has none of this number, or can't
+    /// be read.
+    pub fn without(&self, number: u64) -> Option<(Option<Self>, Rejected, Option<Self>)> {
+        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        let json = self.json()?;
+        let events: Vec<&RawValue> = serde_json::from_slice(&json).ok()?;
+        let rejected = Rejected::of(events.get(index)?);
+        Some((Self::of(self.first, &events[..index]), rejected, Self::of(number + 1, &events[index + 1..])))
+    }
+
+    /// What type each event is of, and in which tree.
+    pub fn kinds(&self) -> Vec<Rejected> {
+        let json = self.json().unwrap_or_default();
+        let events: Vec<&RawValue> = serde_json::from_slice(&json).unwrap_or_default();
+        events.into_iter().map(Rejected::of).collect()
+    }
+
+    fn json(&self) -> Option<Vec<u8>> {
+        use std::io::Read;
+        let mut json = Vec::new();
+        // What a frame says about its own length is not believed.
+        let decoder = zstd::Decoder::new(&self.frame[..]).ok()?;
+        decoder.take(LONGEST as u64).read_to_end(&mut json).ok()?;
+        Some(json)
+    }
+}
+
+impl Head<'_> {
+    /// The body of a request that has no events and tells only what was dropped, before the number `sequence`.
+    pub fn alone(&self, sequence: u64) -> Vec<u8> {
+        enclosed(self, sequence, &compressed(b"[]"))
+    }
+}
+
+fn enclosed(head: &Head<'_>, sequence: u64, frame: &[u8]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Envelope<'a> {
+        version: u32,
+        worker: &'a WorkerRef,
+        sequence: u64,
+        sent_us: u64,
+        #[serde(skip_serializing_if = "<[Dropped]>::is_empty")]
+        dropped: &'a [Dropped],
+    }
+    let Head { worker, sent_us, dropped } = head;
+    let envelope = Envelope { version: VERSION, worker, sequence, sent_us: *sent_us, dropped };
+    // Numbers and texts: nothing in it has no JSON.
+    let mut json = serde_json::to_vec(&envelope).unwrap_or_default();
+    json.pop();
+    json.extend_from_slice(b",\"events\":");
+    let mut body = compressed(&json);
+    body.extend_from_slice(frame);
+    body.extend_from_slice(&compressed(b"}"));
+    body
+}
+
+fn compressed(json: &[u8]) -> Vec<u8> {
+    // Into a buffer of the size that it asks for itself it can't fail.
+    zstd::bulk::compress(json, 1).unwrap_or_default()
+}

@@ -1,0 +1,308 @@
+//! What is numbered and not yet acknowledged: batches, appended to files that are removed once the server has all of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::sync::Arc;
+
+use monitor_wire::{Dropped, RootId};
+use serde::{Deserialize, Serialize};
+
+use crate::block::{self, Blocks, HEADER, Item, Magic};
+use crate::body::{Parcel, Rejected};
+use crate::folder::Folder;
+use crate::{SpoolError, sys};
+
+/// A file is closed when it is so long.
+const FILE: u64 = 4 << 20;
+/// A file is begun anew when all of it is acknowledged and it is so long.
+const REUSE: u64 = 256 << 10;
+/// A longer file is read so far.
+pub(crate) const LONGEST_FILE: u64 = 2 * FILE + block::LONGEST as u64;
+/// Trees whose losses are counted apart.
+const COUNTED_TREES: usize = 1_000;
+
+/// What is known when a batch is appended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Meta {
+    /// How far each ring is read: number of the region, records taken.
+    pub taken: BTreeMap<u64, u64>,
+    /// Entries of the lane up to this one are in this batch or an earlier one.
+    pub lane: u64,
+    /// What was dropped since the program began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<Dropped>,
+    /// Rings and lane were read to their end, after the program's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_last: bool,
+}
+
+/// Where a batch stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) file: u64,
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+    pub(crate) first: u64,
+    pub(crate) count: u64,
+}
+
+impl Place {
+    fn last(&self) -> u64 {
+        self.first.saturating_add(self.count).saturating_sub(1)
+    }
+}
+
+/// Keeps batches until they are acknowledged, the oldest first. Beyond the folder's bound the oldest are given up, and counted.
+#[derive(Debug)]
+pub struct Journal {
+    folder: Arc<Folder>,
+    places: VecDeque<Place>,
+    /// The files that are there, oldest first, and their bytes. The last one is written to.
+    files: VecDeque<(u64, u64)>,
+    current: Option<File>,
+    made: u64,
+    lost: Lost,
+}
+
+/// Events that the journal could not keep, by type, reason and tree.
+#[derive(Debug, Default)]
+struct Lost(BTreeMap<(String, &'static str, Option<RootId>), u64>);
+
+impl Lost {
+    fn add(&mut self, event: Rejected, reason: &'static str, count: u64) {
+        let mut key = (event.event_type, reason, event.root_id);
+        if self.0.len() >= COUNTED_TREES && !self.0.contains_key(&key) {
+            key.2 = None;
+        }
+        *self.0.entry(key).or_default() += count;
+    }
+}
+
+pub(crate) fn name(file: u64) -> String {
+    format!("journal-{file}")
+}
+
+impl Journal {
+    pub(crate) fn new(folder: Arc<Folder>) -> Self {
+        Self { folder, places: VecDeque::new(), files: VecDeque::new(), current: None, made: 0, lost: Lost::default() }
+    }
+
+    /// The journal of a dead program: what stands at these places, in these files.
+    pub(crate) fn open(folder: Arc<Folder>, places: VecDeque<Place>, files: VecDeque<(u64, u64)>) -> Self {
+        let made = files.iter().map(|(file, _)| *file).max().unwrap_or(0);
+        Self { folder, places, files, current: None, made, lost: Lost::default() }
+    }
+
+    /// Appends a batch. To make room it gives up the oldest ones.
+    ///
+    /// # Errors
+    /// When nothing is left to give up, or the disk refuses: the batch is not kept, the others are.
+    pub fn append(&mut self, parcel: &Parcel, meta: &Meta) -> Result<(), SpoolError> {
+        let mut payload = serde_json::to_vec(meta).unwrap_or_default();
+        let split = payload.len();
+        payload.extend_from_slice(parcel.frame());
+        if payload.len() > block::LONGEST {
+            return Err(self.folder.full());
+        }
+        let block = block::block(self.folder.worker(), Magic::Record, parcel.first(), parcel.count(), split as u64, &payload);
+        let bytes = block.len() as u64;
+        if self.files.back().is_none_or(|(_, used)| *used >= FILE) || self.current.is_none() {
+            self.next_file()?;
+        }
+        while !self.folder.room().take(bytes) {
+            if !self.give_up_oldest() {
+                return Err(self.folder.full());
+            }
+        }
+        let (file, offset) = *self.files.back().expect("made above");
+        let current = self.current.as_ref().expect("made above");
+        if let Err(source) = sys::write_at(current, &block, offset) {
+            // What was written of it is no block, and the next one will stand over it.
+            let _ = current.set_len(offset);
+            self.folder.room().give_back(bytes);
+            return Err(SpoolError::disk("write", self.folder.path().join(name(file)))(source));
+        }
+        if let Some((_, used)) = self.files.back_mut() {
+            *used += bytes;
+        }
+        self.places.push_back(Place { file, offset, bytes, first: parcel.first(), count: parcel.count() });
+        Ok(())
+    }
+
+    /// The oldest batch that is not acknowledged. One that can't be read is counted as lost, and the next one is read.
+    pub fn front(&mut self) -> Option<Parcel> {
+        loop {
+            let place = *self.places.front()?;
+            if let Some((parcel, _)) = read(&self.folder, &place) {
+                return Some(parcel);
+            }
+            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "damaged", place.count);
+            self.places.pop_front();
+        }
+    }
+
+    /// Whether all is acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Events that wait.
+    pub fn waiting(&self) -> u64 {
+        self.places.iter().map(|place| place.count).sum()
+    }
+
+    /// The server has all events up to this number, and [`Program::acknowledge`](crate::Program::acknowledge) knows it.
+    pub fn acknowledge(&mut self, number: u64) {
+        while self.places.front().is_some_and(|place| place.last() <= number) {
+            self.places.pop_front();
+        }
+        while self.files.len() > 1 && !self.is_wanted(self.files[0].0) {
+            self.remove_oldest_file();
+        }
+        if let (Some((file, used)), Some(current)) = (self.files.back().copied(), &self.current)
+            && used >= REUSE
+            && !self.is_wanted(file)
+            && current.set_len(0).is_ok()
+        {
+            self.folder.room().give_back(used);
+            if let Some((_, used)) = self.files.back_mut() {
+                *used = 0;
+            }
+        }
+    }
+
+    /// What it could not keep, since the program began: with the reason `spool` for want of room, `damaged` for what can't be read.
+    pub fn dropped(&self) -> Vec<Dropped> {
+        let dropped = self.lost.0.iter().map(|((event_type, reason, root_id), count)| Dropped {
+            event_type: event_type.clone(),
+            reason: (*reason).to_owned(),
+            root_id: *root_id,
+            count: *count,
+        });
+        dropped.collect()
+    }
+
+    /// Counts an event that the server can't take.
+    pub fn reject(&mut self, event: Rejected) {
+        self.lost.add(event, "rejected", 1);
+    }
+
+    /// Counts events that were lost before they came here.
+    pub(crate) fn count_damaged(&mut self, event_type: &str, count: u64) {
+        if count > 0 {
+            self.lost.add(Rejected { event_type: event_type.to_owned(), root_id: None }, "damaged", count);
+        }
+    }
+
+    fn is_wanted(&self, file: u64) -> bool {
+        self.places.front().is_some_and(|place| place.file <= file) && self.places.iter().any(|place| place.file == file)
+    }
+
+    fn next_file(&mut self) -> Result<(), SpoolError> {
+        let number = self.made + 1;
+        let path = self.folder.path().join(name(number));
+        let file = self.folder.dir().new_file(&name(number)).map_err(SpoolError::disk("create", path))?;
+        self.made = number;
+        self.files.push_back((number, 0));
+        self.current = Some(file);
+        Ok(())
+    }
+
+    /// Gives up the oldest file, except the one that is written to; `false` if there is no other.
+    fn give_up_oldest(&mut self) -> bool {
+        let Some((file, _)) = self.files.front().copied().filter(|_| self.files.len() > 1) else {
+            return false;
+        };
+        while let Some(place) = self.places.front().copied().filter(|place| place.file == file) {
+            let kinds = read(&self.folder, &place).map_or_else(Vec::new, |(parcel, _)| parcel.kinds());
+            let unknown = place.count.saturating_sub(kinds.len() as u64);
+            for kind in kinds {
+                self.lost.add(kind, "spool", 1);
+            }
+            if unknown > 0 {
+                self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "spool", unknown);
+            }
+            self.places.pop_front();
+        }
+        self.remove_oldest_file();
+        true
+    }
+
+    fn remove_oldest_file(&mut self) {
+        if let Some((file, bytes)) = self.files.pop_front() {
+            let _ = self.folder.dir().remove_file(&name(file));
+            self.folder.room().give_back(bytes);
+        }
+    }
+}
+
+/// Reads one batch again.
+pub(crate) fn read(folder: &Folder, place: &Place) -> Option<(Parcel, Meta)> {
+    let file = folder.dir().file(&name(place.file), false).ok()?;
+    let mut bytes = vec![0; usize::try_from(place.bytes).ok()?];
+    let read = sys::read_at(&file, &mut bytes, place.offset).ok()?;
+    let (header, payload) = block::read_one(folder.worker(), &bytes[..read])?;
+    (header.number == place.first && header.a == place.count).then(|| parts(&header, payload))?
+}
+
+fn parts(header: &block::Header, payload: &[u8]) -> Option<(Parcel, Meta)> {
+    let (meta, frame) = payload.split_at_checked(usize::try_from(header.b).ok()?)?;
+    Some((Parcel::kept(header.number, header.a, frame.to_vec()), serde_json::from_slice(meta).ok()?))
+}
+
+/// What a file of the journal holds.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) places: Vec<Place>,
+    /// Of all batches together: the greatest position of each ring and of the lane, and the latest list of drops.
+    pub(crate) meta: Meta,
+    /// Number after the last event of any batch.
+    pub(crate) next: u64,
+    /// Batches that can't be read, and how many events those are known to have held.
+    pub(crate) damaged: u64,
+    pub(crate) damaged_events: u64,
+}
+
+impl Written {
+    /// Reads one more file. An event number counts up to 2^63.
+    pub(crate) fn read(&mut self, worker: monitor_wire::WorkerId, file: u64, bytes: &[u8]) {
+        for item in Blocks::new(worker, bytes) {
+            let (at, header, payload) = match item {
+                Item::Block { at, header, payload } if header.magic == Magic::Record => (at, header, payload),
+                Item::Damaged { header } if header.magic == Magic::Record => {
+                    self.damaged += 1;
+                    self.damaged_events = self.damaged_events.saturating_add(header.a);
+                    self.next = self.next.max(header.number.saturating_add(header.a));
+                    continue;
+                }
+                _ => {
+                    self.damaged += 1;
+                    continue;
+                }
+            };
+            let meta = usize::try_from(header.b).ok().and_then(|split| serde_json::from_slice::<Meta>(payload.get(..split)?).ok());
+            let end = header.number.checked_add(header.a).filter(|end| *end <= i64::MAX as u64 && header.number > 0);
+            let (Some(meta), Some(end)) = (meta, end) else {
+                self.damaged += 1;
+                continue;
+            };
+            for (region, taken) in &meta.taken {
+                let all = self.meta.taken.entry(*region).or_default();
+                *all = (*all).max(*taken);
+            }
+            self.meta.lane = self.meta.lane.max(meta.lane);
+            self.meta.is_last |= meta.is_last;
+            if end >= self.next {
+                self.meta.dropped = meta.dropped;
+                self.next = end;
+            }
+            self.places.push(Place {
+                file,
+                offset: at as u64,
+                bytes: (HEADER + header.length) as u64,
+                first: header.number,
+                count: header.a,
+            });
+        }
+    }
+}

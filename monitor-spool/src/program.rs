@@ -1,0 +1,273 @@
+//! The file `program`: who recorded, from which call sites, by which clock, and how far the server has taken it.
+//!
+//! ```text
+//!    0  header  8 words: magic, version, layout of the rings, clock, first ticks, first wall time, 0, check
+//!  128  state   8 words: revision, acknowledged, next number, ticks, wall time, ns per tick, lane, check
+//!  256  state   the same; the two are written in turn, so that one of them is whole at any moment
+//! 4096  blocks  who it is (JSON), then its call sites (JSON), in their order
+//! ```
+
+#![allow(unsafe_code, reason = "words in mapped memory")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use monitor_wire::{Registered, WorkerId, WorkerRef};
+use serde::{Deserialize, Serialize};
+
+use crate::SpoolError;
+use crate::block::{self, Magic};
+use crate::folder::Folder;
+use crate::sys::{self, Mapping};
+
+pub(crate) const NAME: &str = "program";
+pub(crate) const VERSION: u64 = 1;
+/// Read on a machine with the other order of bytes it is another word.
+const MAGIC: u64 = u64::from_be_bytes(*b"MONSPOOL");
+pub(crate) const PAGE: usize = 4_096;
+const STATES: [usize; 2] = [128, 256];
+
+/// Who records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// As it stands in every batch.
+    pub worker: WorkerRef,
+    /// Version of what records.
+    pub version: String,
+    /// When it began to record, in Unix microseconds.
+    pub started_us: u64,
+    /// When the operating-system process began, as the system counts; 0 if it doesn't say. See [`process_start`].
+    pub process_start: u64,
+    /// Which run of the machine it is; empty if the system doesn't say.
+    pub boot_id: String,
+}
+
+impl About {
+    /// This program, as `worker`.
+    pub fn this(worker: WorkerRef, version: &str, started_us: u64) -> Self {
+        let process_start = process_start(worker.pid).unwrap_or(0);
+        Self { worker, version: version.to_owned(), started_us, process_start, boot_id: boot_id() }
+    }
+}
+
+/// When a process began, in the system's clock ticks since it was booted.
+pub fn process_start(pid: u32) -> Option<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Its name may hold anything, but nothing behind it holds a parenthesis.
+    stat[stat.rfind(')')? + 1..].split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+/// Which run of the machine this is.
+pub(crate) fn boot_id() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| String::new(), |id| id.trim().to_owned())
+}
+
+/// Both clocks at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClockSample {
+    /// What the recorder reads.
+    pub ticks: u64,
+    /// Unix nanoseconds.
+    pub wall_ns: u64,
+    /// A tick is one of the processor's counter, not a nanosecond.
+    pub is_counter: bool,
+}
+
+/// What ticks mean: `wall_ns + (ticks - ticks_at) * ns_per_tick`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibration {
+    /// Ticks at one moment.
+    pub ticks: u64,
+    /// Unix nanoseconds at that moment.
+    pub wall_ns: u64,
+    /// Length of a tick.
+    pub ns_per_tick: f64,
+}
+
+/// What changes as the program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct State {
+    pub(crate) revision: u64,
+    /// Number of the last event that the server has.
+    pub(crate) acknowledged: u64,
+    /// No event of this number or a greater one was ever sent.
+    pub(crate) next: u64,
+    /// None while it is all zero.
+    pub(crate) clock: Option<Calibration>,
+    /// Entries of the lane up to this one are numbered.
+    pub(crate) lane: u64,
+}
+
+impl State {
+    fn words(&self) -> [u64; 7] {
+        let clock = self.clock.unwrap_or(Calibration { ticks: 0, wall_ns: 0, ns_per_tick: 0.0 });
+        [self.revision, self.acknowledged, self.next, clock.ticks, clock.wall_ns, clock.ns_per_tick.to_bits(), self.lane]
+    }
+
+    fn of([revision, acknowledged, next, ticks, wall_ns, ns_per_tick, lane]: [u64; 7]) -> Self {
+        let ns_per_tick = f64::from_bits(ns_per_tick);
+        let clock = (ns_per_tick.is_finite() && ns_per_tick > 0.0).then_some(Calibration { ticks, wall_ns, ns_per_tick });
+        Self { revision, acknowledged, next, clock, lane }
+    }
+}
+
+fn json(what: &impl Serialize) -> Vec<u8> {
+    // Texts and numbers: nothing in it has no JSON.
+    serde_json::to_vec(what).unwrap_or_default()
+}
+
+fn check(worker: WorkerId, words: [u64; 7]) -> u64 {
+    let mut bytes = [0; 56];
+    for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
+        bytes.copy_from_slice(&word.to_le_bytes());
+    }
+    // Never zero, so that zeroed memory is nothing.
+    u64::from(block::checksum(worker, &bytes)) | 1 << 32
+}
+
+/// Keeps what the program says about itself, and how far it is.
+#[derive(Debug)]
+pub struct Program {
+    folder: Arc<Folder>,
+    memory: Mapping,
+    state: State,
+}
+
+impl Program {
+    /// Writes the file. `layout` is the version of what lies in the pieces.
+    pub(crate) fn make(
+        folder: &Arc<Folder>,
+        about: &About,
+        sites: impl Iterator<Item = Registered>,
+        layout: u64,
+        clock: ClockSample,
+    ) -> Result<Self, SpoolError> {
+        let worker = folder.worker();
+        let mut blocks = block::block(worker, Magic::Site, u64::MAX, 0, 0, &json(about));
+        for (number, site) in sites.enumerate() {
+            blocks.extend_from_slice(&block::block(worker, Magic::Site, number as u64, 0, 0, &json(&site)));
+        }
+        let file = folder.make(NAME, (PAGE + blocks.len()) as u64)?;
+        let failed = || SpoolError::disk("write", folder.path().join(NAME));
+        sys::write_at(&file, &blocks, PAGE as u64).map_err(failed())?;
+        let memory = Mapping::new(&file, PAGE).map_err(failed())?;
+        let mut program = Self { folder: folder.clone(), memory, state: State { next: 1, ..State::default() } };
+        program.store(0, [MAGIC, VERSION, layout, u64::from(clock.is_counter), clock.ticks, clock.wall_ns, 0]);
+        program.save();
+        Ok(program)
+    }
+
+    /// The file of a dead program, to go on where it stopped.
+    pub(crate) fn open(folder: &Arc<Folder>, state: State) -> Result<Self, SpoolError> {
+        let failed = || SpoolError::disk("open", folder.path().join(NAME));
+        let file = folder.dir().file(NAME, true).map_err(failed())?;
+        if sys::file_status(&file).map_err(failed())?.bytes < PAGE as u64 {
+            // A hole may be in it, but never its end.
+            sys::allocate(&file, PAGE as u64).map_err(failed())?;
+        }
+        let memory = Mapping::new(&file, PAGE).map_err(failed())?;
+        Ok(Self { folder: folder.clone(), memory, state })
+    }
+
+    /// The server has all events up to this number.
+    pub fn acknowledge(&mut self, number: u64) {
+        if number > self.state.acknowledged {
+            self.state.acknowledged = number;
+            self.state.next = self.state.next.max(number.saturating_add(1));
+            self.save();
+        }
+    }
+
+    /// Before an event of a number below `next` is sent, or when a batch is in the journal: entries of the lane up to `lane`
+    /// have numbers below it.
+    pub fn advance(&mut self, next: u64, lane: u64) {
+        self.state.next = self.state.next.max(next);
+        self.state.lane = self.state.lane.max(lane);
+        self.save();
+    }
+
+    /// What ticks mean, as far as is known by now.
+    pub fn calibrate(&mut self, calibration: Calibration) {
+        if self.state.clock != Some(calibration) {
+            self.state.clock = Some(calibration);
+            self.save();
+        }
+    }
+
+    /// Number of the last event that the server has.
+    pub fn acknowledged(&self) -> u64 {
+        self.state.acknowledged
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    fn save(&mut self) {
+        self.state.revision += 1;
+        self.store(STATES[(self.state.revision % 2) as usize], self.state.words());
+    }
+
+    fn store(&self, at: usize, words: [u64; 7]) {
+        let check = check(self.folder.worker(), words);
+        for (index, word) in words.into_iter().enumerate() {
+            self.word(at + index * 8).store(word, Ordering::Relaxed);
+        }
+        self.word(at + 56).store(check, Ordering::Release);
+    }
+
+    fn word(&self, at: usize) -> &AtomicU64 {
+        debug_assert!(at % 8 == 0 && at + 8 <= PAGE);
+        // SAFETY: within the mapped page, aligned, and only ever used as an atomic word.
+        unsafe { self.memory.start().add(at).cast::<AtomicU64>().as_ref() }
+    }
+}
+
+/// What a file `program` says, as far as it is whole.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Layout of the rings and the first sample of the clocks; none if the header is damaged, or of another version.
+    pub(crate) header: Option<(u64, ClockSample)>,
+    /// The version, if it is not this one's.
+    pub(crate) other_version: Option<u64>,
+    pub(crate) state: Option<State>,
+    pub(crate) about: Option<About>,
+    /// By number; those that are damaged are missing.
+    pub(crate) sites: std::collections::HashMap<u64, Registered>,
+    pub(crate) damaged: u64,
+}
+
+impl Written {
+    pub(crate) fn read(worker: WorkerId, bytes: &[u8]) -> Self {
+        let mut written = Self::default();
+        match line(worker, bytes, 0) {
+            Some([MAGIC, VERSION, layout, is_counter, ticks, wall_ns, _]) => {
+                written.header = Some((layout, ClockSample { ticks, wall_ns, is_counter: is_counter != 0 }));
+            }
+            Some([MAGIC, version, ..]) => written.other_version = Some(version),
+            _ => written.damaged += 1,
+        }
+        let states = STATES.map(|at| line(worker, bytes, at).map(State::of));
+        written.state = states.into_iter().flatten().max_by_key(|state| state.revision);
+        written.damaged += u64::from(written.state.is_none());
+        for item in block::Blocks::new(worker, bytes.get(PAGE..).unwrap_or_default()) {
+            match item {
+                block::Item::Block { header, payload, .. } if header.magic == Magic::Site && header.number == u64::MAX => {
+                    written.about = serde_json::from_slice(payload).ok();
+                }
+                block::Item::Block { header, payload, .. } if header.magic == Magic::Site => {
+                    written.sites.extend(serde_json::from_slice(payload).ok().map(|site| (header.number, site)));
+                }
+                _ => written.damaged += 1,
+            }
+        }
+        written
+    }
+}
+
+fn line(worker: WorkerId, bytes: &[u8], at: usize) -> Option<[u64; 7]> {
+    let words: Vec<u64> = bytes.get(at..at + 64)?.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes"))).collect();
+    let (check_word, words) = words.split_last()?;
+    let words: [u64; 7] = words.try_into().ok()?;
+    (*check_word == check(worker, words)).then_some(words)
+}
