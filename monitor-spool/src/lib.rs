@@ -32,9 +32,9 @@ pub use error::SpoolError;
 pub use folder::Folder;
 pub use journal::{Journal, Meta};
 pub use lane::{Entry, Lane};
-pub use piece::{Piece, Pieces};
-pub use program::{About, Calibration, ClockSample, Program, process_start};
-pub use replay::{Replay, Verdict};
-pub use spool::{Begun, Found, Life, Spool, default_dir};
+pub use piece::Pieces;
+pub use program::{About, Calibration, ClockSample, Marks, Program};
 #[doc(hidden)]
 pub use reader::fuzz;
+pub use replay::{Replay, Verdict};
+pub use spool::{Begun, Found, Life, Spool, default_dir};
