@@ -222,10 +222,9 @@ impl Journal {
         }
     }
 
-    /// Goes on in a new file. Its name.
-    pub(crate) fn begin_anew(&mut self) -> Result<String, SpoolError> {
-        self.next_file()?;
-        Ok(name(self.made))
+    /// Goes on in a new file.
+    pub(crate) fn begin_anew(&mut self) -> Result<(), SpoolError> {
+        self.next_file()
     }
 
     fn next_file(&mut self) -> Result<(), SpoolError> {
@@ -271,8 +270,8 @@ pub(crate) fn read(folder: &Folder, place: &Place) -> Option<Parcel> {
 }
 
 /// The same counts together.
-pub(crate) fn merged(some: &[Dropped], others: &[Dropped]) -> Vec<Dropped> {
-    let mut all = some.to_vec();
+pub(crate) fn merged(all: &[Dropped], others: &[Dropped]) -> Vec<Dropped> {
+    let mut all = all.to_vec();
     for other in others {
         let is_same = |one: &&mut Dropped| (&one.event_type, &one.reason, one.root_id) == (&other.event_type, &other.reason, other.root_id);
         match all.iter_mut().find(is_same) {
@@ -316,7 +315,7 @@ impl Written {
                 }
             };
             let meta = payload.get(..header.b as u32 as usize).and_then(|meta| serde_json::from_slice::<Meta>(meta).ok());
-            let end = header.number.checked_add(header.a).filter(|end| *end <= i64::MAX as u64 && header.number > 0);
+            let end = header.number.checked_add(header.a).filter(|end| i64::try_from(*end).is_ok() && header.number > 0);
             let (Some(meta), Some(end), Some(stage)) = (meta, end, Stage::of(header.b)) else {
                 self.damaged += 1;
                 continue;

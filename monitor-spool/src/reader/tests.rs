@@ -92,8 +92,13 @@ fn a_damaged_bit_of_the_lane_costs_its_entry() {
             let (end, length) = ends[hit];
             at >= end - crate::block::size(length) + crate::block::HEADER + length
         });
-        let left: Vec<_> =
-            whole.entries.iter().enumerate().filter(|(index, _)| is_padding || Some(*index) != hit).map(|(_, entry)| entry.clone()).collect();
+        let left: Vec<_> = whole
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| is_padding || Some(*index) != hit)
+            .map(|(_, entry)| entry.clone())
+            .collect();
         assert_eq!(found.entries, left, "byte {at}");
         assert!(found.damaged_entries <= 1 && (is_padding || hit.is_none() || found.damaged_entries == 1), "byte {at}");
     }

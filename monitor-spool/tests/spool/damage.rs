@@ -56,7 +56,16 @@ fn files_cut_short_or_empty_are_read_as_far_as_they_go() {
 fn names_that_are_none_of_ours_are_let_alone() {
     check(
         |path| {
-            for name in ["journal-", "journal-01", "journal--1", "journal-99999999999999999999999", "region-", "region-1-2-3", "segment-1", "x\n\u{1b}[31m"] {
+            for name in [
+                "journal-",
+                "journal-01",
+                "journal--1",
+                "journal-99999999999999999999999",
+                "region-",
+                "region-1-2-3",
+                "segment-1",
+                "x\n\u{1b}[31m",
+            ] {
                 fs::write(path.join(name), [0xff; 5_000]).unwrap();
             }
             fs::create_dir(path.join("journal-7")).unwrap();
