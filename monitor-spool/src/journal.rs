@@ -95,6 +95,17 @@ impl Lost {
         }
         *self.0.entry(key).or_default() += count;
     }
+
+    fn add_all(&mut self, parcel: &Parcel, reason: &'static str) {
+        let kinds = parcel.kinds();
+        let unknown = parcel.count().saturating_sub(kinds.len() as u64);
+        for kind in kinds {
+            self.add(kind, reason, 1);
+        }
+        if unknown > 0 {
+            self.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, reason, unknown);
+        }
+    }
 }
 
 pub(crate) fn name(file: u64) -> String {
@@ -205,6 +216,11 @@ impl Journal {
         dropped.collect()
     }
 
+    /// Counts events that the server can't take.
+    pub fn reject_all(&mut self, parcel: &Parcel) {
+        self.lost.add_all(parcel, "rejected");
+    }
+
     /// Counts an event that the server can't take.
     pub fn reject(&mut self, event: Rejected) {
         self.lost.add(event, "rejected", 1);
@@ -212,14 +228,7 @@ impl Journal {
 
     /// Counts a batch as given up for want of room.
     pub(crate) fn lose(&mut self, parcel: &Parcel) {
-        let kinds = parcel.kinds();
-        let unknown = parcel.count().saturating_sub(kinds.len() as u64);
-        for kind in kinds {
-            self.lost.add(kind, "spool", 1);
-        }
-        if unknown > 0 {
-            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "spool", unknown);
-        }
+        self.lost.add_all(parcel, "spool");
     }
 
     /// Goes on in a new file.

@@ -194,7 +194,7 @@ impl Replay {
     fn halve(&mut self, parcel: &Parcel) {
         match parcel.halve() {
             Some((before, behind)) => self.parts.extend_front_in_order(Some(before), Some(behind)),
-            None => parcel.kinds().into_iter().for_each(|kind| self.journal.reject(kind)),
+            None => self.journal.reject_all(parcel),
         }
     }
 
