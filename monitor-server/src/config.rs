@@ -33,6 +33,10 @@ pub struct Config {
     pub header_timeout: Duration,
     /// How long a request's body or an answer's reader may stand still.
     pub stall_timeout: Duration,
+    /// Where killed programs of this host leave what they had recorded; none to leave it there.
+    pub spool: Option<PathBuf>,
+    /// How often to look there.
+    pub spool_interval: Duration,
     /// How long requests may go on after the server was told to stop.
     pub stop_timeout: Duration,
 }
@@ -56,6 +60,8 @@ impl Config {
             stream_heartbeat: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(30),
+            spool: None,
+            spool_interval: Duration::from_secs(60),
             stop_timeout: Duration::from_secs(10),
         }
     }

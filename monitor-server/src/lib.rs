@@ -3,6 +3,7 @@
 //! A batch walks from `http` through [`ingest`] into the [`store`]; what it changed walks on to [`live`], once it is durable.
 //! The API and the stream only read.
 
+mod adopt;
 mod config;
 mod http;
 pub mod ingest;

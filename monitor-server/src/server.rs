@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::adopt;
 use crate::config::Config;
 use crate::http::{self, App};
 use crate::ingest::Ingest;
@@ -109,6 +110,14 @@ impl Server {
         let Self { listener, config, store, ingest, live, started_us } = self;
         let stopping = CancellationToken::new();
         let ingest = Arc::new(ingest);
+        let adopt = {
+            let (config, ingest, stopping) = (config.clone(), ingest.clone(), stopping.clone());
+            async move {
+                if let Some(spool) = &config.spool {
+                    adopt::run(spool, config.spool_interval, &ingest, &stopping).await;
+                }
+            }
+        };
         let app = App::new(config.clone(), store, ingest.clone(), live, stopping.clone(), started_us);
         let serve = http::serve(listener, http::router(app), &config, stopping.clone());
         let stop = async {
@@ -116,7 +125,7 @@ impl Server {
             tracing::info!("stopping");
             stopping.cancel();
         };
-        tokio::join!(serve, stop);
+        tokio::join!(serve, stop, adopt);
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }
@@ -132,6 +141,6 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-fn now_us() -> u64 {
+pub(crate) fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

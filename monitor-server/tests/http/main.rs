@@ -7,5 +7,6 @@ mod openapi;
 mod page;
 mod parameters;
 mod reading;
+mod spool;
 mod stream;
 mod support;

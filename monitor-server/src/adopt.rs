@@ -1,0 +1,116 @@
+//! Takes in what dead programs of this host left in their spools, by the way that batches of living ones take.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use monitor_spool::{Head, Replay, Spool, SpoolError, Verdict};
+use monitor_wire::WorkerId;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::ingest::{Ingest, IngestError};
+use crate::server::now_us;
+
+/// Between two tries when too much waits to be stored.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What was taken in of one program.
+struct Taken {
+    events: u64,
+    damaged: u64,
+    dropped: u64,
+}
+
+/// Looks into the spool now and at every interval, until it is told to stop.
+pub(crate) async fn run(spool: &Path, interval: Duration, ingest: &Arc<Ingest>, stopping: &CancellationToken) {
+    let mut said = String::new();
+    loop {
+        let (path, ingest, stop) = (spool.to_owned(), ingest.clone(), stopping.clone());
+        let looked = tokio::task::spawn_blocking(move || look(&path, &ingest, &stop)).await;
+        let problem = match looked {
+            Ok(Ok(())) => String::new(),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        // The same again is no news.
+        if problem != said && !problem.is_empty() {
+            tracing::warn!("what killed programs left is not taken in: {problem}");
+        }
+        said = problem;
+        if stopping.run_until_cancelled(tokio::time::sleep(interval)).await.is_none() {
+            return;
+        }
+    }
+}
+
+fn look(path: &Path, ingest: &Ingest, stopping: &CancellationToken) -> Result<(), SpoolError> {
+    let Some(spool) = Spool::existing(path)? else { return Ok(()) };
+    let dead = spool.dead()?;
+    let (mut programs, mut events) = (0_usize, 0);
+    for worker in dead {
+        if stopping.is_cancelled() {
+            break;
+        }
+        if let Some(count) = adopt(&spool, worker, ingest, stopping)? {
+            programs += 1;
+            events += count;
+        }
+    }
+    if programs > 0 {
+        tracing::info!("took in {events} events that {programs} killed programs had left in {}", path.display());
+    }
+    Ok(())
+}
+
+/// How many events there were; none if somebody else is at them, or they are left for another time.
+fn adopt(spool: &Spool, worker: WorkerId, ingest: &Ingest, stopping: &CancellationToken) -> Result<Option<u64>, SpoolError> {
+    let Some(mut replay) = spool.claim(worker)? else { return Ok(None) };
+    let Some(taken) = take(&mut replay, ingest, stopping) else { return Ok(None) };
+    let (of, path) = (replay.worker().clone(), replay.path().display().to_string());
+    replay.finish()?;
+    let Taken { events, damaged, dropped } = taken;
+    tracing::info!(program = of.program, pid = of.pid, host = of.hostname, worker = %of.id, events, "took in what a killed program had left");
+    if damaged > 0 || dropped > 0 {
+        tracing::warn!(worker = %of.id, damaged, dropped, "not all of it could be kept or read: {path}");
+    }
+    Ok(Some(events))
+}
+
+fn take(replay: &mut Replay, ingest: &Ingest, stopping: &CancellationToken) -> Option<Taken> {
+    let (worker, runtime) = (replay.worker().clone(), Handle::current());
+    loop {
+        let dropped = replay.dropped();
+        let Some(parcel) = replay.next() else {
+            let dropped = dropped.iter().map(|dropped| dropped.count).sum();
+            return Some(Taken { events: replay.accepted(), damaged: replay.damaged(), dropped });
+        };
+        let head = Head { worker: &worker, sent_us: now_us(), dropped: &dropped };
+        let verdict = match parcel.batch(&head) {
+            Err(error) => {
+                tracing::warn!(%worker.id, "an event that a killed program had left can't be read, it is dropped: {error}");
+                Verdict::Unreadable(error.event_number)
+            }
+            Ok(batch) => match runtime.block_on(ingest.accept(batch)) {
+                Ok(_) => Verdict::Accepted,
+                Err(IngestError::Event { number, message }) => {
+                    tracing::warn!(%worker.id, number, "an event that a killed program had left can't be, it is dropped: {message}");
+                    Verdict::Unreadable(Some(number))
+                }
+                Err(IngestError::Busy) if !stopping.is_cancelled() => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(IngestError::Busy | IngestError::Stopped) => return None,
+                Err(error @ IngestError::Store(_)) => {
+                    tracing::warn!(%worker.id, "what a killed program had left is not taken in now: {error}");
+                    return None;
+                }
+            },
+        };
+        replay.settle(verdict);
+        if stopping.is_cancelled() {
+            return None;
+        }
+    }
+}
