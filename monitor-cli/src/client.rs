@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
-use monitor_wire::Problem;
+use monitor_wire::{Accepted, Problem};
 use reqwest::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -66,6 +66,19 @@ impl ClientError {
     }
 }
 
+/// What became of a batch.
+#[derive(Debug)]
+pub(crate) enum Posted {
+    /// All events up to this number are stored.
+    Accepted(u64),
+    /// Not now: the same again, so much later.
+    Busy(Duration),
+    /// Too large: in halves.
+    TooLarge,
+    /// It can't be read; which event is at fault, if the server says so.
+    Unreadable(Option<u64>),
+}
+
 /// A query: names and values.
 pub(crate) type Query<'a> = Vec<(&'a str, String)>;
 
@@ -81,25 +94,52 @@ impl Connection {
         runtime.block_on(self.ask(path, query))
     }
 
-    async fn ask(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
+    /// Posts a batch, compressed with zstd.
+    pub(crate) async fn post_events(&self, body: Vec<u8>) -> Result<Posted, ClientError> {
+        let (url, client) = self.prepare(&["api", "v1", "events"])?;
+        let request = client.post(url).header("content-type", "application/json").header("content-encoding", "zstd").body(body);
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.bytes().await.map_err(|error| self.broken(error))?;
+        let foreign = || ClientError::Foreign { url: self.server.clone(), status };
+        if status.is_success() {
+            return serde_json::from_slice(&body).map(|accepted: Accepted| Posted::Accepted(accepted.accepted)).map_err(|_| foreign());
+        }
+        let problem: Problem = serde_json::from_slice(&body).map_err(|_| foreign())?;
+        Ok(match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Posted::Busy(Duration::from_secs(retry_after.unwrap_or(1))),
+            StatusCode::PAYLOAD_TOO_LARGE => Posted::TooLarge,
+            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Posted::Unreadable(problem.event_number),
+            _ => return Err(ClientError::Refused(problem)),
+        })
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+        ClientError::Unreachable { url: self.server.clone(), source: source.without_url() }
+    }
+
+    fn broken(&self, source: reqwest::Error) -> ClientError {
+        ClientError::Broken { url: self.server.clone(), source: source.without_url() }
+    }
+
+    /// Whom to ask, and by what.
+    fn prepare(&self, path: &[&str]) -> Result<(Url, reqwest::Client), ClientError> {
         let mut url = self.server.clone();
         url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
-        let unreachable = |source: reqwest::Error| ClientError::Unreachable { url: self.server.clone(), source: source.without_url() };
-        let broken = |source: reqwest::Error| ClientError::Broken { url: self.server.clone(), source: source.without_url() };
         let mut client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_secs(60));
         if is_loopback(&self.server) {
             client = client.no_proxy();
         }
-        let response = client
-            .build()
-            .map_err(unreachable)?
-            .get(url)
-            .query(query)
-            .send()
-            .await
-            .map_err(|error| if error.is_connect() { unreachable(error) } else { broken(error) })?;
+        Ok((url, client.build().map_err(|error| self.unreachable(error))?))
+    }
+
+    async fn ask(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
+        let (url, client) = self.prepare(path)?;
+        let response = client.get(url).query(query).send().await;
+        let response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
         let status = response.status();
-        let body = response.bytes().await.map_err(broken)?;
+        let body = response.bytes().await.map_err(|error| self.broken(error))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|_| ClientError::Foreign { url: self.server.clone(), status });
         }

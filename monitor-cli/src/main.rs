@@ -11,7 +11,8 @@ const EXAMPLES: &str = "\
 Examples:
   monitor server                  takes events and serves the page, http://127.0.0.1:60010/tasks
   monitor roots --state failed    the trees that failed
-  monitor tree 2106               one of them";
+  monitor tree 2106               one of them
+  monitor spool list              what programs have recorded that no server has yet";
 
 /// Shows anything that has a start and an end as a live tree.
 #[derive(Debug, Parser)]
@@ -27,6 +28,7 @@ enum Command {
     Status(commands::status::Args),
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
+    Spool(commands::spool::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -35,6 +37,7 @@ fn main() -> std::process::ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
+        Command::Spool(args) => commands::spool::run(&args),
     };
     exit::report(result)
 }

@@ -58,7 +58,7 @@ fn look(path: &Path, ingest: &Ingest, stopping: &CancellationToken) -> Result<()
         }
     }
     if programs > 0 {
-        tracing::info!("took in {events} events that {programs} killed programs had left in {}", path.display());
+        tracing::info!(programs, events, spool = %path.display(), "took in all that was left by killed programs");
     }
     Ok(())
 }

@@ -37,4 +37,4 @@ pub use program::{About, Calibration, ClockSample, Marks, Program};
 #[doc(hidden)]
 pub use reader::fuzz;
 pub use replay::{Replay, Verdict};
-pub use spool::{Begun, Found, Life, Spool, default_dir};
+pub use spool::{Begun, Found, Life, Spool, default_dir, dir_of};

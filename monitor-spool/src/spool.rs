@@ -1,5 +1,6 @@
 //! The folder of all programs of a user.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,6 +24,16 @@ pub fn default_dir() -> Option<PathBuf> {
     let folders = etcetera::base_strategy::choose_native_strategy().ok()?;
     let state = folders.state_dir().unwrap_or_else(|| folders.data_dir());
     Some(state.join("monitor").join("spool"))
+}
+
+/// What a setting says about where the spool is: `off` is nowhere, nothing is the [default](default_dir).
+pub fn dir_of(setting: Option<&OsStr>) -> Option<PathBuf> {
+    match setting {
+        None => default_dir(),
+        Some(text) if text.is_empty() => default_dir(),
+        Some(text) if text.eq_ignore_ascii_case("off") => None,
+        Some(dir) => Some(dir.into()),
+    }
 }
 
 /// The folder of all programs of a user. It is trusted only if it belongs to the user, is no symbolic link, and nobody else may

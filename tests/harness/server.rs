@@ -110,6 +110,8 @@ impl Drop for Server {
 fn spawn(data: &Path, listen: &str) -> Result<(Child, String), String> {
     let mut server = command("monitor");
     server.args(["server", "--listen", listen, "--data"]).arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    // What other programs of this user left is none of a test's.
+    server.env("MONITOR_SPOOL_DIR", "off");
     let mut child = server.spawn().map_err(|error| error.to_string())?;
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let url = lines.by_ref().map_while(Result::ok).find_map(|line| {

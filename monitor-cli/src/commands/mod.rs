@@ -2,5 +2,6 @@
 
 pub(crate) mod roots;
 pub(crate) mod server;
+pub(crate) mod spool;
 pub(crate) mod status;
 pub(crate) mod tree;

@@ -1,5 +1,6 @@
 //! `monitor server`
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -50,6 +51,10 @@ pub(crate) struct Args {
     /// The address that others reach the server by, if it is another
     #[arg(long, value_name = "URL", env = "MONITOR_PUBLIC_URL", value_parser = read_url)]
     public_url: Option<Url>,
+    /// Where killed programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
+    /// programs have it, `monitor/spool` in the user's folder for state]
+    #[arg(long, value_name = "DIR", env = "MONITOR_SPOOL_DIR")]
+    spool_dir: Option<OsString>,
     /// Listens on other addresses than loopback too, open to whoever reaches them
     #[arg(long, env = "MONITOR_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
@@ -81,6 +86,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         None => default_data()?,
     };
     let mut config = Config { listen: args.listen, public_url: args.public_url, insecure: args.insecure, ..Config::new(data) };
+    config.spool = monitor_spool::dir_of(args.spool_dir.as_deref());
     config.max_connections = config.max_connections.min(open_files().saturating_sub(RESERVED_FILES)).max(1);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(serve(config))
 }

@@ -8,15 +8,25 @@ fn help_has_examples_and_exit_codes() {
         assert!(help.contains("Examples:\n") && help.contains(&format!("  monitor {command}")), "{help}");
         assert!(help.contains("Exit codes:\n  0  "), "{help}");
         if command == "server" {
-            assert!(help.contains("MONITOR_LISTEN=") && help.contains("listening on http://"), "{help}");
+            assert!(
+                help.contains("MONITOR_LISTEN=") && help.contains("MONITOR_SPOOL_DIR=") && help.contains("listening on http://"),
+                "{help}"
+            );
         } else {
             assert!(help.contains("--json") && help.contains("MONITOR_SERVER_URL="), "{help}");
             assert!(help.contains("3  the server was not reached") && help.contains("4  what was asked for"), "{help}");
         }
     }
+    for command in ["list", "ship", "clear"] {
+        let help = monitor(&["spool", command, "--help"]).assert().success().get_output().stdout.clone();
+        let help = String::from_utf8(help).unwrap();
+        let words = ["Examples:\n", &format!("  monitor spool {command}"), "Exit codes:\n  0  ", "--json", "MONITOR_SPOOL_DIR="];
+        assert!(words.iter().all(|words| help.contains(words)), "{help}");
+        assert_eq!(help.contains("MONITOR_SERVER_URL="), command == "ship");
+    }
     let help = monitor(&["--help"]).assert().success().get_output().stdout.clone();
     let help = String::from_utf8(help).unwrap();
-    assert!(["server", "status", "roots", "tree", "Examples:", "Exit codes:"].iter().all(|words| help.contains(words)), "{help}");
+    assert!(["server", "status", "roots", "tree", "spool", "Examples:", "Exit codes:"].iter().all(|words| help.contains(words)), "{help}");
 }
 
 #[test]

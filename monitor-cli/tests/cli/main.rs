@@ -3,4 +3,5 @@
 mod help;
 mod reading;
 mod server;
+mod spool;
 mod support;

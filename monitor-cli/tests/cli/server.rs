@@ -71,7 +71,7 @@ fn a_signal_stops_it_in_good_order() {
 fn a_server_whose_output_nobody_reads_goes_on() {
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "debug");
+    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "debug").env("MONITOR_SPOOL_DIR", "off");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stderr.take());
     let mut line = String::new();
@@ -87,7 +87,7 @@ fn a_server_whose_output_nobody_reads_goes_on() {
 fn a_second_signal_does_not_wait_for_requests() {
     let data = tempfile::tempdir().unwrap();
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "info");
+    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "info").env("MONITOR_SPOOL_DIR", "off");
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -30,6 +30,8 @@ impl TestServer {
         let data = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
         command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "warn");
+        // What other programs of this user left is none of a test's.
+        command.env("MONITOR_SPOOL_DIR", "off");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("a server");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
@@ -50,9 +52,14 @@ impl TestServer {
 
     /// Sends events as one worker's, the first numbered `sequence`.
     pub(crate) fn send(&self, sequence: u64, events: &[Value]) {
+        self.send_as(0x5b0c_0000_0000_0000_0000_0000_0000_0001, sequence, events);
+    }
+
+    /// Sends events as this worker's, the first numbered `sequence`.
+    pub(crate) fn send_as(&self, worker: u128, sequence: u64, events: &[Value]) {
         let batch = json!({
             "version": 1,
-            "worker": {"id": "5b0c0000000000000000000000000001", "hostname": "build-7", "pid": 4121, "program": "nightly"},
+            "worker": {"id": format!("{worker:032x}"), "hostname": "build-7", "pid": 4121, "program": "nightly"},
             "sequence": sequence, "sent_us": 1_763_600_003_200_000_u64, "events": events,
         });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

@@ -1,0 +1,82 @@
+//! `monitor spool clear`
+
+use std::io::{BufRead as _, IsTerminal, Write as _};
+
+use monitor_spool::{Found, Life};
+use serde_json::json;
+
+use super::{Place, counted, events, failed, report};
+use crate::client::print_json;
+use crate::exit;
+use crate::text::bytes;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor spool clear             asks first
+  monitor spool clear --yes
+  monitor spool clear --all       also what living programs and other machines keep there
+
+What is removed is lost, unless a server has it. A living program goes on, but what it keeps from then on ends with it.";
+
+/// Removes what dead programs left
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// Also the folders of living programs, and of other machines
+    #[arg(long)]
+    all: bool,
+    /// Asks nothing
+    #[arg(long)]
+    yes: bool,
+    /// Prints JSON instead of text for people
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let (mut removed, mut failures) = (Vec::new(), Vec::new());
+    if let Some((spool, found)) = args.place.list()? {
+        let meant: Vec<Found> = found.into_iter().filter(|found| args.all || found.life == Life::Dead).collect();
+        if !meant.is_empty() && !args.yes && !is_wanted(&meant)? {
+            return Ok(());
+        }
+        for found in meant {
+            let result = match found.life {
+                Life::Living => spool.clear_living(found.worker_id).map(|()| true),
+                Life::Dead | Life::Elsewhere => spool.clear(found.worker_id),
+            };
+            match result {
+                Ok(true) => removed.push(found),
+                // Somebody was faster.
+                Ok(false) => {}
+                Err(error) => failures.push(failed(&found, &error)),
+            }
+        }
+    }
+    if args.json {
+        print_json(&json!({"removed": removed}))?;
+    } else {
+        let mut out = anstream::stdout().lock();
+        writeln!(out, "removed {}", summary(&removed))?;
+        out.flush()?;
+    }
+    report(&failures)
+}
+
+fn summary(found: &[Found]) -> String {
+    let all: u64 = found.iter().map(events).sum();
+    let size: u64 = found.iter().map(|found| found.bytes).sum();
+    format!("{} of {}, {}", counted(all, "event"), counted(found.len() as u64, "program"), bytes(size))
+}
+
+fn is_wanted(found: &[Found]) -> anyhow::Result<bool> {
+    anyhow::ensure!(std::io::stdin().is_terminal(), "nothing is removed: say --yes where nobody can be asked");
+    let living = found.iter().filter(|found| found.life == Life::Living).count();
+    let of_living = if living > 0 { format!(" ({living} of them living)") } else { String::new() };
+    write!(anstream::stderr(), "remove {}{of_living}, which no server has? [y/N] ", summary(found))?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}

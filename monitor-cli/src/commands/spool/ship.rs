@@ -1,0 +1,143 @@
+//! `monitor spool ship`
+
+use std::io::{IsTerminal, Write as _};
+use std::time::Duration;
+
+use monitor_spool::{Found, Head, Life, Replay, Verdict};
+use monitor_wire::Dropped;
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Place, counted, failed, report, title};
+use crate::client::{ClientError, Connection, Posted, print_json};
+use crate::exit;
+use crate::text::{now_us, thousands};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor spool ship
+  monitor spool ship --server http://build-7:60010
+  monitor spool ship --all          also what programs on other machines left in a shared folder
+
+What is shipped is removed. If it breaks off, the rest stays, and nothing counts twice.";
+
+/// A server that asks for more is come back to all the same.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Sends what dead programs left to the server
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// Also what programs of other machines left, of which nobody here knows whether they live
+    #[arg(long)]
+    all: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What was sent of one program.
+#[derive(Debug, Serialize)]
+struct Shipped {
+    #[serde(flatten)]
+    of: monitor_wire::WorkerRef,
+    events: u64,
+    damaged: u64,
+    dropped: Vec<Dropped>,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let (mut shipped, mut failures, mut broken_off) = (Vec::new(), Vec::new(), None);
+    if let Some((spool, found)) = args.place.list()? {
+        let is_meant = |found: &&Found| found.life == Life::Dead || (args.all && found.life == Life::Elsewhere);
+        for found in found.iter().filter(is_meant) {
+            match spool.claim(found.worker_id) {
+                Ok(None) => {}
+                Err(error) => failures.push(failed(found, &error)),
+                Ok(Some(mut replay)) => {
+                    let sent = send(&mut replay, &title(found), &args.connection);
+                    let of = Shipped {
+                        of: replay.worker().clone(),
+                        events: replay.accepted(),
+                        damaged: replay.damaged(),
+                        dropped: replay.dropped(),
+                    };
+                    shipped.push(of);
+                    if let Err(error) = sent {
+                        broken_off = Some(error);
+                        break;
+                    }
+                    replay.finish().unwrap_or_else(|error| failures.push(failed(found, &error)));
+                }
+            }
+        }
+    }
+    let events: u64 = shipped.iter().map(|shipped| shipped.events).sum();
+    if args.connection.json {
+        print_json(&json!({"events": events, "programs": shipped}))?;
+    } else {
+        let mut out = anstream::stdout().lock();
+        writeln!(out, "{} of {}", counted(events, "event"), counted(shipped.len() as u64, "program"))?;
+        out.flush()?;
+    }
+    if let Some(error) = broken_off {
+        return Err(error.into());
+    }
+    report(&failures)
+}
+
+/// Sends all that one program left, and says how far it is.
+fn send(replay: &mut Replay, title: &str, connection: &Connection) -> Result<(), ClientError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+    let worker = replay.worker().clone();
+    let mut progress = Progress { title, total: replay.waiting() };
+    loop {
+        progress.show(replay.accepted());
+        let dropped = replay.dropped();
+        let Some(parcel) = replay.next() else { break };
+        let last = parcel.last();
+        let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped });
+        let verdict = match runtime.block_on(connection.post_events(body))? {
+            Posted::Accepted(number) if number == last => Verdict::Accepted,
+            Posted::Accepted(_) => {
+                let (url, status) = (connection.server().clone(), reqwest::StatusCode::OK);
+                return Err(ClientError::Foreign { url, status });
+            }
+            Posted::Busy(wait) => {
+                std::thread::sleep(wait.min(LONGEST_WAIT));
+                continue;
+            }
+            Posted::TooLarge => Verdict::TooLarge,
+            Posted::Unreadable(number) => Verdict::Unreadable(number),
+        };
+        replay.settle(verdict);
+    }
+    progress.end(replay);
+    Ok(())
+}
+
+/// One line per program on stderr; it moves where somebody looks at it.
+struct Progress<'a> {
+    title: &'a str,
+    total: u64,
+}
+
+impl Progress<'_> {
+    fn show(&mut self, sent: u64) {
+        if std::io::stderr().is_terminal() {
+            // Nobody is left to tell that it could not be written.
+            let _ = write!(anstream::stderr(), "\r{}: {} of {} events", self.title, thousands(sent), thousands(self.total.max(sent)));
+        }
+    }
+
+    fn end(&self, replay: &Replay) {
+        let start = if std::io::stderr().is_terminal() { "\r" } else { "" };
+        let dropped: u64 = replay.dropped().iter().map(|dropped| dropped.count).sum();
+        let line = format!("{start}{}: {}", self.title, counted(replay.accepted(), "event"));
+        let less = [(replay.damaged(), "damaged"), (dropped, "dropped")];
+        let less = less.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {} {what}", thousands(*count)));
+        let line = less.fold(line, |line, part| line + &part);
+        let _ = writeln!(anstream::stderr(), "{line:<60}");
+    }
+}
