@@ -167,11 +167,6 @@ impl Receiver {
         queue::release(bytes);
     }
 
-    /// What is kept in another form counts as so many bytes, until they are released.
-    pub fn hold(&self, bytes: usize) {
-        queue::hold(bytes);
-    }
-
     fn has_news(&mut self) -> bool {
         if self.first.is_none() {
             self.first = self.queue.try_recv().ok();

@@ -190,15 +190,20 @@ pub(crate) fn release_ring(bytes: usize) {
     }
 }
 
-/// What was taken out of a ring counts on until it is [`release`]d, room or no room.
-pub(crate) fn hold(bytes: usize) {
+/// Whether nothing more has room.
+pub fn is_full() -> bool {
+    QUEUE.get().is_some_and(|queue| queue.used.load(Ordering::Relaxed) >= queue.limit)
+}
+
+/// So many bytes more count until they are [`release`]d, room or no room.
+pub fn hold(bytes: usize) {
     if let Some(queue) = QUEUE.get() {
         queue.used.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// Gives back what records held.
-pub(crate) fn release(bytes: usize) {
+/// Gives back what records held that are acknowledged or given up, or what was [`hold`].
+pub fn release(bytes: usize) {
     if let Some(queue) = QUEUE.get() {
         queue.used.fetch_sub(bytes, Ordering::Relaxed);
     }

@@ -91,14 +91,8 @@ pub(crate) fn read_header(worker: WorkerId, bytes: &[u8]) -> Option<Header> {
         return None;
     }
     let length = word32(bytes, 4)? as usize;
-    let header = Header {
-        magic,
-        length,
-        number: word64(bytes, 8)?,
-        a: word64(bytes, 16)?,
-        b: word64(bytes, 24)?,
-        payload_crc: word32(bytes, 32)?,
-    };
+    let header =
+        Header { magic, length, number: word64(bytes, 8)?, a: word64(bytes, 16)?, b: word64(bytes, 24)?, payload_crc: word32(bytes, 32)? };
     (length <= LONGEST).then_some(header)
 }
 

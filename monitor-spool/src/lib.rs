@@ -34,7 +34,7 @@ pub use journal::{Journal, Meta};
 pub use lane::{Entry, Lane};
 pub use piece::{Piece, Pieces};
 pub use program::{About, Calibration, ClockSample, Program, process_start};
-pub use replay::{Replay, Verdict};
-pub use spool::{Begun, Found, Life, Spool, default_dir};
 #[doc(hidden)]
 pub use reader::fuzz;
+pub use replay::{Replay, Verdict};
+pub use spool::{Begun, Found, Life, Spool, default_dir};

@@ -156,4 +156,3 @@ impl Pieces {
         self.spares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-

@@ -266,7 +266,8 @@ impl Written {
 }
 
 fn line(worker: WorkerId, bytes: &[u8], at: usize) -> Option<[u64; 7]> {
-    let words: Vec<u64> = bytes.get(at..at + 64)?.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes"))).collect();
+    let words: Vec<u64> =
+        bytes.get(at..at + 64)?.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes"))).collect();
     let (check_word, words) = words.split_last()?;
     let words: [u64; 7] = words.try_into().ok()?;
     (*check_word == check(worker, words)).then_some(words)

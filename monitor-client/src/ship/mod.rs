@@ -7,6 +7,7 @@ mod fork;
 mod guard;
 mod outbox;
 mod post;
+mod sender;
 mod shipper;
 mod to_wire;
 mod worker;
