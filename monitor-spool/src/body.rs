@@ -60,10 +60,16 @@ impl Parcel {
         Self::of(first, events)
     }
 
-    fn of<T: Serialize>(first: u64, events: &[T]) -> Option<Self> {
+    /// As [`encode`](Self::encode), of anything that is events in JSON.
+    pub(crate) fn of<T: Serialize>(first: u64, events: &[T]) -> Option<Self> {
         let json = serde_json::to_vec(events).ok().filter(|_| !events.is_empty())?;
         let frame = zstd::bulk::compress(&json, 1).ok()?;
         Some(Self { first, count: events.len() as u64, frame })
+    }
+
+    /// No events, before the number `first`: a request that only tells what was dropped.
+    pub fn empty(first: u64) -> Self {
+        Self { first, count: 0, frame: compressed(b"[]") }
     }
 
     /// A parcel as it was kept.
@@ -146,13 +152,6 @@ impl Parcel {
         let decoder = zstd::Decoder::new(&self.frame[..]).ok()?;
         decoder.take(LONGEST as u64).read_to_end(&mut json).ok()?;
         Some(json)
-    }
-}
-
-impl Head<'_> {
-    /// The body of a request that has no events and tells only what was dropped, before the number `sequence`.
-    pub fn alone(&self, sequence: u64) -> Vec<u8> {
-        enclosed(self, sequence, &compressed(b"[]"))
     }
 }
 

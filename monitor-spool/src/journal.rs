@@ -25,15 +25,34 @@ const COUNTED_TREES: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Meta {
     /// How far each ring is read: number of the region, records taken.
-    pub taken: BTreeMap<u64, u64>,
+    pub taken: BTreeMap<u32, u64>,
     /// Entries of the lane up to this one are in this batch or an earlier one.
     pub lane: u64,
-    /// What was dropped since the program began.
+    /// What was dropped since the program began, without what the journal itself [`dropped`](Journal::dropped), which it adds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Dropped>,
-    /// Rings and lane were read to their end, after the program's.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub is_last: bool,
+}
+
+/// Who wrote a batch, in the life of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Stage {
+    /// The program.
+    #[default]
+    Running,
+    /// Somebody after the program's end who had more to write: without a [`Last`](Self::Last) behind it it was never sent.
+    Draft,
+    /// Somebody after the program's end: rings and lane are in the journal.
+    Last,
+    /// All before it was given up: it only tells what was dropped.
+    GivenUp,
+}
+
+impl Stage {
+    const BITS: u32 = 32;
+
+    fn of(word: u64) -> Option<Self> {
+        [Self::Running, Self::Draft, Self::Last, Self::GivenUp].into_iter().find(|stage| *stage as u64 == word >> Self::BITS)
+    }
 }
 
 /// Where a batch stands.
@@ -47,7 +66,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    fn last(&self) -> u64 {
+    pub(crate) fn last(&self) -> u64 {
         self.first.saturating_add(self.count).saturating_sub(1)
     }
 }
@@ -98,42 +117,55 @@ impl Journal {
     /// # Errors
     /// When nothing is left to give up, or the disk refuses: the batch is not kept, the others are.
     pub fn append(&mut self, parcel: &Parcel, meta: &Meta) -> Result<(), SpoolError> {
-        let mut payload = serde_json::to_vec(meta).unwrap_or_default();
-        let split = payload.len();
-        payload.extend_from_slice(parcel.frame());
-        if payload.len() > block::LONGEST {
-            return Err(self.folder.full());
-        }
-        let block = block::block(self.folder.worker(), Magic::Record, parcel.first(), parcel.count(), split as u64, &payload);
-        let bytes = block.len() as u64;
-        if self.files.back().is_none_or(|(_, used)| *used >= FILE) || self.current.is_none() {
+        self.append_as(Stage::Running, parcel, meta)
+    }
+
+    pub(crate) fn append_as(&mut self, stage: Stage, parcel: &Parcel, meta: &Meta) -> Result<(), SpoolError> {
+        let is_done = self.places.is_empty();
+        if self.current.is_none() || self.files.back().is_none_or(|(_, used)| *used >= self.file_bytes() || (is_done && *used >= REUSE)) {
             self.next_file()?;
         }
-        while !self.folder.room().take(bytes) {
+        let block = loop {
+            let block = self.block(stage, parcel, meta).ok_or_else(|| self.folder.full())?;
+            if self.folder.room().take(block.len() as u64) {
+                break block;
+            }
             if !self.give_up_oldest() {
                 return Err(self.folder.full());
             }
-        }
-        let (file, offset) = *self.files.back().expect("made above");
-        let current = self.current.as_ref().expect("made above");
-        if let Err(source) = sys::write_at(current, &block, offset) {
+        };
+        let bytes = block.len() as u64;
+        let (Some((file, used)), Some(current)) = (self.files.back_mut(), &self.current) else { return Err(self.folder.full()) };
+        if let Err(source) = sys::write_at(current, &block, *used) {
             // What was written of it is no block, and the next one will stand over it.
-            let _ = current.set_len(offset);
+            let _ = current.set_len(*used);
             self.folder.room().give_back(bytes);
-            return Err(SpoolError::disk("write", self.folder.path().join(name(file)))(source));
+            return Err(SpoolError::disk("write", self.folder.path().join(name(*file)))(source));
         }
-        if let Some((_, used)) = self.files.back_mut() {
-            *used += bytes;
-        }
-        self.places.push_back(Place { file, offset, bytes, first: parcel.first(), count: parcel.count() });
+        self.places.push_back(Place { file: *file, offset: *used, bytes, first: parcel.first(), count: parcel.count() });
+        *used += bytes;
         Ok(())
+    }
+
+    fn block(&self, stage: Stage, parcel: &Parcel, meta: &Meta) -> Option<Vec<u8>> {
+        let dropped = merged(&meta.dropped, &self.dropped());
+        let mut payload = serde_json::to_vec(&Meta { dropped, ..meta.clone() }).ok()?;
+        let split = payload.len() as u64 | (stage as u64) << Stage::BITS;
+        payload.extend_from_slice(parcel.frame());
+        let (first, count) = (parcel.first(), parcel.count());
+        (payload.len() <= block::LONGEST).then(|| block::block(self.folder.worker(), Magic::Record, first, count, split, &payload))
+    }
+
+    /// A small folder's files are smaller: it gives up one at a time.
+    fn file_bytes(&self) -> u64 {
+        FILE.min(self.folder.limit_bytes() / 8)
     }
 
     /// The oldest batch that is not acknowledged. One that can't be read is counted as lost, and the next one is read.
     pub fn front(&mut self) -> Option<Parcel> {
         loop {
             let place = *self.places.front()?;
-            if let Some((parcel, _)) = read(&self.folder, &place) {
+            if let Some(parcel) = read(&self.folder, &place) {
                 return Some(parcel);
             }
             self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "damaged", place.count);
@@ -156,18 +188,9 @@ impl Journal {
         while self.places.front().is_some_and(|place| place.last() <= number) {
             self.places.pop_front();
         }
-        while self.files.len() > 1 && !self.is_wanted(self.files[0].0) {
+        // The last file stays: it says how far rings and lane are read.
+        while self.files.len() > 1 && self.files.front().map(|(file, _)| *file) != self.places.front().map(|place| place.file) {
             self.remove_oldest_file();
-        }
-        if let (Some((file, used)), Some(current)) = (self.files.back().copied(), &self.current)
-            && used >= REUSE
-            && !self.is_wanted(file)
-            && current.set_len(0).is_ok()
-        {
-            self.folder.room().give_back(used);
-            if let Some((_, used)) = self.files.back_mut() {
-                *used = 0;
-            }
         }
     }
 
@@ -187,15 +210,22 @@ impl Journal {
         self.lost.add(event, "rejected", 1);
     }
 
-    /// Counts events that were lost before they came here.
-    pub(crate) fn count_damaged(&mut self, event_type: &str, count: u64) {
-        if count > 0 {
-            self.lost.add(Rejected { event_type: event_type.to_owned(), root_id: None }, "damaged", count);
+    /// Counts a batch as given up for want of room.
+    pub(crate) fn lose(&mut self, parcel: &Parcel) {
+        let kinds = parcel.kinds();
+        let unknown = parcel.count().saturating_sub(kinds.len() as u64);
+        for kind in kinds {
+            self.lost.add(kind, "spool", 1);
+        }
+        if unknown > 0 {
+            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "spool", unknown);
         }
     }
 
-    fn is_wanted(&self, file: u64) -> bool {
-        self.places.front().is_some_and(|place| place.file <= file) && self.places.iter().any(|place| place.file == file)
+    /// Goes on in a new file. Its name.
+    pub(crate) fn begin_anew(&mut self) -> Result<String, SpoolError> {
+        self.next_file()?;
+        Ok(name(self.made))
     }
 
     fn next_file(&mut self) -> Result<(), SpoolError> {
@@ -214,14 +244,8 @@ impl Journal {
             return false;
         };
         while let Some(place) = self.places.front().copied().filter(|place| place.file == file) {
-            let kinds = read(&self.folder, &place).map_or_else(Vec::new, |(parcel, _)| parcel.kinds());
-            let unknown = place.count.saturating_sub(kinds.len() as u64);
-            for kind in kinds {
-                self.lost.add(kind, "spool", 1);
-            }
-            if unknown > 0 {
-                self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "spool", unknown);
-            }
+            let parcel = read(&self.folder, &place).unwrap_or_else(|| Parcel::kept(place.first, place.count, Vec::new()));
+            self.lose(&parcel);
             self.places.pop_front();
         }
         self.remove_oldest_file();
@@ -237,25 +261,36 @@ impl Journal {
 }
 
 /// Reads one batch again.
-pub(crate) fn read(folder: &Folder, place: &Place) -> Option<(Parcel, Meta)> {
+pub(crate) fn read(folder: &Folder, place: &Place) -> Option<Parcel> {
     let file = folder.dir().file(&name(place.file), false).ok()?;
     let mut bytes = vec![0; usize::try_from(place.bytes).ok()?];
     let read = sys::read_at(&file, &mut bytes, place.offset).ok()?;
     let (header, payload) = block::read_one(folder.worker(), &bytes[..read])?;
-    (header.number == place.first && header.a == place.count).then(|| parts(&header, payload))?
+    let (_, frame) = payload.split_at_checked(header.b as u32 as usize)?;
+    (header.number == place.first && header.a == place.count).then(|| Parcel::kept(header.number, header.a, frame.to_vec()))
 }
 
-fn parts(header: &block::Header, payload: &[u8]) -> Option<(Parcel, Meta)> {
-    let (meta, frame) = payload.split_at_checked(usize::try_from(header.b).ok()?)?;
-    Some((Parcel::kept(header.number, header.a, frame.to_vec()), serde_json::from_slice(meta).ok()?))
+/// The same counts together.
+pub(crate) fn merged(some: &[Dropped], others: &[Dropped]) -> Vec<Dropped> {
+    let mut all = some.to_vec();
+    for other in others {
+        let is_same = |one: &&mut Dropped| (&one.event_type, &one.reason, one.root_id) == (&other.event_type, &other.reason, other.root_id);
+        match all.iter_mut().find(is_same) {
+            Some(same) => same.count = same.count.saturating_add(other.count),
+            None => all.push(other.clone()),
+        }
+    }
+    all
 }
 
 /// What a file of the journal holds.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     pub(crate) places: Vec<Place>,
+    drafts: Vec<Place>,
     /// Of all batches together: the greatest position of each ring and of the lane, and the latest list of drops.
     pub(crate) meta: Meta,
+    pub(crate) stage: Stage,
     /// Number after the last event of any batch.
     pub(crate) next: u64,
     /// Batches that can't be read, and how many events those are known to have held.
@@ -280,29 +315,40 @@ impl Written {
                     continue;
                 }
             };
-            let meta = usize::try_from(header.b).ok().and_then(|split| serde_json::from_slice::<Meta>(payload.get(..split)?).ok());
+            let meta = payload.get(..header.b as u32 as usize).and_then(|meta| serde_json::from_slice::<Meta>(meta).ok());
             let end = header.number.checked_add(header.a).filter(|end| *end <= i64::MAX as u64 && header.number > 0);
-            let (Some(meta), Some(end)) = (meta, end) else {
+            let (Some(meta), Some(end), Some(stage)) = (meta, end, Stage::of(header.b)) else {
                 self.damaged += 1;
                 continue;
             };
+            let bytes = (HEADER + header.length) as u64;
+            let place = Place { file, offset: at as u64, bytes, first: header.number, count: header.a };
+            // What another one began to write, and did not finish.
+            self.drafts.retain(|draft| draft.last() < place.first);
+            match stage {
+                Stage::Running => {}
+                Stage::Draft => {
+                    self.drafts.push(place);
+                    continue;
+                }
+                Stage::Last => self.places.append(&mut self.drafts),
+                Stage::GivenUp => self.places.clear(),
+            }
+            if stage != Stage::Running {
+                self.stage = stage;
+            }
             for (region, taken) in &meta.taken {
                 let all = self.meta.taken.entry(*region).or_default();
                 *all = (*all).max(*taken);
             }
             self.meta.lane = self.meta.lane.max(meta.lane);
-            self.meta.is_last |= meta.is_last;
             if end >= self.next {
                 self.meta.dropped = meta.dropped;
                 self.next = end;
             }
-            self.places.push(Place {
-                file,
-                offset: at as u64,
-                bytes: (HEADER + header.length) as u64,
-                first: header.number,
-                count: header.a,
-            });
+            if place.count > 0 {
+                self.places.push(place);
+            }
         }
     }
 }

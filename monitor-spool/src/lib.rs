@@ -32,8 +32,8 @@ pub use error::SpoolError;
 pub use folder::Folder;
 pub use journal::{Journal, Meta};
 pub use lane::{Entry, Lane};
-pub use piece::{Piece, Pieces};
-pub use program::{About, Calibration, ClockSample, Program, process_start};
+pub use piece::Pieces;
+pub use program::{About, Calibration, ClockSample, Marks, Program};
 #[doc(hidden)]
 pub use reader::fuzz;
 pub use replay::{Replay, Verdict};

@@ -1,77 +1,35 @@
 //! The memory that calls are recorded into, in files.
 
-use std::fmt;
 use std::ptr::NonNull;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use monitor_core::keep::Piece;
 
 use crate::SpoolError;
 use crate::folder::Folder;
 use crate::sys::Mapping;
 
-/// What a file of memory is, and in its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Piece {
-    /// `region-R`: what one thread at a time records into.
-    Region {
-        /// Number of the region.
-        region: u64,
-    },
-    /// `segment-R-BASE`: a ring of a region.
-    Segment {
-        /// Number of the region.
-        region: u64,
-        /// Number of the first record in it.
-        base: u64,
-    },
-    /// `chunk-R-I`: a part of the open table of a region.
-    Chunk {
-        /// Number of the region.
-        region: u64,
-        /// Which part.
-        index: u64,
-    },
-    /// `fold-R-I`: a part of what a region has counted.
-    Fold {
-        /// Number of the region.
-        region: u64,
-        /// Which part.
-        index: u64,
-    },
-}
-
-impl fmt::Display for Piece {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Region { region } => write!(f, "region-{region}"),
-            Self::Segment { region, base } => write!(f, "segment-{region}-{base}"),
-            Self::Chunk { region, index } => write!(f, "chunk-{region}-{index}"),
-            Self::Fold { region, index } => write!(f, "fold-{region}-{index}"),
-        }
+/// Name of a piece's file.
+pub(crate) fn name(piece: Piece) -> String {
+    match piece {
+        Piece::Region(region) => format!("region-{region}"),
+        Piece::Segment { region, base } => format!("segment-{region}-{base}"),
+        Piece::Chunk { region, index } => format!("chunk-{region}-{index}"),
     }
 }
 
-/// A name that is no piece's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoPiece;
-
-impl FromStr for Piece {
-    type Err = NoPiece;
-
-    fn from_str(name: &str) -> Result<Self, NoPiece> {
-        let mut parts = name.split('-');
-        let what = parts.next().ok_or(NoPiece)?;
-        let mut number = || parts.next().and_then(|part| part.parse().ok()).ok_or(NoPiece);
-        let piece = match what {
-            "region" => Self::Region { region: number()? },
-            "segment" => Self::Segment { region: number()?, base: number()? },
-            "chunk" => Self::Chunk { region: number()?, index: number()? },
-            "fold" => Self::Fold { region: number()?, index: number()? },
-            _ => return Err(NoPiece),
-        };
-        // Only as it is written: `region-01` is another file than `region-1`.
-        if piece.to_string() == name { Ok(piece) } else { Err(NoPiece) }
-    }
+/// The piece that a file is, by its name.
+pub(crate) fn of(file: &str) -> Option<Piece> {
+    let mut parts = file.split('-');
+    let (what, region) = (parts.next()?, parts.next()?.parse().ok()?);
+    let piece = match what {
+        "region" => Piece::Region(region),
+        "segment" => Piece::Segment { region, base: parts.next()?.parse().ok()? },
+        "chunk" => Piece::Chunk { region, index: parts.next()?.parse().ok()? },
+        _ => return None,
+    };
+    // Only as it is written: `region-01` is another file than `region-1`.
+    (name(piece) == file).then_some(piece)
 }
 
 /// Gives out memory that lies in files, some of it made beforehand.
@@ -117,7 +75,7 @@ impl Pieces {
     /// # Errors
     /// When the folder is full, or the disk is.
     pub fn map(&self, piece: Piece, bytes: usize) -> Result<NonNull<u8>, SpoolError> {
-        let name = piece.to_string();
+        let name = name(piece);
         let spare = {
             let mut spares = self.spares();
             let place = spares.ready.iter().position(|(_, mapping)| mapping.bytes() == bytes);
@@ -141,7 +99,7 @@ impl Pieces {
     pub unsafe fn unmap(&self, piece: Piece, start: NonNull<u8>, bytes: usize) {
         // SAFETY: as promised by the caller.
         drop(unsafe { Mapping::from_raw(start, bytes) });
-        self.folder.remove(&piece.to_string(), bytes as u64);
+        self.folder.remove(&name(piece), bytes as u64);
     }
 
     fn make(&self, name: &str, bytes: usize) -> Result<Mapping, SpoolError> {

@@ -4,6 +4,8 @@
 //!    0  header  8 words: magic, version, layout of the rings, clock, first ticks, first wall time, 0, check
 //!  128  state   8 words: revision, acknowledged, next number, ticks, wall time, ns per tick, lane, check
 //!  256  state   the same; the two are written in turn, so that one of them is whole at any moment
+//!  384  drops   8 words: how many events of 4 types were dropped, each as it is and times an odd number
+//!  512  1 word: not 0 once the program records elsewhere
 //! 4096  blocks  who it is (JSON), then its call sites (JSON), in their order
 //! ```
 
@@ -25,7 +27,18 @@ pub(crate) const VERSION: u64 = 1;
 /// Read on a machine with the other order of bytes it is another word.
 const MAGIC: u64 = u64::from_be_bytes(*b"MONSPOOL");
 pub(crate) const PAGE: usize = 4_096;
+/// Who it is stands within these bytes of the file.
+pub(crate) const HEAD: usize = 4 * PAGE;
 const STATES: [usize; 2] = [128, 256];
+const DROPS: usize = 384;
+const GIVEN_UP: usize = 512;
+
+/// Types of events that are counted apart when they are dropped.
+const TYPES: [&str; 4] = ["process-started", "process-updated", "process-ended", "other"];
+/// Odd, so that it can be undone.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+/// So many threads may be between the two words of a count when the program dies.
+const BETWEEN: u64 = 64;
 
 /// Who records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +49,7 @@ pub struct About {
     pub version: String,
     /// When it began to record, in Unix microseconds.
     pub started_us: u64,
-    /// When the operating-system process began, as the system counts; 0 if it doesn't say. See [`process_start`].
+    /// When the operating-system process began, as the system counts; 0 if it doesn't say.
     pub process_start: u64,
     /// Which run of the machine it is; empty if the system doesn't say.
     pub boot_id: String,
@@ -51,7 +64,7 @@ impl About {
 }
 
 /// When a process began, in the system's clock ticks since it was booted.
-pub fn process_start(pid: u32) -> Option<u64> {
+pub(crate) fn process_start(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Its name may hold anything, but nothing behind it holds a parenthesis.
     stat[stat.rfind(')')? + 1..].split_ascii_whitespace().nth(19)?.parse().ok()
@@ -129,8 +142,30 @@ fn check(worker: WorkerId, words: [u64; 7]) -> u64 {
 #[derive(Debug)]
 pub struct Program {
     folder: Arc<Folder>,
-    memory: Mapping,
+    page: Arc<Page>,
     state: State,
+}
+
+/// The first page of the file.
+#[derive(Debug)]
+struct Page(Mapping);
+
+/// What any thread may note, at any moment.
+#[derive(Debug, Clone)]
+pub struct Marks(Arc<Page>);
+
+impl Marks {
+    /// An event of this type was dropped for want of memory.
+    pub fn dropped(&self, event_type: &str) {
+        let index = TYPES.iter().position(|known| *known == event_type).unwrap_or(TYPES.len() - 1);
+        self.0.word(DROPS + index * 16).fetch_add(1, Ordering::Relaxed);
+        self.0.word(DROPS + index * 16 + 8).fetch_add(FACTOR, Ordering::Release);
+    }
+
+    /// From here on the program records elsewhere: of what lies here, only the journal is to be sent.
+    pub fn given_up(&self) {
+        self.0.word(GIVEN_UP).store(u64::MAX, Ordering::Release);
+    }
 }
 
 impl Program {
@@ -150,8 +185,8 @@ impl Program {
         let file = folder.make(NAME, (PAGE + blocks.len()) as u64)?;
         let failed = || SpoolError::disk("write", folder.path().join(NAME));
         sys::write_at(&file, &blocks, PAGE as u64).map_err(failed())?;
-        let memory = Mapping::new(&file, PAGE).map_err(failed())?;
-        let mut program = Self { folder: folder.clone(), memory, state: State { next: 1, ..State::default() } };
+        let page = Arc::new(Page(Mapping::new(&file, PAGE).map_err(failed())?));
+        let mut program = Self { folder: folder.clone(), page, state: State { next: 1, ..State::default() } };
         program.store(0, [MAGIC, VERSION, layout, u64::from(clock.is_counter), clock.ticks, clock.wall_ns, 0]);
         program.save();
         Ok(program)
@@ -165,8 +200,13 @@ impl Program {
             // A hole may be in it, but never its end.
             sys::allocate(&file, PAGE as u64).map_err(failed())?;
         }
-        let memory = Mapping::new(&file, PAGE).map_err(failed())?;
-        Ok(Self { folder: folder.clone(), memory, state })
+        let page = Arc::new(Page(Mapping::new(&file, PAGE).map_err(failed())?));
+        Ok(Self { folder: folder.clone(), page, state })
+    }
+
+    /// For other threads.
+    pub fn marks(&self) -> Marks {
+        Marks(self.page.clone())
     }
 
     /// The server has all events up to this number.
@@ -199,10 +239,6 @@ impl Program {
         self.state.acknowledged
     }
 
-    pub(crate) fn state(&self) -> &State {
-        &self.state
-    }
-
     fn save(&mut self) {
         self.state.revision += 1;
         self.store(STATES[(self.state.revision % 2) as usize], self.state.words());
@@ -211,15 +247,17 @@ impl Program {
     fn store(&self, at: usize, words: [u64; 7]) {
         let check = check(self.folder.worker(), words);
         for (index, word) in words.into_iter().enumerate() {
-            self.word(at + index * 8).store(word, Ordering::Relaxed);
+            self.page.word(at + index * 8).store(word, Ordering::Relaxed);
         }
-        self.word(at + 56).store(check, Ordering::Release);
+        self.page.word(at + 56).store(check, Ordering::Release);
     }
+}
 
+impl Page {
     fn word(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at % 8 == 0 && at + 8 <= PAGE);
         // SAFETY: within the mapped page, aligned, and only ever used as an atomic word.
-        unsafe { self.memory.start().add(at).cast::<AtomicU64>().as_ref() }
+        unsafe { self.0.start().add(at).cast::<AtomicU64>().as_ref() }
     }
 }
 
@@ -234,6 +272,10 @@ pub(crate) struct Written {
     pub(crate) about: Option<About>,
     /// By number; those that are damaged are missing.
     pub(crate) sites: std::collections::HashMap<u64, Registered>,
+    /// Types of events and how many were dropped.
+    pub(crate) dropped: Vec<(&'static str, u64)>,
+    /// Only the journal is to be sent.
+    pub(crate) is_given_up: bool,
     pub(crate) damaged: u64,
 }
 
@@ -250,6 +292,17 @@ impl Written {
         let states = STATES.map(|at| line(worker, bytes, at).map(State::of));
         written.state = states.into_iter().flatten().max_by_key(|state| state.revision);
         written.damaged += u64::from(written.state.is_none());
+        for (index, event_type) in TYPES.into_iter().enumerate() {
+            let count = word(bytes, DROPS + index * 16);
+            let again = word(bytes, DROPS + index * 16 + 8).wrapping_mul(INVERSE);
+            if count.wrapping_sub(again) > BETWEEN {
+                written.damaged += 1;
+            } else if count > 0 {
+                written.dropped.push((event_type, count));
+            }
+        }
+        // By far most of its bits: a damaged one doesn't decide.
+        written.is_given_up = word(bytes, GIVEN_UP).count_ones() > 32;
         for item in block::Blocks::new(worker, bytes.get(PAGE..).unwrap_or_default()) {
             match item {
                 block::Item::Block { header, payload, .. } if header.magic == Magic::Site && header.number == u64::MAX => {
@@ -265,10 +318,22 @@ impl Written {
     }
 }
 
+/// [`FACTOR`] undone.
+const INVERSE: u64 = {
+    let (mut inverse, mut step) = (FACTOR, 0);
+    while step < 5 {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(FACTOR.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse
+};
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
+}
+
 fn line(worker: WorkerId, bytes: &[u8], at: usize) -> Option<[u64; 7]> {
-    let words: Vec<u64> =
-        bytes.get(at..at + 64)?.chunks_exact(8).map(|word| u64::from_ne_bytes(word.try_into().expect("8 bytes"))).collect();
-    let (check_word, words) = words.split_last()?;
-    let words: [u64; 7] = words.try_into().ok()?;
-    (*check_word == check(worker, words)).then_some(words)
+    bytes.get(at..at + 64)?;
+    let words: [u64; 7] = std::array::from_fn(|index| word(bytes, at + index * 8));
+    (word(bytes, at + 56) == check(worker, words)).then_some(words)
 }

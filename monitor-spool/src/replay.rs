@@ -1,13 +1,49 @@
 //! What a dead program left, batch by batch.
 
-use monitor_wire::{Dropped, WorkerRef};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::{Parcel, SpoolError};
+use monitor_wire::{Dropped, Event, WorkerId, WorkerOnline, WorkerRef};
+use serde_json::Value;
 
-/// Sends what a dead program left: what was numbered before as it was, then the rest, numbered behind it. Its caller posts
-/// [`next`](Self::next) and tells what became of it by [`settle`](Self::settle); at the end the folder is removed.
+use crate::SpoolError;
+use crate::body::Parcel;
+use crate::folder::Folder;
+use crate::journal::{Journal, Meta, Stage, merged};
+use crate::program::Program;
+use crate::reader::{Estate, events};
+
+/// Events of a batch that is put together here.
+const BATCH: usize = 5_000;
+/// The heartbeat that a program is taken to have had that never told.
+const HEARTBEAT_MS: u64 = 10_000;
+
+/// Sends what a dead program left: what was numbered before as it was, then the rest, numbered behind it. Whoever has it posts
+/// what is [`next`](Self::next) and tells what became of it by [`settle`](Self::settle), until there is nothing; then
+/// [`finish`](Self::finish) removes the folder. Dropped before that, the rest stays for another time.
 #[derive(Debug)]
-pub struct Replay {}
+pub struct Replay {
+    folder: Arc<Folder>,
+    worker: WorkerRef,
+    program: Option<Program>,
+    journal: Journal,
+    /// As the program told it, and what was found damaged.
+    dropped: Vec<Dropped>,
+    /// How many the server was told of with the last batch that it took.
+    told: u64,
+    next: u64,
+    /// What the disk had no room for.
+    unkept: VecDeque<Parcel>,
+    /// Parts of the batch that is being sent, the first of them now.
+    parts: VecDeque<Parcel>,
+    /// Number of the last event of all these parts.
+    end: u64,
+    /// Damaged batches, entries and records.
+    damaged: u64,
+    /// Events that the server took.
+    accepted: u64,
+}
 
 /// What the server said to a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,28 +57,145 @@ pub enum Verdict {
 }
 
 impl Replay {
+    /// Reads the folder, and moves what isn't numbered into the journal.
+    pub(crate) fn open(folder: Folder) -> Self {
+        let folder = Arc::new(folder);
+        let mut estate = Estate::read(folder.dir(), folder.worker());
+        let acknowledged = estate.acknowledged();
+        let mut places = std::mem::take(&mut estate.journal.places);
+        places.retain(|place| place.last() > acknowledged);
+        places.sort_by_key(|place| place.first);
+        let state = crate::program::State { next: estate.next(), ..estate.program.state.unwrap_or_default() };
+        let mut replay = Self {
+            worker: estate.program.about.as_ref().map_or_else(|| unknown(folder.worker()), |about| about.worker.clone()),
+            program: Program::open(&folder, state).ok(),
+            journal: Journal::open(folder.clone(), places.into(), std::mem::take(&mut estate.files).into()),
+            dropped: all_dropped(&estate),
+            told: 0,
+            next: state.next,
+            unkept: VecDeque::new(),
+            parts: VecDeque::new(),
+            end: 0,
+            damaged: estate.damaged(),
+            accepted: 0,
+            folder,
+        };
+        replay.move_over(&estate);
+        replay
+    }
+
+    /// Numbers what stood in rings and lane, and removes these.
+    fn move_over(&mut self, estate: &Estate) {
+        let mut events = events(estate);
+        if !events.is_empty() && self.next == 1 {
+            events.splice(0..0, online(estate));
+        }
+        let meta = Meta { dropped: self.dropped.clone(), ..estate.journal.meta.clone() };
+        let batches = events.len().div_ceil(BATCH);
+        for (index, batch) in events.chunks(BATCH).enumerate() {
+            let Some(parcel) = Parcel::of(self.next, batch) else { continue };
+            self.next += parcel.count();
+            let stage = if index + 1 == batches { Stage::Last } else { Stage::Draft };
+            // Kept by numbers alone it is the same again for whoever reads it next.
+            if !self.unkept.is_empty() || self.journal.append_as(stage, &parcel, &meta).is_err() {
+                self.unkept.push_back(parcel);
+            }
+        }
+        if self.unkept.is_empty() {
+            if let Some(program) = &mut self.program {
+                program.advance(self.next, estate.journal.meta.lane);
+            }
+            for file in &estate.memory {
+                self.folder.remove(file, 0);
+            }
+        }
+    }
+
     /// Who recorded.
     pub fn worker(&self) -> &WorkerRef {
-        todo!()
+        &self.worker
     }
 
-    /// What was dropped, by now.
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Events that wait.
+    pub fn waiting(&self) -> u64 {
+        let others: u64 = self.unkept.iter().map(Parcel::count).sum();
+        if self.parts.is_empty() { self.journal.waiting() + others } else { self.journal.waiting().max(1) + others }
+    }
+
+    /// Events that the server took so far.
+    pub fn accepted(&self) -> u64 {
+        self.accepted
+    }
+
+    /// Batches, entries and records that could not be read.
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+
+    /// What was dropped, as it goes into the next request.
     pub fn dropped(&self) -> Vec<Dropped> {
-        todo!()
+        merged(&self.dropped, &self.journal.dropped())
     }
 
-    /// The batch that is next; `None` when all is settled.
+    /// The batch that is next; `None` when all is settled. An empty one only tells what was dropped.
+    #[allow(clippy::should_implement_trait, reason = "the same one until it is settled")]
     pub fn next(&mut self) -> Option<&Parcel> {
-        todo!()
+        if self.parts.is_empty() {
+            let parcel = self.journal.front().or_else(|| self.unkept.front().cloned()).or_else(|| {
+                let is_news = self.dropped().iter().map(|dropped| dropped.count).sum::<u64>() != self.told;
+                is_news.then(|| Parcel::empty(self.next))
+            })?;
+            self.end = parcel.last();
+            self.parts.push_back(parcel);
+        }
+        self.parts.front()
     }
 
-    /// What became of the batch that was [`next`](Self::next). Without a verdict (nobody answered) call `next` again, later.
-    ///
-    /// # Errors
-    /// When the disk refuses to keep it.
-    pub fn settle(&mut self, verdict: Verdict) -> Result<(), SpoolError> {
-        let _ = verdict;
-        todo!()
+    /// What became of the batch that was [`next`](Self::next). Without a verdict (nobody answered) it stays the next one.
+    pub fn settle(&mut self, verdict: Verdict) {
+        let Some(parcel) = self.parts.pop_front() else { return };
+        match verdict {
+            Verdict::Accepted => {
+                self.accepted += parcel.count();
+                self.told = self.dropped().iter().map(|dropped| dropped.count).sum();
+            }
+            Verdict::TooLarge | Verdict::Unreadable(None) => self.halve(&parcel),
+            Verdict::Unreadable(Some(number)) => match parcel.without(number) {
+                Some((before, rejected, behind)) => {
+                    self.journal.reject(rejected);
+                    self.parts.extend_front_in_order(before, behind);
+                }
+                None => self.halve(&parcel),
+            },
+        }
+        if self.parts.is_empty() {
+            self.settled();
+        } else if let (Verdict::Accepted, Some(program)) = (verdict, &mut self.program) {
+            program.acknowledge(parcel.last());
+        }
+    }
+
+    /// All parts of a batch are stored or given up.
+    fn settled(&mut self) {
+        if let Some(program) = &mut self.program {
+            program.acknowledge(self.end);
+        }
+        if self.journal.is_empty() {
+            self.unkept.pop_front();
+        }
+        self.journal.acknowledge(self.end);
+    }
+
+    fn halve(&mut self, parcel: &Parcel) {
+        match parcel.halve() {
+            Some((before, behind)) => self.parts.extend_front_in_order(Some(before), Some(behind)),
+            None => parcel.kinds().into_iter().for_each(|kind| self.journal.reject(kind)),
+        }
     }
 
     /// All is settled: removes the folder.
@@ -50,6 +203,82 @@ impl Replay {
     /// # Errors
     /// When the disk refuses.
     pub fn finish(self) -> Result<(), SpoolError> {
-        todo!()
+        self.folder.delete()
     }
+
+    /// Gives up all that waits, for want of room; only how much it was is kept, to be told. Bytes that were freed.
+    pub(crate) fn give_up(mut self) -> Result<u64, SpoolError> {
+        let failed = |source| SpoolError::disk("read", self.folder.path())(source);
+        let size = |names: &[String]| names.iter().filter_map(|name| self.folder.dir().status_in(name).ok()).map(|s| s.bytes).sum::<u64>();
+        let before = self.folder.dir().names().map_err(failed)?;
+        let bytes_before = size(&before);
+        while let Some(parcel) = self.journal.front().or_else(|| self.unkept.pop_front()) {
+            self.journal.lose(&parcel);
+            self.journal.acknowledge(parcel.last());
+        }
+        let meta = Meta { dropped: self.dropped.clone(), ..Meta::default() };
+        let kept = self.journal.begin_anew()?;
+        self.journal.append_as(Stage::GivenUp, &Parcel::empty(self.next), &meta)?;
+        for name in before.iter().filter(|name| ![&kept, "program", "lock"].contains(&name.as_str())) {
+            self.folder.remove(name, 0);
+        }
+        let after = self.folder.dir().names().map_err(failed)?;
+        Ok(bytes_before.saturating_sub(size(&after)))
+    }
+}
+
+trait Parts {
+    fn extend_front_in_order(&mut self, before: Option<Parcel>, behind: Option<Parcel>);
+}
+
+impl Parts for VecDeque<Parcel> {
+    fn extend_front_in_order(&mut self, before: Option<Parcel>, behind: Option<Parcel>) {
+        for parcel in [behind, before].into_iter().flatten() {
+            self.push_front(parcel);
+        }
+    }
+}
+
+/// Somebody whose words about itself are damaged.
+fn unknown(id: WorkerId) -> WorkerRef {
+    WorkerRef { id, hostname: String::new(), pid: 0, program: "(unknown)".to_owned() }
+}
+
+/// What a program says first, for one that did not live to say it.
+fn online(estate: &Estate) -> Option<Value> {
+    let about = estate.program.about.as_ref()?;
+    let mut sites: Vec<_> = estate.program.sites.iter().collect();
+    sites.sort_by_key(|(number, _)| **number);
+    serde_json::to_value(Event::WorkerOnline(WorkerOnline {
+        time_us: about.started_us,
+        started_us: about.started_us,
+        version: about.version.clone(),
+        heartbeat_interval_ms: HEARTBEAT_MS,
+        registered: sites.into_iter().map(|(_, site)| site.clone()).collect(),
+        worker: None,
+    }))
+    .ok()
+}
+
+/// What the program told last, what it dropped since, and what is damaged.
+fn all_dropped(estate: &Estate) -> Vec<Dropped> {
+    let drop = |event_type: &str, reason: &str, count| Dropped {
+        event_type: event_type.to_owned(),
+        reason: reason.to_owned(),
+        root_id: None,
+        count,
+    };
+    let mut dropped = estate.journal.meta.dropped.clone();
+    for (event_type, count) in &estate.program.dropped {
+        let is_it = |told: &&Dropped| told.reason == "memory" && told.event_type == *event_type;
+        let told: u64 = dropped.iter().filter(is_it).map(|told| told.count).sum();
+        if *count > told {
+            dropped = merged(&dropped, &[drop(event_type, "memory", count - told)]);
+        }
+    }
+    let images = estate.images.values().map(|image| image.damaged).sum();
+    let found = [("unknown", estate.journal.damaged_events + estate.damaged_entries), ("process-ended", images)];
+    let found: Vec<Dropped> =
+        found.into_iter().filter(|(_, count)| *count > 0).map(|(event_type, count)| drop(event_type, "damaged", count)).collect();
+    merged(&dropped, &found)
 }

@@ -101,12 +101,19 @@ pub fn read(region: &[u8], segments: &[(u64, &[u8])], chunks: &[&[u8]], taken: u
     image
 }
 
+/// How many of a region's records were taken, as the one who took them noted there: for want of a better source.
+pub fn taken(region: &[u8]) -> u64 {
+    let (taken, head) = (word(region, offset::TAIL), word(region, offset::HEAD));
+    if taken <= head { taken } else { 0 }
+}
+
 mod offset {
     use std::mem::offset_of;
 
     use super::{Reader, Region, Segment, Writer};
 
     pub(super) const HEAD: usize = offset_of!(Region, writer) + offset_of!(Writer, head);
+    pub(super) const TAIL: usize = offset_of!(Region, reader) + offset_of!(Reader, tail);
     pub(super) const THREAD: usize = offset_of!(Region, writer) + offset_of!(Writer, thread);
     pub(super) const NAME_LEN: usize = offset_of!(Region, reader) + offset_of!(Reader, name_len);
     pub(super) const NAME: usize = offset_of!(Region, reader) + offset_of!(Reader, name);

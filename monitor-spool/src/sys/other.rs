@@ -72,6 +72,10 @@ impl Dir {
     }
 }
 
+pub(crate) fn hostname() -> String {
+    String::new()
+}
+
 pub(crate) fn file_status(_: &File) -> io::Result<Status> {
     unsupported()
 }

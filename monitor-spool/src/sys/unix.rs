@@ -147,6 +147,15 @@ fn user() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Name of this machine.
+pub(crate) fn hostname() -> String {
+    let mut name = [0_u8; 256];
+    // SAFETY: the buffer is as long as is said; its last byte stays zero.
+    unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len() - 1) };
+    let end = name.iter().position(|byte| *byte == 0).unwrap_or(0);
+    String::from_utf8_lossy(&name[..end]).into_owned()
+}
+
 pub(crate) fn file_status(file: &File) -> io::Result<Status> {
     file.metadata().map(|metadata| status_of(&metadata))
 }

@@ -1,0 +1,181 @@
+//! What stood in rings and lane, as wire events.
+
+use std::collections::{HashMap, HashSet};
+
+use monitor_core::image::{Call, End};
+use monitor_core::record::Attachment;
+use monitor_wire as wire;
+use monitor_wire::{Event, ProcessEnded, ProcessId, ProcessStarted, RootId};
+use serde_json::Value;
+
+use super::{Estate, Queued};
+use crate::program::{self, Calibration, ClockSample};
+
+/// What stands for words that were not found.
+const NOT_FOUND: &str = "(its words were not found in the spool)";
+const UNKNOWN: &str = "(unknown)";
+
+/// Later than any time that the server takes.
+const MAX_TIME_US: u64 = (1 << 53) - 1;
+
+/// The events that are in no batch yet, in the order of time.
+pub(crate) fn events(estate: &Estate) -> Vec<Value> {
+    let clock = Clock::of(estate);
+    let mut words: HashMap<u64, &Queued> = HashMap::new();
+    let mut found = Vec::<(u64, u8, Value)>::new();
+    let mut started = HashSet::new();
+    for entry in &estate.entries {
+        if entry.is_words {
+            words.insert(entry.a, entry);
+        } else if let Some((is_start, id, event)) = stamped(entry, &clock) {
+            started.extend(is_start.then_some(id).flatten());
+            found.push((entry.at, u8::from(!is_start), event));
+        }
+    }
+    // One that was killed between its record and its frame has ended.
+    let ended: HashSet<u64> = estate.images.values().flat_map(|image| &image.ended).map(|call| call.id).collect();
+    let mut seen = HashSet::new();
+    for image in estate.images.values() {
+        let running = image.running.iter().filter(|call| !ended.contains(&call.id));
+        for call in image.ended.iter().chain(running) {
+            if !seen.insert(call.id) {
+                continue;
+            }
+            if !started.contains(&format!("{:016x}", call.id)) {
+                found.extend(start(estate, call, &clock).map(|event| (call.start, 0, event)));
+            }
+            if let Some((at, how)) = call.end {
+                found.extend(end(estate, call, at, how, &words, &clock).map(|event| (at, 1, event)));
+            }
+        }
+    }
+    found.sort_by_key(|(at, order, _)| (*at, *order));
+    found.into_iter().map(|(_, _, event)| event).collect()
+}
+
+/// An entry's event with its times, whether it is a start, and of which process.
+fn stamped(entry: &Queued, clock: &Clock) -> Option<(bool, Option<String>, Value)> {
+    let mut event: Value = serde_json::from_slice(&entry.json).ok()?;
+    let fields = event.as_object_mut()?;
+    let event_type = fields.get("type")?.as_str()?.to_owned();
+    fields.insert("time_us".to_owned(), clock.time_us(entry.at).into());
+    if event_type == "process-ended" {
+        fields.insert("elapsed_ns".to_owned(), clock.elapsed_ns(entry.a, entry.at).into());
+    }
+    let id = fields.get("id").and_then(Value::as_str).map(str::to_owned);
+    Some((event_type == "process-started", id, event))
+}
+
+fn start(estate: &Estate, call: &Call, clock: &Clock) -> Option<Value> {
+    let site = estate.program.sites.get(&u64::from(call.site));
+    let thread = estate.images.values().find(|image| image.thread == call.thread && !image.thread_name.is_empty());
+    value(Event::ProcessStarted(ProcessStarted {
+        root_id: RootId::new(call.root)?,
+        id: ProcessId::new(call.id)?,
+        time_us: clock.time_us(call.start),
+        parent_id: ProcessId::new(call.parent),
+        kind: site.map_or_else(|| wire::Kind::from("normal"), |site| site.kind.clone()),
+        name: site.map_or_else(|| UNKNOWN.to_owned(), |site| site.name.clone()),
+        batch: None,
+        thread: Some(thread.map_or_else(|| "ended".to_owned(), |image| image.thread_name.clone())),
+        source: site.map(|site| site.source.clone()),
+        attachment: match call.attachment {
+            Attachment::Explicit => wire::Attachment::EXPLICIT,
+            Attachment::Inferred => wire::Attachment::INFERRED,
+            Attachment::Unattached => wire::Attachment::UNATTACHED,
+        },
+        fields: wire::Fields::new(),
+        timeout_ms: None,
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
+fn end(estate: &Estate, call: &Call, at: u64, how: End, words: &HashMap<u64, &Queued>, clock: &Clock) -> Option<Value> {
+    let error = |kind: &str| {
+        let told = words.get(&call.id).and_then(|entry| serde_json::from_slice(&entry.json).ok());
+        told.unwrap_or_else(|| wire::Error {
+            kind: wire::ErrorKind::from(kind),
+            type_name: None,
+            message: NOT_FOUND.to_owned(),
+            chain: Vec::new(),
+            source: estate.program.sites.get(&u64::from(call.site)).filter(|_| kind == "error").map(|site| site.source.clone()),
+        })
+    };
+    let (outcome, error) = match how {
+        End::Succeeded => (wire::Outcome::SUCCEEDED, None),
+        End::Cancelled => (wire::Outcome::CANCELLED, None),
+        End::Error => (wire::Outcome::FAILED, Some(error("error"))),
+        End::Panic => (wire::Outcome::FAILED, Some(error("panic"))),
+    };
+    value(Event::ProcessEnded(ProcessEnded {
+        root_id: RootId::new(call.root)?,
+        id: ProcessId::new(call.id)?,
+        time_us: clock.time_us(at),
+        elapsed_ns: Some(clock.elapsed_ns(call.start, at)),
+        outcome,
+        error,
+        exit_code: None,
+        signal: None,
+        reason: None,
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
+fn value(event: Event) -> Option<Value> {
+    serde_json::to_value(event).ok()
+}
+
+/// What the program's ticks mean, as well as it is known.
+struct Clock(Calibration);
+
+impl Clock {
+    fn of(estate: &Estate) -> Self {
+        let first = estate.program.header.map_or_else(ClockSample::default, |(_, clock)| clock);
+        let known = estate.program.state.and_then(|state| state.clock);
+        Self(known.unwrap_or_else(|| {
+            let is_same_boot = estate.program.about.as_ref().is_some_and(|about| about.boot_id == program::boot_id());
+            let ns_per_tick = if first.is_counter { measured(&first, is_same_boot) } else { 1.0 };
+            Calibration { ticks: first.ticks, wall_ns: first.wall_ns, ns_per_tick }
+        }))
+    }
+
+    /// Unix microseconds.
+    fn time_us(&self, ticks: u64) -> u64 {
+        let Self(Calibration { ticks: from, wall_ns, ns_per_tick }) = *self;
+        let distance_ns = ticks.wrapping_sub(from) as i64 as f64 * ns_per_tick;
+        let time_ns = i128::from(wall_ns).saturating_add(distance_ns as i128);
+        u64::try_from(time_ns / 1_000).unwrap_or(0).min(MAX_TIME_US)
+    }
+
+    fn elapsed_ns(&self, from: u64, to: u64) -> u64 {
+        ((to.saturating_sub(from) as f64 * self.0.ns_per_tick) as u64).min(i64::MAX as u64)
+    }
+}
+
+/// The length of a tick that the program did not live to measure: since it began, if the counter has run on since.
+fn measured(first: &ClockSample, is_same_boot: bool) -> f64 {
+    const LIKELY: f64 = 0.4;
+    let now_ns = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+    let ticks = counter().saturating_sub(first.ticks);
+    let measured = now_ns.saturating_sub(first.wall_ns) as f64 / ticks.max(1) as f64;
+    // Between 200 MHz and 20 GHz; else something was set.
+    if is_same_boot && (0.05..5.0).contains(&measured) { measured } else { LIKELY }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code, unused_unsafe, reason = "whether the instruction is safe to call depends on the compiler's version")]
+fn counter() -> u64 {
+    // SAFETY: only a program on this machine that could read it says that it did.
+    unsafe { std::arch::x86_64::_rdtsc() }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn counter() -> u64 {
+    0
+}

@@ -1,0 +1,170 @@
+//! Who is alive, and that two never have one folder.
+
+use std::process::{Command, Stdio};
+
+use monitor_spool::{Life, Spool};
+
+use crate::support::{TestSpool, begin, journal};
+
+/// Runs a test of this program as another program.
+pub(crate) fn child(test: &str, dir: &std::path::Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", test, "--ignored", "--nocapture"]).env("SPOOL", dir).stdout(Stdio::piped()).stdin(Stdio::piped());
+    command
+}
+
+/// The spool that a child was given.
+pub(crate) fn given() -> Spool {
+    Spool::open(std::env::var_os("SPOOL").expect("told by the parent").as_ref()).expect("a spool")
+}
+
+fn lives(spool: &Spool) -> Vec<Life> {
+    spool.list().unwrap().into_iter().map(|found| found.life).collect()
+}
+
+/// Writes a line for the parent, past the test harness.
+fn say(line: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    writeln!(out, "{line}").and_then(|()| out.flush()).expect("a parent");
+}
+
+/// Waits until the child says a line.
+fn hear(child: &mut std::process::Child, line: &str) {
+    use std::io::{BufRead, BufReader};
+    let out = child.stdout.as_mut().expect("piped");
+    let heard = BufReader::new(out).lines().map_while(Result::ok).any(|said| said.ends_with(line));
+    assert!(heard, "the child ended before it said {line:?}");
+}
+
+fn wait_for_parent() {
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+#[ignore = "run by others"]
+fn lives_until_told() {
+    let begun = begin(&given(), 1 << 20);
+    say("begun");
+    wait_for_parent();
+    std::mem::forget(begun);
+}
+
+#[test]
+fn a_folder_lives_as_long_as_its_program() {
+    let test = TestSpool::new();
+    let mut child = child("life::lives_until_told", test.spool.path()).spawn().unwrap();
+    hear(&mut child, "begun");
+    assert_eq!(lives(&test.spool), [Life::Living]);
+    assert_eq!(test.spool.dead().unwrap(), []);
+    let worker = test.spool.list().unwrap()[0].worker_id;
+    assert!(test.spool.claim(worker).unwrap().is_none());
+    assert!(!test.spool.clear(worker).unwrap());
+    // To have looked at it takes no lock from it.
+    assert_eq!(lives(&test.spool), [Life::Living]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(lives(&test.spool), [Life::Dead]);
+    assert_eq!(test.spool.dead().unwrap(), [worker]);
+}
+
+#[test]
+fn within_one_process_a_folder_is_had_once() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    journal(&mut begun, 1, 1);
+    let worker = begun.folder.worker();
+    assert!(test.spool.claim(worker).unwrap().is_none());
+    drop(begun);
+    let replay = test.replay(worker);
+    assert_eq!(lives(&test.spool), [Life::Living]);
+    assert!(test.spool.claim(worker).unwrap().is_none());
+    drop(replay);
+    assert_eq!(lives(&test.spool), [Life::Dead]);
+    let barrier = std::sync::Barrier::new(8);
+    let claims: Vec<bool> = std::thread::scope(|scope| {
+        let claim = || {
+            barrier.wait();
+            let claim = test.spool.claim(worker).unwrap();
+            let has_it = claim.is_some();
+            barrier.wait();
+            has_it
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(claims.iter().filter(|has_it| **has_it).count() <= 1, "{claims:?}");
+}
+
+#[test]
+#[ignore = "run by others"]
+fn becomes_another_program() {
+    use std::os::unix::process::CommandExt;
+    std::mem::forget(begin(&given(), 1 << 20));
+    // `cat` ends when the parent closes its pipe.
+    let error = Command::new("sh").args(["-c", "echo replaced; exec cat"]).exec();
+    panic!("{error}");
+}
+
+#[test]
+fn a_program_that_was_replaced_by_exec_is_dead() {
+    let test = TestSpool::new();
+    let mut child = child("life::becomes_another_program", test.spool.path()).spawn().unwrap();
+    hear(&mut child, "replaced");
+    assert_eq!(lives(&test.spool), [Life::Dead], "its number and start are those of a living process");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+#[ignore = "run by others"]
+#[allow(unsafe_code, reason = "what daemons do")]
+fn closes_all_descriptors() {
+    std::mem::forget(begin(&given(), 1 << 20));
+    // SAFETY: nothing of this program uses any of these again.
+    (3..256).for_each(|fd| unsafe {
+        libc::close(fd);
+    });
+    say("closed");
+    wait_for_parent();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_has_closed_all_its_files_lives_on() {
+    let test = TestSpool::new();
+    let mut child = child("life::closes_all_descriptors", test.spool.path()).spawn().unwrap();
+    hear(&mut child, "closed");
+    assert_eq!(lives(&test.spool), [Life::Living]);
+    let worker = test.spool.list().unwrap()[0].worker_id;
+    assert!(test.spool.claim(worker).unwrap().is_none());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(lives(&test.spool), [Life::Dead]);
+}
+
+#[test]
+#[ignore = "run by others"]
+#[allow(unsafe_code, reason = "to fork")]
+fn forks_and_dies() {
+    std::mem::forget(begin(&given(), 1 << 20));
+    // SAFETY: the child calls nothing but a read and its end.
+    unsafe {
+        if libc::fork() == 0 {
+            let mut byte = 0_u8;
+            libc::read(0, (&raw mut byte).cast(), 1);
+            libc::_exit(0);
+        }
+    }
+    say("forked");
+    std::process::exit(0);
+}
+
+#[test]
+fn a_forked_child_does_not_keep_its_parents_folder_alive() {
+    let test = TestSpool::new();
+    let mut child = child("life::forks_and_dies", test.spool.path()).spawn().unwrap();
+    hear(&mut child, "forked");
+    child.wait().unwrap();
+    assert_eq!(lives(&test.spool), [Life::Dead]);
+}

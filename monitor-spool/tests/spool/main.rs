@@ -1,0 +1,12 @@
+//! The spool as its users see it: folders that are written, killed, damaged and read.
+#![cfg(unix)]
+
+mod bound;
+mod damage;
+mod full;
+mod kill;
+mod life;
+mod random;
+mod replay;
+mod support;
+mod trust;

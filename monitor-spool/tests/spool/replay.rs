@@ -1,0 +1,182 @@
+//! What a dead program left comes out once, in order.
+
+use monitor_core::keep::Piece;
+use monitor_spool::{Calibration, Entry, Head, Life, Meta, Parcel, Verdict};
+use monitor_wire::{Batch, Event};
+
+use crate::support::{TestSpool, drain, event, journal, lane, processes};
+
+#[test]
+fn what_was_numbered_comes_first_and_the_rest_is_numbered_behind_it() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let worker = begun.folder.worker();
+    lane(&begun, 1..=5);
+    journal(&mut begun, 1, 3);
+    begun.journal.append(&Parcel::encode(4, &[event(4)]).unwrap(), &Meta { lane: 4, ..Meta::default() }).unwrap();
+    begun.program.advance(7, 4);
+    begun.program.acknowledge(3);
+    begun.journal.acknowledge(3);
+    lane(&begun, 6..=7);
+    drop(begun);
+    let mut replay = test.replay(worker);
+    assert_eq!(replay.waiting(), 4);
+    assert_eq!(drain(&mut replay), [(4, 4), (7, 5), (8, 6), (9, 7)]);
+    let path = replay.path().to_owned();
+    replay.finish().unwrap();
+    assert!(!path.exists());
+    assert!(test.spool.claim(worker).unwrap().is_none());
+}
+
+#[test]
+fn a_replay_that_breaks_off_goes_on_where_it_stopped() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let worker = begun.folder.worker();
+    journal(&mut begun, 1, 2);
+    journal(&mut begun, 3, 2);
+    lane(&begun, 5..12_000);
+    drop(begun);
+    let mut found = Vec::new();
+    for _ in 0..5 {
+        let mut replay = test.replay(worker);
+        let Some(parcel) = replay.next() else { break };
+        found.extend((parcel.first()..).zip(processes(parcel)));
+        replay.settle(Verdict::Accepted);
+        // Nobody answers to the next one.
+        replay.next();
+    }
+    let expected: Vec<_> = (1..12_000).map(|number| (number, number)).collect();
+    assert!(found == expected, "{} events", found.len());
+    assert!(test.replay(worker).next().is_none());
+}
+
+#[test]
+fn times_are_filled_in_by_the_programs_clock() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let worker = begun.folder.worker();
+    begun.program.calibrate(Calibration { ticks: 10_000, wall_ns: 2_000_000_000_000, ns_per_tick: 0.5 });
+    lane(&begun, [2_000]);
+    let ended = br#"{"type":"process-ended","root_id":"0199a3ce929d0e0e47360199a3ce929d","id":"00000000000007d0","time_us":0,"outcome":"succeeded"}"#;
+    begun.lane.append(&Entry::Sent { begun: 10_000, at: 50_000, event: ended }).unwrap();
+    drop(begun);
+    let mut replay = test.replay(worker);
+    let head = Head { worker: &replay.worker().clone(), sent_us: 5, dropped: &replay.dropped() };
+    let body = replay.next().unwrap().body(&head);
+    let batch = Batch::from_json(&zstd::decode_all(&body[..]).unwrap()).unwrap();
+    assert_eq!((batch.worker.program.as_str(), batch.sequence, batch.sent_us), ("nightly", 1, 5));
+    let [Event::WorkerOnline(online), Event::ProcessStarted(started), Event::ProcessEnded(ended)] = &batch.events[..] else {
+        panic!("{batch:?}")
+    };
+    assert_eq!((online.version.as_str(), online.registered.len()), ("1.2.3", 3));
+    assert_eq!((started.time_us, ended.time_us, ended.elapsed_ns), (1_999_999_996, 2_000_000_020, Some(20_000)));
+}
+
+#[test]
+fn what_the_server_can_not_take_is_given_up_alone() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let worker = begun.folder.worker();
+    journal(&mut begun, 1, 5);
+    journal(&mut begun, 6, 2);
+    drop(begun);
+    let mut replay = test.replay(worker);
+    let mut taken = Vec::new();
+    while let Some(parcel) = replay.next() {
+        let verdict = match (parcel.first(), parcel.count()) {
+            (1, 5) => Verdict::Unreadable(Some(2)),
+            (first, 1) if first == 4 => Verdict::TooLarge,
+            (first, count) if first <= 4 && count > 1 => Verdict::TooLarge,
+            _ => {
+                taken.extend(parcel.first()..=parcel.last());
+                Verdict::Accepted
+            }
+        };
+        replay.settle(verdict);
+    }
+    assert_eq!(taken, [1, 3, 5, 6, 7]);
+    let dropped = replay.dropped();
+    assert_eq!(dropped.len(), 1);
+    assert_eq!((dropped[0].event_type.as_str(), dropped[0].reason.as_str(), dropped[0].count), ("process-started", "rejected", 2));
+}
+
+#[test]
+fn what_was_dropped_without_being_told_is_told() {
+    let test = TestSpool::new();
+    let begun = test.begin();
+    let worker = begun.folder.worker();
+    let marks = begun.program.marks();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..250).for_each(|_| marks.dropped("process-started")));
+        }
+    });
+    marks.dropped("anything");
+    drop((begun, marks));
+    let mut replay = test.replay(worker);
+    let parcel = replay.next().expect("news");
+    assert_eq!((parcel.first(), parcel.count()), (1, 0));
+    let dropped: Vec<_> = replay.dropped().into_iter().map(|d| (d.event_type, d.reason, d.count)).collect();
+    let expected = [("process-started", 1_000), ("other", 1)].map(|(kind, count)| (kind.to_owned(), "memory".to_owned(), count));
+    assert_eq!(dropped, expected);
+    replay.settle(Verdict::Accepted);
+    assert!(replay.next().is_none());
+}
+
+#[test]
+fn a_program_that_went_on_elsewhere_leaves_only_its_journal() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let worker = begun.folder.worker();
+    journal(&mut begun, 1, 2);
+    lane(&begun, 3..10);
+    begun.program.marks().given_up();
+    drop(begun);
+    assert_eq!(drain(&mut test.replay(worker)), [(1, 1), (2, 2)]);
+}
+
+#[test]
+fn a_living_writer_can_be_followed() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let look = || {
+        let found = test.spool.list().unwrap();
+        assert_eq!((found.len(), found[0].life, found[0].damaged, found[0].problems.len()), (1, Life::Living, 0, 0));
+        assert_eq!(found[0].about.as_ref().unwrap().worker.pid, std::process::id());
+        (found[0].waiting, found[0].unread)
+    };
+    assert_eq!(look(), (0, 0));
+    lane(&begun, 1..=10);
+    assert_eq!(look(), (0, 10));
+    journal(&mut begun, 1, 4);
+    begun.program.advance(5, 4);
+    assert_eq!(look(), (4, 6));
+    begun.program.acknowledge(4);
+    begun.journal.acknowledge(4);
+    assert_eq!(look(), (0, 6));
+}
+
+#[test]
+fn memory_of_the_rings_is_zeroed_bounded_and_given_back() {
+    let test = TestSpool::new();
+    let begun = test.begin_within(1 << 20);
+    let used = begun.folder.used_bytes();
+    begun.pieces.prepare(65_536, 2).unwrap();
+    let spares = begun.folder.used_bytes();
+    let start = begun.pieces.map(Piece::Region(0), 65_536).unwrap();
+    assert_eq!((spares - used, begun.folder.used_bytes()), (131_072, spares));
+    assert!(begun.folder.path().join("region-0").exists());
+    #[allow(unsafe_code, reason = "memory that was just mapped, given back once")]
+    // SAFETY: 65,536 bytes were mapped, and nobody else has seen them.
+    unsafe {
+        let bytes = std::slice::from_raw_parts_mut(start.as_ptr(), 65_536);
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        bytes.fill(7);
+        assert_eq!(std::fs::read(begun.folder.path().join("region-0")).unwrap(), bytes);
+        begun.pieces.unmap(Piece::Region(0), start, 65_536);
+    }
+    assert!(!begun.folder.path().join("region-0").exists());
+    let error = begun.pieces.map(Piece::Segment { region: 0, base: 0 }, 1 << 20).unwrap_err().to_string();
+    assert!(error.contains("MONITOR_SPOOL_BYTES") && error.contains("1048576"), "{error}");
+}
