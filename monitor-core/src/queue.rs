@@ -190,9 +190,9 @@ pub(crate) fn release_ring(bytes: usize) {
     }
 }
 
-/// Whether nothing more has room.
-pub fn is_full() -> bool {
-    QUEUE.get().is_some_and(|queue| queue.used.load(Ordering::Relaxed) >= queue.limit)
+/// Whether so many bytes have room beside the rings.
+pub fn has_room(bytes: usize) -> bool {
+    QUEUE.get().is_some_and(|queue| queue.rings.load(Ordering::Relaxed) + bytes < queue.limit)
 }
 
 /// So many bytes more count until they are [`release`]d, room or no room.

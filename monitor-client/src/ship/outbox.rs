@@ -17,6 +17,8 @@ pub(super) struct Outbox {
     next_number: u64,
     /// In the order of their numbers; the first one is the next to go.
     parcels: VecDeque<Parcel>,
+    /// Bytes of these.
+    bytes: usize,
     /// Events that the server can't read.
     rejected: BTreeMap<Rejected, u64>,
 }
@@ -32,18 +34,23 @@ pub(super) struct Request {
 
 impl Outbox {
     pub(super) fn new(worker: WorkerRef) -> Self {
-        Self { worker, next_number: 1, parcels: VecDeque::new(), rejected: BTreeMap::new() }
+        Self { worker, next_number: 1, parcels: VecDeque::new(), bytes: 0, rejected: BTreeMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.parcels.is_empty()
     }
 
+    /// What it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Gives events their numbers. What it keeps of them counts among what the program may hold.
     pub(super) fn put(&mut self, events: &[Event]) {
         if let Some(parcel) = Parcel::encode(self.next_number, events) {
             self.next_number += parcel.count();
-            queue::hold(parcel.bytes());
+            self.hold(&parcel);
             self.parcels.push_back(parcel);
         }
     }
@@ -89,12 +96,18 @@ impl Outbox {
     fn pop(&mut self) -> Option<Parcel> {
         let parcel = self.parcels.pop_front()?;
         queue::release(parcel.bytes());
+        self.bytes -= parcel.bytes();
         Some(parcel)
+    }
+
+    fn hold(&mut self, parcel: &Parcel) {
+        queue::hold(parcel.bytes());
+        self.bytes += parcel.bytes();
     }
 
     fn push_front(&mut self, parcels: [Option<Parcel>; 2]) {
         for parcel in parcels.into_iter().flatten().rev() {
-            queue::hold(parcel.bytes());
+            self.hold(&parcel);
             self.parcels.push_front(parcel);
         }
     }

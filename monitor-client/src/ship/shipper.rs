@@ -131,7 +131,7 @@ impl Shipper {
 
     /// Waits for a record, and a moment more for others; for a command; or until all is sent.
     async fn wait(&mut self) {
-        let has_room = Self::has_room();
+        let has_room = self.has_room();
         let (receiver, shared) = (&mut self.receiver, &self.shared);
         let mut sent = pin!(shared.sent.notified());
         let woken = poll_fn(|cx| {
@@ -154,14 +154,14 @@ impl Shipper {
         }
     }
 
-    /// What waits is full: more stays where it was recorded, and is dropped there if it must be.
-    fn has_room() -> bool {
-        !queue::is_full()
+    /// Unless what waits may become more, the rest stays where it was recorded; starts that find no room there are dropped.
+    fn has_room(&self) -> bool {
+        self.shared.desk.is_exit() || queue::has_room(self.shared.outbox.borrow().bytes())
     }
 
     /// Moves what is recorded into the outbox, as much as makes one batch. Whether there was anything.
     fn gather(&mut self) -> bool {
-        if !Self::has_room() {
+        if !self.has_room() {
             return false;
         }
         // Who waits for a flush, or for the end, wants all that runs to be known.
