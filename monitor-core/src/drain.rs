@@ -35,7 +35,7 @@ pub struct Receiver {
 }
 
 /// How much of what was recorded has been taken. All before is behind the one who drains, all after is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Records of each region, by its number.
     pub rings: Vec<(u32, u64)>,

@@ -4,18 +4,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use monitor_core::queue;
+use monitor_core::queue::{self, Clock, Taken};
 use monitor_spool::{Head, Parcel, Rejected};
 use monitor_wire::{Dropped, Event, RootId, WorkerRef};
 
 use super::now_us;
+use super::shelf::Shelf;
 
 /// Numbers events and keeps them until they are taken or given up.
 #[derive(Debug)]
 pub(super) struct Outbox {
     worker: WorkerRef,
     next_number: u64,
-    /// In the order of their numbers; the first one is the next to go.
+    /// Where they are kept, as long as it works.
+    shelf: Option<Shelf>,
+    /// Parts of the first parcel on the shelf: what is left of it to be sent.
+    parts: VecDeque<Parcel>,
+    /// Number of the last event of that parcel.
+    end: u64,
+    /// Behind what is on the shelf, in the order of their numbers.
     parcels: VecDeque<Parcel>,
     /// Bytes of these.
     bytes: usize,
@@ -33,25 +40,48 @@ pub(super) struct Request {
 }
 
 impl Outbox {
-    pub(super) fn new(worker: WorkerRef) -> Self {
-        Self { worker, next_number: 1, parcels: VecDeque::new(), bytes: 0, rejected: BTreeMap::new() }
+    pub(super) fn new(worker: WorkerRef, shelf: Option<Shelf>) -> Self {
+        Self {
+            worker,
+            next_number: 1,
+            shelf,
+            parts: VecDeque::new(),
+            end: 0,
+            parcels: VecDeque::new(),
+            bytes: 0,
+            rejected: BTreeMap::new(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.parcels.is_empty()
+        self.parts.is_empty() && self.parcels.is_empty() && self.shelf.as_ref().is_none_or(Shelf::is_empty)
     }
 
-    /// What it holds.
+    /// What it holds in memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Gives events their numbers. What it keeps of them counts among what the program may hold.
-    pub(super) fn put(&mut self, events: &[Event]) {
-        if let Some(parcel) = Parcel::encode(self.next_number, events) {
-            self.next_number += parcel.count();
+    /// Events that are kept for whoever comes after this program; none if some are in memory alone.
+    pub(super) fn kept(&self) -> Option<u64> {
+        self.shelf.as_ref().filter(|_| self.parcels.is_empty()).map(Shelf::waiting)
+    }
+
+    /// Gives events their numbers. What it keeps of them in memory counts among what the program may hold.
+    pub(super) fn put(&mut self, events: &[Event], taken: &Taken) {
+        let Some(parcel) = Parcel::encode(self.next_number, events) else { return };
+        self.next_number += parcel.count();
+        let dropped = self.dropped();
+        if !self.shelf.as_mut().is_some_and(|shelf| shelf.put(&parcel, taken, dropped)) {
             self.hold(&parcel);
             self.parcels.push_back(parcel);
+        }
+    }
+
+    /// What ticks mean, for who reads what this program leaves.
+    pub(super) fn calibrate(&mut self, clock: Clock) {
+        if let Some(shelf) = &mut self.shelf {
+            shelf.calibrate(clock);
         }
     }
 
@@ -59,45 +89,87 @@ impl Outbox {
     pub(super) fn aside(&mut self, event: Event) -> Option<Request> {
         let parcel = Parcel::encode(self.next_number, &[event])?;
         self.next_number += 1;
+        if let Some(shelf) = &mut self.shelf {
+            shelf.advance(self.next_number);
+        }
         Some(self.request(&parcel))
     }
 
     /// The request that is next, if there is one. What becomes of it is told by [`accepted`](Self::accepted),
-    /// [`halve`](Self::halve) or [`without`](Self::without); else it stays the next one.
-    pub(super) fn next(&self) -> Option<Request> {
-        self.parcels.front().map(|parcel| self.request(parcel))
+    /// [`halve`](Self::halve), [`without`](Self::without) or [`again`](Self::again).
+    pub(super) fn next(&mut self) -> Option<Request> {
+        if self.parts.is_empty()
+            && let Some(parcel) = self.shelf.as_mut().and_then(Shelf::front)
+        {
+            self.end = parcel.last();
+            self.parts.push_back(parcel);
+        }
+        self.parts.front().or(self.parcels.front()).map(|parcel| self.request(parcel))
     }
 
-    /// The server has the first parcel.
+    /// The server has what was next.
     pub(super) fn accepted(&mut self) {
-        self.pop();
+        self.settle([None, None]);
     }
 
-    /// The first parcel is too large, or can't be read as a whole: in halves. One event alone is given up.
+    /// What was next is to be sent again.
+    pub(super) fn again(&mut self) {
+        // The shelf may have to give it up meanwhile.
+        self.parts.clear();
+    }
+
+    /// What was next is too large, or can't be read as a whole: in halves. One event alone is given up.
     pub(super) fn halve(&mut self) {
-        let Some(parcel) = self.pop() else { return };
+        let Some(parcel) = self.first() else { return };
         if let Some((before, behind)) = parcel.halve() {
-            self.push_front([Some(before), Some(behind)]);
-        } else {
-            parcel.kinds().into_iter().for_each(|event| self.reject(event));
+            return self.settle([Some(before), Some(behind)]);
+        }
+        for event in parcel.kinds() {
+            self.reject(event);
+        }
+        self.settle([None, None]);
+    }
+
+    /// One event of what was next can't be read: it is given up, and what stands before and behind it is sent on.
+    pub(super) fn without(&mut self, number: u64) {
+        let Some((before, rejected, behind)) = self.first().and_then(|parcel| parcel.without(number)) else {
+            return self.halve();
+        };
+        self.reject(rejected);
+        self.settle([before, behind]);
+    }
+
+    /// All is said: nothing is left behind.
+    pub(super) fn remove(&self) {
+        if let Some(shelf) = &self.shelf {
+            shelf.remove();
         }
     }
 
-    /// One event of the first parcel can't be read: it is given up, and what stands before and behind it is sent on.
-    pub(super) fn without(&mut self, number: u64) {
-        let Some((before, rejected, behind)) = self.parcels.front().and_then(|parcel| parcel.without(number)) else {
-            return self.halve();
-        };
-        self.pop();
-        self.reject(rejected);
-        self.push_front([before, behind]);
+    fn first(&self) -> Option<&Parcel> {
+        self.parts.front().or(self.parcels.front())
     }
 
-    fn pop(&mut self) -> Option<Parcel> {
-        let parcel = self.parcels.pop_front()?;
-        queue::release(parcel.bytes());
-        self.bytes -= parcel.bytes();
-        Some(parcel)
+    /// Puts what is left of what was next in its place.
+    fn settle(&mut self, left: [Option<Parcel>; 2]) {
+        if let Some(settled) = self.parts.pop_front() {
+            let is_all = left.iter().all(Option::is_none);
+            for parcel in left.into_iter().flatten().rev() {
+                self.parts.push_front(parcel);
+            }
+            if is_all && let Some(shelf) = &mut self.shelf {
+                shelf.acknowledge(if self.parts.is_empty() { self.end } else { settled.last() });
+            }
+            return;
+        }
+        if let Some(settled) = self.parcels.pop_front() {
+            queue::release(settled.bytes());
+            self.bytes -= settled.bytes();
+        }
+        for parcel in left.into_iter().flatten().rev() {
+            self.hold(&parcel);
+            self.parcels.push_front(parcel);
+        }
     }
 
     fn hold(&mut self, parcel: &Parcel) {
@@ -105,19 +177,13 @@ impl Outbox {
         self.bytes += parcel.bytes();
     }
 
-    fn push_front(&mut self, parcels: [Option<Parcel>; 2]) {
-        for parcel in parcels.into_iter().flatten().rev() {
-            self.hold(&parcel);
-            self.parcels.push_front(parcel);
-        }
-    }
-
     fn reject(&mut self, event: Rejected) {
         *self.rejected.entry(event).or_default() += 1;
     }
 
     fn request(&self, parcel: &Parcel) -> Request {
-        let dropped = self.dropped();
+        let mut dropped = self.dropped();
+        dropped.extend(self.shelf.as_ref().map(Shelf::dropped).unwrap_or_default());
         let body = parcel.body(&Head { worker: &self.worker, sent_us: now_us(), dropped: &dropped });
         Request { body, last: parcel.last() }
     }
@@ -149,8 +215,8 @@ mod tests {
     use crate::ship::worker;
 
     fn outbox(count: usize) -> Outbox {
-        let mut outbox = Outbox::new(worker::identity());
-        outbox.put(&(0..count).map(|_| worker::heartbeat()).collect::<Vec<_>>());
+        let mut outbox = Outbox::new(worker::identity(), None);
+        outbox.put(&(0..count).map(|_| worker::heartbeat()).collect::<Vec<_>>(), &Taken::default());
         outbox
     }
 
@@ -176,9 +242,9 @@ mod tests {
     #[test]
     fn numbers_go_on_from_one() {
         let mut outbox = outbox(3);
-        outbox.put(&[]);
+        outbox.put(&[], &Taken::default());
         assert_eq!(batch(&outbox.aside(worker::heartbeat()).unwrap()).sequence, 4);
-        outbox.put(&[worker::offline()]);
+        outbox.put(&[worker::offline()], &Taken::default());
         assert_eq!(ranges(outbox), [(1, 3), (5, 5)]);
     }
 

@@ -29,7 +29,7 @@ impl Sender {
     /// Runs until the program ends.
     pub(super) async fn run(mut self) {
         loop {
-            let Some(request) = self.shared.outbox.borrow().next() else {
+            let Some(request) = self.shared.outbox.borrow_mut().next() else {
                 self.report_drops();
                 self.shared.sent.notify_one();
                 self.shared.filled.notified().await;
@@ -72,8 +72,9 @@ impl Sender {
             }
             Answer::Away { why } => {
                 self.said.warn_once("away", || format!("the server at {} is not reached, what is recorded waits: {why}", address()));
-                // A server that was never there will not come in the last seconds; one that was there may only be restarting.
-                shared.is_in_vain.set(!self.was_reached);
+                // A server that was never there will not come in the last seconds; one that was there may only be restarting,
+                // but if what waits is kept anyway nobody has to wait with it.
+                shared.is_in_vain.set(!self.was_reached || outbox.kept().is_some());
                 self.backoff.next(None)
             }
             Answer::Busy { why, retry_after } => {
@@ -90,6 +91,7 @@ impl Sender {
                 self.backoff.next(None)
             }
         };
+        outbox.again();
         Some(wait)
     }
 
@@ -103,6 +105,7 @@ impl Sender {
         if !self.has_greeted {
             self.has_greeted = true;
             report::info(&format!("the server at {} is reached, see {0}/tasks", self.shared.post.address()));
+            self.shared.reached.notify_one();
         }
     }
 

@@ -15,7 +15,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{LocalSet, spawn_local, yield_now};
 use tokio::time::{sleep, timeout};
 
+use super::adopt::adopt;
 use super::desk::Desk;
+use super::keeper::SpoolKeeper;
 use super::outbox::Outbox;
 use super::post::Post;
 use super::sender::Sender;
@@ -38,12 +40,20 @@ pub(super) struct Shared {
     pub(super) sent: Notify,
     /// Somebody waits: don't wait for the next try.
     pub(super) hurry: Notify,
+    /// The server has answered for the first time.
+    pub(super) reached: Notify,
     /// As far as is known, nobody will take what is recorded.
     pub(super) is_in_vain: Cell<bool>,
 }
 
 /// Runs until the program ends.
-pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedReceiver<Command>) {
+pub(super) fn run(
+    settings: &Settings,
+    receiver: Receiver,
+    mut outbox: Outbox,
+    keeper: Option<&'static SpoolKeeper>,
+    commands: UnboundedReceiver<Command>,
+) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().on_thread_park(fork::asleep).on_thread_unpark(fork::awake);
     // Names are looked up on threads of their own.
@@ -56,8 +66,7 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         Ok(post) => post,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
     };
-    let mut outbox = Outbox::new(worker::identity());
-    outbox.put(&[worker::online(settings.heartbeat)]);
+    outbox.put(&[worker::online(settings.heartbeat)], &receiver.taken());
     let desk = Desk::new(commands);
     let shared = Rc::new(Shared {
         outbox: RefCell::new(outbox),
@@ -66,13 +75,22 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         filled: Notify::new(),
         sent: Notify::new(),
         hurry: Notify::new(),
+        reached: Notify::new(),
         is_in_vain: Cell::new(false),
     });
     let (heartbeat, tasks) = (settings.heartbeat, LocalSet::new());
+    let (spool_dir, spool_bytes) = (settings.spool_dir.clone(), settings.spool_bytes);
     let mut work = Box::pin(async move {
         spawn_local(beat(heartbeat, shared.clone()));
         spawn_local(Sender::new(shared.clone()).run());
-        Shipper { receiver, shared }.run().await;
+        if let Some(dir) = spool_dir {
+            let shared = shared.clone();
+            spawn_local(async move {
+                shared.reached.notified().await;
+                adopt(shared, dir, spool_bytes).await;
+            });
+        }
+        Shipper { receiver, shared, keeper }.run().await;
     });
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| tasks.block_on(&runtime, work.as_mut()))) {
         // tokio panics when the program has closed files that are not its own, as those do that make themselves a daemon.
@@ -97,6 +115,8 @@ async fn beat(interval: Duration, shared: Rc<Shared>) {
 struct Shipper {
     receiver: Receiver,
     shared: Rc<Shared>,
+    /// Keeps what is recorded, unless memory does.
+    keeper: Option<&'static SpoolKeeper>,
 }
 
 /// Why a wait ended.
@@ -171,26 +191,40 @@ impl Shipper {
             bytes += entry.bytes;
             events.extend(to_wire::event(entry.record));
         }
-        self.shared.outbox.borrow_mut().put(&events);
+        {
+            let mut outbox = self.shared.outbox.borrow_mut();
+            outbox.calibrate(self.receiver.clock());
+            outbox.put(&events, &self.receiver.taken());
+        }
         self.receiver.commit();
         queue::release(bytes);
+        if let Some(keeper) = self.keeper {
+            keeper.prepare();
+            if let Some(why) = keeper.failure() {
+                report::warn(&format!("what is recorded can't be kept beyond this program, it goes on in memory: {why}"));
+            }
+        }
         bytes > 0
     }
 
     /// All is gathered: the last word, which closes what is still open, and then as much as the server takes.
     async fn say_goodbye(self) {
-        let Shared { outbox, filled, sent, hurry, is_in_vain, desk, post } = &*self.shared;
-        outbox.borrow_mut().put(&[worker::offline()]);
+        let Shared { outbox, filled, sent, hurry, is_in_vain, desk, post, .. } = &*self.shared;
+        outbox.borrow_mut().put(&[worker::offline()], &self.receiver.taken());
         is_in_vain.set(false);
         filled.notify_one();
         hurry.notify_one();
         while !outbox.borrow().is_empty() {
             sent.notified().await;
             if is_in_vain.get() && !outbox.borrow().is_empty() {
-                let address = post.address();
-                report::warn(&format!("the server at {address} has not taken what was recorded: it is lost"));
                 break;
             }
+        }
+        match outbox.borrow().kept() {
+            Some(0) => outbox.borrow().remove(),
+            Some(events) => report::info(&format!("{events} events are kept until the server is there")),
+            None if outbox.borrow().is_empty() => outbox.borrow().remove(),
+            None => report::warn(&format!("the server at {} has not taken what was recorded: it is lost", post.address())),
         }
         desk.exited();
     }
