@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use monitor_wire::{Batch, Dropped, Event, RootId, VERSION, WorkerRef};
+use monitor_wire::{Batch, DecodeError, Dropped, Event, RootId, VERSION, WorkerRef};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -103,21 +103,22 @@ impl Parcel {
 
     /// The body of a request, to be sent as `application/json` with `Content-Encoding: zstd`: frames one behind the other.
     pub fn body(&self, head: &Head<'_>) -> Vec<u8> {
-        enclosed(head, self.first, &self.frame)
+        let mut body = compressed(&opening(head, self.first));
+        body.extend_from_slice(&self.frame);
+        body.extend_from_slice(&compressed(b"}"));
+        body
     }
 
-    /// What it holds, as the server's ingest takes it; `None` if it can't be read.
-    pub fn batch(&self, head: &Head<'_>) -> Option<Batch> {
-        let json = self.json()?;
-        let events: Vec<Event> = serde_json::from_slice(&json).ok()?;
-        (events.len() as u64 == self.count).then(|| Batch {
-            version: VERSION,
-            worker: head.worker.clone(),
-            sequence: self.first,
-            sent_us: head.sent_us,
-            dropped: head.dropped.to_vec(),
-            events,
-        })
+    /// What it holds, as the server's ingest takes it.
+    ///
+    /// # Errors
+    /// Says which event can't be read, if it is one event.
+    pub fn batch(&self, head: &Head<'_>) -> Result<Batch, DecodeError> {
+        let unreadable = || DecodeError { message: "the frame is no zstd".to_owned(), event_number: None, wrong_version: false };
+        let mut json = opening(head, self.first);
+        json.extend_from_slice(&self.json().ok_or_else(unreadable)?);
+        json.push(b'}');
+        Batch::from_json(&json)
     }
 
     /// Both halves of it, in the order of their numbers; `None` if it is one event, or can't be read.
@@ -155,7 +156,8 @@ impl Parcel {
     }
 }
 
-fn enclosed(head: &Head<'_>, sequence: u64, frame: &[u8]) -> Vec<u8> {
+/// The JSON of a request up to its events.
+fn opening(head: &Head<'_>, sequence: u64) -> Vec<u8> {
     #[derive(Serialize)]
     struct Envelope<'a> {
         version: u32,
@@ -171,10 +173,7 @@ fn enclosed(head: &Head<'_>, sequence: u64, frame: &[u8]) -> Vec<u8> {
     let mut json = serde_json::to_vec(&envelope).unwrap_or_default();
     json.pop();
     json.extend_from_slice(b",\"events\":");
-    let mut body = compressed(&json);
-    body.extend_from_slice(frame);
-    body.extend_from_slice(&compressed(b"}"));
-    body
+    json
 }
 
 fn compressed(json: &[u8]) -> Vec<u8> {

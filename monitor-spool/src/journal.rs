@@ -95,6 +95,17 @@ impl Lost {
         }
         *self.0.entry(key).or_default() += count;
     }
+
+    fn add_all(&mut self, parcel: &Parcel, reason: &'static str) {
+        let kinds = parcel.kinds();
+        let unknown = parcel.count().saturating_sub(kinds.len() as u64);
+        for kind in kinds {
+            self.add(kind, reason, 1);
+        }
+        if unknown > 0 {
+            self.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, reason, unknown);
+        }
+    }
 }
 
 pub(crate) fn name(file: u64) -> String {
@@ -205,6 +216,11 @@ impl Journal {
         dropped.collect()
     }
 
+    /// Counts events that the server can't take.
+    pub fn reject_all(&mut self, parcel: &Parcel) {
+        self.lost.add_all(parcel, "rejected");
+    }
+
     /// Counts an event that the server can't take.
     pub fn reject(&mut self, event: Rejected) {
         self.lost.add(event, "rejected", 1);
@@ -212,20 +228,12 @@ impl Journal {
 
     /// Counts a batch as given up for want of room.
     pub(crate) fn lose(&mut self, parcel: &Parcel) {
-        let kinds = parcel.kinds();
-        let unknown = parcel.count().saturating_sub(kinds.len() as u64);
-        for kind in kinds {
-            self.lost.add(kind, "spool", 1);
-        }
-        if unknown > 0 {
-            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "spool", unknown);
-        }
+        self.lost.add_all(parcel, "spool");
     }
 
-    /// Goes on in a new file. Its name.
-    pub(crate) fn begin_anew(&mut self) -> Result<String, SpoolError> {
-        self.next_file()?;
-        Ok(name(self.made))
+    /// Goes on in a new file.
+    pub(crate) fn begin_anew(&mut self) -> Result<(), SpoolError> {
+        self.next_file()
     }
 
     fn next_file(&mut self) -> Result<(), SpoolError> {
@@ -271,8 +279,8 @@ pub(crate) fn read(folder: &Folder, place: &Place) -> Option<Parcel> {
 }
 
 /// The same counts together.
-pub(crate) fn merged(some: &[Dropped], others: &[Dropped]) -> Vec<Dropped> {
-    let mut all = some.to_vec();
+pub(crate) fn merged(all: &[Dropped], others: &[Dropped]) -> Vec<Dropped> {
+    let mut all = all.to_vec();
     for other in others {
         let is_same = |one: &&mut Dropped| (&one.event_type, &one.reason, one.root_id) == (&other.event_type, &other.reason, other.root_id);
         match all.iter_mut().find(is_same) {
@@ -316,7 +324,7 @@ impl Written {
                 }
             };
             let meta = payload.get(..header.b as u32 as usize).and_then(|meta| serde_json::from_slice::<Meta>(meta).ok());
-            let end = header.number.checked_add(header.a).filter(|end| *end <= i64::MAX as u64 && header.number > 0);
+            let end = header.number.checked_add(header.a).filter(|end| i64::try_from(*end).is_ok() && header.number > 0);
             let (Some(meta), Some(end), Some(stage)) = (meta, end, Stage::of(header.b)) else {
                 self.damaged += 1;
                 continue;

@@ -1,6 +1,6 @@
 //! What is rare or large, as it is recorded: entries in mapped files, one behind the other, in the order of the queue.
 
-#![allow(unsafe_code, reason = "bytes in mapped memory")]
+#![allow(unsafe_code, clippy::cast_ptr_alignment, reason = "bytes and words in mapped memory")]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -166,7 +166,7 @@ impl Lane {
 impl Segment {
     /// Writes a block behind the last one. Its first word comes last: without it there is no block.
     fn write(&self, header: &[u8; HEADER], payload: &[u8]) {
-        debug_assert!(self.used % 8 == 0 && self.used + block::size(payload.len()) <= self.memory.bytes());
+        debug_assert!(self.used.is_multiple_of(8) && self.used + block::size(payload.len()) <= self.memory.bytes());
         // SAFETY: the place is inside the mapping, as the caller has seen to, belongs to no block yet, and only one thread at a
         // time writes; the word is aligned.
         unsafe {

@@ -19,7 +19,7 @@ static HELD: AtomicPtr<Held> = AtomicPtr::new(std::ptr::null_mut());
 struct Held {
     pid: u32,
     file: (u64, u64),
-    is_held: AtomicBool,
+    is_current: AtomicBool,
     next: Option<&'static Held>,
 }
 
@@ -31,14 +31,14 @@ impl Note {
     /// `None` if there is such a note already.
     fn make(file: (u64, u64)) -> Option<Self> {
         let pid = std::process::id();
-        let held = Box::leak(Box::new(Held { pid, file, is_held: AtomicBool::new(true), next: None }));
-        let mut head = HELD.load(Ordering::Acquire);
+        let held = Box::leak(Box::new(Held { pid, file, is_current: AtomicBool::new(true), next: None }));
+        let mut first = HELD.load(Ordering::Acquire);
         loop {
-            held.next = at(head);
+            held.next = at(first);
             let place = std::ptr::from_mut(held);
-            match HELD.compare_exchange(head, place, Ordering::AcqRel, Ordering::Acquire) {
+            match HELD.compare_exchange(first, place, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => break,
-                Err(other) => head = other,
+                Err(other) => first = other,
             }
         }
         let held: &'static Held = held;
@@ -47,7 +47,7 @@ impl Note {
         let mut other = held.next.or_else(|| at(HELD.load(Ordering::Acquire)));
         while let Some(held) = other {
             let is_same = held.pid == pid && held.file == file && !std::ptr::eq(held, note.0);
-            if is_same && held.is_held.load(Ordering::Acquire) {
+            if is_same && held.is_current.load(Ordering::Acquire) {
                 return None;
             }
             other = held.next;
@@ -58,7 +58,7 @@ impl Note {
 
 impl Drop for Note {
     fn drop(&mut self) {
-        self.0.is_held.store(false, Ordering::Release);
+        self.0.is_current.store(false, Ordering::Release);
     }
 }
 

@@ -255,7 +255,7 @@ impl Program {
 
 impl Page {
     fn word(&self, at: usize) -> &AtomicU64 {
-        debug_assert!(at % 8 == 0 && at + 8 <= PAGE);
+        debug_assert!(at.is_multiple_of(8) && at + 8 <= PAGE);
         // SAFETY: within the mapped page, aligned, and only ever used as an atomic word.
         unsafe { self.0.start().add(at).cast::<AtomicU64>().as_ref() }
     }

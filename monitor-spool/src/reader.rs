@@ -1,6 +1,9 @@
 //! Reads what a program left, or is just writing: from plain bytes, which may be damaged or made up.
 
 mod calls;
+pub mod fuzz;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -9,7 +12,7 @@ use monitor_core::keep::Piece;
 use monitor_wire::WorkerId;
 
 use crate::block::{Blocks, Item, Magic};
-use crate::program::{self, PAGE};
+use crate::program;
 use crate::sys::{self, Dir};
 use crate::{journal, piece};
 
@@ -215,20 +218,4 @@ impl Kind {
                 .or_else(|| piece::of(name).map(Self::Piece)),
         }
     }
-}
-
-/// Reads made-up bytes as each kind of file: it must come back, without a panic and without much memory.
-pub fn fuzz(bytes: &[u8]) {
-    let worker = WorkerId::new(1).expect("not zero");
-    let (program, rest) = bytes.split_at(bytes.len().min(PAGE + 512) / 2);
-    let mut estate = Estate::default();
-    let mut regions = BTreeMap::<u32, Region>::new();
-    let pieces = [Piece::Region(0), Piece::Segment { region: 0, base: 0 }, Piece::Chunk { region: 0, index: 0 }];
-    for kind in [Kind::Program, Kind::Lane(1), Kind::Journal(1)].into_iter().chain(pieces.map(Kind::Piece)) {
-        estate.take(worker, kind, String::new(), if kind == Kind::Program { program } else { rest }.to_vec(), &mut regions);
-    }
-    estate.settle(&regions);
-    let events = events(&estate);
-    let parcel = crate::Parcel::kept(1, 1, rest.to_vec());
-    let _ = (events.len(), estate.next(), estate.damaged(), parcel.kinds(), parcel.halve());
 }

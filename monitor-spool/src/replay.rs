@@ -194,7 +194,7 @@ impl Replay {
     fn halve(&mut self, parcel: &Parcel) {
         match parcel.halve() {
             Some((before, behind)) => self.parts.extend_front_in_order(Some(before), Some(behind)),
-            None => parcel.kinds().into_iter().for_each(|kind| self.journal.reject(kind)),
+            None => self.journal.reject_all(parcel),
         }
     }
 
@@ -206,24 +206,20 @@ impl Replay {
         self.folder.delete()
     }
 
-    /// Gives up all that waits, for want of room; only how much it was is kept, to be told. Bytes that were freed.
-    pub(crate) fn give_up(mut self) -> Result<u64, SpoolError> {
-        let failed = |source| SpoolError::disk("read", self.folder.path())(source);
-        let size = |names: &[String]| names.iter().filter_map(|name| self.folder.dir().status_in(name).ok()).map(|s| s.bytes).sum::<u64>();
-        let before = self.folder.dir().names().map_err(failed)?;
-        let bytes_before = size(&before);
+    /// Gives up all that waits, for want of room; only how much it was is kept, to be told.
+    pub(crate) fn give_up(mut self) -> Result<(), SpoolError> {
+        let names = self.folder.dir().names().map_err(SpoolError::disk("read", self.folder.path()))?;
         while let Some(parcel) = self.journal.front().or_else(|| self.unkept.pop_front()) {
             self.journal.lose(&parcel);
             self.journal.acknowledge(parcel.last());
         }
         let meta = Meta { dropped: self.dropped.clone(), ..Meta::default() };
-        let kept = self.journal.begin_anew()?;
+        self.journal.begin_anew()?;
         self.journal.append_as(Stage::GivenUp, &Parcel::empty(self.next), &meta)?;
-        for name in before.iter().filter(|name| ![&kept, "program", "lock"].contains(&name.as_str())) {
+        for name in names.iter().filter(|name| !["program", "lock"].contains(&name.as_str())) {
             self.folder.remove(name, 0);
         }
-        let after = self.folder.dir().names().map_err(failed)?;
-        Ok(bytes_before.saturating_sub(size(&after)))
+        Ok(())
     }
 }
 

@@ -249,8 +249,10 @@ impl Spool {
                 if over == 0 {
                     break;
                 }
+                let before = self.folder(worker).map_or(0, |dir| size(&dir));
                 let Ok(Some(replay)) = self.claim(worker) else { continue };
-                let bytes = replay.give_up()?;
+                replay.give_up()?;
+                let bytes = before.saturating_sub(self.folder(worker).map_or(0, |dir| size(&dir)));
                 over = over.saturating_sub(bytes);
                 freed += bytes;
             }
@@ -310,7 +312,7 @@ impl Spool {
         // It may have been shipped and removed in between; what is left of it has another name.
         let file_of = |dir: &Dir| dir.status().ok().map(|status| status.file);
         let is_there = self.folder(worker).is_ok_and(|again| file_of(&again) == file_of(&dir));
-        if !is_there || is_witnessed(&about(&dir, worker), worker) {
+        if !is_there || is_witnessed(about(&dir, worker).as_ref(), worker) {
             return Ok(None);
         }
         Ok(Some(Folder::new(self.dir.clone(), dir, worker, Room::new(u64::MAX), lock)))
@@ -346,7 +348,7 @@ fn life(dir: &Dir, worker: WorkerId) -> std::io::Result<(Life, u64)> {
     let about = about(dir, worker);
     let started_us = about.as_ref().map_or(0, |about| about.started_us);
     let life = match &about {
-        _ if is_locked || is_witnessed(&about, worker) => Life::Living,
+        _ if is_locked || is_witnessed(about.as_ref(), worker) => Life::Living,
         Some(about) if about.boot_id != program::boot_id() && about.worker.hostname != sys::hostname() => Life::Elsewhere,
         _ => Life::Dead,
     };
@@ -355,8 +357,8 @@ fn life(dir: &Dir, worker: WorkerId) -> std::io::Result<(Life, u64)> {
 
 /// A program that has closed all its descriptors has lost its lock, but not its memory: it still has the file mapped. One that was
 /// replaced by `exec` has the same number and start, but not the file.
-fn is_witnessed(about: &Option<About>, worker: WorkerId) -> bool {
-    let Some(about) = about.as_ref().filter(|about| about.process_start != 0 && about.boot_id == program::boot_id()) else {
+fn is_witnessed(about: Option<&About>, worker: WorkerId) -> bool {
+    let Some(about) = about.filter(|about| about.process_start != 0 && about.boot_id == program::boot_id()) else {
         return false;
     };
     let pid = about.worker.pid;

@@ -191,7 +191,7 @@ pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
 /// A file system that can't promise room has to have it written.
 fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
-    let zeros = [0; 1 << 16];
+    let zeros = [0; 4_096];
     let mut at = 0;
     while at < bytes {
         let part = (bytes - at).min(zeros.len() as u64);
@@ -227,7 +227,7 @@ pub(crate) fn is_locked(file: &File) -> io::Result<bool> {
     let mut lock = lock_of_first_byte();
     // SAFETY: the descriptor is open, and the structure is what the command takes.
     check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETLK, &raw mut lock) })?;
-    Ok(i32::from(lock.l_type) != i32::from(libc::F_UNLCK))
+    Ok(lock.l_type != libc::F_UNLCK as libc::c_short)
 }
 
 fn lock_of_first_byte() -> libc::flock {

@@ -1,1 +1,168 @@
-//! Later.
+//! A folder, and all folders together, are bounded: the oldest goes first, and is counted.
+
+use std::collections::BTreeMap;
+
+use monitor_spool::{Meta, Parcel, Verdict};
+use monitor_wire::{Dropped, Event, RootId};
+
+use crate::support::{TestSpool, drain, lane, processes};
+
+/// A start with words that don't compress, in one of two trees.
+fn large(number: u64) -> Event {
+    let mut event = crate::support::event(number);
+    if let Event::ProcessStarted(event) = &mut event {
+        let mut state = number;
+        let words: String = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            format!("{state:016x}")
+        })
+        .take(60)
+        .collect();
+        event.name = words;
+        event.root_id = RootId::new(u128::from(number % 2) + 1).unwrap();
+    }
+    event
+}
+
+fn count(dropped: &[Dropped]) -> BTreeMap<(String, String, Option<u128>), u64> {
+    dropped.iter().map(|d| ((d.event_type.clone(), d.reason.clone(), d.root_id.map(RootId::get)), d.count)).collect()
+}
+
+#[test]
+fn a_full_journal_gives_up_its_oldest_and_counts_it_by_type_and_tree() {
+    const LIMIT: u64 = 512 << 10;
+    let test = TestSpool::new();
+    let mut begun = test.begin_within(LIMIT);
+    let worker = begun.folder.worker();
+    let mut next = 1;
+    for _ in 0..200 {
+        let events: Vec<Event> = (next..next + 10).map(large).collect();
+        begun.journal.append(&Parcel::encode(next, &events).unwrap(), &Meta::default()).unwrap();
+        next += 10;
+        begun.program.advance(next, 0);
+        assert!(begun.folder.used_bytes() <= LIMIT);
+    }
+    let on_disk: u64 = std::fs::read_dir(begun.folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert_eq!(on_disk, begun.folder.used_bytes());
+    let waiting = begun.journal.waiting();
+    let lost = next - 1 - waiting;
+    assert!(lost > 100 && waiting > 100, "{lost} lost, {waiting} wait");
+    let expected: BTreeMap<_, _> =
+        [1, 2].map(|root| (("process-started".to_owned(), "spool".to_owned(), Some(root)), lost / 2)).into_iter().collect();
+    assert_eq!(count(&begun.journal.dropped()), expected);
+    drop(begun);
+    // What was lost by then is told although the program didn't live to tell it.
+    let mut replay = test.replay(worker);
+    assert_eq!(count(&replay.dropped()), expected);
+    let found: Vec<u64> = drain(&mut replay).into_iter().map(|(_, process)| process).collect();
+    assert!(found.into_iter().eq(lost + 1..next));
+}
+
+#[test]
+fn an_acknowledged_journal_keeps_small() {
+    let test = TestSpool::new();
+    let mut begun = test.begin_within(8 << 20);
+    for number in 1..2_000 {
+        begun.journal.append(&Parcel::encode(number, &[large(number)]).unwrap(), &Meta::default()).unwrap();
+        begun.program.acknowledge(number);
+        begun.journal.acknowledge(number);
+        assert!(begun.folder.used_bytes() < 700 << 10, "{number}: {}", begun.folder.used_bytes());
+    }
+    assert!(begun.journal.is_empty() && begun.journal.dropped().is_empty());
+}
+
+#[test]
+fn a_full_lane_keeps_what_it_has() {
+    let test = TestSpool::new();
+    let begun = test.begin_within(600 << 10);
+    let worker = begun.folder.worker();
+    let mut kept = 0;
+    let error = loop {
+        let json = crate::support::json(kept + 1);
+        match begun.lane.append(&monitor_spool::Entry::Sent { begun: 0, at: 1_000 + kept, event: &json }) {
+            Ok(number) => kept = number,
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(error.contains("MONITOR_SPOOL_BYTES") && kept > 1_000, "{kept}: {error}");
+    drop(begun);
+    assert_eq!(drain(&mut test.replay(worker)).len() as u64, kept + 1, "and that the program began");
+}
+
+#[test]
+fn files_of_the_lane_go_when_all_in_them_is_taken() {
+    let test = TestSpool::new();
+    let begun = test.begin();
+    begun.lane.prepare().unwrap();
+    lane(&begun, 1..=5_000);
+    let files = || {
+        std::fs::read_dir(begun.folder.path())
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with("lane-"))
+            .count()
+    };
+    let many = files();
+    assert!(many > 3);
+    begun.lane.taken(2_500);
+    let fewer = files();
+    assert!(fewer < many && fewer > 1);
+    begun.lane.taken(begun.lane.last());
+    assert_eq!(files(), 1);
+}
+
+#[test]
+fn of_dead_programs_the_oldest_is_given_up_first_and_told() {
+    let test = TestSpool::new();
+    let mut workers = Vec::new();
+    for _ in 0..3 {
+        let mut begun = test.begin();
+        workers.push((begun.folder.worker(), begun.folder.path().to_owned()));
+        for number in 1..=300 {
+            begun.journal.append(&Parcel::encode(number, &[large(number)]).unwrap(), &Meta::default()).unwrap();
+            begun.program.advance(number + 1, 0);
+        }
+        lane(&begun, 301..=310);
+    }
+    let living = test.begin();
+    // Those of the same age go by their names.
+    workers.sort();
+    let total = |test: &TestSpool| test.spool.list().unwrap().iter().map(|found| found.bytes).sum::<u64>();
+    let before = total(&test);
+    assert_eq!(test.spool.keep_within(before).unwrap(), 0);
+    let freed = test.spool.keep_within(before - 1).unwrap();
+    assert_eq!(total(&test), before - freed);
+    let waiting: Vec<u64> = workers
+        .iter()
+        .map(|(worker, _)| test.spool.list().unwrap().into_iter().find(|found| found.worker_id == *worker).unwrap())
+        .map(|found| found.waiting + found.unread)
+        .collect();
+    assert_eq!(waiting, [0, 310, 310]);
+    let mut replay = test.replay(workers[0].0);
+    let parcel = replay.next().expect("to tell what was given up");
+    assert_eq!((processes(parcel).len(), parcel.first()), (0, 311));
+    assert_eq!(count(&replay.dropped()).values().sum::<u64>(), 310);
+    replay.settle(Verdict::Accepted);
+    assert!(replay.next().is_none());
+    // Nothing of a living program is given up, whatever the bound.
+    test.spool.keep_within(0).unwrap();
+    assert!(living.folder.path().join("program").exists());
+    assert_eq!(drain(&mut test.replay(workers[2].0)).len(), 0);
+}
+
+#[test]
+fn what_was_begun_and_broken_off_is_cleared_away_when_it_is_old() {
+    let test = TestSpool::new();
+    for name in [".new-x", ".gone-y"] {
+        let dir = test.spool.path().join(name);
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(dir.join("program"), "x").unwrap();
+    }
+    test.spool.keep_within(u64::MAX).unwrap();
+    assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 2);
+    for name in [".new-x", ".gone-y"] {
+        let dir = std::fs::File::open(test.spool.path().join(name)).unwrap();
+        dir.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7_200)).unwrap();
+    }
+    test.spool.keep_within(u64::MAX).unwrap();
+    assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 0);
+}

@@ -1,1 +1,95 @@
-//! Later.
+//! Folders that somebody has been at.
+
+use std::fs;
+
+use monitor_spool::Life;
+
+use crate::support::{TestSpool, drain, file, journal, lane};
+
+/// Does something to the folder of a dead program with events 1 to 6 in the journal and 7 to 9 in the lane; what comes out.
+fn check(harm: impl Fn(&std::path::Path), expected: &[u64]) -> monitor_spool::Replay {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let (worker, path) = (begun.folder.worker(), begun.folder.path().to_owned());
+    journal(&mut begun, 1, 3);
+    journal(&mut begun, 4, 3);
+    lane(&begun, 7..=9);
+    drop(begun);
+    harm(&path);
+    assert_eq!(test.spool.list().unwrap()[0].life, Life::Dead);
+    let mut replay = test.replay(worker);
+    let found: Vec<u64> = drain(&mut replay).into_iter().map(|(_, process)| process).filter(|process| *process != 0).collect();
+    assert_eq!(found, expected);
+    replay
+}
+
+#[test]
+fn damage_costs_what_is_damaged_and_is_counted() {
+    let replay = check(
+        |path| {
+            let name = file(path, "journal-");
+            let mut bytes = fs::read(&name).unwrap();
+            bytes[60] ^= 1;
+            fs::write(&name, bytes).unwrap();
+        },
+        &[4, 5, 6, 7, 8, 9],
+    );
+    assert_eq!(replay.damaged(), 1);
+    let dropped = replay.dropped();
+    assert_eq!((dropped[0].event_type.as_str(), dropped[0].reason.as_str(), dropped[0].count), ("unknown", "damaged", 3));
+}
+
+#[test]
+fn without_the_program_file_the_events_are_sent_all_the_same() {
+    let replay = check(|path| fs::remove_file(path.join("program")).unwrap(), &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(replay.worker().program, "(unknown)");
+}
+
+#[test]
+fn files_cut_short_or_empty_are_read_as_far_as_they_go() {
+    check(|path| fs::File::options().write(true).open(file(path, "journal-")).unwrap().set_len(100).unwrap(), &[7, 8, 9]);
+    check(|path| fs::write(path.join("program"), "").unwrap(), &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    check(|path| fs::write(file(path, "lane-"), "").unwrap(), &[1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn names_that_are_none_of_ours_are_let_alone() {
+    check(
+        |path| {
+            for name in [
+                "journal-",
+                "journal-01",
+                "journal--1",
+                "journal-99999999999999999999999",
+                "region-",
+                "region-1-2-3",
+                "segment-1",
+                "x\n\u{1b}[31m",
+            ] {
+                fs::write(path.join(name), [0xff; 5_000]).unwrap();
+            }
+            fs::create_dir(path.join("journal-7")).unwrap();
+            std::os::unix::fs::symlink("/etc/passwd", path.join("lane-70")).unwrap();
+            let fifo = std::ffi::CString::new(path.join("region-3").to_str().unwrap()).unwrap();
+            #[allow(unsafe_code, reason = "std makes no pipes with names")]
+            // SAFETY: the name ends with a zero byte.
+            unsafe {
+                assert_eq!(libc::mkfifo(fifo.as_ptr(), 0o600), 0);
+            }
+        },
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9],
+    );
+}
+
+#[test]
+fn a_length_that_is_absurd_costs_no_memory() {
+    check(
+        |path| {
+            // Longer than all memory, without a byte on the disk.
+            fs::File::create_new(path.join("journal-5")).unwrap().set_len(1 << 42).unwrap();
+            fs::File::create_new(path.join("segment-0-18446744073709551615")).unwrap().set_len(1 << 20).unwrap();
+            fs::File::create_new(path.join("chunk-4294967295-4294967295")).unwrap().set_len(1 << 20).unwrap();
+        },
+        &[1, 2, 3, 4, 5, 6, 7, 8, 9],
+    );
+}

@@ -1,1 +1,172 @@
-//! Later.
+//! A disk that is full, or may not be written to, is an error and never a signal.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use monitor_core::keep::Piece;
+use monitor_spool::{Begun, Entry, Meta, Parcel, Spool};
+
+use crate::life::{child, given};
+use crate::support::{TestSpool, begin, drain, event, json};
+
+/// Fills the folder by every way there is, until each of them errs; how many events the journal took.
+fn fill(begun: &mut Begun) -> u64 {
+    let mut regions = Vec::new();
+    let error = loop {
+        match begun.pieces.map(Piece::Region(regions.len() as u32), 65_536) {
+            Ok(start) => regions.push(start),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("region-"), "{error}");
+    for start in &regions {
+        #[allow(unsafe_code, reason = "memory that was just mapped")]
+        // SAFETY: 65,536 bytes were mapped. On a disk without room for them this would be the end.
+        unsafe {
+            start.write_bytes(1, 65_536);
+        }
+    }
+    assert!(begun.pieces.prepare(65_536, 1).is_err() && begun.lane.prepare().is_err());
+    while begun.lane.append(&Entry::Sent { begun: 0, at: 0, event: &json(1) }).is_ok() {}
+    let mut number = 0;
+    loop {
+        let parcel = Parcel::encode(number + 1, &[event(number + 1)]).expect("an event");
+        if begun.journal.append(&parcel, &Meta::default()).is_err() {
+            break;
+        }
+        number += 1;
+        assert!(number < 1_000_000);
+    }
+    begun.program.advance(number + 1, 0);
+    // What was kept before is there.
+    assert_eq!(begun.journal.waiting(), number);
+    number
+}
+
+fn check(spool: &Spool) {
+    let mut begun = begin(spool, 1 << 40);
+    let worker = begun.folder.worker();
+    begun.journal.append(&Parcel::encode(1, &[event(1)]).expect("an event"), &Meta::default()).expect("room for one");
+    begun.journal.acknowledge(1);
+    let count = fill(&mut begun);
+    begun.program.marks().given_up();
+    drop(begun);
+    assert_eq!(drain(&mut spool.claim(worker).expect("trusted").expect("dead")).len() as u64, count);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+#[ignore = "run by others"]
+fn on_a_small_disk() {
+    let Some(spool) = given() else { return };
+    check(&spool);
+    println!("filled");
+}
+
+/// Has a child see a disk of 1 MiB at a place, in mounts of its own.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "std mounts nothing")]
+fn on_disk_of_its_own(command: &mut std::process::Command, path: &Path) {
+    use std::ffi::CString;
+    use std::os::unix::process::CommandExt;
+
+    // SAFETY: they can't fail.
+    let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+    let files = [
+        (c"/proc/self/uid_map", format!("0 {user} 1")),
+        (c"/proc/self/setgroups", "deny".to_owned()),
+        (c"/proc/self/gid_map", format!("0 {group} 1")),
+    ];
+    let path = CString::new(path.to_str().expect("UTF-8")).expect("no zero");
+    let check = |result: i32| if result == -1 { Err(std::io::Error::last_os_error()) } else { Ok(result) };
+    let mount = move || {
+        // SAFETY: in the child there is one thread; all texts end with a zero byte, and the others are as long as is said.
+        unsafe {
+            check(libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS))?;
+            for (name, text) in &files {
+                let file = check(libc::open(name.as_ptr(), libc::O_WRONLY))?;
+                check(libc::write(file, text.as_ptr().cast(), text.len()) as i32)?;
+                libc::close(file);
+            }
+            let options = c"size=1m,mode=0700";
+            check(libc::mount(c"tmpfs".as_ptr(), path.as_ptr(), c"tmpfs".as_ptr(), 0, options.as_ptr().cast()))?;
+        }
+        Ok(())
+    };
+    // SAFETY: `mount` calls nothing but the kernel.
+    unsafe { command.pre_exec(mount) };
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error() {
+    let test = TestSpool::new();
+    let mut command = child("full::on_a_small_disk", test.spool.path());
+    on_disk_of_its_own(&mut command, test.spool.path());
+    match command.output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            let is_filled = output.status.success() && said.contains("filled");
+            assert!(is_filled, "{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        // Not every user may mount.
+        Err(error) => eprintln!("no disk of its own: {error}"),
+    }
+}
+
+#[test]
+#[ignore = "run by others"]
+#[allow(unsafe_code, reason = "std sets no limits")]
+fn with_a_limit_of_file_sizes() {
+    let Some(spool) = given() else { return };
+    let limit = libc::rlimit { rlim_cur: 32_768, rlim_max: 32_768 };
+    // SAFETY: a plain structure.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+    let mut begun = begin(&spool, 1 << 20);
+    assert!(begun.pieces.map(Piece::Region(0), 65_536).is_err());
+    assert!(begun.lane.append(&Entry::Sent { begun: 0, at: 0, event: &json(1) }).is_err());
+    let mut number = 0;
+    while begun.journal.append(&Parcel::encode(number + 1, &[event(number + 1)]).unwrap(), &Meta::default()).is_ok() {
+        number += 1;
+    }
+    assert!(number > 10);
+    println!("limited");
+}
+
+#[test]
+fn a_limit_of_file_sizes_is_an_error_and_no_signal() {
+    let test = TestSpool::new();
+    let output = child("full::with_a_limit_of_file_sizes", test.spool.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("limited"), "{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn where_nothing_may_be_written_there_is_no_spool() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Spool::open(&file.join("spool")).unwrap_err().to_string();
+    assert!(error.contains("create") && error.contains("file/spool"), "{error}");
+    // Nobody makes folders in /proc, root neither.
+    if Path::new("/proc").exists() {
+        assert!(Spool::open(Path::new("/proc/monitor/spool")).is_err());
+    }
+    let test = TestSpool::new();
+    fs::set_permissions(test.spool.path(), Permissions::from_mode(0o500)).unwrap();
+    let begun = test.spool.begin(&crate::support::about(), crate::support::sites(), 1, monitor_spool::ClockSample::default(), 1 << 20);
+    // Root may all the same.
+    if let Err(error) = begun {
+        assert!(error.to_string().contains("could not create"), "{error}");
+    }
+    fs::set_permissions(test.spool.path(), Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_bound_that_holds_not_even_the_program_is_an_error_that_leaves_nothing() {
+    let test = TestSpool::new();
+    let begun = test.spool.begin(&crate::support::about(), crate::support::sites(), 1, monitor_spool::ClockSample::default(), 4_096);
+    assert!(begun.unwrap_err().to_string().contains("MONITOR_SPOOL_BYTES"));
+    assert_eq!(fs::read_dir(test.spool.path()).unwrap().count(), 0);
+}

@@ -1,1 +1,97 @@
-//! Later.
+//! A program that is killed at any moment leaves all that it had kept, once.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use monitor_core::keep::Piece;
+use monitor_spool::{Entry, Meta, Parcel};
+use monitor_wire::Event;
+
+use crate::life::{child, given};
+use crate::support::{TestSpool, begin, drain, event, json};
+
+/// What the child counts on its own: events that it had kept, and the last one that was acknowledged.
+const KEPT: u64 = 0;
+const ACKNOWLEDGED: u64 = 8;
+const ROUNDS: u64 = 40;
+
+#[test]
+#[ignore = "run by others"]
+fn writes_until_it_is_killed() {
+    let Some(spool) = given() else { return };
+    let count = File::options().write(true).open(spool.path().with_file_name("count")).unwrap();
+    let note = |at: u64, number: u64| count.write_all_at(&number.to_le_bytes(), at).unwrap();
+    let mut begun = begin(&spool, 8 << 20);
+    let (mut next, mut taken) = (1, 0);
+    loop {
+        for _ in 0..=next % 50 {
+            begun.lane.append(&Entry::Sent { begun: 0, at: next, event: &json(next) }).unwrap();
+            note(KEPT, next);
+            next += 1;
+        }
+        if next % 7 == 0 {
+            let start = begun.pieces.map(Piece::Region(0), 65_536).unwrap();
+            #[allow(unsafe_code, reason = "memory that was just mapped, given back once")]
+            // SAFETY: so many bytes were mapped, and nobody else has seen them.
+            unsafe {
+                start.write_bytes(7, 65_536);
+                begun.pieces.unmap(Piece::Region(0), start, 65_536);
+            }
+            begun.lane.prepare().unwrap();
+        }
+        let events: Vec<Event> = (taken + 1..next).map(event).collect();
+        let parcel = Parcel::encode(taken + 1, &events).unwrap();
+        begun.journal.append(&parcel, &Meta { lane: next - 1, ..Meta::default() }).unwrap();
+        begun.program.advance(next, next - 1);
+        begun.lane.taken(next - 1);
+        taken = next - 1;
+        if next % 3 == 0 {
+            let last = begun.journal.front().unwrap().last();
+            note(ACKNOWLEDGED, last);
+            begun.program.acknowledge(last);
+            begun.journal.acknowledge(last);
+        }
+    }
+}
+
+#[test]
+fn what_a_killed_program_had_kept_is_found_once() {
+    let (mut all, mut lives) = (0, 0);
+    for round in 0..ROUNDS {
+        let test = TestSpool::new();
+        let name = test.dir.path().join("count");
+        std::fs::write(&name, [0; 16]).unwrap();
+        let mut child = child("kill::writes_until_it_is_killed", test.spool.path()).spawn().unwrap();
+        let read = |at: u64| {
+            let mut word = [0; 8];
+            File::open(&name).unwrap().read_exact_at(&mut word, at).unwrap();
+            u64::from_le_bytes(word)
+        };
+        while read(KEPT) < round * 37 {
+            std::thread::sleep(Duration::from_micros(200));
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (kept, acknowledged) = (read(KEPT), read(ACKNOWLEDGED));
+        let found = test.spool.list().unwrap();
+        let Some(found) = found.first() else {
+            assert_eq!(kept, 0, "killed before its folder had its name");
+            continue;
+        };
+        assert_eq!((found.damaged, &found.problems[..]), (0, &[][..]), "round {round}");
+        let mut replay = test.replay(found.worker_id);
+        let events: Vec<(u64, u64)> = drain(&mut replay).into_iter().filter(|(_, process)| *process != 0).collect();
+        let (first, last) = (events.first().map_or(0, |e| e.1), events.last().map_or(0, |e| e.1));
+        assert!(events.iter().map(|e| e.1).eq(first..first + events.len() as u64), "round {round}: in order and once: {events:?}");
+        assert!(events.windows(2).all(|pair| pair[0].0 < pair[1].0), "round {round}");
+        assert!((kept..=kept + 1).contains(&last) || (events.is_empty() && kept == acknowledged), "round {round}: {last} of {kept}");
+        // Acknowledged, but killed before it knew: sent again, under the same number.
+        assert!(events.is_empty() || first <= acknowledged + 1, "round {round}: {first} after {acknowledged}");
+        assert!(events.iter().all(|(number, process)| number == process || *process > acknowledged), "round {round}");
+        all += events.len();
+        lives += 1;
+    }
+    assert!(lives > ROUNDS / 2 && all > 1_000, "{all} events of {lives} programs");
+}

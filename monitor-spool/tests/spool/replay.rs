@@ -86,7 +86,7 @@ fn what_the_server_can_not_take_is_given_up_alone() {
     while let Some(parcel) = replay.next() {
         let verdict = match (parcel.first(), parcel.count()) {
             (1, 5) => Verdict::Unreadable(Some(2)),
-            (first, 1) if first == 4 => Verdict::TooLarge,
+            (4, 1) => Verdict::TooLarge,
             (first, count) if first <= 4 && count > 1 => Verdict::TooLarge,
             _ => {
                 taken.extend(parcel.first()..=parcel.last());
