@@ -1,6 +1,7 @@
 //! What the environment says. A bad value is reported once and the default taken; it never stops the program.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use monitor_wire::{ProcessId, RootId};
@@ -19,6 +20,10 @@ pub(crate) struct Settings {
     pub(crate) token: Option<String>,
     /// Bound of what waits to be sent.
     pub(crate) buffer_bytes: usize,
+    /// Where what is recorded outlives the program; none to keep it in memory alone.
+    pub(crate) spool_dir: Option<PathBuf>,
+    /// Bound of what this program may keep there.
+    pub(crate) spool_bytes: u64,
     /// How often the server hears that this program is alive.
     pub(crate) heartbeat: Duration,
     /// How long the end of the program may wait for the server.
@@ -49,6 +54,10 @@ impl Settings {
             buffer_bytes: reader.value("MONITOR_BUFFER_BYTES", "a number of bytes from 65536 on", default.buffer_bytes, |text| {
                 text.trim().parse().ok().filter(|bytes| *bytes >= 65_536)
             }),
+            spool_dir: reader.value("MONITOR_SPOOL_DIR", "a folder, or off", Dir::Default, |text| Some(dir(text))).path(),
+            spool_bytes: reader.value("MONITOR_SPOOL_BYTES", "a number of bytes from 4194304 on", default.spool_bytes, |text| {
+                text.trim().parse().ok().filter(|bytes| *bytes >= 4_194_304)
+            }),
             heartbeat: reader.value("MONITOR_HEARTBEAT", "a duration from 100ms to 1h, such as 10s", default.heartbeat, |text| {
                 duration(text).filter(|d| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(d))
             }),
@@ -75,6 +84,8 @@ impl Default for Settings {
             events_url: events_url(&Url::parse(SERVER_URL).expect("a constant")),
             token: None,
             buffer_bytes: 64 * 1024 * 1024,
+            spool_dir: None,
+            spool_bytes: 256 * 1024 * 1024,
             heartbeat: Duration::from_secs(10),
             exit_timeout: Duration::from_secs(2),
             log_to_stderr: false,
@@ -135,6 +146,32 @@ fn token(text: &str) -> Option<String> {
     text.bytes().all(|b| (0x21..0x7f).contains(&b)).then(|| text.to_owned())
 }
 
+enum Dir {
+    Off,
+    Default,
+    At(PathBuf),
+}
+
+impl Dir {
+    /// The whole path: the program may change its folder.
+    fn path(self) -> Option<PathBuf> {
+        let path = match self {
+            Dir::Off => None,
+            Dir::Default => monitor_spool::default_dir(),
+            Dir::At(path) => Some(path),
+        };
+        path.map(|path| std::path::absolute(&path).unwrap_or(path))
+    }
+}
+
+fn dir(text: &str) -> Dir {
+    match text.trim() {
+        "" => Dir::Default,
+        off if off.eq_ignore_ascii_case("off") => Dir::Off,
+        _ => Dir::At(PathBuf::from(text)),
+    }
+}
+
 /// An id that may be absent, which is not the same as malformed.
 struct Id<T>(Option<T>);
 
@@ -191,6 +228,8 @@ mod tests {
             ("MONITOR_BUFFER_BYTES", "64MiB"),
             ("MONITOR_BUFFER_BYTES", "1"),
             ("MONITOR_BUFFER_BYTES", "99999999999999999999999"),
+            ("MONITOR_SPOOL_BYTES", "4194303"),
+            ("MONITOR_SPOOL_BYTES", "much"),
             ("MONITOR_HEARTBEAT", "0s"),
             ("MONITOR_HEARTBEAT", "10"),
             ("MONITOR_EXIT_TIMEOUT", "-1s"),
@@ -200,11 +239,18 @@ mod tests {
             ("MONITOR_PARENT_ID", "A3CE929D0E0E4736"),
         ] {
             let (settings, problems) = read(&[("MONITOR_ENABLED", "1"), (name, value)]);
-            assert_eq!(settings, Settings { enabled: true, ..Settings::default() }, "{name}");
+            assert_eq!(settings, Settings { enabled: true, spool_dir: monitor_spool::default_dir(), ..Settings::default() }, "{name}");
             assert_eq!(problems.len(), 1, "{name}: {problems:?}");
             assert!(problems[0].starts_with(name) && problems[0].contains("expected") && problems[0].len() < 400, "{problems:?}");
             assert!(name != "MONITOR_TOKEN" || !problems[0].contains("two words"), "{problems:?}");
         }
+    }
+
+    #[test]
+    fn the_spool_is_on_unless_it_is_said_to_be_off() {
+        let dir = |value: &str| read(&[("MONITOR_ENABLED", "1"), ("MONITOR_SPOOL_DIR", value)]).0.spool_dir;
+        assert_eq!((dir(""), dir("off"), dir(" OFF ")), (monitor_spool::default_dir(), None, None));
+        assert_eq!(dir("below"), Some(std::env::current_dir().unwrap().join("below")), "whatever folder the program goes to");
     }
 
     #[test]
@@ -214,6 +260,8 @@ mod tests {
             ("MONITOR_SERVER_URL", "http://monitor.example:1234/below/?x=1#y"),
             ("MONITOR_TOKEN", "secret"),
             ("MONITOR_BUFFER_BYTES", "1000000"),
+            ("MONITOR_SPOOL_DIR", "/var/spool/of mine"),
+            ("MONITOR_SPOOL_BYTES", "10000000"),
             ("MONITOR_HEARTBEAT", "500ms"),
             ("MONITOR_EXIT_TIMEOUT", "0s"),
             ("MONITOR_LOG", "stderr"),
@@ -224,6 +272,7 @@ mod tests {
         assert_eq!(settings.events_url.as_str(), "http://monitor.example:1234/below/api/v1/events");
         assert_eq!((settings.heartbeat, settings.exit_timeout), (Duration::from_millis(500), Duration::ZERO));
         assert_eq!(settings.inherited.unwrap().1.get(), u64::MAX);
+        assert_eq!((settings.spool_dir, settings.spool_bytes), (Some(PathBuf::from("/var/spool/of mine")), 10_000_000));
         assert!(settings.log_to_stderr && settings.token.as_deref() == Some("secret") && settings.buffer_bytes == 1_000_000);
     }
 }

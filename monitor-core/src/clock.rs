@@ -50,6 +50,16 @@ pub struct Clock {
     pub wall_ns: u64,
     /// Length of a tick; 0 while it isn't known.
     pub ns_per_tick: f64,
+    /// A tick is one of the processor's counter, not a nanosecond.
+    pub is_counter: bool,
+}
+
+impl Clock {
+    /// What is known before anything is recorded.
+    pub fn now() -> Self {
+        set_up();
+        Calibration::new().clock()
+    }
 }
 
 /// What ticks mean.
@@ -89,7 +99,12 @@ impl Calibration {
 
     pub(crate) fn clock(&self) -> Clock {
         let Sample { ticks, wall_ns, .. } = self.anchor;
-        Clock { ticks, wall_ns: u64::try_from(wall_ns).unwrap_or(0), ns_per_tick: self.ns_per_tick }
+        Clock {
+            ticks,
+            wall_ns: u64::try_from(wall_ns).unwrap_or(0),
+            ns_per_tick: self.ns_per_tick,
+            is_counter: HAS_COUNTER.0.load(Ordering::Relaxed),
+        }
     }
 
     /// So many ticks.

@@ -35,7 +35,7 @@ pub struct Receiver {
 }
 
 /// How much of what was recorded has been taken. All before is behind the one who drains, all after is not.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Records of each region, by its number.
     pub rings: Vec<(u32, u64)>,
@@ -165,11 +165,6 @@ impl Receiver {
     /// Gives back the bytes of entries that are acknowledged or given up.
     pub fn release(&self, bytes: usize) {
         queue::release(bytes);
-    }
-
-    /// What is kept in another form counts as so many bytes, until they are released.
-    pub fn hold(&self, bytes: usize) {
-        queue::hold(bytes);
     }
 
     fn has_news(&mut self) -> bool {

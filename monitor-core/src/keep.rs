@@ -28,24 +28,29 @@ pub enum Piece {
     },
 }
 
-/// What is about to be queued. Times are ticks.
+/// What is about to be queued.
 #[derive(Debug, Clone, Copy)]
 pub enum Queued<'a> {
     /// A record; its own times are not filled in.
+    Record(&'a Record),
+    /// The words of a failure whose end comes by a ring.
+    Failure(&'a Failure),
+}
+
+/// What goes with what is queued.
+#[derive(Debug, Clone, Copy)]
+pub enum Slip {
+    /// Of a record, in ticks.
     Record {
-        /// What was recorded.
-        record: &'a Record,
         /// Ends: when the process began.
         begun: u64,
         /// When it happened.
         at: u64,
     },
-    /// The words of a failure whose end comes by a ring.
+    /// Of a failure's words.
     Failure {
         /// The process that failed.
         id: u64,
-        /// Why.
-        failure: &'a Failure,
     },
 }
 
@@ -74,7 +79,7 @@ pub unsafe trait Keeper: Send + Sync {
     }
 
     /// Keeps what was encoded and calls `queue` with its number, one at a time: they count from 1, in the order of the queue.
-    fn append(&self, _encoded: &[u8], queue: &mut dyn FnMut(u64)) {
+    fn append(&self, _slip: Slip, _encoded: &[u8], queue: &mut dyn FnMut(u64)) {
         queue(0);
     }
 

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 pub use crate::clock::Clock;
 pub use crate::drain::{Receiver, Taken};
-use crate::keep::{Keeper, Memory, Queued};
+use crate::keep::{Keeper, Memory, Queued, Slip};
 use crate::own::Own;
 use crate::record::{Ended, Failure, Fields, Origin, Outcome, Record, Started, Updated, Value};
 use crate::{clock, inside, park, ring};
@@ -141,9 +141,9 @@ pub(crate) fn failed(id: u64, failure: Failure) {
     let bytes = size_of::<Failed>() + failure_bytes(&failure);
     if queue.reserve(bytes) {
         let _inside = inside::enter();
-        let encoded = queue.keeper.encode(Queued::Failure { id, failure: &failure });
+        let encoded = queue.keeper.encode(Queued::Failure(&failure));
         let mut failed = Some(Failed { id, failure: Box::new(failure), bytes, place: 0 });
-        queue.keeper.append(&encoded, &mut |place| {
+        queue.keeper.append(Slip::Failure { id }, &encoded, &mut |place| {
             if let Some(failed) = failed.take() {
                 // The receiver lives as long as the program; if it is gone nobody wants the words.
                 let _ = queue.failures.send(Failed { place, ..failed });
@@ -190,15 +190,20 @@ pub(crate) fn release_ring(bytes: usize) {
     }
 }
 
-/// What was taken out of a ring counts on until it is [`release`]d, room or no room.
-pub(crate) fn hold(bytes: usize) {
+/// Whether so many bytes have room beside the rings.
+pub fn has_room(bytes: usize) -> bool {
+    QUEUE.get().is_some_and(|queue| queue.rings.load(Ordering::Relaxed) + bytes < queue.limit)
+}
+
+/// So many bytes more count until they are [`release`]d, room or no room.
+pub fn hold(bytes: usize) {
     if let Some(queue) = QUEUE.get() {
         queue.used.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// Gives back what records held.
-pub(crate) fn release(bytes: usize) {
+/// Gives back what records held that are acknowledged or given up, or what was [`hold`].
+pub fn release(bytes: usize) {
     if let Some(queue) = QUEUE.get() {
         queue.used.fetch_sub(bytes, Ordering::Relaxed);
     }
@@ -239,9 +244,9 @@ impl Queue {
 
     fn push(&self, record: Record, bytes: usize, begun: u64, at: u64) {
         let _inside = inside::enter();
-        let encoded = self.keeper.encode(Queued::Record { record: &record, begun, at });
+        let encoded = self.keeper.encode(Queued::Record(&record));
         let mut sent = Some(Sent { record, bytes, begun, at, place: 0 });
-        self.keeper.append(&encoded, &mut |place| {
+        self.keeper.append(Slip::Record { begun, at }, &encoded, &mut |place| {
             if let Some(sent) = sent.take() {
                 // The receiver lives as long as the program; if it is gone nobody wants the record.
                 let _ = self.sender.send(Sent { place, ..sent });

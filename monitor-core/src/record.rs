@@ -67,7 +67,7 @@ pub enum Value {
 pub type Fields = Vec<(Cow<'static, str>, Value)>;
 
 /// One fact about a process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Record {
     /// It began.
     Started(Started),
@@ -78,7 +78,7 @@ pub enum Record {
 }
 
 /// The beginning of a process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Started {
     /// Its tree.
     pub root: u128,
@@ -99,7 +99,7 @@ pub struct Started {
 }
 
 /// What few processes say at their start.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct StartExtra {
     /// The batch mark of a root.
     pub batch: Option<String>,
@@ -108,7 +108,7 @@ pub struct StartExtra {
 }
 
 /// Fields that came later.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Updated {
     /// Its tree.
     pub root: u128,
@@ -121,7 +121,7 @@ pub struct Updated {
 }
 
 /// The end of a process.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Ended {
     /// Its tree.
     pub root: u128,
@@ -136,7 +136,7 @@ pub struct Ended {
 }
 
 /// How a process ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Outcome {
     /// It returned.
     Succeeded,
@@ -147,7 +147,7 @@ pub enum Outcome {
 }
 
 /// Why a process failed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Failure {
     /// `error` or `panic`.
     pub kind: &'static str,

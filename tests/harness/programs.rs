@@ -25,6 +25,8 @@ pub fn command(name: &str) -> Command {
             command.env_remove(key);
         }
     }
+    // None but a server's own programs, and those into a folder that is its own.
+    command.env("MONITOR_SPOOL_DIR", "off");
     command
 }
 
@@ -32,7 +34,7 @@ pub fn command(name: &str) -> Command {
 pub fn example(name: &str, server: Option<&Server>) -> Command {
     let mut command = command(name);
     if let Some(server) = server {
-        command.env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url());
+        command.env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url()).env("MONITOR_SPOOL_DIR", server.spool());
     }
     command
 }

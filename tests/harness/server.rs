@@ -15,6 +15,7 @@ pub struct Server {
     child: Child,
     url: String,
     data: PathBuf,
+    spool: PathBuf,
     _folder: Option<TempDir>,
     http: reqwest::blocking::Client,
 }
@@ -23,10 +24,10 @@ impl Server {
     /// A new server on a new folder and a free port.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let data = folder.path().join("data");
+        let (data, spool) = (folder.path().join("data"), folder.path().join("spool"));
         let (child, url) = spawn(&data, "127.0.0.1:0").expect("the server starts");
         let http = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().expect("an HTTP client");
-        Self { child, url, data, _folder: Some(folder), http }
+        Self { child, url, data, spool, _folder: Some(folder), http }
     }
 
     /// Its address, such as `http://127.0.0.1:40123`.
@@ -37,6 +38,11 @@ impl Server {
     /// Its data folder.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// Where the programs that report to it keep what it hasn't got yet.
+    pub fn spool(&self) -> &Path {
+        &self.spool
     }
 
     /// SIGKILL.

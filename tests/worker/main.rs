@@ -3,6 +3,7 @@
 mod allocator;
 mod exits;
 mod forks;
+mod killed;
 mod subscribers;
 
 use std::io::{BufRead, Write};
@@ -19,6 +20,12 @@ fn main() {
         "steady" => steady(),
         "hang" => hang(),
         "exit" => exit_inside(),
+        "counts" => {
+            let file = args.next().expect("a file");
+            let calls = args.next().and_then(|calls| calls.parse().ok()).expect("a number");
+            killed::counts(&file, calls, &args.next().expect("an end"));
+        }
+        "waits" => killed::waits(),
         "panic" => panic_inside(),
         "abort" => exits::abort_inside(),
         "stray" => stray(number()),

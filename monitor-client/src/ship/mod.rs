@@ -1,12 +1,16 @@
 //! From the queue to the server: a thread of its own, with its own runtime, that the program never waits for.
 
+mod adopt;
 mod backoff;
 mod desk;
 mod exit;
 mod fork;
 mod guard;
+mod keeper;
 mod outbox;
 mod post;
+mod sender;
+mod shelf;
 mod shipper;
 mod to_wire;
 mod worker;
@@ -15,11 +19,14 @@ use std::panic::catch_unwind;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use monitor_core::Context;
+use monitor_core::keep::{Keeper, Memory};
 use monitor_core::own::Own;
+use monitor_core::{Context, queue};
 use once_cell::race::OnceBox;
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::outbox::Outbox;
+use self::shelf::Shelf;
 use crate::report;
 use crate::settings::Settings;
 
@@ -64,14 +71,22 @@ fn start() {
 
 /// Turns recording on, and starts the thread that ships.
 fn begin(settings: &'static Settings) -> std::io::Result<()> {
-    let Some(receiver) = monitor_core::queue::open(settings.buffer_bytes) else { return Err(std::io::ErrorKind::AlreadyExists.into()) };
+    let worker = worker::identity();
+    let shelf = Shelf::begin(settings, &worker).unwrap_or_else(|why| {
+        report::warn(&format!("what is recorded can't be kept beyond this program: {why}"));
+        None
+    });
+    let keeper = shelf.as_ref().map(Shelf::keeper);
+    let receiver = queue::open_with(settings.buffer_bytes, keeper.map_or(&Memory, |keeper| keeper as &dyn Keeper));
+    let Some(receiver) = receiver else { return Err(std::io::ErrorKind::AlreadyExists.into()) };
+    let outbox = Outbox::new(worker, shelf);
     let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
     SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout });
     exit::register();
     // Before the thread begins, so that one that ends at once has the last word.
     monitor_core::switch::turn_on();
     let ship = move || {
-        guard::run(|| shipper::run(settings, receiver, receive));
+        guard::run(|| shipper::run(settings, receiver, outbox, keeper, receive));
         fork::asleep();
     };
     std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship).map(drop)

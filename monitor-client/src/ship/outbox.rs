@@ -1,161 +1,258 @@
 //! What is on its way: numbered events until the server has them, cut as the server wants them.
+//!
+//! Events are encoded and compressed once. However often a parcel is sent, only what stands around its events is new.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use monitor_wire::{Batch, Dropped, Event, RootId, VERSION, WorkerRef};
+use monitor_core::queue::{self, Clock, Taken};
+use monitor_spool::{Head, Parcel, Rejected};
+use monitor_wire::{Dropped, Event, RootId, WorkerRef};
 
 use super::now_us;
-
-/// Events of one number after another.
-#[derive(Debug)]
-struct Parcel {
-    first: u64,
-    events: Vec<Event>,
-}
+use super::shelf::Shelf;
 
 /// Numbers events and keeps them until they are taken or given up.
 #[derive(Debug)]
 pub(super) struct Outbox {
     worker: WorkerRef,
     next_number: u64,
-    /// In the order of their numbers; the first one is the next to go.
+    /// Where they are kept, as long as it works.
+    shelf: Option<Shelf>,
+    /// Parts of the first parcel on the shelf: what is left of it to be sent.
+    parts: VecDeque<Parcel>,
+    /// Number of the last event of that parcel.
+    end: u64,
+    /// Behind what is on the shelf, in the order of their numbers.
     parcels: VecDeque<Parcel>,
-    /// Events that the server can't read, by type and tree.
-    rejected: BTreeMap<(String, Option<RootId>), u64>,
+    /// Bytes of these.
+    bytes: usize,
+    /// Events that the server can't read.
+    rejected: BTreeMap<Rejected, u64>,
+}
+
+/// A request as it is sent.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// Compressed by zstd.
+    pub(super) body: Vec<u8>,
+    /// Number of its last event.
+    pub(super) last: u64,
 }
 
 impl Outbox {
-    pub(super) fn new(worker: WorkerRef) -> Self {
-        Self { worker, next_number: 1, parcels: VecDeque::new(), rejected: BTreeMap::new() }
+    pub(super) fn new(worker: WorkerRef, shelf: Option<Shelf>) -> Self {
+        Self {
+            worker,
+            next_number: 1,
+            shelf,
+            parts: VecDeque::new(),
+            end: 0,
+            parcels: VecDeque::new(),
+            bytes: 0,
+            rejected: BTreeMap::new(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.parcels.is_empty()
+        self.parts.is_empty() && self.parcels.is_empty() && self.shelf.as_ref().is_none_or(Shelf::is_empty)
     }
 
-    /// Gives events their numbers.
-    pub(super) fn put(&mut self, events: Vec<Event>) {
-        if !events.is_empty() {
-            let first = self.next_number;
-            self.next_number += events.len() as u64;
-            self.parcels.push_back(Parcel { first, events });
+    /// What it holds in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Events that are kept for whoever comes after this program; none if some are in memory alone.
+    pub(super) fn kept(&self) -> Option<u64> {
+        self.shelf.as_ref().filter(|_| self.parcels.is_empty()).map(Shelf::waiting)
+    }
+
+    /// Gives events their numbers. What it keeps of them in memory counts among what the program may hold.
+    pub(super) fn put(&mut self, events: &[Event], taken: &Taken) {
+        let Some(parcel) = Parcel::encode(self.next_number, events) else { return };
+        self.next_number += parcel.count();
+        let dropped = self.dropped();
+        if !self.shelf.as_mut().is_some_and(|shelf| shelf.put(&parcel, taken, dropped)) {
+            self.hold(&parcel);
+            self.parcels.push_back(parcel);
         }
     }
 
-    /// A batch of one event that is worth sending now or never; its number is used up either way.
-    pub(super) fn aside(&mut self, event: Event) -> Batch {
-        let sequence = self.next_number;
+    /// What ticks mean, for who reads what this program leaves.
+    pub(super) fn calibrate(&mut self, clock: Clock) {
+        if let Some(shelf) = &mut self.shelf {
+            shelf.calibrate(clock);
+        }
+    }
+
+    /// A request of one event that is worth sending now or never; its number is used up either way.
+    pub(super) fn aside(&mut self, event: Event) -> Option<Request> {
+        let parcel = Parcel::encode(self.next_number, &[event])?;
         self.next_number += 1;
-        self.batch(sequence, vec![event])
+        if let Some(shelf) = &mut self.shelf {
+            shelf.advance(self.next_number);
+        }
+        Some(self.request(&parcel))
     }
 
-    /// The batch that is next, if there is one.
-    pub(super) fn next(&mut self) -> Option<Batch> {
-        let parcel = self.parcels.pop_front()?;
-        Some(self.batch(parcel.first, parcel.events))
+    /// The request that is next, if there is one. What becomes of it is told by [`accepted`](Self::accepted),
+    /// [`halve`](Self::halve), [`without`](Self::without) or [`again`](Self::again).
+    pub(super) fn next(&mut self) -> Option<Request> {
+        if self.parts.is_empty()
+            && let Some(parcel) = self.shelf.as_mut().and_then(Shelf::front)
+        {
+            self.end = parcel.last();
+            self.parts.push_back(parcel);
+        }
+        self.parts.front().or(self.parcels.front()).map(|parcel| self.request(parcel))
     }
 
-    /// The batch was not taken: it is next again.
-    pub(super) fn keep(&mut self, batch: Batch) {
-        self.parcels.push_front(Parcel { first: batch.sequence, events: batch.events });
+    /// The server has what was next.
+    pub(super) fn accepted(&mut self) {
+        self.settle([None, None]);
     }
 
-    /// The batch is too large, or can't be read as a whole: in halves. One event alone is given up.
-    pub(super) fn halve(&mut self, mut batch: Batch) {
-        if let [event] = &batch.events[..] {
-            let event = event.clone();
-            self.reject(&event);
+    /// What was next is to be sent again.
+    pub(super) fn again(&mut self) {
+        // The shelf may have to give it up meanwhile.
+        self.parts.clear();
+    }
+
+    /// What was next is too large, or can't be read as a whole: in halves. One event alone is given up.
+    pub(super) fn halve(&mut self) {
+        let Some(parcel) = self.first() else { return };
+        if let Some((before, behind)) = parcel.halve() {
+            return self.settle([Some(before), Some(behind)]);
+        }
+        for event in parcel.kinds() {
+            self.reject(event);
+        }
+        self.settle([None, None]);
+    }
+
+    /// One event of what was next can't be read: it is given up, and what stands before and behind it is sent on.
+    pub(super) fn without(&mut self, number: u64) {
+        let Some((before, rejected, behind)) = self.first().and_then(|parcel| parcel.without(number)) else {
+            return self.halve();
+        };
+        self.reject(rejected);
+        self.settle([before, behind]);
+    }
+
+    /// All is said: nothing is left behind.
+    pub(super) fn remove(&self) {
+        if let Some(shelf) = &self.shelf {
+            shelf.remove();
+        }
+    }
+
+    fn first(&self) -> Option<&Parcel> {
+        self.parts.front().or(self.parcels.front())
+    }
+
+    /// Puts what is left of what was next in its place.
+    fn settle(&mut self, left: [Option<Parcel>; 2]) {
+        if let Some(settled) = self.parts.pop_front() {
+            let is_all = left.iter().all(Option::is_none);
+            for parcel in left.into_iter().flatten().rev() {
+                self.parts.push_front(parcel);
+            }
+            if is_all && let Some(shelf) = &mut self.shelf {
+                shelf.acknowledge(if self.parts.is_empty() { self.end } else { settled.last() });
+            }
             return;
         }
-        let behind = batch.events.split_off(batch.events.len() / 2);
-        self.parcels.push_front(Parcel { first: batch.sequence + batch.events.len() as u64, events: behind });
-        self.keep(batch);
-    }
-
-    /// One event of the batch can't be read: it is given up, and what stands before and behind it is sent on.
-    pub(super) fn without(&mut self, mut batch: Batch, number: u64) {
-        let index = number.checked_sub(batch.sequence).map_or(usize::MAX, |index| index as usize);
-        if index >= batch.events.len() {
-            return self.halve(batch);
+        if let Some(settled) = self.parcels.pop_front() {
+            queue::release(settled.bytes());
+            self.bytes -= settled.bytes();
         }
-        let behind = batch.events.split_off(index + 1);
-        if let Some(event) = batch.events.pop() {
-            self.reject(&event);
-        }
-        if !behind.is_empty() {
-            self.parcels.push_front(Parcel { first: number + 1, events: behind });
-        }
-        if !batch.events.is_empty() {
-            self.keep(batch);
+        for parcel in left.into_iter().flatten().rev() {
+            self.hold(&parcel);
+            self.parcels.push_front(parcel);
         }
     }
 
-    fn reject(&mut self, event: &Event) {
-        let root = match event {
-            Event::ProcessStarted(event) => Some(event.root_id),
-            Event::ProcessUpdated(event) => Some(event.root_id),
-            Event::ProcessEnded(event) => Some(event.root_id),
-            _ => None,
-        };
-        *self.rejected.entry((event.type_name().to_owned(), root)).or_default() += 1;
+    fn hold(&mut self, parcel: &Parcel) {
+        queue::hold(parcel.bytes());
+        self.bytes += parcel.bytes();
     }
 
-    fn batch(&self, sequence: u64, events: Vec<Event>) -> Batch {
-        let full = monitor_core::queue::dropped().into_iter().map(|(drop, count)| Dropped {
+    fn reject(&mut self, event: Rejected) {
+        *self.rejected.entry(event).or_default() += 1;
+    }
+
+    fn request(&self, parcel: &Parcel) -> Request {
+        let mut dropped = self.dropped();
+        dropped.extend(self.shelf.as_ref().map(Shelf::dropped).unwrap_or_default());
+        let body = parcel.body(&Head { worker: &self.worker, sent_us: now_us(), dropped: &dropped });
+        Request { body, last: parcel.last() }
+    }
+
+    fn dropped(&self) -> Vec<Dropped> {
+        let full = queue::dropped().into_iter().map(|(drop, count)| Dropped {
             event_type: drop.event.to_owned(),
             reason: "memory".to_owned(),
             root_id: drop.root.and_then(RootId::new),
             count,
         });
-        let rejected = self.rejected.iter().map(|((event_type, root_id), count)| Dropped {
-            event_type: event_type.clone(),
+        let rejected = self.rejected.iter().map(|(event, count)| Dropped {
+            event_type: event.event_type.clone(),
             reason: "rejected".to_owned(),
-            root_id: *root_id,
+            root_id: event.root_id,
             count: *count,
         });
-        Batch {
-            version: VERSION,
-            worker: self.worker.clone(),
-            sequence,
-            sent_us: now_us(),
-            dropped: full.chain(rejected).collect(),
-            events,
-        }
+        full.chain(rejected).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use monitor_wire::Batch;
+
     use super::*;
     use crate::ship::worker;
 
     fn outbox(count: usize) -> Outbox {
-        let mut outbox = Outbox::new(worker::identity());
-        outbox.put((0..count).map(|_| worker::heartbeat()).collect());
+        let mut outbox = Outbox::new(worker::identity(), None);
+        outbox.put(&(0..count).map(|_| worker::heartbeat()).collect::<Vec<_>>(), &Taken::default());
         outbox
+    }
+
+    /// As the server reads it.
+    fn batch(request: &Request) -> Batch {
+        let mut json = Vec::new();
+        zstd::Decoder::new(&*request.body).unwrap().read_to_end(&mut json).unwrap();
+        let batch = Batch::from_json(&json).unwrap();
+        assert_eq!(batch.last_number(), request.last);
+        batch
     }
 
     /// Numbers of the batches that are left, first to last.
     fn ranges(mut outbox: Outbox) -> Vec<(u64, u64)> {
-        std::iter::from_fn(|| outbox.next()).map(|batch| (batch.sequence, batch.last_number())).collect()
+        let next = || {
+            let batch = batch(&outbox.next()?);
+            outbox.accepted();
+            Some((batch.sequence, batch.last_number()))
+        };
+        std::iter::from_fn(next).collect()
     }
 
     #[test]
     fn numbers_go_on_from_one() {
         let mut outbox = outbox(3);
-        outbox.put(vec![]);
-        assert_eq!(outbox.aside(worker::heartbeat()).sequence, 4);
-        outbox.put(vec![worker::offline()]);
+        outbox.put(&[], &Taken::default());
+        assert_eq!(batch(&outbox.aside(worker::heartbeat()).unwrap()).sequence, 4);
+        outbox.put(&[worker::offline()], &Taken::default());
         assert_eq!(ranges(outbox), [(1, 3), (5, 5)]);
     }
 
     #[test]
     fn a_batch_that_is_kept_or_halved_keeps_its_numbers() {
         let mut outbox = outbox(5);
-        let batch = outbox.next().unwrap();
-        outbox.keep(batch);
-        let batch = outbox.next().unwrap();
-        outbox.halve(batch);
+        assert_eq!(batch(&outbox.next().unwrap()).events, batch(&outbox.next().unwrap()).events);
+        outbox.halve();
         assert_eq!(ranges(outbox), [(1, 2), (3, 5)]);
     }
 
@@ -163,8 +260,7 @@ mod tests {
     fn an_unreadable_event_is_counted_and_the_rest_is_sent() {
         for (number, left) in [(1, vec![(2, 5)]), (3, vec![(1, 2), (4, 5)]), (5, vec![(1, 4)]), (77, vec![(1, 2), (3, 5)])] {
             let mut outbox = outbox(5);
-            let batch = outbox.next().unwrap();
-            outbox.without(batch, number);
+            outbox.without(number);
             let rejected: u64 = outbox.rejected.values().sum();
             assert_eq!((ranges(outbox), rejected), (left, u64::from(number <= 5)), "{number}");
         }
@@ -173,9 +269,9 @@ mod tests {
     #[test]
     fn one_event_that_can_not_be_halved_is_given_up() {
         let mut outbox = outbox(1);
-        let batch = outbox.next().unwrap();
-        outbox.halve(batch);
+        outbox.halve();
         assert!(outbox.is_empty());
-        assert_eq!(outbox.aside(worker::heartbeat()).dropped[0].reason, "rejected");
+        let dropped = batch(&outbox.aside(worker::heartbeat()).unwrap()).dropped;
+        assert_eq!((&*dropped[0].reason, &*dropped[0].event_type, dropped[0].count), ("rejected", "worker-heartbeat", 1));
     }
 }

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use monitor_wire::{Accepted, Batch, Problem};
+use monitor_wire::{Accepted, Problem};
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Client, StatusCode};
 
+use super::outbox::Request;
 use crate::settings::Settings;
 
 /// A connection that isn't made by then will not be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A batch that isn't answered by then is sent again; the server counts it once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Below, compression costs more than it saves.
-const COMPRESS_FROM: usize = 1_024;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -61,19 +60,13 @@ impl Post {
     }
 
     /// Sends a batch once.
-    pub(super) async fn send(&self, batch: &Batch) -> Answer {
-        let body = match encode(batch) {
-            Ok(body) => body,
-            Err(error) => return Answer::Unreadable { why: error.to_string(), event_number: None },
-        };
-        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body.bytes);
-        if body.is_compressed {
-            request = request.header(CONTENT_ENCODING, "zstd");
-        }
+    pub(super) async fn send(&self, request: &Request) -> Answer {
+        let Request { body, last } = request;
+        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, "zstd");
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = match request.send().await {
+        let response = match request.body(body.clone()).send().await {
             Ok(response) => response,
             Err(error) => return Answer::Away { why: causes(error) },
         };
@@ -85,7 +78,7 @@ impl Post {
         };
         if status.is_success() {
             return match serde_json::from_slice::<Accepted>(&body) {
-                Ok(Accepted { accepted }) if accepted == batch.last_number() => Answer::Accepted,
+                Ok(Accepted { accepted }) if accepted == *last => Answer::Accepted,
                 _ => Answer::Refused { why: format!("what answers at {} is no Process Monitor", self.address()) },
             };
         }
@@ -102,21 +95,6 @@ impl Post {
             _ => Answer::Refused { why: detail },
         }
     }
-}
-
-struct Body {
-    bytes: Vec<u8>,
-    is_compressed: bool,
-}
-
-fn encode(batch: &Batch) -> Result<Body, serde_json::Error> {
-    let json = serde_json::to_vec(batch)?;
-    if json.len() >= COMPRESS_FROM
-        && let Ok(bytes) = zstd::bulk::compress(&json, 1)
-    {
-        return Ok(Body { bytes, is_compressed: true });
-    }
-    Ok(Body { bytes: json, is_compressed: false })
 }
 
 /// reqwest's own words are "error sending request"; what helps stands in its sources.

@@ -1,37 +1,59 @@
-//! The shipper's loop: wait, gather, send, again. Heartbeats go beside it, whatever it is doing.
+//! The shipper's loop: wait, gather, hand on. Sending and heartbeats go beside it, whatever it is doing.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use monitor_core::queue::Receiver;
+use monitor_core::queue::{self, Receiver};
 use monitor_wire::Event;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::time::{sleep, timeout};
 
-use super::backoff::Backoff;
+use super::adopt::adopt;
 use super::desk::Desk;
+use super::keeper::SpoolKeeper;
 use super::outbox::Outbox;
-use super::post::{Answer, Post};
+use super::post::Post;
+use super::sender::Sender;
 use super::{Command, fork, to_wire, worker};
-use crate::report::{self, Said};
+use crate::report;
 use crate::settings::Settings;
 
 /// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
 const LINGER: Duration = Duration::from_millis(20);
 /// A call that has run for so long is shown as running; a shorter one as soon as it has ended.
 const RUNNING_FOR: Duration = Duration::from_millis(5);
-/// At most so many records in one batch.
-const BATCH: usize = 5_000;
-/// At most so many bytes of records in one batch.
-const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// What the shipper's tasks share.
+pub(super) struct Shared {
+    pub(super) outbox: RefCell<Outbox>,
+    pub(super) post: Post,
+    desk: Desk,
+    /// There is something to send.
+    pub(super) filled: Notify,
+    /// All is sent, or it is in vain to try on.
+    pub(super) sent: Notify,
+    /// Somebody waits: don't wait for the next try.
+    pub(super) hurry: Notify,
+    /// The server has answered for the first time.
+    pub(super) reached: Notify,
+    /// As far as is known, nobody will take what is recorded.
+    pub(super) is_in_vain: Cell<bool>,
+}
 
 /// Runs until the program ends.
-pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedReceiver<Command>) {
+pub(super) fn run(
+    settings: &Settings,
+    receiver: Receiver,
+    mut outbox: Outbox,
+    keeper: Option<&'static SpoolKeeper>,
+    commands: UnboundedReceiver<Command>,
+) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().on_thread_park(fork::asleep).on_thread_unpark(fork::awake);
     // Names are looked up on threads of their own.
@@ -44,25 +66,31 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         Ok(post) => post,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
     };
-    let mut outbox = Outbox::new(worker::identity());
-    outbox.put(vec![worker::online(settings.heartbeat)]);
-    let outbox = Rc::new(RefCell::new(outbox));
+    outbox.put(&[worker::online(settings.heartbeat)], &receiver.taken());
     let desk = Desk::new(commands);
-    let shipper = Shipper {
-        receiver,
+    let shared = Rc::new(Shared {
+        outbox: RefCell::new(outbox),
+        post,
         desk: desk.clone(),
-        outbox: outbox.clone(),
-        post: post.clone(),
-        backoff: Backoff::default(),
-        held_bytes: 0,
-        was_reached: false,
-        has_greeted: false,
-        said: Said::default(),
-    };
+        filled: Notify::new(),
+        sent: Notify::new(),
+        hurry: Notify::new(),
+        reached: Notify::new(),
+        is_in_vain: Cell::new(false),
+    });
     let (heartbeat, tasks) = (settings.heartbeat, LocalSet::new());
+    let (spool_dir, spool_bytes) = (settings.spool_dir.clone(), settings.spool_bytes);
     let mut work = Box::pin(async move {
-        tokio::task::spawn_local(beat(heartbeat, outbox, post));
-        shipper.run().await;
+        spawn_local(beat(heartbeat, shared.clone()));
+        spawn_local(Sender::new(shared.clone()).run());
+        if let Some(dir) = spool_dir {
+            let shared = shared.clone();
+            spawn_local(async move {
+                shared.reached.notified().await;
+                adopt(shared, dir, spool_bytes).await;
+            });
+        }
+        Shipper { receiver, shared, keeper }.run().await;
     });
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| tasks.block_on(&runtime, work.as_mut()))) {
         // tokio panics when the program has closed files that are not its own, as those do that make themselves a daemon.
@@ -74,197 +102,130 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
 }
 
 /// Says at each interval that the program is alive. A beat that doesn't arrive is not repeated: the next one says more.
-async fn beat(interval: Duration, outbox: Rc<RefCell<Outbox>>, post: Post) {
+async fn beat(interval: Duration, shared: Rc<Shared>) {
     loop {
         sleep(interval).await;
-        let batch = outbox.borrow_mut().aside(worker::heartbeat());
-        let _ = timeout(interval, post.send(&batch)).await;
+        let request = shared.outbox.borrow_mut().aside(worker::heartbeat());
+        if let Some(request) = request {
+            let _ = timeout(interval, shared.post.send(&request)).await;
+        }
     }
 }
 
 struct Shipper {
     receiver: Receiver,
-    desk: Desk,
-    outbox: Rc<RefCell<Outbox>>,
-    post: Post,
-    backoff: Backoff,
-    /// Bytes of the records that the outbox holds.
-    held_bytes: usize,
-    /// Somebody has answered before.
-    was_reached: bool,
-    /// It was said that the server is there.
-    has_greeted: bool,
-    said: Said,
+    shared: Rc<Shared>,
+    /// Keeps what is recorded, unless memory does.
+    keeper: Option<&'static SpoolKeeper>,
 }
 
 /// Why a wait ended.
 enum Woken {
     News,
     Command,
+    Sent,
 }
 
 impl Shipper {
     async fn run(mut self) {
         loop {
             // Whoever asks to flush from here on has its records in the next round.
-            let is_urgent = self.desk.take_commands();
-            let gathered = self.gather();
-            if gathered == 0 && self.outbox.borrow().is_empty() {
-                self.desk.flushed();
-                if self.desk.is_exit() {
-                    return self.say_goodbye().await;
-                }
-                self.wait().await;
+            if self.shared.desk.take_commands() {
+                self.shared.hurry.notify_one();
+            }
+            if self.gather() {
+                self.shared.filled.notify_one();
+                // The others have their turn.
+                yield_now().await;
                 continue;
             }
-            self.send_all(is_urgent).await;
-            if self.desk.is_exit() && !self.outbox.borrow().is_empty() {
-                return self.give_up();
+            if self.shared.desk.is_exit() {
+                return self.say_goodbye().await;
             }
+            if self.shared.outbox.borrow().is_empty() {
+                self.shared.desk.flushed();
+            }
+            self.wait().await;
         }
     }
 
-    /// Waits for a record, and a moment more for others, or for a command.
+    /// Waits for a record, and a moment more for others; for a command; or until all is sent.
     async fn wait(&mut self) {
-        let (receiver, desk) = (&mut self.receiver, &self.desk);
+        let has_room = self.has_room();
+        let (receiver, shared) = (&mut self.receiver, &self.shared);
+        let mut sent = pin!(shared.sent.notified());
         let woken = poll_fn(|cx| {
-            if desk.poll_command(cx).is_ready() {
+            if shared.desk.poll_command(cx).is_ready() {
                 return Poll::Ready(Woken::Command);
             }
-            receiver.poll_news(cx).map(|()| Woken::News)
+            if sent.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Woken::Sent);
+            }
+            if has_room { receiver.poll_news(cx).map(|()| Woken::News) } else { Poll::Pending }
         })
         .await;
-        match woken {
-            Woken::Command => {}
-            Woken::News => {
-                let _ = timeout(LINGER, self.desk.command()).await;
-            }
+        let is_commanded = match woken {
+            Woken::Command => true,
+            Woken::News => timeout(LINGER, self.shared.desk.command()).await.is_ok(),
+            Woken::Sent => false,
+        };
+        if is_commanded {
+            self.shared.hurry.notify_one();
         }
     }
 
-    /// Moves what is recorded into the outbox, one batch at most. How many records that were.
-    fn gather(&mut self) -> usize {
-        let (mut events, mut gathered, mut bytes) = (Vec::<Event>::new(), 0, 0);
+    /// Unless what waits may become more, the rest stays where it was recorded; starts that find no room there are dropped.
+    fn has_room(&self) -> bool {
+        self.shared.desk.is_exit() || queue::has_room(self.shared.outbox.borrow().bytes())
+    }
+
+    /// Moves what is recorded into the outbox, as much as makes one batch. Whether there was anything.
+    fn gather(&mut self) -> bool {
+        if !self.has_room() {
+            return false;
+        }
         // Who waits for a flush, or for the end, wants all that runs to be known.
-        let is_awaited = self.desk.is_awaited();
-        let running_for = if is_awaited { Duration::ZERO } else { RUNNING_FOR };
-        let mut has_looked = false;
-        while gathered < BATCH && bytes < BATCH_BYTES {
-            let Some(entry) = self.receiver.take() else {
-                if has_looked {
-                    break;
-                }
-                self.receiver.look(running_for);
-                has_looked = true;
-                continue;
-            };
-            gathered += 1;
+        self.receiver.look(if self.shared.desk.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
+        let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
+        while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
             events.extend(to_wire::event(entry.record));
         }
-        self.held_bytes += bytes;
-        self.outbox.borrow_mut().put(events);
-        gathered
-    }
-
-    /// Sends until the outbox is empty, or the program ends and trying on is in vain.
-    async fn send_all(&mut self, is_urgent: bool) {
-        if is_urgent {
-            self.backoff.reset();
+        {
+            let mut outbox = self.shared.outbox.borrow_mut();
+            outbox.calibrate(self.receiver.clock());
+            outbox.put(&events, &self.receiver.taken());
         }
-        loop {
-            let Some(batch) = self.outbox.borrow_mut().next() else { break };
-            let answer = self.post.send(&batch).await;
-            let mut is_in_vain = false;
-            let wait = match answer {
-                Answer::Accepted => {
-                    self.reached();
-                    continue;
-                }
-                Answer::TooLarge => {
-                    self.outbox.borrow_mut().halve(batch);
-                    continue;
-                }
-                Answer::Unreadable { why, event_number } => {
-                    self.said.warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
-                    match event_number {
-                        Some(number) => self.outbox.borrow_mut().without(batch, number),
-                        None => self.outbox.borrow_mut().halve(batch),
-                    }
-                    continue;
-                }
-                Answer::Away { why } => {
-                    let address = self.post.address();
-                    self.said.warn_once("away", || format!("the server at {address} is not reached, what is recorded waits: {why}"));
-                    is_in_vain = !self.was_reached;
-                    self.backoff.next(None)
-                }
-                Answer::Busy { why, retry_after } => {
-                    let address = self.post.address();
-                    self.said.warn_once("busy", || format!("the server at {address} asks to wait: {why}"));
-                    self.was_reached = true;
-                    self.backoff.next(retry_after)
-                }
-                Answer::Refused { why } => {
-                    let address = self.post.address();
-                    is_in_vain = true;
-                    self.said.warn_once("refused", || {
-                        format!("the server at {address} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}")
-                    });
-                    self.backoff.next(None)
-                }
-            };
-            self.outbox.borrow_mut().keep(batch);
-            // A server that was never there will not come in the last seconds; one that was there may only be restarting.
-            if self.desk.is_exit() && is_in_vain {
-                return;
+        self.receiver.commit();
+        queue::release(bytes);
+        if let Some(keeper) = self.keeper {
+            keeper.prepare();
+            if let Some(why) = keeper.failure() {
+                report::warn(&format!("what is recorded can't be kept beyond this program, it goes on in memory: {why}"));
             }
-            self.sleep_or_obey(wait).await;
         }
-        self.receiver.release(self.held_bytes);
-        self.held_bytes = 0;
-        self.report_drops();
+        bytes > 0
     }
 
-    /// Waits before the next try, less if somebody is in a hurry.
-    async fn sleep_or_obey(&mut self, wait: Duration) {
-        let until = Instant::now() + wait;
-        if timeout_at(until, self.desk.command()).await.is_ok() {
-            self.backoff.reset();
+    /// All is gathered: the last word, which closes what is still open, and then as much as the server takes.
+    async fn say_goodbye(self) {
+        let Shared { outbox, filled, sent, hurry, is_in_vain, desk, post, .. } = &*self.shared;
+        outbox.borrow_mut().put(&[worker::offline()], &self.receiver.taken());
+        is_in_vain.set(false);
+        filled.notify_one();
+        hurry.notify_one();
+        while !outbox.borrow().is_empty() {
+            sent.notified().await;
+            if is_in_vain.get() && !outbox.borrow().is_empty() {
+                break;
+            }
         }
-    }
-
-    fn reached(&mut self) {
-        self.backoff.reset();
-        self.said.over("away");
-        self.said.over("busy");
-        self.said.over("refused");
-        self.was_reached = true;
-        if !self.has_greeted {
-            self.has_greeted = true;
-            report::info(&format!("the server at {} is reached, see {0}/tasks", self.post.address()));
+        match outbox.borrow().kept() {
+            Some(0) => outbox.borrow().remove(),
+            Some(events) => report::info(&format!("{events} events are kept until the server is there")),
+            None if outbox.borrow().is_empty() => outbox.borrow().remove(),
+            None => report::warn(&format!("the server at {} has not taken what was recorded: it is lost", post.address())),
         }
-    }
-
-    /// All is sent: the last word, which closes what is still open.
-    async fn say_goodbye(mut self) {
-        self.outbox.borrow_mut().put(vec![worker::offline()]);
-        self.send_all(true).await;
-        self.give_up();
-    }
-
-    fn give_up(mut self) {
-        if !self.outbox.borrow().is_empty() {
-            let address = self.post.address();
-            self.said.warn_once("lost at exit", || format!("the server at {address} has not taken what was recorded: it is lost"));
-        }
-        self.desk.exited();
-    }
-
-    fn report_drops(&mut self) {
-        let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
-        if dropped > 0 {
-            self.said.warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
-        }
+        desk.exited();
     }
 }

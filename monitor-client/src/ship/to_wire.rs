@@ -1,6 +1,6 @@
 //! The one place where the core's records become wire events.
 
-use monitor_core::record::{self, Ended, Fields, Origin, Outcome, Record, Started, Updated, Value};
+use monitor_core::record::{self, Ended, Failure, Fields, Origin, Outcome, Record, Started, Updated, Value};
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
 
@@ -10,6 +10,17 @@ pub(super) fn event(record: Record) -> Option<Event> {
         Record::Started(record) => started(record),
         Record::Updated(record) => updated(*record),
         Record::Ended(record) => ended(record),
+    }
+}
+
+/// The words of a failure.
+pub(super) fn error(failure: Failure) -> wire::Error {
+    wire::Error {
+        kind: wire::ErrorKind::from(failure.kind),
+        type_name: failure.type_name.map(str::to_owned),
+        message: failure.message,
+        chain: failure.chain,
+        source: failure.place.map(|(file, line)| source(&file, line)),
     }
 }
 
@@ -63,16 +74,7 @@ fn ended(record: Ended) -> Option<Event> {
     let (outcome, error) = match record.outcome {
         Outcome::Succeeded => (wire::Outcome::SUCCEEDED, None),
         Outcome::Cancelled => (wire::Outcome::CANCELLED, None),
-        Outcome::Failed(failure) => {
-            let error = wire::Error {
-                kind: wire::ErrorKind::from(failure.kind),
-                type_name: failure.type_name.map(str::to_owned),
-                message: failure.message,
-                chain: failure.chain,
-                source: failure.place.map(|(file, line)| source(&file, line)),
-            };
-            (wire::Outcome::FAILED, Some(error))
-        }
+        Outcome::Failed(failure) => (wire::Outcome::FAILED, Some(error(*failure))),
     };
     Some(Event::ProcessEnded(wire::ProcessEnded {
         root_id: RootId::new(record.root)?,

@@ -1,0 +1,118 @@
+//! Sends what is in the outbox, one request after the other, and again until the server has it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::backoff::Backoff;
+use super::post::Answer;
+use super::shipper::Shared;
+use crate::report::{self, Said};
+
+/// Runs beside the one who gathers.
+pub(super) struct Sender {
+    shared: Rc<Shared>,
+    backoff: Backoff,
+    /// Somebody has answered before.
+    was_reached: bool,
+    /// It was said that the server is there.
+    has_greeted: bool,
+    said: Said,
+}
+
+impl Sender {
+    pub(super) fn new(shared: Rc<Shared>) -> Self {
+        Self { shared, backoff: Backoff::default(), was_reached: false, has_greeted: false, said: Said::default() }
+    }
+
+    /// Runs until the program ends.
+    pub(super) async fn run(mut self) {
+        loop {
+            let Some(request) = self.shared.outbox.borrow_mut().next() else {
+                self.report_drops();
+                self.shared.sent.notify_one();
+                self.shared.filled.notified().await;
+                continue;
+            };
+            let answer = self.shared.post.send(&request).await;
+            if let Some(wait) = self.settle(answer) {
+                if self.shared.is_in_vain.get() {
+                    self.shared.sent.notify_one();
+                }
+                // Less if somebody is in a hurry.
+                if timeout(wait, self.shared.hurry.notified()).await.is_ok() {
+                    self.backoff.reset();
+                }
+            }
+        }
+    }
+
+    /// What became of the first parcel; how long to wait if it is to be sent again.
+    fn settle(&mut self, answer: Answer) -> Option<Duration> {
+        let shared = self.shared.clone();
+        let (mut outbox, address) = (shared.outbox.borrow_mut(), || shared.post.address());
+        let wait = match answer {
+            Answer::Accepted => {
+                outbox.accepted();
+                self.reached();
+                return None;
+            }
+            Answer::TooLarge => {
+                outbox.halve();
+                return None;
+            }
+            Answer::Unreadable { why, event_number } => {
+                self.said.warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
+                match event_number {
+                    Some(number) => outbox.without(number),
+                    None => outbox.halve(),
+                }
+                return None;
+            }
+            Answer::Away { why } => {
+                self.said.warn_once("away", || format!("the server at {} is not reached, what is recorded waits: {why}", address()));
+                // A server that was never there will not come in the last seconds; one that was there may only be restarting,
+                // but if what waits is kept anyway nobody has to wait with it.
+                shared.is_in_vain.set(!self.was_reached || outbox.kept().is_some());
+                self.backoff.next(None)
+            }
+            Answer::Busy { why, retry_after } => {
+                self.said.warn_once("busy", || format!("the server at {} asks to wait: {why}", address()));
+                self.was_reached = true;
+                shared.is_in_vain.set(false);
+                self.backoff.next(retry_after)
+            }
+            Answer::Refused { why } => {
+                shared.is_in_vain.set(true);
+                self.said.warn_once("refused", || {
+                    format!("the server at {} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}", address())
+                });
+                self.backoff.next(None)
+            }
+        };
+        outbox.again();
+        Some(wait)
+    }
+
+    fn reached(&mut self) {
+        self.backoff.reset();
+        self.said.over("away");
+        self.said.over("busy");
+        self.said.over("refused");
+        self.was_reached = true;
+        self.shared.is_in_vain.set(false);
+        if !self.has_greeted {
+            self.has_greeted = true;
+            report::info(&format!("the server at {} is reached, see {0}/tasks", self.shared.post.address()));
+            self.shared.reached.notify_one();
+        }
+    }
+
+    fn report_drops(&mut self) {
+        let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
+        if dropped > 0 {
+            self.said.warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Ends in the midst of recording. What it has counted itself stands in a file that outlives it.
+
+#![allow(unsafe_code, reason = "a mapped file, and ways to end that the standard library doesn't offer")]
+
+use std::fs::OpenOptions;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use monitor_client::{normal_task, root_task};
+
+use crate::{read_line, say};
+
+/// Threads that record.
+const THREADS: usize = 4;
+
+/// What one thread has counted, alone in its cache lines.
+#[repr(align(128))]
+struct Counter {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+#[normal_task]
+fn counted(n: u64) -> Result<u64, String> {
+    if n % 16 == 7 { Err(format!("the words of {n}")) } else { Ok(n) }
+}
+
+#[normal_task]
+async fn counted_async(n: u64) -> u64 {
+    if n.is_multiple_of(3) {
+        tokio::task::yield_now().await;
+    }
+    n
+}
+
+/// Records up to `calls` calls in each thread; ends as it is told when each thread is half-way, or when it is killed.
+#[root_task]
+pub(crate) fn counts(file: &str, calls: u64, end: &str) {
+    let counters = map(file);
+    for (number, counter) in counters.iter().enumerate() {
+        let record = move || match number {
+            0 | 1 => sync(counter, calls),
+            _ => futures(counter, calls),
+        };
+        monitor_client::spawn(move || {
+            record();
+            // It ends with the program.
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    say("counts");
+    while end != "killed" && counters.iter().any(|counter| counter.ended.load(Ordering::SeqCst) < calls / 2) {
+        std::thread::yield_now();
+    }
+    match end {
+        "killed" => read_line(),
+        "abort" => std::process::abort(),
+        "exit" => std::process::exit(0),
+        // SAFETY: it ends the program, as it is meant to.
+        "_exit" => unsafe { libc::_exit(0) },
+        "segv" => {
+            // SAFETY: none: this is what a program without safety does.
+            unsafe { libc::raise(libc::SIGSEGV) };
+        }
+        "out-of-memory" => out_of_memory(),
+        "panic" => panic!("in the midst of it"),
+        "exec" => {
+            let error = Command::new(std::env::current_exe().expect("a path")).arg("waits").exec();
+            panic!("{error}");
+        }
+        other => panic!("{other:?} is no end"),
+    }
+}
+
+/// Waits for stdin to be closed, with a process of its own open.
+#[root_task]
+pub(crate) fn waits() {
+    say("waits");
+    read_line();
+}
+
+fn sync(counter: &Counter, calls: u64) {
+    for n in 0..calls {
+        counter.begun.fetch_add(1, Ordering::SeqCst);
+        let _ = counted(n);
+        counter.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn futures(counter: &'static Counter, calls: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        for n in 0..calls {
+            counter.begun.fetch_add(1, Ordering::SeqCst);
+            counted_async(n).await;
+            counter.ended.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+}
+
+/// Asks for more than there may be, until the standard library ends the program.
+fn out_of_memory() {
+    let limit = libc::rlimit { rlim_cur: 4 << 30, rlim_max: 4 << 30 };
+    // SAFETY: the limit is there to be read.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+    let mut held = Vec::new();
+    loop {
+        held.push(vec![1_u8; 1 << 30]);
+    }
+}
+
+/// The counters in a file, which keeps them whatever becomes of this program.
+fn map(file: &str) -> &'static [Counter; THREADS] {
+    let file = OpenOptions::new().read(true).write(true).open(file).expect("made by the test");
+    file.set_len(size_of::<[Counter; THREADS]>() as u64).expect("room");
+    // SAFETY: a new mapping of a file that is as long as the counters, aligned to a page, zeroed, and never unmapped.
+    unsafe {
+        let bytes = size_of::<[Counter; THREADS]>();
+        let start = libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED, file.as_raw_fd(), 0);
+        assert_ne!(start, libc::MAP_FAILED);
+        &*start.cast()
+    }
+}
