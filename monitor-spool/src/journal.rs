@@ -1,16 +1,16 @@
 //! What is numbered and not yet acknowledged: batches, appended to files that are removed once the server has all of them.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::sync::Arc;
 
 use monitor_wire::{Dropped, RootId};
 use serde::{Deserialize, Serialize};
 
+use crate::SpoolError;
 use crate::block::{self, Blocks, HEADER, Item, Magic};
 use crate::body::{Parcel, Rejected};
 use crate::folder::Folder;
-use crate::{SpoolError, sys};
+use crate::sys::{self, Kept};
 
 /// A file is closed when it is so long.
 const FILE: u64 = 4 << 20;
@@ -78,7 +78,7 @@ pub struct Journal {
     places: VecDeque<Place>,
     /// The files that are there, oldest first, and their bytes. The last one is written to.
     files: VecDeque<(u64, u64)>,
-    current: Option<File>,
+    current: Option<Kept>,
     made: u64,
     lost: Lost,
 }
@@ -147,9 +147,11 @@ impl Journal {
         };
         let bytes = block.len() as u64;
         let (Some((file, used)), Some(current)) = (self.files.back_mut(), &self.current) else { return Err(self.folder.full()) };
-        if let Err(source) = sys::write_at(current, &block, *used) {
-            // What was written of it is no block, and the next one will stand over it.
-            let _ = current.set_len(*used);
+        let written = current.get().and_then(|current| {
+            // What is written of it when this fails is no block, and the next one will stand over it.
+            sys::write_at(current, &block, *used).inspect_err(|_| drop(current.set_len(*used)))
+        });
+        if let Err(source) = written {
             self.folder.room().give_back(bytes);
             return Err(SpoolError::disk("write", self.folder.path().join(name(*file)))(source));
         }
@@ -239,7 +241,7 @@ impl Journal {
     fn next_file(&mut self) -> Result<(), SpoolError> {
         let number = self.made + 1;
         let path = self.folder.path().join(name(number));
-        let file = self.folder.dir().new_file(&name(number)).map_err(SpoolError::disk("create", path))?;
+        let file = self.folder.dir().new_file(&name(number)).and_then(Kept::new).map_err(SpoolError::disk("create", path))?;
         self.made = number;
         self.files.push_back((number, 0));
         self.current = Some(file);

@@ -4,11 +4,10 @@
 //! But it ends as well when its process closes any other descriptor of the file, and doesn't keep one part of a process from
 //! another. So a process keeps a list of what it holds, and never opens that again.
 
-use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-use crate::sys::{self, Dir};
+use crate::sys::{self, Dir, Kept};
 
 const NAME: &str = "lock";
 
@@ -74,7 +73,7 @@ fn at(place: *mut Held) -> Option<&'static Held> {
 #[derive(Debug)]
 pub(crate) struct Lock {
     /// Closed before the note is struck out: to close it later would end the lock of the next one.
-    _file: File,
+    _file: Kept,
     _note: Note,
 }
 
@@ -88,8 +87,8 @@ impl Lock {
     /// Takes the lock of a folder; `None` if somebody has it.
     pub(crate) fn claim(folder: &Dir) -> io::Result<Option<Self>> {
         let Some(note) = Note::make(folder.status_in(NAME)?.file) else { return Ok(None) };
-        let file = folder.file(NAME, true)?;
-        Ok(sys::try_lock(&file)?.then_some(Self { _file: file, _note: note }))
+        let file = Kept::new(folder.file(NAME, true)?)?;
+        Ok(sys::try_lock(file.get()?)?.then_some(Self { _file: file, _note: note }))
     }
 }
 

@@ -196,10 +196,9 @@ impl Program {
     pub(crate) fn open(folder: &Arc<Folder>, state: State) -> Result<Self, SpoolError> {
         let failed = || SpoolError::disk("open", folder.path().join(NAME));
         let file = folder.dir().file(NAME, true).map_err(failed())?;
-        if sys::file_status(&file).map_err(failed())?.bytes < PAGE as u64 {
-            // A hole may be in it, but never its end.
-            sys::allocate(&file, PAGE as u64).map_err(failed())?;
-        }
+        // To write to a page that the disk has no room for would end this program: all of it is written once in a way that errs.
+        let mut page = vec![0; PAGE];
+        sys::read_at(&file, &mut page, 0).and_then(|_| sys::write_at(&file, &page, 0)).map_err(failed())?;
         let page = Arc::new(Page(Mapping::new(&file, PAGE).map_err(failed())?));
         Ok(Self { folder: folder.clone(), page, state })
     }

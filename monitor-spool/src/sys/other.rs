@@ -12,6 +12,19 @@ fn unsupported<T>() -> io::Result<T> {
 }
 
 #[derive(Debug)]
+pub(crate) struct Kept(std::convert::Infallible);
+
+impl Kept {
+    pub(crate) fn new(_: File) -> io::Result<Self> {
+        unsupported()
+    }
+
+    pub(crate) fn get(&self) -> io::Result<&File> {
+        match self.0 {}
+    }
+}
+
+#[derive(Debug)]
 pub(crate) struct Dir(std::convert::Infallible);
 
 impl Dir {

@@ -5,6 +5,7 @@
 use std::ffi::CString;
 use std::fs::{DirBuilder, File, Metadata};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -16,10 +17,42 @@ use super::Status;
 /// A folder is not read further.
 const MOST_NAMES: usize = 100_000;
 
+/// A file that stays open. A program that closes descriptors which it hasn't opened may have closed this one, and have opened
+/// a file of its own by the same number: that one is neither written to nor closed.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    file: ManuallyDrop<File>,
+    id: (u64, u64),
+}
+
+impl Kept {
+    pub(crate) fn new(file: File) -> io::Result<Self> {
+        let id = file_status(&file)?.file;
+        Ok(Self { file: ManuallyDrop::new(file), id })
+    }
+
+    /// The file, if it is still that one.
+    pub(crate) fn get(&self) -> io::Result<&File> {
+        match file_status(&self.file) {
+            Ok(status) if status.file == self.id => Ok(&self.file),
+            _ => Err(io::Error::other("the program has closed it")),
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if self.get().is_ok() {
+            // SAFETY: this is the last use.
+            unsafe { ManuallyDrop::drop(&mut self.file) };
+        }
+    }
+}
+
 /// An open folder; what is in it is reached through it, whatever becomes of its path.
 #[derive(Debug)]
 pub(crate) struct Dir {
-    file: File,
+    file: Kept,
     path: PathBuf,
 }
 
@@ -33,12 +66,12 @@ impl Dir {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let name = c_string(path.as_os_str().as_bytes())?;
         let file = open_at(libc::AT_FDCWD, &name, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file: Kept::new(file)?, path: path.to_owned() })
     }
 
     pub(crate) fn open_in(&self, name: &str) -> io::Result<Self> {
-        let file = open_at(self.file.as_raw_fd(), &c_string(name.as_bytes())?, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
-        Ok(Self { file, path: self.path.join(name) })
+        let file = open_at(self.fd()?, &c_string(name.as_bytes())?, libc::O_RDONLY | libc::O_DIRECTORY, 0)?;
+        Ok(Self { file: Kept::new(file)?, path: self.path.join(name) })
     }
 
     /// The same folder, which is about to have another path.
@@ -51,26 +84,30 @@ impl Dir {
     }
 
     pub(crate) fn status(&self) -> io::Result<Status> {
-        self.file.metadata().map(|metadata| status_of(&metadata))
+        file_status(self.file.get()?)
+    }
+
+    fn fd(&self) -> io::Result<i32> {
+        self.file.get().map(AsRawFd::as_raw_fd)
     }
 
     /// Makes a folder in it, for the user alone.
     pub(crate) fn make_in(&self, name: &str) -> io::Result<()> {
         let name = c_string(name.as_bytes())?;
         // SAFETY: the name ends with a zero byte and outlives the call.
-        check(unsafe { libc::mkdirat(self.file.as_raw_fd(), name.as_ptr(), 0o700) }).map(drop)
+        check(unsafe { libc::mkdirat(self.fd()?, name.as_ptr(), 0o700) }).map(drop)
     }
 
     /// A file that was not there before, for the user alone.
     pub(crate) fn new_file(&self, name: &str) -> io::Result<File> {
-        open_at(self.file.as_raw_fd(), &c_string(name.as_bytes())?, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
+        open_at(self.fd()?, &c_string(name.as_bytes())?, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, 0o600)
     }
 
     /// A file that is there: a regular one of the user's own.
     pub(crate) fn file(&self, name: &str, is_written: bool) -> io::Result<File> {
         let access = if is_written { libc::O_RDWR } else { libc::O_RDONLY };
         // A pipe would wait for its other end.
-        let file = open_at(self.file.as_raw_fd(), &c_string(name.as_bytes())?, access | libc::O_NONBLOCK, 0)?;
+        let file = open_at(self.fd()?, &c_string(name.as_bytes())?, access | libc::O_NONBLOCK, 0)?;
         let status = file_status(&file)?;
         if status.is_regular && status.is_own {
             Ok(file)
@@ -85,7 +122,7 @@ impl Dir {
         let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
         // SAFETY: the name ends with a zero byte, and the kernel fills in the whole structure when it succeeds.
         let stat = unsafe {
-            check(libc::fstatat(self.file.as_raw_fd(), name.as_ptr(), stat.as_mut_ptr(), libc::AT_SYMLINK_NOFOLLOW))?;
+            check(libc::fstatat(self.fd()?, name.as_ptr(), stat.as_mut_ptr(), libc::AT_SYMLINK_NOFOLLOW))?;
             stat.assume_init()
         };
         #[allow(clippy::unnecessary_cast, clippy::useless_conversion, reason = "the types differ between systems")]
@@ -101,7 +138,7 @@ impl Dir {
 
     pub(crate) fn rename_in(&self, from: &str, to: &str) -> io::Result<()> {
         let (from, to) = (c_string(from.as_bytes())?, c_string(to.as_bytes())?);
-        let fd = self.file.as_raw_fd();
+        let fd = self.fd()?;
         // SAFETY: both names end with a zero byte and outlive the call.
         check(unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) }).map(drop)
     }
@@ -118,7 +155,7 @@ impl Dir {
     fn unlink(&self, name: &str, flags: i32) -> io::Result<()> {
         let name = c_string(name.as_bytes())?;
         // SAFETY: the name ends with a zero byte and outlives the call.
-        check(unsafe { libc::unlinkat(self.file.as_raw_fd(), name.as_ptr(), flags) }).map(drop)
+        check(unsafe { libc::unlinkat(self.fd()?, name.as_ptr(), flags) }).map(drop)
     }
 
     /// What is in it; names that are no UTF-8 are none of ours.
@@ -299,7 +336,7 @@ impl Mapping {
 
     /// Gives the memory away: it stays mapped.
     pub(crate) fn into_raw(self) -> NonNull<u8> {
-        std::mem::ManuallyDrop::new(self).start
+        ManuallyDrop::new(self).start
     }
 
     /// # Safety

@@ -149,6 +149,43 @@ fn a_program_that_has_closed_all_its_files_lives_on() {
 
 #[test]
 #[ignore = "run by others"]
+#[allow(unsafe_code, reason = "what daemons do")]
+fn opens_its_own_files_instead() {
+    let Some(spool) = given() else { return };
+    let mut begun = begin(&spool, 1 << 20);
+    journal(&mut begun, 1, 1);
+    // SAFETY: nothing of this program uses any of these again.
+    (3..64).for_each(|fd| unsafe {
+        libc::close(fd);
+    });
+    let dir = spool.path().with_file_name("own");
+    std::fs::create_dir(&dir).expect("a folder");
+    let files: Vec<_> =
+        (0..60).map(|_| std::fs::File::options().append(true).create(true).open(dir.join("file")).expect("a file")).collect();
+    let folders: Vec<_> = (0..60).map(|_| std::fs::File::open(&dir).expect("a folder")).collect();
+    let parcel = monitor_spool::Parcel::encode(2, &[crate::support::event(2)]).expect("an event");
+    let error = begun.journal.append(&parcel, &monitor_spool::Meta::default()).expect_err("not to be written");
+    assert!(error.to_string().contains("the program has closed it"), "{error}");
+    assert!(begun.pieces.prepare(65_536, 1).is_err() && begun.lane.prepare().is_err() && begun.folder.delete().is_err());
+    drop((begun, spool));
+    for file in files.iter().chain(&folders) {
+        file.metadata().expect("not closed by anybody else");
+    }
+    assert_eq!((files[0].metadata().expect("a file").len(), std::fs::read_dir(&dir).expect("a folder").count()), (0, 1));
+    println!("unharmed");
+}
+
+#[test]
+fn files_of_the_program_are_not_taken_for_those_of_the_spool() {
+    let test = TestSpool::new();
+    let output = child("life::opens_its_own_files_instead", test.spool.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("unharmed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(lives(&test.spool), [Life::Dead]);
+}
+
+#[test]
+#[ignore = "run by others"]
 #[allow(unsafe_code, reason = "to fork")]
 fn forks_and_dies() {
     let Some(spool) = given() else { return };
