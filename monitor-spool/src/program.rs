@@ -185,7 +185,7 @@ impl Program {
         let file = folder.make(NAME, (PAGE + blocks.len()) as u64)?;
         let failed = || SpoolError::disk("write", folder.path().join(NAME));
         sys::write_at(&file, &blocks, PAGE as u64).map_err(failed())?;
-        let page = Arc::new(Page(Mapping::new(&file, PAGE).map_err(failed())?));
+        let page = Arc::new(Page(Mapping::new(&file, PAGE, true).map_err(failed())?));
         let mut program = Self { folder: folder.clone(), page, state: State { next: 1, ..State::default() } };
         program.store(0, [MAGIC, VERSION, layout, u64::from(clock.is_counter), clock.ticks, clock.wall_ns, 0]);
         program.save();
@@ -200,7 +200,7 @@ impl Program {
             // A hole may be in it, but never its end.
             sys::allocate(&file, PAGE as u64).map_err(failed())?;
         }
-        let page = Arc::new(Page(Mapping::new(&file, PAGE).map_err(failed())?));
+        let page = Arc::new(Page(Mapping::new(&file, PAGE, true).map_err(failed())?));
         Ok(Self { folder: folder.clone(), page, state })
     }
 
