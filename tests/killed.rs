@@ -76,7 +76,8 @@ fn ship_by_the_next(server: &Server) {
 /// What is at the server is what the program has counted, but for one call of each thread.
 fn check(server: &Server, counted: &Counted, what: &str) -> Value {
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "counts"));
-    let calls: Vec<Value> = server.tree(&root).into_iter().filter(|process| process["name"].as_str().unwrap().starts_with("counted")).collect();
+    let calls: Vec<Value> =
+        server.tree(&root).into_iter().filter(|process| process["name"].as_str().unwrap().starts_with("counted")).collect();
     let status = server.get("/status");
     let dropped: u64 = status["dropped"].as_array().unwrap().iter().map(|dropped| dropped["count"].as_u64().unwrap()).sum();
     let states = states(&calls);

@@ -59,11 +59,12 @@ impl Folder {
         if !self.room.take(bytes) {
             return Err(self.full());
         }
-        let path = self.path().join(name);
-        let made = self.dir.new_file(name).map_err(SpoolError::disk("create", &path)).and_then(|file| {
+        // Nothing is allocated unless it fails.
+        let failed = |action| move |source| SpoolError::disk(action, self.path().join(name))(source);
+        let made = self.dir.new_file(name).map_err(failed("create")).and_then(|file| {
             sys::allocate(&file, bytes).map(|()| file).map_err(|source| {
                 let _ = self.dir.remove_file(name);
-                SpoolError::disk("find room on the disk for", &path)(source)
+                failed("find room on the disk for")(source)
             })
         });
         made.inspect_err(|_| self.room.give_back(bytes))
@@ -74,7 +75,7 @@ impl Folder {
     }
 
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), SpoolError> {
-        self.dir.rename_in(from, to).map_err(SpoolError::disk("rename", self.path().join(from)))
+        self.dir.rename_in(from, to).map_err(|source| SpoolError::disk("rename", self.path().join(from))(source))
     }
 
     /// Removes a file of so many bytes.

@@ -138,7 +138,7 @@ impl Journal {
         }
         let block = loop {
             let block = self.block(stage, parcel, meta).ok_or_else(|| self.folder.full())?;
-            if self.folder.room().take(block.len() as u64) {
+            if self.folder.room().take_within(block.len() as u64, self.bound()) {
                 break block;
             }
             if !self.give_up_oldest() {
@@ -158,6 +158,11 @@ impl Journal {
         self.places.push_back(Place { file: *file, offset: *used, bytes, first: parcel.first(), count: parcel.count() });
         *used += bytes;
         Ok(())
+    }
+
+    /// Rings and lane need some room as well, however much waits.
+    fn bound(&self) -> u64 {
+        self.folder.limit_bytes() / 4 * 3
     }
 
     fn block(&self, stage: Stage, parcel: &Parcel, meta: &Meta) -> Option<Vec<u8>> {

@@ -88,7 +88,7 @@ impl Lane {
             inner.made += 1;
             format!("spare-lane-{}", inner.made)
         };
-        let memory = self.make(&name, SEGMENT)?;
+        let memory = self.make(&name, SEGMENT, true)?;
         self.lock().ready = Some((name, memory));
         Ok(())
     }
@@ -145,14 +145,14 @@ impl Lane {
                 self.folder.rename(&spare, &name)?;
                 memory
             }
-            None => self.make(&name, bytes.max(SEGMENT))?,
+            None => self.make(&name, bytes.max(SEGMENT), false)?,
         };
         Ok(Segment { name, memory, used: 0 })
     }
 
-    fn make(&self, name: &str, bytes: usize) -> Result<Mapping, SpoolError> {
+    fn make(&self, name: &str, bytes: usize, is_ready: bool) -> Result<Mapping, SpoolError> {
         let file = self.folder.make(name, bytes as u64)?;
-        Mapping::new(&file, bytes).map_err(|source| {
+        Mapping::new(&file, bytes, is_ready).map_err(|source| {
             self.folder.remove(name, bytes as u64);
             SpoolError::disk("map", self.folder.path().join(name))(source)
         })

@@ -1,5 +1,7 @@
 //! The memory that calls are recorded into, in files.
 
+use std::fmt;
+use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,12 +11,45 @@ use crate::SpoolError;
 use crate::folder::Folder;
 use crate::sys::Mapping;
 
+/// A file's name, in which nothing is allocated: it may be needed in the midst of a monitored call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name {
+    bytes: [u8; 48],
+    len: usize,
+}
+
+impl Name {
+    fn new(name: fmt::Arguments<'_>) -> Self {
+        let mut new = Name { bytes: [0; 48], len: 0 };
+        // The longest has a word and two numbers.
+        let _ = fmt::Write::write_fmt(&mut new, name);
+        new
+    }
+}
+
+impl fmt::Write for Name {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.len + text.len();
+        self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
 /// Name of a piece's file.
-pub(crate) fn name(piece: Piece) -> String {
+pub(crate) fn name(piece: Piece) -> Name {
     match piece {
-        Piece::Region(region) => format!("region-{region}"),
-        Piece::Segment { region, base } => format!("segment-{region}-{base}"),
-        Piece::Chunk { region, index } => format!("chunk-{region}-{index}"),
+        Piece::Region(region) => Name::new(format_args!("region-{region}")),
+        Piece::Segment { region, base } => Name::new(format_args!("segment-{region}-{base}")),
+        Piece::Chunk { region, index } => Name::new(format_args!("chunk-{region}-{index}")),
     }
 }
 
@@ -29,7 +64,7 @@ pub(crate) fn of(file: &str) -> Option<Piece> {
         _ => return None,
     };
     // Only as it is written: `region-01` is another file than `region-1`.
-    (name(piece) == file).then_some(piece)
+    (*name(piece) == *file).then_some(piece)
 }
 
 /// Gives out memory that lies in files, some of it made beforehand.
@@ -42,7 +77,7 @@ pub struct Pieces {
 #[derive(Debug, Default)]
 struct Spares {
     made: u64,
-    ready: Vec<(String, Mapping)>,
+    ready: Vec<(Name, Mapping)>,
 }
 
 impl Pieces {
@@ -64,8 +99,8 @@ impl Pieces {
                 spares.made += 1;
                 spares.made
             };
-            let name = format!("spare-{number}");
-            let mapping = self.make(&name, bytes)?;
+            let name = Name::new(format_args!("spare-{number}"));
+            let mapping = self.make(&name, bytes, true)?;
             self.spares().ready.push((name, mapping));
         }
     }
@@ -86,7 +121,7 @@ impl Pieces {
                 self.folder.rename(&spare, &name)?;
                 mapping
             }
-            None => self.make(&name, bytes)?,
+            None => self.make(&name, bytes, false)?,
         };
         Ok(mapping.into_raw())
     }
@@ -102,9 +137,9 @@ impl Pieces {
         self.folder.remove(&name(piece), bytes as u64);
     }
 
-    fn make(&self, name: &str, bytes: usize) -> Result<Mapping, SpoolError> {
+    fn make(&self, name: &str, bytes: usize, is_ready: bool) -> Result<Mapping, SpoolError> {
         let file = self.folder.make(name, bytes as u64)?;
-        Mapping::new(&file, bytes).map_err(|source| {
+        Mapping::new(&file, bytes, is_ready).map_err(|source| {
             self.folder.remove(name, bytes as u64);
             SpoolError::disk("map", self.folder.path().join(name))(source)
         })

@@ -185,7 +185,7 @@ impl Program {
         let file = folder.make(NAME, (PAGE + blocks.len()) as u64)?;
         let failed = || SpoolError::disk("write", folder.path().join(NAME));
         sys::write_at(&file, &blocks, PAGE as u64).map_err(failed())?;
-        let page = Arc::new(Page(Mapping::new(&file, PAGE).map_err(failed())?));
+        let page = Arc::new(Page(Mapping::new(&file, PAGE, true).map_err(failed())?));
         let mut program = Self { folder: folder.clone(), page, state: State { next: 1, ..State::default() } };
         program.store(0, [MAGIC, VERSION, layout, u64::from(clock.is_counter), clock.ticks, clock.wall_ns, 0]);
         program.save();
@@ -196,10 +196,10 @@ impl Program {
     pub(crate) fn open(folder: &Arc<Folder>, state: State) -> Result<Self, SpoolError> {
         let failed = || SpoolError::disk("open", folder.path().join(NAME));
         let file = folder.dir().file(NAME, true).map_err(failed())?;
-        // To write to a page that the disk has no room for would end this program: all of it is written once in a way that errs.
+        // To store into a page that the disk has no room for would end this program: all of it is written once in a way that errs.
         let mut page = vec![0; PAGE];
         sys::read_at(&file, &mut page, 0).and_then(|_| sys::write_at(&file, &page, 0)).map_err(failed())?;
-        let page = Arc::new(Page(Mapping::new(&file, PAGE).map_err(failed())?));
+        let page = Arc::new(Page(Mapping::new(&file, PAGE, true).map_err(failed())?));
         Ok(Self { folder: folder.clone(), page, state })
     }
 

@@ -28,7 +28,12 @@ impl Room {
 
     /// Takes so many bytes, if they are left.
     pub(crate) fn take(&self, bytes: u64) -> bool {
-        let take = |used: u64| used.checked_add(bytes).filter(|used| *used <= self.0.limit);
+        self.take_within(bytes, self.0.limit)
+    }
+
+    /// Takes so many bytes, if then no more than `limit` are taken.
+    pub(crate) fn take_within(&self, bytes: u64, limit: u64) -> bool {
+        let take = |used: u64| used.checked_add(bytes).filter(|used| *used <= limit);
         self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
     }
 

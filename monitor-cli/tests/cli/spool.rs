@@ -175,3 +175,62 @@ fn a_server_takes_in_what_is_left_and_says_how_much() {
     child.wait().unwrap();
     assert!(line.is_some() && spool.list().is_empty());
 }
+
+/// Writes until it is killed, and counts what it has kept.
+#[test]
+#[ignore = "run by the next one"]
+fn writes_until_it_is_killed() {
+    let Some(path) = std::env::var_os("SPOOL").map(PathBuf::from) else { return };
+    let count = std::fs::File::options().write(true).open(path.with_file_name("count")).unwrap();
+    let root = format!("{:032x}", 5);
+    let mut begun = TestSpool { path, _dir: tempfile::tempdir().unwrap() }.begin(1, "nightly");
+    let (mut next, mut batch) = (1_u64, Vec::new());
+    loop {
+        let event = started(&root, next, (next > 1).then_some(1), "x");
+        let json = serde_json::to_vec(&event).unwrap();
+        begun.lane.append(&Entry::Sent { begun: 0, at: 5_000_000_000 + next, event: &json }).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&count, &next.to_ne_bytes(), 0).unwrap();
+        batch.push(serde_json::from_value::<Event>(event).unwrap());
+        next += 1;
+        if batch.len() == 100 {
+            let meta = Meta { lane: next - 1, ..Meta::default() };
+            begun.journal.append(&Parcel::encode(next - 100, &batch).unwrap(), &meta).unwrap();
+            begun.program.advance(next, next - 1);
+            begun.lane.taken(next - 1);
+            batch.clear();
+        }
+    }
+}
+
+#[test]
+fn killed_writers_and_killed_shippers_neither_lose_nor_repeat_anything() {
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+    for round in 0..6_u64 {
+        let (server, spool) = (TestServer::start(), TestSpool::new());
+        let count = spool.path.with_file_name("count");
+        std::fs::write(&count, [0; 8]).unwrap();
+        let kept = || u64::from_ne_bytes(std::fs::read(&count).unwrap().try_into().unwrap());
+        let mut writer = Command::new(std::env::current_exe().unwrap());
+        writer.args(["--exact", "spool::writes_until_it_is_killed", "--ignored"]).env("SPOOL", &spool.path).stdout(Stdio::null());
+        let mut writer = writer.spawn().unwrap();
+        while kept() < 1_000 + round * 777 {
+            assert!(writer.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        for delay_ms in [round * 2, 10 + round * 3, 30] {
+            let mut shipper = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+            shipper.args(["spool", "ship", "--dir"]).arg(&spool.path).args(["--server", &server.url]);
+            let mut shipper = shipper.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(delay_ms));
+            shipper.kill().unwrap();
+            shipper.wait().unwrap();
+        }
+        spool.text(&["ship", "--server", &server.url]);
+        assert!(spool.list().is_empty());
+        let (events, kept) = (server.json(&["status"])["events"].as_u64().unwrap(), kept());
+        assert!((kept..=kept + 1).contains(&events), "round {round}: {events} events of {kept}");
+    }
+}

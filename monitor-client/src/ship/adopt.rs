@@ -17,8 +17,9 @@ use crate::report;
 /// Of all programs' folders together it keeps so many times the bytes of one.
 const PROGRAMS: u64 = 4;
 
-/// Looks once for the dead, and takes one after the other.
+/// Once the server has answered: looks for the dead, and takes one after the other.
 pub(super) async fn adopt(shared: Rc<Shared>, dir: PathBuf, one_bytes: u64) {
+    shared.reached.notified().await;
     let listed = spawn_blocking(move || -> Result<_, SpoolError> {
         let spool = Spool::open(&dir)?;
         spool.keep_within(one_bytes.saturating_mul(PROGRAMS))?;

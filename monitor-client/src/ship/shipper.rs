@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use monitor_core::queue::{self, Receiver};
 use monitor_wire::Event;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{LocalSet, spawn_local, yield_now};
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
 use super::adopt::adopt;
@@ -78,24 +78,23 @@ pub(super) fn run(
         reached: Notify::new(),
         is_in_vain: Cell::new(false),
     });
-    let (heartbeat, tasks) = (settings.heartbeat, LocalSet::new());
-    let (spool_dir, spool_bytes) = (settings.spool_dir.clone(), settings.spool_bytes);
-    let mut work = Box::pin(async move {
-        spawn_local(beat(heartbeat, shared.clone()));
-        spawn_local(Sender::new(shared.clone()).run());
-        if let Some(dir) = spool_dir {
-            let shared = shared.clone();
-            spawn_local(async move {
-                shared.reached.notified().await;
-                adopt(shared, dir, spool_bytes).await;
-            });
-        }
-        Shipper { receiver, shared, keeper }.run().await;
-    });
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| tasks.block_on(&runtime, work.as_mut()))) {
+    let heartbeat = settings.heartbeat;
+    let adoption = settings.spool_dir.clone().map(|dir| (dir, settings.spool_bytes));
+    let mut beside: Vec<Pin<Box<dyn Future<Output = ()>>>> =
+        vec![Box::pin(beat(heartbeat, shared.clone())), Box::pin(Sender::new(shared.clone()).run())];
+    if let Some((dir, bytes)) = adoption {
+        beside.push(Box::pin(adopt(shared.clone(), dir, bytes)));
+    }
+    let mut shipping = Box::pin(Shipper { receiver, shared, keeper }.run());
+    // Not tasks of the runtime's, which would keep their panics to themselves.
+    let mut work = Box::pin(poll_fn(move |cx| {
+        beside.retain_mut(|beside| beside.as_mut().poll(cx).is_pending());
+        shipping.as_mut().poll(cx)
+    }));
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| runtime.block_on(work.as_mut()))) {
         // tokio panics when the program has closed files that are not its own, as those do that make themselves a daemon.
         // Their numbers may be the program's by now: nothing that would close them again is dropped.
-        std::mem::forget((work, tasks, runtime));
+        std::mem::forget((work, runtime));
         desk.close();
         resume_unwind(payload);
     }

@@ -121,7 +121,7 @@ pub(crate) fn write_at(_: &File, _: &[u8], _: u64) -> io::Result<()> {
 pub(crate) struct Mapping(std::convert::Infallible);
 
 impl Mapping {
-    pub(crate) fn new(_: &File, _: usize) -> io::Result<Self> {
+    pub(crate) fn new(_: &File, _: usize, _: bool) -> io::Result<Self> {
         unsupported()
     }
 

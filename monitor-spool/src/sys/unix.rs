@@ -165,15 +165,36 @@ impl Dir {
     }
 }
 
-fn c_string(bytes: &[u8]) -> io::Result<CString> {
-    CString::new(bytes).map_err(|_| io::ErrorKind::InvalidInput.into())
+/// A name that ends with a zero byte. A short one, as all of ours are, allocates nothing: it may be needed in the midst of a
+/// monitored call.
+enum Name {
+    Short([u8; 64]),
+    Long(CString),
+}
+
+impl Name {
+    fn as_ptr(&self) -> *const libc::c_char {
+        match self {
+            Name::Short(bytes) => bytes.as_ptr().cast(),
+            Name::Long(name) => name.as_ptr(),
+        }
+    }
+}
+
+fn c_string(bytes: &[u8]) -> io::Result<Name> {
+    let mut short = [0; 64];
+    if bytes.len() < short.len() && !bytes.contains(&0) {
+        short[..bytes.len()].copy_from_slice(bytes);
+        return Ok(Name::Short(short));
+    }
+    CString::new(bytes).map(Name::Long).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
 fn check(result: i32) -> io::Result<i32> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
-fn open_at(fd: i32, name: &CString, flags: i32, mode: libc::c_uint) -> io::Result<File> {
+fn open_at(fd: i32, name: &Name, flags: i32, mode: libc::c_uint) -> io::Result<File> {
     let flags = flags | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     // SAFETY: the name ends with a zero byte and outlives the call; the descriptor is new and nobody else's.
     unsafe { check(libc::openat(fd, name.as_ptr(), flags, mode)).map(|fd| File::from_raw_fd(fd)) }
@@ -214,11 +235,14 @@ pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     let length = libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     #[cfg(not(target_vendor = "apple"))]
     {
-        // SAFETY: the descriptor is open.
-        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
-            0 => return Ok(()),
-            libc::EOPNOTSUPP | libc::EINVAL => {}
-            error => return Err(io::Error::from_raw_os_error(error)),
+        loop {
+            // SAFETY: the descriptor is open.
+            match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
+                0 => return Ok(()),
+                libc::EINTR => {}
+                libc::EOPNOTSUPP | libc::EINVAL => break,
+                error => return Err(io::Error::from_raw_os_error(error)),
+            }
         }
     }
     let _ = length;
@@ -311,11 +335,12 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps the first `bytes` of a file that has that many [`allocate`]d, its pages ready to be stored into.
-    pub(crate) fn new(file: &File, bytes: usize) -> io::Result<Self> {
+    /// Maps the first `bytes` of a file that has that many [`allocate`]d; `is_ready` if its pages are to be stored into without
+    /// a further wait, at the cost of one now.
+    pub(crate) fn new(file: &File, bytes: usize, is_ready: bool) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         #[cfg(target_os = "linux")]
-        let flags = libc::MAP_SHARED | libc::MAP_POPULATE;
+        let flags = if is_ready { libc::MAP_SHARED | libc::MAP_POPULATE } else { libc::MAP_SHARED };
         #[cfg(not(target_os = "linux"))]
         let flags = libc::MAP_SHARED;
         // SAFETY: a new mapping touches no memory that is in use.
