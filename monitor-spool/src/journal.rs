@@ -138,7 +138,7 @@ impl Journal {
         }
         let block = loop {
             let block = self.block(stage, parcel, meta).ok_or_else(|| self.folder.full())?;
-            if self.folder.room().take_within(block.len() as u64, self.bound()) {
+            if self.folder.room().take_for_journal(block.len() as u64) {
                 break block;
             }
             if !self.give_up_oldest() {
@@ -152,17 +152,12 @@ impl Journal {
             sys::write_at(current, &block, *used).inspect_err(|_| drop(current.set_len(*used)))
         });
         if let Err(source) = written {
-            self.folder.room().give_back(bytes);
+            self.folder.room().give_back_of_journal(bytes);
             return Err(SpoolError::disk("write", self.folder.path().join(name(*file)))(source));
         }
         self.places.push_back(Place { file: *file, offset: *used, bytes, first: parcel.first(), count: parcel.count() });
         *used += bytes;
         Ok(())
-    }
-
-    /// Rings and lane need some room as well, however much waits.
-    fn bound(&self) -> u64 {
-        self.folder.limit_bytes() / 4 * 3
     }
 
     fn block(&self, stage: Stage, parcel: &Parcel, meta: &Meta) -> Option<Vec<u8>> {
@@ -270,7 +265,7 @@ impl Journal {
     fn remove_oldest_file(&mut self) {
         if let Some((file, bytes)) = self.files.pop_front() {
             let _ = self.folder.dir().remove_file(&name(file));
-            self.folder.room().give_back(bytes);
+            self.folder.room().give_back_of_journal(bytes);
         }
     }
 }

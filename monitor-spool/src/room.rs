@@ -1,4 +1,7 @@
 //! The bound of a folder, shared by all that is kept in it.
+//!
+//! What is recorded into (rings, lane) takes half of it at most, what waits (the journal) three quarters: neither leaves the
+//! other without.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +14,13 @@ pub(crate) struct Room(Arc<Inner>);
 struct Inner {
     limit: u64,
     used: AtomicU64,
+    memory: AtomicU64,
+    journal: AtomicU64,
 }
 
 impl Room {
     pub(crate) fn new(limit: u64) -> Self {
-        Self(Arc::new(Inner { limit, used: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { limit, used: AtomicU64::new(0), memory: AtomicU64::new(0), journal: AtomicU64::new(0) }))
     }
 
     pub(crate) fn limit(&self) -> u64 {
@@ -26,19 +31,44 @@ impl Room {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// Takes so many bytes, if they are left.
+    /// Takes so many bytes for what is recorded into, if they are left.
     pub(crate) fn take(&self, bytes: u64) -> bool {
-        self.take_within(bytes, self.0.limit)
-    }
-
-    /// Takes so many bytes, if then no more than `limit` are taken.
-    pub(crate) fn take_within(&self, bytes: u64, limit: u64) -> bool {
-        let take = |used: u64| used.checked_add(bytes).filter(|used| *used <= limit);
-        self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+        self.take_from(&self.0.memory, self.0.limit / 2, bytes)
     }
 
     pub(crate) fn give_back(&self, bytes: u64) {
-        let less = |used: u64| Some(used.saturating_sub(bytes));
-        let _ = self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        give_back(&self.0.memory, bytes);
+        give_back(&self.0.used, bytes);
     }
+
+    /// Takes so many bytes for the journal, if they are left.
+    pub(crate) fn take_for_journal(&self, bytes: u64) -> bool {
+        self.take_from(&self.0.journal, self.0.limit - self.0.limit / 4, bytes)
+    }
+
+    pub(crate) fn give_back_of_journal(&self, bytes: u64) {
+        give_back(&self.0.journal, bytes);
+        give_back(&self.0.used, bytes);
+    }
+
+    fn take_from(&self, part: &AtomicU64, limit: u64, bytes: u64) -> bool {
+        if !take(part, limit, bytes) {
+            return false;
+        }
+        let is_taken = take(&self.0.used, self.0.limit, bytes);
+        if !is_taken {
+            give_back(part, bytes);
+        }
+        is_taken
+    }
+}
+
+fn take(used: &AtomicU64, limit: u64, bytes: u64) -> bool {
+    let more = |used: u64| used.checked_add(bytes).filter(|used| *used <= limit);
+    used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+}
+
+fn give_back(used: &AtomicU64, bytes: u64) {
+    let less = |used: u64| Some(used.saturating_sub(bytes));
+    let _ = used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }

@@ -137,6 +137,26 @@ pub(crate) fn forks_and_vanishes() {
     }
 }
 
+/// The child records below what its parent has begun, as the parent goes on to do, and ends behind the C library's back.
+#[root_task]
+#[allow(unsafe_code, reason = "`_exit` is what is tried here")]
+pub(crate) fn forks_and_dies() {
+    let _ = leaf(1);
+    let child = fork(|| {
+        for _ in 0..100 {
+            born();
+        }
+        std::thread::spawn(|| (0..100).for_each(|_| born())).join().expect("no panic");
+        // SAFETY: nothing of this process is needed any more.
+        unsafe { libc::_exit(0) };
+    });
+    for n in 0..500 {
+        let _ = leaf(n);
+    }
+    assert_eq!(wait(child), 0);
+    let _ = leaf(2);
+}
+
 /// Ends, and leaves the work to its child.
 #[root_task]
 pub(crate) fn becomes_a_daemon() {

@@ -7,8 +7,9 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use monitor_client::{normal_task, root_task};
+use monitor_client::{Process, normal_task, root_task};
 
 use crate::{read_line, say};
 
@@ -62,10 +63,8 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
         "exit" => std::process::exit(0),
         // SAFETY: it ends the program, as it is meant to.
         "_exit" => unsafe { libc::_exit(0) },
-        "segv" => {
-            // SAFETY: none: this is what a program without safety does.
-            unsafe { libc::raise(libc::SIGSEGV) };
-        }
+        // SAFETY: none: this is what a program without safety does.
+        "segv" => unsafe { std::hint::black_box(std::ptr::null_mut::<u8>()).write_volatile(1) },
         "out-of-memory" => out_of_memory(),
         "panic" => panic!("in the midst of it"),
         "exec" => {
@@ -73,6 +72,24 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
             panic!("{error}");
         }
         other => panic!("{other:?} is no end"),
+    }
+}
+
+/// Processes with more words than compression makes much less of.
+#[root_task]
+pub(crate) fn wordy(count: u64) {
+    let mut state = count;
+    for n in 0..count {
+        let mut words = String::new();
+        for _ in 0..64 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            words.push_str(&format!("{state:016x}"));
+        }
+        Process::start("wordy").field("words", words).begin().succeed();
+        if n % 100 == 99 {
+            // So that the lane is not what is full.
+            std::thread::sleep(Duration::from_millis(25));
+        }
     }
 }
 

@@ -51,6 +51,8 @@ fn main() {
         "forks-while-busy" => forks::forks_while_busy(number()),
         "forks-at-once" => forks::forks_at_once(),
         "forks-and-vanishes" => forks::forks_and_vanishes(),
+        "forks-and-dies" => forks::forks_and_dies(),
+        "wordy" => killed::wordy(number()),
         "becomes-a-daemon" => forks::becomes_a_daemon(),
         "spawns" => forks::spawns(),
         "allocator-records" => allocator::allocator_records(),
