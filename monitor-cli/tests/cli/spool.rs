@@ -26,7 +26,7 @@ impl TestSpool {
         // No process has this number.
         let worker = WorkerRef { id, hostname: "build-7".to_owned(), pid: 4_000_000_000, program: program.to_owned() };
         let about = About::this(worker, "1.2.3", 1_763_600_000_000_000 + id.get() as u64);
-        Spool::open(&self.path).unwrap().begin(&about, std::iter::empty(), 1, ClockSample::default(), 1 << 20).unwrap()
+        Spool::open(&self.path).unwrap().begin(&about, std::iter::empty(), 1, ClockSample::default(), 1 << 28).unwrap()
     }
 
     /// A program that was killed with two events in its journal and one that was not numbered.
