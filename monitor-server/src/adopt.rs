@@ -35,7 +35,7 @@ pub(crate) async fn run(spool: &Path, interval: Duration, ingest: &Arc<Ingest>, 
         };
         // The same again is no news.
         if problem != said && !problem.is_empty() {
-            tracing::warn!("what killed programs left is not taken in: {problem}");
+            tracing::warn!("what dead programs left is not taken in: {problem}");
         }
         said = problem;
         if stopping.run_until_cancelled(tokio::time::sleep(interval)).await.is_none() {
@@ -58,7 +58,7 @@ fn look(path: &Path, ingest: &Ingest, stopping: &CancellationToken) -> Result<()
         }
     }
     if programs > 0 {
-        tracing::info!(programs, events, spool = %path.display(), "took in all that was left by killed programs");
+        tracing::info!(programs, events, spool = %path.display(), "took in all that was left by dead programs");
     }
     Ok(())
 }
@@ -70,7 +70,7 @@ fn adopt(spool: &Spool, worker: WorkerId, ingest: &Ingest, stopping: &Cancellati
     let (of, path) = (replay.worker().clone(), replay.path().display().to_string());
     replay.finish()?;
     let Taken { events, damaged, dropped } = taken;
-    tracing::info!(program = of.program, pid = of.pid, host = of.hostname, worker = %of.id, events, "took in what a killed program had left");
+    tracing::info!(program = of.program, pid = of.pid, host = of.hostname, worker = %of.id, events, "took in what a dead program had left");
     if damaged > 0 || dropped > 0 {
         tracing::warn!(worker = %of.id, damaged, dropped, "not all of it could be kept or read: {path}");
     }
@@ -88,13 +88,13 @@ fn take(replay: &mut Replay, ingest: &Ingest, stopping: &CancellationToken) -> O
         let head = Head { worker: &worker, sent_us: now_us(), dropped: &dropped };
         let verdict = match parcel.batch(&head) {
             Err(error) => {
-                tracing::warn!(%worker.id, "an event that a killed program had left can't be read, it is dropped: {error}");
+                tracing::warn!(%worker.id, "an event that a dead program had left can't be read, it is dropped: {error}");
                 Verdict::Unreadable(error.event_number)
             }
             Ok(batch) => match runtime.block_on(ingest.accept(batch)) {
                 Ok(_) => Verdict::Accepted,
                 Err(IngestError::Event { number, message }) => {
-                    tracing::warn!(%worker.id, number, "an event that a killed program had left can't be, it is dropped: {message}");
+                    tracing::warn!(%worker.id, number, "an event that a dead program had left can't be, it is dropped: {message}");
                     Verdict::Unreadable(Some(number))
                 }
                 Err(IngestError::Busy) if !stopping.is_cancelled() => {
@@ -103,7 +103,7 @@ fn take(replay: &mut Replay, ingest: &Ingest, stopping: &CancellationToken) -> O
                 }
                 Err(IngestError::Busy | IngestError::Stopped) => return None,
                 Err(error @ IngestError::Store(_)) => {
-                    tracing::warn!(%worker.id, "what a killed program had left is not taken in now: {error}");
+                    tracing::warn!(%worker.id, "what a dead program had left is not taken in now: {error}");
                     return None;
                 }
             },

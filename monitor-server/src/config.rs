@@ -33,7 +33,7 @@ pub struct Config {
     pub header_timeout: Duration,
     /// How long a request's body or an answer's reader may stand still.
     pub stall_timeout: Duration,
-    /// Where killed programs of this host leave what they had recorded; none to leave it there.
+    /// Where dead programs of this host leave what they had recorded; none to leave it there.
     pub spool: Option<PathBuf>,
     /// How often to look there.
     pub spool_interval: Duration,

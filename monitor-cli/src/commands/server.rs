@@ -51,7 +51,7 @@ pub(crate) struct Args {
     /// The address that others reach the server by, if it is another
     #[arg(long, value_name = "URL", env = "MONITOR_PUBLIC_URL", value_parser = read_url)]
     public_url: Option<Url>,
-    /// Where killed programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
+    /// Where dead programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
     /// programs have it, `monitor/spool` in the user's folder for state]
     #[arg(long, value_name = "DIR", env = "MONITOR_SPOOL_DIR")]
     spool_dir: Option<OsString>,

@@ -26,7 +26,7 @@ impl TestSpool {
         // No process has this number.
         let worker = WorkerRef { id, hostname: "build-7".to_owned(), pid: 4_000_000_000, program: program.to_owned() };
         let about = About::this(worker, "1.2.3", 1_763_600_000_000_000 + id.get() as u64);
-        Spool::open(&self.path).unwrap().begin(&about, std::iter::empty(), 1, ClockSample::default(), 1 << 20).unwrap()
+        Spool::open(&self.path).unwrap().begin(&about, std::iter::empty(), 1, ClockSample::default(), 1 << 28).unwrap()
     }
 
     /// A program that was killed with two events in its journal and one that was not numbered.
@@ -170,7 +170,7 @@ fn a_server_takes_in_what_is_left_and_says_how_much() {
     command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("MONITOR_SPOOL_DIR", &spool.path);
     let mut child = command.env_remove("RUST_LOG").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    let line = lines.find(|line| line.contains("took in all that was left by killed programs") && line.contains("events=3"));
+    let line = lines.find(|line| line.contains("took in all that was left by dead programs") && line.contains("events=3"));
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(line.is_some() && spool.list().is_empty());

@@ -97,10 +97,6 @@ pub(crate) fn allocate(_: &File, _: u64) -> io::Result<()> {
     unsupported()
 }
 
-pub(crate) fn may_grow(_: u64) -> io::Result<()> {
-    unsupported()
-}
-
 pub(crate) fn try_lock(_: &File) -> io::Result<bool> {
     unsupported()
 }
@@ -137,6 +133,9 @@ impl Mapping {
         match self.0 {}
     }
 
+    /// # Safety
+    /// There is nothing that it could be given.
+    #[allow(unsafe_code, reason = "the form that it has elsewhere")]
     pub(crate) unsafe fn from_raw(_: NonNull<u8>, _: usize) -> Self {
         unreachable!("nothing was mapped")
     }

@@ -263,7 +263,7 @@ fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
 }
 
 /// Whether a file may become so long. One that grows beyond `RLIMIT_FSIZE` would end the program by a signal.
-pub(crate) fn may_grow(bytes: u64) -> io::Result<()> {
+fn may_grow(bytes: u64) -> io::Result<()> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the kernel fills in the structure.
     check(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) })?;

@@ -22,7 +22,7 @@ fn writes_until_it_is_killed() {
     let Some(spool) = given() else { return };
     let count = File::options().write(true).open(spool.path().with_file_name("count")).unwrap();
     let note = |at: u64, number: u64| count.write_all_at(&number.to_le_bytes(), at).unwrap();
-    let mut begun = begin(&spool, 8 << 20);
+    let mut begun = begin(&spool, 1 << 28);
     let (mut next, mut taken) = (1, 0);
     loop {
         for _ in 0..=next % 50 {

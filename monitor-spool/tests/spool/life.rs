@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use monitor_spool::{Life, Spool};
 
-use crate::support::{TestSpool, begin, journal};
+use crate::support::{TestSpool, about, begin, journal, sites};
 
 /// Runs a test of this program as another program.
 pub(crate) fn child(test: &str, dir: &std::path::Path) -> Command {
@@ -95,6 +95,25 @@ fn within_one_process_a_folder_is_had_once() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(claims.iter().filter(|has_it| **has_it).count() <= 1, "{claims:?}");
+}
+
+#[test]
+fn of_what_ran_on_another_machine_nobody_here_knows_whether_it_lives() {
+    let test = TestSpool::new();
+    let hosts = [("another boot", "build-8"), ("another boot", &*this_host()), (&*about().boot_id, "build-8")];
+    let found = hosts.map(|(boot_id, host)| {
+        let mut about = about();
+        (about.boot_id, about.worker.hostname) = (boot_id.to_owned(), host.to_owned());
+        drop(test.spool.begin(&about, sites(), 1, monitor_spool::ClockSample::default(), 1 << 20).unwrap());
+        let found = test.spool.list().unwrap().into_iter().find(|found| found.worker_id == about.worker.id).unwrap();
+        assert_eq!(test.spool.dead().unwrap().contains(&about.worker.id), found.life == Life::Dead);
+        found.life
+    });
+    assert_eq!(found, [Life::Elsewhere, Life::Dead, Life::Dead]);
+}
+
+fn this_host() -> String {
+    String::from_utf8(Command::new("uname").arg("-n").output().expect("a name").stdout).expect("UTF-8").trim().to_owned()
 }
 
 #[test]
