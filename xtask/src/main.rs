@@ -42,7 +42,7 @@ enum Chore {
         #[arg(long, default_value_t = 20)]
         rounds: u32,
     },
-    /// The unsafe parts with AddressSanitizer.
+    /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
     /// What a monitored call costs, beside the rivals: `bench client`, and `bench client --help` for more.
     #[command(disable_help_flag = true)]

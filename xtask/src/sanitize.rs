@@ -1,4 +1,4 @@
-//! The unsafe parts under AddressSanitizer. It comes with the stable compiler, which wants to be told that it is meant.
+//! The unsafe parts under `AddressSanitizer`. It comes with the stable compiler, which wants to be told that it is meant.
 
 use anyhow::Result;
 
