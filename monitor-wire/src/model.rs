@@ -233,6 +233,9 @@ pub struct TreePage {
     /// How many parents are ignored in the whole tree because they would close a cycle.
     #[serde(default)]
     pub ignored_parents: u64,
+    /// What its programs could not keep or send of it, all of them together, by type and reason.
+    #[serde(default)]
+    pub dropped: Vec<Dropped>,
     /// Where the next page begins, if there is one.
     pub next_cursor: Option<String>,
     /// Number of the change that the page is true at.

@@ -47,7 +47,26 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
         }
         write(&line.finish(columns))?;
     }
+    for missing in missing(tree) {
+        let mut line = Line::default();
+        line.text(&missing);
+        write(&line.finish(columns))?;
+    }
     Ok(())
+}
+
+/// What the tree can't show, so that nobody takes it for the whole.
+fn missing(tree: &TreePage) -> Vec<String> {
+    let dropped = tree.dropped.iter();
+    let mut missing: Vec<String> = dropped
+        .map(|dropped| {
+            format!("not in this tree: {} × {} ({})", thousands(dropped.count), visible(&dropped.event_type), visible(&dropped.reason))
+        })
+        .collect();
+    if tree.ignored_parents > 0 {
+        missing.push(format!("ignored: {} × parent (the chain of parents would be a circle)", thousands(tree.ignored_parents)));
+    }
+    missing
 }
 
 fn depth(index: usize, process: &Process) -> usize {
@@ -171,6 +190,16 @@ mod tests {
             "   └─ • d                  new        1.00 µs\n",
         ];
         assert_eq!(render(&sample(&shape), None), expected);
+    }
+
+    #[test]
+    fn what_is_missing_stands_below() {
+        let dropped = json!([{"type": "process-started", "reason": "mem\u{1b}ory", "count": 12_345}]);
+        let tree =
+            TreePage { dropped: serde_json::from_value(dropped).expect("a list"), ignored_parents: 2, ..sample(&[(0, "", "running")]) };
+        let lines = render(&tree, None);
+        assert_eq!(lines[1], "not in this tree: 12,345 × process-started (mem␛ory)\n");
+        assert_eq!(lines[2], "ignored: 2 × parent (the chain of parents would be a circle)\n");
     }
 
     #[test]

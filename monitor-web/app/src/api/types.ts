@@ -95,10 +95,19 @@ export interface RootPage {
   as_of: number;
 }
 
+export interface Dropped {
+  /** Of the events. */
+  type: string;
+  reason: string;
+  count: number;
+}
+
 export interface TreePage {
   root: Root;
   processes: Process[];
   ignored_parents: number;
+  /** What its programs could not keep or send of it. */
+  dropped: Dropped[];
   next_cursor: string | null;
   as_of: number;
 }
