@@ -166,26 +166,12 @@ impl Task {
     /// Whether nothing is recorded.
     #[inline]
     pub fn is_off(&self) -> bool {
-        matches!(self.running, Running::Off)
+        self.running.is_off()
     }
 
     #[inline]
     pub(crate) fn end_with(mut self, failure: Option<Failure>) {
         self.running.take().end_with(failure);
-    }
-
-    /// Polls `future` within the process; a panic is its end.
-    #[inline]
-    fn poll<F: Future>(&mut self, future: Pin<&mut F>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let current = self.running.enter();
-        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
-        if let Some(token) = current {
-            context::pop(token);
-        }
-        polled.unwrap_or_else(|payload| {
-            self.running.panicked(&*payload);
-            resume_unwind(payload)
-        })
     }
 }
 
@@ -201,16 +187,58 @@ impl Drop for Task {
 /// A future that is polled within its process, and what becomes of both when it is ready.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Run<F, N> {
-    /// Dropped before the process is cancelled.
-    future: F,
+    /// First, so that one look tells how to go on.
+    running: Running,
+    future: ManuallyDrop<F>,
     next: N,
-    task: Task,
 }
 
 impl<F, N> Run<F, N> {
     #[inline]
-    pub(crate) fn new(task: Task, future: F, next: N) -> Self {
-        Run { future, next, task }
+    pub(crate) fn new(mut task: Task, future: F, next: N) -> Self {
+        Run { running: task.running.take(), future: ManuallyDrop::new(future), next }
+    }
+
+    #[inline]
+    #[allow(unsafe_code, reason = "the future is pinned with what holds it")]
+    fn project(self: Pin<&mut Self>) -> (&mut Running, Pin<&mut F>, &N) {
+        // SAFETY: nothing that is pinned is moved out of it.
+        let Run { running, future, next } = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is never moved, here or by `drop`, and is dropped in its place.
+        (running, unsafe { Pin::new_unchecked(&mut **future) }, next)
+    }
+
+    /// Polls the future within its process; a panic is the end of the process.
+    #[inline(never)]
+    fn poll_within(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<N::Output>
+    where
+        F: Future,
+        N: Next<F::Output>,
+    {
+        let (running, future, next) = self.project();
+        let current = running.enter();
+        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
+        if let Some(token) = current {
+            context::pop(token);
+        }
+        match polled {
+            Ok(polled) => polled.map(|returned| next.next(Done { process: Task::new(running.take()), returned })),
+            Err(payload) => {
+                running.panicked(&*payload);
+                resume_unwind(payload)
+            }
+        }
+    }
+
+    /// What is dropped in there still belongs to the process, which ends thereafter.
+    #[cold]
+    #[inline(never)]
+    #[allow(unsafe_code, reason = "the future is dropped before the process ends")]
+    fn cancel(&mut self) {
+        self.running.stay();
+        let _task = Task::new(self.running.take());
+        // SAFETY: called once, by `drop`.
+        unsafe { ManuallyDrop::drop(&mut self.future) };
     }
 }
 
@@ -264,27 +292,34 @@ impl<F: Future, N: Next<F::Output>> Future for Run<F, N> {
     type Output = N::Output;
 
     #[inline]
-    #[allow(unsafe_code, reason = "the future is pinned with what holds it")]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<N::Output> {
-        // SAFETY: nothing is moved out of it but `task`, which nobody pins.
-        let Run { future, next, task } = unsafe { self.get_unchecked_mut() };
-        // SAFETY: `future` is never moved, here or by `drop`, and is dropped in its place.
-        let future = unsafe { Pin::new_unchecked(future) };
-        let polled = if task.is_off() { future.poll(cx) } else { task.poll(future, cx) };
-        polled.map(|returned| next.next(Done { process: std::mem::replace(task, Task::off()), returned }))
+        if !self.running.is_off() {
+            return self.poll_within(cx);
+        }
+        let (_, future, next) = self.project();
+        future.poll(cx).map(|returned| next.next(Done { process: Task::off(), returned }))
     }
 }
 
 impl<F, N> Drop for Run<F, N> {
     #[inline]
+    #[allow(unsafe_code, reason = "the future is dropped before the process ends")]
     fn drop(&mut self) {
-        if !self.task.is_off() {
-            self.task.running.stay();
+        if self.running.is_off() {
+            // SAFETY: once, here.
+            unsafe { ManuallyDrop::drop(&mut self.future) };
+        } else {
+            self.cancel();
         }
     }
 }
 
 impl Running {
+    #[inline]
+    fn is_off(&self) -> bool {
+        matches!(self, Running::Off)
+    }
+
     #[inline(never)]
     pub(crate) fn pending(draft: Draft) -> Self {
         Running::queued(Stage::Pending(draft))

@@ -42,11 +42,18 @@ pub enum How {
     Normal,
     /// `#[root_task]`
     Root,
-    /// `#[root_task]` with the mark of its batch
-    Batch(String),
     /// `#[cross_thread]`
     CrossThread,
-    /// `#[cross_process]` with the ids that it was called with
+    /// What needs memory is apart, so that all of it is passed in registers.
+    Told(Box<Told>),
+}
+
+/// What a function's parameters tell.
+#[derive(Debug)]
+pub enum Told {
+    /// `#[root_task]`: the mark of its batch
+    Batch(String),
+    /// `#[cross_process]`: the ids that it was called with
     CrossProcess(Remote),
 }
 
@@ -201,20 +208,22 @@ fn draft(site: &'static Site, how: How) -> Draft {
     let bond = match how {
         How::Normal => Bond::Current,
         How::Root => Bond::Root,
-        How::Batch(batch) => {
-            extra.batch = Some(batch);
-            Bond::Root
-        }
         How::CrossThread => Bond::CrossThread,
-        How::CrossProcess(remote) => Bond::Remote(remote),
+        How::Told(told) => match *told {
+            Told::Batch(batch) => {
+                extra.batch = Some(batch);
+                Bond::Root
+            }
+            Told::CrossProcess(remote) => Bond::Remote(remote),
+        },
     };
     Draft { origin: Origin::Site(site), attached: attach(bond), extra }
 }
 
 /// What a parameter adds to a start, which nobody needs if nothing is recorded.
 #[inline]
-pub fn how(how: impl FnOnce() -> How) -> How {
-    if switch::is_recorded() { how() } else { How::Normal }
+pub fn how(tell: impl FnOnce() -> Told) -> How {
+    if switch::is_recorded() { How::Told(Box::new(tell())) } else { How::Normal }
 }
 
 /// Calls the body of a function with its parameters; a panic is the end of the process.
@@ -222,15 +231,27 @@ pub fn how(how: impl FnOnce() -> How) -> How {
 /// The parameters are passed and not captured, so that they are dropped in the order of the plain function.
 #[inline]
 pub fn call<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
-    let mut process = Guard::enter(site, how);
-    let returned = if process.is_off() { body(parameters) } else { process.call(parameters, body) };
-    Done { process, returned }
+    if switch::is_on() {
+        return call_within(site, how, parameters, body);
+    }
+    Done { returned: body(parameters), process: Guard { running: Running::Off } }
 }
 
 /// The same for a function that returns what can be no failure.
 #[inline]
 pub fn call_simply<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> R {
-    call(site, how, parameters, body).succeed()
+    if switch::is_on() {
+        return call_within(site, how, parameters, body).succeed();
+    }
+    body(parameters)
+}
+
+/// Apart, so that a call that isn't recorded has nothing to look after.
+#[inline(never)]
+fn call_within<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
+    let mut process = Guard { running: Running::start(site, how) };
+    let returned = process.call(parameters, body);
+    Done { process, returned }
 }
 
 /// Runs the body of an async function.

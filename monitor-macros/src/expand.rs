@@ -53,7 +53,7 @@ fn start(plan: &Plan) -> Start {
     };
     let own = own("how");
     // Read before the body gets them.
-    let before = from_parameters.map(|how| quote!(let #own = #private::how(|| #private::How::#how);));
+    let before = from_parameters.map(|told| quote!(let #own = #private::how(|| #private::Told::#told);));
     let how = match plan.kind {
         _ if before.is_some() => own.to_token_stream(),
         Kind::Normal | Kind::CrossProcess => quote!(#private::How::Normal),

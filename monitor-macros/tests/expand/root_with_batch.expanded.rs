@@ -1,5 +1,5 @@
 pub fn build(batch: &str) -> usize {
-    let how = ::monitor_client::__private::how(|| ::monitor_client::__private::How::Batch({
+    let how = ::monitor_client::__private::how(|| ::monitor_client::__private::Told::Batch({
         use ::monitor_core::private::probe::*;
         (&&Returned(&batch)).mark()
     }));
