@@ -171,7 +171,10 @@ impl Task {
 
     #[inline]
     pub(crate) fn end_with(mut self, failure: Option<Failure>) {
-        self.running.take().end_with(failure);
+        let running = self.running.take();
+        // Over: nothing is left to drop.
+        std::mem::forget(self);
+        running.end_with(failure);
     }
 }
 

@@ -316,8 +316,8 @@ fn publish(region: &Region, frame: &Frame, end: u64, ending: Ending) {
     if frame.is_entry.get() != 0 {
         leave_tree(frame);
     }
-    let words = frame.line.own();
-    region.segment().line(head).write(&Words { end, facts: Facts(words.facts).ended(ending).0, ..words }, head);
+    let facts = Facts(frame.line.facts()).ended(ending);
+    region.segment().line(head).write_ended(&frame.line, end, facts.0, head);
     // Before the record counts: who has taken it must not find its frame any more.
     frame.line.clear();
     region.writer.head.publish(head + 1);
