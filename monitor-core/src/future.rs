@@ -249,7 +249,10 @@ impl<F> Run<'_, F> {
     #[inline(never)]
     fn stay(&mut self) {
         let running = &mut self.task.running;
-        let token = self.ended.or_else(|| running.context()).and_then(context::push);
+        let token = match (self.ended, &*running) {
+            (None, Running::InRing(slot)) => context::push_slot(slot),
+            (ended, running) => ended.or_else(|| running.context()).and_then(context::push),
+        };
         match running {
             Running::InRing(slot) => slot.set_leftover(token),
             Running::Queued(queued) => queued.leftover = Leftover(token),

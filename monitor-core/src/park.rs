@@ -48,16 +48,32 @@ pub(crate) fn wake() {
     }
 }
 
+/// What the caller wrote before is seen by whoever has [`pass`]ed a barrier since, or what that one wrote before is seen by
+/// the caller after this.
+#[inline]
+pub(crate) fn order() {
+    compiler_fence(Ordering::SeqCst);
+    if STATE.0.load(Ordering::Relaxed) & FENCED != 0 {
+        fence(Ordering::SeqCst);
+    }
+}
+
+/// The other side of [`order`], for all threads of the program; dear.
+pub(crate) fn pass() {
+    fence(Ordering::SeqCst);
+    if STATE.0.load(Ordering::Relaxed) & FENCED == 0 {
+        barrier::pass();
+    }
+    fence(Ordering::SeqCst);
+}
+
 /// From now on the next [`wake`] wakes. Whoever sleeps looks once more for records after this.
 pub(crate) fn park(waker: &Waker) {
     if let Some(sleeper) = WAKER.get() {
         *sleeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
     STATE.0.fetch_or(PARKED, Ordering::SeqCst);
-    fence(Ordering::SeqCst);
-    if STATE.0.load(Ordering::Relaxed) & FENCED == 0 {
-        barrier::pass();
-    }
+    pass();
 }
 
 /// There was something to do after all.
