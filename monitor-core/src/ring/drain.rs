@@ -179,16 +179,14 @@ impl Rings {
             if !self.folds.knows(words.parent) {
                 self.discover();
             }
-            match self.folds.take(&words, ending) {
-                // It is recorded singly after all.
-                Some(parent) => words.parent = parent,
-                None => {
-                    if matches!(ending, Ending::Error | Ending::Panic) {
-                        tell(Told::Wordless(words.id));
-                    }
-                    return;
+            let Some(parent) = self.folds.take(&words, ending) else {
+                if matches!(ending, Ending::Error | Ending::Panic) {
+                    tell(Told::Wordless(words.id));
                 }
-            }
+                return;
+            };
+            // It is told singly after all.
+            words.parent = parent;
         }
         let is_new = !self.announced.remove(&words.id);
         self.folds.ended(words.id);
@@ -235,13 +233,20 @@ impl Rings {
         }
     }
 
-    /// Meets the folds that came since the last look.
+    /// Meets the folds that came since the last look, and with each one those that it is in.
     fn discover(&mut self) {
-        for ring in &mut self.all {
-            let news = ring.region.writer.fold_news.observe();
-            if news != ring.fold_news_seen {
-                ring.fold_news_seen = news;
-                folds(ring.region).for_each(|fold| self.folds.meet(fold));
+        let mut is_any = true;
+        while is_any {
+            is_any = false;
+            // A future may have begun on a thread that came later than the one that it has ended on.
+            self.meet();
+            for ring in &mut self.all {
+                let news = ring.region.writer.fold_news.observe();
+                if news != ring.fold_news_seen {
+                    ring.fold_news_seen = news;
+                    folds(ring.region).for_each(|fold| self.folds.meet(fold));
+                    is_any = true;
+                }
             }
         }
     }

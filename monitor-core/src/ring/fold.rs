@@ -68,24 +68,27 @@ fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
     None
 }
 
-/// Begins a fold, if there is a slot for it; else the next try is as many calls away.
+/// Begins a fold, if there is a slot for it; else the next try is as many calls away. Until it is known what a tick is worth,
+/// which takes the first milliseconds of a program, each call tries.
 #[cold]
 #[inline(never)]
 fn open(region: &'static Region, child: &Child, parent: Parent, site: usize) -> Option<&'static Fold> {
+    let table = fold::table()?;
     child.count.set(0);
     let is_root = crate::site::registered().get(site).is_none_or(|site| site.kind == "root");
-    let table = fold::table().filter(|_| parent.0 != 0 && !is_root)?;
+    if is_root || parent.0 == 0 {
+        return None;
+    }
     let own = |fold: &&'static Fold| {
         fold.reader.state.get() == 0 && fold.parent.get() == parent.0 && Facts(fold.facts.get()).site_number() == site
     };
     let known = (1..=region.writer.folds.get()).filter_map(|number| region.fold(number)).find(own);
-    let fold = match known {
-        Some(fold) => fold,
-        None => {
-            let fold = free_slot(region)?;
-            prepare(region, fold, parent, site, table.slow);
-            fold
-        }
+    let fold = if let Some(fold) = known {
+        fold
+    } else {
+        let fold = free_slot(region)?;
+        prepare(region, fold, parent, site, table.slow);
+        fold
     };
     child.set_fold(Some(fold));
     child.count.set(region.writer.fold_after.get());
