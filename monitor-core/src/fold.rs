@@ -50,7 +50,7 @@ pub(crate) fn table() -> Option<&'static Table> {
 pub(crate) struct Table {
     /// By highest bit and those below it: the bucket of the smallest duration that has these.
     cells: [u16; CELLS],
-    /// Where each bucket begins.
+    /// Where each bucket begins; the last one has no end.
     from: [u64; BUCKETS + 1],
     /// [`LONGEST`], in ticks.
     pub(crate) longest: u64,
@@ -68,6 +68,7 @@ impl Table {
         for (cell, bucket) in cells.iter_mut().enumerate() {
             *bucket = (from[..BUCKETS].partition_point(|from| *from <= smallest_of(cell)) - 1) as u16;
         }
+        from[BUCKETS] = u64::MAX;
         let ticks = |duration: Duration| (duration.as_nanos() as f64 * ticks_per_ns) as u64;
         Table { cells, from, longest: ticks(LONGEST), slow: ticks(SLOW) }
     }
@@ -79,8 +80,7 @@ impl Table {
         let cell = ((shift as usize) << MANTISSA_BITS) + (ticks >> shift) as usize;
         let bucket = self.cells.get(cell).map_or(BUCKETS - 1, |bucket| usize::from(*bucket));
         // A cell is narrower than a bucket: no more than one border lies within it.
-        let next = self.from.get(bucket + 1).copied().unwrap_or(u64::MAX);
-        (bucket + usize::from(ticks >= next)).min(BUCKETS - 1)
+        bucket + usize::from(self.from.get(bucket + 1).is_some_and(|next| ticks >= *next))
     }
 }
 
@@ -140,13 +140,13 @@ mod tests {
     fn each_duration_falls_into_its_bucket() {
         for ticks_per_ns in [0.02, 0.999, 1.0, 2.445, 5.3] {
             let table = Table::new(ticks_per_ns);
-            assert!((table.from[BUCKETS] as f64 / ticks_per_ns) > 1e9, "the last one ends beyond a second");
-            let around_borders = table.from.iter().flat_map(|from| [from.saturating_sub(1), *from, from + 1]);
+            let around_borders = table.from[..BUCKETS].iter().flat_map(|from| [from.saturating_sub(1), *from, from + 1]);
             for ticks in around_borders.chain(0..5_000).chain((0..table.longest).step_by(9_999_991)) {
                 let plain = table.from[..BUCKETS].iter().rposition(|from| *from <= ticks).unwrap();
                 assert_eq!(table.bucket(ticks), plain, "{ticks} ticks of {ticks_per_ns}");
             }
-            assert_eq!(table.bucket(u64::MAX), BUCKETS - 1);
+            assert_eq!(table.bucket(u64::MAX - 1), BUCKETS - 1);
+            assert!(GROWTH.powi(BUCKETS as i32) > LONGEST.as_nanos() as f64);
         }
     }
 }

@@ -406,11 +406,12 @@ fn slots_of_folds_are_used_again() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         for _ in 0..2_000 {
-            let _top = top();
-            for _ in 0..20 {
-                drop(enter(0));
+            {
+                let _top = top();
+                for _ in 0..20 {
+                    drop(enter(0));
+                }
             }
-            drop(_top);
             told.look(receiver);
         }
         told.drain(receiver);

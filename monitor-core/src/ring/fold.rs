@@ -12,29 +12,29 @@ use crate::fold::{self, FAILURES_KEPT};
 use crate::record::Attachment;
 use crate::{clock, park, queue};
 
-/// Id of a parent, or mark of its fold, and its tree.
-pub(super) type Parent = (u64, [u64; 2]);
+/// A pair that was not met for so many calls gives up the place where it is found at once.
+const IDLE: u64 = 256;
 
 /// Counts a child of this parent; the fold that it begins in, if it is one too many to be recorded singly.
 #[inline]
-pub(super) fn join(region: &'static Region, parent: Parent, site: usize) -> Option<&'static Fold> {
-    let key = child_key(parent.0, site as u64);
+pub(super) fn join(region: &'static Region, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
+    let key = child_key(parent, site as u64);
     let child = region.child(key);
     if child.key.get() != key {
-        return join_slowly(region, parent, site);
+        return join_slowly(region, parent, root[0], root[1], site);
     }
-    join_as(region, child, parent, site)
+    join_as(region, child, parent, root, site)
 }
 
 #[inline]
-fn join_as(region: &'static Region, child: &Child, parent: Parent, site: usize) -> Option<&'static Fold> {
+fn join_as(region: &'static Region, child: &Child, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
     let count = child.count.get() + 1;
     child.count.set(count);
     child.seen.set(region.writer.last_id.get());
     if count <= region.writer.fold_after.get() {
         return None;
     }
-    let Some(fold) = child.fold() else { return open(region, child, parent, site) };
+    let Some(fold) = child.fold() else { return open(region, child, parent, root[0], root[1], site) };
     fold.begun.publish(fold.begun.get() + 1);
     park::order();
     // Whoever closes it sees that one has begun, or is seen here.
@@ -44,18 +44,24 @@ fn join_as(region: &'static Region, child: &Child, parent: Parent, site: usize) 
 /// The pair is counted at another place, or not yet.
 #[cold]
 #[inline(never)]
-fn join_slowly(region: &'static Region, parent: Parent, site: usize) -> Option<&'static Fold> {
-    let key = child_key(parent.0, site as u64);
-    let ways = region.child_ways(key);
-    if let Some(child) = ways.iter().find(|child| child.key.get() == key) {
-        return join_as(region, child, parent, site);
-    }
+fn join_slowly(region: &'static Region, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
+    let root = [root_high, root_low];
+    let key = child_key(parent, site as u64);
+    let (first, ways) = (region.child(key), region.child_ways(key));
     let now = region.writer.last_id.get();
-    let child = ways.iter().max_by_key(|child| if child.key.get() == 0 { u64::MAX } else { now.wrapping_sub(child.seen.get()) })?;
+    let age = |child: &Child| if child.key.get() == 0 { u64::MAX } else { now.wrapping_sub(child.seen.get()) };
+    if let Some(mut child) = ways.iter().find(|child| child.key.get() == key) {
+        if age(first) > IDLE {
+            first.swap(child);
+            child = first;
+        }
+        return join_as(region, child, parent, root, site);
+    }
+    let child = ways.iter().fold(first, |oldest, child| if age(child) > age(oldest) { child } else { oldest });
     child.key.set(key);
     child.count.set(0);
     child.set_fold(None);
-    join_as(region, child, parent, site)
+    join_as(region, child, parent, root, site)
 }
 
 /// The fold is being closed: the pair is counted anew.
@@ -72,27 +78,27 @@ fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
 /// which takes the first milliseconds of a program, each call tries.
 #[cold]
 #[inline(never)]
-fn open(region: &'static Region, child: &Child, parent: Parent, site: usize) -> Option<&'static Fold> {
+fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
+    let root = [root_high, root_low];
     let table = fold::table()?;
     child.count.set(0);
     let is_root = crate::site::registered().get(site).is_none_or(|site| site.kind == "root");
-    if is_root || parent.0 == 0 {
+    if is_root || parent == 0 {
         return None;
     }
-    let own = |fold: &&'static Fold| {
-        fold.reader.state.get() == 0 && fold.parent.get() == parent.0 && Facts(fold.facts.get()).site_number() == site
-    };
+    let own =
+        |fold: &&'static Fold| fold.reader.state.get() == 0 && fold.parent.get() == parent && Facts(fold.facts.get()).site_number() == site;
     let known = (1..=region.writer.folds.get()).filter_map(|number| region.fold(number)).find(own);
     let fold = if let Some(fold) = known {
         fold
     } else {
         let fold = free_slot(region)?;
-        prepare(region, fold, parent, site, table.slow);
+        prepare(region, fold, parent, root, site, table.slow);
         fold
     };
     child.set_fold(Some(fold));
     child.count.set(region.writer.fold_after.get());
-    join_as(region, child, parent, site)
+    join_as(region, child, parent, root, site)
 }
 
 fn free_slot(region: &'static Region) -> Option<&'static Fold> {
@@ -125,7 +131,7 @@ fn free_slot(region: &'static Region) -> Option<&'static Fold> {
 }
 
 /// Brings a slot into use.
-fn prepare(region: &Region, fold: &Fold, (parent, root): Parent, site: usize, slow_from: u64) {
+fn prepare(region: &Region, fold: &Fold, parent: u64, root: [u64; 2], site: usize, slow_from: u64) {
     let counts = [&fold.failures_kept, &fold.begun, &fold.ended, &fold.max, &fold.last, &fold.left, &fold.failed, &fold.cancelled];
     let reader = [&fold.reader.state, &fold.reader.elsewhere, &fold.reader.revision];
     for word in counts.into_iter().chain(reader).chain(&fold.total).chain(&fold.buckets) {
@@ -142,28 +148,28 @@ fn prepare(region: &Region, fold: &Fold, (parent, root): Parent, site: usize, sl
     region.writer.fold_news.publish(region.writer.fold_news.get() + 1);
 }
 
-/// Ends a call in its fold: true if it is counted. Else it is to be recorded by `words`, which say by now whether it is
-/// counted by whoever reads them.
+/// Ends a call in its fold, if it is one like most, on its own thread.
 #[inline]
-pub(super) fn take(fold: &Fold, region: Option<&Region>, frame: &Frame, words: &mut Words, ending: Ending) -> bool {
+pub(super) fn take(fold: &Fold, is_own: bool, frame: &Frame, end: u64, ending: Ending) -> bool {
     // Whoever promotes it from here on finds it gone, and whoever did before is seen here.
     frame.line.clear();
     park::order();
-    let elapsed = words.end.wrapping_sub(words.start);
-    let is_usual = ending == Ending::Succeeded && elapsed < fold.slow_from.get() && frame.promoted.get() != words.id;
-    if is_usual && is_own(region, frame) {
+    let elapsed = end.wrapping_sub(frame.line.start());
+    let is_usual = ending == Ending::Succeeded && elapsed < fold.slow_from.get() && frame.promoted.get() != frame.line.id();
+    if is_usual && is_own {
         count(fold, elapsed);
-        return true;
     }
-    take_unusual(fold, region, frame, words, ending)
+    is_usual && is_own
 }
 
+/// The same for any other: true if it is counted. Else it is to be recorded by `words`, which say by now whether it is to be
+/// counted by whoever reads them.
 #[cold]
 #[inline(never)]
-fn take_unusual(fold: &Fold, region: Option<&Region>, frame: &Frame, words: &mut Words, ending: Ending) -> bool {
+pub(super) fn take_unusual(fold: &Fold, is_own: bool, frame: &Frame, words: &mut Words, ending: Ending) -> bool {
     let elapsed = words.end.wrapping_sub(words.start);
     let is_promoted = frame.promoted.get() == words.id;
-    if !is_own(region, frame) {
+    if !is_own {
         if is_promoted {
             fold.reader.elsewhere.count();
             words.facts = Facts(words.facts).unfolded().0;
@@ -229,7 +235,7 @@ pub(super) fn keeps_failure(region: Option<&Region>, frame: &Frame) -> bool {
 /// The ids of what is current are about to be known: from here on it is a call like any other.
 #[inline]
 pub(super) fn pin(region: &Region, frame: &Frame) {
-    if frame.below.get() != frame.line.ids().0 {
+    if frame.below.get() != frame.line.id() {
         pin_slowly(region, frame);
     }
 }
@@ -238,7 +244,7 @@ pub(super) fn pin(region: &Region, frame: &Frame) {
 #[inline(never)]
 fn pin_slowly(region: &Region, frame: &Frame) {
     leave(Some(region), frame.of().unwrap_or(frame));
-    frame.below.set(frame.line.ids().0);
+    frame.below.set(frame.line.id());
 }
 
 /// Takes what runs out of its fold.
@@ -258,6 +264,6 @@ pub(super) fn leave(region: Option<&Region>, frame: &Frame) {
 
 /// Whether the thread of this region is the one that writes to the fold of the frame.
 #[inline]
-fn is_own(region: Option<&Region>, frame: &Frame) -> bool {
+pub(super) fn is_own(region: Option<&Region>, frame: &Frame) -> bool {
     frame.home().is_none_or(|home| region.is_some_and(|region| std::ptr::eq(home, region)))
 }

@@ -174,6 +174,16 @@ impl Line {
         (self.id.get(), [self.root[0].get(), self.root[1].get()])
     }
 
+    #[inline]
+    pub(super) fn id(&self) -> u64 {
+        self.id.get()
+    }
+
+    #[inline]
+    pub(super) fn start(&self) -> u64 {
+        self.start.get()
+    }
+
     /// What another thread finds in it; `None` if that is no whole record of this `salt`.
     pub(super) fn read(&self, salt: u64) -> Option<Words> {
         let check = self.check.observe();
@@ -299,6 +309,17 @@ impl Child {
 
     pub(super) fn set_fold(&self, fold: Option<&'static Fold>) {
         self.fold.store(fold.map_or(null_mut(), |fold| std::ptr::from_ref(fold).cast_mut()), Ordering::Relaxed);
+    }
+
+    pub(super) fn swap(&self, other: &Child) {
+        for (own, other) in [(&self.key, &other.key), (&self.count, &other.count), (&self.seen, &other.seen)] {
+            let value = own.get();
+            own.set(other.get());
+            other.set(value);
+        }
+        let fold = self.fold();
+        self.set_fold(other.fold());
+        other.set_fold(fold);
     }
 }
 
@@ -448,21 +469,17 @@ impl Region {
         chunk.map(|chunk| &chunk.slots[index % CHUNK])
     }
 
-    /// Where the children of this key are counted, or where that is in its neighbourhood.
+    /// Where the children of this key are counted, if not in its neighbourhood.
     #[inline]
     pub(super) fn child(&self, key: u64) -> &Child {
-        &self.children[Self::child_index(key)]
+        // Ids of a thread ascend, so the lowest bits tell its parents apart.
+        &self.children[key as usize % CHILDREN]
     }
 
     /// All places where the children of this key may be counted.
     pub(super) fn child_ways(&self, key: u64) -> &[Child] {
-        let first = Self::child_index(key) / WAYS * WAYS;
+        let first = key as usize % CHILDREN / WAYS * WAYS;
         &self.children[first..first + WAYS]
-    }
-
-    #[inline]
-    fn child_index(key: u64) -> usize {
-        (key.wrapping_mul(FACTORS[0]) >> (u64::BITS - CHILDREN.ilog2())) as usize
     }
 
     /// The fold slot of this number, from 1; `None` if there is no such chunk yet.

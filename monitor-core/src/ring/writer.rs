@@ -102,7 +102,7 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
 pub(crate) fn end(call: Call, ending: Ending) {
     let end = clock::now();
     let Some(region) = registry::region() else { return };
-    publish(region, &region.frames[call.frame], end, ending);
+    publish(region, &region.frames[call.frame], true, end, ending);
     pop(region, call.frame);
     park::wake();
 }
@@ -143,7 +143,7 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
     let (end, slot) = (clock::now(), slot.0);
     match registry::region() {
         Some(region) if region.writer.head.get() + region.writer.depth.get() < region.writer.limit.get() || has_room(region) => {
-            publish(region, slot, end, ending);
+            publish(region, slot, fold::is_own(Some(region), slot), end, ending);
             free(region, slot);
         }
         region => {
@@ -153,10 +153,11 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
             if slot.is_entry.get() != 0 {
                 leave_tree(slot);
             }
-            let mut words = slot.line.own();
-            words.end = end;
-            words.facts = Facts(words.facts).ended(ending).0;
-            let is_counted = slot.fold().is_some_and(|fold| fold::take(fold, region, slot, &mut words, ending));
+            let mut words = ended(slot, end, ending);
+            let is_own = fold::is_own(region, slot);
+            let is_counted = slot.fold().is_some_and(|fold| {
+                fold::take(fold, is_own, slot, end, ending) || fold::take_unusual(fold, is_own, slot, &mut words, ending)
+            });
             match region {
                 Some(region) if is_counted => free(region, slot),
                 _ => slot.line.write(&words, ENDED_IN_SLOT),
@@ -307,7 +308,7 @@ pub(crate) fn set_overflowing(is_overflowing: bool) {
 }
 
 #[inline]
-fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, root): fold::Parent, attachment: Attachment) {
+fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
     let writer = &region.writer;
     frame.is_gone.set(0);
     frame.is_entry.set(0);
@@ -315,7 +316,7 @@ fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, r
     frame.was_panicking.set(u64::from(std::thread::panicking()));
     let site = site::number(site, writer.sites.get() as usize);
     let mut facts = Facts::new(site, attachment, writer.thread.get());
-    let fold = fold::join(region, (parent, root), site);
+    let fold = fold::join(region, parent, root, site);
     let id = id_after(writer);
     frame.set_fold(fold);
     frame.below.set(fold.map_or(id, |fold| fold.mark.get()));
@@ -332,28 +333,35 @@ fn is_recorded(frame: &Frame) -> bool {
     frame.recording.get() == u64::from(switch::recording())
 }
 
-/// Makes a record of what ran.
+/// Makes a record of what ran, or counts it. `is_own`: it began on this thread.
 #[inline]
-fn publish(region: &Region, frame: &Frame, end: u64, ending: Ending) {
+fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Ending) {
     if !is_recorded(frame) {
         return frame.line.clear();
     }
-    let head = region.writer.head.get();
     if frame.is_entry.get() != 0 {
         leave_tree(frame);
     }
-    let mut words = frame.line.own();
-    words.end = end;
-    words.facts = Facts(words.facts).ended(ending).0;
-    if let Some(fold) = frame.fold()
-        && fold::take(fold, Some(region), frame, &mut words, ending)
-    {
+    let fold = frame.fold();
+    if fold.is_some_and(|fold| fold::take(fold, is_own, frame, end, ending)) {
         return;
     }
+    let mut words = ended(frame, end, ending);
+    if fold.is_some_and(|fold| fold::take_unusual(fold, is_own, frame, &mut words, ending)) {
+        return;
+    }
+    let head = region.writer.head.get();
     region.segment().line(head).write(&words, head);
     // Before the record counts: who has taken it must not find its frame any more.
     frame.line.clear();
     region.writer.head.publish(head + 1);
+}
+
+/// The record of what ran.
+#[inline]
+fn ended(frame: &Frame, end: u64, ending: Ending) -> Words {
+    let words = frame.line.own();
+    Words { end, facts: Facts(words.facts).ended(ending).0, ..words }
 }
 
 /// A new id of this thread, if it has a ring of its own.
@@ -371,7 +379,7 @@ pub(super) fn id_after(writer: &Writer) -> u64 {
 }
 
 /// Ids of a parent: without one, those of a new tree.
-fn ids_of(parent: Option<Context>) -> fold::Parent {
+fn ids_of(parent: Option<Context>) -> (u64, [u64; 2]) {
     let (process, root) = parent.map_or_else(|| (0, ids::new_root_now()), |parent| (parent.process(), parent.root()));
     (process, [(root >> 64) as u64, root as u64])
 }
@@ -462,7 +470,7 @@ fn grow(region: &Region) -> bool {
 
 #[cold]
 #[inline(never)]
-fn refuse<T>((_, [high, low]): fold::Parent) -> Begun<T> {
+fn refuse<T>((_, [high, low]): (u64, [u64; 2])) -> Begun<T> {
     queue::count_refused(u128::from(high) << 64 | u128::from(low));
     Begun::Refused
 }
