@@ -384,7 +384,10 @@ impl Running {
     #[cold]
     #[inline(never)]
     fn stay(&mut self) {
-        let token = self.context().and_then(context::push);
+        let token = match &*self {
+            Running::InRing(slot) => context::push_slot(slot),
+            running => running.context().and_then(context::push),
+        };
         match self {
             Running::InRing(slot) => slot.set_leftover(token),
             Running::Queued(queued) => queued.leftover = Leftover(token),

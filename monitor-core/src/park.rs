@@ -5,6 +5,7 @@
 //! that it sleeps, and looks once more. Where the system has no such barrier, each recorder passes one of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
@@ -46,14 +47,29 @@ pub(crate) fn wake() {
     }
 }
 
+/// What the caller wrote before is seen by whoever has [`pass`]ed a barrier since, or what that one wrote before is seen by
+/// the caller after this.
+#[inline]
+pub(crate) fn order() {
+    FLAG.order();
+}
+
+/// The other side of [`order`], for all threads of the program; dear.
+pub(crate) fn pass() {
+    fence(Ordering::SeqCst);
+    if !FLAG.is_fenced() {
+        barrier::pass();
+    }
+    fence(Ordering::SeqCst);
+}
+
 /// From now on the next [`wake`] wakes. Whoever sleeps looks once more for records after this.
 pub(crate) fn park(waker: &Waker) {
     if let Some(sleeper) = WAKER.get() {
         *sleeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
-    if !FLAG.raise() {
-        barrier::pass();
-    }
+    FLAG.raise();
+    pass();
 }
 
 /// There was something to do after all.

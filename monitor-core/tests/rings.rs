@@ -53,7 +53,7 @@ impl Seen {
             Record::Ended(ended) => {
                 assert!(self.ends.insert(ended.id, (ended.elapsed_ns, ended.outcome)).is_none(), "ended twice");
             }
-            Record::Updated(updated) => panic!("{updated:?}"),
+            other => panic!("{other:?}"),
         }
     }
 

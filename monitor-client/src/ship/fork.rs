@@ -62,6 +62,8 @@ pub(super) fn asleep() {
 
 #[cfg(unix)]
 extern "C" fn before() {
+    // The child inherits what is current: that is not to be folded.
+    let _ = monitor_core::Context::current();
     STATE.fetch_add(FORK, Ordering::AcqRel);
     // A library that forks within the shipper would wait for itself.
     if monitor_core::inside::is_inside() || STATE.load(Ordering::Acquire) & AWAKE == 0 {

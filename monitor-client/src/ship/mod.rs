@@ -3,6 +3,7 @@
 mod backoff;
 mod desk;
 mod exit;
+mod folds;
 mod fork;
 mod guard;
 mod outbox;
@@ -64,6 +65,7 @@ fn start() {
 
 /// Turns recording on, and starts the thread that ships.
 fn begin(settings: &'static Settings) -> std::io::Result<()> {
+    monitor_core::fold::set_after(settings.fold_after);
     let Some(receiver) = monitor_core::queue::open(settings.buffer_bytes) else { return Err(std::io::ErrorKind::AlreadyExists.into()) };
     let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
     SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout });

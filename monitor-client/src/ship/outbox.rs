@@ -94,6 +94,7 @@ impl Outbox {
         let root = match event {
             Event::ProcessStarted(event) => Some(event.root_id),
             Event::ProcessUpdated(event) => Some(event.root_id),
+            Event::ProcessFolded(event) => Some(event.root_id),
             Event::ProcessEnded(event) => Some(event.root_id),
             _ => None,
         };

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::backoff::Backoff;
 use super::desk::Desk;
+use super::folds::Folds;
 use super::outbox::Outbox;
 use super::post::{Answer, Post};
 use super::{Command, fork, to_wire, worker};
@@ -53,6 +54,7 @@ pub(super) fn run(settings: &Settings, receiver: Receiver, commands: UnboundedRe
         desk: desk.clone(),
         outbox: outbox.clone(),
         post: post.clone(),
+        folds: Folds::default(),
         backoff: Backoff::default(),
         held_bytes: 0,
         was_reached: false,
@@ -87,6 +89,7 @@ struct Shipper {
     desk: Desk,
     outbox: Rc<RefCell<Outbox>>,
     post: Post,
+    folds: Folds,
     backoff: Backoff,
     /// Bytes of the records that the outbox holds.
     held_bytes: usize,
@@ -160,7 +163,7 @@ impl Shipper {
             };
             gathered += 1;
             bytes += entry.bytes;
-            events.extend(to_wire::event(entry.record));
+            events.extend(to_wire::event(entry.record, &mut self.folds));
         }
         self.held_bytes += bytes;
         self.outbox.borrow_mut().put(events);

@@ -17,6 +17,20 @@ impl Flag {
         self.0.fetch_or(FENCED, Ordering::SeqCst);
     }
 
+    /// Whether recorders pass barriers of their own.
+    pub(super) fn is_fenced(&self) -> bool {
+        self.0.load(Ordering::Relaxed) & FENCED != 0
+    }
+
+    /// Passes a barrier, if recorders have to.
+    #[inline]
+    pub(super) fn order(&self) {
+        compiler_fence(Ordering::SeqCst);
+        if self.is_fenced() {
+            fence(Ordering::SeqCst);
+        }
+    }
+
     /// For the recorder, after its record: whether to [`take`](Self::take) it. One relaxed load.
     #[inline]
     pub(super) fn may_be_up(&self) -> bool {
@@ -30,11 +44,9 @@ impl Flag {
         self.0.load(Ordering::Relaxed) & UP != 0 && self.0.fetch_and(!UP, Ordering::SeqCst) & UP != 0
     }
 
-    /// For the sleeper, before its last look. Whether recorders pass barriers of their own; else it makes them pass one.
-    pub(super) fn raise(&self) -> bool {
+    /// For the sleeper, before it makes all pass a barrier and looks for the last time.
+    pub(super) fn raise(&self) {
         self.0.fetch_or(UP, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
-        self.0.load(Ordering::Relaxed) & FENCED != 0
     }
 
     pub(super) fn lower(&self) {

@@ -5,13 +5,35 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::layout::{ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words};
+use super::folds::{Counted, Folds};
+use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
 use super::{Ending, Facts, registry};
-use crate::queue;
 use crate::record::{Attachment, Site};
+use crate::{fold, park, queue};
 
 /// Names of ended threads that are kept for records in the rings of others.
 const RETIRED: usize = 1_024;
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Records, at most.
+    pub(crate) limit: usize,
+    /// In ticks.
+    pub(crate) now: u64,
+    /// What runs is told if it began before, in ticks.
+    pub(crate) begun_before: u64,
+    /// Every fold is told that has changed, and not only those that were not told for a while.
+    pub(crate) all_folds: bool,
+}
+
+/// What was found.
+pub(crate) enum Told {
+    Call(Seen),
+    Fold(Counted),
+    /// A failure that is counted in a fold: nobody will ask for its words.
+    Wordless(u64),
+}
 
 /// Something that began, and maybe ended, since the last look.
 pub(crate) struct Seen {
@@ -38,6 +60,7 @@ pub(crate) struct Rings {
     news_seen: u64,
     /// Who runs and is told to have begun.
     announced: HashSet<u64>,
+    folds: Folds,
     /// The ring that is read first, so that none is always the last.
     first: usize,
 }
@@ -50,29 +73,36 @@ struct Ring {
     thread: u64,
     /// It waits for a thread.
     is_free: bool,
+    fold_news_seen: u64,
 }
 
 impl Rings {
-    /// Tells what has ended, `limit` records at most, and of what runs all that began before `begun_before` (in ticks) and
-    /// was not told yet.
-    pub(crate) fn look(&mut self, limit: usize, begun_before: u64, mut tell: impl FnMut(Seen)) {
+    /// Tells what has ended, of what runs all that began early enough and was not told yet, and what folds count.
+    pub(crate) fn look(&mut self, look: Look, mut tell: impl FnMut(Told)) {
         self.meet();
-        let mut left = limit;
+        let mut left = look.limit;
         self.first += 1;
         for turn in 0..self.all.len() {
             let at = (self.first + turn) % self.all.len();
             left -= self.read(at, left, &mut tell);
         }
+        let mut long = Vec::new();
         // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
         for at in 0..self.all.len() {
             let region = self.all[at].region;
             for frame in frames(region) {
-                self.running(frame, begun_before, &mut tell);
+                self.running(frame, look, &mut long, &mut tell);
             }
             for slot in slots(region) {
                 self.ended_in_slot(region, slot, &mut tell);
-                self.running(slot, begun_before, &mut tell);
+                self.running(slot, look, &mut long, &mut tell);
             }
+        }
+        self.promote(&long, &mut tell);
+        // After all else: whoever is told to hang below a fold began after it.
+        self.discover();
+        self.folds.look(look, &mut tell);
+        for at in 0..self.all.len() {
             self.recycle(at);
         }
     }
@@ -80,12 +110,14 @@ impl Rings {
     /// Whether [`look`](Self::look) would find something, now or when it has run long enough.
     pub(crate) fn has_news(&self) -> bool {
         registry::has_news(self.news_seen)
+            || self.folds.has_news()
             || self.all.iter().any(|ring| {
                 let Ring { region, is_free, .. } = *ring;
                 let told = |frame: &Frame| {
                     frame.line.is_clear() || frame.line.read(RUNNING).is_some_and(|words| self.announced.contains(&words.id))
                 };
-                region.writer.head.observe() != region.reader.tail.get()
+                region.writer.fold_news.observe() != ring.fold_news_seen
+                    || region.writer.head.observe() != region.reader.tail.get()
                     || !frames(region).all(told)
                     || !slots(region).all(told)
                     || (!is_free && region.reader.is_left.observe() == 1 && slots(region).all(|slot| slot.line.is_clear()))
@@ -95,6 +127,7 @@ impl Rings {
     /// An end that came by another way.
     pub(crate) fn forget(&mut self, id: u64) {
         self.announced.remove(&id);
+        self.folds.ended(id);
     }
 
     pub(crate) fn was_announced(&self, id: u64) -> bool {
@@ -105,7 +138,7 @@ impl Rings {
         for news in registry::news(&mut self.news_seen) {
             self.names.insert(news.thread, news.name);
             if let Some(segment) = news.segment {
-                self.all.push(Ring { region: news.region, segment, thread: news.thread, is_free: false });
+                self.all.push(Ring { region: news.region, segment, thread: news.thread, is_free: false, fold_news_seen: 0 });
             } else if let Some(ring) = self.all.iter_mut().find(|ring| std::ptr::eq(ring.region, news.region)) {
                 (ring.thread, ring.is_free) = (news.thread, false);
             }
@@ -113,8 +146,8 @@ impl Rings {
     }
 
     /// Takes records out of a ring. How many.
-    fn read(&mut self, at: usize, limit: usize, tell: &mut impl FnMut(Seen)) -> usize {
-        let Ring { region, mut segment, .. } = self.all[at];
+    fn read(&mut self, at: usize, limit: usize, tell: &mut impl FnMut(Told)) -> usize {
+        let (region, mut segment) = (self.all[at].region, self.all[at].segment);
         let (from, head) = (region.reader.tail.get(), region.writer.head.observe());
         let to = head.min(from + limit as u64);
         for number in from..to {
@@ -139,25 +172,86 @@ impl Rings {
         (to - from) as usize
     }
 
-    fn ended(&mut self, words: Words, tell: &mut impl FnMut(Seen)) {
+    fn ended(&mut self, mut words: Words, tell: &mut impl FnMut(Told)) {
+        let ending = Facts(words.facts).ending();
+        if Facts(words.facts).is_folded() {
+            // Its fold may have come since the last look.
+            if !self.folds.knows(words.parent) {
+                self.discover();
+            }
+            let Some(parent) = self.folds.take(&words, ending) else {
+                if matches!(ending, Ending::Error | Ending::Panic) {
+                    tell(Told::Wordless(words.id));
+                }
+                return;
+            };
+            // It is told singly after all.
+            words.parent = parent;
+        }
         let is_new = !self.announced.remove(&words.id);
-        if let Some(seen) = self.seen(words, is_new, Some((words.end, Facts(words.facts).ending()))) {
-            tell(seen);
+        self.folds.ended(words.id);
+        if let Some(seen) = self.seen(words, is_new, Some((words.end, ending))) {
+            tell(Told::Call(seen));
         }
     }
 
-    fn running(&mut self, frame: &Frame, begun_before: u64, tell: &mut impl FnMut(Seen)) {
+    fn running(&mut self, frame: &'static Frame, look: Look, long: &mut Vec<(&'static Frame, Words)>, tell: &mut impl FnMut(Told)) {
         // One that can't be read is just being written: the next look will see it, or its record.
         let Some(words) = frame.line.read(RUNNING) else { return };
-        if words.start <= begun_before
-            && self.announced.insert(words.id)
-            && let Some(seen) = self.seen(words, true, None)
-        {
-            tell(seen);
+        if Facts(words.facts).is_folded() {
+            let is_long = |table: &fold::Table| look.now.saturating_sub(words.start) >= table.longest;
+            if fold::table().is_some_and(is_long) && !self.announced.contains(&words.id) {
+                long.push((frame, words));
+            }
+        } else if words.start <= look.begun_before {
+            self.announce(words, tell);
         }
     }
 
-    fn ended_in_slot(&mut self, region: &Region, slot: &Frame, tell: &mut impl FnMut(Seen)) {
+    fn announce(&mut self, words: Words, tell: &mut impl FnMut(Told)) {
+        if self.announced.insert(words.id)
+            && let Some(seen) = self.seen(words, true, None)
+        {
+            tell(Told::Call(seen));
+        }
+    }
+
+    /// Tells singly of folded calls that have run for long: those whose threads will know of it when they end.
+    fn promote(&mut self, long: &[(&'static Frame, Words)], tell: &mut impl FnMut(Told)) {
+        if long.is_empty() {
+            return;
+        }
+        for (frame, words) in long {
+            frame.promoted.set(words.id);
+        }
+        park::pass();
+        for (frame, words) in long {
+            if frame.line.read(RUNNING).is_some_and(|now| now.id == words.id) {
+                self.folds.promoted(words.id, frame.below.get());
+                self.announce(*words, tell);
+            }
+        }
+    }
+
+    /// Meets the folds that came since the last look, and with each one those that it is in.
+    fn discover(&mut self) {
+        let mut is_any = true;
+        while is_any {
+            is_any = false;
+            // A future may have begun on a thread that came later than the one that it has ended on.
+            self.meet();
+            for ring in &mut self.all {
+                let news = ring.region.writer.fold_news.observe();
+                if news != ring.fold_news_seen {
+                    ring.fold_news_seen = news;
+                    folds(ring.region).for_each(|fold| self.folds.meet(fold));
+                    is_any = true;
+                }
+            }
+        }
+    }
+
+    fn ended_in_slot(&mut self, region: &Region, slot: &Frame, tell: &mut impl FnMut(Told)) {
         if let Some(words) = slot.line.read(ENDED_IN_SLOT) {
             self.ended(words, tell);
             slot.line.clear();
@@ -199,6 +293,10 @@ impl Rings {
 
 fn frames(region: &'static Region) -> impl Iterator<Item = &'static Frame> {
     region.frames.iter().take(region.writer.depth.observe() as usize)
+}
+
+fn folds(region: &'static Region) -> impl Iterator<Item = &'static Fold> {
+    (1..=region.writer.folds.observe()).filter_map(|number| region.fold(number))
 }
 
 fn slots(region: &'static Region) -> impl Iterator<Item = &'static Frame> {
