@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::future::{Future, poll_fn};
 use std::panic::{catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 use std::thread;
@@ -166,7 +166,7 @@ fn enter(number: usize) -> Guard {
 
 fn fails(number: usize) {
     let returned = call(site(number), How::Normal, (), |()| Err::<(), _>("no".to_owned()));
-    let _ = returned.finish(|returned| (&&&&&&Returned(returned)).failure());
+    let _ = returned.finish(|returned| (&&&&Returned(returned)).failure());
 }
 
 fn panics(number: usize) {
