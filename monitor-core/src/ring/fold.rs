@@ -28,13 +28,12 @@ pub(super) fn join(region: &'static Region, parent: u64, root: [u64; 2], site: u
 
 #[inline]
 fn join_as(region: &'static Region, child: &Child, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
-    let count = child.count.get() + 1;
-    child.count.set(count);
     child.seen.set(region.writer.last_id.get());
-    if count <= region.writer.fold_after.get() {
-        return None;
-    }
-    let Some(fold) = child.fold() else { return open(region, child, parent, root[0], root[1], site) };
+    let Some(fold) = child.fold() else {
+        let count = child.count.get() + 1;
+        child.count.set(count);
+        return if count <= region.writer.fold_after.get() { None } else { open(region, child, parent, root[0], root[1], site) };
+    };
     fold.begun.publish(fold.begun.get() + 1);
     park::order();
     // Whoever closes it sees that one has begun, or is seen here.
@@ -97,7 +96,6 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
         fold
     };
     child.set_fold(Some(fold));
-    child.count.set(region.writer.fold_after.get());
     join_as(region, child, parent, root, site)
 }
 
@@ -243,7 +241,10 @@ pub(super) fn pin(region: &Region, frame: &Frame) {
 #[cold]
 #[inline(never)]
 fn pin_slowly(region: &Region, frame: &Frame) {
-    leave(Some(region), frame.of().unwrap_or(frame));
+    let folded = if frame.fold().is_some() { Some(frame) } else { frame.of() };
+    if let Some(folded) = folded {
+        leave(Some(region), folded);
+    }
     frame.below.set(frame.line.id());
 }
 

@@ -322,7 +322,6 @@ fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, r
     frame.below.set(fold.map_or(id, |fold| fold.mark.get()));
     if fold.is_some() {
         facts = facts.folded();
-        frame.set_of(None);
     }
     frame.line.write(&Words { start: clock::now(), id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }

@@ -75,6 +75,19 @@ export interface Process {
   links: Link[];
   fields: Record<string, unknown>;
   progress: Progress | null;
+  fold?: Fold | null;
+}
+
+/** What a fold stands for: calls of one name below one parent. */
+export interface Fold {
+  count: number;
+  running: number;
+  failed: number;
+  cancelled: number;
+  min_ns: number | null;
+  max_ns: number | null;
+  /** Bucket i counts durations from 1.04^i to 1.04^(i+1) ns. */
+  histogram: number[][];
 }
 
 export interface Worker {
