@@ -125,6 +125,115 @@ fn what_finds_no_room_is_counted_and_told() {
     assert_eq!(stored + dropped, 200_000 + 2_000 + 1, "every process is stored or counted");
 }
 
+/// What is below the root: how many of each name are shipped singly and counted, and how many failed of these.
+fn folded(server: &Server, root: &Value, name: &str) -> ([u64; 2], [u64; 2]) {
+    let (mut all, mut failed) = ([0; 2], [0; 2]);
+    for process in server.tree(root).iter().filter(|process| process["name"] == name) {
+        if root["state"] != "running" {
+            assert_eq!((&process["orphan"], &process["depth"]), (&json!(false), &json!(1)), "{process}");
+        }
+        if let Some(count) = process["fold"]["count"].as_u64() {
+            all[1] += count;
+            failed[1] += process["fold"]["failed"].as_u64().unwrap();
+        } else {
+            all[0] += 1;
+            failed[0] += u64::from(process["state"] == "failed");
+        }
+    }
+    (all, failed)
+}
+
+#[test]
+fn every_one_of_a_million_calls_arrives_or_is_counted() {
+    let server = Server::start();
+    let mut burst = worker(&server, &["burst", "1000000"]);
+    burst.env("MONITOR_EXIT_TIMEOUT", "1m");
+    assert_eq!(run(burst).code, Some(0));
+    let root = server.finished_root();
+    let ([singly, counted], [failed_singly, failed_counted]) = folded(&server, &root, "leaf");
+    assert_eq!((singly + counted, failed_singly + failed_counted), (1_000_000, 1_000));
+    // The first 1,000, a hundred failures, and slow ones, each at least twice as slow as all before.
+    assert!((1_100..1_200).contains(&singly), "{singly}");
+    assert!((101..=110).contains(&failed_singly), "{failed_singly}");
+    let processes = server.tree(&root);
+    let fold = &processes.iter().find(|process| !process["fold"].is_null()).expect("one")["fold"];
+    let histogram: u64 = fold["histogram"].as_array().unwrap().iter().map(|bucket| bucket[1].as_u64().unwrap()).sum();
+    assert_eq!((histogram, &fold["running"]), (counted, &json!(0)));
+    assert_eq!(server.get("/status")["dropped"], json!([]));
+    let id = processes[0]["id"].as_str().unwrap();
+    assert!(processes.iter().any(|process| process["fold"]["count"] == counted && process["parent_id"] == id));
+
+    let mut unfolded = worker(&server, &["burst", "5000"]);
+    unfolded.env("MONITOR_FOLD_AFTER", "off").env("MONITOR_EXIT_TIMEOUT", "1m");
+    assert_eq!(run(unfolded).code, Some(0));
+    let root = wait_for("the second tree", || server.roots().into_iter().find(|root| root["counts"]["succeeded"] == 4_996));
+    assert_eq!(folded(&server, &root, "leaf"), ([5_000, 0], [5, 0]));
+}
+
+#[test]
+fn a_folded_call_that_runs_for_long_is_shipped_singly() {
+    let server = Server::start();
+    let mut child = worker(&server, &["one-waits"]).spawn().unwrap();
+    assert_eq!(line(&mut child), "waits");
+    let running = |server: &Server| {
+        let root = server.roots().into_iter().next()?;
+        let all = server.tree(&root);
+        let running: Vec<Value> = all[1..].iter().filter(|process| process["state"] == "running").cloned().collect();
+        matches!(&running[..], [one] if one["fold"].is_null() && one["name"] == "step").then_some(root)
+    };
+    let root = wait_for("the step that waits, and nothing else that runs", || running(&server));
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    server.finished_root();
+    let ([singly, counted], _) = folded(&server, &root, "step");
+    assert!(singly + counted == 1_500 && (1_001..1_020).contains(&singly), "{singly} {counted}");
+}
+
+#[test]
+fn a_call_whose_id_is_read_is_shipped_singly() {
+    let server = Server::start();
+    let finished = run(worker(&server, &["one-says-who-it-is"]));
+    let root = server.finished_root();
+    let processes = server.tree(&root);
+    let own = processes.iter().find(|process| process["id"] == finished.stdout.trim()).expect("shipped singly");
+    assert_eq!((&own["name"], &own["state"], own["fold"].is_null()), (&json!("known"), &json!("succeeded"), true));
+    assert!(processes.iter().any(|process| process["parent_id"] == own["id"] && process["name"] == "inner"));
+    let ([singly, counted], _) = folded(&server, &root, "known");
+    assert_eq!(singly + counted, 1_500);
+    // What the folded ones called is below the fold, and folded itself.
+    let fold = processes.iter().find(|process| process["name"] == "known" && !process["fold"].is_null()).expect("one");
+    let inner = |process: &&Value| process["name"] == "inner" && process["parent_id"] == fold["id"];
+    let below: u64 = processes.iter().filter(inner).map(|process| process["fold"]["count"].as_u64().unwrap_or(1)).sum();
+    assert!(below >= counted, "{below} of {counted}");
+}
+
+#[test]
+fn counts_of_several_programs_add_up_in_one_fold() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["bursts-elsewhere", "20000"])).code, Some(0));
+    let root = server.finished_root();
+    let (all, failed) = folded(&server, &root, "leaf");
+    assert_eq!((all[0] + all[1], failed[0] + failed[1]), (40_000, 40));
+    assert_eq!(server.tree(&root).iter().filter(|process| !process["fold"].is_null()).count(), 1);
+}
+
+#[test]
+fn a_fold_is_seen_while_it_grows() {
+    let server = Server::start();
+    let mut child = worker(&server, &["grows"]).spawn().unwrap();
+    let counted = || {
+        let root = server.roots().into_iter().next()?;
+        Some(folded(&server, &root, "step").0[1])
+    };
+    let first = wait_for("a fold", || counted().filter(|counted| *counted > 0));
+    wait_for("more in it", || counted().filter(|counted| *counted > first));
+    drop(child.stdin.take());
+    let count: u64 = line(&mut child).parse().unwrap();
+    assert!(child.wait().unwrap().success());
+    let ([singly, counted], _) = folded(&server, &server.finished_root(), "step");
+    assert_eq!(singly + counted, count);
+}
+
 #[test]
 fn a_stray_thread_joins_the_one_tree_that_runs_and_no_other() {
     for (roots, expected) in [(0, "strayed [unattached]\n"), (1, "tree 0\n  strayed [inferred]\n"), (2, "strayed [unattached]\n")] {

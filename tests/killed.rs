@@ -88,8 +88,8 @@ fn check(server: &Server, counted: &Counted, what: &str) -> Value {
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "counts"));
     let calls: Vec<Value> =
         server.tree(&root).into_iter().filter(|process| process["name"].as_str().unwrap().starts_with("counted")).collect();
-    let status = server.get("/status");
-    let dropped: u64 = status["dropped"].as_array().unwrap().iter().map(|dropped| dropped["count"].as_u64().unwrap()).sum();
+    let told = server.get("/status");
+    let dropped: u64 = told["dropped"].as_array().unwrap().iter().map(|dropped| dropped["count"].as_u64().unwrap()).sum();
     let states = states(&calls);
     let done = ["succeeded", "failed"].iter().map(|state| states.get(*state).copied().unwrap_or_default() as u64).sum::<u64>();
     let stored = calls.len() as u64;
@@ -142,15 +142,15 @@ fn what_was_recorded_is_there_however_the_program_ended() {
     ] {
         let server = Server::start();
         let mut counting = Counting::begin(&server, 2_000, end);
-        let status = counting.wait();
-        assert_eq!((status.signal(), status.code()), (signal, code), "{end}");
+        let ended = counting.wait();
+        assert_eq!((ended.signal(), ended.code()), (signal, code), "{end}");
         let counted = counting.counted();
         assert!(counted.ended >= 4 * 1_000, "{end}: {counted:?}");
         ship_by_hand(&server);
         let root = check(&server, &counted, end);
-        let states = settled_states(&server, &root);
+        let by_state = settled_states(&server, &root);
         // What has called the others, and one call of each thread at most.
-        assert!((1..=1 + THREADS).contains(&states["lost"]) && !states.contains_key("cancelled"), "{end}: {states:?}");
+        assert!((1..=1 + THREADS).contains(&by_state["lost"]) && !by_state.contains_key("cancelled"), "{end}: {by_state:?}");
     }
 }
 

@@ -18,7 +18,7 @@ fn a_server_killed_in_the_middle_of_ingest_loses_nothing() {
     let mut children: Vec<Child> = (0..2)
         .map(|_| {
             let mut steady = worker(&server, &["steady"]);
-            steady.env("MONITOR_EXIT_TIMEOUT", "1m");
+            steady.env("MONITOR_EXIT_TIMEOUT", "1m").env("MONITOR_FOLD_AFTER", "off");
             steady.spawn().unwrap()
         })
         .collect();

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::Options;
 use crate::child::{Around, Child, Order, Verb};
-use crate::contenders::{self, FASTRACE, OTEL, OURS_ON, TRACING_OTEL};
+use crate::contenders::{self, FASTRACE, OTEL, OURS_FOLDED, TRACING_OTEL};
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 use crate::work::Shape;
@@ -31,7 +31,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     let repetitions = if options.quick { 1 } else { 5 };
     for burst in BURSTS {
         let mut rows = Vec::new();
-        for name in [OURS_ON, OTEL, TRACING_OTEL, FASTRACE] {
+        for name in [OURS_FOLDED, OTEL, TRACING_OTEL, FASTRACE] {
             let (mut percents, mut accounted) = (Samples::default(), Samples::default());
             for repetition in 0..repetitions {
                 progress(&format!("{}, {} of {repetitions}: {name}", burst.title, repetition + 1));
@@ -42,9 +42,9 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
                     accounted.add(percent_of(outcome.arrived + dropped));
                 }
             }
-            if name == OURS_ON {
+            if name == OURS_FOLDED {
                 // The worst counts: nothing is to be lost, ever.
-                for (what, samples) in [("arrives", &percents), ("arrives or is counted as dropped", &accounted)] {
+                for (what, samples) in [("arrives or is counted in a fold", &percents), ("arrives or is counted, as dropped at the least", &accounted)] {
                     let worst = samples.quantile(0.0);
                     section.targets.push(Target::new(format!("{}: % that {what}", burst.title), worst, Bound::AtLeast(100.0)));
                 }
@@ -59,6 +59,7 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     section
         .notes
         .push(format!("{repetitions} repetitions, each in a new process; ours with a new server each time, which does the counting."));
+    section.notes.push("Of ours, all but the first thousand of the million are counted in a fold. Trees of ten fold nothing.".to_owned());
     section.notes.push("The second burst has MONITOR_BUFFER_BYTES at 1 GiB; all else, and all of the rivals, is default.".to_owned());
     section.notes.push("The rivals are counted by an exporter that only counts, after a flush.".to_owned());
     Ok(section)
@@ -86,5 +87,5 @@ fn one(options: &Options, burst: &Burst, name: &str) -> Result<Outcome> {
     let made = trees * (calls + 1);
     let Some((server, before)) = server.zip(before) else { return Ok(Outcome { made, arrived: exported, dropped: None }) };
     let after = server.held()?;
-    Ok(Outcome { made, arrived: after.processes - before.processes, dropped: Some(after.dropped - before.dropped) })
+    Ok(Outcome { made, arrived: after.processes + server.folded()? - before.processes, dropped: Some(after.dropped - before.dropped) })
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::Options;
 use crate::child::{Around, Child, Order, Verb};
-use crate::contenders::{self, FASTRACE, OURS_OFF, OURS_ON, TRACING_OFF, TRACING_OTEL, TWO_TSC};
+use crate::contenders::{self, FASTRACE, OURS_FOLDED, OURS_OFF, OURS_ON, TRACING_OFF, TRACING_OTEL, TWO_TSC};
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 use crate::work::Shape;
@@ -39,7 +39,8 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
         let after = server.held()?;
         section.tables.push(table(format!("{calls} under a root, ns p50"), &figures));
         section.notes.push(format!(
-            "{calls} under a root, {rounds} rounds: of {OURS_ON}, {} processes arrived and {} were dropped and counted",
+            "{calls} under a root, {rounds} rounds: of {OURS_ON} and {OURS_FOLDED}, {} processes arrived, folds as one each, and {} were dropped \
+             and counted",
             after.processes - before.processes,
             after.dropped - before.dropped,
         ));

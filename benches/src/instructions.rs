@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::Options;
 use crate::child::{Around, Child, Order, Verb};
-use crate::contenders::{self, BESIDE_ANOTHER, Contender, OURS_OFF, OURS_ON, PLAIN, TRACING_OFF};
+use crate::contenders::{self, BESIDE_ANOTHER, Contender, OURS_FOLDED, OURS_OFF, OURS_ON, PLAIN, TRACING_OFF};
 use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 use crate::server::Server;
 use crate::work::Shape;
@@ -82,7 +82,11 @@ fn targets(rows: &[Row]) -> Vec<Target> {
     };
     let of_shape = |shape: usize| {
         // Starting the second thread is the first one's work as well, and not meant.
-        [target(OURS_OFF, TRACING_OFF, shape, 1.0), target(BESIDE_ANOTHER.name, OURS_ON, shape, 1.01)]
+        [
+            target(OURS_OFF, TRACING_OFF, shape, 1.0),
+            target(BESIDE_ANOTHER.name, OURS_ON, shape, 1.01),
+            target(OURS_FOLDED, OURS_ON, shape, 1.0),
+        ]
     };
     (0..Shape::ALL.len()).flat_map(of_shape).flatten().collect()
 }

@@ -49,6 +49,23 @@ impl Server {
         &self.url
     }
 
+    /// How many processes the newest trees hold in folds, beyond the one that each fold is among its [`Held`].
+    pub(crate) fn folded(&self) -> Result<u64> {
+        let get = |path: &str| -> Result<Value> {
+            let mut answer = ureq::get(format!("{}/api/v1{path}", self.url)).call().context("the server does not answer")?;
+            // A tree is larger than what is read by default.
+            answer.body_mut().with_config().limit(1 << 30).read_json().context("the answer is JSON")
+        };
+        let mut folded = 0;
+        for root in get("/roots?limit=10")?["roots"].as_array().context("a list")? {
+            let id = root["root_id"].as_str().context("a root has an id")?;
+            let tree = get(&format!("/roots/{id}/tree?limit=100000"))?;
+            let counts = tree["processes"].as_array().context("a list")?.iter().filter_map(|process| process["fold"]["count"].as_u64());
+            folded += counts.map(|count| count.saturating_sub(1)).sum::<u64>();
+        }
+        Ok(folded)
+    }
+
     /// What it holds now.
     pub(crate) fn held(&self) -> Result<Held> {
         let mut answer = ureq::get(format!("{}/api/v1/status", self.url)).call().context("the server does not answer")?;

@@ -1,4 +1,5 @@
 //! What an attribute costs the calling thread, in nanoseconds per call: `cargo run --release -p monitor-client --example call_cost`.
+//! With a number as its argument, calls are folded beyond so many: `-- 1000`.
 //!
 //! Short samples, one after the other, each followed by draining on another thread. The rivals of a call that is recorded are
 //! two readings of the clock.
@@ -12,7 +13,7 @@ use std::thread;
 use std::time::Instant;
 
 use monitor_client::{Process, normal_task};
-use monitor_core::{queue, switch};
+use monitor_core::{fold, queue, switch};
 
 const CALLS: u64 = 500;
 const SAMPLES: usize = 2_000;
@@ -128,6 +129,9 @@ fn main() {
     let off = measure(cases, || {});
     show("off", cases, &off, off[1][0]);
 
+    if let Some(after) = std::env::args().nth(1).and_then(|after| after.parse().ok()) {
+        fold::set_after(after);
+    }
     let mut receiver = queue::open(64 << 20).expect("opened once");
     switch::turn_on();
     let (ask, asked) = mpsc::channel::<()>();

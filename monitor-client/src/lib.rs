@@ -40,6 +40,7 @@
 //! | `MONITOR_SERVER_URL` | where the server is | `http://127.0.0.1:60010` |
 //! | `MONITOR_TOKEN` | sent as bearer token | none |
 //! | `MONITOR_BUFFER_BYTES` | bound of what waits to be sent | 64 MiB |
+//! | `MONITOR_FOLD_AFTER` | beyond so many children of one parent and name, further ones are counted; `off`: never | 1000 |
 //! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |
 //! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |
 //! | `MONITOR_LOG` | `stderr`: the client's own messages go there as well as to `tracing` | none |

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) spool_dir: Option<PathBuf>,
     /// Bound of what this program may keep there.
     pub(crate) spool_bytes: u64,
+    /// So many children of one parent and name are shipped singly.
+    pub(crate) fold_after: u64,
     /// How often the server hears that this program is alive.
     pub(crate) heartbeat: Duration,
     /// How long the end of the program may wait for the server.
@@ -58,6 +60,10 @@ impl Settings {
             spool_bytes: reader.value("MONITOR_SPOOL_BYTES", "a number of bytes from 4194304 on", default.spool_bytes, |text| {
                 text.trim().parse().ok().filter(|bytes| *bytes >= 4_194_304)
             }),
+            fold_after: reader.value("MONITOR_FOLD_AFTER", "a number from 1 on, or off", default.fold_after, |text| match text.trim() {
+                "off" => Some(u64::MAX),
+                number => number.parse().ok().filter(|number| *number > 0),
+            }),
             heartbeat: reader.value("MONITOR_HEARTBEAT", "a duration from 100ms to 1h, such as 10s", default.heartbeat, |text| {
                 duration(text).filter(|d| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(d))
             }),
@@ -86,6 +92,7 @@ impl Default for Settings {
             buffer_bytes: 64 * 1024 * 1024,
             spool_dir: None,
             spool_bytes: 256 * 1024 * 1024,
+            fold_after: 1_000,
             heartbeat: Duration::from_secs(10),
             exit_timeout: Duration::from_secs(2),
             log_to_stderr: false,
@@ -230,6 +237,9 @@ mod tests {
             ("MONITOR_BUFFER_BYTES", "99999999999999999999999"),
             ("MONITOR_SPOOL_BYTES", "4194303"),
             ("MONITOR_SPOOL_BYTES", "much"),
+            ("MONITOR_FOLD_AFTER", "0"),
+            ("MONITOR_FOLD_AFTER", "-1"),
+            ("MONITOR_FOLD_AFTER", "never"),
             ("MONITOR_HEARTBEAT", "0s"),
             ("MONITOR_HEARTBEAT", "10"),
             ("MONITOR_EXIT_TIMEOUT", "-1s"),
@@ -262,6 +272,7 @@ mod tests {
             ("MONITOR_BUFFER_BYTES", "1000000"),
             ("MONITOR_SPOOL_DIR", "/var/spool/of mine"),
             ("MONITOR_SPOOL_BYTES", "10000000"),
+            ("MONITOR_FOLD_AFTER", "20"),
             ("MONITOR_HEARTBEAT", "500ms"),
             ("MONITOR_EXIT_TIMEOUT", "0s"),
             ("MONITOR_LOG", "stderr"),
@@ -271,6 +282,7 @@ mod tests {
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(settings.events_url.as_str(), "http://monitor.example:1234/below/api/v1/events");
         assert_eq!((settings.heartbeat, settings.exit_timeout), (Duration::from_millis(500), Duration::ZERO));
+        assert_eq!((settings.fold_after, read(&[("MONITOR_ENABLED", "1"), ("MONITOR_FOLD_AFTER", "off")]).0.fold_after), (20, u64::MAX));
         assert_eq!(settings.inherited.unwrap().1.get(), u64::MAX);
         assert_eq!((settings.spool_dir, settings.spool_bytes), (Some(PathBuf::from("/var/spool/of mine")), 10_000_000));
         assert!(settings.log_to_stderr && settings.token.as_deref() == Some("secret") && settings.buffer_bytes == 1_000_000);

@@ -1,16 +1,18 @@
-//! A recorded call allocates nothing, once its thread has its ring.
+//! A recorded call allocates nothing, once its thread has its ring; nor does one that is folded.
 
 #![cfg(feature = "record")]
 #![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use monitor_client::{Process, cross_thread, normal_task, root_task};
-use monitor_core::{queue, switch};
+use monitor_core::record::Record;
+use monitor_core::{fold, queue, switch};
 
 struct Counting;
 
@@ -64,7 +66,10 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 #[test]
 fn a_recorded_call_allocates_nothing() {
+    fold::set_after(2_000);
     let mut receiver = queue::open(64 << 20).expect("opened once");
+    // From here on it is known what a tick is, and calls can be folded.
+    assert!(receiver.try_recv().is_none());
     switch::turn_on();
     let calls = || {
         assert_eq!(normal(3), Ok(7));
@@ -77,6 +82,15 @@ fn a_recorded_call_allocates_nothing() {
         (0..5_000).for_each(|_| calls());
         assert_eq!(ALLOCATIONS.get(), before, "allocations");
     }
-    let recorded = std::iter::from_fn(|| receiver.try_recv()).count();
-    assert_eq!(recorded, 2 * (1 + 5_001 * 9));
+    let (mut singly, mut folded) = (0, HashMap::new());
+    while let Some(entry) = receiver.try_recv() {
+        match entry.record {
+            Record::Started(_) => singly += 1,
+            Record::Folded(fold) => drop(folded.insert(fold.mark, fold.count)),
+            _ => {}
+        }
+    }
+    let folded: u64 = folded.values().sum();
+    assert!(folded > 5_000, "{folded}");
+    assert_eq!(singly + folded, 1 + 5_001 * 9);
 }

@@ -112,6 +112,11 @@ impl Calibration {
         (duration.as_nanos() as f64 / self.ns_per_tick) as u64
     }
 
+    /// How many ticks a nanosecond has.
+    pub(crate) fn ticks_per_ns(&self) -> f64 {
+        self.ns_per_tick.recip()
+    }
+
     /// Unix microseconds. A clock before 1970 counts as 1970.
     pub(crate) fn time_us(&self, ticks: u64) -> u64 {
         u64::try_from(self.wall_ns(ticks) / 1_000).unwrap_or(0)

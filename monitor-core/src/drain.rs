@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::{self, Calibration, Clock};
-use crate::park;
 use crate::queue::{self, Entry, Failed, NOT_KEPT, RECORD_BYTES, Sent};
-use crate::record::{Ended, Failure, Origin, Outcome, Record, Started};
-use crate::ring::{Ending, Rings, Seen};
+use crate::record::{Ended, Failure, Folded, Origin, Outcome, Record, Started};
+use crate::ring::{Counted, Ending, Look, Rings, Seen, Told};
+use crate::{fold, park};
 
 /// Records of calls that have ended, and as many of calls that run, and as many from the queue, that one look finds.
 const AT_ONCE: usize = 2_000;
@@ -69,20 +69,30 @@ impl Receiver {
 
     /// Makes ready what was recorded, in the order of time; not more than some thousand records, so look again until
     /// nothing comes. A call that runs and has begun `running_for` ago or earlier is made known; one that has ended is
-    /// known by start and end together.
+    /// known by start and end together. A fold that grows is made known once a second, or now if `running_for` is zero.
     ///
     /// What it takes stays where it was until the next [`commit`](Self::commit) or look.
     pub fn look(&mut self, running_for: Duration) {
         self.commit();
         self.has_taken = true;
         self.clock.update();
-        let begun_before = clock::now().saturating_sub(self.clock.ticks(running_for));
-        let (mut seen, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        self.rings.look(AT_ONCE, begun_before, |call| seen.push(call));
+        fold::set_up(self.clock.ticks_per_ns());
+        let now = clock::now();
+        let begun_before = now.saturating_sub(self.clock.ticks(running_for));
+        let (mut seen, mut folds, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        self.rings.look(Look { limit: AT_ONCE, now, begun_before, all_folds: running_for.is_zero() }, |told| seen.push(told));
         // The words of a failure are sent before its record stands in a ring: those of what was seen are all here.
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
-        for call in seen {
-            self.split(call, &mut starts, &mut others);
+        for told in seen {
+            match told {
+                Told::Call(call) => self.split(call, &mut starts, &mut others),
+                Told::Fold(counted) => folds.push(self.folded(counted)),
+                Told::Wordless(id) => {
+                    if let Some(failed) = self.words.remove(&id) {
+                        queue::release(failed.bytes);
+                    }
+                }
+            }
         }
         let mut bytes = 0;
         for _ in 0..AT_ONCE {
@@ -98,10 +108,11 @@ impl Receiver {
         }
         // Those before what was just taken, so that `taken` knows of them.
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
-        // A start stands before all else of its process, even if the clock says the same of both.
+        // A start stands before all else of its process, even if the clock says the same of both. Folds stand before all that
+        // may hang below them, whatever the clocks of several processors say.
         starts.append(&mut others);
         starts.sort_by_key(|found| found.at);
-        self.ready.extend(starts.into_iter().map(|found| found.entry));
+        self.ready.extend(folds.into_iter().chain(starts.into_iter().map(|found| found.entry)));
     }
 
     /// How much was taken by now.
@@ -184,6 +195,8 @@ impl Receiver {
             }
             Record::Started(started) => started.time_us = self.clock.time_us(at),
             Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
+            // Made from what rings say.
+            Record::Folded(_) => {}
             Record::Ended(ended) => {
                 self.rings.forget(ended.id);
                 ended.time_us = self.clock.time_us(at);
@@ -191,6 +204,32 @@ impl Receiver {
             }
         }
         Some(Found { at, entry: Entry { record, bytes } })
+    }
+
+    /// What a fold counts.
+    fn folded(&self, counted: Counted) -> Entry {
+        let Counted { mark, parent, root, site, start, revision, tally, is_last } = counted;
+        let ns = |ticks| self.clock.elapsed_ns(0, ticks);
+        let histogram: Vec<_> = (0..).zip(tally.histogram).filter(|(_, count)| *count > 0).collect();
+        let bytes = RECORD_BYTES + size_of::<Folded>() + size_of_val(&histogram[..]);
+        queue::hold(bytes);
+        let folded = Folded {
+            root,
+            parent,
+            mark,
+            origin: Origin::Site(site),
+            time_us: self.clock.time_us(start),
+            revision,
+            count: tally.count,
+            running: tally.running,
+            failed: tally.failed,
+            cancelled: tally.cancelled,
+            total_ns: ns(tally.total),
+            range_ns: tally.range.map(|(min, max)| (ns(min), ns(max))),
+            histogram,
+            is_last,
+        };
+        Entry { record: Record::Folded(Box::new(folded)), bytes }
     }
 
     /// Start and end of what was seen in a ring.

@@ -1,5 +1,6 @@
 //! Futures that run within a process: it is current whenever they are polled, and while they are dropped.
 
+use std::any::Any;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
@@ -7,6 +8,7 @@ use std::task::{self, Poll};
 
 use crate::context::{self, Context, CurrentGuard, Token};
 use crate::live::{Draft, Live};
+use crate::private::Done;
 use crate::record::{Failure, Origin};
 use crate::ring::{self, Begun, Ending, Slot};
 use crate::{inside, panic};
@@ -140,8 +142,8 @@ enum Stage {
     Pending(Draft),
     /// Has begun.
     Begun(Live),
-    /// Has ended, and may still be current.
-    Over,
+    /// Has ended, by a panic if it had a context: what is dropped then still belongs to it.
+    Over(Option<Context>),
 }
 
 impl Task {
@@ -155,39 +157,24 @@ impl Task {
         Task::new(Running::Off)
     }
 
-    /// Has its parent, and waits for [`begin`](Self::begin).
+    /// Has its parent, and begins when its future is first polled.
     #[inline]
     pub(crate) fn pending(draft: Draft) -> Self {
         Task::new(Running::pending(draft))
     }
 
-    /// Begins, if it has not.
-    #[inline]
-    pub fn begin(&mut self) {
-        if let Running::Queued(queued) = &mut self.running
-            && let Some(draft) = queued.take_draft()
-            && let Running::Queued(queued) = std::mem::replace(&mut self.running, Running::begin(draft))
-        {
-            let _inside = inside::enter();
-            drop(ManuallyDrop::into_inner(queued));
-        }
-    }
-
     /// Whether nothing is recorded.
     #[inline]
     pub fn is_off(&self) -> bool {
-        matches!(self.running, Running::Off)
+        self.running.is_off()
     }
 
     #[inline]
     pub(crate) fn end_with(mut self, failure: Option<Failure>) {
-        self.running.take().end_with(failure);
-    }
-
-    /// Polls `future` within the process; a panic is its end.
-    #[inline]
-    pub fn run<'a, F: Future>(&'a mut self, future: Pin<&'a mut F>) -> Run<'a, F> {
-        Run { task: self, future, done: false, ended: None }
+        let running = self.running.take();
+        // Over: nothing is left to drop.
+        std::mem::forget(self);
+        running.end_with(failure);
     }
 }
 
@@ -200,69 +187,145 @@ impl Drop for Task {
     }
 }
 
-/// A future that is polled within its process.
+/// A future that is polled within its process, and what becomes of both when it is ready.
 #[must_use = "futures do nothing unless awaited"]
-pub struct Run<'a, F> {
-    task: &'a mut Task,
-    future: Pin<&'a mut F>,
-    done: bool,
-    /// The process, if it has ended by a panic: what is dropped then still belongs to it.
-    ended: Option<Context>,
+pub struct Run<F, N> {
+    /// First, so that one look tells how to go on.
+    running: Running,
+    future: ManuallyDrop<F>,
+    next: N,
 }
 
-impl<F: Future> Future for Run<'_, F> {
-    type Output = F::Output;
+impl<F, N> Run<F, N> {
+    #[inline]
+    pub(crate) fn new(mut task: Task, future: F, next: N) -> Self {
+        Run { running: task.running.take(), future: ManuallyDrop::new(future), next }
+    }
 
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let this = &mut *self;
-        let current = this.task.running.enter();
-        let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
+    #[allow(unsafe_code, reason = "the future is pinned with what holds it")]
+    fn project(self: Pin<&mut Self>) -> (&mut Running, Pin<&mut F>, &N) {
+        // SAFETY: nothing that is pinned is moved out of it.
+        let Run { running, future, next } = unsafe { self.get_unchecked_mut() };
+        // SAFETY: it is never moved, here or by `drop`, and is dropped in its place.
+        (running, unsafe { Pin::new_unchecked(&mut **future) }, next)
+    }
+
+    /// Polls the future within its process; a panic is the end of the process.
+    #[inline(never)]
+    fn poll_within(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<N::Output>
+    where
+        F: Future,
+        N: Next<F::Output>,
+    {
+        let (running, future, next) = self.project();
+        let current = running.enter();
+        let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
         if let Some(token) = current {
             context::pop(token);
         }
         match polled {
-            Ok(polled) => {
-                this.done = polled.is_ready();
-                polled
-            }
+            Ok(polled) => polled.map(|returned| next.next(Done { process: Task::new(running.take()), returned })),
             Err(payload) => {
-                this.ended = this.task.running.context();
-                this.task.running.take().fail(panic::caught(&*payload));
+                running.panicked(&*payload);
                 resume_unwind(payload)
             }
         }
     }
-}
 
-impl<F> Drop for Run<'_, F> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.done {
-            self.stay();
-        }
+    /// What is dropped in there still belongs to the process, which ends thereafter.
+    #[cold]
+    #[inline(never)]
+    #[allow(unsafe_code, reason = "the future is dropped before the process ends")]
+    fn cancel(&mut self) {
+        self.running.stay();
+        let _task = Task::new(self.running.take());
+        // SAFETY: called once, by `drop`.
+        unsafe { ManuallyDrop::drop(&mut self.future) };
     }
 }
 
-impl<F> Run<'_, F> {
-    #[cold]
-    #[inline(never)]
-    fn stay(&mut self) {
-        let running = &mut self.task.running;
-        let token = self.ended.or_else(|| running.context()).and_then(context::push);
-        match running {
-            Running::InRing(slot) if slot.is_own() => slot.set_leftover(token),
-            Running::Queued(queued) => queued.leftover = Leftover(token),
-            Running::InRing(_) | Running::Off if token.is_some() => *running = Running::queued(Stage::Over, token),
-            Running::InRing(_) | Running::Off => {}
+/// What becomes of a process and of what its future returned.
+pub trait Next<T> {
+    type Output;
+
+    fn next(&self, done: Done<Task, T>) -> Self::Output;
+}
+
+/// The value, and the process has succeeded.
+#[derive(Debug)]
+pub struct Succeed;
+
+impl<T> Next<T> for Succeed {
+    type Output = T;
+
+    #[inline]
+    fn next(&self, done: Done<Task, T>) -> T {
+        done.succeed()
+    }
+}
+
+/// Both.
+#[derive(Debug)]
+pub struct Keep;
+
+impl<T> Next<T> for Keep {
+    type Output = Done<Task, T>;
+
+    #[inline]
+    fn next(&self, done: Done<Task, T>) -> Done<Task, T> {
+        done
+    }
+}
+
+/// The value, after this has ended the process.
+#[derive(Debug)]
+pub struct Finish<N>(pub(crate) N);
+
+impl<T, N: Fn(Done<Task, T>) -> T> Next<T> for Finish<N> {
+    type Output = T;
+
+    #[inline]
+    fn next(&self, done: Done<Task, T>) -> T {
+        (self.0)(done)
+    }
+}
+
+impl<F: Future, N: Next<F::Output>> Future for Run<F, N> {
+    type Output = N::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<N::Output> {
+        if !self.running.is_off() {
+            return self.poll_within(cx);
+        }
+        let (_, future, next) = self.project();
+        future.poll(cx).map(|returned| next.next(Done { process: Task::off(), returned }))
+    }
+}
+
+impl<F, N> Drop for Run<F, N> {
+    #[inline]
+    #[allow(unsafe_code, reason = "the future is dropped before the process ends")]
+    fn drop(&mut self) {
+        if self.running.is_off() {
+            // SAFETY: once, here.
+            unsafe { ManuallyDrop::drop(&mut self.future) };
+        } else {
+            self.cancel();
         }
     }
 }
 
 impl Running {
+    #[inline]
+    fn is_off(&self) -> bool {
+        matches!(self, Running::Off)
+    }
+
     #[inline(never)]
     pub(crate) fn pending(draft: Draft) -> Self {
-        Running::queued(Stage::Pending(draft), None)
+        Running::queued(Stage::Pending(draft))
     }
 
     /// Begins a process whose place was found: in the ring if it can.
@@ -283,21 +346,69 @@ impl Running {
 
     #[inline(never)]
     pub(crate) fn begun(live: Live) -> Self {
-        Running::queued(Stage::Begun(live), None)
+        Running::queued(Stage::Begun(live))
     }
 
-    fn queued(stage: Stage, leftover: Option<Token>) -> Self {
+    fn queued(stage: Stage) -> Self {
         let _inside = inside::enter();
-        Running::Queued(ManuallyDrop::new(Box::new(Queued { stage, leftover: Leftover(leftover) })))
+        Running::Queued(ManuallyDrop::new(Box::new(Queued { stage, leftover: Leftover(None) })))
     }
 
-    /// Makes it current.
+    /// Makes it current; begins it, if it has not.
     #[inline]
-    fn enter(&self) -> Option<Token> {
+    fn enter(&mut self) -> Option<Token> {
         match self {
             Running::Off => None,
             Running::InRing(slot) => context::push_slot(slot),
-            Running::Queued(_) => self.context().and_then(context::push),
+            Running::Queued(_) => self.enter_queued(),
+        }
+    }
+
+    #[inline(never)]
+    fn enter_queued(&mut self) -> Option<Token> {
+        if let Running::Queued(queued) = self
+            && let Some(draft) = queued.take_draft()
+        {
+            if let Running::Queued(queued) = std::mem::replace(self, Running::begin(draft)) {
+                let _inside = inside::enter();
+                drop(ManuallyDrop::into_inner(queued));
+            }
+            if let Running::InRing(slot) = self {
+                return context::push_slot(slot);
+            }
+        }
+        self.context().and_then(context::push)
+    }
+
+    /// It is dropped before its end: current until it has ended.
+    #[cold]
+    #[inline(never)]
+    fn stay(&mut self) {
+        let token = match &*self {
+            Running::InRing(slot) => context::push_slot(slot),
+            running => running.context().and_then(context::push),
+        };
+        match self {
+            Running::InRing(slot) if slot.is_own() => slot.set_leftover(token),
+            Running::Queued(queued) => queued.leftover = Leftover(token),
+            // One of the parent of a forked child, who shares its memory.
+            Running::InRing(_) if token.is_some() => {
+                *self = Running::queued(Stage::Over(None));
+                if let Running::Queued(queued) = self {
+                    queued.leftover = Leftover(token);
+                }
+            }
+            Running::InRing(_) | Running::Off => {}
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn panicked(&mut self, payload: &(dyn Any + Send)) {
+        let context = self.context();
+        self.take().fail(panic::caught(payload));
+        if context.is_some() {
+            *self = Running::queued(Stage::Over(context));
         }
     }
 
@@ -306,7 +417,8 @@ impl Running {
             Running::InRing(slot) => slot.context(),
             Running::Queued(queued) => match &queued.stage {
                 Stage::Begun(live) => live.context(),
-                Stage::Pending(_) | Stage::Over => None,
+                Stage::Pending(_) => None,
+                Stage::Over(context) => *context,
             },
             Running::Off => None,
         }
@@ -353,7 +465,7 @@ impl Running {
 impl Queued {
     fn take_draft(&mut self) -> Option<Draft> {
         let Stage::Pending(_) = self.stage else { return None };
-        match std::mem::replace(&mut self.stage, Stage::Over) {
+        match std::mem::replace(&mut self.stage, Stage::Over(None)) {
             Stage::Pending(draft) => Some(draft),
             _ => None,
         }

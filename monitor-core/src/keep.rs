@@ -26,6 +26,13 @@ pub enum Piece {
         /// Its place in the region's table, from 0.
         index: u32,
     },
+    /// Folds.
+    Folds {
+        /// Their region.
+        region: u32,
+        /// Their place in the region's table, from 0.
+        index: u32,
+    },
 }
 
 /// What is about to be queued.

@@ -4,6 +4,7 @@
 //! a user calls is re-exported by `monitor-client`.
 
 pub mod context;
+pub mod fold;
 pub mod inside;
 pub mod keep;
 pub mod own;

@@ -5,47 +5,62 @@
 //! that it sleeps, and looks once more. Where the system has no such barrier, each recorder passes one of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
+
+use flag::Flag;
 
 use crate::own::Own;
 use crate::warn::Warning;
 use crate::{inside, switch};
 
-/// Somebody sleeps.
-const PARKED: u8 = 1;
-/// Recorders need a barrier of their own.
-const FENCED: u8 = 2;
+mod flag;
 
-static STATE: Alone = Alone(AtomicU8::new(0));
+/// The flag's atomics; the model of it has loom's.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicU8, Ordering, compiler_fence, fence};
+}
+
+static FLAG: Flag = Flag(atomic::AtomicU8::new(0));
 static WAKER: Own<Mutex<Option<Waker>>> = Own::new();
-
-/// Shares its cache line with nothing that is written to.
-#[repr(align(128))]
-struct Alone(AtomicU8);
 
 /// Prepares the barrier. To be called before anything is recorded.
 pub(crate) fn set_up() {
     WAKER.set(Mutex::new(None));
     if !barrier::register() {
-        STATE.0.fetch_or(FENCED, Ordering::SeqCst);
+        FLAG.need_fences();
     }
 }
 
 /// Nobody sleeps yet: for a forked child.
 pub(crate) fn forget() {
     WAKER.forget();
-    unpark();
+    FLAG.lower();
 }
 
 /// To be called after each record: wakes the one who sleeps, if it does.
 #[inline]
 pub(crate) fn wake() {
-    compiler_fence(Ordering::SeqCst);
-    if STATE.0.load(Ordering::Relaxed) != 0 {
+    if FLAG.may_be_up() {
         wake_slowly();
     }
+}
+
+/// What the caller wrote before is seen by whoever has [`pass`]ed a barrier since, or what that one wrote before is seen by
+/// the caller after this.
+#[inline]
+pub(crate) fn order() {
+    FLAG.order();
+}
+
+/// The other side of [`order`], for all threads of the program; dear.
+pub(crate) fn pass() {
+    fence(Ordering::SeqCst);
+    if !FLAG.is_fenced() {
+        barrier::pass();
+    }
+    fence(Ordering::SeqCst);
 }
 
 /// From now on the next [`wake`] wakes. Whoever sleeps looks once more for records after this.
@@ -53,23 +68,19 @@ pub(crate) fn park(waker: &Waker) {
     if let Some(sleeper) = WAKER.get() {
         *sleeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
-    STATE.0.fetch_or(PARKED, Ordering::SeqCst);
-    fence(Ordering::SeqCst);
-    if STATE.0.load(Ordering::Relaxed) & FENCED == 0 {
-        barrier::pass();
-    }
+    FLAG.raise();
+    pass();
 }
 
 /// There was something to do after all.
 pub(crate) fn unpark() {
-    STATE.0.fetch_and(!PARKED, Ordering::SeqCst);
+    FLAG.lower();
 }
 
 #[cold]
 #[inline(never)]
 fn wake_slowly() {
-    fence(Ordering::SeqCst);
-    if STATE.0.load(Ordering::Relaxed) & PARKED != 0 && STATE.0.fetch_and(!PARKED, Ordering::SeqCst) & PARKED != 0 {
+    if FLAG.take() {
         let waker = WAKER.get().and_then(|waker| waker.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(waker) = waker {
             wake_safely(waker);
@@ -89,6 +100,9 @@ fn wake_safely(waker: Waker) {
         });
     }
 }
+
+#[cfg(all(test, loom))]
+mod model;
 
 #[cfg(target_os = "linux")]
 mod barrier {

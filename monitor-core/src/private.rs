@@ -3,16 +3,17 @@
 //! `monitor-client` passes it on as `monitor_client::__private` and adds `remote`, which reads the ids of a
 //! `#[cross_process]` function into a [`Remote`].
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub use linkme;
-pub use std::pin::pin;
 
 pub use crate::attach::Remote;
 use crate::attach::{Bond, attach};
 use crate::context::{self, CurrentGuard};
 use crate::future;
-pub use crate::future::Task;
+use crate::future::{Finish, Keep, Succeed};
+pub use crate::future::{Run, Task};
 use crate::inside;
 use crate::live::{Draft, Live};
 use crate::panic;
@@ -21,7 +22,8 @@ use crate::record::{Origin, StartExtra};
 use crate::ring::{self, Begun, Call};
 use crate::switch;
 
-pub use crate::{__batch as batch, __finish as finish, __site as site};
+pub use crate::{__batch as batch, __site as site};
+pub use ending::Done;
 
 #[cfg(feature = "record")]
 pub use crate::site::SITES;
@@ -40,11 +42,18 @@ pub enum How {
     Normal,
     /// `#[root_task]`
     Root,
-    /// `#[root_task]` with the mark of its batch
-    Batch(String),
     /// `#[cross_thread]`
     CrossThread,
-    /// `#[cross_process]` with the ids that it was called with
+    /// What needs memory is apart, so that all of it is passed in registers.
+    Told(Box<Told>),
+}
+
+/// What a function's parameters tell.
+#[derive(Debug)]
+pub enum Told {
+    /// `#[root_task]`: the mark of its batch
+    Batch(String),
+    /// `#[cross_process]`: the ids that it was called with
     CrossProcess(Remote),
 }
 
@@ -73,8 +82,8 @@ struct Queued {
 impl Guard {
     /// Starts a process, if anything is recorded.
     #[inline]
-    pub fn enter(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        Guard { running: if switch::is_on() { Running::start(site, how()) } else { Running::Off } }
+    pub fn enter(site: &'static Site, how: How) -> Self {
+        Guard { running: if switch::is_on() { Running::start(site, how) } else { Running::Off } }
     }
 
     #[inline]
@@ -85,6 +94,27 @@ impl Guard {
     #[inline]
     fn take(&mut self) -> Running {
         std::mem::replace(&mut self.running, Running::Off)
+    }
+
+    #[inline]
+    fn call<A, R>(&mut self, parameters: A, body: impl FnOnce(A) -> R) -> R {
+        catch_unwind(AssertUnwindSafe(|| body(parameters))).unwrap_or_else(|payload| {
+            self.panicked(&*payload);
+            resume_unwind(payload)
+        })
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn panicked(&mut self, payload: &(dyn Any + Send)) {
+        match &mut self.running {
+            Running::Queued(queued) => {
+                if let Some(live) = queued.live.take() {
+                    live.panic(panic::caught(payload));
+                }
+            }
+            _ => self.take().end(Some(panic::caught(payload))),
+        }
     }
 }
 
@@ -159,21 +189,6 @@ impl Drop for Guard {
     }
 }
 
-impl Task {
-    /// Starts a process, if anything is recorded.
-    #[inline]
-    pub fn start(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        Task::new(if switch::is_recorded() { start_future(site, how()) } else { future::Running::Off })
-    }
-
-    /// Finds the parent, if anything is recorded; the process starts when its future is first polled and says so by
-    /// [`begin`](Self::begin).
-    #[inline]
-    pub fn capture(site: &'static Site, how: impl FnOnce() -> How) -> Self {
-        if switch::is_recorded() { Task::pending(draft(site, how())) } else { Task::off() }
-    }
-}
-
 #[inline(never)]
 fn start_future(site: &'static Site, how: How) -> future::Running {
     if let How::Normal | How::Root | How::CrossThread = how {
@@ -193,35 +208,87 @@ fn draft(site: &'static Site, how: How) -> Draft {
     let bond = match how {
         How::Normal => Bond::Current,
         How::Root => Bond::Root,
-        How::Batch(batch) => {
-            extra.batch = Some(batch);
-            Bond::Root
-        }
         How::CrossThread => Bond::CrossThread,
-        How::CrossProcess(remote) => Bond::Remote(remote),
+        How::Told(told) => match *told {
+            Told::Batch(batch) => {
+                extra.batch = Some(batch);
+                Bond::Root
+            }
+            Told::CrossProcess(remote) => Bond::Remote(remote),
+        },
     };
     Draft { origin: Origin::Site(site), attached: attach(bond), extra }
+}
+
+/// What a parameter adds to a start, which nobody needs if nothing is recorded.
+#[inline]
+pub fn how(tell: impl FnOnce() -> Told) -> How {
+    if switch::is_recorded() { How::Told(Box::new(tell())) } else { How::Normal }
 }
 
 /// Calls the body of a function with its parameters; a panic is the end of the process.
 ///
 /// The parameters are passed and not captured, so that they are dropped in the order of the plain function.
 #[inline]
-pub fn call<A, R>(guard: &mut Guard, parameters: A, body: impl FnOnce(A) -> R) -> R {
-    if guard.is_off() {
-        return body(parameters);
+pub fn call<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
+    if switch::is_on() {
+        return call_within(site, how, parameters, body);
     }
-    catch_unwind(AssertUnwindSafe(|| body(parameters))).unwrap_or_else(|payload| {
-        match &mut guard.running {
-            Running::Queued(queued) => {
-                if let Some(live) = queued.live.take() {
-                    live.panic(panic::caught(&*payload));
-                }
-            }
-            _ => guard.take().end(Some(panic::caught(&*payload))),
-        }
-        resume_unwind(payload)
-    })
+    Done { returned: body(parameters), process: Guard { running: Running::Off } }
+}
+
+/// The same for a function that returns what can be no failure.
+#[inline]
+pub fn call_simply<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> R {
+    if switch::is_on() {
+        return call_within(site, how, parameters, body).succeed();
+    }
+    body(parameters)
+}
+
+/// Apart, so that a call that isn't recorded has nothing to look after.
+#[inline(never)]
+fn call_within<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
+    let mut process = Guard { running: Running::start(site, how) };
+    let returned = process.call(parameters, body);
+    Done { process, returned }
+}
+
+/// Runs the body of an async function.
+#[inline]
+pub fn run<R, F: Future<Output = R>>(site: &'static Site, how: How, body: F) -> Run<F, Keep> {
+    Run::new(start(site, how), body, Keep)
+}
+
+/// The same for a function that returns what can be no failure.
+#[inline]
+pub fn run_simply<R, F: Future<Output = R>>(site: &'static Site, how: How, body: F) -> Run<F, Succeed> {
+    Run::new(start(site, how), body, Succeed)
+}
+
+/// Makes the future of a function that returns one: a child of what is current at the call, begun by the first poll.
+/// `finish` ends the process.
+#[inline]
+pub fn run_later<F: Future, N: Fn(Done<Task, F::Output>) -> F::Output>(task: Task, body: F, finish: N) -> Run<F, Finish<N>> {
+    Run::new(task, body, Finish(finish))
+}
+
+/// The same for a future of what can be no failure.
+#[inline]
+pub fn run_later_simply<F: Future>(task: Task, body: F) -> Run<F, Succeed> {
+    Run::new(task, body, Succeed)
+}
+
+/// Starts a process, if anything is recorded.
+#[inline]
+fn start(site: &'static Site, how: How) -> Task {
+    Task::new(if switch::is_recorded() { start_future(site, how) } else { future::Running::Off })
+}
+
+/// Finds the parent, if anything is recorded; the process starts when its future is first polled.
+#[inline]
+pub fn capture(site: &'static Site, how: How) -> Task {
+    if switch::is_recorded() { Task::pending(draft(site, how)) } else { Task::off() }
 }
 
 /// Makes the future of a function that returns `impl Future<Output = T>`. Says what `T` is before the body is looked at,
@@ -237,14 +304,19 @@ pub fn never<R>() -> R {
 }
 
 /// The place of an attributed function; lists it among the registered ones.
+///
+/// What `linkme`'s own attribute expands to, without its check of the type and of how it is written: those are the same for
+/// all of them, and take the compiler half of the time that it needs for an attributed function. `SITES!` is what a slice of
+/// `linkme`'s 0.3 offers to that attribute; the tests of this crate would not compile without it.
 #[cfg(feature = "record")]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __site {
     ($name:expr, $kind:expr, $line:expr) => {{
-        #[$crate::private::linkme::distributed_slice($crate::private::SITES)]
-        #[linkme(crate = $crate::private::linkme)]
-        static SITE: $crate::private::Site = $crate::private::Site { name: $name, kind: $kind, file: ::core::file!(), line: $line };
+        $crate::private::SITES! {
+            #![linkme_macro = $crate::private::SITES]
+            static SITE: $crate::private::Site = $crate::private::Site { name: $name, kind: $kind, file: ::core::file!(), line: $line };
+        }
         &SITE
     }};
 }
@@ -257,18 +329,6 @@ macro_rules! __site {
     ($name:expr, $kind:expr, $line:expr) => {
         &$crate::private::NOWHERE
     };
-}
-
-/// Ends a process by the value that its function returns, and gives the value back.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __finish {
-    ($process:expr, $returned:expr) => {{
-        use $crate::private::probe::*;
-        let returned = $returned;
-        let ending = (&&Returned(&returned)).ending();
-        ending.finish($process, returned, |returned| (&&&&&&Returned(returned)).failure())
-    }};
 }
 
 /// The batch mark that a parameter makes.

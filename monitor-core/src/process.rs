@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::pin::pin;
 
 use crate::attach::{Bond, attach};
 use crate::context::{Context, CurrentGuard};
-use crate::future::Task;
+use crate::future::{Finish, Run, Task};
 use crate::live::{Draft, Live};
 use crate::outcome::{self, Reported};
 use crate::panic;
+use crate::private::Done;
 use crate::record::{Named, Origin, StartExtra, Value};
 use crate::switch;
 
@@ -234,15 +234,8 @@ impl ProcessBuilder {
     /// # }
     /// ```
     pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {
-        let mut task = self.attach().map_or_else(Task::off, Task::pending);
-        async move {
-            task.begin();
-            let returned = task.run(pin!(future)).await;
-            if !task.is_off() {
-                task.end_with(returned.failure());
-            }
-            returned
-        }
+        let task = self.attach().map_or_else(Task::off, Task::pending);
+        Run::new(task, future, Finish(|done: Done<_, F::Output>| done.end(Reported::failure)))
     }
 
     fn with(mut self, change: impl FnOnce(&mut Sketch)) -> Self {

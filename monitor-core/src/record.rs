@@ -75,6 +75,8 @@ pub enum Record {
     Updated(Box<Updated>),
     /// It ended.
     Ended(Ended),
+    /// Many that were not recorded one by one.
+    Folded(Box<Folded>),
 }
 
 /// The beginning of a process.
@@ -105,6 +107,39 @@ pub struct StartExtra {
     pub batch: Option<String>,
     /// Fields known at the start.
     pub fields: Fields,
+}
+
+/// What a fold counts by now: calls of one name below one parent.
+#[derive(Debug, Clone)]
+pub struct Folded {
+    /// Its tree.
+    pub root: u128,
+    /// The parent or, if that is folded itself, the mark of its fold.
+    pub parent: u64,
+    /// Names this count: what it counts began on one thread. What its calls begin has it for a parent, and comes after it.
+    pub mark: u64,
+    /// What they are instances of.
+    pub origin: Origin,
+    /// When the first one began, in Unix microseconds.
+    pub time_us: u64,
+    /// Grows with each record of this mark.
+    pub revision: u64,
+    /// How many began.
+    pub count: u64,
+    /// How many of them run.
+    pub running: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many were cancelled.
+    pub cancelled: u64,
+    /// All durations together, in nanoseconds.
+    pub total_ns: u64,
+    /// The shortest and the longest duration, in nanoseconds, if any ended.
+    pub range_ns: Option<(u64, u64)>,
+    /// Numbers of buckets and how many lasted 1.04^i to 1.04^(i+1) nanoseconds.
+    pub histogram: Vec<(u32, u64)>,
+    /// Nothing more will be counted.
+    pub is_last: bool,
 }
 
 /// Fields that came later.

@@ -69,7 +69,7 @@ fn nothing_is_lost_between_threads() {
                     seen.push(match entry.record {
                         Record::Started(started) => (started.id, true),
                         Record::Ended(ended) => (ended.id, false),
-                        Record::Updated(updated) => panic!("{updated:?}"),
+                        other => panic!("{other:?}"),
                     });
                 }
             }

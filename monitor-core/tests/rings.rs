@@ -4,14 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
-use monitor_core::private::{Guard, How, Site, Task, call};
+use monitor_core::private::{Guard, How, Site, call_simply, run_simply};
 use monitor_core::record::{Origin, Outcome, Record};
 use monitor_core::{InCurrent, Process, queue, switch};
 
@@ -53,7 +53,7 @@ impl Seen {
             Record::Ended(ended) => {
                 assert!(self.ends.insert(ended.id, (ended.elapsed_ns, ended.outcome)).is_none(), "ended twice");
             }
-            Record::Updated(updated) => panic!("{updated:?}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -80,7 +80,7 @@ fn site() -> &'static Site {
 }
 
 fn enter() -> Guard {
-    Guard::enter(site(), || How::Normal)
+    Guard::enter(site(), How::Normal)
 }
 
 fn leaf() {
@@ -88,7 +88,6 @@ fn leaf() {
 }
 
 async fn waits(polls: usize) {
-    let mut task = Task::start(site(), || How::Normal);
     let mut left = polls;
     let work = poll_fn(|_| {
         if left == 0 {
@@ -97,8 +96,7 @@ async fn waits(polls: usize) {
         left -= 1;
         Poll::Pending
     });
-    task.run(pin!(work)).await;
-    monitor_core::private::finish!(task, ());
+    run_simply(site(), How::Normal, work).await;
 }
 
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
@@ -242,8 +240,7 @@ fn guards_that_end_out_of_order_end_once() {
 #[test]
 fn a_recursion_deeper_than_the_frames_is_recorded_completely() {
     fn down(n: usize) {
-        let mut guard = enter();
-        call(&mut guard, (), |()| {
+        call_simply(site(), How::Normal, (), |()| {
             if n > 0 {
                 down(n - 1);
             }

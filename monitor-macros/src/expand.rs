@@ -5,7 +5,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Pat, Type, parse_quote};
+use syn::{Pat, Type, TypeGroup, TypeParen, TypePath, parse_quote};
 
 use crate::function::{Body, Function};
 use crate::plan::{Kind, Parameter, Plan, Shape};
@@ -32,23 +32,35 @@ pub(crate) fn expand(plan: Plan) -> TokenStream {
     quote!(#(#attrs)* #vis #defaultness #sig #block)
 }
 
-/// The arguments of whatever starts the process: its place and what its kind adds.
-fn start(plan: &Plan) -> TokenStream {
+/// How a process starts: what has to be said before, and the arguments of whatever starts it.
+struct Start {
+    before: Option<TokenStream>,
+    arguments: TokenStream,
+}
+
+fn start(plan: &Plan) -> Start {
     let client = &plan.client;
     let private = quote!(#client::__private);
     let (name, kind) = (&plan.name, plan.kind.name());
     let line = quote_spanned!(plan.function.sig.ident.span()=> ::core::line!());
-    let how = match (plan.kind, &plan.batch) {
-        (Kind::Normal, _) => quote!(Normal),
-        (Kind::Root, None) => quote!(Root),
-        (Kind::Root, Some(batch)) => quote!(Batch(#private::batch!(#batch))),
-        (Kind::CrossThread, _) => quote!(CrossThread),
+    let from_parameters = match (plan.kind, &plan.batch) {
+        (Kind::Root, Some(batch)) => Some(quote!(Batch(#private::batch!(#batch)))),
         (Kind::CrossProcess, _) => {
             let (root, parent) = (id(&plan.parameters, "root_id"), id(&plan.parameters, "parent_id"));
-            quote!(CrossProcess(#private::remote(&#root, &#parent)))
+            Some(quote!(CrossProcess(#private::remote(&#root, &#parent))))
         }
+        _ => None,
     };
-    quote!(#private::site!(#name, #kind, #line), || #private::How::#how)
+    let own = own("how");
+    // Read before the body gets them.
+    let before = from_parameters.map(|told| quote!(let #own = #private::how(|| #private::Told::#told);));
+    let how = match plan.kind {
+        _ if before.is_some() => own.to_token_stream(),
+        Kind::Normal | Kind::CrossProcess => quote!(#private::How::Normal),
+        Kind::Root => quote!(#private::How::Root),
+        Kind::CrossThread => quote!(#private::How::CrossThread),
+    };
+    Start { before, arguments: quote!(#private::site!(#name, #kind, #line), #how) }
 }
 
 /// The parameter as it is spelled in the signature, so that it is found there whoever wrote it.
@@ -56,100 +68,134 @@ fn id<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Ident> {
     parameters.iter().find(|parameter| parameter.is(name)).map(|parameter| &parameter.outer)
 }
 
-fn sync(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
-    let (guard, value) = (own("guard"), own("returned"));
+fn sync(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
+    let Start { before, arguments } = start;
     let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
-    let end = finish(private, &guard, &value, returned);
-    quote! {
-        let mut #guard = #private::Guard::enter(#start);
-        let #value = #private::call(&mut #guard, #outer, move |#outer| -> #returned #body);
-        #end
+    let work = quote!(#outer, move |#outer| -> #returned #body);
+    if is_nothing(returned) {
+        quote!(#before #private::call_simply(#arguments, #work);)
+    } else if can_fail(returned) {
+        let (value, finish) = (own("returned"), finish(private));
+        quote! {
+            #before
+            let #value = #private::call(#arguments, #work);
+            { #finish }
+        }
+    } else {
+        quote!(#before #private::call_simply(#arguments, #work))
     }
 }
 
 /// The guard stands among the user's statements: a block around those would be one that the user could leave out.
-fn guard(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body) -> TokenStream {
+fn guard(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body) -> TokenStream {
+    let Start { before, arguments } = start;
     let guard = own("_guard");
     let statements = bind(parameters, body);
     quote! {
-        let #guard = #private::Guard::enter(#start);
+        #before
+        let #guard = #private::Guard::enter(#arguments);
         #statements
     }
 }
 
-fn within_async(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
-    let task = own("task");
-    let work = async_body(private, &task, parameters, body, returned);
-    quote! {
-        let mut #task = #private::Task::start(#start);
-        #work
+fn within_async(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
+    let Start { before, arguments } = start;
+    let value = own("returned");
+    let work = async_block(private, None, parameters, body, returned);
+    if matches!(returned, Type::Never(_)) {
+        quote! {
+            #before
+            match #private::run_simply(#arguments, #work).await {}
+        }
+    } else if is_nothing(returned) {
+        quote!(#before #private::run_simply(#arguments, #work).await;)
+    } else if can_fail(returned) {
+        let finish = finish(private);
+        quote! {
+            #before
+            let #value = #private::run(#arguments, #work).await;
+            { #finish }
+        }
+    } else {
+        quote!(#before #private::run_simply(#arguments, #work).await)
     }
 }
 
-fn at_call(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], function: &Function, returned: &Type) -> TokenStream {
-    let task = own("task");
-    let work = async_body(private, &task, parameters, &function.body, returned);
+fn at_call(private: &TokenStream, start: &Start, parameters: &[Parameter], function: &Function, returned: &Type) -> TokenStream {
+    let Start { before, arguments } = start;
     // An async function holds its receiver even if its body doesn't name it.
     let receiver = function.sig.receiver().map(|receiver| {
         let receiver = receiver.self_token;
         quote!(let _ = &#receiver;)
     });
+    let work = async_block(private, receiver.as_ref(), parameters, &function.body, returned);
+    let later = later(private, &work, returned);
+    let task = own("task");
     quote! {
-        let mut #task = #private::Task::capture(#start);
-        async move {
-            #receiver
-            #task.begin();
-            #work
-        }
+        #before
+        let #task = #private::capture(#arguments);
+        #later
     }
 }
 
-fn future(private: &TokenStream, start: &TokenStream, parameters: &[Parameter], body: &Body, output: &Type) -> TokenStream {
-    let (task, work, value) = (own("task"), own("work"), own("returned"));
+fn future(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body, output: &Type) -> TokenStream {
+    let Start { before, arguments } = start;
     let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
-    let run = run(private, &task, &work);
+    let work = quote!(#private::future::<#output, _, _>(#outer, move |#outer| #body));
+    let later = later(private, &work, output);
+    let task = own("task");
     quote! {
-        let mut #task = #private::Task::capture(#start);
-        let #work = #private::future::<#output, _, _>(#outer, move |#outer| #body);
-        async move {
-            #task.begin();
-            let #value = #run;
-            #private::finish!(#task, #value)
-        }
+        #before
+        let #task = #private::capture(#arguments);
+        #later
     }
 }
 
-/// Runs the body as an async block within `task`, and ends `task`.
-fn async_body(private: &TokenStream, task: &Ident, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
-    let (work, value) = (own("work"), own("returned"));
+/// The future of a function that returns one.
+fn later(private: &TokenStream, work: &TokenStream, output: &Type) -> TokenStream {
+    let (task, value) = (own("task"), own("returned"));
+    if can_fail(output) {
+        let finish = finish(private);
+        quote!(#private::run_later(#task, #work, |#value| { #finish }))
+    } else {
+        quote!(#private::run_later_simply(#task, #work))
+    }
+}
+
+/// The body as an async block. A statement that is never reached gives it its type, so that `?` and coercions work as in the
+/// plain function.
+fn async_block(private: &TokenStream, first: Option<&TokenStream>, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let diverges = matches!(returned, Type::Never(_));
-    let end = if diverges { quote!(match #value {}) } else { finish(private, task, &value, returned) };
     let returned = if diverges { quote!(::core::convert::Infallible) } else { returned.to_token_stream() };
     let statements = bind(parameters, body);
-    let body = braced(body, &quote!(if false { return #private::never::<#returned>(); } #statements));
-    let run = run(private, task, &work);
+    let block = braced(body, &quote!(if false { return #private::never::<#returned>(); } #first #statements));
+    quote!(async move #block)
+}
+
+/// Ends the process by what its body returned. In a block of its own: the names that it uses must not meet the user's.
+fn finish(private: &TokenStream) -> TokenStream {
+    let value = own("returned");
     quote! {
-        let #work = async move #body;
-        let #value = #run;
-        #end
+        use #private::probe::*;
+        #value.finish(|#value| (&&&&&&Returned(#value)).failure())
     }
 }
 
-/// Ends the process and returns; nothing, where nothing is to be returned, so that nobody misses a semicolon.
-fn finish(private: &TokenStream, process: &Ident, value: &Ident, returned: &Type) -> TokenStream {
-    let nothing = matches!(returned, Type::Tuple(tuple) if tuple.elems.is_empty());
-    let semicolon = nothing.then(|| quote!(;));
-    quote!(#private::finish!(#process, #value) #semicolon)
+fn is_nothing(returned: &Type) -> bool {
+    matches!(returned, Type::Tuple(tuple) if tuple.elems.is_empty())
 }
 
-/// Awaits `work`: as it is when nothing is recorded, else pinned within `task`.
-fn run(private: &TokenStream, task: &Ident, work: &Ident) -> TokenStream {
-    quote! {
-        if #task.is_off() {
-            #work.await
-        } else {
-            #task.run(#private::pin!(#work)).await
+/// Whether a value of this type may be a `Result` or a boxed future, by any name.
+fn can_fail(returned: &Type) -> bool {
+    const SIMPLE: [&str; 17] =
+        ["bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64"];
+    match returned {
+        Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) => can_fail(elem),
+        Type::Path(TypePath { qself: None, path, .. }) => {
+            path.get_ident().is_none_or(|ident| !SIMPLE.contains(&ident.to_string().as_str()))
         }
+        Type::Tuple(_) | Type::Array(_) | Type::Reference(_) | Type::Ptr(_) | Type::FnPtr(_) | Type::Never(_) => false,
+        _ => true,
     }
 }
 

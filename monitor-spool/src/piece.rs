@@ -50,6 +50,7 @@ pub(crate) fn name(piece: Piece) -> Name {
         Piece::Region(region) => Name::new(format_args!("region-{region}")),
         Piece::Segment { region, base } => Name::new(format_args!("segment-{region}-{base}")),
         Piece::Chunk { region, index } => Name::new(format_args!("chunk-{region}-{index}")),
+        Piece::Folds { region, index } => Name::new(format_args!("fold-{region}-{index}")),
     }
 }
 
@@ -61,6 +62,7 @@ pub(crate) fn of(file: &str) -> Option<Piece> {
         "region" => Piece::Region(region),
         "segment" => Piece::Segment { region, base: parts.next()?.parse().ok()? },
         "chunk" => Piece::Chunk { region, index: parts.next()?.parse().ok()? },
+        "fold" => Piece::Folds { region, index: parts.next()?.parse().ok()? },
         _ => return None,
     };
     // Only as it is written: `region-01` is another file than `region-1`.

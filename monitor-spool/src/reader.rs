@@ -60,6 +60,7 @@ struct Region {
     memory: Vec<u8>,
     segments: Vec<(u64, Vec<u8>)>,
     chunks: Vec<Vec<u8>>,
+    folds: Vec<Vec<u8>>,
 }
 
 impl Region {
@@ -110,6 +111,7 @@ impl Estate {
                     Piece::Region(region) => regions.entry(region).or_default().memory = bytes,
                     Piece::Segment { region, base } => regions.entry(region).or_default().segments.push((base, bytes)),
                     Piece::Chunk { region, .. } => regions.entry(region).or_default().chunks.push(bytes),
+                    Piece::Folds { region, .. } => regions.entry(region).or_default().folds.push(bytes),
                 }
             }
             Kind::Spare => self.memory.push(name),

@@ -267,7 +267,7 @@ process_event!(
         kind: Kind,
         /// The name that they share.
         name: String,
-        /// Which recording thread counted.
+        /// Names this count among the worker's: each recording thread has its own, and a new one when it begins anew.
         shard: u64,
         /// Grows with each event of this fold and shard.
         revision: u64,

@@ -5,13 +5,17 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// One line a process: its state unless it succeeded, its name, its attachment unless explicit, its error; children indented.
+/// One line a process: its state unless it succeeded, its name, how many it stands for if it is a fold, its attachment unless
+/// explicit, its error; children indented.
 pub fn outline(processes: &[Value]) -> String {
     let mut text = String::new();
     for process in processes {
         let depth = process["depth"].as_u64().expect("a tree says how deep") as usize;
         text.push_str(&"  ".repeat(depth));
         text.push_str(process["name"].as_str().expect("a name"));
+        if let Some(count) = process["fold"]["count"].as_u64() {
+            let _ = write!(text, " ×{count}");
+        }
         for (key, usual) in [("state", "succeeded"), ("attachment", "explicit")] {
             let value = process[key].as_str().expect("a word");
             if value != usual {
@@ -32,11 +36,23 @@ pub fn outline(processes: &[Value]) -> String {
     text
 }
 
-/// How many processes are in each state.
+/// How many processes are in each state, those that a fold stands for included.
 pub fn states(processes: &[Value]) -> BTreeMap<String, usize> {
     let mut states = BTreeMap::new();
     for process in processes {
-        *states.entry(process["state"].as_str().expect("a state").to_owned()).or_default() += 1;
+        let Some(fold) = process["fold"].as_object() else {
+            *states.entry(process["state"].as_str().expect("a state").to_owned()).or_default() += 1;
+            continue;
+        };
+        let mut succeeded = fold["count"].as_u64().expect("a number") as usize;
+        for state in ["running", "failed", "cancelled"] {
+            let count = fold[state].as_u64().expect("a number") as usize;
+            if count > 0 {
+                *states.entry(state.to_owned()).or_default() += count;
+            }
+            succeeded -= count;
+        }
+        *states.entry("succeeded".to_owned()).or_default() += succeeded;
     }
     states
 }

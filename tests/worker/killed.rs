@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "a mapped file, and ways to end that the standard library doesn't offer")]
 
+use std::fmt::Write;
 use std::fs::OpenOptions;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
@@ -83,7 +84,7 @@ pub(crate) fn wordy(count: u64) {
         let mut words = String::new();
         for _ in 0..64 {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            words.push_str(&format!("{state:016x}"));
+            let _ = write!(words, "{state:016x}");
         }
         Process::start("wordy").field("words", words).begin().succeed();
         if n % 100 == 99 {

@@ -2,6 +2,7 @@
 
 mod allocator;
 mod exits;
+mod folds;
 mod forks;
 mod killed;
 mod subscribers;
@@ -46,6 +47,12 @@ fn main() {
         "drops-runtimes" => exits::drops_runtimes(),
         "closes-files" => exits::closes_files(),
         "closes-stderr" => exits::closes_stderr(),
+        "burst" => folds::burst(number()),
+        "bare" => folds::bare(number()),
+        "bursts-elsewhere" => folds::bursts_elsewhere(number()),
+        "one-waits" => folds::one_waits(),
+        "one-says-who-it-is" => folds::one_says_who_it_is(),
+        "grows" => folds::grows(),
         "forks" => forks::forks(),
         "forks-and-returns" => forks::forks_and_returns(),
         "forks-while-busy" => forks::forks_while_busy(number()),

@@ -1,8 +1,9 @@
-//! The chores: `cargo xtask demo | test | soak | bench`.
+//! The chores: `cargo xtask demo | test | soak | sanitize | bench`.
 
 mod bench;
 mod demo;
 mod run;
+mod sanitize;
 mod soak;
 mod test;
 mod tools;
@@ -41,6 +42,8 @@ enum Chore {
         #[arg(long, default_value_t = 20)]
         rounds: u32,
     },
+    /// The unsafe parts with `AddressSanitizer`.
+    Sanitize,
     /// What a monitored call costs, beside the rivals: `bench client`, and `bench client --help` for more.
     #[command(disable_help_flag = true)]
     Bench {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
         Chore::Soak { rounds } => soak::soak(rounds),
+        Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),
     };
     match done {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::run::{cargo, command, step, workspace};
+use crate::run::{cargo, command, step, target, workspace};
 use crate::tools;
 
 pub(crate) fn test() -> Result<()> {
@@ -27,5 +27,8 @@ pub(crate) fn test() -> Result<()> {
     step("the page: tests", &mut npm(&["test"]))?;
     // The tests of the whole find every program beside themselves; `cargo test` alone would leave some out.
     step("build", &mut cargo(&["build", "--workspace", "--all-targets"]))?;
+    // In a folder of its own, or all would be built anew each time.
+    let mut model = cargo(&["test", "--release", "--package", "monitor-core", "--features", "record", "--lib", "model"]);
+    step("concurrency, with loom", model.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom")))?;
     step("tests", cargo(&["test", "--workspace"]).env("MONITOR_TESTS_ARE_BUILT", "1"))
 }

@@ -20,6 +20,8 @@ pub(crate) struct Contender {
     pub(crate) name: &'static str,
     /// Whether its child gets a server and is told to record.
     pub(crate) is_monitored: bool,
+    /// Settings of ours that are not the defaults.
+    pub(crate) settings: &'static [(&'static str, &'static str)],
     /// Sets up what records.
     pub(crate) start: fn() -> Running,
     /// One tree.
@@ -41,27 +43,33 @@ impl Running {
 
 /// All of them, in the order of the tables: yardsticks, ours, rivals.
 pub(crate) const ALL: &[Contender] = &[
-    Contender { name: PLAIN, is_monitored: false, start: Running::nothing, tree: plain::tree },
-    Contender { name: TWO_TSC, is_monitored: false, start: Running::nothing, tree: plain::two_reads },
-    Contender { name: OURS_OFF, is_monitored: false, start: Running::nothing, tree: ours::tree },
-    Contender { name: OURS_ON, is_monitored: true, start: ours::start, tree: ours::tree },
-    Contender { name: TRACING_OFF, is_monitored: false, start: Running::nothing, tree: tracing::tree },
-    Contender { name: "tracing + Registry", is_monitored: false, start: tracing::registry, tree: tracing::tree },
-    Contender { name: TRACING_OTEL, is_monitored: false, start: tracing::opentelemetry, tree: tracing::tree },
-    Contender { name: OTEL, is_monitored: false, start: opentelemetry::start, tree: opentelemetry::tree },
-    Contender { name: FASTRACE, is_monitored: false, start: fastrace::start, tree: fastrace::tree },
-    Contender { name: "hotpath", is_monitored: false, start: hotpath::start, tree: hotpath::tree },
+    Contender { name: PLAIN, is_monitored: false, settings: &[], start: Running::nothing, tree: plain::tree },
+    Contender { name: TWO_TSC, is_monitored: false, settings: &[], start: Running::nothing, tree: plain::two_reads },
+    Contender { name: OURS_OFF, is_monitored: false, settings: &[], start: Running::nothing, tree: ours::tree },
+    Contender { name: OURS_ON, is_monitored: true, settings: SINGLE, start: ours::start, tree: ours::tree },
+    Contender { name: OURS_FOLDED, is_monitored: true, settings: &[], start: ours::start, tree: ours::tree },
+    Contender { name: TRACING_OFF, is_monitored: false, settings: &[], start: Running::nothing, tree: tracing::tree },
+    Contender { name: "tracing + Registry", is_monitored: false, settings: &[], start: tracing::registry, tree: tracing::tree },
+    Contender { name: TRACING_OTEL, is_monitored: false, settings: &[], start: tracing::opentelemetry, tree: tracing::tree },
+    Contender { name: OTEL, is_monitored: false, settings: &[], start: opentelemetry::start, tree: opentelemetry::tree },
+    Contender { name: FASTRACE, is_monitored: false, settings: &[], start: fastrace::start, tree: fastrace::tree },
+    Contender { name: "hotpath", is_monitored: false, settings: &[], start: hotpath::start, tree: hotpath::tree },
 ];
 
 /// Ours with a second thread that records as well. Only its instructions say something: on a machine with few cores its time
 /// would be that of the threads in each other's way.
 pub(crate) const BESIDE_ANOTHER: Contender =
-    Contender { name: "ours, on, a second thread too", is_monitored: true, start: ours::start, tree: ours::tree_beside_another };
+    Contender { name: "ours, on, a second thread too", is_monitored: true, settings: SINGLE, start: ours::start, tree: ours::tree_beside_another };
+
+/// Nothing is folded.
+const SINGLE: &[(&str, &str)] = &[("MONITOR_FOLD_AFTER", "off")];
 
 pub(crate) const PLAIN: &str = "plain call";
 pub(crate) const TWO_TSC: &str = "two raw TSC reads";
 pub(crate) const OURS_OFF: &str = "ours, off";
 pub(crate) const OURS_ON: &str = "ours, on";
+/// With default settings: all but the first 1,000 leaves of a root are counted.
+pub(crate) const OURS_FOLDED: &str = "ours, on, folding";
 pub(crate) const TRACING_OFF: &str = "tracing, no subscriber";
 pub(crate) const TRACING_OTEL: &str = "tracing-opentelemetry";
 pub(crate) const OTEL: &str = "OpenTelemetry SDK";

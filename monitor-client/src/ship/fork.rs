@@ -62,6 +62,8 @@ pub(super) fn asleep() {
 
 #[cfg(unix)]
 extern "C" fn before() {
+    // The child inherits what is current: that is not to be folded.
+    let _ = monitor_core::Context::current();
     monitor_core::switch::before_fork();
     STATE.fetch_add(FORK, Ordering::AcqRel);
     // A library that forks within the shipper would wait for itself.

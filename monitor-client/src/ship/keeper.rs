@@ -10,6 +10,7 @@ use monitor_core::image::{CHUNK_BYTES, REGION_BYTES, segment_bytes};
 use monitor_core::keep::{Keeper, Memory, Piece, Queued, Slip};
 use monitor_spool::{Entry, Lane, Marks, Pieces, SpoolError};
 
+use super::folds::Folds;
 use super::to_wire;
 
 /// Records of a thread's first ring.
@@ -115,7 +116,7 @@ unsafe impl Keeper for SpoolKeeper {
             return Vec::new();
         }
         let encoded = match queued {
-            Queued::Record(record) => to_wire::event(record.clone()).map(|event| serde_json::to_vec(&event)),
+            Queued::Record(record) => to_wire::event(record.clone(), &mut Folds::default()).map(|event| serde_json::to_vec(&event)),
             Queued::Failure(failure) => Some(serde_json::to_vec(&to_wire::error(failure.clone()))),
         };
         encoded.and_then(Result::ok).unwrap_or_default()

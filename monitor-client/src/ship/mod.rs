@@ -4,6 +4,7 @@ mod adopt;
 mod backoff;
 mod desk;
 mod exit;
+mod folds;
 mod fork;
 mod guard;
 mod keeper;
@@ -71,6 +72,7 @@ fn start() {
 
 /// Turns recording on, and starts the thread that ships.
 fn begin(settings: &'static Settings) -> std::io::Result<()> {
+    monitor_core::fold::set_after(settings.fold_after);
     let worker = worker::identity();
     let shelf = Shelf::begin(settings, &worker).unwrap_or_else(|why| {
         report::warn(&format!("what is recorded can't be kept beyond this program: {why}"));

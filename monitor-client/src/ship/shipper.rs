@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::adopt::adopt;
 use super::desk::Desk;
+use super::folds::Folds;
 use super::keeper::SpoolKeeper;
 use super::outbox::Outbox;
 use super::post::Post;
@@ -85,7 +86,7 @@ pub(super) fn run(
     if let Some((dir, bytes)) = adoption {
         beside.push(Box::pin(adopt(shared.clone(), dir, bytes)));
     }
-    let mut shipping = Box::pin(Shipper { receiver, shared, keeper }.run());
+    let mut shipping = Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default() }.run());
     // Not tasks of the runtime's, which would keep their panics to themselves.
     let mut work = Box::pin(poll_fn(move |cx| {
         beside.retain_mut(|beside| beside.as_mut().poll(cx).is_pending());
@@ -116,6 +117,7 @@ struct Shipper {
     shared: Rc<Shared>,
     /// Keeps what is recorded, unless memory does.
     keeper: Option<&'static SpoolKeeper>,
+    folds: Folds,
 }
 
 /// Why a wait ended.
@@ -188,7 +190,7 @@ impl Shipper {
         let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
         while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
-            events.extend(to_wire::event(entry.record));
+            events.extend(to_wire::event(entry.record, &mut self.folds));
         }
         {
             let mut outbox = self.shared.outbox.borrow_mut();

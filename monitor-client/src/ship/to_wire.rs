@@ -1,13 +1,16 @@
 //! The one place where the core's records become wire events.
 
-use monitor_core::record::{self, Ended, Failure, Fields, Origin, Outcome, Record, Started, Updated, Value};
+use monitor_core::record::{self, Ended, Failure, Fields, Folded, Origin, Outcome, Record, Started, Updated, Value};
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
 
+use super::folds::Folds;
+
 /// The event of a record; none for ids that are zero, which the core never gives.
-pub(super) fn event(record: Record) -> Option<Event> {
+pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
     match record {
-        Record::Started(record) => started(record),
+        Record::Started(record) => started(record, folds),
+        Record::Folded(record) => folded(*record, folds),
         Record::Updated(record) => updated(*record),
         Record::Ended(record) => ended(record),
     }
@@ -24,7 +27,7 @@ pub(super) fn error(failure: Failure) -> wire::Error {
     }
 }
 
-fn started(record: Started) -> Option<Event> {
+fn started(record: Started, folds: &Folds) -> Option<Event> {
     let (name, kind, source) = match record.origin {
         Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), source(site.file, site.line)),
         Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), source(named.place.file(), named.place.line())),
@@ -34,7 +37,7 @@ fn started(record: Started) -> Option<Event> {
         root_id: RootId::new(record.root)?,
         id: ProcessId::new(record.id)?,
         time_us: record.time_us,
-        parent_id: ProcessId::new(record.parent),
+        parent_id: folds.parent(record.parent),
         kind,
         name,
         batch,
@@ -47,6 +50,36 @@ fn started(record: Started) -> Option<Event> {
         },
         fields: fields(own_fields),
         timeout_ms: None,
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
+fn folded(record: Folded, folds: &mut Folds) -> Option<Event> {
+    let (id, parent_id) = (folds.id(&record)?, folds.parent(record.parent));
+    let (name, kind) = match record.origin {
+        Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind)),
+        Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind)),
+    };
+    Some(Event::ProcessFolded(wire::ProcessFolded {
+        root_id: RootId::new(record.root)?,
+        id,
+        time_us: record.time_us,
+        parent_id,
+        kind,
+        name,
+        shard: record.mark,
+        revision: record.revision,
+        count: record.count,
+        running: record.running,
+        failed: record.failed,
+        cancelled: record.cancelled,
+        total_ns: record.total_ns,
+        min_ns: record.range_ns.map(|(min, _)| min),
+        max_ns: record.range_ns.map(|(_, max)| max),
+        histogram: record.histogram,
         attempt: 1,
         worker: None,
         native_id: None,

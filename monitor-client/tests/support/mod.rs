@@ -111,6 +111,7 @@ impl Trees {
                     assert_eq!(process.started.root, ended.root, "a process stays in its tree");
                     assert!(process.ended.replace(ended).is_none(), "ended twice");
                 }
+                Record::Folded(folded) => panic!("{folded:?}"),
             }
         }
         Trees { processes }

@@ -1,9 +1,9 @@
 //! When a process ends: as its function returns, or with the boxed future that it returns.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 
 use super::{Guard, Running, Task};
-use crate::future;
+use crate::future::{self, Finish, Run};
 use crate::live::Live;
 use crate::record::Failure;
 
@@ -54,51 +54,68 @@ impl Ending for Task {
     }
 }
 
-/// It ends now.
-#[derive(Debug, Clone, Copy)]
-pub struct Immediate;
+/// A process, and what its work returned.
+#[derive(Debug)]
+pub struct Done<P, T> {
+    pub(crate) process: P,
+    pub(crate) returned: T,
+}
 
-impl Immediate {
+impl<P: Ending, T> Done<P, T> {
+    /// Ends the process: it failed if `failure` says why.
     #[inline]
-    pub fn finish<T>(self, process: impl Ending, returned: T, failure: impl FnOnce(&T) -> Option<Failure>) -> T {
-        if !process.is_off() {
-            process.end(failure(&returned));
+    pub(crate) fn end(self, failure: impl FnOnce(&T) -> Option<Failure>) -> T {
+        if !self.process.is_off() {
+            self.process.end(failure(&self.returned));
         }
-        returned
+        self.returned
     }
-}
 
-/// It ends with the future.
-#[derive(Debug, Clone, Copy)]
-pub struct Deferred;
-
-impl Deferred {
+    /// Ends the process, of which is known that it succeeded.
     #[inline]
-    pub fn finish<F: Boxed>(self, process: impl Ending, future: F, failure: fn(&F::Output) -> Option<Failure>) -> F {
-        if process.is_off() { future } else { future.run_in(process.into_task(), failure) }
+    pub fn succeed(self) -> T {
+        self.end(|_| None)
     }
 }
 
-/// A boxed future, as `#[async_trait]` makes them.
-pub trait Boxed: Future {
-    fn run_in(self, task: Task, failure: fn(&Self::Output) -> Option<Failure>) -> Self;
+/// The process of a function that returns no boxed future ends as it returns. For a boxed one `finish` is a method of
+/// [`Done`] itself, which the compiler takes first.
+pub trait EndsNow {
+    type Returned;
+
+    fn finish(self, failure: impl FnOnce(&Self::Returned) -> Option<Failure>) -> Self::Returned;
 }
 
-impl<'f, T: 'f> Boxed for Pin<Box<dyn Future<Output = T> + Send + 'f>> {
-    fn run_in(self, task: Task, failure: fn(&T) -> Option<Failure>) -> Self {
-        Box::pin(run(task, self, failure))
+impl<P: Ending, T> EndsNow for Done<P, T> {
+    type Returned = T;
+
+    #[inline]
+    fn finish(self, failure: impl FnOnce(&T) -> Option<Failure>) -> T {
+        self.end(failure)
     }
 }
 
-impl<'f, T: 'f> Boxed for Pin<Box<dyn Future<Output = T> + 'f>> {
-    fn run_in(self, task: Task, failure: fn(&T) -> Option<Failure>) -> Self {
-        Box::pin(run(task, self, failure))
+type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
+type LocalBoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + 'f>>;
+
+impl<'f, P: Ending, T: 'f> Done<P, BoxFuture<'f, T>> {
+    /// The process ends with the returned future, as `#[async_trait]` makes them.
+    pub fn finish(self, failure: fn(&T) -> Option<Failure>) -> BoxFuture<'f, T> {
+        let Done { process, returned } = self;
+        if process.is_off() { returned } else { Box::pin(process.into_task().run(returned, failure)) }
     }
 }
 
-async fn run<F: Future>(mut task: Task, future: F, failure: fn(&F::Output) -> Option<Failure>) -> F::Output {
-    let returned = task.run(pin!(future)).await;
-    let failure = failure(&returned);
-    task.end(failure);
-    returned
+impl<'f, P: Ending, T: 'f> Done<P, LocalBoxFuture<'f, T>> {
+    /// The process ends with the returned future.
+    pub fn finish(self, failure: fn(&T) -> Option<Failure>) -> LocalBoxFuture<'f, T> {
+        let Done { process, returned } = self;
+        if process.is_off() { returned } else { Box::pin(process.into_task().run(returned, failure)) }
+    }
+}
+
+impl Task {
+    fn run<F: Future>(self, future: F, failure: fn(&F::Output) -> Option<Failure>) -> impl Future<Output = F::Output> {
+        Run::new(self, future, Finish(move |done: Done<_, _>| done.end(failure)))
+    }
 }

@@ -5,13 +5,35 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use super::layout::{ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words};
+use super::folds::{Counted, Folds};
+use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
 use super::{Ending, Facts, registry};
-use crate::queue;
 use crate::record::{Attachment, Site};
+use crate::{fold, park, queue};
 
 /// Names of ended threads that are kept for records in the rings of others.
 const RETIRED: usize = 1_024;
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Records, at most.
+    pub(crate) limit: usize,
+    /// In ticks.
+    pub(crate) now: u64,
+    /// What runs is told if it began before, in ticks.
+    pub(crate) begun_before: u64,
+    /// Every fold is told that has changed, and not only those that were not told for a while.
+    pub(crate) all_folds: bool,
+}
+
+/// What was found.
+pub(crate) enum Told {
+    Call(Seen),
+    Fold(Counted),
+    /// A failure that is counted in a fold: nobody will ask for its words.
+    Wordless(u64),
+}
 
 /// Something that began, and maybe ended, since the last look.
 pub(crate) struct Seen {
@@ -38,6 +60,7 @@ pub(crate) struct Rings {
     news_seen: u64,
     /// Who runs and is told to have begun.
     announced: HashSet<u64>,
+    folds: Folds,
     /// The ring that is read first, so that none is always the last.
     first: usize,
     /// Slots whose ends were told and are not freed yet, and their regions.
@@ -56,31 +79,38 @@ struct Ring {
     thread: u64,
     /// It waits for a thread.
     is_free: bool,
+    fold_news_seen: u64,
 }
 
 impl Rings {
-    /// Tells what has ended, and of what runs all that began before `begun_before` (in ticks) and was not told yet; of each
-    /// `limit` at most. Nothing is freed before the next [`commit`](Self::commit), which there has to be before the next look.
-    pub(crate) fn look(&mut self, limit: usize, begun_before: u64, mut tell: impl FnMut(Seen)) {
+    /// Tells what has ended, of what runs all that began early enough and was not told yet, of each as many at most as the look
+    /// says; and what folds count. Nothing is freed before the next [`commit`](Self::commit), which there has to be before the
+    /// next look.
+    pub(crate) fn look(&mut self, look: Look, mut tell: impl FnMut(Told)) {
         self.meet();
-        let mut left = limit;
+        let mut left = look.limit;
         self.first += 1;
         for turn in 0..self.all.len() {
             let at = (self.first + turn) % self.all.len();
             left -= self.read(at, left, &mut tell);
         }
+        let mut long = Vec::new();
         // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
-        let mut running = limit;
+        let mut running = look.limit;
         for at in 0..self.all.len() {
             let region = self.all[at].region;
             for frame in frames(region) {
-                running -= self.running(frame, running, begun_before, &mut tell);
+                running -= self.running(frame, look, running, &mut long, &mut tell);
             }
             for slot in slots(region) {
                 left -= self.ended_in_slot(region, slot, left, &mut tell);
-                running -= self.running(slot, running, begun_before, &mut tell);
+                running -= self.running(slot, look, running, &mut long, &mut tell);
             }
         }
+        self.promote(&long, &mut tell);
+        // After all else: whoever is told to hang below a fold began after it.
+        self.discover();
+        self.folds.look(look, &mut tell);
     }
 
     /// Frees what the last look has told.
@@ -98,6 +128,7 @@ impl Rings {
             slot.line.clear();
             region.reader.freed.count();
         }
+        self.folds.commit();
         for at in 0..self.all.len() {
             self.recycle(at);
         }
@@ -111,12 +142,14 @@ impl Rings {
     /// Whether [`look`](Self::look) would find something, now or when it has run long enough.
     pub(crate) fn has_news(&self) -> bool {
         registry::has_news(self.news_seen)
+            || self.folds.has_news()
             || self.all.iter().any(|ring| {
                 let Ring { region, is_free, taken, .. } = *ring;
                 let told = |frame: &Frame| {
                     frame.line.is_clear() || frame.line.read(RUNNING).is_some_and(|words| self.announced.contains(&words.id))
                 };
-                region.writer.head.observe() != taken
+                region.writer.fold_news.observe() != ring.fold_news_seen
+                    || region.writer.head.observe() != taken
                     || !frames(region).all(told)
                     || !slots(region).all(told)
                     || (!is_free && region.reader.is_left.observe() == 1 && slots(region).all(|slot| slot.line.is_clear()))
@@ -126,6 +159,7 @@ impl Rings {
     /// An end that came by another way.
     pub(crate) fn forget(&mut self, id: u64) {
         self.announced.remove(&id);
+        self.folds.ended(id);
     }
 
     pub(crate) fn was_announced(&self, id: u64) -> bool {
@@ -136,7 +170,7 @@ impl Rings {
         for news in registry::news(&mut self.news_seen) {
             self.names.insert(news.thread, news.name);
             if let Some(segment) = news.segment {
-                self.all.push(Ring { region: news.region, segment, taken: 0, thread: news.thread, is_free: false });
+                self.all.push(Ring { region: news.region, segment, taken: 0, thread: news.thread, is_free: false, fold_news_seen: 0 });
             } else if let Some(ring) = self.all.iter_mut().find(|ring| std::ptr::eq(ring.region, news.region)) {
                 (ring.thread, ring.is_free) = (news.thread, false);
             }
@@ -144,8 +178,8 @@ impl Rings {
     }
 
     /// Takes records out of a ring. How many.
-    fn read(&mut self, at: usize, limit: usize, tell: &mut impl FnMut(Seen)) -> usize {
-        let Ring { region, mut segment, taken: from, .. } = self.all[at];
+    fn read(&mut self, at: usize, limit: usize, tell: &mut impl FnMut(Told)) -> usize {
+        let (region, mut segment, from) = (self.all[at].region, self.all[at].segment, self.all[at].taken);
         let to = region.writer.head.observe().min(from + limit as u64);
         for number in from..to {
             while let Some((next, _)) = segment.next().filter(|(_, end)| *end <= number) {
@@ -161,27 +195,100 @@ impl Rings {
         (to - from) as usize
     }
 
-    fn ended(&mut self, words: Words, tell: &mut impl FnMut(Seen)) {
+    fn ended(&mut self, mut words: Words, tell: &mut impl FnMut(Told)) {
+        let ending = Facts(words.facts).ending();
+        if Facts(words.facts).is_folded() {
+            // Its fold may have come since the last look.
+            if !self.folds.knows(words.parent) {
+                self.discover();
+            }
+            let Some(parent) = self.folds.take(&words, ending) else {
+                if matches!(ending, Ending::Error | Ending::Panic) {
+                    tell(Told::Wordless(words.id));
+                }
+                return;
+            };
+            // It is told singly after all.
+            words.parent = parent;
+        }
         let is_new = !self.announced.remove(&words.id);
-        if let Some(seen) = self.seen(words, is_new, Some((words.end, Facts(words.facts).ending()))) {
-            tell(seen);
+        self.folds.ended(words.id);
+        if let Some(seen) = self.seen(words, is_new, Some((words.end, ending))) {
+            tell(Told::Call(seen));
         }
     }
 
     /// Tells what runs in a frame. How many: none or one.
-    fn running(&mut self, frame: &Frame, limit: usize, begun_before: u64, tell: &mut impl FnMut(Seen)) -> usize {
+    fn running(
+        &mut self,
+        frame: &'static Frame,
+        look: Look,
+        limit: usize,
+        long: &mut Vec<(&'static Frame, Words)>,
+        tell: &mut impl FnMut(Told),
+    ) -> usize {
         // One that can't be read is just being written: the next look will see it, or its record.
-        let Some(words) = frame.line.read(RUNNING).filter(|words| limit > 0 && words.start <= begun_before) else { return 0 };
-        if !self.announced.insert(words.id) {
-            return 0;
+        let Some(words) = frame.line.read(RUNNING) else { return 0 };
+        if Facts(words.facts).is_folded() {
+            let is_long = |table: &fold::Table| look.now.saturating_sub(words.start) >= table.longest;
+            if fold::table().is_some_and(is_long) && !self.announced.contains(&words.id) {
+                long.push((frame, words));
+            }
+            0
+        } else if limit > 0 && words.start <= look.begun_before {
+            usize::from(self.announce(words, tell))
+        } else {
+            0
         }
-        self.seen(words, true, None).map_or(0, |seen| {
-            tell(seen);
-            1
-        })
     }
 
-    fn ended_in_slot(&mut self, region: &'static Region, slot: &'static Frame, limit: usize, tell: &mut impl FnMut(Seen)) -> usize {
+    /// Whether it is told by this.
+    fn announce(&mut self, words: Words, tell: &mut impl FnMut(Told)) -> bool {
+        if self.announced.insert(words.id)
+            && let Some(seen) = self.seen(words, true, None)
+        {
+            tell(Told::Call(seen));
+            return true;
+        }
+        false
+    }
+
+    /// Tells singly of folded calls that have run for long: those whose threads will know of it when they end.
+    fn promote(&mut self, long: &[(&'static Frame, Words)], tell: &mut impl FnMut(Told)) {
+        if long.is_empty() {
+            return;
+        }
+        for (frame, words) in long {
+            frame.promoted.set(words.id);
+        }
+        park::pass();
+        for (frame, words) in long {
+            if frame.line.read(RUNNING).is_some_and(|now| now.id == words.id) {
+                self.folds.promoted(words.id, frame.below.get());
+                self.announce(*words, tell);
+            }
+        }
+    }
+
+    /// Meets the folds that came since the last look, and with each one those that it is in.
+    fn discover(&mut self) {
+        let mut is_any = true;
+        while is_any {
+            is_any = false;
+            // A future may have begun on a thread that came later than the one that it has ended on.
+            self.meet();
+            for ring in &mut self.all {
+                let news = ring.region.writer.fold_news.observe();
+                if news != ring.fold_news_seen {
+                    ring.fold_news_seen = news;
+                    folds(ring.region).for_each(|fold| self.folds.meet(fold));
+                    is_any = true;
+                }
+            }
+        }
+    }
+
+    fn ended_in_slot(&mut self, region: &'static Region, slot: &'static Frame, limit: usize, tell: &mut impl FnMut(Told)) -> usize {
         let Some(words) = slot.line.read(ENDED_IN_SLOT).filter(|_| limit > 0) else { return 0 };
         self.ended(words, tell);
         self.told.push((region, slot));
@@ -222,6 +329,10 @@ impl Rings {
 
 fn frames(region: &'static Region) -> impl Iterator<Item = &'static Frame> {
     region.frames.iter().take(region.writer.depth.observe() as usize)
+}
+
+fn folds(region: &'static Region) -> impl Iterator<Item = &'static Fold> {
+    (1..=region.writer.folds.observe()).filter_map(|number| region.fold(number))
 }
 
 fn slots(region: &'static Region) -> impl Iterator<Item = &'static Frame> {

@@ -5,7 +5,9 @@
 //! ├─ writer      what the thread writes: how many records, how deep, …
 //! ├─ reader      what the one who drains writes: how many it has taken, …
 //! ├─ frames      what runs on the thread now: a stack
-//! └─ chunks      what runs as futures that began on the thread: an open table
+//! ├─ chunks      what runs as futures that began on the thread: an open table
+//! ├─ children    how many of one name the thread began below one parent, for the latest of these pairs
+//! └─ folds       calls that are counted instead of recorded: one slot per parent and name
 //! segment, one or more per region
 //! └─ records     what has ended: a ring
 //! ```
@@ -19,6 +21,7 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use super::memory;
+use crate::fold::BUCKETS;
 use crate::keep::{Keeper, Piece};
 
 /// Sync calls that one thread may have open in its frames; what is deeper is recorded in another way.
@@ -29,9 +32,18 @@ pub(super) const CHUNK: usize = 64;
 pub(super) const CHUNKS: usize = 512;
 /// Bytes of a thread's name that are kept with its region.
 pub(super) const NAME: usize = 64;
+/// Pairs of a parent and a name whose children one thread counts.
+const CHILDREN: usize = 128;
+/// Places that such a pair may take.
+const WAYS: usize = 4;
+/// Fold slots that are added at once.
+const FOLDS_AT_ONCE: usize = 8;
+/// As often.
+const FOLD_CHUNKS: usize = 64;
 
 pub(super) const REGION_BYTES: usize = size_of::<Region>();
 pub(super) const CHUNK_BYTES: usize = size_of::<Chunk>();
+pub(super) const FOLD_CHUNK_BYTES: usize = FOLDS_AT_ONCE * size_of::<Fold>();
 
 /// What makes the checksum of a frame differ from that of a record and of an end that waits in its slot.
 pub(super) const RUNNING: u64 = 0x5851_f42d_4c95_7f2d;
@@ -127,6 +139,17 @@ impl Line {
         self.check.publish(words.check(salt));
     }
 
+    /// Writes what `running` is with an end. Its check is a sum, so that of the whole needs only what differs.
+    #[inline]
+    pub(super) fn write_ended(&self, running: &Line, end: u64, facts: u64, salt: u64) {
+        let words = running.own();
+        self.set(&Words { end, facts, ..words });
+        let differs = [(end.wrapping_sub(words.end), FACTORS[5]), (facts.wrapping_sub(words.facts), FACTORS[6])];
+        let differs = differs.into_iter().chain([(salt.wrapping_sub(RUNNING), FACTORS[7])]);
+        let check = differs.fold(running.check.get(), |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)));
+        self.check.publish(check);
+    }
+
     /// The ids of something that is no process here and is only current.
     #[inline]
     pub(super) fn set_ids(&self, id: u64, root: [u64; 2]) {
@@ -165,6 +188,21 @@ impl Line {
         (self.id.get(), [self.root[0].get(), self.root[1].get()])
     }
 
+    #[inline]
+    pub(super) fn facts(&self) -> u64 {
+        self.facts.get()
+    }
+
+    #[inline]
+    pub(super) fn id(&self) -> u64 {
+        self.id.get()
+    }
+
+    #[inline]
+    pub(super) fn start(&self) -> u64 {
+        self.start.get()
+    }
+
     /// What another thread finds in it; `None` if that is no whole record of this `salt`.
     pub(super) fn read(&self, salt: u64) -> Option<Words> {
         let check = self.check.observe();
@@ -186,9 +224,14 @@ impl Line {
 
 /// Something that runs.
 #[derive(Debug)]
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub(super) struct Frame {
     pub(super) line: Line,
+    /// What its children have for a parent: its own id or, if it is folded, the mark of its fold.
+    pub(super) below: Word,
+    fold: AtomicPtr<Fold>,
+    /// The id of a folded call that the one who drains has told of singly; written by that one.
+    pub(super) promoted: Word,
     /// It ended while another was above it.
     pub(super) is_gone: Word,
     /// Its thread was panicking already when it began.
@@ -197,16 +240,48 @@ pub(super) struct Frame {
     pub(super) recording: Word,
     /// Threads without a context may take it for the tree that they belong to.
     pub(super) is_entry: Word,
+    /// Slots: whose they are.
+    home: AtomicPtr<Region>,
+    /// Frames that make a future current: its slot.
+    of: AtomicPtr<Frame>,
     /// Free slots: number of the next free one, from 1; 0 ends the list.
     pub(super) next_free: Word,
     /// Slots: its own number, from 1.
     pub(super) number: Word,
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
-    home: AtomicPtr<Region>,
 }
 
 impl Frame {
+    /// What it is counted in, if it is folded.
+    #[inline]
+    pub(super) fn fold(&self) -> Option<&'static Fold> {
+        // SAFETY: null, or a slot that lives as long as the program.
+        unsafe { self.fold.load(Ordering::Relaxed).as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn set_fold(&self, fold: Option<&'static Fold>) {
+        self.fold.store(fold.map_or(null_mut(), |fold| std::ptr::from_ref(fold).cast_mut()), Ordering::Relaxed);
+    }
+
+    /// The slot of the future that it makes current.
+    pub(super) fn of(&self) -> Option<&'static Frame> {
+        // SAFETY: null, or a slot that lives as long as the program.
+        unsafe { self.of.load(Ordering::Relaxed).as_ref() }
+    }
+
+    #[inline]
+    pub(super) fn set_of(&self, slot: Option<&'static Frame>) {
+        self.of.store(slot.map_or(null_mut(), |slot| std::ptr::from_ref(slot).cast_mut()), Ordering::Relaxed);
+    }
+
+    /// Parent and tree of what begins below it.
+    #[inline]
+    pub(super) fn parent_ids(&self) -> (u64, [u64; 2]) {
+        (self.below.get(), self.line.ids().1)
+    }
+
     /// The region of a slot.
     pub(super) fn home(&self) -> Option<&'static Region> {
         // SAFETY: null until `set_home`, which takes a region that lives as long as the program.
@@ -224,6 +299,100 @@ impl Frame {
 pub(super) struct Chunk {
     pub(super) slots: [Frame; CHUNK],
 }
+
+/// How many children of one name a parent has had on a thread.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Child {
+    /// Parent and site, see [`child_key`]; 0 for none.
+    pub(super) key: Word,
+    pub(super) count: Word,
+    /// The last id of the thread when there was one more.
+    pub(super) seen: Word,
+    fold: AtomicPtr<Fold>,
+}
+
+/// Stands for a parent and a site. Ids are random, so no two pairs have the same.
+#[inline]
+pub(super) fn child_key(parent: u64, site: u64) -> u64 {
+    parent.wrapping_add(site.wrapping_mul(FACTORS[1]))
+}
+
+impl Child {
+    /// What is counted of them, if more are folded.
+    #[inline]
+    pub(super) fn fold(&self) -> Option<&'static Fold> {
+        // SAFETY: null, or a slot that lives as long as the program.
+        unsafe { self.fold.load(Ordering::Relaxed).as_ref() }
+    }
+
+    pub(super) fn set_fold(&self, fold: Option<&'static Fold>) {
+        self.fold.store(fold.map_or(null_mut(), |fold| std::ptr::from_ref(fold).cast_mut()), Ordering::Relaxed);
+    }
+
+    pub(super) fn swap(&self, other: &Child) {
+        for (own, other) in [(&self.key, &other.key), (&self.count, &other.count), (&self.seen, &other.seen)] {
+            let value = own.get();
+            own.set(other.get());
+            other.set(value);
+        }
+        let fold = self.fold();
+        self.set_fold(other.fold());
+        other.set_fold(fold);
+    }
+}
+
+/// Calls of one name below one parent, counted by one thread.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(super) struct Fold {
+    /// Stands for the fold as the parent of what its calls begin; stored last when the slot comes into use.
+    pub(super) mark: Word,
+    pub(super) parent: Word,
+    pub(super) root: [Word; 2],
+    /// Site and thread.
+    pub(super) facts: Word,
+    /// When it began, in ticks.
+    pub(super) start: Word,
+    /// Its own number, from 1.
+    pub(super) number: Word,
+    /// Failures that were recorded singly.
+    pub(super) failures_kept: Word,
+    pub(super) begun: Word,
+    /// How many ended and are counted: stored last, it commits the rest.
+    pub(super) ended: Word,
+    /// All durations together, by whether `ended` is even or odd.
+    pub(super) total: [Word; 2],
+    pub(super) min: Word,
+    pub(super) max: Word,
+    /// Bucket of the last call: it is counted in there by the next one.
+    pub(super) last: Word,
+    /// A call that takes so long is recorded singly.
+    pub(super) slow_from: Word,
+    /// How many began in it and are recorded singly.
+    pub(super) left: Word,
+    pub(super) failed: Word,
+    pub(super) cancelled: Word,
+    pub(super) reader: FoldReader,
+    pub(super) buckets: [Word; BUCKETS],
+}
+
+/// What others than the recording thread write.
+#[derive(Debug)]
+#[repr(C, align(128))]
+pub(super) struct FoldReader {
+    /// 0 in use, [`CLOSING`] or [`FREE`].
+    pub(super) state: Word,
+    /// How many began in it and are accounted for elsewhere: they ended, or were pinned, on another thread.
+    pub(super) elsewhere: Word,
+    /// The last revision that was told.
+    pub(super) revision: Word,
+}
+
+/// Its parent has ended: nothing is to begin in it any more.
+pub(super) const CLOSING: u64 = 1;
+/// It is for another parent.
+pub(super) const FREE: u64 = 2;
 
 /// What the recording thread writes.
 #[derive(Debug)]
@@ -253,6 +422,12 @@ pub(super) struct Writer {
     pub(super) capacity: Word,
     /// Number of the region.
     pub(super) region: Word,
+    /// So many children of one parent and name are recorded singly.
+    pub(super) fold_after: Word,
+    /// Fold slots that were ever used.
+    pub(super) folds: Word,
+    /// How often one came into use.
+    pub(super) fold_news: Word,
     segment: AtomicPtr<Segment>,
 }
 
@@ -292,6 +467,8 @@ pub(super) struct Region {
     pub(super) writer: Writer,
     pub(super) reader: Reader,
     chunks: [AtomicPtr<Chunk>; CHUNKS],
+    folds: [AtomicPtr<Fold>; FOLD_CHUNKS],
+    children: [Child; CHILDREN],
     pub(super) frames: [Frame; DEPTH],
 }
 
@@ -330,6 +507,7 @@ impl Region {
                 (&frame.was_panicking, &copied.was_panicking),
                 (&frame.recording, &copied.recording),
                 (&frame.is_entry, &copied.is_entry),
+                (&frame.below, &copied.below),
             ] {
                 to.set(from.get());
             }
@@ -355,6 +533,49 @@ impl Region {
         // SAFETY: null, or a chunk that lives as long as the program.
         let chunk = unsafe { self.chunks.get(index / CHUNK)?.load(Ordering::Acquire).as_ref() };
         chunk.map(|chunk| &chunk.slots[index % CHUNK])
+    }
+
+    /// Where the children of this key are counted, if not in its neighbourhood.
+    #[inline]
+    pub(super) fn child(&self, key: u64) -> &Child {
+        // Ids of a thread ascend, so the lowest bits tell its parents apart.
+        &self.children[key as usize % CHILDREN]
+    }
+
+    /// All places where the children of this key may be counted.
+    pub(super) fn child_ways(&self, key: u64) -> &[Child] {
+        let first = key as usize % CHILDREN / WAYS * WAYS;
+        &self.children[first..first + WAYS]
+    }
+
+    /// The fold slot of this number, from 1; `None` if there is no such chunk yet.
+    #[inline]
+    pub(super) fn fold(&self, number: u64) -> Option<&'static Fold> {
+        let index = (number as usize).wrapping_sub(1);
+        let chunk = NonNull::new(self.folds.get(index / FOLDS_AT_ONCE)?.load(Ordering::Acquire))?;
+        // SAFETY: a chunk of that many folds, which lives as long as the program.
+        Some(unsafe { chunk.add(index % FOLDS_AT_ONCE).as_ref() })
+    }
+
+    /// Adds the chunk that holds the fold slot of this number, which is the first one in it.
+    pub(super) fn add_folds(&self, keeper: &dyn Keeper, number: u64) -> bool {
+        let index = (number as usize - 1) / FOLDS_AT_ONCE;
+        let Some(place) = self.folds.get(index) else { return false };
+        let piece = Piece::Folds { region: self.number(), index: index as u32 };
+        let Some(memory) = keeper.map(piece, FOLD_CHUNK_BYTES) else { return false };
+        // Zeroed memory of this size, aligned to a page, is folds of zeroed atomics; it is never given back.
+        place.store(memory.cast::<Fold>().as_ptr(), Ordering::Release);
+        true
+    }
+
+    /// Whether the fold slot of this number is the first one of a chunk.
+    pub(super) fn begins_fold_chunk(number: u64) -> bool {
+        (number as usize - 1).is_multiple_of(FOLDS_AT_ONCE)
+    }
+
+    /// All that are counted.
+    pub(super) fn all_children(&self) -> &[Child] {
+        &self.children
     }
 
     /// Adds the chunk that holds the slot of this number.
@@ -462,7 +683,7 @@ mod tests {
 
     #[test]
     fn sizes_are_what_the_format_says() {
-        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 128, 64));
+        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 192, 64));
     }
 
     #[test]
@@ -481,6 +702,17 @@ mod tests {
                 word.set(word.get() ^ 1 << bit);
             }
         }
+        // SAFETY: used nowhere else.
+        unsafe { segment.free(&Memory, 0) };
+    }
+
+    #[test]
+    fn an_end_is_written_as_a_whole_record_would_be() {
+        let segment = SegmentRef::new(&Memory, 0, 4, 0).expect("memory");
+        let (running, ended) = (segment.line(0), segment.line(3));
+        running.write(&words(5), RUNNING);
+        ended.write_ended(running, 77, 78, 3);
+        assert_eq!(ended.read(3), Some(Words { end: 77, facts: 78, ..words(5) }));
         // SAFETY: used nowhere else.
         unsafe { segment.free(&Memory, 0) };
     }

@@ -1,15 +1,19 @@
 //! Recording a call for two readings of the clock: memory of each thread's own, which the one who drains reads along.
 //!
-//! The monitored side is [`writer`], the draining side [`drain`]; [`layout`] is what they share.
+//! The monitored side is [`writer`] and, for what is counted instead, [`fold`]; the draining side is [`drain`]; [`layout`] is
+//! what they share.
 
 mod drain;
+mod fold;
+mod folds;
 pub mod image;
 mod layout;
 pub(crate) mod memory;
 mod registry;
 mod writer;
 
-pub(crate) use drain::{Rings, Seen};
+pub(crate) use drain::{Look, Rings, Seen, Told};
+pub(crate) use folds::Counted;
 pub(crate) use registry::{after_fork, attach, before_fork, forget, set_up};
 pub(crate) use writer::{
     Begun, Call, Ending, Slot, TakenOut, close, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, start, start_at, top,
@@ -18,16 +22,17 @@ pub(crate) use writer::{
 use crate::record::{Attachment, Site};
 
 /// What a record says beside ids and times: number of the site (32 bits), how it ended (2), how it came by its parent (2),
-/// number of the thread that it began on (28).
+/// whether it is counted in a fold (1), number of the thread that it began on (27).
 #[derive(Debug, Clone, Copy)]
 struct Facts(u64);
 
 impl Facts {
     const ENDING: u32 = 32;
     const ATTACHMENT: u32 = 34;
-    const THREAD: u32 = 36;
+    const FOLDED: u64 = 1 << 36;
+    const THREAD: u32 = 37;
     /// Beyond, threads are numbered anew.
-    const MOST_THREADS: u64 = (1 << 28) - 1;
+    const MOST_THREADS: u64 = (1 << 27) - 1;
 
     #[inline]
     fn new(site: usize, attachment: Attachment, thread: u64) -> Self {
@@ -39,12 +44,25 @@ impl Facts {
         Facts(self.0 | (ending as u64) << Self::ENDING)
     }
 
-    fn site(self) -> Option<&'static Site> {
-        crate::site::registered().get(self.site_number())
+    #[inline]
+    fn folded(self) -> Self {
+        Facts(self.0 | Self::FOLDED)
+    }
+
+    fn unfolded(self) -> Self {
+        Facts(self.0 & !Self::FOLDED)
+    }
+
+    fn is_folded(self) -> bool {
+        self.0 & Self::FOLDED != 0
     }
 
     fn site_number(self) -> usize {
         (self.0 & 0xffff_ffff) as usize
+    }
+
+    fn site(self) -> Option<&'static Site> {
+        crate::site::registered().get(self.site_number())
     }
 
     fn ending(self) -> Ending {

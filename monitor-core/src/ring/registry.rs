@@ -179,7 +179,10 @@ fn prepare(region: &'static Region, thread: u64, name: &str) {
     writer.ceiling.set(DEPTH as u64);
     writer.thread.set(thread);
     writer.sites.set(site::first() as u64);
-    writer.last_id.set(ids::seed());
+    writer.fold_after.set(crate::fold::after());
+    if writer.last_id.get() == 0 {
+        writer.last_id.set(ids::seed());
+    }
     writer.free.set(0);
     for number in (1..=writer.slots.get()).rev() {
         if let Some(slot) = region.slot(number) {

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
 use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words, Writer};
-use super::{Facts, registry};
+use super::{Facts, fold, registry};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
 use crate::record::{Attachment, Failure, Site};
@@ -65,7 +65,7 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
     if depth == 0 || depth >= region.writer.ceiling.get() {
         return Begun::Elsewhere;
     }
-    let parent = region.frames[depth as usize - 1].line.ids();
+    let parent = region.frames[depth as usize - 1].parent_ids();
     if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
         return refuse(parent);
     }
@@ -104,7 +104,7 @@ pub(crate) fn end(call: Call, ending: Ending) {
     let Some(region) = registry::region() else { return };
     let frame = &region.frames[call.frame];
     if is_recorded(frame) {
-        publish(region, frame, end, ending);
+        publish(region, frame, true, end, ending);
     } else {
         frame.line.clear();
     }
@@ -119,7 +119,7 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     if depth == 0 || depth > region.writer.ceiling.get() {
         return Begun::Elsewhere;
     }
-    let parent = region.frames[depth as usize - 1].line.ids();
+    let parent = region.frames[depth as usize - 1].parent_ids();
     let Some(slot) = take_slot(region) else { return refuse(parent) };
     slot.leftover.set(0);
     begin(region, slot, site, parent, Attachment::Explicit);
@@ -152,15 +152,22 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
     }
     match registry::region() {
         Some(region) if region.writer.head.get() + region.writer.depth.get() < region.writer.limit.get() || has_room(region) => {
-            publish(region, slot, end, ending);
+            publish(region, slot, fold::is_own(Some(region), slot), end, ending);
             free(region, slot);
         }
-        _ => {
-            let words = slot.line.own();
+        region => {
             if slot.is_entry.get() != 0 {
                 leave_tree(slot);
             }
-            slot.line.write(&Words { end, facts: Facts(words.facts).ended(ending).0, ..words }, ENDED_IN_SLOT);
+            let mut words = ended(slot, end, ending);
+            let is_own = fold::is_own(region, slot);
+            let is_counted = slot.fold().is_some_and(|fold| {
+                fold::take(fold, is_own, slot, end, ending) || fold::take_unusual(fold, is_own, slot, &mut words, ending)
+            });
+            match region {
+                Some(region) if is_counted => free(region, slot),
+                _ => slot.line.write(&words, ENDED_IN_SLOT),
+            }
         }
     }
     park::wake();
@@ -188,12 +195,16 @@ impl Call {
     pub(crate) fn into_slot(self) -> Result<Slot, Self> {
         let Some((region, frame)) = registry::region().filter(|_| registry::is_own()).zip(self.frame()) else { return Err(self) };
         let Some(slot) = take_slot(region) else { return Err(self) };
-        // The reader may see both, and takes them for the same.
         slot.leftover.set(0);
         slot.is_entry.set(frame.is_entry.get());
         slot.recording.set(frame.recording.get());
-        slot.line.write(&frame.line.own(), RUNNING);
+        slot.below.set(frame.below.get());
+        slot.set_fold(frame.fold());
+        // Gone for a moment, so that whoever promotes it promotes one of the two.
         frame.line.clear();
+        park::order();
+        slot.promoted.set(frame.promoted.get());
+        slot.line.write(&frame.line.own(), RUNNING);
         pop(region, self.frame);
         Ok(Slot(slot))
     }
@@ -201,6 +212,7 @@ impl Call {
     /// The call is to be told of in another way from now on, and is no longer current here.
     pub(crate) fn take_out(self) -> Option<TakenOut> {
         let (region, frame) = registry::region().zip(self.frame())?;
+        fold::leave(Some(region), frame);
         let words = frame.line.own();
         let taken = TakenOut {
             context: Context::new(words.root(), words.id)?,
@@ -225,6 +237,7 @@ impl Slot {
     /// What is current while the future is polled.
     #[inline]
     pub(crate) fn context(&self) -> Option<Context> {
+        fold::leave(registry::region(), self.0);
         context_of(self.0)
     }
 
@@ -253,18 +266,19 @@ impl Slot {
 /// Makes a context current: the number of its frame, or `None` if it is to be kept elsewhere.
 #[inline]
 pub(crate) fn push(context: Context) -> Option<usize> {
-    push_ids(context.process(), [(context.root() >> 64) as u64, context.root() as u64])
+    let id = context.process();
+    push_ids(id, id, [(context.root() >> 64) as u64, context.root() as u64], None)
 }
 
 /// Makes a future current, in the same way.
 #[inline]
 pub(crate) fn push_slot(slot: &Slot) -> Option<usize> {
     let (id, root) = slot.0.line.ids();
-    push_ids(id, root)
+    push_ids(id, slot.0.below.get(), root, Some(slot.0))
 }
 
 #[inline]
-fn push_ids(id: u64, root: [u64; 2]) -> Option<usize> {
+fn push_ids(id: u64, below: u64, root: [u64; 2], of: Option<&'static Frame>) -> Option<usize> {
     let region = registry::region()?;
     let depth = region.writer.depth.get();
     if depth >= region.writer.ceiling.get() {
@@ -272,6 +286,9 @@ fn push_ids(id: u64, root: [u64; 2]) -> Option<usize> {
     }
     let frame = &region.frames[depth as usize];
     frame.line.set_ids(id, root);
+    frame.below.set(below);
+    frame.set_fold(None);
+    frame.set_of(of);
     frame.is_gone.set(0);
     region.writer.depth.publish(depth + 1);
     Some(depth as usize)
@@ -289,7 +306,9 @@ pub(crate) fn pop_context(frame: usize) {
 pub(crate) fn top() -> Option<Context> {
     let region = registry::region()?;
     let depth = region.writer.depth.get() as usize;
-    context_of(region.frames[..depth].last()?)
+    let frame = region.frames[..depth].last()?;
+    fold::pin(region, frame);
+    context_of(frame)
 }
 
 /// While newer contexts are kept elsewhere, nothing may come above the frames.
@@ -300,14 +319,21 @@ pub(crate) fn set_overflowing(is_overflowing: bool) {
 }
 
 #[inline]
-fn begin(region: &Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
+fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
     let writer = &region.writer;
     frame.is_gone.set(0);
     frame.is_entry.set(0);
     frame.recording.set(u64::from(switch::recording()));
     frame.was_panicking.set(u64::from(std::thread::panicking()));
-    let facts = Facts::new(site::number(site, writer.sites.get() as usize), attachment, writer.thread.get());
+    let site = site::number(site, writer.sites.get() as usize);
+    let mut facts = Facts::new(site, attachment, writer.thread.get());
+    let fold = fold::join(region, parent, root, site);
     let id = id_after(writer);
+    frame.set_fold(fold);
+    frame.below.set(fold.map_or(id, |fold| fold.mark.get()));
+    if fold.is_some() {
+        facts = facts.folded();
+    }
     frame.line.write(&Words { start: clock::now(), id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }
 
@@ -317,18 +343,38 @@ fn is_recorded(frame: &Frame) -> bool {
     frame.recording.get() == u64::from(switch::recording())
 }
 
-/// Makes a record of what ran.
+/// Makes a record of what ran, or counts it. `is_own`: it began on this thread.
 #[inline]
-fn publish(region: &Region, frame: &Frame, end: u64, ending: Ending) {
-    let head = region.writer.head.get();
+fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Ending) {
     if frame.is_entry.get() != 0 {
         leave_tree(frame);
     }
-    let words = frame.line.own();
-    region.segment().line(head).write(&Words { end, facts: Facts(words.facts).ended(ending).0, ..words }, head);
+    let fold = frame.fold();
+    if fold.is_some_and(|fold| fold::take(fold, is_own, frame, end, ending)) {
+        return;
+    }
+    let head = region.writer.head.get();
+    let segment = region.segment();
+    let place = segment.line(head);
+    if let Some(fold) = fold {
+        let mut words = ended(frame, end, ending);
+        if fold::take_unusual(fold, is_own, frame, &mut words, ending) {
+            return;
+        }
+        place.write(&words, head);
+    } else {
+        place.write_ended(&frame.line, end, Facts(frame.line.facts()).ended(ending).0, head);
+    }
     // Before the record counts: who has taken it must not find its frame any more.
     frame.line.clear();
     region.writer.head.publish(head + 1);
+}
+
+/// The record of what ran.
+#[inline]
+fn ended(frame: &Frame, end: u64, ending: Ending) -> Words {
+    let words = frame.line.own();
+    Words { end, facts: Facts(words.facts).ended(ending).0, ..words }
 }
 
 /// A new id of this thread, if it has a ring of its own.
@@ -339,7 +385,7 @@ pub(crate) fn new_id() -> Option<NonZeroU64> {
 
 /// Ids of one thread ascend, so that calls of the same microsecond are shown in their order. Where they begin is random.
 #[inline]
-fn id_after(writer: &Writer) -> u64 {
+pub(super) fn id_after(writer: &Writer) -> u64 {
     let id = writer.last_id.get().wrapping_add(1).max(1);
     writer.last_id.set(id);
     id
@@ -391,7 +437,7 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     let _inside = inside::enter();
     let words = frame.line.own();
     let ending = if failure.kind == "panic" { Ending::Panic } else { Ending::Error };
-    if !is_recorded(frame) {
+    if !is_recorded(frame) || !fold::keeps_failure(registry::region(), frame) {
         return ending;
     }
     if ending == Ending::Error {

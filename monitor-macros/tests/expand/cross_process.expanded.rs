@@ -1,12 +1,10 @@
 pub fn judge(root_id: &str, parent_id: Option<String>) {
-    let mut guard = ::monitor_client::__private::Guard::enter(
+    let how = ::monitor_client::__private::how(|| ::monitor_client::__private::Told::CrossProcess(
+        ::monitor_client::__private::remote(&root_id, &parent_id),
+    ));
+    ::monitor_client::__private::call_simply(
         &::monitor_core::private::NOWHERE,
-        || ::monitor_client::__private::How::CrossProcess(
-            ::monitor_client::__private::remote(&root_id, &parent_id),
-        ),
-    );
-    let returned = ::monitor_client::__private::call(
-        &mut guard,
+        how,
         (root_id, parent_id),
         move |(root_id, parent_id)| -> () {
             let root_id = root_id;
@@ -15,10 +13,4 @@ pub fn judge(root_id: &str, parent_id: Option<String>) {
             let _ = &parent_id;
         },
     );
-    {
-        use ::monitor_core::private::probe::*;
-        let returned = returned;
-        let ending = (&&Returned(&returned)).ending();
-        ending.finish(guard, returned, |returned| (&&&&&&Returned(returned)).failure())
-    };
 }

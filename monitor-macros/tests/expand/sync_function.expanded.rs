@@ -1,10 +1,7 @@
 pub fn load(rows: Vec<u8>, parameter1: (u8, u8)) -> Result<u8, String> {
-    let mut guard = ::monitor_client::__private::Guard::enter(
-        &::monitor_core::private::NOWHERE,
-        || ::monitor_client::__private::How::Normal,
-    );
     let returned = ::monitor_client::__private::call(
-        &mut guard,
+        &::monitor_core::private::NOWHERE,
+        ::monitor_client::__private::How::Normal,
         (rows, parameter1),
         move |(rows, parameter1)| -> Result<u8, String> {
             let mut rows = rows;
@@ -15,9 +12,7 @@ pub fn load(rows: Vec<u8>, parameter1: (u8, u8)) -> Result<u8, String> {
         },
     );
     {
-        use ::monitor_core::private::probe::*;
-        let returned = returned;
-        let ending = (&&Returned(&returned)).ending();
-        ending.finish(guard, returned, |returned| (&&&&&&Returned(returned)).failure())
+        use ::monitor_client::__private::probe::*;
+        returned.finish(|returned| (&&&&&&Returned(returned)).failure())
     }
 }

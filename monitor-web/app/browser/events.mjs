@@ -12,6 +12,8 @@ const newRootId = () => Date.now().toString(16).padStart(12, "0") + hex(10);
 export const nowUs = () => Date.now() * 1000;
 
 export class Worker {
+  /** What it says that it had to drop. */
+  dropped = [];
   #sequence = 1;
   #identity = { id: hex(16), hostname: "browser-test", pid: 4121, program: "browser-test" };
 
@@ -22,7 +24,7 @@ export class Worker {
   async sendAll(events) {
     for (let from = 0; from < events.length; from += MOST_EVENTS) {
       const part = events.slice(from, from + MOST_EVENTS);
-      const batch = { version: 1, worker: this.#identity, sequence: this.#sequence, sent_us: nowUs(), dropped: [], events: part };
+      const batch = { version: 1, worker: this.#identity, sequence: this.#sequence, sent_us: nowUs(), dropped: this.dropped, events: part };
       const answer = await fetch(`${server}/api/v1/events`, {
         method: "POST",
         headers: { "content-type": "application/json" },

@@ -39,6 +39,27 @@ test("the tree grows while the work runs", async () => {
   });
 });
 
+test("what is missing of a tree is said above it", async () => {
+  const tree = new Tree("crowded");
+  const crowded = await new Worker().online();
+  await crowded.send(tree.own);
+  await onPage(tree.address, async (page) => {
+    await page.locator(".node").first().waitFor();
+    assert.equal(await page.locator(".missing").count(), 0);
+    const a = newId();
+    crowded.dropped = [
+      { type: "process-started", reason: "memory", root_id: tree.rootId, count: 12_345 },
+      { type: "process-seen", reason: "<b>whim</b>", root_id: tree.rootId, count: 1 },
+      { type: "process-started", reason: "memory", root_id: null, count: 7 },
+    ];
+    const circle = tree.start("circle", a, 20);
+    await crowded.send(circle, { ...tree.start("back", circle.id, 30), id: a }, tree.end(tree.own, 500));
+    await hasText(page.locator(".missing li").first(), "Not in this tree: 1 × process-seen, because <b>whim</b>");
+    await hasText(page.locator(".missing li").nth(1), /12,345 × a process, because the program’s buffer was full/);
+    await hasText(page.locator(".missing li").nth(2), /1 parent is ignored/);
+  });
+});
+
 function failingTree() {
   const tree = new Tree("导入订单");
   const fetch = tree.start("fetch", tree.id, 10);

@@ -35,6 +35,11 @@ export function t(id: MessageId, values?: Record<string, string | number>): stri
   return i18n._(id, values);
 }
 
+/** Whether there is a text of this id. */
+export function hasText(id: string): id is MessageId {
+  return id in compiled;
+}
+
 const numbers = new Intl.NumberFormat(locale);
 
 /** `12,040`, as the reader's language groups it. */

@@ -4,7 +4,7 @@ use std::io;
 
 use monitor_wire::{Attachment, Process, TreePage};
 
-use crate::text::{DURATION_COLUMNS, Line, elapsed, fit, glyph, style, thousands, visible, width};
+use crate::text::{DURATION_COLUMNS, Line, duration, elapsed, fit, glyph, style, thousands, visible, width};
 
 /// Deeper than this, a number stands for the branches that can't be drawn.
 const DRAWN_LEVELS: usize = 40;
@@ -47,7 +47,26 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
         }
         write(&line.finish(columns))?;
     }
+    for missing in missing(tree) {
+        let mut line = Line::default();
+        line.text(&missing);
+        write(&line.finish(columns))?;
+    }
     Ok(())
+}
+
+/// What the tree can't show, so that nobody takes it for the whole.
+fn missing(tree: &TreePage) -> Vec<String> {
+    let dropped = tree.dropped.iter();
+    let mut missing: Vec<String> = dropped
+        .map(|dropped| {
+            format!("not in this tree: {} × {} ({})", thousands(dropped.count), visible(&dropped.event_type), visible(&dropped.reason))
+        })
+        .collect();
+    if tree.ignored_parents > 0 {
+        missing.push(format!("ignored: {} × parent (the chain of parents would be a circle)", thousands(tree.ignored_parents)));
+    }
+    missing
 }
 
 fn depth(index: usize, process: &Process) -> usize {
@@ -100,10 +119,10 @@ impl Branches {
 fn marks(process: &Process) -> Vec<String> {
     let mut marks = Vec::new();
     if let Some(fold) = &process.fold {
-        marks.push(format!("×{}", thousands(fold.count)));
-        if fold.failed > 0 {
-            marks.push(format!("{} failed", thousands(fold.failed)));
-        }
+        let counts = [(fold.running, "running"), (fold.failed, "failed"), (fold.cancelled, "cancelled")];
+        let counts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, state)| format!("{} {state}", thousands(*count)));
+        let p95 = fold.quantile_ns(0.95).map(|ns| format!("p95 {}", duration(ns)));
+        marks.push([format!("×{}", thousands(fold.count))].into_iter().chain(counts).chain(p95).collect::<Vec<_>>().join(", "));
     }
     if process.attempt > 1 {
         marks.push(format!("attempt {}", process.attempt));
@@ -171,6 +190,28 @@ mod tests {
             "   └─ • d                  new        1.00 µs\n",
         ];
         assert_eq!(render(&sample(&shape), None), expected);
+    }
+
+    #[test]
+    fn what_is_missing_stands_below() {
+        let dropped = json!([{"type": "process-started", "reason": "mem\u{1b}ory", "count": 12_345}]);
+        let tree =
+            TreePage { dropped: serde_json::from_value(dropped).expect("a list"), ignored_parents: 2, ..sample(&[(0, "", "running")]) };
+        let lines = render(&tree, None);
+        assert_eq!(lines[1], "not in this tree: 12,345 × process-started (mem␛ory)\n");
+        assert_eq!(lines[2], "ignored: 2 × parent (the chain of parents would be a circle)\n");
+    }
+
+    #[test]
+    fn a_fold_says_how_many_it_stands_for() {
+        let mut page = sample(&[(0, "", "running"), (1, "load row", "failed")]);
+        let fold = json!({
+            "count": 1_240, "running": 2, "failed": 3, "cancelled": 0, "total_ns": 1, "min_ns": 1, "max_ns": 3_000_000_000_u64,
+            "histogram": [[352, 1_000], [546, 238]],
+        });
+        page.processes[1].fold = Some(serde_json::from_value(fold).expect("a fold"));
+        (page.processes[1].elapsed_ns, page.processes[1].error) = (None, None);
+        assert_eq!(render(&page, None)[1], "└─ ✗ load row  failed            ×1,240, 2 running, 3 failed, p95 2.04 s\n");
     }
 
     #[test]

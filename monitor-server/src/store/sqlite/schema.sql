@@ -37,6 +37,7 @@ CREATE TABLE dropped(
   count INTEGER NOT NULL,
   PRIMARY KEY(worker, type, reason, root)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX dropped_root ON dropped(root, type, reason);
 
 -- A root shows its face: its own process, or as long as that is unknown the earliest one.
 CREATE TABLE root(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use monitor_state::{Node, Order, Placed, order};
-use monitor_wire::{ProcessId, TreePage};
+use monitor_wire::{Dropped, ProcessId, RootId, TreePage};
 use rusqlite::{Connection, Result, Row};
 
 use super::pool::Snapshot;
@@ -50,7 +50,25 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
         processes.push(process);
     }
     let next_cursor = processes.last().filter(|_| end < placed.len()).map(|last| last.id.to_string());
-    Ok(Some(TreePage { root, processes, ignored_parents: ignored_parents as u64, next_cursor, as_of }))
+    let dropped = dropped(connection, root.root_id)?;
+    Ok(Some(TreePage { root, processes, ignored_parents: ignored_parents as u64, dropped, next_cursor, as_of }))
+}
+
+/// What all workers together dropped of a tree.
+fn dropped(connection: &Connection, root: RootId) -> Result<Vec<Dropped>> {
+    let sql = "SELECT type, reason, count FROM dropped WHERE root = ?1 ORDER BY type, reason";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([ids::root_key(root)])?;
+    let mut sums: Vec<Dropped> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (event_type, reason, count) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64);
+        match sums.last_mut().filter(|sum| sum.event_type == event_type && sum.reason == reason) {
+            // Whoever posts says what count it likes.
+            Some(sum) => sum.count = sum.count.saturating_add(count),
+            None => sums.push(Dropped { event_type, reason, root_id: Some(root), count }),
+        }
+    }
+    Ok(sums)
 }
 
 fn nodes(connection: &Connection, number: i64) -> Result<Vec<Node>> {

@@ -75,6 +75,19 @@ export interface Process {
   links: Link[];
   fields: Record<string, unknown>;
   progress: Progress | null;
+  fold?: Fold | null;
+}
+
+/** What a fold stands for: calls of one name below one parent. */
+export interface Fold {
+  count: number;
+  running: number;
+  failed: number;
+  cancelled: number;
+  min_ns: number | null;
+  max_ns: number | null;
+  /** Bucket i counts durations from 1.04^i to 1.04^(i+1) ns. */
+  histogram: number[][];
 }
 
 export interface Worker {
@@ -95,10 +108,19 @@ export interface RootPage {
   as_of: number;
 }
 
+export interface Dropped {
+  /** Of the events. */
+  type: string;
+  reason: string;
+  count: number;
+}
+
 export interface TreePage {
   root: Root;
   processes: Process[];
   ignored_parents: number;
+  /** What its programs could not keep or send of it. */
+  dropped: Dropped[];
   next_cursor: string | null;
   as_of: number;
 }

@@ -48,6 +48,15 @@ export const en = {
   "tasks.none": "Nothing matches these filters.",
   "tasks.more": "Loading more …",
 
+  "missing.dropped": "Not in this tree: {count} × {type}, because {reason}",
+  "missing.type.process-started": "a process",
+  "missing.type.process-updated": "fields of a process",
+  "missing.type.process-ended": "the end of a process",
+  "missing.reason.memory": "the program’s buffer was full (MONITOR_BUFFER_BYTES)",
+  "missing.reason.spool": "its spool was full (MONITOR_SPOOL_BYTES)",
+  "missing.reason.rejected": "the server could not read it",
+  "missing.parents": "{count, plural, one {# parent is} other {# parents are}} ignored: the chain of parents would be a circle",
+
   "empty.title": "Nothing has reported yet",
   "empty.intro": "A program shows up here as soon as it runs with its monitoring on. Four steps, with this server's address:",
   "empty.depend": "Depend on the client, from a checkout of Process Monitor",
@@ -81,6 +90,12 @@ export const en = {
   "mark.orphan": "parent unknown",
   "mark.orphan.why": "Its parent {parent} has not been reported, so it hangs below the root.",
   "mark.attempt": "attempt {attempt}",
+  "mark.fold": "×{count}",
+  "mark.fold.why": "Its parent has had so many children of this name that these were counted instead of reported one by one.",
+  "mark.fold.running": "{count} running",
+  "mark.fold.failed": "{count} failed",
+  "mark.fold.cancelled": "{count} cancelled",
+  "mark.fold.p95": "p95 {duration}",
 
   "panel.title": "Process",
   "panel.close": "Close the panel",

@@ -83,6 +83,28 @@ fn dropped_counts_are_cumulative_so_the_greatest_counts() {
 }
 
 #[test]
+fn a_tree_tells_what_all_its_workers_dropped_of_it() {
+    let (_folder, store) = open();
+    store.append(&parse("started 1 root=1 at=5"), 0).unwrap();
+    let dropped = |reason: &str, tree: u8, count| Dropped {
+        event_type: "process-started".to_owned(),
+        reason: reason.to_owned(),
+        root_id: Some(root(tree)),
+        count,
+    };
+    for (name, counts) in [
+        ('B', vec![dropped("memory", 1, 5), dropped("spool", 1, u64::MAX)]),
+        ('C', vec![dropped("memory", 1, 7), dropped("memory", 2, 1), dropped("spool", 1, u64::MAX)]),
+    ] {
+        let mut sent = batch(name, 1, Vec::new());
+        sent.dropped = counts;
+        store.append(&[sent], 0).unwrap();
+    }
+    let twice = 2 * (i64::MAX as u64);
+    assert_eq!(page(&store).dropped, [dropped("memory", 1, 12), dropped("spool", 1, twice)]);
+}
+
+#[test]
 fn names_of_any_kind_are_data() {
     let (_folder, store) = open();
     let nasty = ["'; DROP TABLE root; --", "<script>alert(1)</script>", "a\0b", "\u{202e}一个测试根任务", "", "%_\\"];

@@ -5,6 +5,7 @@ import { t } from "../../i18n.ts";
 import { glyph } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Missing } from "./Missing.tsx";
 import { ProcessPanel } from "./ProcessPanel.tsx";
 import { RootHeader } from "./RootHeader.tsx";
 import { TreeToolbar } from "./TreeToolbar.tsx";
@@ -37,6 +38,7 @@ function OneRoot({ param }: { param: string }) {
   return (
     <div className="root-page">
       <RootHeader root={root} />
+      <Missing view={view} />
       <TreeToolbar view={view} selection={selection} />
       {view.problem !== null && <ProblemNotice error={view.problem} onRetry={view.retry} />}
       <div className="split" data-panel={selection.id !== null}>

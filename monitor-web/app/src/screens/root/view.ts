@@ -1,6 +1,6 @@
 /** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
 import { ApiError, fetchTree } from "../../api/client.ts";
-import type { Root } from "../../api/types.ts";
+import type { Root, TreePage } from "../../api/types.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
 import { comfortableDepth, Folding, type Rows, visibleRows } from "../../model/rows.ts";
@@ -14,6 +14,8 @@ export class RootView {
   readonly tree = new Tree();
   readonly folding = new Folding();
   root: Root | null = null;
+  /** What is known to be missing of the tree, as far as it was when the tree was read or ended. */
+  missing: Pick<TreePage, "dropped" | "ignored_parents"> = { dropped: [], ignored_parents: 0 };
   loading = true;
   problem: unknown = null;
 
@@ -107,6 +109,7 @@ export class RootView {
         this.follow(page.root.root_id);
         this.subscription?.loaded(page.as_of);
         this.takeRoot(page.root, page.as_of);
+        this.missing = page;
         for (const process of page.processes) this.tree.put(process, page.as_of);
         cursor = page.next_cursor;
         if (first && cursor !== null) this.folding.toDepth(1);
@@ -128,6 +131,16 @@ export class RootView {
     );
   }
 
+  private async readMissing(): Promise<void> {
+    const { signal } = (this.reading ??= new AbortController());
+    try {
+      this.missing = await fetchTree(this.param, { limit: 1 }, signal);
+      this.changed();
+    } catch {
+      // The next reading of the tree brings it.
+    }
+  }
+
   private readAgain(): void {
     this.tree.expire();
     this.rootAsOf = -1;
@@ -142,6 +155,8 @@ export class RootView {
 
   private takeRoot(root: Root, asOf: number): void {
     if (asOf < this.rootAsOf) return;
+    // Losses are counted while it runs; the stream doesn't tell them.
+    if (this.root && this.root.state !== root.state) void this.readMissing();
     this.root = root;
     this.rootAsOf = asOf;
   }

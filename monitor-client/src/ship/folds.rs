@@ -1,0 +1,69 @@
+//! Ids of folds. The core names a fold by a mark; on the wire its id follows from its parent and its name, so that those of
+//! several threads and programs are the same.
+
+use std::collections::{HashMap, VecDeque};
+
+use monitor_core::record::{Folded, Origin};
+use monitor_wire::ProcessId;
+use sha2::{Digest, Sha256};
+
+/// Folds that are over and still known: what began in one may outlive it.
+const KEPT: usize = 100_000;
+
+/// The id of each mark.
+#[derive(Debug, Default)]
+pub(super) struct Folds {
+    ids: HashMap<u64, u64>,
+    over: VecDeque<u64>,
+}
+
+impl Folds {
+    /// The parent of a process, which may be the mark of a fold.
+    pub(super) fn parent(&self, parent: u64) -> Option<ProcessId> {
+        ProcessId::new(self.ids.get(&parent).copied().unwrap_or(parent))
+    }
+
+    /// The id of a fold, which is known by its mark from here on.
+    pub(super) fn id(&mut self, folded: &Folded) -> Option<ProcessId> {
+        let id = match self.ids.get(&folded.mark) {
+            Some(id) => *id,
+            None => id_of(self.parent(folded.parent)?, name(&folded.origin)),
+        };
+        self.ids.insert(folded.mark, id);
+        if folded.is_last {
+            self.over.push_back(folded.mark);
+            if self.over.len() > KEPT
+                && let Some(oldest) = self.over.pop_front()
+            {
+                self.ids.remove(&oldest);
+            }
+        }
+        ProcessId::new(id)
+    }
+}
+
+fn name(origin: &Origin) -> &str {
+    match origin {
+        Origin::Site(site) => site.name,
+        Origin::Named(named) => &named.name,
+    }
+}
+
+/// The first 8 bytes of SHA-256 of the parent as 16 hex digits, a NUL and the name.
+fn id_of(parent: ProcessId, name: &str) -> u64 {
+    let digest = Sha256::new().chain_update(parent.to_string()).chain_update([0]).chain_update(name).finalize();
+    let first = digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
+    // Zero is no id.
+    first.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_follows_from_parent_and_name() {
+        // printf 'a3ce929d0e0e4736\0load row' | sha256sum
+        assert_eq!(format!("{:016x}", id_of("a3ce929d0e0e4736".parse().unwrap(), "load row")), "3706ffeb56d14582");
+    }
+}

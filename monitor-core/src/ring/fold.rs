@@ -1,0 +1,271 @@
+//! Calls that are counted instead of recorded: the monitored side.
+//!
+//! A thread counts the children of each parent by name. Beyond a number the next ones are *folded*: they run in frames as
+//! all others do, but their ends are counted in a fold slot. A call leaves its fold and is recorded singly if its ids are
+//! read, if it fails (up to a number), if it is slow, and if the one who drains has told of it because it runs so long.
+//!
+//! What a folded call begins has the *mark* of the fold for its parent, which only the one who drains knows to resolve.
+
+use super::layout::{Child, FOLD_CHUNK_BYTES, FREE, Fold, Frame, RUNNING, Region, Words, child_key};
+use super::{Ending, Facts, writer};
+use crate::fold::{self, FAILURES_KEPT};
+use crate::record::Attachment;
+use crate::{clock, inside, park, queue};
+
+/// A pair that was not met for so many calls gives up the place where it is found at once.
+const IDLE: u64 = 256;
+
+/// Counts a child of this parent; the fold that it begins in, if it is one too many to be recorded singly.
+#[inline]
+pub(super) fn join(region: &'static Region, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
+    let key = child_key(parent, site as u64);
+    let child = region.child(key);
+    if child.key.get() != key {
+        return join_slowly(region, parent, root[0], root[1], site);
+    }
+    join_as(region, child, parent, root, site)
+}
+
+#[inline]
+fn join_as(region: &'static Region, child: &Child, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
+    child.seen.set(region.writer.last_id.get());
+    let Some(fold) = child.fold() else {
+        let count = child.count.get() + 1;
+        child.count.set(count);
+        return if count <= region.writer.fold_after.get() { None } else { open(region, child, parent, root[0], root[1], site) };
+    };
+    fold.begun.publish(fold.begun.get() + 1);
+    park::order();
+    // Whoever closes it sees that one has begun, or is seen here.
+    if fold.reader.state.get() == 0 { Some(fold) } else { stay_out(child, fold) }
+}
+
+/// The pair is counted at another place, or not yet.
+#[cold]
+#[inline(never)]
+fn join_slowly(region: &'static Region, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
+    let root = [root_high, root_low];
+    let key = child_key(parent, site as u64);
+    let (first, ways) = (region.child(key), region.child_ways(key));
+    let now = region.writer.last_id.get();
+    let age = |child: &Child| if child.key.get() == 0 { u64::MAX } else { now.wrapping_sub(child.seen.get()) };
+    if let Some(mut child) = ways.iter().find(|child| child.key.get() == key) {
+        if age(first) > IDLE {
+            first.swap(child);
+            child = first;
+        }
+        return join_as(region, child, parent, root, site);
+    }
+    let child = ways.iter().fold(first, |oldest, child| if age(child) > age(oldest) { child } else { oldest });
+    child.key.set(key);
+    child.count.set(0);
+    child.set_fold(None);
+    join_as(region, child, parent, root, site)
+}
+
+/// The fold is being closed: the pair is counted anew.
+#[cold]
+#[inline(never)]
+fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
+    fold.begun.publish(fold.begun.get() - 1);
+    child.count.set(1);
+    child.set_fold(None);
+    None
+}
+
+/// Begins a fold, if there is a slot for it; else the next try is as many calls away. Until it is known what a tick is worth,
+/// which takes the first milliseconds of a program, each call tries.
+#[cold]
+#[inline(never)]
+fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
+    let root = [root_high, root_low];
+    let table = fold::table()?;
+    child.count.set(0);
+    let is_root = crate::site::registered().get(site).is_none_or(|site| site.kind == "root");
+    if is_root || parent == 0 {
+        return None;
+    }
+    let own =
+        |fold: &&'static Fold| fold.reader.state.get() == 0 && fold.parent.get() == parent && Facts(fold.facts.get()).site_number() == site;
+    let known = (1..=region.writer.folds.get()).filter_map(|number| region.fold(number)).find(own);
+    let fold = if let Some(fold) = known {
+        fold
+    } else {
+        let fold = free_slot(region)?;
+        prepare(region, fold, parent, root, site, table.slow);
+        fold
+    };
+    child.set_fold(Some(fold));
+    join_as(region, child, parent, root, site)
+}
+
+fn free_slot(region: &'static Region) -> Option<&'static Fold> {
+    let writer = &region.writer;
+    let folds = writer.folds.get();
+    let free = (1..=folds).filter_map(|number| region.fold(number)).find(|fold| fold.reader.state.observe() == FREE);
+    if let Some(fold) = free {
+        for child in region.all_children() {
+            if child.fold().is_some_and(|other| std::ptr::eq(other, fold)) {
+                child.count.set(0);
+                child.set_fold(None);
+            }
+        }
+        return Some(fold);
+    }
+    let number = folds + 1;
+    if Region::begins_fold_chunk(number) && region.fold(number).is_none() {
+        if !queue::reserve_ring(FOLD_CHUNK_BYTES) {
+            return None;
+        }
+        let _inside = inside::enter();
+        if !region.add_folds(queue::keeper(), number) {
+            queue::release_ring(FOLD_CHUNK_BYTES);
+            return None;
+        }
+    }
+    let fold = region.fold(number)?;
+    fold.number.set(number);
+    writer.folds.publish(number);
+    Some(fold)
+}
+
+/// Brings a slot into use.
+fn prepare(region: &Region, fold: &Fold, parent: u64, root: [u64; 2], site: usize, slow_from: u64) {
+    let counts = [&fold.failures_kept, &fold.begun, &fold.ended, &fold.max, &fold.last, &fold.left, &fold.failed, &fold.cancelled];
+    let reader = [&fold.reader.state, &fold.reader.elsewhere, &fold.reader.revision];
+    for word in counts.into_iter().chain(reader).chain(&fold.total).chain(&fold.buckets) {
+        word.set(0);
+    }
+    fold.min.set(u64::MAX);
+    fold.slow_from.set(slow_from);
+    fold.parent.set(parent);
+    fold.root[0].set(root[0]);
+    fold.root[1].set(root[1]);
+    fold.facts.set(Facts::new(site, Attachment::Explicit, region.writer.thread.get()).0);
+    fold.start.set(clock::now());
+    fold.mark.publish(writer::id_after(&region.writer));
+    region.writer.fold_news.publish(region.writer.fold_news.get() + 1);
+}
+
+/// Ends a call in its fold, if it is one like most, on its own thread.
+#[inline]
+pub(super) fn take(fold: &Fold, is_own: bool, frame: &Frame, end: u64, ending: Ending) -> bool {
+    // Whoever promotes it from here on finds it gone, and whoever did before is seen here.
+    frame.line.clear();
+    park::order();
+    let elapsed = end.wrapping_sub(frame.line.start());
+    let is_usual = ending == Ending::Succeeded && elapsed < fold.slow_from.get() && frame.promoted.get() != frame.line.id();
+    if is_usual && is_own {
+        count(fold, elapsed);
+    }
+    is_usual && is_own
+}
+
+/// The same for any other: true if it is counted. Else it is to be recorded by `words`, which say by now whether it is to be
+/// counted by whoever reads them.
+#[cold]
+#[inline(never)]
+pub(super) fn take_unusual(fold: &Fold, is_own: bool, frame: &Frame, words: &mut Words, ending: Ending) -> bool {
+    let elapsed = words.end.wrapping_sub(words.start);
+    let is_promoted = frame.promoted.get() == words.id;
+    if !is_own {
+        if is_promoted {
+            fold.reader.elsewhere.count();
+            words.facts = Facts(words.facts).unfolded().0;
+        } else {
+            words.parent = fold.mark.get();
+        }
+        return false;
+    }
+    let (is_slow, is_failed) = (elapsed >= fold.slow_from.get(), matches!(ending, Ending::Error | Ending::Panic));
+    if is_promoted || is_slow || is_failed && fold.failures_kept.get() < FAILURES_KEPT {
+        if is_slow && let Some(table) = fold::table() {
+            fold.slow_from.set(elapsed.saturating_mul(2).min(table.longest));
+        }
+        if is_failed {
+            fold.failures_kept.set(fold.failures_kept.get() + 1);
+        }
+        fold.left.publish(fold.left.get() + 1);
+        words.facts = Facts(words.facts).unfolded().0;
+        return false;
+    }
+    match ending {
+        Ending::Succeeded => {}
+        Ending::Cancelled => fold.cancelled.set(fold.cancelled.get() + 1),
+        Ending::Error | Ending::Panic => fold.failed.set(fold.failed.get() + 1),
+    }
+    count(fold, elapsed);
+    true
+}
+
+/// Adds one that has ended.
+#[inline]
+fn count(fold: &Fold, elapsed: u64) {
+    let Some(table) = fold::table() else { return };
+    let bucket = table.bucket(elapsed);
+    let ended = fold.ended.get();
+    let [now, next] = if ended & 1 == 0 { [0, 1] } else { [1, 0] };
+    if elapsed < fold.min.get() {
+        fold.min.set(elapsed);
+    }
+    if elapsed > fold.max.get() {
+        fold.max.set(elapsed);
+    }
+    fold.total[next].set(fold.total[now].get() + elapsed);
+    // To write to a place that is known only after the clock was read would hold up all that is read later: the histogram
+    // is one call behind.
+    if let Some(last) = fold.buckets.get(fold.last.get() as usize) {
+        last.set(last.get() + u64::from(ended != 0));
+    }
+    fold.last.set(bucket as u64);
+    fold.ended.publish(ended + 1);
+}
+
+/// Whether the words of a failure are worth handing on: the call will be recorded singly, or that is not decided here.
+pub(super) fn keeps_failure(region: Option<&Region>, frame: &Frame) -> bool {
+    let Some(fold) = frame.fold() else { return true };
+    let words = frame.line.own();
+    !is_own(region, frame)
+        || fold.failures_kept.get() < FAILURES_KEPT
+        || frame.promoted.get() == words.id
+        || clock::now().wrapping_sub(words.start) >= fold.slow_from.get()
+}
+
+/// The ids of what is current are about to be known: from here on it is a call like any other.
+#[inline]
+pub(super) fn pin(region: &Region, frame: &Frame) {
+    if frame.below.get() != frame.line.id() {
+        pin_slowly(region, frame);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn pin_slowly(region: &Region, frame: &Frame) {
+    let folded = if frame.fold().is_some() { Some(frame) } else { frame.of() };
+    if let Some(folded) = folded {
+        leave(Some(region), folded);
+    }
+    frame.below.set(frame.line.id());
+}
+
+/// Takes what runs out of its fold.
+pub(super) fn leave(region: Option<&Region>, frame: &Frame) {
+    let Some(fold) = frame.fold() else { return };
+    let mut words = frame.line.own();
+    words.facts = Facts(words.facts).unfolded().0;
+    frame.line.write(&words, RUNNING);
+    frame.set_fold(None);
+    frame.below.set(words.id);
+    if is_own(region, frame) {
+        fold.left.publish(fold.left.get() + 1);
+    } else {
+        fold.reader.elsewhere.count();
+    }
+}
+
+/// Whether the thread of this region is the one that writes to the fold of the frame.
+#[inline]
+pub(super) fn is_own(region: Option<&Region>, frame: &Frame) -> bool {
+    frame.home().is_none_or(|home| region.is_some_and(|region| std::ptr::eq(home, region)))
+}

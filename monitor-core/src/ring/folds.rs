@@ -1,0 +1,263 @@
+//! The reading side of the folds: what each of them counts, told while it grows and once more when it is over.
+
+use std::collections::{HashMap, HashSet};
+
+use super::drain::{Look, Told};
+use super::layout::{CLOSING, FREE, Fold, Words};
+use super::{Ending, Facts};
+use crate::fold::{self, FAILURES_KEPT, Tally};
+use crate::park;
+use crate::record::Site;
+
+/// So often a reader tries to find totals that fit the number.
+const TRIES: usize = 16;
+
+/// What a fold counts now.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    pub(crate) mark: u64,
+    /// Id of the parent, or mark of its fold.
+    pub(crate) parent: u64,
+    pub(crate) root: u128,
+    pub(crate) site: &'static Site,
+    /// In ticks.
+    pub(crate) start: u64,
+    pub(crate) revision: u64,
+    pub(crate) tally: Tally,
+    /// Nothing more will be counted.
+    pub(crate) is_last: bool,
+}
+
+/// All folds of the program, by their marks.
+#[derive(Debug, Default)]
+pub(super) struct Folds {
+    known: HashMap<u64, Known>,
+    /// Marks, by parent.
+    by_parent: HashMap<u64, Vec<u64>>,
+    /// Marks of the folds that calls belong to which were told of singly while they run, by call.
+    promoted: HashMap<u64, u64>,
+    /// What ended since the last look: a parent may have ended before its fold was met.
+    ended: Vec<u64>,
+    /// Told for the last time, and not given back yet.
+    over: Vec<&'static Fold>,
+}
+
+#[derive(Debug)]
+struct Known {
+    fold: &'static Fold,
+    /// What ended on other threads.
+    elsewhere: Tally,
+    failures_kept: u64,
+    /// How many of those that run were told of singly.
+    promoted: u64,
+    has_parent_ended: bool,
+    /// The counts that were told, and when.
+    told: Option<([u64; 5], u64)>,
+}
+
+impl Folds {
+    pub(super) fn meet(&mut self, fold: &'static Fold) {
+        let mark = fold.mark.observe();
+        if mark == 0 || self.known.contains_key(&mark) {
+            return;
+        }
+        let parent = fold.parent.get();
+        let known = Known {
+            fold,
+            elsewhere: Tally::default(),
+            failures_kept: 0,
+            promoted: 0,
+            has_parent_ended: self.ended.contains(&parent),
+            told: None,
+        };
+        self.known.insert(mark, known);
+        self.by_parent.entry(parent).or_default().push(mark);
+    }
+
+    pub(super) fn knows(&self, mark: u64) -> bool {
+        self.known.contains_key(&mark)
+    }
+
+    /// A process has ended, and is told singly.
+    pub(super) fn ended(&mut self, id: u64) {
+        if fold::after() == u64::MAX {
+            return;
+        }
+        self.ended.push(id);
+        if let Some(known) = self.promoted.remove(&id).and_then(|mark| self.known.get_mut(&mark)) {
+            known.promoted -= 1;
+        }
+        self.close_below(id);
+    }
+
+    /// A call of this fold is told of singly while it runs.
+    pub(super) fn promoted(&mut self, id: u64, mark: u64) {
+        if let Some(known) = self.known.get_mut(&mark) {
+            known.promoted += 1;
+            self.promoted.insert(id, mark);
+        }
+    }
+
+    /// Counts a call that ended on another thread than it began; its parent if it is to be told singly instead.
+    pub(super) fn take(&mut self, words: &Words, ending: Ending) -> Option<u64> {
+        let (Some(known), Some(table)) = (self.known.get_mut(&words.parent), fold::table()) else { return Some(words.parent) };
+        known.fold.reader.elsewhere.count();
+        let elapsed = words.end.saturating_sub(words.start);
+        let is_failed = matches!(ending, Ending::Error | Ending::Panic);
+        if elapsed >= table.longest || is_failed && known.failures_kept < FAILURES_KEPT {
+            known.failures_kept += u64::from(is_failed);
+            return Some(known.fold.parent.get());
+        }
+        known.elsewhere.failed += u64::from(is_failed);
+        known.elsewhere.cancelled += u64::from(ending == Ending::Cancelled);
+        known.elsewhere.add(elapsed, table);
+        None
+    }
+
+    pub(super) fn has_news(&self) -> bool {
+        self.known.values().any(|known| known.told.is_none_or(|(told, _)| told != known.counts()) || known.is_over())
+    }
+
+    /// Tells of what has changed, and gives back what is over.
+    pub(super) fn look(&mut self, look: Look, tell: &mut impl FnMut(Told)) {
+        self.close();
+        let over: HashSet<u64> = self.known.iter().filter(|(_, known)| known.is_over()).map(|(mark, _)| *mark).collect();
+        self.ended.clear();
+        let due = self.known.iter().filter(|(mark, known)| known.is_due(look) || over.contains(mark));
+        let mut due: Vec<_> = due.map(|(mark, _)| (self.depth(*mark), *mark)).collect();
+        // The parents first, for their marks are to be known when those of their children are told.
+        due.sort_unstable();
+        for (_, mark) in due {
+            let known = self.known.get_mut(&mark);
+            if let Some(counted) = known.and_then(|known| known.count(look.now, over.contains(&mark))) {
+                tell(Told::Fold(counted));
+            }
+        }
+        for mark in over {
+            if let Some(known) = self.known.remove(&mark) {
+                self.give_back(mark, known.fold);
+            }
+        }
+    }
+
+    /// How many folds it is in.
+    fn depth(&self, mark: u64) -> usize {
+        std::iter::successors(self.known.get(&mark), |known| self.known.get(&known.fold.parent.get())).count()
+    }
+
+    /// Nothing is to begin from here on in folds whose parents have ended.
+    fn close(&mut self) {
+        let closing = self.known.values().filter(|known| known.has_parent_ended && known.fold.reader.state.get() == 0);
+        let mut is_any = false;
+        for known in closing {
+            known.fold.reader.state.publish(CLOSING);
+            is_any = true;
+        }
+        if is_any {
+            park::pass();
+        }
+    }
+
+    /// Gives back what the last look has told for the last time.
+    pub(super) fn commit(&mut self) {
+        for fold in self.over.drain(..) {
+            fold.mark.set(0);
+            fold.reader.state.publish(FREE);
+        }
+    }
+
+    fn give_back(&mut self, mark: u64, fold: &'static Fold) {
+        let parent = fold.parent.get();
+        if let Some(marks) = self.by_parent.get_mut(&parent) {
+            marks.retain(|other| *other != mark);
+            if marks.is_empty() {
+                self.by_parent.remove(&parent);
+            }
+        }
+        self.over.push(fold);
+        self.ended.push(mark);
+        self.close_below(mark);
+    }
+
+    fn close_below(&mut self, parent: u64) {
+        for mark in self.by_parent.get(&parent).into_iter().flatten() {
+            if let Some(known) = self.known.get_mut(mark) {
+                known.has_parent_ended = true;
+            }
+        }
+    }
+}
+
+impl Known {
+    /// Numbers that change whenever there is something to tell.
+    fn counts(&self) -> [u64; 5] {
+        let Fold { begun, ended, left, reader, .. } = self.fold;
+        [ended.observe(), left.observe(), reader.elsewhere.observe(), begun.observe(), self.promoted]
+    }
+
+    fn is_due(&self, look: Look) -> bool {
+        self.told.is_none_or(|(told, at)| {
+            // Once a second.
+            let is_time = look.all_folds || fold::table().is_none_or(|table| look.now.saturating_sub(at) >= table.longest);
+            is_time && told != self.counts()
+        })
+    }
+
+    /// Its parent and all its calls have ended.
+    fn is_over(&self) -> bool {
+        let [ended, left, elsewhere, begun, promoted] = self.counts();
+        self.fold.reader.state.get() == CLOSING && promoted == 0 && begun == ended + left + elsewhere
+    }
+
+    fn count(&mut self, now: u64, is_last: bool) -> Option<Counted> {
+        let counts = self.counts();
+        self.told = Some((counts, now));
+        let fold = self.fold;
+        let mut tally = snapshot(fold);
+        let [_, left, elsewhere, begun, promoted] = counts;
+        // One that finds the fold closed counts for a moment as begun.
+        tally.running = if is_last { 0 } else { begun.saturating_sub(tally.count + left + elsewhere + promoted) };
+        tally.count += tally.running;
+        tally.merge(&self.elsewhere);
+        let revision = fold.reader.revision.get() + 1;
+        fold.reader.revision.set(revision);
+        Some(Counted {
+            mark: fold.mark.get(),
+            parent: fold.parent.get(),
+            root: u128::from(fold.root[0].get()) << 64 | u128::from(fold.root[1].get()),
+            site: Facts(fold.facts.get()).site()?,
+            start: fold.start.get(),
+            revision,
+            tally,
+            is_last,
+        })
+    }
+}
+
+/// What its own thread has counted. While that goes on, the number is exact and the rest may be a call ahead or behind.
+fn snapshot(fold: &Fold) -> Tally {
+    let mut tally = Tally::default();
+    for _ in 0..TRIES {
+        let ended = fold.ended.observe();
+        let mut histogram: Vec<u64> = Vec::new();
+        if ended > 0 {
+            histogram = fold.buckets.iter().map(super::layout::Word::observe).collect();
+            if let Some(last) = histogram.get_mut(fold.last.get() as usize) {
+                *last += 1;
+            }
+        }
+        tally = Tally {
+            count: ended,
+            running: 0,
+            failed: fold.failed.get(),
+            cancelled: fold.cancelled.get(),
+            total: fold.total[(ended & 1) as usize].observe(),
+            range: (ended > 0).then(|| (fold.min.get(), fold.max.get())),
+            histogram,
+        };
+        if fold.ended.observe() == ended {
+            break;
+        }
+    }
+    tally
+}
