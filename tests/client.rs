@@ -210,7 +210,9 @@ fn a_call_whose_id_is_read_is_shipped_singly() {
 #[test]
 fn counts_of_several_programs_add_up_in_one_fold() {
     let server = Server::start();
-    assert_eq!(run(worker(&server, &["bursts-elsewhere", "20000"])).code, Some(0));
+    let mut bursts = worker(&server, &["bursts-elsewhere", "20000"]);
+    bursts.env("MONITOR_EXIT_TIMEOUT", "1m");
+    assert_eq!(run(bursts).code, Some(0));
     let root = server.finished_root();
     let (all, failed) = folded(&server, &root, "leaf");
     assert_eq!((all[0] + all[1], failed[0] + failed[1]), (40_000, 40));
