@@ -125,13 +125,19 @@ fn what_finds_no_room_is_counted_and_told() {
     assert_eq!(stored + dropped, 200_000 + 2_000 + 1, "every process is stored or counted");
 }
 
-/// What is below the root: how many of each name are shipped singly and counted, and how many failed of these.
+/// What is below the root of a finished tree; see [`counted`].
 fn folded(server: &Server, root: &Value, name: &str) -> ([u64; 2], [u64; 2]) {
+    let processes = server.tree(root);
+    for process in processes.iter().filter(|process| process["name"] == name) {
+        assert_eq!((&process["orphan"], &process["depth"]), (&json!(false), &json!(1)), "{process}");
+    }
+    counted(&processes, name)
+}
+
+/// How many of a name are shipped singly and counted, and how many failed of these.
+fn counted(processes: &[Value], name: &str) -> ([u64; 2], [u64; 2]) {
     let (mut all, mut failed) = ([0; 2], [0; 2]);
-    for process in server.tree(root).iter().filter(|process| process["name"] == name) {
-        if root["state"] != "running" {
-            assert_eq!((&process["orphan"], &process["depth"]), (&json!(false), &json!(1)), "{process}");
-        }
+    for process in processes.iter().filter(|process| process["name"] == name) {
         if let Some(count) = process["fold"]["count"].as_u64() {
             all[1] += count;
             failed[1] += process["fold"]["failed"].as_u64().unwrap();
@@ -223,12 +229,12 @@ fn counts_of_several_programs_add_up_in_one_fold() {
 fn a_fold_is_seen_while_it_grows() {
     let server = Server::start();
     let mut child = worker(&server, &["grows"]).spawn().unwrap();
-    let counted = || {
+    let so_far = || {
         let root = server.roots().into_iter().next()?;
-        Some(folded(&server, &root, "step").0[1])
+        Some(counted(&server.tree(&root), "step").0[1])
     };
-    let first = wait_for("a fold", || counted().filter(|counted| *counted > 0));
-    wait_for("more in it", || counted().filter(|counted| *counted > first));
+    let first = wait_for("a fold", || so_far().filter(|count| *count > 0));
+    wait_for("more in it", || so_far().filter(|count| *count > first));
     drop(child.stdin.take());
     let count: u64 = line(&mut child).parse().unwrap();
     assert!(child.wait().unwrap().success());
