@@ -47,20 +47,25 @@ pub(crate) async fn run(spool: &Path, interval: Duration, ingest: &Arc<Ingest>, 
 fn look(path: &Path, ingest: &Ingest, stopping: &CancellationToken) -> Result<(), SpoolError> {
     let Some(spool) = Spool::existing(path)? else { return Ok(()) };
     let dead = spool.dead()?;
-    let (mut programs, mut events) = (0_usize, 0);
+    let (mut programs, mut events, mut problem) = (0_usize, 0, Ok(()));
     for worker in dead {
         if stopping.is_cancelled() {
             break;
         }
-        if let Some(count) = adopt(&spool, worker, ingest, stopping)? {
-            programs += 1;
-            events += count;
+        match adopt(&spool, worker, ingest, stopping) {
+            Ok(None) => {}
+            Ok(Some(count)) => {
+                programs += 1;
+                events += count;
+            }
+            // The others are none the worse for it.
+            Err(error) => problem = Err(error),
         }
     }
     if programs > 0 {
         tracing::info!(programs, events, spool = %path.display(), "took in all that was left by dead programs");
     }
-    Ok(())
+    problem
 }
 
 /// How many events there were; none if somebody else is at them, or they are left for another time.

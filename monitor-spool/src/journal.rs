@@ -181,7 +181,7 @@ impl Journal {
             if let Some(parcel) = read(&self.folder, &place) {
                 return Some(parcel);
             }
-            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "damaged", place.count);
+            self.count_damaged(place.count);
             self.places.pop_front();
         }
     }
@@ -226,6 +226,13 @@ impl Journal {
     /// Counts an event that the server can't take.
     pub fn reject(&mut self, event: Rejected) {
         self.lost.add(event, "rejected", 1);
+    }
+
+    /// Counts events of batches that can't be read.
+    pub(crate) fn count_damaged(&mut self, count: u64) {
+        if count > 0 {
+            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "damaged", count);
+        }
     }
 
     /// Counts a batch as given up for want of room.
@@ -303,12 +310,19 @@ pub(crate) struct Written {
     pub(crate) stage: Stage,
     /// Number after the last event of any batch.
     pub(crate) next: u64,
-    /// Batches that can't be read, and how many events those are known to have held.
+    /// Batches that can't be read.
     pub(crate) damaged: u64,
-    pub(crate) damaged_events: u64,
+    /// The first numbers of those whose headers can be, and how many events they held.
+    lost: Vec<(u64, u64)>,
 }
 
 impl Written {
+    /// Events above this number that are known to have been in batches that can't be read.
+    pub(crate) fn lost_since(&self, acknowledged: u64) -> u64 {
+        let is_above = |(first, count): &&(u64, u64)| first.saturating_add(*count).saturating_sub(1) > acknowledged;
+        self.lost.iter().filter(is_above).fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
     /// Reads one more file. An event number counts up to 2^63.
     pub(crate) fn read(&mut self, worker: monitor_wire::WorkerId, file: u64, bytes: &[u8]) {
         for item in Blocks::new(worker, bytes) {
@@ -316,7 +330,7 @@ impl Written {
                 Item::Block { at, header, payload } if header.magic == Magic::Record => (at, header, payload),
                 Item::Damaged { header } if header.magic == Magic::Record => {
                     self.damaged += 1;
-                    self.damaged_events = self.damaged_events.saturating_add(header.a);
+                    self.lost.push((header.number, header.a));
                     self.next = self.next.max(header.number.saturating_add(header.a));
                     continue;
                 }

@@ -111,7 +111,7 @@ impl Lane {
                 inner.older.push_back((full.name, full.memory.bytes() as u64, number - 1));
             }
         }
-        let segment = inner.current.as_mut().expect("just made");
+        let Some(segment) = inner.current.as_mut() else { return Err(self.folder.full()) };
         let header = block::header(self.folder.worker(), magic, number, a, b, payload);
         segment.write(&header, payload);
         segment.used += bytes;

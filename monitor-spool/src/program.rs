@@ -212,7 +212,6 @@ impl Program {
     pub fn acknowledge(&mut self, number: u64) {
         if number > self.state.acknowledged {
             self.state.acknowledged = number;
-            self.state.next = self.state.next.max(number.saturating_add(1));
             self.save();
         }
     }

@@ -81,6 +81,8 @@ impl Replay {
             folder,
         };
         replay.move_over(&estate);
+        // Damage to the journal stays where it is: it is found again by whoever goes on with this.
+        replay.journal.count_damaged(estate.journal.lost_since(acknowledged));
         replay
     }
 
@@ -168,7 +170,7 @@ impl Replay {
             Verdict::Unreadable(Some(number)) => match parcel.without(number) {
                 Some((before, rejected, behind)) => {
                     self.journal.reject(rejected);
-                    self.parts.extend_front_in_order(before, behind);
+                    self.put_back(before, behind);
                 }
                 None => self.halve(&parcel),
             },
@@ -191,9 +193,16 @@ impl Replay {
         self.journal.acknowledge(self.end);
     }
 
+    /// These are next, one before the other.
+    fn put_back(&mut self, before: Option<Parcel>, behind: Option<Parcel>) {
+        for parcel in [behind, before].into_iter().flatten() {
+            self.parts.push_front(parcel);
+        }
+    }
+
     fn halve(&mut self, parcel: &Parcel) {
         match parcel.halve() {
-            Some((before, behind)) => self.parts.extend_front_in_order(Some(before), Some(behind)),
+            Some((before, behind)) => self.put_back(Some(before), Some(behind)),
             None => self.journal.reject_all(parcel),
         }
     }
@@ -223,18 +232,6 @@ impl Replay {
     }
 }
 
-trait Parts {
-    fn extend_front_in_order(&mut self, before: Option<Parcel>, behind: Option<Parcel>);
-}
-
-impl Parts for VecDeque<Parcel> {
-    fn extend_front_in_order(&mut self, before: Option<Parcel>, behind: Option<Parcel>) {
-        for parcel in [behind, before].into_iter().flatten() {
-            self.push_front(parcel);
-        }
-    }
-}
-
 /// Somebody whose words about itself are damaged.
 fn unknown(id: WorkerId) -> WorkerRef {
     WorkerRef { id, hostname: String::new(), pid: 0, program: "(unknown)".to_owned() }
@@ -256,7 +253,7 @@ fn online(estate: &Estate) -> Option<Value> {
     .ok()
 }
 
-/// What the program told last, what it dropped since, and what is damaged.
+/// What the program told last, what it dropped since, and what is damaged in rings and lane.
 fn all_dropped(estate: &Estate) -> Vec<Dropped> {
     let drop = |event_type: &str, reason: &str, count| Dropped {
         event_type: event_type.to_owned(),
@@ -273,7 +270,7 @@ fn all_dropped(estate: &Estate) -> Vec<Dropped> {
         }
     }
     let images = estate.images.values().map(|image| image.damaged).sum();
-    let found = [("unknown", estate.journal.damaged_events + estate.damaged_entries), ("process-ended", images)];
+    let found = [("unknown", estate.damaged_entries), ("process-ended", images)];
     let found: Vec<Dropped> =
         found.into_iter().filter(|(_, count)| *count > 0).map(|(event_type, count)| drop(event_type, "damaged", count)).collect();
     merged(&dropped, &found)

@@ -220,7 +220,8 @@ fn killed_writers_and_killed_shippers_neither_lose_nor_repeat_anything() {
         }
         writer.kill().unwrap();
         writer.wait().unwrap();
-        for delay_ms in [round * 2, 10 + round * 3, 30] {
+        // Before anything is sent, and in the midst of it.
+        for delay_ms in [round * 5, 40 + round * 10, 60 + round * 20] {
             let mut shipper = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
             shipper.args(["spool", "ship", "--dir"]).arg(&spool.path).args(["--server", &server.url]);
             let mut shipper = shipper.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

@@ -40,6 +40,33 @@ fn damage_costs_what_is_damaged_and_is_counted() {
 }
 
 #[test]
+fn damage_is_counted_once_however_often_shipping_breaks_off() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let (worker, path) = (begun.folder.worker(), begun.folder.path().to_owned());
+    journal(&mut begun, 1, 3);
+    journal(&mut begun, 4, 3);
+    lane(&begun, 7..=9);
+    begun.program.marks().dropped("process-started");
+    drop(begun);
+    for (prefix, at) in [("journal-", 60), ("lane-", 60)] {
+        let name = file(&path, prefix);
+        let mut bytes = fs::read(&name).unwrap();
+        bytes[at] ^= 1;
+        fs::write(&name, bytes).unwrap();
+    }
+    for _ in 0..3 {
+        let mut replay = test.replay(worker);
+        assert_eq!(replay.next().unwrap().first(), 4);
+        let mut dropped: Vec<_> = replay.dropped().into_iter().map(|d| (d.event_type, d.reason, d.count)).collect();
+        dropped.sort();
+        let expected = [("process-started", "memory", 1), ("unknown", "damaged", 4)];
+        assert_eq!(dropped, expected.map(|(kind, reason, count)| (kind.to_owned(), reason.to_owned(), count)));
+    }
+    assert_eq!(drain(&mut test.replay(worker)).len(), 5);
+}
+
+#[test]
 fn without_the_program_file_the_events_are_sent_all_the_same() {
     let replay = check(|path| fs::remove_file(path.join("program")).unwrap(), &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
     assert_eq!(replay.worker().program, "(unknown)");
