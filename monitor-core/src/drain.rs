@@ -208,7 +208,7 @@ impl Receiver {
 
     /// What a fold counts.
     fn folded(&self, counted: Counted) -> Entry {
-        let Counted { mark, parent, root, site, start, revision, tally, is_last } = counted;
+        let Counted { mark, shard, parent, root, site, start, revision, tally, is_last } = counted;
         let ns = |ticks| self.clock.elapsed_ns(0, ticks);
         let histogram: Vec<_> = (0..).zip(tally.histogram).filter(|(_, count)| *count > 0).collect();
         let bytes = RECORD_BYTES + size_of::<Folded>() + size_of_val(&histogram[..]);
@@ -217,6 +217,7 @@ impl Receiver {
             root,
             parent,
             mark,
+            shard,
             origin: Origin::Site(site),
             time_us: self.clock.time_us(start),
             revision,

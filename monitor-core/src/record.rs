@@ -116,13 +116,15 @@ pub struct Folded {
     pub root: u128,
     /// The parent or, if that is folded itself, the mark of its fold.
     pub parent: u64,
-    /// Names this count: what it counts began on one thread. What its calls begin has it for a parent, and comes after it.
+    /// Names the fold: what it counts began on one thread. What its calls begin has it for a parent, and comes after it.
     pub mark: u64,
+    /// Names this count where a mark has several, which add up.
+    pub shard: u64,
     /// What they are instances of.
     pub origin: Origin,
     /// When the first one began, in Unix microseconds.
     pub time_us: u64,
-    /// Grows with each record of this mark.
+    /// Grows with each record of this shard.
     pub revision: u64,
     /// How many began.
     pub count: u64,

@@ -15,6 +15,7 @@
 mod block;
 mod body;
 mod error;
+mod fold;
 mod folder;
 mod journal;
 mod lane;
@@ -29,6 +30,7 @@ mod sys;
 
 pub use body::{Head, Parcel, Rejected};
 pub use error::SpoolError;
+pub use fold::fold_id;
 pub use folder::Folder;
 pub use journal::{Journal, Meta};
 pub use lane::{Entry, Lane};

@@ -1,6 +1,7 @@
 //! Reads what a program left, or is just writing: from plain bytes, which may be damaged or made up.
 
 mod calls;
+mod folds;
 pub mod fuzz;
 #[cfg(test)]
 mod tests;
@@ -68,7 +69,8 @@ impl Region {
         let segments: Vec<(u64, &[u8])> = self.segments.iter().map(|(base, bytes)| (*base, &bytes[..])).collect();
         let chunks: Vec<&[u8]> = self.chunks.iter().map(|chunk| &chunk[..]).collect();
         let taken = taken.unwrap_or_else(|| image::taken(&self.memory));
-        image::read(&self.memory, &segments, &chunks, taken)
+        let folds: Vec<&[u8]> = self.folds.iter().map(|folds| &folds[..]).collect();
+        image::read(&self.memory, &segments, &chunks, &folds, taken)
     }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use monitor_core::record::{Folded, Origin};
+use monitor_spool::fold_id;
 use monitor_wire::ProcessId;
-use sha2::{Digest, Sha256};
 
 /// Folds that are over and still known: what began in one may outlive it.
 const KEPT: usize = 100_000;
@@ -27,7 +27,7 @@ impl Folds {
     pub(super) fn id(&mut self, folded: &Folded) -> Option<ProcessId> {
         let id = match self.ids.get(&folded.mark) {
             Some(id) => *id,
-            None => id_of(self.parent(folded.parent)?, name(&folded.origin)),
+            None => fold_id(self.parent(folded.parent)?, name(&folded.origin)).get(),
         };
         self.ids.insert(folded.mark, id);
         if folded.is_last {
@@ -46,24 +46,5 @@ fn name(origin: &Origin) -> &str {
     match origin {
         Origin::Site(site) => site.name,
         Origin::Named(named) => &named.name,
-    }
-}
-
-/// The first 8 bytes of SHA-256 of the parent as 16 hex digits, a NUL and the name.
-fn id_of(parent: ProcessId, name: &str) -> u64 {
-    let digest = Sha256::new().chain_update(parent.to_string()).chain_update([0]).chain_update(name).finalize();
-    let first = digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
-    // Zero is no id.
-    first.max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_id_follows_from_parent_and_name() {
-        // printf 'a3ce929d0e0e4736\0load row' | sha256sum
-        assert_eq!(format!("{:016x}", id_of("a3ce929d0e0e4736".parse().unwrap(), "load row")), "3706ffeb56d14582");
     }
 }

@@ -70,7 +70,7 @@ fn folded(record: Folded, folds: &mut Folds) -> Option<Event> {
         parent_id,
         kind,
         name,
-        shard: record.mark,
+        shard: record.shard,
         revision: record.revision,
         count: record.count,
         running: record.running,

@@ -6,8 +6,8 @@ use super::drain::{Look, Told};
 use super::layout::{CLOSING, FREE, Fold, Words};
 use super::{Ending, Facts};
 use crate::fold::{self, FAILURES_KEPT, Tally};
-use crate::park;
 use crate::record::Site;
+use crate::{park, queue};
 
 /// So often a reader tries to find totals that fit the number.
 const TRIES: usize = 16;
@@ -16,6 +16,8 @@ const TRIES: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) mark: u64,
+    /// Names this count: the mark, or another one for what ended on other threads, where that is told apart.
+    pub(crate) shard: u64,
     /// Id of the parent, or mark of its fold.
     pub(crate) parent: u64,
     pub(crate) root: u128,
@@ -51,6 +53,8 @@ struct Known {
     /// How many of those that run were told of singly.
     promoted: u64,
     has_parent_ended: bool,
+    /// Revision of what was told of these by itself, and whether there is more by now.
+    elsewhere_told: (u64, bool),
     /// The counts that were told, and when.
     told: Option<([u64; 5], u64)>,
 }
@@ -65,6 +69,7 @@ impl Folds {
         let known = Known {
             fold,
             elsewhere: Tally::default(),
+            elsewhere_told: (0, false),
             failures_kept: 0,
             promoted: 0,
             has_parent_ended: self.ended.contains(&parent),
@@ -111,6 +116,7 @@ impl Folds {
         known.elsewhere.failed += u64::from(is_failed);
         known.elsewhere.cancelled += u64::from(ending == Ending::Cancelled);
         known.elsewhere.add(elapsed, table);
+        known.elsewhere_told.1 = true;
         None
     }
 
@@ -128,8 +134,11 @@ impl Folds {
         // The parents first, for their marks are to be known when those of their children are told.
         due.sort_unstable();
         for (_, mark) in due {
-            let known = self.known.get_mut(&mark);
-            if let Some(counted) = known.and_then(|known| known.count(look.now, over.contains(&mark))) {
+            let Some(known) = self.known.get_mut(&mark) else { continue };
+            if let Some(counted) = known.count_elsewhere() {
+                tell(Told::Fold(counted));
+            }
+            if let Some(counted) = known.count(look.now, over.contains(&mark)) {
                 tell(Told::Fold(counted));
             }
         }
@@ -196,17 +205,28 @@ impl Known {
     }
 
     fn is_due(&self, look: Look) -> bool {
-        self.told.is_none_or(|(told, at)| {
-            // Once a second.
-            let is_time = look.all_folds || fold::table().is_none_or(|table| look.now.saturating_sub(at) >= table.longest);
-            is_time && told != self.counts()
-        })
+        // What was taken out of the rings and is only counted is told with what was taken.
+        self.elsewhere_told.1 && is_apart()
+            || self.told.is_none_or(|(told, at)| {
+                // Once a second.
+                let is_time = look.all_folds || fold::table().is_none_or(|table| look.now.saturating_sub(at) >= table.longest);
+                is_time && told != self.counts()
+            })
     }
 
     /// Its parent and all its calls have ended.
     fn is_over(&self) -> bool {
         let [ended, left, elsewhere, begun, promoted] = self.counts();
         self.fold.reader.state.get() == CLOSING && promoted == 0 && begun == ended + left + elsewhere
+    }
+
+    /// What ended on other threads, by itself: what the own one counts is there for whoever comes after this program.
+    fn count_elsewhere(&mut self) -> Option<Counted> {
+        if !is_apart() || !std::mem::take(&mut self.elsewhere_told.1) {
+            return None;
+        }
+        self.elsewhere_told.0 += 1;
+        self.counted(!self.fold.mark.get(), self.elsewhere_told.0, self.elsewhere.clone(), false)
     }
 
     fn count(&mut self, now: u64, is_last: bool) -> Option<Counted> {
@@ -218,11 +238,19 @@ impl Known {
         // One that finds the fold closed counts for a moment as begun.
         tally.running = if is_last { 0 } else { begun.saturating_sub(tally.count + left + elsewhere + promoted) };
         tally.count += tally.running;
-        tally.merge(&self.elsewhere);
+        if !is_apart() {
+            tally.merge(&self.elsewhere);
+        }
         let revision = fold.reader.revision.get() + 1;
         fold.reader.revision.set(revision);
+        self.counted(fold.mark.get(), revision, tally, is_last)
+    }
+
+    fn counted(&self, shard: u64, revision: u64, tally: Tally, is_last: bool) -> Option<Counted> {
+        let fold = self.fold;
         Some(Counted {
             mark: fold.mark.get(),
+            shard,
             parent: fold.parent.get(),
             root: u128::from(fold.root[0].get()) << 64 | u128::from(fold.root[1].get()),
             site: Facts(fold.facts.get()).site()?,
@@ -232,6 +260,11 @@ impl Known {
             is_last,
         })
     }
+}
+
+/// Whether what other threads have ended is told apart.
+fn is_apart() -> bool {
+    queue::keeper().is_shared()
 }
 
 /// What its own thread has counted. While that goes on, the number is exact and the rest may be a call ahead or behind.

@@ -5,8 +5,11 @@
 
 use std::collections::HashSet;
 
-use super::layout::{CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, NAME, RUNNING, Reader, Region, Segment, Words, Writer};
+use super::layout::{
+    CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, FREE, Fold, FoldReader, Frame, NAME, RUNNING, Reader, Region, Segment, Words, Writer,
+};
 use super::{Ending, Facts};
+use crate::fold::BUCKETS;
 use crate::record::Attachment;
 
 /// Rises with every change of what lies where. A reader knows no other layout than its own.
@@ -25,7 +28,7 @@ pub const fn segment_bytes(records: usize) -> usize {
 const FARTHEST: u64 = 1 << 32;
 
 const LINE: usize = 64;
-const FRAME: usize = 128;
+const FRAME: usize = size_of::<Frame>();
 
 /// What one region holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -36,8 +39,12 @@ pub struct Image {
     pub thread_name: String,
     /// What has ended and was not taken. A [`Call`] that is `running` elsewhere has ended all the same.
     pub ended: Vec<Call>,
-    /// What runs.
+    /// What runs, without what runs in a fold.
     pub running: Vec<Call>,
+    /// What is counted.
+    pub folds: Vec<Counted>,
+    /// Folds of calls that run and were told of singly, one for each.
+    pub promoted: Vec<u64>,
     /// Places among the records not taken that hold no whole record.
     pub damaged: u64,
 }
@@ -61,6 +68,41 @@ pub struct Call {
     pub start: u64,
     /// When and how it ended.
     pub end: Option<(u64, End)>,
+    /// It is to be counted: its parent is the mark of its fold.
+    pub is_folded: bool,
+}
+
+/// What a fold counts, which began on one thread. Times and durations are ticks.
+///
+/// It is not checksummed, for it changes with each call; what doesn't add up is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Stands for it as a parent.
+    pub mark: u64,
+    /// Its parent, or the mark of the fold that it belongs to.
+    pub parent: u64,
+    /// Its tree.
+    pub root: u128,
+    /// Number of the site.
+    pub site: u32,
+    /// When the first one began.
+    pub start: u64,
+    /// The last revision that was told.
+    pub revision: u64,
+    /// How many ended on this thread.
+    pub ended: u64,
+    /// How many began and are not known to have ended.
+    pub running: u64,
+    /// How many failed.
+    pub failed: u64,
+    /// How many were cancelled.
+    pub cancelled: u64,
+    /// All durations together.
+    pub total: u64,
+    /// The shortest and the longest, if any ended. The call that was being counted last may be in there.
+    pub range: Option<(u64, u64)>,
+    /// Numbers of buckets and how many ended are in them.
+    pub histogram: Vec<(u32, u64)>,
 }
 
 /// How a call ended.
@@ -76,9 +118,9 @@ pub enum End {
     Panic,
 }
 
-/// Reads a region, its segments by the numbers of their first records, and its chunks, which may all be shorter or longer
-/// than they should be. Of the records, the first `taken` are left out.
-pub fn read(region: &[u8], segments: &[(u64, &[u8])], chunks: &[&[u8]], taken: u64) -> Image {
+/// Reads a region, its segments by the numbers of their first records, its chunks and its folds, which may all be shorter or
+/// longer than they should be. Of the records, the first `taken` are left out.
+pub fn read(region: &[u8], segments: &[(u64, &[u8])], chunks: &[&[u8]], folds: &[&[u8]], taken: u64) -> Image {
     let mut image = Image { thread: word(region, offset::THREAD), thread_name: name(region), ..Image::default() };
     let mut segments = segments.to_vec();
     segments.sort_unstable_by_key(|(base, _)| *base);
@@ -95,6 +137,9 @@ pub fn read(region: &[u8], segments: &[(u64, &[u8])], chunks: &[&[u8]], taken: u
             slot(&mut image, frame);
         }
     }
+    for folds in folds {
+        image.folds.extend(folds.chunks_exact(size_of::<Fold>()).filter_map(counted));
+    }
     // A call is recorded before its frame is cleared.
     let ended: HashSet<u64> = image.ended.iter().map(|call| call.id).collect();
     image.running.retain(|call| !ended.contains(&call.id));
@@ -110,7 +155,7 @@ pub fn taken(region: &[u8]) -> u64 {
 mod offset {
     use std::mem::offset_of;
 
-    use super::{Reader, Region, Segment, Writer};
+    use super::{Frame, Reader, Region, Segment, Writer};
 
     pub(super) const HEAD: usize = offset_of!(Region, writer) + offset_of!(Writer, head);
     pub(super) const TAIL: usize = offset_of!(Region, reader) + offset_of!(Reader, tail);
@@ -119,6 +164,34 @@ mod offset {
     pub(super) const NAME: usize = offset_of!(Region, reader) + offset_of!(Reader, name);
     pub(super) const FRAMES: usize = offset_of!(Region, frames);
     pub(super) const RECORDS: usize = offset_of!(Segment, records);
+    pub(super) const PROMOTED: usize = offset_of!(Frame, promoted);
+    pub(super) const BELOW: usize = offset_of!(Frame, below);
+
+    pub(super) mod fold {
+        use std::mem::offset_of;
+
+        use super::super::{Fold, FoldReader};
+
+        pub(in super::super) const MARK: usize = offset_of!(Fold, mark);
+        pub(in super::super) const PARENT: usize = offset_of!(Fold, parent);
+        pub(in super::super) const ROOT: usize = offset_of!(Fold, root);
+        pub(in super::super) const FACTS: usize = offset_of!(Fold, facts);
+        pub(in super::super) const START: usize = offset_of!(Fold, start);
+        pub(in super::super) const BEGUN: usize = offset_of!(Fold, begun);
+        pub(in super::super) const ENDED: usize = offset_of!(Fold, ended);
+        pub(in super::super) const TOTAL: usize = offset_of!(Fold, total);
+        pub(in super::super) const MIN: usize = offset_of!(Fold, min);
+        pub(in super::super) const MAX: usize = offset_of!(Fold, max);
+        pub(in super::super) const LAST: usize = offset_of!(Fold, last);
+        pub(in super::super) const LEFT: usize = offset_of!(Fold, left);
+        pub(in super::super) const FAILED: usize = offset_of!(Fold, failed);
+        pub(in super::super) const CANCELLED: usize = offset_of!(Fold, cancelled);
+        pub(in super::super) const BUCKETS: usize = offset_of!(Fold, buckets);
+        pub(in super::super) const READER: usize = offset_of!(Fold, reader);
+        pub(in super::super) const STATE: usize = offset_of!(FoldReader, state);
+        pub(in super::super) const ELSEWHERE: usize = offset_of!(FoldReader, elsewhere);
+        pub(in super::super) const REVISION: usize = offset_of!(FoldReader, revision);
+    }
 }
 
 /// The records of a segment with numbers from `taken` and below `next`.
@@ -155,7 +228,11 @@ fn slot(image: &mut Image, frame: &[u8]) {
     let (words, check) = words(frame);
     if check == 0 {
     } else if check == words.check(RUNNING) {
-        image.running.push(call(&words, false));
+        if !Facts(words.facts).is_folded() {
+            image.running.push(call(&words, false));
+        } else if word(frame, offset::PROMOTED) == words.id {
+            image.promoted.push(word(frame, offset::BELOW));
+        }
     } else if check == words.check(ENDED_IN_SLOT) {
         image.ended.push(call(&words, true));
     }
@@ -178,7 +255,49 @@ fn call(words: &Words, is_ended: bool) -> Call {
         thread: facts.thread(),
         start: words.start,
         end: is_ended.then_some((words.end, end)),
+        is_folded: facts.is_folded(),
     }
+}
+
+/// A fold that is in use, and whose numbers fit each other.
+fn counted(bytes: &[u8]) -> Option<Counted> {
+    /// More are never counted: no number overflows.
+    const MOST: u64 = 1 << 48;
+    let at = |offset| word(bytes, offset);
+    let [mark, begun, ended] = [offset::fold::MARK, offset::fold::BEGUN, offset::fold::ENDED].map(at);
+    let state = at(offset::fold::READER + offset::fold::STATE);
+    if mark == 0 || state == FREE || begun > MOST {
+        return None;
+    }
+    let elsewhere = at(offset::fold::LEFT).checked_add(at(offset::fold::READER + offset::fold::ELSEWHERE))?;
+    let running = begun.checked_sub(ended)?.checked_sub(elsewhere)?;
+    let [failed, cancelled, min, max] = [offset::fold::FAILED, offset::fold::CANCELLED, offset::fold::MIN, offset::fold::MAX].map(at);
+    let total = at(offset::fold::TOTAL + (ended & 1) as usize * 8);
+    let mut buckets: Vec<u64> = (0..BUCKETS).map(|index| at(offset::fold::BUCKETS + index * 8)).collect();
+    let sum = buckets.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count))?;
+    // The histogram is one call behind, but for the moment in which that one is counted.
+    if sum + 1 == ended {
+        *buckets.get_mut(usize::try_from(at(offset::fold::LAST)).ok()?)? += 1;
+    } else if sum != ended {
+        return None;
+    }
+    let is_plausible = ended == 0 || (min <= max && total / ended <= max && failed.checked_add(cancelled)? <= ended);
+    let root = u128::from(at(offset::fold::ROOT)) << 64 | u128::from(at(offset::fold::ROOT + 8));
+    is_plausible.then(|| Counted {
+        mark,
+        parent: at(offset::fold::PARENT),
+        root,
+        site: Facts(at(offset::fold::FACTS)).site_number() as u32,
+        start: at(offset::fold::START),
+        revision: at(offset::fold::READER + offset::fold::REVISION),
+        ended,
+        running,
+        failed,
+        cancelled,
+        total,
+        range: (ended > 0).then_some((min, max)),
+        histogram: (0..).zip(buckets).filter(|(_, count)| *count > 0).collect(),
+    })
 }
 
 /// A record and its number, which its check was made with. The number of what is no record is as good as random.
@@ -269,13 +388,13 @@ mod tests {
     fn what_was_not_taken_is_found_and_what_runs() {
         let (region, ring, chunk) = left_behind();
         for (taken, first) in [(0, 104), (104, 104), (109, 109), (112, 112)] {
-            let image = read(&region, &[(100, &ring)], &[&chunk], taken);
+            let image = read(&region, &[(100, &ring)], &[&chunk], &[], taken);
             let ended: Vec<u64> = (first + 1..113).chain([502]).collect();
             assert_eq!((ids(&image.ended), ids(&image.running)), (ended, vec![3, 4, 501]), "{taken}");
             assert_eq!(image.damaged, 0, "{taken}");
             assert_eq!((image.thread, &*image.thread_name), (5, "the thread with a name that is longer than what there is room f"));
         }
-        let image = read(&region, &[(100, &ring)], &[], 110);
+        let image = read(&region, &[(100, &ring)], &[], &[], 110);
         let call = Call {
             id: 111,
             parent: 9,
@@ -285,6 +404,7 @@ mod tests {
             thread: 5,
             start: 1_110,
             end: Some((2_110, End::Error)),
+            is_folded: false,
         };
         assert_eq!(image.ended[0], call);
         // A record whose frame was not cleared yet.
@@ -293,17 +413,17 @@ mod tests {
         let line = offset::FRAMES..offset::FRAMES + LINE;
         let words = [running.start, 112, 9, 3, 4, running.end, running.facts, running.check(RUNNING)];
         region[line].copy_from_slice(&words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<_>>());
-        assert_eq!(ids(&read(&region, &[(100, &ring)], &[], 110).running), [4]);
+        assert_eq!(ids(&read(&region, &[(100, &ring)], &[], &[], 110).running), [4]);
     }
 
     #[test]
     fn a_damaged_bit_costs_the_record_that_it_is_in() {
         let (region, ring, chunk) = left_behind();
-        let whole = read(&region, &[(100, &ring)], &[&chunk], 104);
+        let whole = read(&region, &[(100, &ring)], &[&chunk], &[], 104);
         for bit in 0..ring.len() * 8 {
             let mut ring = ring.clone();
             ring[bit / 8] ^= 1 << (bit % 8);
-            let image = read(&region, &[(100, &ring)], &[&chunk], 104);
+            let image = read(&region, &[(100, &ring)], &[&chunk], &[], 104);
             let place = (bit / 8).checked_sub(size_of::<Segment>()).map(|at| at / LINE);
             let left: Vec<Call> = whole
                 .ended
@@ -320,7 +440,7 @@ mod tests {
             }
             let mut region = region.clone();
             region[bit / 8] ^= 1 << (bit % 8);
-            let image = read(&region, &[(100, &ring)], &[&chunk], 104);
+            let image = read(&region, &[(100, &ring)], &[&chunk], &[], 104);
             assert_eq!(image.ended, whole.ended, "bit {bit}");
             assert!(image.running.len() >= whole.running.len() - 1, "bit {bit}");
         }
@@ -333,15 +453,19 @@ mod tests {
         for round in 0..300 {
             let mut noise = |len: usize| (0..len).map(|_| random(&mut state) as u8).collect::<Vec<u8>>();
             let (a, b, c) = (noise(REGION_BYTES), noise(round * 61), noise(CHUNK_BYTES + round));
-            let image = read(&a, &[(u64::MAX, &b), (0, &b), (5, &ring[..round.min(ring.len())])], &[&c, &[]], u64::from(b.len() as u8));
-            assert!(image.running.is_empty() && image.ended.iter().all(|call| (100..112).contains(&(call.id - 1))), "{image:?}");
+            let image =
+                read(&a, &[(u64::MAX, &b), (0, &b), (5, &ring[..round.min(ring.len())])], &[&c, &[]], &[&c, &b], u64::from(b.len() as u8));
+            assert!(
+                image.running.is_empty() && image.folds.is_empty() && image.ended.iter().all(|call| (100..112).contains(&(call.id - 1))),
+                "{image:?}"
+            );
             // Counts that lie.
             let mut region = region.clone();
             region[..offset::FRAMES].iter_mut().for_each(|byte| *byte = noise(1)[0]);
-            assert_eq!(read(&region, &[(100, &ring)], &[&chunk], 104).ended.len(), 9);
-            let _ = read(&region[..round * 7], &[(100, &ring), (100, &ring), (103, &b)], &[&chunk[..round % 256]], 0);
+            assert_eq!(read(&region, &[(100, &ring)], &[&chunk], &[], 104).ended.len(), 9);
+            let _ = read(&region[..round * 7], &[(100, &ring), (100, &ring), (103, &b)], &[&chunk[..round % 256]], &[], 0);
         }
-        assert_eq!(read(&[], &[], &[], 0), Image::default());
-        assert_eq!(read(&[0; 100], &[(0, &[0; 1_000])], &[&[0; 300]], u64::MAX), Image::default());
+        assert_eq!(read(&[], &[], &[], &[], 0), Image::default());
+        assert_eq!(read(&[0; 100], &[(0, &[0; 1_000])], &[&[0; 300]], &[&[0; 9_000]], u64::MAX), Image::default());
     }
 }

@@ -8,6 +8,7 @@ use monitor_wire as wire;
 use monitor_wire::{Event, ProcessEnded, ProcessId, ProcessStarted, RootId};
 use serde_json::Value;
 
+use super::folds::Folds;
 use super::{Estate, Queued};
 use crate::program::{self, Calibration, ClockSample};
 
@@ -35,20 +36,22 @@ pub(crate) fn events(estate: &Estate) -> Vec<Value> {
     // One that was killed between its record and its frame has ended.
     let ended: HashSet<u64> = estate.images.values().flat_map(|image| &image.ended).map(|call| call.id).collect();
     let mut seen = HashSet::new();
+    let mut folds = Folds::of(estate);
     for image in estate.images.values() {
         let running = image.running.iter().filter(|call| !ended.contains(&call.id));
         for call in image.ended.iter().chain(running) {
-            if !seen.insert(call.id) {
+            if !seen.insert(call.id) || folds.take(call, &clock) {
                 continue;
             }
             if !started.contains(&format!("{:016x}", call.id)) {
-                found.extend(start(estate, call, &clock).map(|event| (call.start, 0, event)));
+                found.extend(start(estate, call, &folds, &clock).map(|event| (call.start, 0, event)));
             }
             if let Some((at, how)) = call.end {
                 found.extend(end(estate, call, at, how, &words, &clock).map(|event| (at, 1, event)));
             }
         }
     }
+    found.extend(folds.events(&clock).into_iter().filter_map(|(at, event)| Some((at, 0, value(event)?))));
     found.sort_by_key(|(at, order, _)| (*at, *order));
     found.into_iter().map(|(_, _, event)| event).collect()
 }
@@ -66,14 +69,14 @@ fn stamped(entry: &Queued, clock: &Clock) -> Option<(bool, Option<String>, Value
     Some((event_type == "process-started", id, event))
 }
 
-fn start(estate: &Estate, call: &Call, clock: &Clock) -> Option<Value> {
+fn start(estate: &Estate, call: &Call, folds: &Folds<'_>, clock: &Clock) -> Option<Value> {
     let site = estate.program.sites.get(&u64::from(call.site));
     let thread = estate.images.values().find(|image| image.thread == call.thread && !image.thread_name.is_empty());
     value(Event::ProcessStarted(ProcessStarted {
         root_id: RootId::new(call.root)?,
         id: ProcessId::new(call.id)?,
         time_us: clock.time_us(call.start),
-        parent_id: ProcessId::new(call.parent),
+        parent_id: folds.parent_of(call),
         kind: site.map_or_else(|| wire::Kind::from("normal"), |site| site.kind.clone()),
         name: site.map_or_else(|| UNKNOWN.to_owned(), |site| site.name.clone()),
         batch: None,
@@ -132,7 +135,7 @@ fn value(event: Event) -> Option<Value> {
 }
 
 /// What the program's ticks mean, as well as it is known.
-struct Clock(Calibration);
+pub(super) struct Clock(Calibration);
 
 impl Clock {
     fn of(estate: &Estate) -> Self {
@@ -146,14 +149,14 @@ impl Clock {
     }
 
     /// Unix microseconds.
-    fn time_us(&self, ticks: u64) -> u64 {
+    pub(super) fn time_us(&self, ticks: u64) -> u64 {
         let Self(Calibration { ticks: from, wall_ns, ns_per_tick }) = *self;
         let distance_ns = ticks.wrapping_sub(from) as i64 as f64 * ns_per_tick;
         let time_ns = i128::from(wall_ns).saturating_add(distance_ns as i128);
         u64::try_from(time_ns / 1_000).unwrap_or(0).min(MAX_TIME_US)
     }
 
-    fn elapsed_ns(&self, from: u64, to: u64) -> u64 {
+    pub(super) fn elapsed_ns(&self, from: u64, to: u64) -> u64 {
         ((to.saturating_sub(from) as f64 * self.0.ns_per_tick) as u64).min(i64::MAX as u64)
     }
 }
