@@ -98,9 +98,10 @@ fn what_finds_no_room_is_counted_and_told() {
     server.kill();
     let mut many = worker(&server, &["many", "20000"]);
     many.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "5s");
+    many.env("MONITOR_SPOOL_DIR", "off");
     // A server that was never there is not waited for at the end: one that hangs on is.
     let mut child = worker(&server, &["hang"]);
-    child.env("MONITOR_BUFFER_BYTES", "65536");
+    child.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_SPOOL_DIR", "off");
     let mut child = child.spawn().unwrap();
     line(&mut child);
     let lost = run(many);
@@ -112,6 +113,7 @@ fn what_finds_no_room_is_counted_and_told() {
 
     let mut many = worker(&server, &["many", "200000"]);
     many.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "1m");
+    many.env("MONITOR_FOLD_AFTER", "off");
     let finished = run(many);
     assert_eq!(finished.code, Some(0));
     assert!(finished.stderr.contains("raise MONITOR_BUFFER_BYTES"), "{}", finished.stderr);
@@ -316,6 +318,7 @@ fn a_program_with_a_tracing_subscriber_hears_the_client_there_and_once() {
     let server = Server::start();
     let mut traced = worker(&server, &["traced"]);
     traced.env("MONITOR_SERVER_URL", "http://127.0.0.1:1").env("MONITOR_ROOT_ID", "x").env("MONITOR_BUFFER_BYTES", "65536");
+    traced.env("MONITOR_SPOOL_DIR", "off");
     let stderr = run(traced).stderr;
     for words in ["MONITOR_ROOT_ID: \"x\" is not taken", "is not reached", "it is lost"] {
         let lines: Vec<&str> = stderr.lines().filter(|line| line.contains(words)).collect();
@@ -431,7 +434,9 @@ async fn one_unreadable_event_is_counted_and_the_rest_is_taken() {
 #[test]
 fn states_are_counted() {
     let server = Server::start();
-    assert_eq!(run(worker(&server, &["many", "2500"])).code, Some(0));
+    let mut many = worker(&server, &["many", "2500"]);
+    many.env("MONITOR_FOLD_AFTER", "off");
+    assert_eq!(run(many).code, Some(0));
     let processes = server.tree(&server.finished_root());
     let expected = [("failed".to_owned(), 2), ("succeeded".to_owned(), 2_500 - 2 + 25 + 1)];
     assert_eq!(states(&processes), expected.into());
