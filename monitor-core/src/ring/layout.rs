@@ -241,10 +241,8 @@ pub(super) struct Frame {
     home: AtomicPtr<Region>,
     /// Frames that make a future current: its slot.
     of: AtomicPtr<Frame>,
-    /// Free slots: number of the next free one, from 1; 0 ends the list.
-    pub(super) next_free: Word,
-    /// Slots: its own number, from 1.
-    pub(super) number: Word,
+    /// Free slots: the next free one.
+    next_free: AtomicPtr<Frame>,
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
 }
@@ -403,14 +401,16 @@ pub(super) struct Writer {
     pub(super) limit: Word,
     /// Frames may be used up to here.
     pub(super) ceiling: Word,
+    /// How many of the frames in use are gone.
+    pub(super) gone: Word,
     /// The last id that was given.
     pub(super) last_id: Word,
     /// Where the sites of the program lie.
     pub(super) sites: Word,
     /// Number of the thread, as it stands in the facts of what it begins.
     pub(super) thread: Word,
-    /// Number of the first free slot, 0 for none.
-    pub(super) free: Word,
+    /// The first free slot.
+    free: AtomicPtr<Frame>,
     /// Slots that were ever used.
     pub(super) slots: Word,
     /// [`Reader::freed`] when free slots were last looked for.
@@ -475,6 +475,27 @@ impl Region {
     pub(super) fn set_segment(&self, segment: SegmentRef) {
         self.writer.segment.store(segment.0.as_ptr(), Ordering::Relaxed);
         self.writer.capacity.set(segment.records() as u64);
+    }
+
+    /// Takes the first free slot.
+    #[inline]
+    pub(super) fn pop_free(&self) -> Option<&'static Frame> {
+        // SAFETY: null, or a slot that lives as long as the program.
+        let slot = unsafe { self.writer.free.load(Ordering::Relaxed).as_ref() }?;
+        self.writer.free.store(slot.next_free.load(Ordering::Relaxed), Ordering::Relaxed);
+        Some(slot)
+    }
+
+    /// Makes this slot the first free one.
+    #[inline]
+    pub(super) fn push_free(&self, slot: &'static Frame) {
+        slot.next_free.store(self.writer.free.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.writer.free.store(std::ptr::from_ref(slot).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// No slot is free.
+    pub(super) fn clear_free(&self) {
+        self.writer.free.store(null_mut(), Ordering::Relaxed);
     }
 
     /// The slot of this number, from 1; `None` if there is no such chunk yet.

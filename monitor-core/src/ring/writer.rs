@@ -69,7 +69,9 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
     if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
         return refuse(parent);
     }
-    begin(region, &region.frames[depth as usize], site, parent, Attachment::Explicit);
+    let frame = &region.frames[depth as usize];
+    frame.was_panicking.set(u64::from(std::thread::panicking()));
+    begin(region, frame, site, parent, Attachment::Explicit);
     region.writer.depth.publish(depth + 1);
     park::wake();
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
@@ -87,6 +89,7 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
         return refuse(parent);
     }
     let frame = &region.frames[depth as usize];
+    frame.was_panicking.set(u64::from(std::thread::panicking()));
     begin(region, frame, site, parent, attached.attachment);
     if attached.entry {
         enter_tree(frame);
@@ -108,13 +111,14 @@ pub(crate) fn end(call: Call, ending: Ending) {
 }
 
 /// Begins a future below what is current. It is current only while it is polled.
+#[inline]
 pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
     let depth = region.writer.depth.get();
-    if depth == 0 || depth > region.writer.ceiling.get() {
+    let Some(above) = region.frames.get(depth.wrapping_sub(1) as usize).filter(|_| depth <= region.writer.ceiling.get()) else {
         return Begun::Elsewhere;
-    }
-    let parent = region.frames[depth as usize - 1].parent_ids();
+    };
+    let parent = above.parent_ids();
     let Some(slot) = take_slot(region) else { return refuse(parent) };
     slot.leftover.set(0);
     begin(region, slot, site, parent, Attachment::Explicit);
@@ -143,8 +147,9 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
     let (end, slot) = (clock::now(), slot.0);
     match registry::region() {
         Some(region) if region.writer.head.get() + region.writer.depth.get() < region.writer.limit.get() || has_room(region) => {
-            publish(region, slot, fold::is_own(Some(region), slot), end, ending);
-            free(region, slot);
+            let is_own = fold::is_own(Some(region), slot);
+            publish(region, slot, is_own, end, ending);
+            if is_own { region.push_free(slot) } else { free_elsewhere(slot) }
         }
         region => {
             if !is_recorded(slot) {
@@ -159,7 +164,8 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
                 fold::take(fold, is_own, slot, end, ending) || fold::take_unusual(fold, is_own, slot, &mut words, ending)
             });
             match region {
-                Some(region) if is_counted => free(region, slot),
+                // Only its own thread counts it.
+                Some(region) if is_counted => region.push_free(slot),
                 _ => slot.line.write(&words, ENDED_IN_SLOT),
             }
         }
@@ -273,12 +279,11 @@ fn push_ids(id: u64, below: u64, root: [u64; 2], of: Option<&'static Frame>) -> 
     if depth >= region.writer.ceiling.get() {
         return None;
     }
-    let frame = &region.frames[depth as usize];
+    let frame = region.frames.get(depth as usize)?;
     frame.line.set_ids(id, root);
     frame.below.set(below);
     frame.set_fold(None);
     frame.set_of(of);
-    frame.is_gone.set(0);
     region.writer.depth.publish(depth + 1);
     Some(depth as usize)
 }
@@ -307,13 +312,12 @@ pub(crate) fn set_overflowing(is_overflowing: bool) {
     }
 }
 
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "each of its callers knows other arguments beforehand")]
 fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
     let writer = &region.writer;
-    frame.is_gone.set(0);
     frame.is_entry.set(0);
     frame.recording.set(u64::from(switch::recording()));
-    frame.was_panicking.set(u64::from(std::thread::panicking()));
     let site = site::number(site, writer.sites.get() as usize);
     let mut facts = Facts::new(site, attachment, writer.thread.get());
     let fold = fold::join(region, parent, root, site);
@@ -413,14 +417,28 @@ fn leave_tree(frame: &Frame) {
 #[inline]
 fn pop(region: &Region, frame: usize) {
     let depth = region.writer.depth.get() as usize;
+    if frame + 1 == depth && region.writer.gone.get() == 0 {
+        region.writer.depth.publish(frame as u64);
+    } else {
+        pop_slowly(region, frame, depth);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn pop_slowly(region: &Region, frame: usize, depth: usize) {
+    let gone = &region.writer.gone;
     if frame + 1 == depth {
         let mut depth = frame;
-        while depth > 0 && region.frames[depth - 1].is_gone.get() != 0 {
+        while let Some(below) = region.frames[..depth].last().filter(|below| below.is_gone.get() != 0) {
+            below.is_gone.set(0);
+            gone.set(gone.get() - 1);
             depth -= 1;
         }
         region.writer.depth.publish(depth as u64);
     } else if let Some(frame) = region.frames[..depth].get(frame) {
         frame.is_gone.set(1);
+        gone.set(gone.get() + 1);
     }
 }
 
@@ -483,14 +501,7 @@ fn refuse<T>((_, [high, low]): (u64, [u64; 2])) -> Begun<T> {
 
 #[inline]
 fn take_slot(region: &'static Region) -> Option<&'static Frame> {
-    let writer = &region.writer;
-    let number = writer.free.get();
-    if number == 0 {
-        return more_slots(region);
-    }
-    let slot = region.slot(number)?;
-    writer.free.set(slot.next_free.get());
-    Some(slot)
+    region.pop_free().or_else(|| more_slots(region))
 }
 
 /// Takes back what others have freed, if that is worth a look at all slots, or begins a further one.
@@ -503,12 +514,11 @@ fn more_slots(region: &'static Region) -> Option<&'static Frame> {
         writer.freed_seen.set(freed);
         for number in (1..=slots).rev() {
             if let Some(slot) = region.slot(number).filter(|slot| slot.line.is_clear()) {
-                slot.next_free.set(writer.free.get());
-                writer.free.set(number);
+                region.push_free(slot);
             }
         }
-        if writer.free.get() != 0 {
-            return take_slot(region);
+        if let Some(slot) = region.pop_free() {
+            return Some(slot);
         }
     }
     let number = slots + 1;
@@ -522,20 +532,16 @@ fn more_slots(region: &'static Region) -> Option<&'static Frame> {
         }
     }
     let slot = region.slot(number)?;
-    slot.number.set(number);
     slot.set_home(region);
     writer.slots.publish(number);
     Some(slot)
 }
 
-/// The slot is for another future.
-#[inline]
-fn free(region: &'static Region, slot: &'static Frame) {
-    match slot.home() {
-        Some(home) if !std::ptr::eq(home, region) => home.reader.freed.count(),
-        _ => {
-            slot.next_free.set(region.writer.free.get());
-            region.writer.free.set(slot.number.get());
-        }
+/// The slot is for another future of the thread that it belongs to.
+#[cold]
+#[inline(never)]
+fn free_elsewhere(slot: &Frame) {
+    if let Some(home) = slot.home() {
+        home.reader.freed.count();
     }
 }
