@@ -136,21 +136,20 @@ impl Line {
         self.check.publish(words.check(salt));
     }
 
-    /// Writes what `running` is with an end. Its check is a sum, so that of the whole needs only what differs.
+    /// Writes what `running` is, which has no end, with an end and further `facts`. Its check is a sum, so that of the whole
+    /// needs only what is added.
     #[inline]
     pub(super) fn write_ended(&self, running: &Line, end: u64, facts: u64, salt: u64) {
         let words = running.own();
-        self.set(&Words { end, facts, ..words });
-        let differs = [(end.wrapping_sub(words.end), FACTORS[5]), (facts.wrapping_sub(words.facts), FACTORS[6])];
-        let differs = differs.into_iter().chain([(salt.wrapping_sub(RUNNING), FACTORS[7])]);
-        let check = differs.fold(running.check.get(), |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)));
+        self.set(&Words { end, facts: words.facts | facts, ..words });
+        let added = [(end, FACTORS[5]), (facts, FACTORS[6]), (salt.wrapping_sub(RUNNING), FACTORS[7])];
+        let check = added.into_iter().fold(running.check.get(), |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)));
         self.check.publish(check);
     }
 
-    /// The ids of something that is no process here and is only current.
+    /// The ids of something that is no process here and is only current; of a line that is clear.
     #[inline]
     pub(super) fn set_ids(&self, id: u64, root: [u64; 2]) {
-        self.check.set(0);
         self.id.set(id);
         self.root[0].set(root[0]);
         self.root[1].set(root[1]);
@@ -183,11 +182,6 @@ impl Line {
     #[inline]
     pub(super) fn ids(&self) -> (u64, [u64; 2]) {
         (self.id.get(), [self.root[0].get(), self.root[1].get()])
-    }
-
-    #[inline]
-    pub(super) fn facts(&self) -> u64 {
-        self.facts.get()
     }
 
     #[inline]
@@ -676,9 +670,9 @@ mod tests {
     fn an_end_is_written_as_a_whole_record_would_be() {
         let segment = SegmentRef::new(4, 0).expect("memory");
         let (running, ended) = (segment.line(0), segment.line(3));
-        running.write(&words(5), RUNNING);
-        ended.write_ended(running, 77, 78, 3);
-        assert_eq!(ended.read(3), Some(Words { end: 77, facts: 78, ..words(5) }));
+        running.write(&Words { end: 0, facts: 0b1001, ..words(5) }, RUNNING);
+        ended.write_ended(running, 77, 0b0110, 3);
+        assert_eq!(ended.read(3), Some(Words { end: 77, facts: 0b1111, ..words(5) }));
         // SAFETY: used nowhere else.
         unsafe { segment.free() };
     }

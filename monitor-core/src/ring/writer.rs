@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words, Writer};
+use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words, Writer};
 use super::{Facts, fold, registry};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
@@ -151,26 +151,30 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
             publish(region, slot, is_own, end, ending);
             if is_own { region.push_free(slot) } else { free_elsewhere(slot) }
         }
-        region => {
-            if !is_recorded(slot) {
-                return;
-            }
-            if slot.is_entry.get() != 0 {
-                leave_tree(slot);
-            }
-            let mut words = ended(slot, end, ending);
-            let is_own = fold::is_own(region, slot);
-            let is_counted = slot.fold().is_some_and(|fold| {
-                fold::take(fold, is_own, slot, end, ending) || fold::take_unusual(fold, is_own, slot, &mut words, ending)
-            });
-            match region {
-                // Only its own thread counts it.
-                Some(region) if is_counted => region.push_free(slot),
-                _ => slot.line.write(&words, ENDED_IN_SLOT),
-            }
-        }
+        region => close_without_room(region, slot, end, ending),
     }
     park::wake();
+}
+
+#[cold]
+#[inline(never)]
+fn close_without_room(region: Option<&'static Region>, slot: &'static Frame, end: u64, ending: Ending) {
+    if !is_recorded(slot) {
+        return;
+    }
+    if slot.is_entry.get() != 0 {
+        leave_tree(slot);
+    }
+    let mut words = ended(slot, end, ending);
+    let is_own = fold::is_own(region, slot);
+    let is_counted = slot
+        .fold()
+        .is_some_and(|fold| fold::take(fold, is_own, slot, end, ending) || fold::take_unusual(fold, is_own, slot, &mut words, ending));
+    match region {
+        // Only its own thread counts it.
+        Some(region) if is_counted => region.push_free(slot),
+        _ => slot.line.write(&words, ENDED_IN_SLOT),
+    }
 }
 
 impl Call {
@@ -338,7 +342,8 @@ fn is_recorded(frame: &Frame) -> bool {
 }
 
 /// Makes a record of what ran, or counts it. `is_own`: it began on this thread.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the end of every call, which has no other work to do")]
 fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Ending) {
     if !is_recorded(frame) {
         return frame.line.clear();
@@ -346,24 +351,29 @@ fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Endin
     if frame.is_entry.get() != 0 {
         leave_tree(frame);
     }
-    let fold = frame.fold();
-    if fold.is_some_and(|fold| fold::take(fold, is_own, frame, end, ending)) {
+    if let Some(fold) = frame.fold() {
+        if !fold::take(fold, is_own, frame, end, ending) {
+            publish_unusual(region, frame, fold, is_own, end, ending);
+        }
         return;
     }
     let head = region.writer.head.get();
-    let segment = region.segment();
-    let place = segment.line(head);
-    if let Some(fold) = fold {
-        let mut words = ended(frame, end, ending);
-        if fold::take_unusual(fold, is_own, frame, &mut words, ending) {
-            return;
-        }
-        place.write(&words, head);
-    } else {
-        place.write_ended(&frame.line, end, Facts(frame.line.facts()).ended(ending).0, head);
-    }
+    region.segment().line(head).write_ended(&frame.line, end, Facts::of(ending), head);
     // Before the record counts: who has taken it must not find its frame any more.
     frame.line.clear();
+    region.writer.head.publish(head + 1);
+}
+
+/// The same for what is folded and not like most.
+#[cold]
+#[inline(never)]
+fn publish_unusual(region: &Region, frame: &Frame, fold: &Fold, is_own: bool, end: u64, ending: Ending) {
+    let mut words = ended(frame, end, ending);
+    if fold::take_unusual(fold, is_own, frame, &mut words, ending) {
+        return;
+    }
+    let head = region.writer.head.get();
+    region.segment().line(head).write(&words, head);
     region.writer.head.publish(head + 1);
 }
 
