@@ -131,16 +131,22 @@ const ON_STACK: u64 = 1 << 63;
 #[inline]
 pub(crate) fn push(context: Context) -> Option<Token> {
     match ring::push(context) {
-        Some(frame) => Token::new(frame as u64 + 1),
+        Some(frame) => token_of(frame),
         None => push_slowly(context),
     }
+}
+
+/// Names a frame of this thread's ring.
+#[inline]
+pub(crate) fn token_of(frame: usize) -> Option<Token> {
+    Token::new(frame as u64 + 1)
 }
 
 /// The same for a future.
 #[inline]
 pub(crate) fn push_slot(slot: &ring::Slot) -> Option<Token> {
     match ring::push_slot(slot) {
-        Some(frame) => Token::new(frame as u64 + 1),
+        Some(frame) => token_of(frame),
         None => slot.context().and_then(push_slowly),
     }
 }

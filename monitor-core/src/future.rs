@@ -357,15 +357,16 @@ impl Running {
     /// Makes it current; begins it, if it has not.
     #[inline]
     fn enter(&mut self) -> Option<Token> {
-        match self {
-            Running::Off => None,
-            Running::InRing(slot) => context::push_slot(slot),
-            Running::Queued(_) => self.enter_queued(),
+        if let Running::InRing(slot) = self
+            && let Some(frame) = ring::push_slot(slot)
+        {
+            return context::token_of(frame);
         }
+        self.enter_slowly()
     }
 
     #[inline(never)]
-    fn enter_queued(&mut self) -> Option<Token> {
+    fn enter_slowly(&mut self) -> Option<Token> {
         if let Running::Queued(queued) = self
             && let Some(draft) = queued.take_draft()
         {

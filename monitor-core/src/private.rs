@@ -132,6 +132,12 @@ impl Running {
                 Begun::Elsewhere => {}
             }
         }
+        Running::start_slowly(site, how)
+    }
+
+    /// At a place that is to be found first.
+    #[inline(never)]
+    fn start_slowly(site: &'static Site, how: How) -> Self {
         let draft = draft(site, how);
         let _inside = inside::enter();
         let live = if draft.extra.is_empty() {
@@ -194,10 +200,22 @@ fn start_future(site: &'static Site, how: How) -> future::Running {
     if let How::Normal | How::Root | How::CrossThread = how {
         match ring::open(site) {
             Begun::Recorded(slot) => return future::Running::InRing(slot),
-            Begun::Refused => return future::Running::begun(Live::refused(context::local())),
+            Begun::Refused => return refused_future(),
             Begun::Elsewhere => {}
         }
     }
+    start_future_slowly(site, how)
+}
+
+#[cold]
+#[inline(never)]
+fn refused_future() -> future::Running {
+    future::Running::begun(Live::refused(context::local()))
+}
+
+/// At a place that is to be found first.
+#[inline(never)]
+fn start_future_slowly(site: &'static Site, how: How) -> future::Running {
     future::Running::begin(draft(site, how))
 }
 

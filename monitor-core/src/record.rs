@@ -5,7 +5,10 @@ use std::panic::Location;
 use std::sync::Arc;
 
 /// A place in the program that begins processes: one static per attributed function.
+///
+/// Its size is a power of two, so that its number among all of them is found by a shift.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Site {
     /// Name of the processes begun here.
     pub name: &'static str,

@@ -238,6 +238,25 @@ fn guards_that_end_out_of_order_end_once() {
 }
 
 #[test]
+fn the_newest_guard_that_is_left_is_current_in_whatever_order_they_are_dropped() {
+    let current = || monitor_core::Context::current().map(monitor_core::Context::process);
+    with_receiver(|_| {
+        let _top = Process::start("top").enter();
+        let top = current();
+        for mut order in 0..24 {
+            let mut guards: Vec<_> = (0..4).map(|_| enter()).map(|guard| (current(), guard)).collect();
+            while !guards.is_empty() {
+                let next = order % guards.len();
+                order /= guards.len();
+                drop(guards.remove(next));
+                leaf();
+                assert_eq!(current(), guards.last().map_or(top, |(id, _)| *id));
+            }
+        }
+    });
+}
+
+#[test]
 fn a_recursion_deeper_than_the_frames_is_recorded_completely() {
     fn down(n: usize) {
         call_simply(site(), How::Normal, (), |()| {

@@ -60,6 +60,8 @@ pub(crate) struct Rings {
     news_seen: u64,
     /// Who runs and is told to have begun.
     announced: HashSet<u64>,
+    /// Parents of what this look has told: they are told as well, however short they have run, and before the next look.
+    wanted: HashSet<u64>,
     folds: Folds,
     /// The ring that is read first, so that none is always the last.
     first: usize,
@@ -94,19 +96,28 @@ impl Rings {
             let at = (self.first + turn) % self.all.len();
             left -= self.read(at, left, &mut tell);
         }
-        let mut long = Vec::new();
-        // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
-        let mut running = look.limit;
         for at in 0..self.all.len() {
             let region = self.all[at].region;
-            for frame in frames(region) {
-                running -= self.running(frame, look, running, &mut long, &mut tell);
-            }
             for slot in slots(region) {
                 left -= self.ended_in_slot(region, slot, left, &mut tell);
-                running -= self.running(slot, look, running, &mut long, &mut tell);
             }
         }
+        // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
+        let (mut running, mut long) = (look.limit, Vec::new());
+        loop {
+            let before = running;
+            for at in 0..self.all.len() {
+                let region = self.all[at].region;
+                // The topmost first: who is told wants its parent told.
+                for frame in slots(region).chain(frames(region).rev()) {
+                    running -= self.running(frame, look, running, &mut long, &mut tell);
+                }
+            }
+            if running == before {
+                break;
+            }
+        }
+        self.wanted.clear();
         self.promote(&long, &mut tell);
         // After all else: whoever is told to hang below a fold began after it.
         self.discover();
@@ -231,11 +242,12 @@ impl Rings {
         let Some(words) = frame.line.read(RUNNING) else { return 0 };
         if Facts(words.facts).is_folded() {
             let is_long = |table: &fold::Table| look.now.saturating_sub(words.start) >= table.longest;
-            if fold::table().is_some_and(is_long) && !self.announced.contains(&words.id) {
+            let is_new = !self.announced.contains(&words.id) && long.iter().all(|(_, other)| other.id != words.id);
+            if is_new && fold::table().is_some_and(is_long) {
                 long.push((frame, words));
             }
             0
-        } else if limit > 0 && words.start <= look.begun_before {
+        } else if limit > 0 && (words.start <= look.begun_before || self.wanted.contains(&words.id)) {
             usize::from(self.announce(words, tell))
         } else {
             0
@@ -295,7 +307,8 @@ impl Rings {
         1
     }
 
-    fn seen(&self, words: Words, is_new: bool, end: Option<(u64, Ending)>) -> Option<Seen> {
+    fn seen(&mut self, words: Words, is_new: bool, end: Option<(u64, Ending)>) -> Option<Seen> {
+        self.wanted.insert(words.parent);
         let facts = Facts(words.facts);
         Some(Seen {
             id: words.id,
@@ -327,7 +340,7 @@ impl Rings {
     }
 }
 
-fn frames(region: &'static Region) -> impl Iterator<Item = &'static Frame> {
+fn frames(region: &'static Region) -> impl DoubleEndedIterator<Item = &'static Frame> {
     region.frames.iter().take(region.writer.depth.observe() as usize)
 }
 

@@ -139,21 +139,20 @@ impl Line {
         self.check.publish(words.check(salt));
     }
 
-    /// Writes what `running` is with an end. Its check is a sum, so that of the whole needs only what differs.
+    /// Writes what `running` is, which has no end, with an end and further `facts`. Its check is a sum, so that of the whole
+    /// needs only what is added.
     #[inline]
     pub(super) fn write_ended(&self, running: &Line, end: u64, facts: u64, salt: u64) {
         let words = running.own();
-        self.set(&Words { end, facts, ..words });
-        let differs = [(end.wrapping_sub(words.end), FACTORS[5]), (facts.wrapping_sub(words.facts), FACTORS[6])];
-        let differs = differs.into_iter().chain([(salt.wrapping_sub(RUNNING), FACTORS[7])]);
-        let check = differs.fold(running.check.get(), |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)));
+        self.set(&Words { end, facts: words.facts | facts, ..words });
+        let added = [(end, FACTORS[5]), (facts, FACTORS[6]), (salt.wrapping_sub(RUNNING), FACTORS[7])];
+        let check = added.into_iter().fold(running.check.get(), |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)));
         self.check.publish(check);
     }
 
-    /// The ids of something that is no process here and is only current.
+    /// The ids of something that is no process here and is only current; of a line that is clear.
     #[inline]
     pub(super) fn set_ids(&self, id: u64, root: [u64; 2]) {
-        self.check.set(0);
         self.id.set(id);
         self.root[0].set(root[0]);
         self.root[1].set(root[1]);
@@ -189,11 +188,6 @@ impl Line {
     }
 
     #[inline]
-    pub(super) fn facts(&self) -> u64 {
-        self.facts.get()
-    }
-
-    #[inline]
     pub(super) fn id(&self) -> u64 {
         self.id.get()
     }
@@ -224,7 +218,7 @@ impl Line {
 
 /// Something that runs.
 #[derive(Debug)]
-#[repr(C, align(128))]
+#[repr(C, align(64))]
 pub(super) struct Frame {
     pub(super) line: Line,
     /// What its children have for a parent: its own id or, if it is folded, the mark of its fold.
@@ -244,10 +238,8 @@ pub(super) struct Frame {
     home: AtomicPtr<Region>,
     /// Frames that make a future current: its slot.
     of: AtomicPtr<Frame>,
-    /// Free slots: number of the next free one, from 1; 0 ends the list.
-    pub(super) next_free: Word,
-    /// Slots: its own number, from 1.
-    pub(super) number: Word,
+    /// Free slots: the next free one.
+    next_free: AtomicPtr<Frame>,
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
 }
@@ -406,14 +398,16 @@ pub(super) struct Writer {
     pub(super) limit: Word,
     /// Frames may be used up to here.
     pub(super) ceiling: Word,
+    /// How many of the frames in use are gone.
+    pub(super) gone: Word,
     /// The last id that was given.
     pub(super) last_id: Word,
     /// Where the sites of the program lie.
     pub(super) sites: Word,
     /// Number of the thread, as it stands in the facts of what it begins.
     pub(super) thread: Word,
-    /// Number of the first free slot, 0 for none.
-    pub(super) free: Word,
+    /// The first free slot.
+    free: AtomicPtr<Frame>,
     /// Slots that were ever used.
     pub(super) slots: Word,
     /// [`Reader::freed`] when free slots were last looked for.
@@ -500,6 +494,7 @@ impl Region {
         let copy: &Region = unsafe { start.cast::<Region>().as_ref() };
         copy.set_segment(self.segment());
         copy.writer.depth.set(self.writer.depth.get());
+        copy.writer.gone.set(self.writer.gone.get());
         for (frame, copied) in self.frames.iter().zip(&copy.frames).take(self.writer.depth.get() as usize) {
             copied.line.set_ids(frame.line.own().id, frame.line.own().root);
             for (from, to) in [
@@ -525,6 +520,27 @@ impl Region {
     pub(super) fn set_segment(&self, segment: SegmentRef) {
         self.writer.segment.store(segment.0.as_ptr(), Ordering::Relaxed);
         self.writer.capacity.set(segment.records() as u64);
+    }
+
+    /// Takes the first free slot.
+    #[inline]
+    pub(super) fn pop_free(&self) -> Option<&'static Frame> {
+        // SAFETY: null, or a slot that lives as long as the program.
+        let slot = unsafe { self.writer.free.load(Ordering::Relaxed).as_ref() }?;
+        self.writer.free.store(slot.next_free.load(Ordering::Relaxed), Ordering::Relaxed);
+        Some(slot)
+    }
+
+    /// Makes this slot the first free one.
+    #[inline]
+    pub(super) fn push_free(&self, slot: &'static Frame) {
+        slot.next_free.store(self.writer.free.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.writer.free.store(std::ptr::from_ref(slot).cast_mut(), Ordering::Relaxed);
+    }
+
+    /// No slot is free.
+    pub(super) fn clear_free(&self) {
+        self.writer.free.store(null_mut(), Ordering::Relaxed);
     }
 
     /// The slot of this number, from 1; `None` if there is no such chunk yet.
@@ -683,7 +699,7 @@ mod tests {
 
     #[test]
     fn sizes_are_what_the_format_says() {
-        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 256, 64));
+        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 192, 64));
     }
 
     #[test]
@@ -710,9 +726,9 @@ mod tests {
     fn an_end_is_written_as_a_whole_record_would_be() {
         let segment = SegmentRef::new(&Memory, 0, 4, 0).expect("memory");
         let (running, ended) = (segment.line(0), segment.line(3));
-        running.write(&words(5), RUNNING);
-        ended.write_ended(running, 77, 78, 3);
-        assert_eq!(ended.read(3), Some(Words { end: 77, facts: 78, ..words(5) }));
+        running.write(&Words { end: 0, facts: 0b1001, ..words(5) }, RUNNING);
+        ended.write_ended(running, 77, 0b0110, 3);
+        assert_eq!(ended.read(3), Some(Words { end: 77, facts: 0b1111, ..words(5) }));
         // SAFETY: used nowhere else.
         unsafe { segment.free(&Memory, 0) };
     }

@@ -39,9 +39,15 @@ impl Facts {
         Facts(site as u64 & 0xffff_ffff | (attachment as u64) << Self::ATTACHMENT | thread << Self::THREAD)
     }
 
+    /// What it adds that something has ended.
+    #[inline]
+    fn of(ending: Ending) -> u64 {
+        (ending as u64) << Self::ENDING
+    }
+
     #[inline]
     fn ended(self, ending: Ending) -> Self {
-        Facts(self.0 | (ending as u64) << Self::ENDING)
+        Facts(self.0 | Self::of(ending))
     }
 
     #[inline]

@@ -183,11 +183,10 @@ fn prepare(region: &'static Region, thread: u64, name: &str) {
     if writer.last_id.get() == 0 {
         writer.last_id.set(ids::seed());
     }
-    writer.free.set(0);
+    region.clear_free();
     for number in (1..=writer.slots.get()).rev() {
         if let Some(slot) = region.slot(number) {
-            slot.next_free.set(writer.free.get());
-            writer.free.set(number);
+            region.push_free(slot);
         }
     }
     // The first start finds out how much room there is.

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Frame, RUNNING, Region, SegmentRef, Words, Writer};
+use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words, Writer};
 use super::{Facts, fold, registry};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
@@ -69,7 +69,9 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
     if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
         return refuse(parent);
     }
-    begin(region, &region.frames[depth as usize], site, parent, Attachment::Explicit);
+    let frame = &region.frames[depth as usize];
+    frame.was_panicking.set(u64::from(std::thread::panicking()));
+    begin(region, frame, site, parent, Attachment::Explicit);
     region.writer.depth.publish(depth + 1);
     park::wake();
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
@@ -87,6 +89,7 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
         return refuse(parent);
     }
     let frame = &region.frames[depth as usize];
+    frame.was_panicking.set(u64::from(std::thread::panicking()));
     begin(region, frame, site, parent, attached.attachment);
     if attached.entry {
         enter_tree(frame);
@@ -113,13 +116,14 @@ pub(crate) fn end(call: Call, ending: Ending) {
 }
 
 /// Begins a future below what is current. It is current only while it is polled.
+#[inline]
 pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
     let depth = region.writer.depth.get();
-    if depth == 0 || depth > region.writer.ceiling.get() {
+    let Some(above) = region.frames.get(depth.wrapping_sub(1) as usize).filter(|_| depth <= region.writer.ceiling.get()) else {
         return Begun::Elsewhere;
-    }
-    let parent = region.frames[depth as usize - 1].parent_ids();
+    };
+    let parent = above.parent_ids();
     let Some(slot) = take_slot(region) else { return refuse(parent) };
     slot.leftover.set(0);
     begin(region, slot, site, parent, Attachment::Explicit);
@@ -152,25 +156,31 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
     }
     match registry::region() {
         Some(region) if region.writer.head.get() + region.writer.depth.get() < region.writer.limit.get() || has_room(region) => {
-            publish(region, slot, fold::is_own(Some(region), slot), end, ending);
-            free(region, slot);
+            let is_own = fold::is_own(Some(region), slot);
+            publish(region, slot, is_own, end, ending);
+            if is_own { region.push_free(slot) } else { free_elsewhere(slot) }
         }
-        region => {
-            if slot.is_entry.get() != 0 {
-                leave_tree(slot);
-            }
-            let mut words = ended(slot, end, ending);
-            let is_own = fold::is_own(region, slot);
-            let is_counted = slot.fold().is_some_and(|fold| {
-                fold::take(fold, is_own, slot, end, ending) || fold::take_unusual(fold, is_own, slot, &mut words, ending)
-            });
-            match region {
-                Some(region) if is_counted => free(region, slot),
-                _ => slot.line.write(&words, ENDED_IN_SLOT),
-            }
-        }
+        region => close_without_room(region, slot, end, ending),
     }
     park::wake();
+}
+
+#[cold]
+#[inline(never)]
+fn close_without_room(region: Option<&'static Region>, slot: &'static Frame, end: u64, ending: Ending) {
+    if slot.is_entry.get() != 0 {
+        leave_tree(slot);
+    }
+    let mut words = ended(slot, end, ending);
+    let is_own = fold::is_own(region, slot);
+    let is_counted = slot
+        .fold()
+        .is_some_and(|fold| fold::take(fold, is_own, slot, end, ending) || fold::take_unusual(fold, is_own, slot, &mut words, ending));
+    match region {
+        // Only its own thread counts it.
+        Some(region) if is_counted => region.push_free(slot),
+        _ => slot.line.write(&words, ENDED_IN_SLOT),
+    }
 }
 
 impl Call {
@@ -284,12 +294,11 @@ fn push_ids(id: u64, below: u64, root: [u64; 2], of: Option<&'static Frame>) -> 
     if depth >= region.writer.ceiling.get() {
         return None;
     }
-    let frame = &region.frames[depth as usize];
+    let frame = region.frames.get(depth as usize)?;
     frame.line.set_ids(id, root);
     frame.below.set(below);
     frame.set_fold(None);
     frame.set_of(of);
-    frame.is_gone.set(0);
     region.writer.depth.publish(depth + 1);
     Some(depth as usize)
 }
@@ -318,17 +327,14 @@ pub(crate) fn set_overflowing(is_overflowing: bool) {
     }
 }
 
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "each of its callers knows other arguments beforehand")]
 fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
     let writer = &region.writer;
-    frame.is_gone.set(0);
     frame.is_entry.set(0);
     frame.recording.set(u64::from(switch::recording()));
-    frame.was_panicking.set(u64::from(std::thread::panicking()));
     let site = site::number(site, writer.sites.get() as usize);
     let mut facts = Facts::new(site, attachment, writer.thread.get());
-    // Before what the call is counted in is written to: that would hold up the clock.
-    let start = clock::now();
     let fold = fold::join(region, parent, root, site);
     let id = id_after(writer);
     frame.set_fold(fold);
@@ -336,7 +342,7 @@ fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, r
     if fold.is_some() {
         facts = facts.folded();
     }
-    frame.line.write(&Words { start, id, parent, root, end: 0, facts: facts.0 }, RUNNING);
+    frame.line.write(&Words { start: clock::now(), id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }
 
 /// Recording may be over, or the call one of the parent of a forked child.
@@ -346,29 +352,35 @@ pub(super) fn is_recorded(frame: &Frame) -> bool {
 }
 
 /// Makes a record of what ran, or counts it. `is_own`: it began on this thread.
-#[inline]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the end of every call, which has no other work to do")]
 fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Ending) {
     if frame.is_entry.get() != 0 {
         leave_tree(frame);
     }
-    let fold = frame.fold();
-    if fold.is_some_and(|fold| fold::take(fold, is_own, frame, end, ending)) {
+    if let Some(fold) = frame.fold() {
+        if !fold::take(fold, is_own, frame, end, ending) {
+            publish_unusual(region, frame, fold, is_own, end, ending);
+        }
         return;
     }
     let head = region.writer.head.get();
-    let segment = region.segment();
-    let place = segment.line(head);
-    if let Some(fold) = fold {
-        let mut words = ended(frame, end, ending);
-        if fold::take_unusual(fold, is_own, frame, &mut words, ending) {
-            return;
-        }
-        place.write(&words, head);
-    } else {
-        place.write_ended(&frame.line, end, Facts(frame.line.facts()).ended(ending).0, head);
-    }
+    region.segment().line(head).write_ended(&frame.line, end, Facts::of(ending), head);
     // Before the record counts: who has taken it must not find its frame any more.
     frame.line.clear();
+    region.writer.head.publish(head + 1);
+}
+
+/// The same for what is folded and not like most.
+#[cold]
+#[inline(never)]
+fn publish_unusual(region: &Region, frame: &Frame, fold: &Fold, is_own: bool, end: u64, ending: Ending) {
+    let mut words = ended(frame, end, ending);
+    if fold::take_unusual(fold, is_own, frame, &mut words, ending) {
+        return;
+    }
+    let head = region.writer.head.get();
+    region.segment().line(head).write(&words, head);
     region.writer.head.publish(head + 1);
 }
 
@@ -422,14 +434,28 @@ fn leave_tree(frame: &Frame) {
 #[inline]
 fn pop(region: &Region, frame: usize) {
     let depth = region.writer.depth.get() as usize;
+    if frame + 1 == depth && region.writer.gone.get() == 0 {
+        region.writer.depth.publish(frame as u64);
+    } else {
+        pop_slowly(region, frame, depth);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn pop_slowly(region: &Region, frame: usize, depth: usize) {
+    let gone = &region.writer.gone;
     if frame + 1 == depth {
         let mut depth = frame;
-        while depth > 0 && region.frames[depth - 1].is_gone.get() != 0 {
+        while let Some(below) = region.frames[..depth].last().filter(|below| below.is_gone.get() != 0) {
+            below.is_gone.set(0);
+            gone.set(gone.get() - 1);
             depth -= 1;
         }
         region.writer.depth.publish(depth as u64);
     } else if let Some(frame) = region.frames[..depth].get(frame) {
         frame.is_gone.set(1);
+        gone.set(gone.get() + 1);
     }
 }
 
@@ -494,14 +520,7 @@ fn refuse<T>((_, [high, low]): (u64, [u64; 2])) -> Begun<T> {
 
 #[inline]
 fn take_slot(region: &'static Region) -> Option<&'static Frame> {
-    let writer = &region.writer;
-    let number = writer.free.get();
-    if number == 0 {
-        return more_slots(region);
-    }
-    let slot = region.slot(number)?;
-    writer.free.set(slot.next_free.get());
-    Some(slot)
+    region.pop_free().or_else(|| more_slots(region))
 }
 
 /// Takes back what others have freed, if that is worth a look at all slots, or begins a further one.
@@ -514,12 +533,11 @@ fn more_slots(region: &'static Region) -> Option<&'static Frame> {
         writer.freed_seen.set(freed);
         for number in (1..=slots).rev() {
             if let Some(slot) = region.slot(number).filter(|slot| slot.line.is_clear()) {
-                slot.next_free.set(writer.free.get());
-                writer.free.set(number);
+                region.push_free(slot);
             }
         }
-        if writer.free.get() != 0 {
-            return take_slot(region);
+        if let Some(slot) = region.pop_free() {
+            return Some(slot);
         }
     }
     let number = slots + 1;
@@ -534,20 +552,16 @@ fn more_slots(region: &'static Region) -> Option<&'static Frame> {
         }
     }
     let slot = region.slot(number)?;
-    slot.number.set(number);
     slot.set_home(region);
     writer.slots.publish(number);
     Some(slot)
 }
 
-/// The slot is for another future.
-#[inline]
-fn free(region: &'static Region, slot: &'static Frame) {
-    match slot.home() {
-        Some(home) if !std::ptr::eq(home, region) => home.reader.freed.count(),
-        _ => {
-            slot.next_free.set(region.writer.free.get());
-            region.writer.free.set(slot.number.get());
-        }
+/// The slot is for another future of the thread that it belongs to.
+#[cold]
+#[inline(never)]
+fn free_elsewhere(slot: &Frame) {
+    if let Some(home) = slot.home() {
+        home.reader.freed.count();
     }
 }
