@@ -98,9 +98,10 @@ fn what_finds_no_room_is_counted_and_told() {
     server.kill();
     let mut many = worker(&server, &["many", "20000"]);
     many.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "5s");
+    many.env("MONITOR_SPOOL_DIR", "off");
     // A server that was never there is not waited for at the end: one that hangs on is.
     let mut child = worker(&server, &["hang"]);
-    child.env("MONITOR_BUFFER_BYTES", "65536");
+    child.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_SPOOL_DIR", "off");
     let mut child = child.spawn().unwrap();
     line(&mut child);
     let lost = run(many);
@@ -112,6 +113,7 @@ fn what_finds_no_room_is_counted_and_told() {
 
     let mut many = worker(&server, &["many", "200000"]);
     many.env("MONITOR_BUFFER_BYTES", "65536").env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "1m");
+    many.env("MONITOR_FOLD_AFTER", "off");
     let finished = run(many);
     assert_eq!(finished.code, Some(0));
     assert!(finished.stderr.contains("raise MONITOR_BUFFER_BYTES"), "{}", finished.stderr);
@@ -125,13 +127,19 @@ fn what_finds_no_room_is_counted_and_told() {
     assert_eq!(stored + dropped, 200_000 + 2_000 + 1, "every process is stored or counted");
 }
 
-/// What is below the root: how many of each name are shipped singly and counted, and how many failed of these.
+/// What is below the root of a finished tree; see [`counted`].
 fn folded(server: &Server, root: &Value, name: &str) -> ([u64; 2], [u64; 2]) {
+    let processes = server.tree(root);
+    for process in processes.iter().filter(|process| process["name"] == name) {
+        assert_eq!((&process["orphan"], &process["depth"]), (&json!(false), &json!(1)), "{process}");
+    }
+    counted(&processes, name)
+}
+
+/// How many of a name are shipped singly and counted, and how many failed of these.
+fn counted(processes: &[Value], name: &str) -> ([u64; 2], [u64; 2]) {
     let (mut all, mut failed) = ([0; 2], [0; 2]);
-    for process in server.tree(root).iter().filter(|process| process["name"] == name) {
-        if root["state"] != "running" {
-            assert_eq!((&process["orphan"], &process["depth"]), (&json!(false), &json!(1)), "{process}");
-        }
+    for process in processes.iter().filter(|process| process["name"] == name) {
         if let Some(count) = process["fold"]["count"].as_u64() {
             all[1] += count;
             failed[1] += process["fold"]["failed"].as_u64().unwrap();
@@ -210,7 +218,9 @@ fn a_call_whose_id_is_read_is_shipped_singly() {
 #[test]
 fn counts_of_several_programs_add_up_in_one_fold() {
     let server = Server::start();
-    assert_eq!(run(worker(&server, &["bursts-elsewhere", "20000"])).code, Some(0));
+    let mut bursts = worker(&server, &["bursts-elsewhere", "20000"]);
+    bursts.env("MONITOR_EXIT_TIMEOUT", "1m");
+    assert_eq!(run(bursts).code, Some(0));
     let root = server.finished_root();
     let (all, failed) = folded(&server, &root, "leaf");
     assert_eq!((all[0] + all[1], failed[0] + failed[1]), (40_000, 40));
@@ -221,12 +231,12 @@ fn counts_of_several_programs_add_up_in_one_fold() {
 fn a_fold_is_seen_while_it_grows() {
     let server = Server::start();
     let mut child = worker(&server, &["grows"]).spawn().unwrap();
-    let counted = || {
+    let so_far = || {
         let root = server.roots().into_iter().next()?;
-        Some(folded(&server, &root, "step").0[1])
+        Some(counted(&server.tree(&root), "step").0[1])
     };
-    let first = wait_for("a fold", || counted().filter(|counted| *counted > 0));
-    wait_for("more in it", || counted().filter(|counted| *counted > first));
+    let first = wait_for("a fold", || so_far().filter(|count| *count > 0));
+    wait_for("more in it", || so_far().filter(|count| *count > first));
     drop(child.stdin.take());
     let count: u64 = line(&mut child).parse().unwrap();
     assert!(child.wait().unwrap().success());
@@ -308,6 +318,7 @@ fn a_program_with_a_tracing_subscriber_hears_the_client_there_and_once() {
     let server = Server::start();
     let mut traced = worker(&server, &["traced"]);
     traced.env("MONITOR_SERVER_URL", "http://127.0.0.1:1").env("MONITOR_ROOT_ID", "x").env("MONITOR_BUFFER_BYTES", "65536");
+    traced.env("MONITOR_SPOOL_DIR", "off");
     let stderr = run(traced).stderr;
     for words in ["MONITOR_ROOT_ID: \"x\" is not taken", "is not reached", "it is lost"] {
         let lines: Vec<&str> = stderr.lines().filter(|line| line.contains(words)).collect();
@@ -423,7 +434,9 @@ async fn one_unreadable_event_is_counted_and_the_rest_is_taken() {
 #[test]
 fn states_are_counted() {
     let server = Server::start();
-    assert_eq!(run(worker(&server, &["many", "2500"])).code, Some(0));
+    let mut many = worker(&server, &["many", "2500"]);
+    many.env("MONITOR_FOLD_AFTER", "off");
+    assert_eq!(run(many).code, Some(0));
     let processes = server.tree(&server.finished_root());
     let expected = [("failed".to_owned(), 2), ("succeeded".to_owned(), 2_500 - 2 + 25 + 1)];
     assert_eq!(states(&processes), expected.into());

@@ -251,7 +251,8 @@ fn pin_slowly(region: &Region, frame: &Frame) {
 
 /// Takes what runs out of its fold.
 pub(super) fn leave(region: Option<&Region>, frame: &Frame) {
-    let Some(fold) = frame.fold() else { return };
+    // In a forked child it may be the parent's, whose memory both share.
+    let Some(fold) = frame.fold().filter(|_| writer::is_recorded(frame)) else { return };
     let mut words = frame.line.own();
     words.facts = Facts(words.facts).unfolded().0;
     frame.line.write(&words, RUNNING);

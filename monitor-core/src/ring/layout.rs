@@ -224,7 +224,7 @@ impl Line {
 
 /// Something that runs.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(128))]
 pub(super) struct Frame {
     pub(super) line: Line,
     /// What its children have for a parent: its own id or, if it is folded, the mark of its fold.
@@ -683,7 +683,7 @@ mod tests {
 
     #[test]
     fn sizes_are_what_the_format_says() {
-        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 192, 64));
+        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 256, 64));
     }
 
     #[test]
