@@ -10,6 +10,52 @@ use std::time::{Duration, Instant};
 use monitor_tests::{Finished, Server, command, example, outline, rounds, run, states, wait_for, worker};
 use serde_json::Value;
 
+/// Each of these with the spool on, and once more with it off.
+macro_rules! on_and_off {
+    ($($name:ident),* $(,)?) => {
+        mod spool_on {
+            $(#[test]
+            fn $name() {
+                super::$name(super::Server::start);
+            })*
+        }
+        mod spool_off {
+            $(#[test]
+            fn $name() {
+                super::$name(super::Server::start_without_spool);
+            })*
+        }
+    };
+}
+
+on_and_off! {
+    a_program_that_ends_by_itself_leaves_nothing_behind,
+    thread_locals_that_record_as_they_are_destroyed_arrive,
+    what_the_c_library_calls_at_the_end_is_recorded_until_the_client_has_flushed,
+    a_runtime_that_is_dropped_cancels_what_it_held,
+    hundreds_of_threads_and_tasks_that_end_at_once_arrive,
+    a_program_that_ends_while_others_record_waits_only_for_what_was_before,
+    a_signal_that_kills_the_program_kills_it_and_what_was_open_is_lost,
+    a_handler_of_the_programs_own_works_as_before_and_its_exit_flushes,
+    the_client_touches_no_signal,
+    an_abort_leaves_what_was_flushed_and_loses_what_was_open,
+    a_panic_that_aborts_leaves_what_was_flushed_and_loses_what_was_open,
+    what_was_flushed_before_exec_is_there_and_the_new_program_is_another_worker,
+    a_forked_child_is_a_worker_of_its_own_and_leaves_its_parents_processes_alone,
+    a_forked_child_that_returns_through_what_its_parent_began_ends_none_of_it,
+    a_fork_in_the_midst_of_other_threads_hangs_nowhere,
+    a_fork_during_the_first_monitored_call_hangs_nowhere,
+    a_forked_child_that_ends_by_underscore_exit_keeps_what_it_flushed,
+    a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on,
+    a_program_started_by_fork_and_exec_is_none_of_the_clients_business,
+    a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once,
+    a_stderr_that_takes_nothing_changes_nothing,
+    a_subscriber_that_records_does_not_go_round_in_circles,
+    an_error_that_panics_when_asked_reaches_nobody,
+    an_allocator_that_calls_a_monitored_function_is_recorded_outside_the_recorder_only,
+    a_call_allocates_nothing_neither_off_nor_on,
+}
+
 fn line(child: &mut Child) -> String {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("the worker writes");
@@ -53,57 +99,51 @@ fn lost_outline(server: &Server) -> String {
     })
 }
 
-#[test]
-fn a_program_that_ends_by_itself_leaves_nothing_behind() {
+fn a_program_that_ends_by_itself_leaves_nothing_behind(start: fn() -> Server) {
     for (what, code, trees) in [
         (&["many", "2"][..], 0, "many\n  hundred\n    leaf\n    leaf\n"),
         (&["exit"], 7, "exit_inside [cancelled]\n  exits [cancelled]\n"),
         (&["panic"], 101, "panic_inside [failed]: the end of the tape\n  panics [failed]: the end of the tape\n"),
         (&["thread-panics"], 0, "thread_panics\n  panics [failed]: the end of the tape\n"),
     ] {
-        let server = Server::start();
+        let server = start();
         let finished = run(worker(&server, what));
         assert_eq!((finished.code, plain(what).code), (Some(code), Some(code)), "{what:?}: {}", finished.stderr);
         assert_eq!(outlines(&server), [trees], "{what:?}");
     }
 }
 
-#[test]
-fn thread_locals_that_record_as_they_are_destroyed_arrive() {
-    let server = Server::start();
+fn thread_locals_that_record_as_they_are_destroyed_arrive(start: fn() -> Server) {
+    let server = start();
     assert_eq!(run(worker(&server, &["destructors-record"])), plain(&["destructors-record"]));
     // A thread-local may be destroyed before or after the client's own.
     let late = "late\n  leaf\n";
     assert_eq!(outlines(&server), [late, late, late, late, "leaf\n", "leaf\n"]);
 }
 
-#[test]
-fn what_the_c_library_calls_at_the_end_is_recorded_until_the_client_has_flushed() {
-    let server = Server::start();
+fn what_the_c_library_calls_at_the_end_is_recorded_until_the_client_has_flushed(start: fn() -> Server) {
+    let server = start();
     assert_eq!(run(worker(&server, &["records-at-exit"])), plain(&["records-at-exit"]));
     assert_eq!(outlines(&server), ["late_enough\n", "leaf\n"]);
 }
 
-#[test]
-fn a_runtime_that_is_dropped_cancels_what_it_held() {
-    let server = Server::start();
+fn a_runtime_that_is_dropped_cancels_what_it_held(start: fn() -> Server) {
+    let server = start();
     assert_eq!(run(worker(&server, &["drops-runtimes"])).code, Some(0));
     let runtime = ["  forever [cancelled]", "  forever [cancelled]", "  passing", "  passing", "drops_runtimes"];
     assert_eq!(sorted(&outlines(&server)[0]), runtime);
 }
 
-#[test]
-fn hundreds_of_threads_and_tasks_that_end_at_once_arrive() {
-    let server = Server::start();
+fn hundreds_of_threads_and_tasks_that_end_at_once_arrive(start: fn() -> Server) {
+    let server = start();
     let finished = run(worker(&server, &["crowd", "400"]));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let root = server.finished_root();
     assert_eq!((&root["counts"]["succeeded"], server.tree(&root).len()), (&Value::from(801), 801));
 }
 
-#[test]
-fn a_program_that_ends_while_others_record_waits_only_for_what_was_before() {
-    let server = Server::start();
+fn a_program_that_ends_while_others_record_waits_only_for_what_was_before(start: fn() -> Server) {
+    let server = start();
     let mut leaves = worker(&server, &["leaves-others-behind"]);
     leaves.env("MONITOR_EXIT_TIMEOUT", "10m");
     let began = Instant::now();
@@ -130,19 +170,17 @@ fn kill_hanging(server: &Server, signal: &str) -> ExitStatus {
     child.wait().unwrap()
 }
 
-#[test]
-fn a_signal_that_kills_the_program_kills_it_and_what_was_open_is_lost() {
+fn a_signal_that_kills_the_program_kills_it_and_what_was_open_is_lost(start: fn() -> Server) {
     for (name, number) in [("-TERM", libc::SIGTERM), ("-INT", libc::SIGINT), ("-HUP", libc::SIGHUP), ("-KILL", libc::SIGKILL)] {
-        let server = Server::start();
+        let server = start();
         assert_eq!(kill_hanging(&server, name).signal(), Some(number), "{name}");
         assert_eq!(lost_outline(&server), "hang [lost]\n  waits [lost]\n", "{name}");
     }
 }
 
-#[test]
-fn a_handler_of_the_programs_own_works_as_before_and_its_exit_flushes() {
+fn a_handler_of_the_programs_own_works_as_before_and_its_exit_flushes(start: fn() -> Server) {
     for (name, number) in [("-TERM", libc::SIGTERM), ("-INT", libc::SIGINT)] {
-        let server = Server::start();
+        let server = start();
         let mut child = worker(&server, &["handles-signals"]).spawn().unwrap();
         assert_eq!(line(&mut child), "ready");
         kill(&child, name);
@@ -151,30 +189,27 @@ fn a_handler_of_the_programs_own_works_as_before_and_its_exit_flushes() {
     }
 }
 
-#[test]
-fn the_client_touches_no_signal() {
-    let server = Server::start();
+fn the_client_touches_no_signal(start: fn() -> Server) {
+    let server = start();
     let monitored = run(worker(&server, &["lists-signals"]));
     assert!(monitored.stdout.contains("SigCgt"), "{monitored:?}");
     assert_eq!(monitored, plain(&["lists-signals"]));
 }
 
-#[test]
-fn an_abort_leaves_what_was_flushed_and_loses_what_was_open() {
-    let server = Server::start();
+fn an_abort_leaves_what_was_flushed_and_loses_what_was_open(start: fn() -> Server) {
+    let server = start();
     let mut abort = worker(&server, &["abort"]);
     assert_eq!(abort.env("MONITOR_HEARTBEAT", "300ms").status().unwrap().signal(), Some(libc::SIGABRT));
     assert_eq!(lost_outline(&server), "abort_inside [lost]\n");
 }
 
-#[test]
-fn a_panic_that_aborts_leaves_what_was_flushed_and_loses_what_was_open() {
+fn a_panic_that_aborts_leaves_what_was_flushed_and_loses_what_was_open(start: fn() -> Server) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--quiet", "--profile", "abort", "-p", "monitor-tests", "--bin", "monitor-test-worker"]);
     assert!(build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).status().unwrap().success());
 
-    let server = Server::start();
+    let server = start();
     let panics = |server| {
         let mut panics = example("../abort/monitor-test-worker", server);
         panics.arg("flushed-panic").env("MONITOR_HEARTBEAT", "300ms").stdin(Stdio::null()).output().unwrap()
@@ -187,9 +222,8 @@ fn a_panic_that_aborts_leaves_what_was_flushed_and_loses_what_was_open() {
     assert_eq!(lost.replace("  panics [lost]\n", ""), "flushed_panic [lost]\n  leaf\n");
 }
 
-#[test]
-fn what_was_flushed_before_exec_is_there_and_the_new_program_is_another_worker() {
-    let server = Server::start();
+fn what_was_flushed_before_exec_is_there_and_the_new_program_is_another_worker(start: fn() -> Server) {
+    let server = start();
     let mut replaced = worker(&server, &["replaced"]);
     let finished = run({
         replaced.env("MONITOR_HEARTBEAT", "300ms");
@@ -204,9 +238,8 @@ fn what_was_flushed_before_exec_is_there_and_the_new_program_is_another_worker()
     assert_ne!(workers[0]["id"], workers[1]["id"]);
 }
 
-#[test]
-fn a_forked_child_is_a_worker_of_its_own_and_leaves_its_parents_processes_alone() {
-    let server = Server::start();
+fn a_forked_child_is_a_worker_of_its_own_and_leaves_its_parents_processes_alone(start: fn() -> Server) {
+    let server = start();
     let mut child = worker(&server, &["forks"]).spawn().unwrap();
     let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let mut pids = vec![child.id(), said.next().unwrap().parse().unwrap(), said.next().unwrap().parse().unwrap()];
@@ -234,18 +267,16 @@ fn a_forked_child_is_a_worker_of_its_own_and_leaves_its_parents_processes_alone(
     assert!(by(root) != by(in_child) && by(grandchild) != by(in_child) && by(grandchild) != by(root));
 }
 
-#[test]
-fn a_forked_child_that_returns_through_what_its_parent_began_ends_none_of_it() {
-    let server = Server::start();
+fn a_forked_child_that_returns_through_what_its_parent_began_ends_none_of_it(start: fn() -> Server) {
+    let server = start();
     assert_eq!(run(worker(&server, &["forks-and-returns"])).code, Some(0));
     let trees = outlines(&server);
     // The child's own call hangs below what has forked it, the parent's is a tree of its own.
     assert_eq!(trees, ["begun_by_the_parent\n  open\n  leaf\n", "leaf\n"]);
 }
 
-#[test]
-fn a_fork_in_the_midst_of_other_threads_hangs_nowhere() {
-    let server = Server::start();
+fn a_fork_in_the_midst_of_other_threads_hangs_nowhere(start: fn() -> Server) {
+    let server = start();
     let count = 20 * u64::from(rounds(1));
     let mut busy = worker(&server, &["forks-while-busy", &count.to_string()]);
     // So small that the threads meet at the count of what is dropped.
@@ -258,9 +289,8 @@ fn a_fork_in_the_midst_of_other_threads_hangs_nowhere() {
     assert_eq!((born, workers(&server).len()), (count as usize, count as usize + 1));
 }
 
-#[test]
-fn a_fork_during_the_first_monitored_call_hangs_nowhere() {
-    let server = Server::start();
+fn a_fork_during_the_first_monitored_call_hangs_nowhere(start: fn() -> Server) {
+    let server = start();
     for round in 1..=10 * rounds(1) as usize {
         let finished = run(worker(&server, &["forks-at-once"]));
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
@@ -270,32 +300,28 @@ fn a_fork_during_the_first_monitored_call_hangs_nowhere() {
     assert!(trees.iter().filter(|tree| *tree == "born\n").count() * 2 == trees.len(), "{trees:?}");
 }
 
-#[test]
-fn a_forked_child_that_ends_by_underscore_exit_keeps_what_it_flushed() {
-    let server = Server::start();
+fn a_forked_child_that_ends_by_underscore_exit_keeps_what_it_flushed(start: fn() -> Server) {
+    let server = start();
     assert_eq!(run(worker(&server, &["forks-and-vanishes"])).code, Some(0));
     wait_for("both trees", || (server.roots().len() == 2).then_some(()));
     assert_eq!(workers(&server).len(), 2, "a child that records nothing is no worker");
 }
 
-#[test]
-fn a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on() {
-    let server = Server::start();
+fn a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on(start: fn() -> Server) {
+    let server = start();
     assert_eq!(run(worker(&server, &["becomes-a-daemon"])).code, Some(0));
     wait_for("parent and child", || (workers(&server).len() == 2).then_some(()));
     assert_eq!(outlines(&server), ["becomes_a_daemon [cancelled]\n  born\n"]);
 }
 
-#[test]
-fn a_program_started_by_fork_and_exec_is_none_of_the_clients_business() {
-    let server = Server::start();
+fn a_program_started_by_fork_and_exec_is_none_of_the_clients_business(start: fn() -> Server) {
+    let server = start();
     assert_eq!(run(worker(&server, &["spawns"])).code, Some(0));
     assert_eq!((outlines(&server), workers(&server).len()), (vec!["spawns\n  leaf\n".to_owned()], 1));
 }
 
-#[test]
-fn a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once() {
-    let server = Server::start();
+fn a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once(start: fn() -> Server) {
+    let server = start();
     for (what, roots) in [("subscriber-panics", 0), ("closes-files", 1)] {
         let mut goes_on = worker(&server, &[what]);
         goes_on.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "10m");
@@ -307,9 +333,8 @@ fn a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once() {
     }
 }
 
-#[test]
-fn a_stderr_that_takes_nothing_changes_nothing() {
-    let server = Server::start();
+fn a_stderr_that_takes_nothing_changes_nothing(start: fn() -> Server) {
+    let server = start();
     for (what, url) in [("many", server.url()), ("many", "http://127.0.0.1:1"), ("closes-stderr", server.url())] {
         let mut full = worker(&server, &[what, "1"]);
         // What one can't send the next one would.
@@ -324,9 +349,8 @@ fn a_stderr_that_takes_nothing_changes_nothing() {
     assert_eq!(outlines(&server), [tree, tree]);
 }
 
-#[test]
-fn a_subscriber_that_records_does_not_go_round_in_circles() {
-    let server = Server::start();
+fn a_subscriber_that_records_does_not_go_round_in_circles(start: fn() -> Server) {
+    let server = start();
     let finished = run(worker(&server, &["subscriber-records"]));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     assert!(finished.stdout.trim().parse::<u64>().unwrap() > 0, "the client's libraries were heard");
@@ -335,17 +359,15 @@ fn a_subscriber_that_records_does_not_go_round_in_circles() {
     assert_eq!(trees[1..], vec!["works_on\n"; 20]);
 }
 
-#[test]
-fn an_error_that_panics_when_asked_reaches_nobody() {
-    let server = Server::start();
+fn an_error_that_panics_when_asked_reaches_nobody(start: fn() -> Server) {
+    let server = start();
     let finished = run(worker(&server, &["error-panics"]));
     assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "true\n"), "{}", finished.stderr);
     assert_eq!(outlines(&server), ["error that panics\n  fails [failed]: (its own description panicked)\n"]);
 }
 
-#[test]
-fn an_allocator_that_calls_a_monitored_function_is_recorded_outside_the_recorder_only() {
-    let server = Server::start();
+fn an_allocator_that_calls_a_monitored_function_is_recorded_outside_the_recorder_only(start: fn() -> Server) {
+    let server = start();
     let finished = run(worker(&server, &["allocator-records"]));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     outlines(&server);
@@ -357,9 +379,8 @@ fn an_allocator_that_calls_a_monitored_function_is_recorded_outside_the_recorder
     assert_eq!(many.replace("      allocated\n", "").matches("leaf").count(), 300);
 }
 
-#[test]
-fn a_call_allocates_nothing_neither_off_nor_on() {
-    let server = Server::start();
+fn a_call_allocates_nothing_neither_off_nor_on(start: fn() -> Server) {
+    let server = start();
     let numbers = |finished: Finished| finished.stdout.lines().map(|line| line.parse::<u64>().unwrap()).collect::<Vec<_>>();
     assert_eq!(numbers(plain(&["counts-allocations"])), [0, 0]);
     assert_eq!(numbers(run(worker(&server, &["counts-allocations"]))), [0, 0]);

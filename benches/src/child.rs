@@ -66,7 +66,8 @@ impl Child {
         command.env("HOTPATH_METRICS_SERVER_OFF", "1");
         if contender.is_monitored {
             let server = around.server.context("who is monitored needs a server")?;
-            command.env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url()).envs(contender.settings.iter().copied()).envs(around.settings.iter().copied());
+            command.env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url()).env("MONITOR_SPOOL_DIR", server.spool());
+            command.envs(contender.settings.iter().copied()).envs(around.settings.iter().copied());
         }
         let mut process = cores::spawn_behind(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
         let stdin = process.stdin.take().context("piped")?;

@@ -1,7 +1,7 @@
 //! A real `monitor server`, on a folder of its own.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use crate::cores;
 pub(crate) struct Server {
     child: Child,
     url: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What it holds.
@@ -33,7 +33,7 @@ impl Server {
         let mut command = cores::command(monitor);
         command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
         // That it serves is known; what goes wrong is to be seen.
-        command.env("RUST_LOG", "warn");
+        command.env("RUST_LOG", "warn").env("MONITOR_SPOOL_DIR", "off");
         let mut child = cores::spawn_behind(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
         let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
         let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
@@ -41,12 +41,17 @@ impl Server {
         });
         // Whatever else it says must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, url: url.context("the server did not start")?, _folder: folder })
+        Ok(Self { child, url: url.context("the server did not start")?, folder })
     }
 
     /// Its address.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Where those who report to it keep what it hasn't got yet.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.folder.path().join("spool")
     }
 
     /// How many processes the newest trees hold in folds, beyond the one that each fold is among its [`Held`].

@@ -67,7 +67,7 @@ fn moments(options: &Options) -> Result<[(&'static str, Samples); 3]> {
     let mut moments = ["the first call", "the second", "after a pause of 300 ms"].map(|name| (name, Samples::default()));
     for _ in 0..if options.quick { 5 } else { 50 } {
         let mut command = cores::command(program("start-linked")?);
-        command.arg("moments").env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url());
+        command.arg("moments").env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url()).env("MONITOR_SPOOL_DIR", server.spool());
         let output = cores::spawn_behind(command.stdout(Stdio::piped()))?.wait_with_output()?;
         let text = String::from_utf8(output.stdout)?;
         let mut nanoseconds = text.split_whitespace();

@@ -40,6 +40,8 @@
 //! | `MONITOR_SERVER_URL` | where the server is | `http://127.0.0.1:60010` |
 //! | `MONITOR_TOKEN` | sent as bearer token | none |
 //! | `MONITOR_BUFFER_BYTES` | bound of what waits to be sent | 64 MiB |
+//! | `MONITOR_SPOOL_DIR` | where what the server hasn't got yet outlives the program; `off`: nowhere | `monitor/spool` in the user's folder for state |
+//! | `MONITOR_SPOOL_BYTES` | bound of what this program keeps there | 256 MiB |
 //! | `MONITOR_FOLD_AFTER` | beyond so many children of one parent and name, further ones are counted; `off`: never | 1000 |
 //! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |
 //! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |

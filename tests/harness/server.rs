@@ -30,6 +30,13 @@ impl Server {
         Self { child, url, data, spool, _folder: Some(folder), http }
     }
 
+    /// The same, and what is recorded for it is kept in memory alone.
+    pub fn start_without_spool() -> Self {
+        let mut server = Self::start();
+        server.spool = PathBuf::from("off");
+        server
+    }
+
     /// Its address, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> &str {
         &self.url

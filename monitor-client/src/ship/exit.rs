@@ -33,9 +33,12 @@ extern "C" fn at_exit() {
         let (done, answer) = mpsc::channel();
         let timeout = shipper.exit_timeout;
         if shipper.commands.send(Command::Exit { done }).is_ok() && answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
-            report::warn(&format!(
-                "the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})"
-            ));
+            let what = format!("the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})");
+            if shipper.is_kept {
+                report::info(&format!("{what}: the rest is kept in the spool"));
+            } else {
+                report::warn(&what);
+            }
         }
     });
 }

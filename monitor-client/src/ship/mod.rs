@@ -42,6 +42,8 @@ struct Handle {
     /// Where its thread runs.
     pid: u32,
     exit_timeout: Duration,
+    /// What the server has not taken at the end stays for whoever comes next.
+    is_kept: bool,
 }
 
 /// All that crosses from the program's threads to the shipper, the queue apart.
@@ -83,7 +85,7 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     let Some(receiver) = receiver else { return Err(std::io::ErrorKind::AlreadyExists.into()) };
     let outbox = Outbox::new(worker, shelf);
     let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
-    SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout });
+    SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout, is_kept: keeper.is_some() });
     exit::register();
     // Before the thread begins, so that one that ends at once has the last word.
     monitor_core::switch::turn_on();

@@ -276,7 +276,7 @@ fn counted(bytes: &[u8]) -> Option<Counted> {
     let mut buckets: Vec<u64> = (0..BUCKETS).map(|index| at(offset::fold::BUCKETS + index * 8)).collect();
     let sum = buckets.iter().try_fold(0_u64, |sum, count| sum.checked_add(*count))?;
     // The histogram is one call behind, but for the moment in which that one is counted.
-    if sum + 1 == ended {
+    if sum.checked_add(1) == Some(ended) {
         *buckets.get_mut(usize::try_from(at(offset::fold::LAST)).ok()?)? += 1;
     } else if sum != ended {
         return None;

@@ -78,7 +78,10 @@ impl<'a> Folds<'a> {
 
     /// What all of them count, and when they began, in ticks.
     pub(super) fn events(&self, clock: &Clock) -> Vec<(u64, Event)> {
-        self.known.values().flat_map(|known| self.events_of(known, clock).into_iter().flatten()).collect()
+        // In one order, whoever reads it.
+        let mut known: Vec<_> = self.known.iter().collect();
+        known.sort_by_key(|(mark, _)| **mark);
+        known.into_iter().flat_map(|(_, known)| self.events_of(known, clock).into_iter().flatten()).collect()
     }
 
     fn events_of(&self, known: &Known<'_>, clock: &Clock) -> Option<Vec<(u64, Event)>> {
@@ -93,7 +96,7 @@ impl<'a> Folds<'a> {
             name: site.name.clone(),
             shard: counted.mark,
             revision: counted.revision.saturating_add(1),
-            count: counted.ended + running,
+            count: counted.ended.saturating_add(running),
             running,
             failed: counted.failed,
             cancelled: counted.cancelled,

@@ -53,7 +53,8 @@ pub fn framed(mut bytes: &[u8]) {
 fn read(program: &[u8], journal: &[u8], lane: &[u8], piece: &[u8]) {
     let mut estate = Estate::default();
     let mut regions = BTreeMap::new();
-    let pieces = [Piece::Region(0), Piece::Segment { region: 0, base: 0 }, Piece::Chunk { region: 0, index: 0 }];
+    let (region, base, index) = (0, 0, 0);
+    let pieces = [Piece::Region(region), Piece::Segment { region, base }, Piece::Chunk { region, index }, Piece::Folds { region, index }];
     let files = [(Kind::Program, program), (Kind::Lane(1), lane), (Kind::Journal(1), journal)];
     for (kind, bytes) in files.into_iter().chain(pieces.map(|of| (Kind::Piece(of), piece))) {
         estate.take(worker(), kind, String::new(), bytes.to_vec(), &mut regions);
