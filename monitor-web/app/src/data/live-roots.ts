@@ -83,7 +83,7 @@ function readAgain(): void {
 
 async function readWorkers(): Promise<void> {
   try {
-    const page = await fetchWorkers();
+    const page = await fetchWorkers({ limit: 1000 });
     for (const worker of page.workers) put(workers, worker.id, worker, page.as_of);
     subscription?.loaded(page.as_of);
   } catch {

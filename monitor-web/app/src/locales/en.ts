@@ -90,12 +90,6 @@ export const en = {
   "mark.orphan": "parent unknown",
   "mark.orphan.why": "Its parent {parent} has not been reported, so it hangs below the root.",
   "mark.attempt": "attempt {attempt}",
-  "mark.fold": "×{count}",
-  "mark.fold.why": "Its parent has had so many children of this name that these were counted instead of reported one by one.",
-  "mark.fold.running": "{count} running",
-  "mark.fold.failed": "{count} failed",
-  "mark.fold.cancelled": "{count} cancelled",
-  "mark.fold.p95": "p95 {duration}",
 
   "panel.title": "Process",
   "panel.close": "Close the panel",
