@@ -2,6 +2,7 @@ import { Link, Outlet } from "@tanstack/react-router";
 import { t } from "../i18n.ts";
 import { screens } from "../screens/screen.ts";
 import { ConnectionState } from "./ConnectionState.tsx";
+import { LanguageButton } from "./LanguageButton.tsx";
 import "./shell.css";
 import { ThemeButton } from "./ThemeButton.tsx";
 
@@ -24,6 +25,7 @@ export function Shell() {
           )}
         </nav>
         <ConnectionState />
+        <LanguageButton />
         <ThemeButton />
       </header>
       <main>

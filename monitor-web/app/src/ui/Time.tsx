@@ -14,7 +14,7 @@ export function Duration({ process }: { process: Timed }) {
   const runs = process.state === "running" && process.elapsed_ns === null;
   const time = elapsed(process, useNow(runs ? "fast" : "never"));
   if (time === null) return <span className="number dim">–</span>;
-  const [value, unit] = splitUnit(duration(time));
+  const [value, unit] = splitUnit(duration(time, locale));
   return (
     <span className="number">
       {value}

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { Process } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
-import { count, t } from "../../i18n.ts";
+import { count, t, wordText } from "../../i18n.ts";
 import { fieldText, visible, visibleLines } from "../../model/text.ts";
 import { marksOf } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
@@ -87,7 +87,7 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
         {process.progress && <Row label={t("panel.progress")}>{progressText(process.progress)}</Row>}
       </Section>
       <Section title={t("panel.what")}>
-        <Row label={t("panel.kind")}>{visible(process.kind)}</Row>
+        <Row label={t("panel.kind")}>{wordText("kind", process.kind)}</Row>
         {process.source && (
           <Row label={t("panel.source")}>
             <Code text={`${process.source.file}:${process.source.line}`} copy />
@@ -129,7 +129,7 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
       {links.length > 0 && (
         <Section title={t("panel.links")}>
           {links.map(({ root_id, id, relation }) => (
-            <Row key={`${relation} ${root_id} ${id}`} label={visible(relation)}>
+            <Row key={`${relation} ${root_id} ${id}`} label={wordText("relation", relation)}>
               <a className="link mono" href={`/tasks/${root_id}?process=${id}`}>
                 {id}
               </a>
@@ -168,7 +168,7 @@ function Where({ process }: { process: Process }) {
         </>
       )}
       <Optional label={t("panel.thread")} value={process.thread} />
-      {worker && <Row label={t("panel.worker-state")}>{workerState(worker.state)}</Row>}
+      {worker && <Row label={t("panel.worker-state")}>{wordText("worker", worker.state)}</Row>}
       {worker && worker.state !== "online" && (
         <Row label={t("panel.last-seen")}>
           <When timeUs={worker.last_seen_us} never="" />
@@ -181,10 +181,6 @@ function Where({ process }: { process: Process }) {
       )}
     </Section>
   );
-}
-
-function workerState(state: string): string {
-  return state === "online" || state === "offline" || state === "lost" ? t(`worker.${state}`) : visible(state);
 }
 
 function Optional({ label, value }: { label: string; value: string | number | null | undefined }): ReactNode {

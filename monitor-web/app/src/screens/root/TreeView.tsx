@@ -1,7 +1,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import type { Root } from "../../api/types.ts";
-import { t } from "../../i18n.ts";
+import { locale, t } from "../../i18n.ts";
 import { duration, elapsed } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
@@ -86,7 +86,7 @@ export function TreeView({ view, root, selection }: Props) {
           <span className="duration">{t("tasks.column.duration")}</span>
           <span className="axis number">
             <span>0</span>
-            <span>{duration((axis.endUs - axis.startUs) * 1000)}</span>
+            <span>{duration((axis.endUs - axis.startUs) * 1000, locale)}</span>
           </span>
         </div>
         {slots.length === 0 && !view.loading && <p className="notice dim">{t("root.empty")}</p>}

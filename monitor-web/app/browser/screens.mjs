@@ -1,0 +1,25 @@
+/** Every screen with something on it, for what must hold on all of them. All names in it are Chinese. */
+import { server, Tree, Worker } from "./events.mjs";
+
+/**
+ * Each with its address, the element that shows that it is there, and what is to be done before it is looked at.
+ *
+ * @returns {Promise<{ name: string, address: string, ready: string, act?: (page: import("playwright-core").Page) => Promise<void> }[]>}
+ */
+export async function screens() {
+  const worker = await new Worker().online();
+  const tree = new Tree("导入订单", { batch: "批次一" });
+  const stage = tree.start("解析", tree.id, 100, { attachment: "inferred" });
+  const lost = tree.start("无人认领", tree.id, 300, { attachment: "unattached" });
+  const row = tree.start("载入一行", stage.id, 200, { fields: { 行: 7 } });
+  const error = { type: "app::Error", message: "没有此表", chain: ["查询失败"], source: { file: "src/db.rs", line: 88 } };
+  const running = new Tree("夜间构建");
+  await worker.send(tree.own, stage, row, lost, tree.end(row, 50, error), tree.end(stage, 400), tree.end(tree.own, 900), running.own);
+  const named = encodeURIComponent("导入订单");
+  return [
+    { name: "tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]` },
+    { name: "nothing found", address: `${server}/tasks?name=${named}&batch=x`, ready: ".notice h2" },
+    { name: "tree", address: tree.address, ready: ".panel .message" },
+    { name: "a running tree", address: `${running.address}?process=${running.id}`, ready: ".panel h2" },
+  ];
+}
