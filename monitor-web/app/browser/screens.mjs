@@ -13,13 +13,21 @@ export async function screens() {
   const lost = tree.start("无人认领", tree.id, 300, { attachment: "unattached" });
   const row = tree.start("载入一行", stage.id, 200, { fields: { 行: 7 } });
   const error = { type: "app::Error", message: "没有此表", chain: ["查询失败"], source: { file: "src/db.rs", line: 88 } };
+  const crowd = new Tree("批量导入");
+  const fold = crowd.fold("载入一行", crowd.id, { count: 1240, failed: 3, durations: [[176, 1], [400, 300], [420, 500], [440, 399], [546, 40]] });
+  const rows = Array.from({ length: 40 }, (_, index) => crowd.start("校验一行", crowd.id, 10 + index * 20));
+  const ends = rows.map((row, index) => crowd.end(row, 5 + index, index === 30 ? { message: "第三十行不对" } : undefined));
   const running = new Tree("夜间构建");
   await worker.send(tree.own, stage, row, lost, tree.end(row, 50, error), tree.end(stage, 400), tree.end(tree.own, 900), running.own);
+  await worker.send(crowd.own, fold, ...rows, ...ends, crowd.end(crowd.own, 1500));
   const named = encodeURIComponent("导入订单");
   return [
     { name: "tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]` },
     { name: "nothing found", address: `${server}/tasks?name=${named}&batch=x`, ready: ".notice h2" },
     { name: "tree", address: tree.address, ready: ".panel .message" },
+    { name: "fold", address: `${crowd.address}?group=1&process=${fold.id}`, ready: ".panel .histogram" },
+    { name: "group", address: `${crowd.address}?group=1&process=~${rows[0].id}`, ready: ".panel .histogram" },
+    { name: "filtered", address: `${crowd.address}?filter=${encodeURIComponent("三十")}`, ready: '.node[data-state="failed"]' },
     { name: "a running tree", address: `${running.address}?process=${running.id}`, ready: ".panel h2" },
   ];
 }

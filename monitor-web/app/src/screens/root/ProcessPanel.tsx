@@ -1,14 +1,16 @@
 import type { ReactNode } from "react";
-import type { Process } from "../../api/types.ts";
+import type { Fold, Process } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { count, t, wordText } from "../../i18n.ts";
+import { spread } from "../../model/histogram.ts";
 import { fieldText, visible, visibleLines } from "../../model/text.ts";
 import { marksOf } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
-import { StateLabel } from "../../ui/State.tsx";
+import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { Duration } from "../../ui/Time.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
+import { SpreadSection } from "./SpreadSection.tsx";
 import type { RootView } from "./view.ts";
 
 interface Props {
@@ -20,18 +22,64 @@ interface Props {
 
 /** Everything that is known of the selected process. */
 export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
+  if (id.startsWith("~")) return <GroupPanel view={view} id={id} onClose={onClose} />;
   const slot = view.tree.find(id);
   const process = slot === undefined ? undefined : view.tree.at(slot);
   return (
     <aside className="panel" aria-label={t("panel.title")} data-state={process?.state}>
       <div className="panel-head">
         {process ? <Title process={process} /> : !view.loading && <Gone id={id} />}
-        <button type="button" className="close" aria-label={t("panel.close")} title={`${t("panel.close")} (Esc)`} onClick={onClose}>
-          ×
-        </button>
+        <Close onClose={onClose} />
       </div>
       {process && slot !== undefined && <Facts process={process} orphan={view.tree.isOrphan(slot)} known={(parent) => view.tree.find(parent) !== undefined} onSelect={onSelect} />}
     </aside>
+  );
+}
+
+/** What is known of like siblings that share a row. */
+function GroupPanel({ view, id, onClose }: { view: RootView; id: string; onClose: () => void }) {
+  const row = view.rowOf(id);
+  const group = row < 0 ? undefined : view.groupAt(row);
+  const first = group?.members[0];
+  const of = group && view.spreadOf(group);
+  return (
+    <aside className="panel" aria-label={t("panel.title")}>
+      <div className="panel-head">
+        <div>
+          <h2>{first === undefined ? t("panel.group.gone") : visible(view.tree.at(first).name)}</h2>
+          {group && <p className="number">{t("fold.times", { count: count(group.members.length) })}</p>}
+        </div>
+        <Close onClose={onClose} />
+      </div>
+      {of?.spread && <SpreadSection histogram={of.histogram} spread={of.spread} />}
+    </aside>
+  );
+}
+
+function Close({ onClose }: { onClose: () => void }) {
+  return (
+    <button type="button" className="close" aria-label={t("panel.close")} title={`${t("panel.close")} (Esc)`} onClick={onClose}>
+      ×
+    </button>
+  );
+}
+
+/** What a fold stands for. */
+function FoldSection({ fold }: { fold: Fold }) {
+  const of = spread(fold.histogram, { total: fold.total_ns, min: fold.min_ns, max: fold.max_ns });
+  const counts = (["running", "failed", "cancelled"] as const).filter((state) => fold[state] > 0);
+  return (
+    <>
+      <Section title={t("fold.title")}>
+        <Row label={t("fold.count")}>{count(fold.count)}</Row>
+        {counts.map((state) => (
+          <Row key={state} label={stateWord(state)}>
+            {count(fold[state])}
+          </Row>
+        ))}
+      </Section>
+      {of && <SpreadSection histogram={fold.histogram} spread={of} />}
+    </>
   );
 }
 
@@ -74,18 +122,8 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
         </p>
       ))}
       {process.error && <ErrorSection error={process.error} />}
-      <Section title={t("panel.when")}>
-        <Row label={t("panel.started")}>
-          <When timeUs={process.started_us} never={t("panel.not-started")} />
-        </Row>
-        <Row label={t("panel.ended")}>
-          <When timeUs={process.ended_us} never={t("panel.not-ended")} />
-        </Row>
-        <Row label={t("panel.duration")}>
-          <Duration process={process} />
-        </Row>
-        {process.progress && <Row label={t("panel.progress")}>{progressText(process.progress)}</Row>}
-      </Section>
+      {process.fold && <FoldSection fold={process.fold} />}
+      {(!process.fold || process.started_us !== null) && <WhenSection process={process} />}
       <Section title={t("panel.what")}>
         <Row label={t("panel.kind")}>{wordText("kind", process.kind)}</Row>
         {process.source && (
@@ -141,6 +179,23 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
   );
 }
 
+function WhenSection({ process }: { process: Process }) {
+  return (
+    <Section title={t("panel.when")}>
+      <Row label={t("panel.started")}>
+        <When timeUs={process.started_us} never={t("panel.not-started")} />
+      </Row>
+      <Row label={t("panel.ended")}>
+        <When timeUs={process.ended_us} never={t("panel.not-ended")} />
+      </Row>
+      <Row label={t("panel.duration")}>
+        <Duration process={process} />
+      </Row>
+      {process.progress && <Row label={t("panel.progress")}>{progressText(process.progress)}</Row>}
+    </Section>
+  );
+}
+
 function ParentId({ id, onSelect }: { id: string; onSelect: ((id: string) => void) | undefined }) {
   if (!onSelect) return <Code text={id} copy />;
   return (
@@ -155,6 +210,7 @@ function ParentId({ id, onSelect }: { id: string; onSelect: ((id: string) => voi
 
 function Where({ process }: { process: Process }) {
   const worker = useWorker(process.worker_id);
+  if (process.worker_id === null && process.thread === null) return null;
   return (
     <Section title={t("panel.where")}>
       {worker && (

@@ -10,6 +10,7 @@ import { ProcessPanel } from "./ProcessPanel.tsx";
 import { RootHeader } from "./RootHeader.tsx";
 import { TreeToolbar } from "./TreeToolbar.tsx";
 import { TreeView } from "./TreeView.tsx";
+import { useRootSearch } from "./useRootSearch.ts";
 import { useSelection } from "./useSelection.ts";
 import { RootView } from "./view.ts";
 import "./root.css";
@@ -24,6 +25,8 @@ function OneRoot({ param }: { param: string }) {
   const view = useMemo(() => new RootView(param), [param]);
   useSyncExternalStore(view.subscribe, view.get);
   const selection = useSelection(view);
+  const search = useRootSearch();
+  useEffect(() => view.arrange(search.filter, search.grouped), [view, search.filter, search.grouped]);
   const { root } = view;
 
   useEffect(() => {
@@ -39,7 +42,7 @@ function OneRoot({ param }: { param: string }) {
     <div className="root-page">
       <RootHeader root={root} />
       <Missing view={view} />
-      <TreeToolbar view={view} selection={selection} />
+      <TreeToolbar view={view} selection={selection} search={search} />
       {view.problem !== null && <ProblemNotice error={view.problem} onRetry={view.retry} />}
       <div className="split" data-panel={selection.id !== null}>
         <TreeView view={view} root={root} selection={selection} />

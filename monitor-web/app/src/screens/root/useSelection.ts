@@ -44,7 +44,7 @@ export function useSelection(view: RootView): Selection {
       clearTimeout(timer.current);
       timer.current = setTimeout(() => {
         addressed.current = process;
-        void navigate({ to: ".", search: process === undefined ? {} : { process }, replace: true });
+        void navigate({ to: ".", search: (before: object) => ({ ...before, process }), replace: true });
       }, ADDRESS_MS);
     },
     [navigate],
