@@ -54,11 +54,10 @@ export function TreeView({ view, root, selection }: Props) {
   const shownTurn = useRef(-1);
   useEffect(() => {
     if (selection.id === null || shownTurn.current === selection.turn) return;
-    if (selected !== undefined && selectedRow < 0) view.reveal(selected);
-    const row = view.rowOf(selection.id);
+    if (selected !== undefined) view.reveal(selected);
     // What had to be opened for it is drawn first.
-    if (row < 0 || !scroller.current) return;
-    bringIntoSight(scroller.current, row, ROW, stuckRows(rows, row, narrow));
+    if (selectedRow < 0 || !scroller.current) return;
+    bringIntoSight(scroller.current, selectedRow, ROW, stuckRows(rows, selectedRow, narrow));
     onScroll();
     shownTurn.current = selection.turn;
   });

@@ -13,7 +13,7 @@ export function handleKey(key: string, view: RootView, selection: Selection): bo
   if (key === "e") return stepFailure(view, selection, 1);
   if (key === "E") return stepFailure(view, selection, -1);
   if (key === "Escape") {
-    if (selection.id === null) return false;
+    if (selection.current() === null) return false;
     selection.clear();
     return true;
   }
@@ -21,7 +21,8 @@ export function handleKey(key: string, view: RootView, selection: Selection): bo
     view.foldAll(Number(key));
     return true;
   }
-  const row = selection.id === null ? -1 : view.rowOf(selection.id);
+  const selected = selection.current();
+  const row = selected === null ? -1 : view.rowOf(selected);
   const last = view.rows().slots.length - 1;
   const go = (to: number) => {
     const target = view.idOf(Math.min(last, Math.max(0, to)));
@@ -55,7 +56,7 @@ export function stepFailure(view: RootView, selection: Selection, step: 1 | -1):
   const found = view.found();
   const leaves = view.failures().filter((leaf) => !found || found.marks[leaf] === MATCH);
   if (leaves.length === 0) return false;
-  const slot = selection.id === null ? undefined : view.tree.find(selection.id);
+  const slot = view.tree.find(selection.current() ?? "");
   const at = slot === undefined ? -1 : leaves.indexOf(slot);
   const from = at === -1 && step === -1 ? 0 : at;
   const target = leaves[(from + step + leaves.length) % leaves.length] as number;
