@@ -76,15 +76,15 @@ export class Folding {
     this.changes += 1;
   }
 
-  /** Opens whatever hides a process. */
-  reveal(tree: Tree, slot: number): void {
+  /** Opens whatever hides a process; with `rollup` also the groups that it or one above it is in. */
+  reveal(tree: Tree, slot: number, rollup?: Rollup): void {
     const above = ancestors(tree, slot);
     above.forEach((ancestor, index) => {
       if (!this.isOpen(ancestor, above.length - 1 - index)) this.set(ancestor, true);
     });
-    for (const each of [slot, ...above]) {
+    for (const each of rollup ? [slot, ...above] : []) {
       const key = groupKey(tree, each);
-      if (!this.groups.has(key)) this.setGroup(key, true);
+      if (rollup && mayBeGrouped(tree, each, rollup) && !this.groups.has(key)) this.setGroup(key, true);
     }
   }
 }
@@ -154,7 +154,7 @@ export function visibleRows(tree: Tree, folding: Folding, { found, rollup }: { f
 function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups: Group[]): number[] {
   const alike = new Map<string, number[]>();
   for (const child of children) {
-    if (needsAttention(tree.at(child).state) || !rollup.isQuiet(child)) continue;
+    if (!mayBeGrouped(tree, child, rollup)) continue;
     const key = groupKey(tree, child);
     const members = alike.get(key);
     if (members) members.push(child);
@@ -164,7 +164,7 @@ function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups
   for (const child of children) {
     const key = groupKey(tree, child);
     const members = alike.get(key);
-    const isMember = members && members.length >= SMALLEST_GROUP && !needsAttention(tree.at(child).state) && rollup.isQuiet(child);
+    const isMember = members && members.length >= SMALLEST_GROUP && mayBeGrouped(tree, child, rollup);
     if (!isMember) {
       shown.push(child);
     } else if (members[0] === child) {
@@ -173,6 +173,10 @@ function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups
     }
   }
   return shown;
+}
+
+function mayBeGrouped(tree: Tree, slot: number, rollup: Rollup): boolean {
+  return !needsAttention(tree.at(slot).state) && rollup.isQuiet(slot);
 }
 
 function groupKey(tree: Tree, slot: number): string {

@@ -159,7 +159,7 @@ export class RootView {
 
   reveal(slot: number): void {
     const before = this.folding.version;
-    this.folding.reveal(this.tree, slot);
+    this.folding.reveal(this.tree, slot, this.grouped ? this.rollup() : undefined);
     if (this.folding.version !== before) this.changed();
   }
 
