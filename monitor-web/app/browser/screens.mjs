@@ -17,6 +17,20 @@ export async function screens() {
   const fold = crowd.fold("载入一行", crowd.id, { count: 1240, failed: 3, durations: [[176, 1], [400, 300], [420, 500], [440, 399], [546, 40]] });
   const rows = Array.from({ length: 40 }, (_, index) => crowd.start("校验一行", crowd.id, 10 + index * 20));
   const ends = rows.map((row, index) => crowd.end(row, 5 + index, index === 30 ? { message: "第三十行不对" } : undefined));
+  const night = new Tree("夜间汇总");
+  const nightly = [night.own];
+  for (let part = 0; part < 4; part += 1) {
+    const stage = night.start(`第 ${part + 1} 部分`, night.id, 100 + part * 60, { thread: `线程 ${part + 1}` });
+    nightly.push(stage);
+    for (let step = 0; step < 12; step += 1) {
+      const one = night.start(step % 3 ? "读取" : "汇总", stage.id, 120 + part * 60 + step * 90, { thread: `线程 ${part + 1}` });
+      nightly.push(one, night.end(one, 60 + ((step * 37 + part * 11) % 40), part === 2 && step === 7 ? { message: "校验和不符" } : undefined));
+    }
+    nightly.push(night.end(stage, 1150));
+  }
+  const publish = night.start("发布", night.id, 9000);
+  nightly.push(publish, night.end(publish, 700), night.end(night.own, 9800));
+  await worker.send(...nightly);
   const running = new Tree("夜间构建");
   await worker.send(tree.own, stage, row, lost, tree.end(row, 50, error), tree.end(stage, 400), tree.end(tree.own, 900), running.own);
   await worker.send(crowd.own, fold, ...rows, ...ends, crowd.end(crowd.own, 1500));
@@ -28,6 +42,8 @@ export async function screens() {
     { name: "fold", address: `${crowd.address}?group=1&process=${fold.id}`, ready: ".panel .histogram" },
     { name: "group", address: `${crowd.address}?group=1&process=~${rows[0].id}`, ready: ".panel .histogram" },
     { name: "filtered", address: `${crowd.address}?filter=${encodeURIComponent("三十")}`, ready: '.node[data-state="failed"]' },
+    { name: "timeline", address: `${night.address}?tab=timeline`, ready: ".stage canvas[data-window]" },
+    { name: "timeline by thread", address: `${night.address}?tab=timeline&lanes=thread`, ready: ".stage canvas[data-window]" },
     { name: "a running tree", address: `${running.address}?process=${running.id}`, ready: ".panel h2" },
   ];
 }

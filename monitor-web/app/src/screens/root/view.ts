@@ -1,6 +1,7 @@
 /** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
 import { ApiError, fetchTree } from "../../api/client.ts";
-import type { Root, TreePage } from "../../api/types.ts";
+import type { Process, Root, TreePage } from "../../api/types.ts";
+import { liveRootsStore } from "../../data/live-roots.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
 import { Derived } from "../../model/derived.ts";
@@ -9,6 +10,7 @@ import { type Histogram, histogramOf, type Spread, spread } from "../../model/hi
 import { preorder, Rollup } from "../../model/rollup.ts";
 import { comfortableDepth, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
 import { elapsed } from "../../model/time.ts";
+import { type LaneName, type Layout, layOut } from "../../model/timeline.ts";
 import { failures, firstFailure, Tree } from "../../model/tree.ts";
 
 /** Enough for the first look at once; the rest comes in few large pieces. */
@@ -49,6 +51,7 @@ export class RootView {
     }, ms);
   };
   private readonly orders = new Derived<Int32Array>(this.later);
+  private readonly layouts = new Derived<Layout>(this.later);
   private readonly rollups = new Derived<Rollup>(this.later);
   private readonly finds = new Derived<Found>(this.later);
   private readonly rowLists = new Derived<Rows>(this.later);
@@ -71,6 +74,13 @@ export class RootView {
   /** All slots in pre-order. */
   order(): Int32Array {
     return this.orders.get("", this.tree.structureVersion, () => preorder(this.tree));
+  }
+
+  /** All processes as bars of a timeline. */
+  layout(lanes: string, originUs: number, laneOf: (process: Process) => LaneName): Layout {
+    // The names of lanes come with their workers.
+    const settings = `${lanes} ${originUs} ${liveRootsStore.get()}`;
+    return this.layouts.get(lanes === "tree" ? `${lanes} ${originUs}` : settings, this.tree.version, () => layOut(this.tree, this.order(), originUs, laneOf));
   }
 
   /** What stands below each process. */
