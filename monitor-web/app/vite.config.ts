@@ -1,7 +1,11 @@
+import { readFileSync } from "node:fs";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
+const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
+
 export default defineConfig({
+  define: { __PAGE_VERSION__: JSON.stringify(version) },
   plugins: [react()],
   build: {
     // Small files are not put into others as data: addresses: the page's content policy allows only its own origin.

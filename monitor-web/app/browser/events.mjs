@@ -17,6 +17,10 @@ export class Worker {
   #sequence = 1;
   #identity = { id: hex(16), hostname: "browser-test", pid: 4121, program: "browser-test" };
 
+  get id() {
+    return this.#identity.id;
+  }
+
   send(...events) {
     return this.sendAll(events);
   }

@@ -8,11 +8,11 @@ import { screens } from "./screens.mjs";
 useBrowser();
 const chinese = { locale: "zh-CN", timezoneId: "Asia/Shanghai" };
 
-/** What no language translates: names of units and zones, keys, and what the tests' trees bring. */
+/** What no language translates: names of units and zones, keys, and what this and other tests bring. */
 const GIVEN =
-  /Process Monitor|browser-test|src\/\w+\.rs|main|UTC|GMT|Asia\/Shanghai|app::Error|[0-9a-f]{16,}|[\d.]+\u2009?(?:ns|μs|ms|kB|MB|GB)|\b(?:Esc|Ctrl|Home|End|Enter|Tab|Shift|traceparent|Markdown|p50|p95|p99|English|ms)\b|MONITOR_\w+|localhost|127\.0\.0\.1/g;
+  /Process Monitor|browser-test|src\/\w+\.rs|main|UTC|GMT|Asia\/Shanghai|app::Error|process-seen|<b>whim<\/b>|[0-9a-f]{16,}|[\d.]+\s?(?:ns|μs|ms|kB|MB|GB)|\b(?:Esc|Ctrl|Home|End|PgUp|PgDn|Enter|Tab|Shift|traceparent|Markdown|p50|p95|p99|English|ms)\b|MONITOR_\w+|localhost|127\.0\.0\.1/g;
 
-/** All that is to be read or heard on the page, save for what stands there to be copied. */
+/** All that is to be read or heard on the page, save for names and what stands there to be copied. */
 function texts(page) {
   return page.evaluate(() => {
     const found = [];
@@ -20,9 +20,9 @@ function texts(page) {
     while (walker.nextNode()) {
       const node = walker.currentNode;
       if (node.nodeType === Node.TEXT_NODE) {
-        if (!node.parentElement.closest("pre, script, style")) found.push(node.data);
+        if (!node.parentElement.closest("pre, script, style, .name")) found.push(node.data);
       } else {
-        for (const name of ["title", "placeholder", "aria-label", "aria-description", "alt"]) if (node.hasAttribute(name)) found.push(node.getAttribute(name));
+        for (const name of ["title", "placeholder", "aria-label", "aria-description", "alt"]) if (node.hasAttribute(name) && !node.matches(".name")) found.push(node.getAttribute(name));
       }
     }
     return found;

@@ -1,6 +1,17 @@
 /** Every screen with something on it, for what must hold on all of them. All names in it are Chinese. */
 import { server, Tree, Worker } from "./events.mjs";
 
+const press = (key, ready) => async (page) => {
+  await page.keyboard.press(key);
+  await page.locator(ready).first().waitFor();
+};
+
+const find = (text) => async (page) => {
+  await page.keyboard.press("Control+k");
+  await page.locator(".palette input").fill(text);
+  await page.locator('.palette li[aria-selected="true"] .state[data-state]').waitFor();
+};
+
 /**
  * Each with its address, the element that shows that it is there, and what is to be done before it is looked at.
  *
@@ -8,7 +19,9 @@ import { server, Tree, Worker } from "./events.mjs";
  */
 export async function screens() {
   const worker = await new Worker().online();
-  const tree = new Tree("导入订单", { batch: "批次一" });
+  // Other tests bring trees as well: only these are called so.
+  const name = `导入订单 ${Date.now()}`;
+  const tree = new Tree(name, { batch: "批次一" });
   const stage = tree.start("解析", tree.id, 100, { attachment: "inferred" });
   const lost = tree.start("无人认领", tree.id, 300, { attachment: "unattached" });
   const row = tree.start("载入一行", stage.id, 200, { fields: { 行: 7 } });
@@ -34,7 +47,7 @@ export async function screens() {
   const running = new Tree("夜间构建");
   await worker.send(tree.own, stage, row, lost, tree.end(row, 50, error), tree.end(stage, 400), tree.end(tree.own, 900), running.own);
   await worker.send(crowd.own, fold, ...rows, ...ends, crowd.end(crowd.own, 1500));
-  const named = encodeURIComponent("导入订单");
+  const named = encodeURIComponent(name);
   return [
     { name: "tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]` },
     { name: "nothing found", address: `${server}/tasks?name=${named}&batch=x`, ready: ".notice h2" },
@@ -44,6 +57,10 @@ export async function screens() {
     { name: "filtered", address: `${crowd.address}?filter=${encodeURIComponent("三十")}`, ready: '.node[data-state="failed"]' },
     { name: "timeline", address: `${night.address}?tab=timeline`, ready: ".stage canvas[data-window]" },
     { name: "timeline by thread", address: `${night.address}?tab=timeline&lanes=thread`, ready: ".stage canvas[data-window]" },
+    { name: "workers", address: `${server}/tasks/workers`, ready: "tr[data-worker]" },
+    { name: "about", address: `${server}/tasks/about`, ready: ".about dl" },
+    { name: "keys", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: press("?", ".help") },
+    { name: "palette", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: find(name) },
     { name: "a running tree", address: `${running.address}?process=${running.id}`, ready: ".panel h2" },
   ];
 }

@@ -43,6 +43,10 @@ export function liveRoots(): ReadonlyMap<string, Dated<Root>> {
   return roots;
 }
 
+export function liveWorkers(): ReadonlyMap<string, Dated<Worker>> {
+  return workers;
+}
+
 /** A worker; one that is not known yet is asked for and comes with a later version. */
 export function knownWorker(id: string): Worker | undefined {
   const known = workers.get(id)?.model;

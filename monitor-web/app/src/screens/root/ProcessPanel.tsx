@@ -2,14 +2,18 @@ import type { ReactNode } from "react";
 import type { Fold, Process } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { count, t, wordText } from "../../i18n.ts";
+import { selfTime } from "../../model/selftime.ts";
 import { spread } from "../../model/histogram.ts";
 import { fieldText, visible, visibleLines } from "../../model/text.ts";
 import { marksOf } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
-import { Duration } from "../../ui/Time.tsx";
+import { useNow } from "../../ui/now.ts";
+import { Duration, DurationText } from "../../ui/Time.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
+import { Relatives } from "./Relatives.tsx";
+import { report } from "./report.ts";
 import { SpreadSection } from "./SpreadSection.tsx";
 import type { RootView } from "./view.ts";
 
@@ -31,7 +35,7 @@ export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
         {process ? <Title process={process} /> : !view.loading && <Gone id={id} />}
         <Close onClose={onClose} />
       </div>
-      {process && slot !== undefined && <Facts process={process} orphan={view.tree.isOrphan(slot)} known={(parent) => view.tree.find(parent) !== undefined} onSelect={onSelect} />}
+      {process && slot !== undefined && <Facts view={view} slot={slot} process={process} onSelect={onSelect} />}
     </aside>
   );
 }
@@ -104,14 +108,16 @@ function Gone({ id }: { id: string }) {
 }
 
 interface FactsProps {
+  view: RootView;
+  slot: number;
   process: Process;
-  orphan: boolean;
-  known: (id: string) => boolean;
   onSelect: (id: string) => void;
 }
 
-function Facts({ process, orphan, known, onSelect }: FactsProps) {
-  const marks = marksOf(process, orphan);
+function Facts({ view, slot, process, onSelect }: FactsProps) {
+  const marks = marksOf(process, view.tree.isOrphan(slot));
+  const worker = useWorker(process.worker_id);
+  const known = (id: string) => view.tree.find(id) !== undefined;
   const fields = Object.entries(process.fields ?? {});
   const links = process.links ?? [];
   return (
@@ -123,7 +129,11 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
       ))}
       {process.error && <ErrorSection error={process.error} />}
       {process.fold && <FoldSection fold={process.fold} />}
-      {(!process.fold || process.started_us !== null) && <WhenSection process={process} />}
+      <p className="actions">
+        <CopyButton label={t("panel.copy.markdown")} text={() => report(process, worker, `${location.origin}/tasks/${process.root_id}?process=${process.id}`)} />
+        <CopyButton label={t("panel.copy.traceparent")} text={`00-${process.root_id}-${process.id}-01`} />
+      </p>
+      {(!process.fold || process.started_us !== null) && <WhenSection view={view} slot={slot} process={process} />}
       <Section title={t("panel.what")}>
         <Row label={t("panel.kind")}>{wordText("kind", process.kind)}</Row>
         {process.source && (
@@ -145,6 +155,7 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
           ))}
         </Section>
       )}
+      <Relatives key={process.id} view={view} slot={slot} onSelect={onSelect} />
       <Where process={process} />
       <Section title={t("panel.ids")}>
         <Row label={t("panel.id")}>
@@ -179,7 +190,9 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
   );
 }
 
-function WhenSection({ process }: { process: Process }) {
+function WhenSection({ view, slot, process }: { view: RootView; slot: number; process: Process }) {
+  const nowUs = useNow(process.state === "running" ? "slow" : "never");
+  const own = view.tree.childrenOf(slot).length > 0 ? selfTime(view.tree, slot, nowUs) : undefined;
   return (
     <Section title={t("panel.when")}>
       <Row label={t("panel.started")}>
@@ -191,6 +204,11 @@ function WhenSection({ process }: { process: Process }) {
       <Row label={t("panel.duration")}>
         <Duration process={process} />
       </Row>
+      {own !== undefined && (
+        <Row label={t("panel.self")}>
+          <DurationText nanoseconds={own} />
+        </Row>
+      )}
       {process.progress && <Row label={t("panel.progress")}>{progressText(process.progress)}</Row>}
     </Section>
   );
