@@ -9,7 +9,8 @@ const press = (key, ready) => async (page) => {
 const find = (text) => async (page) => {
   await page.keyboard.press("Control+k");
   await page.locator(".palette input").fill(text);
-  await page.locator('.palette li[aria-selected="true"] .state[data-state]').waitFor();
+  await page.waitForFunction((wanted) => [...document.querySelectorAll(".palette li")].every((li) => li.textContent.includes(wanted)), text);
+  await page.locator(".palette li").first().waitFor();
 };
 
 /**
