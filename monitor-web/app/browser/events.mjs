@@ -11,6 +11,19 @@ export const newId = () => hex(8);
 const newRootId = () => Date.now().toString(16).padStart(12, "0") + hex(10);
 export const nowUs = () => Date.now() * 1000;
 
+/** Sends a batch; again where the connection broke, as a batch counts once. */
+async function post(body) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const answer = await fetch(`${server}/api/v1/events`, { method: "POST", headers: { "content-type": "application/json" }, body });
+      if (answer.ok) return;
+      throw new Error(`the server refused the events: ${answer.status} ${await answer.text()}`);
+    } catch (error) {
+      if (!(error instanceof TypeError) || attempt === 3) throw error;
+    }
+  }
+}
+
 export class Worker {
   /** What it says that it had to drop. */
   dropped = [];
@@ -29,12 +42,7 @@ export class Worker {
     for (let from = 0; from < events.length; from += MOST_EVENTS) {
       const part = events.slice(from, from + MOST_EVENTS);
       const batch = { version: 1, worker: this.#identity, sequence: this.#sequence, sent_us: nowUs(), dropped: this.dropped, events: part };
-      const answer = await fetch(`${server}/api/v1/events`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(batch),
-      });
-      if (!answer.ok) throw new Error(`the server refused the events: ${answer.status} ${await answer.text()}`);
+      await post(JSON.stringify(batch));
       this.#sequence += part.length;
     }
   }

@@ -213,6 +213,7 @@ export const en = {
   "panel.native-id": "Own id",
   "panel.links": "Links",
   "panel.group.gone": "These are not grouped any more.",
+  "fold.why": "Its parent has had so many children of this name that these were counted instead of reported one by one.",
   "fold.title": "Many in one",
   "fold.count": "How many",
   "spread.title": "Durations",

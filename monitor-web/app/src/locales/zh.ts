@@ -215,6 +215,7 @@ export const zh: Messages = {
   "panel.native-id": "自有标识",
   "panel.links": "关联",
   "panel.group.gone": "这些进程已不再合并。",
+  "fold.why": "它的父进程有太多同名的子进程，因此这些只计数，不逐个上报。",
   "fold.title": "多个合一",
   "fold.count": "个数",
   "spread.title": "耗时",

@@ -74,6 +74,7 @@ function FoldSection({ fold }: { fold: Fold }) {
   const counts = (["running", "failed", "cancelled"] as const).filter((state) => fold[state] > 0);
   return (
     <>
+      <p className="oddity">{t("fold.why")}</p>
       <Section title={t("fold.title")}>
         <Row label={t("fold.count")}>{count(fold.count)}</Row>
         {counts.map((state) => (
