@@ -593,7 +593,7 @@ export interface components {
             running: number;
             /**
              * Format: int64
-             * @description Which recording thread counted.
+             * @description Names this count among the worker's: each recording thread has its own, and a new one when it begins anew.
              */
             shard: number;
             /**

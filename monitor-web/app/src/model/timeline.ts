@@ -24,6 +24,10 @@ export interface Layout {
   states: Uint8Array;
   /** The first bar of each row, and one more. */
   rowStarts: Int32Array;
+  /** The bar of each slot, -1 without one. */
+  barOf: Int32Array;
+  /** The bars of those that failed. */
+  failed: Int32Array;
   lanes: Lane[];
   /** When the last one ended or began. */
   lastUs: number;
@@ -88,6 +92,8 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
   const starts = new Float64Array(bars.length);
   const ends = new Float64Array(bars.length);
   const states = new Uint8Array(bars.length);
+  const barOf = new Int32Array(tree.size).fill(-1);
+  const failed: number[] = [];
   for (const slot of bars) {
     const row = rowOf(slot);
     const at = next[row] as number;
@@ -98,8 +104,11 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     ends[at] = endOf(process, originUs);
     const state = (STATES as readonly string[]).indexOf(process.state);
     states[at] = state < 0 ? STATES.length : state;
+    barOf[slot] = at;
+    if (process.state === "failed") failed.push(at);
   }
-  return { originUs, slots, starts, ends, states, rowStarts, lanes: lanes.map(({ label, firstRow, rows: of }) => ({ label, firstRow, rows: of })), lastUs };
+  failed.sort((a, b) => a - b);
+  return { originUs, slots, starts, ends, states, rowStarts, barOf, failed: Int32Array.from(failed), lanes: lanes.map(({ label, firstRow, rows: of }) => ({ label, firstRow, rows: of })), lastUs };
 }
 
 /** The end of a process; what is lost or cut off without one is as short as what is known of it. */
@@ -110,9 +119,9 @@ function endOf(process: Process, originUs: number): number {
   return process.state === "running" ? Infinity : start;
 }
 
-/** The first bar of a row that ends after a time. */
-export function firstBar(layout: Layout, row: number, timeUs: number): number {
-  let low = layout.rowStarts[row] as number;
+/** The first bar of a row, from bar `from` on, that does not end before a time. */
+export function firstBar(layout: Layout, row: number, timeUs: number, from = layout.rowStarts[row] as number): number {
+  let low = from;
   let high = layout.rowStarts[row + 1] as number;
   while (low < high) {
     const middle = (low + high) >> 1;

@@ -91,8 +91,7 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
     context.fillStyle = colour.selected;
     context.fillRect(x(scene.range.fromUs), RULER, x(scene.range.toUs) - x(scene.range.fromUs), height);
   }
-  const critical = new Map<number, Stretch[]>();
-  for (const stretch of scene.critical) critical.set(stretch.slot, [...(critical.get(stretch.slot) ?? []), stretch]);
+  const rowTop = new Map<number, number>();
   let top = RULER - scrollTop;
   for (const lane of layout.lanes) {
     if (lane.label !== "") {
@@ -106,53 +105,123 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
     }
     const first = Math.max(0, Math.floor((RULER - top) / ROW));
     const last = Math.min(lane.rows, Math.ceil((height - top) / ROW));
-    for (let row = first; row < last; row += 1) drawRow(context, scene, colour, critical, lane.firstRow + row, top + row * ROW, x, width);
+    for (let row = first; row < last; row += 1) {
+      rowTop.set(lane.firstRow + row, top + row * ROW + (ROW - BAR) / 2);
+      drawRow(context, scene, colour, lane.firstRow + row, top + row * ROW + (ROW - BAR) / 2, x, width);
+    }
     top += lane.rows * ROW;
+  }
+  for (const [row, barTop] of rowTop) drawFailed(context, scene, colour, row, barTop, x, width);
+  drawCritical(context, scene, colour, rowTop, x, width);
+  for (const slot of [scene.hovered, scene.selected]) {
+    const bar = slot === null ? -1 : (layout.barOf[slot] ?? -1);
+    const barTop = bar < 0 ? undefined : rowTop.get(rowOf(layout, bar));
+    if (barTop === undefined) continue;
+    const [left, right] = edges(scene, bar, x, width);
+    context.strokeStyle = slot === scene.selected ? colour.accent : colour.text;
+    context.lineWidth = 2;
+    context.strokeRect(left, barTop, Math.max(2, right - left), BAR);
   }
   drawRuler(context, scene, colour, x, width);
 }
 
+/** Where a bar begins and ends, no further than needed beyond the edges. */
+function edges({ layout, nowUs }: Scene, bar: number, x: (real: number) => number, width: number): [left: number, right: number] {
+  const left = Math.max(-2, x(layout.starts[bar] as number));
+  return [left, Math.min(width + 2, Math.max(x(Math.min(nowUs, layout.ends[bar] as number)), left + 1))];
+}
+
 function drawRow(
   context: CanvasRenderingContext2D,
-  { tree, layout, map, window, nowUs, selected, hovered }: Scene,
+  scene: Scene,
   colour: Colours,
-  critical: ReadonlyMap<number, Stretch[]>,
   row: number,
-  top: number,
+  barTop: number,
+  x: (real: number) => number,
+  width: number,
+): void {
+  const { tree, layout, map, window } = scene;
+  const toUs = map.toReal(window.to);
+  const perPixel = (window.to - window.from) / width;
+  const rowEnd = layout.rowStarts[row + 1] as number;
+  let bar = firstBar(layout, row, map.toReal(window.from));
+  while (bar < rowEnd && (layout.starts[bar] as number) <= toUs) {
+    const [left, right] = edges(scene, bar, x, width);
+    const wide = right - left;
+    context.fillStyle = colour.bars[layout.states[bar] as number] ?? colour.dim;
+    context.fillRect(left, barTop, wide > 3 ? wide - 0.5 : wide, BAR);
+    if (wide > LABELLED_PX) label(context, colour, visible(tree.at(layout.slots[bar] as number).name), Math.max(0, left), Math.min(width, right), barTop);
+    // What ends within the same pixel would be drawn over it.
+    bar = wide > 2 ? bar + 1 : firstBar(layout, row, map.toReal(window.from + Math.floor(left + 1) * perPixel), bar + 1);
+  }
+}
+
+/** Failures are drawn over all that shares their pixels. */
+function drawFailed(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  colour: Colours,
+  row: number,
+  barTop: number,
+  x: (real: number) => number,
+  width: number,
+): void {
+  const { layout, map, window } = scene;
+  const { failed, rowStarts, starts, ends } = layout;
+  const [fromUs, toUs] = [map.toReal(window.from), map.toReal(window.to)];
+  context.fillStyle = colour.bars[FAILED] ?? colour.dim;
+  let drawnTo = -Infinity;
+  for (let index = atLeast(failed, rowStarts[row] as number); index < failed.length; index += 1) {
+    const bar = failed[index] as number;
+    if (bar >= (rowStarts[row + 1] as number) || (starts[bar] as number) > toUs) break;
+    if ((ends[bar] as number) < fromUs) continue;
+    const [left, right] = edges(scene, bar, x, width);
+    // Wide ones are there already, with their names.
+    if (right - left > 3 || right <= drawnTo) continue;
+    context.fillRect(left, barTop, right - left, BAR);
+    drawnTo = right;
+  }
+}
+
+/** What the end waited for is underlined. */
+function drawCritical(
+  context: CanvasRenderingContext2D,
+  { layout, critical, map, window }: Scene,
+  colour: Colours,
+  rowTop: ReadonlyMap<number, number>,
   x: (real: number) => number,
   width: number,
 ): void {
   const [fromUs, toUs] = [map.toReal(window.from), map.toReal(window.to)];
-  const rowEnd = layout.rowStarts[row + 1] as number;
-  const barTop = top + (ROW - BAR) / 2;
-  let drawnTo = -Infinity;
-  let drawnFailed = false;
-  for (let bar = firstBar(layout, row, fromUs); bar < rowEnd; bar += 1) {
-    const start = layout.starts[bar] as number;
-    if (start > toUs) break;
-    const slot = layout.slots[bar] as number;
-    const state = layout.states[bar] as number;
-    const left = Math.max(-2, x(start));
-    const right = Math.min(width + 2, Math.max(x(Math.min(nowUs, layout.ends[bar] as number)), left + 1));
-    const isMarked = slot === selected || slot === hovered;
-    // Behind what is drawn already, unless it is what one looks for.
-    if (right <= drawnTo && !isMarked && (drawnFailed || state !== FAILED)) continue;
-    const wide = right - left;
-    context.fillStyle = colour.bars[state] ?? colour.dim;
-    context.fillRect(left, barTop, wide > 3 ? wide - 0.5 : Math.max(wide, 1), BAR);
-    drawnTo = Math.floor(right) + (wide < 1.5 ? 1 : 0);
-    drawnFailed = state === FAILED;
-    for (const stretch of critical.get(slot) ?? []) {
-      context.fillStyle = colour.text;
-      context.fillRect(x(stretch.fromUs), barTop + BAR - 1, Math.max(1, x(stretch.toUs) - x(stretch.fromUs)), 2);
-    }
-    if (wide > LABELLED_PX) label(context, colour, visible(tree.at(slot).name), Math.max(0, left), Math.min(width, right), barTop);
-    if (isMarked) {
-      context.strokeStyle = slot === selected ? colour.accent : colour.text;
-      context.lineWidth = 2;
-      context.strokeRect(left, barTop, Math.max(2, wide), BAR);
-    }
+  context.fillStyle = colour.text;
+  const perPixel = (window.to - window.from) / width;
+  let skipFrom = Infinity;
+  for (const stretch of critical) {
+    // Latest first: what begins in a pixel that is drawn adds nothing.
+    if (stretch.fromUs >= skipFrom || stretch.toUs < fromUs || stretch.fromUs > toUs) continue;
+    const barTop = rowTop.get(rowOf(layout, layout.barOf[stretch.slot] as number));
+    if (barTop === undefined) continue;
+    const left = Math.max(0, x(stretch.fromUs));
+    context.fillRect(left, barTop + BAR - 1, Math.max(1, Math.min(width, x(stretch.toUs)) - left), 2);
+    skipFrom = map.toReal(window.from + Math.floor(left) * perPixel);
   }
+}
+
+/** The row of a bar. */
+function rowOf({ rowStarts }: Layout, bar: number): number {
+  return atLeast(rowStarts, bar + 1) - 1;
+}
+
+/** The first place of a sorted list whose value is no less than that. */
+function atLeast(sorted: Int32Array, value: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as number) < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 const widths = new Map<string, number>();

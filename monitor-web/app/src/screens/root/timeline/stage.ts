@@ -271,7 +271,7 @@ export class Stage {
     const slot = this.barAt(event.offsetX, event.offsetY);
     if (slot === null || !this.scene) return;
     const { layout, map, nowUs } = this.scene;
-    const bar = layout.slots.indexOf(slot);
+    const bar = layout.barOf[slot] ?? -1;
     const from = map.toShown(layout.starts[bar] ?? 0);
     const to = map.toShown(Math.min(nowUs, layout.ends[bar] ?? 0));
     const room = Math.max(LEAST_US, (to - from) * 0.1);
