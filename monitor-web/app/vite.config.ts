@@ -15,5 +15,6 @@ export default defineConfig({
   },
   server: { proxy: { "/api": process.env["MONITOR_SERVER_URL"] ?? "http://127.0.0.1:60010" } },
   worker: { format: "es" },
-  test: { include: ["src/**/*.test.ts"] },
+  // Timings decide no test.
+  test: { include: ["src/**/*.test.ts"], testTimeout: 60_000 },
 });

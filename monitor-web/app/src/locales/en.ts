@@ -161,7 +161,7 @@ export const en = {
   "timeline.lanes.host": "Hosts",
   "timeline.unknown": "(unknown)",
   "timeline.gaps": "Fold idle gaps",
-  "timeline.gaps.why": "Long stretches in which nothing ran are shown narrow",
+  "timeline.gaps.why": "Long stretches in which nothing ran but the task itself are shown narrow",
   "timeline.all": "Show all",
   "timeline.hint": "wheel or W S zoom · drag or A D move · Shift and drag sum up",
   "timeline.sum": "{range} selected: {count, plural, one {# process} other {# processes}}, {busy} together",

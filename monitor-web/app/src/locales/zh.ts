@@ -163,7 +163,7 @@ export const zh: Messages = {
   "timeline.lanes.host": "主机",
   "timeline.unknown": "（未知）",
   "timeline.gaps": "折叠空闲",
-  "timeline.gaps.why": "长时间没有任何运行的部分会变窄",
+  "timeline.gaps.why": "长时间除任务本身外没有任何运行的部分会变窄",
   "timeline.all": "显示全部",
   "timeline.hint": "滚轮或 W S 缩放 · 拖动或 A D 移动 · 按住 Shift 拖动以汇总",
   "timeline.sum": "已选 {range}：{count, plural, other {# 个进程}}，合计 {busy}",

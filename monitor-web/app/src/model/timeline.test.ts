@@ -74,9 +74,12 @@ test("gaps are folded, there and back", () => {
   expect(new TimeMap(10).toShown(7)).toBe(7);
 });
 
-test("a gap is where nothing ran that did not wait for others", () => {
-  const tree = treeOf(["root", null, 0, 1000], ["a", "root", 0, 100], ["waits", "root", 100, 1000], ["b", "waits", 800, 1000]);
+test("a gap is where nothing ran but the root itself", () => {
+  const tree = treeOf(["root", null, 0, 1000], ["a", "root", 0, 100], ["b", "root", 800, 1000]);
   expect(foldGaps(tree, lay(tree), 1000).gaps).toEqual([[100, 800]]);
+  tree.put(process("works", "root", 100, { state: "succeeded", elapsed_ns: 700_000 }), 1);
+  expect(foldGaps(tree, lay(tree), 1000).gaps).toEqual([]);
+  expect(foldGaps(treeOf(["alone", null, 0, 1000]), lay(treeOf(["alone", null, 0, 1000])), 1000).gaps).toEqual([]);
 });
 
 test("a range sums up the leaves in it", () => {

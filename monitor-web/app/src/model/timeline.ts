@@ -245,13 +245,14 @@ export class TimeMap {
 const LONG_GAP = 0.1;
 const FOLDED_GAP = 0.02;
 
-/** Folds the stretches in which nothing ran but processes that waited for others. */
+/** Folds the stretches in which nothing ran but what began it all. */
 export function foldGaps(tree: Tree, layout: Layout, totalUs: number): TimeMap {
   const busy: [number, number][] = [];
   for (let bar = 0; bar < layout.slots.length; bar += 1) {
-    if (tree.childrenOf(layout.slots[bar] as number).length > 0) continue;
+    if (tree.parentOf(layout.slots[bar] as number) === undefined) continue;
     busy.push([layout.starts[bar] as number, Math.min(totalUs, layout.ends[bar] as number)]);
   }
+  if (busy.length === 0) return new TimeMap(totalUs);
   busy.sort((a, b) => a[0] - b[0]);
   const gaps: [number, number][] = [];
   let until = 0;

@@ -236,7 +236,7 @@ function label(context: CanvasRenderingContext2D, colour: Colours, name: string,
     wide = context.measureText(text).width;
     widths.set(text, wide);
   }
-  const most = Math.floor((room / wide) * text.length) - 1;
+  const most = Math.floor((room / wide) * text.length) - 2;
   const shown = wide <= room ? text : most < 2 ? "" : `${text.slice(0, most)}…`;
   if (shown === "") return;
   // Outlined by the ground: readable on every bar, in every theme.
@@ -292,11 +292,13 @@ function drawRuler(context: CanvasRenderingContext2D, { map, window }: Scene, co
     context.fillText(text, at + 4, RULER / 2);
     free = at + context.measureText(text).width + 16;
   }
+  free = -Infinity;
   for (const [from, to] of map.gaps) {
     const text = `↔ ${duration((to - from) * 1000, locale)}`;
     const wide = context.measureText(text).width;
     const middle = (x(from) + x(to)) / 2;
-    if (middle < 0 || middle > width) continue;
+    if (middle < 0 || middle > width || middle - wide / 2 < free) continue;
+    free = middle + wide / 2 + 8;
     context.fillStyle = colour.raised;
     context.fillRect(middle - wide / 2 - 4, 2, wide + 8, RULER - 5);
     context.fillStyle = colour.text;
