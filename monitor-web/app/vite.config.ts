@@ -1,7 +1,11 @@
+import { readFileSync } from "node:fs";
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
 
+const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
+
 export default defineConfig({
+  define: { __PAGE_VERSION__: JSON.stringify(version) },
   plugins: [react()],
   build: {
     // Small files are not put into others as data: addresses: the page's content policy allows only its own origin.
@@ -11,5 +15,6 @@ export default defineConfig({
   },
   server: { proxy: { "/api": process.env["MONITOR_SERVER_URL"] ?? "http://127.0.0.1:60010" } },
   worker: { format: "es" },
-  test: { include: ["src/**/*.test.ts"] },
+  // Timings decide no test.
+  test: { include: ["src/**/*.test.ts"], testTimeout: 60_000 },
 });

@@ -1,18 +1,36 @@
-//! What a monitored call costs, beside the rivals. The bench is a workspace of its own: see benches/Cargo.toml.
+//! What a monitored call costs, beside the rivals, and what the page costs a browser.
+//!
+//! The bench of the client is a workspace of its own: see benches/Cargo.toml. That of the page is a script beside its tests.
 
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{cargo, command, target};
+use crate::demo::Server;
+use crate::run::{cargo, command, target, workspace};
 
 pub(crate) fn bench(args: &[String]) -> Result<()> {
     run(&mut cargo(&["build", "--release", "-p", "monitor-cli"]))?;
+    if let Some(("page", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return page(rest);
+    }
     // Apart, for its dependencies are locked apart.
     let folder = target().join("benches");
     run(cargo(&["build", "--release", "--manifest-path", "benches/Cargo.toml", "--target-dir"]).arg(&folder))?;
     let mut bench = command(folder.join("release/monitor-benches"), &[]);
     run(bench.args(args).arg("--monitor").arg(target().join("release/monitor")))
+}
+
+/// In the browser of the tests, against a server of its own on an empty folder.
+fn page(args: &[String]) -> Result<()> {
+    let data = target().join("bench-page");
+    if data.exists() {
+        std::fs::remove_dir_all(&data).with_context(|| format!("can't empty {}", data.display()))?;
+    }
+    let server = Server::start(&target().join("release/monitor"), &data, 0)?;
+    let mut bench = command("node", &["browser/bench.mjs"]);
+    bench.args(args).current_dir(workspace().join("monitor-web/app")).env("MONITOR_TEST_URL", server.url());
+    run(&mut bench)
 }
 
 /// Runs a command to its end. Without a headline: stdout is the bench's alone, which may be asked for JSON.

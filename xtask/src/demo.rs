@@ -18,7 +18,7 @@ pub(crate) fn demo(folder: Option<PathBuf>, port: u16, once: bool) -> Result<()>
         .map_or_else(|| Ok(workspace()), |folder| folder.canonicalize().with_context(|| format!("can't open {}", folder.display())))?;
     step("build", &mut cargo(&["build", "-p", "monitor-cli", "-p", "monitor-examples", "--bins"]))?;
     let data = target().join("demo");
-    let server = Server::start(&data, free_port(port)?)?;
+    let server = Server::start(&binary("monitor"), &data, free_port(port)?)?;
     println!("\n── count the sources of {}", folder.display());
     let mut pipeline = command(binary("pipeline"), &["--report"]);
     pipeline.arg(data.join("report.json")).arg(&folder).env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", &server.url);
@@ -52,14 +52,15 @@ fn binary(name: &str) -> PathBuf {
 }
 
 /// `monitor server` as a child; it ends with this program.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     url: String,
 }
 
 impl Server {
-    fn start(data: &Path, port: u16) -> Result<Self> {
-        let mut child = Command::new(binary("monitor"))
+    /// Runs `program` on the folder `data`, at `port` of this machine alone, or at a free one for 0.
+    pub(crate) fn start(program: &Path, data: &Path, port: u16) -> Result<Self> {
+        let mut child = Command::new(program)
             .args(["server", "--listen", &format!("127.0.0.1:{port}"), "--data"])
             .arg(data)
             .stdout(Stdio::piped())
@@ -86,6 +87,11 @@ impl Server {
         let pid = child.id();
         ctrlc::set_handler(move || terminate(pid))?;
         Ok(Self { child, url })
+    }
+
+    /// Its address, such as `http://127.0.0.1:40123`.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
     }
 
     fn link_to_newest(&self) -> Result<String> {

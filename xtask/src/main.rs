@@ -44,7 +44,8 @@ enum Chore {
     },
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
-    /// What a monitored call costs, beside the rivals: `bench client`, and `bench client --help` for more.
+    /// `bench client`: what a monitored call costs, beside the rivals; `--help` for more.
+    /// `bench page`: what the page costs a browser; `--million` for a tree of so many, `--json`.
     #[command(disable_help_flag = true)]
     Bench {
         /// What is measured, and how.

@@ -1,3 +1,4 @@
+use expect_test::expect_file;
 use serde_json::{Value, json};
 
 use crate::stream::Reader;
@@ -39,6 +40,15 @@ async fn every_route_is_described() {
             }
         }
     }
+}
+
+/// The page's types are made from it: after a change `UPDATE_EXPECT=1`, and `npm run types` in monitor-web/app.
+#[tokio::test]
+async fn the_page_knows_this_description() {
+    let server = TestServer::start().await;
+    let description = server.ask("/api/openapi.json").await;
+    let text = format!("{description:#}\n");
+    expect_file!["../../../monitor-web/app/src/api/openapi.json"].assert_eq(&text);
 }
 
 /// The schema of an answer, with all that it refers to.

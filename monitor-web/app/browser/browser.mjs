@@ -14,22 +14,27 @@ function chromiumOfThisMachine() {
   return found;
 }
 
+/** A browser without a window. */
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.MONITOR_TEST_CHROMIUM ?? chromiumOfThisMachine(),
+    args: [
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
 /** Starts one browser for the tests of a file. */
 export function useBrowser() {
   before(async () => {
-    browser = await chromium.launch({
-      executablePath: process.env.MONITOR_TEST_CHROMIUM ?? chromiumOfThisMachine(),
-      args: [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    browser = await launch();
   });
   after(() => browser?.close());
 }

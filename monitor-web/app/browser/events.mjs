@@ -11,11 +11,28 @@ export const newId = () => hex(8);
 const newRootId = () => Date.now().toString(16).padStart(12, "0") + hex(10);
 export const nowUs = () => Date.now() * 1000;
 
+/** Sends a batch; again where the connection broke, as a batch counts once. */
+async function post(body) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const answer = await fetch(`${server}/api/v1/events`, { method: "POST", headers: { "content-type": "application/json" }, body });
+      if (answer.ok) return;
+      throw new Error(`the server refused the events: ${answer.status} ${await answer.text()}`);
+    } catch (error) {
+      if (!(error instanceof TypeError) || attempt === 3) throw error;
+    }
+  }
+}
+
 export class Worker {
   /** What it says that it had to drop. */
   dropped = [];
   #sequence = 1;
   #identity = { id: hex(16), hostname: "browser-test", pid: 4121, program: "browser-test" };
+
+  get id() {
+    return this.#identity.id;
+  }
 
   send(...events) {
     return this.sendAll(events);
@@ -25,12 +42,7 @@ export class Worker {
     for (let from = 0; from < events.length; from += MOST_EVENTS) {
       const part = events.slice(from, from + MOST_EVENTS);
       const batch = { version: 1, worker: this.#identity, sequence: this.#sequence, sent_us: nowUs(), dropped: this.dropped, events: part };
-      const answer = await fetch(`${server}/api/v1/events`, {
-        method: "POST",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(batch),
-      });
-      if (!answer.ok) throw new Error(`the server refused the events: ${answer.status} ${await answer.text()}`);
+      await post(JSON.stringify(batch));
       this.#sequence += part.length;
     }
   }
@@ -89,6 +101,30 @@ export class Tree {
       elapsed_ns: Math.round(tookMs * 1e6),
       outcome: error ? "failed" : "succeeded",
       ...(error ? { error: { kind: "error", ...error } } : {}),
+    };
+  }
+
+  /** Many like processes in one; `durations` counts them by bucket, as the wire does. */
+  fold(name, parentId, { count, failed = 0, running = 0, durations }) {
+    const total = durations.reduce((sum, [bucket, each]) => sum + each * 1.04 ** bucket, 0);
+    return {
+      type: "process-folded",
+      root_id: this.rootId,
+      id: newId(),
+      parent_id: parentId,
+      kind: "normal",
+      name,
+      time_us: nowUs(),
+      shard: 1,
+      revision: 1,
+      count,
+      running,
+      failed,
+      cancelled: 0,
+      total_ns: Math.round(total),
+      min_ns: Math.round(1.04 ** durations[0][0]),
+      max_ns: Math.round(1.04 ** durations.at(-1)[0]),
+      histogram: durations,
     };
   }
 

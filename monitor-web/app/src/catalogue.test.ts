@@ -1,15 +1,54 @@
-/** The catalogue holds the texts of the page and no others. */
+/** All texts of the page stand in the catalogues, in every language, and nothing else does. */
 import { readdirSync, readFileSync } from "node:fs";
+import ts from "typescript";
 import { expect, test } from "vitest";
 import { en } from "./locales/en.ts";
+import { zh } from "./locales/zh.ts";
 
-const sources = readdirSync(new URL(".", import.meta.url), { recursive: true, encoding: "utf8" })
+const files = readdirSync(new URL(".", import.meta.url), { recursive: true, encoding: "utf8" })
   .filter((file) => /\.tsx?$/.test(file) && !file.startsWith("locales"))
-  .map((file) => readFileSync(new URL(file, import.meta.url), "utf8"))
-  .join("\n");
+  .map((file) => ({ file, text: readFileSync(new URL(file, import.meta.url), "utf8") }));
 
 test("every text is used", () => {
-  const composed = [...sources.matchAll(/`([a-z.-]+\.)\$\{/g)].map(([, prefix = ""]) => prefix);
+  const sources = files.map(({ text }) => text).join("\n");
+  const families = [...sources.matchAll(/wordText\("([a-z.]+)"/g)].map(([, family = ""]) => `${family}.`);
+  const composed = [...sources.matchAll(/`([a-z.-]+\.)\$\{/g)].map(([, prefix = ""]) => prefix).concat(families);
   const unused = Object.keys(en).filter((id) => !sources.includes(`"${id}"`) && !composed.some((prefix) => id.startsWith(prefix)));
   expect(unused).toEqual([]);
+});
+
+/** Attributes that people read or hear. */
+const READ = new Set(["title", "placeholder", "alt", "aria-label", "aria-description", "aria-roledescription", "aria-valuetext"]);
+
+/** What of a source would be shown and is no text of a catalogue. */
+function literals(file: string, text: string): string[] {
+  const found: string[] = [];
+  const note = (literal: string) => /\p{L}{2}/u.test(literal) && found.push(`${file}: ${literal.trim()}`);
+  const visit = (node: ts.Node): void => {
+    if (ts.isJsxText(node)) note(node.text);
+    if (ts.isJsxExpression(node) && !ts.isJsxAttribute(node.parent) && node.expression && ts.isStringLiteral(node.expression)) note(node.expression.text);
+    if (ts.isJsxAttribute(node) && READ.has(node.name.getText()) && node.initializer && ts.isStringLiteral(node.initializer)) note(node.initializer.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true, ts.ScriptKind.TSX));
+  return found;
+}
+
+test("no text stands in the sources themselves", () => {
+  expect(literals("x.tsx", '<a title="Open it">{"Save"} all <b>{x}</b></a>')).toEqual(["x.tsx: Open it", "x.tsx: Save", "x.tsx: all"]);
+  expect(files.filter(({ file }) => file.endsWith(".tsx")).flatMap(({ file, text }) => literals(file, text))).toEqual([]);
+});
+
+/** The same in both languages: names, and what is nothing but places to be filled. */
+const SHARED = new Set(["app.name", "fold.times", "fold.p95"]);
+
+test("every text is there in Chinese", () => {
+  expect(Object.keys(zh).sort()).toEqual(Object.keys(en).sort());
+  const left = Object.entries(zh).filter(([id, text]) => !SHARED.has(id) && !/\p{Script=Han}/u.test(text));
+  expect(left).toEqual([]);
+});
+
+test("every text has the same places to be filled in Chinese", () => {
+  const places = (text: string) => [...text.matchAll(/\{(\w+)[,}]/g)].map(([, name]) => name).sort();
+  for (const [id, text] of Object.entries(en)) expect(places(zh[id as keyof typeof en]), id).toEqual(places(text));
 });

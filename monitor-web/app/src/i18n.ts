@@ -5,6 +5,7 @@
 import { type Messages as Compiled, i18n } from "@lingui/core";
 import { compileMessage } from "@lingui/message-utils/compileMessage";
 import type { en } from "./locales/en.ts";
+import { visible } from "./model/text.ts";
 
 export type MessageId = keyof typeof en;
 /** What every file in `locales/` exports by its language's name. */
@@ -16,15 +17,24 @@ for (const file of Object.values(files)) {
   for (const [language, messages] of Object.entries(file)) catalogues.set(language, messages);
 }
 
-function preferred(languages: readonly string[]): string {
-  for (const language of languages) {
-    const short = language.split("-")[0] ?? "";
-    if (catalogues.has(short)) return short;
-  }
-  return "en";
+const KEY = "monitor-language";
+
+/** The language that was chosen here, else the first of the browser's that there is. */
+function preferred(): string {
+  const wanted = [localStorage.getItem(KEY) ?? "", ...navigator.languages].map((language) => language.split("-")[0] ?? "");
+  return wanted.find((language) => catalogues.has(language)) ?? "en";
 }
 
-export const locale = preferred(navigator.languages);
+export const locale = preferred();
+
+/** All languages, each by its own name. */
+export const languages = [...catalogues].map(([code, messages]) => ({ code, name: messages["language.name"] }));
+
+/** Takes effect with a new page: every text is read once. */
+export function chooseLanguage(code: string): void {
+  localStorage.setItem(KEY, code);
+  location.reload();
+}
 
 const compiled: Compiled = {};
 for (const [id, text] of Object.entries(catalogues.get(locale) ?? {})) compiled[id] = compileMessage(text);
@@ -35,9 +45,14 @@ export function t(id: MessageId, values?: Record<string, string | number>): stri
   return i18n._(id, values);
 }
 
-/** Whether there is a text of this id. */
-export function hasText(id: string): id is MessageId {
+function hasText(id: string): id is MessageId {
   return id in compiled;
+}
+
+/** The text `family.word` for a word that came in, or the word itself where there is none. */
+export function wordText(family: string, word: string): string {
+  const id = `${family}.${word}`;
+  return hasText(id) ? t(id) : visible(word);
 }
 
 const numbers = new Intl.NumberFormat(locale);

@@ -11,7 +11,7 @@ import "./ui/tokens.css";
 import "./ui/base.css";
 
 applyTheme(chosenTheme());
-document.documentElement.lang = locale;
+document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
 startLiveRoots();
 
 createRoot(document.getElementById("root") as HTMLElement).render(

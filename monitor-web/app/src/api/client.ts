@@ -1,24 +1,9 @@
 /** The one place that speaks HTTP: typed requests, and errors that say what the server said. */
 import createClient from "openapi-fetch";
-import type { Problem, RootPage, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { operations, paths } from "./schema.ts";
+import type { Problem, RootPage, Status, TreePage, Worker, WorkerPage } from "./types.ts";
 
-interface Answer<Body> {
-  responses: {
-    200: { content: { "application/json": Body } };
-    default: { content: { "application/problem+json": Problem } };
-  };
-}
-
-export type RootQuery = { state?: string; name?: string; batch?: string; q?: string; limit?: number; cursor?: string };
-
-interface Paths {
-  "/api/v1/roots": { get: { parameters: { query?: RootQuery } } & Answer<RootPage> };
-  "/api/v1/roots/{root}/tree": {
-    get: { parameters: { path: { root: string }; query?: { limit?: number; cursor?: string } } } & Answer<TreePage>;
-  };
-  "/api/v1/workers": { get: { parameters: { query?: { limit?: number } } } & Answer<WorkerPage> };
-  "/api/v1/workers/{id}": { get: { parameters: { path: { id: string } } } & Answer<Worker> };
-}
+export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
 /** An answer that was no success; `status` is 0 when there was no answer at all. */
 export class ApiError extends Error {
@@ -30,7 +15,7 @@ export class ApiError extends Error {
   }
 }
 
-const client = createClient<Paths>({ baseUrl: location.origin, fetch: send });
+const client = createClient<paths>({ baseUrl: location.origin, fetch: send });
 
 async function send(request: Request): Promise<Response> {
   try {
@@ -41,10 +26,11 @@ async function send(request: Request): Promise<Response> {
   }
 }
 
-async function unwrap<Body>(answer: Promise<{ data?: Body; error?: Problem; response: Response }>): Promise<Body> {
+/** `Body` is the described model as the server writes it: see `types.ts`. */
+async function unwrap<Body>(answer: Promise<{ data?: unknown; error?: Problem | unknown; response: Response }>): Promise<Body> {
   const { data, error, response } = await answer;
-  if (data !== undefined) return data;
-  const problem: Problem = typeof error === "object" ? error : { detail: String(error ?? "") };
+  if (data !== undefined) return data as Body;
+  const problem: Problem = typeof error === "object" ? (error as Problem) : { detail: String(error ?? "") };
   throw new ApiError(problem.detail || problem.title || response.statusText, response.status);
 }
 
@@ -52,14 +38,18 @@ export function fetchRoots(query: RootQuery, signal: AbortSignal): Promise<RootP
   return unwrap(client.GET("/api/v1/roots", { params: { query }, signal }));
 }
 
-export function fetchTree(root: string, query: { limit: number; cursor?: string }, signal: AbortSignal) {
+export function fetchTree(root: string, query: { limit: number; cursor?: string }, signal: AbortSignal): Promise<TreePage> {
   return unwrap(client.GET("/api/v1/roots/{root}/tree", { params: { path: { root }, query }, signal }));
 }
 
-export function fetchWorkers(): Promise<WorkerPage> {
-  return unwrap(client.GET("/api/v1/workers", { params: { query: { limit: 1000 } } }));
+export function fetchWorkers(query: { limit: number; cursor?: string }, signal?: AbortSignal): Promise<WorkerPage> {
+  return unwrap(client.GET("/api/v1/workers", { params: { query }, ...(signal && { signal }) }));
 }
 
 export function fetchWorker(id: string): Promise<Worker> {
   return unwrap(client.GET("/api/v1/workers/{id}", { params: { path: { id } } }));
+}
+
+export function fetchStatus(signal: AbortSignal): Promise<Status> {
+  return unwrap(client.GET("/api/v1/status", { signal }));
 }

@@ -43,6 +43,10 @@ export function liveRoots(): ReadonlyMap<string, Dated<Root>> {
   return roots;
 }
 
+export function liveWorkers(): ReadonlyMap<string, Dated<Worker>> {
+  return workers;
+}
+
 /** A worker; one that is not known yet is asked for and comes with a later version. */
 export function knownWorker(id: string): Worker | undefined {
   const known = workers.get(id)?.model;
@@ -83,7 +87,7 @@ function readAgain(): void {
 
 async function readWorkers(): Promise<void> {
   try {
-    const page = await fetchWorkers();
+    const page = await fetchWorkers({ limit: 1000 });
     for (const worker of page.workers) put(workers, worker.id, worker, page.as_of);
     subscription?.loaded(page.as_of);
   } catch {

@@ -1,7 +1,7 @@
 /** What narrows the list of roots; kept in the address, so that every view is a link. */
 import type { Root } from "../api/types.ts";
 
-export const FILTERS = ["state", "name", "batch", "q"] as const;
+export const FILTERS = ["state", "name", "batch", "worker", "q"] as const;
 export type Filters = Partial<Record<(typeof FILTERS)[number], string>>;
 
 /** Reads the filters of an address; what is empty or unknown is left out. */
@@ -25,11 +25,12 @@ export function isFiltered(filters: Filters): boolean {
 
 /** Whether a root that the stream brings belongs into the list: the server's own rules. */
 export function matches(filters: Filters, root: Root): boolean {
-  const { name, batch, q } = filters;
+  const { name, batch, worker, q } = filters;
   return (
     matchesState(filters, root) &&
     (name === undefined || root.name === name) &&
     (batch === undefined || root.batch === batch) &&
+    (worker === undefined || root.worker_id === worker) &&
     (q === undefined || [root.name, root.batch, root.error?.message].some((text) => contains(text, q)))
   );
 }

@@ -1,25 +1,52 @@
 /** Which processes of a tree stand in rows, given what is folded open. */
+import type { Found } from "./filter.ts";
+import type { Rollup } from "./rollup.ts";
+import { needsAttention } from "./state.ts";
 import { ancestors, type Tree } from "./tree.ts";
 
-/** The rows from top to bottom: slot and depth of each. */
+/** Like siblings that share a row. */
+export interface Group {
+  key: string;
+  members: readonly number[];
+}
+
+/** The rows from top to bottom. */
 export interface Rows {
+  /** The slot of each row; those of groups are -1 minus the group's place in `groups`. */
   slots: Int32Array;
-  depths: Uint16Array;
+  /** How deep each process hangs in the tree. */
+  depths: Int32Array;
+  /** How deep each row is shown: members of a group stand below it. */
+  levels: Int32Array;
+  /** The place of each row among those beside it, from 1, and how many those are. */
+  places: Int32Array;
+  sizes: Int32Array;
   /** The row of each slot, -1 for those out of sight. */
   positions: Int32Array;
+  groups: readonly Group[];
+  /** The row of each group, by its first member. */
+  groupRows: ReadonlyMap<number, number>;
 }
 
 /** Rows that a tree may fill by itself when it is opened; what is deeper starts folded. */
 const COMFORTABLE = 600;
+/** Fewer siblings are no crowd. */
+const SMALLEST_GROUP = 3;
 
 /** Which processes are folded open: all above a depth, save for those that were toggled. */
 export class Folding {
   private readonly toggled = new Map<number, boolean>();
+  private readonly groups = new Set<string>();
   private depth = Infinity;
   private changes = 0;
 
   get version(): number {
     return this.changes;
+  }
+
+  /** All above it are open. */
+  get level(): number {
+    return this.depth;
   }
 
   isOpen(slot: number, depth: number): boolean {
@@ -31,19 +58,34 @@ export class Folding {
     this.changes += 1;
   }
 
+  isGroupOpen(key: string): boolean {
+    return this.groups.has(key);
+  }
+
+  setGroup(key: string, open: boolean): void {
+    if (open) this.groups.add(key);
+    else this.groups.delete(key);
+    this.changes += 1;
+  }
+
   /** Opens all processes above `depth` and no others. */
   toDepth(depth: number): void {
     this.toggled.clear();
+    this.groups.clear();
     this.depth = depth;
     this.changes += 1;
   }
 
-  /** Opens whatever hides a process. */
-  reveal(tree: Tree, slot: number): void {
+  /** Opens whatever hides a process; with `rollup` also the groups that it or one above it is in. */
+  reveal(tree: Tree, slot: number, rollup?: Rollup): void {
     const above = ancestors(tree, slot);
     above.forEach((ancestor, index) => {
       if (!this.isOpen(ancestor, above.length - 1 - index)) this.set(ancestor, true);
     });
+    for (const each of rollup ? [slot, ...above] : []) {
+      const key = groupKey(tree, each);
+      if (rollup && mayBeGrouped(tree, each, rollup) && !this.groups.has(key)) this.setGroup(key, true);
+    }
   }
 }
 
@@ -61,29 +103,83 @@ export function comfortableDepth(tree: Tree): number {
   return Infinity;
 }
 
-export function visibleRows(tree: Tree, folding: Folding): Rows {
-  const slots = new Int32Array(tree.size);
-  const depths = new Uint16Array(tree.size);
+type Columns = [Int32Array, Int32Array, Int32Array, Int32Array, Int32Array];
+
+/** `found` leaves only what was found, open; `rollup` lets like siblings share a row, save for those that need a look. */
+export function visibleRows(tree: Tree, folding: Folding, { found, rollup }: { found?: Found; rollup?: Rollup } = {}): Rows {
+  const groups: Group[] = [];
+  const slots: number[] = [];
+  const depths: number[] = [];
+  const levels: number[] = [];
+  const places: number[] = [];
+  const sizes: number[] = [];
   const positions = new Int32Array(tree.size).fill(-1);
-  let count = 0;
+  const groupRows = new Map<number, number>();
+  // Slot, or group as in `slots`; depth; level; place; size.
   const stack: number[] = [];
-  const depthStack: number[] = [];
-  const push = (children: readonly number[], depth: number) => {
-    for (let index = children.length - 1; index >= 0; index -= 1) {
-      stack.push(children[index] as number);
-      depthStack.push(depth);
-    }
+  const push = (children: readonly number[], depth: number, level: number) => {
+    for (let index = children.length - 1; index >= 0; index -= 1) stack.push(children[index] as number, depth, level, index + 1, children.length);
   };
-  push(tree.childrenOf(undefined), 0);
+  const pushChildren = (children: readonly number[], depth: number, level: number) => {
+    if (found) push(children.filter((child) => found.marks[child]), depth, level);
+    else if (rollup && children.length >= SMALLEST_GROUP) push(grouped(tree, children, rollup, groups), depth, level);
+    else push(children, depth, level);
+  };
+  pushChildren(tree.childrenOf(undefined), 0, 0);
   while (stack.length > 0) {
+    sizes.push(stack.pop() as number);
+    places.push(stack.pop() as number);
+    const level = stack.pop() as number;
+    const depth = stack.pop() as number;
     const slot = stack.pop() as number;
-    const depth = depthStack.pop() as number;
-    slots[count] = slot;
-    depths[count] = depth;
-    positions[slot] = count;
-    count += 1;
-    const children = tree.childrenOf(slot);
-    if (children.length > 0 && folding.isOpen(slot, depth)) push(children, depth + 1);
+    const row = slots.length;
+    slots.push(slot);
+    depths.push(depth);
+    levels.push(level);
+    if (slot >= 0) {
+      positions[slot] = row;
+      const children = tree.childrenOf(slot);
+      if (children.length > 0 && (found || folding.isOpen(slot, depth))) pushChildren(children, depth + 1, level + 1);
+    } else {
+      const { key, members } = groups[-1 - slot] as Group;
+      groupRows.set(members[0] as number, row);
+      if (folding.isGroupOpen(key)) push(members, depth, level + 1);
+    }
   }
-  return { slots: slots.subarray(0, count), depths: depths.subarray(0, count), positions };
+  const [slotsOf, depthsOf, levelsOf, placesOf, sizesOf] = [slots, depths, levels, places, sizes].map((each) => Int32Array.from(each)) as Columns;
+  return { slots: slotsOf, depths: depthsOf, levels: levelsOf, places: placesOf, sizes: sizesOf, positions, groups, groupRows };
+}
+
+/** The children, with a group in the place of the first of those that it takes. */
+function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups: Group[]): number[] {
+  const alike = new Map<string, number[]>();
+  for (const child of children) {
+    if (!mayBeGrouped(tree, child, rollup)) continue;
+    const key = groupKey(tree, child);
+    const members = alike.get(key);
+    if (members) members.push(child);
+    else alike.set(key, [child]);
+  }
+  const shown: number[] = [];
+  for (const child of children) {
+    const key = groupKey(tree, child);
+    const members = alike.get(key);
+    const isMember = members && members.length >= SMALLEST_GROUP && mayBeGrouped(tree, child, rollup);
+    if (!isMember) {
+      shown.push(child);
+    } else if (members[0] === child) {
+      groups.push({ key, members });
+      shown.push(-groups.length);
+    }
+  }
+  return shown;
+}
+
+function mayBeGrouped(tree: Tree, slot: number, rollup: Rollup): boolean {
+  return !needsAttention(tree.at(slot).state) && rollup.isQuiet(slot);
+}
+
+function groupKey(tree: Tree, slot: number): string {
+  const { kind, name } = tree.at(slot);
+  return `${tree.parentOf(slot) ?? ""} ${kind} ${name}`;
 }

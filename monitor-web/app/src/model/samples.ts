@@ -45,6 +45,7 @@ export function process(id: string, parentId: string | null, startedUs: number |
     links: [],
     fields: {},
     progress: null,
+    fold: null,
     ...rest,
   };
 }

@@ -5,7 +5,7 @@ test.each([
   [-5, "0 ns"],
   [0, "0 ns"],
   [840, "840 ns"],
-  [12_340, "12.3 µs"],
+  [12_340, "12.3 μs"],
   [999_600, "1.0 ms"],
   [412_000_000, "412 ms"],
   [999_700_000, "1.0 s"],
@@ -18,6 +18,11 @@ test.each([
   [183_600e9, "2 d 03 h"],
 ])("%d ns is shown as %s", (nanoseconds, text) => {
   expect(duration(nanoseconds).replaceAll("\u2009", " ")).toBe(text);
+});
+
+test("units are those of the language", () => {
+  const texts = [12_340, 412e6, 41.2e9, 760e9, 11_100e9, 183_600e9].map((time) => duration(time, "zh").replaceAll("\u2009", " "));
+  expect(texts).toEqual(["12.3 μs", "412 ms", "41.2 秒", "12 分钟 40 秒", "3 小时 05 分钟", "2 天 03 小时"]);
 });
 
 test("a duration is split at its last unit", () => {

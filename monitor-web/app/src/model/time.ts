@@ -8,30 +8,45 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** `840 ns`, `12.3 ms`, `41.2 s`, `12 m 40 s`, `3 h 05 m`, `2 d 03 h`; never more than two units. */
-export function duration(nanoseconds: number): string {
+type Unit = "nanosecond" | "microsecond" | "millisecond" | "second" | "minute" | "hour" | "day";
+
+/** `840 ns`, `12.3 ms`, `41.2 s`, `12 m 40 s`, `3 h 05 m`, `2 d 03 h`; never more than two units, each as the language writes it. */
+export function duration(nanoseconds: number, locale = "en"): string {
   const ns = Math.max(0, nanoseconds);
-  if (ns < MICROSECOND) return unit(Math.round(ns), 0, "ns");
-  if (ns < MILLISECOND) return scaled(ns / MICROSECOND, "µs", () => duration(MILLISECOND));
-  if (ns < SECOND) return scaled(ns / MILLISECOND, "ms", () => duration(SECOND));
-  if (ns < MINUTE - SECOND / 20) return unit(ns / SECOND, 1, "s");
-  if (ns < HOUR - SECOND / 2) return pair(Math.round(ns / SECOND), 60, "m", "s");
-  if (ns < DAY - MINUTE / 2) return pair(Math.round(ns / MINUTE), 60, "h", "m");
-  return pair(Math.round(ns / HOUR), 24, "d", "h");
+  if (ns < MICROSECOND) return unit(Math.round(ns), 0, "nanosecond", locale);
+  if (ns < MILLISECOND) return scaled(ns / MICROSECOND, "microsecond", MILLISECOND, locale);
+  if (ns < SECOND) return scaled(ns / MILLISECOND, "millisecond", SECOND, locale);
+  if (ns < MINUTE - SECOND / 20) return unit(ns / SECOND, 1, "second", locale);
+  if (ns < HOUR - SECOND / 2) return pair(Math.round(ns / SECOND), 60, "minute", "second", locale);
+  if (ns < DAY - MINUTE / 2) return pair(Math.round(ns / MINUTE), 60, "hour", "minute", locale);
+  return pair(Math.round(ns / HOUR), 24, "day", "hour", locale);
 }
 
-function scaled(value: number, name: string, next: () => string): string {
-  if (value < 99.95) return unit(value, 1, name);
-  return value < 999.5 ? unit(value, 0, name) : next();
+function scaled(value: number, name: Unit, next: number, locale: string): string {
+  if (value < 99.95) return unit(value, 1, name, locale);
+  return value < 999.5 ? unit(value, 0, name, locale) : duration(next, locale);
 }
 
-function unit(value: number, digits: number, name: string): string {
-  return `${value.toFixed(digits)}${THIN}${name}`;
+function pair(total: number, base: number, large: Unit, small: Unit, locale: string): string {
+  return `${unit(Math.floor(total / base), 0, large, locale)} ${unit(total % base, 0, small, locale, 2)}`;
 }
 
-function pair(total: number, base: number, large: string, small: string): string {
-  const rest = String(total % base).padStart(2, "0");
-  return `${Math.floor(total / base)}${THIN}${large} ${rest}${THIN}${small}`;
+const unitFormats = new Map<string, [format: Intl.NumberFormat, name: string]>();
+
+function unit(value: number, digits: number, name: Unit, locale: string, integerDigits = 1): string {
+  const key = `${locale} ${name} ${digits} ${integerDigits}`;
+  let known = unitFormats.get(key);
+  if (!known) {
+    const parts = new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "narrow" }).formatToParts(1);
+    const format = new Intl.NumberFormat(locale, {
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+      minimumIntegerDigits: integerDigits,
+    });
+    known = [format, parts.find((part) => part.type === "unit")?.value ?? ""];
+    unitFormats.set(key, known);
+  }
+  return `${known[0].format(value)}${THIN}${known[1]}`;
 }
 
 /** A duration without its last unit, and that unit: so that columns can be aligned there. */

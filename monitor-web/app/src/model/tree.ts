@@ -9,6 +9,8 @@ import type { Process } from "../api/types.ts";
 import { needsAttention } from "./state.ts";
 
 const NONE = -1;
+/** The children of all that have none. */
+const NOBODY: number[] = [];
 
 export class Tree {
   private readonly slots = new Map<string, number>();
@@ -86,7 +88,7 @@ export class Tree {
     this.processes.push(process);
     this.asOf.push(asOf);
     this.parents.push(NONE);
-    this.children.push([]);
+    this.children.push(NOBODY);
     this.link(slot);
     this.adoptWaiting(slot);
     this.electOwn(slot);
@@ -131,6 +133,7 @@ export class Tree {
 
   private attach(slot: number, parent: number): void {
     this.parents[slot] = parent;
+    if (parent !== NONE && this.children[parent] === NOBODY) this.children[parent] = [];
     const siblings = this.siblings(parent);
     let at = siblings.length;
     // Most come in order, so the place is nearly always at the end.

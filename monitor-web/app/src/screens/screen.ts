@@ -7,9 +7,13 @@ export interface Screen {
   path: string;
   /** Its entry in the header; without one it is reached by links only. */
   nav?: MessageId;
+  /** Its place there; those without one come last. */
+  place?: number;
   component: () => JSX.Element;
 }
 
 const files = import.meta.glob<{ screen: Screen }>("./*/screen.ts", { eager: true });
 
-export const screens: readonly Screen[] = Object.values(files).map((file) => file.screen);
+export const screens: readonly Screen[] = Object.values(files)
+  .map((file) => file.screen)
+  .sort((a, b) => (a.place ?? 9) - (b.place ?? 9));

@@ -1,8 +1,8 @@
 import { useEffect, useState } from "react";
 import { t } from "../i18n.ts";
 
-/** Copies `text` as it is, not as it is shown. */
-export function CopyButton({ text }: { text: string }) {
+/** Copies `text` as it is, not as it is shown. With a `label` it is a button with words. */
+export function CopyButton({ text, label }: { text: string | (() => string); label?: string }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return;
@@ -11,7 +11,14 @@ export function CopyButton({ text }: { text: string }) {
   }, [copied]);
   // Browsers lend the clipboard to secure origins only; elsewhere the text can still be selected.
   if (!navigator.clipboard) return null;
-  const copy = () => void navigator.clipboard.writeText(text).then(() => setCopied(true));
+  const copy = () => void navigator.clipboard.writeText(typeof text === "string" ? text : text()).then(() => setCopied(true));
+  if (label !== undefined) {
+    return (
+      <button type="button" className="outlined" onClick={copy}>
+        {copied ? `✓ ${t("copied")}` : label}
+      </button>
+    );
+  }
   return (
     <button type="button" className="copy" title={t("copy")} aria-label={t(copied ? "copied" : "copy")} onClick={copy}>
       {copied ? (

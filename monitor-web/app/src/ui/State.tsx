@@ -1,10 +1,9 @@
-import { t } from "../i18n.ts";
-import { glyph, isState } from "../model/state.ts";
-import { visible } from "../model/text.ts";
+import { wordText } from "../i18n.ts";
+import { glyph } from "../model/state.ts";
 
 /** The word of a state; one that this page does not know stands as it came. */
 export function stateWord(state: string): string {
-  return isState(state) ? t(`state.${state}`) : visible(state);
+  return wordText("state", state);
 }
 
 /** Glyph and word, in the state's colour. */

@@ -14,7 +14,12 @@ export function Duration({ process }: { process: Timed }) {
   const runs = process.state === "running" && process.elapsed_ns === null;
   const time = elapsed(process, useNow(runs ? "fast" : "never"));
   if (time === null) return <span className="number dim">–</span>;
-  const [value, unit] = splitUnit(duration(time));
+  return <DurationText nanoseconds={time} />;
+}
+
+/** A duration whose unit stands below those of the rows above. */
+export function DurationText({ nanoseconds }: { nanoseconds: number }) {
+  const [value, unit] = splitUnit(duration(nanoseconds, locale));
   return (
     <span className="number">
       {value}

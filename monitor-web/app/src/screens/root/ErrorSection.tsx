@@ -1,5 +1,5 @@
 import type { Failure } from "../../api/types.ts";
-import { t } from "../../i18n.ts";
+import { t, wordText } from "../../i18n.ts";
 import { visible, visibleLines } from "../../model/text.ts";
 import { Code } from "./facts.tsx";
 
@@ -9,7 +9,7 @@ export function ErrorSection({ error }: { error: Failure }) {
   return (
     <section className="failure">
       <h3>
-        {t("panel.error")} <span className="dim">{visible([error.kind, error.type].filter(Boolean).join(" · "))}</span>
+        {t("panel.error")} <span className="dim">{[wordText("error", error.kind), visible(error.type ?? "")].filter(Boolean).join(" · ")}</span>
       </h3>
       <p className="message">{visibleLines(error.message)}</p>
       {chain.length > 0 && (

@@ -1,5 +1,4 @@
-import { count, hasText, t } from "../../i18n.ts";
-import { visible } from "../../model/text.ts";
+import { count, t, wordText } from "../../i18n.ts";
 import type { RootView } from "./view.ts";
 
 /** What the tree can't show, so that nobody takes it for the whole. */
@@ -9,16 +8,11 @@ export function Missing({ view }: { view: RootView }) {
   return (
     <ul className="missing">
       {dropped.map((lost) => {
-        const type = known(`missing.type.${lost.type}`, lost.type);
-        const reason = known(`missing.reason.${lost.reason}`, lost.reason);
+        const type = wordText("missing.type", lost.type);
+        const reason = wordText("missing.reason", lost.reason);
         return <li key={`${type} ${reason}`}>{t("missing.dropped", { count: count(lost.count), type, reason })}</li>;
       })}
       {ignored_parents > 0 && <li>{t("missing.parents", { count: ignored_parents })}</li>}
     </ul>
   );
-}
-
-/** The text for a word that the server may know and this page not. */
-function known(id: string, word: string): string {
-  return hasText(id) ? t(id) : visible(word);
 }

@@ -1,14 +1,20 @@
 import type { ReactNode } from "react";
-import type { Process } from "../../api/types.ts";
+import type { Fold, Process } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
-import { count, t } from "../../i18n.ts";
+import { count, t, wordText } from "../../i18n.ts";
+import { selfTime } from "../../model/selftime.ts";
+import { spread } from "../../model/histogram.ts";
 import { fieldText, visible, visibleLines } from "../../model/text.ts";
 import { marksOf } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
-import { StateLabel } from "../../ui/State.tsx";
-import { Duration } from "../../ui/Time.tsx";
+import { StateLabel, stateWord } from "../../ui/State.tsx";
+import { useNow } from "../../ui/now.ts";
+import { Duration, DurationText } from "../../ui/Time.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
+import { Relatives } from "./Relatives.tsx";
+import { report } from "./report.ts";
+import { SpreadSection } from "./SpreadSection.tsx";
 import type { RootView } from "./view.ts";
 
 interface Props {
@@ -20,18 +26,65 @@ interface Props {
 
 /** Everything that is known of the selected process. */
 export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
+  if (id.startsWith("~")) return <GroupPanel view={view} id={id} onClose={onClose} />;
   const slot = view.tree.find(id);
   const process = slot === undefined ? undefined : view.tree.at(slot);
   return (
     <aside className="panel" aria-label={t("panel.title")} data-state={process?.state}>
       <div className="panel-head">
         {process ? <Title process={process} /> : !view.loading && <Gone id={id} />}
-        <button type="button" className="close" aria-label={t("panel.close")} title={`${t("panel.close")} (Esc)`} onClick={onClose}>
-          ×
-        </button>
+        <Close onClose={onClose} />
       </div>
-      {process && slot !== undefined && <Facts process={process} orphan={view.tree.isOrphan(slot)} known={(parent) => view.tree.find(parent) !== undefined} onSelect={onSelect} />}
+      {process && slot !== undefined && <Facts view={view} slot={slot} process={process} onSelect={onSelect} />}
     </aside>
+  );
+}
+
+/** What is known of like siblings that share a row. */
+function GroupPanel({ view, id, onClose }: { view: RootView; id: string; onClose: () => void }) {
+  const row = view.rowOf(id);
+  const group = row < 0 ? undefined : view.groupAt(row);
+  const first = group?.members[0];
+  const of = group && view.spreadOf(group);
+  return (
+    <aside className="panel" aria-label={t("panel.title")}>
+      <div className="panel-head">
+        <div>
+          <h2>{first === undefined ? t("panel.group.gone") : visible(view.tree.at(first).name)}</h2>
+          {group && <p className="number">{t("fold.times", { count: count(group.members.length) })}</p>}
+        </div>
+        <Close onClose={onClose} />
+      </div>
+      {of?.spread && <SpreadSection histogram={of.histogram} spread={of.spread} />}
+    </aside>
+  );
+}
+
+function Close({ onClose }: { onClose: () => void }) {
+  return (
+    <button type="button" className="close" aria-label={t("panel.close")} title={`${t("panel.close")} (Esc)`} onClick={onClose}>
+      ×
+    </button>
+  );
+}
+
+/** What a fold stands for. */
+function FoldSection({ fold }: { fold: Fold }) {
+  const of = spread(fold.histogram, { total: fold.total_ns, min: fold.min_ns, max: fold.max_ns });
+  const counts = (["running", "failed", "cancelled"] as const).filter((state) => fold[state] > 0);
+  return (
+    <>
+      <p className="oddity">{t("fold.why")}</p>
+      <Section title={t("fold.title")}>
+        <Row label={t("fold.count")}>{count(fold.count)}</Row>
+        {counts.map((state) => (
+          <Row key={state} label={stateWord(state)}>
+            {count(fold[state])}
+          </Row>
+        ))}
+      </Section>
+      {of && <SpreadSection histogram={fold.histogram} spread={of} />}
+    </>
   );
 }
 
@@ -56,14 +109,16 @@ function Gone({ id }: { id: string }) {
 }
 
 interface FactsProps {
+  view: RootView;
+  slot: number;
   process: Process;
-  orphan: boolean;
-  known: (id: string) => boolean;
   onSelect: (id: string) => void;
 }
 
-function Facts({ process, orphan, known, onSelect }: FactsProps) {
-  const marks = marksOf(process, orphan);
+function Facts({ view, slot, process, onSelect }: FactsProps) {
+  const marks = marksOf(process, view.tree.isOrphan(slot));
+  const worker = useWorker(process.worker_id);
+  const known = (id: string) => view.tree.find(id) !== undefined;
   const fields = Object.entries(process.fields ?? {});
   const links = process.links ?? [];
   return (
@@ -74,20 +129,14 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
         </p>
       ))}
       {process.error && <ErrorSection error={process.error} />}
-      <Section title={t("panel.when")}>
-        <Row label={t("panel.started")}>
-          <When timeUs={process.started_us} never={t("panel.not-started")} />
-        </Row>
-        <Row label={t("panel.ended")}>
-          <When timeUs={process.ended_us} never={t("panel.not-ended")} />
-        </Row>
-        <Row label={t("panel.duration")}>
-          <Duration process={process} />
-        </Row>
-        {process.progress && <Row label={t("panel.progress")}>{progressText(process.progress)}</Row>}
-      </Section>
+      {process.fold && <FoldSection fold={process.fold} />}
+      <p className="actions">
+        <CopyButton label={t("panel.copy.markdown")} text={() => report(process, worker, `${location.origin}/tasks/${process.root_id}?process=${process.id}`)} />
+        <CopyButton label={t("panel.copy.traceparent")} text={`00-${process.root_id}-${process.id}-01`} />
+      </p>
+      {(!process.fold || process.started_us !== null) && <WhenSection view={view} slot={slot} process={process} />}
       <Section title={t("panel.what")}>
-        <Row label={t("panel.kind")}>{visible(process.kind)}</Row>
+        <Row label={t("panel.kind")}>{wordText("kind", process.kind)}</Row>
         {process.source && (
           <Row label={t("panel.source")}>
             <Code text={`${process.source.file}:${process.source.line}`} copy />
@@ -107,6 +156,7 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
           ))}
         </Section>
       )}
+      <Relatives key={process.id} view={view} slot={slot} onSelect={onSelect} />
       <Where process={process} />
       <Section title={t("panel.ids")}>
         <Row label={t("panel.id")}>
@@ -129,7 +179,7 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
       {links.length > 0 && (
         <Section title={t("panel.links")}>
           {links.map(({ root_id, id, relation }) => (
-            <Row key={`${relation} ${root_id} ${id}`} label={visible(relation)}>
+            <Row key={`${relation} ${root_id} ${id}`} label={wordText("relation", relation)}>
               <a className="link mono" href={`/tasks/${root_id}?process=${id}`}>
                 {id}
               </a>
@@ -138,6 +188,30 @@ function Facts({ process, orphan, known, onSelect }: FactsProps) {
         </Section>
       )}
     </>
+  );
+}
+
+function WhenSection({ view, slot, process }: { view: RootView; slot: number; process: Process }) {
+  const nowUs = useNow(process.state === "running" ? "slow" : "never");
+  const own = view.tree.childrenOf(slot).length > 0 ? selfTime(view.tree, slot, nowUs) : undefined;
+  return (
+    <Section title={t("panel.when")}>
+      <Row label={t("panel.started")}>
+        <When timeUs={process.started_us} never={t("panel.not-started")} />
+      </Row>
+      <Row label={t("panel.ended")}>
+        <When timeUs={process.ended_us} never={t("panel.not-ended")} />
+      </Row>
+      <Row label={t("panel.duration")}>
+        <Duration process={process} />
+      </Row>
+      {own !== undefined && (
+        <Row label={t("panel.self")}>
+          <DurationText nanoseconds={own} />
+        </Row>
+      )}
+      {process.progress && <Row label={t("panel.progress")}>{progressText(process.progress)}</Row>}
+    </Section>
   );
 }
 
@@ -155,6 +229,7 @@ function ParentId({ id, onSelect }: { id: string; onSelect: ((id: string) => voi
 
 function Where({ process }: { process: Process }) {
   const worker = useWorker(process.worker_id);
+  if (process.worker_id === null && process.thread === null) return null;
   return (
     <Section title={t("panel.where")}>
       {worker && (
@@ -168,7 +243,7 @@ function Where({ process }: { process: Process }) {
         </>
       )}
       <Optional label={t("panel.thread")} value={process.thread} />
-      {worker && <Row label={t("panel.worker-state")}>{workerState(worker.state)}</Row>}
+      {worker && <Row label={t("panel.worker-state")}>{wordText("worker", worker.state)}</Row>}
       {worker && worker.state !== "online" && (
         <Row label={t("panel.last-seen")}>
           <When timeUs={worker.last_seen_us} never="" />
@@ -181,10 +256,6 @@ function Where({ process }: { process: Process }) {
       )}
     </Section>
   );
-}
-
-function workerState(state: string): string {
-  return state === "online" || state === "offline" || state === "lost" ? t(`worker.${state}`) : visible(state);
 }
 
 function Optional({ label, value }: { label: string; value: string | number | null | undefined }): ReactNode {

@@ -8,9 +8,12 @@ import { Counts } from "../../ui/Counts.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
+import type { RootSearch } from "./useRootSearch.ts";
+
+const TABS = ["tree", "timeline"] as const;
 
 /** What the root is, how it stands and, if it failed, why. */
-export function RootHeader({ root }: { root: Root }) {
+export function RootHeader({ root, search }: { root: Root; search: RootSearch }) {
   const worker = useWorker(root.worker_id);
   return (
     <div className="root-header" data-state={root.state}>
@@ -28,6 +31,13 @@ export function RootHeader({ root }: { root: Root }) {
           {worker && <span>{t("root.on", { host: visible(worker.hostname) })}</span>}
         </span>
         <Counts counts={root.counts} />
+        <nav className="tabs" aria-label={t("root.tabs")}>
+          {TABS.map((tab) => (
+            <button key={tab} type="button" aria-current={(search.tab ?? "tree") === tab ? "page" : undefined} onClick={() => search.set({ tab: tab === "tree" ? undefined : tab })}>
+              {t(`root.tab.${tab}`)}
+            </button>
+          ))}
+        </nav>
       </div>
       {root.error && <p className="error">{visible(root.error.message)}</p>}
       {root.state === "lost" && worker && (

@@ -1,5 +1,5 @@
 import { Link, useParams } from "@tanstack/react-router";
-import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { lazy, Suspense, useEffect, useMemo, useSyncExternalStore } from "react";
 import { ApiError } from "../../api/client.ts";
 import { t } from "../../i18n.ts";
 import { glyph } from "../../model/state.ts";
@@ -10,9 +10,13 @@ import { ProcessPanel } from "./ProcessPanel.tsx";
 import { RootHeader } from "./RootHeader.tsx";
 import { TreeToolbar } from "./TreeToolbar.tsx";
 import { TreeView } from "./TreeView.tsx";
+import { useRootSearch } from "./useRootSearch.ts";
 import { useSelection } from "./useSelection.ts";
 import { RootView } from "./view.ts";
 import "./root.css";
+
+/** Read when it is looked at for the first time. */
+const Timeline = lazy(() => import("./timeline/Timeline.tsx"));
 
 /** A root and its tree. */
 export function RootPage() {
@@ -24,7 +28,10 @@ function OneRoot({ param }: { param: string }) {
   const view = useMemo(() => new RootView(param), [param]);
   useSyncExternalStore(view.subscribe, view.get);
   const selection = useSelection(view);
+  const search = useRootSearch();
+  useEffect(() => view.arrange(search.filter, search.grouped), [view, search.filter, search.grouped]);
   const { root } = view;
+  const isTimeline = search.tab === "timeline";
 
   useEffect(() => {
     document.title = root ? `${glyph(root.state)} ${visible(root.title)}` : t("app.name");
@@ -37,12 +44,18 @@ function OneRoot({ param }: { param: string }) {
   }
   return (
     <div className="root-page">
-      <RootHeader root={root} />
+      <RootHeader root={root} search={search} />
       <Missing view={view} />
-      <TreeToolbar view={view} selection={selection} />
+      {!isTimeline && <TreeToolbar view={view} selection={selection} search={search} />}
       {view.problem !== null && <ProblemNotice error={view.problem} onRetry={view.retry} />}
       <div className="split" data-panel={selection.id !== null}>
-        <TreeView view={view} root={root} selection={selection} />
+        {isTimeline ? (
+          <Suspense fallback={<p className="notice dim">{t("loading")}</p>}>
+            <Timeline view={view} root={root} selection={selection} search={search} />
+          </Suspense>
+        ) : (
+          <TreeView view={view} root={root} selection={selection} />
+        )}
         {selection.id !== null && <ProcessPanel view={view} id={selection.id} onClose={selection.clear} onSelect={selection.select} />}
       </div>
     </div>

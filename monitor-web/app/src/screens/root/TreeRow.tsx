@@ -1,100 +1,204 @@
-import { memo } from "react";
+import { memo, type ReactNode } from "react";
 import type { Process } from "../../api/types.ts";
-import { count, t } from "../../i18n.ts";
+import { count, locale, t } from "../../i18n.ts";
+import { type Spread, spread } from "../../model/histogram.ts";
+import type { Rollup } from "../../model/rollup.ts";
+import { glyph, type State } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
-import { elapsed } from "../../model/time.ts";
+import { duration, elapsed } from "../../model/time.ts";
 import { Marks } from "../../ui/Marks.tsx";
 import { StateGlyph, stateWord } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
-import { Duration } from "../../ui/Time.tsx";
-import type { RootView } from "./view.ts";
+import { Duration, DurationText } from "../../ui/Time.tsx";
 
 const INDENT = 16;
 /** Deeper rows are no longer indented further: the name needs the room. */
 const MOST_INDENTED = 20;
 const MOST_INDENTED_NARROW = 6;
 
-interface Props {
-  process: Process;
-  index: number;
+/** What every row of the tree has. */
+export interface RowProps {
+  /** What it is selected by. */
+  id: string;
+  row: number;
   top: number;
-  depth: number;
-  branch: "leaf" | "open" | "closed";
-  childCount: number;
-  orphan: boolean;
+  level: number;
+  place: number;
+  size: number;
+  open: boolean | undefined;
   selected: boolean;
+  narrow: boolean;
+  onSelect: (id: string) => void;
+  onToggle: (id: string) => void;
+}
+
+interface Props extends RowProps {
+  process: Process;
+  /** What stands below it, while it is closed. */
+  below: string;
+  orphan: boolean;
+  /** It stands here only for what was found below it. */
+  faint: boolean;
   startUs: number;
   endUs: number;
-  narrow: boolean;
-  view: RootView;
-  onSelect: (id: string) => void;
 }
 
 export const TreeRow = memo(function TreeRow(props: Props) {
-  const { process, index, top, depth, branch, orphan, selected, narrow, view, onSelect } = props;
-  const toggle = () => {
-    const slot = view.tree.find(process.id);
-    if (slot !== undefined) view.fold(slot, branch === "closed");
-  };
-  const indent = Math.min(depth, narrow ? MOST_INDENTED_NARROW : MOST_INDENTED) * INDENT;
+  const { process, below, orphan, faint } = props;
+  const { fold } = process;
+  const of = fold && spread(fold.histogram, { total: fold.total_ns, min: fold.min_ns, max: fold.max_ns });
   return (
-    <div
-      id={`row-${process.id}`}
-      className="node"
-      role="row"
-      aria-level={depth + 1}
-      aria-rowindex={index + 1}
-      aria-selected={selected}
-      aria-expanded={branch === "leaf" ? undefined : branch === "open"}
-      data-process={process.id}
-      data-state={process.state}
-      style={{ transform: `translateY(${top}px)` }}
-      onClick={() => onSelect(process.id)}
-      onDoubleClick={branch === "leaf" ? undefined : toggle}
-    >
-      <span role="gridcell" className="what" style={{ paddingLeft: indent }}>
-        <Twist branch={branch} onToggle={toggle} />
+    <RowFrame {...props} state={process.state} faint={faint} data={process.id}>
+      <What {...props}>
         <StateGlyph state={process.state} />
         <Name text={process.name === "" ? t("root.unnamed") : process.name} />
-        {branch === "closed" && <span className="number dim">{count(props.childCount)}</span>}
+        {fold && <Times count={fold.count} failed={fold.failed} running={fold.running} spread={of ?? undefined} />}
+        {below !== "" && <Below below={below} />}
         <Marks process={process} orphan={orphan} />
         {process.error && (
           <span className="why" title={visible(process.error.message)}>
             {visible(process.error.message)}
           </span>
         )}
-      </span>
+      </What>
       <span role="gridcell" className="word state" aria-hidden="true">
         {stateWord(process.state)}
       </span>
       <span role="gridcell" className="duration">
-        <Duration process={process} />
+        {fold && process.elapsed_ns === null ? <Total nanoseconds={fold.total_ns} /> : <Duration process={process} />}
       </span>
       <span role="gridcell" className="axis" aria-hidden="true">
         <Bar {...props} />
       </span>
-    </div>
+    </RowFrame>
   );
 });
 
-function Twist({ branch, onToggle }: { branch: Props["branch"]; onToggle: () => void }) {
-  if (branch === "leaf") return <span className="twist" />;
-  const label = t(branch === "open" ? "root.close" : "root.open");
+interface GroupProps extends RowProps {
+  name: string;
+  count: number;
+  running: number;
+  spread: Spread | undefined;
+}
+
+/** Like siblings in one row. */
+export function GroupRow(props: GroupProps) {
+  const state: State = props.running > 0 ? "running" : "succeeded";
   return (
-    <button
-      type="button"
-      className="twist"
-      tabIndex={-1}
-      aria-label={label}
-      data-branch={branch}
-      onClick={(event) => {
-        event.stopPropagation();
-        onToggle();
-      }}
-      onDoubleClick={(event) => event.stopPropagation()}
+    <RowFrame {...props} state={state} faint={false} data={undefined}>
+      <What {...props}>
+        <StateGlyph state={state} />
+        <Name text={props.name === "" ? t("root.unnamed") : props.name} />
+        <Times count={props.count} failed={0} running={props.running} spread={props.spread} />
+      </What>
+      <span role="gridcell" className="word state" aria-hidden="true" />
+      <span role="gridcell" className="duration">
+        {props.spread && <Total nanoseconds={props.spread.total} />}
+      </span>
+      <span role="gridcell" className="axis" aria-hidden="true" />
+    </RowFrame>
+  );
+}
+
+function RowFrame({ state, faint, data, children, ...props }: RowProps & { state: string; faint: boolean; data: string | undefined; children: ReactNode }) {
+  const { id, row, top, level, place, size, open, selected, onSelect, onToggle } = props;
+  return (
+    <div
+      id={`row-${id}`}
+      className="node"
+      role="row"
+      aria-level={level + 1}
+      aria-posinset={place}
+      aria-setsize={size}
+      aria-rowindex={row + 1}
+      aria-selected={selected}
+      aria-expanded={open}
+      data-process={data}
+      data-state={state}
+      data-faint={faint || undefined}
+      style={{ transform: `translateY(${top}px)` }}
+      onClick={() => onSelect(id)}
+      onDoubleClick={open === undefined ? undefined : () => onToggle(id)}
     >
-      {branch === "open" ? "▾" : "▸"}
-    </button>
+      {children}
+    </div>
+  );
+}
+
+function What({ id, level, open, narrow, onToggle, children }: RowProps & { children: ReactNode }) {
+  return (
+    <span role="gridcell" className="what" style={{ paddingLeft: Math.min(level, narrow ? MOST_INDENTED_NARROW : MOST_INDENTED) * INDENT }}>
+      {open === undefined ? (
+        <span className="twist" />
+      ) : (
+        <button
+          type="button"
+          className="twist"
+          tabIndex={-1}
+          aria-label={t(open ? "root.close" : "root.open")}
+          onClick={(event) => {
+            event.stopPropagation();
+            onToggle(id);
+          }}
+          onDoubleClick={(event) => event.stopPropagation()}
+        >
+          {open ? "▾" : "▸"}
+        </button>
+      )}
+      {children}
+    </span>
+  );
+}
+
+/** `×1,240  3 failed  p95 2 s`. */
+function Times({ count: times, failed, running, spread: of }: { count: number; failed: number; running: number; spread: Spread | undefined }) {
+  return (
+    <span className="times number dim">
+      {t("fold.times", { count: count(times) })}
+      {failed > 0 && <InState state="failed" count={failed} />}
+      {running > 0 && <InState state="running" count={running} />}
+      {of && <span>{t("fold.p95", { duration: duration(of.p95, locale) })}</span>}
+    </span>
+  );
+}
+
+function InState({ state, count: number }: { state: State; count: number }) {
+  const words = t("tasks.count", { count: count(number), state: stateWord(state) });
+  return (
+    <span className="state" data-state={state} title={words}>
+      <span aria-hidden="true">
+        {glyph(state)}
+        {count(number)}
+      </span>
+      <span className="hidden">{words}</span>
+    </span>
+  );
+}
+
+function Total({ nanoseconds }: { nanoseconds: number }) {
+  return (
+    <span className="dim" title={t("fold.total")}>
+      Σ <DurationText nanoseconds={nanoseconds} />
+    </span>
+  );
+}
+
+/** What a closed process tells of those below it: all that isn't over or went wrong. */
+const TOLD = ["failed", "lost", "running", "pending"] as const;
+
+/** As text, so that a row is drawn anew only if it changes: the told states, then all. */
+export function belowOf(rollup: Rollup, slot: number): string {
+  return [...TOLD.map((state) => rollup.below(slot, state)), rollup.total(slot)].join(" ");
+}
+
+function Below({ below }: { below: string }) {
+  const numbers = below.split(" ").map(Number);
+  const total = numbers[TOLD.length] ?? 0;
+  return (
+    <span className="below number dim">
+      {TOLD.map((state, index) => (numbers[index] ?? 0) > 0 && <InState key={state} state={state} count={numbers[index] ?? 0} />)}
+      <span title={t("root.below", { count: count(total) })}>{count(total)}</span>
+    </span>
   );
 }
 

@@ -1,18 +1,30 @@
+import { useEffect, useRef, useState } from "react";
 import { count, t } from "../../i18n.ts";
 import { stepFailure } from "./keys.ts";
+import type { RootSearch } from "./useRootSearch.ts";
 import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
 
-export function TreeToolbar({ view, selection }: { view: RootView; selection: Selection }) {
+interface Props {
+  view: RootView;
+  selection: Selection;
+  search: RootSearch;
+}
+
+export function TreeToolbar({ view, selection, search }: Props) {
   const total = Object.values(view.root?.counts ?? {}).reduce((sum, each) => sum + each, 0);
   const failed = (view.root?.counts.failed ?? 0) + (view.root?.counts.lost ?? 0);
   const loaded = view.tree.size;
+  const found = view.found();
+  const { level } = view.folding;
   return (
     <div className="toolbar">
-      <span className="dim">
+      <span className="dim size">
         {view.loading && loaded < total
           ? t("root.shown", { shown: count(loaded), total: count(total) })
-          : t("root.processes", { count: loaded })}
+          : found
+            ? t("root.found", { count: count(found.count), total: count(loaded) })
+            : t("root.processes", { count: loaded })}
       </span>
       {failed > 0 && (
         <span className="group">
@@ -24,7 +36,24 @@ export function TreeToolbar({ view, selection }: { view: RootView; selection: Se
           </button>
         </span>
       )}
-      <span className="keys dim">{t("root.keys")}</span>
+      <Filter search={search} />
+      <button type="button" className="toggle" aria-pressed={search.grouped} title={t("root.group.why")} onClick={() => search.set({ group: search.grouped ? undefined : "1" })}>
+        {t("root.group")}
+      </button>
+      <span className="group levels" role="group" aria-label={t("root.level")}>
+        {[1, 2, 3, 4].map((each) => (
+          <button
+            key={each}
+            type="button"
+            aria-pressed={level === each}
+            aria-label={t("root.level.to", { level: each })}
+            title={t("root.level.to", { level: each })}
+            onClick={() => view.foldAll(each)}
+          >
+            {each}
+          </button>
+        ))}
+      </span>
       <span className="group">
         <button type="button" onClick={() => view.foldAll(Infinity)}>
           {t("root.expand")}
@@ -34,5 +63,52 @@ export function TreeToolbar({ view, selection }: { view: RootView; selection: Se
         </button>
       </span>
     </div>
+  );
+}
+
+const TYPING_MS = 150;
+
+/** Takes effect a moment after the last key. `/` leads here, Esc clears it. */
+function Filter({ search }: { search: RootSearch }) {
+  const [text, setText] = useState(search.filter);
+  const field = useRef<HTMLInputElement>(null);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => {
+    clearTimeout(timer.current);
+    setText(search.filter);
+  }, [search.filter]);
+  useEffect(() => {
+    const slash = (event: KeyboardEvent) => {
+      if (event.key !== "/" || event.target instanceof HTMLInputElement) return;
+      event.preventDefault();
+      field.current?.focus();
+    };
+    addEventListener("keydown", slash);
+    return () => removeEventListener("keydown", slash);
+  }, []);
+  const type = (value: string) => {
+    setText(value);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => search.set({ filter: value === "" ? undefined : value }), TYPING_MS);
+  };
+  return (
+    <input
+      ref={field}
+      type="search"
+      className="filter"
+      aria-label={t("root.filter")}
+      title={t("root.filter.why")}
+      placeholder={`${t("root.filter")}  /`}
+      spellCheck={false}
+      autoComplete="off"
+      value={text}
+      onChange={(event) => type(event.target.value)}
+      onKeyDown={(event) => {
+        if (event.key !== "Escape") return;
+        event.stopPropagation();
+        if (text === "") field.current?.blur();
+        else type("");
+      }}
+    />
   );
 }

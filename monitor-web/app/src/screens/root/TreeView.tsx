@@ -1,12 +1,14 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef } from "react";
+import { useCallback, useEffect, useRef } from "react";
 import type { Root } from "../../api/types.ts";
-import { t } from "../../i18n.ts";
+import { locale, t } from "../../i18n.ts";
 import { duration, elapsed } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
-import { handleKey } from "./keys.ts";
-import { TreeRow } from "./TreeRow.tsx";
+import { ABOVE } from "../../model/filter.ts";
+import { EVERYWHERE, fold, handleKey, isOpen } from "./keys.ts";
+import { StickyRows, stuckRows } from "./StickyRows.tsx";
+import { belowOf, GroupRow, type RowProps, TreeRow } from "./TreeRow.tsx";
 import { bringIntoSight, useAnchor } from "./useAnchor.ts";
 import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
@@ -24,10 +26,19 @@ export function TreeView({ view, root, selection }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const narrow = useNarrow();
   const rows = view.rows();
-  const { slots, depths, positions } = rows;
-  const { tree, folding } = view;
+  const { slots } = rows;
+  const { tree } = view;
   const axis = useAxis(root, view);
   const selected = selection.id === null ? undefined : tree.find(selection.id);
+  const selectedRow = selection.id === null ? -1 : view.rowOf(selection.id);
+  const found = view.found();
+  const onToggle = useCallback(
+    (id: string) => {
+      const row = view.rowOf(id);
+      if (row >= 0) fold(view, row, !isOpen(view, row));
+    },
+    [view],
+  );
 
   const onScroll = useAnchor(scroller, tree, rows, selected, ROW);
   const virtual = useVirtualizer({
@@ -42,12 +53,11 @@ export function TreeView({ view, root, selection }: Props) {
   // A new selection is opened up to and brought into sight; once, so that scrolling away stays possible.
   const shownTurn = useRef(-1);
   useEffect(() => {
-    if (selected === undefined || shownTurn.current === selection.turn) return;
-    view.reveal(selected);
-    const row = positions[selected] ?? -1;
+    if (selection.id === null || shownTurn.current === selection.turn) return;
+    if (selected !== undefined) view.reveal(selected);
     // What had to be opened for it is drawn first.
-    if (row < 0 || !scroller.current) return;
-    bringIntoSight(scroller.current, row, ROW);
+    if (selectedRow < 0 || !scroller.current) return;
+    bringIntoSight(scroller.current, selectedRow, ROW, stuckRows(rows, selectedRow, narrow));
     onScroll();
     shownTurn.current = selection.turn;
   });
@@ -58,14 +68,13 @@ export function TreeView({ view, root, selection }: Props) {
     const onKeyDown = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
       const inTree = event.target === document.body || scroller.current?.contains(event.target as Node);
-      if (!inTree && !["e", "E", "Escape"].includes(event.key)) return;
+      if (!inTree && !EVERYWHERE.includes(event.key)) return;
       if (handleKey(event.key, view, selection)) event.preventDefault();
     };
     addEventListener("keydown", onKeyDown);
     return () => removeEventListener("keydown", onKeyDown);
   }, [view, selection]);
 
-  const selectedRow = selected === undefined ? -1 : (positions[selected] ?? -1);
   return (
     <div className="tree">
       <div
@@ -86,32 +95,46 @@ export function TreeView({ view, root, selection }: Props) {
           <span className="duration">{t("tasks.column.duration")}</span>
           <span className="axis number">
             <span>0</span>
-            <span>{duration((axis.endUs - axis.startUs) * 1000)}</span>
+            <span>{duration((axis.endUs - axis.startUs) * 1000, locale)}</span>
           </span>
         </div>
-        {slots.length === 0 && !view.loading && <p className="notice dim">{t("root.empty")}</p>}
+        {slots.length === 0 && !view.loading && <p className="notice dim">{t(found ? "root.found.none" : "root.empty")}</p>}
+        <StickyRows view={view} first={Math.floor((scroller.current?.scrollTop ?? 0) / ROW)} narrow={narrow} onSelect={selection.select} />
         <div className="canvas" style={{ height: virtual.getTotalSize() }}>
           {virtual.getVirtualItems().map(({ index, start }) => {
             const slot = slots[index];
-            if (slot === undefined) return null;
-            const process = tree.at(slot);
-            const depth = depths[index] ?? 0;
+            const id = view.idOf(index);
+            if (slot === undefined || id === undefined) return null;
+            const open = isOpen(view, index);
+            const props: RowProps = {
+              id,
+              row: index,
+              top: start - ROW,
+              level: rows.levels[index] ?? 0,
+              place: rows.places[index] ?? 0,
+              size: rows.sizes[index] ?? 0,
+              open,
+              selected: index === selectedRow,
+              narrow,
+              onSelect: selection.select,
+              onToggle,
+            };
+            const group = view.groupAt(index);
+            if (group) {
+              const { spread, running } = view.spreadOf(group);
+              const first = tree.at(group.members[0] as number);
+              return <GroupRow key={id} {...props} name={first.name} count={group.members.length} running={running} spread={spread} />;
+            }
             return (
               <TreeRow
-                key={process.id}
-                process={process}
-                index={index}
-                top={start - ROW}
-                depth={depth}
-                branch={tree.childrenOf(slot).length === 0 ? "leaf" : folding.isOpen(slot, depth) ? "open" : "closed"}
-                childCount={tree.childrenOf(slot).length}
+                key={id}
+                {...props}
+                process={tree.at(slot)}
+                below={open === false ? belowOf(view.rollup(), slot) : ""}
                 orphan={tree.isOrphan(slot)}
-                selected={slot === selected}
+                faint={found?.marks[slot] === ABOVE}
                 startUs={axis.startUs}
                 endUs={axis.endUs}
-                narrow={narrow}
-                view={view}
-                onSelect={selection.select}
               />
             );
           })}

@@ -32,6 +32,8 @@ export function Code({ text, copy = false }: { text: string; copy?: boolean }) {
   );
 }
 
+const UTC = "UTC";
+
 /** A time in the reader's zone and in UTC. */
 export function When({ timeUs, never }: { timeUs: number | null; never: string }) {
   if (timeUs === null) return <span className="dim">{never}</span>;
@@ -39,10 +41,10 @@ export function When({ timeUs, never }: { timeUs: number | null; never: string }
   return (
     <span className="when">
       <span className="mono">{absolute(timeUs)}</span> <span className="dim">{zone}</span>
-      {zone !== "UTC" && (
+      {zone !== UTC && (
         <>
           <br />
-          <span className="mono dim">{absolute(timeUs, "UTC")}</span> <span className="dim">UTC</span>
+          <span className="mono dim">{absolute(timeUs, UTC)}</span> <span className="dim">{UTC}</span>
         </>
       )}
     </span>

@@ -1,25 +1,32 @@
 /** What the keys do in a tree. */
+import { MATCH } from "../../model/filter.ts";
 import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
 
 const PAGE = 20;
+
+/** Keys that mean the same wherever the focus is. */
+export const EVERYWHERE = ["e", "E", "Escape"];
 
 /** Handles a key; returns whether it meant something. */
 export function handleKey(key: string, view: RootView, selection: Selection): boolean {
   if (key === "e") return stepFailure(view, selection, 1);
   if (key === "E") return stepFailure(view, selection, -1);
   if (key === "Escape") {
-    if (selection.id === null) return false;
+    if (selection.current() === null) return false;
     selection.clear();
     return true;
   }
-  const { slots, positions } = view.rows();
-  const slot = selection.id === null ? undefined : view.tree.find(selection.id);
-  const row = slot === undefined ? -1 : (positions[slot] ?? -1);
-  const last = slots.length - 1;
+  if (/^[1-9]$/.test(key)) {
+    view.foldAll(Number(key));
+    return true;
+  }
+  const selected = selection.current();
+  const row = selected === null ? -1 : view.rowOf(selected);
+  const last = view.rows().slots.length - 1;
   const go = (to: number) => {
-    const target = slots[Math.min(last, Math.max(0, to))];
-    if (target !== undefined) selection.select(view.tree.at(target).id);
+    const target = view.idOf(Math.min(last, Math.max(0, to)));
+    if (target !== undefined) selection.select(target);
     return true;
   };
   switch (key) {
@@ -36,9 +43,9 @@ export function handleKey(key: string, view: RootView, selection: Selection): bo
     case "End":
       return go(last);
     case "ArrowRight":
-      return slot !== undefined && row >= 0 && openOrEnter(view, selection, slot, row);
+      return row >= 0 && openOrEnter(view, row, () => go(row + 1));
     case "ArrowLeft":
-      return slot !== undefined && row >= 0 && closeOrLeave(view, selection, slot, row);
+      return row >= 0 && closeOrLeave(view, row, go);
     default:
       return false;
   }
@@ -46,9 +53,10 @@ export function handleKey(key: string, view: RootView, selection: Selection): bo
 
 /** Selects the failure after or before the selected process, in tree order, round and round. */
 export function stepFailure(view: RootView, selection: Selection, step: 1 | -1): boolean {
-  const leaves = view.failures();
+  const found = view.found();
+  const leaves = view.failures().filter((leaf) => !found || found.marks[leaf] === MATCH);
   if (leaves.length === 0) return false;
-  const slot = selection.id === null ? undefined : view.tree.find(selection.id);
+  const slot = view.tree.find(selection.current() ?? "");
   const at = slot === undefined ? -1 : leaves.indexOf(slot);
   const from = at === -1 && step === -1 ? 0 : at;
   const target = leaves[(from + step + leaves.length) % leaves.length] as number;
@@ -57,24 +65,50 @@ export function stepFailure(view: RootView, selection: Selection, step: 1 | -1):
   return true;
 }
 
-function openOrEnter(view: RootView, selection: Selection, slot: number, row: number): boolean {
-  const first = view.tree.childrenOf(slot)[0];
-  if (first === undefined) return true;
-  if (isOpen(view, slot, row)) selection.select(view.tree.at(first).id);
-  else view.fold(slot, true);
+/** Whether a row is folded open; undefined where there is nothing to open. */
+export function isOpen(view: RootView, row: number): boolean | undefined {
+  const { slots, depths } = view.rows();
+  const slot = slots[row] as number;
+  const group = view.groupAt(row);
+  if (group) return view.folding.isGroupOpen(group.key);
+  if (view.tree.childrenOf(slot).length === 0) return undefined;
+  return view.found() !== undefined || view.folding.isOpen(slot, depths[row] ?? 0);
+}
+
+/** Folds a row open or closed. */
+export function fold(view: RootView, row: number, open: boolean): void {
+  const group = view.groupAt(row);
+  if (group) view.foldGroup(group.key, open);
+  else view.fold(view.rows().slots[row] as number, open);
+}
+
+function openOrEnter(view: RootView, row: number, enter: () => void): boolean {
+  const open = isOpen(view, row);
+  if (open) enter();
+  else if (open === false) fold(view, row, true);
   return true;
 }
 
-function closeOrLeave(view: RootView, selection: Selection, slot: number, row: number): boolean {
-  if (view.tree.childrenOf(slot).length > 0 && isOpen(view, slot, row)) {
-    view.fold(slot, false);
+function closeOrLeave(view: RootView, row: number, go: (row: number) => void): boolean {
+  if (isOpen(view, row) && !view.found()) {
+    fold(view, row, false);
     return true;
   }
-  const parent = view.tree.parentOf(slot);
-  if (parent !== undefined) selection.select(view.tree.at(parent).id);
+  const above = rowAbove(view, row);
+  if (above >= 0) go(above);
   return true;
 }
 
-function isOpen(view: RootView, slot: number, row: number): boolean {
-  return view.folding.isOpen(slot, view.rows().depths[row] ?? 0);
+/** The nearest row above that a row hangs below; -1 at the top. */
+export function rowAbove(view: RootView, row: number): number {
+  const { levels, slots, positions } = view.rows();
+  const level = levels[row] ?? 0;
+  if (level === 0) return -1;
+  const slot = slots[row] as number;
+  const parent = view.tree.parentOf(slot >= 0 ? slot : (view.groupAt(row)?.members[0] as number));
+  const parentRow = parent === undefined ? -1 : (positions[parent] ?? -1);
+  if (parentRow >= 0 && levels[parentRow] === level - 1) return parentRow;
+  // It is a member of a group, whose row stands between.
+  for (let above = row - 1; above >= 0; above -= 1) if ((levels[above] ?? 0) < level) return above;
+  return -1;
 }

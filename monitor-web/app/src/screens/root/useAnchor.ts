@@ -2,16 +2,16 @@ import { type RefObject, useCallback, useLayoutEffect, useRef } from "react";
 import type { Rows } from "../../model/rows.ts";
 import type { Tree } from "../../model/tree.ts";
 
-/** Scrolls as little as needed; to the middle when it is far. The head takes the room of one row. */
-export function bringIntoSight(element: HTMLElement, row: number, rowHeight: number): void {
+/** Scrolls as little as needed; to the middle when it is far. The head takes the room of one row, `stuck` others lie over the rest. */
+export function bringIntoSight(element: HTMLElement, row: number, rowHeight: number, stuck: number): void {
   const top = row * rowHeight;
   const room = element.clientHeight - rowHeight;
-  const first = element.scrollTop;
-  const last = first + room - rowHeight;
+  const first = element.scrollTop + stuck * rowHeight;
+  const last = element.scrollTop + room - rowHeight;
   if (top >= first && top <= last) return;
   const isFar = top < first - 2 * rowHeight || top > last + 2 * rowHeight;
   if (isFar) element.scrollTop = top - Math.round((room - rowHeight) / 2);
-  else element.scrollTop = top < first ? top : top - room + rowHeight;
+  else element.scrollTop = top < first ? top - stuck * rowHeight : top - room + rowHeight;
 }
 
 /**

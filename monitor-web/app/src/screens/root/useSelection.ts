@@ -8,6 +8,8 @@ const ADDRESS_MS = 150;
 export interface Selection {
   /** The selected process, known or not. */
   id: string | null;
+  /** The same, before it has been drawn: keys may come faster. */
+  current: () => string | null;
   /** Counts the selections: each new one is scrolled into sight. */
   turn: number;
   select: (id: string) => void;
@@ -24,9 +26,15 @@ export function useSelection(view: RootView): Selection {
   const search = useSearch({ strict: false }) as { process?: string };
   const navigate = useNavigate();
   const [chosen, setChosen] = useState<string | null>(search.process ?? null);
+  const latest = useRef(chosen);
   const [turn, setTurn] = useState(0);
   const touched = useRef(search.process !== undefined);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+
+  const choose = useCallback((id: string | null) => {
+    latest.current = id;
+    setChosen(id);
+  }, []);
 
   // What the address says unless it was changed by other means than `select`: by Back, or a link.
   const addressed = useRef(search.process);
@@ -34,7 +42,7 @@ export function useSelection(view: RootView): Selection {
     if (search.process === addressed.current) return;
     addressed.current = search.process;
     clearTimeout(timer.current);
-    setChosen(search.process ?? null);
+    choose(search.process ?? null);
     setTurn((before) => before + 1);
   }, [search.process]);
   useEffect(() => () => clearTimeout(timer.current), []);
@@ -44,7 +52,7 @@ export function useSelection(view: RootView): Selection {
       clearTimeout(timer.current);
       timer.current = setTimeout(() => {
         addressed.current = process;
-        void navigate({ to: ".", search: process === undefined ? {} : { process }, replace: true });
+        void navigate({ to: ".", search: (before: object) => ({ ...before, process }), replace: true });
       }, ADDRESS_MS);
     },
     [navigate],
@@ -56,24 +64,25 @@ export function useSelection(view: RootView): Selection {
   const select = useCallback(
     (id: string) => {
       touched.current = true;
-      setChosen(id);
+      choose(id);
       setTurn((before) => before + 1);
       toAddress(id);
     },
-    [toAddress],
+    [choose, toAddress],
   );
   const clear = useCallback(() => {
     touched.current = true;
-    setChosen(null);
+    choose(null);
     toAddress(undefined);
-  }, [toAddress]);
+  }, [choose, toAddress]);
+  const current = useCallback(() => latest.current, []);
 
   const first = touched.current || chosen !== null || view.loading ? undefined : view.firstFailure();
   useEffect(() => {
     if (first === undefined || touched.current) return;
-    setChosen(view.tree.at(first).id);
+    choose(view.tree.at(first).id);
     setTurn((before) => before + 1);
   }, [first, view]);
 
-  return useMemo(() => ({ id: chosen, turn, select, clear, touch }), [chosen, turn, select, clear, touch]);
+  return useMemo(() => ({ id: chosen, current, turn, select, clear, touch }), [chosen, current, turn, select, clear, touch]);
 }

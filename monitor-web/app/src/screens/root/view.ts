@@ -1,14 +1,28 @@
 /** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
 import { ApiError, fetchTree } from "../../api/client.ts";
-import type { Root, TreePage } from "../../api/types.ts";
+import type { Process, Root, TreePage } from "../../api/types.ts";
+import { liveRootsStore } from "../../data/live-roots.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
-import { comfortableDepth, Folding, type Rows, visibleRows } from "../../model/rows.ts";
+import { Derived } from "../../model/derived.ts";
+import { find, type Found } from "../../model/filter.ts";
+import { type Histogram, histogramOf, type Spread, spread } from "../../model/histogram.ts";
+import { preorder, Rollup } from "../../model/rollup.ts";
+import { comfortableDepth, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
+import { elapsed } from "../../model/time.ts";
+import { type LaneName, type Layout, layOut } from "../../model/timeline.ts";
 import { failures, firstFailure, Tree } from "../../model/tree.ts";
 
 /** Enough for the first look at once; the rest comes in few large pieces. */
 const FIRST_PAGE = 1000;
 const NEXT_PAGE = 50_000;
+
+/** What is known of the durations of a group's members, and how many of them still run. */
+export interface GroupSpread {
+  histogram: Histogram;
+  spread: Spread | undefined;
+  running: number;
+}
 
 export class RootView {
   readonly tree = new Tree();
@@ -26,8 +40,22 @@ export class RootView {
   private subscription: Subscription | null = null;
   private unwatch: () => void = () => undefined;
   private readonly listeners = new Set<() => void>();
-  private rowsCache: { key: string; rows: Rows } | null = null;
-  private leavesCache: { key: number; leaves: number[] } | null = null;
+  private filter = "";
+  private grouped = false;
+  private readonly spreads = new WeakMap<Group, GroupSpread & { version: number }>();
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly later = (ms: number) => {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.changed();
+    }, ms);
+  };
+  private readonly orders = new Derived<Int32Array>(this.later);
+  private readonly layouts = new Derived<Layout>(this.later);
+  private readonly rollups = new Derived<Rollup>(this.later);
+  private readonly finds = new Derived<Found>(this.later);
+  private readonly rowLists = new Derived<Rows>(this.later);
+  private readonly leaves = new Derived<number[]>(this.later);
 
   constructor(private readonly param: string) {}
 
@@ -43,17 +71,79 @@ export class RootView {
 
   readonly get = () => this.version;
 
+  /** All slots in pre-order. */
+  order(): Int32Array {
+    return this.orders.get("", this.tree.structureVersion, () => preorder(this.tree));
+  }
+
+  /** All processes as bars of a timeline. */
+  layout(lanes: string, originUs: number, laneOf: (process: Process) => LaneName): Layout {
+    // The names of lanes come with their workers.
+    const settings = `${lanes} ${originUs} ${liveRootsStore.get()}`;
+    return this.layouts.get(lanes === "tree" ? `${lanes} ${originUs}` : settings, this.tree.version, () => layOut(this.tree, this.order(), originUs, laneOf));
+  }
+
+  /** What stands below each process. */
+  rollup(): Rollup {
+    return this.rollups.get("", this.tree.version, () => new Rollup(this.tree, this.order()));
+  }
+
+  /** What the filter finds; undefined without one. */
+  found(): Found | undefined {
+    if (this.filter === "") return undefined;
+    return this.finds.get(this.filter, this.tree.version, () => find(this.tree, this.filter));
+  }
+
   rows(): Rows {
-    const key = `${this.tree.structureVersion} ${this.folding.version}`;
-    if (this.rowsCache?.key !== key) this.rowsCache = { key, rows: visibleRows(this.tree, this.folding) };
-    return this.rowsCache.rows;
+    const found = this.found();
+    // What is found, and what needs a look, changes with any process; where rows stand, with their places only.
+    const version = found || this.grouped ? this.tree.version : this.tree.structureVersion;
+    const settings = `${this.folding.version} ${this.grouped} ${this.filter}`;
+    return this.rowLists.get(settings, version, () =>
+      visibleRows(this.tree, this.folding, found ? { found } : this.grouped ? { rollup: this.rollup() } : {}),
+    );
+  }
+
+  /** What a row is selected by: the id of its process; of a group, that of its first member after a `~`. */
+  idOf(row: number): string | undefined {
+    const slot = this.rows().slots[row];
+    if (slot === undefined) return undefined;
+    return slot >= 0 ? this.tree.at(slot).id : `~${this.tree.at(this.groupAt(row)?.members[0] as number).id}`;
+  }
+
+  /** The row of an id as of `idOf`; -1 if it is not in sight. */
+  rowOf(id: string): number {
+    const isGroup = id.startsWith("~");
+    const slot = this.tree.find(isGroup ? id.slice(1) : id);
+    if (slot === undefined) return -1;
+    return (isGroup ? this.rows().groupRows.get(slot) : this.rows().positions[slot]) ?? -1;
+  }
+
+  groupAt(row: number): Group | undefined {
+    const slot = this.rows().slots[row] ?? 0;
+    return slot < 0 ? this.rows().groups[-1 - slot] : undefined;
+  }
+
+  spreadOf(group: Group): GroupSpread {
+    const known = this.spreads.get(group);
+    if (known?.version === this.tree.version) return known;
+    const members = group.members.map((slot) => this.tree.at(slot));
+    const { histogram, ...rest } = histogramOf(members.flatMap((process) => elapsed(process, 0) ?? []));
+    const of = { version: this.tree.version, histogram, spread: spread(histogram, rest), running: members.filter(({ state }) => state === "running").length };
+    this.spreads.set(group, of);
+    return of;
+  }
+
+  /** What the address says of the rows. */
+  arrange(filter: string, grouped: boolean): void {
+    this.filter = filter;
+    this.grouped = grouped;
+    this.changed();
   }
 
   /** Where it began to go wrong, in tree order. */
   failures(): number[] {
-    const key = this.tree.version;
-    if (this.leavesCache?.key !== key) this.leavesCache = { key, leaves: failures(this.tree) };
-    return this.leavesCache.leaves;
+    return this.leaves.get("", this.tree.version, () => failures(this.tree));
   }
 
   firstFailure(): number | undefined {
@@ -67,6 +157,11 @@ export class RootView {
     this.changed();
   }
 
+  foldGroup(key: string, open: boolean): void {
+    this.folding.setGroup(key, open);
+    this.changed();
+  }
+
   foldAll(depth: number): void {
     this.folding.toDepth(depth);
     this.changed();
@@ -74,7 +169,7 @@ export class RootView {
 
   reveal(slot: number): void {
     const before = this.folding.version;
-    this.folding.reveal(this.tree, slot);
+    this.folding.reveal(this.tree, slot, this.grouped ? this.rollup() : undefined);
     if (this.folding.version !== before) this.changed();
   }
 
@@ -166,6 +261,8 @@ export class RootView {
     this.reading?.abort();
     this.subscription?.close();
     this.subscription = null;
+    clearTimeout(this.timer);
+    this.timer = undefined;
     cancelAnimationFrame(this.frame);
     this.frame = 0;
   }

@@ -1,7 +1,9 @@
 import { useEffect, useRef, useState } from "react";
+import { useWorker } from "../../data/useWorker.ts";
 import { type MessageId, t } from "../../i18n.ts";
 import { type Filters, isFiltered, withFilter } from "../../model/filters.ts";
 import { glyph, STATES } from "../../model/state.ts";
+import { visible } from "../../model/text.ts";
 import { stateWord } from "../../ui/State.tsx";
 
 interface Props {
@@ -47,12 +49,24 @@ export function FilterBar({ filters, onChange }: Props) {
       <Field name="name" label="tasks.filter.name" filters={filters} onChange={onChange} />
       <Field name="batch" label="tasks.filter.batch" filters={filters} onChange={onChange} />
       <Field name="q" label="tasks.filter.q" filters={filters} onChange={onChange} reference={search} />
+      {filters.worker !== undefined && <OfWorker id={filters.worker} onRemove={() => onChange(withFilter(filters, "worker", ""))} />}
       {isFiltered(filters) && (
         <button type="button" onClick={() => onChange({})}>
           {t("tasks.filter.clear")}
         </button>
       )}
     </div>
+  );
+}
+
+/** That only the tasks of one worker are shown: chosen elsewhere, removed here. */
+function OfWorker({ id, onRemove }: { id: string; onRemove: () => void }) {
+  const worker = useWorker(id);
+  const name = worker ? `${worker.program} ${worker.pid} · ${worker.hostname}` : id.slice(0, 8);
+  return (
+    <button type="button" className="outlined" onClick={onRemove}>
+      {t("tasks.filter.worker", { worker: visible(name) })} ×
+    </button>
   );
 }
 

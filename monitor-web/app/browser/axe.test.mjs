@@ -1,0 +1,36 @@
+/** What can be told of accessibility by rules holds on every screen, light and dark. */
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { before, test } from "node:test";
+import { onPage, useBrowser } from "./browser.mjs";
+import { screens } from "./screens.mjs";
+
+useBrowser();
+let all;
+let axe;
+before(async () => {
+  axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+  all = await screens();
+});
+
+for (const colorScheme of ["light", "dark"]) {
+  test(`no screen breaks a rule that matters, ${colorScheme}`, async (context) => {
+    for (const { name, address, ready, act } of all) {
+      await context.test(name, () =>
+        onPage(
+          address,
+          async (page) => {
+            await page.locator(ready).first().waitFor();
+            await act?.(page);
+            await page.evaluate(axe);
+            const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+            const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+            assert.deepEqual(serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join("\n")}`), []);
+          },
+          { colorScheme },
+        ),
+      );
+    }
+  });
+}

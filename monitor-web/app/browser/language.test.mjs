@@ -1,0 +1,68 @@
+/** The page in Chinese: by the browser's language or by choice, and all of it. */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { server, Tree, Worker } from "./events.mjs";
+import { screens } from "./screens.mjs";
+
+useBrowser();
+const chinese = { locale: "zh-CN", timezoneId: "Asia/Shanghai" };
+
+/** What no language translates: names of units and zones, keys, and what this and other tests bring. */
+const GIVEN =
+  /Process Monitor|browser-test|src\/\w+\.rs|main|UTC|GMT|Asia\/Shanghai|app::Error|process-seen|<b>whim<\/b>|[0-9a-f]{16,}|[\d.]+\s?(?:ns|μs|ms|kB|MB|GB)|\b(?:Esc|Ctrl|Home|End|PgUp|PgDn|Enter|Tab|Shift|traceparent|Markdown|p50|p95|p99|English|ms)\b|MONITOR_\w+|localhost|127\.0\.0\.1/g;
+
+/** All that is to be read or heard on the page, save for names and what stands there to be copied. */
+function texts(page) {
+  return page.evaluate(() => {
+    const found = [];
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const node = walker.currentNode;
+      if (node.nodeType === Node.TEXT_NODE) {
+        if (!node.parentElement.closest("pre, script, style, .name")) found.push(node.data);
+      } else {
+        for (const name of ["title", "placeholder", "aria-label", "aria-description", "alt"]) if (node.hasAttribute(name) && !node.matches(".name")) found.push(node.getAttribute(name));
+      }
+    }
+    return found;
+  });
+}
+
+let all;
+before(async () => {
+  all = await screens();
+});
+
+test("nothing is left in English on any screen", async (context) => {
+  for (const { name, address, ready, act } of all) {
+    await context.test(name, () =>
+      onPage(
+        address,
+        async (page) => {
+          await page.locator(ready).first().waitFor();
+          await act?.(page);
+          const left = (await texts(page)).filter((text) => /[A-Za-z]{2}/.test(text.replaceAll(GIVEN, "")));
+          assert.deepEqual(left, []);
+          assert.equal(await page.evaluate(() => document.documentElement.lang), "zh-Hans");
+        },
+        chinese,
+      ),
+    );
+  }
+});
+
+test("a language that was chosen is kept", async () => {
+  const tree = new Tree("选择");
+  await (await new Worker().online()).send(tree.own, tree.end(tree.own, 41_200));
+  await onPage(`${server}/tasks?name=${encodeURIComponent("选择")}`, async (page) => {
+    await page.locator(`.root[data-root="${tree.rootId}"]`).waitFor();
+    await page.getByRole("button", { name: "中文" }).click();
+    await hasText(page.locator(`.root[data-root="${tree.rootId}"] .state`), /成功/);
+    await hasText(page.locator(`.root[data-root="${tree.rootId}"] .duration`), "41.2秒");
+    await page.reload();
+    await hasText(page.locator("header.shell nav a"), "任务");
+    await page.getByRole("button", { name: "English" }).click();
+    await hasText(page.locator("header.shell nav a"), "Tasks");
+  });
+});

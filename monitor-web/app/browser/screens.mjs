@@ -1,0 +1,67 @@
+/** Every screen with something on it, for what must hold on all of them. All names in it are Chinese. */
+import { server, Tree, Worker } from "./events.mjs";
+
+const press = (key, ready) => async (page) => {
+  await page.keyboard.press(key);
+  await page.locator(ready).first().waitFor();
+};
+
+const find = (text) => async (page) => {
+  await page.keyboard.press("Control+k");
+  await page.locator(".palette input").fill(text);
+  await page.waitForFunction((wanted) => [...document.querySelectorAll(".palette li")].every((li) => li.textContent.includes(wanted)), text);
+  await page.locator(".palette li").first().waitFor();
+};
+
+/**
+ * Each with its address, the element that shows that it is there, and what is to be done before it is looked at.
+ *
+ * @returns {Promise<{ name: string, address: string, ready: string, act?: (page: import("playwright-core").Page) => Promise<void> }[]>}
+ */
+export async function screens() {
+  const worker = await new Worker().online();
+  // Other tests bring trees as well: only these are called so.
+  const name = `导入订单 ${Date.now()}`;
+  const tree = new Tree(name, { batch: "批次一" });
+  const stage = tree.start("解析", tree.id, 100, { attachment: "inferred" });
+  const lost = tree.start("无人认领", tree.id, 300, { attachment: "unattached" });
+  const row = tree.start("载入一行", stage.id, 200, { fields: { 行: 7 } });
+  const error = { type: "app::Error", message: "没有此表", chain: ["查询失败"], source: { file: "src/db.rs", line: 88 } };
+  const crowd = new Tree("批量导入");
+  const fold = crowd.fold("载入一行", crowd.id, { count: 1240, failed: 3, durations: [[176, 1], [400, 300], [420, 500], [440, 399], [546, 40]] });
+  const rows = Array.from({ length: 40 }, (_, index) => crowd.start("校验一行", crowd.id, 10 + index * 20));
+  const ends = rows.map((row, index) => crowd.end(row, 5 + index, index === 30 ? { message: "第三十行不对" } : undefined));
+  const night = new Tree("夜间汇总");
+  const nightly = [night.own];
+  for (let part = 0; part < 4; part += 1) {
+    const stage = night.start(`第 ${part + 1} 部分`, night.id, 100 + part * 60, { thread: `线程 ${part + 1}` });
+    nightly.push(stage);
+    for (let step = 0; step < 12; step += 1) {
+      const one = night.start(step % 3 ? "读取" : "汇总", stage.id, 120 + part * 60 + step * 90, { thread: `线程 ${part + 1}` });
+      nightly.push(one, night.end(one, 60 + ((step * 37 + part * 11) % 40), part === 2 && step === 7 ? { message: "校验和不符" } : undefined));
+    }
+    nightly.push(night.end(stage, 1150));
+  }
+  const publish = night.start("发布", night.id, 9000);
+  nightly.push(publish, night.end(publish, 700), night.end(night.own, 9800));
+  await worker.send(...nightly);
+  const running = new Tree("夜间构建");
+  await worker.send(tree.own, stage, row, lost, tree.end(row, 50, error), tree.end(stage, 400), tree.end(tree.own, 900), running.own);
+  await worker.send(crowd.own, fold, ...rows, ...ends, crowd.end(crowd.own, 1500));
+  const named = encodeURIComponent(name);
+  return [
+    { name: "tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]` },
+    { name: "nothing found", address: `${server}/tasks?name=${named}&batch=x`, ready: ".notice h2" },
+    { name: "tree", address: tree.address, ready: ".panel .message" },
+    { name: "fold", address: `${crowd.address}?group=1&process=${fold.id}`, ready: ".panel .histogram" },
+    { name: "group", address: `${crowd.address}?group=1&process=~${rows[0].id}`, ready: ".panel .histogram" },
+    { name: "filtered", address: `${crowd.address}?filter=${encodeURIComponent("三十")}`, ready: '.node[data-state="failed"]' },
+    { name: "timeline", address: `${night.address}?tab=timeline`, ready: ".stage canvas[data-window]" },
+    { name: "timeline by thread", address: `${night.address}?tab=timeline&lanes=thread`, ready: ".stage canvas[data-window]" },
+    { name: "workers", address: `${server}/tasks/workers`, ready: "tr[data-worker]" },
+    { name: "about", address: `${server}/tasks/about`, ready: ".about dl" },
+    { name: "keys", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: press("?", ".help") },
+    { name: "palette", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: find(name) },
+    { name: "a running tree", address: `${running.address}?process=${running.id}`, ready: ".panel h2" },
+  ];
+}

@@ -1,0 +1,126 @@
+/** What stands around the screens, the screens of the server itself, and what the panel offers. */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { newId, server, Tree, Worker } from "./events.mjs";
+
+useBrowser();
+const unique = newId();
+let worker;
+before(async () => {
+  worker = await new Worker().online();
+});
+
+test("? lists the keys, Esc closes the list", () =>
+  onPage(`${server}/tasks`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    await page.keyboard.press("?");
+    await hasText(page.locator(".help h2"), "Keyboard");
+    await page.keyboard.press("Escape");
+    await page.locator(".help").waitFor({ state: "detached" });
+    // In a field it is a letter like any other.
+    await page.keyboard.press("/");
+    await page.keyboard.type("?");
+    await hasAddress(page, /q=%3F/);
+    assert.equal(await page.locator(".help").count(), 0);
+  }));
+
+test("the palette finds tasks, numbers, screens and what is in this tree", async () => {
+  const tree = new Tree(`palette ${unique}`);
+  const child = tree.start("child", tree.id, 5);
+  await worker.send(tree.own, child, tree.end(child, 5), tree.end(tree.own, 10));
+  const { root } = await (await fetch(`${server}/api/v1/roots/${tree.rootId}/tree`)).json();
+  await onPage(`${server}/tasks`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    const ask = async (text) => {
+      await page.keyboard.press("Control+k");
+      await page.locator(".palette input").fill(text);
+    };
+    await ask(`palette ${unique}`);
+    await hasText(page.locator('.palette li[aria-selected="true"] .text'), `palette ${unique} <${root.number}>`);
+    await page.keyboard.press("Enter");
+    await hasAddress(page, new RegExp(`/tasks/${tree.rootId}`));
+    await page.locator(`.node[data-process="${child.id}"]`).waitFor();
+
+    await ask(child.id);
+    await hasText(page.locator('.palette li[aria-selected="true"]'), /select this process$/);
+    await page.keyboard.press("Enter");
+    await hasText(page.locator(".panel h2"), "child");
+    await ask("child");
+    await page.getByRole("option", { name: /filter this tree/ }).click();
+    await hasText(page.locator(".toolbar .size"), "1 of 2 found");
+    await ask("work");
+    await page.getByRole("option", { name: /^Workers screen/ }).click();
+    await hasAddress(page, /\/tasks\/workers$/);
+    await ask(String(root.number));
+    await hasText(page.locator('.palette li[aria-selected="true"]'), /open this task$/);
+    await page.keyboard.press("Enter");
+    await hasText(page.locator(".root-header h1"), `palette ${unique} <${root.number}>`);
+    await ask(`no such ${newId()}`);
+    // Only the tree could be narrowed to it.
+    await hasText(page.locator(".palette ul"), /filter this tree$/);
+  });
+});
+
+test("workers come, go overdue and are lost in sight, and lead to their tasks", async () => {
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    await page.locator("tr[data-worker]").first().waitFor();
+    const silent = await new Worker().online(300);
+    const row = page.locator(`tr[data-worker="${silent.id}"]`);
+    const tree = new Tree(`of a worker ${unique}`);
+    await silent.send(tree.own);
+    await hasText(row.locator(".state"), /lost$/);
+    await hasText(row.locator(".heard"), /lost .*ago|lost now/);
+    assert.match((await row.locator(".program").textContent()) ?? "", /browser-test.*4121 · 0\.1\.0/);
+    await row.locator("a").click();
+    await hasAddress(page, new RegExp(`worker=${silent.id}`));
+    await page.locator(`.root[data-root="${tree.rootId}"]`).waitFor();
+    assert.equal(await page.locator(".root[data-root]").count(), 1);
+    await page.getByRole("button", { name: /^Of browser-test 4121/ }).click();
+    await hasAddress(page, /\/tasks$/);
+  });
+});
+
+test("the server tells its own figures", () =>
+  onPage(`${server}/tasks/about`, async (page) => {
+    const status = await (await fetch(`${server}/api/v1/status`)).json();
+    await hasText(page.locator(".about dd").first(), status.version);
+    await hasText(page.locator(".about section").nth(3).locator("dd").first(), /^[\d,]+$/);
+    assert.equal(await page.locator(".about .oddity").count(), 0);
+    await page.route("**/api/v1/status", (route) => route.fulfill({ json: { ...status, version: "99.0.0" } }));
+    await page.reload();
+    await hasText(page.locator(".about .oddity"), /^This page is of version .*, the server of version 99\.0\.0\./);
+  }));
+
+test("the panel leads to parent and children, and is copied as Markdown", async () => {
+  const tree = new Tree("relatives");
+  const parent = tree.start("parent", tree.id, 100);
+  const children = Array.from({ length: 12 }, (_, index) => tree.start(`child ${index}`, parent.id, 110 + index * 10, { fields: { "`odd`": index } }));
+  const events = children.flatMap((child, index) => [child, tree.end(child, 10, index === 11 ? { message: "no ``` here", chain: ["deeper"] } : undefined)]);
+  await worker.send(tree.own, parent, ...events, tree.end(parent, 200), tree.end(tree.own, 500));
+  await onPage(
+    `${tree.address}?process=${parent.id}`,
+    async (page, context) => {
+      await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(server).origin });
+      const panel = page.locator(".panel");
+      await hasText(panel.locator("h2"), "parent");
+      await hasText(panel.locator("dt:text-is('Self') + dd"), "80.0ms");
+      await hasText(panel.locator(".relatives h3").nth(1), "Children (12)");
+      await panel.getByRole("button", { name: "4 more" }).click();
+      await panel.getByRole("button", { name: /child 11/ }).click();
+      await hasText(panel.locator("h2"), "child 11");
+      await panel.getByRole("button", { name: "Copy as Markdown" }).click();
+      await hasText(panel.locator(".actions button").first(), "✓ Copied");
+      const copied = await page.evaluate(() => navigator.clipboard.readText());
+      assert.ok(copied.startsWith(`## child 11\n\n${server}/tasks/${tree.rootId}?process=${children[11].id}\n`), copied);
+      assert.match(copied, /^- State: failed$/m);
+      assert.match(copied, /^````\nno ``` here\nCaused by: deeper\n````$/m);
+      await panel.getByRole("button", { name: "Copy traceparent" }).click();
+      await hasText(panel.locator(".actions button").nth(1), "✓ Copied");
+      assert.equal(await page.evaluate(() => navigator.clipboard.readText()), `00-${tree.rootId}-${children[11].id}-01`);
+      await panel.locator(".relatives button").first().click();
+      await hasText(panel.locator("h2"), "parent");
+    },
+  );
+});

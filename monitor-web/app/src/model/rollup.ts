@@ -1,0 +1,75 @@
+/** What stands below each process, so that a closed one tells of what it hides. */
+import { isState, STATES } from "./state.ts";
+import type { Tree } from "./tree.ts";
+
+/** All slots of a tree in pre-order: every process stands before those below it. */
+export function preorder(tree: Tree): Int32Array {
+  const order = new Int32Array(tree.size);
+  let count = 0;
+  const stack: number[] = [];
+  const push = (children: readonly number[]) => {
+    for (let index = children.length - 1; index >= 0; index -= 1) stack.push(children[index] as number);
+  };
+  push(tree.childrenOf(undefined));
+  while (stack.length > 0) {
+    const slot = stack.pop() as number;
+    order[count] = slot;
+    count += 1;
+    push(tree.childrenOf(slot));
+  }
+  return order.subarray(0, count);
+}
+
+const WIDTH = STATES.length + 1;
+const INDEX = new Map<string, number>(STATES.map((state, index) => [state, index]));
+const FAILED = STATES.indexOf("failed");
+const LOST = STATES.indexOf("lost");
+
+/** The states of all processes below each one; a fold counts as all those that it stands for. */
+export class Rollup {
+  private readonly counts: Uint32Array;
+
+  constructor(tree: Tree, order: Int32Array) {
+    this.counts = new Uint32Array(tree.size * WIDTH);
+    const { counts } = this;
+    for (let at = order.length - 1; at >= 0; at -= 1) {
+      const slot = order[at] as number;
+      const parent = tree.parentOf(slot);
+      if (parent === undefined) continue;
+      const from = slot * WIDTH;
+      const to = parent * WIDTH;
+      for (let column = 0; column < WIDTH; column += 1) (counts[to + column] as number) += counts[from + column] as number;
+      this.addOwn(tree, slot, to);
+    }
+  }
+
+  /** How many below a process are in a state. */
+  below(slot: number, state: (typeof STATES)[number]): number {
+    return this.counts[slot * WIDTH + STATES.indexOf(state)] ?? 0;
+  }
+
+  /** How many there are below it. */
+  total(slot: number): number {
+    let total = 0;
+    for (let column = 0; column < WIDTH; column += 1) total += this.counts[slot * WIDTH + column] ?? 0;
+    return total;
+  }
+
+  /** Whether nothing below it needs a look. */
+  isQuiet(slot: number): boolean {
+    return !this.counts[slot * WIDTH + FAILED] && !this.counts[slot * WIDTH + LOST];
+  }
+
+  private addOwn(tree: Tree, slot: number, to: number): void {
+    const { state, fold } = tree.at(slot);
+    const add = (column: string, count: number) => {
+      const at = to + (INDEX.get(column) ?? WIDTH - 1);
+      (this.counts[at] as number) += count;
+    };
+    if (!fold) return add(isState(state) ? state : "", 1);
+    add("running", fold.running);
+    add("failed", fold.failed);
+    add("cancelled", fold.cancelled);
+    add("succeeded", Math.max(0, fold.count - fold.running - fold.failed - fold.cancelled));
+  }
+}

@@ -1,0 +1,306 @@
+/** Where the processes of a tree lie on a timeline. Pure; times are µs from the timeline's origin. */
+import type { Process } from "../api/types.ts";
+import { STATES } from "./state.ts";
+import type { Tree } from "./tree.ts";
+
+/** Beyond this many at once in a lane, the rest share its last row. */
+const MOST_ROWS = 400;
+
+export interface Lane {
+  label: string;
+  /** Its rows among all. */
+  firstRow: number;
+  rows: number;
+}
+
+/** Every process that has begun as a bar. Bars are sorted by row, in a row by start. */
+export interface Layout {
+  originUs: number;
+  slots: Int32Array;
+  starts: Float64Array;
+  /** Infinity while it runs. */
+  ends: Float64Array;
+  /** Index into `STATES`; beyond it for others. */
+  states: Uint8Array;
+  /** The first bar of each row, and one more. */
+  rowStarts: Int32Array;
+  /** The bar of each slot, -1 without one. */
+  barOf: Int32Array;
+  /** The bars of those that failed. */
+  failed: Int32Array;
+  lanes: Lane[];
+  /** When the last one ended or began. */
+  lastUs: number;
+}
+
+export interface LaneName {
+  key: string;
+  label: string;
+}
+
+/** Lays all processes out: those of a lane below their parents, and so that none covers another. */
+export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: (process: Process) => LaneName): Layout {
+  const bars: number[] = [];
+  const rank = new Int32Array(tree.size);
+  for (const [index, slot] of order.entries()) {
+    rank[slot] = index;
+    if (tree.at(slot).started_us !== null) bars.push(slot);
+  }
+  const start = (slot: number) => (tree.at(slot).started_us as number) - originUs;
+  bars.sort((a, b) => start(a) - start(b) || (rank[a] as number) - (rank[b] as number));
+
+  const laneIndex = new Map<string, number>();
+  const lanes: (Lane & { ends: Float64Array })[] = [];
+  const laneOfSlot = new Int32Array(tree.size).fill(-1);
+  const rowOfSlot = new Int32Array(tree.size);
+  let lastUs = 0;
+  for (const slot of bars) {
+    const process = tree.at(slot);
+    const { key, label } = laneOf(process);
+    let index = laneIndex.get(key);
+    if (index === undefined) {
+      index = lanes.length;
+      laneIndex.set(key, index);
+      lanes.push({ label, firstRow: 0, rows: 0, ends: new Float64Array(MOST_ROWS).fill(-Infinity) });
+    }
+    const lane = lanes[index] as (typeof lanes)[number];
+    const parent = tree.parentOf(slot);
+    let row = parent !== undefined && laneOfSlot[parent] === index ? (rowOfSlot[parent] as number) + 1 : 0;
+    const from = start(slot);
+    const to = endOf(process, originUs);
+    while (row < MOST_ROWS - 1 && (lane.ends[row] as number) > from) row += 1;
+    row = Math.min(row, MOST_ROWS - 1);
+    lane.ends[row] = Math.max(lane.ends[row] as number, to, from + 1);
+    lane.rows = Math.max(lane.rows, row + 1);
+    laneOfSlot[slot] = index;
+    rowOfSlot[slot] = row;
+    lastUs = Math.max(lastUs, from, Number.isFinite(to) ? to : from);
+  }
+  let rows = 0;
+  for (const lane of lanes) {
+    lane.firstRow = rows;
+    rows += lane.rows;
+  }
+
+  // Sorted by row, and within it by start as they already are.
+  const rowStarts = new Int32Array(rows + 1);
+  const rowOf = (slot: number) => (lanes[laneOfSlot[slot] as number] as Lane).firstRow + (rowOfSlot[slot] as number);
+  for (const slot of bars) (rowStarts[rowOf(slot) + 1] as number) += 1;
+  for (let row = 0; row < rows; row += 1) (rowStarts[row + 1] as number) += rowStarts[row] as number;
+  const next = rowStarts.slice();
+  const slots = new Int32Array(bars.length);
+  const starts = new Float64Array(bars.length);
+  const ends = new Float64Array(bars.length);
+  const states = new Uint8Array(bars.length);
+  const barOf = new Int32Array(tree.size).fill(-1);
+  const failed: number[] = [];
+  for (const slot of bars) {
+    const row = rowOf(slot);
+    const at = next[row] as number;
+    next[row] = at + 1;
+    const process = tree.at(slot);
+    slots[at] = slot;
+    starts[at] = start(slot);
+    ends[at] = endOf(process, originUs);
+    const state = (STATES as readonly string[]).indexOf(process.state);
+    states[at] = state < 0 ? STATES.length : state;
+    barOf[slot] = at;
+    if (process.state === "failed") failed.push(at);
+  }
+  failed.sort((a, b) => a - b);
+  return { originUs, slots, starts, ends, states, rowStarts, barOf, failed: Int32Array.from(failed), lanes: lanes.map(({ label, firstRow, rows: of }) => ({ label, firstRow, rows: of })), lastUs };
+}
+
+/** The end of a process; what is lost or cut off without one is as short as what is known of it. */
+function endOf(process: Process, originUs: number): number {
+  const start = (process.started_us ?? 0) - originUs;
+  if (process.elapsed_ns !== null) return start + process.elapsed_ns / 1000;
+  if (process.ended_us !== null) return Math.max(start, process.ended_us - originUs);
+  return process.state === "running" ? Infinity : start;
+}
+
+/** The first bar of a row, from bar `from` on, that does not end before a time. */
+export function firstBar(layout: Layout, row: number, timeUs: number, from = layout.rowStarts[row] as number): number {
+  let low = from;
+  let high = layout.rowStarts[row + 1] as number;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((layout.ends[middle] as number) < timeUs) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** A stretch of time in which the whole waited for one process. */
+export interface Stretch {
+  slot: number;
+  fromUs: number;
+  toUs: number;
+}
+
+/**
+ * What the root's end waited for: from its end back, always the child that ended last before, and within that the same.
+ * Stretches come latest first.
+ */
+export function criticalPath(tree: Tree, originUs: number, nowUs: number): Stretch[] {
+  const top = tree.childrenOf(undefined)[0];
+  if (top === undefined || tree.at(top).started_us === null) return [];
+  const path: Stretch[] = [];
+  const span = (slot: number) => {
+    const process = tree.at(slot);
+    return { from: (process.started_us ?? Infinity) - originUs, to: Math.min(nowUs, endOf(process, originUs)) };
+  };
+  const byEnd = (slot: number) =>
+    tree
+      .childrenOf(slot)
+      .filter((child) => tree.at(child).started_us !== null)
+      .sort((a, b) => span(b).to - span(a).to);
+  const frame = (slot: number, until: number) => ({ slot, from: span(slot).from, at: until, children: byEnd(slot), next: 0 });
+  const stack = [frame(top, span(top).to)];
+  while (stack.length > 0) {
+    const current = stack[stack.length - 1] as ReturnType<typeof frame>;
+    const child = current.children[current.next];
+    if (child === undefined || current.at <= current.from) {
+      if (current.at > current.from) path.push({ slot: current.slot, fromUs: current.from, toUs: current.at });
+      stack.pop();
+      const above = stack[stack.length - 1];
+      if (above) above.at = Math.min(above.at, Math.max(above.from, current.from));
+      continue;
+    }
+    current.next += 1;
+    const { from, to } = span(child);
+    // It ran beside one that is on the path already, or ends where nobody waits for it.
+    if (to > current.at || from >= current.at) continue;
+    if (to < current.at) path.push({ slot: current.slot, fromUs: to, toUs: current.at });
+    current.at = to;
+    stack.push(frame(child, to));
+  }
+  return path;
+}
+
+/** A stretch of real time and where it is shown. */
+interface Piece {
+  real: number;
+  shown: number;
+  length: number;
+  shownLength: number;
+}
+
+/** Real time as it is shown: with idle gaps folded, or as it is. */
+export class TimeMap {
+  private readonly pieces: Piece[] = [];
+  readonly total: number;
+
+  constructor(
+    totalUs: number,
+    readonly gaps: readonly (readonly [fromUs: number, toUs: number])[] = [],
+    foldedTo = 0,
+  ) {
+    let real = 0;
+    let shown = 0;
+    const add = (to: number, shownLength: number) => {
+      if (to <= real) return;
+      this.pieces.push({ real, shown, length: to - real, shownLength });
+      real = to;
+      shown += shownLength;
+    };
+    for (const [from, to] of gaps) {
+      add(from, from - real);
+      add(to, foldedTo);
+    }
+    add(totalUs, totalUs - real);
+    this.total = shown;
+  }
+
+  toShown(real: number): number {
+    const piece = this.pieceAt(real, "real");
+    if (!piece) return real;
+    const past = real - piece.real;
+    // Before the first and after the last piece time goes on as it is.
+    if (past < 0 || past > piece.length) return past < 0 ? piece.shown + past : piece.shown + piece.shownLength + past - piece.length;
+    return piece.shown + (past * piece.shownLength) / piece.length;
+  }
+
+  toReal(shown: number): number {
+    const piece = this.pieceAt(shown, "shown");
+    if (!piece) return shown;
+    const past = shown - piece.shown;
+    if (past < 0 || past > piece.shownLength) return past < 0 ? piece.real + past : piece.real + piece.length + past - piece.shownLength;
+    return piece.real + (past * piece.length) / piece.shownLength;
+  }
+
+  private pieceAt(value: number, axis: "real" | "shown"): Piece | undefined {
+    let low = 0;
+    let high = this.pieces.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if ((this.pieces[middle] as Piece)[axis] <= value) low = middle;
+      else high = middle - 1;
+    }
+    return this.pieces[low];
+  }
+}
+
+/** The part of the whole that a gap must have to be folded, and that it then takes. */
+const LONG_GAP = 0.1;
+const FOLDED_GAP = 0.02;
+
+/** Folds the stretches in which nothing ran but what began it all. */
+export function foldGaps(tree: Tree, layout: Layout, totalUs: number): TimeMap {
+  const busy: [number, number][] = [];
+  for (let bar = 0; bar < layout.slots.length; bar += 1) {
+    if (tree.parentOf(layout.slots[bar] as number) === undefined) continue;
+    busy.push([layout.starts[bar] as number, Math.min(totalUs, layout.ends[bar] as number)]);
+  }
+  if (busy.length === 0) return new TimeMap(totalUs);
+  busy.sort((a, b) => a[0] - b[0]);
+  const gaps: [number, number][] = [];
+  let until = 0;
+  for (const [from, to] of [...busy, [totalUs, totalUs] as const]) {
+    if (from - until > totalUs * LONG_GAP) gaps.push([until, from]);
+    until = Math.max(until, to);
+  }
+  return new TimeMap(totalUs, gaps, totalUs * FOLDED_GAP);
+}
+
+/** What goes on between two times. */
+export interface RangeSum {
+  count: number;
+  failed: number;
+  /** All their time within the range together. */
+  busyUs: number;
+  /** The names that took most of it. */
+  names: { name: string; count: number; busyUs: number }[];
+}
+
+/** Sums up the processes without any below them: the others' time would count twice. */
+export function sumRange(tree: Tree, layout: Layout, fromUs: number, toUs: number, nowUs: number): RangeSum {
+  const names = new Map<string, { name: string; count: number; busyUs: number }>();
+  const sum: RangeSum = { count: 0, failed: 0, busyUs: 0, names: [] };
+  const failed = STATES.indexOf("failed");
+  for (let bar = 0; bar < layout.slots.length; bar += 1) {
+    const start = layout.starts[bar] as number;
+    const end = Math.min(nowUs, layout.ends[bar] as number);
+    if (start > toUs || end < fromUs) continue;
+    const slot = layout.slots[bar] as number;
+    if (tree.childrenOf(slot).length > 0) continue;
+    const busyUs = Math.max(0, Math.min(end, toUs) - Math.max(start, fromUs));
+    const { name } = tree.at(slot);
+    const of = names.get(name) ?? { name, count: 0, busyUs: 0 };
+    names.set(name, of);
+    of.count += 1;
+    of.busyUs += busyUs;
+    sum.count += 1;
+    sum.busyUs += busyUs;
+    if (layout.states[bar] === failed) sum.failed += 1;
+  }
+  sum.names = [...names.values()].sort((a, b) => b.busyUs - a.busyUs).slice(0, 5);
+  return sum;
+}
+
+/** Round steps for a ruler: 1, 2 or 5 times a power of ten, in µs. */
+export function rulerStep(spanUs: number, most: number): number {
+  const least = spanUs / Math.max(1, most);
+  const power = 10 ** Math.floor(Math.log10(Math.max(least, 1e-3)));
+  return [1, 2, 5, 10].map((each) => each * power).find((step) => step >= least) ?? 10 * power;
+}

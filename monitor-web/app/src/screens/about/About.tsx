@@ -1,0 +1,111 @@
+import { useQuery } from "@tanstack/react-query";
+import { type ReactNode, useEffect } from "react";
+import { fetchStatus } from "../../api/client.ts";
+import type { Status } from "../../api/types.ts";
+import { count, locale, t, wordText } from "../../i18n.ts";
+import { STATES } from "../../model/state.ts";
+import { visible } from "../../model/text.ts";
+import { absolute, duration, zoneName } from "../../model/time.ts";
+import { useNow } from "../../ui/now.ts";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { stateWord } from "../../ui/State.tsx";
+import "./about.css";
+
+const AGAIN_MS = 5000;
+
+/** The server's own figures. */
+export function About() {
+  const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
+  useEffect(() => {
+    document.title = `${t("about.title")} · ${t("app.name")}`;
+  }, []);
+  return (
+    <div className="about">
+      <h1>{t("app.name")}</h1>
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {query.data ? <Figures status={query.data} /> : !query.error && <p className="dim">{t("loading")}</p>}
+    </div>
+  );
+}
+
+function Figures({ status }: { status: Status }) {
+  const nowUs = useNow("slow");
+  const unknown = Object.entries(status.unknown_events);
+  return (
+    <>
+      {status.version !== __PAGE_VERSION__ && (
+        <p className="oddity" role="alert">
+          {t("about.other-version", { server: status.version, page: __PAGE_VERSION__ })}{" "}
+          <button type="button" className="outlined" onClick={() => location.reload()}>
+            {t("app.reload")}
+          </button>
+        </p>
+      )}
+      <Part title={t("about.server")}>
+        <Figure label={t("about.version")}>{status.version}</Figure>
+        <Figure label={t("about.since")}>
+          <span title={zoneName(status.started_us)}>{absolute(status.started_us).slice(0, 19)}</span> · {duration((nowUs - status.started_us) * 1000, locale)}
+        </Figure>
+        <Figure label={t("about.database")}>{bytes(status.database_bytes)}</Figure>
+        <Figure label={t("about.events")}>{count(status.events)}</Figure>
+        {unknown.map(([type, of]) => (
+          <Figure key={type} label={t("about.unknown", { type: visible(type) })}>
+            {count(of)}
+          </Figure>
+        ))}
+      </Part>
+      <Part title={t("tasks.title")}>
+        {STATES.map((state) => (
+          <Figure key={state} label={stateWord(state)}>
+            {count(status.roots[state])}
+          </Figure>
+        ))}
+      </Part>
+      <Part title={t("tasks.column.processes")}>
+        {STATES.map((state) => (
+          <Figure key={state} label={stateWord(state)}>
+            {count(status.processes[state])}
+          </Figure>
+        ))}
+      </Part>
+      <Part title={t("workers.title")}>
+        {(["online", "offline", "lost"] as const).map((state) => (
+          <Figure key={state} label={wordText("worker", state)}>
+            {count(status.workers[state])}
+          </Figure>
+        ))}
+      </Part>
+      <Part title={t("about.dropped")}>
+        {status.dropped.length === 0 && <Figure label={t("about.nothing")}>{count(0)}</Figure>}
+        {status.dropped.map(({ type, reason, count: of }) => (
+          <Figure key={`${type} ${reason}`} label={`${wordText("missing.type", type)}: ${wordText("missing.reason", reason)}`}>
+            {count(of)}
+          </Figure>
+        ))}
+      </Part>
+    </>
+  );
+}
+
+function Part({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section>
+      <h2>{title}</h2>
+      <dl>{children}</dl>
+    </section>
+  );
+}
+
+function Figure({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <div>
+      <dt className="dim">{label}</dt>
+      <dd className="number">{children}</dd>
+    </div>
+  );
+}
+
+function bytes(value: number): string {
+  const [unit, of] = value < 1e6 ? (["kilobyte", 1e3] as const) : value < 1e9 ? (["megabyte", 1e6] as const) : (["gigabyte", 1e9] as const);
+  return new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(value / of);
+}

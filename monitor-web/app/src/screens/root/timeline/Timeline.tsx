@@ -1,0 +1,204 @@
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
+import type { Process, Root } from "../../../api/types.ts";
+import { knownWorker } from "../../../data/live-roots.ts";
+import { count, locale, t } from "../../../i18n.ts";
+import { visible } from "../../../model/text.ts";
+import { duration, elapsed } from "../../../model/time.ts";
+import { criticalPath, foldGaps, type LaneName, type RangeSum, sumRange, TimeMap } from "../../../model/timeline.ts";
+import { useNow } from "../../../ui/now.ts";
+import { StateLabel } from "../../../ui/State.tsx";
+import { EVERYWHERE, handleKey } from "../keys.ts";
+import type { RootSearch } from "../useRootSearch.ts";
+import type { Selection } from "../useSelection.ts";
+import type { RootView } from "../view.ts";
+import { rowsHeight } from "./draw.ts";
+import { type Hovered, type Range, Stage } from "./stage.ts";
+import "./timeline.css";
+
+const LANES = ["tree", "thread", "worker", "host"] as const;
+type Lanes = (typeof LANES)[number];
+/** Browsers slow down pages that change their address at every step of a wheel. */
+const ADDRESS_MS = 200;
+
+interface Props {
+  view: RootView;
+  root: Root;
+  selection: Selection;
+  search: RootSearch;
+}
+
+/** All processes of a root on one axis of time. */
+export default function Timeline({ view, root, selection, search }: Props) {
+  const lanes: Lanes = LANES.find((each) => each === search.lanes) ?? "tree";
+  const [foldsGaps, setFoldsGaps] = useState(true);
+  const [hovered, setHovered] = useState<Hovered | null>(null);
+  const [range, setRange] = useState<Range | null>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const minimap = useRef<HTMLCanvasElement>(null);
+  const scroller = useRef<HTMLDivElement>(null);
+  const stage = useRef<Stage | null>(null);
+
+  const { tree } = view;
+  const originUs = root.started_us ?? tree.at(tree.childrenOf(undefined)[0] ?? 0)?.started_us ?? 0;
+  const layout = view.layout(lanes, originUs, laneNames(lanes));
+  const runs = root.counts.running > 0 || root.state === "running";
+  const nowUs = useNow(runs ? "fast" : "never");
+  const endUs = Math.max(1, layout.lastUs, runs ? nowUs - originUs : 0, (elapsed(root, nowUs) ?? 0) / 1000);
+  // While it runs the end moves on by itself; gaps are looked for anew only with new processes.
+  const coarseUs = runs ? Math.ceil(endUs / 1e6) * 1e6 : endUs;
+  const map = useMemo(() => (foldsGaps ? foldGaps(tree, layout, coarseUs) : new TimeMap(coarseUs)), [foldsGaps, tree, layout, coarseUs]);
+  const critical = useMemo(() => criticalPath(tree, originUs, coarseUs), [tree, layout, originUs, coarseUs]);
+  const selected = selection.id === null ? null : (tree.find(selection.id) ?? null);
+  const sum = useMemo(() => range && sumRange(tree, layout, range.fromUs, range.toUs, endUs), [range, tree, layout, endUs]);
+
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const told = useRef(search.window);
+  const { set } = search;
+  const toAddress = useCallback(
+    (window: Range | null) => {
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => {
+        told.current = window ? `${Math.round(window.fromUs)}-${Math.round(window.toUs)}` : undefined;
+        set({ window: told.current });
+      }, ADDRESS_MS);
+    },
+    [set],
+  );
+  const { select } = selection;
+  useEffect(() => {
+    if (!canvas.current || !minimap.current || !scroller.current) return;
+    const made = new Stage(canvas.current, minimap.current, scroller.current, {
+      onSelect: (slot) => select(tree.at(slot).id),
+      onHover: setHovered,
+      onWindow: toAddress,
+      onRange: setRange,
+    });
+    stage.current = made;
+    return () => {
+      clearTimeout(timer.current);
+      made.close();
+      stage.current = null;
+    };
+  }, [tree, select, toAddress]);
+
+  useEffect(() => stage.current?.show({ tree, layout, map, critical, nowUs: endUs, selected }), [tree, layout, map, critical, endUs, selected]);
+  // The address decides at first, and when it changes by other means than the timeline itself.
+  const went = useRef(false);
+  useEffect(() => {
+    if (went.current && search.window === told.current) return;
+    went.current = true;
+    told.current = search.window;
+    stage.current?.goTo(windowOf(search.window));
+  }, [search.window]);
+
+  useEffect(() => {
+    const scheme = matchMedia("(prefers-color-scheme: dark)");
+    const redraw = () => stage.current?.redraw();
+    scheme.addEventListener("change", redraw);
+    const observer = new MutationObserver(redraw);
+    observer.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    return () => {
+      scheme.removeEventListener("change", redraw);
+      observer.disconnect();
+    };
+  }, []);
+
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
+      const isMeant = EVERYWHERE.includes(event.key) ? handleKey(event.key, view, selection) : stage.current?.key(event.key);
+      if (isMeant) event.preventDefault();
+    };
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
+  }, [view, selection]);
+
+  return (
+    <div className="timeline">
+      <div className="timeline-bar">
+        <span className="group" role="group" aria-label={t("timeline.lanes")}>
+          {LANES.map((each) => (
+            <button key={each} type="button" aria-pressed={lanes === each} onClick={() => set({ lanes: each === "tree" ? undefined : each })}>
+              {t(`timeline.lanes.${each}`)}
+            </button>
+          ))}
+        </span>
+        <button type="button" aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => setFoldsGaps(!foldsGaps)}>
+          {t("timeline.gaps")}
+        </button>
+        <button type="button" title="0" onClick={() => stage.current?.key("0")}>
+          {t("timeline.all")}
+        </button>
+        <span className="dim hint">{t("timeline.hint")}</span>
+      </div>
+      <canvas ref={minimap} className="minimap" role="img" aria-label={t("timeline.minimap")} />
+      <div ref={scroller} className="stage" tabIndex={0} role="region" aria-label={t("timeline.label")}>
+        <canvas ref={canvas} role="img" aria-label={t("timeline.picture", { count: layout.slots.length })} />
+        <div className="room" style={{ height: `calc(${rowsHeight(layout.lanes)}px - 100%)` }} />
+      </div>
+      {layout.slots.length < tree.size && !view.loading && <p className="dim absent">{t("timeline.absent", { count: tree.size - layout.slots.length })}</p>}
+      {sum && range && <Sum sum={sum} range={range} onClose={() => [setRange(null), stage.current?.select(null)]} />}
+      {hovered && <Card process={tree.at(hovered.slot)} hovered={hovered} originUs={originUs} nowUs={endUs + originUs} />}
+    </div>
+  );
+}
+
+function windowOf(text: string | undefined): Range | null {
+  const [, from, to] = /^(\d+)-(\d+)$/.exec(text ?? "") ?? [];
+  const range = { fromUs: Number(from), toUs: Number(to) };
+  return range.toUs > range.fromUs ? range : null;
+}
+
+/** The lane of a process, by what the lanes are. */
+function laneNames(lanes: Lanes): (process: Process) => LaneName {
+  const worker = (process: Process) => (process.worker_id === null ? undefined : knownWorker(process.worker_id));
+  switch (lanes) {
+    case "tree":
+      return () => ({ key: "", label: "" });
+    case "thread":
+      return (process) => ({ key: `${process.worker_id} ${process.thread}`, label: [process.thread ?? t("timeline.unknown"), worker(process)?.hostname, worker(process)?.pid].filter(Boolean).join(" · ") });
+    case "worker":
+      return (process) => ({ key: `${process.worker_id}`, label: [worker(process)?.program ?? t("timeline.unknown"), worker(process)?.hostname, worker(process)?.pid].filter(Boolean).join(" · ") });
+    case "host":
+      return (process) => {
+        const host = worker(process)?.hostname ?? t("timeline.unknown");
+        return { key: host, label: host };
+      };
+  }
+}
+
+function Sum({ sum, range, onClose }: { sum: RangeSum; range: Range; onClose: () => void }) {
+  const time = (us: number) => duration(us * 1000, locale);
+  return (
+    <div className="sum" role="status">
+      <span>
+        {t("timeline.sum", { range: time(range.toUs - range.fromUs), count: sum.count, busy: time(sum.busyUs) })}
+        {sum.failed > 0 && ` · ${t("tasks.count", { count: count(sum.failed), state: t("state.failed") })}`}
+      </span>
+      {sum.names.map(({ name, count: times, busyUs }) => (
+        <span key={name} className="dim">
+          {visible(name)} ×{count(times)} {time(busyUs)}
+        </span>
+      ))}
+      <button type="button" aria-label={t("panel.close")} onClick={onClose}>
+        ×
+      </button>
+    </div>
+  );
+}
+
+function Card({ process, hovered, originUs, nowUs }: { process: Process; hovered: Hovered; originUs: number; nowUs: number }) {
+  const took = elapsed(process, nowUs);
+  const isRight = hovered.x > innerWidth / 2;
+  return (
+    <div className="card" style={{ top: hovered.y + 96, ...(isRight ? { right: `calc(100% - ${hovered.x - 12}px)` } : { left: hovered.x + 12 }) }}>
+      <strong>{visible(process.name)}</strong>
+      <span>
+        <StateLabel state={process.state} /> {took !== null && <span className="number">{duration(took, locale)}</span>}
+      </span>
+      <span className="dim">{t("timeline.after", { duration: duration(((process.started_us ?? originUs) - originUs) * 1000, locale) })}</span>
+      {process.thread !== null && <span className="dim">{visible(process.thread)}</span>}
+      {process.error && <span className="why">{visible(process.error.message)}</span>}
+    </div>
+  );
+}

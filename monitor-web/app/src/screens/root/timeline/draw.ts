@@ -1,0 +1,367 @@
+/** Draws the timeline: only rows in sight, and of bars that share a pixel only one. */
+import { locale } from "../../../i18n.ts";
+import { STATES } from "../../../model/state.ts";
+import { visible } from "../../../model/text.ts";
+import { duration } from "../../../model/time.ts";
+import { firstBar, type Lane, type Layout, rulerStep, type Stretch, type TimeMap } from "../../../model/timeline.ts";
+import type { Tree } from "../../../model/tree.ts";
+import type { Range, Window } from "./stage.ts";
+
+export const ROW = 18;
+export const LANE = 22;
+const BAR = 14;
+const RULER = 24;
+const TICK_PX = 110;
+const LABELLED_PX = 36;
+
+/** All that is on the timeline. Times are µs from its origin. */
+export interface Scene {
+  tree: Tree;
+  layout: Layout;
+  map: TimeMap;
+  critical: readonly Stretch[];
+  nowUs: number;
+  selected: number | null;
+  window: Window;
+  range: Range | null;
+  hovered: number | null;
+}
+
+interface Colours {
+  ground: string;
+  raised: string;
+  line: string;
+  text: string;
+  dim: string;
+  accent: string;
+  selected: string;
+  bars: string[];
+  font: string;
+}
+
+const OTHER = "pending";
+const FAILED = STATES.indexOf("failed");
+
+function colours(canvas: HTMLCanvasElement): Colours {
+  const style = getComputedStyle(canvas);
+  // A custom property is not computed; a colour that is set is.
+  const of = (name: string) => {
+    canvas.style.color = `var(--${name})`;
+    return style.color;
+  };
+  const found = {
+    ground: of("ground"),
+    raised: of("raised"),
+    line: of("line"),
+    text: of("text"),
+    dim: of("dim"),
+    accent: of("accent"),
+    selected: of("selected"),
+    bars: [...STATES, OTHER].map((state) => of(`bar-${state}`)),
+    font: style.getPropertyValue("--font"),
+  };
+  canvas.style.color = "";
+  return found;
+}
+
+let known: { key: string; colours: Colours } | null = null;
+
+function coloursOf(canvas: HTMLCanvasElement): Colours {
+  const theme = document.documentElement.dataset["theme"] ?? "";
+  const key = `${theme} ${matchMedia("(prefers-color-scheme: dark)").matches}`;
+  if (known?.key !== key) known = { key, colours: colours(canvas) };
+  return known.colours;
+}
+
+/** How high all lanes are, the ruler included. */
+export function rowsHeight(lanes: readonly Lane[]): number {
+  return lanes.reduce((height, lane) => height + lane.rows * ROW + (lane.label === "" ? 0 : LANE), RULER);
+}
+
+export function draw(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number, scrollTop: number): void {
+  const colour = coloursOf(context.canvas);
+  const { layout, map, window } = scene;
+  const x = (real: number) => ((map.toShown(real) - window.from) / (window.to - window.from)) * width;
+  context.fillStyle = colour.ground;
+  context.fillRect(0, 0, width, height);
+  context.font = `11px ${colour.font}`;
+  context.textBaseline = "middle";
+  drawGaps(context, scene, colour, x, height);
+  if (scene.range) {
+    context.fillStyle = colour.selected;
+    context.fillRect(x(scene.range.fromUs), RULER, x(scene.range.toUs) - x(scene.range.fromUs), height);
+  }
+  const rowTop = new Map<number, number>();
+  let top = RULER - scrollTop;
+  for (const lane of layout.lanes) {
+    if (lane.label !== "") {
+      if (top + LANE > RULER && top < height) {
+        context.fillStyle = colour.raised;
+        context.fillRect(0, top, width, LANE);
+        context.fillStyle = colour.text;
+        context.fillText(visible(lane.label), 8, top + LANE / 2, width - 16);
+      }
+      top += LANE;
+    }
+    const first = Math.max(0, Math.floor((RULER - top) / ROW));
+    const last = Math.min(lane.rows, Math.ceil((height - top) / ROW));
+    for (let row = first; row < last; row += 1) {
+      rowTop.set(lane.firstRow + row, top + row * ROW + (ROW - BAR) / 2);
+      drawRow(context, scene, colour, lane.firstRow + row, top + row * ROW + (ROW - BAR) / 2, x, width);
+    }
+    top += lane.rows * ROW;
+  }
+  for (const [row, barTop] of rowTop) drawFailed(context, scene, colour, row, barTop, x, width);
+  drawCritical(context, scene, colour, rowTop, x, width);
+  for (const slot of [scene.hovered, scene.selected]) {
+    const bar = slot === null ? -1 : (layout.barOf[slot] ?? -1);
+    const barTop = bar < 0 ? undefined : rowTop.get(rowOf(layout, bar));
+    if (barTop === undefined) continue;
+    const [left, right] = edges(scene, bar, x, width);
+    context.strokeStyle = slot === scene.selected ? colour.accent : colour.text;
+    context.lineWidth = 2;
+    context.strokeRect(left, barTop, Math.max(2, right - left), BAR);
+  }
+  drawRuler(context, scene, colour, x, width);
+}
+
+/** Where a bar begins and ends, no further than needed beyond the edges. */
+function edges({ layout, nowUs }: Scene, bar: number, x: (real: number) => number, width: number): [left: number, right: number] {
+  const left = Math.max(-2, x(layout.starts[bar] as number));
+  return [left, Math.min(width + 2, Math.max(x(Math.min(nowUs, layout.ends[bar] as number)), left + 1))];
+}
+
+function drawRow(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  colour: Colours,
+  row: number,
+  barTop: number,
+  x: (real: number) => number,
+  width: number,
+): void {
+  const { tree, layout, map, window } = scene;
+  const toUs = map.toReal(window.to);
+  const perPixel = (window.to - window.from) / width;
+  const rowEnd = layout.rowStarts[row + 1] as number;
+  let bar = firstBar(layout, row, map.toReal(window.from));
+  while (bar < rowEnd && (layout.starts[bar] as number) <= toUs) {
+    const [left, right] = edges(scene, bar, x, width);
+    const wide = right - left;
+    context.fillStyle = colour.bars[layout.states[bar] as number] ?? colour.dim;
+    context.fillRect(left, barTop, wide > 3 ? wide - 0.5 : wide, BAR);
+    if (wide > LABELLED_PX) label(context, colour, visible(tree.at(layout.slots[bar] as number).name), Math.max(0, left), Math.min(width, right), barTop);
+    // What ends within the same pixel would be drawn over it.
+    bar = wide > 2 ? bar + 1 : firstBar(layout, row, map.toReal(window.from + Math.floor(left + 1) * perPixel), bar + 1);
+  }
+}
+
+/** Failures are drawn over all that shares their pixels. */
+function drawFailed(
+  context: CanvasRenderingContext2D,
+  scene: Scene,
+  colour: Colours,
+  row: number,
+  barTop: number,
+  x: (real: number) => number,
+  width: number,
+): void {
+  const { layout, map, window } = scene;
+  const { failed, rowStarts, starts, ends } = layout;
+  const [fromUs, toUs] = [map.toReal(window.from), map.toReal(window.to)];
+  context.fillStyle = colour.bars[FAILED] ?? colour.dim;
+  let drawnTo = -Infinity;
+  for (let index = atLeast(failed, rowStarts[row] as number); index < failed.length; index += 1) {
+    const bar = failed[index] as number;
+    if (bar >= (rowStarts[row + 1] as number) || (starts[bar] as number) > toUs) break;
+    if ((ends[bar] as number) < fromUs) continue;
+    const [left, right] = edges(scene, bar, x, width);
+    // Wide ones are there already, with their names.
+    if (right - left > 3 || right <= drawnTo) continue;
+    context.fillRect(left, barTop, right - left, BAR);
+    drawnTo = right;
+  }
+}
+
+/** What the end waited for is underlined. */
+function drawCritical(
+  context: CanvasRenderingContext2D,
+  { layout, critical, map, window }: Scene,
+  colour: Colours,
+  rowTop: ReadonlyMap<number, number>,
+  x: (real: number) => number,
+  width: number,
+): void {
+  const [fromUs, toUs] = [map.toReal(window.from), map.toReal(window.to)];
+  context.fillStyle = colour.text;
+  const perPixel = (window.to - window.from) / width;
+  let skipFrom = Infinity;
+  for (const stretch of critical) {
+    // Latest first: what begins in a pixel that is drawn adds nothing.
+    if (stretch.fromUs >= skipFrom || stretch.toUs < fromUs || stretch.fromUs > toUs) continue;
+    const barTop = rowTop.get(rowOf(layout, layout.barOf[stretch.slot] as number));
+    if (barTop === undefined) continue;
+    const left = Math.max(0, x(stretch.fromUs));
+    context.fillRect(left, barTop + BAR - 1, Math.max(1, Math.min(width, x(stretch.toUs)) - left), 2);
+    skipFrom = map.toReal(window.from + Math.floor(left) * perPixel);
+  }
+}
+
+/** The row of a bar. */
+function rowOf({ rowStarts }: Layout, bar: number): number {
+  return atLeast(rowStarts, bar + 1) - 1;
+}
+
+/** The first place of a sorted list whose value is no less than that. */
+function atLeast(sorted: Int32Array, value: number): number {
+  let low = 0;
+  let high = sorted.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((sorted[middle] as number) < value) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const widths = new Map<string, number>();
+
+/** As much of a name as there is room for. */
+function label(context: CanvasRenderingContext2D, colour: Colours, name: string, left: number, right: number, top: number): void {
+  const room = right - left - 8;
+  const text = name.length > 200 ? name.slice(0, 200) : name;
+  let wide = widths.get(text);
+  if (wide === undefined) {
+    if (widths.size > 5000) widths.clear();
+    wide = context.measureText(text).width;
+    widths.set(text, wide);
+  }
+  const most = Math.floor((room / wide) * text.length) - 2;
+  const shown = wide <= room ? text : most < 2 ? "" : `${text.slice(0, most)}…`;
+  if (shown === "") return;
+  // Outlined by the ground: readable on every bar, in every theme.
+  context.lineWidth = 2;
+  context.lineJoin = "round";
+  context.strokeStyle = colour.ground;
+  context.strokeText(shown, left + 4, top + BAR / 2 + 0.5);
+  context.fillStyle = colour.text;
+  context.fillText(shown, left + 4, top + BAR / 2 + 0.5);
+}
+
+/** Stretches of folded time are hatched. */
+function drawGaps(context: CanvasRenderingContext2D, { map }: Scene, colour: Colours, x: (real: number) => number, height: number): void {
+  for (const [from, to] of map.gaps) {
+    const [left, right] = [x(from), x(to)];
+    if (right < 0) continue;
+    context.fillStyle = colour.raised;
+    context.fillRect(left, RULER, right - left, height);
+    context.strokeStyle = colour.line;
+    context.lineWidth = 1;
+    for (const at of [left, right]) {
+      context.beginPath();
+      context.setLineDash([3, 3]);
+      context.moveTo(at, RULER);
+      context.lineTo(at, height);
+      context.stroke();
+      context.setLineDash([]);
+    }
+  }
+}
+
+function drawRuler(context: CanvasRenderingContext2D, { map, window }: Scene, colour: Colours, x: (real: number) => number, width: number): void {
+  context.fillStyle = colour.ground;
+  context.fillRect(0, 0, width, RULER);
+  context.fillStyle = colour.line;
+  context.fillRect(0, RULER - 1, width, 1);
+  const step = rulerStep(window.to - window.from, width / TICK_PX);
+  const gapAt = (time: number) => map.gaps.find(([from, to]) => time > from && time < to);
+  const toUs = map.toReal(window.to);
+  let free = -Infinity;
+  for (let time = Math.ceil(map.toReal(window.from) / step) * step; time <= toUs; time += step) {
+    const gap = gapAt(time);
+    if (gap) {
+      time = Math.floor(gap[1] / step) * step;
+      continue;
+    }
+    const at = x(time);
+    context.fillStyle = colour.line;
+    context.fillRect(at, RULER - 6, 1, 6);
+    if (at < free) continue;
+    const text = tick(time, step);
+    context.fillStyle = colour.dim;
+    context.fillText(text, at + 4, RULER / 2);
+    free = at + context.measureText(text).width + 16;
+  }
+  free = -Infinity;
+  for (const [from, to] of map.gaps) {
+    const text = `↔ ${duration((to - from) * 1000, locale)}`;
+    const wide = context.measureText(text).width;
+    const middle = (x(from) + x(to)) / 2;
+    if (middle < 0 || middle > width || middle - wide / 2 < free) continue;
+    free = middle + wide / 2 + 8;
+    context.fillStyle = colour.raised;
+    context.fillRect(middle - wide / 2 - 4, 2, wide + 8, RULER - 5);
+    context.fillStyle = colour.text;
+    context.fillText(text, middle - wide / 2, RULER / 2);
+  }
+}
+
+/** The time of a tick, as exact as the step. */
+function tick(time: number, step: number): string {
+  if (time >= 120e6) return duration(time * 1000, locale);
+  const unit = step >= 1e5 ? { us: 1e6, name: "second" } : step >= 100 ? { us: 1e3, name: "millisecond" } : { us: 1, name: "microsecond" };
+  const digits = Math.max(0, Math.ceil(-Math.log10(step / unit.us) - 1e-9));
+  return new Intl.NumberFormat(locale, { style: "unit", unit: unit.name, unitDisplay: "narrow", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(
+    time / unit.us,
+  );
+}
+
+/** How much runs, all time long, and which part of it is in the window. */
+export function drawMinimap(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number): void {
+  const colour = coloursOf(context.canvas);
+  const { map, window } = scene;
+  context.fillStyle = colour.raised;
+  context.fillRect(0, 0, width, height);
+  const { running, failed } = load(scene, Math.floor(width));
+  const most = running.reduce((max, each) => Math.max(max, each), 1);
+  context.fillStyle = colour.bars[STATES.indexOf("running")] ?? colour.dim;
+  for (const [at, each] of running.entries()) {
+    const high = each === 0 ? 0 : Math.max(1, (each / most) * (height - 8));
+    context.fillRect(at, height - high, 1, high);
+  }
+  context.fillStyle = colour.bars[FAILED] ?? colour.dim;
+  for (const [at, each] of failed.entries()) if (each > 0) context.fillRect(at - 1, 0, 3, 6);
+  const [left, right] = [(window.from / map.total) * width, (window.to / map.total) * width];
+  context.globalAlpha = 0.6;
+  context.fillStyle = colour.ground;
+  context.fillRect(0, 0, left, height);
+  context.fillRect(right, 0, width - right, height);
+  context.globalAlpha = 1;
+  context.strokeStyle = colour.accent;
+  context.lineWidth = 1.5;
+  context.strokeRect(left + 0.75, 0.75, Math.max(2, right - left - 1.5), height - 1.5);
+}
+
+const loads = new WeakMap<Layout, { key: string; running: Float64Array; failed: Uint32Array }>();
+
+/** How many leaves run in each of so many parts of the whole, and how many end there failed. */
+function load({ tree, layout, map, nowUs }: Scene, parts: number): { running: Float64Array; failed: Uint32Array } {
+  const key = `${parts} ${map.total}`;
+  const before = loads.get(layout);
+  if (before?.key === key) return before;
+  const running = new Float64Array(parts + 1);
+  const failed = new Uint32Array(parts + 1);
+  const at = (real: number) => Math.min(parts, Math.max(0, Math.floor((map.toShown(real) / map.total) * parts)));
+  for (let bar = 0; bar < layout.slots.length; bar += 1) {
+    const end = Math.min(nowUs, layout.ends[bar] as number);
+    if (layout.states[bar] === FAILED) (failed[at(end)] as number) += 1;
+    if (tree.childrenOf(layout.slots[bar] as number).length > 0) continue;
+    (running[at(layout.starts[bar] as number)] as number) += 1;
+    const after = at(end) + 1;
+    if (after <= parts) (running[after] as number) -= 1;
+  }
+  for (let part = 1; part <= parts; part += 1) (running[part] as number) += running[part - 1] as number;
+  const made = { key, running, failed };
+  loads.set(layout, made);
+  return made;
+}

@@ -1,0 +1,32 @@
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import { useCallback } from "react";
+
+/** What the address of a root says besides the selected process. */
+export interface RootParams {
+  /** What the tree is narrowed to. */
+  filter?: string | undefined;
+  /** Whether like siblings share a row. */
+  group?: string | undefined;
+  /** What is shown of the root; the tree without it. */
+  tab?: string | undefined;
+  /** The timeline's window, in µs from the root's start: `from-to`. */
+  window?: string | undefined;
+  /** What the timeline's lanes are. */
+  lanes?: string | undefined;
+}
+
+export interface RootSearch extends RootParams {
+  filter: string;
+  grouped: boolean;
+  set: (change: RootParams) => void;
+}
+
+export function useRootSearch(): RootSearch {
+  const search = useSearch({ strict: false }) as RootParams;
+  const navigate = useNavigate();
+  const set = useCallback(
+    (change: RootParams) => void navigate({ to: ".", search: (before: object) => ({ ...before, ...change }), replace: true }),
+    [navigate],
+  );
+  return { ...search, filter: search.filter ?? "", grouped: search.group === "1", set };
+}

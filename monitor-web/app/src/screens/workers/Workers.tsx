@@ -1,0 +1,114 @@
+import { useQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { memo, useEffect, useMemo, useSyncExternalStore } from "react";
+import { fetchWorkers } from "../../api/client.ts";
+import type { Worker } from "../../api/types.ts";
+import { liveRootsStore, liveWorkers } from "../../data/live-roots.ts";
+import { count, locale, t, wordText } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { ago, duration } from "../../model/time.ts";
+import { overdue, sortWorkers } from "../../model/workers.ts";
+import { useNow } from "../../ui/now.ts";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Name } from "../../ui/Text.tsx";
+import { Ago } from "../../ui/Time.tsx";
+import "./workers.css";
+
+const MOST = 1000;
+const COLUMNS = ["state", "program", "host", "heard", "started", "running", "dropped"] as const;
+
+/** Who reports, who is gone, and who was lost with what. */
+export function Workers() {
+  const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal) });
+  const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
+  const workers = useMemo(() => {
+    const all = new Map((query.data?.workers ?? []).map((worker) => [worker.id, { model: worker, asOf: query.data?.as_of ?? 0 }]));
+    for (const [id, dated] of liveWorkers()) if (dated.asOf >= (all.get(id)?.asOf ?? 0)) all.set(id, dated);
+    return sortWorkers([...all.values()].map(({ model }) => model));
+  }, [query.data, version]);
+
+  useEffect(() => {
+    document.title = `${t("workers.title")} · ${t("app.name")}`;
+  }, []);
+
+  return (
+    <div className="workers">
+      <h1 className="hidden">{t("workers.title")}</h1>
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {workers.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "workers.none")}</p>}
+      {workers.length > 0 && (
+        <table>
+          <thead>
+            <tr>
+              {COLUMNS.map((column) => (
+                <th key={column} scope="col" className={column}>
+                  {t(`workers.column.${column}`)}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {workers.map((worker) => (
+              <Row key={worker.id} worker={worker} />
+            ))}
+          </tbody>
+        </table>
+      )}
+      {query.data?.next_cursor && <p className="dim more">{t("workers.more", { count: MOST })}</p>}
+    </div>
+  );
+}
+
+const Row = memo(function Row({ worker }: { worker: Worker }) {
+  const dropped = worker.dropped.reduce((sum, { count: of }) => sum + of, 0);
+  const why = worker.dropped.map((of) => `${count(of.count)} × ${wordText("missing.type", of.type)}: ${wordText("missing.reason", of.reason)}`);
+  return (
+    <tr data-worker={worker.id} data-state={STATES[worker.state]}>
+      <td className="state">
+        <span className="glyph" aria-hidden="true">
+          {GLYPHS[worker.state] ?? "•"}
+        </span>{" "}
+        {wordText("worker", worker.state)}
+      </td>
+      <td className="program">
+        <Link to="/tasks" search={{ worker: worker.id }} className="link" title={t("workers.tasks")}>
+          <Name text={worker.program} />
+        </Link>{" "}
+        <span className="number dim">
+          {worker.pid} {worker.version === null ? "" : `· ${visible(worker.version)}`}
+        </span>
+      </td>
+      <td className="host">
+        <Name text={worker.hostname} />
+      </td>
+      <td className="heard">
+        <Heard worker={worker} />
+      </td>
+      <td className="started dim">
+        <Ago timeUs={worker.started_us} />
+      </td>
+      <td className="running number">{count(worker.running)}</td>
+      <td className="dropped number" title={why.join("\n")}>
+        {dropped > 0 ? count(dropped) : "–"}
+      </td>
+    </tr>
+  );
+});
+
+/** The marks of processes serve for workers too: what reports runs, what is gone is quiet. */
+const STATES: Record<string, string> = { online: "succeeded", lost: "lost", offline: "cancelled" };
+const GLYPHS: Record<string, string> = { online: "●", lost: "?", offline: "○" };
+
+/** How long ago it was heard of, with how often it ought to be. */
+function Heard({ worker }: { worker: Worker }) {
+  const nowUs = useNow("slow");
+  const late = overdue(worker, nowUs);
+  const every = worker.heartbeat_interval_ms === null ? "" : t("workers.every", { duration: duration(worker.heartbeat_interval_ms * 1e6, locale) });
+  return (
+    <span title={every}>
+      {ago(worker.last_seen_us, nowUs, locale)}
+      {late > 0 && <span className="late"> {t("workers.late", { count: late })}</span>}
+      {worker.state === "lost" && worker.lost_us !== null && <span className="late"> {t("workers.lost", { time: ago(worker.lost_us, nowUs, locale) })}</span>}
+    </span>
+  );
+}

@@ -1,0 +1,63 @@
+import { type MessageId, t } from "../i18n.ts";
+import { Dialog } from "../ui/Dialog.tsx";
+
+/** All keys, by where they mean something. docs/keys.md lists the same. */
+const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, MessageId])[]])[] = [
+  [
+    "keys.everywhere",
+    [
+      ["?", "keys.help"],
+      ["Ctrl K", "keys.palette"],
+      ["/", "keys.search"],
+    ],
+  ],
+  [
+    "root.tab.tree",
+    [
+      ["↑ ↓", "keys.move"],
+      ["→ ←", "keys.fold"],
+      ["PgUp PgDn", "keys.page"],
+      ["Home End", "keys.ends"],
+      ["1 … 9", "keys.level"],
+      ["e E", "keys.failure"],
+      ["Esc", "keys.close"],
+    ],
+  ],
+  [
+    "root.tab.timeline",
+    [
+      ["W S", "keys.zoom"],
+      ["A D", "keys.pan"],
+      ["0", "keys.all"],
+      ["⇧", "keys.range"],
+    ],
+  ],
+];
+
+export function Help({ onClose }: { onClose: () => void }) {
+  return (
+    <Dialog label={t("keys.title")} className="help" onClose={onClose}>
+      <h2>{t("keys.title")}</h2>
+      {KEYS.map(([title, keys]) => (
+        <section key={title}>
+          <h3>{t(title)}</h3>
+          <dl>
+            {keys.map(([key, what]) => (
+              <div key={key}>
+                <dt>
+                  {key.split(" ").map((each) => (
+                    <kbd key={each}>{each}</kbd>
+                  ))}
+                </dt>
+                <dd>{t(what)}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      ))}
+      <button type="button" className="outlined" onClick={onClose}>
+        {t("keys.done")}
+      </button>
+    </Dialog>
+  );
+}

@@ -1,0 +1,128 @@
+import { useQuery } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { useEffect, useRef, useState } from "react";
+import { fetchRoots } from "../api/client.ts";
+import { t } from "../i18n.ts";
+import { glyph } from "../model/state.ts";
+import { visible } from "../model/text.ts";
+import { screens } from "../screens/screen.ts";
+import { Dialog } from "../ui/Dialog.tsx";
+
+const TYPING_MS = 150;
+const MOST = 8;
+
+interface Choice {
+  id: string;
+  text: string;
+  hint: string;
+  state?: string;
+  go: () => void;
+}
+
+/** Finds screens, tasks by what they are called, tasks and processes by their ids. */
+export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () => void }) {
+  const [text, setText] = useState("");
+  const [asked, setAsked] = useState("");
+  const [at, setAt] = useState(0);
+  const field = useRef<HTMLInputElement>(null);
+  const list = useRef<HTMLUListElement>(null);
+  const choices = useChoices(text.trim(), asked, onHelp);
+  const active = Math.min(at, choices.length - 1);
+  useEffect(() => field.current?.focus(), []);
+  useEffect(() => {
+    const timer = setTimeout(() => setAsked(text.trim()), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  useEffect(() => {
+    list.current?.children[active]?.scrollIntoView({ block: "nearest" });
+  }, [active]);
+
+  const take = (choice: Choice | undefined) => {
+    if (!choice) return;
+    onClose();
+    choice.go();
+  };
+  const onKey = (event: React.KeyboardEvent) => {
+    if (event.nativeEvent.isComposing) return;
+    if (event.key === "Enter") take(choices[active]);
+    else if (event.key === "ArrowDown") setAt(Math.min(active + 1, choices.length - 1));
+    else if (event.key === "ArrowUp") setAt(Math.max(active - 1, 0));
+    else return;
+    event.preventDefault();
+  };
+  return (
+    <Dialog label={t("palette.title")} className="palette" onClose={onClose}>
+      <input
+        ref={field}
+        type="text"
+        role="combobox"
+        aria-expanded="true"
+        aria-controls="choices"
+        aria-activedescendant={active >= 0 ? `choice-${active}` : undefined}
+        aria-label={t("palette.title")}
+        placeholder={t("palette.hint")}
+        spellCheck={false}
+        autoComplete="off"
+        value={text}
+        onChange={(event) => {
+          setText(event.target.value);
+          setAt(0);
+        }}
+        onKeyDown={onKey}
+      />
+      <ul ref={list} id="choices" role="listbox" aria-label={t("palette.found")}>
+        {choices.map((choice, index) => (
+          <li
+            key={choice.id}
+            id={`choice-${index}`}
+            role="option"
+            aria-selected={index === active}
+            onPointerMove={() => setAt(index)}
+            onClick={() => take(choice)}
+          >
+            <span className="state" data-state={choice.state} aria-hidden="true">
+              {choice.state === undefined ? "→" : glyph(choice.state)}
+            </span>
+            <span className="text">{visible(choice.text)}</span>
+            <span className="dim">{choice.hint}</span>
+          </li>
+        ))}
+      </ul>
+      {choices.length === 0 && <p className="dim">{t("palette.none")}</p>}
+    </Dialog>
+  );
+}
+
+function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
+  const navigate = useNavigate();
+  const { root } = useParams({ strict: false }) as { root?: string };
+  const wanted = text.toLowerCase();
+  const query = useQuery({
+    queryKey: ["palette", asked],
+    queryFn: ({ signal }) => fetchRoots({ limit: MOST, ...(asked === "" ? {} : { q: asked }) }, signal),
+    staleTime: 0,
+    placeholderData: (before) => before,
+  });
+  const choices: Choice[] = [];
+  // An id says by its length what it is of; a number is that of a task.
+  if (/^[0-9a-f]{32}$/.test(wanted) || /^\d{1,15}$/.test(wanted)) {
+    choices.push({ id: "root", text: wanted, hint: t("palette.root"), go: () => void navigate({ to: "/tasks/$root", params: { root: wanted } }) });
+  }
+  if (root !== undefined && /^[0-9a-f]{16}$/.test(wanted)) {
+    const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, process: wanted }) });
+    choices.push({ id: "process", text: wanted, hint: t("palette.process"), go });
+  }
+  if (root !== undefined && text !== "") {
+    const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, tab: undefined, filter: text }) });
+    choices.push({ id: "filter", text, hint: t("palette.filter"), go });
+  }
+  for (const { path, nav } of screens) {
+    if (nav && t(nav).toLowerCase().includes(wanted)) choices.push({ id: path, text: t(nav), hint: t("palette.screen"), go: () => void navigate({ to: path }) });
+  }
+  if (t("keys.title").toLowerCase().includes(wanted)) choices.push({ id: "keys", text: t("keys.title"), hint: "?", go: onHelp });
+  for (const found of query.data?.roots ?? []) {
+    const go = () => void navigate({ to: "/tasks/$root", params: { root: found.root_id } });
+    choices.push({ id: found.root_id, text: found.title, hint: t("palette.task"), state: found.state, go });
+  }
+  return choices;
+}
