@@ -48,6 +48,8 @@ pub fn states(processes: &[Value]) -> BTreeMap<String, usize> {
         for state in ["running", "failed", "cancelled"] {
             let count = fold[state].as_u64().expect("a number") as usize;
             if count > 0 {
+                // What ran when its worker was lost is lost with it.
+                let state = if process["state"] == "lost" && state == "running" { "lost" } else { state };
                 *states.entry(state.to_owned()).or_default() += count;
             }
             succeeded -= count;
