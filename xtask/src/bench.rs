@@ -1,4 +1,4 @@
-//! What a monitored call costs, beside the rivals. The bench is a workspace of its own: see benches/Cargo.toml.
+//! What a monitored call costs, beside the rivals, and what a server takes in. The bench is a workspace of its own: see benches/Cargo.toml.
 
 use std::process::Command;
 

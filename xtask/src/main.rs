@@ -44,7 +44,7 @@ enum Chore {
     },
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
-    /// What a monitored call costs, beside the rivals: `bench client`, and `bench client --help` for more.
+    /// What a monitored call costs, beside the rivals: `bench client`. What a server takes in: `bench server`. `--help` says more.
     #[command(disable_help_flag = true)]
     Bench {
         /// What is measured, and how.
