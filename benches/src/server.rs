@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cores;
+use crate::{cores, machine};
 
 /// It ends with the measurement.
 pub(crate) struct Server {
@@ -71,6 +71,11 @@ impl Server {
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak in /proc")?;
         let kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
+    }
+
+    /// Seconds of processor time that it took so far.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        machine::cpu_seconds(&self.child.id().to_string())
     }
 
     /// What it holds now.

@@ -162,7 +162,9 @@ impl ProcessFacts {
         if let Some(native_id) = event.native_id {
             self.keep_native_id(stamp, native_id);
         }
-        event.links.iter().for_each(|link| self.keep_link(link));
+        for link in event.links {
+            self.keep_link(link);
+        }
         match event.event {
             Event::ProcessQueued(of) => keep_first(&mut self.queued, told.map(queued(of))),
             Event::ProcessStarted(of) => keep_first(&mut self.started, told.map(started(of))),
@@ -188,38 +190,44 @@ impl ProcessFacts {
 
     /// Takes what other facts of the same process say: as if their events had been applied here.
     pub fn merge(&mut self, other: Self) {
-        let Self {
-            attempt,
-            queued,
-            started,
-            ended,
-            sign,
-            parent_id,
-            name,
-            batch,
-            fields,
-            progress,
-            shards,
-            native_id,
-            links,
-        } = other;
+        let Self { attempt, queued, started, ended, sign, parent_id, name, batch, fields, progress, shards, native_id, links } = other;
         self.attempt = self.attempt.max(attempt);
-        queued.into_iter().for_each(|told| keep_first(&mut self.queued, told));
-        started.into_iter().for_each(|told| keep_first(&mut self.started, told));
-        ended.into_iter().for_each(|told| keep_first(&mut self.ended, told));
-        sign.into_iter().for_each(|told| keep_first(&mut self.sign, told));
-        progress.into_iter().for_each(|told| keep_last(&mut self.progress, told));
-        parent_id.iter().for_each(|(stamp, id)| keep_latest(&mut self.parent_id, *stamp, Some(id)));
-        name.iter().for_each(|(stamp, name)| keep_latest(&mut self.name, *stamp, Some(name)));
-        batch.iter().for_each(|(stamp, batch)| keep_latest(&mut self.batch, *stamp, Some(batch)));
+        if let Some(told) = queued {
+            keep_first(&mut self.queued, told);
+        }
+        if let Some(told) = started {
+            keep_first(&mut self.started, told);
+        }
+        if let Some(told) = ended {
+            keep_first(&mut self.ended, told);
+        }
+        if let Some(told) = sign {
+            keep_first(&mut self.sign, told);
+        }
+        if let Some(told) = progress {
+            keep_last(&mut self.progress, told);
+        }
+        if let Some((stamp, id)) = &parent_id {
+            keep_latest(&mut self.parent_id, *stamp, Some(id));
+        }
+        if let Some((stamp, name)) = &name {
+            keep_latest(&mut self.name, *stamp, Some(name));
+        }
+        if let Some((stamp, batch)) = &batch {
+            keep_latest(&mut self.batch, *stamp, Some(batch));
+        }
         for (key, (stamp, value)) in fields {
             self.keep_field(key, stamp, value);
         }
-        shards.into_iter().for_each(|shard| fold::keep_shard(&mut self.shards, shard));
+        for shard in shards {
+            fold::keep_shard(&mut self.shards, shard);
+        }
         if let Some((stamp, native_id)) = native_id {
             self.keep_native_id(stamp, &native_id);
         }
-        links.iter().for_each(|link| self.keep_link(link));
+        for link in &links {
+            self.keep_link(link);
+        }
     }
 
     fn keep_field(&mut self, key: String, stamp: Stamp, value: serde_json::Value) {
@@ -247,6 +255,11 @@ impl ProcessFacts {
     /// What it is, if its end is known with its start: what counts in statistics.
     pub fn finished(&self) -> Option<(&Told<Definition>, &Told<End>)> {
         self.now(self.started.as_ref()).zip(self.now(self.ended.as_ref()))
+    }
+
+    /// Why it failed.
+    pub fn error(&self) -> Option<&Error> {
+        self.now(self.ended.as_ref())?.what.error.as_ref()
     }
 
     /// The workers on whose state this process's depends: it has something open there.

@@ -14,6 +14,7 @@ use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use self::limits::Speed;
 use self::load::{Plan, Sent};
 use self::trees::Shape;
 use crate::machine::{self, Machine};
@@ -93,7 +94,9 @@ struct Run {
     sent: Sent,
     bytes_per_process: f64,
     rss_mib: f64,
-    raw: f64,
+    raw: Speed,
+    /// Processor time of the server per event, in microseconds.
+    cpu_us: f64,
 }
 
 fn run(options: &Options, plan: Plan, name: &str) -> Result<Run> {
@@ -104,13 +107,13 @@ fn run(options: &Options, plan: Plan, name: &str) -> Result<Run> {
     progress(&format!("{name}: the server"));
     let server = Server::start_free(&options.monitor)?;
     let sent = plan.send(server.address(), None)?;
-    let rss_mib = server.peak_rss_mib()?;
+    let (rss_mib, cpu_us) = (server.peak_rss_mib()?, server.cpu_seconds()? * 1e6 / sent.events as f64);
     progress(&format!("{name}: is it all there"));
     let held = server.held()?;
     ensure!(held.processes == sent.events / 2, "{} processes were sent, {} are there", sent.events / 2, held.processes);
     plan.check(server.address())?;
     let bytes_per_process = held.bytes as f64 / held.processes as f64;
-    Ok(Run { sent, bytes_per_process, rss_mib, raw })
+    Ok(Run { sent, bytes_per_process, rss_mib, raw, cpu_us })
 }
 
 fn columns() -> Vec<Column> {
@@ -118,6 +121,8 @@ fn columns() -> Vec<Column> {
         Column::new("k events/s", 0),
         Column::new("k/s, raw SQLite", 0),
         Column::new("× raw", 2),
+        Column::new("CPU µs/event", 2),
+        Column::new("raw", 2),
         Column::new("ack p50 ms", 1),
         Column::new("p99", 1),
         Column::new("refused", 0),
@@ -131,8 +136,10 @@ fn row(name: &str, run: &Run) -> Row {
     let sent = &run.sent;
     let figures = [
         sent.rate() / 1e3,
-        run.raw / 1e3,
-        sent.rate() / run.raw,
+        run.raw.rate / 1e3,
+        sent.rate() / run.raw.rate,
+        run.cpu_us,
+        run.raw.cpu_us,
         sent.ack(0.5),
         sent.ack(0.99),
         sent.refused as f64,
@@ -158,7 +165,7 @@ fn connections(options: &Options) -> Result<Section> {
         table.rows.push(row(&name, &run));
         match (connections, size) {
             (8, 1_000) => {
-                targets.push(Target::new("8 × 1,000: of raw SQLite", run.sent.rate() / run.raw, Bound::AtLeast(0.6)));
+                targets.push(Target::new("8 × 1,000: of raw SQLite", run.sent.rate() / run.raw.rate, Bound::AtLeast(0.6)));
                 targets.push(Target::new("bytes per process, trees of 200", run.bytes_per_process, Bound::AtMost(70.0)));
             }
             (1, 100) => targets.push(Target::new("1 × 100: events/s", run.sent.rate(), Bound::AtLeast(120_000.0))),

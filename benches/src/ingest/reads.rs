@@ -80,7 +80,7 @@ pub(super) fn grown(options: &Options) -> Result<Section> {
 
     let mut rows = Vec::new();
     let mut targets = vec![
-        Target::new("8 × 1,000 on this file: of raw SQLite on an empty one", alone.rate() / raw, Bound::AtLeast(0.5)),
+        Target::new("8 × 1,000 on this file: of raw SQLite on an empty one", alone.rate() / raw.rate, Bound::AtLeast(0.5)),
         Target::new("start-up, s", start_up, Bound::AtMost(1.0)),
     ];
     for (((name, _, limit), quiet), busy) in questions.iter().zip(&quiet).zip(&busy) {
@@ -97,7 +97,7 @@ pub(super) fn grown(options: &Options) -> Result<Section> {
             held.processes,
             held.bytes >> 20,
             alone.rate() / 1e3,
-            raw / 1e3,
+            raw.rate / 1e3,
             alone.ack(0.99),
             server.peak_rss_mib()?
         ),

@@ -4,8 +4,10 @@ use monitor_state::Facts;
 use monitor_wire::{Batch, Event};
 use proptest::prelude::*;
 
-use super::super::SqliteStore;
+use super::super::roots::find_row;
 use super::super::row::ProcessRow;
+use super::super::write::rollups::Sums;
+use super::super::{SqliteStore, ids};
 use super::open;
 use super::support::generate::{delivery, history};
 use super::support::script::show;
@@ -32,7 +34,8 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
         for process in &page.processes {
             let read = store.read("read facts", |snapshot| {
                 let (connection, dictionary) = snapshot.parts();
-                let row = ProcessRow::find(connection, root.number as i64, process.id)?.expect("it was just listed");
+                let place = find_row(connection, RootKey::Number(root.number))?.expect("it was just listed").place();
+                let row = ProcessRow::find(connection, place, process.id)?.expect("it was just listed");
                 Ok(row.facts(connection, dictionary)?)
             });
             assert_eq!(Some(&read.unwrap()), facts.process(root.root_id, process.id));
@@ -51,6 +54,41 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
     assert_eq!(status.unknown_events, *facts.unknown());
     let counts = [status.workers.online, status.workers.offline, status.workers.lost];
     assert_eq!(counts, ["online", "offline", "lost"].map(|state| open.get(state).copied().unwrap_or(0)));
+}
+
+/// The roll-ups hold the finished processes, whatever was corrected on the way.
+fn assert_summed(store: &SqliteStore, facts: &Facts) {
+    let mut expected = std::collections::BTreeMap::<(usize, u64, String, String), Sums>::new();
+    for root in facts.roots() {
+        for process in facts.tree(root, 1).unwrap().1 {
+            let Some((_, ended)) = facts.process(root, process.id).unwrap().finished() else { continue };
+            for (level, length) in [60_000_000, 3_600_000_000, 86_400_000_000].into_iter().enumerate() {
+                let key = (level, ended.stamp.time_us / length, process.name.clone(), ended.what.outcome.to_string());
+                expected.entry(key).or_default().add(process.elapsed_ns.unwrap());
+            }
+        }
+    }
+    let read = store.read("read roll-ups", |snapshot| {
+        let (connection, dictionary) = snapshot.parts();
+        let mut statement = connection.prepare("SELECT level, t, name, state, sums FROM rollup")?;
+        let mut rows = statement.query([])?;
+        let mut found = std::collections::BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let name = dictionary.text(connection, row.get(2)?)?.to_string();
+            let state = ids::state(connection, dictionary, row.get(3)?)?.to_string();
+            found.insert(
+                (row.get::<_, i64>(0)? as usize, row.get::<_, i64>(1)? as u64, name, state),
+                Sums::read(row.get_ref(4)?.as_blob().unwrap())?,
+            );
+        }
+        Ok(found)
+    });
+    let found = read.unwrap();
+    assert!(found.keys().eq(expected.keys()), "{found:?} {expected:?}");
+    for (found, expected) in found.values().zip(expected.values()) {
+        assert_eq!((found.count, found.total, &found.histogram), (expected.count, expected.total, &expected.histogram));
+        assert!(found.least <= expected.least && found.most >= expected.most, "{found:?} {expected:?}");
+    }
 }
 
 /// What the last change said of each process is what is read.
@@ -110,5 +148,6 @@ proptest! {
             assert_told(&store, &changes);
             assert_same(&store, &facts);
         }
+        assert_summed(&store, &facts);
     }
 }
