@@ -40,6 +40,9 @@ impl FromRequest<App> for Wire {
                 return Err(error);
             }
         };
+        if app.ingest.is_busy(body.len()) {
+            return Err(ApiError::Busy);
+        }
         let limit = app.config.max_body_bytes;
         let max_events = app.config.max_batch_events;
         let turn = app.decoding.clone().acquire_owned().await;

@@ -99,6 +99,11 @@ impl Ingest {
         answered.await.unwrap_or(Err(IngestError::Stopped))
     }
 
+    /// Whether a batch of so many bytes, compressed, would be refused now: then it needn't be read.
+    pub fn is_busy(&self, bytes: usize) -> bool {
+        self.queue.is_full(bytes)
+    }
+
     /// Whether the writer lives.
     pub fn is_alive(&self) -> bool {
         self.writer.as_ref().is_some_and(|writer| !writer.is_finished())

@@ -64,6 +64,12 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a job that takes at least so many bytes would be refused now.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        let state = self.lock();
+        !state.jobs.is_empty() && state.bytes.saturating_add(bytes) > self.max_bytes
+    }
+
     /// Lets a job wait; a lone one always may, however large.
     pub(super) fn push(&self, job: Job) -> Result<(), Full> {
         let mut state = self.lock();

@@ -174,11 +174,12 @@ impl Filter {
     /// Processes of kind ?6, by their roots, before (?1, ?2), begun from ?4 to ?5; with number and base of the root.
     pub(super) fn of_kind(&self, limit: usize) -> String {
         format!(
-            "SELECT {}, process.root, root.base FROM process INDEXED BY process_kind JOIN root ON root.number = process.root \
+            "SELECT {}, process.root, root.base FROM rare \
+             JOIN process ON process.root = rare.root AND process.id = rare.id JOIN root ON root.number = rare.root \
              LEFT JOIN site ON site.id = process.site LEFT JOIN origin ON origin.id = process.origin \
-             WHERE process.kind = ?6 AND process.kind IS NOT NULL AND (process.root, process.id) < (?1, ?2) \
+             WHERE rare.kind = ?6 AND (rare.root, rare.id) < (?1, ?2) \
              AND process.at + root.base >= ?4 AND process.at + root.base < ?5{} \
-             ORDER BY process.root DESC, process.id DESC LIMIT {limit}",
+             ORDER BY rare.root DESC, rare.id DESC LIMIT {limit}",
             Self::columns(),
             self.conditions
         )

@@ -223,17 +223,22 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
 pub(super) fn matching(text: &str, values: &mut Vec<Value>) -> String {
     values.push(Value::Text(like(text)));
     let like = values.len();
-    // The index has all that is three characters long.
-    if text.chars().count() < 3 || text.contains('\0') {
-        return format!("SELECT id FROM text INDEXED BY text_found WHERE found AND value LIKE ?{like} ESCAPE '\\'");
+    // The index has what is three characters long: a text with all these parts may contain the whole.
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() < 3 || text.contains('\0') {
+        return format!("SELECT id FROM text WHERE found AND value LIKE ?{like} ESCAPE '\\'");
     }
-    values.push(Value::Text(format!("\"{}\"", text.replace('"', "\"\""))));
-    let phrase = values.len();
+    let parts = characters.windows(3).take(MAX_PARTS).map(|part| format!("\"{}\"", part.iter().collect::<String>().replace('"', "\"\"")));
+    values.push(Value::Text(parts.collect::<Vec<_>>().join(" AND ")));
+    let parts = values.len();
     format!(
-        "SELECT id FROM text WHERE id IN (SELECT rowid FROM text_parts WHERE text_parts MATCH ?{phrase}) \
+        "SELECT id FROM text WHERE id IN (SELECT rowid FROM text_parts WHERE text_parts MATCH ?{parts}) \
          AND value LIKE ?{like} ESCAPE '\\'"
     )
 }
+
+/// Of a long text so many parts are looked for: what else it has is compared.
+const MAX_PARTS: usize = 32;
 
 /// A pattern that matches whatever contains `text`.
 fn like(text: &str) -> String {

@@ -226,8 +226,6 @@ pub(super) struct ProcessRow {
     pub error: Option<i64>,
     pub cause: Option<i64>,
     pub batch: Option<i64>,
-    /// Of those whose kind is rare. Only written.
-    pub kind: Option<i64>,
     pub more: Option<Vec<u8>>,
 }
 
@@ -254,7 +252,6 @@ impl ProcessRow {
             error: row.get(10)?,
             cause: row.get(11)?,
             batch: row.get(12)?,
-            kind: None,
             more: row.get(13)?,
         })
     }
@@ -265,7 +262,7 @@ impl ProcessRow {
     }
 
     /// The row of a plain process.
-    pub(super) fn plain(id: ProcessId, plain: &Plain, kind: Option<i64>, state: i64) -> Self {
+    pub(super) fn plain(id: ProcessId, plain: &Plain, state: i64) -> Self {
         let Plain { origin, start, end, .. } = *plain;
         Self {
             id: ids::process_key(id),
@@ -281,7 +278,6 @@ impl ProcessRow {
             error: end.and_then(|end| end.error).map(|(message, _)| message),
             cause: end.and_then(|end| end.error).map(|(_, cause)| cause),
             batch: start.and_then(|start| start.batch),
-            kind,
             more: None,
         }
     }
@@ -295,7 +291,6 @@ impl ProcessRow {
         worker: Option<i64>,
     ) -> Result<Self> {
         let site = facts.is_defined().then(|| dictionary.site_key(connection, &view.name, &view.kind, view.source.as_ref())).transpose()?;
-        let kind = site.map(|site| dictionary.site(connection, site)).transpose()?.and_then(|site| site.rare_kind);
         Ok(Self {
             id: ids::process_key(view.id),
             parent: view.parent_id.map(ids::process_key),
@@ -310,7 +305,6 @@ impl ProcessRow {
             error: view.error.as_ref().map(|error| dictionary.searched_key(connection, &error.message)).transpose()?,
             cause: None,
             batch: None,
-            kind,
             more: Some(ids::to_json(facts)),
         })
     }
@@ -372,7 +366,6 @@ impl ProcessRow {
             self.error,
             self.cause,
             self.batch,
-            self.kind,
             self.more
         ];
         Ok(statement.execute(values)? == 1)
@@ -383,6 +376,6 @@ pub(super) const FIND: &str = "SELECT id, parent, site, origin, at, skew, elapse
      FROM process WHERE root = ?1 AND id = ?2";
 /// Writes nothing if the process is there.
 pub(super) const INSERT: &str = "INSERT OR IGNORE INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, \
-     error, cause, batch, kind, more) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+     error, cause, batch, more) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
 pub(super) const UPDATE: &str = "UPDATE process SET parent = ?3, site = ?4, origin = ?5, at = ?6, skew = ?7, elapsed = ?8, state = ?9, \
-     start_no = ?10, end_no = ?11, error = ?12, cause = ?13, batch = ?14, kind = ?15, more = ?16 WHERE root = ?1 AND id = ?2";
+     start_no = ?10, end_no = ?11, error = ?12, cause = ?13, batch = ?14, more = ?15 WHERE root = ?1 AND id = ?2";

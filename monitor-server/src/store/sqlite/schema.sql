@@ -4,16 +4,16 @@ CREATE TABLE counter(
   events INTEGER NOT NULL,          -- stored since the database began
   root INTEGER NOT NULL,            -- the newest root's number
   longest INTEGER NOT NULL,         -- the most that any process began after its root's base, in µs
-  earliest INTEGER NOT NULL         -- the most that any process began before it
+  earliest INTEGER NOT NULL,        -- the most that any process began before it
+  rolled INTEGER NOT NULL           -- the first minute whose sums are not in those of hours and days yet
 ) STRICT;
-INSERT INTO counter VALUES(0, 0, 0, 0, 0);
+INSERT INTO counter VALUES(0, 0, 0, 0, 0, 0);
 
 -- Every text once. The index is over a hash, for texts may be long.
 CREATE TABLE text(id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, value TEXT NOT NULL, found INTEGER NOT NULL) STRICT;
 CREATE INDEX text_hash ON text(hash);
--- Those that are searched for: names, batch marks and messages of errors.
-CREATE INDEX text_found ON text(id) WHERE found;
-CREATE VIRTUAL TABLE text_parts USING fts5(value, content='', tokenize='trigram');
+-- The parts of those that are searched for: names, batch marks and messages of errors.
+CREATE VIRTUAL TABLE text_parts USING fts5(value, content='', tokenize='trigram', detail=none);
 
 -- What and where a process is in its program. file and line are 0 where they are unknown.
 CREATE TABLE site(id INTEGER PRIMARY KEY, name INTEGER NOT NULL, kind INTEGER NOT NULL, file INTEGER NOT NULL, line INTEGER NOT NULL) STRICT;
@@ -74,13 +74,20 @@ CREATE TABLE process(
   start_no INTEGER, end_no INTEGER, -- numbers of the events
   error INTEGER, cause INTEGER,     -- message of its error, and all else about it
   batch INTEGER,
-  kind INTEGER,                     -- of those whose kind is rare
   more BLOB,                        -- all its facts as JSON, where the columns don't say them all
   PRIMARY KEY(root, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX process_kind ON process(kind, root, id) WHERE kind IS NOT NULL;
-CREATE INDEX process_failed ON process(root, at + coalesce(elapsed / 1000, 0) + coalesce(skew, 0), id) WHERE error IS NOT NULL AND state = 3;
-CREATE INDEX process_failed_parent ON process(root, parent) WHERE error IS NOT NULL AND state = 3;
+
+-- What few processes need is no index of `process`, which every row would pay for. Those that failed with an error:
+CREATE TABLE failed(
+  root INTEGER NOT NULL,
+  ended INTEGER NOT NULL,           -- in µs after the root's base
+  id INTEGER NOT NULL, parent INTEGER,
+  PRIMARY KEY(root, ended, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX failed_parent ON failed(root, parent);
+-- Those of kinds that are rare:
+CREATE TABLE rare(kind INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(kind, root, id)) STRICT, WITHOUT ROWID;
 
 -- The processes whose state depends on their worker's.
 CREATE TABLE open(worker INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(worker, root, id)) STRICT, WITHOUT ROWID;
@@ -98,7 +105,8 @@ CREATE TABLE unknown(worker INTEGER NOT NULL, number INTEGER NOT NULL, type INTE
 -- Sums that are asked for all the time. what: 0 roots by state, 1 processes by state, 2 workers by state, 3 unknown events by type
 CREATE TABLE tally(what INTEGER NOT NULL, of INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(what, of)) STRICT, WITHOUT ROWID;
 
--- Finished processes by when they ended, name and state. level: 0 minutes, 1 hours, 2 days; t: how many of these since 1970.
+-- Finished processes by when they ended, name and state. level: 0 minutes, 1 hours, 2 days; t: how many of these since 1970. Hours
+-- and days get a minute when it is over.
 CREATE TABLE rollup(
   level INTEGER NOT NULL, t INTEGER NOT NULL, name INTEGER NOT NULL, state INTEGER NOT NULL,
   sums BLOB NOT NULL,               -- count, durations, histogram

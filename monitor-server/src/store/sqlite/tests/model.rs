@@ -57,7 +57,7 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
 }
 
 /// The roll-ups hold the finished processes, whatever was corrected on the way.
-fn assert_summed(store: &SqliteStore, facts: &Facts) {
+pub(super) fn assert_summed(store: &SqliteStore, facts: &Facts) {
     let mut expected = std::collections::BTreeMap::<(usize, u64, String, String), Sums>::new();
     for root in facts.roots() {
         for process in facts.tree(root, 1).unwrap().1 {
@@ -72,14 +72,18 @@ fn assert_summed(store: &SqliteStore, facts: &Facts) {
         let (connection, dictionary) = snapshot.parts();
         let mut statement = connection.prepare("SELECT level, t, name, state, sums FROM rollup")?;
         let mut rows = statement.query([])?;
-        let mut found = std::collections::BTreeMap::new();
+        let mut found = std::collections::BTreeMap::<_, Sums>::new();
+        let rolled: i64 = connection.query_row("SELECT rolled FROM counter", [], |row| row.get(0))?;
         while let Some(row) = rows.next()? {
             let name = dictionary.text(connection, row.get(2)?)?.to_string();
             let state = ids::state(connection, dictionary, row.get(3)?)?.to_string();
-            found.insert(
-                (row.get::<_, i64>(0)? as usize, row.get::<_, i64>(1)? as u64, name, state),
-                Sums::read(row.get_ref(4)?.as_blob().unwrap())?,
-            );
+            let (level, t, sums) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, Sums::read(row.get_ref(4)?.as_blob().unwrap())?);
+            found.entry((level as usize, t as u64, name.clone(), state.clone())).or_default().merge(&sums);
+            if level == 0 && t >= rolled {
+                for (level, minutes) in [(1, 60), (2, 1_440)] {
+                    found.entry((level, t as u64 / minutes, name.clone(), state.clone())).or_default().merge(&sums);
+                }
+            }
         }
         Ok(found)
     });
@@ -113,6 +117,33 @@ fn assert_told(store: &SqliteStore, changes: &[Change]) {
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases / 4, ..usual }
+}
+
+#[test]
+fn minutes_that_are_over_are_summed_with_their_hour_and_day_and_corrected_there_too() {
+    const MINUTE: u64 = 60_000_000;
+    let (folder, mut store) = open();
+    let mut facts = Facts::default();
+    let mut sequence = 1;
+    let mut say = |store: &SqliteStore, facts: &mut Facts, lines: &str| {
+        let mut said = super::joined(&super::support::script::parse(lines));
+        said.sequence = sequence;
+        sequence += said.events.len() as u64;
+        store.append(std::slice::from_ref(&said), 0).unwrap();
+        facts.apply_batch(&said);
+        assert_summed(store, facts);
+    };
+    for (id, minute) in [(1, 100), (2, 101), (3, 105), (4, 101), (5, 3_000), (6, 104), (7, 3_001)] {
+        let at = minute * MINUTE;
+        say(&store, &mut facts, &format!("started {id} at={at} name=n{}\nended {id} ok at={}", id % 2, at + id));
+        drop(store);
+        store = SqliteStore::open(folder.path()).unwrap();
+    }
+    // An end that was earlier, in another hour: the one before no longer counts.
+    say(&store, &mut facts, &format!("ended 7 failed at={}", 2_000 * MINUTE));
+    // An end before its start.
+    say(&store, &mut facts, &format!("ended 8 ok at={}", 107 * MINUTE));
+    say(&store, &mut facts, &format!("started 8 at={}", 106 * MINUTE));
 }
 
 proptest! {

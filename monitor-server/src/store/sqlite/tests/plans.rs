@@ -21,7 +21,7 @@ fn plan(connection: &Connection, sql: &str, values: Vec<Value>) -> String {
 fn assert_indexed(what: &str, plan: &str, may_sort: bool) {
     for line in plan.lines() {
         let is_walk = line.starts_with("SCAN")
-            && !["SCAN text USING INDEX text_found", "SCAN matching"].contains(&line)
+            && !["SCAN text", "SCAN matching"].contains(&line)
             && !line.starts_with("SCAN text_parts VIRTUAL TABLE INDEX");
         assert!(!is_walk, "{what}:\n{plan}");
         assert!(may_sort || !line.contains("TEMP B-TREE FOR ORDER BY"), "{what}:\n{plan}");
@@ -88,7 +88,7 @@ fn no_list_of_processes_walks_all_processes() {
             assert_indexed(&format!("{query:?}\n{sql}"), &found, true);
             let sql = filter.of_kind(9);
             let found = plan(snapshot, &sql, values(&sql));
-            assert!(found.contains("SEARCH process USING INDEX process_kind (kind=?"), "{query:?}\n{sql}\n{found}");
+            assert!(found.contains("SEARCH rare USING PRIMARY KEY (kind=?"), "{query:?}\n{sql}\n{found}");
             assert_indexed(&format!("{query:?}\n{sql}"), &found, query.text.is_some());
             Ok(())
         });
@@ -117,7 +117,7 @@ fn texts_of_three_characters_are_searched_by_their_parts() {
             let sql = roots::matching(text, &mut values);
             let found = plan(snapshot, &sql, values);
             assert_eq!(found.contains("text_parts VIRTUAL TABLE INDEX"), is_indexed, "{text}:\n{found}");
-            assert_eq!(found.contains("SCAN text USING INDEX text_found"), !is_indexed, "{text}:\n{found}");
+            assert_eq!(found.lines().any(|line| line == "SCAN text"), !is_indexed, "{text}:\n{found}");
             Ok(())
         });
         checked.unwrap();

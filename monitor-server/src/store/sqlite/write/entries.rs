@@ -52,6 +52,16 @@ pub(super) struct Before {
     pub open_at: Vec<WorkerId>,
     pub had_error: bool,
     pub finished: Option<Finished>,
+    pub aside: Aside,
+}
+
+/// What is kept of a process beside its row, if it is one of few.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Aside {
+    /// Its kind, if that is rare.
+    pub kind: Option<i64>,
+    /// When it ended and its parent, if it failed with an error.
+    pub failed: Option<(i64, Option<i64>)>,
 }
 
 impl Entry {

@@ -62,6 +62,7 @@ struct Counter {
     root: i64,
     longest: i64,
     earliest: i64,
+    rolled: i64,
 }
 
 /// One transaction.
@@ -152,7 +153,7 @@ impl Writer {
             self.workers = Workers::default();
             self.roots = RootCache::default();
             self.rollups = Rollups::default();
-            let sql = "SELECT seq, events, root, longest, earliest FROM counter";
+            let sql = "SELECT seq, events, root, longest, earliest, rolled FROM counter";
             self.counter = self.connection.query_row(sql, [], |row| {
                 Ok(Counter {
                     seq: row.get::<_, i64>(0)? as u64,
@@ -160,6 +161,7 @@ impl Writer {
                     root: row.get(2)?,
                     longest: row.get(3)?,
                     earliest: row.get(4)?,
+                    rolled: row.get(5)?,
                 })
             })?;
         }
@@ -334,9 +336,9 @@ impl Transaction<'_> {
         for ((what, of), change) in self.tallies.iter().filter(|(_, change)| **change != 0) {
             statement.execute(params![what, of, change])?;
         }
-        let Counter { seq, events, root, longest, earliest } = self.counter;
-        let sql = "UPDATE counter SET seq = ?1, events = ?2, root = ?3, longest = ?4, earliest = ?5";
-        self.connection.prepare_cached(sql)?.execute(params![seq as i64, events as i64, root, longest, earliest])?;
+        let Counter { seq, events, root, longest, earliest, rolled } = self.counter;
+        let sql = "UPDATE counter SET seq = ?1, events = ?2, root = ?3, longest = ?4, earliest = ?5, rolled = ?6";
+        self.connection.prepare_cached(sql)?.execute(params![seq as i64, events as i64, root, longest, earliest, rolled])?;
         Ok(())
     }
 }

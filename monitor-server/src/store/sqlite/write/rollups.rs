@@ -10,6 +10,10 @@ use crate::store::sqlite::ids;
 
 /// Microseconds of a minute, an hour, a day: the levels 0, 1, 2.
 const LEVELS: [u64; 3] = [60_000_000, 3_600_000_000, 86_400_000_000];
+/// A minute is over when so many later ones have begun: what comes for it then is added to its hour and day at once.
+const OPEN_MINUTES: u64 = 2;
+/// The sums of minutes that are over.
+pub(in super::super) const OVER: &str = "SELECT t, name, state, sums FROM rollup WHERE level = 0 AND t >= ?1 AND t < ?2";
 /// At most so many rows are remembered between transactions.
 const MAX_REMEMBERED: usize = 20_000;
 
@@ -69,23 +73,45 @@ impl Rollups {
         }
     }
 
-    /// Writes what was changed.
-    pub(super) fn write(&mut self, connection: &Connection) -> Result<()> {
+    /// Writes what was changed, given the first minute that is not in its hour and day yet; the new such minute.
+    pub(super) fn write(&mut self, connection: &Connection, rolled: i64) -> Result<i64> {
+        let rolled = rolled as u64;
         let mut touched = BTreeSet::<Key>::new();
+        let mut newest = 0;
         for ((minute, name, state), sums) in self.added.drain() {
-            for (level, length) in LEVELS.iter().enumerate() {
-                let key = (level, minute * LEVELS[0] / length, name, state);
+            newest = newest.max(minute);
+            for key in keys(minute, name, state, rolled) {
                 row(&mut self.rows, connection, key)?.merge(&sums);
                 touched.insert(key);
             }
         }
         for Finished { ended_us, name, state, elapsed_ns } in self.removed.drain(..) {
-            for (level, length) in LEVELS.iter().enumerate() {
-                let key = (level, ended_us / length, name, state);
+            for key in keys(ended_us / LEVELS[0], name, state, rolled) {
                 row(&mut self.rows, connection, key)?.remove(elapsed_ns);
                 touched.insert(key);
             }
         }
+        self.write_rows(connection, touched)?;
+        let over = newest.saturating_sub(OPEN_MINUTES);
+        if over <= rolled {
+            return Ok(rolled as i64);
+        }
+        let mut statement = connection.prepare_cached(OVER)?;
+        let mut minutes = statement.query([rolled as i64, over as i64])?;
+        let mut touched = BTreeSet::new();
+        while let Some(minute) = minutes.next()? {
+            let (t, name, state): (i64, i64, i64) = (minute.get(0)?, minute.get(1)?, minute.get(2)?);
+            let sums = Sums::read(minute.get_ref(3)?.as_blob()?)?;
+            for key in keys(t as u64, name, state, u64::MAX).skip(1) {
+                row(&mut self.rows, connection, key)?.merge(&sums);
+                touched.insert(key);
+            }
+        }
+        self.write_rows(connection, touched)?;
+        Ok(over as i64)
+    }
+
+    fn write_rows(&self, connection: &Connection, touched: BTreeSet<Key>) -> Result<()> {
         let mut write = connection.prepare_cached(
             "INSERT INTO rollup(level, t, name, state, sums) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET sums = ?5",
         )?;
@@ -100,6 +126,12 @@ impl Rollups {
         }
         Ok(())
     }
+}
+
+/// The rows that a minute's sums go to: its own, and those of its hour and day if it is over.
+fn keys(minute: u64, name: i64, state: i64, rolled: u64) -> impl Iterator<Item = Key> {
+    let levels = if minute < rolled { LEVELS.len() } else { 1 };
+    (0..levels).map(move |level| (level, minute * LEVELS[0] / LEVELS[level], name, state))
 }
 
 fn row<'a>(rows: &'a mut HashMap<Key, Sums>, connection: &Connection, key: Key) -> Result<&'a mut Sums> {

@@ -18,11 +18,9 @@ const OWN: &str = "SELECT at, id FROM process WHERE root = ?1 AND parent IS NULL
 const EARLIEST: &str = "SELECT at, id FROM process WHERE root = ?1 ORDER BY at, id LIMIT 1";
 
 /// The earliest failed process without a failed child.
-pub(in super::super) const LEAF: &str = "SELECT id FROM process AS leaf INDEXED BY process_failed \
-    WHERE root = ?1 AND error IS NOT NULL AND state = 3 AND NOT EXISTS \
-    (SELECT 1 FROM process AS child INDEXED BY process_failed_parent \
-     WHERE child.root = leaf.root AND child.parent = leaf.id AND child.error IS NOT NULL AND child.state = 3) \
-    ORDER BY at + coalesce(elapsed / 1000, 0) + coalesce(skew, 0), id LIMIT 1";
+pub(in super::super) const LEAF: &str = "SELECT id FROM failed AS leaf WHERE root = ?1 AND NOT EXISTS \
+    (SELECT 1 FROM failed AS child INDEXED BY failed_parent WHERE child.root = leaf.root AND child.parent = leaf.id) \
+    ORDER BY ended, id LIMIT 1";
 
 /// Code of the state of those that failed.
 const FAILED: i64 = 3;
@@ -62,8 +60,18 @@ pub(super) struct Roots {
 /// A root of a transaction.
 pub(super) struct RootEntry {
     pub row: RootRow,
-    /// The code of its state before the transaction; none if it was not known.
-    pub before: Option<i64>,
+    /// What its indexes hold of it from before the transaction; none if it was not known.
+    pub before: Option<Indexed>,
+}
+
+/// What the indexes hold of a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Indexed {
+    state: i64,
+    name: i64,
+    batch: Option<i64>,
+    worker: Option<i64>,
+    error: Option<(i64, i64)>,
 }
 
 /// Which process is a root's face, and why.
@@ -90,7 +98,7 @@ impl Transaction<'_> {
             Some(row) => Some(row),
             None => find_row(self.connection, RootKey::Id(id))?,
         };
-        let before = found.as_ref().map(|row| row.state);
+        let before = found.as_ref().map(RootRow::indexed);
         let row = if let Some(row) = found {
             row
         } else {
@@ -296,9 +304,30 @@ impl Transaction<'_> {
     fn write_root(&mut self, index: usize) -> Result<()> {
         let RootEntry { row, before } = &self.roots.entries[index];
         let (state, before) = (row.state, *before);
-        let sql = if before.is_none() { INSERT } else { UPDATE };
-        let time = |time: Option<u64>| time.map(|time| time as i64 - row.base_us);
         let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts.map(|count| count as i64);
+        let time = |time: Option<u64>| time.map(|time| time as i64 - row.base_us);
+        if before == Some(row.indexed()) {
+            self.connection.prepare_cached(UPDATE_COUNTS)?.execute(params![
+                row.number,
+                row.last_us - row.base_us,
+                row.process.map(ids::process_key),
+                row.is_own,
+                row.at_us as i64 - row.base_us,
+                time(row.started_us),
+                time(row.ended_us),
+                row.elapsed_ns.map(|elapsed| elapsed as i64),
+                pending,
+                running,
+                succeeded,
+                failed,
+                cancelled,
+                lost,
+                other
+            ])?;
+            self.cache.rows.insert(row.id, row.clone());
+            return Ok(());
+        }
+        let sql = if before.is_none() { INSERT } else { UPDATE };
         let mut statement = self.connection.prepare_cached(sql)?;
         statement.execute(params![
             row.number,
@@ -326,6 +355,7 @@ impl Transaction<'_> {
             other
         ])?;
         self.cache.rows.insert(row.id, row.clone());
+        let before = before.map(|before| before.state);
         if before != Some(state) {
             self.count(tally::ROOTS, state, 1);
             if let Some(before) = before {
@@ -349,6 +379,10 @@ struct ShownFace {
 }
 
 impl RootRow {
+    fn indexed(&self) -> Indexed {
+        Indexed { state: self.state, name: self.name, batch: self.batch, worker: self.worker, error: self.error }
+    }
+
     fn face(&self) -> Option<Face> {
         self.process.map(|id| (self.at_us, id))
     }
@@ -357,6 +391,9 @@ impl RootRow {
 const INSERT: &str = "INSERT INTO root(number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, \
     error, cause, pending, running, succeeded, failed, cancelled, lost, other) \
     VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)";
+/// What no index holds.
+const UPDATE_COUNTS: &str = "UPDATE root SET last = ?2, process = ?3, own = ?4, at = ?5, started = ?6, ended = ?7, elapsed = ?8, \
+    pending = ?9, running = ?10, succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15 WHERE number = ?1";
 const UPDATE: &str = "UPDATE root SET last = ?4, process = ?5, own = ?6, at = ?7, name = ?8, batch = ?9, worker = ?10, state = ?11, \
     started = ?12, ended = ?13, elapsed = ?14, error = ?15, cause = ?16, pending = ?17, running = ?18, succeeded = ?19, failed = ?20, \
     cancelled = ?21, lost = ?22, other = ?23 WHERE number = ?1 AND id = ?2 AND base = ?3";

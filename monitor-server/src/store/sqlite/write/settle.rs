@@ -6,11 +6,14 @@ use monitor_wire::{ProcessLogged, State, UnknownEvent, WorkerId};
 use rusqlite::{CachedStatement, Result, params};
 
 use super::changes::{NONE, Told};
-use super::entries::{Before, Entry, Item};
+use super::entries::{Aside, Before, Entry, Item};
 use super::rollups::Finished;
 use super::{Counter, Transaction, root_id, tally};
 use crate::store::sqlite::ids::{self, KNOWN_STATES};
 use crate::store::sqlite::row::{FIND, INSERT, Known, Plain, ProcessRow, UPDATE};
+
+/// Code of the state of those that failed.
+const FAILED: i64 = 3;
 
 /// What rows of `process` are read and written by.
 struct Statements<'a> {
@@ -37,7 +40,7 @@ impl Transaction<'_> {
         }
         drop(statements);
         self.settle_roots(&entries)?;
-        self.rollups.write(self.connection)?;
+        self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled)?;
         self.workers.write(self.connection, &mut self.tallies)?;
         let told = self.tell(entries)?;
         self.write_sums()?;
@@ -111,8 +114,7 @@ impl Transaction<'_> {
                     entry.status = self.workers.status(worker);
                 }
                 let state = ids::known_code(&plain.state(entry.status)).expect("a plain process is in a state that is known");
-                let kind = plain.start.and_then(|start| self.words.sites[&start.site].rare_kind);
-                Ok(ProcessRow::plain(entry.id, plain, kind, state))
+                Ok(ProcessRow::plain(entry.id, plain, state))
             }
             Known::Full(facts) => {
                 for worker in facts.open_at() {
@@ -139,7 +141,7 @@ impl Transaction<'_> {
         let before = before.unwrap_or_default();
         entry.has_error = row.error.is_some() || before.had_error;
         let root = &mut self.roots.entries[entry.root as usize].row;
-        let number = root.number;
+        let (number, place) = (root.number, root.place());
         root.last_us = root.last_us.max(row.at);
         self.counter.longest = self.counter.longest.max(row.at - root.base_us);
         self.counter.earliest = self.counter.earliest.max(root.base_us - row.at);
@@ -152,6 +154,7 @@ impl Transaction<'_> {
                 self.count_state(code, change);
             }
         }
+        self.set_aside(place, row, before.aside)?;
         let finished = self.finished(&entry.known, entry.view.as_deref())?;
         self.rollups.change(before.finished, finished);
         let open_at = self.open_at(&entry.known);
@@ -160,6 +163,40 @@ impl Transaction<'_> {
         }
         for worker in open_at.iter().filter(|worker| !before.open_at.contains(worker)) {
             self.open_or_close(*worker, number, row.id, true)?;
+        }
+        Ok(())
+    }
+
+    /// What is kept of a row beside it.
+    fn aside(&mut self, row: &ProcessRow) -> Result<Aside> {
+        let kind = match row.site {
+            Some(site) => self.dictionary.site(self.connection, site)?.rare_kind,
+            None => None,
+        };
+        let has_failed = row.state == FAILED && row.error.is_some();
+        Ok(Aside { kind, failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
+    }
+
+    fn set_aside(&mut self, (root, base): (i64, i64), row: &ProcessRow, before: Aside) -> Result<()> {
+        let after = self.aside(row)?;
+        if before.kind != after.kind {
+            if let Some(kind) = before.kind {
+                let sql = "DELETE FROM rare WHERE kind = ?1 AND root = ?2 AND id = ?3";
+                self.connection.prepare_cached(sql)?.execute([kind, root, row.id])?;
+            }
+            if let Some(kind) = after.kind {
+                self.connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)")?.execute([kind, root, row.id])?;
+            }
+        }
+        if before.failed != after.failed {
+            if let Some((ended, _)) = before.failed {
+                let sql = "DELETE FROM failed WHERE root = ?1 AND ended = ?2 AND id = ?3";
+                self.connection.prepare_cached(sql)?.execute([root, ended - base, row.id])?;
+            }
+            if let Some((ended, parent)) = after.failed {
+                let sql = "INSERT INTO failed(root, ended, id, parent) VALUES(?1, ?2, ?3, ?4)";
+                self.connection.prepare_cached(sql)?.execute(params![root, ended - base, row.id, parent])?;
+            }
         }
         Ok(())
     }
@@ -181,7 +218,8 @@ impl Transaction<'_> {
             Known::Full(facts) => Some(plain_view(facts)),
         };
         let finished = self.finished(known, view.as_ref())?;
-        Ok(Before { state: row.state, open_at: self.open_at(known), had_error: row.error.is_some(), finished })
+        let (open_at, aside) = (self.open_at(known), self.aside(row)?);
+        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, aside })
     }
 
     /// What a process adds to the roll-ups.
