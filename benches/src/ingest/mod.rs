@@ -106,8 +106,9 @@ fn run(options: &Options, plan: Plan, name: &str) -> Result<Run> {
     drop(folder);
     progress(&format!("{name}: the server"));
     let server = Server::start_free(&options.monitor)?;
+    let cpu = server.cpu_seconds()?;
     let sent = plan.send(server.address(), None)?;
-    let (rss_mib, cpu_us) = (server.peak_rss_mib()?, server.cpu_seconds()? * 1e6 / sent.events as f64);
+    let (rss_mib, cpu_us) = (server.peak_rss_mib()?, (server.cpu_seconds()? - cpu) * 1e6 / sent.events as f64);
     progress(&format!("{name}: is it all there"));
     let held = server.held()?;
     ensure!(held.processes == sent.events / 2, "{} processes were sent, {} are there", sent.events / 2, held.processes);
