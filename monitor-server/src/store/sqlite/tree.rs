@@ -1,6 +1,5 @@
 //! Reading trees.
 
-use foldhash::{HashMap, HashMapExt as _};
 use monitor_state::{Node, Order, Placed, order};
 use monitor_wire::{ProcessId, TreePage};
 use rusqlite::{Connection, Result, Row};
@@ -12,7 +11,7 @@ use super::row::{COLUMNS, ProcessRow};
 use super::{ReadError, as_of, ids};
 use crate::store::RootKey;
 
-/// Of smaller trees, and for larger parts of a tree than one in so many, all rows are read.
+/// For a larger part of a tree than one in so many, all rows are read.
 const PART: usize = 4;
 
 /// One page of a tree.
@@ -21,7 +20,10 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
     let (connection, dictionary) = snapshot.parts();
     let Some(row) = find_row(connection, key)? else { return Ok(None) };
     let (root, place) = (row.show(connection, dictionary)?, row.place());
-    let nodes = nodes(connection, place)?;
+    // Of a large part of the tree each row is read once.
+    let is_part = limit < row.counts.iter().sum::<u64>() as usize / PART;
+    let rows = if is_part { Vec::new() } else { all_rows(connection, place)? };
+    let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(node_of).collect::<Result<_>>()? };
     let Order { placed, ignored_parents, .. } = order(&nodes);
     let begin = match cursor {
         None => 0,
@@ -34,16 +36,17 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
     let end = begin.saturating_add(limit).min(placed.len());
     let shown = &placed[begin..end];
 
-    let mut rows = if shown.len() > nodes.len() / PART { all_rows(connection, place)? } else { HashMap::new() };
     let mut viewer = Viewer::default();
     let mut processes = Vec::with_capacity(shown.len());
     for Placed { index, depth, is_orphan } in shown {
         let id = nodes[*index].id;
-        let row = match rows.remove(&ids::process_key(id)) {
-            Some(row) => row,
-            None => ProcessRow::find(connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?,
+        let mut process = match rows.get(*index) {
+            Some(row) => viewer.view(connection, dictionary, root.root_id, row)?,
+            None => {
+                let row = ProcessRow::find(connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+                viewer.view(connection, dictionary, root.root_id, &row)?
+            }
         };
-        let mut process = viewer.view(connection, dictionary, root.root_id, &row)?;
         (process.depth, process.orphan) = (Some(*depth), *is_orphan);
         processes.push(process);
     }
@@ -65,7 +68,12 @@ fn nodes(connection: &Connection, (number, base): (i64, i64)) -> Result<Vec<Node
     statement.query_map([number], node)?.collect()
 }
 
-fn all_rows(connection: &Connection, (number, base): (i64, i64)) -> Result<HashMap<i64, ProcessRow>> {
+fn all_rows(connection: &Connection, (number, base): (i64, i64)) -> Result<Vec<ProcessRow>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM process WHERE root = ?1"))?;
-    statement.query_map([number], |row| ProcessRow::read(row, base).map(|row| (row.id, row)))?.collect()
+    statement.query_map([number], |row| ProcessRow::read(row, base))?.collect()
+}
+
+fn node_of(row: &ProcessRow) -> Result<Node> {
+    let parent_id = row.parent.map(ids::process_id).transpose()?;
+    Ok(Node { id: ids::process_id(row.id)?, parent_id, at_us: row.at as u64, is_defined: row.site.is_some() })
 }
