@@ -13,7 +13,7 @@ INSERT INTO counter VALUES(0, 0, 0, 0, 0, 0);
 CREATE TABLE text(id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, value TEXT NOT NULL, found INTEGER NOT NULL) STRICT;
 CREATE INDEX text_hash ON text(hash);
 -- The parts of those that are searched for: names, batch marks and messages of errors.
-CREATE VIRTUAL TABLE text_parts USING fts5(value, content='', tokenize='trigram', detail=none);
+CREATE VIRTUAL TABLE text_parts USING fts5(value, content='', tokenize='trigram', detail=none, columnsize=0);
 
 -- What and where a process is in its program. file and line are 0 where they are unknown.
 CREATE TABLE site(id INTEGER PRIMARY KEY, name INTEGER NOT NULL, kind INTEGER NOT NULL, file INTEGER NOT NULL, line INTEGER NOT NULL) STRICT;
