@@ -40,12 +40,11 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
     let mut processes = Vec::with_capacity(shown.len());
     for Placed { index, depth, is_orphan } in shown {
         let id = nodes[*index].id;
-        let mut process = match rows.get(*index) {
-            Some(row) => viewer.view(connection, dictionary, root.root_id, row)?,
-            None => {
-                let row = ProcessRow::find(connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-                viewer.view(connection, dictionary, root.root_id, &row)?
-            }
+        let mut process = if let Some(row) = rows.get(*index) {
+            viewer.view(connection, dictionary, root.root_id, row)?
+        } else {
+            let row = ProcessRow::find(connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            viewer.view(connection, dictionary, root.root_id, &row)?
         };
         (process.depth, process.orphan) = (Some(*depth), *is_orphan);
         processes.push(process);
