@@ -44,7 +44,9 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
             }
             if name == OURS_FOLDED {
                 // The worst counts: nothing is to be lost, ever.
-                for (what, samples) in [("arrives or is counted in a fold", &percents), ("arrives or is counted, as dropped at the least", &accounted)] {
+                for (what, samples) in
+                    [("arrives or is counted in a fold", &percents), ("arrives or is counted, as dropped at the least", &accounted)]
+                {
                     let worst = samples.quantile(0.0);
                     section.targets.push(Target::new(format!("{}: % that {what}", burst.title), worst, Bound::AtLeast(100.0)));
                 }

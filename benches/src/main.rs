@@ -1,4 +1,5 @@
-//! What a monitored call costs, beside the rivals, in one run: `cargo xtask bench client`.
+//! What a monitored call costs, beside the rivals, in one run: `cargo xtask bench client`. What a server takes in, beside what the
+//! machine can do: `cargo xtask bench server`.
 //!
 //! Criterion measures one thing after the other in one process. Here each contender needs a process of its own, for what it
 //! switches on is global, and they take turns, so that a busy machine is busy for all of them: hence a harness of our own.
@@ -9,6 +10,7 @@ mod child;
 mod compile;
 mod contenders;
 mod cores;
+mod ingest;
 mod instructions;
 mod machine;
 mod report;
@@ -25,7 +27,7 @@ use serde_json::json;
 use crate::machine::Machine;
 use crate::report::Section;
 
-/// What a monitored call costs, beside the rivals.
+/// What a monitored call costs, beside the rivals, and what a server takes in.
 #[derive(Parser)]
 struct Command {
     #[command(subcommand)]
@@ -36,6 +38,8 @@ struct Command {
 enum What {
     /// The client: its calls, its start, its compile time, its bursts.
     Client(Options),
+    /// The server: ingest, bytes on disk, reads.
+    Server(ingest::Options),
     /// One contender, told by stdin what to do.
     #[command(hide = true)]
     Contender {
@@ -93,6 +97,7 @@ impl Measurement {
 fn main() -> Result<()> {
     match Command::parse().what {
         What::Client(options) => client(&options),
+        What::Server(options) => ingest::measure(&options),
         What::Contender { name, core } => child::serve(&name, core),
     }
 }

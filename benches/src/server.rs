@@ -1,19 +1,21 @@
 //! A real `monitor server`, on a folder of its own.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::cores;
+use crate::{cores, machine};
 
 /// It ends with the measurement.
 pub(crate) struct Server {
     child: Child,
     url: String,
+    monitor: PathBuf,
     folder: TempDir,
 }
 
@@ -24,24 +26,33 @@ pub(crate) struct Held {
     pub(crate) processes: u64,
     /// Events that clients had to drop.
     pub(crate) dropped: u64,
+    /// Bytes of the database.
+    pub(crate) bytes: u64,
 }
 
 impl Server {
-    /// A new one, at a free port.
+    /// A new one, at a free port, on the core for the background.
     pub(crate) fn start(monitor: &Path) -> Result<Self> {
+        Self::start_by(monitor, cores::spawn_behind)
+    }
+
+    /// A new one, at a free port, on all cores.
+    pub(crate) fn start_free(monitor: &Path) -> Result<Self> {
+        Self::start_by(monitor, spawn)
+    }
+
+    fn start_by(monitor: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
-        let mut command = cores::command(monitor);
-        command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(folder.path().join("data"));
-        // That it serves is known; what goes wrong is to be seen.
-        command.env("RUST_LOG", "warn").env("MONITOR_SPOOL_DIR", "off");
-        let mut child = cores::spawn_behind(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
-        let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
-        let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
-            line.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http")).map(str::to_owned))
-        });
-        // Whatever else it says must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, url: url.context("the server did not start")?, folder })
+        let (child, url) = start(monitor, folder.path(), spawn)?;
+        Ok(Self { child, url, monitor: monitor.to_owned(), folder })
+    }
+
+    /// Kills it and starts it again on the same folder, on all cores.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        (self.child, self.url) = start(&self.monitor, self.folder.path(), spawn)?;
+        Ok(())
     }
 
     /// Its address.
@@ -71,6 +82,24 @@ impl Server {
         Ok(folded)
     }
 
+    /// Its address without a scheme.
+    pub(crate) fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// The most memory that it had so far.
+    pub(crate) fn peak_rss_mib(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).context("no /proc here")?;
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no peak in /proc")?;
+        let kib: f64 = peak.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024.0)
+    }
+
+    /// Seconds of processor time that it took so far.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        machine::cpu_seconds(&self.child.id().to_string())
+    }
+
     /// What it holds now.
     pub(crate) fn held(&self) -> Result<Held> {
         let mut answer = ureq::get(format!("{}/api/v1/status", self.url)).call().context("the server does not answer")?;
@@ -80,8 +109,28 @@ impl Server {
         Ok(Held {
             processes: numbers.values().filter_map(Value::as_u64).sum(),
             dropped: dropped.iter().filter_map(|dropped| dropped["count"].as_u64()).sum(),
+            bytes: status["database_bytes"].as_u64().context("bytes are a number")?,
         })
     }
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    command.spawn().with_context(|| format!("can't start {}", command.get_program().display()))
+}
+
+fn start(monitor: &Path, folder: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<(Child, String)> {
+    let mut command = cores::command(monitor);
+    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    // That it serves is known; what goes wrong is to be seen.
+    command.env("RUST_LOG", "warn").env("MONITOR_SPOOL_DIR", "off");
+    let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
+    let url = lines.by_ref().map_while(Result::ok).find_map(|line| {
+        line.split_whitespace().find_map(|word| word.strip_suffix("/tasks").filter(|url| url.starts_with("http")).map(str::to_owned))
+    });
+    // Whatever else it says must not fill the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok((child, url.context("the server did not start")?))
 }
 
 impl Drop for Server {

@@ -8,8 +8,12 @@ mod config;
 mod http;
 pub mod ingest;
 pub mod live;
+pub mod packed;
 mod server;
 pub mod store;
+#[cfg(test)]
+#[path = "../../monitor-state/tests/support/mod.rs"]
+mod support;
 
 pub use config::Config;
 pub use server::{ServeError, Server};

@@ -1,25 +1,27 @@
 //! The past few events, as readers of the stream are sent them.
 //!
 //! Readers pull: each keeps its own place and is woken when there is more. So a slow one costs no memory of its own; when what
-//! it has not yet read is forgotten, it is told to load anew.
+//! it has not yet read is forgotten, it is told to load anew. A change becomes JSON when the first reader wants it, and is kept for
+//! the others.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use monitor_wire::{Event, RootId, StreamMessage};
+use monitor_wire::RootId;
 use tokio::sync::watch;
 
-use crate::store::Change;
+use crate::store::Changes;
 
 /// About how many bytes a reader takes at once: each may hold as many while it waits for its socket.
 const READ_AT_ONCE_BYTES: usize = 256 << 10;
-/// How many changes are encoded before they join the others.
-const PUBLISHED_AT_ONCE: usize = 256;
+/// How many changes a reader looks at at once, whether they are for it or not.
+const LOOKED_AT_AT_ONCE: usize = 1 << 16;
 /// What a frame costs besides its bytes.
-const FRAME_OVERHEAD_BYTES: usize = size_of::<Frame>() + 64;
+const FRAME_OVERHEAD_BYTES: usize = 64;
 
 /// Holds the newest events up to a number of bytes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Live {
     ring: Arc<Mutex<Ring>>,
     newest: watch::Sender<u64>,
@@ -30,49 +32,53 @@ pub struct Live {
 pub struct Frame {
     /// Its number.
     pub seq: u64,
-    /// Its tree; none for events of workers.
-    pub root_id: Option<RootId>,
     /// Its type.
     pub event_type: Arc<str>,
-    /// [`StreamMessage`] as JSON, without line breaks.
+    /// [`monitor_wire::StreamMessage`] as JSON, without line breaks.
     pub data: Arc<str>,
 }
 
 /// What comes after a place.
 #[derive(Debug)]
 pub enum Read {
-    /// These, oldest first; none if nothing has happened since.
-    Frames(Vec<Frame>),
+    /// These, oldest first, and where to go on; none if nothing has happened since that is wanted.
+    Frames(Vec<Frame>, u64),
     /// It is forgotten, or never was: load anew, and go on after this number.
     Reset(u64),
 }
 
-#[derive(Debug)]
 struct Ring {
-    frames: VecDeque<Frame>,
+    parts: VecDeque<Arc<Part>>,
     bytes: usize,
     max_bytes: usize,
-    /// Number of the newest event that is no longer, or never was, in `frames`.
+    /// Number of the newest event that is no longer, or never was, in `parts`.
     forgotten: u64,
     newest: u64,
+}
+
+/// The changes of a transaction.
+struct Part {
+    changes: Changes,
+    frames: Box<[OnceLock<Option<Frame>>]>,
+    /// What the frames take that are encoded by now.
+    encoded: AtomicUsize,
+    /// What of it the ring has counted.
+    counted: AtomicUsize,
 }
 
 impl Live {
     /// Nothing yet, after `seq`.
     pub fn new(seq: u64, max_bytes: usize) -> Self {
-        let ring = Ring { frames: VecDeque::new(), bytes: 0, max_bytes, forgotten: seq, newest: seq };
+        let ring = Ring { parts: VecDeque::new(), bytes: 0, max_bytes, forgotten: seq, newest: seq };
         Self { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(seq) }
     }
 
     /// Makes durable changes known.
-    pub fn publish(&self, changes: &[Change]) {
-        let Some(newest) = changes.last().map(|change| change.seq) else { return };
-        // In parts, so that a large batch is not held encoded beyond what the ring may hold.
-        for part in changes.chunks(PUBLISHED_AT_ONCE) {
-            let frames: Vec<_> = part.iter().filter_map(Frame::new).collect();
-            self.lock().push(frames);
+    pub fn publish(&self, changes: Changes) {
+        if changes.count() == 0 {
+            return;
         }
-        self.lock().newest = newest;
+        let newest = self.lock().push(Part::new(changes));
         self.newest.send_replace(newest);
     }
 
@@ -86,9 +92,39 @@ impl Live {
         self.newest.subscribe()
     }
 
-    /// The next events after number `after`, which must not be later than the newest.
-    pub fn read(&self, after: u64) -> Read {
-        self.lock().read(after)
+    /// The next events after number `after` of those that are wanted, given type and tree.
+    pub fn read(&self, after: u64, is_wanted: impl Fn(&str, Option<RootId>) -> bool) -> Read {
+        let (parts, newest) = {
+            let ring = self.lock();
+            if after < ring.forgotten || after > ring.newest {
+                return Read::Reset(ring.newest);
+            }
+            let first = ring.parts.partition_point(|part| part.last_seq() <= after);
+            (ring.parts.range(first..).cloned().collect::<Vec<_>>(), ring.newest)
+        };
+        let (mut frames, mut bytes, mut looked_at, mut encoded) = (Vec::new(), 0, 0, 0);
+        let mut at = newest;
+        'all: for part in &parts {
+            for seq in part.changes.first_seq().max(after + 1)..=part.last_seq() {
+                if bytes >= READ_AT_ONCE_BYTES || looked_at >= LOOKED_AT_AT_ONCE {
+                    at = seq - 1;
+                    break 'all;
+                }
+                looked_at += 1;
+                let index = (seq - part.changes.first_seq()) as usize;
+                let tell = part.changes.tell();
+                if is_wanted(tell.type_name(index), tell.root_id(index))
+                    && let Some(frame) = part.frame(index, &mut encoded)
+                {
+                    bytes += frame.cost();
+                    frames.push(frame);
+                }
+            }
+        }
+        if encoded > 0 {
+            self.lock().recount(&parts);
+        }
+        Read::Frames(frames, at)
     }
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
@@ -97,119 +133,133 @@ impl Live {
 }
 
 impl Ring {
-    fn push(&mut self, frames: Vec<Frame>) {
-        for frame in frames {
-            self.bytes += frame.cost();
-            self.newest = frame.seq;
-            self.frames.push_back(frame);
-        }
+    fn push(&mut self, part: Part) -> u64 {
+        self.bytes += part.cost();
+        self.newest = part.last_seq();
+        self.parts.push_back(Arc::new(part));
+        self.forget();
+        self.newest
+    }
+
+    fn forget(&mut self) {
         while self.bytes > self.max_bytes
-            && let Some(frame) = self.frames.pop_front()
+            && let Some(part) = self.parts.pop_front()
         {
-            self.bytes -= frame.cost();
-            self.forgotten = frame.seq;
+            self.bytes -= part.cost() + part.counted.load(Ordering::Relaxed);
+            self.forgotten = part.last_seq();
         }
     }
 
-    fn read(&self, after: u64) -> Read {
-        if after < self.forgotten || after > self.newest {
-            return Read::Reset(self.newest);
+    /// Counts what these parts have encoded meanwhile.
+    fn recount(&mut self, parts: &[Arc<Part>]) {
+        // One that was forgotten meanwhile no longer counts.
+        for part in parts.iter().filter(|part| part.last_seq() > self.forgotten) {
+            let encoded = part.encoded.load(Ordering::Relaxed);
+            self.bytes += encoded - part.counted.swap(encoded, Ordering::Relaxed);
         }
-        let first = self.frames.partition_point(|frame| frame.seq <= after);
-        let mut bytes = 0;
-        let frames = self.frames.range(first..).take_while(|frame| {
-            let is_room = bytes < READ_AT_ONCE_BYTES;
-            bytes += frame.cost();
-            is_room
+        self.forget();
+    }
+}
+
+impl Part {
+    fn new(changes: Changes) -> Self {
+        let frames = (0..changes.count()).map(|_| OnceLock::new()).collect();
+        Self { changes, frames, encoded: AtomicUsize::new(0), counted: AtomicUsize::new(0) }
+    }
+
+    fn last_seq(&self) -> u64 {
+        self.changes.first_seq() + self.changes.count() as u64 - 1
+    }
+
+    fn cost(&self) -> usize {
+        self.changes.tell().bytes() + self.frames.len() * size_of::<OnceLock<Option<Frame>>>()
+    }
+
+    fn frame(&self, index: usize, encoded: &mut usize) -> Option<Frame> {
+        let frame = self.frames[index].get_or_init(|| {
+            let seq = self.changes.first_seq() + index as u64;
+            let tell = self.changes.tell();
+            match serde_json::to_string(&tell.message(index)) {
+                Ok(data) => {
+                    let frame = Frame { seq, event_type: tell.type_name(index).into(), data: data.into() };
+                    *encoded += frame.cost();
+                    self.encoded.fetch_add(frame.cost(), Ordering::Relaxed);
+                    Some(frame)
+                }
+                Err(error) => {
+                    tracing::error!(seq, %error, "an event can't be written as JSON and is left out of the stream");
+                    None
+                }
+            }
         });
-        Read::Frames(frames.cloned().collect())
+        frame.clone()
     }
 }
 
 impl Frame {
-    fn new(change: &Change) -> Option<Self> {
-        let message = &*change.message;
-        let data = match serde_json::to_string(message) {
-            Ok(data) => data.into(),
-            Err(error) => {
-                tracing::error!(seq = change.seq, %error, "an event can't be written as JSON and is left out of the stream");
-                return None;
-            }
-        };
-        Some(Self { seq: change.seq, root_id: root_of(message), event_type: message.event.type_name().into(), data })
-    }
-
     fn cost(&self) -> usize {
         self.data.len() + self.event_type.len() + FRAME_OVERHEAD_BYTES
     }
 }
 
-fn root_of(message: &StreamMessage) -> Option<RootId> {
-    match &message.event {
-        Event::ProcessQueued(event) => Some(event.root_id),
-        Event::ProcessStarted(event) => Some(event.root_id),
-        Event::ProcessUpdated(event) => Some(event.root_id),
-        Event::ProcessProgressed(event) => Some(event.root_id),
-        Event::ProcessLogged(event) => Some(event.root_id),
-        Event::ProcessFolded(event) => Some(event.root_id),
-        Event::ProcessEnded(event) => Some(event.root_id),
-        Event::Unknown(event) => event.fields.get("root_id").and_then(|id| id.as_str()?.parse().ok()),
-        Event::WorkerOnline(_) | Event::WorkerHeartbeat(_) | Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use monitor_wire::StreamMessage;
+
     use super::*;
 
-    fn change(seq: u64) -> Change {
-        let event = serde_json::from_value(serde_json::json!({"type": "news", "n": seq})).unwrap();
-        Change { seq, message: Arc::new(StreamMessage { event, root: None, process: None, worker: None }) }
+    fn changes(seqs: std::ops::RangeInclusive<u64>) -> Changes {
+        let message = |seq: u64| {
+            let event = serde_json::from_value(serde_json::json!({"type": if seq.is_multiple_of(2) { "even" } else { "odd" }, "n": seq}));
+            StreamMessage { event: event.unwrap(), root: None, process: None, worker: None }
+        };
+        Changes::new(*seqs.start(), seqs.map(message).collect::<Vec<_>>())
     }
 
     fn read(live: &Live, after: u64) -> Result<Vec<u64>, u64> {
-        match live.read(after) {
-            Read::Frames(frames) => Ok(frames.iter().map(|frame| frame.seq).collect()),
+        match live.read(after, |_, _| true) {
+            Read::Frames(frames, _) => Ok(frames.iter().map(|frame| frame.seq).collect()),
             Read::Reset(newest) => Err(newest),
         }
     }
 
     #[test]
     fn what_is_remembered_is_resumed_and_all_else_is_a_reset() {
-        let cost = Frame::new(&change(10)).unwrap().cost();
-        let live = Live::new(7, 3 * cost);
+        let cost = Part::new(changes(8..=9)).cost();
+        let live = Live::new(7, 2 * cost);
         assert_eq!(read(&live, 7), Ok(vec![]));
         assert_eq!(read(&live, 6), Err(7), "from before this server");
         assert_eq!(read(&live, 8), Err(7), "of another database");
-        live.publish(&[change(8), change(9)]);
-        assert_eq!(read(&live, 7), Ok(vec![8, 9]));
-        live.publish(&[change(10), change(11)]);
-        assert_eq!(read(&live, 7), Err(11), "forgotten");
-        assert_eq!(read(&live, 8), Ok(vec![9, 10, 11]));
-        assert_eq!(read(&live, 10), Ok(vec![11]));
-        assert_eq!(live.newest(), 11);
+        live.publish(changes(8..=9));
+        live.publish(changes(10..=11));
+        live.publish(changes(12..=13));
+        assert_eq!(read(&live, 8), Err(13), "forgotten");
+        assert_eq!(live.newest(), 13);
+        assert!(matches!(live.read(9, |_, _| false), Read::Frames(frames, 13) if frames.is_empty()), "what nobody wants is not encoded");
+        assert_eq!(read(&live, 13), Ok(vec![]));
     }
 
     #[test]
-    fn a_reader_takes_a_part_at_once() {
+    fn what_is_encoded_counts_and_makes_older_ones_forgotten() {
+        let live = Live::new(0, 2 * Part::new(changes(1..=2)).cost());
+        live.publish(changes(1..=2));
+        live.publish(changes(3..=4));
+        assert_eq!(read(&live, 2), Ok(vec![3, 4]));
+        assert_eq!(read(&live, 0), Err(4));
+    }
+
+    #[test]
+    fn a_reader_takes_a_part_at_once_and_only_what_it_wants() {
         let live = Live::new(0, usize::MAX);
-        live.publish(&(1..=10_000).map(change).collect::<Vec<_>>());
-        let mut seen = 0;
-        let mut reads = 0;
-        while seen < 10_000 {
-            let Ok(numbers) = read(&live, seen) else { panic!("nothing is forgotten") };
-            assert_eq!(numbers[0], seen + 1);
-            seen += numbers.len() as u64;
-            reads += 1;
+        live.publish(changes(1..=5_000));
+        live.publish(changes(5_001..=10_000));
+        let (mut seen, mut at, mut reads) = (Vec::new(), 0, 0);
+        while at < 10_000 {
+            let Read::Frames(frames, next) = live.read(at, |event_type, _| event_type == "even") else { panic!("nothing is forgotten") };
+            seen.extend(frames.iter().map(|frame| frame.seq));
+            (at, reads) = (next, reads + 1);
         }
-        assert!((5..100).contains(&reads), "{reads}");
-    }
-
-    #[test]
-    fn an_event_larger_than_the_ring_is_forgotten_at_once() {
-        let live = Live::new(0, 1);
-        live.publish(&[change(1)]);
-        assert_eq!(read(&live, 0), Err(1));
-        assert_eq!(read(&live, 1), Ok(vec![]));
+        assert_eq!(seen, (1..=5_000).map(|half| 2 * half).collect::<Vec<_>>());
+        assert!(reads > 1);
     }
 }

@@ -85,7 +85,7 @@ impl Server {
         .await??;
         let live = Live::new(as_of, config.stream_buffer_bytes);
         let published = live.clone();
-        let ingest = Ingest::start(store.clone(), move |changes| published.publish(&changes));
+        let ingest = Ingest::start(store.clone(), move |changes| published.publish(changes));
         Ok(Self { listener, config: Arc::new(config), store, ingest, live, started_us: now_us() })
     }
 

@@ -43,7 +43,12 @@ pub(crate) fn keep(shards: &mut Vec<Shard>, worker: WorkerId, stamp: Stamp, even
         name: event.name.clone(),
         counts,
     };
-    match shards.binary_search_by_key(&(worker, event.shard), |old| (old.worker, old.shard)) {
+    keep_shard(shards, new);
+}
+
+/// Keeps the higher revision of a shard.
+pub(crate) fn keep_shard(shards: &mut Vec<Shard>, new: Shard) {
+    match shards.binary_search_by_key(&(new.worker, new.shard), |old| (old.worker, old.shard)) {
         Err(place) => shards.insert(place, new),
         Ok(place) if (new.revision, new.stamp) > (shards[place].revision, shards[place].stamp) => shards[place] = new,
         Ok(_) => {}

@@ -159,16 +159,11 @@ impl ProcessFacts {
         let worker = event.worker.map_or(batch_worker, |worker| worker.id);
         let told = Told { attempt: event.attempt, stamp, worker, what: () };
         self.attempt = self.attempt.max(event.attempt);
-        if let Some(native_id) = event.native_id
-            && self.native_id.as_ref().is_none_or(|(first, _)| stamp < *first)
-        {
-            self.native_id = Some((stamp, native_id.to_owned()));
+        if let Some(native_id) = event.native_id {
+            self.keep_native_id(stamp, native_id);
         }
         for link in event.links {
-            let key = |link: &Link| (link.root_id, link.id, link.relation.clone());
-            if let Err(place) = self.links.binary_search_by_key(&key(link), key) {
-                self.links.insert(place, link.clone());
-            }
+            self.keep_link(link);
         }
         match event.event {
             Event::ProcessQueued(of) => keep_first(&mut self.queued, told.map(queued(of))),
@@ -180,13 +175,7 @@ impl ProcessFacts {
                 keep_latest(&mut self.name, stamp, of.name.as_ref());
                 keep_latest(&mut self.batch, stamp, of.batch.as_ref());
                 for (key, value) in &of.fields {
-                    match self.fields.get_mut(key) {
-                        Some((latest, _)) if *latest >= stamp => {}
-                        Some(kept) => *kept = (stamp, value.clone()),
-                        None => {
-                            self.fields.insert(key.clone(), (stamp, value.clone()));
-                        }
-                    }
+                    self.keep_field(key.clone(), stamp, value.clone());
                 }
             }
             Event::ProcessProgressed(of) => {
@@ -197,6 +186,80 @@ impl ProcessFacts {
             Event::ProcessFolded(of) => fold::keep(&mut self.shards, worker, stamp, of),
             _ => {}
         }
+    }
+
+    /// Takes what other facts of the same process say: as if their events had been applied here.
+    pub fn merge(&mut self, other: Self) {
+        let Self { attempt, queued, started, ended, sign, parent_id, name, batch, fields, progress, shards, native_id, links } = other;
+        self.attempt = self.attempt.max(attempt);
+        if let Some(told) = queued {
+            keep_first(&mut self.queued, told);
+        }
+        if let Some(told) = started {
+            keep_first(&mut self.started, told);
+        }
+        if let Some(told) = ended {
+            keep_first(&mut self.ended, told);
+        }
+        if let Some(told) = sign {
+            keep_first(&mut self.sign, told);
+        }
+        if let Some(told) = progress {
+            keep_last(&mut self.progress, told);
+        }
+        if let Some((stamp, id)) = &parent_id {
+            keep_latest(&mut self.parent_id, *stamp, Some(id));
+        }
+        if let Some((stamp, name)) = &name {
+            keep_latest(&mut self.name, *stamp, Some(name));
+        }
+        if let Some((stamp, batch)) = &batch {
+            keep_latest(&mut self.batch, *stamp, Some(batch));
+        }
+        for (key, (stamp, value)) in fields {
+            self.keep_field(key, stamp, value);
+        }
+        for shard in shards {
+            fold::keep_shard(&mut self.shards, shard);
+        }
+        if let Some((stamp, native_id)) = native_id {
+            self.keep_native_id(stamp, &native_id);
+        }
+        for link in &links {
+            self.keep_link(link);
+        }
+    }
+
+    fn keep_field(&mut self, key: String, stamp: Stamp, value: serde_json::Value) {
+        match self.fields.get(&key) {
+            Some((latest, _)) if *latest >= stamp => {}
+            _ => {
+                self.fields.insert(key, (stamp, value));
+            }
+        }
+    }
+
+    fn keep_native_id(&mut self, stamp: Stamp, native_id: &str) {
+        if self.native_id.as_ref().is_none_or(|(first, _)| stamp < *first) {
+            self.native_id = Some((stamp, native_id.to_owned()));
+        }
+    }
+
+    fn keep_link(&mut self, link: &Link) {
+        let key = |link: &Link| (link.root_id, link.id, link.relation.clone());
+        if let Err(place) = self.links.binary_search_by_key(&key(link), key) {
+            self.links.insert(place, link.clone());
+        }
+    }
+
+    /// What it is, if its end is known with its start: what counts in statistics.
+    pub fn finished(&self) -> Option<(&Told<Definition>, &Told<End>)> {
+        self.now(self.started.as_ref()).zip(self.now(self.ended.as_ref()))
+    }
+
+    /// Why it failed.
+    pub fn error(&self) -> Option<&Error> {
+        self.now(self.ended.as_ref())?.what.error.as_ref()
     }
 
     /// The workers on whose state this process's depends: it has something open there.

@@ -11,6 +11,12 @@ impl Ranges {
         after > 0 && self.0[after - 1].1 >= number
     }
 
+    /// Whether any number from `first` to `last` is in the set.
+    pub fn overlaps(&self, first: u64, last: u64) -> bool {
+        let after = self.0.partition_point(|(begin, _)| *begin <= last);
+        after > 0 && self.0[after - 1].1 >= first
+    }
+
     /// Adds all numbers from `first` to `last`; none if `last` is less.
     pub fn insert(&mut self, first: u64, last: u64) {
         if last < first {
@@ -64,6 +70,7 @@ mod tests {
             }
             for number in 0..80 {
                 prop_assert_eq!(ranges.contains(number), set.contains(&number));
+                prop_assert_eq!(ranges.overlaps(number, number + 3), set.range(number..=number + 3).next().is_some());
             }
             prop_assert!(ranges.runs().windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
             prop_assert_eq!(Ranges::from_bytes(&ranges.to_bytes()), Some(ranges));

@@ -26,6 +26,30 @@ proptest! {
     }
 
     #[test]
+    fn facts_of_two_parts_merge_into_those_of_the_whole(
+        batches in history().prop_flat_map(|history| delivery(&history)), cut in any::<prop::sample::Index>()
+    ) {
+        type All = std::collections::BTreeMap<(monitor_wire::RootId, monitor_wire::ProcessId), monitor_state::ProcessFacts>;
+        let fold = |batches: &[monitor_wire::Batch]| {
+            let mut all = All::new();
+            for batch in batches {
+                for (number, event) in (batch.sequence..).zip(&batch.events) {
+                    if let Some(about) = monitor_state::ProcessEvent::of(event) {
+                        all.entry((about.root_id, about.id)).or_default().apply(number, batch.worker.id, &about);
+                    }
+                }
+            }
+            all
+        };
+        let (one, other) = batches.split_at(cut.index(batches.len() + 1));
+        let mut merged = fold(one);
+        for (id, facts) in fold(other) {
+            merged.entry(id).or_default().merge(facts);
+        }
+        prop_assert_eq!(merged, fold(&batches));
+    }
+
+    #[test]
     fn facts_survive_being_written_down(batches in history().prop_flat_map(|history| delivery(&history))) {
         let mut facts = std::collections::BTreeMap::<_, monitor_state::ProcessFacts>::new();
         for batch in &batches {

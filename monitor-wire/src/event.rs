@@ -44,6 +44,21 @@ pub enum Event {
 }
 
 impl Event {
+    /// The tree that it is about; none for events of workers.
+    pub fn root_id(&self) -> Option<RootId> {
+        match self {
+            Self::ProcessQueued(event) => Some(event.root_id),
+            Self::ProcessStarted(event) => Some(event.root_id),
+            Self::ProcessUpdated(event) => Some(event.root_id),
+            Self::ProcessProgressed(event) => Some(event.root_id),
+            Self::ProcessLogged(event) => Some(event.root_id),
+            Self::ProcessFolded(event) => Some(event.root_id),
+            Self::ProcessEnded(event) => Some(event.root_id),
+            Self::Unknown(event) => event.fields.get("root_id").and_then(|id| id.as_str()?.parse().ok()),
+            Self::WorkerOnline(_) | Self::WorkerHeartbeat(_) | Self::WorkerOffline(_) | Self::WorkerLost(_) | Self::WorkerFound(_) => None,
+        }
+    }
+
     /// The event's type, as on the wire.
     pub fn type_name(&self) -> &str {
         match self {

@@ -24,13 +24,31 @@ impl fmt::Display for InvalidId {
 impl std::error::Error for InvalidId {}
 
 fn parse_hex(what: &'static str, digits: usize, text: &str) -> Result<u128, InvalidId> {
-    let is_hex = text.len() == digits && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let value = if is_hex { u128::from_str_radix(text, 16).unwrap_or(0) } else { 0 };
+    let value = if text.len() == digits { hex(text.as_bytes()).unwrap_or(0) } else { 0 };
     if value == 0 {
         let found = text.chars().take(digits + 8).collect();
         return Err(InvalidId { what, digits, found });
     }
     Ok(value)
+}
+
+/// The number that up to 32 lower-case hex digits stand for.
+fn hex(digits: &[u8]) -> Option<u128> {
+    let mut value = 0;
+    // By halves: a number of 64 bits is shifted at once.
+    for half in digits.chunks(16) {
+        let mut part = 0_u64;
+        for digit in half {
+            let digit = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            part = part << 4 | u64::from(digit);
+        }
+        value = value << (4 * half.len()) | u128::from(part);
+    }
+    Some(value)
 }
 
 macro_rules! id {

@@ -1,6 +1,7 @@
-//! What a monitored call costs, beside the rivals, and what the page costs a browser.
+//! What a monitored call costs, beside the rivals, what a server takes in, and what the page costs a browser.
 //!
-//! The bench of the client is a workspace of its own: see benches/Cargo.toml. That of the page is a script beside its tests.
+//! The benches of client and server are a workspace of their own: see benches/Cargo.toml. That of the page is a script beside its
+//! tests.
 
 use std::process::Command;
 

@@ -44,8 +44,8 @@ enum Chore {
     },
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
-    /// `bench client`: what a monitored call costs, beside the rivals; `--help` for more.
-    /// `bench page`: what the page costs a browser; `--million` for a tree of so many, `--json`.
+    /// `bench client`: what a monitored call costs, beside the rivals. `bench server`: what a server takes in. `bench page`: what
+    /// the page costs a browser; `--million` for a tree of so many. `--help` says more.
     #[command(disable_help_flag = true)]
     Bench {
         /// What is measured, and how.

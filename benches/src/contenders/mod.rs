@@ -58,8 +58,13 @@ pub(crate) const ALL: &[Contender] = &[
 
 /// Ours with a second thread that records as well. Only its instructions say something: on a machine with few cores its time
 /// would be that of the threads in each other's way.
-pub(crate) const BESIDE_ANOTHER: Contender =
-    Contender { name: "ours, on, a second thread too", is_monitored: true, settings: SINGLE, start: ours::start, tree: ours::tree_beside_another };
+pub(crate) const BESIDE_ANOTHER: Contender = Contender {
+    name: "ours, on, a second thread too",
+    is_monitored: true,
+    settings: SINGLE,
+    start: ours::start,
+    tree: ours::tree_beside_another,
+};
 
 /// Nothing is folded.
 const SINGLE: &[(&str, &str)] = &[("MONITOR_FOLD_AFTER", "off")];

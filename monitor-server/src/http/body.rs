@@ -7,18 +7,18 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
-use monitor_wire::Batch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
 use super::problem::ApiError;
+use crate::packed::{Packed, Refused};
 
 /// Frames that announce a larger window than this are refused: the window is memory, however small the frame.
 const ZSTD_WINDOW_LOG_MAX: u32 = 25;
 
 /// A batch that was read from a request's body.
 pub(super) struct Wire {
-    pub(super) batch: Batch,
+    pub(super) batch: Packed,
     /// Counts its bytes among those in memory until dropped.
     pub(super) memory: Memory,
 }
@@ -40,16 +40,20 @@ impl FromRequest<App> for Wire {
                 return Err(error);
             }
         };
+        if app.ingest.is_busy(body.len()) {
+            return Err(ApiError::Busy);
+        }
         let limit = app.config.max_body_bytes;
         let max_events = app.config.max_batch_events;
         let turn = app.decoding.clone().acquire_owned().await;
         let decoded = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let body = decompress(body, encoding, limit, &mut memory)?;
-            if count_events(&body) > max_events {
-                return Err(ApiError::TooMany { limit: max_events });
-            }
-            Ok(Self { batch: Batch::from_json(&body)?, memory })
+            let batch = Packed::from_json(&body, max_events).map_err(|refused| match refused {
+                Refused::Decode(error) => ApiError::from(error),
+                Refused::TooMany => ApiError::TooMany { limit: max_events },
+            })?;
+            Ok(Self { batch, memory })
         });
         decoded.await?
     }
@@ -164,37 +168,6 @@ fn inflate(name: &str, mut decoder: impl Read, limit: usize, memory: &mut Memory
     }
 }
 
-/// How many objects begin two levels deep: the batch's events, and the few reports of dropped ones. Counted before they are read,
-/// for an event of a dozen bytes takes kilobytes once it is.
-fn count_events(body: &[u8]) -> usize {
-    let (mut depth, mut count) = (0_usize, 0);
-    let mut bytes = body.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => skip_string(&mut bytes),
-            b'{' | b'[' => {
-                count += usize::from(depth == 2 && *byte == b'{');
-                depth += 1;
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    count
-}
-
-fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => {
-                bytes.next();
-            }
-            _ => {}
-        }
-    }
-}
-
 fn not_decompressed(name: &str, read: usize, error: &io::Error) -> ApiError {
     ApiError::Body { detail: format!("the body is no whole {name}: {error} (after {read} decompressed bytes)") }
 }
@@ -243,22 +216,6 @@ impl Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn events_are_counted_before_they_are_read() {
-        for (body, expected) in [
-            (r#"{"events": [{"a": [{}, {"b": {}}]}, {}], "dropped": [{}]}"#, 3),
-            (r#"{"events": [{"name": "}],\"{\\"}, {"x": "[{"}]}"#, 2),
-            (r#"{"worker": {"x": [{}]}, "events": []}"#, 0),
-            (r#"{"events": [{}"#, 1),
-            (r#"{"events": [{"#, 1),
-            (r#"{"events": ["\"#, 0),
-            ("]]]}}}{[{", 1),
-            ("", 0),
-        ] {
-            assert_eq!(count_events(body.as_bytes()), expected, "{body}");
-        }
-    }
 
     #[test]
     fn bodies_share_their_memory() {

@@ -9,10 +9,7 @@ use utoipa::IntoParams;
 use super::params::{Limit, RootName, Strict, TimeUs, Words};
 use super::problem::ApiError;
 use super::{Answer, App};
-use crate::store::ProcessesQuery;
-
-/// There are so many of these that only a part of them can be searched.
-const NUMEROUS: [Kind; 3] = [Kind::NORMAL, Kind::CROSS_THREAD, Kind::SPAN];
+use crate::store::{NUMEROUS, ProcessesQuery};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -47,7 +44,7 @@ pub(super) struct ProcessesParams {
     cursor: Option<String>,
 }
 
-/// Lists processes across trees, newest first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
+/// Lists processes: newest first within a tree, and newest trees first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
 /// searched within a tree or a range of time.
 #[utoipa::path(
     get,

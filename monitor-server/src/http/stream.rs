@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -77,7 +78,7 @@ pub(super) async fn get_stream(
         newest: app.live.watch(),
         live: app.live,
         after,
-        filter: Filter { types: params.types.each().into_iter().collect(), root_id },
+        filter: Arc::new(Filter { types: params.types.each().into_iter().collect(), root_id }),
         greeted: false,
         heartbeat: app.config.stream_heartbeat,
         last_sent: Instant::now(),
@@ -111,9 +112,9 @@ struct Filter {
 }
 
 impl Filter {
-    fn passes(&self, frame: &Frame) -> bool {
-        let is_of_type = self.types.is_empty() || self.types.contains(&*frame.event_type);
-        let is_of_root = self.root_id.is_none_or(|root| frame.root_id.is_none_or(|of| of == root));
+    fn passes(&self, event_type: &str, of: Option<RootId>) -> bool {
+        let is_of_type = self.types.is_empty() || self.types.contains(event_type);
+        let is_of_root = self.root_id.is_none_or(|root| of.is_none_or(|of| of == root));
         is_of_type && is_of_root
     }
 }
@@ -122,7 +123,7 @@ struct Reader {
     live: Live,
     newest: watch::Receiver<u64>,
     after: u64,
-    filter: Filter,
+    filter: Arc<Filter>,
     greeted: bool,
     heartbeat: Duration,
     last_sent: Instant,
@@ -145,8 +146,14 @@ impl Reader {
                 return None;
             }
             self.newest.mark_unchanged();
-            let frames = match self.live.read(self.after) {
-                Read::Frames(frames) => frames,
+            let read = {
+                // Encoding takes a while, and others want this thread too.
+                let (live, filter, after) = (self.live.clone(), self.filter.clone(), self.after);
+                let is_wanted = move |event_type: &str, root: Option<RootId>| filter.passes(event_type, root);
+                tokio::task::spawn_blocking(move || live.read(after, is_wanted)).await.ok()?
+            };
+            let (frames, after) = match read {
+                Read::Frames(frames, after) => (frames, after),
                 Read::Reset(newest) => {
                     self.after = newest;
                     self.greeted = true;
@@ -157,31 +164,29 @@ impl Reader {
                 self.greeted = true;
                 return Some(format!("retry: 1000\nid: {}\n: connected\n\n", self.after));
             }
-            if let Some(last) = frames.last() {
-                self.after = last.seq;
-                let text = encode(frames.iter().filter(|frame| self.filter.passes(frame)));
-                if !text.is_empty() {
-                    return Some(text);
-                }
+            let has_moved = after > self.after;
+            self.after = after;
+            if !frames.is_empty() {
+                return Some(encode(&frames));
             }
             if self.last_sent.elapsed() >= self.heartbeat {
                 return Some(format!("id: {}\n: nothing new\n\n", self.after));
             }
-            if frames.is_empty() {
+            if has_moved {
+                // All were filtered out, and there may be many more of them.
+                tokio::task::yield_now().await;
+            } else {
                 tokio::select! {
                     () = self.stopping.cancelled() => return None,
                     _ = self.newest.changed() => {}
                     () = tokio::time::sleep_until(self.last_sent + self.heartbeat) => {}
                 }
-            } else {
-                // All were filtered out, and there may be many more of them.
-                tokio::task::yield_now().await;
             }
         }
     }
 }
 
-fn encode<'a>(frames: impl Iterator<Item = &'a Frame>) -> String {
+fn encode(frames: &[Frame]) -> String {
     let mut text = String::new();
     for frame in frames {
         // A type unknown here is whatever was sent, and a line break would end its field.

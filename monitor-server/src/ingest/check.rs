@@ -1,22 +1,28 @@
 //! What no event may say. Its form was checked when it was read; this is about what it means.
 
 use monitor_state::ProcessEvent;
-use monitor_wire::{Batch, Event};
+use monitor_wire::Event;
 
 use super::IngestError;
+use crate::packed::{Packed, PackedEvent};
 
 /// The greatest time: more is no whole number to JavaScript, and far beyond any clock.
 const MAX_TIME_US: u64 = (1 << 53) - 1;
 
 /// Finds the first event that can't be.
-pub(super) fn check(batch: &Batch) -> Result<(), IngestError> {
+pub(super) fn check(batch: &Packed) -> Result<(), IngestError> {
     let end = batch.sequence.checked_add(batch.events.len() as u64);
     if batch.sequence == 0 || end.is_none_or(|end| end > i64::MAX as u64) {
         let message = "events are numbered from 1 to 2^63 - 1".to_owned();
         return Err(IngestError::Event { number: batch.sequence, message });
     }
     for (number, event) in (batch.sequence..).zip(&batch.events) {
-        check_event(event).map_err(|message| IngestError::Event { number, message })?;
+        let checked = match event {
+            PackedEvent::Started(started) => check_time(started.time_us),
+            PackedEvent::Ended(ended) => check_elapsed(ended.elapsed_ns).and_then(|()| check_time(ended.time_us)),
+            PackedEvent::Other(event) => check_event(event),
+        };
+        checked.map_err(|message| IngestError::Event { number, message })?;
     }
     Ok(())
 }
@@ -35,14 +41,17 @@ fn check_event(event: &Event) -> Result<(), String> {
             return Err("attempt 0: attempts count from 1".to_owned());
         }
     }
-    let elapsed_ns = match event {
-        Event::ProcessEnded(event) => event.elapsed_ns,
-        _ => None,
-    };
-    if let Some(elapsed_ns) = elapsed_ns.filter(|elapsed| *elapsed > i64::MAX as u64) {
-        return Err(format!("elapsed_ns {elapsed_ns}: a duration is at most 2^63 - 1 nanoseconds"));
+    if let Event::ProcessEnded(event) = event {
+        check_elapsed(event.elapsed_ns)?;
     }
     check_time(time_us)
+}
+
+fn check_elapsed(elapsed_ns: Option<u64>) -> Result<(), String> {
+    match elapsed_ns.filter(|elapsed| *elapsed > i64::MAX as u64) {
+        Some(elapsed_ns) => Err(format!("elapsed_ns {elapsed_ns}: a duration is at most 2^63 - 1 nanoseconds")),
+        None => Ok(()),
+    }
 }
 
 fn check_time(time_us: u64) -> Result<(), String> {

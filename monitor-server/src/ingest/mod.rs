@@ -2,7 +2,6 @@
 
 mod check;
 mod queue;
-mod size;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -11,11 +10,12 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use monitor_wire::{Accepted, Batch};
+use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use self::queue::{Full, Job, Queue};
-use crate::store::{Change, Store, StoreError};
+use crate::packed::Packed;
+use crate::store::{Changes, Store, StoreError};
 
 /// How much may wait for the writer, decoded, unless it is set otherwise.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
@@ -66,12 +66,12 @@ pub enum IngestError {
 
 impl Ingest {
     /// Begins to take batches. `publish` is told of changes, in order, once they are durable.
-    pub fn start(store: Arc<dyn Store>, publish: impl Fn(Vec<Change>) + Send + 'static) -> Self {
+    pub fn start(store: Arc<dyn Store>, publish: impl Fn(Changes) + Send + 'static) -> Self {
         Self::start_with(store, publish, Settings::default())
     }
 
     /// As [`Ingest::start`], with settings.
-    pub fn start_with(store: Arc<dyn Store>, publish: impl Fn(Vec<Change>) + Send + 'static, settings: Settings) -> Self {
+    pub fn start_with(store: Arc<dyn Store>, publish: impl Fn(Changes) + Send + 'static, settings: Settings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let taken = queue.clone();
         let run = move || writer::run(&*store, &publish, &taken, &*settings.clock);
@@ -88,7 +88,8 @@ impl Ingest {
     ///
     /// # Errors
     /// If it can't be taken now ([`IngestError::Busy`]), one of its events can never be, or the store fails.
-    pub async fn accept(&self, batch: Batch) -> Result<Accepted, IngestError> {
+    pub async fn accept(&self, batch: impl Into<Packed>) -> Result<Accepted, IngestError> {
+        let batch = batch.into();
         check::check(&batch)?;
         let (answer, answered) = oneshot::channel();
         self.queue.push(Job::new(batch, answer)).map_err(|full| match full {
@@ -96,6 +97,11 @@ impl Ingest {
             Full::Stopped => IngestError::Stopped,
         })?;
         answered.await.unwrap_or(Err(IngestError::Stopped))
+    }
+
+    /// Whether a batch of so many bytes, compressed, would be refused now: then it needn't be read.
+    pub fn is_busy(&self, bytes: usize) -> bool {
+        self.queue.is_full(bytes)
     }
 
     /// Whether the writer lives.

@@ -1,29 +1,29 @@
 //! What waits for the writer, bounded in bytes.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{Accepted, Batch};
+use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use super::IngestError;
-use super::size::size;
+use crate::packed::Packed;
 
 /// About so many events become one transaction: more gain nothing and make the first ones wait.
-const MAX_EVENTS: usize = 10_000;
+const MAX_EVENTS: usize = 20_000;
 
 /// A batch that waits, and who waits for it.
 pub(super) struct Job {
-    pub batch: Batch,
+    pub batch: Arc<Packed>,
     pub answer: oneshot::Sender<Result<Accepted, IngestError>>,
     bytes: usize,
 }
 
 impl Job {
-    pub(super) fn new(batch: Batch, answer: oneshot::Sender<Result<Accepted, IngestError>>) -> Self {
-        let bytes = size(&batch);
-        Self { batch, answer, bytes }
+    pub(super) fn new(batch: Packed, answer: oneshot::Sender<Result<Accepted, IngestError>>) -> Self {
+        let bytes = batch.size();
+        Self { batch: Arc::new(batch), answer, bytes }
     }
 }
 
@@ -64,6 +64,12 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether a job that takes at least so many bytes would be refused now.
+    pub(super) fn is_full(&self, bytes: usize) -> bool {
+        let state = self.lock();
+        !state.jobs.is_empty() && state.bytes.saturating_add(bytes) > self.max_bytes
+    }
+
     /// Lets a job wait; a lone one always may, however large.
     pub(super) fn push(&self, job: Job) -> Result<(), Full> {
         let mut state = self.lock();
@@ -86,7 +92,7 @@ impl Queue {
         let (mut state, _) = self.changed.wait_timeout_while(self.lock(), timeout, is_idle).unwrap_or_else(PoisonError::into_inner);
         let (mut jobs, mut events) = (Vec::new(), 0);
         while let Some(job) = state.jobs.front() {
-            events += job.batch.events.len();
+            events += job.batch.len();
             if !jobs.is_empty() && events > MAX_EVENTS {
                 break;
             }

@@ -10,7 +10,8 @@ use monitor_wire::{
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
-use crate::store::{Change, ProcessesQuery, RootKey, RootsQuery, SqliteStore, Store, StoreError};
+use crate::packed::Packed;
+use crate::store::{Changes, ProcessesQuery, RootKey, RootsQuery, SqliteStore, Store, StoreError};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
@@ -27,7 +28,7 @@ enum Pass {
 const FAILING: u128 = 13;
 
 impl Store for Gate {
-    fn append(&self, batches: &[Batch], now_us: u64) -> Result<Vec<Change>, StoreError> {
+    fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
         let _ = self.entered.send(batches.len());
         // A gate that nobody holds is open.
         if let Ok(Pass::Panic) = self.pass.lock().unwrap().recv() {
@@ -39,7 +40,7 @@ impl Store for Gate {
         self.inner.append(batches, now_us)
     }
 
-    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Vec<Change>, StoreError> {
+    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.inner.lose_workers(now_us, since_us)
     }
 
@@ -78,7 +79,7 @@ struct Bench {
     store: Arc<Gate>,
     entered: mpsc::Receiver<usize>,
     pass: mpsc::Sender<Pass>,
-    published: mpsc::Receiver<Vec<Change>>,
+    published: mpsc::Receiver<Changes>,
     clock: Arc<AtomicU64>,
     _folder: tempfile::TempDir,
 }
@@ -146,7 +147,7 @@ async fn all_that_waits_becomes_one_transaction() {
         assert_eq!(sent.await.unwrap().unwrap(), 1);
     }
     assert_eq!(bench.entered.recv().unwrap(), 5);
-    let seqs: Vec<_> = bench.published.iter().take(2).flatten().map(|change| change.seq).collect();
+    let seqs: Vec<_> = bench.published.iter().take(2).flat_map(|changes| changes.to_vec()).map(|change| change.seq).collect();
     assert_eq!(seqs, [1, 2, 3, 4, 5, 6]);
 }
 
@@ -275,7 +276,13 @@ async fn workers_are_looked_for_as_time_goes_by() {
     bench.clock.store(2_000_000, Ordering::SeqCst);
     // Whatever else comes, or nothing at all for a second: the writer looks at the clock.
     bench.send(batch(2, 1, vec![beat(1)])).await.await.unwrap().unwrap();
-    let mut types: Vec<_> = bench.published.iter().take(3).flatten().map(|change| change.message.event.type_name().to_owned()).collect();
+    let mut types: Vec<_> = bench
+        .published
+        .iter()
+        .take(3)
+        .flat_map(|changes| changes.to_vec())
+        .map(|change| change.message.event.type_name().to_owned())
+        .collect();
     types.sort_unstable();
     assert_eq!(types, ["worker-heartbeat", "worker-lost", "worker-online"]);
 }

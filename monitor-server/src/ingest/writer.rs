@@ -1,19 +1,21 @@
 //! The one thread that writes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use monitor_wire::{Accepted, Batch};
+use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use super::IngestError;
 use super::queue::{Job, Queue, Taken};
-use crate::store::{Change, Store, StoreError};
+use crate::packed::Packed;
+use crate::store::{Changes, Store, StoreError};
 
 /// How often workers are looked for that are overdue.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes until the queue ends.
-pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Vec<Change>), queue: &Queue, clock: &dyn Fn() -> u64) {
+pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, clock: &dyn Fn() -> u64) {
     // If a panic ends the writer, nobody may wait for it.
     let _abandon = Abandon(queue);
     let since_us = clock();
@@ -37,8 +39,8 @@ pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Vec<Change>), queue: &Queu
 }
 
 /// Stores jobs in one transaction. If that fails each gets its own, so that a batch fails by itself alone.
-fn write(store: &dyn Store, publish: &dyn Fn(Vec<Change>), jobs: Vec<Job>, now_us: u64) {
-    let (batches, answers): (Vec<Batch>, Vec<_>) = jobs.into_iter().map(|job| (job.batch, job.answer)).unzip();
+fn write(store: &dyn Store, publish: &dyn Fn(Changes), jobs: Vec<Job>, now_us: u64) {
+    let (batches, answers): (Vec<Arc<Packed>>, Vec<_>) = jobs.into_iter().map(|job| (job.batch, job.answer)).unzip();
     match store.append(&batches, now_us) {
         Ok(changes) => {
             for (batch, answer) in batches.iter().zip(answers) {
@@ -65,7 +67,7 @@ fn write(store: &dyn Store, publish: &dyn Fn(Vec<Change>), jobs: Vec<Job>, now_u
     }
 }
 
-fn answer_with(answer: oneshot::Sender<Result<Accepted, IngestError>>, result: Result<&Batch, StoreError>) {
+fn answer_with(answer: oneshot::Sender<Result<Accepted, IngestError>>, result: Result<&Arc<Packed>, StoreError>) {
     if let Err(error) = &result {
         tracing::error!(error = error as &dyn std::error::Error, "could not store a batch");
     }
@@ -73,8 +75,8 @@ fn answer_with(answer: oneshot::Sender<Result<Accepted, IngestError>>, result: R
     let _ = answer.send(result.map(|batch| Accepted { accepted: batch.last_number() }).map_err(IngestError::Store));
 }
 
-fn tell(publish: &dyn Fn(Vec<Change>), changes: Vec<Change>) {
-    if !changes.is_empty() {
+fn tell(publish: &dyn Fn(Changes), changes: Changes) {
+    if changes.count() > 0 {
         publish(changes);
     }
 }

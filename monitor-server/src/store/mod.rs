@@ -1,16 +1,17 @@
 //! What the server keeps: intentions in plain types, so that another database can take this one's place.
 
+mod changes;
 mod sqlite;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use monitor_wire::{
-    Batch, Kind, Process, ProcessId, ProcessesPage, RootId, RootsPage, State, Status, StreamMessage, TreePage, Worker, WorkerId,
-    WorkersPage,
-};
+use monitor_wire::{Kind, Process, ProcessId, ProcessesPage, RootId, RootsPage, State, Status, TreePage, Worker, WorkerId, WorkersPage};
 
+pub use self::changes::{Change, Changes, Tell};
+pub(crate) use self::sqlite::NUMEROUS;
 pub use self::sqlite::SqliteStore;
+use crate::packed::Packed;
 
 /// Takes events and answers questions. Every method blocks; call it where blocking is allowed.
 ///
@@ -21,10 +22,10 @@ pub trait Store: Send + Sync + 'static {
     /// Takes all of `batches` or none of them, durably; taking one again changes nothing. What changed, in order.
     ///
     /// `now_us` is the server's clock: when its workers were last heard of.
-    fn append(&self, batches: &[Batch], now_us: u64) -> Result<Vec<Change>, StoreError>;
+    fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError>;
 
     /// Records as lost every worker not heard of for two of its heartbeats, counted from the later of its last batch and `since_us`.
-    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Vec<Change>, StoreError>;
+    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError>;
 
     /// One page of roots.
     fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError>;
@@ -46,15 +47,6 @@ pub trait Store: Send + Sync + 'static {
 
     /// The store at a glance. The server fills in what the store can't know: its version and start.
     fn status(&self) -> Result<Status, StoreError>;
-}
-
-/// A stored event and what it made of things.
-#[derive(Debug, Clone)]
-pub struct Change {
-    /// Ascending without gaps, over restarts too.
-    pub seq: u64,
-    /// As the stream tells it.
-    pub message: Arc<StreamMessage>,
 }
 
 /// A tree, by either of its names.
@@ -101,7 +93,7 @@ pub struct RootsQuery {
     pub cursor: Option<String>,
 }
 
-/// Which processes to list, newest first. Empty and `None` mean: any.
+/// Which processes to list: newest first within a tree, and newest trees first. Empty and `None` mean: any.
 #[derive(Debug, Clone, Default)]
 pub struct ProcessesQuery {
     /// In this tree.
@@ -139,6 +131,16 @@ pub enum StoreError {
         found: u32,
         /// The newest schema known here.
         known: u32,
+    },
+    /// The database is of a build before the first release.
+    #[error("the database at {} was written by a version before the first release (schema {found}, this build reads {oldest} and later): move it away, or use another --data folder", path.display())]
+    TooOld {
+        /// The database.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// The oldest schema that is read.
+        oldest: u32,
     },
     /// Another server has it.
     #[error("the data folder {} is in use by another server: stop that one, or choose another --data folder", path.display())]

@@ -1,20 +1,27 @@
 //! Every text, site and origin once: small keys in the rows, the words in tables of their own.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use monitor_wire::{Kind, Source, WorkerId};
+use foldhash::HashMap;
+use monitor_wire::{Error, ErrorKind, Kind, Source, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, params};
+use serde::{Deserialize, Serialize};
+
+use super::ids;
 
 /// At most so many bytes of texts are remembered.
 const MAX_BYTES: usize = 32 << 20;
+
+/// There are so many processes of these kinds that only a part of them can be searched.
+pub(crate) const NUMEROUS: [Kind; 3] = [Kind::NORMAL, Kind::CROSS_THREAD, Kind::SPAN];
 
 /// Remembers what it looked up; entries never change once they are committed.
 #[derive(Default)]
 pub(super) struct Dictionary {
     texts: HashMap<i64, Arc<str>>,
-    text_keys: HashMap<Arc<str>, i64>,
-    sites: HashMap<i64, Site>,
+    /// With each key, whether the text can be searched for.
+    text_keys: HashMap<Arc<str>, (i64, bool)>,
+    sites: HashMap<i64, Arc<Site>>,
     site_keys: HashMap<(i64, i64, i64, i64), i64>,
     origins: HashMap<i64, (i64, i64)>,
     origin_keys: HashMap<(i64, i64), i64>,
@@ -23,11 +30,26 @@ pub(super) struct Dictionary {
 }
 
 /// What and where a process is in its program.
-#[derive(Clone)]
+#[derive(Debug)]
 pub(super) struct Site {
+    pub name_key: i64,
     pub name: Arc<str>,
     pub kind: Kind,
+    /// The kind's key, if it is a rare kind.
+    pub rare_kind: Option<i64>,
     pub source: Option<Source>,
+}
+
+/// An error apart from its message: few errors of a program differ in it.
+#[derive(Serialize, Deserialize)]
+struct Cause {
+    kind: ErrorKind,
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    type_name: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    chain: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    source: Option<Source>,
 }
 
 impl Dictionary {
@@ -42,53 +64,80 @@ impl Dictionary {
         if let Some(text) = self.texts.get(&key) {
             return Ok(text.clone());
         }
-        let text: String = connection.prepare_cached("SELECT value FROM text WHERE id = ?1")?.query_row([key], |row| row.get(0))?;
+        let sql = "SELECT value, found FROM text WHERE id = ?1";
+        let (text, found): (String, bool) = connection.prepare_cached(sql)?.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let text = Arc::from(text);
-        self.remember_text(key, &text);
+        self.remember_text(key, &text, found);
         Ok(text)
     }
 
     /// The key of a text that is there.
     pub(super) fn find_text(&mut self, connection: &Connection, text: &str) -> Result<Option<i64>> {
-        if let Some(key) = self.text_keys.get(text) {
-            return Ok(Some(*key));
+        Ok(self.find(connection, text)?.map(|(key, _)| key))
+    }
+
+    fn find(&mut self, connection: &Connection, text: &str) -> Result<Option<(i64, bool)>> {
+        if let Some(known) = self.text_keys.get(text) {
+            return Ok(Some(*known));
         }
-        let sql = "SELECT id FROM text WHERE hash = ?1 AND value = ?2";
-        let key = connection.prepare_cached(sql)?.query_row(params![hash(text), text], |row| row.get(0)).optional()?;
-        if let Some(key) = key {
-            self.remember_text(key, &Arc::from(text));
+        let sql = "SELECT id, found FROM text WHERE hash = ?1 AND value = ?2";
+        let mut statement = connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![hash(text), text], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        if let Some((key, found)) = found {
+            self.remember_text(key, &Arc::from(text), found);
         }
-        Ok(key)
+        Ok(found)
     }
 
     /// The key of a text, made if need be.
     pub(super) fn text_key(&mut self, connection: &Connection, text: &str) -> Result<i64> {
-        if let Some(key) = self.find_text(connection, text)? {
-            return Ok(key);
+        match self.find(connection, text)? {
+            Some((key, _)) => Ok(key),
+            None => self.add(connection, text, false),
         }
-        connection.prepare_cached("INSERT INTO text(hash, value) VALUES(?1, ?2)")?.execute(params![hash(text), text])?;
-        let key = connection.last_insert_rowid();
-        self.remember_text(key, &Arc::from(text));
+    }
+
+    /// The key of a text that can be searched for, made if need be.
+    pub(super) fn searched_key(&mut self, connection: &Connection, text: &str) -> Result<i64> {
+        let key = match self.find(connection, text)? {
+            Some((key, true)) => return Ok(key),
+            Some((key, false)) => {
+                connection.prepare_cached("UPDATE text SET found = 1 WHERE id = ?1")?.execute([key])?;
+                self.remember_text(key, &Arc::from(text), true);
+                key
+            }
+            None => self.add(connection, text, true)?,
+        };
+        connection.prepare_cached("INSERT INTO text_parts(rowid, value) VALUES(?1, ?2)")?.execute(params![key, text])?;
         Ok(key)
     }
 
-    fn remember_text(&mut self, key: i64, text: &Arc<str>) {
-        self.bytes += text.len() + 64;
-        self.texts.insert(key, text.clone());
-        self.text_keys.insert(text.clone(), key);
+    fn add(&mut self, connection: &Connection, text: &str, found: bool) -> Result<i64> {
+        let sql = "INSERT INTO text(hash, value, found) VALUES(?1, ?2, ?3)";
+        connection.prepare_cached(sql)?.execute(params![hash(text), text, found])?;
+        let key = connection.last_insert_rowid();
+        self.remember_text(key, &Arc::from(text), found);
+        Ok(key)
     }
 
-    pub(super) fn site(&mut self, connection: &Connection, key: i64) -> Result<Site> {
+    fn remember_text(&mut self, key: i64, text: &Arc<str>, found: bool) {
+        self.bytes += text.len() + 96;
+        self.texts.insert(key, text.clone());
+        self.text_keys.insert(text.clone(), (key, found));
+    }
+
+    pub(super) fn site(&mut self, connection: &Connection, key: i64) -> Result<Arc<Site>> {
         if let Some(site) = self.sites.get(&key) {
             return Ok(site.clone());
         }
-        let (name, kind, file, line) = connection
+        let (name_key, kind_key, file, line) = connection
             .prepare_cached("SELECT name, kind, file, line FROM site WHERE id = ?1")?
             .query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?)))?;
         let source = if file == 0 { None } else { Some(Source { file: self.text(connection, file)?.to_string(), line }) };
-        let kind = Kind::from(&*self.text(connection, kind)?);
-        let site = Site { name: self.text(connection, name)?, kind, source };
-        self.bytes += 128;
+        let kind = Kind::from(&*self.text(connection, kind_key)?);
+        let rare_kind = (!NUMEROUS.contains(&kind)).then_some(kind_key);
+        let site = Arc::new(Site { name_key, name: self.text(connection, name_key)?, kind, rare_kind, source });
+        self.bytes += 192;
         self.sites.insert(key, site.clone());
         Ok(site)
     }
@@ -98,7 +147,7 @@ impl Dictionary {
             Some(source) => (self.text_key(connection, &source.file)?, i64::from(source.line)),
             None => (0, 0),
         };
-        let site = (self.text_key(connection, name)?, self.text_key(connection, kind.as_str())?, file, line);
+        let site = (self.searched_key(connection, name)?, self.text_key(connection, kind.as_str())?, file, line);
         if let Some(key) = self.site_keys.get(&site) {
             return Ok(*key);
         }
@@ -142,10 +191,25 @@ impl Dictionary {
         if let Some(id) = self.workers.get(&key) {
             return Ok(*id);
         }
-        let id = connection.prepare_cached("SELECT id FROM worker WHERE key = ?1")?.query_row([key], |row| super::ids::worker(row, 0))?;
+        let id = connection.prepare_cached("SELECT id FROM worker WHERE key = ?1")?.query_row([key], |row| ids::worker(row, 0))?;
         self.bytes += 32;
         self.workers.insert(key, id);
         Ok(id)
+    }
+
+    /// Keys of an error's message and of all else about it.
+    pub(super) fn error_keys(&mut self, connection: &Connection, error: &Error) -> Result<(i64, i64)> {
+        let Error { kind, type_name, message, chain, source } = error;
+        let cause = Cause { kind: kind.clone(), type_name: type_name.clone(), chain: chain.clone(), source: source.clone() };
+        let cause = serde_json::to_string(&cause).expect("plain data with text keys is JSON");
+        Ok((self.searched_key(connection, message)?, self.text_key(connection, &cause)?))
+    }
+
+    /// What [`Dictionary::error_keys`] has keys of.
+    pub(super) fn error(&mut self, connection: &Connection, (message, cause): (i64, i64)) -> Result<Error> {
+        let message = self.text(connection, message)?.to_string();
+        let Cause { kind, type_name, chain, source } = ids::from_json(11, self.text(connection, cause)?.as_bytes())?;
+        Ok(Error { kind, type_name, message, chain, source })
     }
 }
 
@@ -157,7 +221,8 @@ fn find_or_insert(connection: &Connection, select: &str, insert: &str, values: i
     Ok(connection.last_insert_rowid())
 }
 
-/// FNV-1a: it is in the file, so it may never change.
+/// FNV-1a, folded to half its size: texts are compared anyway. It is in the file, so it may never change.
 fn hash(text: &str) -> i64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)) as i64
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    i64::from((hash ^ hash >> 32) as i32)
 }

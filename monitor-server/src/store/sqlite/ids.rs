@@ -5,6 +5,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Error, Result, Row};
 
 use super::dictionary::Dictionary;
+use crate::packed::PlainOutcome;
 
 /// A process id so turned that the database orders it like the unsigned number that it is.
 pub(super) fn process_key(id: ProcessId) -> i64 {
@@ -48,21 +49,40 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {
 }
 
 const STATES: [State; 6] = [State::SUCCEEDED, State::RUNNING, State::PENDING, State::FAILED, State::CANCELLED, State::LOST];
+
+/// How many states have a code of their own.
+pub(super) const KNOWN_STATES: usize = STATES.len();
+
+/// How a plain process ended, by the code of its state.
+pub(super) fn plain_outcome(code: i64) -> Option<PlainOutcome> {
+    match code {
+        0 => Some(PlainOutcome::Succeeded),
+        3 => Some(PlainOutcome::Failed),
+        4 => Some(PlainOutcome::Cancelled),
+        _ => None,
+    }
+}
+
+/// The code of a state that every build knows; none of an outcome unknown here.
+pub(super) fn known_code(state: &State) -> Option<i64> {
+    STATES.iter().position(|known| known == state).map(|code| code as i64)
+}
+
 /// States from here on are outcomes unknown to this build: the keys of their texts follow.
 const FIRST_OTHER: i64 = 16;
 
 /// The code of a state; one that is unknown here gets a text.
 pub(super) fn state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<i64> {
-    match STATES.iter().position(|known| known == state) {
-        Some(code) => Ok(code as i64),
+    match known_code(state) {
+        Some(code) => Ok(code),
         None => Ok(FIRST_OTHER + dictionary.text_key(connection, state.as_str())?),
     }
 }
 
 /// The code of a state, if any row can have it.
 pub(super) fn find_state_code(connection: &Connection, dictionary: &mut Dictionary, state: &State) -> Result<Option<i64>> {
-    match STATES.iter().position(|known| known == state) {
-        Some(code) => Ok(Some(code as i64)),
+    match known_code(state) {
+        Some(code) => Ok(Some(code)),
         None => Ok(dictionary.find_text(connection, state.as_str())?.map(|key| FIRST_OTHER + key)),
     }
 }

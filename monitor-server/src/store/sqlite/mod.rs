@@ -17,15 +17,17 @@ mod write;
 mod tests;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{Batch, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
+use monitor_wire::{Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
 use rusqlite::Connection;
 
+pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Change, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
+use super::{Changes, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
+use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
 pub struct SqliteStore {
@@ -92,11 +94,11 @@ fn as_of(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 impl Store for SqliteStore {
-    fn append(&self, batches: &[Batch], now_us: u64) -> Result<Vec<Change>, StoreError> {
+    fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
         self.write("store events", |writer| writer.append(batches, now_us))
     }
 
-    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Vec<Change>, StoreError> {
+    fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.write("record lost workers", |writer| writer.lose_workers(now_us, since_us))
     }
 

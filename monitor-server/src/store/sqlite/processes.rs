@@ -9,10 +9,10 @@ use monitor_wire::{Process, ProcessId, ProcessesPage, RootId, WorkerId};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, NUMEROUS};
 use super::pool::Snapshot;
-use super::roots::{RootRow, find_row, like};
-use super::row::ProcessRow;
+use super::roots::{RootRow, find_row, matching, spread};
+use super::row::{COLUMNS, Known, ProcessRow};
 use super::{ReadError, as_of, ids, workers};
 use crate::store::{ProcessesQuery, RootKey};
 
@@ -25,13 +25,27 @@ pub(super) struct Viewer {
 impl Viewer {
     /// The process of a row, apart from its place in the tree.
     pub(super) fn view(&mut self, connection: &Connection, dictionary: &mut Dictionary, root: RootId, row: &ProcessRow) -> Result<Process> {
-        let facts = row.facts(connection, dictionary)?;
-        for worker in facts.open_at() {
-            if let Entry::Vacant(unknown) = self.statuses.entry(worker) {
-                unknown.insert(workers::status(connection, worker)?);
+        let id = ids::process_id(row.id)?;
+        match row.known(connection, dictionary)? {
+            Known::Plain(plain) => {
+                let words = plain.words(connection, dictionary)?;
+                let status = if plain.is_open() { self.status(connection, words.worker)? } else { WorkerStatus::Online };
+                Ok(plain.view(&words, root, id, status))
+            }
+            Known::Full(facts) => {
+                for worker in facts.open_at() {
+                    self.status(connection, worker)?;
+                }
+                Ok(facts.view(root, id, &mut |worker| self.statuses.get(&worker).copied().unwrap_or_default()))
             }
         }
-        Ok(facts.view(root, ids::process_id(row.id)?, &mut |worker| self.statuses.get(&worker).copied().unwrap_or_default()))
+    }
+
+    fn status(&mut self, connection: &Connection, worker: WorkerId) -> Result<WorkerStatus> {
+        Ok(match self.statuses.entry(worker) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => *unknown.insert(workers::status(connection, worker)?),
+        })
     }
 }
 
@@ -39,109 +53,208 @@ impl Viewer {
 fn is_orphan(connection: &Connection, root: &RootRow, process: &Process) -> Result<bool> {
     let Some(parent) = process.parent_id else { return Ok(!(root.is_own && root.process == Some(process.id))) };
     let mut statement = connection.prepare_cached("SELECT 1 FROM process WHERE root = ?1 AND id = ?2")?;
-    let found = statement.query_row(params![root.root.number as i64, ids::process_key(parent)], |_| Ok(())).optional()?;
+    let found = statement.query_row(params![root.number, ids::process_key(parent)], |_| Ok(())).optional()?;
     Ok(found.is_none() || parent == process.id)
 }
 
 /// One process.
 pub(super) fn one(snapshot: &mut Snapshot<'_>, root: RootKey, id: ProcessId) -> Result<Option<Process>> {
     let (connection, dictionary) = snapshot.parts();
-    let Some(root) = find_row(connection, dictionary, root)? else { return Ok(None) };
-    let Some(row) = ProcessRow::find(connection, root.root.number as i64, id)? else { return Ok(None) };
-    let mut process = Viewer::default().view(connection, dictionary, root.root.root_id, &row)?;
+    let Some(root) = find_row(connection, root)? else { return Ok(None) };
+    let Some(row) = ProcessRow::find(connection, root.place(), id)? else { return Ok(None) };
+    let mut process = Viewer::default().view(connection, dictionary, root.id, &row)?;
     process.orphan = is_orphan(connection, &root, &process)?;
     Ok(Some(process))
 }
 
-/// One page of processes, newest first.
+/// One page of processes: newest first within a tree, and newest trees first.
 pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Result<ProcessesPage, ReadError> {
     let mut page = ProcessesPage { processes: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
-    let Some((sql, values)) = statement(snapshot, query)? else { return Ok(page) };
-    let (connection, dictionary) = snapshot.parts();
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params_from_iter(values))?;
-    let mut viewer = Viewer::default();
-    let mut roots = HashMap::new();
-    let mut last = (0, 0, 0);
-    while let Some(row) = rows.next()? {
-        if page.processes.len() == query.limit {
-            let (at, root, id) = last;
-            page.next_cursor = Some(format!("{at}.{root}.{id}"));
-            break;
+    let cursor = query.cursor.as_deref().map(place_of).transpose()?;
+    let Some(filter) = Filter::of(snapshot, query)? else { return Ok(page) };
+    let mut found = Found { wanted: query.limit.saturating_add(1), rows: Vec::new() };
+    if let Some(root) = query.root {
+        if let Some(root) = find_row(snapshot, root)? {
+            found.in_tree(snapshot, &filter, &root, cursor.map(|[_, at, id]| (at, id)))?;
         }
-        let number: i64 = row.get(12)?;
-        let row = ProcessRow::read(row)?;
-        last = (row.at, number, row.id);
-        let root = match roots.entry(number) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(unknown) => {
-                let missing = || ids::damaged(12, Type::Integer, "a process has no root");
-                unknown.insert(find_row(connection, dictionary, RootKey::Number(number as u64))?.ok_or_else(missing)?)
-            }
-        };
-        let mut process = viewer.view(connection, dictionary, root.root.root_id, &row)?;
+    } else if filter.rare_kind.is_some() {
+        found.of_kind(snapshot, &filter, cursor)?;
+    } else {
+        found.by_time(snapshot, &filter, query, cursor)?;
+    }
+    if found.rows.len() > query.limit {
+        found.rows.truncate(query.limit);
+        page.next_cursor = found.rows.last().map(|(root, row)| format!("{}.{}.{}", root.number, row.at, row.id));
+    }
+    let (connection, dictionary) = snapshot.parts();
+    let mut viewer = Viewer::default();
+    for (root, row) in &found.rows {
+        let mut process = viewer.view(connection, dictionary, root.id, row)?;
         process.orphan = is_orphan(connection, root, &process)?;
         page.processes.push(process);
     }
     Ok(page)
 }
 
-/// Where a page ends: (at, root, id) of its last process.
+/// Where a page ends: (root, at, id) of its last process.
 fn place_of(cursor: &str) -> Result<[i64; 3], ReadError> {
     let malformed = || ReadError::Cursor(cursor.to_owned());
     let numbers: Vec<i64> = cursor.split('.').map(str::parse).collect::<Result<_, _>>().map_err(|_| malformed())?;
     numbers.try_into().map_err(|_| malformed())
 }
 
-/// The statement of a page and its values; none if nothing can match.
-pub(super) fn statement(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Result<Option<(String, Vec<Value>)>, ReadError> {
-    let [at, root, id] = query.cursor.as_deref().map_or(Ok([i64::MAX; 3]), place_of)?;
-    let mut values: Vec<Value> = [at, root, id].into_iter().map(Value::Integer).collect();
-    let mut conditions = String::from("(at, process.root, process.id) < (?1, ?2, ?3)");
-    let mut add = |condition: &str, value: Value| {
-        values.push(value);
-        write!(conditions, " AND {}", condition.replace('?', &format!("?{}", values.len()))).expect("a string takes all");
-    };
-    let mut by = "process INDEXED BY process_at";
-    if let Some(root) = query.root {
-        let (connection, dictionary) = snapshot.parts();
-        let Some(root) = find_row(connection, dictionary, root)? else { return Ok(None) };
-        add("process.root = ?", Value::Integer(root.root.number as i64));
-        by = "process NOT INDEXED";
-    }
-    if let Some(kind) = &query.kind {
-        let Some(key) = snapshot.find_text(kind.as_str())? else { return Ok(None) };
-        add("site.kind = ?", Value::Integer(key));
-    }
-    if let Some(name) = &query.name {
-        let Some(key) = snapshot.find_text(name)? else { return Ok(None) };
-        add("site.name = ?", Value::Integer(key));
-    }
-    if let Some(worker) = query.worker {
-        let Some(key) = workers::key(snapshot, worker)? else { return Ok(None) };
-        add("origin.worker = ?", Value::Integer(key));
-    }
-    if let Some(text) = &query.text {
-        let matching = "(SELECT id FROM text WHERE value LIKE ? ESCAPE '\\')";
-        add(&format!("(site.name IN {matching} OR process.error IN {matching})"), Value::Text(like(text)));
-    }
-    for (condition, time) in [("at >= ?", query.started_after), ("at < ?", query.started_before)] {
-        if let Some(time) = time {
-            add(condition, Value::Integer(time.min(i64::MAX as u64) as i64));
+/// What each process must fulfil, apart from where it is looked for.
+pub(super) struct Filter {
+    /// Parameters from [`FIRST_VALUE`] on.
+    conditions: String,
+    values: Vec<Value>,
+    rare_kind: Option<i64>,
+    after: i64,
+    before: i64,
+}
+
+/// Those before belong to the place where processes are looked for.
+const FIRST_VALUE: usize = 7;
+
+impl Filter {
+    /// None if nothing can match.
+    pub(super) fn of(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Result<Option<Self>, ReadError> {
+        let mut conditions = String::new();
+        let mut values = vec![Value::Null; FIRST_VALUE - 1];
+        let mut add = |condition: &str, value: Value| {
+            values.push(value);
+            write!(conditions, " AND {}", condition.replace('?', &format!("?{}", values.len()))).expect("a string takes all");
+        };
+        let mut rare_kind = None;
+        if let Some(kind) = &query.kind {
+            let Some(key) = snapshot.find_text(kind.as_str())? else { return Ok(None) };
+            add("site.kind = ?", Value::Integer(key));
+            rare_kind = Some(key).filter(|_| !NUMEROUS.contains(kind));
         }
-    }
-    if !query.states.is_empty() {
-        let mut codes = Vec::new();
-        for state in &query.states {
-            codes.extend(snapshot.find_state(state)?.map(|code| code.to_string()));
+        if let Some(name) = &query.name {
+            let Some(key) = snapshot.find_text(name)? else { return Ok(None) };
+            add("site.name = ?", Value::Integer(key));
         }
-        write!(conditions, " AND process.state IN ({})", codes.join(", ")).expect("a string takes all");
+        if let Some(worker) = query.worker {
+            let Some(key) = workers::key(snapshot, worker)? else { return Ok(None) };
+            add("origin.worker = ?", Value::Integer(key));
+        }
+        if let Some(text) = &query.text {
+            let matching = matching(text, &mut values);
+            write!(conditions, " AND (site.name IN ({matching}) OR process.error IN ({matching}))").expect("a string takes all");
+        }
+        if !query.states.is_empty() {
+            let mut codes = Vec::new();
+            for state in &query.states {
+                codes.extend(snapshot.find_state(state)?.map(|code| code.to_string()));
+            }
+            write!(conditions, " AND process.state IN ({})", codes.join(", ")).expect("a string takes all");
+        }
+        let time = |time: Option<u64>, default| time.map_or(default, |time| time.min(i64::MAX as u64) as i64);
+        let (after, before) = (time(query.started_after, 0), time(query.started_before, i64::MAX));
+        Ok(Some(Self { conditions, values, rare_kind, after, before }))
     }
-    let limit = query.limit.saturating_add(1);
-    let sql = format!(
-        "SELECT process.id, parent, site, origin, at, ended, elapsed, state, start_no, end_no, error, more, process.root \
-         FROM {by} LEFT JOIN site ON site.id = process.site LEFT JOIN origin ON origin.id = process.origin \
-         WHERE {conditions} ORDER BY at DESC, process.root DESC, process.id DESC LIMIT {limit}"
-    );
-    Ok(Some((sql, values)))
+
+    fn columns() -> String {
+        let columns: Vec<_> = COLUMNS.split(", ").map(|column| format!("process.{column}")).collect();
+        columns.join(", ")
+    }
+
+    /// Processes of a tree, latest first; ?1 its number, before (?2, ?3), begun from ?4 to ?5, after its base.
+    pub(super) fn in_tree(&self, limit: usize) -> String {
+        format!(
+            "SELECT {} FROM process NOT INDEXED LEFT JOIN site ON site.id = process.site LEFT JOIN origin ON origin.id = process.origin \
+             WHERE process.root = ?1 AND (at, process.id) < (?2, ?3) AND at >= ?4 AND at < ?5{} \
+             ORDER BY at DESC, process.id DESC LIMIT {limit}",
+            Self::columns(),
+            self.conditions
+        )
+    }
+
+    /// Processes of kind ?6, by their roots, before (?1, ?2), begun from ?4 to ?5; with number and base of the root.
+    pub(super) fn of_kind(&self, limit: usize) -> String {
+        format!(
+            "SELECT {}, process.root, root.base FROM rare \
+             JOIN process ON process.root = rare.root AND process.id = rare.id JOIN root ON root.number = rare.root \
+             LEFT JOIN site ON site.id = process.site LEFT JOIN origin ON origin.id = process.origin \
+             WHERE rare.kind = ?6 AND (rare.root, rare.id) < (?1, ?2) \
+             AND process.at + root.base >= ?4 AND process.at + root.base < ?5{} \
+             ORDER BY rare.root DESC, rare.id DESC LIMIT {limit}",
+            Self::columns(),
+            self.conditions
+        )
+    }
+}
+
+/// The trees that may have processes from ?1 to ?2, newest first, before (?3, ?4).
+pub(super) const TREES_BY_TIME: &str = "SELECT number FROM root INDEXED BY root_base \
+    WHERE base >= ?1 AND base <= ?2 AND (base, number) <= (?3, ?4) ORDER BY base DESC, number DESC";
+
+/// The rows of a page.
+struct Found {
+    wanted: usize,
+    rows: Vec<(RootRow, ProcessRow)>,
+}
+
+impl Found {
+    fn in_tree(&mut self, connection: &Connection, filter: &Filter, root: &RootRow, before: Option<(i64, i64)>) -> Result<()> {
+        let sql = filter.in_tree(self.wanted - self.rows.len());
+        let (number, base) = root.place();
+        let (at, id) = before.map_or((i64::MAX, i64::MAX), |(at, id)| (at - base, id));
+        let mut values = filter.values.clone();
+        let place = [number, at, id, filter.after.saturating_sub(base), filter.before.saturating_sub(base)];
+        for (value, place) in values.iter_mut().zip(place) {
+            *value = Value::Integer(place);
+        }
+        let mut statement = connection.prepare_cached(&sql)?;
+        values.truncate(statement.parameter_count());
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            self.rows.push((root.clone(), ProcessRow::read(row, base)?));
+        }
+        Ok(())
+    }
+
+    fn of_kind(&mut self, connection: &Connection, filter: &Filter, cursor: Option<[i64; 3]>) -> Result<()> {
+        let [root, _, id] = cursor.unwrap_or([i64::MAX; 3]);
+        let mut values = filter.values.clone();
+        let place = [root, id, 0, filter.after, filter.before, filter.rare_kind.unwrap_or_default()];
+        for (value, place) in values.iter_mut().zip(place) {
+            *value = Value::Integer(place);
+        }
+        let mut statement = connection.prepare_cached(&filter.of_kind(self.wanted))?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            let (number, base): (i64, i64) = (row.get(14)?, row.get(15)?);
+            let missing = || ids::damaged(14, Type::Integer, "a process has no root");
+            let root = find_row(connection, RootKey::Number(number as u64))?.ok_or_else(missing)?;
+            self.rows.push((root, ProcessRow::read(row, base)?));
+        }
+        Ok(())
+    }
+
+    fn by_time(&mut self, connection: &Connection, filter: &Filter, query: &ProcessesQuery, cursor: Option<[i64; 3]>) -> Result<()> {
+        let (longest, earliest) = spread(connection)?;
+        let last = match cursor {
+            Some([number, ..]) => find_row(connection, RootKey::Number(number as u64))?,
+            None => None,
+        };
+        let (base, number) = last.as_ref().map_or((i64::MAX, i64::MAX), |last| (last.base_us, last.number));
+        let since = query.started_after.map_or(i64::MIN, |_| filter.after.saturating_sub(longest));
+        let until = filter.before.saturating_add(earliest);
+        let mut statement = connection.prepare_cached(TREES_BY_TIME)?;
+        let mut trees = statement.query([since, until, base, number])?;
+        while self.rows.len() < self.wanted
+            && let Some(tree) = trees.next()?
+        {
+            let number: i64 = tree.get(0)?;
+            let Some(root) = find_row(connection, RootKey::Number(number as u64))? else { continue };
+            if root.last_us < filter.after {
+                continue;
+            }
+            let before = cursor.filter(|[last, ..]| *last == number).map(|[_, at, id]| (at, id));
+            self.in_tree(connection, filter, &root, before)?;
+        }
+        Ok(())
+    }
 }

@@ -3,72 +3,122 @@
 use std::fmt::Write as _;
 
 use monitor_state::title;
-use monitor_wire::{Counts, ProcessId, Root, RootsPage};
+use monitor_wire::{Counts, ProcessId, Root, RootId, RootsPage};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params_from_iter};
 
 use super::dictionary::Dictionary;
+use super::ids::KNOWN_STATES;
 use super::pool::Snapshot;
 use super::{ReadError, as_of, ids, number_of};
 use crate::store::{RootKey, RootSort, RootsQuery};
 
-const COLUMNS: &str = "number, id, process, own, at, name, batch, worker, state, started, ended, elapsed, error_more, \
+const COLUMNS: &str = "number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, error, cause, \
                        pending, running, succeeded, failed, cancelled, lost, other";
 
-/// A row of `root`.
+/// A row of `root`. Texts, the state and the worker are keys; times are Unix microseconds.
+#[derive(Debug, Clone)]
 pub(super) struct RootRow {
-    pub root: Root,
+    pub number: i64,
+    pub id: RootId,
+    /// What the times of its rows count from.
+    pub base_us: i64,
+    /// When its last process began.
+    pub last_us: i64,
     /// The process whose face it shows.
     pub process: Option<ProcessId>,
     /// Whether that is the root's own, not just the earliest.
     pub is_own: bool,
     /// When that began, as far as is known.
     pub at_us: u64,
+    pub name: i64,
+    pub batch: Option<i64>,
+    pub worker: Option<i64>,
+    pub state: i64,
+    pub started_us: Option<u64>,
+    pub ended_us: Option<u64>,
+    pub elapsed_ns: Option<u64>,
+    pub error: Option<(i64, i64)>,
+    /// Processes by the code of their state; the last are those in a state unknown here.
+    pub counts: [u64; KNOWN_STATES + 1],
+}
+
+impl RootRow {
+    /// Number and base, by which its processes are found.
+    pub(super) fn place(&self) -> (i64, i64) {
+        (self.number, self.base_us)
+    }
+
+    /// The processes of a state.
+    pub(super) fn count(&mut self, code: i64) -> &mut u64 {
+        &mut self.counts[(code as usize).min(KNOWN_STATES)]
+    }
+
+    /// The root as it is shown.
+    pub(super) fn show(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<Root> {
+        let name = dictionary.text(connection, self.name)?;
+        let batch = self.batch.map(|batch| dictionary.text(connection, batch)).transpose()?;
+        let [succeeded, running, pending, failed, cancelled, lost, other] = self.counts;
+        Ok(Root {
+            root_id: self.id,
+            number: self.number as u64,
+            title: title(&name, batch.as_deref(), self.number as u64),
+            name: name.to_string(),
+            batch: batch.map(|batch| batch.to_string()),
+            state: ids::state(connection, dictionary, self.state)?,
+            started_us: self.started_us,
+            ended_us: self.ended_us,
+            elapsed_ns: self.elapsed_ns,
+            worker_id: self.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
+            counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
+            error: self.error.map(|keys| dictionary.error(connection, keys)).transpose()?,
+        })
+    }
 }
 
 /// One root.
-pub(super) fn find_row(connection: &Connection, dictionary: &mut Dictionary, key: RootKey) -> Result<Option<RootRow>> {
-    let (condition, value) = match key {
-        RootKey::Id(id) => ("id = ?1", Value::Blob(ids::root_key(id).to_vec())),
-        RootKey::Number(number) => ("number = ?1", Value::Integer(number.min(i64::MAX as u64) as i64)),
+pub(super) fn find_row(connection: &Connection, key: RootKey) -> Result<Option<RootRow>> {
+    let (sql, value) = match key {
+        RootKey::Id(id) => (format!("SELECT {COLUMNS} FROM root WHERE id = ?1"), Value::Blob(ids::root_key(id).to_vec())),
+        RootKey::Number(number) => {
+            (format!("SELECT {COLUMNS} FROM root WHERE number = ?1"), Value::Integer(number.min(i64::MAX as u64) as i64))
+        }
     };
-    let sql = format!("SELECT {COLUMNS} FROM root WHERE {condition}");
-    connection.prepare_cached(&sql)?.query_row([value], |row| read(connection, dictionary, row)).optional()
+    connection.prepare_cached(&sql)?.query_row([value], read).optional()
 }
 
-fn read(connection: &Connection, dictionary: &mut Dictionary, row: &Row<'_>) -> Result<RootRow> {
-    let number = row.get::<_, i64>(0)? as u64;
-    let name = dictionary.text(connection, row.get(5)?)?;
-    let batch: Option<i64> = row.get(6)?;
-    let batch = batch.map(|batch| dictionary.text(connection, batch)).transpose()?;
-    let worker: Option<i64> = row.get(7)?;
-    let error: Option<Vec<u8>> = row.get(12)?;
-    let unsigned = |column| -> Result<_> { Ok(row.get::<_, Option<i64>>(column)?.map(|value| value as u64)) };
-    let count = |column| -> Result<_> { Ok(row.get::<_, i64>(column)? as u64) };
-    let root = Root {
-        root_id: ids::root(row, 1)?,
-        number,
-        title: title(&name, batch.as_deref(), number),
-        name: name.to_string(),
-        batch: batch.map(|batch| batch.to_string()),
-        state: ids::state(connection, dictionary, row.get(8)?)?,
-        started_us: unsigned(9)?,
-        ended_us: unsigned(10)?,
-        elapsed_ns: unsigned(11)?,
-        worker_id: worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
-        counts: Counts {
-            pending: count(13)?,
-            running: count(14)?,
-            succeeded: count(15)?,
-            failed: count(16)?,
-            cancelled: count(17)?,
-            lost: count(18)?,
-            other: count(19)?,
-        },
-        error: error.map(|error| ids::from_json(12, &error)).transpose()?,
-    };
-    let process = row.get::<_, Option<i64>>(2)?.map(ids::process_id).transpose()?;
-    Ok(RootRow { root, process, is_own: row.get(3)?, at_us: row.get::<_, i64>(4)? as u64 })
+fn read(row: &Row<'_>) -> Result<RootRow> {
+    let base_us: i64 = row.get(2)?;
+    let time = |column| -> Result<_> { Ok(row.get::<_, Option<i64>>(column)?.map(|time| (time + base_us) as u64)) };
+    let mut counts = [0; KNOWN_STATES + 1];
+    // By the codes of the states, which is not the order of the columns.
+    for (count, column) in counts.iter_mut().zip([18, 17, 16, 19, 20, 21, 22]) {
+        *count = row.get::<_, i64>(column)? as u64;
+    }
+    let error: (Option<i64>, Option<i64>) = (row.get(14)?, row.get(15)?);
+    Ok(RootRow {
+        number: row.get(0)?,
+        id: ids::root(row, 1)?,
+        base_us,
+        last_us: row.get::<_, i64>(3)? + base_us,
+        process: row.get::<_, Option<i64>>(4)?.map(ids::process_id).transpose()?,
+        is_own: row.get(5)?,
+        at_us: (row.get::<_, i64>(6)? + base_us) as u64,
+        name: row.get(7)?,
+        batch: row.get(8)?,
+        worker: row.get(9)?,
+        state: row.get(10)?,
+        started_us: time(11)?,
+        ended_us: time(12)?,
+        elapsed_ns: row.get::<_, Option<i64>>(13)?.map(|elapsed| elapsed as u64),
+        error: error.0.zip(error.1),
+        counts,
+    })
+}
+
+/// By how much processes may have begun after their root's base, and before it: (longest, earliest), in microseconds.
+pub(super) fn spread(connection: &Connection) -> Result<(i64, i64)> {
+    connection.prepare_cached("SELECT longest, earliest FROM counter")?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// One page of roots.
@@ -81,7 +131,7 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Ro
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(values))?;
         while let Some(row) = rows.next()? {
-            page.roots.push(read(connection, dictionary, row)?.root);
+            page.roots.push(read(row)?.show(connection, dictionary)?);
         }
     }
     page.roots.sort_unstable_by_key(|root| root.number);
@@ -125,18 +175,29 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
         let Some(key) = super::workers::key(snapshot, worker)? else { return Ok(None) };
         add("worker = ?", Some("root_worker"), Value::Integer(key));
     }
-    let matching = "WITH matching(id) AS MATERIALIZED (SELECT id FROM text WHERE value LIKE ? ESCAPE '\\') \
-                    SELECT number FROM root INDEXED BY root_name WHERE name IN matching UNION \
-                    SELECT number FROM root INDEXED BY root_batch WHERE batch IN matching AND batch IS NOT NULL UNION \
-                    SELECT number FROM root INDEXED BY root_error WHERE error IN matching AND error IS NOT NULL";
-    if let Some(text) = &query.text {
-        add(&format!("number IN ({matching})"), None, Value::Text(like(text)));
-    }
-    let by_time = Some("root_started").filter(|_| query.states.is_empty() && query.text.is_none());
-    for (condition, time) in [("started >= ?", query.started_after), ("started < ?", query.started_before)] {
+    let by_time = Some("root_base").filter(|_| query.states.is_empty() && query.text.is_none());
+    let (longest, earliest) = spread(snapshot)?;
+    for (condition, time, spread) in [
+        ("base >= ? AND base + started >= ?", query.started_after, (-longest, 0)),
+        ("base <= ? AND base + started < ?", query.started_before, (earliest, 0)),
+    ] {
         if let Some(time) = time {
-            add(condition, by_time, Value::Integer(time.min(i64::MAX as u64) as i64));
+            let time = time.min(i64::MAX as u64) as i64;
+            let (of_base, of_start) = condition.split_once(" AND ").expect("written so above");
+            add(of_base, by_time, Value::Integer(time.saturating_add(spread.0)));
+            add(of_start, None, Value::Integer(time));
         }
+    }
+    if let Some(text) = &query.text {
+        let matching = matching(text, &mut values);
+        write!(
+            conditions,
+            " AND number IN (WITH matching(id) AS MATERIALIZED ({matching}) \
+             SELECT number FROM root INDEXED BY root_name WHERE name IN matching UNION \
+             SELECT number FROM root INDEXED BY root_batch WHERE batch IN matching AND batch IS NOT NULL UNION \
+             SELECT number FROM root INDEXED BY root_error WHERE error IN matching AND error IS NOT NULL)"
+        )
+        .expect("a string takes all");
     }
     let limit = query.limit.saturating_add(1);
     let statement = |extra: &str, index: Option<&str>| {
@@ -158,8 +219,29 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
     Ok(Some(statements))
 }
 
+/// A statement for the keys of the texts that contain `text`, ASCII letters in any case; its values are added to `values`.
+pub(super) fn matching(text: &str, values: &mut Vec<Value>) -> String {
+    values.push(Value::Text(like(text)));
+    let like = values.len();
+    // The index has what is three characters long: a text with all these parts may contain the whole.
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() < 3 || text.contains('\0') {
+        return format!("SELECT id FROM text WHERE found AND value LIKE ?{like} ESCAPE '\\'");
+    }
+    let parts = characters.windows(3).take(MAX_PARTS).map(|part| format!("\"{}\"", part.iter().collect::<String>().replace('"', "\"\"")));
+    values.push(Value::Text(parts.collect::<Vec<_>>().join(" AND ")));
+    let parts = values.len();
+    format!(
+        "SELECT id FROM text WHERE id IN (SELECT rowid FROM text_parts WHERE text_parts MATCH ?{parts}) \
+         AND value LIKE ?{like} ESCAPE '\\'"
+    )
+}
+
+/// Of a long text so many parts are looked for: what else it has is compared.
+const MAX_PARTS: usize = 32;
+
 /// A pattern that matches whatever contains `text`.
-pub(super) fn like(text: &str) -> String {
+fn like(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
     for character in text.chars() {

@@ -1,17 +1,216 @@
 //! A process as a row: columns for what nearly all processes have, JSON for the rest.
 
-use monitor_state::{Definition, End, ProcessFacts, Stamp, Told};
-use monitor_wire::{Attachment, Outcome, Process, ProcessId, State};
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use std::sync::Arc;
 
-use super::dictionary::Dictionary;
+use monitor_state::{Definition, ProcessFacts, Stamp, Told, WorkerStatus};
+use monitor_wire::{Attachment, Error, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
+use rusqlite::types::Type;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, Row, params};
+
+use super::dictionary::{Dictionary, Site};
 use super::ids;
+use crate::packed::PlainOutcome;
 
 /// The columns, in the order in which [`ProcessRow::read`] takes them.
-pub(super) const COLUMNS: &str = "id, parent, site, origin, at, ended, elapsed, state, start_no, end_no, error, more";
+pub(super) const COLUMNS: &str = "id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch, more";
 
-/// A row of `process`, apart from its root.
+/// What is known of a process.
+#[derive(Debug, Clone)]
+pub(super) enum Known {
+    /// Nothing rare.
+    Plain(Plain),
+    /// All that there is.
+    Full(Box<ProcessFacts>),
+}
+
+/// A start and an end of the first attempt, told by the worker that runs it, without anything rare. Texts are keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Plain {
+    /// Key of the worker; 0 as long as nothing is known.
+    pub worker: i64,
+    /// Key of worker and thread.
+    pub origin: i64,
+    pub start: Option<Start>,
+    pub end: Option<End>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Start {
+    pub time_us: u64,
+    pub number: u64,
+    pub parent_id: Option<ProcessId>,
+    pub site: i64,
+    pub batch: Option<i64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    pub time_us: u64,
+    pub number: u64,
+    pub elapsed_ns: Option<u64>,
+    pub outcome: PlainOutcome,
+    /// Keys of its message and of all else about it.
+    pub error: Option<(i64, i64)>,
+}
+
+/// What the keys of a plain process stand for.
+#[derive(Debug, Clone)]
+pub(super) struct Words {
+    pub worker: WorkerId,
+    pub thread: Option<Arc<str>>,
+    pub site: Option<Arc<Site>>,
+    pub batch: Option<Arc<str>>,
+    pub error: Option<Arc<Error>>,
+}
+
+impl Plain {
+    /// Whether anything is known.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.start.is_none() && self.end.is_none()
+    }
+
+    /// Takes another's word too; false if they are not of one worker, and nothing is taken.
+    pub(super) fn merge(&mut self, other: &Self) -> bool {
+        if self.worker != 0 && other.worker != 0 && self.worker != other.worker {
+            return false;
+        }
+        if let Some(start) = other.start
+            && self.start.is_none_or(|kept| (start.time_us, start.number) < (kept.time_us, kept.number))
+        {
+            self.start = Some(start);
+            self.origin = other.origin;
+        }
+        if let Some(end) = other.end
+            && self.end.is_none_or(|kept| (end.time_us, end.number) < (kept.time_us, kept.number))
+        {
+            self.end = Some(end);
+        }
+        if self.worker == 0 {
+            (self.worker, self.origin) = (other.worker, other.origin);
+        }
+        true
+    }
+
+    /// When it began, as far as is known.
+    pub(super) fn at_us(&self) -> u64 {
+        self.start.map(|start| start.time_us).or(self.end.map(|end| end.time_us)).unwrap_or(0)
+    }
+
+    /// Whether its state depends on its worker's.
+    pub(super) fn is_open(&self) -> bool {
+        self.start.is_some() && self.end.is_none()
+    }
+
+    /// How long it took.
+    pub(super) fn elapsed_ns(&self) -> Option<u64> {
+        let end = self.end?;
+        let between = |start: Start| end.time_us.saturating_sub(start.time_us).saturating_mul(1_000);
+        end.elapsed_ns.or_else(|| self.start.map(between))
+    }
+
+    /// Where it is, given what became of its worker.
+    pub(super) fn state(&self, status: WorkerStatus) -> State {
+        match (self.end, status) {
+            (Some(end), _) => end.outcome.state(),
+            (None, WorkerStatus::Lost) => State::LOST,
+            (None, WorkerStatus::Offline { .. }) => State::CANCELLED,
+            (None, WorkerStatus::Online) => State::RUNNING,
+        }
+    }
+
+    /// When it ended and how long it took, given what became of its worker.
+    pub(super) fn ended(&self, status: WorkerStatus) -> (Option<u64>, Option<u64>) {
+        match (self.start, status) {
+            (Some(start), WorkerStatus::Offline { time_us }) if self.end.is_none() => {
+                let left_us = time_us.max(start.time_us);
+                (Some(left_us), Some((left_us - start.time_us).saturating_mul(1_000)))
+            }
+            _ => (self.end.map(|end| end.time_us), self.elapsed_ns()),
+        }
+    }
+
+    /// As its facts are shown.
+    pub(super) fn view(&self, words: &Words, root_id: RootId, id: ProcessId, status: WorkerStatus) -> Process {
+        let status = if self.is_open() { status } else { WorkerStatus::Online };
+        let started_us = self.start.map(|start| start.time_us);
+        let (ended_us, elapsed_ns) = self.ended(status);
+        let is_left = matches!(status, WorkerStatus::Offline { .. });
+        let site = words.site.as_deref();
+        Process {
+            id,
+            root_id,
+            parent_id: self.start.and_then(|start| start.parent_id),
+            name: site.map(|site| site.name.to_string()).unwrap_or_default(),
+            kind: site.map_or_else(|| Kind::from(""), |site| site.kind.clone()),
+            state: self.state(status),
+            native_id: None,
+            attempt: 1,
+            started_us,
+            ended_us,
+            elapsed_ns,
+            worker_id: Some(words.worker),
+            thread: words.thread.as_ref().filter(|_| self.start.is_some()).map(ToString::to_string),
+            source: site.and_then(|site| site.source.clone()),
+            error: words.error.as_deref().cloned(),
+            reason: is_left.then(|| "exited".to_owned()),
+            exit_code: None,
+            signal: None,
+            attachment: Attachment::EXPLICIT,
+            orphan: false,
+            links: Vec::new(),
+            fields: Fields::new(),
+            progress: None,
+            fold: None,
+            depth: None,
+        }
+    }
+
+    /// All its facts.
+    pub(super) fn facts(&self, words: &Words) -> ProcessFacts {
+        let stamp = |time_us, number| Stamp { time_us, worker: words.worker, number };
+        let started = self.start.zip(words.site.as_deref()).map(|(start, site)| Told {
+            attempt: 1,
+            stamp: stamp(start.time_us, start.number),
+            worker: words.worker,
+            what: Definition {
+                parent_id: start.parent_id,
+                kind: site.kind.clone(),
+                name: site.name.to_string(),
+                batch: words.batch.as_ref().map(ToString::to_string),
+                thread: words.thread.as_ref().map(ToString::to_string),
+                source: site.source.clone(),
+                attachment: Attachment::EXPLICIT,
+                fields: Fields::new(),
+                timeout_ms: None,
+            },
+        });
+        let ended = self.end.map(|end| Told {
+            attempt: 1,
+            stamp: stamp(end.time_us, end.number),
+            worker: words.worker,
+            what: monitor_state::End {
+                elapsed_ns: end.elapsed_ns,
+                outcome: end.outcome.outcome(),
+                error: words.error.as_deref().cloned(),
+                exit_code: None,
+                signal: None,
+                reason: None,
+            },
+        });
+        ProcessFacts { attempt: u32::from(!self.is_nothing()), started, ended, ..ProcessFacts::default() }
+    }
+
+    /// Looks up what its keys stand for.
+    pub(super) fn words(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<Words> {
+        let (worker, thread) = dictionary.origin(connection, self.origin)?;
+        let site = self.start.map(|start| dictionary.site(connection, start.site)).transpose()?;
+        let batch = self.start.and_then(|start| start.batch).map(|batch| dictionary.text(connection, batch)).transpose()?;
+        let error = self.end.and_then(|end| end.error).map(|keys| dictionary.error(connection, keys)).transpose()?;
+        Ok(Words { worker: dictionary.worker_id(connection, worker)?, thread, site, batch, error: error.map(Arc::new) })
+    }
+}
+
+/// A row of `process`, apart from its root. Times are Unix microseconds.
 #[derive(Debug)]
 pub(super) struct ProcessRow {
     pub id: i64,
@@ -25,166 +224,158 @@ pub(super) struct ProcessRow {
     pub start_no: Option<i64>,
     pub end_no: Option<i64>,
     pub error: Option<i64>,
+    pub cause: Option<i64>,
+    pub batch: Option<i64>,
     pub more: Option<Vec<u8>>,
 }
 
+/// From a start to what is added for an end, all in microseconds.
+fn whole_us(elapsed_ns: Option<i64>) -> i64 {
+    elapsed_ns.unwrap_or(0) / 1_000
+}
+
 impl ProcessRow {
-    pub(super) fn read(row: &Row<'_>) -> Result<Self> {
+    pub(super) fn read(row: &Row<'_>, base: i64) -> Result<Self> {
+        let (at, skew, elapsed): (i64, Option<i64>, Option<i64>) = (row.get(4)?, row.get(5)?, row.get(6)?);
+        let at = at + base;
         Ok(Self {
             id: row.get(0)?,
             parent: row.get(1)?,
             site: row.get(2)?,
             origin: row.get(3)?,
-            at: row.get(4)?,
-            ended: row.get(5)?,
-            elapsed: row.get(6)?,
+            at,
+            ended: skew.map(|skew| at + whole_us(elapsed) + skew),
+            elapsed,
             state: row.get(7)?,
             start_no: row.get(8)?,
             end_no: row.get(9)?,
             error: row.get(10)?,
-            more: row.get(11)?,
+            cause: row.get(11)?,
+            batch: row.get(12)?,
+            more: row.get(13)?,
         })
     }
 
-    pub(super) fn find(connection: &Connection, root: i64, id: ProcessId) -> Result<Option<Self>> {
-        let sql = "SELECT id, parent, site, origin, at, ended, elapsed, state, start_no, end_no, error, more FROM process \
-                   WHERE root = ?1 AND id = ?2";
-        connection.prepare_cached(sql)?.query_row([root, ids::process_key(id)], Self::read).optional()
+    /// The row of a process in the tree of this number and base.
+    pub(super) fn find(connection: &Connection, (root, base): (i64, i64), id: ProcessId) -> Result<Option<Self>> {
+        connection.prepare_cached(FIND)?.query_row([root, ids::process_key(id)], |row| Self::read(row, base)).optional()
+    }
+
+    /// The row of a plain process.
+    pub(super) fn plain(id: ProcessId, plain: &Plain, state: i64) -> Self {
+        let Plain { origin, start, end, .. } = *plain;
+        Self {
+            id: ids::process_key(id),
+            parent: start.and_then(|start| start.parent_id).map(ids::process_key),
+            site: start.map(|start| start.site),
+            origin: Some(origin),
+            at: plain.at_us() as i64,
+            ended: end.map(|end| end.time_us as i64),
+            elapsed: end.and_then(|end| end.elapsed_ns).map(|elapsed| elapsed as i64),
+            state,
+            start_no: start.map(|start| start.number as i64),
+            end_no: end.map(|end| end.number as i64),
+            error: end.and_then(|end| end.error).map(|(message, _)| message),
+            cause: end.and_then(|end| end.error).map(|(_, cause)| cause),
+            batch: start.and_then(|start| start.batch),
+            more: None,
+        }
     }
 
     /// The row of these facts, shown as `view`. `worker` is the key of `view.worker_id`.
-    pub(super) fn of(
+    pub(super) fn full(
         connection: &Connection,
         dictionary: &mut Dictionary,
         facts: &ProcessFacts,
         view: &Process,
         worker: Option<i64>,
     ) -> Result<Self> {
-        let plain = plain(facts);
-        let site = facts.is_defined().then(|| dictionary.site_key(connection, &view.name, &view.kind, view.source.as_ref()));
-        let message = view.error.as_ref().filter(|_| view.state == State::FAILED).map(|error| &error.message);
-        let number = |stamp: Stamp| stamp.number as i64;
+        let site = facts.is_defined().then(|| dictionary.site_key(connection, &view.name, &view.kind, view.source.as_ref())).transpose()?;
         Ok(Self {
             id: ids::process_key(view.id),
             parent: view.parent_id.map(ids::process_key),
-            site: site.transpose()?,
+            site,
             origin: worker.map(|worker| dictionary.origin_key(connection, worker, view.thread.as_deref())).transpose()?,
             at: facts.at_us() as i64,
             ended: view.ended_us.map(|ended| ended as i64),
-            elapsed: match &plain {
-                // What the end said and nothing else: what is derived is derived again.
-                Some((_, end)) => end.and_then(|end| end.what.elapsed_ns),
-                None => view.elapsed_ns,
-            }
-            .map(|elapsed| elapsed as i64),
+            elapsed: view.elapsed_ns.map(|elapsed| elapsed as i64),
             state: ids::state_code(connection, dictionary, &view.state)?,
-            start_no: plain.map(|(start, _)| number(start.stamp)),
-            end_no: plain.and_then(|(_, end)| end).map(|end| number(end.stamp)),
-            error: message.map(|message| dictionary.text_key(connection, message)).transpose()?,
-            more: plain.is_none().then(|| ids::to_json(facts)),
+            start_no: None,
+            end_no: None,
+            error: view.error.as_ref().map(|error| dictionary.searched_key(connection, &error.message)).transpose()?,
+            cause: None,
+            batch: None,
+            more: Some(ids::to_json(facts)),
         })
     }
 
-    /// The facts that the row was made of.
-    pub(super) fn facts(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<ProcessFacts> {
+    /// What the row was made of.
+    pub(super) fn known(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<Known> {
         if let Some(more) = &self.more {
-            return ids::from_json(11, more);
+            return Ok(Known::Full(Box::new(ids::from_json(13, more)?)));
         }
         let missing = || ids::damaged(8, Type::Null, "a process has neither columns nor more");
-        let (worker, thread) = dictionary.origin(connection, self.origin.ok_or_else(missing)?)?;
-        let worker = dictionary.worker_id(connection, worker)?;
-        let site = dictionary.site(connection, self.site.ok_or_else(missing)?)?;
-        let stamp = |time: i64, number: i64| Stamp { time_us: time as u64, worker, number: number as u64 };
-        let started = Told {
-            attempt: 1,
-            stamp: stamp(self.at, self.start_no.ok_or_else(missing)?),
-            worker,
-            what: Definition {
+        let origin = self.origin.ok_or_else(missing)?;
+        let (worker, _) = dictionary.origin(connection, origin)?;
+        let start = match self.start_no {
+            Some(number) => Some(Start {
+                time_us: self.at as u64,
+                number: number as u64,
                 parent_id: self.parent.map(ids::process_id).transpose()?,
-                kind: site.kind,
-                name: site.name.to_string(),
-                batch: None,
-                thread: thread.map(|thread| thread.to_string()),
-                source: site.source,
-                attachment: Attachment::EXPLICIT,
-                fields: monitor_wire::Fields::new(),
-                timeout_ms: None,
-            },
-        };
-        let ended = match self.end_no {
-            Some(number) => Some(Told {
-                attempt: 1,
-                stamp: stamp(self.ended.ok_or_else(missing)?, number),
-                worker,
-                what: End {
-                    elapsed_ns: self.elapsed.map(|elapsed| elapsed as u64),
-                    outcome: Outcome::from(ids::state(connection, dictionary, self.state)?.as_str()),
-                    error: None,
-                    exit_code: None,
-                    signal: None,
-                    reason: None,
-                },
+                site: self.site.ok_or_else(missing)?,
+                batch: self.batch,
             }),
             None => None,
         };
-        Ok(ProcessFacts { attempt: 1, started: Some(started), ended, ..ProcessFacts::default() })
+        let end = match self.end_no {
+            Some(number) => Some(End {
+                time_us: self.ended.ok_or_else(missing)? as u64,
+                number: number as u64,
+                elapsed_ns: self.elapsed.map(|elapsed| elapsed as u64),
+                outcome: ids::plain_outcome(self.state).ok_or_else(missing)?,
+                error: self.error.zip(self.cause),
+            }),
+            None => None,
+        };
+        Ok(Known::Plain(Plain { worker, origin, start, end }))
     }
 
-    pub(super) fn write(&self, connection: &Connection, root: i64) -> Result<()> {
-        let sql = "INSERT INTO process(root, id, parent, site, origin, at, ended, elapsed, state, start_no, end_no, error, more) \
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO UPDATE SET \
-                   parent = ?3, site = ?4, origin = ?5, at = ?6, ended = ?7, elapsed = ?8, state = ?9, start_no = ?10, end_no = ?11, \
-                   error = ?12, more = ?13";
-        connection.prepare_cached(sql)?.execute(params![
+    /// The facts that the row was made of.
+    #[cfg(test)]
+    pub(super) fn facts(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<ProcessFacts> {
+        Ok(match self.known(connection, dictionary)? {
+            Known::Full(facts) => *facts,
+            Known::Plain(plain) => plain.facts(&plain.words(connection, dictionary)?),
+        })
+    }
+
+    /// Writes the row by [`INSERT`] or [`UPDATE`]; whether a row was written.
+    pub(super) fn write(&self, statement: &mut CachedStatement<'_>, (root, base): (i64, i64)) -> Result<bool> {
+        let values = params![
             root,
             self.id,
             self.parent,
             self.site,
             self.origin,
-            self.at,
-            self.ended,
+            self.at - base,
+            self.ended.map(|ended| ended - self.at - whole_us(self.elapsed)),
             self.elapsed,
             self.state,
             self.start_no,
             self.end_no,
             self.error,
+            self.cause,
+            self.batch,
             self.more
-        ])?;
-        Ok(())
+        ];
+        Ok(statement.execute(values)? == 1)
     }
 }
 
-/// The start and the end, if the columns say all there is. Whoever adds a fact decides here whether a plain process may have it.
-fn plain(facts: &ProcessFacts) -> Option<(&Told<Definition>, Option<&Told<End>>)> {
-    let ProcessFacts {
-        attempt: 1,
-        queued: None,
-        started: Some(started),
-        ended,
-        sign: None,
-        parent_id: None,
-        name: None,
-        batch: None,
-        fields,
-        progress: None,
-        shards,
-        native_id: None,
-        links,
-    } = facts
-    else {
-        return None;
-    };
-    let Definition { parent_id: _, kind: _, name: _, batch: None, thread: _, source: _, attachment, fields: own_fields, timeout_ms: None } =
-        &started.what
-    else {
-        return None;
-    };
-    let is_empty = fields.is_empty() && shards.is_empty() && links.is_empty() && own_fields.is_empty();
-    let is_first = |attempt: u32, stamp: Stamp, worker| attempt == 1 && stamp.worker == worker && worker == started.worker;
-    if !is_empty || *attachment != Attachment::EXPLICIT || !is_first(started.attempt, started.stamp, started.worker) {
-        return None;
-    }
-    let Some(ended) = ended else { return Some((started, None)) };
-    let End { elapsed_ns: _, outcome: _, error: None, exit_code: None, signal: None, reason: None } = &ended.what else { return None };
-    is_first(ended.attempt, ended.stamp, ended.worker).then_some((started, Some(ended)))
-}
+pub(super) const FIND: &str = "SELECT id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch, more \
+     FROM process WHERE root = ?1 AND id = ?2";
+/// Writes nothing if the process is there.
+pub(super) const INSERT: &str = "INSERT OR IGNORE INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, \
+     error, cause, batch, more) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+pub(super) const UPDATE: &str = "UPDATE process SET parent = ?3, site = ?4, origin = ?5, at = ?6, skew = ?7, elapsed = ?8, state = ?9, \
+     start_no = ?10, end_no = ?11, error = ?12, cause = ?13, batch = ?14, more = ?15 WHERE root = ?1 AND id = ?2";

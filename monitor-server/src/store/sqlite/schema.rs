@@ -6,8 +6,12 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::store::StoreError;
 
-/// One step each from schema n to n + 1. A step that was released is never changed, only followed.
+/// One step each from schema n to n + 1, the first from nothing to [`FIRST`]. A step that was released is never changed, only
+/// followed.
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+
+/// The oldest schema that is read: those before it were never released.
+const FIRST: u32 = 2;
 
 /// Marks the file as this program's: `PMon`.
 const APPLICATION_ID: i32 = 0x504d_6f6e;
@@ -28,11 +32,15 @@ fn migrate_by(steps: &[&str], connection: &mut Connection, path: &Path) -> Resul
     if tables > 0 && application != APPLICATION_ID {
         return Err(StoreError::Foreign { path: path.to_owned() });
     }
-    let known = steps.len() as u32;
+    let known = FIRST + steps.len() as u32 - 1;
     if found > known {
         return Err(StoreError::TooNew { path: path.to_owned(), found, known });
     }
-    for step in &steps[found as usize..] {
+    if found > 0 && found < FIRST {
+        return Err(StoreError::TooOld { path: path.to_owned(), found, oldest: FIRST });
+    }
+    let done = if found == 0 { 0 } else { found - FIRST + 1 };
+    for step in &steps[done as usize..] {
         transaction.execute_batch(step).map_err(failed)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
@@ -76,7 +84,17 @@ mod tests {
         let (mut connection, path) = open(&folder);
         migrate_by(&["CREATE TABLE a(x)", "CREATE TABLE b(x)"], &mut connection, &path).unwrap();
         let error = migrate_by(&["CREATE TABLE a(x)"], &mut connection, &path).unwrap_err();
-        assert!(matches!(error, StoreError::TooNew { found: 2, known: 1, .. }), "{error:?}");
+        assert!(matches!(error, StoreError::TooNew { found: 3, known: 2, .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_database_from_before_the_first_release_is_refused_with_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut connection, path) = open(&folder);
+        migrate(&mut connection, &path).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        let error = migrate(&mut connection, &path).unwrap_err();
+        assert!(error.to_string().contains("schema 1, this build reads 2 and later"), "{error}");
     }
 
     #[test]

@@ -1,14 +1,19 @@
--- What was stored last: one row.
+-- What was stored last, and what bounds a search by time: one row.
 CREATE TABLE counter(
   seq INTEGER NOT NULL,             -- number of the newest change
   events INTEGER NOT NULL,          -- stored since the database began
-  root INTEGER NOT NULL             -- the newest root's number
+  root INTEGER NOT NULL,            -- the newest root's number
+  longest INTEGER NOT NULL,         -- the most that any process began after its root's base, in µs
+  earliest INTEGER NOT NULL,        -- the most that any process began before it
+  rolled INTEGER NOT NULL           -- the first minute whose sums are not in those of hours and days yet
 ) STRICT;
-INSERT INTO counter VALUES(0, 0, 0);
+INSERT INTO counter VALUES(0, 0, 0, 0, 0, 0);
 
 -- Every text once. The index is over a hash, for texts may be long.
-CREATE TABLE text(id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, value TEXT NOT NULL) STRICT;
+CREATE TABLE text(id INTEGER PRIMARY KEY, hash INTEGER NOT NULL, value TEXT NOT NULL, found INTEGER NOT NULL) STRICT;
 CREATE INDEX text_hash ON text(hash);
+-- The parts of those that are searched for: names, batch marks and messages of errors.
+CREATE VIRTUAL TABLE text_parts USING fts5(value, content='', tokenize='trigram', detail=none, columnsize=0);
 
 -- What and where a process is in its program. file and line are 0 where they are unknown.
 CREATE TABLE site(id INTEGER PRIMARY KEY, name INTEGER NOT NULL, kind INTEGER NOT NULL, file INTEGER NOT NULL, line INTEGER NOT NULL) STRICT;
@@ -39,15 +44,17 @@ CREATE TABLE dropped(
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX dropped_root ON dropped(root, type, reason);
 
--- A root shows its face: its own process, or as long as that is unknown the earliest one.
+-- A root shows its face: its own process, or as long as that is unknown the earliest one. Times are µs after `base`, which is the
+-- time of what was first heard of it and never changes.
 CREATE TABLE root(
   number INTEGER PRIMARY KEY,
   id BLOB NOT NULL UNIQUE,
+  base INTEGER NOT NULL,            -- Unix µs
+  last INTEGER NOT NULL,            -- when its last process began
   process INTEGER, own INTEGER NOT NULL, at INTEGER NOT NULL,
   name INTEGER NOT NULL, batch INTEGER, worker INTEGER, state INTEGER NOT NULL,
   started INTEGER, ended INTEGER, elapsed INTEGER,
-  error INTEGER,                    -- its message
-  error_more BLOB,                  -- all of it, JSON
+  error INTEGER, cause INTEGER,     -- its message, and all else about it
   pending INTEGER NOT NULL, running INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,
   cancelled INTEGER NOT NULL, lost INTEGER NOT NULL, other INTEGER NOT NULL
 ) STRICT;
@@ -55,24 +62,33 @@ CREATE INDEX root_name ON root(name);
 CREATE INDEX root_batch ON root(batch) WHERE batch IS NOT NULL;
 CREATE INDEX root_worker ON root(worker) WHERE worker IS NOT NULL;
 CREATE INDEX root_state ON root(state);
-CREATE INDEX root_started ON root(started);
+CREATE INDEX root_base ON root(base);
 CREATE INDEX root_error ON root(error) WHERE error IS NOT NULL;
 
 -- id and parent have their top bit turned, so that SQLite orders them as the unsigned numbers that they are.
 CREATE TABLE process(
   root INTEGER NOT NULL, id INTEGER NOT NULL,
   parent INTEGER, site INTEGER, origin INTEGER,
-  at INTEGER NOT NULL,              -- its start, as far as that is known
-  ended INTEGER, elapsed INTEGER, state INTEGER NOT NULL,
+  at INTEGER NOT NULL,              -- its start as far as that is known, in µs after the root's base
+  skew INTEGER,                     -- its end is at + elapsed / 1000 + skew; none if it has not ended
+  elapsed INTEGER, state INTEGER NOT NULL,
   start_no INTEGER, end_no INTEGER, -- numbers of the events
-  error INTEGER,                    -- message, if it failed
+  error INTEGER, cause INTEGER,     -- message of its error, and all else about it
+  batch INTEGER,
   more BLOB,                        -- all its facts as JSON, where the columns don't say them all
   PRIMARY KEY(root, id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX process_at ON process(at);
-CREATE INDEX process_top ON process(root, at, id) WHERE parent IS NULL AND site IS NOT NULL;
-CREATE INDEX process_failed ON process(root, ended, id) WHERE error IS NOT NULL;
-CREATE INDEX process_failed_parent ON process(root, parent) WHERE error IS NOT NULL;
+
+-- What few processes need is no index of `process`, which every row would pay for. Those that failed with an error:
+CREATE TABLE failed(
+  root INTEGER NOT NULL,
+  ended INTEGER NOT NULL,           -- in µs after the root's base
+  id INTEGER NOT NULL, parent INTEGER,
+  PRIMARY KEY(root, ended, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX failed_parent ON failed(root, parent);
+-- Those of kinds that are rare:
+CREATE TABLE rare(kind INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(kind, root, id)) STRICT, WITHOUT ROWID;
 
 -- The processes whose state depends on their worker's.
 CREATE TABLE open(worker INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(worker, root, id)) STRICT, WITHOUT ROWID;
@@ -89,3 +105,11 @@ CREATE TABLE unknown(worker INTEGER NOT NULL, number INTEGER NOT NULL, type INTE
 
 -- Sums that are asked for all the time. what: 0 roots by state, 1 processes by state, 2 workers by state, 3 unknown events by type
 CREATE TABLE tally(what INTEGER NOT NULL, of INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(what, of)) STRICT, WITHOUT ROWID;
+
+-- Finished processes by when they ended, name and state. level: 0 minutes, 1 hours, 2 days; t: how many of these since 1970. Hours
+-- and days get a minute when it is over.
+CREATE TABLE rollup(
+  level INTEGER NOT NULL, t INTEGER NOT NULL, name INTEGER NOT NULL, state INTEGER NOT NULL,
+  sums BLOB NOT NULL,               -- count, durations, histogram
+  PRIMARY KEY(level, t, name, state)
+) STRICT, WITHOUT ROWID;

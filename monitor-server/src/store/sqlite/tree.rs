@@ -1,7 +1,5 @@
 //! Reading trees.
 
-use std::collections::HashMap;
-
 use monitor_state::{Node, Order, Placed, order};
 use monitor_wire::{Dropped, ProcessId, RootId, TreePage};
 use rusqlite::{Connection, Result, Row};
@@ -13,17 +11,19 @@ use super::row::{COLUMNS, ProcessRow};
 use super::{ReadError, as_of, ids};
 use crate::store::RootKey;
 
-/// Of smaller trees, and for larger parts of a tree than one in so many, all rows are read.
+/// For a larger part of a tree than one in so many, all rows are read.
 const PART: usize = 4;
 
 /// One page of a tree.
 pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, ReadError> {
     let as_of = as_of(snapshot)?;
     let (connection, dictionary) = snapshot.parts();
-    let Some(root) = find_row(connection, dictionary, key)? else { return Ok(None) };
-    let root = root.root;
-    let number = root.number as i64;
-    let nodes = nodes(connection, number)?;
+    let Some(row) = find_row(connection, key)? else { return Ok(None) };
+    let (root, place) = (row.show(connection, dictionary)?, row.place());
+    // Of a large part of the tree each row is read once.
+    let is_part = limit < row.counts.iter().sum::<u64>() as usize / PART;
+    let rows = if is_part { Vec::new() } else { all_rows(connection, place)? };
+    let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(node_of).collect::<Result<_>>()? };
     let Order { placed, ignored_parents, .. } = order(&nodes);
     let begin = match cursor {
         None => 0,
@@ -36,16 +36,16 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
     let end = begin.saturating_add(limit).min(placed.len());
     let shown = &placed[begin..end];
 
-    let mut rows = if shown.len() > nodes.len() / PART { all_rows(connection, number)? } else { HashMap::new() };
     let mut viewer = Viewer::default();
     let mut processes = Vec::with_capacity(shown.len());
     for Placed { index, depth, is_orphan } in shown {
         let id = nodes[*index].id;
-        let row = match rows.remove(&ids::process_key(id)) {
-            Some(row) => row,
-            None => ProcessRow::find(connection, number, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?,
+        let mut process = if let Some(row) = rows.get(*index) {
+            viewer.view(connection, dictionary, root.root_id, row)?
+        } else {
+            let row = ProcessRow::find(connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+            viewer.view(connection, dictionary, root.root_id, &row)?
         };
-        let mut process = viewer.view(connection, dictionary, root.root_id, &row)?;
         (process.depth, process.orphan) = (Some(*depth), *is_orphan);
         processes.push(process);
     }
@@ -71,21 +71,26 @@ fn dropped(connection: &Connection, root: RootId) -> Result<Vec<Dropped>> {
     Ok(sums)
 }
 
-fn nodes(connection: &Connection, number: i64) -> Result<Vec<Node>> {
+fn nodes(connection: &Connection, (number, base): (i64, i64)) -> Result<Vec<Node>> {
     let mut statement = connection.prepare_cached("SELECT id, parent, at, site IS NOT NULL FROM process WHERE root = ?1")?;
     let node = |row: &Row<'_>| {
         let parent: Option<i64> = row.get(1)?;
         Ok(Node {
             id: ids::process_id(row.get(0)?)?,
             parent_id: parent.map(ids::process_id).transpose()?,
-            at_us: row.get::<_, i64>(2)? as u64,
+            at_us: (row.get::<_, i64>(2)? + base) as u64,
             is_defined: row.get(3)?,
         })
     };
     statement.query_map([number], node)?.collect()
 }
 
-fn all_rows(connection: &Connection, number: i64) -> Result<HashMap<i64, ProcessRow>> {
+fn all_rows(connection: &Connection, (number, base): (i64, i64)) -> Result<Vec<ProcessRow>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM process WHERE root = ?1"))?;
-    statement.query_map([number], |row| ProcessRow::read(row).map(|row| (row.id, row)))?.collect()
+    statement.query_map([number], |row| ProcessRow::read(row, base))?.collect()
+}
+
+fn node_of(row: &ProcessRow) -> Result<Node> {
+    let parent_id = row.parent.map(ids::process_id).transpose()?;
+    Ok(Node { id: ids::process_id(row.id)?, parent_id, at_us: row.at as u64, is_defined: row.site.is_some() })
 }

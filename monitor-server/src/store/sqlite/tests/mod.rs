@@ -10,14 +10,23 @@ mod opening;
 mod plans;
 mod snapshots;
 
-#[path = "../../../../../monitor-state/tests/support/mod.rs"]
-mod support;
+use std::sync::Arc;
 
 use monitor_wire::{Batch, TreePage};
 
-use self::support::script::show;
 use super::SqliteStore;
-use crate::store::{RootKey, RootsQuery, Store};
+use crate::packed::Packed;
+use crate::store::{Changes, RootKey, RootsQuery, Store, StoreError};
+use crate::support;
+use crate::support::script::show;
+
+impl SqliteStore {
+    /// As [`Store::append`], of batches as they are on the wire.
+    fn append(&self, batches: &[Batch], now_us: u64) -> Result<Changes, StoreError> {
+        let packed: Vec<_> = batches.iter().map(|batch| Arc::new(Packed::from(batch.clone()))).collect();
+        Store::append(self, &packed, now_us)
+    }
+}
 
 fn open() -> (tempfile::TempDir, SqliteStore) {
     let folder = tempfile::tempdir().unwrap();

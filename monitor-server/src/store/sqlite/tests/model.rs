@@ -4,8 +4,10 @@ use monitor_state::Facts;
 use monitor_wire::{Batch, Event};
 use proptest::prelude::*;
 
-use super::super::SqliteStore;
+use super::super::roots::find_row;
 use super::super::row::ProcessRow;
+use super::super::write::rollups::Sums;
+use super::super::{SqliteStore, ids};
 use super::open;
 use super::support::generate::{delivery, history};
 use super::support::script::show;
@@ -32,7 +34,8 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
         for process in &page.processes {
             let read = store.read("read facts", |snapshot| {
                 let (connection, dictionary) = snapshot.parts();
-                let row = ProcessRow::find(connection, root.number as i64, process.id)?.expect("it was just listed");
+                let place = find_row(connection, RootKey::Number(root.number))?.expect("it was just listed").place();
+                let row = ProcessRow::find(connection, place, process.id)?.expect("it was just listed");
                 Ok(row.facts(connection, dictionary)?)
             });
             assert_eq!(Some(&read.unwrap()), facts.process(root.root_id, process.id));
@@ -51,6 +54,45 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
     assert_eq!(status.unknown_events, *facts.unknown());
     let counts = [status.workers.online, status.workers.offline, status.workers.lost];
     assert_eq!(counts, ["online", "offline", "lost"].map(|state| open.get(state).copied().unwrap_or(0)));
+}
+
+/// The roll-ups hold the finished processes, whatever was corrected on the way.
+pub(super) fn assert_summed(store: &SqliteStore, facts: &Facts) {
+    let mut expected = std::collections::BTreeMap::<(usize, u64, String, String), Sums>::new();
+    for root in facts.roots() {
+        for process in facts.tree(root, 1).unwrap().1 {
+            let Some((_, ended)) = facts.process(root, process.id).unwrap().finished() else { continue };
+            for (level, length) in [60_000_000, 3_600_000_000, 86_400_000_000].into_iter().enumerate() {
+                let key = (level, ended.stamp.time_us / length, process.name.clone(), ended.what.outcome.to_string());
+                expected.entry(key).or_default().add(process.elapsed_ns.unwrap());
+            }
+        }
+    }
+    let read = store.read("read roll-ups", |snapshot| {
+        let (connection, dictionary) = snapshot.parts();
+        let mut statement = connection.prepare("SELECT level, t, name, state, sums FROM rollup")?;
+        let mut rows = statement.query([])?;
+        let mut found = std::collections::BTreeMap::<_, Sums>::new();
+        let rolled: i64 = connection.query_row("SELECT rolled FROM counter", [], |row| row.get(0))?;
+        while let Some(row) = rows.next()? {
+            let name = dictionary.text(connection, row.get(2)?)?.to_string();
+            let state = ids::state(connection, dictionary, row.get(3)?)?.to_string();
+            let (level, t, sums) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, Sums::read(row.get_ref(4)?.as_blob().unwrap())?);
+            found.entry((level as usize, t as u64, name.clone(), state.clone())).or_default().merge(&sums);
+            if level == 0 && t >= rolled {
+                for (level, minutes) in [(1, 60), (2, 1_440)] {
+                    found.entry((level, t as u64 / minutes, name.clone(), state.clone())).or_default().merge(&sums);
+                }
+            }
+        }
+        Ok(found)
+    });
+    let found = read.unwrap();
+    assert!(found.keys().eq(expected.keys()), "{found:?} {expected:?}");
+    for (found, expected) in found.values().zip(expected.values()) {
+        assert_eq!((found.count, found.total, &found.histogram), (expected.count, expected.total, &expected.histogram));
+        assert!(found.least <= expected.least && found.most >= expected.most, "{found:?} {expected:?}");
+    }
 }
 
 /// What the last change said of each process is what is read.
@@ -75,6 +117,33 @@ fn assert_told(store: &SqliteStore, changes: &[Change]) {
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases / 4, ..usual }
+}
+
+#[test]
+fn minutes_that_are_over_are_summed_with_their_hour_and_day_and_corrected_there_too() {
+    const MINUTE: u64 = 60_000_000;
+    let (folder, mut store) = open();
+    let mut facts = Facts::default();
+    let mut sequence = 1;
+    let mut say = |store: &SqliteStore, facts: &mut Facts, lines: &str| {
+        let mut said = super::joined(&super::support::script::parse(lines));
+        said.sequence = sequence;
+        sequence += said.events.len() as u64;
+        store.append(std::slice::from_ref(&said), 0).unwrap();
+        facts.apply_batch(&said);
+        assert_summed(store, facts);
+    };
+    for (id, minute) in [(1, 100), (2, 101), (3, 105), (4, 101), (5, 3_000), (6, 104), (7, 3_001)] {
+        let at = minute * MINUTE;
+        say(&store, &mut facts, &format!("started {id} at={at} name=n{}\nended {id} ok at={}", id % 2, at + id));
+        drop(store);
+        store = SqliteStore::open(folder.path()).unwrap();
+    }
+    // An end that was earlier, in another hour: the one before no longer counts.
+    say(&store, &mut facts, &format!("ended 7 failed at={}", 2_000 * MINUTE));
+    // An end before its start.
+    say(&store, &mut facts, &format!("ended 8 ok at={}", 107 * MINUTE));
+    say(&store, &mut facts, &format!("started 8 at={}", 106 * MINUTE));
 }
 
 proptest! {
@@ -110,5 +179,6 @@ proptest! {
             assert_told(&store, &changes);
             assert_same(&store, &facts);
         }
+        assert_summed(&store, &facts);
     }
 }

@@ -74,7 +74,7 @@ fn a_transaction_that_fails_leaves_nothing_behind_on_disk_or_in_mind() {
     let parts = parse("online\nstarted 1 name=first\nB: started 2 parent=1 name=second at=666\nB: offline\nended 1 ok");
     store.append(&parts[..1], 5).unwrap();
     let other = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
-    let fail = "CREATE TRIGGER fail BEFORE INSERT ON process WHEN new.at = 666 BEGIN SELECT RAISE(ABORT, 'for the test'); END";
+    let fail = "CREATE TRIGGER fail BEFORE INSERT ON process WHEN new.at = 664 BEGIN SELECT RAISE(ABORT, 'for the test'); END";
     other.execute_batch(fail).unwrap();
     let before = store.status().unwrap();
     let error = store.append(&parts[1..], 6).unwrap_err();

@@ -9,7 +9,7 @@ use super::super::{processes, roots};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
-use crate::store::{ProcessesQuery, RootKey, RootSort, RootsQuery, Store};
+use crate::store::{ProcessesQuery, RootSort, RootsQuery};
 
 fn plan(connection: &Connection, sql: &str, values: Vec<Value>) -> String {
     let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -20,7 +20,9 @@ fn plan(connection: &Connection, sql: &str, values: Vec<Value>) -> String {
 /// Texts may be walked: each is there once, however many rows have it.
 fn assert_indexed(what: &str, plan: &str, may_sort: bool) {
     for line in plan.lines() {
-        let is_walk = line.starts_with("SCAN") && !["SCAN text", "SCAN matching"].contains(&line);
+        let is_walk = line.starts_with("SCAN")
+            && !["SCAN text", "SCAN matching"].contains(&line)
+            && !line.starts_with("SCAN text_parts VIRTUAL TABLE INDEX");
         assert!(!is_walk, "{what}:\n{plan}");
         assert!(may_sort || !line.contains("TEMP B-TREE FOR ORDER BY"), "{what}:\n{plan}");
     }
@@ -38,6 +40,7 @@ fn root_queries() -> Vec<RootsQuery> {
         RootsQuery { batch: Some("b".to_owned()), ..any() },
         RootsQuery { worker: Some(worker('A')), ..any() },
         RootsQuery { text: text.clone(), ..any() },
+        RootsQuery { text: Some("long enough".to_owned()), ..any() },
         RootsQuery { text: text.clone(), states: states.clone(), name: name.clone(), ..any() },
         RootsQuery { text, started_after: Some(1), ..any() },
         RootsQuery { name: name.clone(), states: states.clone(), started_after: Some(1), sort: RootSort::Oldest, ..any() },
@@ -64,25 +67,57 @@ fn no_list_of_roots_walks_or_sorts_all_roots() {
 }
 
 #[test]
-fn no_list_of_processes_walks_or_sorts_all_processes() {
+fn no_list_of_processes_walks_all_processes() {
     let (_folder, store) = open();
-    store.append(&parse("started 1"), 0).unwrap();
+    store.append(&parse("started 1 kind=run"), 0).unwrap();
     let any = || ProcessesQuery { limit: 9, ..ProcessesQuery::default() };
     let queries = [
-        (any(), false),
-        (ProcessesQuery { cursor: Some("7.1.1".to_owned()), ..any() }, false),
-        (ProcessesQuery { name: Some("p1".to_owned()), kind: Some(Kind::NORMAL), states: vec![State::RUNNING], ..any() }, false),
-        (ProcessesQuery { worker: Some(worker('A')), text: Some("p".to_owned()), ..any() }, false),
-        (ProcessesQuery { started_after: Some(1), started_before: Some(9), ..any() }, false),
-        (ProcessesQuery { root: Some(RootKey::Number(1)), name: Some("p1".to_owned()), ..any() }, true),
+        any(),
+        ProcessesQuery { name: Some("p1".to_owned()), kind: Some(Kind::from("run")), states: vec![State::RUNNING], ..any() },
+        ProcessesQuery { worker: Some(worker('A')), text: Some("p".to_owned()), ..any() },
+        ProcessesQuery { worker: Some(worker('A')), text: Some("pppp".to_owned()), ..any() },
     ];
-    for (query, may_sort) in queries {
+    for query in queries {
         let checked = store.read("explain", |snapshot| {
-            let (sql, values) = processes::statement(snapshot, &query)?.expect("all of them can match");
-            let plan = plan(snapshot, &sql, values);
-            let by = if query.root.is_some() { "USING PRIMARY KEY (root=?" } else { "USING INDEX process_at" };
-            assert!(plan.contains(by), "{query:?}\n{sql}\n{plan}");
-            assert_indexed(&format!("{query:?}\n{sql}"), &plan, may_sort);
+            let filter = processes::Filter::of(snapshot, &query)?.expect("all of them can match");
+            let values = |sql: &str| vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
+            // Within a tree, whose rows are sorted by time.
+            let sql = filter.in_tree(9);
+            let found = plan(snapshot, &sql, values(&sql));
+            assert!(found.contains("SEARCH process USING PRIMARY KEY (root=?"), "{query:?}\n{sql}\n{found}");
+            assert_indexed(&format!("{query:?}\n{sql}"), &found, true);
+            let sql = filter.of_kind(9);
+            let found = plan(snapshot, &sql, values(&sql));
+            assert!(found.contains("SEARCH rare USING PRIMARY KEY (kind=?"), "{query:?}\n{sql}\n{found}");
+            assert_indexed(&format!("{query:?}\n{sql}"), &found, query.text.is_some());
+            Ok(())
+        });
+        checked.unwrap();
+    }
+    let checked = store.read("explain", |snapshot| {
+        let found = plan(snapshot, processes::TREES_BY_TIME, vec![Value::Integer(1); 4]);
+        assert!(found.contains("SEARCH root USING COVERING INDEX root_base (base>? AND base<?)"), "{found}");
+        assert_indexed(processes::TREES_BY_TIME, &found, false);
+        Ok(())
+    });
+    checked.unwrap();
+}
+
+/// The number that a text begins with.
+fn number(text: &str) -> Option<usize> {
+    text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+#[test]
+fn texts_of_three_characters_are_searched_by_their_parts() {
+    let (_folder, store) = open();
+    for (text, is_indexed) in [("订单", false), ("ab", false), ("abc", true), ("解析订", true), ("a\0bc", false)] {
+        let checked = store.read("explain", |snapshot| {
+            let mut values = Vec::new();
+            let sql = roots::matching(text, &mut values);
+            let found = plan(snapshot, &sql, values);
+            assert_eq!(found.contains("text_parts VIRTUAL TABLE INDEX"), is_indexed, "{text}:\n{found}");
+            assert_eq!(found.lines().any(|line| line == "SCAN text"), !is_indexed, "{text}:\n{found}");
             Ok(())
         });
         checked.unwrap();
@@ -92,7 +127,7 @@ fn no_list_of_processes_walks_or_sorts_all_processes() {
 #[test]
 fn what_the_writer_asks_is_indexed() {
     let (_folder, store) = open();
-    for (sql, values) in [(writing::OWN, 1), (writing::LEAF, 1), (DUE, 2)] {
+    for (sql, values) in [(writing::LEAF, 1), (DUE, 2)] {
         let checked = store.read("explain", |snapshot| {
             assert_indexed(sql, &plan(snapshot, sql, vec![Value::Integer(1); values]), false);
             Ok(())

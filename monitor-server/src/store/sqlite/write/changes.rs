@@ -1,104 +1,305 @@
 //! What a transaction tells the stream.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
-use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Event, Process, ProcessId, StreamMessage, WorkerId};
+use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
+use monitor_state::{ProcessEvent, about_worker, title};
+use monitor_wire::{Counts, Error, Event, Process, ProcessId, Root, RootId, State, StreamMessage, Worker, WorkerId};
 use rusqlite::{OptionalExtension, Result, params};
 
-use super::super::ids;
-use super::{Fresh, Transaction};
-use crate::store::Change;
+use super::entries::Entry;
+use super::{Transaction, TransactionWords};
+use crate::packed::{Packed, PackedEvent};
+use crate::store::Tell;
+use crate::store::sqlite::ids;
+use crate::store::sqlite::roots::RootRow;
+use crate::store::sqlite::row::Known;
 
 /// Of at most so many processes whose worker was lost, found or went offline the stream tells one by one. Of the rest it names the
 /// trees: a message about a worker with a root and without a process means that more of the tree changed than is told.
 const MAX_LEFT: usize = 1_000;
 
+/// No index.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// A change: an event, and what it made known, by index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line {
+    /// [`NONE`] if the server made the event itself.
+    pub batch: u32,
+    pub event: u32,
+    pub root: u32,
+    pub entry: u32,
+    pub worker: u32,
+}
+
+/// All that the changes of a transaction tell of.
+pub(super) struct Told {
+    batches: Vec<Arc<Packed>>,
+    own: Vec<(WorkerId, Event)>,
+    lines: Vec<Line>,
+    entries: Vec<Entry>,
+    roots: Vec<Shown>,
+    workers: Vec<Worker>,
+    words: TransactionWords,
+}
+
+/// A root, and what its keys stand for.
+struct Shown {
+    row: RootRow,
+    name: Arc<str>,
+    batch: Option<Arc<str>>,
+    worker: Option<WorkerId>,
+    state: State,
+    error: Option<Arc<Error>>,
+}
+
 impl Transaction<'_> {
     /// One change per event, then one per process that a worker's change of status touched. All read models are as after the
     /// transaction.
-    pub(super) fn changes(&mut self, fresh: &[Fresh<'_>]) -> Result<Vec<Change>> {
-        self.find_orphans()?;
-        let mut changes = Vec::with_capacity(fresh.len());
-        for Fresh { batch_worker, event, .. } in fresh {
-            let mut message = StreamMessage { event: event.clone().into_owned(), root: None, process: None, worker: None };
-            if let Some(about) = ProcessEvent::of(event) {
-                let root = self.root(about.root_id)?;
-                message.root = Some(self.roots.entries[root].row.root.clone());
-                message.process = self.processes.find(root, about.id).and_then(|at| self.processes.entries[at].view.clone());
+    pub(super) fn tell(&mut self, mut entries: Vec<Entry>) -> Result<Told> {
+        self.find_orphans(&mut entries)?;
+        let mut lines = std::mem::take(&mut self.lines);
+        let mut workers = Workers { indices: HashMap::new(), shown: Vec::new() };
+        let batch_workers: Vec<(WorkerId, bool)> =
+            self.batches.iter().map(|gathered| (gathered.worker, self.workers.is_new(gathered.worker))).collect();
+        for line in &mut lines {
+            let (batch_worker, is_new) =
+                if line.batch == NONE { (self.own[line.event as usize].0, false) } else { batch_workers[line.batch as usize] };
+            let event = match self.event(*line) {
+                Some(event) => event,
+                None if is_new => {
+                    line.worker = workers.index(self.workers, batch_worker);
+                    continue;
+                }
+                None => continue,
+            };
+            let worker = match ProcessEvent::of(event) {
                 // Whoever shows workers learns of one that never announced itself.
-                let worker = about.worker.map_or(*batch_worker, |worker| worker.id);
-                message.worker = self.workers.view(worker).filter(|_| self.workers.is_new(worker));
-            } else {
-                message.worker = self.workers.view(about_worker(event, *batch_worker).0);
-            }
-            changes.push(self.next(message));
+                Some(about) => Some(about.worker.map_or(batch_worker, |worker| worker.id)).filter(|worker| self.workers.is_new(*worker)),
+                None => Some(about_worker(event, batch_worker).0),
+            };
+            line.worker = worker.map_or(NONE, |worker| workers.index(self.workers, worker));
         }
-        for message in self.left(fresh) {
-            changes.push(self.next(message));
+        self.left(&entries, &mut lines, &mut workers);
+        self.counter.seq += lines.len() as u64;
+
+        let mut roots = Vec::with_capacity(self.roots.entries.len());
+        for root in &self.roots.entries {
+            let row = root.row.clone();
+            let (connection, dictionary) = (self.connection, &mut *self.dictionary);
+            let batch = row.batch.map(|batch| dictionary.text(connection, batch)).transpose()?;
+            let error = match row.error {
+                Some(keys) => Some(match self.words.errors.get(&keys) {
+                    Some(error) => error.clone(),
+                    None => Arc::new(dictionary.error(connection, keys)?),
+                }),
+                None => None,
+            };
+            roots.push(Shown {
+                name: dictionary.text(connection, row.name)?,
+                batch,
+                worker: row.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
+                state: ids::state(connection, dictionary, row.state)?,
+                error,
+                row,
+            });
         }
-        Ok(changes)
+        Ok(Told {
+            batches: self.batches.iter().map(|gathered| gathered.packed.clone()).collect(),
+            own: std::mem::take(&mut self.own),
+            lines,
+            entries,
+            roots,
+            workers: workers.shown,
+            words: std::mem::take(&mut self.words),
+        })
     }
 
-    fn next(&mut self, message: StreamMessage) -> Change {
-        self.counter.seq += 1;
-        Change { seq: self.counter.seq, message: Arc::new(message) }
+    /// The event of a line, unless it is packed.
+    fn event(&self, line: Line) -> Option<&Event> {
+        if line.batch == NONE {
+            return Some(&self.own[line.event as usize].1);
+        }
+        match &self.batches[line.batch as usize].packed.events[line.event as usize] {
+            PackedEvent::Other(event) => Some(event),
+            PackedEvent::Started(_) | PackedEvent::Ended(_) => None,
+        }
     }
 
     /// The processes that no event named.
-    fn left(&self, fresh: &[Fresh<'_>]) -> Vec<StreamMessage> {
-        let mut messages = Vec::new();
+    fn left(&self, entries: &[Entry], lines: &mut Vec<Line>, workers: &mut Workers) {
         let mut trees = HashSet::new();
+        let mut told = 0;
         for worker in self.workers.changed() {
-            let Some(event) = last_about(fresh, worker) else { continue };
-            let left = self.processes.entries.iter().filter(|entry| entry.left_by == Some(worker) && !entry.is_told_of);
-            for entry in left {
-                let is_told = messages.len() < MAX_LEFT;
-                if !is_told && !trees.insert((entry.root, worker)) {
+            let Some(about) = self.last_about(lines, worker) else { continue };
+            let index = workers.index(self.workers, worker);
+            let left = entries.iter().enumerate().filter(|(_, entry)| entry.left_by == Some(worker) && !entry.is_told_of);
+            for (entry, Entry { root, .. }) in left {
+                let is_told = told < MAX_LEFT;
+                if !is_told && !trees.insert((*root, worker)) {
                     continue;
                 }
-                messages.push(StreamMessage {
-                    event: event.clone(),
-                    root: Some(self.roots.entries[entry.root].row.root.clone()),
-                    process: entry.view.clone().filter(|_| is_told),
-                    worker: self.workers.view(worker),
-                });
+                told += 1;
+                let entry = if is_told { entry as u32 } else { NONE };
+                lines.push(Line { root: *root, entry, worker: index, ..about });
             }
         }
-        messages
+    }
+
+    fn last_about(&self, lines: &[Line], worker: WorkerId) -> Option<Line> {
+        let is_about = |line: &&Line| {
+            let batch_worker = if line.batch == NONE { self.own[line.event as usize].0 } else { self.batches[line.batch as usize].worker };
+            self.event(**line).is_some_and(|event| {
+                matches!(event, Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_))
+                    && about_worker(event, batch_worker).0 == worker
+            })
+        };
+        lines.iter().rev().find(is_about).copied()
     }
 
     /// Marks what has no known parent, as far as one process and its parent can tell. When the parent comes, its own change says so,
     /// and not those of its children once more.
-    fn find_orphans(&mut self) -> Result<()> {
-        for index in 0..self.processes.entries.len() {
-            let entry = &self.processes.entries[index];
-            let Some(Process { id, parent_id, .. }) = entry.view else { continue };
-            let row = &self.roots.entries[entry.root].row;
-            let is_orphan = match parent_id {
+    fn find_orphans(&self, entries: &mut [Entry]) -> Result<()> {
+        let mut known: HashMap<(u32, ProcessId), bool> = HashMap::new();
+        let mut statement = self.connection.prepare_cached("SELECT 1 FROM process WHERE root = ?1 AND id = ?2")?;
+        let mut last = None;
+        for index in 0..entries.len() {
+            let Entry { root, id, is_there: true, .. } = entries[index] else { continue };
+            let row = &self.roots.entries[root as usize].row;
+            let is_orphan = match entries[index].parent_id() {
                 None => !(row.is_own && row.process == Some(id)),
-                Some(parent) => parent == id || !self.is_there(entry.root, row.root.number as i64, parent)?,
+                Some(parent) if parent == id => true,
+                Some(parent) => {
+                    let is_known = match last {
+                        Some((at, known)) if at == (root, parent) => known,
+                        _ => {
+                            if let Some(known) = known.get(&(root, parent)) {
+                                *known
+                            } else {
+                                let is_known = self.is_among(entries, row.number, root, parent)
+                                    || statement.query_row(params![row.number, ids::process_key(parent)], |_| Ok(())).optional()?.is_some();
+                                known.insert((root, parent), is_known);
+                                is_known
+                            }
+                        }
+                    };
+                    last = Some(((root, parent), is_known));
+                    !is_known
+                }
             };
-            self.processes.entries[index].view.as_mut().expect("checked above").orphan = is_orphan;
+            entries[index].is_orphan = is_orphan;
         }
         Ok(())
     }
 
-    fn is_there(&self, root: usize, number: i64, id: ProcessId) -> Result<bool> {
-        if self.processes.find(root, id).is_some_and(|at| self.processes.entries[at].view.is_some()) {
-            return Ok(true);
-        }
-        let sql = "SELECT 1 FROM process WHERE root = ?1 AND id = ?2";
-        let found = self.connection.prepare_cached(sql)?.query_row(params![number, ids::process_key(id)], |_| Ok(())).optional()?;
-        Ok(found.is_some())
+    fn is_among(&self, entries: &[Entry], number: i64, root: u32, id: ProcessId) -> bool {
+        self.find(entries, number, root, id).is_some_and(|index| entries[index].is_there)
+    }
+
+    /// The entry of a process, if the transaction knows it.
+    pub(super) fn find(&self, entries: &[Entry], number: i64, root: u32, id: ProcessId) -> Option<usize> {
+        let key = |entry: &Entry| (self.roots.entries[entry.root as usize].row.number, entry.id);
+        let index = entries.binary_search_by_key(&(number, id), key).ok()?;
+        (entries[index].root == root).then_some(index)
     }
 }
 
-fn last_about<'f>(fresh: &'f [Fresh<'_>], worker: WorkerId) -> Option<&'f Event> {
-    let is_about = |fresh: &&Fresh<'_>| {
-        matches!(*fresh.event, Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_))
-            && about_worker(&fresh.event, fresh.batch_worker).0 == worker
-    };
-    fresh.iter().rev().find(is_about).map(|fresh| &*fresh.event)
+/// The workers that are told of, each once.
+struct Workers {
+    indices: HashMap<WorkerId, u32>,
+    shown: Vec<Worker>,
+}
+
+impl Workers {
+    fn index(&mut self, workers: &super::Workers, id: WorkerId) -> u32 {
+        if let Some(index) = self.indices.get(&id) {
+            return *index;
+        }
+        let Some(view) = workers.view(id) else { return NONE };
+        self.shown.push(view);
+        let index = self.shown.len() as u32 - 1;
+        self.indices.insert(id, index);
+        index
+    }
+}
+
+impl Told {
+    fn process(&self, index: u32) -> Option<Process> {
+        let entry = self.entries.get(index as usize).filter(|entry| entry.is_there)?;
+        let mut process = match &entry.known {
+            Known::Plain(plain) => plain.view(&self.words.of(plain), self.roots[entry.root as usize].row.id, entry.id, entry.status),
+            Known::Full(_) => (**entry.view.as_ref()?).clone(),
+        };
+        process.orphan = entry.is_orphan;
+        Some(process)
+    }
+}
+
+impl Shown {
+    fn root(&self) -> Root {
+        let row = &self.row;
+        let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts;
+        Root {
+            root_id: row.id,
+            number: row.number as u64,
+            title: title(&self.name, self.batch.as_deref(), row.number as u64),
+            name: self.name.to_string(),
+            batch: self.batch.as_ref().map(ToString::to_string),
+            state: self.state.clone(),
+            started_us: row.started_us,
+            ended_us: row.ended_us,
+            elapsed_ns: row.elapsed_ns,
+            worker_id: self.worker,
+            counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
+            error: self.error.as_deref().cloned(),
+        }
+    }
+}
+
+impl Tell for Told {
+    fn count(&self) -> usize {
+        self.lines.len()
+    }
+
+    fn type_name(&self, index: usize) -> &str {
+        let line = self.lines[index];
+        match self.batches.get(line.batch as usize) {
+            Some(batch) => batch.type_name(line.event as usize),
+            None => self.own[line.event as usize].1.type_name(),
+        }
+    }
+
+    fn root_id(&self, index: usize) -> Option<RootId> {
+        let line = self.lines[index];
+        match self.batches.get(line.batch as usize).map(|batch| &batch.events[line.event as usize]) {
+            // A process that a worker left: the event is the worker's.
+            Some(PackedEvent::Other(event)) => event.root_id(),
+            Some(PackedEvent::Started(_) | PackedEvent::Ended(_)) => self.roots.get(line.root as usize).map(|root| root.row.id),
+            None => None,
+        }
+    }
+
+    fn message(&self, index: usize) -> StreamMessage {
+        let line = self.lines[index];
+        StreamMessage {
+            event: match self.batches.get(line.batch as usize) {
+                Some(batch) => batch.event(line.event as usize),
+                None => self.own[line.event as usize].1.clone(),
+            },
+            root: self.roots.get(line.root as usize).map(Shown::root),
+            process: self.process(line.entry),
+            worker: self.workers.get(line.worker as usize).cloned(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let views = self.entries.iter().filter(|entry| entry.view.is_some()).count();
+        self.lines.len() * size_of::<Line>()
+            + self.entries.len() * size_of::<Entry>()
+            + self.roots.len() * size_of::<Shown>()
+            + self.workers.len() * 512
+            + views * (size_of::<Process>() + 1_024)
+            + self.batches.iter().map(|batch| batch.size()).sum::<usize>()
+    }
 }

@@ -1,27 +1,34 @@
 //! The one writer: batches in, one transaction, changes out.
 //!
-//! A transaction first gathers the events that are new, then loads what they are about, folds them in memory, and at last settles:
-//! every touched process, root and worker is written once, in the order of its key.
+//! A transaction first gathers the events that are new, sorts them by the key of their process, and then settles: what the events of
+//! a process say is folded, merged with what the file says, and every touched process, root, roll-up and worker is written once, in
+//! the order of its key.
 
 mod changes;
-mod processes;
+mod entries;
+pub(super) mod rollups;
 pub(super) mod roots;
 mod settle;
 mod workers;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use foldhash::HashMap;
 use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Batch, Event, State, WorkerChanged, WorkerId};
+use monitor_wire::{Error, Event, RootId, WorkerChanged, WorkerId};
 use rusqlite::{Connection, Result, TransactionBehavior, params};
 
-use self::processes::Processes;
-use self::roots::Roots;
+use self::changes::{Line, NONE, Told};
+use self::entries::Item;
+use self::rollups::Rollups;
+use self::roots::{RootCache, Roots};
 use self::workers::Workers;
 use super::dictionary::Dictionary;
 use super::ids;
-use crate::store::Change;
+use super::row::Words;
+use crate::packed::{NOWHERE, Packed, PackedEvent, Place};
+use crate::store::Changes;
 
 /// What rows of `tally` count.
 pub(super) mod tally {
@@ -40,6 +47,8 @@ pub(super) struct Writer {
     connection: Connection,
     dictionary: Dictionary,
     workers: Workers,
+    roots: RootCache,
+    rollups: Rollups,
     counter: Counter,
     /// What is remembered is what the database holds: not so after a transaction that failed.
     is_trusted: bool,
@@ -51,13 +60,9 @@ struct Counter {
     seq: u64,
     events: u64,
     root: i64,
-}
-
-/// An event that was not applied before.
-struct Fresh<'a> {
-    batch_worker: WorkerId,
-    number: u64,
-    event: Cow<'a, Event>,
+    longest: i64,
+    earliest: i64,
+    rolled: i64,
 }
 
 /// One transaction.
@@ -65,12 +70,43 @@ struct Transaction<'a> {
     connection: &'a Connection,
     dictionary: &'a mut Dictionary,
     workers: &'a mut Workers,
+    cache: &'a mut RootCache,
+    rollups: &'a mut Rollups,
     counter: Counter,
-    fresh: Vec<Fresh<'a>>,
+    batches: Vec<Gathered>,
+    /// The new events, in their order, and what they make known.
+    lines: Vec<Line>,
+    /// Events that the server made itself.
+    own: Vec<(WorkerId, Event)>,
+    items: Vec<Item>,
     roots: Roots,
-    processes: Processes,
+    words: TransactionWords,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
+}
+
+/// A batch, and what its places stand for in the database.
+struct Gathered {
+    packed: Arc<Packed>,
+    worker: WorkerId,
+    worker_key: i64,
+    /// Key of the worker without a thread, and with each of the threads.
+    origin: i64,
+    origins: Vec<i64>,
+    sites: Vec<i64>,
+    marks: Vec<i64>,
+    errors: Vec<(i64, i64)>,
+    /// Places in the transaction; [`NONE`] as long as no event named them.
+    roots: Vec<u32>,
+}
+
+/// What the keys of the transaction's plain processes stand for.
+#[derive(Default)]
+struct TransactionWords {
+    origins: HashMap<i64, (WorkerId, Option<Arc<str>>)>,
+    sites: HashMap<i64, Arc<super::dictionary::Site>>,
+    texts: HashMap<i64, Arc<str>>,
+    errors: HashMap<(i64, i64), Arc<Error>>,
 }
 
 impl Writer {
@@ -79,6 +115,8 @@ impl Writer {
             connection,
             dictionary: Dictionary::default(),
             workers: Workers::default(),
+            roots: RootCache::default(),
+            rollups: Rollups::default(),
             counter: Counter::default(),
             is_trusted: false,
         };
@@ -86,18 +124,18 @@ impl Writer {
         Ok(writer)
     }
 
-    pub(super) fn append(&mut self, batches: &[Batch], now_us: u64) -> Result<Vec<Change>> {
+    pub(super) fn append(&mut self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes> {
         self.transaction(|transaction| batches.iter().try_for_each(|batch| transaction.gather(batch, now_us)))
     }
 
-    pub(super) fn lose_workers(&mut self, now_us: u64, since_us: u64) -> Result<Vec<Change>> {
+    pub(super) fn lose_workers(&mut self, now_us: u64, since_us: u64) -> Result<Changes> {
         // Mostly nobody is due, and then nothing is written.
         let due: Vec<WorkerId> = {
             let mut statement = self.connection.prepare_cached(DUE)?;
             statement.query_map([now_us as i64, since_us as i64], |row| ids::worker(row, 0))?.collect::<Result<_>>()?
         };
         if due.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Changes::none());
         }
         self.transaction(|transaction| {
             for id in due {
@@ -109,16 +147,28 @@ impl Writer {
         })
     }
 
-    fn transaction<'a>(&'a mut self, gather: impl FnOnce(&mut Transaction<'a>) -> Result<()>) -> Result<Vec<Change>> {
+    fn transaction<'a>(&'a mut self, gather: impl FnOnce(&mut Transaction<'a>) -> Result<()>) -> Result<Changes> {
         if !self.is_trusted {
             self.dictionary = Dictionary::default();
             self.workers = Workers::default();
-            self.counter = self.connection.query_row("SELECT seq, events, root FROM counter", [], |row| {
-                Ok(Counter { seq: row.get::<_, i64>(0)? as u64, events: row.get::<_, i64>(1)? as u64, root: row.get(2)? })
+            self.roots = RootCache::default();
+            self.rollups = Rollups::default();
+            let sql = "SELECT seq, events, root, longest, earliest, rolled FROM counter";
+            self.counter = self.connection.query_row(sql, [], |row| {
+                Ok(Counter {
+                    seq: row.get::<_, i64>(0)? as u64,
+                    events: row.get::<_, i64>(1)? as u64,
+                    root: row.get(2)?,
+                    longest: row.get(3)?,
+                    earliest: row.get(4)?,
+                    rolled: row.get(5)?,
+                })
             })?;
         }
         self.is_trusted = false;
         self.dictionary.trim();
+        self.roots.trim();
+        self.rollups.trim();
         self.workers.begin();
         let connection = &self.connection;
         let sql_transaction = rusqlite::Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
@@ -126,49 +176,136 @@ impl Writer {
             connection,
             dictionary: &mut self.dictionary,
             workers: &mut self.workers,
+            cache: &mut self.roots,
+            rollups: &mut self.rollups,
             counter: self.counter,
-            fresh: Vec::new(),
+            batches: Vec::new(),
+            lines: Vec::new(),
+            own: Vec::new(),
+            items: Vec::new(),
             roots: Roots::default(),
-            processes: Processes::default(),
+            words: TransactionWords::default(),
             tallies: BTreeMap::new(),
         };
         gather(&mut transaction)?;
-        let changes = transaction.settle()?;
-        let counter = transaction.counter;
+        let first_seq = transaction.counter.seq + 1;
+        let (told, counter): (Told, Counter) = transaction.settle()?;
         sql_transaction.commit()?;
         self.counter = counter;
         self.is_trusted = true;
-        Ok(changes)
+        Ok(Changes::new(first_seq, told))
     }
 }
 
-impl<'a> Transaction<'a> {
+impl Transaction<'_> {
     /// Takes from a batch what was not applied before.
-    fn gather(&mut self, batch: &'a Batch, now_us: u64) -> Result<()> {
-        let id = batch.worker.id;
+    fn gather(&mut self, packed: &Arc<Packed>, now_us: u64) -> Result<()> {
+        let id = packed.worker.id;
         self.hear_of(id, now_us)?;
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
-        worker.describe(&batch.worker);
-        worker.drop_counts(&batch.dropped);
-        let numbers = batch.sequence..;
-        let fresh: Vec<_> = numbers.zip(&batch.events).filter(|(number, _)| !worker.applied.contains(*number)).collect();
-        if !batch.events.is_empty() {
-            worker.applied.insert(batch.sequence, batch.last_number());
+        worker.describe(&packed.worker);
+        worker.drop_counts(&packed.dropped);
+        if packed.is_empty() {
+            return Ok(());
         }
-        for (number, event) in fresh {
-            let relayed = match ProcessEvent::of(event) {
-                Some(about) => about.worker,
-                None => about_worker(event, id).1,
+        let (first, last) = (packed.sequence, packed.last_number());
+        let before = worker.applied.overlaps(first, last).then(|| worker.applied.clone());
+        worker.applied.insert(first, last);
+        let worker_key = worker.key;
+        let is_fresh = |number| before.as_ref().is_none_or(|before| !before.contains(number));
+        if !(first..=last).any(is_fresh) {
+            return Ok(());
+        }
+        let batch = self.batches.len() as u32;
+        let mut gathered = self.look_up(packed, worker_key)?;
+        self.lines.reserve(packed.len());
+        self.items.reserve(packed.len());
+        for (index, (number, event)) in (first..).zip(&packed.events).enumerate().filter(|(_, (number, _))| is_fresh(*number)) {
+            let (root, id) = match event {
+                PackedEvent::Started(started) => (self.root_at(&mut gathered, started.root)?, started.id),
+                PackedEvent::Ended(ended) => (self.root_at(&mut gathered, ended.root)?, ended.id),
+                PackedEvent::Other(event) => {
+                    self.gather_other(id, number, event, now_us)?;
+                    let Some(about) = ProcessEvent::of(event) else {
+                        self.lines.push(Line { batch, event: index as u32, root: NONE, entry: NONE, worker: NONE });
+                        continue;
+                    };
+                    (self.root(about.root_id)?, about.id)
+                }
             };
-            if let Some(relayed) = relayed.filter(|relayed| relayed.id != id) {
-                self.hear_of(relayed.id, now_us)?;
-            }
-            if let Some(relayed) = relayed {
-                self.workers.get(self.connection, &mut self.tallies, relayed.id)?.describe(relayed);
-            }
-            self.fresh.push(Fresh { batch_worker: id, number, event: Cow::Borrowed(event) });
+            let number = self.roots.entries[root as usize].row.number;
+            self.items.push(Item { number, id, root, line: self.lines.len() as u32 });
+            self.lines.push(Line { batch, event: index as u32, root, entry: NONE, worker: NONE });
         }
+        self.batches.push(gathered);
         Ok(())
+    }
+
+    /// What is rare about an event: whom it relays, what it says of a worker, a type that is unknown.
+    fn gather_other(&mut self, id: WorkerId, number: u64, event: &Event, now_us: u64) -> Result<()> {
+        let about = ProcessEvent::of(event);
+        let relayed = about.as_ref().map_or_else(|| about_worker(event, id).1, |about| about.worker);
+        if let Some(relayed) = relayed.filter(|relayed| relayed.id != id) {
+            self.hear_of(relayed.id, now_us)?;
+        }
+        if let Some(relayed) = relayed {
+            self.workers.get(self.connection, &mut self.tallies, relayed.id)?.describe(relayed);
+        }
+        match (about, event) {
+            (Some(about), Event::ProcessLogged(logged)) => {
+                let root = self.root(about.root_id)?;
+                self.write_log(root, number, id, logged)
+            }
+            (Some(_), _) => Ok(()),
+            (None, Event::Unknown(unknown)) => self.keep_unknown(number, id, unknown),
+            (None, event) => {
+                let about = about_worker(event, id).0;
+                self.workers.get(self.connection, &mut self.tallies, about)?;
+                self.workers.apply(about, number, id, event);
+                Ok(())
+            }
+        }
+    }
+
+    /// The keys of all that a batch names.
+    fn look_up(&mut self, packed: &Arc<Packed>, worker_key: i64) -> Result<Gathered> {
+        let (connection, dictionary, words) = (self.connection, &mut *self.dictionary, &mut self.words);
+        let worker = packed.worker.id;
+        let mut origin = |thread: Option<&str>| -> Result<i64> {
+            let key = dictionary.origin_key(connection, worker_key, thread)?;
+            words.origins.entry(key).or_insert_with(|| (worker, thread.map(Arc::from)));
+            Ok(key)
+        };
+        let own = origin(None)?;
+        let origins = packed.threads.iter().map(|thread| origin(Some(thread))).collect::<Result<_>>()?;
+        let site = |site: &crate::packed::Site| -> Result<i64> {
+            let key = dictionary.site_key(connection, &site.name, &site.kind, site.source.as_ref())?;
+            words.sites.insert(key, dictionary.site(connection, key)?);
+            Ok(key)
+        };
+        let sites = packed.sites.iter().map(site).collect::<Result<_>>()?;
+        let mut mark = |mark: &str| -> Result<i64> {
+            let key = dictionary.searched_key(connection, mark)?;
+            words.texts.insert(key, dictionary.text(connection, key)?);
+            Ok(key)
+        };
+        let marks = packed.marks.iter().map(|text| mark(text)).collect::<Result<_>>()?;
+        let error = |error: &Error| -> Result<(i64, i64)> {
+            let keys = dictionary.error_keys(connection, error)?;
+            words.errors.entry(keys).or_insert_with(|| Arc::new(error.clone()));
+            Ok(keys)
+        };
+        let errors = packed.errors.iter().map(error).collect::<Result<_>>()?;
+        let roots = vec![NONE; packed.roots.len()];
+        Ok(Gathered { packed: packed.clone(), worker, worker_key, origin: own, origins, sites, marks, errors, roots })
+    }
+
+    fn root_at(&mut self, gathered: &mut Gathered, place: Place) -> Result<u32> {
+        let place = place as usize;
+        if gathered.roots[place] == NONE {
+            gathered.roots[place] = self.root(gathered.packed.roots[place])?;
+        }
+        Ok(gathered.roots[place])
     }
 
     /// A worker reports: if it was lost it is found.
@@ -185,15 +322,12 @@ impl<'a> Transaction<'a> {
     /// Takes an event that the server makes itself. It has no number, and needs none: nobody repeats it.
     fn push_server_event(&mut self, id: WorkerId, event: Event) {
         self.workers.apply(id, 0, id, &event);
-        self.fresh.push(Fresh { batch_worker: id, number: 0, event: Cow::Owned(event) });
+        self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root: NONE, entry: NONE, worker: NONE });
+        self.own.push((id, event));
     }
 
     fn count(&mut self, what: i64, of: i64, change: i64) {
         *self.tallies.entry((what, of)).or_default() += change;
-    }
-
-    fn state_code(&mut self, state: &State) -> Result<i64> {
-        ids::state_code(self.connection, self.dictionary, state)
     }
 
     fn write_sums(&mut self) -> Result<()> {
@@ -202,12 +336,45 @@ impl<'a> Transaction<'a> {
         for ((what, of), change) in self.tallies.iter().filter(|(_, change)| **change != 0) {
             statement.execute(params![what, of, change])?;
         }
-        let Counter { seq, events, root } = self.counter;
-        self.connection.prepare_cached("UPDATE counter SET seq = ?1, events = ?2, root = ?3")?.execute(params![
-            seq as i64,
-            events as i64,
-            root
-        ])?;
+        let Counter { seq, events, root, longest, earliest, rolled } = self.counter;
+        let sql = "UPDATE counter SET seq = ?1, events = ?2, root = ?3, longest = ?4, earliest = ?5, rolled = ?6";
+        self.connection.prepare_cached(sql)?.execute(params![seq as i64, events as i64, root, longest, earliest, rolled])?;
         Ok(())
     }
+}
+
+impl Gathered {
+    /// Key of a thread of the batch's worker.
+    fn origin(&self, thread: Place) -> i64 {
+        if thread == NOWHERE { self.origin } else { self.origins[thread as usize] }
+    }
+}
+
+impl TransactionWords {
+    /// What the keys of a plain process stand for; all of them must be there.
+    fn of(&self, plain: &super::row::Plain) -> Words {
+        let (worker, thread) = self.origins[&plain.origin].clone();
+        Words {
+            worker,
+            thread,
+            site: plain.start.map(|start| self.sites[&start.site].clone()),
+            batch: plain.start.and_then(|start| start.batch).map(|batch| self.texts[&batch].clone()),
+            error: plain.end.and_then(|end| end.error).map(|error| self.errors[&error].clone()),
+        }
+    }
+
+    /// Remembers what the keys of a process of the file stand for.
+    fn learn(&mut self, plain: &super::row::Plain, words: Words) {
+        self.origins.insert(plain.origin, (words.worker, words.thread));
+        if let (Some(start), Some(site)) = (plain.start, words.site) {
+            self.sites.insert(start.site, site);
+            self.texts.extend(start.batch.zip(words.batch));
+        }
+        self.errors.extend(plain.end.and_then(|end| end.error).zip(words.error));
+    }
+}
+
+/// Which root a number is of.
+fn root_id(connection: &Connection, number: i64) -> Result<RootId> {
+    connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0))
 }

@@ -1,45 +1,77 @@
 //! The roots that a transaction is about: which process is a root's face, and which error it shows.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
+use monitor_wire::{ProcessId, RootId};
+use rusqlite::{OptionalExtension, Result, params};
 
-use monitor_state::title;
-use monitor_wire::{Counts, Process, ProcessId, Root, RootId, State};
-use rusqlite::{Connection, OptionalExtension, Result, params};
-
-use super::super::roots::{RootRow, find_row};
-use super::super::row::ProcessRow;
-use super::super::{RootKey, ids};
-use super::processes::Entry;
+use super::entries::Entry;
 use super::{Transaction, tally};
+use crate::store::RootKey;
+use crate::store::sqlite::ids::{self, KNOWN_STATES};
+use crate::store::sqlite::roots::{RootRow, find_row};
+use crate::store::sqlite::row::{Known, ProcessRow};
 
-/// The root's own process.
-pub(in super::super) const OWN: &str = "SELECT at, id FROM process INDEXED BY process_top \
-    WHERE root = ?1 AND parent IS NULL AND site IS NOT NULL ORDER BY at, id LIMIT 1";
+/// The root's own process: looked for in the whole tree, but only when the one before it moved or was given a parent.
+const OWN: &str = "SELECT at, id FROM process WHERE root = ?1 AND parent IS NULL AND site IS NOT NULL ORDER BY at, id LIMIT 1";
 
-/// The earliest process: it is looked for in the whole tree, but only when the one before it is no longer the earliest.
+/// The earliest process: looked for in the whole tree, but only when the one before it moved.
 const EARLIEST: &str = "SELECT at, id FROM process WHERE root = ?1 ORDER BY at, id LIMIT 1";
 
 /// The earliest failed process without a failed child.
-pub(in super::super) const LEAF: &str = "SELECT id FROM process AS leaf INDEXED BY process_failed \
-    WHERE root = ?1 AND error IS NOT NULL AND NOT EXISTS \
-    (SELECT 1 FROM process AS child INDEXED BY process_failed_parent \
-     WHERE child.root = leaf.root AND child.parent = leaf.id AND child.error IS NOT NULL) \
+pub(in super::super) const LEAF: &str = "SELECT id FROM failed AS leaf WHERE root = ?1 AND NOT EXISTS \
+    (SELECT 1 FROM failed AS child INDEXED BY failed_parent WHERE child.root = leaf.root AND child.parent = leaf.id) \
     ORDER BY ended, id LIMIT 1";
+
+/// Code of the state of those that failed.
+const FAILED: i64 = 3;
+/// Code of the state of those that wait, as long as nothing is known.
+const PENDING: i64 = 2;
+/// At most so many roots are remembered between transactions.
+const MAX_REMEMBERED: usize = 50_000;
+
+/// Roots that were written lately.
+#[derive(Default)]
+pub(super) struct RootCache {
+    rows: HashMap<RootId, RootRow>,
+}
+
+impl RootCache {
+    pub(super) fn trim(&mut self) {
+        if self.rows.len() > MAX_REMEMBERED {
+            // Those that run will be asked for again.
+            self.rows.retain(|_, row| row.counts[1] > 0);
+            if self.rows.len() > MAX_REMEMBERED / 2 {
+                self.rows.clear();
+            }
+        }
+    }
+}
 
 /// The roots of a transaction, each once.
 #[derive(Default)]
 pub(super) struct Roots {
     pub entries: Vec<RootEntry>,
-    by_id: HashMap<RootId, usize>,
+    by_id: HashMap<RootId, u32>,
+    last: Option<(RootId, u32)>,
+    /// By how much the counts of processes change, by the code of their state.
+    pub states: [i64; KNOWN_STATES],
 }
 
 /// A root of a transaction.
 pub(super) struct RootEntry {
     pub row: RootRow,
-    /// Where it was; none if it was not known.
-    pub before: Option<State>,
-    /// Indices of its processes in the transaction.
-    pub processes: Vec<usize>,
+    /// What its indexes hold of it from before the transaction; none if it was not known.
+    pub before: Option<Indexed>,
+}
+
+/// What the indexes hold of a root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Indexed {
+    state: i64,
+    name: i64,
+    batch: Option<i64>,
+    worker: Option<i64>,
+    error: Option<(i64, i64)>,
 }
 
 /// Which process is a root's face, and why.
@@ -47,116 +79,286 @@ type Face = (u64, ProcessId);
 
 impl Transaction<'_> {
     /// The index of a root, which gets its number if it is new.
-    pub(super) fn root(&mut self, id: RootId) -> Result<usize> {
-        if let Some(index) = self.roots.by_id.get(&id) {
-            return Ok(*index);
+    pub(super) fn root(&mut self, id: RootId) -> Result<u32> {
+        if let Some((last, index)) = self.roots.last
+            && last == id
+        {
+            return Ok(index);
         }
-        let found = find_row(self.connection, self.dictionary, RootKey::Id(id))?;
-        let before = found.as_ref().map(|row| row.root.state.clone());
-        let row = found.unwrap_or_else(|| {
-            self.counter.root += 1;
-            RootRow::new(id, self.counter.root as u64)
-        });
-        let index = self.roots.entries.len();
-        self.roots.by_id.insert(id, index);
-        self.roots.entries.push(RootEntry { row, before, processes: Vec::new() });
+        let index = match self.roots.by_id.get(&id) {
+            Some(index) => *index,
+            None => self.new_root(id)?,
+        };
+        self.roots.last = Some((id, index));
         Ok(index)
     }
 
-    /// Brings a root up to date with its processes, which are written, and writes it.
-    pub(super) fn settle_root(&mut self, index: usize) -> Result<()> {
-        let number = self.roots.entries[index].row.root.number as i64;
-        let old = self.roots.entries[index].row.face();
-        let (face, is_own) = self.face(index, number)?;
-        let indices = std::mem::take(&mut self.roots.entries[index].processes);
-        let touches = |entry: &Entry| face.is_some_and(|(_, id)| entry.id == id) || has_error(entry);
-        if face != old || indices.iter().any(|at| touches(&self.processes.entries[*at])) {
-            let view = face.map(|(_, id)| self.view_of(index, number, id)).transpose()?.flatten();
-            let error = match view.as_ref().and_then(|(view, _)| view.error.clone()) {
-                Some(error) => Some(error),
-                None => self
-                    .earliest_failed_leaf(number)?
-                    .map(|id| self.view_of(index, number, id))
-                    .transpose()?
-                    .flatten()
-                    .and_then(|(view, _)| view.error),
-            };
-            let row = &mut self.roots.entries[index].row;
-            row.show(face, is_own, view, error);
+    fn new_root(&mut self, id: RootId) -> Result<u32> {
+        let found = match self.cache.rows.remove(&id) {
+            Some(row) => Some(row),
+            None => find_row(self.connection, RootKey::Id(id))?,
+        };
+        let before = found.as_ref().map(RootRow::indexed);
+        let row = if let Some(row) = found {
+            row
+        } else {
+            self.counter.root += 1;
+            let name = self.dictionary.searched_key(self.connection, "")?;
+            RootRow {
+                number: self.counter.root,
+                id,
+                base_us: i64::MAX,
+                last_us: i64::MIN,
+                process: None,
+                is_own: false,
+                at_us: 0,
+                name,
+                batch: None,
+                worker: None,
+                state: PENDING,
+                started_us: None,
+                ended_us: None,
+                elapsed_ns: None,
+                error: None,
+                counts: [0; KNOWN_STATES + 1],
+            }
+        };
+        let index = self.roots.entries.len() as u32;
+        self.roots.by_id.insert(id, index);
+        self.roots.entries.push(RootEntry { row, before });
+        Ok(index)
+    }
+
+    /// Gives new roots the base that their processes' times count from.
+    pub(super) fn settle_bases(&mut self, entries: &[Entry]) {
+        for entry in entries.iter().filter(|entry| entry.is_told_of) {
+            let root = &mut self.roots.entries[entry.root as usize];
+            if root.before.is_none() {
+                root.row.base_us = root.row.base_us.min(entry.at_us() as i64);
+            }
         }
-        self.roots.entries[index].processes = indices;
-        self.write_root(index)
+        for root in &mut self.roots.entries {
+            if root.row.base_us == i64::MAX {
+                root.row.base_us = 0;
+            }
+            root.row.last_us = root.row.last_us.max(root.row.base_us);
+        }
+    }
+
+    /// Brings the roots up to date with their processes, which are written, and writes them.
+    pub(super) fn settle_roots(&mut self, entries: &[Entry]) -> Result<()> {
+        let mut rest = entries;
+        while let Some(first) = rest.first() {
+            let (own, others) = rest.split_at(rest.partition_point(|entry| entry.root == first.root));
+            self.settle_root(first.root, own)?;
+            rest = others;
+        }
+        let mut order: Vec<usize> = (0..self.roots.entries.len()).collect();
+        order.sort_unstable_by_key(|index| self.roots.entries[*index].row.number);
+        for index in order {
+            self.write_root(index)?;
+        }
+        for code in 0..KNOWN_STATES {
+            self.count(tally::PROCESSES, code as i64, self.roots.states[code]);
+        }
+        Ok(())
+    }
+
+    fn settle_root(&mut self, index: u32, entries: &[Entry]) -> Result<()> {
+        let row = &self.roots.entries[index as usize].row;
+        let old = row.face();
+        let (face, is_own) = self.face(index, entries)?;
+        let Some((at_us, id)) = face else { return Ok(()) };
+        let is_touched = |entry: &Entry| entry.is_written && (entry.id == id || entry.has_error);
+        if face == old && !entries.iter().any(is_touched) {
+            return Ok(());
+        }
+        let place = self.roots.entries[index as usize].row.place();
+        let shown = match entries.binary_search_by_key(&id, |entry| entry.id) {
+            Ok(at) if entries[at].is_there => self.face_of(&entries[at].known, entries[at].status, index, id)?,
+            _ => self.face_in_file(index, place, id)?,
+        };
+        let error = match shown.error {
+            Some(error) => Some(error),
+            None if *self.roots.entries[index as usize].row.count(FAILED) == 0 => None,
+            None => self.error_of_leaf(place)?,
+        };
+        let row = &mut self.roots.entries[index as usize].row;
+        *row = RootRow { process: Some(id), at_us, is_own, error, ..row.clone() };
+        (row.name, row.batch, row.worker, row.state) = (shown.name, shown.batch, shown.worker, shown.state);
+        (row.started_us, row.ended_us, row.elapsed_ns) = (shown.started_us, shown.ended_us, shown.elapsed_ns);
+        Ok(())
     }
 
     /// The root's own process, or else the earliest; and whether it is its own.
-    fn face(&self, index: usize, number: i64) -> Result<(Option<Face>, bool)> {
-        let root = &self.roots.entries[index];
-        let entries = || root.processes.iter().map(|at| &self.processes.entries[*at]).filter(|entry| entry.view.is_some());
-        let place = |entry: &Entry| (entry.facts.at_us(), entry.id);
-        let is_top = |entry: &&Entry| entry.facts.is_defined() && entry.view.as_ref().is_some_and(|view| view.parent_id.is_none());
-        let own = entries().filter(is_top).map(place).min();
-        let old = root.row.face();
-        let is_old_touched =
-            old.is_some_and(|(_, id)| self.processes.find(index, id).is_some_and(|at| self.processes.entries[at].view.is_some()));
-
-        if root.row.is_own && !is_old_touched {
-            return Ok((old.into_iter().chain(own).min(), true));
+    fn face(&self, index: u32, entries: &[Entry]) -> Result<(Option<Face>, bool)> {
+        let row = &self.roots.entries[index as usize].row;
+        let there = || entries.iter().filter(|entry| entry.is_there);
+        let place = |entry: &Entry| (entry.at_us(), entry.id);
+        let own = there().filter(|entry| entry.is_top()).map(place).min();
+        let Some(old) = row.face() else {
+            return Ok(match own {
+                Some(own) => (Some(own), true),
+                None => (there().map(place).min(), false),
+            });
+        };
+        // Whoever was the first of all and did not become later is still before all that the transaction doesn't touch.
+        let touched = there().find(|entry| entry.id == old.1);
+        let stays = touched.is_none_or(|entry| place(entry) <= old && (entry.is_top() || !row.is_own));
+        if row.is_own {
+            if stays {
+                return Ok((Some(old).filter(|_| touched.is_none()).into_iter().chain(own).min(), true));
+            }
+            return Ok(match self.find_face(OWN, row.place())? {
+                Some(own) => (Some(own), true),
+                None => (self.find_face(EARLIEST, row.place())?, false),
+            });
         }
-        if (own.is_some() || root.row.is_own)
-            && let Some(own) = self.find_face(OWN, number)?
-        {
+        if let Some(own) = own {
             return Ok((Some(own), true));
         }
-        if root.before.is_none() || !is_old_touched && !root.row.is_own {
-            return Ok((entries().map(place).chain(old).min(), false));
+        if stays {
+            return Ok((Some(old).filter(|_| touched.is_none()).into_iter().chain(there().map(place).min()).min(), false));
         }
-        Ok((self.find_face(EARLIEST, number)?, false))
+        Ok((self.find_face(EARLIEST, row.place())?, false))
     }
 
-    fn find_face(&self, sql: &str, number: i64) -> Result<Option<Face>> {
-        let face = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)? as u64, ids::process_id(row.get(1)?)?));
+    fn find_face(&self, sql: &str, (number, base): (i64, i64)) -> Result<Option<Face>> {
+        let face = |row: &rusqlite::Row<'_>| Ok(((row.get::<_, i64>(0)? + base) as u64, ids::process_id(row.get(1)?)?));
         self.connection.prepare_cached(sql)?.query_row([number], face).optional()
     }
 
-    fn earliest_failed_leaf(&self, number: i64) -> Result<Option<ProcessId>> {
-        self.connection.prepare_cached(LEAF)?.query_row([number], |row| ids::process_id(row.get(0)?)).optional()
-    }
-
-    /// A process of the transaction or of the file, and its batch mark.
-    fn view_of(&mut self, index: usize, number: i64, id: ProcessId) -> Result<Option<(Process, Option<String>)>> {
-        if let Some(at) = self.processes.find(index, id) {
-            let Entry { view, facts, .. } = &self.processes.entries[at];
-            if let Some(view) = view {
-                return Ok(Some((view.clone(), facts.batch().map(str::to_owned))));
+    fn error_of_leaf(&mut self, place: (i64, i64)) -> Result<Option<(i64, i64)>> {
+        let found = self.connection.prepare_cached(LEAF)?.query_row([place.0], |row| ids::process_id(row.get(0)?)).optional()?;
+        let Some(id) = found else { return Ok(None) };
+        let Some(row) = ProcessRow::find(self.connection, place, id)? else { return Ok(None) };
+        match row.known(self.connection, self.dictionary)? {
+            Known::Plain(plain) => Ok(plain.end.and_then(|end| end.error)),
+            Known::Full(facts) => {
+                let error = facts.error().cloned();
+                error.map(|error| self.dictionary.error_keys(self.connection, &error)).transpose()
             }
         }
-        let Some(row) = ProcessRow::find(self.connection, number, id)? else { return Ok(None) };
-        let facts = row.facts(self.connection, self.dictionary)?;
-        for worker in facts.open_at() {
-            self.workers.load(self.connection, &mut self.tallies, worker)?;
+    }
+
+    fn face_in_file(&mut self, index: u32, place: (i64, i64), id: ProcessId) -> Result<ShownFace> {
+        let row = ProcessRow::find(self.connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        let known = row.known(self.connection, self.dictionary)?;
+        let mut status = monitor_state::WorkerStatus::Online;
+        match &known {
+            Known::Plain(plain) => {
+                let words = plain.words(self.connection, self.dictionary)?;
+                self.workers.load(self.connection, &mut self.tallies, words.worker)?;
+                status = self.workers.status(words.worker);
+                self.words.learn(plain, words);
+            }
+            Known::Full(facts) => {
+                for worker in facts.open_at() {
+                    self.workers.load(self.connection, &mut self.tallies, worker)?;
+                }
+            }
         }
-        let view = facts.view(self.roots.entries[index].row.root.root_id, id, &mut |worker| self.workers.status(worker));
-        Ok(Some((view, facts.batch().map(str::to_owned))))
+        self.face_of(&known, status, index, id)
+    }
+
+    fn face_of(&mut self, known: &Known, status: monitor_state::WorkerStatus, index: u32, id: ProcessId) -> Result<ShownFace> {
+        let root = self.roots.entries[index as usize].row.id;
+        let (connection, dictionary) = (self.connection, &mut *self.dictionary);
+        let plain = match known {
+            Known::Plain(plain) => plain,
+            Known::Full(facts) => {
+                let view = facts.view(root, id, &mut |worker| self.workers.status(worker));
+                let worker = match view.worker_id {
+                    Some(worker) => Some(self.workers.get(connection, &mut self.tallies, worker)?.key),
+                    None => None,
+                };
+                return Ok(ShownFace {
+                    name: dictionary.searched_key(connection, &view.name)?,
+                    batch: facts.batch().map(|batch| dictionary.searched_key(connection, batch)).transpose()?,
+                    worker,
+                    state: ids::state_code(connection, dictionary, &view.state)?,
+                    started_us: view.started_us,
+                    ended_us: view.ended_us,
+                    elapsed_ns: view.elapsed_ns,
+                    error: view.error.as_ref().map(|error| dictionary.error_keys(connection, error)).transpose()?,
+                });
+            }
+        };
+        let name = match plain.start {
+            Some(start) => self.words.sites[&start.site].name_key,
+            None => dictionary.searched_key(connection, "")?,
+        };
+        let (ended_us, elapsed_ns) = plain.ended(status);
+        Ok(ShownFace {
+            name,
+            batch: plain.start.and_then(|start| start.batch),
+            worker: Some(plain.worker),
+            state: ids::known_code(&plain.state(status)).expect("a plain process is in a state that is known"),
+            started_us: plain.start.map(|start| start.time_us),
+            ended_us,
+            elapsed_ns,
+            error: plain.end.and_then(|end| end.error),
+        })
     }
 
     fn write_root(&mut self, index: usize) -> Result<()> {
-        let RootEntry { row, before, .. } = &self.roots.entries[index];
-        let (root, before) = (&row.root, before.clone());
-        let worker = match root.worker_id {
-            Some(id) => Some(self.workers.get(self.connection, &mut self.tallies, id)?.key),
-            None => None,
-        };
-        let state = ids::state_code(self.connection, self.dictionary, &root.state)?;
-        let name = self.dictionary.text_key(self.connection, &root.name)?;
-        let text = |text: &String| self.dictionary.text_key(self.connection, text);
-        let batch = root.batch.as_ref().map(text).transpose()?;
-        let message = root.error.as_ref().map(|error| self.dictionary.text_key(self.connection, &error.message)).transpose()?;
-        write(self.connection, row, [Some(name), batch, worker, Some(state), message])?;
-        let after = root.state.clone();
-        if before.as_ref() != Some(&after) {
+        let RootEntry { row, before } = &self.roots.entries[index];
+        let (state, before) = (row.state, *before);
+        let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts.map(|count| count as i64);
+        let time = |time: Option<u64>| time.map(|time| time as i64 - row.base_us);
+        if before == Some(row.indexed()) {
+            self.connection.prepare_cached(UPDATE_COUNTS)?.execute(params![
+                row.number,
+                row.last_us - row.base_us,
+                row.process.map(ids::process_key),
+                row.is_own,
+                row.at_us as i64 - row.base_us,
+                time(row.started_us),
+                time(row.ended_us),
+                row.elapsed_ns.map(|elapsed| elapsed as i64),
+                pending,
+                running,
+                succeeded,
+                failed,
+                cancelled,
+                lost,
+                other
+            ])?;
+            self.cache.rows.insert(row.id, row.clone());
+            return Ok(());
+        }
+        let sql = if before.is_none() { INSERT } else { UPDATE };
+        let mut statement = self.connection.prepare_cached(sql)?;
+        statement.execute(params![
+            row.number,
+            ids::root_key(row.id),
+            row.base_us,
+            row.last_us - row.base_us,
+            row.process.map(ids::process_key),
+            row.is_own,
+            row.at_us as i64 - row.base_us,
+            row.name,
+            row.batch,
+            row.worker,
+            row.state,
+            time(row.started_us),
+            time(row.ended_us),
+            row.elapsed_ns.map(|elapsed| elapsed as i64),
+            row.error.map(|(message, _)| message),
+            row.error.map(|(_, cause)| cause),
+            pending,
+            running,
+            succeeded,
+            failed,
+            cancelled,
+            lost,
+            other
+        ])?;
+        self.cache.rows.insert(row.id, row.clone());
+        let before = before.map(|before| before.state);
+        if before != Some(state) {
             self.count(tally::ROOTS, state, 1);
             if let Some(before) = before {
-                let before = self.state_code(&before)?;
                 self.count(tally::ROOTS, before, -1);
             }
         }
@@ -164,82 +366,34 @@ impl Transaction<'_> {
     }
 }
 
-fn has_error(entry: &Entry) -> bool {
-    entry.before.as_ref().is_some_and(|before| before.had_error) || entry.view.as_ref().is_some_and(|view| view.error.is_some())
+/// What a root shows of its face.
+struct ShownFace {
+    name: i64,
+    batch: Option<i64>,
+    worker: Option<i64>,
+    state: i64,
+    started_us: Option<u64>,
+    ended_us: Option<u64>,
+    elapsed_ns: Option<u64>,
+    error: Option<(i64, i64)>,
 }
 
 impl RootRow {
-    fn new(root_id: RootId, number: u64) -> Self {
-        let root = Root {
-            root_id,
-            number,
-            name: String::new(),
-            batch: None,
-            title: title("", None, number),
-            state: State::PENDING,
-            started_us: None,
-            ended_us: None,
-            elapsed_ns: None,
-            worker_id: None,
-            counts: Counts::default(),
-            error: None,
-        };
-        Self { root, process: None, is_own: false, at_us: 0 }
+    fn indexed(&self) -> Indexed {
+        Indexed { state: self.state, name: self.name, batch: self.batch, worker: self.worker, error: self.error }
     }
 
     fn face(&self) -> Option<Face> {
         self.process.map(|id| (self.at_us, id))
     }
-
-    fn show(&mut self, face: Option<Face>, is_own: bool, view: Option<(Process, Option<String>)>, error: Option<monitor_wire::Error>) {
-        let Some(((at_us, id), (view, batch))) = face.zip(view) else { return };
-        (self.process, self.at_us, self.is_own) = (Some(id), at_us, is_own);
-        let root = &mut self.root;
-        root.title = title(&view.name, batch.as_deref(), root.number);
-        root.name = view.name;
-        root.batch = batch;
-        root.state = view.state;
-        root.started_us = view.started_us;
-        root.ended_us = view.ended_us;
-        root.elapsed_ns = view.elapsed_ns;
-        root.worker_id = view.worker_id;
-        root.error = error;
-    }
 }
 
-/// `keys` are those of name, batch, worker, state and error.
-fn write(connection: &Connection, row: &RootRow, [name, batch, worker, state, error]: [Option<i64>; 5]) -> Result<()> {
-    let sql = "INSERT INTO root(number, id, process, own, at, name, batch, worker, state, started, ended, elapsed, error, error_more, \
-               pending, running, succeeded, failed, cancelled, lost, other) \
-               VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21) \
-               ON CONFLICT(number) DO UPDATE SET process = ?3, own = ?4, at = ?5, name = ?6, batch = ?7, worker = ?8, state = ?9, \
-               started = ?10, ended = ?11, elapsed = ?12, error = ?13, error_more = ?14, pending = ?15, running = ?16, \
-               succeeded = ?17, failed = ?18, cancelled = ?19, lost = ?20, other = ?21";
-    let root = &row.root;
-    let Counts { pending, running, succeeded, failed, cancelled, lost, other } = root.counts;
-    let signed = |value: Option<u64>| value.map(|value| value as i64);
-    connection.prepare_cached(sql)?.execute(params![
-        root.number as i64,
-        ids::root_key(root.root_id),
-        row.process.map(ids::process_key),
-        row.is_own,
-        row.at_us as i64,
-        name,
-        batch,
-        worker,
-        state,
-        signed(root.started_us),
-        signed(root.ended_us),
-        signed(root.elapsed_ns),
-        error,
-        root.error.as_ref().map(ids::to_json),
-        pending as i64,
-        running as i64,
-        succeeded as i64,
-        failed as i64,
-        cancelled as i64,
-        lost as i64,
-        other as i64
-    ])?;
-    Ok(())
-}
+const INSERT: &str = "INSERT INTO root(number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, \
+    error, cause, pending, running, succeeded, failed, cancelled, lost, other) \
+    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)";
+/// What no index holds.
+const UPDATE_COUNTS: &str = "UPDATE root SET last = ?2, process = ?3, own = ?4, at = ?5, started = ?6, ended = ?7, elapsed = ?8, \
+    pending = ?9, running = ?10, succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15 WHERE number = ?1";
+const UPDATE: &str = "UPDATE root SET last = ?4, process = ?5, own = ?6, at = ?7, name = ?8, batch = ?9, worker = ?10, state = ?11, \
+    started = ?12, ended = ?13, elapsed = ?14, error = ?15, cause = ?16, pending = ?17, running = ?18, succeeded = ?19, failed = ?20, \
+    cancelled = ?21, lost = ?22, other = ?23 WHERE number = ?1 AND id = ?2 AND base = ?3";

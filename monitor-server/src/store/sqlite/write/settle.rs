@@ -1,78 +1,57 @@
 //! From gathered events to rows.
 
-use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Event, ProcessLogged, State, WorkerId};
-use rusqlite::{Result, params};
+use foldhash::{HashMap, HashMapExt as _};
+use monitor_state::ProcessFacts;
+use monitor_wire::{ProcessLogged, State, UnknownEvent, WorkerId};
+use rusqlite::{CachedStatement, Result, params};
 
-use super::super::ids;
-use super::super::row::ProcessRow;
-use super::processes::Before;
-use super::{Fresh, Transaction, tally};
-use crate::store::Change;
+use super::changes::{NONE, Told};
+use super::entries::{Aside, Before, Entry, Item};
+use super::rollups::Finished;
+use super::{Counter, Transaction, root_id, tally};
+use crate::store::sqlite::ids::{self, KNOWN_STATES};
+use crate::store::sqlite::row::{FIND, INSERT, Known, Plain, ProcessRow, UPDATE};
 
-impl<'a> Transaction<'a> {
+/// Code of the state of those that failed.
+const FAILED: i64 = 3;
+
+/// What rows of `process` are read and written by.
+struct Statements<'a> {
+    find: CachedStatement<'a>,
+    insert: CachedStatement<'a>,
+    update: CachedStatement<'a>,
+}
+
+impl Transaction<'_> {
     /// Folds what was gathered, writes it and says what changed.
-    pub(super) fn settle(&mut self) -> Result<Vec<Change>> {
-        let fresh = std::mem::take(&mut self.fresh);
-        self.counter.events += fresh.iter().filter(|fresh| fresh.number > 0).count() as u64;
-        self.load(&fresh)?;
-        self.fold(&fresh)?;
-        self.load_left()?;
-        self.settle_processes()?;
-        for index in 0..self.roots.entries.len() {
-            self.settle_root(index)?;
+    pub(super) fn settle(mut self) -> Result<(Told, Counter)> {
+        self.counter.events += self.lines.iter().filter(|line| line.batch != NONE).count() as u64;
+        let left = self.gather_left()?;
+        let mut entries = self.fold();
+        self.settle_bases(&entries);
+        let mut statements = Statements {
+            find: self.connection.prepare_cached(FIND)?,
+            insert: self.connection.prepare_cached(INSERT)?,
+            update: self.connection.prepare_cached(UPDATE)?,
+        };
+        for entry in &mut entries {
+            entry.left_by = left.get(&(entry.root, entry.id)).copied();
+            self.settle_process(entry, &mut statements)?;
         }
+        drop(statements);
+        self.settle_roots(&entries)?;
+        self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled)?;
         self.workers.write(self.connection, &mut self.tallies)?;
-        let changes = self.changes(&fresh)?;
+        let told = self.tell(entries)?;
         self.write_sums()?;
-        Ok(changes)
+        Ok((told, self.counter))
     }
 
-    /// Reads the processes and workers that the events are about.
-    fn load(&mut self, fresh: &[Fresh<'a>]) -> Result<()> {
-        let mut wanted = Vec::with_capacity(fresh.len());
-        for fresh in fresh {
-            if let Some(about) = ProcessEvent::of(&fresh.event) {
-                let root = self.root(about.root_id)?;
-                wanted.push((self.roots.entries[root].row.root.number as i64, root, about.id));
-            } else {
-                let id = about_worker(&fresh.event, fresh.batch_worker).0;
-                self.workers.get(self.connection, &mut self.tallies, id)?;
-            }
-        }
-        self.load_processes(wanted)
-    }
-
-    fn load_processes(&mut self, wanted: Vec<(i64, usize, monitor_wire::ProcessId)>) -> Result<()> {
-        let roots = &self.roots.entries;
-        self.processes.load(self.connection, self.dictionary, wanted, |root| roots[root].before.is_none())
-    }
-
-    fn fold(&mut self, fresh: &[Fresh<'a>]) -> Result<()> {
-        for Fresh { batch_worker, number, event } in fresh {
-            if let Some(about) = ProcessEvent::of(event) {
-                let root = self.root(about.root_id)?;
-                let at = self.processes.find(root, about.id).expect("loaded before it is folded");
-                if about.is_fact() {
-                    let entry = &mut self.processes.entries[at];
-                    entry.facts.apply(*number, *batch_worker, &about);
-                    entry.is_told_of = true;
-                } else if let Event::ProcessLogged(logged) = &**event {
-                    self.write_log(*number, *batch_worker, logged)?;
-                }
-            } else {
-                self.workers.apply(about_worker(event, *batch_worker).0, *number, *batch_worker, event);
-                self.keep_unknown(*number, *batch_worker, event)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads the processes that were left open by workers whose status changed.
-    fn load_left(&mut self) -> Result<()> {
+    /// The processes that were left open by workers whose status changed, and by whom.
+    fn gather_left(&mut self) -> Result<HashMap<(u32, monitor_wire::ProcessId), WorkerId>> {
+        let mut left = HashMap::new();
         for worker in self.workers.changed() {
             let key = self.workers.known(worker).map(|row| row.key);
-            let mut wanted = Vec::new();
             let mut statement = self.connection.prepare_cached("SELECT root, id FROM open WHERE worker = ?1")?;
             let mut rows = statement.query([key])?;
             let mut last = None;
@@ -80,92 +59,199 @@ impl<'a> Transaction<'a> {
                 let (number, id): (i64, i64) = (row.get(0)?, row.get(1)?);
                 let root = match last {
                     Some((last, root)) if last == number => root,
-                    _ => self.root(self.root_id(number)?)?,
+                    _ => self.root(root_id(self.connection, number)?)?,
                 };
                 last = Some((number, root));
-                wanted.push((number, root, ids::process_id(id)?));
-            }
-            self.load_processes(wanted.clone())?;
-            for (_, root, id) in wanted {
-                let at = self.processes.find(root, id).expect("just loaded");
-                self.processes.entries[at].left_by.get_or_insert(worker);
+                let id = ids::process_id(id)?;
+                left.entry((root, id)).or_insert(worker);
+                self.items.push(Item { number, id, root, line: NONE });
             }
         }
-        Ok(())
+        Ok(left)
     }
 
-    fn root_id(&self, number: i64) -> Result<monitor_wire::RootId> {
-        self.connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0))
-    }
-
-    /// Derives each process from its facts, counts it, and writes it.
-    fn settle_processes(&mut self) -> Result<()> {
-        let mut order: Vec<usize> = (0..self.processes.entries.len()).collect();
-        let place = |index: &usize| {
-            let entry = &self.processes.entries[*index];
-            (self.roots.entries[entry.root].row.root.number, entry.id)
+    /// Merges a process with what the file has of it, counts it, and writes it.
+    fn settle_process(&mut self, entry: &mut Entry, statements: &mut Statements<'_>) -> Result<()> {
+        let is_new_root = self.roots.entries[entry.root as usize].before.is_none();
+        let place = self.roots.entries[entry.root as usize].row.place();
+        let may_be_new = entry.is_told_of && (is_new_root || matches!(&entry.known, Known::Plain(plain) if plain.start.is_some()));
+        let mut before = None;
+        if may_be_new {
+            let row = self.row(entry)?;
+            if row.write(&mut statements.insert, place)? {
+                return self.settled(entry, &row, None);
+            }
+        }
+        let found = {
+            let mut rows = statements.find.query([place.0, ids::process_key(entry.id)])?;
+            rows.next()?.map(|row| ProcessRow::read(row, place.1)).transpose()?
         };
-        order.sort_unstable_by_key(place);
-        for index in order {
-            self.settle_process(index)?;
-        }
-        Ok(())
-    }
-
-    fn settle_process(&mut self, index: usize) -> Result<()> {
-        let entry = &mut self.processes.entries[index];
-        if entry.before.is_none() && !entry.is_told_of {
+        if let Some(row) = &found {
+            let known = row.known(self.connection, self.dictionary)?;
+            before = Some(self.before(row, &known)?);
+            self.merge(&mut entry.known, &known);
+        } else if !entry.is_told_of {
             // Something was logged by a process that nobody spoke of yet.
             return Ok(());
         }
-        let (root, id) = (entry.root, entry.id);
-        let open_at = entry.facts.open_at();
-        for worker in &open_at {
-            self.workers.load(self.connection, &mut self.tallies, *worker)?;
+        if entry.is_told_of || entry.left_by.is_some() {
+            let row = self.row(entry)?;
+            row.write(if found.is_some() { &mut statements.update } else { &mut statements.insert }, place)?;
+            return self.settled(entry, &row, before);
         }
-        let root_row = &self.roots.entries[root].row.root;
-        let (root_id, number) = (root_row.root_id, root_row.number as i64);
-        let view = entry.facts.view(root_id, id, &mut |worker| self.workers.status(worker));
-        let is_touched = entry.is_told_of || entry.left_by.is_some();
-        if is_touched {
-            let worker = match view.worker_id {
-                Some(worker) => Some(self.workers.get(self.connection, &mut self.tallies, worker)?.key),
-                None => None,
-            };
-            let row = ProcessRow::of(self.connection, self.dictionary, &entry.facts, &view, worker)?;
-            row.write(self.connection, number)?;
-            let (before, old_open_at) = match &mut entry.before {
-                Some(Before { state, open_at, .. }) => (Some(*state), std::mem::take(open_at)),
-                None => (None, Vec::new()),
-            };
-            self.roots.entries[root].processes.push(index);
-            self.count_process(root, before, row.state)?;
-            for worker in old_open_at.iter().filter(|worker| !open_at.contains(worker)) {
-                self.open_or_close(*worker, number, row.id, false)?;
-            }
-            for worker in open_at.iter().filter(|worker| !old_open_at.contains(worker)) {
-                self.open_or_close(*worker, number, row.id, true)?;
-            }
-        }
-        self.processes.entries[index].view = Some(view);
+        self.row(entry)?;
+        entry.is_there = true;
         Ok(())
     }
 
-    fn count_process(&mut self, root: usize, before: Option<i64>, after: i64) -> Result<()> {
-        if before == Some(after) {
-            return Ok(());
+    /// The row of an entry, and on the way how it is shown.
+    fn row(&mut self, entry: &mut Entry) -> Result<ProcessRow> {
+        match &entry.known {
+            Known::Plain(plain) => {
+                if plain.is_open() {
+                    let worker = self.words.origins[&plain.origin].0;
+                    self.workers.load(self.connection, &mut self.tallies, worker)?;
+                    entry.status = self.workers.status(worker);
+                }
+                let state = ids::known_code(&plain.state(entry.status)).expect("a plain process is in a state that is known");
+                Ok(ProcessRow::plain(entry.id, plain, state))
+            }
+            Known::Full(facts) => {
+                for worker in facts.open_at() {
+                    self.workers.load(self.connection, &mut self.tallies, worker)?;
+                }
+                let root = self.roots.entries[entry.root as usize].row.id;
+                let view = facts.view(root, entry.id, &mut |worker| self.workers.status(worker));
+                let worker = match view.worker_id {
+                    Some(worker) => Some(self.workers.get(self.connection, &mut self.tallies, worker)?.key),
+                    None => None,
+                };
+                let row = ProcessRow::full(self.connection, self.dictionary, facts, &view, worker)?;
+                entry.view = Some(Box::new(view));
+                Ok(row)
+            }
         }
-        let counts = |code, change: i64, transaction: &mut Self| -> Result<()> {
-            let state: State = ids::state(transaction.connection, transaction.dictionary, code)?;
-            let count = transaction.roots.entries[root].row.root.counts.of(&state);
-            *count = count.saturating_add_signed(change);
-            transaction.count(tally::PROCESSES, code, change);
-            Ok(())
+    }
+
+    /// Counts a process that is written.
+    fn settled(&mut self, entry: &mut Entry, row: &ProcessRow, before: Option<Before>) -> Result<()> {
+        entry.is_there = true;
+        entry.is_written = true;
+        let is_known = before.is_some();
+        let before = before.unwrap_or_default();
+        entry.has_error = row.error.is_some() || before.had_error;
+        let root = &mut self.roots.entries[entry.root as usize].row;
+        let (number, place) = (root.number, root.place());
+        root.last_us = root.last_us.max(row.at);
+        self.counter.longest = self.counter.longest.max(row.at - root.base_us);
+        self.counter.earliest = self.counter.earliest.max(root.base_us - row.at);
+        if !is_known || before.state != row.state {
+            if is_known {
+                *root.count(before.state) -= 1;
+            }
+            *root.count(row.state) += 1;
+            for (code, change) in [(before.state, -i64::from(is_known)), (row.state, 1)] {
+                self.count_state(code, change);
+            }
+        }
+        self.set_aside(place, row, before.aside)?;
+        let finished = self.finished(&entry.known, entry.view.as_deref())?;
+        self.rollups.change(before.finished, finished);
+        let open_at = self.open_at(&entry.known);
+        for worker in before.open_at.iter().filter(|worker| !open_at.contains(worker)) {
+            self.open_or_close(*worker, number, row.id, false)?;
+        }
+        for worker in open_at.iter().filter(|worker| !before.open_at.contains(worker)) {
+            self.open_or_close(*worker, number, row.id, true)?;
+        }
+        Ok(())
+    }
+
+    /// What is kept of a row beside it.
+    fn aside(&mut self, row: &ProcessRow) -> Result<Aside> {
+        let kind = match row.site {
+            Some(site) => self.dictionary.site(self.connection, site)?.rare_kind,
+            None => None,
         };
-        if let Some(before) = before {
-            counts(before, -1, self)?;
+        let has_failed = row.state == FAILED && row.error.is_some();
+        Ok(Aside { kind, failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
+    }
+
+    fn set_aside(&mut self, (root, base): (i64, i64), row: &ProcessRow, before: Aside) -> Result<()> {
+        let after = self.aside(row)?;
+        if before.kind != after.kind {
+            if let Some(kind) = before.kind {
+                let sql = "DELETE FROM rare WHERE kind = ?1 AND root = ?2 AND id = ?3";
+                self.connection.prepare_cached(sql)?.execute([kind, root, row.id])?;
+            }
+            if let Some(kind) = after.kind {
+                self.connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)")?.execute([kind, root, row.id])?;
+            }
         }
-        counts(after, 1, self)
+        if before.failed != after.failed {
+            if let Some((ended, _)) = before.failed {
+                let sql = "DELETE FROM failed WHERE root = ?1 AND ended = ?2 AND id = ?3";
+                self.connection.prepare_cached(sql)?.execute([root, ended - base, row.id])?;
+            }
+            if let Some((ended, parent)) = after.failed {
+                let sql = "INSERT INTO failed(root, ended, id, parent) VALUES(?1, ?2, ?3, ?4)";
+                self.connection.prepare_cached(sql)?.execute(params![root, ended - base, row.id, parent])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_state(&mut self, code: i64, change: i64) {
+        match self.roots.states.get_mut(code as usize).filter(|_| (code as usize) < KNOWN_STATES) {
+            Some(count) => *count += change,
+            None => self.count(tally::PROCESSES, code, change),
+        }
+    }
+
+    fn before(&mut self, row: &ProcessRow, known: &Known) -> Result<Before> {
+        if let Known::Plain(plain) = known {
+            let words = plain.words(self.connection, self.dictionary)?;
+            self.words.learn(plain, words);
+        }
+        let view = match known {
+            Known::Plain(_) => None,
+            Known::Full(facts) => Some(plain_view(facts)),
+        };
+        let finished = self.finished(known, view.as_ref())?;
+        let (open_at, aside) = (self.open_at(known), self.aside(row)?);
+        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, aside })
+    }
+
+    /// What a process adds to the roll-ups.
+    fn finished(&mut self, known: &Known, view: Option<&monitor_wire::Process>) -> Result<Option<Finished>> {
+        match known {
+            Known::Plain(plain @ Plain { start: Some(start), end: Some(end), .. }) => Ok(Some(Finished {
+                ended_us: end.time_us,
+                name: self.words.sites[&start.site].name_key,
+                state: ids::known_code(&end.outcome.state()).expect("a plain outcome is known"),
+                elapsed_ns: plain.elapsed_ns().unwrap_or(0),
+            })),
+            Known::Plain(_) => Ok(None),
+            Known::Full(facts) => {
+                let (Some((_, ended)), Some(view)) = (facts.finished(), view) else { return Ok(None) };
+                let state = State::from(ended.what.outcome.as_str());
+                Ok(Some(Finished {
+                    ended_us: ended.stamp.time_us,
+                    name: self.dictionary.searched_key(self.connection, &view.name)?,
+                    state: ids::state_code(self.connection, self.dictionary, &state)?,
+                    elapsed_ns: view.elapsed_ns.unwrap_or(0),
+                }))
+            }
+        }
+    }
+
+    /// The workers on whose state a process's depends.
+    fn open_at(&self, known: &Known) -> Vec<WorkerId> {
+        match known {
+            Known::Plain(plain) if plain.is_open() => vec![self.words.origins[&plain.origin].0],
+            Known::Plain(_) => Vec::new(),
+            Known::Full(facts) => facts.open_at(),
+        }
     }
 
     fn open_or_close(&mut self, worker: WorkerId, number: i64, id: i64, is_open: bool) -> Result<()> {
@@ -181,8 +267,11 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn write_log(&mut self, number: u64, batch_worker: WorkerId, logged: &ProcessLogged) -> Result<()> {
-        let root = self.root(logged.root_id)?;
+    pub(super) fn write_log(&mut self, root: u32, number: u64, batch_worker: WorkerId, logged: &ProcessLogged) -> Result<()> {
+        let entry = &mut self.roots.entries[root as usize];
+        if entry.before.is_none() {
+            entry.row.base_us = entry.row.base_us.min(logged.time_us as i64);
+        }
         let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
         let level = self.dictionary.text_key(self.connection, &logged.level)?;
         let mut text = |text: Option<&String>| text.map(|text| self.dictionary.text_key(self.connection, text)).transpose();
@@ -190,7 +279,7 @@ impl<'a> Transaction<'a> {
         let sql = "INSERT OR IGNORE INTO log(root, process, time, worker, number, attempt, level, target, stream, message, fields) \
                    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         self.connection.prepare_cached(sql)?.execute(params![
-            self.roots.entries[root].row.root.number as i64,
+            entry.row.number,
             ids::process_key(logged.id),
             logged.time_us as i64,
             worker,
@@ -205,8 +294,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    fn keep_unknown(&mut self, number: u64, batch_worker: WorkerId, event: &Event) -> Result<()> {
-        let Event::Unknown(unknown) = event else { return Ok(()) };
+    pub(super) fn keep_unknown(&mut self, number: u64, batch_worker: WorkerId, unknown: &UnknownEvent) -> Result<()> {
         let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
         let kind = self.dictionary.text_key(self.connection, &unknown.event_type)?;
         self.count(tally::UNKNOWN, kind, 1);
@@ -215,4 +303,10 @@ impl<'a> Transaction<'a> {
         self.connection.prepare_cached(sql)?.execute(params![worker, number as i64, kind, body])?;
         Ok(())
     }
+}
+
+/// As it is shown apart from what its workers' status makes of it, which nothing finished depends on.
+fn plain_view(facts: &ProcessFacts) -> monitor_wire::Process {
+    let nowhere = monitor_wire::RootId::new(1).expect("not zero");
+    facts.view(nowhere, monitor_wire::ProcessId::new(1).expect("not zero"), &mut |_| monitor_state::WorkerStatus::Online)
 }

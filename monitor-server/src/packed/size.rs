@@ -1,15 +1,23 @@
 //! How much memory a batch takes, so that what waits can be bounded.
 
-use monitor_wire::{Batch, Error, Event, Fields, Link, Source};
+use monitor_wire::{Error, Event, Fields, Link, Source};
 use serde_json::Value;
 
-/// About how many bytes a batch holds: its events and every text in them.
-pub(super) fn size(batch: &Batch) -> usize {
-    let dropped = batch.dropped.iter().map(|dropped| 64 + dropped.event_type.len() + dropped.reason.len());
-    let events = batch.events.iter().map(|event| size_of::<Event>() + of_event(event));
-    size_of::<Batch>() + dropped.sum::<usize>() + events.sum::<usize>()
-}
+use super::{Packed, PackedEvent, Site};
 
+/// About how many bytes a batch holds: its events and every text in them.
+pub(super) fn size(batch: &Packed) -> usize {
+    let dropped = batch.dropped.iter().map(|dropped| 64 + dropped.event_type.len() + dropped.reason.len());
+    let sites = batch.sites.iter().map(|site| size_of::<Site>() + site.name.len() + source(&site.source));
+    let texts = batch.threads.iter().chain(&batch.marks).map(|text| 16 + text.len());
+    let errors = batch.errors.iter().map(|of| size_of::<Error>() + error(of));
+    let others = batch.events.iter().map(|event| match event {
+        PackedEvent::Other(event) => size_of::<Event>() + of_event(event),
+        PackedEvent::Started(_) | PackedEvent::Ended(_) => 0,
+    });
+    let lists = batch.events.len() * size_of::<PackedEvent>() + batch.roots.len() * 16;
+    size_of::<Packed>() + lists + dropped.chain(sites).chain(texts).chain(errors).chain(others).sum::<usize>()
+}
 fn of_event(event: &Event) -> usize {
     macro_rules! with_common {
         ($of:expr, $own:expr) => {

@@ -1,0 +1,336 @@
+//! A batch as it waits for the writer: what repeats is there once, and a start or an end of the common kind takes a few words.
+
+mod decode;
+mod size;
+#[cfg(test)]
+mod tests;
+
+use foldhash::HashMap;
+use monitor_wire::{
+    Attachment, Batch, Dropped, Error, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessStarted, RootId, Source, State,
+    WorkerRef,
+};
+
+pub(crate) use self::decode::Refused;
+
+/// Events of one worker, numbered in a row.
+#[derive(Debug, PartialEq)]
+pub struct Packed {
+    /// Who reports.
+    pub worker: WorkerRef,
+    /// Number of the first event.
+    pub sequence: u64,
+    /// What was dropped since the worker began.
+    pub dropped: Vec<Dropped>,
+    /// The trees that the packed events name by their place here.
+    pub(crate) roots: Vec<RootId>,
+    /// What and where processes are.
+    pub(crate) sites: Vec<Site>,
+    /// Names of threads.
+    pub(crate) threads: Vec<Box<str>>,
+    /// Batch marks.
+    pub(crate) marks: Vec<Box<str>>,
+    /// Why processes failed.
+    pub(crate) errors: Vec<Error>,
+    /// The events, the first numbered `sequence`.
+    pub(crate) events: Vec<PackedEvent>,
+}
+
+/// What and where a process is in its program.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Site {
+    pub(crate) name: Box<str>,
+    pub(crate) kind: Kind,
+    pub(crate) source: Option<Source>,
+}
+
+/// A place in one of a batch's lists.
+pub(crate) type Place = u32;
+/// No place: the event doesn't say.
+pub(crate) const NOWHERE: Place = u32::MAX;
+
+/// An event; those of the common kind by places.
+#[derive(Debug, PartialEq)]
+pub(crate) enum PackedEvent {
+    Started(Started),
+    Ended(Ended),
+    Other(Box<Event>),
+}
+
+/// A first attempt's start without fields, links or anything else that is rare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Started {
+    pub(crate) root: Place,
+    pub(crate) site: Place,
+    pub(crate) thread: Place,
+    pub(crate) mark: Place,
+    pub(crate) id: ProcessId,
+    pub(crate) parent_id: Option<ProcessId>,
+    pub(crate) time_us: u64,
+}
+
+/// A first attempt's end without an exit code or anything else that is rare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) root: Place,
+    pub(crate) error: Place,
+    pub(crate) outcome: PlainOutcome,
+    pub(crate) id: ProcessId,
+    pub(crate) time_us: u64,
+    pub(crate) elapsed_ns: Option<u64>,
+}
+
+/// An outcome that is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlainOutcome {
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl PlainOutcome {
+    fn of(outcome: &str) -> Option<Self> {
+        match outcome {
+            "succeeded" => Some(Self::Succeeded),
+            "failed" => Some(Self::Failed),
+            "cancelled" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn outcome(self) -> Outcome {
+        match self {
+            Self::Succeeded => Outcome::SUCCEEDED,
+            Self::Failed => Outcome::FAILED,
+            Self::Cancelled => Outcome::CANCELLED,
+        }
+    }
+
+    pub(crate) fn state(self) -> State {
+        match self {
+            Self::Succeeded => State::SUCCEEDED,
+            Self::Failed => State::FAILED,
+            Self::Cancelled => State::CANCELLED,
+        }
+    }
+}
+
+impl From<Batch> for Packed {
+    fn from(batch: Batch) -> Self {
+        let mut packing = Packing::default();
+        let events = batch.events.into_iter().map(|event| packing.event(event)).collect();
+        packing.close(batch.worker, batch.sequence, batch.dropped, events)
+    }
+}
+
+impl Packed {
+    /// How many events.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether it is without events.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Number of the last event; one less than `sequence` when there is none.
+    pub fn last_number(&self) -> u64 {
+        self.sequence.saturating_add(self.events.len() as u64).saturating_sub(1)
+    }
+
+    /// Type of an event, as on the wire.
+    pub(crate) fn type_name(&self, index: usize) -> &str {
+        match &self.events[index] {
+            PackedEvent::Started(_) => "process-started",
+            PackedEvent::Ended(_) => "process-ended",
+            PackedEvent::Other(event) => event.type_name(),
+        }
+    }
+
+    /// An event as it came.
+    pub(crate) fn event(&self, index: usize) -> Event {
+        match &self.events[index] {
+            PackedEvent::Started(started) => {
+                let site = &self.sites[started.site as usize];
+                Event::ProcessStarted(ProcessStarted {
+                    root_id: self.roots[started.root as usize],
+                    id: started.id,
+                    time_us: started.time_us,
+                    parent_id: started.parent_id,
+                    kind: site.kind.clone(),
+                    name: site.name.to_string(),
+                    batch: at(&self.marks, started.mark).map(ToString::to_string),
+                    thread: at(&self.threads, started.thread).map(ToString::to_string),
+                    source: site.source.clone(),
+                    attachment: Attachment::EXPLICIT,
+                    fields: Fields::new(),
+                    timeout_ms: None,
+                    attempt: 1,
+                    worker: None,
+                    native_id: None,
+                    links: Vec::new(),
+                })
+            }
+            PackedEvent::Ended(ended) => Event::ProcessEnded(ProcessEnded {
+                root_id: self.roots[ended.root as usize],
+                id: ended.id,
+                time_us: ended.time_us,
+                elapsed_ns: ended.elapsed_ns,
+                outcome: ended.outcome.outcome(),
+                error: at(&self.errors, ended.error).cloned(),
+                exit_code: None,
+                signal: None,
+                reason: None,
+                attempt: 1,
+                worker: None,
+                native_id: None,
+                links: Vec::new(),
+            }),
+            PackedEvent::Other(event) => (**event).clone(),
+        }
+    }
+
+    /// About how many bytes it holds.
+    pub(crate) fn size(&self) -> usize {
+        size::size(self)
+    }
+}
+
+fn at<T>(list: &[T], place: Place) -> Option<&T> {
+    list.get(place as usize)
+}
+
+/// A batch in the making.
+#[derive(Default)]
+struct Packing<'a> {
+    roots: HashMap<RootId, Place>,
+    sites: HashMap<SiteKey<'a>, Place>,
+    threads: HashMap<&'a str, Place>,
+    packed: Lists,
+    last_root: Option<(RootId, Place)>,
+    last_thread: Option<Place>,
+}
+
+/// A site by borrowed texts.
+type SiteKey<'a> = (&'a str, &'a str, &'a str, u32);
+
+#[derive(Default)]
+struct Lists {
+    roots: Vec<RootId>,
+    sites: Vec<Site>,
+    threads: Vec<Box<str>>,
+    marks: Vec<Box<str>>,
+    errors: Vec<Error>,
+}
+
+impl<'a> Packing<'a> {
+    fn root(&mut self, id: RootId) -> Place {
+        if let Some((last, place)) = self.last_root
+            && last == id
+        {
+            return place;
+        }
+        let place = *self.roots.entry(id).or_insert_with(|| push(&mut self.packed.roots, id));
+        self.last_root = Some((id, place));
+        place
+    }
+
+    fn site(&mut self, name: &'a str, kind: &'a str, source: Option<(&'a str, u32)>) -> Place {
+        // No file has an empty name but one that says so, and that is rare.
+        let (file, line) = source.unwrap_or_default();
+        let make = || Site {
+            name: name.into(),
+            kind: Kind::from(kind),
+            source: source.map(|(file, line)| Source { file: file.to_owned(), line }),
+        };
+        if source.is_some() && file.is_empty() {
+            return push(&mut self.packed.sites, make());
+        }
+        *self.sites.entry((name, kind, file, line)).or_insert_with(|| push(&mut self.packed.sites, make()))
+    }
+
+    fn thread(&mut self, thread: Option<&'a str>) -> Place {
+        let Some(thread) = thread else { return NOWHERE };
+        if let Some(last) = self.last_thread
+            && *self.packed.threads[last as usize] == *thread
+        {
+            return last;
+        }
+        let place = *self.threads.entry(thread).or_insert_with(|| push(&mut self.packed.threads, thread.into()));
+        self.last_thread = Some(place);
+        place
+    }
+
+    fn mark(&mut self, mark: Option<&str>) -> Place {
+        mark.map_or(NOWHERE, |mark| push(&mut self.packed.marks, mark.into()))
+    }
+
+    fn error(&mut self, error: Option<Error>) -> Place {
+        error.map_or(NOWHERE, |error| push(&mut self.packed.errors, error))
+    }
+
+    /// An event that was read whole.
+    fn event(&mut self, event: Event) -> PackedEvent {
+        match event {
+            Event::ProcessStarted(of) if is_plain_start(&of) => {
+                let site = Site { name: of.name.into(), kind: of.kind, source: of.source };
+                let known = self.packed.sites.iter().position(|known| *known == site);
+                PackedEvent::Started(Started {
+                    root: self.root(of.root_id),
+                    site: known.map_or_else(|| push(&mut self.packed.sites, site), |place| place as Place),
+                    thread: of.thread.map_or(NOWHERE, |thread| {
+                        let known = self.packed.threads.iter().position(|known| **known == *thread);
+                        known.map_or_else(|| push(&mut self.packed.threads, thread.into()), |place| place as Place)
+                    }),
+                    mark: self.mark(of.batch.as_deref()),
+                    id: of.id,
+                    parent_id: of.parent_id,
+                    time_us: of.time_us,
+                })
+            }
+            Event::ProcessEnded(of) => match PlainOutcome::of(of.outcome.as_str()).filter(|_| is_plain_end(&of)) {
+                Some(outcome) => PackedEvent::Ended(Ended {
+                    root: self.root(of.root_id),
+                    error: self.error(of.error),
+                    outcome,
+                    id: of.id,
+                    time_us: of.time_us,
+                    elapsed_ns: of.elapsed_ns,
+                }),
+                None => PackedEvent::Other(Box::new(Event::ProcessEnded(of))),
+            },
+            event => PackedEvent::Other(Box::new(event)),
+        }
+    }
+
+    fn close(self, worker: WorkerRef, sequence: u64, dropped: Vec<Dropped>, events: Vec<PackedEvent>) -> Packed {
+        let Lists { roots, sites, threads, marks, errors } = self.packed;
+        Packed { worker, sequence, dropped, roots, sites, threads, marks, errors, events }
+    }
+}
+
+fn push<T>(list: &mut Vec<T>, item: T) -> Place {
+    list.push(item);
+    (list.len() - 1) as Place
+}
+
+fn is_plain_start(of: &ProcessStarted) -> bool {
+    of.attempt == 1
+        && of.worker.is_none()
+        && of.native_id.is_none()
+        && of.links.is_empty()
+        && of.attachment == Attachment::EXPLICIT
+        && of.fields.is_empty()
+        && of.timeout_ms.is_none()
+}
+
+fn is_plain_end(of: &ProcessEnded) -> bool {
+    of.attempt == 1
+        && of.worker.is_none()
+        && of.native_id.is_none()
+        && of.links.is_empty()
+        && of.exit_code.is_none()
+        && of.signal.is_none()
+        && of.reason.is_none()
+}

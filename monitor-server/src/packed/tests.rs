@@ -1,0 +1,75 @@
+//! However a batch is read, it is the same batch.
+
+use monitor_wire::Batch;
+use proptest::prelude::*;
+
+use super::Packed;
+use super::decode::Refused;
+use crate::support::generate::{delivery, history};
+
+fn unpacked(packed: &Packed) -> Vec<monitor_wire::Event> {
+    (0..packed.len()).map(|index| packed.event(index)).collect()
+}
+
+proptest! {
+    #[test]
+    fn packing_loses_nothing_and_reading_packs_alike(batches in history().prop_flat_map(|history| delivery(&history))) {
+        for batch in batches {
+            let json = serde_json::to_vec(&batch).unwrap();
+            let read = Packed::from_json(&json, 100).unwrap();
+            prop_assert_eq!(unpacked(&read), batch.events.clone());
+            prop_assert_eq!((&read.worker, read.sequence, &read.dropped), (&batch.worker, batch.sequence, &batch.dropped));
+            prop_assert_eq!(unpacked(&Packed::from(batch.clone())), batch.events);
+        }
+    }
+}
+
+/// What one reader takes the other takes, and what one refuses the other refuses with the same words.
+#[test]
+fn what_is_unusual_is_read_as_ever() {
+    let common = r#""root_id":"0199a3ce929d0e0e47360199a3ce929d","id":"a3ce929d0e0e4736","time_us":5"#;
+    let start = format!(r#"{{"type":"process-started",{common},"kind":"root","name":"n"}}"#);
+    let with = |more: &str| start.replace(r#""kind""#, &format!("{more},\"kind\""));
+    let events = [
+        with(r#""attachment":"explicit","fields":{},"links":[],"timeout_ms":null,"attempt":1,"native_id":null"#),
+        with(r#""attachment":"inferred""#),
+        with(r#""attachment":null"#),
+        with(r#""attempt":2"#),
+        with(r#""attempt":null"#),
+        with(r#""fields":{"a":1}"#),
+        with(r#""fields":null"#),
+        with(r#""fields":[]"#),
+        with(r#""links":{}"#),
+        with(r#""thread":"a\"b\u00e9""#),
+        with(r#""thread":7"#),
+        with(r#""batch":"b","thread":"t","source":{"file":"f","line":3}"#),
+        with(r#""source":{"file":"","line":0}"#),
+        with(r#""source":{"line":0}"#),
+        with(r#""elapsed_ns":"not a start's""#),
+        with(r#""outcome":"failed""#),
+        with(r#""name":"twice""#),
+        with(r#""moon":"full""#),
+        start.replace("root_id", "rootid"),
+        start.replace("a3ce929d0e0e4736", "0000000000000000"),
+        start.replace("process-started", "process-danced"),
+        format!(r#"{{"type":"process-ended",{common},"outcome":"evaporated"}}"#),
+        format!(r#"{{"type":"process-ended",{common},"outcome":"failed","error":{{"kind":"error","message":"a\nb"}},"elapsed_ns":null}}"#),
+        format!(r#"{{"type":"process-ended",{common},"outcome":"failed","error":{{"kind":"error"}}}}"#),
+        format!(r#"{{"type":"process-ended",{common},"outcome":"succeeded","signal":9}}"#),
+        format!(r#"{{"type":"process-ended",{common}}}"#),
+        r#"{"type":"worker-heartbeat","time_us":1}"#.to_owned(),
+        "7".to_owned(),
+    ];
+    for event in events {
+        for body in [event.clone(), format!("{start},{event}"), format!("{event},{start}")] {
+            let json = format!(
+                r#"{{"version":1,"sequence":3,"sent_us":0,"worker":{{"id":"5b0c0000000000000000000000000001","hostname":"","pid":1,"program":""}},"events":[{body}]}}"#
+            );
+            match (Batch::from_json(json.as_bytes()), Packed::from_json(json.as_bytes(), 9)) {
+                (Ok(batch), Ok(packed)) => assert_eq!(batch.events, unpacked(&packed), "{event}"),
+                (Err(expected), Err(Refused::Decode(error))) => assert_eq!(expected, error, "{event}"),
+                (expected, found) => panic!("{event}: {expected:?} but {found:?}"),
+            }
+        }
+    }
+}
