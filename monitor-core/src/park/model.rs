@@ -6,6 +6,7 @@ use loom::thread;
 use atomic::{AtomicU8, AtomicU64, Ordering, fence};
 use flag::Flag;
 
+#[allow(dead_code, reason = "tried is the way to sleep")]
 #[path = "flag.rs"]
 mod flag;
 

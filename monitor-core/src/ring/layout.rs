@@ -20,6 +20,7 @@ use std::mem::size_of;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
+pub(super) use super::line::{ENDED_IN_SLOT, FACTORS, Line, RUNNING, Word, Words};
 use super::memory;
 use crate::fold::BUCKETS;
 use crate::keep::{Keeper, Piece};
@@ -44,177 +45,6 @@ const FOLD_CHUNKS: usize = 64;
 pub(super) const REGION_BYTES: usize = size_of::<Region>();
 pub(super) const CHUNK_BYTES: usize = size_of::<Chunk>();
 pub(super) const FOLD_CHUNK_BYTES: usize = FOLDS_AT_ONCE * size_of::<Fold>();
-
-/// What makes the checksum of a frame differ from that of a record and of an end that waits in its slot.
-pub(super) const RUNNING: u64 = 0x5851_f42d_4c95_7f2d;
-pub(super) const ENDED_IN_SLOT: u64 = 0x2545_f491_4f6c_dd1d;
-
-/// Odd, so that any change of one word changes the sum.
-pub(super) const FACTORS: [u64; 8] = [
-    0x9e37_79b9_7f4a_7c15,
-    0xc2b2_ae3d_27d4_eb4f,
-    0x1656_67b1_9e37_79f9,
-    0xd6e8_feb8_6659_fd93,
-    0xff51_afd7_ed55_8ccd,
-    0xc4ce_b9fe_1a85_ec53,
-    0xa076_1d64_78bd_642f,
-    0xe703_7ed1_a0b4_28db,
-];
-
-/// A word that has one writer at a time.
-#[derive(Debug)]
-#[repr(transparent)]
-pub(super) struct Word(AtomicU64);
-
-impl Word {
-    #[inline]
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    #[inline]
-    pub(super) fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-
-    /// Sees all that was written before the value that it returns was [`publish`](Self::publish)ed.
-    #[inline]
-    pub(super) fn observe(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-
-    /// Shows all that was written before to whoever [`observe`](Self::observe)s the value.
-    #[inline]
-    pub(super) fn publish(&self, value: u64) {
-        self.0.store(value, Ordering::Release);
-    }
-
-    /// One more; for a word with several writers.
-    pub(super) fn count(&self) {
-        self.0.fetch_add(1, Ordering::AcqRel);
-    }
-}
-
-/// The words of a record, its check apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Words {
-    pub(super) start: u64,
-    pub(super) id: u64,
-    pub(super) parent: u64,
-    pub(super) root: [u64; 2],
-    pub(super) end: u64,
-    pub(super) facts: u64,
-}
-
-impl Words {
-    #[inline]
-    pub(super) fn check(&self, salt: u64) -> u64 {
-        let Words { start, id, parent, root: [high, low], end, facts } = *self;
-        let words = [start, id, parent, high, low, end, facts, salt];
-        words.iter().zip(FACTORS).fold(0, |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)))
-    }
-
-    pub(super) fn root(&self) -> u128 {
-        u128::from(self.root[0]) << 64 | u128::from(self.root[1])
-    }
-}
-
-/// 64 bytes that hold a record.
-#[derive(Debug)]
-#[repr(C, align(64))]
-pub(super) struct Line {
-    start: Word,
-    id: Word,
-    parent: Word,
-    root: [Word; 2],
-    end: Word,
-    facts: Word,
-    check: Word,
-}
-
-impl Line {
-    #[inline]
-    pub(super) fn write(&self, words: &Words, salt: u64) {
-        self.set(words);
-        self.check.publish(words.check(salt));
-    }
-
-    /// Writes what `running` is, which has no end, with an end and further `facts`. Its check is a sum, so that of the whole
-    /// needs only what is added.
-    #[inline]
-    pub(super) fn write_ended(&self, running: &Line, end: u64, facts: u64, salt: u64) {
-        let words = running.own();
-        self.set(&Words { end, facts: words.facts | facts, ..words });
-        let added = [(end, FACTORS[5]), (facts, FACTORS[6]), (salt.wrapping_sub(RUNNING), FACTORS[7])];
-        let check = added.into_iter().fold(running.check.get(), |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(factor)));
-        self.check.publish(check);
-    }
-
-    /// The ids of something that is no process here and is only current; of a line that is clear.
-    #[inline]
-    pub(super) fn set_ids(&self, id: u64, root: [u64; 2]) {
-        self.id.set(id);
-        self.root[0].set(root[0]);
-        self.root[1].set(root[1]);
-    }
-
-    /// Its words are no record any more.
-    #[inline]
-    pub(super) fn clear(&self) {
-        self.check.publish(0);
-    }
-
-    #[inline]
-    pub(super) fn is_clear(&self) -> bool {
-        self.check.observe() == 0
-    }
-
-    /// What its one writer has written.
-    #[inline]
-    pub(super) fn own(&self) -> Words {
-        Words {
-            start: self.start.get(),
-            id: self.id.get(),
-            parent: self.parent.get(),
-            root: [self.root[0].get(), self.root[1].get()],
-            end: self.end.get(),
-            facts: self.facts.get(),
-        }
-    }
-
-    #[inline]
-    pub(super) fn ids(&self) -> (u64, [u64; 2]) {
-        (self.id.get(), [self.root[0].get(), self.root[1].get()])
-    }
-
-    #[inline]
-    pub(super) fn id(&self) -> u64 {
-        self.id.get()
-    }
-
-    #[inline]
-    pub(super) fn start(&self) -> u64 {
-        self.start.get()
-    }
-
-    /// What another thread finds in it; `None` if that is no whole record of this `salt`.
-    pub(super) fn read(&self, salt: u64) -> Option<Words> {
-        let check = self.check.observe();
-        let words = self.own();
-        (check != 0 && check == words.check(salt)).then_some(words)
-    }
-
-    #[inline]
-    fn set(&self, words: &Words) {
-        self.start.set(words.start);
-        self.id.set(words.id);
-        self.parent.set(words.parent);
-        self.root[0].set(words.root[0]);
-        self.root[1].set(words.root[1]);
-        self.end.set(words.end);
-        self.facts.set(words.facts);
-    }
-}
 
 /// Something that runs.
 #[derive(Debug)]
@@ -710,7 +540,7 @@ mod tests {
         line.write(&words(5), 2);
         assert_eq!(line.read(2), Some(words(5)));
         assert_eq!(line.read(6), None, "of another lap");
-        let all = [&line.start, &line.id, &line.parent, &line.root[0], &line.root[1], &line.end, &line.facts, &line.check];
+        let all = line.all();
         for word in all {
             for bit in 0..64 {
                 word.set(word.get() ^ 1 << bit);

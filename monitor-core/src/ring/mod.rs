@@ -8,9 +8,18 @@ mod fold;
 mod folds;
 pub mod image;
 mod layout;
+mod line;
 pub(crate) mod memory;
 mod registry;
 mod writer;
+
+#[cfg(all(test, loom))]
+mod model;
+
+/// The atomics of [`line`]; its model has loom's.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+}
 
 pub(crate) use drain::{Look, Rings, Seen, Told};
 pub(crate) use folds::Counted;
