@@ -82,6 +82,8 @@ export const en = {
   "missing.type.process-ended": "the end of a process",
   "missing.reason.memory": "the program’s buffer was full (MONITOR_BUFFER_BYTES)",
   "missing.reason.spool": "its spool was full (MONITOR_SPOOL_BYTES)",
+  "missing.reason.damaged": "its record was damaged",
+  "missing.type.unknown": "something",
   "missing.reason.rejected": "the server could not read it",
   "missing.parents": "{count, plural, one {# parent is} other {# parents are}} ignored: the chain of parents would be a circle",
 

@@ -84,6 +84,8 @@ export const zh: Messages = {
   "missing.type.process-ended": "进程的结束",
   "missing.reason.memory": "程序的缓冲区已满（MONITOR_BUFFER_BYTES）",
   "missing.reason.spool": "其暂存区已满（MONITOR_SPOOL_BYTES）",
+  "missing.reason.damaged": "其记录已损坏",
+  "missing.type.unknown": "某项内容",
   "missing.reason.rejected": "服务器无法读取",
   "missing.parents": "{count, plural, other {忽略了 # 个父进程}}：否则父进程链会成环",
 
