@@ -335,6 +335,8 @@ fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, r
     frame.recording.set(u64::from(switch::recording()));
     let site = site::number(site, writer.sites.get() as usize);
     let mut facts = Facts::new(site, attachment, writer.thread.get());
+    // Before what the call is counted in is written to: that would hold up the clock.
+    let start = clock::now();
     let fold = fold::join(region, parent, root, site);
     let id = id_after(writer);
     frame.set_fold(fold);
@@ -342,7 +344,7 @@ fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, r
     if fold.is_some() {
         facts = facts.folded();
     }
-    frame.line.write(&Words { start: clock::now(), id, parent, root, end: 0, facts: facts.0 }, RUNNING);
+    frame.line.write(&Words { start, id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }
 
 /// Recording may be over, or the call one of the parent of a forked child.
