@@ -129,8 +129,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("--insecure: whoever reaches {} can read and write everything", server.local_addr());
     }
     tokio::select! {
-        result = server.run(stop) => Ok(result?),
+        // First who counts, so that a second signal right behind the answer to the first is not taken for the first.
+        biased;
         () = stop_at_once => anyhow::bail!("told twice to stop, it did not wait for the requests that were going on"),
+        result = server.run(stop) => Ok(result?),
     }
 }
 
