@@ -46,7 +46,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists processes across trees, newest first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
+         * Lists processes: newest first within a tree, and newest trees first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
          *     searched within a tree or a range of time.
          */
         get: operations["get_processes"];
