@@ -19,7 +19,7 @@ import "./root.css";
 const Timeline = lazy(() => import("./timeline/Timeline.tsx"));
 
 /** A root and its tree. */
-export function RootPage() {
+export default function RootPage() {
   const { root = "" } = useParams({ strict: false }) as { root?: string };
   return <OneRoot key={root} param={root} />;
 }
