@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP: typed requests, and errors that say what the server said. */
 import createClient from "openapi-fetch";
 import type { operations, paths } from "./schema.ts";
-import type { NamesPage, Problem, RootPage, Status, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { LogsPage, NamesPage, Problem, ProcessPage, RootPage, Status, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
@@ -83,6 +83,16 @@ const rootPath = (root: string) => `/api/v1/roots/${encodeURIComponent(root)}`;
 
 export function fetchNames(query: Query, signal: AbortSignal): Promise<NamesPage> {
   return call("/api/v1/roots/names", { query, signal });
+}
+
+/** The lines of one process, or of a whole tree. */
+export function fetchLogs(root: string, process: string | undefined, query: Query, signal: AbortSignal): Promise<LogsPage> {
+  const of = process === undefined ? "" : `/processes/${process}`;
+  return call(`${rootPath(root)}${of}/logs`, { query, signal });
+}
+
+export function fetchProcesses(query: NonNullable<operations["get_processes"]["parameters"]["query"]>, signal: AbortSignal): Promise<ProcessPage> {
+  return unwrap(client.GET("/api/v1/processes", { params: { query }, signal }));
 }
 
 export function pinRoot(root: string, pinned: boolean): Promise<void> {

@@ -35,10 +35,11 @@ export type Problem = Partial<Schemas["Problem"]>;
 
 export type RootPage = With<Schemas["RootsPage"], { roots: Root[] }>;
 export type TreePage = With<Schemas["TreePage"], { root: Root; processes: Process[] }>;
+export type ProcessPage = With<Schemas["ProcessesPage"], { processes: Process[] }>;
 export type WorkerPage = With<Schemas["WorkersPage"], { workers: Worker[] }>;
 
 /** What an event of the stream carries: the event, and the read models after it. */
-export type Change = With<Schemas["StreamMessage"], { root: Root | null; process: Process | null; worker: Worker | null }>;
+export type Change = With<Schemas["StreamMessage"], { root: Root | null; process: Process | null; worker: Worker | null }> & { log?: LogLine | null };
 
 /** The roots of one name. */
 export interface NamedRoots {
@@ -51,5 +52,30 @@ export interface NamedRoots {
 export interface NamesPage {
   names: NamedRoots[];
   next_cursor: string | null;
+  as_of: number;
+}
+
+/** What a process said. */
+export interface LogLine {
+  process_id: string;
+  time_us: number;
+  /** `error`, `warn`, `info`, `debug`, `trace`, or another word. */
+  level: string;
+  message: string;
+  target: string | null;
+  /** `stdout` or `stderr`, for output. */
+  stream: string | null;
+  fields: Record<string, unknown>;
+  worker_id: string;
+  number: number;
+}
+
+export interface LogsPage {
+  logs: LogLine[];
+  next_cursor: string | null;
+  /** How many lines were not kept. */
+  missing: number;
+  /** Between which times they are missing. */
+  gap?: { after_us: number; before_us: number } | null;
   as_of: number;
 }
