@@ -6,6 +6,7 @@ use std::fs;
 use rusqlite::Connection;
 
 use super::super::SqliteStore;
+use super::super::schema::FIRST;
 use super::open;
 use crate::store::StoreError;
 
@@ -28,8 +29,8 @@ fn a_database_of_a_newer_version_is_refused_and_left_as_it_is() {
     let path = folder.path().join("monitor.db");
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = error(&folder);
-    assert!(matches!(error, StoreError::TooNew { found: 99, known: 2, .. }), "{error:?}");
-    assert!(error.to_string().contains("schema 99, this build knows 2"), "{error}");
+    assert!(matches!(error, StoreError::TooNew { found: 99, known: FIRST, .. }), "{error:?}");
+    assert!(error.to_string().contains(&format!("schema 99, this build knows {FIRST}")), "{error}");
     let version: u32 = Connection::open(&path).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     assert_eq!(version, 99);
 }

@@ -6,6 +6,7 @@
 
 mod changes;
 mod entries;
+mod failures;
 pub(super) mod rollups;
 pub(super) mod roots;
 mod settle;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
 use self::entries::Item;
+use self::failures::Failures;
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
 use self::workers::Workers;
@@ -81,6 +83,7 @@ struct Transaction<'a> {
     items: Vec<Item>,
     roots: Roots,
     words: TransactionWords,
+    failures: Failures,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
 }
@@ -185,6 +188,7 @@ impl Writer {
             items: Vec::new(),
             roots: Roots::default(),
             words: TransactionWords::default(),
+            failures: Failures::default(),
             tallies: BTreeMap::new(),
         };
         gather(&mut transaction)?;
