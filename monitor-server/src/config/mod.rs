@@ -61,6 +61,8 @@ settings! {
     max_pending_bytes: usize = 512 << 20, BYTES;
     /// How many connections are open at once; more wait for one to close
     max_connections: usize = 4096, COUNT;
+    /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
+    logs_kept: usize = Config::LOGS_KEPT, COUNT;
     /// How many bytes of past events the stream resumes from
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives
@@ -81,6 +83,9 @@ settings! {
 impl Config {
     /// The address to listen on unless told otherwise.
     pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 60010);
+
+    /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
+    pub const LOGS_KEPT: usize = 5_000;
 
     /// A server on `data` that keeps to the defaults for all else.
     pub fn new(data: impl Into<PathBuf>) -> Self {

@@ -24,7 +24,7 @@ use super::params::{NoParams, Strict};
         (name = "stream", description = "What happens, while it happens"),
         (name = "server", description = "The server itself"),
     ),
-    components(schemas(StreamMessage, super::roots::Sort)),
+    components(schemas(StreamMessage, super::roots::Sort, super::logs::Level, super::logs::LogOrder)),
 )]
 pub(super) struct Api;
 
