@@ -13,7 +13,7 @@ import { Ago, Duration } from "../../ui/Time.tsx";
 import type { RootSearch } from "./useRootSearch.ts";
 import type { RootView } from "./view.ts";
 
-const TABS = ["tree", "timeline", "logs"] as const;
+const TABS = ["tree", "timeline", "logs", "compare"] as const;
 
 /** What the root is, how it stands and, if it failed, why. */
 export function RootHeader({ view, root, search }: { view: RootView; root: Root; search: RootSearch }) {
