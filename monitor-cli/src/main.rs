@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod exit;
+mod settings;
 mod text;
 
 use clap::{Parser, Subcommand};

@@ -3,5 +3,6 @@
 mod help;
 mod reading;
 mod server;
+mod settings;
 mod spool;
 mod support;

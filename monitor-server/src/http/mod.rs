@@ -7,6 +7,7 @@ mod connections;
 mod events;
 mod guard;
 mod health;
+mod logs;
 mod names;
 mod openapi;
 mod page;
@@ -97,6 +98,8 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(tree::get_tree))
         .routes(routes!(process::get_process))
         .routes(routes!(processes::get_processes))
+        .routes(routes!(logs::get_root_logs))
+        .routes(routes!(logs::get_process_logs))
         .routes(routes!(workers::get_workers))
         .routes(routes!(workers::get_worker))
         .routes(routes!(stats::get_stats))

@@ -25,7 +25,14 @@ use super::params::{NoParams, Strict};
         (name = "stream", description = "What happens, while it happens"),
         (name = "server", description = "The server itself"),
     ),
-    components(schemas(StreamMessage, super::roots::Sort, super::stats::By, super::stats::StatsOrder)),
+    components(schemas(
+        StreamMessage,
+        super::roots::Sort,
+        super::stats::By,
+        super::stats::StatsOrder,
+        super::logs::Level,
+        super::logs::LogOrder
+    )),
 )]
 pub(super) struct Api;
 

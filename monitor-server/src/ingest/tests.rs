@@ -4,14 +4,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use monitor_wire::{
-    Batch, ErrorsPage, Event, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage,
-    Worker, WorkerHeartbeat, WorkerId, WorkerOnline, WorkerRef, WorkersPage,
+    Batch, ErrorsPage, Event, LogsPage, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
+    TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline, WorkerRef, WorkersPage,
 };
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
 use crate::packed::Packed;
-use crate::store::{Changes, ErrorsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store, StoreError};
+use crate::store::{
+    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store, StoreError,
+};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
@@ -58,6 +60,10 @@ impl Store for Gate {
 
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
         self.inner.processes(query)
+    }
+
+    fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
+        self.inner.logs(root, query)
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

@@ -3,6 +3,7 @@
 mod bodies;
 mod guard;
 mod lifecycle;
+mod logs;
 mod openapi;
 mod page;
 mod parameters;
