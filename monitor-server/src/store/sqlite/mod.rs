@@ -1,5 +1,6 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod columns;
 mod dictionary;
 mod folder;
 mod ids;
@@ -26,7 +27,7 @@ use rusqlite::Connection;
 pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
+use super::{Changes, ProcessesQuery, RootKey, RootsQuery, Store, StoreError, TreeColumns};
 use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
@@ -108,6 +109,10 @@ impl Store for SqliteStore {
 
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
         self.read("read a tree", |snapshot| tree::page(snapshot, root, limit, cursor))
+    }
+
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root)?))
     }
 
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
