@@ -43,6 +43,9 @@ use crate::store::{Store, StoreError};
 pub(crate) use connections::serve;
 use problem::ApiError;
 
+/// At most so many trees are in memory whole, about 70 bytes a process.
+const MAX_WHOLE_TREES: usize = 2;
+
 /// What every handler may use.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -56,6 +59,8 @@ pub(crate) struct App {
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
     asking: Arc<Semaphore>,
+    /// A turn each for those who read trees whole, which are in memory until they are sent.
+    reading_whole: Arc<Semaphore>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -74,7 +79,8 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
-        Self { config, store, ingest, live, guard, bodies, decoding, asking, stopping, started_us }
+        let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
+        Self { config, store, ingest, live, guard, bodies, decoding, asking, reading_whole, stopping, started_us }
     }
 
     /// Asks the store where blocking is allowed.

@@ -1913,7 +1913,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before, as it is. */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description `application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/columns.md): `limit` and `cursor` don't apply */
+                Accept?: string | null;
+            };
             path: {
                 /** @description The tree: its id, or its number */
                 root: string;
@@ -1922,13 +1925,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One page */
+            /** @description One page; or the whole tree as columns */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TreePage"];
+                    "application/vnd.process-monitor.tree": number[];
                 };
             };
             /** @description A parameter can't be read */
