@@ -92,7 +92,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Some(data) => data,
         None => default_data()?,
     };
-    let mut config = Config { listen: args.listen, public_url: args.public_url, insecure: args.insecure, logs_kept: args.logs_kept, ..Config::new(data) };
+    let mut config = Config {
+        listen: args.listen,
+        public_url: args.public_url,
+        insecure: args.insecure,
+        logs_kept: args.logs_kept,
+        ..Config::new(data)
+    };
     config.spool = monitor_spool::dir_of(args.spool_dir.as_deref());
     config.max_connections = config.max_connections.min(open_files().saturating_sub(RESERVED_FILES)).max(1);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(serve(config))
