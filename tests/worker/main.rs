@@ -12,6 +12,14 @@ use std::time::Duration;
 
 use monitor_client::{Context, Level, Process, cross_thread, normal_task, root_task};
 
+/// Calls a program that knows of `traceparent`.
+#[root_task]
+fn calls(program: &str, arg: &str) {
+    let mut command = std::process::Command::new(program);
+    command.arg(arg).env("TRACEPARENT", monitor_client::traceparent().unwrap_or_default());
+    assert!(command.status().expect("a program").success());
+}
+
 /// Says something, waits for a line, and says the rest.
 #[root_task]
 fn talks() {
@@ -37,6 +45,7 @@ fn main() {
             let calls = args.next().and_then(|calls| calls.parse().ok()).expect("a number");
             killed::counts(&file, calls, &args.next().expect("an end"));
         }
+        "calls" => calls(&args.next().expect("a program"), &args.next().expect("its argument")),
         "talks" => talks(),
         "waits" => killed::waits(),
         "panic" => panic_inside(),

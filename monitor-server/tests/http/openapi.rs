@@ -31,6 +31,8 @@ async fn every_route_is_described() {
             "get /api/v1/workers/{id}",
             "get /healthz",
             "post /api/v1/events",
+            "post /v1/logs",
+            "post /v1/traces",
         ]
     );
     for (path, item) in description["paths"].as_object().unwrap() {
