@@ -79,7 +79,7 @@ async function call<Body>(path: string, { query = {}, ...init }: { query?: Query
   throw new ApiError(problem.detail || problem.title || response.statusText, response.status);
 }
 
-const rootPath = (root: string) => `/api/v1/roots/${encodeURIComponent(root)}`;
+export const rootPath = (root: string) => `/api/v1/roots/${encodeURIComponent(root)}`;
 
 export function fetchNames(query: Query, signal: AbortSignal): Promise<NamesPage> {
   return call("/api/v1/roots/names", { query, signal });
