@@ -101,7 +101,7 @@ function whole(cut: number): Part[] {
 const expected: Process[] = [
   process(id(10), null, 10, { name: "导入", kind: "root", worker_id: "w", thread: "main" }),
   process(id(11), id(10), 20, { name: "row", source: { file: "db.rs", line: 8 }, worker_id: "w", thread: "main", ended_us: 30, elapsed_ns: 10_000, error, state: "failed" }),
-  process(id(12), id(11), 21, { name: "row", source: { file: "db.rs", line: 8 }, state: "skipped", attempt: 3, fields: { row: 7 } as Record<string, never> }),
+  process(id(12), id(11), 21, { name: "row", source: { file: "db.rs", line: 8 }, state: "skipped", attempt: 3, fields: { row: 7 } as unknown as Process["fields"] }),
   process(id(13), id(99), 22, { name: "row", source: { file: "db.rs", line: 8 }, state: "lost", orphan: true, reason: "gone" }),
   process("ffffffff00000001", id(10), null, { name: "row", source: { file: "db.rs", line: 8 }, state: "pending" }),
   process(id(15), null, 40, { name: "row", kind: "normal", source: { file: "db.rs", line: 8 }, state: "succeeded" }),
