@@ -23,7 +23,7 @@ interface Props {
 
 /** What was said, with the newest at the end; follows it until one scrolls up. */
 export default function Logs({ view, process, onSelect }: Props) {
-  const [level, setLevel] = useState("");
+  const [level, setLevel] = useState<(typeof LEVELS)[number] | "">("");
   const [text, setText] = useState("");
   const [q, setQ] = useState("");
   useEffect(() => {
@@ -34,7 +34,7 @@ export default function Logs({ view, process, onSelect }: Props) {
   return (
     <div className="logs">
       <div className="logs-bar">
-        <select aria-label={t("logs.level")} value={level} onChange={(event) => setLevel(event.target.value)}>
+        <select aria-label={t("logs.level")} value={level} onChange={(event) => setLevel(event.target.value as typeof level)}>
           <option value="">{t("logs.level.all")}</option>
           {LEVELS.slice(0, -1).map((each) => (
             <option key={each} value={each}>
@@ -96,7 +96,7 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
       {feed.forgotten > 0 && <p className="dim">{t("logs.forgotten", { count: count(feed.forgotten) })}</p>}
       {lines.length === 0 && feed.problem === null && <p className="dim none">{t(feed.loading ? "loading" : isFiltered ? "logs.none.found" : "logs.none")}</p>}
       <div className="lines-frame" hidden={lines.length === 0}>
-        <div ref={scroller} className="lines" role="log" aria-live="off" aria-label={t("logs.title")} tabIndex={0} onScroll={onScroll}>
+        <div ref={scroller} className="log-lines" role="log" aria-live="off" aria-label={t("logs.title")} tabIndex={0} onScroll={onScroll}>
           <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
             {virtual.getVirtualItems().map(({ index, start }) => {
               const line = lines[index];
