@@ -1,7 +1,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { LogLine } from "../../../api/types.ts";
-import { count, t } from "../../../i18n.ts";
+import { count, t, wordText } from "../../../i18n.ts";
 import { LEVELS } from "../../../model/logs.ts";
 import { fieldText, visible, visibleLines } from "../../../model/text.ts";
 import { absolute, zoneName } from "../../../model/time.ts";
@@ -38,7 +38,7 @@ export default function Logs({ view, process, onSelect }: Props) {
           <option value="">{t("logs.level.all")}</option>
           {LEVELS.slice(0, -1).map((each) => (
             <option key={each} value={each}>
-              {t("logs.level.from", { level: each })}
+              {t("logs.level.from", { level: wordText("level", each) })}
             </option>
           ))}
         </select>
@@ -120,7 +120,7 @@ function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number;
   return (
     <button type="button" className="log" data-level={line.level} aria-expanded={opened} style={{ transform: `translateY(${top}px)` }} onClick={onOpen}>
       <span className="time">{absolute(line.time_us).slice(11, 23)}</span>
-      <span className="level">{visible(line.level)}</span>
+      <span className="level">{wordText("level", line.level)}</span>
       {view && slot !== undefined && view.tree.parentOf(slot) !== undefined && <span className="who">{visible(view.tree.at(slot).name)}</span>}
       <span className="message">{visible(line.message)}</span>
     </button>
