@@ -42,40 +42,15 @@ export type WorkerPage = With<Schemas["WorkersPage"], { workers: Worker[] }>;
 export type Change = With<Schemas["StreamMessage"], { root: Root | null; process: Process | null; worker: Worker | null }> & { log?: LogLine | null };
 
 /** The roots of one name. */
-export interface NamedRoots {
-  name: string;
-  counts: Counts;
-  /** The last ones, newest first. */
-  roots: Pick<Root, "root_id" | "number" | "state" | "started_us" | "elapsed_ns">[];
-}
-
-export interface NamesPage {
-  names: NamedRoots[];
-  next_cursor: string | null;
-  as_of: number;
-}
+export type NamedRoots = With<Schemas["RootName"], { roots: Written<Schemas["RootMark"]>[] }>;
+export type NamesPage = With<Schemas["RootNamesPage"], { names: NamedRoots[] }>;
 
 /** What a process said. */
-export interface LogLine {
-  process_id: string;
-  time_us: number;
-  /** `error`, `warn`, `info`, `debug`, `trace`, or another word. */
-  level: string;
-  message: string;
-  target: string | null;
-  /** `stdout` or `stderr`, for output. */
-  stream: string | null;
-  fields: Record<string, unknown>;
-  worker_id: string;
-  number: number;
-}
+export type LogLine = With<Schemas["LogEntry"], { fields: Record<string, unknown> }>;
+export type LogsPage = With<Omit<Schemas["LogsPage"], "gap">, { logs: LogLine[] }> & Pick<Schemas["LogsPage"], "gap">;
 
-export interface LogsPage {
-  logs: LogLine[];
-  next_cursor: string | null;
-  /** How many lines were not kept. */
-  missing: number;
-  /** Between which times they are missing. */
-  gap?: { after_us: number; before_us: number } | null;
-  as_of: number;
-}
+/** The finished processes of one name. */
+export type NameStats = Written<Schemas["NameStats"]>;
+export type StatsPage = With<Schemas["StatsPage"], { stats: NameStats[] }>;
+export type StatsSeries = Schemas["StatsSeries"];
+export type ErrorsPage = Schemas["ErrorsPage"];

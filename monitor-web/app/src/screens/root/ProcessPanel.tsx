@@ -142,6 +142,14 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
         <CopyButton label={t("panel.copy.traceparent")} text={`00-${process.root_id}-${process.id}-01`} />
       </p>
       {(!process.fold || process.started_us !== null) && <WhenSection view={view} slot={slot} process={process} />}
+      {!process.fold && (
+        <section>
+          <h3>{t("logs.title")}</h3>
+          <Suspense fallback={<p className="dim">{t("loading")}</p>}>
+            <Logs key={process.id} view={view} process={process.id} />
+          </Suspense>
+        </section>
+      )}
       <Section title={t("panel.what")}>
         <Row label={t("panel.kind")}>{wordText("kind", process.kind)}</Row>
         {process.source && (
@@ -157,14 +165,6 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
       <Fields title={t("panel.arguments")} fields={parts.arguments} />
       <Fields title={t("panel.returned")} fields={parts.returned} />
       <Fields title={t("panel.fields")} fields={parts.own} />
-      {!process.fold && (
-        <section>
-          <h3>{t("logs.title")}</h3>
-          <Suspense fallback={<p className="dim">{t("loading")}</p>}>
-            <Logs key={process.id} view={view} process={process.id} />
-          </Suspense>
-        </section>
-      )}
       {!process.fold && process.name !== "" && <History key={`${process.id} history`} process={process} />}
       <Relatives key={process.id} view={view} slot={slot} onSelect={onSelect} />
       <Where process={process} />

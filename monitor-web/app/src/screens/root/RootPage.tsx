@@ -15,7 +15,7 @@ import { useSelection } from "./useSelection.ts";
 import { RootView } from "./view.ts";
 import "./root.css";
 
-/** Read when it is looked at for the first time. */
+/** Read when they are looked at for the first time. */
 const Timeline = lazy(() => import("./timeline/Timeline.tsx"));
 const Compare = lazy(() => import("./compare/Compare.tsx"));
 const Logs = lazy(() => import("./logs/Logs.tsx"));
