@@ -35,7 +35,8 @@ pub mod private;
 pub use context::{Context, CurrentGuard, set_inherited};
 pub use future::InCurrent;
 pub use outcome::Reported;
-pub use process::{Entered, Process, ProcessBuilder};
+pub use process::{Entered, Exit, Process, ProcessBuilder};
+pub use record::Value;
 #[doc(hidden)]
 pub use ring::image;
 pub use site::registered;

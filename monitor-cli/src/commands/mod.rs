@@ -1,6 +1,8 @@
 //! One file per subcommand.
 
 pub(crate) mod roots;
+#[cfg(target_os = "linux")]
+pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;
