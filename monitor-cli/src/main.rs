@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod exit;
+mod follow;
 mod text;
 
 use clap::{Parser, Subcommand};
@@ -13,6 +14,7 @@ Examples:
   monitor run -- make -j8         a command as a process, with no line of it changed
   monitor roots --state failed    the trees that failed
   monitor tree 2106               one of them
+  monitor logs 2106 -f            what its processes say, while they say it
   monitor spool list              what programs have recorded that no server has yet";
 
 /// Shows anything that has a start and an end as a live tree.
@@ -31,6 +33,7 @@ enum Command {
     Status(commands::status::Args),
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
+    Logs(commands::logs::Args),
     Spool(commands::spool::Args),
 }
 
@@ -42,6 +45,7 @@ fn main() -> std::process::ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
+        Command::Logs(args) => commands::logs::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
     };
     exit::report(result)

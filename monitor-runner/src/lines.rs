@@ -104,10 +104,10 @@ impl Sink {
 
 /// What a person would have seen of a line at the end: without colours, and without what was overwritten.
 fn text_of(line: &[u8]) -> String {
-    let stripped: Vec<u8> = anstream::adapter::strip_bytes(line).flat_map(|part| part.iter().copied()).collect();
-    let shown = stripped.strip_suffix(b"\r").unwrap_or(&stripped);
-    let last = shown.rsplit(|byte| *byte == b'\r').next().unwrap_or(shown);
-    String::from_utf8_lossy(last).into_owned()
+    let text = String::from_utf8_lossy(line);
+    let stripped = anstream::adapter::strip_str(&text).to_string();
+    let shown = stripped.strip_suffix('\r').unwrap_or(&stripped);
+    shown.rsplit('\r').next().unwrap_or(shown).to_owned()
 }
 
 /// How many lines may still be logged.

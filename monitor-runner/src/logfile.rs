@@ -22,7 +22,7 @@ impl LogFile {
     /// `NAME/logs/YYYYMM/DD/HHmmss-<id>.log` below `folder`, in local time.
     pub(crate) fn create(folder: &Path, name: &str, id: &str, longest: u64) -> io::Result<Self> {
         let now = Zoned::now();
-        let path = folder.join(file_name(name)).join("logs").join(now.strftime("%Y%m/%d").to_string());
+        let path = std::path::absolute(folder)?.join(file_name(name)).join("logs").join(now.strftime("%Y%m/%d").to_string());
         fs::create_dir_all(&path)?;
         let path = path.join(format!("{}-{id}.log", now.strftime("%H%M%S")));
         // A further attempt goes on in the same file.

@@ -86,9 +86,7 @@ impl Record {
 
     /// A line of output.
     pub(crate) fn log(&self, stream: &'static str, text: String) {
-        self.with(|process| {
-            let _ = (process, stream, &text);
-        });
+        self.with(|process| process.log_output(stream, text));
     }
 
     pub(crate) fn count_output(&self, bytes: u64) {

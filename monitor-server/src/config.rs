@@ -25,6 +25,8 @@ pub struct Config {
     pub max_pending_bytes: usize,
     /// How many connections are open at once; more wait for one to close.
     pub max_connections: usize,
+    /// How many lines of a process's log are kept from its beginning, and as many from its end; those between are counted.
+    pub logs_kept: usize,
     /// How many bytes of past events the stream resumes from.
     pub stream_buffer_bytes: usize,
     /// How often a stream without events says that it lives.
@@ -45,6 +47,9 @@ impl Config {
     /// The address to listen on unless told otherwise.
     pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 60010);
 
+    /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
+    pub const LOGS_KEPT: usize = 5_000;
+
     /// A server on `data` that keeps to the defaults for all else.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
@@ -56,6 +61,7 @@ impl Config {
             max_batch_events: 100_000,
             max_pending_bytes: 512 << 20,
             max_connections: 4096,
+            logs_kept: Self::LOGS_KEPT,
             stream_buffer_bytes: 64 << 20,
             stream_heartbeat: Duration::from_secs(10),
             header_timeout: Duration::from_secs(60),

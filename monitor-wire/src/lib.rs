@@ -18,7 +18,7 @@ pub use event::{
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Counts, Fold, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage, TreePage, Worker, WorkerCounts,
-    WorkersPage,
+    Counts, Fold, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage, TreePage,
+    Worker, WorkerCounts, WorkersPage,
 };
 pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub(crate) mod logs;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]
 pub(crate) mod run;

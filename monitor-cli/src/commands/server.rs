@@ -55,6 +55,9 @@ pub(crate) struct Args {
     /// programs have it, `monitor/spool` in the user's folder for state]
     #[arg(long, value_name = "DIR", env = "MONITOR_SPOOL_DIR")]
     spool_dir: Option<OsString>,
+    /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
+    #[arg(long, value_name = "LINES", env = "MONITOR_LOGS_KEPT", default_value_t = Config::LOGS_KEPT, value_parser = read_lines)]
+    logs_kept: usize,
     /// Listens on other addresses than loopback too, open to whoever reaches them
     #[arg(long, env = "MONITOR_INSECURE", value_parser = BoolishValueParser::new())]
     insecure: bool,
@@ -64,6 +67,10 @@ fn read_address(text: &str) -> Result<SocketAddr, String> {
     let digits = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
     let address = digits.as_deref().unwrap_or(text).parse();
     address.map_err(|_| "expected an address and a port, like 127.0.0.1:60010 or [::1]:60010".to_owned())
+}
+
+fn read_lines(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|lines| (1..=1_000_000).contains(lines)).ok_or_else(|| "expected a number from 1 to 1000000".to_owned())
 }
 
 fn read_url(text: &str) -> Result<Url, String> {
@@ -85,7 +92,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         Some(data) => data,
         None => default_data()?,
     };
-    let mut config = Config { listen: args.listen, public_url: args.public_url, insecure: args.insecure, ..Config::new(data) };
+    let mut config = Config {
+        listen: args.listen,
+        public_url: args.public_url,
+        insecure: args.insecure,
+        logs_kept: args.logs_kept,
+        ..Config::new(data)
+    };
     config.spool = monitor_spool::dir_of(args.spool_dir.as_deref());
     config.max_connections = config.max_connections.min(open_files().saturating_sub(RESERVED_FILES)).max(1);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(serve(config))

@@ -30,6 +30,8 @@ impl House {
             command.env_remove(name);
         }
         command.args(args).env("MONITOR_SERVER_URL", &self.server.url).env("MONITOR_SPOOL_DIR", self.folder.path().join("spool"));
+        // However busy the machine is.
+        command.env("MONITOR_EXIT_TIMEOUT", "60s");
         command.env("MONITOR_RUNS_DIR", self.folder.path().join("runs")).env("TZ", "UTC").current_dir(self.folder.path());
         command
     }

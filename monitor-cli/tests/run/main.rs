@@ -6,5 +6,7 @@
 mod support;
 
 mod harness;
+mod limits;
+mod output;
 mod plain;
 mod terminal;

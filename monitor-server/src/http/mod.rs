@@ -7,7 +7,9 @@ mod connections;
 mod events;
 mod guard;
 mod health;
+mod logs;
 mod openapi;
+mod otlp;
 mod page;
 mod params;
 mod problem;
@@ -49,6 +51,7 @@ pub(crate) struct App {
     live: Live,
     guard: Arc<guard::Guard>,
     bodies: body::Bodies,
+    otlp: Arc<crate::otlp::Receiver>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
@@ -67,11 +70,12 @@ impl App {
         started_us: u64,
     ) -> Self {
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone()));
+        let otlp = Arc::new(crate::otlp::Receiver::new());
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
-        Self { config, store, ingest, live, guard, bodies, decoding, asking, stopping, started_us }
+        Self { config, store, ingest, live, guard, bodies, otlp, decoding, asking, stopping, started_us }
     }
 
     /// Asks the store where blocking is allowed.
@@ -90,10 +94,14 @@ impl App {
 pub(crate) fn router(app: App) -> Router {
     let (api, description) = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(events::post_events))
+        .routes(routes!(otlp::post_traces))
+        .routes(routes!(otlp::post_logs))
         .routes(routes!(roots::get_roots))
         .routes(routes!(tree::get_tree))
         .routes(routes!(process::get_process))
         .routes(routes!(processes::get_processes))
+        .routes(routes!(logs::get_root_logs))
+        .routes(routes!(logs::get_process_logs))
         .routes(routes!(workers::get_workers))
         .routes(routes!(workers::get_worker))
         .routes(routes!(status::get_status))

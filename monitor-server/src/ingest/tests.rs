@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use monitor_wire::{
-    Batch, Event, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline,
-    WorkerRef, WorkersPage,
+    Batch, Event, LogsPage, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerHeartbeat, WorkerId,
+    WorkerOnline, WorkerRef, WorkersPage,
 };
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
 use crate::packed::Packed;
-use crate::store::{Changes, ProcessesQuery, RootKey, RootsQuery, SqliteStore, Store, StoreError};
+use crate::store::{Changes, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SqliteStore, Store, StoreError};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
@@ -58,6 +58,10 @@ impl Store for Gate {
 
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
         self.inner.processes(query)
+    }
+
+    fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
+        self.inner.logs(root, query)
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

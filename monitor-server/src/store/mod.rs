@@ -6,7 +6,9 @@ mod sqlite;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use monitor_wire::{Kind, Process, ProcessId, ProcessesPage, RootId, RootsPage, State, Status, TreePage, Worker, WorkerId, WorkersPage};
+use monitor_wire::{
+    Kind, LogsPage, Process, ProcessId, ProcessesPage, RootId, RootsPage, State, Status, TreePage, Worker, WorkerId, WorkersPage,
+};
 
 pub use self::changes::{Change, Changes, Tell};
 pub(crate) use self::sqlite::NUMEROUS;
@@ -38,6 +40,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// One page of processes across trees.
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError>;
+
+    /// One page of what a process of a tree said, or all of them; none if there is no such tree or process.
+    fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError>;
 
     /// One page of workers, newest first.
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError>;
@@ -112,6 +117,23 @@ pub struct ProcessesQuery {
     pub started_after: Option<u64>,
     /// Started before.
     pub started_before: Option<u64>,
+    /// At most so many.
+    pub limit: usize,
+    /// From where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// Which lines of logs to list. `None` means: any.
+#[derive(Debug, Clone, Default)]
+pub struct LogsQuery {
+    /// Said by this process.
+    pub process: Option<ProcessId>,
+    /// Not of these levels.
+    pub without_levels: &'static [&'static str],
+    /// Contains this, in any case, in message, target or fields.
+    pub text: Option<String>,
+    /// The latest first.
+    pub is_newest_first: bool,
     /// At most so many.
     pub limit: usize,
     /// From where the page before ended.

@@ -21,7 +21,9 @@ async fn every_route_is_described() {
             "get /api/openapi.json",
             "get /api/v1/processes",
             "get /api/v1/roots",
+            "get /api/v1/roots/{root}/logs",
             "get /api/v1/roots/{root}/processes/{id}",
+            "get /api/v1/roots/{root}/processes/{id}/logs",
             "get /api/v1/roots/{root}/tree",
             "get /api/v1/status",
             "get /api/v1/stream",
@@ -29,6 +31,8 @@ async fn every_route_is_described() {
             "get /api/v1/workers/{id}",
             "get /healthz",
             "post /api/v1/events",
+            "post /v1/logs",
+            "post /v1/traces",
         ]
     );
     for (path, item) in description["paths"].as_object().unwrap() {

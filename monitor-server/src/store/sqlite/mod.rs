@@ -3,6 +3,7 @@
 mod dictionary;
 mod folder;
 mod ids;
+mod logs;
 mod pool;
 mod processes;
 mod roots;
@@ -20,13 +21,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
+use monitor_wire::{LogsPage, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
 use rusqlite::Connection;
 
 pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
+use super::{Changes, LogsQuery, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
 use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
@@ -54,6 +55,13 @@ impl SqliteStore {
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
         Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), _lock: lock })
+    }
+
+    /// Keeps so many of the first lines of every process's log, and as many of the last; at least one.
+    #[must_use]
+    pub fn keep_logs(self, lines: usize) -> Self {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_logs(lines);
+        self
     }
 
     fn write<T>(&self, action: &'static str, write: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -116,6 +124,10 @@ impl Store for SqliteStore {
 
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
         self.read("list processes", |snapshot| processes::list(snapshot, query))
+    }
+
+    fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
+        self.read("read a log", |snapshot| logs::page(snapshot, root, query))
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

@@ -93,11 +93,20 @@ CREATE TABLE rare(kind INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT N
 -- The processes whose state depends on their worker's.
 CREATE TABLE open(worker INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(worker, root, id)) STRICT, WITHOUT ROWID;
 
+-- What processes said. worker and number are those of the event, about is the worker that it tells of if that is another.
 CREATE TABLE log(
   root INTEGER NOT NULL, process INTEGER NOT NULL, time INTEGER NOT NULL, worker INTEGER NOT NULL, number INTEGER NOT NULL,
-  attempt INTEGER NOT NULL, level INTEGER NOT NULL, target INTEGER, stream INTEGER, message TEXT NOT NULL,
+  about INTEGER, level INTEGER NOT NULL, target INTEGER, stream INTEGER, message TEXT NOT NULL,
   fields BLOB,                      -- JSON
   PRIMARY KEY(root, process, time, worker, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX log_time ON log(root, time);
+-- How many lines `log` has of each process that said any, and how many it has not: those between the last one of the head (h_) and the
+-- first one of the tail (t_), which are null as long as all are kept. head: how many there are up to that last one.
+CREATE TABLE log_kept(
+  root INTEGER NOT NULL, process INTEGER NOT NULL, kept INTEGER NOT NULL, missing INTEGER NOT NULL, head INTEGER NOT NULL,
+  h_time INTEGER, h_worker INTEGER, h_number INTEGER, t_time INTEGER, t_worker INTEGER, t_number INTEGER,
+  PRIMARY KEY(root, process)
 ) STRICT, WITHOUT ROWID;
 
 -- Events of unknown types, as they came.

@@ -75,6 +75,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roots/{root}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what all processes of a tree said, by time. */
+        get: operations["get_root_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roots/{root}/processes/{id}": {
         parameters: {
             query?: never;
@@ -84,6 +101,23 @@ export interface paths {
         };
         /** One process. */
         get: operations["get_process"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roots/{root}/processes/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what a process said, by time. */
+        get: operations["get_process_logs"];
         put?: never;
         post?: never;
         delete?: never;
@@ -188,6 +222,40 @@ export interface paths {
         get: operations["get_health"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes log records as lines of the logs of the processes that their spans are. One that names no span is rejected. */
+        post: operations["post_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes spans as processes of kind `span`, each with its events as lines of its log. A span that comes again changes nothing. */
+        post: operations["post_traces"];
         delete?: never;
         options?: never;
         head?: never;
@@ -389,6 +457,11 @@ export interface components {
         };
         /** @description What a process is. */
         Kind: string;
+        /**
+         * @description How severe a line is.
+         * @enum {string}
+         */
+        Level: "error" | "warn" | "info" | "debug" | "trace";
         /** @description Another process that one has to do with. */
         Link: {
             /** @description The process. */
@@ -397,6 +470,69 @@ export interface components {
             relation: string;
             /** @description Its tree. */
             root_id: components["schemas"]["RootId"];
+        };
+        /** @description What a process said: a line of its log. */
+        LogEntry: {
+            /** @description Its own fields. */
+            fields: Record<string, never>;
+            /** @description `error`, `warn`, `info`, `debug`, `trace`, or another word as it came. */
+            level: string;
+            /** @description What was said. */
+            message: string;
+            /**
+             * Format: int64
+             * @description Number of the event among those of the worker that sent it.
+             */
+            number: number;
+            /** @description Who said it. */
+            process_id: components["schemas"]["ProcessId"];
+            /** @description `stdout` or `stderr`, for output. */
+            stream?: string | null;
+            /** @description Who in the program said it. */
+            target?: string | null;
+            /**
+             * Format: int64
+             * @description When, in Unix microseconds by the clock of its worker.
+             */
+            time_us: number;
+            /** @description The worker that it is about. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
+        /** @description Where lines of a process are missing. */
+        LogGap: {
+            /**
+             * Format: int64
+             * @description Time of the last line before it.
+             */
+            after_us: number;
+            /**
+             * Format: int64
+             * @description Time of the first line after it.
+             */
+            before_us: number;
+        };
+        /**
+         * @description In which order lines are listed.
+         * @enum {string}
+         */
+        LogOrder: "oldest" | "newest";
+        /** @description `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`. */
+        LogsPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            gap?: components["schemas"]["LogGap"] | null;
+            /** @description The lines, in the order that was asked for: by time, and at the same time by process, worker and number. */
+            logs: components["schemas"]["LogEntry"][];
+            /**
+             * Format: int64
+             * @description How many lines were not kept: of each process the first and the last ones are.
+             */
+            missing: number;
+            /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
+            next_cursor?: string | null;
         };
         /** @description How a process ended. */
         Outcome: string;
@@ -922,6 +1058,7 @@ export interface components {
         StreamMessage: {
             /** @description What happened. */
             event: components["schemas"]["Event"];
+            log?: components["schemas"]["LogEntry"] | null;
             process?: components["schemas"]["Process"] | null;
             root?: components["schemas"]["Root"] | null;
             worker?: components["schemas"]["Worker"] | null;
@@ -1297,6 +1434,58 @@ export interface operations {
             };
         };
     };
+    get_root_logs: {
+        parameters: {
+            query?: {
+                /** @description This level and more severe ones: `error`, `warn`, `info`, `debug` or `trace`. Lines of other levels are always there. */
+                level?: components["schemas"]["Level"];
+                /** @description Contains this text, in any case, in its message, target or fields. */
+                q?: string;
+                /** @description `oldest` first (the default) or `newest` first. */
+                order?: components["schemas"]["LogOrder"];
+                /** @description At most so many, 1 to 10000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_process: {
         parameters: {
             query?: never;
@@ -1318,6 +1507,60 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Process"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such process */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_process_logs: {
+        parameters: {
+            query?: {
+                /** @description This level and more severe ones: `error`, `warn`, `info`, `debug` or `trace`. Lines of other levels are always there. */
+                level?: components["schemas"]["Level"];
+                /** @description Contains this text, in any case, in its message, target or fields. */
+                q?: string;
+                /** @description `oldest` first (the default) or `newest` first. */
+                order?: components["schemas"]["LogOrder"];
+                /** @description At most so many, 1 to 10000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+                /** @description The process */
+                id: components["schemas"]["ProcessId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogsPage"];
                 };
             };
             /** @description A parameter can't be read */
@@ -1572,6 +1815,130 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_logs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd` */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": number[];
+            };
+        };
+        responses: {
+            /** @description `ExportLogsServiceResponse`: stored, but for what `partial_success` counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description No such request: `google.rpc.Status` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Too large: `google.rpc.Status` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Another type or encoding than is read */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping: send it again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+        };
+    };
+    post_traces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd` */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": number[];
+            };
+        };
+        responses: {
+            /** @description `ExportTraceServiceResponse`: stored, but for what `partial_success` counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description No such request: `google.rpc.Status` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Too large: `google.rpc.Status` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Another type or encoding than is read */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping: send it again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
         };

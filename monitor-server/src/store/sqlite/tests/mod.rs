@@ -3,6 +3,7 @@
 mod changes;
 mod large;
 mod lists;
+mod logs;
 mod lost;
 mod model;
 mod once;

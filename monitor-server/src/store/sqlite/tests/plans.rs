@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::super::write::{DUE, roots as writing};
-use super::super::{processes, roots};
+use super::super::{logs, processes, roots};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
@@ -133,5 +133,22 @@ fn what_the_writer_asks_is_indexed() {
             Ok(())
         });
         checked.unwrap();
+    }
+}
+
+#[test]
+fn lines_of_logs_are_read_in_their_order() {
+    let (_folder, store) = open();
+    for (process, index) in [(Some(1), "PRIMARY KEY (root=? AND process=? AND (time,worker,number)"), (None, "INDEX log_time (root=?")] {
+        for (is_newest_first, cursor) in [(false, None), (true, Some([1; 4]))] {
+            let checked = store.read("explain", |snapshot| {
+                let (sql, values) = logs::statement(1, process, is_newest_first, cursor);
+                let found = plan(snapshot, &sql, values.into_iter().map(Value::Integer).collect());
+                assert!(found.contains(index), "{sql}:\n{found}");
+                assert_indexed(&sql, &found, false);
+                Ok(())
+            });
+            checked.unwrap();
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use foldhash::{HashMap, HashMapExt as _};
 use monitor_state::ProcessFacts;
-use monitor_wire::{ProcessLogged, State, UnknownEvent, WorkerId};
+use monitor_wire::{State, UnknownEvent, WorkerId};
 use rusqlite::{CachedStatement, Result, params};
 
 use super::changes::{NONE, Told};
@@ -39,6 +39,7 @@ impl Transaction<'_> {
             self.settle_process(entry, &mut statements)?;
         }
         drop(statements);
+        self.settle_logs()?;
         self.settle_roots(&entries)?;
         self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled)?;
         self.workers.write(self.connection, &mut self.tallies)?;
@@ -264,33 +265,6 @@ impl Transaction<'_> {
             "DELETE FROM open WHERE worker = ?1 AND root = ?2 AND id = ?3"
         };
         self.connection.prepare_cached(sql)?.execute(params![row.key, number, id])?;
-        Ok(())
-    }
-
-    pub(super) fn write_log(&mut self, root: u32, number: u64, batch_worker: WorkerId, logged: &ProcessLogged) -> Result<()> {
-        let entry = &mut self.roots.entries[root as usize];
-        if entry.before.is_none() {
-            entry.row.base_us = entry.row.base_us.min(logged.time_us as i64);
-        }
-        let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
-        let level = self.dictionary.text_key(self.connection, &logged.level)?;
-        let mut text = |text: Option<&String>| text.map(|text| self.dictionary.text_key(self.connection, text)).transpose();
-        let (target, stream) = (text(logged.target.as_ref())?, text(logged.stream.as_ref())?);
-        let sql = "INSERT OR IGNORE INTO log(root, process, time, worker, number, attempt, level, target, stream, message, fields) \
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-        self.connection.prepare_cached(sql)?.execute(params![
-            entry.row.number,
-            ids::process_key(logged.id),
-            logged.time_us as i64,
-            worker,
-            number as i64,
-            logged.attempt,
-            level,
-            target,
-            stream,
-            logged.message,
-            (!logged.fields.is_empty()).then(|| ids::to_json(&logged.fields))
-        ])?;
         Ok(())
     }
 
