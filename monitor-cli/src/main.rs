@@ -30,6 +30,9 @@ enum Command {
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
     Spool(commands::spool::Args),
+    Token(commands::token::Args),
+    User(commands::user::Args),
+    Audit(commands::audit::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -39,6 +42,9 @@ fn main() -> std::process::ExitCode {
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
+        Command::Token(args) => commands::token::run(args),
+        Command::User(args) => commands::user::run(args),
+        Command::Audit(args) => commands::audit::run(&args),
     };
     exit::report(result)
 }

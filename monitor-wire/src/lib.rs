@@ -3,6 +3,7 @@
 //! Plain data and its JSON form. No I/O, no clock; client and server both know this crate, it knows neither.
 #![forbid(unsafe_code)]
 
+mod access;
 mod batch;
 mod event;
 #[cfg(feature = "openapi")]
@@ -11,6 +12,7 @@ mod ids;
 mod model;
 mod words;
 
+pub use access::{AuditEntry, AuditPage, Me};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use event::{
     Error, Event, Fields, Link, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued, ProcessStarted,

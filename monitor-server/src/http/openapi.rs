@@ -22,6 +22,7 @@ use super::params::{NoParams, Strict};
         (name = "trees", description = "Roots and their processes"),
         (name = "workers", description = "Who reports"),
         (name = "stream", description = "What happens, while it happens"),
+        (name = "access", description = "Who asks, and who changed what"),
         (name = "server", description = "The server itself"),
     ),
     components(schemas(StreamMessage, super::roots::Sort)),

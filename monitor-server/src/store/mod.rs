@@ -9,8 +9,8 @@ use std::sync::Arc;
 use monitor_wire::{Kind, Process, ProcessId, ProcessesPage, RootId, RootsPage, State, Status, TreePage, Worker, WorkerId, WorkersPage};
 
 pub use self::changes::{Change, Changes, Tell};
-pub(crate) use self::sqlite::NUMEROUS;
 pub use self::sqlite::SqliteStore;
+pub(crate) use self::sqlite::{NUMEROUS, create_private, is_locked, open_private};
 use crate::packed::Packed;
 
 /// Takes events and answers questions. Every method blocks; call it where blocking is allowed.

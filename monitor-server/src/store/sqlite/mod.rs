@@ -24,6 +24,7 @@ use monitor_wire::{Process, ProcessId, ProcessesPage, RootsPage, Status, TreePag
 use rusqlite::Connection;
 
 pub(crate) use self::dictionary::NUMEROUS;
+pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{Changes, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
