@@ -19,7 +19,10 @@ const client = createClient<paths>({ baseUrl: location.origin, fetch: send });
 
 async function send(request: Request): Promise<Response> {
   try {
-    return await fetch(request);
+    const answer = await fetch(request);
+    // Nobody is logged in, or no longer: the server's own page asks, and leads back.
+    if (answer.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    return answer;
   } catch (cause) {
     if (request.signal.aborted) throw cause;
     throw new ApiError("", 0);
