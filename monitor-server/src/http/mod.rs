@@ -12,6 +12,7 @@ mod names;
 mod openapi;
 mod page;
 mod params;
+mod plain;
 mod problem;
 mod process;
 mod processes;

@@ -7,6 +7,7 @@ mod logs;
 mod openapi;
 mod page;
 mod parameters;
+mod plain;
 mod reading;
 mod spool;
 mod stream;
