@@ -1,6 +1,7 @@
 //! The real command against a real server.
 
 mod help;
+mod logs;
 mod reading;
 mod server;
 mod settings;

@@ -10,6 +10,7 @@ mod health;
 mod logs;
 mod names;
 mod openapi;
+mod otlp;
 mod page;
 mod params;
 mod plain;
@@ -44,6 +45,9 @@ use crate::store::{Store, StoreError};
 pub(crate) use connections::serve;
 use problem::ApiError;
 
+/// At most so many trees are in memory whole, about 70 bytes a process.
+const MAX_WHOLE_TREES: usize = 2;
+
 /// What every handler may use.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -53,10 +57,13 @@ pub(crate) struct App {
     live: Live,
     guard: Arc<guard::Guard>,
     bodies: body::Bodies,
+    otlp: Arc<crate::otlp::Receiver>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
     asking: Arc<Semaphore>,
+    /// A turn each for those who read trees whole, which are in memory until they are sent.
+    reading_whole: Arc<Semaphore>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -71,11 +78,13 @@ impl App {
         started_us: u64,
     ) -> Self {
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone()));
+        let otlp = Arc::new(crate::otlp::Receiver::new());
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
-        Self { config, store, ingest, live, guard, bodies, decoding, asking, stopping, started_us }
+        let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
+        Self { config, store, ingest, live, guard, bodies, otlp, decoding, asking, reading_whole, stopping, started_us }
     }
 
     /// Asks the store where blocking is allowed.
@@ -94,6 +103,8 @@ impl App {
 pub(crate) fn router(app: App) -> Router {
     let (api, description) = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(events::post_events))
+        .routes(routes!(otlp::post_traces))
+        .routes(routes!(otlp::post_logs))
         .routes(routes!(roots::get_roots))
         .routes(routes!(names::get_names))
         .routes(routes!(tree::get_tree))

@@ -19,6 +19,7 @@ use super::params::{NoParams, Strict};
     ),
     tags(
         (name = "events", description = "What monitored programs send"),
+        (name = "OpenTelemetry", description = "What OpenTelemetry's SDKs send, as OTLP/HTTP"),
         (name = "trees", description = "Roots and their processes"),
         (name = "statistics", description = "What became of processes, by name and over time"),
         (name = "workers", description = "Who reports"),

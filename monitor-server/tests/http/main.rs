@@ -5,6 +5,7 @@ mod guard;
 mod lifecycle;
 mod logs;
 mod openapi;
+mod otlp;
 mod page;
 mod parameters;
 mod plain;

@@ -33,6 +33,8 @@ async fn every_route_is_described() {
         "get /api/v1/workers/{id}",
         "get /healthz",
         "post /api/v1/events",
+        "post /v1/logs",
+        "post /v1/traces",
     ];
     known.sort_unstable();
     assert_eq!(routes, known);

@@ -1,5 +1,6 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod columns;
 mod dictionary;
 mod folder;
 mod ids;
@@ -33,7 +34,9 @@ use rusqlite::Connection;
 pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError};
+use super::{
+    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError, TreeColumns,
+};
 use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
@@ -122,6 +125,10 @@ impl Store for SqliteStore {
 
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
         self.read("read a tree", |snapshot| tree::page(snapshot, root, limit, cursor))
+    }
+
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root)?))
     }
 
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
