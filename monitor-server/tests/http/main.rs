@@ -1,5 +1,6 @@
 //! The server over real sockets, with its real database.
 
+mod access;
 mod bodies;
 mod guard;
 mod lifecycle;
