@@ -50,6 +50,8 @@ pub(crate) trait Watch {
     fn began(&mut self, _ids: Option<(String, String)>, _helper: Option<Identity>) {}
     /// It runs.
     fn started(&mut self, _command: Option<Identity>) {}
+    /// It has ended, for good.
+    fn ended(&mut self, _outcome: &Outcome) {}
 }
 
 impl Watch for () {}
@@ -207,6 +209,7 @@ impl Work<'_> {
             }
             break outcome;
         };
+        watch.ended(&outcome);
         for pumping in self.pumping.drain(..) {
             pumping.stop();
         }
