@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use monitor_runner::{OnDeath, RunError, Spec, detached};
+use monitor_runner::{Inject, OnDeath, RunError, Spec, detached};
 use url::Url;
 
 use crate::text::visible;
@@ -81,6 +81,13 @@ pub(crate) struct Args {
     /// What becomes of the command when the launcher is killed
     #[arg(long, value_name = "WHAT", default_value = "continue")]
     on_launcher_death: Death,
+    /// Makes what runs within tell of itself: `shell` each command of bash scripts, `python` the functions that --inject-config
+    /// names
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    inject: Vec<Inside>,
+    /// Names Python functions [default: monitor-python.toml where the command runs]
+    #[arg(long, value_name = "FILE")]
+    inject_config: Option<PathBuf>,
     /// Goes on when this terminal is closed and whoever asked is gone: prints the run's id as soon as the command runs. It has no
     /// input; `monitor runs` shows it, its output and how it ended
     #[arg(long)]
@@ -102,6 +109,14 @@ enum Death {
     Continue,
     /// It is killed, and all that it has started
     Kill,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Inside {
+    /// The commands of bash scripts
+    Shell,
+    /// Functions of Python programs
+    Python,
 }
 
 /// Ends the program: its exit code is the command's.
@@ -180,6 +195,15 @@ fn spec(args: Args) -> Spec {
             Death::Continue => OnDeath::Continue,
             Death::Kill => OnDeath::Kill,
         },
+        inject: args
+            .inject
+            .iter()
+            .map(|what| match what {
+                Inside::Shell => Inject::Shell,
+                Inside::Python => Inject::Python,
+            })
+            .collect(),
+        inject_config: args.inject_config.map(|file| std::path::absolute(&file).unwrap_or(file)),
         ..Spec::new(args.command)
     }
 }

@@ -7,6 +7,7 @@ mod support;
 
 mod detached;
 mod harness;
+mod inject;
 mod limits;
 mod output;
 mod plain;
