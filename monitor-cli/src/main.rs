@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod exit;
 mod follow;
+mod settings;
 mod text;
 
 use clap::{Parser, Subcommand};
@@ -37,6 +38,9 @@ enum Command {
     Tree(commands::tree::Args),
     Logs(commands::logs::Args),
     Spool(commands::spool::Args),
+    Token(commands::token::Args),
+    User(commands::user::Args),
+    Audit(commands::audit::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -51,6 +55,9 @@ fn main() -> std::process::ExitCode {
         Command::Tree(args) => commands::tree::run(&args),
         Command::Logs(args) => commands::logs::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
+        Command::Token(args) => commands::token::run(args),
+        Command::User(args) => commands::user::run(args),
+        Command::Audit(args) => commands::audit::run(&args),
     };
     exit::report(result)
 }

@@ -1,5 +1,7 @@
 //! One file per subcommand.
 
+mod access_folder;
+pub(crate) mod audit;
 pub(crate) mod logs;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]
@@ -9,4 +11,6 @@ pub(crate) mod runs;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;
+pub(crate) mod token;
 pub(crate) mod tree;
+pub(crate) mod user;

@@ -37,12 +37,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
     };
     let record::StartExtra { batch, fields: own_fields, timeout_ms, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessStarted(wire::ProcessStarted {
-        root_id: RootId::new(record.root)?,
-        id: ProcessId::new(record.id)?,
-        time_us: record.time_us,
         parent_id: folds.parent(record.parent),
-        kind,
-        name,
         batch,
         thread: Some(record.thread.to_string()),
         source,
@@ -54,9 +49,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
         fields: fields(own_fields),
         timeout_ms,
         attempt: attempt.max(1),
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        ..wire::ProcessStarted::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, kind, name)
     }))
 }
 
@@ -131,19 +124,13 @@ fn ended(record: Ended) -> Option<Event> {
     };
     let record::EndExtra { exit_code, signal, reason, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessEnded(wire::ProcessEnded {
-        root_id: RootId::new(record.root)?,
-        id: ProcessId::new(record.id)?,
-        time_us: record.time_us,
         elapsed_ns: Some(record.elapsed_ns),
-        outcome,
         error,
         exit_code,
         signal,
         reason: reason.map(Cow::into_owned),
         attempt: attempt.max(1),
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        ..wire::ProcessEnded::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, outcome)
     }))
 }
 

@@ -1,14 +1,18 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod columns;
 mod dictionary;
 mod folder;
 mod ids;
 mod logs;
+mod names;
 mod pool;
 mod processes;
 mod roots;
 mod row;
 mod schema;
+mod shape;
+mod stats;
 mod status;
 mod tree;
 mod workers;
@@ -21,13 +25,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{LogsPage, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
+use monitor_wire::{
+    ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage, Worker,
+    WorkerId, WorkersPage,
+};
 use rusqlite::Connection;
 
 pub(crate) use self::dictionary::NUMEROUS;
+pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, LogsQuery, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
+use super::{
+    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError, TreeColumns,
+};
 use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
@@ -118,6 +128,10 @@ impl Store for SqliteStore {
         self.read("read a tree", |snapshot| tree::page(snapshot, root, limit, cursor))
     }
 
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root)?))
+    }
+
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
         self.read("read a process", |snapshot| Ok(processes::one(snapshot, root, id)?))
     }
@@ -136,6 +150,22 @@ impl Store for SqliteStore {
 
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
         self.read("read a worker", |snapshot| Ok(workers::one(snapshot, id)?))
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<StatsPage, StoreError> {
+        self.read("read statistics", |snapshot| stats::by_name(snapshot, query))
+    }
+
+    fn stats_series(&self, query: &SeriesQuery) -> Result<StatsSeries, StoreError> {
+        self.read("read statistics", |snapshot| stats::series(snapshot, query))
+    }
+
+    fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError> {
+        self.read("read the errors", |snapshot| stats::errors(snapshot, query))
+    }
+
+    fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {
+        self.read("list names", |snapshot| names::list(snapshot, text, limit, cursor))
     }
 
     fn status(&self) -> Result<Status, StoreError> {

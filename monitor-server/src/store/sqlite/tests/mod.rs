@@ -1,6 +1,7 @@
 //! The store on real files.
 
 mod changes;
+mod columns;
 mod large;
 mod lists;
 mod logs;
@@ -10,6 +11,7 @@ mod once;
 mod opening;
 mod plans;
 mod snapshots;
+mod stats;
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@
 
 mod changes;
 mod entries;
+mod failures;
 mod logs;
 pub(super) mod rollups;
 pub(super) mod roots;
@@ -22,6 +23,7 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
 use self::entries::Item;
+use self::failures::Failures;
 use self::logs::Line as LogLine;
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
@@ -87,6 +89,7 @@ struct Transaction<'a> {
     logs_kept: usize,
     roots: Roots,
     words: TransactionWords,
+    failures: Failures,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
 }
@@ -199,6 +202,7 @@ impl Writer {
             logs_kept: self.logs_kept,
             roots: Roots::default(),
             words: TransactionWords::default(),
+            failures: Failures::default(),
             tallies: BTreeMap::new(),
         };
         gather(&mut transaction)?;
