@@ -30,7 +30,9 @@ struct Cli {
 enum Command {
     Server(commands::server::Args),
     #[cfg(target_os = "linux")]
-    Run(commands::run::Args),
+    Run(Box<commands::run::Args>),
+    #[cfg(target_os = "linux")]
+    Runs(commands::runs::Args),
     Status(commands::status::Args),
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
@@ -45,7 +47,9 @@ fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Server(args) => commands::server::run(args),
         #[cfg(target_os = "linux")]
-        Command::Run(args) => return commands::run::run(args),
+        Command::Run(args) => return commands::run::run(*args),
+        #[cfg(target_os = "linux")]
+        Command::Runs(args) => return commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),

@@ -6,6 +6,8 @@ pub(crate) mod logs;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]
 pub(crate) mod run;
+#[cfg(target_os = "linux")]
+pub(crate) mod runs;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;
