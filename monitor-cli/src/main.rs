@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod exit;
 mod follow;
+mod settings;
 mod text;
 
 use clap::{Parser, Subcommand};

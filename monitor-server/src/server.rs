@@ -113,7 +113,7 @@ impl Server {
         let adopt = {
             let (config, ingest, stopping) = (config.clone(), ingest.clone(), stopping.clone());
             async move {
-                if let Some(spool) = &config.spool {
+                if let Some(spool) = &config.spool_dir {
                     adopt::run(spool, config.spool_interval, &ingest, &stopping).await;
                 }
             }

@@ -35,6 +35,9 @@ pub struct Root {
     pub counts: Counts,
     /// Why it failed; without a failure of the root's own, the earliest of its failed processes.
     pub error: Option<Error>,
+    /// It is kept until it is unpinned, whatever the rules of retention say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
 }
 
 /// Processes by state.
@@ -186,17 +189,24 @@ impl Fold {
     /// assert_eq!((fold.quantile_ns(0.5), fold.quantile_ns(0.95)), (Some(100), Some(1_000)));
     /// ```
     pub fn quantile_ns(&self, part: f64) -> Option<u64> {
-        let ended: u64 = self.histogram.iter().map(|(_, count)| count).sum();
-        let rank = ((part * ended as f64).ceil() as u64).max(1);
-        let mut before = 0;
-        let (bucket, _) = self.histogram.iter().find(|(_, count)| {
-            before += count;
-            before >= rank
-        })?;
-        // In the middle of its bucket, as far as growth goes.
-        let middle = 1.04_f64.powf(f64::from(*bucket) + 0.5) as u64;
-        Some(middle.max(self.min_ns.unwrap_or(0)).min(self.max_ns.unwrap_or(u64::MAX)))
+        let bounds = (self.min_ns.unwrap_or(0), self.max_ns.unwrap_or(u64::MAX));
+        quantile_ns(self.histogram.iter().copied(), bounds, part)
     }
+}
+
+/// The duration that this part of a histogram stayed below, with an error of at most 2 %; `bounds` are the shortest and the longest.
+/// None if the histogram is empty.
+pub fn quantile_ns(histogram: impl Iterator<Item = (u32, u64)> + Clone, bounds: (u64, u64), part: f64) -> Option<u64> {
+    let ended: u64 = histogram.clone().map(|(_, count)| count).sum();
+    let rank = ((part * ended as f64).ceil() as u64).max(1);
+    let mut before = 0;
+    let (bucket, _) = histogram.into_iter().find(|(_, count)| {
+        before += count;
+        before >= rank
+    })?;
+    // In the middle of its bucket, as far as growth goes.
+    let middle = 1.04_f64.powf(f64::from(bucket) + 0.5) as u64;
+    Some(middle.max(bounds.0).min(bounds.1))
 }
 
 /// Who reports, as it stands.

@@ -44,7 +44,7 @@ fn a_wrong_command_line_is_2_and_named() {
         (&["tree"], "<ROOT>"),
         (&["logs", "1", "--level", "loud"], "error, warn, info"),
         (&["logs", "1", "xyz"], "PROCESS"),
-        (&["server", "--logs-kept", "0"], "from 1 to 1000000"),
+        (&["server", "--logs-kept", "0"], "from 1 on"),
         (&["server", "--listen", "60010"], "127.0.0.1:60010"),
         (&["server", "--public-url", "monitor.example.com"], "https://monitor.example.com"),
         (&["server", "--public-url", "http://monitor.example.com/path"], "without a path"),

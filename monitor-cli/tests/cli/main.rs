@@ -4,5 +4,6 @@ mod help;
 mod logs;
 mod reading;
 mod server;
+mod settings;
 mod spool;
 mod support;

@@ -35,12 +35,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
     };
     let (batch, own_fields) = record.extra.map_or_else(Default::default, |extra| (extra.batch, extra.fields));
     Some(Event::ProcessStarted(wire::ProcessStarted {
-        root_id: RootId::new(record.root)?,
-        id: ProcessId::new(record.id)?,
-        time_us: record.time_us,
         parent_id: folds.parent(record.parent),
-        kind,
-        name,
         batch,
         thread: Some(record.thread.to_string()),
         source: Some(source),
@@ -50,11 +45,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
             record::Attachment::Unattached => wire::Attachment::UNATTACHED,
         },
         fields: fields(own_fields),
-        timeout_ms: None,
-        attempt: 1,
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        ..wire::ProcessStarted::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, kind, name)
     }))
 }
 
@@ -128,19 +119,9 @@ fn ended(record: Ended) -> Option<Event> {
         Outcome::Failed(failure) => (wire::Outcome::FAILED, Some(error(*failure))),
     };
     Some(Event::ProcessEnded(wire::ProcessEnded {
-        root_id: RootId::new(record.root)?,
-        id: ProcessId::new(record.id)?,
-        time_us: record.time_us,
         elapsed_ns: Some(record.elapsed_ns),
-        outcome,
         error,
-        exit_code: None,
-        signal: None,
-        reason: None,
-        attempt: 1,
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        ..wire::ProcessEnded::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, outcome)
     }))
 }
 

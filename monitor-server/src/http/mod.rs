@@ -8,6 +8,7 @@ mod events;
 mod guard;
 mod health;
 mod logs;
+mod names;
 mod openapi;
 mod otlp;
 mod page;
@@ -16,6 +17,7 @@ mod problem;
 mod process;
 mod processes;
 mod roots;
+mod stats;
 mod status;
 mod stream;
 mod tree;
@@ -97,6 +99,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(otlp::post_traces))
         .routes(routes!(otlp::post_logs))
         .routes(routes!(roots::get_roots))
+        .routes(routes!(names::get_names))
         .routes(routes!(tree::get_tree))
         .routes(routes!(process::get_process))
         .routes(routes!(processes::get_processes))
@@ -104,6 +107,9 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(logs::get_process_logs))
         .routes(routes!(workers::get_workers))
         .routes(routes!(workers::get_worker))
+        .routes(routes!(stats::get_stats))
+        .routes(routes!(stats::get_series))
+        .routes(routes!(stats::get_errors))
         .routes(routes!(status::get_status))
         .routes(routes!(stream::get_stream))
         .routes(routes!(health::get_health))

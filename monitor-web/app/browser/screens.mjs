@@ -26,7 +26,7 @@ export async function screens() {
   const stage = tree.start("解析", tree.id, 100, { attachment: "inferred" });
   const lost = tree.start("无人认领", tree.id, 300, { attachment: "unattached" });
   const row = tree.start("载入一行", stage.id, 200, { fields: { 行: 7 } });
-  const error = { type: "app::Error", message: "没有此表", chain: ["查询失败"], source: { file: "src/db.rs", line: 88 } };
+  const error = { type: "app::Error", message: "载入失败", chain: ["查询失败", "没有此表"], source: { file: "src/db.rs", line: 88 } };
   const crowd = new Tree("批量导入");
   const fold = crowd.fold("载入一行", crowd.id, { count: 1240, failed: 3, durations: [[176, 1], [400, 300], [420, 500], [440, 399], [546, 40]] });
   const rows = Array.from({ length: 40 }, (_, index) => crowd.start("校验一行", crowd.id, 10 + index * 20));

@@ -4,7 +4,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { startLiveRoots } from "./data/live-roots.ts";
 import { queryClient } from "./data/query.ts";
-import { locale } from "./i18n.ts";
+import { loadTexts, locale } from "./i18n.ts";
 import { router } from "./shell/router.tsx";
 import { applyTheme, chosenTheme } from "./shell/theme.ts";
 import "./ui/tokens.css";
@@ -13,6 +13,7 @@ import "./ui/base.css";
 applyTheme(chosenTheme());
 document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
 startLiveRoots();
+await loadTexts();
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>

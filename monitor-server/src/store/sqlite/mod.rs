@@ -4,11 +4,14 @@ mod dictionary;
 mod folder;
 mod ids;
 mod logs;
+mod names;
 mod pool;
 mod processes;
 mod roots;
 mod row;
 mod schema;
+mod shape;
+mod stats;
 mod status;
 mod tree;
 mod workers;
@@ -21,13 +24,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{LogsPage, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
+use monitor_wire::{
+    ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage, Worker,
+    WorkerId, WorkersPage,
+};
 use rusqlite::Connection;
 
 pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, LogsQuery, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
+use super::{Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError};
 use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
@@ -136,6 +142,22 @@ impl Store for SqliteStore {
 
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
         self.read("read a worker", |snapshot| Ok(workers::one(snapshot, id)?))
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<StatsPage, StoreError> {
+        self.read("read statistics", |snapshot| stats::by_name(snapshot, query))
+    }
+
+    fn stats_series(&self, query: &SeriesQuery) -> Result<StatsSeries, StoreError> {
+        self.read("read statistics", |snapshot| stats::series(snapshot, query))
+    }
+
+    fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError> {
+        self.read("read the errors", |snapshot| stats::errors(snapshot, query))
+    }
+
+    fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {
+        self.read("list names", |snapshot| names::list(snapshot, text, limit, cursor))
     }
 
     fn status(&self) -> Result<Status, StoreError> {

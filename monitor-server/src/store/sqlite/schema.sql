@@ -56,7 +56,8 @@ CREATE TABLE root(
   started INTEGER, ended INTEGER, elapsed INTEGER,
   error INTEGER, cause INTEGER,     -- its message, and all else about it
   pending INTEGER NOT NULL, running INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,
-  cancelled INTEGER NOT NULL, lost INTEGER NOT NULL, other INTEGER NOT NULL
+  cancelled INTEGER NOT NULL, lost INTEGER NOT NULL, other INTEGER NOT NULL,
+  pinned INTEGER NOT NULL           -- no rule drops it
 ) STRICT;
 CREATE INDEX root_name ON root(name);
 CREATE INDEX root_batch ON root(batch) WHERE batch IS NOT NULL;
@@ -115,10 +116,24 @@ CREATE TABLE unknown(worker INTEGER NOT NULL, number INTEGER NOT NULL, type INTE
 -- Sums that are asked for all the time. what: 0 roots by state, 1 processes by state, 2 workers by state, 3 unknown events by type
 CREATE TABLE tally(what INTEGER NOT NULL, of INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(what, of)) STRICT, WITHOUT ROWID;
 
--- Finished processes by when they ended, name and state. level: 0 minutes, 1 hours, 2 days; t: how many of these since 1970. Hours
--- and days get a minute when it is over.
+-- Numbers of roots that are dropped while rows of them are still there.
+CREATE TABLE leaving(root INTEGER PRIMARY KEY) STRICT;
+
+-- Roots by name and state.
+CREATE TABLE root_count(name INTEGER NOT NULL, state INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(name, state)) STRICT, WITHOUT ROWID;
+
+-- Finished processes by when they ended, name and state, and lost ones by when they began; name 0 is all names together. level:
+-- 0 minutes, 1 hours, 2 days, 3 spans of 32 days; t: how many of these since 1970. The longer ones get a minute when it is over.
 CREATE TABLE rollup(
   level INTEGER NOT NULL, t INTEGER NOT NULL, name INTEGER NOT NULL, state INTEGER NOT NULL,
   sums BLOB NOT NULL,               -- count, durations, histogram
   PRIMARY KEY(level, t, name, state)
+) STRICT, WITHOUT ROWID;
+
+-- Failures by when they ended, shape of their error's message, and name. level: 1 hours, 2 days, 3 spans of 32 days. last, root and
+-- id: the newest of them; message: its own.
+CREATE TABLE failure(
+  level INTEGER NOT NULL, t INTEGER NOT NULL, shape INTEGER NOT NULL, name INTEGER NOT NULL,
+  count INTEGER NOT NULL, last INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, message INTEGER NOT NULL,
+  PRIMARY KEY(level, t, shape, name)
 ) STRICT, WITHOUT ROWID;

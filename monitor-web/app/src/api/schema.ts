@@ -75,6 +75,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roots/names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the names of trees, that of the newest tree first, with how many there are of each and its newest ones. */
+        get: operations["get_names"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roots/{root}/logs": {
         parameters: {
             query?: never;
@@ -135,6 +152,57 @@ export interface paths {
         };
         /** Lists the processes of a tree in pre-order, siblings as they started, the root's own first. */
         get: operations["get_tree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells what became of processes, by name: how many ended how, and how long they took. From sums, which outlive the processes. */
+        get: operations["get_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells the most frequent errors: those of one name whose messages differ only in numbers, ids and what is quoted are one. */
+        get: operations["get_errors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells what ended when and how long it took, step by step. Steps without any are left out. */
+        get: operations["get_series"];
         put?: never;
         post?: never;
         delete?: never;
@@ -300,6 +368,11 @@ export interface components {
             /** @description Who reports. */
             worker: components["schemas"]["WorkerRef"];
         };
+        /**
+         * @description What statistics are grouped by.
+         * @enum {string}
+         */
+        By: "name";
         /** @description Processes by state. */
         Counts: {
             /**
@@ -365,6 +438,48 @@ export interface components {
         };
         /** @description What kind of failure an error tells of. */
         ErrorKind: string;
+        /** @description Failures alike. */
+        ErrorStats: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /** @description The newest of these processes. */
+            id: components["schemas"]["ProcessId"];
+            /**
+             * Format: int64
+             * @description When the newest ended.
+             */
+            last_us: number;
+            /** @description The newest one's message. */
+            message: string;
+            /** @description Name of the processes that failed so. */
+            name: string;
+            root_id?: components["schemas"]["RootId"] | null;
+            /** @description What their messages share: numbers, ids and what stands in quotes replaced by `…`. */
+            shape: string;
+        };
+        /** @description `GET /api/v1/stats/errors`. */
+        ErrorsPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            /** @description The most frequent first. */
+            errors: components["schemas"]["ErrorStats"][];
+            /**
+             * Format: int64
+             * @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day.
+             */
+            from_us: number;
+            /**
+             * Format: int64
+             * @description Where it ends in truth.
+             */
+            to_us: number;
+        };
         /** @description One fact. An event of a type that is not described here is kept as it came. */
         Event: (components["schemas"]["ProcessQueued"] & {
             /** @enum {string} */
@@ -533,6 +648,71 @@ export interface components {
             missing: number;
             /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
             next_cursor?: string | null;
+        };
+        /** @description What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it. */
+        NameStats: {
+            /**
+             * Format: int64
+             * @description Given up.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description All of them.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Lost with their worker.
+             */
+            lost: number;
+            /**
+             * Format: int64
+             * @description The longest.
+             */
+            max_ns?: number | null;
+            /**
+             * Format: int64
+             * @description The shortest.
+             */
+            min_ns?: number | null;
+            /** @description The name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Ended in a way unknown here.
+             */
+            other?: number;
+            /**
+             * Format: int64
+             * @description Half of them took at most so long; this and the next two are at most 2 % off.
+             */
+            p50_ns?: number | null;
+            /**
+             * Format: int64
+             * @description 95 % of them took at most so long.
+             */
+            p95_ns?: number | null;
+            /**
+             * Format: int64
+             * @description 99 % of them took at most so long.
+             */
+            p99_ns?: number | null;
+            /**
+             * Format: int64
+             * @description Ended well.
+             */
+            succeeded: number;
+            /**
+             * Format: int64
+             * @description All durations together, of those that ended.
+             */
+            total_ns: number;
         };
         /** @description How a process ended. */
         Outcome: string;
@@ -973,6 +1153,8 @@ export interface components {
              * @description Short number, given by the server, ascending.
              */
             number: number;
+            /** @description It is kept until it is unpinned, whatever the rules of retention say. */
+            pinned?: boolean;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
             /**
@@ -988,6 +1170,49 @@ export interface components {
         };
         /** @description A root id: 32 lower-case hex digits, not all zero */
         RootId: string;
+        /** @description A tree in few words. */
+        RootMark: {
+            /**
+             * Format: int64
+             * @description How long it took.
+             */
+            elapsed_ns?: number | null;
+            /**
+             * Format: int64
+             * @description Its short number.
+             */
+            number: number;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /**
+             * Format: int64
+             * @description Its start.
+             */
+            started_us?: number | null;
+            /** @description State of its own process. */
+            state: components["schemas"]["State"];
+        };
+        /** @description The trees of a name. */
+        RootName: {
+            /** @description All of them by state. */
+            counts: components["schemas"]["Counts"];
+            /** @description The name. */
+            name: string;
+            /** @description The newest 30, newest first. */
+            roots: components["schemas"]["RootMark"][];
+        };
+        /** @description `GET /api/v1/roots/names`. */
+        RootNamesPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            /** @description The names, that of the newest tree first. */
+            names: components["schemas"]["RootName"][];
+            /** @description Where the next page begins, if there is one. */
+            next_cursor?: string | null;
+        };
         /** @description `GET /api/v1/roots`. */
         RootsPage: {
             /**
@@ -999,6 +1224,49 @@ export interface components {
             next_cursor?: string | null;
             /** @description The roots. */
             roots: components["schemas"]["Root"][];
+        };
+        /** @description What became of the processes that ended within a step of time. */
+        SeriesStep: {
+            /**
+             * Format: int64
+             * @description Given up.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description Failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Where it begins.
+             */
+            from_us: number;
+            /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
+            histogram: [
+                number,
+                number
+            ][];
+            /**
+             * Format: int64
+             * @description Lost with their worker.
+             */
+            lost: number;
+            /**
+             * Format: int64
+             * @description Ended in a way unknown here.
+             */
+            other?: number;
+            /**
+             * Format: int64
+             * @description Ended well.
+             */
+            succeeded: number;
+            /**
+             * Format: int64
+             * @description All durations together, of those that ended.
+             */
+            total_ns: number;
         };
         /**
          * @description In which order.
@@ -1017,6 +1285,58 @@ export interface components {
         };
         /** @description Where a process is. An unknown outcome is a state of its own. */
         State: string;
+        /**
+         * @description In which order.
+         * @enum {string}
+         */
+        StatsOrder: "count" | "failed" | "total" | "max" | "p50" | "p95" | "p99" | "name";
+        /** @description `GET /api/v1/stats`. */
+        StatsPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            /**
+             * Format: int64
+             * @description Where the range begins in truth: whole minutes, in ranges of more than two days whole hours, of more than 62 days whole days.
+             */
+            from_us: number;
+            /** @description Where the next page begins, if there is one. */
+            next_cursor?: string | null;
+            /** @description One entry per name. */
+            stats: components["schemas"]["NameStats"][];
+            /**
+             * Format: int64
+             * @description Where it ends in truth.
+             */
+            to_us: number;
+        };
+        /** @description `GET /api/v1/stats/series`. */
+        StatsSeries: {
+            /**
+             * Format: int64
+             * @description Number of the change that it is true at.
+             */
+            as_of: number;
+            /**
+             * Format: int64
+             * @description Where the first begins.
+             */
+            from_us: number;
+            /** @description The steps in which something ended, ascending. */
+            series: components["schemas"]["SeriesStep"][];
+            /**
+             * Format: int64
+             * @description How long each is: a minute, 5 or 15, an hour, 6 hours, a day, 8 or 32 days.
+             */
+            step_us: number;
+            /**
+             * Format: int64
+             * @description Where the last ends.
+             */
+            to_us: number;
+        };
         /** @description `GET /api/v1/status`: the server at a glance. */
         Status: {
             /**
@@ -1434,6 +1754,42 @@ export interface operations {
             };
         };
     };
+    get_names: {
+        parameters: {
+            query?: {
+                /** @description Contains this text, in any case. */
+                q?: string;
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RootNamesPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_root_logs: {
         parameters: {
             query?: {
@@ -1620,6 +1976,131 @@ export interface operations {
             };
             /** @description No such tree */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_stats: {
+        parameters: {
+            query?: {
+                /** @description `name`, which is the default and all there is: one entry per name. */
+                by?: components["schemas"]["By"];
+                /** @description Of what ended at this time or later, in Unix microseconds. */
+                from?: number;
+                /** @description Of what ended before this time, in Unix microseconds. */
+                to?: number;
+                /** @description Of exactly this name. */
+                name?: string;
+                /** @description Of names that contain this text, in any case. */
+                q?: string;
+                /** @description The greatest first: `count` (by default), `failed`, `total`, `max`, `p50`, `p95`, `p99`; or by `name`, from A to Z. */
+                sort?: components["schemas"]["StatsOrder"];
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_errors: {
+        parameters: {
+            query?: {
+                /** @description Of what ended at this time or later, in Unix microseconds. */
+                from?: number;
+                /** @description Of what ended before this time, in Unix microseconds. */
+                to?: number;
+                /** @description Of exactly this name. */
+                name?: string;
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The most frequent first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_series: {
+        parameters: {
+            query?: {
+                /** @description Of exactly this name; of all names together if not given. */
+                name?: string;
+                /** @description From this time on, in Unix microseconds. */
+                from?: number;
+                /** @description Up to this time, in Unix microseconds. */
+                to?: number;
+                /**
+                 * @description How long a step is at least, in microseconds; the answer's `step_us` says how long it is: a minute, 5 or 15, an hour, 6 hours, a
+                 *     day, 8 or 32 days, and longer than asked for where the range is long. If not given, about 200 steps make up the range.
+                 */
+                step?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The steps */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsSeries"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

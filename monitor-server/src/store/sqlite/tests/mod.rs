@@ -10,6 +10,7 @@ mod once;
 mod opening;
 mod plans;
 mod snapshots;
+mod stats;
 
 use std::sync::Arc;
 

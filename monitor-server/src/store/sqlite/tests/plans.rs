@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::super::write::{DUE, roots as writing};
-use super::super::{logs, processes, roots};
+use super::super::{logs, names, processes, roots, stats};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
@@ -101,6 +101,32 @@ fn no_list_of_processes_walks_all_processes() {
         Ok(())
     });
     checked.unwrap();
+}
+
+#[test]
+fn statistics_walk_no_sums_beside_those_they_tell_of() {
+    let (_folder, store) = open();
+    store.append(&parse("started 1"), 0).unwrap();
+    for sql in [stats::BY_TIME, stats::OF_NAME, stats::FIRST, stats::LAST, stats::FAILURES, names::NEWEST, names::OF_NAME] {
+        let checked = store.read("explain", |snapshot| {
+            let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
+            assert_indexed(sql, &plan(snapshot, sql, values), false);
+            Ok(())
+        });
+        checked.unwrap();
+    }
+    for text in [None, Some("ab"), Some("abc")] {
+        let checked = store.read("explain", |snapshot| {
+            let mut values = Vec::new();
+            let sql = names::all(text, &mut values);
+            let found = plan(snapshot, &sql, values);
+            // One row for each name and state.
+            let found: Vec<_> = found.lines().filter(|line| *line != "SCAN root_count").collect();
+            assert_indexed(&sql, &found.join("\n"), false);
+            Ok(())
+        });
+        checked.unwrap();
+    }
 }
 
 /// The number that a text begins with.

@@ -253,6 +253,7 @@ impl Shown {
             worker_id: self.worker,
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
             error: self.error.as_deref().cloned(),
+            pinned: row.is_pinned,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod changes;
 mod entries;
+mod failures;
 mod logs;
 pub(super) mod rollups;
 pub(super) mod roots;
@@ -22,6 +23,7 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
 use self::entries::Item;
+use self::failures::Failures;
 use self::logs::Line as LogLine;
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
@@ -87,6 +89,7 @@ struct Transaction<'a> {
     logs_kept: usize,
     roots: Roots,
     words: TransactionWords,
+    failures: Failures,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
 }
@@ -133,7 +136,8 @@ impl Writer {
 
     /// Keeps so many of the first lines of a process's log, and as many of the last; at least one.
     pub(super) fn keep_logs(&mut self, lines: usize) {
-        self.logs_kept = lines.max(1);
+        // More than any table has rows.
+        self.logs_kept = lines.clamp(1, 1 << 40);
     }
 
     pub(super) fn append(&mut self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes> {
@@ -199,6 +203,7 @@ impl Writer {
             logs_kept: self.logs_kept,
             roots: Roots::default(),
             words: TransactionWords::default(),
+            failures: Failures::default(),
             tallies: BTreeMap::new(),
         };
         gather(&mut transaction)?;

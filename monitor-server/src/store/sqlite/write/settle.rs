@@ -7,6 +7,7 @@ use rusqlite::{CachedStatement, Result, params};
 
 use super::changes::{NONE, Told};
 use super::entries::{Aside, Before, Entry, Item};
+use super::failures::Failure;
 use super::rollups::Finished;
 use super::{Counter, Transaction, root_id, tally};
 use crate::store::sqlite::ids::{self, KNOWN_STATES};
@@ -14,6 +15,8 @@ use crate::store::sqlite::row::{FIND, INSERT, Known, Plain, ProcessRow, UPDATE};
 
 /// Code of the state of those that failed.
 const FAILED: i64 = 3;
+/// Code of the state of those that were lost with their worker.
+const LOST: i64 = 5;
 
 /// What rows of `process` are read and written by.
 struct Statements<'a> {
@@ -41,6 +44,7 @@ impl Transaction<'_> {
         drop(statements);
         self.settle_logs()?;
         self.settle_roots(&entries)?;
+        self.failures.write(self.connection)?;
         self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled)?;
         self.workers.write(self.connection, &mut self.tallies)?;
         let told = self.tell(entries)?;
@@ -89,7 +93,7 @@ impl Transaction<'_> {
         };
         if let Some(row) = &found {
             let known = row.known(self.connection, self.dictionary)?;
-            before = Some(self.before(row, &known)?);
+            before = Some(self.before(place.0, row, &known)?);
             self.merge(&mut entry.known, &known);
         } else if !entry.is_told_of {
             // Something was logged by a process that nobody spoke of yet.
@@ -156,7 +160,9 @@ impl Transaction<'_> {
             }
         }
         self.set_aside(place, row, before.aside)?;
-        let finished = self.finished(&entry.known, entry.view.as_deref())?;
+        let finished = self.finished(&entry.known, entry.view.as_deref(), row.state)?;
+        let failure = self.failure(finished, row.error, (number, row.id))?;
+        self.failures.change(before.failure, failure);
         self.rollups.change(before.finished, finished);
         let open_at = self.open_at(&entry.known);
         for worker in before.open_at.iter().filter(|worker| !open_at.contains(worker)) {
@@ -209,7 +215,7 @@ impl Transaction<'_> {
         }
     }
 
-    fn before(&mut self, row: &ProcessRow, known: &Known) -> Result<Before> {
+    fn before(&mut self, number: i64, row: &ProcessRow, known: &Known) -> Result<Before> {
         if let Known::Plain(plain) = known {
             let words = plain.words(self.connection, self.dictionary)?;
             self.words.learn(plain, words);
@@ -218,14 +224,31 @@ impl Transaction<'_> {
             Known::Plain(_) => None,
             Known::Full(facts) => Some(plain_view(facts)),
         };
-        let finished = self.finished(known, view.as_ref())?;
+        let finished = self.finished(known, view.as_ref(), row.state)?;
         let (open_at, aside) = (self.open_at(known), self.aside(row)?);
-        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, aside })
+        let failure = self.failure(finished, row.error, (number, row.id))?;
+        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, failure, aside })
+    }
+
+    fn failure(&mut self, finished: Option<Finished>, message: Option<i64>, place: (i64, i64)) -> Result<Option<Failure>> {
+        let Some((finished, message)) = finished.filter(|finished| finished.state == FAILED).zip(message) else { return Ok(None) };
+        let shape = self.dictionary.shape_key(self.connection, message)?;
+        Ok(Some(Failure { finished, message, shape, place }))
     }
 
     /// What a process adds to the roll-ups.
-    fn finished(&mut self, known: &Known, view: Option<&monitor_wire::Process>) -> Result<Option<Finished>> {
+    fn finished(&mut self, known: &Known, view: Option<&monitor_wire::Process>, state: i64) -> Result<Option<Finished>> {
         match known {
+            // By its start: when its worker was lost may be told otherwise later.
+            Known::Plain(Plain { start: Some(start), .. }) if state == LOST => {
+                let name = self.words.sites[&start.site].name_key;
+                Ok(Some(Finished { ended_us: start.time_us, name, state, elapsed_ns: 0 }))
+            }
+            Known::Full(facts) if state == LOST && facts.finished().is_none() => {
+                let Some(view) = view.filter(|_| facts.is_defined()) else { return Ok(None) };
+                let name = self.dictionary.searched_key(self.connection, &view.name)?;
+                Ok(Some(Finished { ended_us: facts.at_us(), name, state, elapsed_ns: 0 }))
+            }
             Known::Plain(plain @ Plain { start: Some(start), end: Some(end), .. }) => Ok(Some(Finished {
                 ended_us: end.time_us,
                 name: self.words.sites[&start.site].name_key,

@@ -1,6 +1,6 @@
 /** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
 import { ApiError, fetchTree } from "../../api/client.ts";
-import type { Process, Root, TreePage } from "../../api/types.ts";
+import type { LogLine, Process, Root, TreePage } from "../../api/types.ts";
 import { liveRootsStore } from "../../data/live-roots.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
@@ -33,6 +33,9 @@ export class RootView {
   loading = true;
   problem: unknown = null;
 
+  /** Are told what is said in the tree; null when something was missed. */
+  readonly logListeners = new Set<(lines: readonly LogLine[] | null) => void>();
+
   private rootAsOf = -1;
   private version = 0;
   private frame = 0;
@@ -57,7 +60,7 @@ export class RootView {
   private readonly rowLists = new Derived<Rows>(this.later);
   private readonly leaves = new Derived<number[]>(this.later);
 
-  constructor(private readonly param: string) {}
+  constructor(readonly param: string) {}
 
   /** For `useSyncExternalStore`. The tree is read and followed while anybody listens. */
   readonly subscribe = (listener: () => void) => {
@@ -70,6 +73,12 @@ export class RootView {
   };
 
   readonly get = () => this.version;
+
+  /** The root's own process, once it is known. */
+  own(): Process | undefined {
+    const top = this.tree.childrenOf(undefined)[0];
+    return top === undefined ? undefined : this.tree.at(top);
+  }
 
   /** All slots in pre-order. */
   order(): Int32Array {
@@ -239,13 +248,15 @@ export class RootView {
   private readAgain(): void {
     this.tree.expire();
     this.rootAsOf = -1;
+    for (const listener of this.logListeners) listener(null);
     void this.read();
   }
 
   private take(batch: Batch): void {
     for (const { model, asOf } of batch.roots) this.takeRoot(model, asOf);
     for (const { model, asOf } of batch.processes) this.tree.put(model, asOf);
-    this.changed();
+    if (batch.logs.length > 0) for (const listener of this.logListeners) listener(batch.logs);
+    if (batch.roots.length + batch.processes.length > 0) this.changed();
   }
 
   private takeRoot(root: Root, asOf: number): void {
