@@ -42,6 +42,10 @@ impl Store for Gate {
         self.inner.append(batches, now_us)
     }
 
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
+        self.inner.find_overdue(now_us)
+    }
+
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.inner.lose_workers(now_us, since_us)
     }

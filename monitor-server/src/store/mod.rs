@@ -30,6 +30,10 @@ pub trait Store: Send + Sync + 'static {
     /// Records as lost every worker not heard of for two of its heartbeats, counted from the later of its last batch and `since_us`.
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError>;
 
+    /// Tells of the processes that are overdue since the last time: those that run for longer than their timeout or, without one, than
+    /// three times what 99 % of the past runs of their name took at most.
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError>;
+
     /// One page of roots.
     fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError>;
 

@@ -1,6 +1,7 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
 mod dictionary;
+mod expected;
 mod folder;
 mod ids;
 mod logs;
@@ -110,6 +111,10 @@ fn as_of(connection: &Connection) -> rusqlite::Result<u64> {
 impl Store for SqliteStore {
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
         self.write("store events", |writer| writer.append(batches, now_us))
+    }
+
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
+        self.write("record what is overdue", |writer| writer.find_overdue(now_us))
     }
 
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {

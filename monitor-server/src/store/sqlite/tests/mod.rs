@@ -8,6 +8,7 @@ mod lost;
 mod model;
 mod once;
 mod opening;
+mod overdue;
 mod plans;
 mod snapshots;
 mod stats;
