@@ -8,6 +8,7 @@ mod events;
 mod guard;
 mod health;
 mod logs;
+mod metrics;
 mod names;
 mod openapi;
 mod otlp;
@@ -111,6 +112,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(stats::get_series))
         .routes(routes!(stats::get_errors))
         .routes(routes!(status::get_status))
+        .routes(routes!(metrics::get_metrics))
         .routes(routes!(stream::get_stream))
         .routes(routes!(health::get_health))
         .routes(routes!(openapi::get_openapi))

@@ -12,7 +12,8 @@ use tokio::task::yield_now;
 use super::{Ingest, IngestError, Settings};
 use crate::packed::Packed;
 use crate::store::{
-    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store, StoreError,
+    Changes, ErrorsQuery, LogsQuery, NameTotals, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store,
+    StoreError,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -68,6 +69,10 @@ impl Store for Gate {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.inner.logs(root, query)
+    }
+
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
+        self.inner.name_totals(most)
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

@@ -49,6 +49,9 @@ pub trait Store: Send + Sync + 'static {
     /// One page of what a process of a tree said, or all of them; none if there is no such tree or process.
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError>;
 
+    /// All that ever ended, by name: at most so many names, those with the most runs, and the others together.
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError>;
+
     /// One page of workers, newest first.
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError>;
 
@@ -138,6 +141,19 @@ pub struct ProcessesQuery {
     pub limit: usize,
     /// From where the page before ended.
     pub cursor: Option<String>,
+}
+
+/// All that ever ended of a name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NameTotals {
+    /// The name; none for the others together.
+    pub name: Option<String>,
+    /// How many ended in each state.
+    pub states: std::collections::BTreeMap<String, u64>,
+    /// All durations together.
+    pub total_ns: u128,
+    /// `(i, count)`, ascending: bucket i = [1.04^i, 1.04^(i+1)) ns.
+    pub histogram: Vec<(u32, u64)>,
 }
 
 /// Which lines of logs to list. `None` means: any.

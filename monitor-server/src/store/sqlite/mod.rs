@@ -5,6 +5,7 @@ mod expected;
 mod folder;
 mod ids;
 mod logs;
+mod metrics;
 mod names;
 mod pool;
 mod processes;
@@ -34,7 +35,7 @@ use rusqlite::Connection;
 pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError};
+use super::{Changes, ErrorsQuery, LogsQuery, NameTotals, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError};
 use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
@@ -139,6 +140,10 @@ impl Store for SqliteStore {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.read("read a log", |snapshot| logs::page(snapshot, root, query))
+    }
+
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
+        self.read("sum up by name", |snapshot| Ok(metrics::totals(snapshot, most)?))
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

@@ -81,7 +81,7 @@ fn by_its_own_timeout_a_process_is_overdue_once_and_until_it_ends() {
     drop(store);
     let store = SqliteStore::open(folder.path()).unwrap();
     assert_eq!(told(&store, NOW + 4 * SECOND), [], "over a restart too");
-    assert_eq!(of_root(&store, 1).1, true);
+    assert!(of_root(&store, 1).1);
     store.append(&[batch('A', 3, vec![ended(1, NOW + 9 * SECOND, 9_000_000_000)])], NOW).unwrap();
     assert_eq!(of_root(&store, 1), (State::SUCCEEDED, false, None));
 }
@@ -99,7 +99,7 @@ fn what_runs_when_the_server_begins_is_watched_and_what_has_ended_is_not() {
 
 #[test]
 fn by_its_name_s_history_a_process_is_expected_and_overdue() {
-    let (_folder, store) = super::open();
+    let (folder, store) = super::open();
     let mut events = Vec::new();
     for id in 1..=19 {
         events.extend([started(id, NOW + id, None), ended(id, NOW + id + 100_000, 100_000_000)]);
@@ -113,7 +113,7 @@ fn by_its_name_s_history_a_process_is_expected_and_overdue() {
     let later = NOW + 3_600 * SECOND;
     store.append(&[batch('A', 40, vec![started(20, later, None), ended(20, later + 100_000, 100_000_000)])], later).unwrap();
     drop(store);
-    let store = SqliteStore::open(_folder.path()).unwrap();
+    let store = SqliteStore::open(folder.path()).unwrap();
     store.append(&[batch('A', 42, vec![started(31, later, None)])], later).unwrap();
     let limits = told(&store, later + SECOND);
     assert_eq!(limits.len(), 2, "{limits:?}");

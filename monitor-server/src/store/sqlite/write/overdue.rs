@@ -37,11 +37,20 @@ pub(super) struct Begun {
     pub timeout_ms: Option<u64>,
 }
 
+/// By when a process is overdue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at_us: i64,
+    of: (i64, i64),
+    limit_ns: u64,
+    /// By its own timeout.
+    by_timeout: bool,
+}
+
 /// What runs and has a limit.
 #[derive(Default)]
 pub(super) struct Watch {
-    /// By when it is overdue: (due, of, limit in ns, whether by its own timeout).
-    heap: BinaryHeap<Reverse<(i64, (i64, i64), u64, bool)>>,
+    heap: BinaryHeap<Reverse<Due>>,
     /// Those that are known to be overdue.
     pub overdue: HashSet<(i64, i64)>,
     is_loaded: bool,
@@ -57,8 +66,8 @@ impl Watch {
             (None, None) => None,
         };
         if let Some(limit) = limit.filter(|_| self.heap.len() < MAX_WATCHED) {
-            let due = begun.began_us.saturating_add((limit / 1_000) as i64);
-            self.heap.push(Reverse((due, begun.of, limit, by_timeout.is_some())));
+            let at_us = begun.began_us.saturating_add((limit / 1_000) as i64);
+            self.heap.push(Reverse(Due { at_us, of: begun.of, limit_ns: limit, by_timeout: by_timeout.is_some() }));
         }
         Ok(())
     }
@@ -84,20 +93,20 @@ impl Watch {
     }
 
     /// Those whose time is up, most of which have ended long ago.
-    fn due(&mut self, connection: &Connection, now_us: i64) -> Result<Vec<((i64, i64), u64, bool)>> {
-        let mut due: Vec<((i64, i64), u64, bool)> = Vec::new();
-        while let Some(Reverse((at, of, limit, by_timeout))) = self.heap.peek().copied()
-            && at <= now_us
-            && due.len() < MAX_FOUND
+    fn due(&mut self, connection: &Connection, now_us: i64) -> Result<Vec<Due>> {
+        let mut found: Vec<Due> = Vec::new();
+        while let Some(Reverse(due)) = self.heap.peek().copied()
+            && due.at_us <= now_us
+            && found.len() < MAX_FOUND
         {
             self.heap.pop();
             let sql = "SELECT state FROM process WHERE root = ?1 AND id = ?2";
-            let state: Option<i64> = connection.prepare_cached(sql)?.query_row([of.0, of.1], |row| row.get(0)).optional()?;
-            if state == Some(RUNNING) && !self.overdue.contains(&of) && due.iter().all(|(other, ..)| *other != of) {
-                due.push((of, limit, by_timeout));
+            let state: Option<i64> = connection.prepare_cached(sql)?.query_row([due.of.0, due.of.1], |row| row.get(0)).optional()?;
+            if state == Some(RUNNING) && !self.overdue.contains(&due.of) && found.iter().all(|other| other.of != due.of) {
+                found.push(due);
             }
         }
-        Ok(due)
+        Ok(found)
     }
 }
 
@@ -125,7 +134,7 @@ impl Writer {
 }
 
 impl Transaction<'_> {
-    fn tell_overdue(&mut self, (of, limit_ns, by_timeout): ((i64, i64), u64, bool), now_us: u64) -> Result<()> {
+    fn tell_overdue(&mut self, Due { of, limit_ns, by_timeout, .. }: Due, now_us: u64) -> Result<()> {
         let (number, key) = of;
         let root = self.root(super::root_id(self.connection, number)?)?;
         let id = ids::process_id(key)?;
