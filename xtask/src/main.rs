@@ -36,8 +36,11 @@ enum Chore {
     },
     /// Check and test everything: formatting, lints, licences, documentation, Rust, TypeScript, the browser.
     Test,
-    /// The tests that take long: repeated kills, more processes.
+    /// The tests that take long: repeated kills, more processes. `soak otlp`: an OpenTelemetry SDK for Python against the server.
     Soak {
+        /// Only this one.
+        #[arg(value_parser = ["otlp"])]
+        what: Option<String>,
         /// How often each is repeated.
         #[arg(long, default_value_t = 20)]
         rounds: u32,
@@ -58,7 +61,8 @@ fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
-        Chore::Soak { rounds } => soak::soak(rounds),
+        Chore::Soak { what: Some(_), .. } => soak::otlp(),
+        Chore::Soak { what: None, rounds } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),
     };

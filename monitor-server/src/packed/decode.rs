@@ -199,13 +199,14 @@ impl<'de> Visitor<'de> for Reading<'_> {
                 }
             }
         }
-        let (Some(VERSION), Some(worker), Some(sequence), Some(_), Some(events)) = (version, worker, sequence, sent_us, events) else {
+        let (Some(VERSION), Some(worker), Some(sequence), Some(sent_us), Some(events)) = (version, worker, sequence, sent_us, events)
+        else {
             return Ok(None);
         };
         if sequence == 0 || sequence.checked_add(events.len() as u64).is_none_or(|end| end > i64::MAX as u64) {
             return Ok(None);
         }
-        Ok(Some(packing.close(worker, sequence, dropped.unwrap_or_default(), events)))
+        Ok(Some(packing.close(worker, (sequence, sent_us), dropped.unwrap_or_default(), events)))
     }
 }
 

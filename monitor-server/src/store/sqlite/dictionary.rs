@@ -1,12 +1,14 @@
 //! Every text, site and origin once: small keys in the rows, the words in tables of their own.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use foldhash::HashMap;
 use monitor_wire::{Error, ErrorKind, Kind, Source, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use serde::{Deserialize, Serialize};
 
+use super::expected::{self, Expected};
 use super::ids;
 
 /// At most so many bytes of texts are remembered.
@@ -28,6 +30,7 @@ pub(super) struct Dictionary {
     workers: HashMap<i64, WorkerId>,
     /// Keys of messages' shapes by the messages' own.
     shapes: HashMap<i64, i64>,
+    expected: HashMap<i64, (Instant, Option<Expected>)>,
     bytes: usize,
 }
 
@@ -60,6 +63,19 @@ impl Dictionary {
         if self.bytes > MAX_BYTES {
             *self = Self::default();
         }
+    }
+
+    /// What is expected of a process of this name; as long as it is remembered, what was true a moment ago.
+    pub(super) fn expected(&mut self, connection: &Connection, name: i64) -> Result<Option<Expected>> {
+        if let Some((at, expected)) = self.expected.get(&name)
+            && at.elapsed() < expected::VALID
+        {
+            return Ok(*expected);
+        }
+        let expected = Expected::of(connection, name)?;
+        self.bytes += 64;
+        self.expected.insert(name, (Instant::now(), expected));
+        Ok(expected)
     }
 
     pub(super) fn text(&mut self, connection: &Connection, key: i64) -> Result<Arc<str>> {
