@@ -14,7 +14,7 @@ use crate::fold::BUCKETS;
 use crate::record::Attachment;
 
 /// Rises with every change of what lies where. A reader knows no other layout than its own.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Bytes of a region.
 pub const REGION_BYTES: usize = size_of::<Region>();
