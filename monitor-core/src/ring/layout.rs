@@ -7,6 +7,7 @@
 //! ├─ current     frames and slots of futures that are current on the thread now: a stack
 //! ├─ frames      what runs on the thread now, at its place in that stack
 //! ├─ chunks      what runs as futures that began on the thread: an open table
+//! ├─ refused     how many starts found no room, by tree
 //! ├─ children    how many of one name the thread began below one parent, for the latest of these pairs
 //! └─ folds       calls that are counted instead of recorded: one slot per parent and name
 //! segment, one or more per region
@@ -34,6 +35,8 @@ pub(super) const CHUNK: usize = 64;
 pub(super) const CHUNKS: usize = 512;
 /// Bytes of a thread's name that are kept with its region.
 pub(super) const NAME: usize = 64;
+/// Trees whose refused starts one thread counts by itself.
+const REFUSED: usize = 16;
 /// Pairs of a parent and a name whose children one thread counts.
 const CHILDREN: usize = 128;
 /// Places that such a pair may take.
@@ -188,6 +191,15 @@ impl Child {
     }
 }
 
+/// Starts of one tree that found no room. Which tree it is changes only while the queue's count of drops is locked.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Refused {
+    /// Zero for what begins a tree: nobody will know that one.
+    pub(super) root: [Word; 2],
+    pub(super) count: Word,
+}
+
 /// Calls of one name below one parent, counted by one thread.
 #[derive(Debug)]
 #[repr(C, align(128))]
@@ -277,6 +289,8 @@ pub(super) struct Writer {
     /// How often one came into use.
     pub(super) fold_news: Word,
     segment: AtomicPtr<Segment>,
+    /// Starts that found no room, and the same times an odd number: a reader can tell that it is a count.
+    pub(super) refused: [Word; 2],
 }
 
 /// What others than the recording thread write.
@@ -317,6 +331,7 @@ pub(super) struct Region {
     chunks: [AtomicPtr<Chunk>; CHUNKS],
     folds: [AtomicPtr<Fold>; FOLD_CHUNKS],
     children: [Child; CHILDREN],
+    pub(super) refused: [Refused; REFUSED],
     /// For each frame in use what is current by it: itself, or the slot of a future. Means something to its own thread alone.
     current: [AtomicPtr<Frame>; DEPTH],
     pub(super) frames: [Frame; DEPTH],
@@ -336,6 +351,12 @@ impl Region {
         region.writer.region.set(u64::from(number));
         region.set_segment(segment);
         Some((region, segment))
+    }
+
+    /// Where this thread counts the refused starts of a tree, or of another one.
+    pub(super) fn refused(&self, root: [u64; 2]) -> &Refused {
+        // Random bits.
+        &self.refused[root[1] as usize % REFUSED]
     }
 
     /// Its number among the regions of the program.

@@ -7,7 +7,9 @@
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Fold, Frame, Mark, RUNNING, Region, SegmentRef, Words, Writer};
+use super::layout::{
+    CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, FACTORS, Fold, Frame, Mark, RUNNING, Refused, Region, SegmentRef, Words, Writer,
+};
 use super::{Facts, fold, registry};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
@@ -67,7 +69,7 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
     }
     let Some(parent) = region.current(depth as usize - 1).map(Frame::parent_ids) else { return Begun::Elsewhere };
     if !admits(region, depth) {
-        return refuse(parent);
+        return refuse(region, parent);
     }
     let frame = &region.frames[depth as usize];
     region.set_current(depth as usize, frame);
@@ -86,7 +88,7 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
     }
     let parent = ids_of(attached.parent);
     if !admits(region, depth) {
-        return refuse(parent);
+        return refuse(region, parent);
     }
     let frame = &region.frames[depth as usize];
     region.set_current(depth as usize, frame);
@@ -123,7 +125,7 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     let above = if depth == 0 || depth > region.writer.ceiling.get() { None } else { region.current(depth as usize - 1) };
     let Some(above) = above else { return Begun::Elsewhere };
     let parent = above.parent_ids();
-    let Some(slot) = take_slot(region) else { return refuse(parent) };
+    let Some(slot) = take_slot(region) else { return refuse(region, parent) };
     slot.leftover.set(0);
     begin(region, slot, site, parent, Attachment::Explicit, false);
     park::wake();
@@ -134,7 +136,7 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
 pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
     let Some(region) = registry::region().filter(|region| region.writer.ceiling.get() > 0) else { return Begun::Elsewhere };
     let parent = ids_of(attached.parent);
-    let Some(slot) = take_slot(region) else { return refuse(parent) };
+    let Some(slot) = take_slot(region) else { return refuse(region, parent) };
     slot.leftover.set(0);
     begin(region, slot, site, parent, attached.attachment, false);
     if attached.entry {
@@ -523,11 +525,34 @@ fn grow(region: &Region) -> bool {
     false
 }
 
+/// Counts a start that found no room: where memory ends is no place to wait for a lock.
 #[cold]
 #[inline(never)]
-fn refuse<T>((_, [high, low]): (u64, [u64; 2])) -> Begun<T> {
-    queue::count_refused(u128::from(high) << 64 | u128::from(low));
+fn refuse<T>(region: &Region, (parent, root): (u64, [u64; 2])) -> Begun<T> {
+    let root = if parent == 0 { [0, 0] } else { root };
+    let place = region.refused(root);
+    if [place.root[0].get(), place.root[1].get()] == root {
+        place.count.set(place.count.get() + 1);
+    } else {
+        queue::count_refused(root_of(place), place.count.get(), || {
+            place.root[0].set(root[0]);
+            place.root[1].set(root[1]);
+            place.count.set(1);
+        });
+    }
+    let [count, check] = &region.writer.refused;
+    count.set(count.get() + 1);
+    check.publish(count.get().wrapping_mul(FACTORS[0]));
     Begun::Refused
+}
+
+/// Starts of a thread that found no room, by tree. To be called while the queue's count of drops is locked.
+pub(super) fn refused(region: &Region) -> impl Iterator<Item = (u128, u64)> {
+    region.refused.iter().map(|place| (root_of(place), place.count.get())).filter(|(_, count)| *count > 0)
+}
+
+fn root_of(place: &Refused) -> u128 {
+    u128::from(place.root[0].get()) << 64 | u128::from(place.root[1].get())
 }
 
 #[inline]
