@@ -6,15 +6,13 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use monitor_core::image::{CHUNK_BYTES, FOLDS_BYTES, REGION_BYTES, segment_bytes};
+use monitor_core::image::{CHUNK_BYTES, FIRST_RECORDS, FOLDS_BYTES, REGION_BYTES, segment_bytes};
 use monitor_core::keep::{Keeper, Memory, Piece, Queued, Slip};
 use monitor_spool::{Entry, Lane, Marks, Pieces, SpoolError};
 
 use super::folds::Folds;
 use super::to_wire;
 
-/// Records of a thread's first ring.
-const FIRST_RECORDS: usize = 1_024;
 /// A larger one is not made before it is needed.
 const LARGEST_SPARE: usize = segment_bytes(8 * FIRST_RECORDS);
 

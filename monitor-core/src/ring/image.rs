@@ -9,6 +9,7 @@ use super::layout::{
     CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, FOLD_CHUNK_BYTES, FREE, Fold, FoldReader, Frame, NAME, RUNNING, Reader, Region, Segment, Words,
     Writer,
 };
+pub use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts};
 use crate::fold::BUCKETS;
 use crate::record::Attachment;
