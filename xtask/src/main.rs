@@ -1,6 +1,7 @@
 //! The chores: `cargo xtask demo | test | soak | sanitize | bench`.
 
 mod bench;
+mod bench_run;
 mod demo;
 mod run;
 mod sanitize;
@@ -48,7 +49,7 @@ enum Chore {
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
     /// `bench client`: what a monitored call costs, beside the rivals. `bench server`: what a server takes in. `bench page`: what
-    /// the page costs a browser; `--million` for a tree of so many. `--help` says more.
+    /// the page costs a browser; `--million` for a tree of so many. `bench run`: what the launcher costs. `--help` says more.
     #[command(disable_help_flag = true)]
     Bench {
         /// What is measured, and how.
