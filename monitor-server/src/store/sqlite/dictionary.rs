@@ -1,6 +1,7 @@
 //! Every text, site and origin once: small keys in the rows, the words in tables of their own.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use monitor_wire::{Error, ErrorKind, Kind, Source, WorkerId};
@@ -26,6 +27,9 @@ pub(super) struct Dictionary {
     origins: HashMap<i64, (i64, i64)>,
     origin_keys: HashMap<(i64, i64), i64>,
     workers: HashMap<i64, WorkerId>,
+    errors: HashMap<Arc<Error>, (i64, i64)>,
+    /// What making texts searchable took lately.
+    full_text: Duration,
     bytes: usize,
 }
 
@@ -58,6 +62,11 @@ impl Dictionary {
         if self.bytes > MAX_BYTES {
             *self = Self::default();
         }
+    }
+
+    /// What making texts searchable took since this was asked last.
+    pub(super) fn take_full_text(&mut self) -> Duration {
+        std::mem::take(&mut self.full_text)
     }
 
     pub(super) fn text(&mut self, connection: &Connection, key: i64) -> Result<Arc<str>> {
@@ -108,7 +117,9 @@ impl Dictionary {
             }
             None => self.add(connection, text, true)?,
         };
+        let begin = Instant::now();
         connection.prepare_cached("INSERT INTO text_parts(rowid, value) VALUES(?1, ?2)")?.execute(params![key, text])?;
+        self.full_text += begin.elapsed();
         Ok(key)
     }
 
@@ -203,6 +214,18 @@ impl Dictionary {
         let cause = Cause { kind: kind.clone(), type_name: type_name.clone(), chain: chain.clone(), source: source.clone() };
         let cause = serde_json::to_string(&cause).expect("plain data with text keys is JSON");
         Ok((self.searched_key(connection, message)?, self.text_key(connection, &cause)?))
+    }
+
+    /// As [`Dictionary::error_keys`], remembered, and the error to share.
+    pub(super) fn shared_error(&mut self, connection: &Connection, error: &Error) -> Result<(Arc<Error>, (i64, i64))> {
+        if let Some((shared, keys)) = self.errors.get_key_value(error) {
+            return Ok((shared.clone(), *keys));
+        }
+        let keys = self.error_keys(connection, error)?;
+        let shared = Arc::new(error.clone());
+        self.bytes += 256 + error.message.len() + error.chain.iter().map(String::len).sum::<usize>();
+        self.errors.insert(shared.clone(), keys);
+        Ok((shared, keys))
     }
 
     /// What [`Dictionary::error_keys`] has keys of.

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use monitor_wire::{Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
@@ -52,6 +53,7 @@ impl SqliteStore {
         let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=2000; \
                        PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;";
         connection.execute_batch(pragmas).map_err(failed)?;
+        plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
         Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), _lock: lock })
@@ -70,6 +72,11 @@ impl SqliteStore {
             Ok(Err(ReadError::Database(source))) | Err(source) => Err(StoreError::Database { action, source }),
         }
     }
+}
+
+/// Statements are planned without a look at their values; else some are planned anew whenever these change.
+fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Why a question could not be answered.

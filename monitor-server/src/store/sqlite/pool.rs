@@ -77,6 +77,7 @@ impl Pool {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.execute_batch("PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;")?;
+        super::plan_once(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Reader { connection, dictionary: Dictionary::default() })
     }

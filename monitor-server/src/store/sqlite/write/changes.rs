@@ -300,6 +300,6 @@ impl Tell for Told {
             + self.roots.len() * size_of::<Shown>()
             + self.workers.len() * 512
             + views * (size_of::<Process>() + 1_024)
-            + self.batches.iter().map(|batch| batch.size()).sum::<usize>()
+            + self.batches.iter().map(|batch| batch.bytes).sum::<usize>()
     }
 }

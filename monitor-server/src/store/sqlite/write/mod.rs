@@ -5,6 +5,7 @@
 //! the order of its key.
 
 mod changes;
+mod duties;
 mod entries;
 pub(super) mod rollups;
 pub(super) mod roots;
@@ -20,6 +21,7 @@ use monitor_wire::{Error, Event, RootId, WorkerChanged, WorkerId};
 use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
+use self::duties::{Duties, Duty};
 use self::entries::Item;
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
@@ -83,6 +85,7 @@ struct Transaction<'a> {
     words: TransactionWords,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
+    duties: Duties,
 }
 
 /// A batch, and what its places stand for in the database.
@@ -186,11 +189,15 @@ impl Writer {
             roots: Roots::default(),
             words: TransactionWords::default(),
             tallies: BTreeMap::new(),
+            duties: Duties::begin(),
         };
         gather(&mut transaction)?;
-        let first_seq = transaction.counter.seq + 1;
-        let (told, counter): (Told, Counter) = transaction.settle()?;
+        transaction.duties.done(Duty::Gather);
+        let (first_seq, events) = (transaction.counter.seq + 1, transaction.lines.len());
+        let (told, counter, mut duties): (Told, Counter, Duties) = transaction.settle()?;
         sql_transaction.commit()?;
+        duties.done(Duty::Commit);
+        duties.tell(events);
         self.counter = counter;
         self.is_trusted = true;
         Ok(Changes::new(first_seq, told))
@@ -291,8 +298,8 @@ impl Transaction<'_> {
         };
         let marks = packed.marks.iter().map(|text| mark(text)).collect::<Result<_>>()?;
         let error = |error: &Error| -> Result<(i64, i64)> {
-            let keys = dictionary.error_keys(connection, error)?;
-            words.errors.entry(keys).or_insert_with(|| Arc::new(error.clone()));
+            let (error, keys) = dictionary.shared_error(connection, error)?;
+            words.errors.insert(keys, error);
             Ok(keys)
         };
         let errors = packed.errors.iter().map(error).collect::<Result<_>>()?;
