@@ -5,6 +5,7 @@
 mod duties;
 mod http;
 mod limits;
+mod live;
 mod load;
 mod reads;
 mod trees;
@@ -55,6 +56,8 @@ enum Measurement {
     Duties,
     /// 50,000 events per second.
     Paced,
+    /// What subscribers cost, and how soon they hear.
+    Live,
     /// On a file of many processes: ingest, start-up, and what reading takes meanwhile.
     Grown,
 }
@@ -66,6 +69,7 @@ impl Measurement {
             Self::Shapes => shapes(options),
             Self::Duties => duties::measure(options),
             Self::Paced => paced(options),
+            Self::Live => live::measure(options),
             Self::Grown => reads::grown(options),
         }
     }

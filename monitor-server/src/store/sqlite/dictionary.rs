@@ -28,6 +28,7 @@ pub(super) struct Dictionary {
     origin_keys: HashMap<(i64, i64), i64>,
     workers: HashMap<i64, WorkerId>,
     errors: HashMap<Arc<Error>, (i64, i64)>,
+    errors_by_keys: HashMap<(i64, i64), Arc<Error>>,
     /// What making texts searchable took lately.
     full_text: Duration,
     bytes: usize,
@@ -229,7 +230,17 @@ impl Dictionary {
     }
 
     /// What [`Dictionary::error_keys`] has keys of.
-    pub(super) fn error(&mut self, connection: &Connection, (message, cause): (i64, i64)) -> Result<Error> {
+    pub(super) fn error(&mut self, connection: &Connection, keys: (i64, i64)) -> Result<Arc<Error>> {
+        if let Some(error) = self.errors_by_keys.get(&keys) {
+            return Ok(error.clone());
+        }
+        let error = Arc::new(self.read_error(connection, keys)?);
+        self.bytes += 256 + error.message.len() + error.chain.iter().map(String::len).sum::<usize>();
+        self.errors_by_keys.insert(keys, error.clone());
+        Ok(error)
+    }
+
+    fn read_error(&mut self, connection: &Connection, (message, cause): (i64, i64)) -> Result<Error> {
         let message = self.text(connection, message)?.to_string();
         let Cause { kind, type_name, chain, source } = ids::from_json(11, self.text(connection, cause)?.as_bytes())?;
         Ok(Error { kind, type_name, message, chain, source })

@@ -206,7 +206,7 @@ impl Plain {
         let site = self.start.map(|start| dictionary.site(connection, start.site)).transpose()?;
         let batch = self.start.and_then(|start| start.batch).map(|batch| dictionary.text(connection, batch)).transpose()?;
         let error = self.end.and_then(|end| end.error).map(|keys| dictionary.error(connection, keys)).transpose()?;
-        Ok(Words { worker: dictionary.worker_id(connection, worker)?, thread, site, batch, error: error.map(Arc::new) })
+        Ok(Words { worker: dictionary.worker_id(connection, worker)?, thread, site, batch, error })
     }
 }
 

@@ -92,7 +92,7 @@ impl Transaction<'_> {
             let error = match row.error {
                 Some(keys) => Some(match self.words.errors.get(&keys) {
                     Some(error) => error.clone(),
-                    None => Arc::new(dictionary.error(connection, keys)?),
+                    None => dictionary.error(connection, keys)?,
                 }),
                 None => None,
             };
