@@ -174,5 +174,6 @@ fn root(root_id: RootId, number: u64, face: Option<&Process>, batch: Option<&str
         worker_id: face.and_then(|face| face.worker_id),
         counts,
         error: face.and_then(|face| face.error.clone()).or_else(error_of_leaf),
+        pinned: false,
     }
 }

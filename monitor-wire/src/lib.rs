@@ -3,14 +3,17 @@
 //! Plain data and its JSON form. No I/O, no clock; client and server both know this crate, it knows neither.
 #![forbid(unsafe_code)]
 
+mod access;
 mod batch;
 mod event;
 #[cfg(feature = "openapi")]
 mod event_schema;
 mod ids;
 mod model;
+mod stats;
 mod words;
 
+pub use access::{AuditEntry, AuditPage, Me};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use event::{
     Error, Event, Fields, Link, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued, ProcessStarted,
@@ -18,7 +21,8 @@ pub use event::{
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Counts, Fold, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage, TreePage, Worker, WorkerCounts,
-    WorkersPage,
+    Counts, Fold, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage, TreePage,
+    Worker, WorkerCounts, WorkersPage, quantile_ns,
 };
+pub use stats::{ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries};
 pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};

@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod peers;
 mod run;
 mod sanitize;
 mod soak;
@@ -36,8 +37,10 @@ enum Chore {
     },
     /// Check and test everything: formatting, lints, licences, documentation, Rust, TypeScript, the browser.
     Test,
-    /// The tests that take long: repeated kills, more processes.
+    /// The tests that take long: repeated kills, more processes. `soak peers`: other servers beside ours, from `PyPI`.
     Soak {
+        /// Only this, which is no test.
+        only: Option<Only>,
         /// How often each is repeated.
         #[arg(long, default_value_t = 20)]
         rounds: u32,
@@ -54,11 +57,18 @@ enum Chore {
     },
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Only {
+    /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
+    Peers,
+}
+
 fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
-        Chore::Soak { rounds } => soak::soak(rounds),
+        Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
+        Chore::Soak { only: None, rounds } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),
     };

@@ -14,12 +14,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use self::limits::Speed;
 use self::load::{Plan, Sent};
 use self::trees::Shape;
-use crate::machine::{self, Machine};
+use crate::machine;
 use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 use crate::server::Server;
 
@@ -34,10 +33,10 @@ pub(crate) struct Options {
     quick: bool,
     /// Only this measurement; may be repeated.
     #[arg(long, value_enum)]
-    only: Vec<Measurement>,
+    pub(crate) only: Vec<Measurement>,
     /// One JSON document on stdout instead of tables.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     /// Only the rows whose name contains this, like `8 × 1000`.
     #[arg(long, default_value = "")]
     row: String,
@@ -47,7 +46,7 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Measurement {
+pub(crate) enum Measurement {
     /// Events per second, by connections and size of batches.
     Connections,
     /// Events per second and bytes on disk, by the shape of trees.
@@ -63,7 +62,7 @@ enum Measurement {
 }
 
 impl Measurement {
-    fn run(self, options: &Options) -> Result<Section> {
+    pub(crate) fn run(self, options: &Options) -> Result<Section> {
         match self {
             Self::Connections => connections(options),
             Self::Shapes => shapes(options),
@@ -73,31 +72,6 @@ impl Measurement {
             Self::Grown => reads::grown(options),
         }
     }
-}
-
-/// Measures what was asked for and prints it.
-pub(crate) fn measure(options: &Options) -> Result<()> {
-    let machine = Machine::here();
-    if !options.json {
-        machine.print();
-    }
-    let mut sections = Vec::new();
-    for measurement in Measurement::value_variants() {
-        if !options.only.is_empty() && !options.only.contains(measurement) {
-            continue;
-        }
-        let section = measurement.run(options)?;
-        if !options.json {
-            print!("{section}");
-        }
-        sections.push(section);
-    }
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&json!({ "machine": machine, "load_after": machine::load(), "sections": sections }))?);
-    } else {
-        println!("\nload at the end: {}", machine::load());
-    }
-    Ok(())
 }
 
 /// One load on a new server: what came of it, and what the server held and took then.

@@ -31,6 +31,18 @@ async fn a_wrong_parameter_is_named_with_what_is_allowed() {
         ("/api/v1/processes?kind=span&state=failed", "root", "started_after"),
         ("/api/v1/processes?kind=root&root=x", "root", "or its number"),
         ("/api/v1/processes?kind=root&cursor=x", "cursor", "next_cursor"),
+        ("/api/v1/roots/names?state=failed", "state", "`limit`"),
+        ("/api/v1/roots/names?cursor=x", "cursor", "next_cursor"),
+        ("/api/v1/stats?by=worker", "by", "`name`"),
+        ("/api/v1/stats?sort=newest", "sort", "`p95`"),
+        ("/api/v1/stats?from=today", "from", "microseconds"),
+        ("/api/v1/stats?from=9&to=9", "to", "not after `from`"),
+        ("/api/v1/stats?cursor=x", "cursor", "next_cursor"),
+        ("/api/v1/stats?limit=1001", "limit", "1 to 1000"),
+        ("/api/v1/stats/series?step=1h", "step", "microseconds"),
+        ("/api/v1/stats/series?from=10&to=9", "to", "not after `from`"),
+        ("/api/v1/stats/errors?limit=0", "limit", "1 to 1000"),
+        ("/api/v1/stats/errors?q=x", "q", "`name`"),
         ("/api/v1/workers?limit=x", "limit", "1 to 1000"),
         ("/api/v1/workers?cursor=x", "cursor", "next_cursor"),
         ("/api/v1/workers/x", "id", "32 lower-case hex digits"),
@@ -75,6 +87,7 @@ async fn what_is_not_there_is_a_404_that_says_where_to_look() {
 #[tokio::test]
 async fn a_wrong_method_is_told_which_are_right() {
     let server = TestServer::start().await;
+    let token = server.token("operate");
     for (method, path, allowed) in [
         ("DELETE", "/api/v1/roots", "GET,HEAD"),
         ("GET", "/api/v1/events", "POST"),
@@ -82,7 +95,7 @@ async fn a_wrong_method_is_told_which_are_right() {
         ("OPTIONS", "/api/v1/events", "POST"),
     ] {
         let request = server.client.request(method.parse().unwrap(), format!("http://{}{path}", server.address));
-        let response = request.send().await.unwrap();
+        let response = request.bearer_auth(&token).send().await.unwrap();
         assert_eq!(response.headers()["allow"], allowed, "{method} {path}");
         assert_eq!(read(response).await.0, 405, "{method} {path}");
     }
@@ -104,6 +117,12 @@ async fn right_parameters_are_taken() {
         ("/api/v1/processes?kind=root".to_owned(), "processes", 1),
         (format!("/api/v1/processes?root={ROOT}&state=running"), "processes", 1),
         ("/api/v1/processes?kind=normal&started_after=1".to_owned(), "processes", 1),
+        ("/api/v1/roots/names?q=BUILD".to_owned(), "names", 1),
+        ("/api/v1/roots/names?q=nothing".to_owned(), "names", 0),
+        ("/api/v1/stats?by=name&from=1&to=9000000000000000&q=night&sort=p99&limit=1".to_owned(), "stats", 1),
+        ("/api/v1/stats?from=1&to=2".to_owned(), "stats", 0),
+        ("/api/v1/stats/series?name=nightly+build&from=1763600000123456&to=9223372036854775807&step=1".to_owned(), "series", 1),
+        ("/api/v1/stats/errors?name=nightly+build&limit=1000".to_owned(), "errors", 1),
         ("/api/v1/workers?limit=1".to_owned(), "workers", 1),
     ] {
         let page = server.ask(&path).await;

@@ -91,6 +91,31 @@ async fn what_was_taken_is_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn statistics_are_told_by_name_over_time_and_by_error() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let stats = server.ask("/api/v1/stats").await;
+    let (row, elapsed) = (&stats["stats"][0], 3_000_543_210_u64);
+    assert_eq!((&row["name"], &row["count"], &row["failed"]), (&json!("nightly build"), &json!(1), &json!(1)), "{stats}");
+    assert_eq!((&row["min_ns"], &row["p50_ns"], &row["max_ns"]), (&json!(elapsed), &json!(elapsed), &json!(elapsed)), "{stats}");
+    assert_eq!(stats["stats"].as_array().unwrap().len(), 1, "what runs has no statistics yet: {stats}");
+    let series = server.ask("/api/v1/stats/series?from=1763600000000000&to=1763600600000000&step=60000000").await;
+    assert_eq!(series["step_us"], 60_000_000, "{series}");
+    let (step, minute) = (&series["series"][0], 1_763_600_003_123_999_u64 / 60_000_000 * 60_000_000);
+    assert_eq!((&step["from_us"], &step["failed"], &step["total_ns"]), (&json!(minute), &json!(1), &json!(elapsed)), "{series}");
+    let errors = server.ask("/api/v1/stats/errors").await;
+    let error = &errors["errors"][0];
+    let expected = json!({"shape": "no such table", "message": "no such table", "name": "nightly build", "count": 1,
+        "last_us": 1_763_600_003_123_999_u64, "root_id": ROOT, "id": PROCESS});
+    assert_eq!(error, &expected);
+    let names = server.ask("/api/v1/roots/names").await;
+    let name = &names["names"][0];
+    assert_eq!((&name["name"], &name["counts"]["failed"]), (&json!("nightly build"), &json!(1)), "{names}");
+    let mark = json!([{"root_id": ROOT, "number": 1, "state": "failed", "started_us": 1_763_600_000_123_456_u64, "elapsed_ns": elapsed}]);
+    assert_eq!(name["roots"], mark);
+}
+
+#[tokio::test]
 async fn a_tree_comes_as_columns_to_those_who_ask_for_them() {
     let server = TestServer::start().await;
     server.send(&tree()).await;

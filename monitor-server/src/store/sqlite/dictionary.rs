@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ids;
 
-/// At most so many bytes of texts are remembered.
-const MAX_BYTES: usize = 32 << 20;
+/// At most about so many bytes are remembered by the one who writes, and by each who reads.
+pub(super) const MAX_BYTES: usize = 32 << 20;
+pub(super) const MAX_READER_BYTES: usize = 8 << 20;
 
 /// There are so many processes of these kinds that only a part of them can be searched.
 pub(crate) const NUMEROUS: [Kind; 3] = [Kind::NORMAL, Kind::CROSS_THREAD, Kind::SPAN];
@@ -31,6 +32,8 @@ pub(super) struct Dictionary {
     errors_by_keys: HashMap<(i64, i64), Arc<Error>>,
     /// What making texts searchable took lately.
     full_text: Duration,
+    /// Keys of messages' shapes by the messages' own.
+    shapes: HashMap<i64, i64>,
     bytes: usize,
 }
 
@@ -59,8 +62,8 @@ struct Cause {
 
 impl Dictionary {
     /// Forgets everything if it grew too large. Never in the middle of a transaction or query.
-    pub(super) fn trim(&mut self) {
-        if self.bytes > MAX_BYTES {
+    pub(super) fn trim(&mut self, max_bytes: usize) {
+        if self.bytes > max_bytes {
             *self = Self::default();
         }
     }
@@ -227,6 +230,18 @@ impl Dictionary {
         self.bytes += 256 + error.message.len() + error.chain.iter().map(String::len).sum::<usize>();
         self.errors.insert(shared.clone(), keys);
         Ok((shared, keys))
+    }
+
+    /// Key of the shape of a message, given the message's.
+    pub(super) fn shape_key(&mut self, connection: &Connection, message: i64) -> Result<i64> {
+        if let Some(key) = self.shapes.get(&message) {
+            return Ok(*key);
+        }
+        let text = self.text(connection, message)?;
+        let key = self.text_key(connection, &super::shape::shape(&text))?;
+        self.bytes += 32;
+        self.shapes.insert(message, key);
+        Ok(key)
     }
 
     /// What [`Dictionary::error_keys`] has keys of.

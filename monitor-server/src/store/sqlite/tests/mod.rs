@@ -4,12 +4,14 @@ mod changes;
 mod columns;
 mod large;
 mod lists;
+mod logs;
 mod lost;
 mod model;
 mod once;
 mod opening;
 mod plans;
 mod snapshots;
+mod stats;
 
 use std::sync::Arc;
 
