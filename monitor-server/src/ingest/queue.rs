@@ -22,8 +22,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(batch: Packed, answer: oneshot::Sender<Result<Accepted, IngestError>>) -> Self {
-        let bytes = batch.size();
-        Self { batch: Arc::new(batch), answer, bytes }
+        Self { bytes: batch.bytes, batch: Arc::new(batch), answer }
     }
 }
 

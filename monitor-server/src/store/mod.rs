@@ -316,6 +316,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same may go well later: the disk is full, or fails, and nothing else is wrong.
+    pub fn is_passing(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure};
+        let Self::Database { source, .. } = self else { return false };
+        let passing = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure];
+        source.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+    }
+
     /// Why a database could not be opened.
     fn of_open(source: rusqlite::Error, path: &Path) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};

@@ -101,7 +101,7 @@ impl Tables {
                 Ok(Origin { worker_id: Some(dictionary.worker_id(connection, worker)?), thread })
             })?,
             error: match plain.end.and_then(|end| end.error) {
-                Some(keys) => place(&mut self.places.errors, keys, errors, || dictionary.error(connection, keys))?,
+                Some(keys) => place(&mut self.places.errors, keys, errors, || Ok((*dictionary.error(connection, keys)?).clone()))?,
                 None => NOWHERE,
             },
             state: state_code(&plain.state(WorkerStatus::Online)),

@@ -32,6 +32,7 @@ use monitor_wire::{
     WorkerId, WorkersPage,
 };
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 pub(crate) use self::dictionary::NUMEROUS;
 pub(crate) use self::folder::{create_private, is_locked, open_private};
@@ -62,9 +63,10 @@ impl SqliteStore {
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
         schema::migrate(&mut connection, &path)?;
-        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=2000; \
+        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4000; \
                        PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;";
         connection.execute_batch(pragmas).map_err(failed)?;
+        plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
         Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), _lock: lock })
@@ -90,6 +92,11 @@ impl SqliteStore {
             Ok(Err(ReadError::Database(source))) | Err(source) => Err(StoreError::Database { action, source }),
         }
     }
+}
+
+/// Statements are planned without a look at their values; else some are planned anew whenever these change.
+fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Why a question could not be answered.

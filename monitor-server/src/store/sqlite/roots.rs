@@ -1,6 +1,7 @@
 //! Reading roots.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use monitor_state::title;
 use monitor_wire::{Counts, ProcessId, Root, RootId, RootsPage};
@@ -74,7 +75,7 @@ impl RootRow {
             elapsed_ns: self.elapsed_ns,
             worker_id: self.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
-            error: self.error.map(|keys| dictionary.error(connection, keys)).transpose()?,
+            error: self.error.map(|keys| dictionary.error(connection, keys)).transpose()?.map(Arc::unwrap_or_clone),
             pinned: self.is_pinned,
             expected_ns: None,
             expected_p95_ns: None,

@@ -94,7 +94,7 @@ impl Transaction<'_> {
             let error = match row.error {
                 Some(keys) => Some(match self.words.errors.get(&keys) {
                     Some(error) => error.clone(),
-                    None => Arc::new(dictionary.error(connection, keys)?),
+                    None => dictionary.error(connection, keys)?,
                 }),
                 None => None,
             };
@@ -320,7 +320,7 @@ impl Tell for Told {
             + self.roots.len() * size_of::<Shown>()
             + self.workers.len() * 512
             + views * (size_of::<Process>() + 1_024)
-            + self.batches.iter().map(|batch| batch.size()).sum::<usize>()
+            + self.batches.iter().map(|batch| batch.bytes).sum::<usize>()
     }
 }
 

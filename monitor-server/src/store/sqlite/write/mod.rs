@@ -5,6 +5,7 @@
 //! the order of its key.
 
 mod changes;
+mod duties;
 mod entries;
 mod failures;
 mod logs;
@@ -24,6 +25,7 @@ use monitor_wire::{Error, Event, RootId, WorkerChanged, WorkerId};
 use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
+use self::duties::{Duties, Duty};
 use self::entries::Item;
 use self::failures::Failures;
 use self::logs::Line as LogLine;
@@ -31,7 +33,7 @@ use self::overdue::{Begun, Watch};
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
 use self::workers::Workers;
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, MAX_BYTES};
 use super::ids;
 use super::row::Words;
 use crate::packed::{NOWHERE, Packed, PackedEvent, Place};
@@ -100,6 +102,7 @@ struct Transaction<'a> {
     failures: Failures,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
+    duties: Duties,
 }
 
 /// A batch, and what its places stand for in the database.
@@ -192,7 +195,7 @@ impl Writer {
             })?;
         }
         self.is_trusted = false;
-        self.dictionary.trim();
+        self.dictionary.trim(MAX_BYTES);
         self.roots.trim();
         self.rollups.trim();
         self.workers.begin();
@@ -218,11 +221,15 @@ impl Writer {
             words: TransactionWords::default(),
             failures: Failures::default(),
             tallies: BTreeMap::new(),
+            duties: Duties::begin(),
         };
         gather(&mut transaction)?;
-        let first_seq = transaction.counter.seq + 1;
-        let (told, counter): (Told, Counter) = transaction.settle()?;
+        transaction.duties.done(Duty::Gather);
+        let (first_seq, events) = (transaction.counter.seq + 1, transaction.lines.len());
+        let (told, counter, mut duties): (Told, Counter, Duties) = transaction.settle()?;
         sql_transaction.commit()?;
+        duties.done(Duty::Commit);
+        duties.tell(events);
         self.counter = counter;
         self.is_trusted = true;
         Ok(Changes::new(first_seq, told))
@@ -333,8 +340,8 @@ impl Transaction<'_> {
         };
         let marks = packed.marks.iter().map(|text| mark(text)).collect::<Result<_>>()?;
         let error = |error: &Error| -> Result<(i64, i64)> {
-            let keys = dictionary.error_keys(connection, error)?;
-            words.errors.entry(keys).or_insert_with(|| Arc::new(error.clone()));
+            let (error, keys) = dictionary.shared_error(connection, error)?;
+            words.errors.insert(keys, error);
             Ok(keys)
         };
         let errors = packed.errors.iter().map(error).collect::<Result<_>>()?;

@@ -6,6 +6,7 @@ use monitor_wire::{State, UnknownEvent, WorkerId};
 use rusqlite::{CachedStatement, Result, params};
 
 use super::changes::{NONE, Told};
+use super::duties::{Duties, Duty};
 use super::entries::{Aside, Before, Entry, Item};
 use super::failures::Failure;
 use super::overdue::Begun;
@@ -13,7 +14,7 @@ use super::rollups::Finished;
 use super::{Counter, Transaction, root_id, tally};
 use crate::store::sqlite::expected::{Outlook, RUNNING};
 use crate::store::sqlite::ids::{self, KNOWN_STATES};
-use crate::store::sqlite::row::{FIND, INSERT, Known, Plain, ProcessRow, UPDATE};
+use crate::store::sqlite::row::{FIND, INSERT, INSERT_SHORT, Known, Plain, ProcessRow, UPDATE};
 
 /// Code of the state of those that failed.
 const FAILED: i64 = 3;
@@ -24,19 +25,28 @@ const LOST: i64 = 5;
 struct Statements<'a> {
     find: CachedStatement<'a>,
     insert: CachedStatement<'a>,
+    insert_short: CachedStatement<'a>,
     update: CachedStatement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    fn insert_for(&mut self, row: &ProcessRow) -> &mut CachedStatement<'a> {
+        if row.is_short() { &mut self.insert_short } else { &mut self.insert }
+    }
 }
 
 impl Transaction<'_> {
     /// Folds what was gathered, writes it and says what changed.
-    pub(super) fn settle(mut self) -> Result<(Told, Counter)> {
+    pub(super) fn settle(mut self) -> Result<(Told, Counter, Duties)> {
         self.counter.events += self.lines.iter().filter(|line| line.batch != NONE).count() as u64;
         let left = self.gather_left()?;
         let mut entries = self.fold();
         self.settle_bases(&entries);
+        self.duties.done(Duty::Fold);
         let mut statements = Statements {
             find: self.connection.prepare_cached(FIND)?,
             insert: self.connection.prepare_cached(INSERT)?,
+            insert_short: self.connection.prepare_cached(INSERT_SHORT)?,
             update: self.connection.prepare_cached(UPDATE)?,
         };
         for entry in &mut entries {
@@ -45,17 +55,23 @@ impl Transaction<'_> {
         }
         drop(statements);
         self.settle_logs()?;
+        self.duties.done(Duty::Rows);
         self.settle_roots(&entries)?;
+        self.duties.done(Duty::Roots);
         self.failures.write(self.connection)?;
         self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled)?;
         self.workers.write(self.connection, &mut self.tallies)?;
+        self.duties.done(Duty::Sums);
         let told = self.tell(entries)?;
+        self.duties.done(Duty::Tell);
         self.write_sums()?;
         self.write_counts()?;
         for begun in self.begun {
             self.watch.add(self.connection, self.dictionary, begun)?;
         }
-        Ok((told, self.counter))
+        self.duties.done(Duty::Sums);
+        self.duties.full_text = self.dictionary.take_full_text();
+        Ok((told, self.counter, self.duties))
     }
 
     /// The processes that were left open by workers whose status changed, and by whom.
@@ -89,7 +105,7 @@ impl Transaction<'_> {
         let mut before = None;
         if may_be_new {
             let row = self.row(entry)?;
-            if row.write(&mut statements.insert, place)? {
+            if row.write(statements.insert_for(&row), place)? {
                 return self.settled(entry, &row, None);
             }
         }
@@ -107,7 +123,7 @@ impl Transaction<'_> {
         }
         if entry.is_told_of || entry.left_by.is_some() {
             let row = self.row(entry)?;
-            row.write(if found.is_some() { &mut statements.update } else { &mut statements.insert }, place)?;
+            row.write(if found.is_some() { &mut statements.update } else { statements.insert_for(&row) }, place)?;
             return self.settled(entry, &row, before);
         }
         self.row(entry)?;
@@ -177,7 +193,10 @@ impl Transaction<'_> {
                 self.count_state(code, change);
             }
         }
-        self.set_aside(place, row, before.aside)?;
+        let aside = self.aside(row)?;
+        if before.aside != aside {
+            self.set_aside(place, row.id, before.aside, aside)?;
+        }
         let finished = self.finished(&entry.known, entry.view.as_deref(), row.state)?;
         let failure = self.failure(finished, row.error, (number, row.id))?;
         self.failures.change(before.failure, failure);
@@ -212,32 +231,34 @@ impl Transaction<'_> {
     /// What is kept of a row beside it.
     fn aside(&mut self, row: &ProcessRow) -> Result<Aside> {
         let kind = match row.site {
-            Some(site) => self.dictionary.site(self.connection, site)?.rare_kind,
+            Some(site) => match self.words.sites.get(&site) {
+                Some(site) => site.rare_kind,
+                None => self.dictionary.site(self.connection, site)?.rare_kind,
+            },
             None => None,
         };
         let has_failed = row.state == FAILED && row.error.is_some();
         Ok(Aside { kind, failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
     }
 
-    fn set_aside(&mut self, (root, base): (i64, i64), row: &ProcessRow, before: Aside) -> Result<()> {
-        let after = self.aside(row)?;
+    fn set_aside(&mut self, (root, base): (i64, i64), id: i64, before: Aside, after: Aside) -> Result<()> {
         if before.kind != after.kind {
             if let Some(kind) = before.kind {
                 let sql = "DELETE FROM rare WHERE kind = ?1 AND root = ?2 AND id = ?3";
-                self.connection.prepare_cached(sql)?.execute([kind, root, row.id])?;
+                self.connection.prepare_cached(sql)?.execute([kind, root, id])?;
             }
             if let Some(kind) = after.kind {
-                self.connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)")?.execute([kind, root, row.id])?;
+                self.connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)")?.execute([kind, root, id])?;
             }
         }
         if before.failed != after.failed {
             if let Some((ended, _)) = before.failed {
                 let sql = "DELETE FROM failed WHERE root = ?1 AND ended = ?2 AND id = ?3";
-                self.connection.prepare_cached(sql)?.execute([root, ended - base, row.id])?;
+                self.connection.prepare_cached(sql)?.execute([root, ended - base, id])?;
             }
             if let Some((ended, parent)) = after.failed {
                 let sql = "INSERT INTO failed(root, ended, id, parent) VALUES(?1, ?2, ?3, ?4)";
-                self.connection.prepare_cached(sql)?.execute(params![root, ended - base, row.id, parent])?;
+                self.connection.prepare_cached(sql)?.execute(params![root, ended - base, id, parent])?;
             }
         }
         Ok(())
