@@ -1,6 +1,7 @@
 //! A process from its start to its end, by whatever it was begun.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::attach::Attached;
 use crate::context::Context;
@@ -40,7 +41,16 @@ impl Draft {
         if let Some(entry) = entry {
             trees::enter(entry);
         }
-        Live { context, recorded: recorded.then_some(id), recording, entry, begun, place, unwinding: std::thread::panicking() }
+        Live {
+            context,
+            recorded: recorded.then_some(id),
+            recording,
+            entry,
+            begun,
+            place,
+            unwinding: std::thread::panicking(),
+            is_handed_on: AtomicBool::new(false),
+        }
     }
 }
 
@@ -58,12 +68,23 @@ pub(crate) struct Live {
     place: (&'static str, u32),
     /// Its thread was panicking already when it began.
     unwinding: bool,
+    /// Others may know its ids.
+    is_handed_on: AtomicBool,
 }
 
 impl Live {
     /// A process for which there was no room: what it starts hangs below its parent.
     pub(crate) fn refused(parent: Option<Context>) -> Self {
-        Live { context: parent, recorded: None, recording: switch::recording(), entry: None, begun: 0, place: ("", 0), unwinding: false }
+        Live {
+            context: parent,
+            recorded: None,
+            recording: switch::recording(),
+            entry: None,
+            begun: 0,
+            place: ("", 0),
+            unwinding: false,
+            is_handed_on: AtomicBool::new(true),
+        }
     }
 
     /// A call of a ring that goes on without it.
@@ -89,10 +110,21 @@ impl Live {
             begun,
             place: (site.file, site.line),
             unwinding: was_panicking,
+            is_handed_on: AtomicBool::new(true),
         }
     }
 
     pub(crate) fn context(&self) -> Option<Context> {
+        self.context
+    }
+
+    /// The same for somebody who may tell others.
+    pub(crate) fn handed_on(&self) -> Option<Context> {
+        if let Some(id) = self.recorded
+            && !self.is_handed_on.swap(true, Ordering::Relaxed)
+        {
+            queue::handed_on(id.get());
+        }
         self.context
     }
 

@@ -28,6 +28,9 @@ pub struct Meta {
     pub taken: BTreeMap<u32, u64>,
     /// Entries of the lane up to this one are in this batch or an earlier one.
     pub lane: u64,
+    /// Starts among these entries that are in no batch yet, for they may come to be counted in a fold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<u64>,
     /// What was dropped since the program began, without what the journal itself [`dropped`](Journal::dropped), which it adds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Dropped>,
@@ -367,7 +370,7 @@ impl Written {
             }
             self.meta.lane = self.meta.lane.max(meta.lane);
             if end >= self.next {
-                self.meta.dropped = meta.dropped;
+                (self.meta.dropped, self.meta.held) = (meta.dropped, meta.held);
                 self.next = end;
             }
             if place.count > 0 {

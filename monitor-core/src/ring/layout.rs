@@ -70,6 +70,7 @@ pub(super) struct Frame {
     of: AtomicPtr<Frame>,
     /// Free slots: the next free one.
     next_free: AtomicPtr<Frame>,
+    /// Frames of what came by the queue: its id, while nobody else knows that.
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
 }
