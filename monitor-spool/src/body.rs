@@ -26,6 +26,8 @@ pub struct Head<'a> {
     pub sent_us: u64,
     /// What was dropped since the worker began.
     pub dropped: &'a [Dropped],
+    /// Who reports is gone, and somebody else sends it.
+    pub lost: bool,
 }
 
 /// An event that the server can't take.
@@ -166,9 +168,11 @@ fn opening(head: &Head<'_>, sequence: u64) -> Vec<u8> {
         sent_us: u64,
         #[serde(skip_serializing_if = "<[Dropped]>::is_empty")]
         dropped: &'a [Dropped],
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        lost: bool,
     }
-    let Head { worker, sent_us, dropped } = head;
-    let envelope = Envelope { version: VERSION, worker, sequence, sent_us: *sent_us, dropped };
+    let Head { worker, sent_us, dropped, lost } = head;
+    let envelope = Envelope { version: VERSION, worker, sequence, sent_us: *sent_us, dropped, lost: *lost };
     // Numbers and texts: nothing in it has no JSON.
     let mut json = serde_json::to_vec(&envelope).unwrap_or_default();
     json.pop();

@@ -36,11 +36,13 @@ enum Chore {
     },
     /// Check and test everything: formatting, lints, licences, documentation, Rust, TypeScript, the browser.
     Test,
-    /// The tests that take long: repeated kills, more processes.
+    /// The tests that take long: repeated kills, more processes. `soak away`: a server that is away for long.
     Soak {
         /// How often each is repeated.
         #[arg(long, default_value_t = 20)]
         rounds: u32,
+        #[command(subcommand)]
+        only: Option<Only>,
     },
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
@@ -54,11 +56,22 @@ enum Chore {
     },
 }
 
+#[derive(Subcommand)]
+enum Only {
+    /// A program records a thousand processes a second while its server is away: what that costs it, and what comes after.
+    Away {
+        /// For how long.
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+    },
+}
+
 fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
-        Chore::Soak { rounds } => soak::soak(rounds),
+        Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
+        Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),
     };

@@ -181,7 +181,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<Packed>, A::Error> {
         let (mut version, mut worker, mut sequence, mut sent_us, mut dropped) = (None::<u32>, None, None::<u64>, None::<u64>, None);
-        let mut packing = Packing::default();
+        let (mut packing, mut lost) = (Packing::default(), false);
         let mut events = None;
         while let Some(Text(key)) = map.next_key()? {
             match key {
@@ -190,6 +190,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
                 "sequence" => sequence = Some(map.next_value()?),
                 "sent_us" => sent_us = Some(map.next_value()?),
                 "dropped" => dropped = Some(map.next_value::<Vec<Dropped>>()?),
+                "lost" => lost = map.next_value()?,
                 "events" if events.is_none() => {
                     events = Some(map.next_value_seed(Events { packing: &mut packing, reading: &self })?);
                 }
@@ -205,7 +206,7 @@ impl<'de> Visitor<'de> for Reading<'_> {
         if sequence == 0 || sequence.checked_add(events.len() as u64).is_none_or(|end| end > i64::MAX as u64) {
             return Ok(None);
         }
-        Ok(Some(packing.close(worker, sequence, dropped.unwrap_or_default(), events)))
+        Ok(Some(Packed { lost, ..packing.close(worker, sequence, dropped.unwrap_or_default(), events) }))
     }
 }
 

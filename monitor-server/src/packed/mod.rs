@@ -21,6 +21,8 @@ pub struct Packed {
     pub sequence: u64,
     /// What was dropped since the worker began.
     pub dropped: Vec<Dropped>,
+    /// The worker is gone, and somebody else sends what it left.
+    pub lost: bool,
     /// The trees that the packed events name by their place here.
     pub(crate) roots: Vec<RootId>,
     /// What and where processes are.
@@ -118,7 +120,7 @@ impl From<Batch> for Packed {
     fn from(batch: Batch) -> Self {
         let mut packing = Packing::default();
         let events = batch.events.into_iter().map(|event| packing.event(event)).collect();
-        packing.close(batch.worker, batch.sequence, batch.dropped, events)
+        Packed { lost: batch.lost, ..packing.close(batch.worker, batch.sequence, batch.dropped, events) }
     }
 }
 
@@ -285,7 +287,7 @@ impl<'a> Packing<'a> {
 
     fn close(self, worker: WorkerRef, sequence: u64, dropped: Vec<Dropped>, events: Vec<PackedEvent>) -> Packed {
         let Lists { roots, sites, threads, marks, errors } = self.packed;
-        Packed { worker, sequence, dropped, roots, sites, threads, marks, errors, events }
+        Packed { worker, sequence, dropped, lost: false, roots, sites, threads, marks, errors, events }
     }
 }
 

@@ -187,6 +187,13 @@ impl WorkerRow {
         self.last_seen_us = self.last_seen_us.max(now_us);
     }
 
+    /// It was never heard of while it lived.
+    pub(super) fn hear_first(&mut self, now_us: u64) {
+        if self.last_seen_us == 0 {
+            self.hear(now_us);
+        }
+    }
+
     /// Takes cumulative counts: the greatest is the latest.
     pub(super) fn drop_counts(&mut self, dropped: &[Dropped]) {
         for new in dropped {
@@ -197,6 +204,10 @@ impl WorkerRow {
             }
             self.has_dropped = true;
         }
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        self.facts.status() == WorkerStatus::Online
     }
 
     pub(super) fn is_lost(&self) -> bool {
