@@ -15,7 +15,7 @@ use monitor_tests::{Server, command, wait_for};
 use serde_json::Value;
 
 /// Bound of the spool of the program that is to reach it.
-const SMALL: u64 = 1 << 20;
+const SMALL: u64 = 4 << 20;
 
 /// Stands before a server and notes what comes by; may be away.
 struct Relay {
@@ -220,11 +220,11 @@ fn a_server_that_was_away_for_long_gets_all_that_the_spool_could_hold_in_order()
     let with = |folder: &Path, more: &[(&str, &str)]| {
         Program::start(&[&on[..], &[("MONITOR_SPOOL_DIR", folder.to_str().unwrap())], more].concat())
     };
+    let begun = Instant::now();
     let plain = Program::start(&[]);
     let all = with(&spool, &[]);
     let bounded = with(&small_spool, &[("MONITOR_SPOOL_BYTES", &small)]);
 
-    let begun = Instant::now();
     let programs = wait_for("both programs", || {
         let batches = relay.seen.batches.lock().unwrap();
         let mut programs: Vec<String> = batches.iter().map(|batch| batch.program.clone()).collect();

@@ -1,7 +1,7 @@
 //! The client in a real program: what reaches the server, and what the program never notices.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use monitor_tests::{Server, command, outline, run, states, wait_for, worker};
@@ -34,6 +34,31 @@ fn a_process_is_seen_while_it_runs_and_ends_when_it_ends() {
         (&worker["state"], &worker["pid"], &worker["program"]),
         (&json!("offline"), &json!(child.id()), &json!("monitor-test-worker"))
     );
+}
+
+#[test]
+fn what_processes_say_is_followed_until_the_root_ends() {
+    let server = Server::start();
+    let mut child = worker(&server, &["talks"]).spawn().unwrap();
+    assert_eq!(line(&mut child), "talking");
+    let lines = || server.get("/roots/1/logs")["logs"].as_array().map_or(0, Vec::len);
+    wait_for("both lines on the server", || (server.roots().len() == 1 && lines() == 2).then_some(()));
+    let mut logs = command("monitor");
+    logs.args(["logs", "1", "--follow", "--server", server.url()]).stdout(Stdio::piped());
+    let mut logs = logs.spawn().unwrap();
+    let mut out = BufReader::new(logs.stdout.take().unwrap());
+    let mut next = || {
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        // Without the time, and what aligns it.
+        line.splitn(3, ' ').nth(2).unwrap_or_default().trim().to_owned()
+    };
+    assert_eq!((next(), next()), ("info   talks: begun".to_owned(), "warn   step: line one␊line two".to_owned()));
+    drop(child.stdin.take());
+    assert_eq!(next(), "error  talks: gave up");
+    assert_eq!(next(), "", "the root ended");
+    assert!(logs.wait().unwrap().success());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
@@ -181,20 +206,20 @@ fn every_one_of_a_million_calls_arrives_or_is_counted() {
 #[test]
 fn processes_by_name_are_counted_too_and_so_is_what_hangs_below_them() {
     for server in [Server::start(), Server::start_without_spool()] {
-        let mut by_hand = worker(&server, &["by-hand", "20000"]);
+        let mut by_hand = worker(&server, &["by-hand", "5000"]);
         by_hand.env("MONITOR_EXIT_TIMEOUT", "1m");
         let finished = run(by_hand);
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
         let root = server.finished_root();
         let ([singly, counted], [failed_singly, failed_counted]) = folded(&server, &root, "item");
-        assert_eq!((singly + counted, failed_singly + failed_counted), (80_001, 80));
+        assert_eq!((singly + counted, failed_singly + failed_counted), (20_001, 20));
         // The first 1,000 of the program, all failures, the last one, and slow ones.
-        assert!((1_080..1_200).contains(&singly) && failed_counted == 0, "{singly}");
+        assert!((1_020..1_120).contains(&singly) && failed_counted == 0, "{singly}");
         let processes = server.tree(&root);
         let id = finished.stdout.trim();
         assert!(processes.iter().any(|process| process["id"] == id && process["name"] == "item" && process["fold"].is_null()), "{id}");
         let leaves = self::counted(&processes, "leaf").0;
-        assert_eq!(leaves[0] + leaves[1], 80_000);
+        assert_eq!(leaves[0] + leaves[1], 20_000);
         let fold = processes.iter().find(|process| process["name"] == "item" && !process["fold"].is_null()).expect("one");
         let below = processes.iter().filter(|process| process["name"] == "leaf" && process["parent_id"] == fold["id"]);
         assert!(below.count() > 0 && processes.iter().all(|process| process["orphan"] == false));

@@ -45,6 +45,8 @@ pub(crate) struct Crowds {
     counted: VecDeque<u64>,
     /// Handed on, and not met yet.
     early: HashSet<u64>,
+    /// Number by the queue of the last that came.
+    last_place: u64,
     /// Ends that were counted since the folds were told.
     untold: u64,
 }
@@ -93,13 +95,16 @@ struct Fold {
 impl Crowds {
     /// Takes note of what has just come by the queue; `None` if it is held back.
     pub(crate) fn meet(&mut self, mut sent: Sent) -> Option<Sent> {
+        // One that found no room where the queue is kept has the number of the one before.
+        let is_kept = sent.place == 0 || sent.place != self.last_place;
+        self.last_place = sent.place;
         let Record::Started(started) = &mut sent.record else { return Some(sent) };
         if started.parent == 0 || fold::after() == u64::MAX {
             return Some(sent);
         }
         started.parent = self.parent(started.parent);
         let Some(number) = self.count(started, sent.at) else { return Some(sent) };
-        if self.early.contains(&started.id) || started.extra.is_some() {
+        if !is_kept || self.early.contains(&started.id) || started.extra.is_some() {
             return Some(sent);
         }
         let (id, place) = (started.id, sent.place);

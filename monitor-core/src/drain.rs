@@ -136,6 +136,7 @@ impl Receiver {
                     None
                 }
                 Record::Updated(updated) => Some(updated.id),
+                Record::Logged(logged) => Some(logged.id),
                 _ => None,
             };
             singly.extend(id.and_then(|id| self.crowds.tell_singly(id)));
@@ -261,6 +262,7 @@ impl Receiver {
                 return None;
             }
             Record::Started(started) => started.time_us = self.clock.time_us(at),
+            Record::Logged(logged) => logged.time_us = self.clock.time_us(at),
             Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
             // Made from what rings say.
             Record::Folded(_) => {}

@@ -21,6 +21,7 @@ mod drain;
 mod future;
 mod ids;
 mod live;
+mod log;
 mod outcome;
 mod panic;
 mod park;
@@ -35,6 +36,7 @@ pub mod private;
 
 pub use context::{Context, CurrentGuard, set_inherited};
 pub use future::InCurrent;
+pub use log::{Level, log};
 pub use outcome::Reported;
 pub use process::{Entered, Process, ProcessBuilder};
 #[doc(hidden)]

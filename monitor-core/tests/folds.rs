@@ -79,6 +79,7 @@ impl Told {
                 }
             }
             Record::Updated(updated) => assert!(self.starts.contains_key(&updated.id), "told before its start: {updated:?}"),
+            Record::Logged(logged) => assert!(self.starts.contains_key(&logged.id), "told before its start: {logged:?}"),
         }
     }
 
@@ -702,7 +703,7 @@ fn run(steps: &[Step], path: &str, plain: &mut Plain) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_call_is_told_singly_or_counted_in_its_fold(threads in prop::collection::vec(steps(), 1..4)) {

@@ -8,6 +8,7 @@ mod config;
 mod http;
 pub mod ingest;
 pub mod live;
+pub mod otlp;
 pub mod packed;
 mod server;
 pub mod store;
@@ -15,5 +16,5 @@ pub mod store;
 #[path = "../../monitor-state/tests/support/mod.rs"]
 mod support;
 
-pub use config::Config;
+pub use config::{Config, File, FileError, Form, SETTINGS, Setting};
 pub use server::{ServeError, Server};

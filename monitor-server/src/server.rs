@@ -76,9 +76,9 @@ impl Server {
         })?;
         config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
 
-        let data = config.data.clone();
+        let (data, logs_kept) = (config.data.clone(), config.logs_kept);
         let (store, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
-            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data)?);
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data)?.keep_logs(logs_kept));
             let as_of = store.workers(1, None)?.as_of;
             Ok((store, as_of))
         })
@@ -113,7 +113,7 @@ impl Server {
         let adopt = {
             let (config, ingest, stopping) = (config.clone(), ingest.clone(), stopping.clone());
             async move {
-                if let Some(spool) = &config.spool {
+                if let Some(spool) = &config.spool_dir {
                     adopt::run(spool, config.spool_interval, &ingest, &stopping).await;
                 }
             }

@@ -123,6 +123,20 @@ impl Parcel {
         Batch::from_json(&json)
     }
 
+    /// Parcels whose numbers follow each other as one; none if one of them can't be read.
+    pub(crate) fn joined(parcels: &[Self]) -> Option<Self> {
+        let mut json = Vec::new();
+        for parcel in parcels {
+            let part = parcel.json()?;
+            // One list, for each of them is one.
+            json.push(if json.is_empty() { b'[' } else { b',' });
+            json.extend_from_slice(part.strip_prefix(b"[")?.strip_suffix(b"]")?);
+        }
+        json.push(b']');
+        let count = parcels.iter().map(|parcel| parcel.count).sum();
+        Some(Self { first: parcels.first()?.first, count, frame: zstd::bulk::compress(&json, 1).ok()? })
+    }
+
     /// Both halves of it, in the order of their numbers; `None` if it is one event, or can't be read.
     pub fn halve(&self) -> Option<(Self, Self)> {
         let json = self.json()?;

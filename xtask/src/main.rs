@@ -64,6 +64,8 @@ enum Only {
         #[arg(long, default_value_t = 60)]
         minutes: u64,
     },
+    /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
+    Otlp,
 }
 
 fn main() -> ExitCode {
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
         Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
+        Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),

@@ -1,5 +1,6 @@
 //! One file per subcommand.
 
+pub(crate) mod logs;
 pub(crate) mod roots;
 pub(crate) mod server;
 pub(crate) mod spool;

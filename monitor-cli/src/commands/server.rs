@@ -1,17 +1,12 @@
 //! `monitor server`
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::builder::BoolishValueParser;
-use etcetera::BaseStrategy;
-use monitor_server::{Config, Server};
+use monitor_server::{Config, SETTINGS, Server};
 use tracing_subscriber::EnvFilter;
-use url::Url;
 
+use crate::settings::Settings;
 use crate::text::visible;
 
 const HELP: &str = "\
@@ -25,6 +20,12 @@ Once it accepts requests it prints one line to stdout, with the real port:
 Its log goes to stderr; RUST_LOG says how much (info by default).
 It stops on Ctrl-C and on SIGTERM, after it has answered what it was asked and stored what it was
 sent; a second one makes it break off requests that are still going on.
+
+Every setting is a flag, an environment variable and a key of the settings file, in this order of
+strength; in the file a chosen profile is stronger than what stands at the top:
+  max-connections = 1000
+  [profile.production]
+  stop-timeout = \"30s\"
 
 By default it answers only to this machine, under its loopback names. With --insecure it may
 listen on an address of the network and answers to that one; on 0.0.0.0 or [::] it answers to
@@ -42,34 +43,11 @@ const RESERVED_FILES: usize = 128;
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Args {
-    /// The address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", env = "MONITOR_LISTEN", default_value_t = Config::DEFAULT_LISTEN, value_parser = read_address)]
-    listen: SocketAddr,
-    /// The folder of the database [default: `monitor` in the user's data folder]
-    #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
-    data: Option<PathBuf>,
-    /// The address that others reach the server by, if it is another
-    #[arg(long, value_name = "URL", env = "MONITOR_PUBLIC_URL", value_parser = read_url)]
-    public_url: Option<Url>,
-    /// Where dead programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
-    /// programs have it, `monitor/spool` in the user's folder for state]
-    #[arg(long, value_name = "DIR", env = "MONITOR_SPOOL_DIR")]
-    spool_dir: Option<OsString>,
-    /// Listens on other addresses than loopback too, open to whoever reaches them
-    #[arg(long, env = "MONITOR_INSECURE", value_parser = BoolishValueParser::new())]
-    insecure: bool,
-}
-
-fn read_address(text: &str) -> Result<SocketAddr, String> {
-    let digits = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    let address = digits.as_deref().unwrap_or(text).parse();
-    address.map_err(|_| "expected an address and a port, like 127.0.0.1:60010 or [::1]:60010".to_owned())
-}
-
-fn read_url(text: &str) -> Result<Url, String> {
-    let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like https://monitor.example.com"))?;
-    let is_origin = matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none();
-    if is_origin { Ok(url) } else { Err("expected a URL without a path, like https://monitor.example.com".to_owned()) }
+    #[command(flatten)]
+    settings: Settings,
+    /// Prints all settings as they hold, and where each comes from, and ends
+    #[arg(long)]
+    print_settings: bool,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -81,14 +59,25 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         .with_writer(io::stderr)
         .log_internal_errors(false)
         .init();
-    let data = match args.data {
-        Some(data) => data,
-        None => default_data()?,
-    };
-    let mut config = Config { listen: args.listen, public_url: args.public_url, insecure: args.insecure, ..Config::new(data) };
-    config.spool = monitor_spool::dir_of(args.spool_dir.as_deref());
+    let (mut config, origins) = args.settings.resolve()?;
+    if args.print_settings {
+        return print(&config, &origins);
+    }
     config.max_connections = config.max_connections.min(open_files().saturating_sub(RESERVED_FILES)).max(1);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(serve(config))
+}
+
+/// Prints a file that would set the same.
+fn print(config: &Config, origins: &[String]) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    for (setting, origin) in SETTINGS.iter().zip(origins) {
+        let line = match setting.show(config) {
+            Some(value) => format!("{} = {value}", setting.key()),
+            None => format!("# {} is unset", setting.key()),
+        };
+        writeln!(out, "{line:<44}  # {}", visible(origin))?;
+    }
+    Ok(out.flush()?)
 }
 
 /// How many files may be open, after asking for as many as are allowed: every connection is one.
@@ -106,12 +95,6 @@ fn open_files() -> usize {
 #[cfg(not(unix))]
 fn open_files() -> usize {
     usize::MAX
-}
-
-fn default_data() -> anyhow::Result<PathBuf> {
-    let folders =
-        etcetera::base_strategy::choose_native_strategy().context("there is no home folder: say where to keep the data with --data")?;
-    Ok(folders.data_dir().join("monitor"))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -73,7 +73,7 @@ impl Shelf {
 
     /// The oldest parcel that the server has not.
     pub(super) fn front(&mut self) -> Option<Parcel> {
-        self.journal.front()
+        self.journal.front_joined()
     }
 
     pub(super) fn is_empty(&self) -> bool {

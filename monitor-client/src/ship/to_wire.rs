@@ -1,6 +1,6 @@
 //! The one place where the core's records become wire events.
 
-use monitor_core::record::{self, Ended, Failure, Fields, Folded, Origin, Outcome, Record, Started, Updated, Value};
+use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Record, Started, Updated, Value};
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
 
@@ -12,6 +12,7 @@ pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
         Record::Started(record) => started(record, folds),
         Record::Folded(record) => folded(*record, folds),
         Record::Updated(record) => updated(*record),
+        Record::Logged(record) => logged(*record),
         Record::Ended(record) => ended(record),
     }
 }
@@ -87,6 +88,23 @@ fn updated(record: Updated) -> Option<Event> {
         name: None,
         batch: None,
         fields: fields(record.fields),
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
+fn logged(record: Logged) -> Option<Event> {
+    Some(Event::ProcessLogged(wire::ProcessLogged {
+        root_id: RootId::new(record.root)?,
+        id: ProcessId::new(record.id)?,
+        time_us: record.time_us,
+        level: record.level.as_str().to_owned(),
+        message: record.message,
+        target: None,
+        stream: None,
+        fields: wire::Fields::new(),
         attempt: 1,
         worker: None,
         native_id: None,

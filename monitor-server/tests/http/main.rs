@@ -3,7 +3,9 @@
 mod bodies;
 mod guard;
 mod lifecycle;
+mod logs;
 mod openapi;
+mod otlp;
 mod page;
 mod parameters;
 mod reading;

@@ -82,7 +82,7 @@ async fn a_killed_program_is_taken_in_at_the_start_and_its_folder_goes() {
     let data = server.stop().await;
 
     let path = spool.clone();
-    let server = TestServer::on(data, move |config| config.spool = Some(path)).await;
+    let server = TestServer::on(data, move |config| config.spool_dir = Some(path)).await;
     until(async || folders(&spool) == 0).await;
     let tree = server.ask(&format!("/api/v1/roots/{ROOT}/tree")).await;
     assert_eq!(states(&tree), ["lost", "succeeded", "succeeded"], "its worker is known to be gone");
@@ -98,7 +98,7 @@ async fn one_that_left_nothing_is_known_to_be_gone_and_found_if_it_is_not() {
     let spool = dir.path().join("spool");
     let path = spool.clone();
     let server = TestServer::with(move |config| {
-        config.spool = Some(path);
+        config.spool_dir = Some(path);
         config.spool_interval = Duration::from_millis(20);
     })
     .await;
@@ -130,7 +130,7 @@ async fn a_living_program_is_let_alone_until_it_dies() {
     let spool = dir.path().join("spool");
     let path = spool.clone();
     let server = TestServer::with(move |config| {
-        config.spool = Some(path);
+        config.spool_dir = Some(path);
         config.spool_interval = Duration::from_millis(20);
     })
     .await;
@@ -157,7 +157,7 @@ async fn an_event_that_can_not_be_is_given_up_alone() {
     numbered(&mut begun, 1, &[event(1, "process-started"), bad, event(3, "process-started")], &[]);
     drop(begun);
     let path = spool.clone();
-    let server = TestServer::with(move |config| config.spool = Some(path)).await;
+    let server = TestServer::with(move |config| config.spool_dir = Some(path)).await;
     until(async || folders(&spool) == 0).await;
     let status = server.ask("/api/v1/status").await;
     assert_eq!(status["events"], 2);
@@ -172,7 +172,7 @@ async fn a_spool_of_somebody_else_does_not_keep_the_server_from_serving() {
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let path = dir.path().to_owned();
     let server = TestServer::with(move |config| {
-        config.spool = Some(path);
+        config.spool_dir = Some(path);
         config.spool_interval = Duration::from_millis(1);
     })
     .await;

@@ -1,0 +1,122 @@
+//! The server's settings: the flag is stronger than the environment, that than the file, that than the default.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command, FromArgMatches};
+use etcetera::BaseStrategy;
+use monitor_server::{Config, File, Form, SETTINGS, Setting};
+
+const CONFIG: &str = "config";
+const PROFILE: &str = "profile";
+
+/// What flags and environment say, and which file to read.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    file: Option<PathBuf>,
+    profile: Option<String>,
+    /// One for each of [`SETTINGS`]: the value and where it comes from.
+    given: Vec<Option<(String, String)>>,
+}
+
+impl Settings {
+    /// All settings as they hold, and where each of [`SETTINGS`] comes from.
+    pub(crate) fn resolve(self) -> anyhow::Result<(Config, Vec<String>)> {
+        let file = match (self.file, default_file()) {
+            (Some(path), _) => Some(File::read(&path)?),
+            (None, Some(path)) if path.exists() => Some(File::read(&path)?),
+            (None, default) => {
+                if let Some(profile) = self.profile {
+                    let looked = default.map(|path| format!(", and there is no {}", path.display())).unwrap_or_default();
+                    anyhow::bail!("--profile {profile}: profiles stand in the settings file{looked}: name one with --config");
+                }
+                None
+            }
+        };
+        let in_file = file.map(|file| file.values(self.profile.as_deref())).transpose()?.unwrap_or_default();
+        let mut config = Config { spool_dir: monitor_spool::dir_of(None), ..Config::default() };
+        let mut origins = Vec::new();
+        for (setting, given) in SETTINGS.iter().zip(self.given) {
+            let found = given.or_else(|| in_file.get(&setting.key()).cloned());
+            let origin = match found {
+                Some((text, origin)) => {
+                    setting.set(&mut config, &text).map_err(|why| anyhow::anyhow!("{origin}: {}: {text:?}: {why}", setting.key()))?;
+                    origin
+                }
+                None => "default".to_owned(),
+            };
+            origins.push(origin);
+        }
+        if config.data == Path::new("") {
+            config.data = default_data()?;
+        }
+        Ok((config, origins))
+    }
+}
+
+/// Where the server keeps its data unless told otherwise.
+pub(crate) fn default_data() -> anyhow::Result<PathBuf> {
+    let folders =
+        etcetera::base_strategy::choose_native_strategy().context("there is no home folder: say where to keep the data with --data")?;
+    Ok(folders.data_dir().join("monitor"))
+}
+
+fn default_file() -> Option<PathBuf> {
+    let folders = etcetera::base_strategy::choose_native_strategy().ok()?;
+    Some(folders.config_dir().join("monitor").join("server.toml"))
+}
+
+impl clap::Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        let file = default_file().map(|path| format!(" [default: {}]", path.display())).unwrap_or_default();
+        let command = command
+            .arg(Arg::new(CONFIG).long(CONFIG).value_name("FILE").env("MONITOR_CONFIG").help(format!("The settings file{file}")))
+            .arg(
+                Arg::new(PROFILE)
+                    .long(PROFILE)
+                    .value_name("NAME")
+                    .env("MONITOR_PROFILE")
+                    .help("Takes [profile.NAME] of the settings file as well, which is stronger than what stands at its top"),
+            );
+        SETTINGS.iter().fold(command, |command, setting| command.arg(arg(setting)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn arg(setting: &'static Setting) -> Arg {
+    let shown = setting.show(&Config::default()).filter(|_| setting.form != Form::Switch && !setting.help.contains("[default"));
+    let default = shown.map(|value| format!(" [default: {}]", value.trim_matches('"'))).unwrap_or_default();
+    let check = |text: &str| setting.set(&mut Config::default(), text).map(|()| text.to_owned());
+    let arg = Arg::new(setting.key())
+        .long(setting.key())
+        .value_name(setting.placeholder)
+        .env(setting.variable())
+        .help(format!("{}{default}", setting.help.trim()))
+        .value_parser(check);
+    if setting.form == Form::Switch { arg.num_args(0..=1).require_equals(true).default_missing_value("true") } else { arg }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = SETTINGS.iter().map(|setting| {
+            let key = setting.key();
+            let text = matches.get_one::<String>(&key)?.clone();
+            let origin = match matches.value_source(&key) {
+                Some(ValueSource::EnvVariable) => setting.variable(),
+                _ => format!("--{key}"),
+            };
+            Some((text, origin))
+        });
+        let named = |name: &str| matches.get_one::<String>(name).cloned();
+        Ok(Self { file: named(CONFIG).map(PathBuf::from), profile: named(PROFILE), given: given.collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! The settings file. All of it is checked, also what is not used.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Config, Form, SETTINGS, Setting};
+
+/// A settings file that was read: keys at its top, and `[profile.NAME]` whose keys are stronger where it is chosen.
+#[derive(Debug)]
+pub struct File {
+    path: PathBuf,
+    top: Keys,
+    profiles: BTreeMap<String, Keys>,
+}
+
+/// By key, the value's words and its line.
+type Keys = BTreeMap<String, (String, usize)>;
+
+/// Why a settings file is not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It can't be read.
+    #[error("could not read the settings file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Something in it is wrong.
+    #[error("{}:{line}: {message}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// Which key, what is wrong, and what is expected.
+        message: String,
+    },
+    /// There is no such profile.
+    #[error("{}: there is no [profile.{name}]{hint}", path.display())]
+    NoProfile {
+        /// The file.
+        path: PathBuf,
+        /// As it was asked for.
+        name: String,
+        /// Which there are.
+        hint: String,
+    },
+}
+
+impl File {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it can't be read, or anything in it is no setting.
+    pub fn read(path: &Path) -> Result<Self, FileError> {
+        let text = std::fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, FileError> {
+        let reader = Reader { path, text };
+        let document = DeTable::parse(text).map_err(|error| {
+            let message = error.message().to_owned();
+            reader.wrong(error.span().map_or(0, |span| span.start), message)
+        })?;
+        let (mut top, mut profiles) = (Keys::new(), BTreeMap::new());
+        for (key, value) in document.into_inner() {
+            if key.get_ref() != "profile" {
+                reader.take(&mut top, &key, &value)?;
+                continue;
+            }
+            let no_table = |at: usize| reader.wrong(at, "profile: expected tables like [profile.production]".to_owned());
+            let DeValue::Table(tables) = value.get_ref() else { return Err(no_table(value.span().start)) };
+            for (name, table) in tables {
+                let DeValue::Table(table) = table.get_ref() else { return Err(no_table(table.span().start)) };
+                let mut keys = Keys::new();
+                for (key, value) in table {
+                    reader.take(&mut keys, key, value)?;
+                }
+                profiles.insert(name.get_ref().to_string(), keys);
+            }
+        }
+        Ok(Self { path: path.to_owned(), top, profiles })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it sets, key by key: the value, and where it stands.
+    ///
+    /// # Errors
+    /// If there is no such profile.
+    pub fn values(&self, profile: Option<&str>) -> Result<BTreeMap<String, (String, String)>, FileError> {
+        let none = Keys::new();
+        let chosen = match profile {
+            None => &none,
+            Some(name) => self.profiles.get(name).ok_or_else(|| {
+                let known: Vec<_> = self.profiles.keys().map(String::as_str).collect();
+                let hint = if known.is_empty() { "; it has no profiles".to_owned() } else { format!("; it has: {}", known.join(", ")) };
+                FileError::NoProfile { path: self.path.clone(), name: name.to_owned(), hint }
+            })?,
+        };
+        let place = |line: usize| format!("{}:{line}", self.path.display());
+        let all = self.top.iter().chain(chosen);
+        Ok(all.map(|(key, (text, line))| (key.clone(), (text.clone(), place(*line)))).collect())
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl Reader<'_> {
+    fn line(&self, at: usize) -> usize {
+        self.text.as_bytes()[..at.min(self.text.len())].split(|byte| *byte == b'\n').count()
+    }
+
+    fn wrong(&self, at: usize, message: String) -> FileError {
+        FileError::Line { path: self.path.to_owned(), line: self.line(at), message }
+    }
+
+    fn take(&self, keys: &mut Keys, key: &Spanned<std::borrow::Cow<'_, str>>, value: &Spanned<DeValue<'_>>) -> Result<(), FileError> {
+        let (name, at) = (key.get_ref().as_ref(), key.span().start);
+        let Some(setting) = SETTINGS.iter().find(|setting| setting.key() == name) else {
+            return Err(self.wrong(at, format!("{name}: there is no such setting{}", near(name))));
+        };
+        let text = words(setting, value.get_ref()).ok_or_else(|| {
+            let expected = match setting.form {
+                Form::Text => "a string in quotes",
+                Form::Number => "a whole number",
+                Form::Switch => "true or false",
+            };
+            self.wrong(value.span().start, format!("{name}: expected {expected}, found {}", value.get_ref().type_str()))
+        })?;
+        if let Err(message) = setting.set(&mut Config::default(), &text) {
+            return Err(self.wrong(value.span().start, format!("{name}: {text:?}: {message}")));
+        }
+        keys.insert(name.to_owned(), (text, self.line(at)));
+        Ok(())
+    }
+}
+
+/// The value's words, if it has the setting's form.
+fn words(setting: &Setting, value: &DeValue<'_>) -> Option<String> {
+    match (setting.form, value) {
+        (Form::Text | Form::Number, DeValue::String(text)) => Some(text.to_string()),
+        (Form::Number, DeValue::Integer(number)) if number.radix() == 10 => Some(number.as_str().to_owned()),
+        (Form::Switch, DeValue::Boolean(switch)) => Some(switch.to_string()),
+        _ => None,
+    }
+}
+
+/// What may have been meant.
+fn near(name: &str) -> String {
+    let close = SETTINGS.iter().map(|setting| (strsim::jaro_winkler(name, &setting.key()), setting.key()));
+    match close.max_by(|(a, _), (b, _)| a.total_cmp(b)) {
+        Some((closeness, key)) if closeness > 0.8 => format!("; did you mean {key}?"),
+        _ => "; `monitor server --help` lists all".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        File::parse(Path::new("server.toml"), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_line_and_key() {
+        for (text, words) in [
+            ("\nmax-connection = 5", "server.toml:2: max-connection: there is no such setting; did you mean max-connections?"),
+            ("max_connections = 5", "did you mean max-connections?"),
+            ("zzz = 5", "server.toml:1: zzz: there is no such setting; `monitor server --help` lists all"),
+            ("max-connections = \"many\"", "server.toml:1: max-connections: \"many\": expected a whole number"),
+            ("max-connections = 0", "max-connections: \"0\": expected a whole number from 1 on"),
+            ("max-connections = 5.5", "max-connections: expected a whole number, found float"),
+            ("insecure = 1", "insecure: expected true or false, found integer"),
+            ("listen = 60010", "listen: expected a string in quotes, found integer"),
+            ("\n\nlisten = \"60010\"", "server.toml:3: listen: \"60010\": expected an address and a port"),
+            ("stop-timeout = \"5\"", "stop-timeout: \"5\": expected a duration"),
+            ("listen = ", "server.toml:1: "),
+            ("listen = 1\nlisten = 2", "server.toml:2: "),
+            ("profile = 1", "server.toml:1: profile: expected tables like [profile.production]"),
+            ("[profile]\nproduction = 1", "server.toml:2: profile: expected tables"),
+            (
+                "[profile.production]\n\nmax-body-byte = 5",
+                "server.toml:3: max-body-byte: there is no such setting; did you mean max-body-bytes?",
+            ),
+            ("[limits]\nmax-body-bytes = 5", "server.toml:1: limits: there is no such setting"),
+        ] {
+            assert!(refusal(text).contains(words), "{words:?} is not in {:?}", refusal(text));
+        }
+    }
+
+    #[test]
+    fn a_profile_is_stronger_than_the_top() {
+        let text = "max-connections = 5\nmax-body-bytes = \"1MiB\"\n[profile.production]\nmax-connections = 1_000\n";
+        let file = File::parse(Path::new("a.toml"), text).unwrap();
+        let top = file.values(None).unwrap();
+        assert_eq!(top["max-connections"], ("5".to_owned(), "a.toml:1".to_owned()));
+        let chosen = file.values(Some("production")).unwrap();
+        assert_eq!(chosen["max-connections"], ("1000".to_owned(), "a.toml:4".to_owned()));
+        assert_eq!(chosen["max-body-bytes"].0, "1MiB");
+        let error = file.values(Some("staging")).unwrap_err().to_string();
+        assert!(error.contains("no [profile.staging]; it has: production"), "{error}");
+    }
+
+    #[test]
+    fn every_setting_is_one_of_three_names() {
+        for setting in SETTINGS {
+            assert!(!setting.help.is_empty() && setting.variable().starts_with("MONITOR_") && !setting.key().contains('_'));
+            let mut config = Config::new("data");
+            if let Some(shown) = setting.show(&config) {
+                let file = File::parse(Path::new("a.toml"), &format!("{} = {shown}", setting.key())).unwrap();
+                let (text, _) = &file.values(None).unwrap()[&setting.key()];
+                setting.set(&mut config, text).unwrap();
+                assert_eq!(setting.show(&config).as_ref(), Some(&shown));
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! How values are written: read from words, shown as words.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use url::Url;
+
+/// What a value is in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A string.
+    Text,
+    /// A whole number, or a string with a unit.
+    Number,
+    /// `true` or `false`.
+    Switch,
+}
+
+/// How values of a type are written.
+pub(super) struct Kind<T> {
+    pub placeholder: &'static str,
+    pub form: Form,
+    pub read: fn(&str) -> Result<T, String>,
+    /// Empty for what is unset.
+    pub show: fn(&T) -> String,
+}
+
+pub(super) const ADDRESS: Kind<SocketAddr> = Kind {
+    placeholder: "ADDRESS:PORT",
+    form: Form::Text,
+    read: |text| {
+        let digits = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+        let address = digits.as_deref().unwrap_or(text).parse();
+        address.map_err(|_| "expected an address and a port, like 127.0.0.1:60010 or [::1]:60010".to_owned())
+    },
+    show: ToString::to_string,
+};
+
+pub(super) const FOLDER: Kind<PathBuf> = Kind {
+    placeholder: "DIR",
+    form: Form::Text,
+    read: |text| if text.is_empty() { Err("expected a folder".to_owned()) } else { Ok(text.into()) },
+    show: |path| path.display().to_string(),
+};
+
+pub(super) const SPOOL: Kind<Option<PathBuf>> = Kind {
+    placeholder: "DIR",
+    form: Form::Text,
+    read: |text| Ok(monitor_spool::dir_of(Some(text.as_ref()))),
+    show: |path| path.as_deref().map_or("off".to_owned(), |path: &Path| path.display().to_string()),
+};
+
+pub(super) const ORIGIN: Kind<Option<Url>> = Kind {
+    placeholder: "URL",
+    form: Form::Text,
+    read: |text| {
+        let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like https://monitor.example.com"))?;
+        let is_origin = matches!(url.scheme(), "http" | "https") && url.has_host() && url.path() == "/" && url.query().is_none();
+        if is_origin { Ok(Some(url)) } else { Err("expected a URL without a path, like https://monitor.example.com".to_owned()) }
+    },
+    show: |url| url.as_ref().map(ToString::to_string).unwrap_or_default(),
+};
+
+pub(super) const SWITCH: Kind<bool> = Kind {
+    placeholder: "BOOL",
+    form: Form::Switch,
+    read: |text| match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "on" | "yes" => Ok(true),
+        "0" | "false" | "off" | "no" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    },
+    show: ToString::to_string,
+};
+
+pub(super) const COUNT: Kind<usize> = Kind {
+    placeholder: "N",
+    form: Form::Number,
+    read: |text| {
+        let number = text.replace('_', "").parse().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| "expected a whole number from 1 on".to_owned())
+    },
+    show: ToString::to_string,
+};
+
+const UNITS: [(&str, u32); 3] = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+
+pub(super) const BYTES: Kind<usize> = Kind {
+    placeholder: "BYTES",
+    form: Form::Number,
+    read: |text| {
+        let (digits, shift) = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift))).unwrap_or((text, 0));
+        let number: Option<usize> = digits.trim_end().replace('_', "").parse().ok();
+        let bytes = number.and_then(|number| number.checked_mul(1 << shift)).filter(|bytes| *bytes > 0);
+        bytes.ok_or_else(|| "expected a number of bytes from 1 on, like 4096, 64MiB or 1GiB".to_owned())
+    },
+    show: |bytes| match UNITS.iter().rev().find(|(_, shift)| *bytes > 0 && bytes % (1 << shift) == 0) {
+        Some((unit, shift)) => format!("{}{unit}", bytes >> shift),
+        None => bytes.to_string(),
+    },
+};
+
+pub(super) const DURATION: Kind<Duration> = Kind {
+    placeholder: "DURATION",
+    form: Form::Text,
+    read: |text| {
+        let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+        let read = |(unit, ms): (&str, u64)| text.strip_suffix(unit)?.parse::<u64>().ok()?.checked_mul(ms);
+        let ms = units.into_iter().find_map(read).filter(|ms| (1..=MAX_DURATION_MS).contains(ms));
+        ms.map(Duration::from_millis).ok_or_else(|| "expected a duration like 500ms, 10s, 5m, 12h or 7d".to_owned())
+    },
+    show: |duration| {
+        let ms = duration.as_millis();
+        let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+        let (unit, size) = units.into_iter().find(|(_, size)| ms % size == 0).unwrap_or(("ms", 1));
+        format!("{}{unit}", ms / size)
+    },
+};
+
+/// A hundred years: a sum with any time is still a time.
+const MAX_DURATION_MS: u64 = 36_500 * 86_400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_read_again() {
+        for text in ["1ms", "999ms", "10s", "90s", "5m", "12h", "7d"] {
+            let duration = (DURATION.read)(text).unwrap();
+            assert_eq!((DURATION.show)(&duration), text);
+        }
+        for text in ["1", "1023", "1KiB", "1025", "64MiB", "3GiB"] {
+            assert_eq!((BYTES.show)(&(BYTES.read)(text).unwrap()), text);
+        }
+        assert_eq!((BYTES.read)("64MiB"), Ok(64 << 20));
+        assert_eq!((BYTES.read)("1 GiB"), Ok(1 << 30));
+        assert_eq!((COUNT.read)("10_000"), Ok(10_000));
+        assert_eq!((ADDRESS.read)("localhost:1"), Ok("127.0.0.1:1".parse().unwrap()));
+    }
+
+    #[test]
+    fn what_is_no_value_says_what_is_expected() {
+        for text in ["", "10", "s", "-1s", "1.5s", "0s", "1w", "99999999999999999999s", "213503982334601d"] {
+            assert!((DURATION.read)(text).unwrap_err().contains("500ms"), "{text}");
+        }
+        for text in ["", "0", "-1", "MiB", "1.5MiB", "1mib", "99999999999GiB"] {
+            assert!((BYTES.read)(text).unwrap_err().contains("64MiB"), "{text}");
+        }
+        for text in ["", "0", "-1", "1k"] {
+            assert!((COUNT.read)(text).is_err(), "{text}");
+        }
+        assert!((SWITCH.read)("perhaps").is_err());
+    }
+}

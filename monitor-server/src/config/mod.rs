@@ -1,0 +1,139 @@
+//! What a server is told before it begins. One table makes the fields, their defaults, flags, environment variables and keys.
+
+mod file;
+mod kinds;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+pub use self::file::{File, FileError};
+pub use self::kinds::Form;
+use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FOLDER, ORIGIN, SPOOL, SWITCH};
+
+/// Writes [`Config`] and [`SETTINGS`]: `field: Type = default, how it is written;`. `max_body_bytes` is the flag
+/// `--max-body-bytes`, the variable `MONITOR_MAX_BODY_BYTES` and the key `max-body-bytes`.
+macro_rules! settings {
+    ($($(#[doc = $help:literal])+ $field:ident: $type:ty = $default:expr, $kind:ident;)+) => {
+        /// How a server listens, where it keeps what it is told, and its limits.
+        #[derive(Debug, Clone)]
+        pub struct Config {
+            $($(#[doc = $help])+ pub $field: $type,)+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($field: $default,)+ }
+            }
+        }
+
+        /// All settings, in the order of `--help`.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            field: stringify!($field),
+            help: concat!($($help),+),
+            placeholder: $kind.placeholder,
+            form: $kind.form,
+            set: |config, text| {
+                config.$field = ($kind.read)(text)?;
+                Ok(())
+            },
+            show: |config| ($kind.show)(&config.$field),
+        },)+];
+    };
+}
+
+settings! {
+    /// The address to listen on; port 0 takes a free one
+    listen: SocketAddr = Config::DEFAULT_LISTEN, ADDRESS;
+    /// The folder of the database, made if it is missing [default: `monitor` in the user's data folder]
+    data: PathBuf = PathBuf::new(), FOLDER;
+    /// The address that others reach the server by, if it is another; whoever comes then needs a token or a login
+    public_url: Option<Url> = None, ORIGIN;
+    /// Lets everybody who reaches it record and read without a token
+    insecure: bool = false, SWITCH;
+    /// The largest batch, compressed and decompressed
+    max_body_bytes: usize = 32 << 20, BYTES;
+    /// The most events in a batch
+    max_batch_events: usize = 100_000, COUNT;
+    /// How many bytes of request bodies may be in memory at once; more are told to come again
+    max_pending_bytes: usize = 512 << 20, BYTES;
+    /// How many connections are open at once; more wait for one to close
+    max_connections: usize = 4096, COUNT;
+    /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
+    logs_kept: usize = Config::LOGS_KEPT, COUNT;
+    /// How many bytes of past events the stream resumes from
+    stream_buffer_bytes: usize = 64 << 20, BYTES;
+    /// How often a stream without events says that it lives
+    stream_heartbeat: Duration = Duration::from_secs(10), DURATION;
+    /// How long a connection may take to send a request's head, and may idle between requests
+    header_timeout: Duration = Duration::from_secs(60), DURATION;
+    /// How long a request's body or an answer's reader may stand still
+    stall_timeout: Duration = Duration::from_secs(30), DURATION;
+    /// Where dead programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
+    /// programs have it, `monitor/spool` in the user's folder for state]
+    spool_dir: Option<PathBuf> = None, SPOOL;
+    /// How often to look there
+    spool_interval: Duration = Duration::from_secs(60), DURATION;
+    /// How long requests may go on after the server was told to stop
+    stop_timeout: Duration = Duration::from_secs(10), DURATION;
+}
+
+impl Config {
+    /// The address to listen on unless told otherwise.
+    pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 60010);
+
+    /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
+    pub const LOGS_KEPT: usize = 5_000;
+
+    /// A server on `data` that keeps to the defaults for all else.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self { data: data.into(), ..Self::default() }
+    }
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Setting {
+    field: &'static str,
+    /// What it is for, as `--help` says it.
+    pub help: &'static str,
+    /// Stands for its value in `--help`.
+    pub placeholder: &'static str,
+    /// How the file has it.
+    pub form: Form,
+    set: fn(&mut Config, &str) -> Result<(), String>,
+    show: fn(&Config) -> String,
+}
+
+impl Setting {
+    /// Its name as a flag and as a key.
+    pub fn key(&self) -> String {
+        self.field.replace('_', "-")
+    }
+
+    /// Its name in the environment.
+    pub fn variable(&self) -> String {
+        format!("MONITOR_{}", self.field.to_uppercase())
+    }
+
+    /// Takes the value.
+    ///
+    /// # Errors
+    /// What was expected, if it is none.
+    pub fn set(&self, config: &mut Config, text: &str) -> Result<(), String> {
+        (self.set)(config, text)
+    }
+
+    /// Its value as the file has it; none if it is unset.
+    pub fn show(&self, config: &Config) -> Option<String> {
+        let text = (self.show)(config);
+        match self.form {
+            _ if text.is_empty() => None,
+            Form::Switch => Some(text),
+            Form::Number if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(text),
+            Form::Number | Form::Text => Some(toml::Value::String(text).to_string()),
+        }
+    }
+}
