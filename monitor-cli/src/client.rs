@@ -5,11 +5,15 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
+use monitor_server::access::Local;
 use monitor_wire::{Accepted, Problem};
 use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
+
+use crate::settings;
 
 /// How the server is reached, and in which form its answer is shown.
 #[derive(Debug, Args)]
@@ -17,12 +21,15 @@ pub(crate) struct Connection {
     /// The server's address
     #[arg(long = "server", value_name = "URL", env = "MONITOR_SERVER_URL", default_value = "http://127.0.0.1:60010", value_parser = read_url)]
     server: Url,
+    /// Shown to the server: one of `monitor token create` [default: the one in the data folder of a server on this machine]
+    #[arg(long, value_name = "TOKEN", env = "MONITOR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// Prints the API's JSON instead of text for people
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-fn read_url(text: &str) -> Result<Url, String> {
+pub(crate) fn read_url(text: &str) -> Result<Url, String> {
     let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://127.0.0.1:60010"))?;
     match url.scheme() {
         "http" if url.has_host() => Ok(url),
@@ -42,6 +49,8 @@ pub(crate) enum ClientError {
     Refused(Problem),
     #[error("{url} answered {status}, but not as Process Monitor does: is it another program's address?")]
     Foreign { url: Url, status: StatusCode },
+    #[error("the token holds characters that none has (--token, MONITOR_TOKEN)")]
+    Token,
     #[error("the server's answer can't be read: is it of another version than this command?")]
     Unreadable(#[source] serde_json::Error),
 }
@@ -131,7 +140,22 @@ impl Connection {
         if is_loopback(&self.server) {
             client = client.no_proxy();
         }
+        if let Some(token) = self.token() {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
+            value.set_sensitive(true);
+            client = client.default_headers([(AUTHORIZATION, value)].into_iter().collect());
+        }
         Ok((url, client.build().map_err(|error| self.unreachable(error))?))
+    }
+
+    /// The token that was given; else that of the server of this machine's data folder, if it is the one that is asked.
+    fn token(&self) -> Option<String> {
+        self.token.clone().filter(|token| !token.is_empty()).or_else(|| {
+            let local = is_loopback(&self.server).then(|| Local::find(&settings::data_folder().ok()?)).flatten()?;
+            let is_that =
+                local.url.port_or_known_default() == self.server.port_or_known_default() && local.url.scheme() == self.server.scheme();
+            is_that.then_some(local.token)
+        })
     }
 
     async fn ask(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {

@@ -129,11 +129,11 @@ impl Receiver {
                     self.crowds.parent_ended(ended.id);
                     let elapsed = sent.at.saturating_sub(sent.begun);
                     let is_counted = |table| self.crowds.end(ended.id, elapsed, &ended.outcome, table, &mut singly);
-                    if fold::table().is_some_and(is_counted) {
+                    if ended.extra.is_none() && fold::table().is_some_and(is_counted) {
                         queue::release(sent.bytes);
                         continue;
                     }
-                    None
+                    Some(ended.id)
                 }
                 Record::Updated(updated) => Some(updated.id),
                 Record::Logged(logged) => Some(logged.id),
@@ -344,6 +344,7 @@ impl Receiver {
                 time_us: self.clock.time_us(end),
                 elapsed_ns: self.clock.elapsed_ns(call.start, end),
                 outcome,
+                extra: None,
             };
             ends.push(Found { at: end, entry: Entry { record: Record::Ended(ended), bytes } });
         }

@@ -1,5 +1,6 @@
 //! The real command against a real server.
 
+mod access;
 mod help;
 mod logs;
 mod reading;

@@ -14,8 +14,8 @@ use monitor_wire::{
 
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
-pub(crate) use self::sqlite::NUMEROUS;
 pub use self::sqlite::SqliteStore;
+pub(crate) use self::sqlite::{NUMEROUS, create_private, is_locked, open_private};
 use crate::packed::Packed;
 
 /// Takes events and answers questions. Every method blocks; call it where blocking is allowed.

@@ -32,6 +32,7 @@ use monitor_wire::{
 use rusqlite::Connection;
 
 pub(crate) use self::dictionary::NUMEROUS;
+pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
