@@ -85,7 +85,7 @@ fn what_the_server_can_not_take_is_given_up_alone() {
     let mut taken = Vec::new();
     while let Some(parcel) = replay.next() {
         let verdict = match (parcel.first(), parcel.count()) {
-            (1, 5) => Verdict::Unreadable(Some(2)),
+            (1, 7) => Verdict::Unreadable(Some(2)),
             (4, 1) => Verdict::TooLarge,
             (first, count) if first <= 4 && count > 1 => Verdict::TooLarge,
             _ => {
