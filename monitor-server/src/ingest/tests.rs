@@ -150,7 +150,7 @@ impl Bench {
 
 fn batch(worker: u128, sequence: u64, events: Vec<Event>) -> Batch {
     let worker = WorkerRef { id: WorkerId::new(worker).unwrap(), hostname: String::new(), pid: 1, program: String::new() };
-    Batch { version: 1, worker, sequence, sent_us: 0, dropped: Vec::new(), events }
+    Batch { version: 1, worker, sequence, sent_us: 0, dropped: Vec::new(), lost: false, events }
 }
 
 fn beat(time_us: u64) -> Event {
