@@ -5,6 +5,7 @@
 
 mod adopt;
 mod config;
+mod export;
 mod http;
 pub mod ingest;
 pub mod live;

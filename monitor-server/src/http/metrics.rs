@@ -16,7 +16,8 @@ use crate::ingest::Figures as IngestFigures;
 use crate::store::NameTotals;
 
 /// Upper bounds of the durations' buckets, in seconds; the last one has what takes longer.
-const BOUNDS: [f64; 16] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 3_600.0, 86_400.0, f64::INFINITY];
+const BOUNDS: [f64; 16] =
+    [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 3_600.0, 86_400.0, f64::INFINITY];
 /// A label of those names that have none of their own.
 const OTHERS: &str = "";
 

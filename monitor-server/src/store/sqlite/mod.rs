@@ -2,6 +2,7 @@
 
 mod dictionary;
 mod expected;
+mod export;
 mod folder;
 mod ids;
 mod logs;
@@ -35,7 +36,9 @@ use rusqlite::Connection;
 pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, ErrorsQuery, LogsQuery, NameTotals, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError};
+use super::{
+    Changes, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError,
+};
 use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
@@ -140,6 +143,14 @@ impl Store for SqliteStore {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.read("read a log", |snapshot| logs::page(snapshot, root, query))
+    }
+
+    fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError> {
+        self.read("read a tree's order", |snapshot| Ok(export::outline(snapshot, root)?))
+    }
+
+    fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError> {
+        self.read("read processes", |snapshot| Ok(export::some(snapshot, root, ids)?))
     }
 
     fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
