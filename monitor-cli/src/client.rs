@@ -5,11 +5,15 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Args;
+use monitor_server::access::Local;
 use monitor_wire::{Accepted, Problem};
 use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
+
+use crate::settings;
 
 /// How the server is reached, and in which form its answer is shown.
 #[derive(Debug, Args)]
@@ -17,12 +21,15 @@ pub(crate) struct Connection {
     /// The server's address
     #[arg(long = "server", value_name = "URL", env = "MONITOR_SERVER_URL", default_value = "http://127.0.0.1:60010", value_parser = read_url)]
     server: Url,
+    /// Shown to the server: one of `monitor token create` [default: the one in the data folder of a server on this machine]
+    #[arg(long, value_name = "TOKEN", env = "MONITOR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// Prints the API's JSON instead of text for people
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-fn read_url(text: &str) -> Result<Url, String> {
+pub(crate) fn read_url(text: &str) -> Result<Url, String> {
     let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://127.0.0.1:60010"))?;
     match url.scheme() {
         "http" if url.has_host() => Ok(url),
@@ -42,6 +49,8 @@ pub(crate) enum ClientError {
     Refused(Problem),
     #[error("{url} answered {status}, but not as Process Monitor does: is it another program's address?")]
     Foreign { url: Url, status: StatusCode },
+    #[error("the token holds characters that none has (--token, MONITOR_TOKEN)")]
+    Token,
     #[error("the server's answer can't be read: is it of another version than this command?")]
     Unreadable(#[source] serde_json::Error),
 }
@@ -115,6 +124,53 @@ impl Connection {
         })
     }
 
+    /// Posts JSON; what is too much for now is sent again when the server says.
+    pub(crate) fn post(&self, path: &[&str], body: &[u8]) -> Result<Value, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        loop {
+            match runtime.block_on(self.try_post(path, body.to_vec()))? {
+                Ok(answer) => return Ok(answer),
+                Err(pause) => std::thread::sleep(pause),
+            }
+        }
+    }
+
+    async fn try_post(&self, path: &[&str], body: Vec<u8>) -> Result<Result<Value, Duration>, ClientError> {
+        let (url, client) = self.prepare(path)?;
+        let response = client.post(url).header("content-type", "application/json").body(body).send().await;
+        let response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let status = response.status();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.bytes().await.map_err(|error| self.broken(error))?;
+        let foreign = || ClientError::Foreign { url: self.server.clone(), status };
+        match status {
+            _ if status.is_success() => serde_json::from_slice(&body).map(Ok).map_err(|_| foreign()),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Ok(Err(Duration::from_secs(retry_after.unwrap_or(1)))),
+            _ => Err(serde_json::from_slice(&body).map_or_else(|_| foreign(), ClientError::Refused)),
+        }
+    }
+
+    /// Writes an answer as it comes; how many bytes.
+    pub(crate) fn download(&self, path: &[&str], query: &Query<'_>, out: &mut impl std::io::Write) -> anyhow::Result<u64> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        let (url, client) = self.prepare(path)?;
+        let response = runtime.block_on(client.get(url).query(query).send());
+        let mut response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = runtime.block_on(response.bytes()).map_err(|error| self.broken(error))?;
+            let foreign = |_| ClientError::Foreign { url: self.server.clone(), status };
+            return Err(serde_json::from_slice(&body).map_or_else(foreign, ClientError::Refused).into());
+        }
+        let mut bytes = 0;
+        while let Some(piece) = runtime.block_on(response.chunk()).map_err(|error| self.broken(error))? {
+            bytes += piece.len() as u64;
+            out.write_all(&piece)?;
+        }
+        out.flush()?;
+        Ok(bytes)
+    }
+
     pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.server.clone(), source: source.without_url() }
     }
@@ -131,7 +187,22 @@ impl Connection {
         if is_loopback(&self.server) {
             client = client.no_proxy();
         }
+        if let Some(token) = self.token() {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
+            value.set_sensitive(true);
+            client = client.default_headers([(AUTHORIZATION, value)].into_iter().collect());
+        }
         Ok((url, client.build().map_err(|error| self.unreachable(error))?))
+    }
+
+    /// The token that was given; else that of the server of this machine's data folder, if it is the one that is asked.
+    fn token(&self) -> Option<String> {
+        self.token.clone().filter(|token| !token.is_empty()).or_else(|| {
+            let local = is_loopback(&self.server).then(|| Local::find(&settings::data_folder().ok()?)).flatten()?;
+            let is_that =
+                local.url.port_or_known_default() == self.server.port_or_known_default() && local.url.scheme() == self.server.scheme();
+            is_that.then_some(local.token)
+        })
     }
 
     async fn ask(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {

@@ -3,6 +3,7 @@
 //! A batch walks from `http` through [`ingest`] into the [`store`]; what it changed walks on to [`live`], once it is durable.
 //! The API and the stream only read.
 
+pub mod access;
 mod adopt;
 mod config;
 mod export;
@@ -17,5 +18,5 @@ pub mod store;
 #[path = "../../monitor-state/tests/support/mod.rs"]
 mod support;
 
-pub use config::{Config, File, FileError, Form, SETTINGS, Setting};
+pub use config::{Config, File, FileError, Form, SETTINGS, Setting, read_duration};
 pub use server::{ServeError, Server};

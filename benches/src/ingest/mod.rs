@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// One JSON document on stdout instead of tables.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Only the rows whose name contains this, like `8 × 1000`.
+    #[arg(long, default_value = "")]
+    row: String,
     /// Millions of processes that `grown` stores before it measures.
     #[arg(long, default_value_t = 10)]
     millions: u64,
@@ -136,6 +139,9 @@ fn connections(options: &Options) -> Result<Section> {
     for (connections, size) in [(1, 100), (1, 1_000), (8, 100), (8, 1_000), (64, 100), (64, 1_000)] {
         let events = if size == 100 { most / 4 } else { most };
         let name = format!("{connections} × {size}");
+        if !name.contains(&options.row) {
+            continue;
+        }
         let run = run(options, plan(Shape::Trees(200), events, connections, size), &name)?;
         table.rows.push(row(&name, &run));
         match (connections, size) {
@@ -168,7 +174,7 @@ fn shapes(options: &Options) -> Result<Section> {
         ("8 huge trees, ids ascend", Shape::Huge, huge, Some(250_000.0), None),
         ("8 huge trees, random ids", Shape::HugeRandom, huge / 4, None, None),
     ];
-    for (name, shape, events, rate, bytes) in shapes {
+    for (name, shape, events, rate, bytes) in shapes.into_iter().filter(|shape| shape.0.contains(&options.row)) {
         let run = run(options, plan(shape, events, 8, 1_000), name)?;
         table.rows.push(row(name, &run));
         targets.extend(rate.map(|rate| Target::new(format!("{name}: events/s"), run.sent.rate(), Bound::AtLeast(rate))));

@@ -1,8 +1,18 @@
 //! One file per subcommand.
 
+mod access_folder;
+pub(crate) mod audit;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod logs;
 pub(crate) mod roots;
+#[cfg(target_os = "linux")]
+pub(crate) mod run;
+#[cfg(target_os = "linux")]
+pub(crate) mod runs;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;
+pub(crate) mod token;
 pub(crate) mod tree;
+pub(crate) mod user;

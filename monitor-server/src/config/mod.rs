@@ -65,6 +65,10 @@ settings! {
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
     /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
     metrics_names: usize = 100, COUNT;
+    /// How many requests a client may send per second; more are told to come again
+    max_requests_per_second: usize = 10_000, COUNT;
+    /// How long a login lasts
+    session_lifetime: Duration = Duration::from_hours(7 * 24), DURATION;
     /// How many bytes of past events the stream resumes from
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives
@@ -88,11 +92,28 @@ impl Config {
 
     /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
     pub const LOGS_KEPT: usize = 5_000;
+    /// Whether others than this machine reach it.
+    pub fn is_open(&self) -> bool {
+        let is_loopback = |host: url::Host<&str>| match host {
+            url::Host::Domain(name) => name == "localhost",
+            url::Host::Ipv4(ip) => ip.is_loopback(),
+            url::Host::Ipv6(ip) => ip.to_canonical().is_loopback(),
+        };
+        !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(|url| !url.host().is_some_and(is_loopback))
+    }
 
     /// A server on `data` that keeps to the defaults for all else.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self { data: data.into(), ..Self::default() }
     }
+}
+
+/// A duration like `500ms`, `10s`, `5m`, `12h` or `7d`.
+///
+/// # Errors
+/// What was expected, if it is none.
+pub fn read_duration(text: &str) -> Result<Duration, String> {
+    (DURATION.read)(text)
 }
 
 /// A row of the table.

@@ -2,19 +2,23 @@
 
 #![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
 
+mod access;
 mod body;
 mod connections;
 mod events;
 mod export;
 mod guard;
 mod health;
+mod login;
 mod logs;
+mod me;
 mod metrics;
 mod names;
 mod openapi;
 mod otlp;
 mod page;
 mod params;
+mod plain;
 mod problem;
 mod process;
 mod processes;
@@ -30,6 +34,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use tokio::sync::Semaphore;
@@ -39,12 +44,16 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{Access, AccessError};
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::store::{Store, StoreError};
 pub(crate) use connections::serve;
 use problem::ApiError;
+
+/// At most so many trees are in memory whole, about 70 bytes a process.
+const MAX_WHOLE_TREES: usize = 2;
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -53,13 +62,19 @@ pub(crate) struct App {
     store: Arc<dyn Store>,
     ingest: Arc<Ingest>,
     live: Live,
+    access: Arc<Access>,
     guard: Arc<guard::Guard>,
+    paces: Arc<access::Paces>,
+    /// A turn each for those who check passwords, which takes much memory.
+    hashing: Arc<Semaphore>,
     bodies: body::Bodies,
     otlp: Arc<crate::otlp::Receiver>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
     asking: Arc<Semaphore>,
+    /// A turn each for those who read trees whole, which are in memory until they are sent.
+    reading_whole: Arc<Semaphore>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -70,16 +85,36 @@ impl App {
         store: Arc<dyn Store>,
         ingest: Arc<Ingest>,
         live: Live,
+        access: Arc<Access>,
         stopping: CancellationToken,
         started_us: u64,
     ) -> Self {
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone()));
         let otlp = Arc::new(crate::otlp::Receiver::new());
+        let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
-        Self { config, store, ingest, live, guard, bodies, otlp, decoding, asking, stopping, started_us }
+        let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
+        let hashing = Arc::new(Semaphore::new(cores));
+        Self {
+            config,
+            store,
+            ingest,
+            live,
+            access,
+            guard,
+            paces,
+            hashing,
+            bodies,
+            otlp,
+            decoding,
+            asking,
+            reading_whole,
+            stopping,
+            started_us,
+        }
     }
 
     /// Asks the store where blocking is allowed.
@@ -91,6 +126,15 @@ impl App {
             ask(&*store)
         });
         Ok(answered.await??)
+    }
+
+    /// Asks about tokens, users and deeds where blocking is allowed.
+    async fn ask_access<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Access) -> Result<T, AccessError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let access = self.access.clone();
+        Ok(tokio::task::spawn_blocking(move || ask(&access)).await??)
     }
 }
 
@@ -116,13 +160,19 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(status::get_status))
         .routes(routes!(metrics::get_metrics))
         .routes(routes!(stream::get_stream))
+        .routes(routes!(me::get_me))
+        .routes(routes!(me::get_audit))
         .routes(routes!(health::get_health))
         .routes(routes!(openapi::get_openapi))
         .split_for_parts();
     api.layer(axum::Extension(Arc::new(description)))
+        .route("/login", get(login::get_login).post(login::post_login))
+        .route("/login.css", get(login::get_style))
+        .route("/logout", post(login::post_logout))
         .merge(page::routes())
         .fallback(page::get_asset)
         .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(app.clone(), access::check))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(middleware::from_fn(secure))
         // What fails is logged with its cause where it is answered; that the server is busy is no failure.
@@ -142,13 +192,13 @@ async fn secure(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

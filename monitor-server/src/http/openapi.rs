@@ -24,6 +24,7 @@ use super::params::{NoParams, Strict};
         (name = "statistics", description = "What became of processes, by name and over time"),
         (name = "workers", description = "Who reports"),
         (name = "stream", description = "What happens, while it happens"),
+        (name = "access", description = "Who asks, and who changed what"),
         (name = "server", description = "The server itself"),
     ),
     components(schemas(

@@ -13,7 +13,7 @@ use super::{Ingest, IngestError, Settings};
 use crate::packed::Packed;
 use crate::store::{
     Changes, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store,
-    StoreError,
+    StoreError, TreeColumns,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -57,6 +57,10 @@ impl Store for Gate {
 
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
         self.inner.tree(root, limit, cursor)
+    }
+
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.inner.tree_columns(root)
     }
 
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {

@@ -1,5 +1,6 @@
 //! The server over real sockets, with its real database.
 
+mod access;
 mod bodies;
 mod guard;
 mod lifecycle;
@@ -9,6 +10,7 @@ mod openapi;
 mod otlp;
 mod page;
 mod parameters;
+mod plain;
 mod reading;
 mod spool;
 mod stream;

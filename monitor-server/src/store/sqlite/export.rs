@@ -18,7 +18,7 @@ pub(super) fn outline(snapshot: &mut Snapshot<'_>, key: RootKey) -> Result<Optio
     let root = row.show(connection, dictionary)?;
     let nodes = nodes(connection, row.place())?;
     let standing = order(&nodes).placed.into_iter().map(|place| {
-        let node = nodes[place.index];
+        let node = nodes[place.index as usize];
         Standing { id: node.id, at_us: node.at_us, depth: place.depth, is_orphan: place.is_orphan }
     });
     Ok(Some(Outline { root, standing: standing.collect() }))

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 
+const LOCK: &str = "server.lock";
+
 /// Held as long as the store is open; the operating system lets go of it when the server dies.
 pub(super) struct Lock {
     _file: File,
@@ -18,13 +20,18 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
         move |source: io::Error| StoreError::Disk { action, path, source }
     };
     create_private(folder).map_err(disk("create the data folder", folder))?;
-    let path = folder.join("server.lock");
+    let path = folder.join(LOCK);
     let file = open_private(&path).map_err(disk("open the lock file", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(disk("lock", &path)(source)),
     }
+}
+
+/// Whether a server has the folder.
+pub(crate) fn is_locked(folder: &Path) -> bool {
+    File::open(folder.join(LOCK)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Where the database is in the folder; made if need be, so that it and what is beside it are readable by their owner alone.
@@ -34,7 +41,8 @@ pub(super) fn database(folder: &Path) -> Result<PathBuf, StoreError> {
     Ok(path)
 }
 
-fn open_private(path: &Path) -> io::Result<File> {
+/// Opens a file, made if need be, that its owner alone can read.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
@@ -42,7 +50,8 @@ fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn create_private(folder: &Path) -> io::Result<()> {
+/// Makes a folder that its owner alone can enter, unless it is there.
+pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod columns;
 mod dictionary;
 mod expected;
 mod export;
@@ -34,10 +35,12 @@ use monitor_wire::{
 use rusqlite::Connection;
 
 pub(crate) use self::dictionary::NUMEROUS;
+pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
     Changes, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError,
+    TreeColumns,
 };
 use crate::packed::Packed;
 
@@ -131,6 +134,10 @@ impl Store for SqliteStore {
 
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
         self.read("read a tree", |snapshot| tree::page(snapshot, root, limit, cursor))
+    }
+
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root)?))
     }
 
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {

@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who changed what, newest first. */
+        get: operations["get_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -32,6 +49,23 @@ export interface paths {
         put?: never;
         /** Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once. */
         post: operations["post_events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who asks, and what they may do. */
+        get: operations["get_me"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -361,6 +395,36 @@ export interface components {
         };
         /** @description How a process came by its parent. */
         Attachment: string;
+        /** @description Something that was done, or tried. */
+        AuditEntry: {
+            /** @description What, like `DELETE /api/v1/roots/7` or `token create build-7`. */
+            action: string;
+            /** @description From where; none for the command line on the server's machine. */
+            address?: string | null;
+            /** @description How that is known: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine. */
+            how: string;
+            /**
+             * Format: int64
+             * @description Ascending.
+             */
+            number: number;
+            /** @description `done`, or the status that it was answered by. */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description When, Unix microseconds.
+             */
+            time_us: number;
+            /** @description A user's or a token's name, or who it is taken for. */
+            who: string;
+        };
+        /** @description `GET /api/v1/audit`: what was changed, newest first. */
+        AuditPage: {
+            /** @description One page of it. */
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description Where the next page begins; none on the last one. */
+            next_cursor?: string | null;
+        };
         /** @description Events of one worker, numbered in a row. */
         Batch: {
             /** @description What was dropped since the worker began. */
@@ -668,6 +732,17 @@ export interface components {
             missing: number;
             /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
             next_cursor?: string | null;
+        };
+        /** @description `GET /api/v1/me`: who asks. */
+        Me: {
+            /** @description How that is known: `loopback`, `token`, `session` or `insecure`. */
+            how: string;
+            /** @description `viewer`, `operator` or `admin`; none for those who may not read. */
+            role?: string | null;
+            /** @description What they may do: `ingest`, `read`, `operate` (includes `read`), `admin` (includes all). */
+            scopes: string[];
+            /** @description A user's or a token's name; none for whoever needs none. */
+            user?: string | null;
         };
         /** @description What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it. */
         NameStats: {
@@ -1661,6 +1736,58 @@ export interface operations {
             };
         };
     };
+    get_audit: {
+        parameters: {
+            query?: {
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token or a login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes `admin` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_events: {
         parameters: {
             query?: never;
@@ -1722,6 +1849,35 @@ export interface operations {
             };
             /** @description Busy or stopping: send it again after `Retry-After` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Somebody who is known, or needn't be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Nobody who is known */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2024,7 +2180,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before, as it is. */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description `application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/columns.md): `limit` and `cursor` don't apply */
+                Accept?: string | null;
+            };
             path: {
                 /** @description The tree: its id, or its number */
                 root: string;
@@ -2033,13 +2192,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One page */
+            /** @description One page; or the whole tree as columns */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TreePage"];
+                    "application/vnd.process-monitor.tree": number[];
                 };
             };
             /** @description A parameter can't be read */

@@ -1,7 +1,6 @@
 /** Two trees side by side: processes are paired by their path, and what differs is named. Pure; durations are ns. */
 import type { LogLine } from "../api/types.ts";
 import { needsAttention } from "./state.ts";
-import { elapsed } from "./time.ts";
 import type { Tree } from "./tree.ts";
 
 /** What became of a process between the two; the first that holds counts. */
@@ -106,19 +105,22 @@ function align(left: Tree, right: Tree, lefts: readonly number[], rights: readon
 }
 
 function keyOf(tree: Tree, slot: number): string {
-  const { kind, name } = tree.at(slot);
+  const { kind, name } = tree.siteOf(slot);
   return `${kind} ${name}`;
 }
 
 /** How long it took; a fold, all that it stands for together. */
 function took(tree: Tree, slot: number, nowUs: number): number | null {
-  const process = tree.at(slot);
-  return process.fold ? process.fold.total_ns : elapsed(process, nowUs);
+  const [measured, start, end] = [tree.elapsedOf(slot), tree.startOf(slot), tree.endOf(slot)];
+  const fold = tree.foldOf(slot);
+  if (fold) return fold.total_ns;
+  if (!Number.isNaN(measured)) return measured;
+  const until = Number.isNaN(end) && tree.stateOf(slot) === "running" ? nowUs : end;
+  return Number.isNaN(start) || Number.isNaN(until) ? null : Math.max(0, until - start) * 1000;
 }
 
 function isBad(tree: Tree, slot: number): boolean {
-  const { state, fold } = tree.at(slot);
-  return needsAttention(state) || (fold?.failed ?? 0) > 0;
+  return needsAttention(tree.stateOf(slot)) || (tree.foldOf(slot)?.failed ?? 0) > 0;
 }
 
 function changeOf(left: Tree, right: Tree, l: number, r: number, before: number | null, after: number | null, least: number): ChangeKind {
@@ -188,8 +190,8 @@ export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree,
   let first: LogDifference | null = null;
   let firstUs = Infinity;
   for (const { left: l, right: r } of pairs) {
-    const said = (l < 0 ? undefined : before.get(left.at(l).id)) ?? [];
-    const says = (r < 0 ? undefined : after.get(right.at(r).id)) ?? [];
+    const said = (l < 0 ? undefined : before.get(left.idOf(l))) ?? [];
+    const says = (r < 0 ? undefined : after.get(right.idOf(r))) ?? [];
     let at = 0;
     while (at < said.length && at < says.length && alike(said[at] as LogLine, says[at] as LogLine)) at += 1;
     const difference = { left: said[at] ?? null, right: says[at] ?? null };
@@ -205,7 +207,8 @@ export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree,
 /** When its root began. */
 function originOf(tree: Tree): number {
   const top = tree.childrenOf(undefined)[0];
-  return top === undefined ? 0 : (tree.at(top).started_us ?? 0);
+  const start = top === undefined ? NaN : tree.startOf(top);
+  return Number.isNaN(start) ? 0 : start;
 }
 
 function alike(a: LogLine, b: LogLine): boolean {

@@ -3,12 +3,12 @@ import { Link } from "@tanstack/react-router";
 import { useMemo, useState, useSyncExternalStore } from "react";
 import { fetchLogs, fetchRoots } from "../../../api/client.ts";
 import type { LogLine, Root } from "../../../api/types.ts";
-import { locale, t } from "../../../i18n.ts";
+import { locale, t, wordText } from "../../../i18n.ts";
 import { CHANGES, type ChangeKind, compare, firstDifference, ranked } from "../../../model/compare.ts";
 import { visible } from "../../../model/text.ts";
 import { ago } from "../../../model/time.ts";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
-import { StateLabel } from "../../../ui/State.tsx";
+import { StateLabel, stateWord } from "../../../ui/State.tsx";
 import type { RootSearch } from "../useRootSearch.ts";
 import { RootView } from "../view.ts";
 import { DifferenceList } from "./DifferenceList.tsx";
@@ -71,7 +71,7 @@ function Chooser({ root, chosen, good, choices, onChoose }: ChooserProps) {
         {!isListed && <option value="">{chosen === undefined ? "–" : visible(chosen)}</option>}
         {listed.map((each) => (
           <option key={each.root_id} value={each.root_id}>
-            {[`<${each.number}>`, t(`state.${each.state as "failed"}`), each.started_us !== null && ago(each.started_us, nowUs, locale), each.root_id === good?.root_id && t("compare.good")].filter(Boolean).join(" · ")}
+            {[`<${each.number}>`, stateWord(each.state), each.started_us !== null && ago(each.started_us, nowUs, locale), each.root_id === good?.root_id && t("compare.good")].filter(Boolean).join(" · ")}
           </option>
         ))}
       </select>
@@ -150,7 +150,7 @@ function FirstLine({ left, right, comparison, onSelect }: { left: RootView; righ
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
   if (!before || !after || before.logs.length + after.logs.length === 0) return null;
   if (!found) return <p className="dim first-line">{t("compare.logs.same")}</p>;
-  const line = (of: LogLine | null) => <span className="mono">{of ? `${visible(of.level)} ${visible(of.message)}` : t("compare.logs.silent")}</span>;
+  const line = (of: LogLine | null) => <span className="mono">{of ? `${wordText("level", of.level)} ${visible(of.message)}` : t("compare.logs.silent")}</span>;
   return (
     <div className="first-line">
       <h3>{t("compare.logs.first")}</h3>
