@@ -124,6 +124,53 @@ impl Connection {
         })
     }
 
+    /// Posts JSON; what is too much for now is sent again when the server says.
+    pub(crate) fn post(&self, path: &[&str], body: &[u8]) -> Result<Value, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        loop {
+            match runtime.block_on(self.try_post(path, body.to_vec()))? {
+                Ok(answer) => return Ok(answer),
+                Err(pause) => std::thread::sleep(pause),
+            }
+        }
+    }
+
+    async fn try_post(&self, path: &[&str], body: Vec<u8>) -> Result<Result<Value, Duration>, ClientError> {
+        let (url, client) = self.prepare(path)?;
+        let response = client.post(url).header("content-type", "application/json").body(body).send().await;
+        let response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let status = response.status();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.bytes().await.map_err(|error| self.broken(error))?;
+        let foreign = || ClientError::Foreign { url: self.server.clone(), status };
+        match status {
+            _ if status.is_success() => serde_json::from_slice(&body).map(Ok).map_err(|_| foreign()),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Ok(Err(Duration::from_secs(retry_after.unwrap_or(1)))),
+            _ => Err(serde_json::from_slice(&body).map_or_else(|_| foreign(), ClientError::Refused)),
+        }
+    }
+
+    /// Writes an answer as it comes; how many bytes.
+    pub(crate) fn download(&self, path: &[&str], query: &Query<'_>, out: &mut impl std::io::Write) -> anyhow::Result<u64> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        let (url, client) = self.prepare(path)?;
+        let response = runtime.block_on(client.get(url).query(query).send());
+        let mut response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = runtime.block_on(response.bytes()).map_err(|error| self.broken(error))?;
+            let foreign = |_| ClientError::Foreign { url: self.server.clone(), status };
+            return Err(serde_json::from_slice(&body).map_or_else(foreign, ClientError::Refused).into());
+        }
+        let mut bytes = 0;
+        while let Some(piece) = runtime.block_on(response.chunk()).map_err(|error| self.broken(error))? {
+            bytes += piece.len() as u64;
+            out.write_all(&piece)?;
+        }
+        out.flush()?;
+        Ok(bytes)
+    }
+
     pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.server.clone(), source: source.without_url() }
     }

@@ -3,6 +3,8 @@
 mod access_folder;
 pub(crate) mod audit;
 pub(crate) mod completions;
+pub(crate) mod export;
+pub(crate) mod import;
 pub(crate) mod logs;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@ mod access;
 mod body;
 mod connections;
 mod events;
+mod export;
 mod guard;
 mod health;
 mod login;
@@ -146,6 +147,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(roots::get_roots))
         .routes(routes!(names::get_names))
         .routes(routes!(tree::get_tree))
+        .routes(routes!(export::get_export))
         .routes(routes!(process::get_process))
         .routes(routes!(processes::get_processes))
         .routes(routes!(logs::get_root_logs))

@@ -12,7 +12,7 @@ use tokio::task::yield_now;
 use super::{Ingest, IngestError, Settings};
 use crate::packed::Packed;
 use crate::store::{
-    Changes, ErrorsQuery, LogsQuery, NameTotals, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store,
+    Changes, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store,
     StoreError, TreeColumns,
 };
 
@@ -73,6 +73,14 @@ impl Store for Gate {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.inner.logs(root, query)
+    }
+
+    fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError> {
+        self.inner.outline(root)
+    }
+
+    fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError> {
+        self.inner.some_processes(root, ids)
     }
 
     fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
