@@ -148,7 +148,7 @@ impl Replay {
     #[allow(clippy::should_implement_trait, reason = "the same one until it is settled")]
     pub fn next(&mut self) -> Option<&Parcel> {
         if self.parts.is_empty() {
-            let parcel = self.journal.front().or_else(|| self.unkept.front().cloned()).or_else(|| {
+            let parcel = self.journal.front_joined().or_else(|| self.unkept.front().cloned()).or_else(|| {
                 let is_news = self.dropped().iter().map(|dropped| dropped.count).sum::<u64>() != self.told;
                 is_news.then(|| Parcel::empty(self.next))
             })?;
