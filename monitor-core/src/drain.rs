@@ -26,6 +26,7 @@ pub struct Receiver {
     rings: Rings,
     crowds: Crowds,
     clock: Calibration,
+    is_calibrated: bool,
     /// Came by the queue, and is not held back.
     came: VecDeque<Sent>,
     /// Words whose ends have not been seen yet, by process.
@@ -66,6 +67,7 @@ impl Receiver {
             rings: Rings::default(),
             crowds: Crowds::default(),
             clock: Calibration::new(),
+            is_calibrated: false,
             came: VecDeque::new(),
             words: HashMap::new(),
             ready: VecDeque::new(),
@@ -83,8 +85,15 @@ impl Receiver {
     pub fn look(&mut self, running_for: Duration) -> bool {
         self.commit();
         self.has_taken = true;
+        // Calls are folded from here on: the first update waits for milliseconds, in which there may be very many.
+        if !self.is_calibrated
+            && let Some(ticks_per_ns) = self.clock.rough_ticks_per_ns()
+        {
+            fold::set_up(ticks_per_ns);
+        }
         self.clock.update();
         fold::set_up(self.clock.ticks_per_ns());
+        self.is_calibrated = true;
         let now = clock::now();
         let begun_before = now.saturating_sub(self.clock.ticks(running_for));
         let (mut seen, mut folds, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
