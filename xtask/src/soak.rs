@@ -10,6 +10,8 @@ const CASES: u32 = 256;
 pub(crate) fn soak(rounds: u32) -> Result<()> {
     let mut properties = cargo(&["test", "-p", "monitor-state", "-p", "monitor-server"]);
     step("property tests, long", properties.env("PROPTEST_CASES", (CASES * rounds).to_string()))?;
+    let mut page = command("npm", &["test"]);
+    step("a day of the page", page.current_dir(workspace().join("monitor-web/app")).env("MONITOR_SOAK", "1"))?;
     let mut tests = cargo(&["test", "-p", "monitor-tests", "--", "--nocapture"]);
     step("whole-system tests, long", tests.env("MONITOR_SOAK_ROUNDS", rounds.to_string()))
 }
