@@ -1,6 +1,7 @@
 //! The chores: `cargo xtask demo | test | soak | sanitize | bench`.
 
 mod bench;
+mod bench_run;
 mod demo;
 mod peers;
 mod run;
@@ -37,18 +38,18 @@ enum Chore {
     },
     /// Check and test everything: formatting, lints, licences, documentation, Rust, TypeScript, the browser.
     Test,
-    /// The tests that take long: repeated kills, more processes. `soak peers`: other servers beside ours, from `PyPI`.
+    /// The tests that take long: repeated kills, more processes. Its subcommands measure, and are no tests.
     Soak {
-        /// Only this, which is no test.
-        only: Option<Only>,
         /// How often each is repeated.
         #[arg(long, default_value_t = 20)]
         rounds: u32,
+        #[command(subcommand)]
+        only: Option<Only>,
     },
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
     /// `bench client`: what a monitored call costs, beside the rivals. `bench server`: what a server takes in. `bench page`: what
-    /// the page costs a browser; `--million` for a tree of so many. `--help` says more.
+    /// the page costs a browser; `--million` for a tree of so many. `bench run`: what the launcher costs. `--help` says more.
     #[command(disable_help_flag = true)]
     Bench {
         /// What is measured, and how.
@@ -57,18 +58,28 @@ enum Chore {
     },
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Subcommand)]
 enum Only {
+    /// A program records a thousand processes a second while its server is away: what that costs it, and what comes after.
+    Away {
+        /// For how long.
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+    },
     /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
     Peers,
+    /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
+    Otlp,
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
+        Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
+        Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
-        Chore::Soak { only: None, rounds } => soak::soak(rounds),
+        Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),
     };

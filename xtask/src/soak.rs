@@ -14,6 +14,12 @@ pub(crate) fn soak(rounds: u32) -> Result<()> {
     step("whole-system tests, long", tests.env("MONITOR_SOAK_ROUNDS", rounds.to_string()))
 }
 
+/// In a release build, for it tells what it costs.
+pub(crate) fn away(minutes: u64) -> Result<()> {
+    let mut test = cargo(&["test", "--release", "-p", "monitor-tests", "--test", "away", "--", "--nocapture"]);
+    step("a server that is away", test.env("MONITOR_AWAY_SECONDS", (minutes * 60).to_string()))
+}
+
 /// An OpenTelemetry SDK, from its package registry into a folder of its own, against the server.
 pub(crate) fn otlp() -> Result<()> {
     let folder = target().join("otlp-python");

@@ -69,6 +69,12 @@ impl Queue {
         !state.jobs.is_empty() && state.bytes.saturating_add(bytes) > self.max_bytes
     }
 
+    /// How many jobs wait, and how many bytes they take.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.jobs.len(), state.bytes)
+    }
+
     /// Lets a job wait; a lone one always may, however large.
     pub(super) fn push(&self, job: Job) -> Result<(), Full> {
         let mut state = self.lock();

@@ -143,6 +143,6 @@ impl Receiver {
     fn batch(&self, events: Vec<Event>) -> Packed {
         let sequence = self.next.fetch_add(events.len() as u64, Ordering::Relaxed);
         let worker = self.worker.clone();
-        Packed::from(Batch { version: VERSION, worker, sequence, sent_us: now_us(), dropped: Vec::new(), events })
+        Packed::from(Batch { version: VERSION, worker, sequence, sent_us: now_us(), dropped: Vec::new(), lost: false, events })
     }
 }

@@ -24,9 +24,9 @@ pub(super) fn batch(body: &[u8], max_events: usize) -> Option<Packed> {
         }
     }
     scan.skip_space();
-    let (version, worker, sequence, _, events) = (version?, worker?, sequence?, sent_us?, events?);
+    let (version, worker, sequence, sent_us, events) = (version?, worker?, sequence?, sent_us?, events?);
     let is_usual = scan.at == body.len() && version == u64::from(VERSION) && sequence > 0;
-    is_usual.then(|| packing.close(worker, sequence, dropped.unwrap_or_default(), events))
+    is_usual.then(|| packing.close(worker, (sequence, sent_us), dropped.unwrap_or_default(), events))
 }
 
 /// A usual event is about so long.

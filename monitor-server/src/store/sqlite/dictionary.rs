@@ -8,6 +8,7 @@ use monitor_wire::{Error, ErrorKind, Kind, Source, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use serde::{Deserialize, Serialize};
 
+use super::expected::{self, Expected};
 use super::ids;
 
 /// At most about so many bytes are remembered by the one who writes, and by each who reads.
@@ -34,6 +35,7 @@ pub(super) struct Dictionary {
     full_text: Duration,
     /// Keys of messages' shapes by the messages' own.
     shapes: HashMap<i64, i64>,
+    expected: HashMap<i64, (Instant, Option<Expected>)>,
     bytes: usize,
 }
 
@@ -66,6 +68,19 @@ impl Dictionary {
         if self.bytes > max_bytes {
             *self = Self::default();
         }
+    }
+
+    /// What is expected of a process of this name; as long as it is remembered, what was true a moment ago.
+    pub(super) fn expected(&mut self, connection: &Connection, name: i64) -> Result<Option<Expected>> {
+        if let Some((at, expected)) = self.expected.get(&name)
+            && at.elapsed() < expected::VALID
+        {
+            return Ok(*expected);
+        }
+        let expected = Expected::of(connection, name)?;
+        self.bytes += 64;
+        self.expected.insert(name, (Instant::now(), expected));
+        Ok(expected)
     }
 
     /// What making texts searchable took since this was asked last.

@@ -2,9 +2,11 @@
 
 mod columns;
 mod dictionary;
+mod expected;
 mod folder;
 mod ids;
 mod logs;
+mod metrics;
 mod names;
 mod pool;
 mod processes;
@@ -37,7 +39,8 @@ pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
-    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError, TreeColumns,
+    Changes, ErrorsQuery, LogsQuery, NameTotals, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError,
+    TreeColumns,
 };
 use crate::packed::Packed;
 
@@ -123,6 +126,10 @@ impl Store for SqliteStore {
         self.write("store events", |writer| writer.append(batches, now_us))
     }
 
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
+        self.write("record what is overdue", |writer| writer.find_overdue(now_us))
+    }
+
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.write("record lost workers", |writer| writer.lose_workers(now_us, since_us))
     }
@@ -149,6 +156,10 @@ impl Store for SqliteStore {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.read("read a log", |snapshot| logs::page(snapshot, root, query))
+    }
+
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
+        self.read("sum up by name", |snapshot| Ok(metrics::totals(snapshot, most)?))
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

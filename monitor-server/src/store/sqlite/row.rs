@@ -74,6 +74,12 @@ impl Plain {
         if self.worker != 0 && other.worker != 0 && self.worker != other.worker {
             return false;
         }
+        // Which end counts is decided here too, but that the other one says otherwise is told by all the facts alone.
+        if let (Some(end), Some(other)) = (self.end, other.end)
+            && end.outcome != other.outcome
+        {
+            return false;
+        }
         if let Some(start) = other.start
             && self.start.is_none_or(|kept| (start.time_us, start.number) < (kept.time_us, kept.number))
         {
@@ -162,6 +168,10 @@ impl Plain {
             progress: None,
             fold: None,
             depth: None,
+            expected_ns: None,
+            expected_p95_ns: None,
+            overdue: false,
+            contradictions: 0,
         }
     }
 

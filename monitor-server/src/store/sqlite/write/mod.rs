@@ -9,11 +9,13 @@ mod duties;
 mod entries;
 mod failures;
 mod logs;
+mod overdue;
 pub(super) mod rollups;
 pub(super) mod roots;
 mod settle;
 mod workers;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,6 +29,7 @@ use self::duties::{Duties, Duty};
 use self::entries::Item;
 use self::failures::Failures;
 use self::logs::Line as LogLine;
+use self::overdue::{Begun, Watch};
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
 use self::workers::Workers;
@@ -58,6 +61,7 @@ pub(super) struct Writer {
     counter: Counter,
     /// How many lines of a process's log are kept from its beginning, and as many from its end.
     logs_kept: usize,
+    watch: Watch,
     /// What is remembered is what the database holds: not so after a transaction that failed.
     is_trusted: bool,
 }
@@ -89,6 +93,10 @@ struct Transaction<'a> {
     items: Vec<Item>,
     logs: Vec<LogLine>,
     logs_kept: usize,
+    watch: &'a mut Watch,
+    begun: Vec<Begun>,
+    /// How many events of each type there are, by key of the worker.
+    counted: HashMap<(i64, Cow<'static, str>), i64>,
     roots: Roots,
     words: TransactionWords,
     failures: Failures,
@@ -131,6 +139,7 @@ impl Writer {
             rollups: Rollups::default(),
             counter: Counter::default(),
             logs_kept: crate::Config::LOGS_KEPT,
+            watch: Watch::default(),
             is_trusted: false,
         };
         writer.transaction(|_| Ok(()))?;
@@ -139,11 +148,17 @@ impl Writer {
 
     /// Keeps so many of the first lines of a process's log, and as many of the last; at least one.
     pub(super) fn keep_logs(&mut self, lines: usize) {
-        self.logs_kept = lines.max(1);
+        // More than any table has rows.
+        self.logs_kept = lines.clamp(1, 1 << 40);
     }
 
     pub(super) fn append(&mut self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes> {
-        self.transaction(|transaction| batches.iter().try_for_each(|batch| transaction.gather(batch, now_us)))
+        self.transaction(|transaction| {
+            batches.iter().try_for_each(|batch| {
+                transaction.gather(batch, now_us)?;
+                if batch.lost { transaction.lose(batch.worker.id, now_us) } else { Ok(()) }
+            })
+        })
     }
 
     pub(super) fn lose_workers(&mut self, now_us: u64, since_us: u64) -> Result<Changes> {
@@ -155,14 +170,7 @@ impl Writer {
         if due.is_empty() {
             return Ok(Changes::none());
         }
-        self.transaction(|transaction| {
-            for id in due {
-                let worker = transaction.workers.get(transaction.connection, &mut transaction.tallies, id)?;
-                let time_us = worker.change_us(now_us);
-                transaction.push_server_event(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
-            }
-            Ok(())
-        })
+        self.transaction(|transaction| due.into_iter().try_for_each(|id| transaction.lose(id, now_us)))
     }
 
     fn transaction<'a>(&'a mut self, gather: impl FnOnce(&mut Transaction<'a>) -> Result<()>) -> Result<Changes> {
@@ -171,6 +179,7 @@ impl Writer {
             self.workers = Workers::default();
             self.roots = RootCache::default();
             self.rollups = Rollups::default();
+            self.watch = Watch::default();
             let sql = "SELECT seq, events, root, longest, earliest, rolled FROM counter";
             self.counter = self.connection.query_row(sql, [], |row| {
                 Ok(Counter {
@@ -203,6 +212,9 @@ impl Writer {
             items: Vec::new(),
             logs: Vec::new(),
             logs_kept: self.logs_kept,
+            watch: &mut self.watch,
+            begun: Vec::new(),
+            counted: HashMap::default(),
             roots: Roots::default(),
             words: TransactionWords::default(),
             failures: Failures::default(),
@@ -226,10 +238,16 @@ impl Transaction<'_> {
     /// Takes from a batch what was not applied before.
     fn gather(&mut self, packed: &Arc<Packed>, now_us: u64) -> Result<()> {
         let id = packed.worker.id;
-        self.hear_of(id, now_us)?;
+        // What it left does not make it found.
+        if !packed.lost {
+            self.hear_of(id, now_us)?;
+        }
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
         worker.describe(&packed.worker);
         worker.drop_counts(&packed.dropped);
+        if !packed.lost {
+            worker.tell_time(packed.sent_us, now_us);
+        }
         if packed.is_empty() {
             return Ok(());
         }
@@ -245,7 +263,13 @@ impl Transaction<'_> {
         let mut gathered = self.look_up(packed, worker_key)?;
         self.lines.reserve(packed.len());
         self.items.reserve(packed.len());
+        let mut counts = [0; 2];
         for (index, (number, event)) in (first..).zip(&packed.events).enumerate().filter(|(_, (number, _))| is_fresh(*number)) {
+            match event {
+                PackedEvent::Started(_) => counts[0] += 1,
+                PackedEvent::Ended(_) => counts[1] += 1,
+                PackedEvent::Other(event) => *self.counted.entry((worker_key, type_of(event))).or_default() += 1,
+            }
             let (root, id) = match event {
                 PackedEvent::Started(started) => (self.root_at(&mut gathered, started.root)?, started.id),
                 PackedEvent::Ended(ended) => (self.root_at(&mut gathered, ended.root)?, ended.id),
@@ -261,6 +285,9 @@ impl Transaction<'_> {
             let number = self.roots.entries[root as usize].row.number;
             self.items.push(Item { number, id, root, line: self.lines.len() as u32 });
             self.lines.push(Line { batch, event: index as u32, root, entry: NONE, worker: NONE });
+        }
+        for (name, count) in ["process-started", "process-ended"].into_iter().zip(counts) {
+            *self.counted.entry((worker_key, Cow::Borrowed(name))).or_default() += count;
         }
         self.batches.push(gathered);
         Ok(())
@@ -344,6 +371,17 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// A worker is gone, unless it said so itself.
+    fn lose(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
+        let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
+        if worker.is_online() {
+            worker.hear_first(now_us);
+            let time_us = worker.change_us(now_us);
+            self.push_server_event(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
+        }
+        Ok(())
+    }
+
     /// Takes an event that the server makes itself. It has no number, and needs none: nobody repeats it.
     fn push_server_event(&mut self, id: WorkerId, event: Event) {
         self.workers.apply(id, 0, id, &event);
@@ -353,6 +391,15 @@ impl Transaction<'_> {
 
     fn count(&mut self, what: i64, of: i64, change: i64) {
         *self.tallies.entry((what, of)).or_default() += change;
+    }
+
+    fn write_counts(&mut self) -> Result<()> {
+        let sql = "INSERT INTO worker_events(worker, type, count) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + ?3";
+        for ((worker, name), count) in std::mem::take(&mut self.counted).into_iter().filter(|(_, count)| *count > 0) {
+            let name = self.dictionary.text_key(self.connection, &name)?;
+            self.connection.prepare_cached(sql)?.execute([worker, name, count])?;
+        }
+        Ok(())
     }
 
     fn write_sums(&mut self) -> Result<()> {
@@ -402,4 +449,15 @@ impl TransactionWords {
 /// Which root a number is of.
 fn root_id(connection: &Connection, number: i64) -> Result<RootId> {
     connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0))
+}
+
+/// Types of events that are known are no news to the allocator.
+fn type_of(event: &Event) -> Cow<'static, str> {
+    match event {
+        Event::Unknown(event) => Cow::Owned(event.event_type.clone()),
+        Event::ProcessStarted(_) => Cow::Borrowed("process-started"),
+        Event::ProcessEnded(_) => Cow::Borrowed("process-ended"),
+        Event::ProcessLogged(_) => Cow::Borrowed("process-logged"),
+        event => Cow::Owned(event.type_name().to_owned()),
+    }
 }

@@ -9,8 +9,10 @@ use super::changes::{NONE, Told};
 use super::duties::{Duties, Duty};
 use super::entries::{Aside, Before, Entry, Item};
 use super::failures::Failure;
+use super::overdue::Begun;
 use super::rollups::Finished;
 use super::{Counter, Transaction, root_id, tally};
+use crate::store::sqlite::expected::{Outlook, RUNNING};
 use crate::store::sqlite::ids::{self, KNOWN_STATES};
 use crate::store::sqlite::row::{FIND, INSERT, INSERT_SHORT, Known, Plain, ProcessRow, UPDATE};
 
@@ -63,6 +65,10 @@ impl Transaction<'_> {
         let told = self.tell(entries)?;
         self.duties.done(Duty::Tell);
         self.write_sums()?;
+        self.write_counts()?;
+        for begun in self.begun {
+            self.watch.add(self.connection, self.dictionary, begun)?;
+        }
         self.duties.done(Duty::Sums);
         self.duties.full_text = self.dictionary.take_full_text();
         Ok((told, self.counter, self.duties))
@@ -127,6 +133,18 @@ impl Transaction<'_> {
 
     /// The row of an entry, and on the way how it is shown.
     fn row(&mut self, entry: &mut Entry) -> Result<ProcessRow> {
+        let row = self.plain_row(entry)?;
+        if let Some(site) = row.site.filter(|_| row.state == RUNNING) {
+            let number = self.roots.entries[entry.root as usize].row.number;
+            let name = self.dictionary.site(self.connection, site)?.name_key;
+            let expected = self.dictionary.expected(self.connection, name)?;
+            let outlook = Outlook { expected, is_overdue: self.watch.overdue.contains(&(number, row.id)) };
+            entry.outlook = (outlook.is_overdue || expected.is_some()).then(|| Box::new(outlook));
+        }
+        Ok(row)
+    }
+
+    fn plain_row(&mut self, entry: &mut Entry) -> Result<ProcessRow> {
         match &entry.known {
             Known::Plain(plain) => {
                 if plain.is_open() {
@@ -184,12 +202,29 @@ impl Transaction<'_> {
         self.failures.change(before.failure, failure);
         self.rollups.change(before.finished, finished);
         let open_at = self.open_at(&entry.known);
+        if open_at.is_empty() && !before.open_at.is_empty() {
+            self.no_longer_overdue((number, row.id))?;
+        } else if let Some(worker) = open_at.first().filter(|_| before.open_at.is_empty()) {
+            self.begin(entry, (number, row), *worker)?;
+        }
         for worker in before.open_at.iter().filter(|worker| !open_at.contains(worker)) {
             self.open_or_close(*worker, number, row.id, false)?;
         }
         for worker in open_at.iter().filter(|worker| !before.open_at.contains(worker)) {
             self.open_or_close(*worker, number, row.id, true)?;
         }
+        Ok(())
+    }
+
+    /// Something runs from here on.
+    fn begin(&mut self, entry: &Entry, (number, row): (i64, &ProcessRow), worker: WorkerId) -> Result<()> {
+        let offset_us = self.workers.known(worker).map_or(0, super::workers::WorkerRow::clock_offset_us);
+        let timeout_ms = if let Known::Full(facts) = &entry.known { facts.timeout_ms() } else { None };
+        let name = match row.site {
+            Some(site) => Some(self.dictionary.site(self.connection, site)?.name_key),
+            None => None,
+        };
+        self.begun.push(Begun { of: (number, row.id), began_us: row.at.saturating_sub(offset_us), name, timeout_ms });
         Ok(())
     }
 
