@@ -154,7 +154,8 @@ impl Connection {
     pub(crate) fn download(&self, path: &[&str], query: &Query<'_>, out: &mut impl std::io::Write) -> anyhow::Result<u64> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
         let (url, client) = self.prepare(path)?;
-        let response = runtime.block_on(client.get(url).query(query).send());
+        // Made within the runtime, for it has timers.
+        let response = runtime.block_on(async { client.get(url).query(query).send().await });
         let mut response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
         let status = response.status();
         if !status.is_success() {

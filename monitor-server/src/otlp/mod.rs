@@ -8,6 +8,8 @@ mod convert;
 mod json;
 pub mod proto;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
