@@ -30,6 +30,9 @@ enum Command {
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
     Spool(commands::spool::Args),
+    Backup(commands::backup::Args),
+    Restore(commands::restore::Args),
+    Check(commands::check::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -39,6 +42,9 @@ fn main() -> std::process::ExitCode {
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
+        Command::Backup(args) => commands::backup::run(&args),
+        Command::Restore(args) => commands::restore::run(&args),
+        Command::Check(args) => commands::check::run(&args),
     };
     exit::report(result)
 }

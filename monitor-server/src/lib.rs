@@ -9,6 +9,7 @@ mod http;
 pub mod ingest;
 pub mod live;
 pub mod packed;
+pub mod retention;
 mod server;
 pub mod store;
 #[cfg(test)]

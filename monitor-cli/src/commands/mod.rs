@@ -1,5 +1,8 @@
 //! One file per subcommand.
 
+pub(crate) mod backup;
+pub(crate) mod check;
+pub(crate) mod restore;
 pub(crate) mod roots;
 pub(crate) mod server;
 pub(crate) mod spool;

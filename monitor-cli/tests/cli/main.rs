@@ -1,5 +1,6 @@
 //! The real command against a real server.
 
+mod copies;
 mod help;
 mod reading;
 mod server;

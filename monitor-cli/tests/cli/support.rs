@@ -27,7 +27,10 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start() -> Self {
-        let data = tempfile::tempdir().expect("a folder");
+        Self::on(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub(crate) fn on(data: TempDir) -> Self {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
         command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "warn");
         // What other programs of this user left is none of a test's.
@@ -37,6 +40,13 @@ impl TestServer {
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let url = line.strip_prefix("listening on ").and_then(|url| url.strip_suffix("/tasks\n"));
         Self { url: url.unwrap_or_else(|| panic!("{line:?}")).to_owned(), child, data }
+    }
+
+    /// Ends it; its folder is left.
+    pub(crate) fn stop(mut self) -> TempDir {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        std::mem::replace(&mut self.data, tempfile::tempdir().expect("a folder"))
     }
 
     /// Runs a command against it; what it wrote to stdout.

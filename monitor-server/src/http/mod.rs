@@ -2,11 +2,13 @@
 
 #![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
 
+mod backup;
 mod body;
 mod connections;
 mod events;
 mod guard;
 mod health;
+mod keeping;
 mod logs;
 mod names;
 mod openapi;
@@ -29,7 +31,8 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::{Json, Router};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
-use tokio::sync::Semaphore;
+use monitor_wire::ProcessId;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
@@ -39,7 +42,8 @@ use utoipa_axum::routes;
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::live::Live;
-use crate::store::{Store, StoreError};
+use crate::store::{RootKey, Store, StoreError};
+pub(crate) use backup::remove_leftovers;
 pub(crate) use connections::serve;
 use problem::ApiError;
 
@@ -56,6 +60,10 @@ pub(crate) struct App {
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
     asking: Arc<Semaphore>,
+    /// A turn for the one who copies the database.
+    copying: Arc<Semaphore>,
+    /// Wakes the one who deletes what was dropped.
+    pub(crate) sweep: Arc<Notify>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -74,7 +82,8 @@ impl App {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
-        Self { config, store, ingest, live, guard, bodies, decoding, asking, stopping, started_us }
+        let (sweep, copying) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
+        Self { config, store, ingest, live, guard, bodies, decoding, asking, copying, sweep, stopping, started_us }
     }
 
     /// Asks the store where blocking is allowed.
@@ -87,6 +96,34 @@ impl App {
         });
         Ok(answered.await??)
     }
+
+    /// Why a tree is not there.
+    async fn no_root(&self, key: RootKey, asked: &str) -> ApiError {
+        let root = asked.to_owned();
+        match self.is_dropped(key).await {
+            Ok(true) => ApiError::Gone { root },
+            Ok(false) => ApiError::NoRoot { root },
+            Err(error) => error,
+        }
+    }
+
+    /// Why a process is not there.
+    async fn no_process(&self, key: RootKey, asked: &str, id: ProcessId) -> ApiError {
+        let root = asked.to_owned();
+        match self.is_dropped(key).await {
+            Ok(true) => ApiError::Gone { root },
+            Ok(false) => ApiError::NoProcess { root, id },
+            Err(error) => error,
+        }
+    }
+
+    /// Of an id that is not there nobody knows whether it ever was.
+    async fn is_dropped(&self, key: RootKey) -> Result<bool, ApiError> {
+        match key {
+            RootKey::Id(_) => Ok(false),
+            RootKey::Number(number) => self.ask(move |store| store.is_dropped(number)).await,
+        }
+    }
 }
 
 /// All routes, and their description.
@@ -95,6 +132,8 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(events::post_events))
         .routes(routes!(roots::get_roots))
         .routes(routes!(names::get_names))
+        .routes(routes!(keeping::delete_root))
+        .routes(routes!(keeping::post_pin, keeping::delete_pin))
         .routes(routes!(tree::get_tree))
         .routes(routes!(process::get_process))
         .routes(routes!(processes::get_processes))
@@ -107,6 +146,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(stats::get_errors))
         .routes(routes!(status::get_status))
         .routes(routes!(stream::get_stream))
+        .routes(routes!(backup::post_backup))
         .routes(routes!(health::get_health))
         .routes(routes!(openapi::get_openapi))
         .split_for_parts();

@@ -32,11 +32,15 @@ pub(super) struct TreeParams {
         (status = 200, description = "One page", body = TreePage),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_tree(State(app): State<App>, path: PathParts, Strict(params): Strict<TreeParams>) -> Result<Response, ApiError> {
     let RootName(root) = path.read("root")?;
     // Encoded where blocking is allowed, too: it may be the largest of all answers.
     let page = app.ask(move |store| Ok(store.tree(root, params.limit.0, params.cursor.as_deref())?.map(|page| Json(page).into_response())));
-    page.await?.ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })
+    match page.await? {
+        Some(page) => Ok(page),
+        None => Err(app.no_root(root, path.text("root")).await),
+    }
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::IngestError;
 use crate::packed::Packed;
+use crate::store::{Changes, Store};
 
 /// About so many events become one transaction: more gain nothing and make the first ones wait.
 const MAX_EVENTS: usize = 20_000;
@@ -27,6 +28,9 @@ impl Job {
     }
 }
 
+/// Something else that the writer is to do, between two transactions.
+pub(super) type Task = Box<dyn FnOnce(&dyn Store, &dyn Fn(Changes)) + Send>;
+
 /// The queue between those who bring batches and the writer.
 pub(super) struct Queue {
     max_bytes: usize,
@@ -37,6 +41,7 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
+    tasks: VecDeque<Task>,
     bytes: usize,
     is_stopped: bool,
 }
@@ -50,6 +55,7 @@ pub(super) enum Full {
 /// What the writer finds.
 pub(super) enum Taken {
     Jobs(Vec<Job>),
+    Task(Task),
     Nothing,
     /// Nothing, and nothing will come.
     End,
@@ -86,10 +92,27 @@ impl Queue {
         Ok(())
     }
 
-    /// All that waits, up to one transaction's worth; waits at most `timeout` for it.
-    pub(super) fn take(&self, timeout: Duration) -> Taken {
-        let is_idle = |state: &mut State| state.jobs.is_empty() && !state.is_stopped;
+    /// Lets a task wait.
+    pub(super) fn push_task(&self, task: Task) -> Result<(), Full> {
+        let mut state = self.lock();
+        if state.is_stopped {
+            return Err(Full::Stopped);
+        }
+        state.tasks.push_back(task);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// A task, after a transaction if `after_jobs`; else all batches that wait, up to one transaction's worth. Waits at most `timeout`.
+    pub(super) fn take(&self, timeout: Duration, after_jobs: bool) -> Taken {
+        let is_idle = |state: &mut State| state.jobs.is_empty() && state.tasks.is_empty() && !state.is_stopped;
         let (mut state, _) = self.changed.wait_timeout_while(self.lock(), timeout, is_idle).unwrap_or_else(PoisonError::into_inner);
+        if (after_jobs || state.jobs.is_empty())
+            && let Some(task) = state.tasks.pop_front()
+        {
+            return Taken::Task(task);
+        }
         let (mut jobs, mut events) = (Vec::new(), 0);
         while let Some(job) = state.jobs.front() {
             events += job.batch.len();
@@ -118,7 +141,7 @@ impl Queue {
         let mut state = self.lock();
         state.is_stopped = true;
         state.bytes = 0;
-        let forgotten = std::mem::take(&mut state.jobs);
+        let forgotten = (std::mem::take(&mut state.jobs), std::mem::take(&mut state.tasks));
         drop(state);
         drop(forgotten);
     }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod guard;
+mod keeping;
 mod lifecycle;
 mod logs;
 mod openapi;

@@ -18,6 +18,8 @@ async fn every_route_is_described() {
     assert_eq!(
         routes,
         [
+            "delete /api/v1/roots/{root}",
+            "delete /api/v1/roots/{root}/pin",
             "get /api/openapi.json",
             "get /api/v1/processes",
             "get /api/v1/roots",
@@ -34,7 +36,9 @@ async fn every_route_is_described() {
             "get /api/v1/workers",
             "get /api/v1/workers/{id}",
             "get /healthz",
+            "post /api/v1/backup",
             "post /api/v1/events",
+            "post /api/v1/roots/{root}/pin",
         ]
     );
     for (path, item) in description["paths"].as_object().unwrap() {

@@ -17,7 +17,7 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
         let path = path.to_owned();
         move |source: io::Error| StoreError::Disk { action, path, source }
     };
-    create_private(folder).map_err(disk("create the data folder", folder))?;
+    create_private_folder(folder).map_err(disk("create the data folder", folder))?;
     let path = folder.join("server.lock");
     let file = open_private(&path).map_err(disk("open the lock file", &path))?;
     match file.try_lock() {
@@ -29,9 +29,34 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
 
 /// Where the database is in the folder; made if need be, so that it and what is beside it are readable by their owner alone.
 pub(super) fn database(folder: &Path) -> Result<PathBuf, StoreError> {
-    let path = folder.join("monitor.db");
+    let path = path(folder);
     open_private(&path).map_err(|source| StoreError::Disk { action: "open the database", path: path.clone(), source })?;
     Ok(path)
+}
+
+/// Where the database of a folder is.
+pub(super) fn path(folder: &Path) -> PathBuf {
+    folder.join("monitor.db")
+}
+
+/// The same, if it is there.
+pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
+    let path = path(folder);
+    if path.is_file() { Ok(path) } else { Err(StoreError::Missing { path }) }
+}
+
+/// A new file, readable by its owner alone.
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
+    open_private(path)
+}
+
+/// Lets only its owner read a file.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 fn open_private(path: &Path) -> io::Result<File> {
@@ -42,7 +67,7 @@ fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn create_private(folder: &Path) -> io::Result<()> {
+fn create_private_folder(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -1,12 +1,15 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod copies;
 mod dictionary;
 mod folder;
 mod ids;
+mod invariants;
 mod logs;
 mod names;
 mod pool;
 mod processes;
+mod retention;
 mod roots;
 mod row;
 mod schema;
@@ -25,16 +28,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use monitor_wire::{
-    ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage, Worker,
-    WorkerId, WorkersPage,
+    ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage,
+    Worker, WorkerId, WorkersPage,
 };
 use rusqlite::Connection;
 
+pub use self::copies::{Checked, Restored, backup, check, restore};
 pub(crate) use self::dictionary::NUMEROUS;
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError};
+use super::{
+    Changes, Drop, Due, ErrorsQuery, LogsQuery, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store,
+    StoreError,
+};
 use crate::packed::Packed;
+use crate::retention::Retention;
 
 /// Everything in one file, `monitor.db` in the data folder.
 pub struct SqliteStore {
@@ -114,6 +122,50 @@ impl Store for SqliteStore {
 
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.write("record lost workers", |writer| writer.lose_workers(now_us, since_us))
+    }
+
+    fn pin(&self, root: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>, StoreError> {
+        self.write("pin a tree", |writer| writer.pin(root, is_pinned, now_us))
+    }
+
+    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes), StoreError> {
+        self.write("drop trees", |writer| writer.drop_roots(drop, now_us))
+    }
+
+    fn sweep(&self, rows: usize) -> Result<bool, StoreError> {
+        self.write("delete what was dropped", |writer| writer.sweep(rows))
+    }
+
+    fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {
+        self.read("look for what is due", |snapshot| retention::due(snapshot, retention, now_us, from, limit))
+    }
+
+    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Vec<u64>, StoreError> {
+        self.read("look for the oldest trees", |snapshot| Ok(retention::oldest_beyond(snapshot, bytes, most)?))
+    }
+
+    fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
+        self.write("delete old sums", |writer| writer.trim_sums(now_us))
+    }
+
+    fn shrink(&self) -> Result<Shrunk, StoreError> {
+        self.write("give space back", Writer::shrink)
+    }
+
+    fn backup(&self, file: &Path) -> Result<u64, StoreError> {
+        copies::copy(self.pool.path(), file)
+    }
+
+    fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError> {
+        self.read("read a root", |snapshot| {
+            let (connection, dictionary) = snapshot.parts();
+            Ok(roots::find_row(connection, root)?.map(|row| row.show(connection, dictionary)).transpose()?)
+        })
+    }
+
+    fn is_dropped(&self, number: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT ?1 BETWEEN 1 AND root AND NOT EXISTS (SELECT 1 FROM root WHERE number = ?1) FROM counter";
+        self.read("look for a root", |snapshot| Ok(snapshot.prepare_cached(sql)?.query_row([number as i64], |row| row.get(0))?))
     }
 
     fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError> {

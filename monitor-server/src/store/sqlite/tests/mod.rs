@@ -9,6 +9,7 @@ mod model;
 mod once;
 mod opening;
 mod plans;
+mod retention;
 mod snapshots;
 mod stats;
 

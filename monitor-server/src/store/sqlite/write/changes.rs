@@ -277,7 +277,7 @@ impl Tell for Told {
             // A process that a worker left: the event is the worker's.
             Some(PackedEvent::Other(event)) => event.root_id(),
             Some(PackedEvent::Started(_) | PackedEvent::Ended(_)) => self.roots.get(line.root as usize).map(|root| root.row.id),
-            None => None,
+            None => self.own[line.event as usize].1.root_id(),
         }
     }
 

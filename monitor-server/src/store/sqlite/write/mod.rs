@@ -7,6 +7,7 @@
 mod changes;
 mod entries;
 mod failures;
+pub(super) mod leaving;
 mod logs;
 pub(super) mod rollups;
 pub(super) mod roots;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use monitor_state::{ProcessEvent, about_worker};
 use monitor_wire::{Error, Event, RootId, WorkerChanged, WorkerId};
-use rusqlite::{Connection, Result, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
 use self::entries::Item;
@@ -58,6 +59,8 @@ pub(super) struct Writer {
     logs_kept: usize,
     /// What is remembered is what the database holds: not so after a transaction that failed.
     is_trusted: bool,
+    /// Free pages are being given back.
+    is_shrinking: bool,
 }
 
 /// The row of `counter`.
@@ -129,6 +132,7 @@ impl Writer {
             counter: Counter::default(),
             logs_kept: crate::Config::LOGS_KEPT,
             is_trusted: false,
+            is_shrinking: false,
         };
         writer.transaction(|_| Ok(()))?;
         Ok(writer)
@@ -392,7 +396,7 @@ impl TransactionWords {
     }
 }
 
-/// Which root a number is of.
-fn root_id(connection: &Connection, number: i64) -> Result<RootId> {
-    connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0))
+/// Which root a number is of; none if it is dropped.
+fn root_id(connection: &Connection, number: i64) -> Result<Option<RootId>> {
+    connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0)).optional()
 }

@@ -38,6 +38,11 @@ pub(super) struct RootCache {
 }
 
 impl RootCache {
+    /// A root is dropped.
+    pub(super) fn forget(&mut self, id: RootId) {
+        self.rows.remove(&id);
+    }
+
     pub(super) fn trim(&mut self) {
         if self.rows.len() > MAX_REMEMBERED {
             // Those that run will be asked for again.
