@@ -7,14 +7,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+use monitor_server::access::Local;
 use monitor_wire::{Accepted, Problem};
 use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
+use crate::settings;
+
 /// A download may take so long.
-const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(6 * 3_600);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(6);
 
 /// How the server is reached, and in which form its answer is shown.
 #[derive(Debug, Args)]
@@ -22,12 +26,15 @@ pub(crate) struct Connection {
     /// The server's address
     #[arg(long = "server", value_name = "URL", env = "MONITOR_SERVER_URL", default_value = "http://127.0.0.1:60010", value_parser = read_url)]
     server: Url,
+    /// Shown to the server: one of `monitor token create` [default: the one in the data folder of a server on this machine]
+    #[arg(long, value_name = "TOKEN", env = "MONITOR_TOKEN", hide_env_values = true)]
+    token: Option<String>,
     /// Prints the API's JSON instead of text for people
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-fn read_url(text: &str) -> Result<Url, String> {
+pub(crate) fn read_url(text: &str) -> Result<Url, String> {
     let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://127.0.0.1:60010"))?;
     match url.scheme() {
         "http" if url.has_host() => Ok(url),
@@ -47,6 +54,8 @@ pub(crate) enum ClientError {
     Refused(Problem),
     #[error("{url} answered {status}, but not as Process Monitor does: is it another program's address?")]
     Foreign { url: Url, status: StatusCode },
+    #[error("the token holds characters that none has (--token, MONITOR_TOKEN)")]
+    Token,
     #[error("the server's answer can't be read: is it of another version than this command?")]
     Unreadable(#[source] serde_json::Error),
 }
@@ -166,23 +175,38 @@ impl Connection {
         })
     }
 
-    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+    pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.server.clone(), source: source.without_url() }
     }
 
-    fn broken(&self, source: reqwest::Error) -> ClientError {
+    pub(crate) fn broken(&self, source: reqwest::Error) -> ClientError {
         ClientError::Broken { url: self.server.clone(), source: source.without_url() }
     }
 
     /// Whom to ask, and by what.
-    fn prepare(&self, path: &[&str]) -> Result<(Url, reqwest::Client), ClientError> {
+    pub(crate) fn prepare(&self, path: &[&str]) -> Result<(Url, reqwest::Client), ClientError> {
         let mut url = self.server.clone();
         url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
         let mut client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_secs(60));
         if is_loopback(&self.server) {
             client = client.no_proxy();
         }
+        if let Some(token) = self.token() {
+            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
+            value.set_sensitive(true);
+            client = client.default_headers([(AUTHORIZATION, value)].into_iter().collect());
+        }
         Ok((url, client.build().map_err(|error| self.unreachable(error))?))
+    }
+
+    /// The token that was given; else that of the server of this machine's data folder, if it is the one that is asked.
+    fn token(&self) -> Option<String> {
+        self.token.clone().filter(|token| !token.is_empty()).or_else(|| {
+            let local = is_loopback(&self.server).then(|| Local::find(&settings::data_folder().ok()?)).flatten()?;
+            let is_that =
+                local.url.port_or_known_default() == self.server.port_or_known_default() && local.url.scheme() == self.server.scheme();
+            is_that.then_some(local.token)
+        })
     }
 
     async fn ask(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
@@ -224,7 +248,7 @@ pub(crate) fn print_json(answer: &Value) -> anyhow::Result<()> {
 }
 
 /// Writes the control characters that JSON lets stand as the escapes that it reads.
-fn escape_controls(json: &str) -> String {
+pub(crate) fn escape_controls(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         if c != '\n' && c.is_control() {

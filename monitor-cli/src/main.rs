@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod exit;
+mod follow;
 mod settings;
 mod text;
 
@@ -11,8 +12,10 @@ use clap::{Parser, Subcommand};
 const EXAMPLES: &str = "\
 Examples:
   monitor server                  takes events and serves the page, http://127.0.0.1:60010/tasks
+  monitor run -- make -j8         a command as a process, with no line of it changed
   monitor roots --state failed    the trees that failed
   monitor tree 2106               one of them
+  monitor logs 2106 -f            what its processes say, while they say it
   monitor spool list              what programs have recorded that no server has yet";
 
 /// Shows anything that has a start and an end as a live tree.
@@ -26,25 +29,37 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Server(commands::server::Args),
+    #[cfg(target_os = "linux")]
+    Run(commands::run::Args),
     Status(commands::status::Args),
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
+    Logs(commands::logs::Args),
     Spool(commands::spool::Args),
     Backup(commands::backup::Args),
     Restore(commands::restore::Args),
     Check(commands::check::Args),
+    Token(commands::token::Args),
+    User(commands::user::Args),
+    Audit(commands::audit::Args),
 }
 
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Server(args) => commands::server::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => return commands::run::run(args),
         Command::Status(args) => commands::status::run(&args),
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
+        Command::Logs(args) => commands::logs::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
         Command::Backup(args) => commands::backup::run(&args),
         Command::Restore(args) => commands::restore::run(&args),
         Command::Check(args) => commands::check::run(&args),
+        Command::Token(args) => commands::token::run(args),
+        Command::User(args) => commands::user::run(args),
+        Command::Audit(args) => commands::audit::run(&args),
     };
     exit::report(result)
 }

@@ -55,8 +55,17 @@ impl Settings {
     }
 }
 
-/// Where the server keeps its data unless told otherwise.
-pub(crate) fn default_data() -> anyhow::Result<PathBuf> {
+/// The data folder of the server on this machine, as its environment and its settings file say.
+pub(crate) fn data_folder() -> anyhow::Result<PathBuf> {
+    let given = |setting: &Setting| std::env::var(setting.variable()).ok().map(|value| (value, setting.variable()));
+    let is_data = |setting: &&Setting| setting.key() == "data";
+    let given = SETTINGS.iter().map(|setting| Some(setting).filter(is_data).and_then(given)).collect();
+    let named = |name: &str| std::env::var(name).ok();
+    let settings = Settings { file: named("MONITOR_CONFIG").map(PathBuf::from), profile: named("MONITOR_PROFILE"), given };
+    Ok(settings.resolve()?.0.data)
+}
+
+fn default_data() -> anyhow::Result<PathBuf> {
     let folders =
         etcetera::base_strategy::choose_native_strategy().context("there is no home folder: say where to keep the data with --data")?;
     Ok(folders.data_dir().join("monitor"))

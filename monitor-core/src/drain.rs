@@ -194,6 +194,7 @@ impl Receiver {
                 return None;
             }
             Record::Started(started) => started.time_us = self.clock.time_us(at),
+            Record::Logged(logged) => logged.time_us = self.clock.time_us(at),
             Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
             // Made from what rings say.
             Record::Folded(_) => {}
@@ -276,6 +277,7 @@ impl Receiver {
                 time_us: self.clock.time_us(end),
                 elapsed_ns: self.clock.elapsed_ns(call.start, end),
                 outcome,
+                extra: None,
             };
             ends.push(Found { at: end, entry: Entry { record: Record::Ended(ended), bytes } });
         }

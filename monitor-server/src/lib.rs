@@ -3,11 +3,13 @@
 //! A batch walks from `http` through [`ingest`] into the [`store`]; what it changed walks on to [`live`], once it is durable.
 //! The API and the stream only read.
 
+pub mod access;
 mod adopt;
 mod config;
 mod http;
 pub mod ingest;
 pub mod live;
+pub mod otlp;
 pub mod packed;
 pub mod retention;
 mod server;
@@ -16,5 +18,5 @@ pub mod store;
 #[path = "../../monitor-state/tests/support/mod.rs"]
 mod support;
 
-pub use config::{Config, File, FileError, Form, SETTINGS, Setting};
+pub use config::{Config, File, FileError, Form, SETTINGS, Setting, read_duration};
 pub use server::{ServeError, Server};

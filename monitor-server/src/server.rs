@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
+use crate::access::{Access, AccessError};
 use crate::adopt;
 use crate::config::Config;
 use crate::http::{self, App};
@@ -23,6 +25,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     ingest: Ingest,
     live: Live,
+    access: Arc<Access>,
     started_us: u64,
 }
 
@@ -32,12 +35,15 @@ pub struct Server {
 pub enum ServeError {
     /// Others than this machine could reach it.
     #[error(
-        "refused to listen on {address}: whoever reaches that address could read and write everything, for there are no tokens yet; \
-         listen on 127.0.0.1, or say --insecure if the network is trusted"
+        "refused to listen on {address}{}: others than this machine reach it, and there are no tokens or users yet. Make one with \
+         `monitor token create NAME --scope ingest,read` or `monitor user add NAME --role admin`, listen on 127.0.0.1, or say --insecure \
+         if everybody on the network may record and read", public(public_url.as_ref())
     )]
     NotLoopback {
         /// The address.
         address: SocketAddr,
+        /// The name that it has for others.
+        public_url: Option<Url>,
     },
     /// Another program has the port.
     #[error("{address} is in use by another program, maybe by another server: stop that one, or choose another address with --listen")]
@@ -56,6 +62,9 @@ pub enum ServeError {
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Tokens and users can't be used.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// A task of the server ended before its time.
     #[error("a task of the server broke off")]
     Broken(#[from] tokio::task::JoinError),
@@ -68,8 +77,10 @@ impl Server {
     /// When the address is refused or taken, or the database can't be used.
     pub async fn bind(mut config: Config) -> Result<Self, ServeError> {
         let address = config.listen;
-        if !address.ip().to_canonical().is_loopback() && !config.insecure {
-            return Err(ServeError::NotLoopback { address });
+        let folder = config.data.clone();
+        let access = Arc::new(tokio::task::spawn_blocking(move || Access::open(&folder)).await??);
+        if config.is_open() && !config.insecure && !access.has_any()? {
+            return Err(ServeError::NotLoopback { address, public_url: config.public_url });
         }
         let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => ServeError::PortInUse { address },
@@ -86,10 +97,11 @@ impl Server {
             Ok((store, as_of))
         })
         .await??;
+        access.write_local(&url_of(config.listen))?;
         let live = Live::new(as_of, config.stream_buffer_bytes);
         let published = live.clone();
         let ingest = Ingest::start(store.clone(), move |changes| published.publish(changes));
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, started_us: now_us() })
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, started_us: now_us() })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -101,7 +113,7 @@ impl Server {
     pub fn page_url(&self) -> String {
         match &self.config.public_url {
             Some(url) => format!("{}/tasks", url.as_str().trim_end_matches('/')),
-            None => format!("http://{}/tasks", reachable(self.config.listen)),
+            None => format!("{}tasks", url_of(self.config.listen)),
         }
     }
 
@@ -110,7 +122,7 @@ impl Server {
     /// # Errors
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, config, store, ingest, live, started_us } = self;
+        let Self { listener, config, store, ingest, live, access, started_us } = self;
         let stopping = CancellationToken::new();
         let ingest = Arc::new(ingest);
         let adopt = {
@@ -121,7 +133,7 @@ impl Server {
                 }
             }
         };
-        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, stopping.clone(), started_us);
+        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access, stopping.clone(), started_us);
         let keep = {
             let (retention, ingest, wake, stopping) = (config.keeps(), ingest.clone(), app.sweep.clone(), stopping.clone());
             tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
@@ -137,6 +149,15 @@ impl Server {
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }
+}
+
+/// By which it is reached on its own machine.
+fn url_of(listen: SocketAddr) -> Url {
+    format!("http://{}/", reachable(listen)).parse().expect("an address makes a URL")
+}
+
+fn public(url: Option<&Url>) -> String {
+    url.map(|url| format!(" as {url}")).unwrap_or_default()
 }
 
 /// A server on all addresses is reached from its own machine by loopback.

@@ -129,7 +129,7 @@ impl Facts {
         let root = root(root_id, number, face.map(|index| &views[index]), batch, &views);
         let mut processes = Vec::with_capacity(views.len());
         for place in placed {
-            let view = &mut views[place.index];
+            let view = &mut views[place.index as usize];
             view.depth = Some(place.depth);
             view.orphan = place.is_orphan;
             processes.push(view.clone());

@@ -3,6 +3,7 @@
 //! Plain data and its JSON form. No I/O, no clock; client and server both know this crate, it knows neither.
 #![forbid(unsafe_code)]
 
+mod access;
 mod batch;
 mod event;
 #[cfg(feature = "openapi")]
@@ -12,6 +13,7 @@ mod model;
 mod stats;
 mod words;
 
+pub use access::{AuditEntry, AuditPage, Me};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use event::{
     Error, Event, Fields, Link, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued, ProcessStarted,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::client::print_json;
-use crate::settings::default_data;
+use crate::settings::data_folder;
 use crate::text::{thousands, visible};
 
 const HELP: &str = "\
@@ -31,7 +31,7 @@ pub(crate) struct Args {
     /// A database, instead of the one in the data folder
     #[arg(conflicts_with = "data")]
     file: Option<PathBuf>,
-    /// The server's data folder [default: `monitor` in the user's data folder]
+    /// The server's data folder [default: as the server has it]
     #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
     data: Option<PathBuf>,
     /// Prints JSON instead of text for people
@@ -42,7 +42,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let path = match args.file.clone().or_else(|| args.data.clone()) {
         Some(path) => path,
-        None => default_data()?,
+        None => data_folder()?,
     };
     let checked = monitor_server::store::check(&path)?;
     let is_whole = checked.problems.is_empty();

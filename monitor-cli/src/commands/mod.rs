@@ -1,10 +1,17 @@
 //! One file per subcommand.
 
+mod access_folder;
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod logs;
 pub(crate) mod restore;
 pub(crate) mod roots;
+#[cfg(target_os = "linux")]
+pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;
+pub(crate) mod token;
 pub(crate) mod tree;
+pub(crate) mod user;

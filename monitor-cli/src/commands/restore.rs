@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::client::print_json;
-use crate::settings::default_data;
+use crate::settings::data_folder;
 use crate::text::visible;
 
 const HELP: &str = "\
@@ -28,7 +28,7 @@ Exit codes:
 pub(crate) struct Args {
     /// The copy, as `monitor backup` made it
     file: PathBuf,
-    /// The server's data folder [default: `monitor` in the user's data folder]
+    /// The server's data folder [default: as the server has it]
     #[arg(long, value_name = "DIR", env = "MONITOR_DATA")]
     data: Option<PathBuf>,
     /// Prints JSON instead of text for people
@@ -37,7 +37,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let data = args.data.clone().map_or_else(default_data, Ok)?;
+    let data = args.data.clone().map_or_else(data_folder, Ok)?;
     let restored = monitor_server::store::restore(&args.file, &data)?;
     if args.json {
         return print_json(&json!({ "database": restored.database, "aside": restored.aside }));

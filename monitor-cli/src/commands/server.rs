@@ -27,9 +27,9 @@ strength; in the file a chosen profile is stronger than what stands at the top:
   [profile.production]
   stop-timeout = \"30s\"
 
-By default it answers only to this machine, under its loopback names. With --insecure it may
-listen on an address of the network and answers to that one; on 0.0.0.0 or [::] it answers to
-every address written in digits. Any other name needs --public-url.
+By default it answers only to this machine, under its loopback names. On an address of the network
+it wants tokens or logins (`monitor token create`, `monitor user add`), or --insecure; on 0.0.0.0 or
+[::] it answers to every address written in digits. Any other name needs --public-url.
 
 Exit codes:
   0  it was stopped
@@ -101,7 +101,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anyone can know the address: whoever reads it may send a signal at once.
     let (stop, stop_at_once) = (stop_signals(1)?, stop_signals(2)?);
     let data = config.data.clone();
-    let is_open = config.insecure && !config.listen.ip().is_loopback();
+    let is_open = config.insecure && config.is_open();
     let server = Server::bind(config).await?;
     let mut out = io::stdout().lock();
     // A server whose output nobody reads still serves.
@@ -109,7 +109,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     drop(out);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %visible(&data.display().to_string()), "serving");
     if is_open {
-        tracing::warn!("--insecure: whoever reaches {} can read and write everything", server.local_addr());
+        tracing::warn!("--insecure: whoever reaches {} can read everything and record", server.local_addr());
     }
     tokio::select! {
         // First who counts, so that a second signal right behind the answer to the first is not taken for the first.

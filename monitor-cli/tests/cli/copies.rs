@@ -31,6 +31,11 @@ fn words(args: &[&str], code: i32) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+fn backup(server: &TestServer, copy: &Path, code: i32) -> std::process::Output {
+    let mut command = monitor(&["backup", text(copy), "--server", &server.url, "--json"]);
+    command.env("MONITOR_DATA", server.data.path()).assert().code(code).get_output().clone()
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
@@ -55,7 +60,9 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
             std::thread::yield_now();
         }
         let before = sent.load(Ordering::SeqCst);
-        let said = server.json(&["backup", text(&copy)]);
+        // It finds the token of the server's owner in the data folder.
+        let said = backup(&server, &copy, 0);
+        let said: Value = serde_json::from_slice(&said.stdout).unwrap();
         assert_eq!(said["bytes"], fs::metadata(&copy).unwrap().len(), "{said}");
         let mut copies = vec![(copy.as_path(), before)];
         let before = sent.load(Ordering::SeqCst);
@@ -86,8 +93,10 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
             assert_eq!(fs::metadata(copy).unwrap().permissions().mode() & 0o777, 0o600);
         }
     }
-    let refused = words(&["backup", text(&copy), "--server", &server.url], 1);
+    let refused = String::from_utf8(backup(&server, &copy, 1).stderr).unwrap();
     assert!(refused.contains("is there already"), "{refused}");
+    let refused = words(&["backup", text(&folder.path().join("other.db")), "--server", &server.url], 1);
+    assert!(refused.contains("takes a token"), "{refused}");
 
     let refused = words(&["restore", text(&copy), "--data", text(server.data.path())], 1);
     assert!(refused.contains("in use by another server"), "{refused}");
@@ -115,7 +124,7 @@ fn what_is_not_whole_is_named_and_not_taken() {
     }
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.db");
-    server.run(&["backup", text(&copy)]);
+    backup(&server, &copy, 0);
     // A page in the middle of it.
     let damaged = folder.path().join("damaged.db");
     fs::copy(&copy, &damaged).unwrap();

@@ -1,7 +1,9 @@
 //! The real command against a real server.
 
+mod access;
 mod copies;
 mod help;
+mod logs;
 mod reading;
 mod server;
 mod settings;

@@ -31,8 +31,12 @@ impl TestServer {
     }
 
     pub(crate) fn on(data: TempDir) -> Self {
+        Self::with(&["--listen", "127.0.0.1:0"], data)
+    }
+
+    pub(crate) fn with(args: &[&str], data: TempDir) -> Self {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-        command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("RUST_LOG", "warn");
+        command.arg("server").args(args).arg("--data").arg(data.path()).env("RUST_LOG", "warn");
         // What other programs of this user left is none of a test's.
         command.env("MONITOR_SPOOL_DIR", "off");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("a server");

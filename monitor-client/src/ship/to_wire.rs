@@ -1,6 +1,8 @@
 //! The one place where the core's records become wire events.
 
-use monitor_core::record::{self, Ended, Failure, Fields, Folded, Origin, Outcome, Record, Started, Updated, Value};
+use std::borrow::Cow;
+
+use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Record, Started, Updated, Value};
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
 
@@ -12,6 +14,7 @@ pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
         Record::Started(record) => started(record, folds),
         Record::Folded(record) => folded(*record, folds),
         Record::Updated(record) => updated(*record),
+        Record::Logged(record) => logged(*record),
         Record::Ended(record) => ended(record),
     }
 }
@@ -29,31 +32,24 @@ pub(super) fn error(failure: Failure) -> wire::Error {
 
 fn started(record: Started, folds: &Folds) -> Option<Event> {
     let (name, kind, source) = match record.origin {
-        Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), source(site.file, site.line)),
-        Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), source(named.place.file(), named.place.line())),
+        Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), Some(source(site.file, site.line))),
+        Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), named.place.map(|place| source(place.file(), place.line()))),
     };
-    let (batch, own_fields) = record.extra.map_or_else(Default::default, |extra| (extra.batch, extra.fields));
+    let record::StartExtra { batch, fields: own_fields, timeout_ms, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessStarted(wire::ProcessStarted {
-        root_id: RootId::new(record.root)?,
-        id: ProcessId::new(record.id)?,
-        time_us: record.time_us,
         parent_id: folds.parent(record.parent),
-        kind,
-        name,
         batch,
         thread: Some(record.thread.to_string()),
-        source: Some(source),
+        source,
         attachment: match record.attachment {
             record::Attachment::Explicit => wire::Attachment::EXPLICIT,
             record::Attachment::Inferred => wire::Attachment::INFERRED,
             record::Attachment::Unattached => wire::Attachment::UNATTACHED,
         },
         fields: fields(own_fields),
-        timeout_ms: None,
-        attempt: 1,
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        timeout_ms,
+        attempt: attempt.max(1),
+        ..wire::ProcessStarted::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, kind, name)
     }))
 }
 
@@ -103,26 +99,38 @@ fn updated(record: Updated) -> Option<Event> {
     }))
 }
 
+fn logged(record: Logged) -> Option<Event> {
+    Some(Event::ProcessLogged(wire::ProcessLogged {
+        root_id: RootId::new(record.root)?,
+        id: ProcessId::new(record.id)?,
+        time_us: record.time_us,
+        level: record.level.as_str().to_owned(),
+        message: record.message,
+        target: None,
+        stream: record.stream.map(str::to_owned),
+        fields: wire::Fields::new(),
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
 fn ended(record: Ended) -> Option<Event> {
     let (outcome, error) = match record.outcome {
         Outcome::Succeeded => (wire::Outcome::SUCCEEDED, None),
         Outcome::Cancelled => (wire::Outcome::CANCELLED, None),
         Outcome::Failed(failure) => (wire::Outcome::FAILED, Some(error(*failure))),
     };
+    let record::EndExtra { exit_code, signal, reason, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessEnded(wire::ProcessEnded {
-        root_id: RootId::new(record.root)?,
-        id: ProcessId::new(record.id)?,
-        time_us: record.time_us,
         elapsed_ns: Some(record.elapsed_ns),
-        outcome,
         error,
-        exit_code: None,
-        signal: None,
-        reason: None,
-        attempt: 1,
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        exit_code,
+        signal,
+        reason: reason.map(Cow::into_owned),
+        attempt: attempt.max(1),
+        ..wire::ProcessEnded::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, outcome)
     }))
 }
 

@@ -75,6 +75,10 @@ settings! {
     /// Rules for trees of some names and outcomes, before those above, like `[{ name = "nightly*", state = ["failed"], age = "90d",
     /// count = 100 }]`: the first that is for a tree decides, one without a limit keeps for ever
     retention: Vec<Rule> = Vec::new(), RULES;
+    /// How many requests a client may send per second; more are told to come again
+    max_requests_per_second: usize = 10_000, COUNT;
+    /// How long a login lasts
+    session_lifetime: Duration = Duration::from_hours(7 * 24), DURATION;
     /// How many bytes of past events the stream resumes from
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives
@@ -98,6 +102,15 @@ impl Config {
 
     /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
     pub const LOGS_KEPT: usize = 5_000;
+    /// Whether others than this machine reach it.
+    pub fn is_open(&self) -> bool {
+        let is_loopback = |host: url::Host<&str>| match host {
+            url::Host::Domain(name) => name == "localhost",
+            url::Host::Ipv4(ip) => ip.is_loopback(),
+            url::Host::Ipv6(ip) => ip.to_canonical().is_loopback(),
+        };
+        !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(|url| !url.host().is_some_and(is_loopback))
+    }
 
     /// What is kept.
     pub fn keeps(&self) -> Retention {
@@ -109,6 +122,14 @@ impl Config {
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self { data: data.into(), ..Self::default() }
     }
+}
+
+/// A duration like `500ms`, `10s`, `5m`, `12h` or `7d`.
+///
+/// # Errors
+/// What was expected, if it is none.
+pub fn read_duration(text: &str) -> Result<Duration, String> {
+    (DURATION.read)(text)
 }
 
 /// A row of the table.
@@ -159,12 +180,4 @@ impl Setting {
 /// A duration as settings have it.
 pub(crate) fn duration(duration: Duration) -> String {
     (DURATION.show)(&duration)
-}
-
-/// Reads what [`duration`] wrote.
-///
-/// # Errors
-/// What was expected.
-pub(crate) fn read_duration(text: &str) -> Result<Duration, String> {
-    (DURATION.read)(text)
 }

@@ -13,6 +13,7 @@ use monitor_wire::Problem;
 use tokio::task::spawn_blocking;
 
 use super::App;
+use super::access::Admin;
 use super::params::{NoParams, Strict};
 use super::problem::ApiError;
 
@@ -32,7 +33,7 @@ const PREFIX: &str = "backup-";
         (status = 503, description = "Another copy is being made", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn post_backup(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
+pub(super) async fn post_backup(State(app): State<App>, _: Admin, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
     let Ok(turn) = app.copying.clone().try_acquire_owned() else { return Err(ApiError::Busy) };
     let path = app.config.data.join(format!("{PREFIX}{}.db", crate::server::now_us()));
     let copy = Copy { path: path.clone(), _turn: turn };

@@ -4,16 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
+use tower_service::Service;
+
+use super::access::Peer;
 use crate::config::Config;
 
 /// After a failure to accept, which is mostly a lack of file descriptors.
@@ -29,8 +34,8 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config
     let accept = async {
         loop {
             let slot = slots.clone().acquire_owned().await;
-            let socket = match listener.accept().await {
-                Ok((socket, _)) => socket,
+            let (socket, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -42,7 +47,11 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Config
             }
             let mut socket = TimeoutStream::new(socket);
             socket.set_write_timeout(Some(config.stall_timeout));
-            let service = TowerToHyperService::new(router.clone());
+            let router = router.clone();
+            let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(Peer { address, is_tls: false });
+                router.clone().call(request.map(Body::new))
+            });
             let connection = graceful.watch(http.serve_connection(TokioIo::new(Box::pin(socket)), service));
             connections.spawn(async move {
                 if let Err(error) = connection.await {

@@ -58,6 +58,27 @@ impl Guard {
         }
     }
 
+    /// Takes only what a page of this very server sends: a cookie goes along with requests of every port of its host.
+    pub(super) fn check_same(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+        let host =
+            uri.authority().map(|authority| authority.as_str()).or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
+        let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
+        let is_same = |origin: &str| {
+            let authority = origin.split_once("://").map(|(_, authority)| authority).unwrap_or_default();
+            let is_public = self.public_url.as_ref().is_some_and(|url| url.origin().ascii_serialization() == origin);
+            is_public || (!authority.is_empty() && authority.eq_ignore_ascii_case(host))
+        };
+        match origin {
+            Some(origin) if is_same(origin) => Ok(()),
+            _ => Err(ApiError::Origin {
+                detail: format!(
+                    "what a login changes must come from this server's own page, with its `Origin`; this came from {origin:?}: programs use \
+                     a token instead (`monitor token create`)"
+                ),
+            }),
+        }
+    }
+
     fn bad_host(&self, host: &str) -> ApiError {
         let own = self.public_url.as_ref().map(|url| format!(", {url}")).unwrap_or_default();
         ApiError::Host {
@@ -104,7 +125,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     value.to_str().map(Some).map_err(|_| format!("the header `{name}` is not ASCII"))
 }
 
-fn is_loopback(name: &str) -> bool {
+pub(super) fn is_loopback(name: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || address(name).is_some_and(|ip| ip.to_canonical().is_loopback())
 }
 

@@ -2,6 +2,7 @@
 
 #![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
 
+mod access;
 mod backup;
 mod body;
 mod connections;
@@ -9,11 +10,15 @@ mod events;
 mod guard;
 mod health;
 mod keeping;
+mod login;
 mod logs;
+mod me;
 mod names;
 mod openapi;
+mod otlp;
 mod page;
 mod params;
+mod plain;
 mod problem;
 mod process;
 mod processes;
@@ -29,6 +34,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use monitor_wire::ProcessId;
@@ -39,6 +45,7 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{Access, AccessError};
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::live::Live;
@@ -47,6 +54,9 @@ pub(crate) use backup::remove_leftovers;
 pub(crate) use connections::serve;
 use problem::ApiError;
 
+/// At most so many trees are in memory whole, about 70 bytes a process.
+const MAX_WHOLE_TREES: usize = 2;
+
 /// What every handler may use.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -54,8 +64,13 @@ pub(crate) struct App {
     store: Arc<dyn Store>,
     ingest: Arc<Ingest>,
     live: Live,
+    access: Arc<Access>,
     guard: Arc<guard::Guard>,
+    paces: Arc<access::Paces>,
+    /// A turn each for those who check passwords, which takes much memory.
+    hashing: Arc<Semaphore>,
     bodies: body::Bodies,
+    otlp: Arc<crate::otlp::Receiver>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
@@ -64,6 +79,8 @@ pub(crate) struct App {
     copying: Arc<Semaphore>,
     /// Wakes the one who deletes what was dropped.
     pub(crate) sweep: Arc<Notify>,
+    /// A turn each for those who read trees whole, which are in memory until they are sent.
+    reading_whole: Arc<Semaphore>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -74,16 +91,39 @@ impl App {
         store: Arc<dyn Store>,
         ingest: Arc<Ingest>,
         live: Live,
+        access: Arc<Access>,
         stopping: CancellationToken,
         started_us: u64,
     ) -> Self {
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone()));
+        let otlp = Arc::new(crate::otlp::Receiver::new());
+        let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
+        let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
+        let hashing = Arc::new(Semaphore::new(cores));
         let (sweep, copying) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
-        Self { config, store, ingest, live, guard, bodies, decoding, asking, copying, sweep, stopping, started_us }
+        Self {
+            config,
+            store,
+            ingest,
+            live,
+            access,
+            guard,
+            paces,
+            hashing,
+            bodies,
+            otlp,
+            decoding,
+            asking,
+            reading_whole,
+            copying,
+            sweep,
+            stopping,
+            started_us,
+        }
     }
 
     /// Asks the store where blocking is allowed.
@@ -124,12 +164,23 @@ impl App {
             RootKey::Number(number) => self.ask(move |store| store.is_dropped(number)).await,
         }
     }
+
+    /// Asks about tokens, users and deeds where blocking is allowed.
+    async fn ask_access<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Access) -> Result<T, AccessError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let access = self.access.clone();
+        Ok(tokio::task::spawn_blocking(move || ask(&access)).await??)
+    }
 }
 
 /// All routes, and their description.
 pub(crate) fn router(app: App) -> Router {
     let (api, description) = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(events::post_events))
+        .routes(routes!(otlp::post_traces))
+        .routes(routes!(otlp::post_logs))
         .routes(routes!(roots::get_roots))
         .routes(routes!(names::get_names))
         .routes(routes!(keeping::delete_root))
@@ -147,13 +198,19 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(status::get_status))
         .routes(routes!(stream::get_stream))
         .routes(routes!(backup::post_backup))
+        .routes(routes!(me::get_me))
+        .routes(routes!(me::get_audit))
         .routes(routes!(health::get_health))
         .routes(routes!(openapi::get_openapi))
         .split_for_parts();
     api.layer(axum::Extension(Arc::new(description)))
+        .route("/login", get(login::get_login).post(login::post_login))
+        .route("/login.css", get(login::get_style))
+        .route("/logout", post(login::post_logout))
         .merge(page::routes())
         .fallback(page::get_asset)
         .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(app.clone(), access::check))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(middleware::from_fn(secure))
         // What fails is logged with its cause where it is answered; that the server is busy is no failure.
@@ -173,13 +230,13 @@ async fn secure(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(POLICY));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
 }

@@ -1,10 +1,13 @@
 //! What goes wrong with a request, and how it is told: `application/problem+json` (RFC 9457).
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use monitor_wire::{DecodeError, Problem, ProcessId, WorkerId};
 
+use crate::access::AccessError;
 use crate::ingest::IngestError;
 use crate::store::StoreError;
 
@@ -80,6 +83,29 @@ pub(super) enum ApiError {
         /// What came, and what to set.
         detail: String,
     },
+    /// It takes a token or a login.
+    #[error("{detail}")]
+    Unauthorized {
+        /// For what, and how to get it.
+        detail: String,
+    },
+    /// Somebody who is known may not.
+    #[error("{detail}")]
+    Forbidden {
+        /// Who, and what it takes.
+        detail: String,
+    },
+    /// Too much of a client.
+    #[error("too many {what} from this address: try again after the seconds in `Retry-After`")]
+    TooOften {
+        /// Until there may be one more.
+        wait: Duration,
+        /// Of what.
+        what: &'static str,
+    },
+    /// Tokens and users can't be looked up.
+    #[error("the server could not read or write its tokens and users; its log says more")]
+    Access(#[source] AccessError),
     /// The body is of a type or an encoding that isn't read.
     #[error("{detail}")]
     MediaType {
@@ -158,7 +184,7 @@ impl From<IngestError> for ApiError {
 }
 
 impl ApiError {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Parameter { .. } | Self::Body { .. } | Self::Batch(_) | Self::Event { .. } => StatusCode::BAD_REQUEST,
             Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } => StatusCode::NOT_FOUND,
@@ -166,12 +192,14 @@ impl ApiError {
             Self::Kept { .. } => StatusCode::CONFLICT,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
-            Self::Origin { .. } => StatusCode::FORBIDDEN,
+            Self::Origin { .. } | Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+            Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Store(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -197,6 +225,7 @@ impl IntoResponse for ApiError {
         let problem = self.problem();
         match &self {
             Self::Store(error) => tracing::error!(error = causes(error), "the store failed"),
+            Self::Access(error) => tracing::error!(error = causes(error), "tokens and users failed"),
             Self::Failed(error) => tracing::error!(%error, "a request failed"),
             _ => tracing::debug!(status = problem.status, detail = problem.detail, "refused"),
         }
@@ -206,6 +235,12 @@ impl IntoResponse for ApiError {
         match self {
             Self::Busy | Self::Stopping => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            Self::TooOften { wait, .. } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            }
+            Self::Unauthorized { .. } => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"Process Monitor\""));
             }
             Self::MediaType { .. } => {
                 headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd, gzip"));

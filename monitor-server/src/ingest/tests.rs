@@ -14,7 +14,7 @@ use crate::packed::Packed;
 use crate::retention::Retention;
 use crate::store::{
     Changes, Drop, Due, ErrorsQuery, LogsQuery, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, SqliteStore, StatsQuery,
-    Store, StoreError,
+    Store, StoreError, TreeColumns,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -94,6 +94,10 @@ impl Store for Gate {
 
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
         self.inner.tree(root, limit, cursor)
+    }
+
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.inner.tree_columns(root)
     }
 
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {

@@ -1,6 +1,7 @@
 //! What the server keeps: intentions in plain types, so that another database can take this one's place.
 
 mod changes;
+mod columns;
 mod sqlite;
 
 use std::path::{Path, PathBuf};
@@ -12,8 +13,9 @@ use monitor_wire::{
 };
 
 pub use self::changes::{Change, Changes, Tell};
-pub(crate) use self::sqlite::NUMEROUS;
+pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
 pub use self::sqlite::{Checked, Restored, SqliteStore, backup, check, restore};
+pub(crate) use self::sqlite::{NUMEROUS, create_private, is_locked, open_private};
 use crate::packed::Packed;
 use crate::retention::Retention;
 
@@ -68,6 +70,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// One page of a tree; none if there is no such tree.
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError>;
+
+    /// A whole tree as columns, from one snapshot that is over when this returns; none if there is no such tree.
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError>;
 
     /// One process; none if there is no such process.
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError>;

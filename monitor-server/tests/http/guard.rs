@@ -23,7 +23,11 @@ async fn foreign_names_and_pages_are_refused_everywhere() {
 
 #[tokio::test]
 async fn a_public_url_is_answered_to() {
-    let server = TestServer::with(|config| config.public_url = Some("https://monitor.example.com".parse().unwrap())).await;
+    let server = TestServer::with(|config| {
+        config.public_url = Some("https://monitor.example.com".parse().unwrap());
+        config.insecure = true;
+    })
+    .await;
     for (host, origin, status) in [
         ("monitor.example.com", "https://monitor.example.com", 200),
         ("localhost", "https://monitor.example.com", 200),

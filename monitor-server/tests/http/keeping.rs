@@ -8,8 +8,9 @@ use crate::stream::Reader;
 use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, read, started, tree};
 
 async fn request(server: &TestServer, method: &str, path: &str) -> (u16, Value) {
+    let token = server.local_token();
     let request = server.client.request(method.parse().unwrap(), format!("http://{}{path}", server.address));
-    let response = request.send().await.unwrap();
+    let response = request.bearer_auth(token).send().await.unwrap();
     if response.status() == 204 { (204, Value::Null) } else { read(response).await }
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use monitor_server::access::{Access, NewToken};
 use monitor_server::{Config, ServeError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -38,8 +39,16 @@ async fn only_loopback_is_listened_on_without_a_word() {
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let config = Config { listen: address.parse().unwrap(), ..config(&folder) };
         let Err(error) = Server::bind(config).await else { panic!("{address} was listened on") };
-        assert!(matches!(error, ServeError::NotLoopback { .. }) && error.to_string().contains("--insecure"), "{error}");
+        let words = ["--insecure", "monitor token create", "monitor user add"];
+        assert!(matches!(error, ServeError::NotLoopback { .. }) && words.iter().all(|words| error.to_string().contains(words)), "{error}");
     }
+    let public = Config { public_url: Some("https://monitor.example.com".parse().unwrap()), ..config(&folder) };
+    let message = refusal(public.clone()).await;
+    assert!(message.contains("https://monitor.example.com"), "{message}");
+    let access = Access::open(folder.path()).unwrap();
+    let new = NewToken { name: "a".to_owned(), scopes: "ingest".parse().unwrap(), lifetime: None };
+    access.create_token(&new).unwrap();
+    drop(Server::bind(public).await.expect("who has a token may come in"));
     let server = TestServer::with(|config| {
         config.listen = "0.0.0.0:0".parse().unwrap();
         config.insecure = true;
@@ -58,7 +67,8 @@ async fn the_link_leads_to_the_page() {
     let server = Server::bind(config(&folder)).await.unwrap();
     assert_eq!(server.page_url(), format!("http://{}/tasks", server.local_addr()));
     drop(server);
-    let public = Config { public_url: Some("https://monitor.example.com/".parse().unwrap()), ..config(&folder) };
+    let url = Some("https://monitor.example.com/".parse().unwrap());
+    let public = Config { public_url: url, insecure: true, ..config(&folder) };
     assert_eq!(Server::bind(public).await.unwrap().page_url(), "https://monitor.example.com/tasks");
 }
 

@@ -1,13 +1,16 @@
 //! The server over real sockets, with its real database.
 
+mod access;
 mod bodies;
 mod guard;
 mod keeping;
 mod lifecycle;
 mod logs;
 mod openapi;
+mod otlp;
 mod page;
 mod parameters;
+mod plain;
 mod reading;
 mod spool;
 mod stream;

@@ -87,6 +87,7 @@ async fn what_is_not_there_is_a_404_that_says_where_to_look() {
 #[tokio::test]
 async fn a_wrong_method_is_told_which_are_right() {
     let server = TestServer::start().await;
+    let token = server.token("operate");
     for (method, path, allowed) in [
         ("DELETE", "/api/v1/roots", "GET,HEAD"),
         ("GET", "/api/v1/events", "POST"),
@@ -94,7 +95,7 @@ async fn a_wrong_method_is_told_which_are_right() {
         ("OPTIONS", "/api/v1/events", "POST"),
     ] {
         let request = server.client.request(method.parse().unwrap(), format!("http://{}{path}", server.address));
-        let response = request.send().await.unwrap();
+        let response = request.bearer_auth(&token).send().await.unwrap();
         assert_eq!(response.headers()["allow"], allowed, "{method} {path}");
         assert_eq!(read(response).await.0, 405, "{method} {path}");
     }

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, started, tree};
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, read, started, tree};
 
 #[tokio::test]
 async fn a_tree_is_read_back_as_it_was_told() {
@@ -113,4 +113,22 @@ async fn statistics_are_told_by_name_over_time_and_by_error() {
     assert_eq!((&name["name"], &name["counts"]["failed"]), (&json!("nightly build"), &json!(1)), "{names}");
     let mark = json!([{"root_id": ROOT, "number": 1, "state": "failed", "started_us": 1_763_600_000_123_456_u64, "elapsed_ns": elapsed}]);
     assert_eq!(name["roots"], mark);
+}
+
+#[tokio::test]
+async fn a_tree_comes_as_columns_to_those_who_ask_for_them() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let path = format!("/api/v1/roots/{ROOT}/tree");
+    let asked = server.get(&path).header("accept", "text/html;q=0.5, application/vnd.process-monitor.tree").send().await.unwrap();
+    assert_eq!(asked.status(), 200);
+    assert_eq!(asked.headers()["content-type"], "application/vnd.process-monitor.tree");
+    assert_eq!(asked.headers()["vary"], "accept");
+    let body = asked.bytes().await.unwrap();
+    assert!(body.starts_with(b"PMTREE01\x01\0\0\0"), "{:?}", &body[..16]);
+    assert!(body.ends_with(&[0; 8]), "it ends with a part of kind 0");
+    let other = server.get(&path).header("accept", "application/vnd.process-monitor.trees").send().await.unwrap();
+    assert_eq!(other.headers()["content-type"], "application/json");
+    let unknown = server.get("/api/v1/roots/9/tree").header("accept", "application/vnd.process-monitor.tree").send().await.unwrap();
+    assert_eq!(read(unknown).await.0, 404);
 }

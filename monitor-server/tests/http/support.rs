@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use monitor_server::access::{Access, Local, NewToken};
 use monitor_server::{Config, ServeError, Server};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -53,6 +54,22 @@ impl TestServer {
     pub(crate) fn post(&self, body: impl Into<reqwest::Body>) -> RequestBuilder {
         let request = self.client.post(format!("http://{}/api/v1/events", self.address));
         request.header("content-type", "application/json").body(body)
+    }
+
+    /// The tokens and users of its folder, as the command line opens them.
+    pub(crate) fn access(&self) -> Access {
+        Access::open(self.data.path()).expect("a folder")
+    }
+
+    /// Makes a token.
+    pub(crate) fn token(&self, scope: &str) -> String {
+        let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None };
+        self.access().create_token(&new).expect("a token")
+    }
+
+    /// The token of whoever owns its folder, which may do all.
+    pub(crate) fn local_token(&self) -> String {
+        Local::find(self.data.path()).expect("a server that runs").token
     }
 
     /// Sends a batch, which must be taken.

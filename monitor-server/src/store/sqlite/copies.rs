@@ -49,7 +49,7 @@ pub(super) fn copy(database: &Path, file: &Path) -> Result<u64, StoreError> {
     let part = beside(file, "part");
     let _ = fs::remove_file(&part);
     let _remove = Remove(&part);
-    folder::create_private(&part).map_err(disk("create", &part))?;
+    folder::open_private(&part).map_err(disk("create", &part))?;
     let connection = open(database)?;
     let name = part.to_str().ok_or_else(|| disk("name", &part)(io::Error::other("its name is no text")))?;
     let copied = connection.execute("VACUUM INTO ?1", [name]);
@@ -73,7 +73,7 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     let new = beside(&database, "new");
     let _remove = Remove(&new);
     let _ = fs::remove_file(&new);
-    drop(folder::create_private(&new).map_err(disk("create", &new))?);
+    drop(folder::open_private(&new).map_err(disk("create", &new))?);
     fs::copy(file, &new).map_err(disk("copy", file))?;
     folder::make_private(&new).map_err(disk("write", &new))?;
     if let Some(problem) = check(&new)?.problems.into_iter().next() {

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
 
+const LOCK: &str = "server.lock";
+
 /// Held as long as the store is open; the operating system lets go of it when the server dies.
 pub(super) struct Lock {
     _file: File,
@@ -17,14 +19,19 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
         let path = path.to_owned();
         move |source: io::Error| StoreError::Disk { action, path, source }
     };
-    create_private_folder(folder).map_err(disk("create the data folder", folder))?;
-    let path = folder.join("server.lock");
+    create_private(folder).map_err(disk("create the data folder", folder))?;
+    let path = folder.join(LOCK);
     let file = open_private(&path).map_err(disk("open the lock file", &path))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(disk("lock", &path)(source)),
     }
+}
+
+/// Whether a server has the folder.
+pub(crate) fn is_locked(folder: &Path) -> bool {
+    File::open(folder.join(LOCK)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 /// Where the database is in the folder; made if need be, so that it and what is beside it are readable by their owner alone.
@@ -45,11 +52,6 @@ pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
     if path.is_file() { Ok(path) } else { Err(StoreError::Missing { path }) }
 }
 
-/// A new file, readable by its owner alone.
-pub(super) fn create_private(path: &Path) -> io::Result<File> {
-    open_private(path)
-}
-
 /// Lets only its owner read a file.
 pub(super) fn make_private(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
@@ -59,7 +61,8 @@ pub(super) fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn open_private(path: &Path) -> io::Result<File> {
+/// Opens a file, made if need be, that its owner alone can read.
+pub(crate) fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
@@ -67,7 +70,8 @@ fn open_private(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-fn create_private_folder(folder: &Path) -> io::Result<()> {
+/// Makes a folder that its owner alone can enter, unless it is there.
+pub(crate) fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

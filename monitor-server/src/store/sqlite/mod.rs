@@ -1,5 +1,6 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod columns;
 mod copies;
 mod dictionary;
 mod folder;
@@ -35,11 +36,12 @@ use rusqlite::Connection;
 
 pub use self::copies::{Checked, Restored, backup, check, restore};
 pub(crate) use self::dictionary::NUMEROUS;
+pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
     Changes, Drop, Due, ErrorsQuery, LogsQuery, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store,
-    StoreError,
+    StoreError, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::retention::Retention;
@@ -174,6 +176,10 @@ impl Store for SqliteStore {
 
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
         self.read("read a tree", |snapshot| tree::page(snapshot, root, limit, cursor))
+    }
+
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root)?))
     }
 
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {

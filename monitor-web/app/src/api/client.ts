@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP: typed requests, and errors that say what the server said. */
 import createClient from "openapi-fetch";
 import type { operations, paths } from "./schema.ts";
-import type { LogsPage, NamesPage, Problem, ProcessPage, RootPage, Status, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
@@ -61,34 +61,38 @@ export function fetchStatus(signal: AbortSignal): Promise<Status> {
   return unwrap(client.GET("/api/v1/status", { signal }));
 }
 
-export type Query = Record<string, string | number | undefined>;
-
-/** For what is asked by its path alone. */
-async function call<Body>(path: string, { query = {}, ...init }: { query?: Query; method?: string; signal?: AbortSignal | undefined } = {}): Promise<Body> {
-  const address = new URL(path, location.origin);
-  for (const [name, value] of Object.entries(query)) if (value !== undefined && value !== "") address.searchParams.set(name, String(value));
-  const response = await send(new Request(address, { method: init.method ?? "GET", signal: init.signal ?? null }));
-  const text = await response.text();
-  if (response.ok) return (text === "" ? undefined : JSON.parse(text)) as Body;
-  let problem: Problem = {};
-  try {
-    problem = JSON.parse(text) as Problem;
-  } catch {
-    problem.detail = text.slice(0, 500);
-  }
+/** For what is only done, by its path alone. */
+async function act(method: string, path: string): Promise<void> {
+  const response = await send(new Request(new URL(path, location.origin), { method }));
+  if (response.ok) return;
+  const problem = (await response.json().catch(() => ({}))) as Problem;
   throw new ApiError(problem.detail || problem.title || response.statusText, response.status);
 }
 
-const rootPath = (root: string) => `/api/v1/roots/${encodeURIComponent(root)}`;
+export const rootPath = (root: string) => `/api/v1/roots/${encodeURIComponent(root)}`;
 
-export function fetchNames(query: Query, signal: AbortSignal): Promise<NamesPage> {
-  return call("/api/v1/roots/names", { query, signal });
+type QueryOf<Operation extends keyof operations> = operations[Operation]["parameters"] extends { query?: infer Query } ? NonNullable<Query> : never;
+
+export function fetchNames(query: QueryOf<"get_names">, signal: AbortSignal): Promise<NamesPage> {
+  return unwrap(client.GET("/api/v1/roots/names", { params: { query }, signal }));
 }
 
 /** The lines of one process, or of a whole tree. */
-export function fetchLogs(root: string, process: string | undefined, query: Query, signal: AbortSignal): Promise<LogsPage> {
-  const of = process === undefined ? "" : `/processes/${process}`;
-  return call(`${rootPath(root)}${of}/logs`, { query, signal });
+export function fetchLogs(root: string, process: string | undefined, query: QueryOf<"get_root_logs">, signal: AbortSignal): Promise<LogsPage> {
+  if (process === undefined) return unwrap(client.GET("/api/v1/roots/{root}/logs", { params: { path: { root }, query }, signal }));
+  return unwrap(client.GET("/api/v1/roots/{root}/processes/{id}/logs", { params: { path: { root, id: process }, query }, signal }));
+}
+
+export function fetchStats(query: QueryOf<"get_stats">, signal: AbortSignal): Promise<StatsPage> {
+  return unwrap(client.GET("/api/v1/stats", { params: { query }, signal }));
+}
+
+export function fetchSeries(query: QueryOf<"get_series">, signal: AbortSignal): Promise<StatsSeries> {
+  return unwrap(client.GET("/api/v1/stats/series", { params: { query }, signal }));
+}
+
+export function fetchErrors(query: QueryOf<"get_errors">, signal: AbortSignal): Promise<ErrorsPage> {
+  return unwrap(client.GET("/api/v1/stats/errors", { params: { query }, signal }));
 }
 
 export function fetchProcesses(query: NonNullable<operations["get_processes"]["parameters"]["query"]>, signal: AbortSignal): Promise<ProcessPage> {
@@ -96,11 +100,11 @@ export function fetchProcesses(query: NonNullable<operations["get_processes"]["p
 }
 
 export function pinRoot(root: string, pinned: boolean): Promise<void> {
-  return call(`${rootPath(root)}/pin`, { method: pinned ? "POST" : "DELETE" });
+  return act(pinned ? "POST" : "DELETE", `${rootPath(root)}/pin`);
 }
 
 export function deleteRoot(root: string): Promise<void> {
-  return call(rootPath(root), { method: "DELETE" });
+  return act("DELETE", rootPath(root));
 }
 
 export const EXPORTS = ["json", "ndjson", "perfetto", "otlp"] as const;
@@ -108,4 +112,12 @@ export const EXPORTS = ["json", "ndjson", "perfetto", "otlp"] as const;
 /** Where a root can be taken away as a file. */
 export function exportAddress(root: string, format: (typeof EXPORTS)[number]): string {
   return `${rootPath(root)}/export?format=${format}`;
+}
+
+/** Whom the server takes the reader for; null where it asks nobody. */
+export async function fetchMe(signal: AbortSignal): Promise<Me | null> {
+  const response = await send(new Request(new URL("/api/v1/me", location.origin), { signal }));
+  if (response.status === 404) return null;
+  if (!response.ok) throw new ApiError(response.statusText, response.status);
+  return (await response.json()) as Me;
 }

@@ -21,6 +21,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who changed what, newest first. */
+        get: operations["get_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A copy of the whole database as it is at one moment, an `SQLite` file. It is made in the data folder first, which takes as much
+         *     space again for a while; one at a time.
+         */
+        post: operations["post_backup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -32,6 +69,23 @@ export interface paths {
         put?: never;
         /** Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once. */
         post: operations["post_events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who asks, and what they may do. */
+        get: operations["get_me"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -92,6 +146,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roots/{root}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes a tree with all its processes and logs. What became of them stays counted in the statistics. A pinned tree is not deleted,
+         *     and a running one only with `running=true`.
+         */
+        delete: operations["delete_root"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roots/{root}/logs": {
         parameters: {
             query?: never;
@@ -104,6 +178,24 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roots/{root}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted. */
+        post: operations["post_pin"];
+        /** Unpins a tree: the rules of retention hold for it again. */
+        delete: operations["delete_pin"];
         options?: never;
         head?: never;
         patch?: never;
@@ -296,6 +388,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes log records as lines of the logs of the processes that their spans are. One that names no span is rejected. */
+        post: operations["post_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes spans as processes of kind `span`, each with its events as lines of its log. A span that comes again changes nothing. */
+        post: operations["post_traces"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -310,6 +436,36 @@ export interface components {
         };
         /** @description How a process came by its parent. */
         Attachment: string;
+        /** @description Something that was done, or tried. */
+        AuditEntry: {
+            /** @description What, like `DELETE /api/v1/roots/7` or `token create build-7`. */
+            action: string;
+            /** @description From where; none for the command line on the server's machine. */
+            address?: string | null;
+            /** @description How that is known: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine. */
+            how: string;
+            /**
+             * Format: int64
+             * @description Ascending.
+             */
+            number: number;
+            /** @description `done`, or the status that it was answered by. */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description When, Unix microseconds.
+             */
+            time_us: number;
+            /** @description A user's or a token's name, or who it is taken for. */
+            who: string;
+        };
+        /** @description `GET /api/v1/audit`: what was changed, newest first. */
+        AuditPage: {
+            /** @description One page of it. */
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description Where the next page begins; none on the last one. */
+            next_cursor?: string | null;
+        };
         /** @description Events of one worker, numbered in a row. */
         Batch: {
             /** @description What was dropped since the worker began. */
@@ -614,6 +770,17 @@ export interface components {
             missing: number;
             /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
             next_cursor?: string | null;
+        };
+        /** @description `GET /api/v1/me`: who asks. */
+        Me: {
+            /** @description How that is known: `loopback`, `token`, `session` or `insecure`. */
+            how: string;
+            /** @description `viewer`, `operator` or `admin`; none for those who may not read. */
+            role?: string | null;
+            /** @description What they may do: `ingest`, `read`, `operate` (includes `read`), `admin` (includes all). */
+            scopes: string[];
+            /** @description A user's or a token's name; none for whoever needs none. */
+            user?: string | null;
         };
         /** @description What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it. */
         NameStats: {
@@ -1550,6 +1717,87 @@ export interface operations {
             };
         };
     };
+    get_audit: {
+        parameters: {
+            query?: {
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token or a login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes `admin` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The copy */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.sqlite3": number[];
+                };
+            };
+            /** @description Another copy is being made */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_events: {
         parameters: {
             query?: never;
@@ -1611,6 +1859,35 @@ export interface operations {
             };
             /** @description Busy or stopping: send it again after `Retry-After` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Somebody who is known, or needn't be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Nobody who is known */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1756,6 +2033,66 @@ export interface operations {
             };
         };
     };
+    delete_root: {
+        parameters: {
+            query?: {
+                /** @description `true` deletes the tree although it runs. What is told of it afterwards makes a new tree with a new number. */
+                running?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is pinned, or it runs */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_root_logs: {
         parameters: {
             query?: {
@@ -1806,6 +2143,115 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tree, pinned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Root"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tree, no longer pinned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Root"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_process: {
@@ -1842,6 +2288,15 @@ export interface operations {
             };
             /** @description No such process */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1903,6 +2358,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_tree: {
@@ -1913,7 +2377,10 @@ export interface operations {
                 /** @description The `next_cursor` of the page before, as it is. */
                 cursor?: string;
             };
-            header?: never;
+            header?: {
+                /** @description `application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/columns.md): `limit` and `cursor` don't apply */
+                Accept?: string | null;
+            };
             path: {
                 /** @description The tree: its id, or its number */
                 root: string;
@@ -1922,13 +2389,14 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description One page */
+            /** @description One page; or the whole tree as columns */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["TreePage"];
+                    "application/vnd.process-monitor.tree": number[];
                 };
             };
             /** @description A parameter can't be read */
@@ -1942,6 +2410,15 @@ export interface operations {
             };
             /** @description No such tree */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2262,6 +2739,130 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_logs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd` */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": number[];
+            };
+        };
+        responses: {
+            /** @description `ExportLogsServiceResponse`: stored, but for what `partial_success` counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description No such request: `google.rpc.Status` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Too large: `google.rpc.Status` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Another type or encoding than is read */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping: send it again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+        };
+    };
+    post_traces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd` */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": number[];
+            };
+        };
+        responses: {
+            /** @description `ExportTraceServiceResponse`: stored, but for what `partial_success` counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description No such request: `google.rpc.Status` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Too large: `google.rpc.Status` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Another type or encoding than is read */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping: send it again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
         };

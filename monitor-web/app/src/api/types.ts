@@ -30,7 +30,13 @@ export type Fold = Written<Schemas["Fold"]>;
 export type Failure = Schemas["Error"];
 export type Counts = Schemas["Counts"];
 export type Worker = Written<Omit<Schemas["Worker"], "registered">> & Pick<Schemas["Worker"], "registered">;
-export type Status = Schemas["Status"];
+export type Status = Schemas["Status"] & {
+  /** What few servers tell. */
+  wal_bytes?: number;
+  queue_bytes?: number;
+  /** What is kept, in words. */
+  retention?: string | null;
+};
 export type Problem = Partial<Schemas["Problem"]>;
 
 export type RootPage = With<Schemas["RootsPage"], { roots: Root[] }>;
@@ -42,40 +48,24 @@ export type WorkerPage = With<Schemas["WorkersPage"], { workers: Worker[] }>;
 export type Change = With<Schemas["StreamMessage"], { root: Root | null; process: Process | null; worker: Worker | null }> & { log?: LogLine | null };
 
 /** The roots of one name. */
-export interface NamedRoots {
-  name: string;
-  counts: Counts;
-  /** The last ones, newest first. */
-  roots: Pick<Root, "root_id" | "number" | "state" | "started_us" | "elapsed_ns">[];
-}
-
-export interface NamesPage {
-  names: NamedRoots[];
-  next_cursor: string | null;
-  as_of: number;
-}
+export type NamedRoots = With<Schemas["RootName"], { roots: Written<Schemas["RootMark"]>[] }>;
+export type NamesPage = With<Schemas["RootNamesPage"], { names: NamedRoots[] }>;
 
 /** What a process said. */
-export interface LogLine {
-  process_id: string;
-  time_us: number;
-  /** `error`, `warn`, `info`, `debug`, `trace`, or another word. */
-  level: string;
-  message: string;
-  target: string | null;
-  /** `stdout` or `stderr`, for output. */
-  stream: string | null;
-  fields: Record<string, unknown>;
-  worker_id: string;
-  number: number;
-}
+export type LogLine = With<Schemas["LogEntry"], { fields: Record<string, unknown> }>;
+export type LogsPage = With<Omit<Schemas["LogsPage"], "gap">, { logs: LogLine[] }> & Pick<Schemas["LogsPage"], "gap">;
 
-export interface LogsPage {
-  logs: LogLine[];
-  next_cursor: string | null;
-  /** How many lines were not kept. */
-  missing: number;
-  /** Between which times they are missing. */
-  gap?: { after_us: number; before_us: number } | null;
-  as_of: number;
+/** The finished processes of one name. */
+export type NameStats = Written<Schemas["NameStats"]>;
+export type StatsPage = With<Schemas["StatsPage"], { stats: NameStats[] }>;
+export type StatsSeries = Schemas["StatsSeries"];
+export type ErrorsPage = Schemas["ErrorsPage"];
+
+/** Whom the server takes the reader for. */
+export interface Me {
+  user: string | null;
+  /** `viewer`, `operator` or `admin`; none of a token that may do but one thing. */
+  role: string | null;
+  /** What it knows by: `loopback`, `token`, `session` … */
+  how: string;
 }

@@ -39,6 +39,7 @@ test("a line passes by its level or worse, its text and its process", () => {
   expect(matchesLog({ level: "warn" }, line(1, 1, { level: "odd" }))).toBe(true);
   expect(matchesLog({ q: "LINE 1" }, line(1, 1))).toBe(true);
   expect(matchesLog({ q: "db" }, line(1, 1, { target: "app::DB" }))).toBe(true);
+  expect(matchesLog({ q: "orders" }, line(1, 1, { fields: { table: "Orders" } }))).toBe(true);
   expect(matchesLog({ q: "absent" }, line(1, 1))).toBe(false);
   expect(matchesLog({ process: "b" }, line(1, 1))).toBe(false);
 });

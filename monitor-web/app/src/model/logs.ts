@@ -6,8 +6,8 @@ export const LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
 
 export interface LogFilter {
   /** This level and all that are more severe. */
-  level?: string | undefined;
-  /** Part of the message or of who said it, in any case. */
+  level?: (typeof LEVELS)[number] | undefined;
+  /** Part of the message, of who said it or of its fields, in any case. */
   q?: string | undefined;
   /** Of this process only. */
   process?: string | undefined;
@@ -16,10 +16,11 @@ export interface LogFilter {
 /** Whether a line passes: the server's own rules, for those that the stream brings. */
 export function matchesLog({ level, q, process }: LogFilter, line: LogLine): boolean {
   if (process !== undefined && line.process_id !== process) return false;
-  const wanted = LEVELS.indexOf(level as (typeof LEVELS)[number]);
+  const wanted = level === undefined ? -1 : LEVELS.indexOf(level);
   if (wanted >= 0 && LEVELS.indexOf(line.level as (typeof LEVELS)[number]) > wanted) return false;
   const text = q?.toLowerCase() ?? "";
-  return text === "" || line.message.toLowerCase().includes(text) || (line.target?.toLowerCase().includes(text) ?? false);
+  const said = [line.message, line.target ?? "", Object.keys(line.fields).length === 0 ? "" : JSON.stringify(line.fields)];
+  return text === "" || said.some((part) => part.toLowerCase().includes(text));
 }
 
 /** Lines in the order of time, each once, however they come. */

@@ -1,6 +1,7 @@
 //! The store on real files.
 
 mod changes;
+mod columns;
 mod large;
 mod lists;
 mod logs;

@@ -11,9 +11,9 @@ use super::super::row::ProcessRow;
 use super::super::shape::shape;
 use super::super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
 use super::super::{SqliteStore, ids};
-use super::open;
 use super::support::generate::{delivery, history};
 use super::support::script::show;
+use super::{columns, open};
 use crate::store::{Change, RootKey, RootSort, RootsQuery, Store};
 
 /// Events that the store made itself.
@@ -45,6 +45,7 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
         }
         assert_eq!(show(&page.processes), show(&processes));
         assert_eq!(page.processes, processes);
+        assert_eq!(columns::tree(store, RootKey::Number(root.number)), page);
     }
     let workers = store.workers(100, None).unwrap().workers;
     assert_eq!(workers.len(), facts.workers().count());

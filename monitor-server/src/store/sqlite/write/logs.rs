@@ -33,7 +33,7 @@ struct Place {
 #[derive(Debug, Default)]
 #[allow(clippy::struct_field_names, reason = "named as the table's columns")]
 struct Kept {
-    kept: i64,
+    lines: i64,
     missing: i64,
     /// How many lines there are up to the gap.
     head: i64,
@@ -84,7 +84,7 @@ impl Transaction<'_> {
                         kept.gap = Some((before(self.connection, of, last)?, first));
                     }
                 }
-                _ => kept.kept += i64::from(self.insert_log(line)?),
+                _ => kept.lines += i64::from(self.insert_log(line)?),
             }
         }
         kept.trim(self.connection, of, most as i64)?;
@@ -132,7 +132,7 @@ impl Kept {
                 let Some(time) = row.get(column)? else { return Ok(None) };
                 Ok(Some(Place { time, worker: row.get(column + 1)?, number: row.get(column + 2)? }))
             };
-            Ok(Self { kept: row.get(0)?, missing: row.get(1)?, head: row.get(2)?, gap: place(3)?.zip(place(6)?) })
+            Ok(Self { lines: row.get(0)?, missing: row.get(1)?, head: row.get(2)?, gap: place(3)?.zip(place(6)?) })
         };
         Ok(connection.prepare_cached(sql)?.query_row([of.0, of.1], read).optional()?.unwrap_or_default())
     }
@@ -143,7 +143,7 @@ impl Kept {
         connection.prepare_cached(sql)?.execute(params![
             of.0,
             of.1,
-            self.kept,
+            self.lines,
             self.missing,
             self.head,
             last.map(|place| place.time),
@@ -160,7 +160,7 @@ impl Kept {
     fn trim(&mut self, connection: &Connection, of: (i64, i64), most: i64) -> Result<()> {
         let begin = match self.gap {
             Some((_, first)) => first,
-            None if self.kept <= 2 * most && self.missing == 0 => return Ok(()),
+            None if self.lines <= 2 * most && self.missing == 0 => return Ok(()),
             None => {
                 self.head = most;
                 let last = nth(connection, of, None, most - 1)?;
@@ -169,11 +169,11 @@ impl Kept {
                 begin
             }
         };
-        let too_many = self.kept - self.head - most;
+        let too_many = self.lines - self.head - most;
         if too_many > 0 {
             let first = nth(connection, of, Some(begin), too_many)?;
             let removed = remove(connection, of, begin, before(connection, of, first)?)?;
-            self.kept -= removed;
+            self.lines -= removed;
             self.missing += removed;
             self.gap = self.gap.map(|(last, _)| (last, first));
         }

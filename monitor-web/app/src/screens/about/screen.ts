@@ -1,3 +1,3 @@
 import type { Screen } from "../screen.ts";
 
-export const screen: Screen = { path: "/tasks/about", nav: "about.title", place: 3, load: () => import("./About.tsx") };
+export const screen: Screen = { path: "/tasks/about", nav: "about.title", place: 4, load: () => import("./About.tsx") };

@@ -33,7 +33,7 @@ export function History({ process }: { process: Process }) {
   return (
     <section className="history">
       <h3>{t("history.title", { count: picture.points.length })}</h3>
-      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label={t("history.chart", { p50: duration(picture.p50, locale), least: duration(picture.least, locale), most: duration(picture.most, locale) })}>
+      <svg viewBox={`0 0 ${WIDTH} ${HEIGHT}`} role="group" aria-label={t("history.chart", { p50: duration(picture.p50, locale), least: duration(picture.least, locale), most: duration(picture.most, locale) })}>
         <line className="median" x1="0" x2={WIDTH} y1={picture.medianY} y2={picture.medianY} />
         {picture.points.map(({ run, x, y }) => (
           <Link key={`${run.root_id} ${run.id}`} to="/tasks/$root" params={{ root: run.root_id }} search={run.id === null ? {} : { process: run.id }} tabIndex={-1} data-state={run.state}>

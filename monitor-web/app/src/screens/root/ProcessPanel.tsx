@@ -5,6 +5,8 @@ import { count, t, wordText } from "../../i18n.ts";
 import { selfTime } from "../../model/selftime.ts";
 import { spread } from "../../model/histogram.ts";
 import { fieldParts } from "../../model/fields.ts";
+import { oddities } from "../../model/oddities.ts";
+import { absolute } from "../../model/time.ts";
 import { fieldText, visible, visibleLines } from "../../model/text.ts";
 import { marksOf } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
@@ -125,6 +127,8 @@ interface FactsProps {
 function Facts({ view, slot, process, onSelect }: FactsProps) {
   const marks = marksOf(process, view.tree.isOrphan(slot));
   const worker = useWorker(process.worker_id);
+  const parent = view.tree.parentOf(slot);
+  const odd = oddities(process, parent === undefined || view.tree.isOrphan(slot) ? undefined : view.tree.at(parent), Date.now() * 1000);
   const known = (id: string) => view.tree.find(id) !== undefined;
   const parts = fieldParts(process.fields ?? {});
   const links = process.links ?? [];
@@ -135,6 +139,16 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
           <span className="mark">{word}</span> {why}
         </p>
       ))}
+      {process.state === "lost" && (
+        <p className="oddity">
+          <span className="mark">{stateWord("lost")}</span> {t("panel.lost", { worker: visible(worker?.hostname ?? process.worker_id ?? "?"), since: worker?.lost_us ? absolute(worker.lost_us).slice(0, 19) : "?" })}
+        </p>
+      )}
+      {odd.map((each) => (
+        <p key={each} className="oddity">
+          <span className="mark">{t("mark.clock")}</span> {t(`odd.${each}`)}
+        </p>
+      ))}
       {process.error && <ErrorSection error={process.error} />}
       {process.fold && <FoldSection fold={process.fold} />}
       <p className="actions">
@@ -142,6 +156,14 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
         <CopyButton label={t("panel.copy.traceparent")} text={`00-${process.root_id}-${process.id}-01`} />
       </p>
       {(!process.fold || process.started_us !== null) && <WhenSection view={view} slot={slot} process={process} />}
+      {!process.fold && (
+        <section>
+          <h3>{t("logs.title")}</h3>
+          <Suspense fallback={<p className="dim">{t("loading")}</p>}>
+            <Logs key={process.id} view={view} process={process.id} />
+          </Suspense>
+        </section>
+      )}
       <Section title={t("panel.what")}>
         <Row label={t("panel.kind")}>{wordText("kind", process.kind)}</Row>
         {process.source && (
@@ -157,14 +179,6 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
       <Fields title={t("panel.arguments")} fields={parts.arguments} />
       <Fields title={t("panel.returned")} fields={parts.returned} />
       <Fields title={t("panel.fields")} fields={parts.own} />
-      {!process.fold && (
-        <section>
-          <h3>{t("logs.title")}</h3>
-          <Suspense fallback={<p className="dim">{t("loading")}</p>}>
-            <Logs key={process.id} view={view} process={process.id} />
-          </Suspense>
-        </section>
-      )}
       {!process.fold && process.name !== "" && <History key={`${process.id} history`} process={process} />}
       <Relatives key={process.id} view={view} slot={slot} onSelect={onSelect} />
       <Where process={process} />

@@ -15,8 +15,9 @@ import { useSelection } from "./useSelection.ts";
 import { RootView } from "./view.ts";
 import "./root.css";
 
-/** Read when it is looked at for the first time. */
+/** Read when they are looked at for the first time. */
 const Timeline = lazy(() => import("./timeline/Timeline.tsx"));
+const Compare = lazy(() => import("./compare/Compare.tsx"));
 const Logs = lazy(() => import("./logs/Logs.tsx"));
 
 /** A root and its tree. */
@@ -55,6 +56,8 @@ function OneRoot({ param }: { param: string }) {
             <Timeline view={view} root={root} selection={selection} search={search} />
           ) : tab === "logs" ? (
             <Logs view={view} onSelect={selection.select} />
+          ) : tab === "compare" ? (
+            <Compare view={view} root={root} search={search} onSelect={selection.select} />
           ) : (
             <TreeView view={view} root={root} selection={selection} />
           )}

@@ -25,7 +25,7 @@ export function Source({ source }: { source: { file: string; line: number } }) {
         <select aria-label={t("source.editor")} value={Object.values(EDITORS).includes(editor.link) ? editor.link : "other"} onChange={(event) => change({ link: event.target.value === "other" ? "" : event.target.value })}>
           <option value="other">{t("source.other")}</option>
           {Object.entries(EDITORS).map(([name, each]) => (
-            <option key={name} value={each}>
+            <option key={name} value={each} translate="no">
               {name}
             </option>
           ))}

@@ -1,17 +1,19 @@
 /** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
 import { ApiError, fetchTree } from "../../api/client.ts";
+import { readColumns } from "../../api/columns.ts";
 import type { LogLine, Process, Root, TreePage } from "../../api/types.ts";
 import { liveRootsStore } from "../../data/live-roots.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
+import { clockOffsets } from "../../model/clocks.ts";
+import type { Origin, Part } from "../../model/columns.ts";
 import { Derived } from "../../model/derived.ts";
 import { find, type Found } from "../../model/filter.ts";
 import { type Histogram, histogramOf, type Spread, spread } from "../../model/histogram.ts";
 import { preorder, Rollup } from "../../model/rollup.ts";
 import { comfortableDepth, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
-import { elapsed } from "../../model/time.ts";
 import { type LaneName, type Layout, layOut } from "../../model/timeline.ts";
-import { failures, firstFailure, Tree } from "../../model/tree.ts";
+import { type ColumnLoad, failures, firstFailure, Tree } from "../../model/tree.ts";
 
 /** Enough for the first look at once; the rest comes in few large pieces. */
 const FIRST_PAGE = 1000;
@@ -55,6 +57,7 @@ export class RootView {
   };
   private readonly orders = new Derived<Int32Array>(this.later);
   private readonly layouts = new Derived<Layout>(this.later);
+  private readonly offsets = new Derived<Map<string, number>>(this.later);
   private readonly rollups = new Derived<Rollup>(this.later);
   private readonly finds = new Derived<Found>(this.later);
   private readonly rowLists = new Derived<Rows>(this.later);
@@ -86,10 +89,17 @@ export class RootView {
   }
 
   /** All processes as bars of a timeline. */
-  layout(lanes: string, originUs: number, laneOf: (process: Process) => LaneName): Layout {
+  layout(lanes: string, originUs: number, laneOf: (origin: Origin) => LaneName, corrected: boolean): Layout {
     // The names of lanes come with their workers.
-    const settings = `${lanes} ${originUs} ${liveRootsStore.get()}`;
-    return this.layouts.get(lanes === "tree" ? `${lanes} ${originUs}` : settings, this.tree.version, () => layOut(this.tree, this.order(), originUs, laneOf));
+    const settings = `${lanes} ${originUs} ${corrected}`;
+    const offsets = this.clocks();
+    const shift = corrected ? ({ worker_id }: Origin) => (worker_id === null ? 0 : (offsets.get(worker_id) ?? 0)) : undefined;
+    return this.layouts.get(lanes === "tree" ? settings : `${settings} ${liveRootsStore.get()}`, this.tree.version, () => layOut(this.tree, this.order(), originUs, laneOf, shift));
+  }
+
+  /** What is to be added to the times of workers whose clocks are off. */
+  clocks(): Map<string, number> {
+    return this.offsets.get("", this.tree.version, () => clockOffsets(this.tree, this.order()));
   }
 
   /** What stands below each process. */
@@ -117,7 +127,7 @@ export class RootView {
   idOf(row: number): string | undefined {
     const slot = this.rows().slots[row];
     if (slot === undefined) return undefined;
-    return slot >= 0 ? this.tree.at(slot).id : `~${this.tree.at(this.groupAt(row)?.members[0] as number).id}`;
+    return slot >= 0 ? this.tree.idOf(slot) : `~${this.tree.idOf(this.groupAt(row)?.members[0] as number)}`;
   }
 
   /** The row of an id as of `idOf`; -1 if it is not in sight. */
@@ -136,9 +146,10 @@ export class RootView {
   spreadOf(group: Group): GroupSpread {
     const known = this.spreads.get(group);
     if (known?.version === this.tree.version) return known;
-    const members = group.members.map((slot) => this.tree.at(slot));
-    const { histogram, ...rest } = histogramOf(members.flatMap((process) => elapsed(process, 0) ?? []));
-    const of = { version: this.tree.version, histogram, spread: spread(histogram, rest), running: members.filter(({ state }) => state === "running").length };
+    const { tree } = this;
+    const { histogram, ...rest } = histogramOf(group.members.map((slot) => tree.elapsedOf(slot)).filter((took) => !Number.isNaN(took)));
+    const running = group.members.filter((slot) => tree.stateOf(slot) === "running").length;
+    const of = { version: tree.version, histogram, spread: spread(histogram, rest), running };
     this.spreads.set(group, of);
     return of;
   }
@@ -202,23 +213,15 @@ export class RootView {
     this.problem = null;
     this.changed();
     try {
-      let cursor: string | null = null;
-      do {
-        const limit = cursor === null ? FIRST_PAGE : NEXT_PAGE;
-        const page: Awaited<ReturnType<typeof fetchTree>> = await fetchTree(
-          this.param,
-          cursor === null ? { limit } : { limit, cursor },
-          reading.signal,
-        );
-        this.follow(page.root.root_id);
-        this.subscription?.loaded(page.as_of);
-        this.takeRoot(page.root, page.as_of);
-        this.missing = page;
-        for (const process of page.processes) this.tree.put(process, page.as_of);
-        cursor = page.next_cursor;
-        if (first && cursor !== null) this.folding.toDepth(1);
+      const page = await fetchTree(this.param, { limit: FIRST_PAGE }, reading.signal);
+      this.takePage(page);
+      if (page.next_cursor !== null) {
+        // The first rows are there; all others come in columns.
+        if (first) this.folding.toDepth(1);
         this.changed();
-      } while (cursor !== null);
+        const id = page.root.root_id;
+        if (!(await readColumns(id, reading.signal, this.columns(id)))) await this.readPages(page.next_cursor, reading.signal);
+      }
       if (first) this.folding.toDepth(comfortableDepth(this.tree));
     } catch (error) {
       if (reading.signal.aborted) return;
@@ -226,6 +229,40 @@ export class RootView {
     }
     this.loading = false;
     this.changed();
+  }
+
+  /** The rest of the tree page by page, from a server that knows no columns. */
+  private async readPages(from: string, signal: AbortSignal): Promise<void> {
+    for (let cursor: string | null = from; cursor !== null; ) {
+      const page = await fetchTree(this.param, { limit: NEXT_PAGE, cursor }, signal);
+      this.takePage(page);
+      cursor = page.next_cursor;
+      this.changed();
+    }
+  }
+
+  private takePage(page: TreePage): void {
+    this.follow(page.root.root_id);
+    this.subscription?.loaded(page.as_of);
+    this.takeRoot(page.root, page.as_of);
+    this.missing = page;
+    for (const process of page.processes) this.tree.put(process, page.as_of);
+  }
+
+  /** Takes the parts of the tree in columns. */
+  private columns(rootId: string): (part: Part) => void {
+    let load: ColumnLoad | undefined;
+    return (part) => {
+      if (part.kind === "head") {
+        this.takeRoot(part.head.root, part.head.as_of);
+        this.missing = part.head;
+        load = this.tree.load(rootId, part.head.count, part.head.as_of);
+      } else if (part.kind === "processes") load?.processes(part.columns);
+      else if (part.kind === "rare") load?.rare(part.entries);
+      else if (part.kind === "end") load?.end();
+      else load?.[part.kind](part.table as never);
+      this.changed();
+    };
   }
 
   private follow(rootId: string): void {

@@ -24,7 +24,7 @@ const AGAIN_MS = 2000;
 export function Names({ q }: { q: string }) {
   const query = useInfiniteQuery({
     queryKey: ["names", q],
-    queryFn: ({ pageParam, signal }) => fetchNames({ q, limit: PAGE, cursor: pageParam }, signal),
+    queryFn: ({ pageParam, signal }) => fetchNames({ limit: PAGE, ...(q && { q }), ...(pageParam && { cursor: pageParam }) }, signal),
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });

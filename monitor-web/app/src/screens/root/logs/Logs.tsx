@@ -1,7 +1,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { LogLine } from "../../../api/types.ts";
-import { count, t } from "../../../i18n.ts";
+import { count, t, wordText } from "../../../i18n.ts";
 import { LEVELS } from "../../../model/logs.ts";
 import { fieldText, visible, visibleLines } from "../../../model/text.ts";
 import { absolute, zoneName } from "../../../model/time.ts";
@@ -23,7 +23,7 @@ interface Props {
 
 /** What was said, with the newest at the end; follows it until one scrolls up. */
 export default function Logs({ view, process, onSelect }: Props) {
-  const [level, setLevel] = useState("");
+  const [level, setLevel] = useState<(typeof LEVELS)[number] | "">("");
   const [text, setText] = useState("");
   const [q, setQ] = useState("");
   useEffect(() => {
@@ -34,11 +34,11 @@ export default function Logs({ view, process, onSelect }: Props) {
   return (
     <div className="logs">
       <div className="logs-bar">
-        <select aria-label={t("logs.level")} value={level} onChange={(event) => setLevel(event.target.value)}>
+        <select aria-label={t("logs.level")} value={level} onChange={(event) => setLevel(event.target.value as typeof level)}>
           <option value="">{t("logs.level.all")}</option>
           {LEVELS.slice(0, -1).map((each) => (
             <option key={each} value={each}>
-              {t("logs.level.from", { level: each })}
+              {t("logs.level.from", { level: wordText("level", each) })}
             </option>
           ))}
         </select>
@@ -96,7 +96,7 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
       {feed.forgotten > 0 && <p className="dim">{t("logs.forgotten", { count: count(feed.forgotten) })}</p>}
       {lines.length === 0 && feed.problem === null && <p className="dim none">{t(feed.loading ? "loading" : isFiltered ? "logs.none.found" : "logs.none")}</p>}
       <div className="lines-frame" hidden={lines.length === 0}>
-        <div ref={scroller} className="lines" role="log" aria-live="off" aria-label={t("logs.title")} tabIndex={0} onScroll={onScroll}>
+        <div ref={scroller} className="log-lines" role="log" aria-live="off" aria-label={t("logs.title")} tabIndex={0} onScroll={onScroll}>
           <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
             {virtual.getVirtualItems().map(({ index, start }) => {
               const line = lines[index];
@@ -120,7 +120,7 @@ function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number;
   return (
     <button type="button" className="log" data-level={line.level} aria-expanded={opened} style={{ transform: `translateY(${top}px)` }} onClick={onOpen}>
       <span className="time">{absolute(line.time_us).slice(11, 23)}</span>
-      <span className="level">{visible(line.level)}</span>
+      <span className="level">{wordText("level", line.level)}</span>
       {view && slot !== undefined && view.tree.parentOf(slot) !== undefined && <span className="who">{visible(view.tree.at(slot).name)}</span>}
       <span className="message">{visible(line.message)}</span>
     </button>

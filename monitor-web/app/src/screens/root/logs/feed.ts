@@ -85,7 +85,8 @@ export class LogFeed {
       // A page may be short, even empty, and still have one before it.
       do {
         const { process, level, q } = this.filter;
-        const page = await fetchLogs(this.view.param, process, { level, q, limit: PAGE, order: "newest", cursor: older && this.cursor !== null ? this.cursor : undefined }, reading.signal);
+        const query = { limit: PAGE, order: "newest", ...(level && { level }), ...(q && { q }), ...(older && this.cursor !== null && { cursor: this.cursor }) } as const;
+        const page = await fetchLogs(this.view.param, process, query, reading.signal);
         found += this.lines.add(page.logs);
         this.cursor = page.next_cursor;
         this.missing = page;

@@ -2,6 +2,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Process, Root } from "../../../api/types.ts";
 import { knownWorker } from "../../../data/live-roots.ts";
 import { count, locale, t } from "../../../i18n.ts";
+import type { Origin } from "../../../model/columns.ts";
 import { visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
 import { criticalPath, foldGaps, type LaneName, type RangeSum, sumRange, TimeMap } from "../../../model/timeline.ts";
@@ -40,7 +41,8 @@ export default function Timeline({ view, root, selection, search }: Props) {
 
   const { tree } = view;
   const originUs = root.started_us ?? tree.at(tree.childrenOf(undefined)[0] ?? 0)?.started_us ?? 0;
-  const layout = view.layout(lanes, originUs, laneNames(lanes));
+  const corrected = search.clocks !== "raw";
+  const layout = view.layout(lanes, originUs, laneNames(lanes), corrected);
   const runs = root.counts.running > 0 || root.state === "running";
   const nowUs = useNow(runs ? "fast" : "never");
   const endUs = Math.max(1, layout.lastUs, runs ? nowUs - originUs : 0, (elapsed(root, nowUs) ?? 0) / 1000);
@@ -68,7 +70,7 @@ export default function Timeline({ view, root, selection, search }: Props) {
   useEffect(() => {
     if (!canvas.current || !minimap.current || !scroller.current) return;
     const made = new Stage(canvas.current, minimap.current, scroller.current, {
-      onSelect: (slot) => select(tree.at(slot).id),
+      onSelect: (slot) => select(tree.idOf(slot)),
       onHover: setHovered,
       onWindow: toAddress,
       onRange: setRange,
@@ -126,6 +128,11 @@ export default function Timeline({ view, root, selection, search }: Props) {
         <button type="button" aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => setFoldsGaps(!foldsGaps)}>
           {t("timeline.gaps")}
         </button>
+        {view.clocks().size > 0 && (
+          <button type="button" className="toggle" aria-pressed={corrected} title={clocksText(view)} onClick={() => set({ clocks: corrected ? "raw" : undefined })}>
+            {t("timeline.clocks")}
+          </button>
+        )}
         <button type="button" title="0" onClick={() => stage.current?.key("0")}>
           {t("timeline.all")}
         </button>
@@ -143,6 +150,11 @@ export default function Timeline({ view, root, selection, search }: Props) {
   );
 }
 
+/** Which clocks are off, and by how much. */
+function clocksText(view: RootView): string {
+  return [...view.clocks()].map(([id, us]) => t("clock.off", { worker: visible(knownWorker(id)?.hostname ?? id), by: `${us > 0 ? "−" : "+"}${duration(Math.abs(us) * 1000, locale)}` })).join("\n");
+}
+
 function windowOf(text: string | undefined): Range | null {
   const [, from, to] = /^(\d+)-(\d+)$/.exec(text ?? "") ?? [];
   const range = { fromUs: Number(from), toUs: Number(to) };
@@ -150,8 +162,8 @@ function windowOf(text: string | undefined): Range | null {
 }
 
 /** The lane of a process, by what the lanes are. */
-function laneNames(lanes: Lanes): (process: Process) => LaneName {
-  const worker = (process: Process) => (process.worker_id === null ? undefined : knownWorker(process.worker_id));
+function laneNames(lanes: Lanes): (origin: Origin) => LaneName {
+  const worker = (process: Origin) => (process.worker_id === null ? undefined : knownWorker(process.worker_id));
   switch (lanes) {
     case "tree":
       return () => ({ key: "", label: "" });

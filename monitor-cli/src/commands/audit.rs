@@ -1,0 +1,40 @@
+//! `monitor audit`
+
+use std::io::Write as _;
+
+use monitor_wire::{AuditEntry, AuditPage};
+
+use crate::client::{Connection, print_json, read};
+use crate::exit;
+use crate::text::{moment, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor audit
+  monitor audit --limit 1000 --json | jq '.entries[] | select(.outcome != \"done\")'";
+
+/// Shows who changed what, newest first
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// At most so many
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let answer = args.connection.get(&["api", "v1", "audit"], &vec![("limit", args.limit.to_string())])?;
+    if args.connection.json {
+        return print_json(&answer);
+    }
+    let page: AuditPage = read(answer)?;
+    let mut out = anstream::stdout().lock();
+    for AuditEntry { time_us, who, how, address, action, outcome, .. } in &page.entries {
+        let from = address.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();
+        let who = format!("{who} ({how}{from})");
+        writeln!(out, "{}  {:<36}  {}  {}", moment(*time_us), visible(&who), visible(action), visible(outcome))?;
+    }
+    Ok(out.flush()?)
+}

@@ -1,0 +1,101 @@
+//! `monitor token`
+
+use std::io::Write as _;
+use std::time::Duration;
+
+use clap::Subcommand;
+use monitor_server::access::{NewToken, Scope, Token};
+use serde_json::json;
+
+use super::access_folder::{Folder, when};
+use crate::client::print_json;
+use crate::exit;
+use crate::text::visible;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor token create build-7 --scope ingest            for programs on a machine: MONITOR_TOKEN
+  monitor token create dashboard --scope read --expires 90d
+  monitor token list
+  monitor token revoke build-7
+
+Tokens lie in the server's data folder, as hashes. What is changed holds at once, also for a server that runs.";
+
+/// Makes, lists and ends the tokens that programs and commands show the server
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Makes a token and prints it, this once
+    Create {
+        /// Its name, like no other's
+        name: String,
+        /// What it allows: ingest (send events), read, operate (change what is recorded, includes read), admin (all); between commas
+        #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', required = true)]
+        scopes: Vec<Scope>,
+        /// How long it lasts, like 12h or 90d; for ever if not given
+        #[arg(long, value_name = "DURATION", value_parser = monitor_server::read_duration)]
+        expires: Option<Duration>,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Lists all tokens; none can be shown again
+    List {
+        /// Prints JSON instead of text for people
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Ends a token at once
+    Revoke {
+        /// Its name or its id
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Create { name, scopes, expires, folder } => {
+            let access = folder.open()?;
+            let new = NewToken { name, scopes: scopes.into_iter().collect(), lifetime: expires };
+            let token = access.create_token(&new)?;
+            folder.record(&access, &format!("token create {} --scope {}", new.name, new.scopes));
+            let mut out = anstream::stdout().lock();
+            writeln!(out, "{token}")?;
+            Ok(out.flush()?)
+        }
+        Command::List { json, folder } => {
+            let tokens = folder.open()?.tokens()?;
+            if json {
+                return print_json(&tokens.iter().map(as_json).collect());
+            }
+            let mut out = anstream::stdout().lock();
+            for Token { id, name, scopes, created_us, expires_us, used_us } in &tokens {
+                let (created, used) = (when(Some(*created_us)), when(*used_us));
+                let (name, scopes) = (visible(name), scopes.to_string());
+                let ends = if expires_us.is_some_and(|at| at <= crate::text::now_us()) { "ended" } else { "until" };
+                writeln!(out, "{name:<24}{scopes:<16}{id:<14}made {created}  used {used}  {ends} {}", when(*expires_us))?;
+            }
+            Ok(out.flush()?)
+        }
+        Command::Revoke { name, folder } => {
+            let access = folder.open()?;
+            access.revoke_token(&name)?;
+            folder.record(&access, &format!("token revoke {name}"));
+            Ok(())
+        }
+    }
+}
+
+fn as_json(token: &Token) -> serde_json::Value {
+    let Token { id, name, scopes, created_us, expires_us, used_us } = token;
+    json!({"id": id, "name": name, "scopes": scopes.words(), "created_us": created_us, "expires_us": expires_us, "used_us": used_us})
+}

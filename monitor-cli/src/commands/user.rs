@@ -1,0 +1,115 @@
+//! `monitor user`
+
+use std::io::{IsTerminal, Write as _};
+
+use anyhow::Context;
+use clap::Subcommand;
+use monitor_server::access::Role;
+use serde_json::json;
+
+use super::access_folder::{Folder, when};
+use crate::client::print_json;
+use crate::exit;
+use crate::text::visible;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor user add ada --role admin          asks for the password
+  monitor user password ada < password.txt   or reads its first line
+  monitor user list
+  monitor user remove ada
+
+Users lie in the server's data folder, their passwords as argon2id hashes. What is changed holds at once.";
+
+/// Adds, lists and removes those who log in on the page
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Adds somebody
+    Add {
+        /// By which they log in
+        name: String,
+        /// viewer (reads), operator (changes what is recorded), admin (all)
+        #[arg(long, default_value = "viewer")]
+        role: Role,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Lists all users
+    List {
+        /// Prints JSON instead of text for people
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Removes somebody, and logs them out
+    Remove {
+        /// Who
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Gives somebody another password, and logs them out
+    Password {
+        /// Who
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    match args.command {
+        Command::Add { name, role, folder } => {
+            let access = folder.open()?;
+            access.add_user(&name, role, &password()?)?;
+            folder.record(&access, &format!("user add {name} --role {}", role.as_str()));
+            Ok(())
+        }
+        Command::List { json, folder } => {
+            let users = folder.open()?.users()?;
+            if json {
+                let as_json = |user: &monitor_server::access::User| json!({"name": user.name, "role": user.role.as_str(), "created_us": user.created_us});
+                return print_json(&users.iter().map(as_json).collect());
+            }
+            let mut out = anstream::stdout().lock();
+            for user in &users {
+                let name = visible(&user.name);
+                writeln!(out, "{name:<24}{:<10}added {}", user.role.as_str(), when(Some(user.created_us)))?;
+            }
+            Ok(out.flush()?)
+        }
+        Command::Remove { name, folder } => {
+            let access = folder.open()?;
+            access.remove_user(&name)?;
+            folder.record(&access, &format!("user remove {name}"));
+            Ok(())
+        }
+        Command::Password { name, folder } => {
+            let access = folder.open()?;
+            access.set_password(&name, &password()?)?;
+            folder.record(&access, &format!("user password {name}"));
+            Ok(())
+        }
+    }
+}
+
+/// Asked for twice where somebody types it, else the first line of what comes.
+fn password() -> anyhow::Result<String> {
+    if std::io::stdin().is_terminal() {
+        let password = rpassword::prompt_password("Password: ").context("could not ask for the password")?;
+        let again = rpassword::prompt_password("Again: ").context("could not ask for the password")?;
+        anyhow::ensure!(password == again, "these were two different passwords");
+        return Ok(password);
+    }
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).context("could not read the password from stdin")?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

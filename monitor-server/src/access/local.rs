@@ -1,0 +1,96 @@
+//! The token of whoever may read the data folder: `monitor` on the same machine takes it from there.
+
+use std::io::Write;
+use std::path::Path;
+
+use url::Url;
+
+use super::{Access, AccessError, NewToken, Scope};
+use crate::store::{is_locked, open_private};
+
+/// The token's name.
+pub(super) const NAME: &str = "local";
+const FILE: &str = "local.token";
+
+/// What the file says: two lines, the server's own address and the token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Local {
+    /// Where the server of this folder listens.
+    pub url: Url,
+    /// May do all.
+    pub token: String,
+}
+
+impl Local {
+    /// That of a data folder whose server runs. Nobody else can have that server's address then, so that the token may be sent there.
+    pub fn find(folder: &Path) -> Option<Self> {
+        is_locked(folder).then(|| Self::read(folder)).flatten()
+    }
+
+    fn read(folder: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(folder.join(FILE)).ok()?;
+        let (url, token) = text.trim_end().split_once('\n')?;
+        Some(Self { url: url.parse().ok()?, token: token.to_owned() })
+    }
+}
+
+impl Access {
+    /// Writes the file for a server at `url`, readable by its owner alone; the token stays the same as long as it is valid.
+    ///
+    /// # Errors
+    /// If the disk or the database fails.
+    pub(crate) fn write_local(&self, url: &Url) -> Result<(), AccessError> {
+        let kept = Local::read(&self.folder).map(|local| local.token);
+        let is_valid = |token: &String| self.by_token(token).is_ok_and(|found| found.is_some_and(|(by, _)| by.scopes.has(Scope::Admin)));
+        let token = match kept.filter(is_valid) {
+            Some(token) => token,
+            None => {
+                if let Err(error) = self.revoke_token(NAME)
+                    && !matches!(error, AccessError::Missing { .. })
+                {
+                    return Err(error);
+                }
+                self.create_token(&NewToken { name: NAME.to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None })?
+            }
+        };
+        let path = self.folder.join(FILE);
+        let written = self.folder.join(format!("{FILE}.new"));
+        let write = || {
+            // Another's rights must not be inherited from a file that lies there.
+            let _ = std::fs::remove_file(&written);
+            let mut file = open_private(&written)?;
+            write!(file, "{url}\n{token}\n")?;
+            file.sync_all()?;
+            std::fs::rename(&written, &path)
+        };
+        write().map_err(|source| AccessError::Disk { action: "write", path: path.clone(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_its_owner_s_alone_and_keeps_its_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::open(folder.path()).unwrap();
+        let url: Url = "http://127.0.0.1:60010/".parse().unwrap();
+        access.write_local(&url).unwrap();
+        let first = Local::read(folder.path()).unwrap();
+        access.write_local(&url).unwrap();
+        assert_eq!(Local::read(folder.path()).unwrap(), first);
+        assert!(access.by_token(&first.token).unwrap().unwrap().0.scopes.has(Scope::Admin));
+        #[cfg(unix)]
+        for file in [FILE, "access.db"] {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.path().join(file)).unwrap().permissions());
+            assert_eq!(mode & 0o077, 0, "{file}");
+        }
+        assert!(!access.has_any().unwrap(), "who has the folder is nobody from outside");
+        assert_eq!(Local::find(folder.path()), None, "no server runs: somebody else may have its address");
+        std::fs::write(folder.path().join(FILE), "nonsense").unwrap();
+        access.write_local(&url).unwrap();
+        assert_ne!(Local::read(folder.path()).unwrap().token, first.token);
+        assert_eq!(access.by_token(&first.token).unwrap(), None);
+    }
+}

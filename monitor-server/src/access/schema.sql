@@ -1,0 +1,35 @@
+-- Times are Unix µs. What is secret is kept as a hash alone.
+CREATE TABLE token(
+  id TEXT PRIMARY KEY,              -- the part of it that may be shown
+  name TEXT NOT NULL UNIQUE,
+  hash BLOB NOT NULL,               -- SHA-256 of its secret part, which is random
+  scopes TEXT NOT NULL,
+  created INTEGER NOT NULL,
+  expires INTEGER,
+  used INTEGER                      -- to a minute
+) STRICT;
+
+CREATE TABLE user(
+  name TEXT PRIMARY KEY,
+  password TEXT NOT NULL,           -- argon2id, as a PHC string
+  role TEXT NOT NULL,
+  created INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE session(
+  hash BLOB PRIMARY KEY,            -- SHA-256 of what the cookie has, which is random
+  user TEXT NOT NULL REFERENCES user(name) ON DELETE CASCADE,
+  expires INTEGER NOT NULL
+) STRICT;
+CREATE INDEX session_user ON session(user);
+CREATE INDEX session_expires ON session(expires);
+
+CREATE TABLE audit(
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  time INTEGER NOT NULL,
+  who TEXT NOT NULL,
+  how TEXT NOT NULL,
+  address TEXT,
+  action TEXT NOT NULL,
+  outcome TEXT NOT NULL
+) STRICT;

@@ -1,0 +1,161 @@
+//! What may be done.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One thing that may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Send events.
+    Ingest,
+    /// Read all there is.
+    Read,
+    /// Change what is recorded, and start what can be started; includes reading.
+    Operate,
+    /// See who did what, and all else.
+    Admin,
+}
+
+/// A set of [`Scope`]s.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+/// No word for a scope.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no scope: there are `ingest`, `read`, `operate` and `admin`")]
+pub struct InvalidScope(String);
+
+impl Scope {
+    const ALL: [Self; 4] = [Self::Ingest, Self::Read, Self::Operate, Self::Admin];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Read => "read",
+            Self::Operate => "operate",
+            Self::Admin => "admin",
+        }
+    }
+
+    fn bits(self) -> u8 {
+        match self {
+            Self::Ingest => 0b0001,
+            Self::Read => 0b0010,
+            Self::Operate => 0b0110,
+            Self::Admin => 0b1111,
+        }
+    }
+}
+
+impl FromStr for Scope {
+    type Err = InvalidScope;
+
+    fn from_str(text: &str) -> Result<Self, InvalidScope> {
+        Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or_else(|| InvalidScope(text.chars().take(40).collect()))
+    }
+}
+
+impl Scopes {
+    /// Whether this may be done.
+    pub fn has(self, scope: Scope) -> bool {
+        self.0 & scope.bits() == scope.bits()
+    }
+
+    /// What role they make; none for those who may not read.
+    pub fn role(self) -> Option<Role> {
+        Role::ALL.into_iter().rev().find(|role| self.has(role.scope()))
+    }
+
+    /// Their words, those left out that others include.
+    pub fn words(self) -> Vec<&'static str> {
+        let is_included =
+            |scope: Scope| Scope::ALL.iter().any(|other| *other != scope && self.has(*other) && Scopes(other.bits()).has(scope));
+        Scope::ALL.into_iter().filter(|scope| self.has(*scope) && !is_included(*scope)).map(Scope::as_str).collect()
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        Self(scopes.into_iter().fold(0, |bits, scope| bits | scope.bits()))
+    }
+}
+
+impl FromStr for Scopes {
+    type Err = InvalidScope;
+
+    fn from_str(text: &str) -> Result<Self, InvalidScope> {
+        text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::parse).collect()
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words().join(","))
+    }
+}
+
+/// What a user may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reads.
+    Viewer,
+    /// Reads, and changes what is recorded.
+    Operator,
+    /// May do all.
+    Admin,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Viewer, Self::Operator, Self::Admin];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// What makes it.
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Viewer => Scope::Read,
+            Self::Operator => Scope::Operate,
+            Self::Admin => Scope::Admin,
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let role = Self::ALL.into_iter().find(|role| role.as_str() == text);
+        role.ok_or_else(|| "expected a role: `viewer`, `operator` or `admin`".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_include_each_other_as_told() {
+        for (text, has, role, shown) in [
+            ("ingest", "ingest", None, "ingest"),
+            ("read", "read", Some(Role::Viewer), "read"),
+            ("operate", "read operate", Some(Role::Operator), "operate"),
+            ("ingest, operate", "ingest read operate", Some(Role::Operator), "ingest,operate"),
+            ("read,ingest", "ingest read", Some(Role::Viewer), "ingest,read"),
+            ("admin,read", "ingest read operate admin", Some(Role::Admin), "admin"),
+            ("", "", None, ""),
+        ] {
+            let scopes: Scopes = text.parse().unwrap();
+            let found: Vec<_> = Scope::ALL.into_iter().filter(|scope| scopes.has(*scope)).map(Scope::as_str).collect();
+            assert_eq!((found.join(" ").as_str(), scopes.role(), scopes.to_string().as_str()), (has, role, shown), "{text}");
+        }
+        assert!("write".parse::<Scopes>().unwrap_err().to_string().contains("`operate`"));
+    }
+}

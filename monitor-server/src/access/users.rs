@@ -1,0 +1,158 @@
+//! Users and their passwords.
+
+use std::ops::RangeInclusive;
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use rusqlite::{OptionalExtension, params};
+
+use super::{Access, AccessError, Role, check_name};
+use crate::server::now_us;
+
+/// How long a password may be, in characters.
+pub(super) const PASSWORD: RangeInclusive<usize> = 8..=256;
+
+/// Checked for users that there are not: of the default costs, and of no password.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$2WN0fHnCBuzTsk4EvIGTU9KDYHbpcVUwPOvWjSEFbXQ";
+
+/// Somebody who logs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// By which they log in.
+    pub name: String,
+    /// What they may do.
+    pub role: Role,
+    /// When they were added, Unix µs.
+    pub created_us: u64,
+}
+
+impl Access {
+    /// Adds somebody. It takes a while, by intent.
+    ///
+    /// # Errors
+    /// If there is one of this name, the password is too short, or the database fails.
+    pub fn add_user(&self, name: &str, role: Role, password: &str) -> Result<(), AccessError> {
+        check_name(name)?;
+        let password = hash(password)?;
+        self.write(|connection| {
+            let sql = "INSERT INTO user(name, password, role, created) VALUES(?, ?, ?, ?) ON CONFLICT(name) DO NOTHING";
+            match connection.execute(sql, params![name, password, role.as_str(), now_us() as i64])? {
+                0 => Err(AccessError::Exists { what: "user", name: name.to_owned() }),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// All users, by name.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub fn users(&self) -> Result<Vec<User>, AccessError> {
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(User { name: row.get(0)?, role: role(&row.get::<_, String>(1)?), created_us: row.get::<_, i64>(2)? as u64 })
+        };
+        let sql = "SELECT name, role, created FROM user ORDER BY name";
+        Ok(self.read(|connection| connection.prepare_cached(sql)?.query_map([], read)?.collect())?)
+    }
+
+    /// Removes somebody, who is logged out by that.
+    ///
+    /// # Errors
+    /// If there is nobody of this name, or the database fails.
+    pub fn remove_user(&self, name: &str) -> Result<(), AccessError> {
+        self.write(|connection| match connection.execute("DELETE FROM user WHERE name = ?", [name])? {
+            0 => Err(AccessError::Missing { what: "user", name: name.to_owned() }),
+            _ => Ok(()),
+        })
+    }
+
+    /// Gives somebody another password, and logs them out.
+    ///
+    /// # Errors
+    /// If there is nobody of this name, the password is too short, or the database fails.
+    pub fn set_password(&self, name: &str, password: &str) -> Result<(), AccessError> {
+        let password = hash(password)?;
+        self.write(|connection| {
+            if connection.execute("UPDATE user SET password = ?2 WHERE name = ?1", params![name, password])? == 0 {
+                return Err(AccessError::Missing { what: "user", name: name.to_owned() });
+            }
+            connection.execute("DELETE FROM session WHERE user = ?", [name])?;
+            Ok(())
+        })
+    }
+
+    /// Whether it is this user's password. It takes as long for users that there are not.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) fn is_password(&self, name: &str, password: &str) -> Result<bool, AccessError> {
+        let sql = "SELECT password FROM user WHERE name = ?";
+        let kept: Option<String> =
+            self.read(|connection| connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional())?;
+        let is_known = kept.is_some();
+        let kept = kept.unwrap_or_else(|| NOBODY.to_owned());
+        let is_right = PasswordHash::new(&kept).is_ok_and(|kept| Argon2::default().verify_password(password.as_bytes(), &kept).is_ok());
+        Ok(is_right && is_known)
+    }
+}
+
+fn hash(password: &str) -> Result<String, AccessError> {
+    if !PASSWORD.contains(&password.chars().count()) {
+        return Err(AccessError::Password);
+    }
+    let hash = Argon2::default().hash_password(password.as_bytes());
+    hash.map(|hash| hash.to_string()).map_err(|_| AccessError::Password)
+}
+
+/// One that can't be read may do the least.
+pub(super) fn role(text: &str) -> Role {
+    text.parse().unwrap_or(Role::Viewer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_logs_in_by_the_password_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::open(folder.path()).unwrap();
+        access.add_user("ada", Role::Operator, "correct horse").unwrap();
+        for (name, password, is_right) in [
+            ("ada", "correct horse", true),
+            ("ada", "correct hors", false),
+            ("ada", "", false),
+            ("Ada", "correct horse", false),
+            ("", "", false),
+            ("nobody", "correct horse", false),
+        ] {
+            assert_eq!(access.is_password(name, password).unwrap(), is_right, "{name} {password}");
+        }
+        assert!(matches!(access.add_user("ada", Role::Admin, "another one"), Err(AccessError::Exists { .. })));
+        assert!(matches!(access.add_user("bob", Role::Admin, "short"), Err(AccessError::Password)));
+        assert!(matches!(access.set_password("bob", "long enough"), Err(AccessError::Missing { .. })));
+        assert_eq!(access.users().unwrap()[0].role, Role::Operator);
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_takes_as_long() {
+        assert!(PasswordHash::new(NOBODY).is_ok_and(|hash| Argon2::default().verify_password(b"x", &hash).is_err()));
+        assert!(PasswordHash::new(NOBODY).is_ok_and(|hash| hash.hash.is_some() && hash.salt.is_some()));
+    }
+
+    #[test]
+    fn who_is_removed_or_gets_another_password_is_logged_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::open(folder.path()).unwrap();
+        access.add_user("ada", Role::Viewer, "correct horse").unwrap();
+        let hour = std::time::Duration::from_hours(1);
+        let session = access.begin_session("ada", hour).unwrap();
+        assert_eq!(access.by_session(&session).unwrap().unwrap().name.as_deref(), Some("ada"));
+        access.set_password("ada", "wrong horses").unwrap();
+        assert_eq!(access.by_session(&session).unwrap(), None);
+        let session = access.begin_session("ada", hour).unwrap();
+        access.remove_user("ada").unwrap();
+        assert_eq!(access.by_session(&session).unwrap(), None);
+    }
+}

@@ -1,0 +1,289 @@
+//! Who asks, and whether they may: by a token, a login, or a connection from this machine.
+//!
+//! Every request wants a scope by its method and path, also where no handler says so: what isn't known to be public wants one. The
+//! extractors [`Operator`] and [`Admin`] want more.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, header};
+
+use super::App;
+use super::guard;
+use super::problem::ApiError;
+use crate::access::{Access, AccessError, Deed, How, Pace, Principal, Scope, Scopes};
+
+/// Failures of a client: so many at once, then one per period.
+const FAILURES: u32 = 10;
+const FAILURES_PERIOD: Duration = Duration::from_secs(6);
+/// What proxies add.
+const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+
+/// From where a connection comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    pub(super) is_tls: bool,
+}
+
+/// Paces clients.
+#[derive(Debug)]
+pub(super) struct Paces {
+    requests: Pace,
+    pub(super) failures: Pace,
+}
+
+impl Paces {
+    /// So many requests per second.
+    pub(super) fn new(requests_per_second: usize) -> Self {
+        let per_second = u32::try_from(requests_per_second).unwrap_or(u32::MAX).clamp(1, 1_000_000);
+        Self { requests: Pace::new(Duration::from_secs(1) / per_second, per_second), failures: Pace::new(FAILURES_PERIOD, FAILURES) }
+    }
+}
+
+/// Whoever may read.
+#[allow(dead_code, reason = "a handler may want to know who it is")]
+pub(super) struct Viewer(pub(super) Principal);
+/// Whoever may change what is recorded, and start what can be started.
+#[allow(dead_code, reason = "a handler may want to know who it is")]
+pub(super) struct Operator(pub(super) Principal);
+/// Whoever may do all.
+#[allow(dead_code, reason = "a handler may want to know who it is")]
+pub(super) struct Admin(pub(super) Principal);
+
+macro_rules! extractors {
+    ($($name:ident: $scope:expr;)+) => {$(
+        impl<S: Sync> FromRequestParts<S> for $name {
+            type Rejection = ApiError;
+
+            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+                let principal = parts.extensions.get::<Option<Principal>>().cloned().flatten();
+                allow(principal.as_ref(), $scope)?;
+                principal.map(Self).ok_or_else(|| ApiError::Unauthorized { detail: wanted($scope).to_owned() })
+            }
+        }
+    )+};
+}
+
+extractors! {
+    Viewer: Scope::Read;
+    Operator: Scope::Operate;
+    Admin: Scope::Admin;
+}
+
+/// What a request wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    Nothing,
+    /// The page's document: whoever may not read is led to the login.
+    Page,
+    Scope(Scope),
+}
+
+fn wants(method: &Method, path: &str) -> Wants {
+    let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    match path {
+        "/healthz" | "/login" | "/login.css" | "/logout" | "/api/v1/me" => Wants::Nothing,
+        "/api/v1/events" | "/v1/traces" | "/v1/logs" | "/v1/metrics" if *method == Method::POST => Wants::Scope(Scope::Ingest),
+        _ if !is_read => Wants::Scope(Scope::Operate),
+        "/" | "/tasks" => Wants::Page,
+        "/metrics" => Wants::Scope(Scope::Read),
+        _ if path.starts_with("/tasks/") => Wants::Page,
+        _ if path.starts_with("/api/") || path.starts_with("/v1/") => Wants::Scope(Scope::Read),
+        // A file of the page, which is the same for everybody, or nothing.
+        _ => Wants::Nothing,
+    }
+}
+
+/// Lets a request pass, or says what it takes. What changes something is recorded.
+pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    match admit(&app, &mut request).await {
+        Err(error) => error.into_response(),
+        Ok(Admitted::ToLogin(path)) => {
+            let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
+            Redirect::to(&format!("/login?{query}")).into_response()
+        }
+        Ok(Admitted::In(principal)) => {
+            let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+            let address = peer(&request).map(|peer| peer.address.ip().to_canonical().to_string());
+            request.extensions_mut().insert(principal.clone());
+            let response = next.run(request).await;
+            if wants(&method, &path) == Wants::Scope(Scope::Operate) {
+                record(&app, principal, address, format!("{method} {path}"), response.status()).await;
+            }
+            response
+        }
+    }
+}
+
+enum Admitted {
+    In(Option<Principal>),
+    ToLogin(String),
+}
+
+async fn admit(app: &App, request: &mut Request) -> Result<Admitted, ApiError> {
+    let peer = peer(request);
+    let (method, path) = (request.method().clone(), request.uri().path());
+    if let Some(peer) = peer {
+        app.paces.requests.count(peer.address.ip(), Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "requests" })?;
+    }
+    let principal = identify(app, peer, request.headers())?;
+    let is_write = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    // A cookie is sent by pages of every port of this host.
+    if is_write && principal.as_ref().is_some_and(|principal| principal.how == How::Session) {
+        app.guard.check_same(request.uri(), request.headers())?;
+    }
+    match wants(&method, path) {
+        Wants::Nothing => {}
+        Wants::Scope(scope) => allow(principal.as_ref(), scope)?,
+        Wants::Page if allow(principal.as_ref(), Scope::Read).is_ok() => {}
+        Wants::Page => {
+            let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+            return Ok(Admitted::ToLogin(path.to_owned()));
+        }
+    }
+    Ok(Admitted::In(principal))
+}
+
+pub(super) fn peer(request: &Request) -> Option<Peer> {
+    request.extensions().get::<Peer>().copied()
+}
+
+fn identify(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Result<Option<Principal>, ApiError> {
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        let text = value.to_str().ok().and_then(|text| text.split_once(' '));
+        let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+        let token = token.ok_or_else(|| ApiError::Unauthorized { detail: "`Authorization` is read as `Bearer TOKEN` only".to_owned() })?;
+        return by_token(app, peer, token).map(Some);
+    }
+    if let Some(session) = session(headers)
+        && let Some(principal) = app.access.by_session(session)?
+    {
+        return Ok(Some(principal));
+    }
+    let both = || [Scope::Ingest, Scope::Read].into_iter().collect::<Scopes>();
+    if app.config.insecure {
+        return Ok(Some(Principal { name: None, how: How::Insecure, scopes: both() }));
+    }
+    let is_local = peer.is_some_and(|peer| is_local(app, peer.address.ip(), headers));
+    Ok(is_local.then(|| Principal { name: None, how: How::Loopback, scopes: both() }))
+}
+
+fn by_token(app: &App, peer: Option<Peer>, text: &str) -> Result<Principal, ApiError> {
+    if let Some((principal, token)) = app.access.by_token(text)? {
+        if Access::is_used_anew(&token) {
+            let access = app.access.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = access.used(&token) {
+                    tracing::warn!(%error, "could not note that a token was used");
+                }
+            });
+        }
+        return Ok(principal);
+    }
+    // One that is right always passes, however many were wrong before it.
+    failed(app, peer)?;
+    let detail = "the token is none of this server's, was revoked, or has ended: `monitor token list` on the server's machine shows \
+                  those that there are, `monitor token create` makes one";
+    Err(ApiError::Unauthorized { detail: detail.to_owned() })
+}
+
+/// Counts a failure; too many of them are refused before they are looked at.
+pub(super) fn failed(app: &App, peer: Option<Peer>) -> Result<(), ApiError> {
+    let Some(peer) = peer else { return Ok(()) };
+    app.paces.failures.count(peer.address.ip(), Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "failures" })
+}
+
+/// Whether a request comes from this machine, and not by a proxy on it.
+fn is_local(app: &App, ip: IpAddr, headers: &HeaderMap) -> bool {
+    // Behind a proxy that says nothing of itself everybody comes from this machine: `--public-url` tells that there is one.
+    let has_proxy = app.config.public_url.as_ref().is_some_and(|url| !url.host_str().is_some_and(guard::is_loopback));
+    ip.to_canonical().is_loopback() && !has_proxy && !FORWARDED.iter().any(|name| headers.contains_key(*name))
+}
+
+/// What the cookie of a login has.
+pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == super::login::COOKIE || *name == super::login::SECURE_COOKIE).map(|(_, value)| value)
+}
+
+fn allow(principal: Option<&Principal>, scope: Scope) -> Result<(), ApiError> {
+    match principal {
+        Some(principal) if principal.scopes.has(scope) => Ok(()),
+        // Whoever has no name may get one.
+        Some(Principal { name: Some(name), scopes, .. }) => {
+            let has = scopes.to_string();
+            Err(ApiError::Forbidden { detail: format!("{name} may not do this: it wants `{}`, and {name} has `{has}`", scope.as_str()) })
+        }
+        _ => Err(ApiError::Unauthorized { detail: wanted(scope).to_owned() }),
+    }
+}
+
+/// What is to be done for a scope.
+fn wanted(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Ingest => {
+            "to record here takes a token: make one on the server's machine with `monitor token create NAME --scope ingest`, and set \
+             MONITOR_TOKEN to it where the program runs"
+        }
+        Scope::Read => {
+            "to read here takes a token or a login: log in at /login, or send `Authorization: Bearer TOKEN` with one of `monitor token \
+             create NAME --scope read` (MONITOR_TOKEN of the command line)"
+        }
+        Scope::Operate | Scope::Admin => {
+            "to change something takes a token or a login, on this machine too: log in at /login as an operator or admin, or send \
+             `Authorization: Bearer TOKEN` with one of `monitor token create NAME --scope operate`; the command line finds its own in \
+             the data folder of a server on its machine"
+        }
+    }
+}
+
+/// Records what was changed, or was tried by somebody who may.
+async fn record(app: &App, principal: Option<Principal>, address: Option<String>, action: String, status: StatusCode) {
+    let how = principal.as_ref().map_or(How::Insecure, |principal| principal.how);
+    let who = principal.and_then(|principal| principal.name).unwrap_or_else(|| how.as_str().to_owned());
+    let outcome = if status.is_success() || status.is_redirection() { "done".to_owned() } else { status.as_u16().to_string() };
+    let recorded = app.ask_access(move |access| access.record(&Deed { who: &who, how, address, action: &action, outcome: &outcome })).await;
+    if let Err(error) = recorded {
+        tracing::error!(%error, "what was changed could not be recorded");
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        Self::Access(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_to_be_public_wants_a_scope() {
+        for (method, path, expected) in [
+            ("GET", "/healthz", Wants::Nothing),
+            ("POST", "/login", Wants::Nothing),
+            ("GET", "/assets/index.js", Wants::Nothing),
+            ("GET", "/tasks/7", Wants::Page),
+            ("GET", "/", Wants::Page),
+            ("HEAD", "/api/v1/roots", Wants::Scope(Scope::Read)),
+            ("GET", "/api/v1/whatever", Wants::Scope(Scope::Read)),
+            ("GET", "/api/v1/events", Wants::Scope(Scope::Read)),
+            ("GET", "/metrics", Wants::Scope(Scope::Read)),
+            ("POST", "/api/v1/events", Wants::Scope(Scope::Ingest)),
+            ("POST", "/v1/traces", Wants::Scope(Scope::Ingest)),
+            ("DELETE", "/api/v1/roots/7", Wants::Scope(Scope::Operate)),
+            ("POST", "/whatever", Wants::Scope(Scope::Operate)),
+            ("PUT", "/api/v1/events", Wants::Scope(Scope::Operate)),
+            ("BREW", "/assets/index.js", Wants::Scope(Scope::Operate)),
+        ] {
+            assert_eq!(wants(&method.parse().unwrap(), path), expected, "{method} {path}");
+        }
+    }
+}

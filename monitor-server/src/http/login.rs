@@ -1,0 +1,221 @@
+//! `GET /login`, `POST /login`, `POST /logout`: a page without scripts, and the cookie.
+
+use axum::Form;
+use axum::extract::{FromRequest, Query, Request, State};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Deserialize;
+
+use super::App;
+use super::access::{failed, peer, session};
+use super::problem::ApiError;
+use crate::access::{Deed, How};
+
+/// The cookie's name without TLS.
+pub(super) const COOKIE: &str = "monitor_session";
+/// With TLS: a browser takes it only by TLS, and for this host alone.
+pub(super) const SECURE_COOKIE: &str = "__Host-monitor_session";
+
+/// Stricter than the page's: there is nothing here but words and a form.
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src 'self' data:";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LoginParams {
+    next: String,
+    lang: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Credentials {
+    #[serde(default)]
+    user: String,
+    #[serde(default)]
+    password: String,
+    #[serde(default)]
+    next: String,
+    #[serde(default)]
+    lang: String,
+}
+
+pub(super) async fn get_login(Query(params): Query<LoginParams>, headers: HeaderMap) -> Response {
+    page(StatusCode::OK, Words::of(&params.lang, &headers), None, "", &params.next)
+}
+
+pub(super) async fn post_login(State(app): State<App>, request: Request) -> Response {
+    let (peer, headers) = (peer(&request), request.headers().clone());
+    let form = Form::<Credentials>::from_request(request, &()).await;
+    let Ok(Form(Credentials { user, password, next, lang })) = form else {
+        return page(StatusCode::BAD_REQUEST, Words::of("", &headers), Some(|words| words.unreadable), "", "");
+    };
+    let words = Words::of(&lang, &headers);
+    let shown: String = user.chars().take(64).collect();
+    let refused = |status, why| page(status, words, Some(why), &shown, &next);
+    if let Some(peer) = peer
+        && let Some(wait) = app.paces.failures.wait(peer.address.ip(), std::time::Instant::now())
+    {
+        let mut response = refused(StatusCode::TOO_MANY_REQUESTS, |words| words.too_often);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+        return response;
+    }
+    // A hash takes 19 MiB: not many at once.
+    let Ok(turn) = tokio::time::timeout(app.config.stop_timeout, app.hashing.clone().acquire_owned()).await else {
+        return refused(StatusCode::SERVICE_UNAVAILABLE, |words| words.too_often);
+    };
+    let address = peer.map(|peer| peer.address.ip().to_canonical().to_string());
+    let lifetime = app.config.session_lifetime;
+    let begun = app
+        .ask_access(move |access| {
+            let _turn = turn;
+            let is_right = access.is_password(&user, &password)?;
+            let outcome = if is_right { "done" } else { "wrong name or password" };
+            let who: String = user.chars().take(64).collect();
+            access.record(&Deed { who: &who, how: How::Session, address, action: "login", outcome })?;
+            if is_right { access.begin_session(&user, lifetime).map(Some) } else { Ok(None) }
+        })
+        .await;
+    match begun {
+        Err(error) => error.into_response(),
+        Ok(None) => {
+            // What is too often is told at the next try.
+            let _ = failed(&app, peer);
+            refused(StatusCode::UNAUTHORIZED, |words| words.wrong)
+        }
+        Ok(Some(secret)) => {
+            let is_secure =
+                peer.is_some_and(|peer| peer.is_tls) || app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
+            let seconds = lifetime.as_secs();
+            let cookie = if is_secure {
+                format!("{SECURE_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}; Secure")
+            } else {
+                format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}")
+            };
+            ([(header::SET_COOKIE, cookie)], Redirect::to(local(&next))).into_response()
+        }
+    }
+}
+
+pub(super) async fn post_logout(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
+    if let Some(session) = session(&headers) {
+        let session = session.to_owned();
+        app.ask_access(move |access| access.end_session(&session)).await?;
+    }
+    let mut response = Redirect::to("/login").into_response();
+    for cookie in [
+        format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"),
+        format!("{SECURE_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0; Secure"),
+    ] {
+        response.headers_mut().append(header::SET_COOKIE, HeaderValue::try_from(cookie).expect("ASCII"));
+    }
+    Ok(response)
+}
+
+pub(super) async fn get_style() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], include_str!("login.css")).into_response()
+}
+
+/// A path of this server, and never another's address.
+fn local(next: &str) -> &str {
+    let is_path = next.starts_with('/') && !next[1..].starts_with(['/', '\\']) && next.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_path && !next.starts_with("/log") { next } else { "/tasks" }
+}
+
+#[derive(Clone, Copy)]
+struct Words {
+    lang: &'static str,
+    title: &'static str,
+    user: &'static str,
+    password: &'static str,
+    log_in: &'static str,
+    hint: &'static str,
+    wrong: &'static str,
+    too_often: &'static str,
+    unreadable: &'static str,
+    other: (&'static str, &'static str),
+}
+
+const ENGLISH: Words = Words {
+    lang: "en",
+    title: "Log in",
+    user: "User",
+    password: "Password",
+    log_in: "Log in",
+    hint: "Users are added on the server's machine: monitor user add NAME",
+    wrong: "The user or the password is wrong.",
+    too_often: "Too many tries: wait a minute.",
+    unreadable: "The form could not be read: try again.",
+    other: ("zh", "中文"),
+};
+
+const CHINESE: Words = Words {
+    lang: "zh",
+    title: "登录",
+    user: "用户",
+    password: "密码",
+    log_in: "登录",
+    hint: "在服务器所在的机器上添加用户：monitor user add NAME",
+    wrong: "用户名或密码不正确。",
+    too_often: "尝试次数过多，请等待一分钟。",
+    unreadable: "无法读取表单，请重试。",
+    other: ("en", "English"),
+};
+
+impl Words {
+    /// In the language asked for, or else the browser's first.
+    fn of(lang: &str, headers: &HeaderMap) -> Self {
+        let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let lang = if lang.is_empty() { accepted } else { lang };
+        if lang.trim_start().starts_with("zh") { CHINESE } else { ENGLISH }
+    }
+}
+
+fn page(status: StatusCode, words: Words, problem: Option<fn(&Words) -> &'static str>, user: &str, next: &str) -> Response {
+    let (user, next) = (escape(user), escape(local(next)));
+    let Words { lang, title, hint, log_in, .. } = words;
+    let problem = problem.map(|problem| format!("<p class=\"problem\" role=\"alert\">{}</p>", problem(&words))).unwrap_or_default();
+    let (other, other_name) = words.other;
+    let (user_label, password_label) = (words.user, words.password);
+    let html = format!(
+        r#"<!doctype html>
+<html lang="{lang}">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title} · Process Monitor</title><link rel="stylesheet" href="/login.css"></head>
+<body><main><h1>Process Monitor</h1>{problem}
+<form method="post" action="/login">
+<label>{user_label}<input name="user" value="{user}" autocomplete="username" autocapitalize="none" required autofocus></label>
+<label>{password_label}<input name="password" type="password" autocomplete="current-password" required></label>
+<input type="hidden" name="next" value="{next}"><input type="hidden" name="lang" value="{lang}">
+<button>{log_in}</button></form>
+<p class="hint">{hint}</p><p class="hint"><a href="/login?lang={other}" lang="{other}" hreflang="{other}">{other_name}</a></p></main></body></html>
+"#
+    );
+    let mut response = (status, Html(html)).into_response();
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    response
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_led_elsewhere() {
+        for (next, expected) in [
+            ("/tasks/7?view=tree", "/tasks/7?view=tree"),
+            ("", "/tasks"),
+            ("//evil.example", "/tasks"),
+            ("/\\evil.example", "/tasks"),
+            ("https://evil.example", "/tasks"),
+            ("/a\r\nset-cookie: b", "/tasks"),
+            ("/\t/evil.example", "/tasks"),
+            ("/logout", "/tasks"),
+        ] {
+            assert_eq!(local(next), expected, "{next:?}");
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `GET /api/v1/me` and `GET /api/v1/audit`
+
+use axum::extract::State;
+use axum::{Extension, Json};
+use monitor_wire::{AuditPage, Me, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::access::Admin;
+use super::params::{Limit, NoParams, Strict};
+use super::problem::ApiError;
+use super::{Answer, App};
+use crate::access::Principal;
+
+/// Who asks, and what they may do.
+#[utoipa::path(
+    get,
+    path = "/api/v1/me",
+    tag = "access",
+    responses(
+        (status = 200, description = "Somebody who is known, or needn't be", body = Me),
+        (status = 401, description = "Nobody who is known", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_me(Extension(principal): Extension<Option<Principal>>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Me> {
+    let detail = "nobody is logged in here: log in at /login, or send `Authorization: Bearer TOKEN`";
+    let principal = principal.ok_or_else(|| ApiError::Unauthorized { detail: detail.to_owned() })?;
+    Ok(Json(Me {
+        role: principal.scopes.role().map(|role| role.as_str().to_owned()),
+        how: principal.how.as_str().to_owned(),
+        scopes: principal.scopes.words().into_iter().map(str::to_owned).collect(),
+        user: principal.name,
+    }))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditParams {
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// Who changed what, newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    tag = "access",
+    params(AuditParams),
+    responses(
+        (status = 200, description = "One page", body = AuditPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "It takes a token or a login", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "It takes `admin`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_audit(_: Admin, State(app): State<App>, Strict(params): Strict<AuditParams>) -> Answer<AuditPage> {
+    let before = params.cursor.as_deref().map(str::parse).transpose().map_err(|_| ApiError::Parameter {
+        name: "cursor".to_owned(),
+        detail: "parameter `cursor`: take `next_cursor` of the page before as it is".to_owned(),
+    })?;
+    Ok(Json(app.ask_access(move |access| access.audit(params.limit.0, before)).await?))
+}

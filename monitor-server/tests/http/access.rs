@@ -1,0 +1,237 @@
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::support::{TestServer, read, tree};
+
+/// As if it came by a proxy, from elsewhere.
+fn foreign(request: RequestBuilder) -> RequestBuilder {
+    request.header("x-forwarded-for", "192.0.2.7")
+}
+
+async fn status(request: RequestBuilder) -> (u16, String) {
+    let (status, body) = read(request.send().await.unwrap()).await;
+    (status, body["detail"].as_str().unwrap_or_default().to_owned())
+}
+
+fn request(server: &TestServer, method: Method, path: &str) -> RequestBuilder {
+    server.client.request(method, format!("http://{}{path}", server.address))
+}
+
+#[tokio::test]
+async fn every_scope_opens_what_it_is_for_and_nothing_else() {
+    let server = TestServer::start().await;
+    let tokens = ["ingest", "read", "operate", "admin"].map(|scope| (scope, server.token(scope)));
+    let ingest = || server.post(tree().to_string());
+    let roots = || server.get("/api/v1/roots");
+    // Nothing is there yet: who may, is told that.
+    let change = || request(&server, Method::DELETE, "/api/v1/roots/999");
+    let audit = || server.get("/api/v1/audit");
+    for (scope, token) in &tokens {
+        for (what, request, allowed) in [
+            ("ingest", ingest(), ["ingest", "admin"].as_slice()),
+            ("roots", roots(), &["read", "operate", "admin"]),
+            ("change", change(), &["operate", "admin"]),
+            ("audit", audit(), &["admin"]),
+        ] {
+            let (status, detail) = status(foreign(request).bearer_auth(token)).await;
+            assert_eq!(status == 403, !allowed.contains(scope), "{scope} {what}: {status} {detail}");
+            assert!(status != 401, "{scope} {what}");
+            assert!(status != 403 || detail.contains(&format!("a-{scope} may not")), "{detail}");
+        }
+    }
+    for (request, words) in [
+        (ingest(), "monitor token create NAME --scope ingest"),
+        (roots(), "/login"),
+        (change(), "--scope operate"),
+        (audit(), "token or a login"),
+    ] {
+        let response = foreign(request).send().await.unwrap();
+        assert!(response.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer "));
+        let (status, body) = read(response).await;
+        assert!(status == 401 && body["detail"].as_str().unwrap().contains(words), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn this_machine_records_and_reads_without_a_token_but_changes_nothing() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let me = server.ask("/api/v1/me").await;
+    assert_eq!(me, json!({"user": null, "role": "viewer", "how": "loopback", "scopes": ["ingest", "read"]}));
+    for path in ["/api/v1/roots/1", "/api/v1/whatever", "/whatever"] {
+        let (found, detail) = status(request(&server, Method::DELETE, path)).await;
+        assert!(found == 401 && detail.contains("on this machine too"), "{path}: {detail}");
+    }
+    for header in ["x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-host"] {
+        assert_eq!(status(server.get("/api/v1/roots").header(header, "127.0.0.1")).await.0, 401, "{header}");
+    }
+    let public = TestServer::with(|config| {
+        config.public_url = Some("https://monitor.example.com".parse().unwrap());
+        config.insecure = true;
+    })
+    .await;
+    assert_eq!(public.ask("/api/v1/me").await["how"], "insecure");
+    assert_eq!(status(request(&public, Method::DELETE, "/api/v1/roots/1")).await.0, 401, "to let everybody in is not to let them change");
+}
+
+#[tokio::test]
+async fn behind_a_proxy_nobody_is_taken_for_this_machine() {
+    let data = tempfile::tempdir().unwrap();
+    let access = monitor_server::access::Access::open(data.path()).unwrap();
+    let new = monitor_server::access::NewToken { name: "a".to_owned(), scopes: "read".parse().unwrap(), lifetime: None };
+    let token = access.create_token(&new).unwrap();
+    let server = TestServer::on(data, |config| config.public_url = Some("https://monitor.example.com".parse().unwrap())).await;
+    assert_eq!(status(server.get("/api/v1/roots")).await.0, 401);
+    assert_eq!(status(server.get("/api/v1/roots").bearer_auth(&token)).await.0, 200);
+    assert_eq!(status(server.get("/healthz")).await.0, 200);
+    // A file of the page is the same for everybody; its documents lead to the login.
+    for path in ["/tasks", "/", "/tasks/7?tab=1"] {
+        let response = server.get(path).send().await.unwrap();
+        assert_eq!(response.status(), 303, "{path}");
+        let next = response.headers()["location"].to_str().unwrap();
+        assert!(next.starts_with("/login?next=%2F"), "{next}");
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_or_wrong_token_is_refused_at_once_and_failures_are_slowed() {
+    let server = TestServer::start().await;
+    let (token, kept) = (server.token("read"), server.token("ingest"));
+    assert_eq!(status(server.get("/api/v1/roots").bearer_auth(&token)).await.0, 200);
+    server.access().revoke_token("a-read").unwrap();
+    let mut answers = Vec::new();
+    for wrong in std::iter::repeat_n(token.as_str(), 12) {
+        let response = server.get("/api/v1/roots").bearer_auth(wrong).send().await.unwrap();
+        let retry_after = response.headers().get("retry-after").map(|value| value.to_str().unwrap().parse::<u64>().unwrap());
+        let (status, body) = read(response).await;
+        assert_eq!(retry_after.is_some_and(|seconds| seconds > 0), status == 429, "{body}");
+        answers.push(status);
+    }
+    assert_eq!(answers, [vec![401; 10], vec![429; 2]].concat());
+    assert_eq!(status(server.post(tree().to_string()).bearer_auth(&kept)).await.0, 200, "one that is right passes all the same");
+    for wrong in ["Basic YTpi", "Bearer", "pm_x"] {
+        let (status, detail) = status(server.get("/healthz").header("authorization", wrong)).await;
+        assert!(status == 401 && detail.contains("Bearer TOKEN"), "{wrong}: {detail}");
+    }
+}
+
+fn login(server: &TestServer, password: &str, next: &str) -> RequestBuilder {
+    let request = server.client.post(format!("http://{}/login", server.address));
+    request.header("content-type", "application/x-www-form-urlencoded").body(format!("user=ada&password={password}&next={next}"))
+}
+
+#[tokio::test]
+async fn a_login_is_a_cookie_that_acts_only_for_this_server_s_page() {
+    let server = TestServer::start().await;
+    let access = server.access();
+    access.add_user("ada", monitor_server::access::Role::Operator, "correct horse").unwrap();
+    let wrong = foreign(login(&server, "wrong", "/tasks/7")).send().await.unwrap();
+    assert_eq!(wrong.status(), 401);
+    assert!(wrong.headers().get("set-cookie").is_none());
+    let page = wrong.text().await.unwrap();
+    assert!(page.contains("role=\"alert\"") && page.contains("value=\"ada\"") && page.contains("value=\"/tasks/7\""), "{page}");
+
+    let right = foreign(login(&server, "correct+horse", "/tasks/7")).send().await.unwrap();
+    assert_eq!((right.status().as_u16(), right.headers()["location"].to_str().unwrap()), (303, "/tasks/7"));
+    let cookie = right.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.contains("; HttpOnly; SameSite=Strict; ") && !cookie.contains("Secure"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap().to_owned();
+    let with = |request: RequestBuilder| foreign(request).header("cookie", format!("other=1; {cookie}"));
+    let (_, me) = read(with(server.get("/api/v1/me")).send().await.unwrap()).await;
+    assert_eq!(me, json!({"user": "ada", "role": "operator", "how": "session", "scopes": ["operate"]}));
+    assert_eq!(with(server.get("/tasks")).send().await.unwrap().status(), 200);
+    let (found, detail) = status(with(server.get("/api/v1/audit"))).await;
+    assert!(found == 403 && detail.contains("`admin`"), "{detail}");
+
+    let own = format!("http://{}", server.address);
+    let port = "http://127.0.0.1:1".to_owned();
+    for (origin, expected) in [(None, 403), (Some(port), 403), (Some(own.clone()), 404)] {
+        let mut request = with(request(&server, Method::DELETE, "/api/v1/nothing"));
+        if let Some(origin) = &origin {
+            request = request.header("origin", origin);
+        }
+        assert_eq!(status(request).await.0, expected, "{origin:?}");
+    }
+
+    let out = with(server.client.post(format!("{own}/logout"))).header("origin", &own).send().await.unwrap();
+    assert!(out.status() == 303 && out.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(status(with(server.get("/api/v1/roots"))).await.0, 401, "the session has ended, not only the cookie");
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_slowed() {
+    let server = TestServer::start().await;
+    server.access().add_user("ada", monitor_server::access::Role::Admin, "correct horse").unwrap();
+    for expected in [[401; 10].as_slice(), &[429]].concat() {
+        assert_eq!(login(&server, "wrong", "").send().await.unwrap().status(), expected);
+    }
+    let right = login(&server, "correct+horse", "").send().await.unwrap();
+    assert_eq!(right.status(), 429, "also the right one is not looked at");
+    assert!(right.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn the_login_page_has_no_script_and_speaks_both_languages() {
+    let server = TestServer::start().await;
+    let response = server.get("/login?next=%2F%22%3E%3Cscript%3E").header("accept-language", "zh-CN,en;q=0.5").send().await.unwrap();
+    let policy = response.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    let page = response.text().await.unwrap();
+    assert!(page.contains("登录") && page.contains("lang=\"zh\"") && !page.contains("<script"), "{page}");
+    let page = server.get("/login").send().await.unwrap().text().await.unwrap();
+    assert!(page.contains("Log in") && page.contains("/login.css"));
+    assert!(server.get("/login.css").send().await.unwrap().text().await.unwrap().contains("main"));
+    let over_tls = TestServer::with(|config| {
+        config.public_url = Some("https://monitor.example.com".parse().unwrap());
+        config.insecure = true;
+    })
+    .await;
+    over_tls.access().add_user("ada", monitor_server::access::Role::Viewer, "correct horse").unwrap();
+    let right = login(&over_tls, "correct+horse", "//evil.example").send().await.unwrap();
+    let cookie = right.headers()["set-cookie"].to_str().unwrap();
+    assert!(cookie.starts_with("__Host-") && cookie.ends_with("; Secure"), "{cookie}");
+    assert_eq!(right.headers()["location"], "/tasks");
+}
+
+#[tokio::test]
+async fn what_changes_something_is_recorded_with_who_did_it() {
+    let server = TestServer::start().await;
+    let (admin, operate) = (server.token("admin"), server.token("operate"));
+    server.access().add_user("ada", monitor_server::access::Role::Viewer, "correct horse").unwrap();
+    let delete = || request(&server, Method::DELETE, "/api/v1/nothing/7?x=1");
+    assert_eq!(status(delete().bearer_auth(&operate)).await.0, 404);
+    login(&server, "correct+horse", "").send().await.unwrap();
+    login(&server, "wrong", "").send().await.unwrap();
+    server.send(&tree()).await;
+    let (_, page) = read(server.get("/api/v1/audit?limit=2").bearer_auth(&admin).send().await.unwrap()).await;
+    let cursor = page["next_cursor"].as_str().unwrap();
+    let (_, last) = read(server.get(&format!("/api/v1/audit?cursor={cursor}")).bearer_auth(&admin).send().await.unwrap()).await;
+    let entries = [&page["entries"], &last["entries"]].map(|entries| entries.as_array().unwrap().clone()).concat();
+    let told: Vec<_> = entries.iter().map(|entry| ["who", "how", "action", "outcome"].map(|key| entry[key].as_str().unwrap())).collect();
+    assert_eq!(
+        told,
+        [
+            ["ada", "session", "login", "wrong name or password"],
+            ["ada", "session", "login", "done"],
+            ["a-operate", "token", "DELETE /api/v1/nothing/7", "404"],
+        ]
+    );
+    assert!(entries.iter().all(|entry| entry["address"] == "127.0.0.1"), "{entries:?}");
+    let (found, _) = status(server.get("/api/v1/audit?cursor=x").bearer_auth(&admin)).await;
+    assert_eq!((found, last["next_cursor"].clone()), (400, Value::Null));
+}
+
+#[tokio::test]
+async fn a_client_s_requests_are_paced() {
+    let server = TestServer::with(|config| config.max_requests_per_second = 5).await;
+    let mut answers = Vec::new();
+    while !answers.contains(&429) {
+        let response = server.get("/healthz").send().await.unwrap();
+        assert_eq!(
+            response.headers().get("retry-after").map(|value| value.to_str().unwrap() == "1"),
+            (response.status() == 429).then_some(true)
+        );
+        answers.push(response.status().as_u16());
+    }
+    assert!(answers.len() > 5, "a burst of a second's worth passes: {answers:?}");
+}
