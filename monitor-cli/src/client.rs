@@ -64,7 +64,7 @@ impl ClientError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Unreachable { .. } => 3,
-            Self::Refused(problem) if problem.status == 404 => 4,
+            Self::Refused(problem) if matches!(problem.status, 404 | 410) => 4,
             Self::Refused(problem) if problem.status == 400 => 2,
             _ => 1,
         }

@@ -41,6 +41,15 @@ impl Default for Settings {
     }
 }
 
+/// How much there is to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Bytes of batches that wait for the writer, decoded.
+    pub queue_bytes: usize,
+    /// Events that it took in the past ten seconds, per second.
+    pub events_per_second: f64,
+}
+
 /// Why a batch was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -118,6 +127,12 @@ impl Ingest {
         };
         self.queue.push_task(Box::new(task)).map_err(|_| IngestError::Stopped)?;
         Ok(answered.await.map_err(|_| IngestError::Stopped)??)
+    }
+
+    /// How much there is to do.
+    pub fn load(&self) -> Load {
+        let (queue_bytes, events_per_second) = self.queue.load();
+        Load { queue_bytes, events_per_second }
     }
 
     /// Whether a batch of so many bytes, compressed, would be refused now: then it needn't be read.

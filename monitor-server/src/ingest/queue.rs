@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use monitor_wire::Accepted;
 use tokio::sync::oneshot;
@@ -13,6 +13,9 @@ use crate::store::{Changes, Store};
 
 /// About so many events become one transaction: more gain nothing and make the first ones wait.
 const MAX_EVENTS: usize = 20_000;
+
+/// The rate of events is a mean over so long.
+const RATE_OVER: Duration = Duration::from_secs(10);
 
 /// A batch that waits, and who waits for it.
 pub(super) struct Job {
@@ -43,6 +46,8 @@ struct State {
     jobs: VecDeque<Job>,
     tasks: VecDeque<Task>,
     bytes: usize,
+    /// When how many events were taken, in the past [`RATE_OVER`].
+    taken: VecDeque<(Instant, usize)>,
     is_stopped: bool,
 }
 
@@ -61,7 +66,23 @@ pub(super) enum Taken {
     End,
 }
 
+impl State {
+    fn forget_taken(&mut self, now: Instant) {
+        while self.taken.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > RATE_OVER) {
+            self.taken.pop_front();
+        }
+    }
+}
+
 impl Queue {
+    /// Bytes that wait, and events taken per second.
+    pub(super) fn load(&self) -> (usize, f64) {
+        let mut state = self.lock();
+        state.forget_taken(Instant::now());
+        let events: usize = state.taken.iter().map(|(_, events)| events).sum();
+        (state.bytes, events as f64 / RATE_OVER.as_secs_f64())
+    }
+
     pub(super) fn new(max_bytes: usize) -> Self {
         Self { max_bytes, state: Mutex::default(), changed: Condvar::new() }
     }
@@ -122,6 +143,11 @@ impl Queue {
             let job = state.jobs.pop_front().expect("just looked at");
             state.bytes -= job.bytes;
             jobs.push(job);
+        }
+        if !jobs.is_empty() {
+            let now = Instant::now();
+            state.forget_taken(now);
+            state.taken.push_back((now, jobs.iter().map(|job| job.batch.len()).sum()));
         }
         match (jobs.is_empty(), state.is_stopped) {
             (false, _) => Taken::Jobs(jobs),

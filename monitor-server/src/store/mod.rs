@@ -101,7 +101,7 @@ pub trait Store: Send + Sync + 'static {
     /// One page of the names of roots, that of the newest root first; of those that contain `text`, if it is given.
     fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError>;
 
-    /// The store at a glance. The server fills in what the store can't know: its version and start.
+    /// The store at a glance. The server fills in what the store can't know: its version and start, its queue and rules.
     fn status(&self) -> Result<Status, StoreError>;
 }
 

@@ -127,7 +127,8 @@ fn open(database: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn with(path: &Path, suffix: &str) -> PathBuf {
+/// A path with more at the end of its name.
+pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()

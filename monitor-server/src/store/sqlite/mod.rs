@@ -219,6 +219,8 @@ impl Store for SqliteStore {
     }
 
     fn status(&self) -> Result<Status, StoreError> {
-        self.read("read the status", |snapshot| Ok(status::read(snapshot)?))
+        let status = self.read("read the status", |snapshot| Ok(status::read(snapshot)?))?;
+        let wal = copies::with(self.pool.path(), "-wal").metadata();
+        Ok(Status { wal_bytes: wal.map_or(0, |wal| wal.len()), ..status })
     }
 }

@@ -1,6 +1,6 @@
 //! Looking for what is due to be dropped, and giving back the disk's space.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, Result};
 
@@ -48,7 +48,7 @@ const SUMS_AT_ONCE: i64 = 60;
 pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, ReadError> {
     let mut due = Due::default();
     let rules = rules(snapshot, retention)?;
-    let age = |name, state| rules.get(&(name, state)).and_then(|rule| retention.rules[*rule].age);
+    let age = |name, state| rules.get(&(name, state)).and_then(|(rule, _)| retention.rules[*rule].age);
     let now = now_us as i64;
     let soonest = retention.rules.iter().filter_map(|rule| rule.age).min();
     if let Some(soonest) = soonest.filter(|_| !from.is_past_old) {
@@ -73,15 +73,16 @@ pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u6
         return Ok(due);
     }
     for (rule, wanted) in retention.rules.iter().enumerate().filter_map(|(place, rule)| Some((place, rule.count?))) {
-        let mut names: Vec<i64> = rules.iter().filter(|(_, of)| **of == rule).map(|((name, _), _)| *name).collect();
-        names.sort_unstable();
-        names.dedup();
-        for name in names {
+        let mut names = BTreeMap::<i64, u64>::new();
+        for ((name, _), (_, count)) in rules.iter().filter(|(_, (of, _))| *of == rule) {
+            *names.entry(*name).or_default() += count;
+        }
+        for (name, _) in names.into_iter().filter(|(_, count)| *count > wanted) {
             let mut statement = snapshot.prepare_cached(OF_NAME)?;
             let mut rows = statement.query([name])?;
             let mut kept = 0;
             while let Some(row) = rows.next()? {
-                if rules.get(&(name, row.get(1)?)) != Some(&rule) {
+                if rules.get(&(name, row.get(1)?)).is_none_or(|(of, _)| *of != rule) {
                     continue;
                 }
                 kept += 1;
@@ -98,16 +99,16 @@ pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u6
     Ok(due)
 }
 
-/// The rule for each name and state that roots have, by their keys.
-fn rules(snapshot: &mut Snapshot<'_>, retention: &Retention) -> Result<HashMap<(i64, i64), usize>> {
+/// The rule for each name and state that roots have, by their keys, and how many have them.
+fn rules(snapshot: &mut Snapshot<'_>, retention: &Retention) -> Result<HashMap<(i64, i64), (usize, u64)>> {
     let (connection, dictionary) = snapshot.parts();
     let mut rules = HashMap::new();
-    let mut statement = connection.prepare_cached("SELECT name, state FROM root_count")?;
+    let mut statement = connection.prepare_cached("SELECT name, state, count FROM root_count")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (name, state) = (row.get(0)?, row.get(1)?);
+        let (name, state, count) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64);
         let (text, word) = (dictionary.text(connection, name)?, ids::state(connection, dictionary, state)?);
-        rules.extend(retention.rule_of(&text, &word).map(|rule| ((name, state), rule)));
+        rules.extend(retention.rule_of(&text, &word).map(|rule| ((name, state), (rule, count))));
     }
     Ok(rules)
 }

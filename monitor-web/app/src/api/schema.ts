@@ -1489,8 +1489,25 @@ export interface components {
              * @description Events stored since the database began.
              */
             events: number;
+            /**
+             * Format: double
+             * @description Events that were taken to be stored in the past ten seconds, per second.
+             */
+            events_per_second?: number;
+            /**
+             * Format: int64
+             * @description How many of them are free for what is to come.
+             */
+            free_bytes?: number;
             /** @description Processes by state. */
             processes: components["schemas"]["Counts"];
+            /**
+             * Format: int64
+             * @description Bytes of batches that wait to be stored.
+             */
+            queue_bytes?: number;
+            /** @description Which trees are kept, in words. */
+            retention?: string;
             /** @description Roots by state. */
             roots: components["schemas"]["Counts"];
             /**
@@ -1504,6 +1521,11 @@ export interface components {
             };
             /** @description Version of the server. */
             version: string;
+            /**
+             * Format: int64
+             * @description Bytes of its log on disk, which are written into it from time to time.
+             */
+            wal_bytes?: number;
             /** @description Workers by state. */
             workers: components["schemas"]["WorkerCounts"];
         };
