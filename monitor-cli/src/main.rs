@@ -7,7 +7,7 @@ mod follow;
 mod settings;
 mod text;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -30,7 +30,9 @@ struct Cli {
 enum Command {
     Server(commands::server::Args),
     #[cfg(target_os = "linux")]
-    Run(commands::run::Args),
+    Run(Box<commands::run::Args>),
+    #[cfg(target_os = "linux")]
+    Runs(commands::runs::Args),
     Status(commands::status::Args),
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
@@ -42,13 +44,17 @@ enum Command {
     Token(commands::token::Args),
     User(commands::user::Args),
     Audit(commands::audit::Args),
+    Completions(commands::completions::Completions),
+    Man(commands::completions::Man),
 }
 
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Server(args) => commands::server::run(args),
         #[cfg(target_os = "linux")]
-        Command::Run(args) => return commands::run::run(args),
+        Command::Run(args) => return commands::run::run(*args),
+        #[cfg(target_os = "linux")]
+        Command::Runs(args) => return commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
@@ -60,6 +66,8 @@ fn main() -> std::process::ExitCode {
         Command::Token(args) => commands::token::run(args),
         Command::User(args) => commands::user::run(args),
         Command::Audit(args) => commands::audit::run(&args),
+        Command::Completions(args) => commands::completions::completions(&args, Cli::command()),
+        Command::Man(args) => commands::completions::man(&args, Cli::command()),
     };
     exit::report(result)
 }

@@ -238,8 +238,8 @@ impl ProcessBuilder {
         self.with(|draft| draft.extra.timeout_ms = Some(timeout.as_millis() as u64))
     }
 
-    /// It is no new process but the attempt of this number of one that has ended, from 2 on; its name, kind and parent are to be
-    /// the same. The highest attempt decides what became of the process.
+    /// It is the attempt of this number of the process with these ids: from 2 on one that has ended, whose name, kind and parent are
+    /// to be the same; 1 for one that got its ids elsewhere. The highest attempt decides what became of the process.
     pub fn again(self, process: Context, attempt: u32) -> Self {
         self.with(|draft| {
             draft.extra.attempt = attempt;

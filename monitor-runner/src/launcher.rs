@@ -13,6 +13,7 @@ use rustix::termios::{tcgetwinsize, tcsetwinsize};
 
 use crate::helper::{Helper, wait_for};
 use crate::identity::Identity;
+use crate::inject::Injection;
 use crate::limits::Limits;
 use crate::lines::{FileTail, Sink, Tail};
 use crate::messages::{Ask, Line, Stage, Tell, Whom};
@@ -41,6 +42,7 @@ pub struct Launcher {
     outer: Option<Outer>,
     sizes: Option<(OwnedFd, OwnedFd)>,
     limits: Limits,
+    injection: Option<Injection>,
     helper: u32,
 }
 
@@ -50,6 +52,8 @@ pub(crate) trait Watch {
     fn began(&mut self, _ids: Option<(String, String)>, _helper: Option<Identity>) {}
     /// It runs.
     fn started(&mut self, _command: Option<Identity>) {}
+    /// It has ended, for good.
+    fn ended(&mut self, _outcome: &Outcome) {}
 }
 
 impl Watch for () {}
@@ -69,6 +73,7 @@ pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
     let Streams { theirs, pumps, outer, sizes } = Streams::plan(&spec).map_err(output("take the output"))?;
     let again = pumps.iter().map(|pump| pump.again().map(Some)).collect::<io::Result<Vec<_>>>().map_err(output("take the output"))?;
     let terminal = theirs[0].as_ref().map(dup).transpose().map_err(output("take the terminal"))?;
+    let injection = Injection::new(&spec)?;
     let limits = Limits::new(&spec);
     let (line, helpers) = UnixStream::pair().map_err(RunError::system("start the helper"))?;
     sys::set_env("MONITOR_ENABLED", "1");
@@ -80,9 +85,12 @@ pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
         None => {
             // The launcher's, whose end is to be seen.
             drop((line, pumps, outer, sizes));
+            if let Some(injection) = injection {
+                injection.forget();
+            }
             sys::end_with(|| Helper { spec, folder, line: helpers, signals, theirs, pumps: again, terminal, limits }.run())
         }
-        Some(helper) => Ok(Launcher { spec, folder, signals, line: Line::new(line), pumps, outer, sizes, limits, helper }),
+        Some(helper) => Ok(Launcher { spec, folder, signals, line: Line::new(line), pumps, outer, sizes, limits, injection, helper }),
     }
 }
 
@@ -96,7 +104,7 @@ impl Launcher {
     }
 
     pub(crate) fn run_watched(self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
-        let Self { spec, folder, signals, line, pumps, outer, sizes, limits, helper } = self;
+        let Self { spec, folder, signals, line, pumps, outer, sizes, limits, injection, helper } = self;
         let record = Arc::new(Record::begin(&spec, &folder, limits.words(&spec)));
         watch.began(record.ids(), Identity::of(helper));
         if let Err(error) = record.open_file(&spec) {
@@ -133,6 +141,7 @@ impl Launcher {
             terminal,
             sizes,
             limits: &limits,
+            injection: injection.as_ref(),
             record: &record,
             pumping,
             news,
@@ -156,6 +165,7 @@ struct Work<'a> {
     terminal: Option<OwnedFd>,
     sizes: Option<(OwnedFd, OwnedFd)>,
     limits: &'a Limits,
+    injection: Option<&'a Injection>,
     record: &'a Record,
     pumping: Vec<Pumping>,
     /// Streams that nobody reads any more.
@@ -183,6 +193,8 @@ impl Work<'_> {
             outer.take();
         }
         let mut file_tail = if self.spec.capture { None } else { FileTail::of_stderr() };
+        // Without it the command runs as well.
+        let mut following = self.injection.and_then(|injection| injection.follow().ok());
         let mut attempt = 1;
         let outcome = loop {
             let mut outcome = self.attempt(watch);
@@ -203,10 +215,15 @@ impl Work<'_> {
                 }
             } else {
                 self.let_go();
+                if let Some(following) = following.take() {
+                    let (_, script) = self.record.ids().unwrap_or_default();
+                    following.stop(&script, outcome.exit_code());
+                }
                 self.record.end(&outcome, &said, true);
             }
             break outcome;
         };
+        watch.ended(&outcome);
         for pumping in self.pumping.drain(..) {
             pumping.stop();
         }
@@ -216,6 +233,7 @@ impl Work<'_> {
     /// Starts the command and waits for its end.
     fn attempt(&mut self, watch: &mut dyn Watch) -> Outcome {
         let mut env: Vec<(OsString, Option<OsString>)> = self.record.environment();
+        env.extend(self.injection.into_iter().flat_map(Injection::env));
         env.extend(self.spec.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
         self.line.say(&Ask::Spawn { env });
         let begun = Instant::now();

@@ -15,6 +15,7 @@
 pub mod detached;
 mod helper;
 mod identity;
+mod inject;
 mod launcher;
 mod limits;
 mod lines;
@@ -31,6 +32,7 @@ mod terminal;
 mod tree;
 
 pub use identity::Identity;
+pub use inject::Inject;
 pub use launcher::{Launcher, prepare};
 pub use outcome::{Outcome, RunError};
 pub use spec::{OnDeath, Spec};

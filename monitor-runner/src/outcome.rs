@@ -79,6 +79,14 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
+    /// A configuration can't be used.
+    #[error("{path}: {message}")]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
     /// No detached run has this id.
     #[error("there is no run {id:?}: `monitor runs list` shows all")]
     NoRun {

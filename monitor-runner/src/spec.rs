@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::inject::Inject;
+
 /// A command and the conditions that it runs under.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Spec {
@@ -43,6 +45,10 @@ pub struct Spec {
     pub log_bytes: u64,
     /// What becomes of it when the launcher is killed.
     pub on_launcher_death: OnDeath,
+    /// What is made to tell of itself.
+    pub inject: Vec<Inject>,
+    /// Names the functions of [`Inject::Python`]; else `monitor-python.toml` where the command runs.
+    pub inject_config: Option<PathBuf>,
 }
 
 /// What becomes of a command whose launcher is killed.
@@ -77,6 +83,8 @@ impl Spec {
             log_dir: None,
             log_bytes: 100 << 20,
             on_launcher_death: OnDeath::Continue,
+            inject: Vec::new(),
+            inject_config: None,
         }
     }
 

@@ -243,3 +243,10 @@ pub(crate) fn widen(pipe: &OwnedFd, bytes: i32) {
     // SAFETY: takes numbers.
     unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
 }
+
+/// Sends a signal to the process of a pidfd.
+pub(crate) fn signal_by_file(process: &OwnedFd, signal: i32) -> io::Result<()> {
+    // SAFETY: takes numbers, and no address.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0) };
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -4,11 +4,14 @@ mod access_folder;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod completions;
 pub(crate) mod logs;
 pub(crate) mod restore;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]
 pub(crate) mod run;
+#[cfg(target_os = "linux")]
+pub(crate) mod runs;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;

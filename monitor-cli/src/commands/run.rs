@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use monitor_runner::{OnDeath, RunError, Spec};
+use monitor_runner::{Inject, OnDeath, RunError, Spec, detached};
 use url::Url;
 
 use crate::text::visible;
@@ -81,11 +81,25 @@ pub(crate) struct Args {
     /// What becomes of the command when the launcher is killed
     #[arg(long, value_name = "WHAT", default_value = "continue")]
     on_launcher_death: Death,
+    /// Makes what runs within tell of itself: `shell` each command of bash scripts, `python` the functions that --inject-config
+    /// names
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    inject: Vec<Inside>,
+    /// Names Python functions [default: monitor-python.toml where the command runs]
+    #[arg(long, value_name = "FILE")]
+    inject_config: Option<PathBuf>,
+    /// Goes on when this terminal is closed and whoever asked is gone: prints the run's id as soon as the command runs. It has no
+    /// input; `monitor runs` shows it, its output and how it ended
+    #[arg(long)]
+    detach: bool,
+    /// The folder of a detached run, for its launcher
+    #[arg(long, value_name = "DIR", hide = true)]
+    from: Option<PathBuf>,
     /// The server's address
     #[arg(long, value_name = "URL", env = "MONITOR_SERVER_URL", value_parser = crate::client::read_url)]
     server: Option<Url>,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
+    #[arg(last = true, required_unless_present = "from", value_name = "COMMAND")]
     command: Vec<OsString>,
 }
 
@@ -97,17 +111,49 @@ enum Death {
     Kill,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Inside {
+    /// The commands of bash scripts
+    Shell,
+    /// Functions of Python programs
+    Python,
+}
+
 /// Ends the program: its exit code is the command's.
 pub(crate) fn run(args: Args) -> ExitCode {
     let server = args.server.as_ref().map(ToString::to_string);
+    let (from, is_detached) = (args.from.clone(), args.detach);
     let spec = spec(args);
-    let outcome = monitor_runner::prepare(spec, server.as_deref()).and_then(monitor_runner::Launcher::run);
+    let outcome = match from {
+        Some(folder) => detached::launch(&folder),
+        None if is_detached => return detach(&spec, server.as_deref()),
+        None => monitor_runner::prepare(spec, server.as_deref()).and_then(monitor_runner::Launcher::run),
+    };
     match outcome {
         Ok(outcome) => {
             if let Some(error) = &outcome.error {
                 say(error);
             }
             ExitCode::from(outcome.exit_code())
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Says the run's id when the command runs.
+fn detach(spec: &Spec, server: Option<&str>) -> ExitCode {
+    let system = |action| move |source| RunError::System { action, source };
+    let no_home =
+        || RunError::System { action: "find a folder for the run (MONITOR_RUNS_DIR)", source: std::io::ErrorKind::NotFound.into() };
+    let started = std::env::current_exe().map_err(system("find this program")).and_then(|monitor| {
+        let runs = detached::default_dir().ok_or_else(no_home)?;
+        detached::start(&monitor, &runs, spec, server)
+    });
+    match started {
+        Ok(run) => {
+            // It runs, whether somebody reads this or not.
+            let _ = writeln!(std::io::stdout(), "{}", run.id());
+            ExitCode::SUCCESS
         }
         Err(error) => failed(&error),
     }
@@ -149,6 +195,15 @@ fn spec(args: Args) -> Spec {
             Death::Continue => OnDeath::Continue,
             Death::Kill => OnDeath::Kill,
         },
+        inject: args
+            .inject
+            .iter()
+            .map(|what| match what {
+                Inside::Shell => Inject::Shell,
+                Inside::Python => Inject::Python,
+            })
+            .collect(),
+        inject_config: args.inject_config.map(|file| std::path::absolute(&file).unwrap_or(file)),
         ..Spec::new(args.command)
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod copies;
 mod help;
 mod logs;
+mod manual;
 mod reading;
 mod server;
 mod settings;

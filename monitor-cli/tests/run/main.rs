@@ -5,7 +5,9 @@
 #[allow(dead_code, reason = "each test program uses its own part of it")]
 mod support;
 
+mod detached;
 mod harness;
+mod inject;
 mod limits;
 mod output;
 mod plain;

@@ -79,6 +79,8 @@ settings! {
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts
     session_lifetime: Duration = Duration::from_hours(7 * 24), DURATION;
+    /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
+    metrics_names: usize = 100, COUNT;
     /// How many bytes of past events the stream resumes from
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives

@@ -13,6 +13,7 @@ mod keeping;
 mod login;
 mod logs;
 mod me;
+mod metrics;
 mod names;
 mod openapi;
 mod otlp;
@@ -196,6 +197,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(stats::get_series))
         .routes(routes!(stats::get_errors))
         .routes(routes!(status::get_status))
+        .routes(routes!(metrics::get_metrics))
         .routes(routes!(stream::get_stream))
         .routes(routes!(backup::post_backup))
         .routes(routes!(me::get_me))

@@ -199,6 +199,7 @@ impl ApiError {
             Self::TooLarge { .. } | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -229,11 +230,12 @@ impl IntoResponse for ApiError {
             Self::Failed(error) => tracing::error!(%error, "a request failed"),
             _ => tracing::debug!(status = problem.status, detail = problem.detail, "refused"),
         }
-        let mut response = (self.status(), Json(problem)).into_response();
+        let problem_status = self.status();
+        let mut response = (problem_status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
-            Self::Busy | Self::Stopping => {
+            Self::Busy | Self::Stopping | Self::Store(_) if problem_status == StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Self::TooOften { wait, .. } => {

@@ -6,7 +6,6 @@ use monitor_wire::{Problem, Status};
 
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
-use crate::ingest::Load;
 use crate::store::Store;
 
 /// The server at a glance.
@@ -21,12 +20,11 @@ use crate::store::Store;
 )]
 pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Status> {
     let status = app.ask(Store::status).await?;
-    let Load { queue_bytes, events_per_second } = app.ingest.load();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_us: app.started_us,
-        queue_bytes: queue_bytes as u64,
-        events_per_second,
+        queue_bytes: app.ingest.figures().waiting_bytes,
+        events_per_second: app.ingest.events_per_second(),
         retention: app.config.keeps().to_string(),
         ..status
     }))

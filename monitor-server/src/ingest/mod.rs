@@ -7,6 +7,7 @@ mod tests;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,6 +24,8 @@ pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// Takes batches. Dropped, it stores what waits and then ends; that blocks.
 pub struct Ingest {
     queue: Arc<Queue>,
+    batches: AtomicU64,
+    refused: AtomicU64,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -41,13 +44,17 @@ impl Default for Settings {
     }
 }
 
-/// How much there is to do.
-#[derive(Debug, Clone, Copy)]
-pub struct Load {
-    /// Bytes of batches that wait for the writer, decoded.
-    pub queue_bytes: usize,
-    /// Events that it took in the past ten seconds, per second.
-    pub events_per_second: f64,
+/// What came in since the server began, and what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Batches that are stored.
+    pub batches: u64,
+    /// Batches that were told to come again.
+    pub refused: u64,
+    /// Batches that wait.
+    pub waiting: u64,
+    /// How much they are, decoded.
+    pub waiting_bytes: u64,
 }
 
 /// Why a batch was not taken.
@@ -90,7 +97,7 @@ impl Ingest {
         if writer.is_none() {
             queue.stop();
         }
-        Self { queue, writer }
+        Self { queue, batches: AtomicU64::new(0), refused: AtomicU64::new(0), writer }
     }
 
     /// Takes a batch and waits until it is stored durably.
@@ -102,10 +109,17 @@ impl Ingest {
         check::check(&batch)?;
         let (answer, answered) = oneshot::channel();
         self.queue.push(Job::new(batch, answer)).map_err(|full| match full {
-            Full::Busy => IngestError::Busy,
+            Full::Busy => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                IngestError::Busy
+            }
             Full::Stopped => IngestError::Stopped,
         })?;
-        answered.await.unwrap_or(Err(IngestError::Stopped))
+        let answer = answered.await.unwrap_or(Err(IngestError::Stopped));
+        if answer.is_ok() {
+            self.batches.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
     }
 
     /// Lets the writer do something else between two transactions, and waits for it. What it changed is published in order.
@@ -129,15 +143,29 @@ impl Ingest {
         Ok(answered.await.map_err(|_| IngestError::Stopped)??)
     }
 
-    /// How much there is to do.
-    pub fn load(&self) -> Load {
-        let (queue_bytes, events_per_second) = self.queue.load();
-        Load { queue_bytes, events_per_second }
+    /// Events that were taken to be stored in the past ten seconds, per second.
+    pub fn events_per_second(&self) -> f64 {
+        self.queue.events_per_second()
     }
 
     /// Whether a batch of so many bytes, compressed, would be refused now: then it needn't be read.
     pub fn is_busy(&self, bytes: usize) -> bool {
-        self.queue.is_full(bytes)
+        let is_full = self.queue.is_full(bytes);
+        if is_full {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        is_full
+    }
+
+    /// What came, and what waits.
+    pub fn figures(&self) -> Figures {
+        let (waiting, waiting_bytes) = self.queue.waiting();
+        Figures {
+            batches: self.batches.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            waiting: waiting as u64,
+            waiting_bytes: waiting_bytes as u64,
+        }
     }
 
     /// Whether the writer lives.

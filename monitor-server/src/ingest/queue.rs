@@ -26,8 +26,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(batch: Packed, answer: oneshot::Sender<Result<Accepted, IngestError>>) -> Self {
-        let bytes = batch.size();
-        Self { batch: Arc::new(batch), answer, bytes }
+        Self { bytes: batch.bytes, batch: Arc::new(batch), answer }
     }
 }
 
@@ -75,12 +74,12 @@ impl State {
 }
 
 impl Queue {
-    /// Bytes that wait, and events taken per second.
-    pub(super) fn load(&self) -> (usize, f64) {
+    /// Events taken per second.
+    pub(super) fn events_per_second(&self) -> f64 {
         let mut state = self.lock();
         state.forget_taken(Instant::now());
         let events: usize = state.taken.iter().map(|(_, events)| events).sum();
-        (state.bytes, events as f64 / RATE_OVER.as_secs_f64())
+        events as f64 / RATE_OVER.as_secs_f64()
     }
 
     pub(super) fn new(max_bytes: usize) -> Self {
@@ -95,6 +94,12 @@ impl Queue {
     pub(super) fn is_full(&self, bytes: usize) -> bool {
         let state = self.lock();
         !state.jobs.is_empty() && state.bytes.saturating_add(bytes) > self.max_bytes
+    }
+
+    /// How many jobs wait, and how many bytes they take.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.jobs.len(), state.bytes)
     }
 
     /// Lets a job wait; a lone one always may, however large.

@@ -13,8 +13,8 @@ use super::{Ingest, IngestError, Settings};
 use crate::packed::Packed;
 use crate::retention::Retention;
 use crate::store::{
-    Changes, Drop, Due, ErrorsQuery, LogsQuery, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, SqliteStore, StatsQuery,
-    Store, StoreError, TreeColumns,
+    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, SqliteStore,
+    StatsQuery, Store, StoreError, TreeColumns,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -42,6 +42,10 @@ impl Store for Gate {
             return Err(StoreError::Cursor { cursor: "any error".to_owned() });
         }
         self.inner.append(batches, now_us)
+    }
+
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
+        self.inner.find_overdue(now_us)
     }
 
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
@@ -110,6 +114,10 @@ impl Store for Gate {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.inner.logs(root, query)
+    }
+
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
+        self.inner.name_totals(most)
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

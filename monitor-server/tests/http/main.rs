@@ -6,6 +6,7 @@ mod guard;
 mod keeping;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod openapi;
 mod otlp;
 mod page;

@@ -3,10 +3,12 @@
 mod columns;
 mod copies;
 mod dictionary;
+mod expected;
 mod folder;
 mod ids;
 mod invariants;
 mod logs;
+mod metrics;
 mod names;
 mod pool;
 mod processes;
@@ -33,6 +35,7 @@ use monitor_wire::{
     Worker, WorkerId, WorkersPage,
 };
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 pub use self::copies::{Checked, Restored, backup, check, restore};
 pub(crate) use self::dictionary::NUMEROUS;
@@ -40,8 +43,8 @@ pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
-    Changes, Drop, Due, ErrorsQuery, LogsQuery, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store,
-    StoreError, TreeColumns,
+    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, StatsQuery,
+    Store, StoreError, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::retention::Retention;
@@ -65,9 +68,10 @@ impl SqliteStore {
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
         schema::migrate(&mut connection, &path)?;
-        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=2000; \
+        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4000; \
                        PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;";
         connection.execute_batch(pragmas).map_err(failed)?;
+        plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
         Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), _lock: lock })
@@ -95,6 +99,11 @@ impl SqliteStore {
     }
 }
 
+/// Statements are planned without a look at their values; else some are planned anew whenever these change.
+fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
+}
+
 /// Why a question could not be answered.
 enum ReadError {
     Cursor(String),
@@ -120,6 +129,10 @@ fn as_of(connection: &Connection) -> rusqlite::Result<u64> {
 impl Store for SqliteStore {
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
         self.write("store events", |writer| writer.append(batches, now_us))
+    }
+
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
+        self.write("record what is overdue", |writer| writer.find_overdue(now_us))
     }
 
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
@@ -192,6 +205,10 @@ impl Store for SqliteStore {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.read("read a log", |snapshot| logs::page(snapshot, root, query))
+    }
+
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
+        self.read("sum up by name", |snapshot| Ok(metrics::totals(snapshot, most)?))
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

@@ -168,6 +168,7 @@ impl Transaction<'_> {
                 self.count_state(row.state, -1);
             }
             if row.end_no.is_none() {
+                self.no_longer_overdue((number, row.id))?;
                 let workers = match row.known(self.connection, self.dictionary)? {
                     Known::Plain(plain) => vec![self.dictionary.worker_id(self.connection, plain.worker)?],
                     Known::Full(facts) => facts.open_at(),
