@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Args;
 use monitor_server::access::Local;
 use monitor_wire::{Accepted, Problem};
@@ -14,6 +16,9 @@ use serde_json::Value;
 use url::Url;
 
 use crate::settings;
+
+/// A download may take so long.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(6);
 
 /// How the server is reached, and in which form its answer is shown.
 #[derive(Debug, Args)]
@@ -59,7 +64,7 @@ impl ClientError {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Unreachable { .. } => 3,
-            Self::Refused(problem) if problem.status == 404 => 4,
+            Self::Refused(problem) if matches!(problem.status, 404 | 410) => 4,
             Self::Refused(problem) if problem.status == 400 => 2,
             _ => 1,
         }
@@ -101,6 +106,52 @@ impl Connection {
     pub(crate) fn get(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
         runtime.block_on(self.ask(path, query))
+    }
+
+    /// Writes an answer into a new file, which is whole or not there; how many bytes it has.
+    pub(crate) fn download_file(&self, path: &[&str], file: &Path) -> anyhow::Result<u64> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        anyhow::ensure!(!file.exists(), "{} is there already: name another file, or move that one away", file.display());
+        let name = file.file_name().with_context(|| format!("{} is no file's name", file.display()))?;
+        let mut part = name.to_owned();
+        part.push(".part");
+        let part = file.with_file_name(part);
+        let written = runtime.block_on(self.download_into(path, &part));
+        let written = written.and_then(|bytes| {
+            std::fs::rename(&part, file).with_context(|| format!("could not create {}", file.display()))?;
+            Ok(bytes)
+        });
+        if written.is_err() {
+            let _ = std::fs::remove_file(&part);
+        }
+        written
+    }
+
+    async fn download_into(&self, path: &[&str], part: &Path) -> anyhow::Result<u64> {
+        let (url, client) = self.prepare(path)?;
+        // It is made before the first byte of it comes.
+        let request = client.post(url).timeout(DOWNLOAD_TIMEOUT).send().await;
+        let mut response = request.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = response.bytes().await.map_err(|error| self.broken(error))?;
+            let problem = serde_json::from_slice(&body).map_err(|_| ClientError::Foreign { url: self.server.clone(), status })?;
+            return Err(ClientError::Refused(problem).into());
+        }
+        let expected = response.content_length();
+        let mut options = std::fs::OpenOptions::new();
+        options.create(true).truncate(true).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(part).with_context(|| format!("could not create {}", part.display()))?;
+        let mut bytes = 0;
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(error))? {
+            bytes += chunk.len() as u64;
+            file.write_all(&chunk).with_context(|| format!("could not write {}", part.display()))?;
+        }
+        anyhow::ensure!(expected == Some(bytes), "the server broke off: {bytes} bytes came");
+        file.sync_all().with_context(|| format!("could not write {}", part.display()))?;
+        Ok(bytes)
     }
 
     /// Posts a batch, compressed with zstd.

@@ -12,6 +12,7 @@ pub mod ingest;
 pub mod live;
 pub mod otlp;
 pub mod packed;
+pub mod retention;
 mod server;
 pub mod store;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::http::{self, App};
 use crate::ingest::Ingest;
 use crate::live::Live;
+use crate::retention;
 use crate::store::{SqliteStore, Store, StoreError};
 
 /// Listens, with its database open, and waits to be run.
@@ -89,7 +90,9 @@ impl Server {
 
         let (data, logs_kept) = (config.data.clone(), config.logs_kept);
         let (store, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
-            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data)?.keep_logs(logs_kept));
+            let store = SqliteStore::open(&data)?;
+            http::remove_leftovers(&data);
+            let store: Arc<dyn Store> = Arc::new(store.keep_logs(logs_kept));
             let as_of = store.workers(1, None)?.as_of;
             Ok((store, as_of))
         })
@@ -130,14 +133,19 @@ impl Server {
                 }
             }
         };
-        let app = App::new(config.clone(), store, ingest.clone(), live, access, stopping.clone(), started_us);
+        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access, stopping.clone(), started_us);
+        let keep = {
+            let (retention, ingest, wake, stopping) = (config.keeps(), ingest.clone(), app.sweep.clone(), stopping.clone());
+            tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
+            async move { retention::run(&retention, &store, &ingest, &wake, &stopping).await }
+        };
         let serve = http::serve(listener, http::router(app), &config, stopping.clone());
         let stop = async {
             shutdown.await;
             tracing::info!("stopping");
             stopping.cancel();
         };
-        tokio::join!(serve, stop, adopt);
+        tokio::join!(serve, stop, adopt, keep);
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }

@@ -403,6 +403,21 @@ pub struct Status {
     pub dropped: Vec<Dropped>,
     /// Bytes of the database on disk.
     pub database_bytes: u64,
+    /// How many of them are free for what is to come.
+    #[serde(default)]
+    pub free_bytes: u64,
+    /// Bytes of its log on disk, which are written into it from time to time.
+    #[serde(default)]
+    pub wal_bytes: u64,
+    /// Bytes of batches that wait to be stored.
+    #[serde(default)]
+    pub queue_bytes: u64,
+    /// Events that were taken to be stored in the past ten seconds, per second.
+    #[serde(default)]
+    pub events_per_second: f64,
+    /// Which trees are kept, in words.
+    #[serde(default)]
+    pub retention: String,
 }
 
 /// Workers by state.

@@ -44,7 +44,15 @@ fn render(status: &Status, server: &str) -> String {
     row("workers", &format!("{} online, {} offline, {} lost", workers.online, workers.offline, workers.lost));
     row("roots", &counts(status.roots));
     row("processes", &counts(status.processes));
-    row("events", &format!("{}, in {} on disk", thousands(status.events), bytes(status.database_bytes)));
+    row("events", &format!("{}, {} per second", thousands(status.events), thousands(status.events_per_second.round() as u64)));
+    let free = if status.free_bytes > 0 { format!(", {} of them free", bytes(status.free_bytes)) } else { String::new() };
+    row("on disk", &format!("{}{free}, and {} of its log", bytes(status.database_bytes), bytes(status.wal_bytes)));
+    if status.queue_bytes > 0 {
+        row("waiting", &bytes(status.queue_bytes));
+    }
+    if !status.retention.is_empty() {
+        row("keeps", &visible(&status.retention));
+    }
     for (event_type, count) in &status.unknown_events {
         row("unknown", &format!("{} events of type {}", thousands(*count), visible(event_type)));
     }

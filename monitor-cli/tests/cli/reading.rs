@@ -106,8 +106,15 @@ fn the_status_is_a_glance() {
     let server = TestServer::start();
     server.send(1, &[started(ROOT, 1, None, "a"), ended(ROOT, 1, 1, Some("b")), json!({"type": "new\u{1b}s"})]);
     let status = server.run(&["status"]);
-    for words in [server.url.as_str(), env!("CARGO_PKG_VERSION"), "1 online, 0 offline, 0 lost", "1:  1 failed", "1 events of type new␛s"]
-    {
+    for words in [
+        server.url.as_str(),
+        env!("CARGO_PKG_VERSION"),
+        "1 online, 0 offline, 0 lost",
+        "keeps      all trees",
+        "of its log",
+        "1:  1 failed",
+        "1 events of type new␛s",
+    ] {
         assert!(status.contains(words), "{words:?} is not in {status}");
     }
     assert_eq!(server.json(&["status"])["workers"]["online"], 1);

@@ -27,7 +27,11 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start() -> Self {
-        Self::with(&["--listen", "127.0.0.1:0"], tempfile::tempdir().expect("a folder"))
+        Self::on(tempfile::tempdir().expect("a folder"))
+    }
+
+    pub(crate) fn on(data: TempDir) -> Self {
+        Self::with(&["--listen", "127.0.0.1:0"], data)
     }
 
     pub(crate) fn with(args: &[&str], data: TempDir) -> Self {
@@ -40,6 +44,13 @@ impl TestServer {
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let url = line.strip_prefix("listening on ").and_then(|url| url.strip_suffix("/tasks\n"));
         Self { url: url.unwrap_or_else(|| panic!("{line:?}")).to_owned(), child, data }
+    }
+
+    /// Ends it; its folder is left.
+    pub(crate) fn stop(mut self) -> TempDir {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+        std::mem::replace(&mut self.data, tempfile::tempdir().expect("a folder"))
     }
 
     /// Runs a command against it; what it wrote to stdout.

@@ -139,6 +139,7 @@ impl Reader<'_> {
                 Form::Text => "a string in quotes",
                 Form::Number => "a whole number",
                 Form::Switch => "true or false",
+                Form::Tables => "tables, each under [[retention]]",
             };
             self.wrong(value.span().start, format!("{name}: expected {expected}, found {}", value.get_ref().type_str()))
         })?;
@@ -153,10 +154,33 @@ impl Reader<'_> {
 /// The value's words, if it has the setting's form.
 fn words(setting: &Setting, value: &DeValue<'_>) -> Option<String> {
     match (setting.form, value) {
-        (Form::Text | Form::Number, DeValue::String(text)) => Some(text.to_string()),
+        (Form::Text | Form::Number | Form::Tables, DeValue::String(text)) => Some(text.to_string()),
         (Form::Number, DeValue::Integer(number)) if number.radix() == 10 => Some(number.as_str().to_owned()),
         (Form::Switch, DeValue::Boolean(switch)) => Some(switch.to_string()),
+        (Form::Tables, DeValue::Array(tables)) => Some(inline(&DeValue::Array(tables.clone()))),
         _ => None,
+    }
+}
+
+/// A value on one line.
+fn inline(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => toml::Value::from(&**text).to_string(),
+        DeValue::Integer(number) => number.as_str().to_owned(),
+        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::Boolean(is_true) => is_true.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(values) => {
+            let values: Vec<_> = values.iter().map(|value| inline(value.get_ref())).collect();
+            format!("[{}]", values.join(", "))
+        }
+        DeValue::Table(table) => {
+            let pair = |(key, value): (&Spanned<std::borrow::Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+                format!("{} = {}", toml::Value::from(key.get_ref().as_ref()), inline(value.get_ref()))
+            };
+            let pairs: Vec<_> = table.iter().map(pair).collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::retention::{self, Rule};
+
 /// What a value is in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -15,6 +17,8 @@ pub enum Form {
     Number,
     /// `true` or `false`.
     Switch,
+    /// Tables in brackets.
+    Tables,
 }
 
 /// How values of a type are written.
@@ -116,6 +120,28 @@ pub(super) const DURATION: Kind<Duration> = Kind {
         format!("{}{unit}", ms / size)
     },
 };
+
+/// A value that may be off, as all of these are unless they are set.
+macro_rules! optional {
+    ($name:ident: $type:ty = $kind:ident as $inner:ty) => {
+        pub(super) const $name: Kind<Option<$type>> = Kind {
+            placeholder: $kind.placeholder,
+            form: $kind.form,
+            read: |text| match text {
+                "off" => Ok(None),
+                text => Ok(Some(<$type>::try_from(($kind.read)(text)?).expect("as wide"))),
+            },
+            show: |value| value.map(|value| ($kind.show)(&<$inner>::try_from(value).expect("as wide"))).unwrap_or_default(),
+        };
+    };
+}
+
+optional!(SOME_DURATION: Duration = DURATION as Duration);
+optional!(SOME_COUNT: u64 = COUNT as usize);
+optional!(SOME_BYTES: u64 = BYTES as usize);
+
+pub(super) const RULES: Kind<Vec<Rule>> =
+    Kind { placeholder: "RULES", form: Form::Tables, read: retention::read_rules, show: |rules| retention::show_rules(rules) };
 
 /// A hundred years: a sum with any time is still a time.
 const MAX_DURATION_MS: u64 = 36_500 * 86_400_000;

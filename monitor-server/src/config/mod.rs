@@ -11,7 +11,8 @@ use url::Url;
 
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
-use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FOLDER, ORIGIN, SPOOL, SWITCH};
+use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FOLDER, ORIGIN, RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH};
+use crate::retention::{Retention, Rule};
 
 /// Writes [`Config`] and [`SETTINGS`]: `field: Type = default, how it is written;`. `max_body_bytes` is the flag
 /// `--max-body-bytes`, the variable `MONITOR_MAX_BODY_BYTES` and the key `max-body-bytes`.
@@ -65,6 +66,17 @@ settings! {
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
     /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
     metrics_names: usize = 100, COUNT;
+    /// How long a tree is kept after it has ended; `off` for ever
+    retention_age: Option<Duration> = None, SOME_DURATION;
+    /// How long one is kept that failed or was lost [default: as all others]
+    retention_failed_age: Option<Duration> = None, SOME_DURATION;
+    /// How many trees of each name are kept, the newest; `off` for all
+    retention_count: Option<u64> = None, SOME_COUNT;
+    /// How large the database may be before the oldest trees go; `off` for any size
+    retention_size: Option<u64> = None, SOME_BYTES;
+    /// Rules for trees of some names and outcomes, before those above, like `[{ name = "nightly*", state = ["failed"], age = "90d",
+    /// count = 100 }]`: the first that is for a tree decides, one without a limit keeps for ever
+    retention: Vec<Rule> = Vec::new(), RULES;
     /// How many requests a client may send per second; more are told to come again
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts
@@ -100,6 +112,12 @@ impl Config {
             url::Host::Ipv6(ip) => ip.to_canonical().is_loopback(),
         };
         !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(|url| !url.host().is_some_and(is_loopback))
+    }
+
+    /// What is kept.
+    pub fn keeps(&self) -> Retention {
+        let (age, failed_age) = (self.retention_age, self.retention_failed_age);
+        Retention::new(self.retention.clone(), age, failed_age, self.retention_count, self.retention_size)
     }
 
     /// A server on `data` that keeps to the defaults for all else.
@@ -154,9 +172,14 @@ impl Setting {
         let text = (self.show)(config);
         match self.form {
             _ if text.is_empty() => None,
-            Form::Switch => Some(text),
+            Form::Switch | Form::Tables => Some(text),
             Form::Number if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(text),
             Form::Number | Form::Text => Some(toml::Value::String(text).to_string()),
         }
     }
+}
+
+/// A duration as settings have it.
+pub(crate) fn duration(duration: Duration) -> String {
+    (DURATION.show)(&duration)
 }

@@ -7,7 +7,6 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::params::{Limit, PathParts, RootName, Strict};
-use super::problem::ApiError;
 use super::{Answer, App};
 use crate::store::LogsQuery;
 
@@ -75,13 +74,17 @@ impl LogsParams {
         (status = 200, description = "One page", body = LogsPage),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Strict(params): Strict<LogsParams>) -> Answer<LogsPage> {
     let RootName(root) = path.read("root")?;
     let query = params.query(None);
     let page = app.ask(move |store| store.logs(root, &query)).await?;
-    page.map(Json).ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })
+    match page {
+        Some(page) => Ok(Json(page)),
+        None => Err(app.no_root(root, path.text("root")).await),
+    }
 }
 
 /// Lists what a process said, by time.
@@ -98,6 +101,7 @@ pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Stric
         (status = 200, description = "One page", body = LogsPage),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_process_logs(State(app): State<App>, path: PathParts, Strict(params): Strict<LogsParams>) -> Answer<LogsPage> {
@@ -105,5 +109,8 @@ pub(super) async fn get_process_logs(State(app): State<App>, path: PathParts, St
     let id = path.read("id")?;
     let query = params.query(Some(id));
     let page = app.ask(move |store| store.logs(root, &query)).await?;
-    page.map(Json).ok_or_else(|| ApiError::NoProcess { root: path.text("root").to_owned(), id })
+    match page {
+        Some(page) => Ok(Json(page)),
+        None => Err(app.no_process(root, path.text("root"), id).await),
+    }
 }

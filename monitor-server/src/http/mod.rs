@@ -3,12 +3,14 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
 
 mod access;
+mod backup;
 mod body;
 mod connections;
 mod events;
 mod export;
 mod guard;
 mod health;
+mod keeping;
 mod login;
 mod logs;
 mod me;
@@ -37,7 +39,8 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
-use tokio::sync::Semaphore;
+use monitor_wire::ProcessId;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
@@ -48,7 +51,8 @@ use crate::access::{Access, AccessError};
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::live::Live;
-use crate::store::{Store, StoreError};
+use crate::store::{RootKey, Store, StoreError};
+pub(crate) use backup::remove_leftovers;
 pub(crate) use connections::serve;
 use problem::ApiError;
 
@@ -73,6 +77,10 @@ pub(crate) struct App {
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
     asking: Arc<Semaphore>,
+    /// A turn for the one who copies the database.
+    copying: Arc<Semaphore>,
+    /// Wakes the one who deletes what was dropped.
+    pub(crate) sweep: Arc<Notify>,
     /// A turn each for those who read trees whole, which are in memory until they are sent.
     reading_whole: Arc<Semaphore>,
     stopping: CancellationToken,
@@ -98,6 +106,7 @@ impl App {
         let asking = Arc::new(Semaphore::new(4 * cores));
         let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
         let hashing = Arc::new(Semaphore::new(cores));
+        let (sweep, copying) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
         Self {
             config,
             store,
@@ -112,6 +121,8 @@ impl App {
             decoding,
             asking,
             reading_whole,
+            copying,
+            sweep,
             stopping,
             started_us,
         }
@@ -126,6 +137,34 @@ impl App {
             ask(&*store)
         });
         Ok(answered.await??)
+    }
+
+    /// Why a tree is not there.
+    async fn no_root(&self, key: RootKey, asked: &str) -> ApiError {
+        let root = asked.to_owned();
+        match self.is_dropped(key).await {
+            Ok(true) => ApiError::Gone { root },
+            Ok(false) => ApiError::NoRoot { root },
+            Err(error) => error,
+        }
+    }
+
+    /// Why a process is not there.
+    async fn no_process(&self, key: RootKey, asked: &str, id: ProcessId) -> ApiError {
+        let root = asked.to_owned();
+        match self.is_dropped(key).await {
+            Ok(true) => ApiError::Gone { root },
+            Ok(false) => ApiError::NoProcess { root, id },
+            Err(error) => error,
+        }
+    }
+
+    /// Of an id that is not there nobody knows whether it ever was.
+    async fn is_dropped(&self, key: RootKey) -> Result<bool, ApiError> {
+        match key {
+            RootKey::Id(_) => Ok(false),
+            RootKey::Number(number) => self.ask(move |store| store.is_dropped(number)).await,
+        }
     }
 
     /// Asks about tokens, users and deeds where blocking is allowed.
@@ -146,6 +185,8 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(otlp::post_logs))
         .routes(routes!(roots::get_roots))
         .routes(routes!(names::get_names))
+        .routes(routes!(keeping::delete_root))
+        .routes(routes!(keeping::post_pin, keeping::delete_pin))
         .routes(routes!(tree::get_tree))
         .routes(routes!(export::get_export))
         .routes(routes!(process::get_process))
@@ -160,6 +201,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(status::get_status))
         .routes(routes!(metrics::get_metrics))
         .routes(routes!(stream::get_stream))
+        .routes(routes!(backup::post_backup))
         .routes(routes!(me::get_me))
         .routes(routes!(me::get_audit))
         .routes(routes!(health::get_health))

@@ -28,6 +28,21 @@ pub(super) enum ApiError {
         /// As it was asked for.
         root: String,
     },
+    /// A tree that was dropped.
+    #[error(
+        "root {root} is no longer kept: a rule of retention dropped it, or somebody deleted it; what became of its processes is still \
+         counted in `GET /api/v1/stats`"
+    )]
+    Gone {
+        /// As it was asked for.
+        root: String,
+    },
+    /// A tree that may not be deleted as it is.
+    #[error("{detail}")]
+    Kept {
+        /// Why, and what to do.
+        detail: String,
+    },
     /// No such process.
     #[error("there is no process {id} in root {root}: `GET /api/v1/roots/{root}/tree` lists those that there are")]
     NoProcess {
@@ -173,6 +188,8 @@ impl ApiError {
         match self {
             Self::Parameter { .. } | Self::Body { .. } | Self::Batch(_) | Self::Event { .. } => StatusCode::BAD_REQUEST,
             Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } => StatusCode::NOT_FOUND,
+            Self::Gone { .. } => StatusCode::GONE,
+            Self::Kept { .. } => StatusCode::CONFLICT,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin { .. } | Self::Forbidden { .. } => StatusCode::FORBIDDEN,

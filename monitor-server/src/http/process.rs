@@ -5,7 +5,6 @@ use axum::extract::State;
 use monitor_wire::{Problem, Process, ProcessId};
 
 use super::params::{NoParams, PathParts, RootName, Strict};
-use super::problem::ApiError;
 use super::{Answer, App};
 
 /// One process.
@@ -21,11 +20,15 @@ use super::{Answer, App};
         (status = 200, description = "As it stands", body = Process),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_process(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Process> {
     let RootName(root) = path.read("root")?;
     let id = path.read("id")?;
     let process = app.ask(move |store| store.process(root, id)).await?;
-    process.map(Json).ok_or_else(|| ApiError::NoProcess { root: path.text("root").to_owned(), id })
+    match process {
+        Some(process) => Ok(Json(process)),
+        None => Err(app.no_process(root, path.text("root"), id).await),
+    }
 }

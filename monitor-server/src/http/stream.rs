@@ -94,7 +94,10 @@ async fn find(app: &App, RootName(root): RootName) -> Result<RootId, ApiError> {
         crate::store::RootKey::Id(id) => id.to_string(),
         crate::store::RootKey::Number(number) => number.to_string(),
     };
-    page.map(|page| page.root.root_id).ok_or(ApiError::NoRoot { root: asked })
+    match page {
+        Some(page) => Ok(page.root.root_id),
+        None => Err(app.no_root(root, &asked).await),
+    }
 }
 
 /// `after`, once the stream has come to it, if the store has.

@@ -44,6 +44,7 @@ pub(super) struct TreeParams {
         (status = 200, description = "One page; or the whole tree as columns", content((TreePage = "application/json"), (Vec<u8> = "application/vnd.process-monitor.tree"))),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_tree(
@@ -60,7 +61,7 @@ pub(super) async fn get_tree(
         let ask = move |store: &dyn crate::store::Store| Ok(store.tree(root, params.limit.0, params.cursor.as_deref())?.as_ref().map(json));
         app.ask(ask).await?
     };
-    let mut response = answer.ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })?;
+    let Some(mut response) = answer else { return Err(app.no_root(root, path.text("root")).await) };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
 }

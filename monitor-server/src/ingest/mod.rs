@@ -122,6 +122,32 @@ impl Ingest {
         answer
     }
 
+    /// Lets the writer do something else between two transactions, and waits for it. What it changed is published in order.
+    ///
+    /// # Errors
+    /// If the store fails, or the server stops.
+    pub async fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&dyn Store) -> Result<(T, Changes), StoreError> + Send + 'static,
+    ) -> Result<T, IngestError> {
+        let (answer, answered) = oneshot::channel();
+        let task = move |store: &dyn Store, publish: &dyn Fn(Changes)| {
+            let result = change(store).map(|(result, changes)| {
+                writer::tell(publish, changes);
+                result
+            });
+            // Who went away doesn't need the answer.
+            let _ = answer.send(result);
+        };
+        self.queue.push_task(Box::new(task)).map_err(|_| IngestError::Stopped)?;
+        Ok(answered.await.map_err(|_| IngestError::Stopped)??)
+    }
+
+    /// Events that were taken to be stored in the past ten seconds, per second.
+    pub fn events_per_second(&self) -> f64 {
+        self.queue.events_per_second()
+    }
+
     /// Whether a batch of so many bytes, compressed, would be refused now: then it needn't be read.
     pub fn is_busy(&self, bytes: usize) -> bool {
         let is_full = self.queue.is_full(bytes);

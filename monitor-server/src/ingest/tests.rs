@@ -4,16 +4,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use monitor_wire::{
-    Batch, ErrorsPage, Event, LogsPage, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
+    Batch, ErrorsPage, Event, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
     TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline, WorkerRef, WorkersPage,
 };
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
 use crate::packed::Packed;
+use crate::retention::Retention;
 use crate::store::{
-    Changes, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store,
-    StoreError, TreeColumns,
+    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk,
+    SqliteStore, StatsQuery, Store, StoreError, TreeColumns,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -49,6 +50,46 @@ impl Store for Gate {
 
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.inner.lose_workers(now_us, since_us)
+    }
+
+    fn pin(&self, root: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>, StoreError> {
+        self.inner.pin(root, is_pinned, now_us)
+    }
+
+    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes), StoreError> {
+        self.inner.drop_roots(drop, now_us)
+    }
+
+    fn sweep(&self, rows: usize) -> Result<bool, StoreError> {
+        self.inner.sweep(rows)
+    }
+
+    fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {
+        self.inner.due(retention, now_us, from, limit)
+    }
+
+    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Vec<u64>, StoreError> {
+        self.inner.oldest_beyond(bytes, most)
+    }
+
+    fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
+        self.inner.trim_sums(now_us)
+    }
+
+    fn shrink(&self) -> Result<Shrunk, StoreError> {
+        self.inner.shrink()
+    }
+
+    fn backup(&self, file: &std::path::Path) -> Result<u64, StoreError> {
+        self.inner.backup(file)
+    }
+
+    fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError> {
+        self.inner.root(root)
+    }
+
+    fn is_dropped(&self, number: u64) -> Result<bool, StoreError> {
+        self.inner.is_dropped(number)
     }
 
     fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError> {

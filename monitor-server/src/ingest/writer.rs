@@ -20,9 +20,15 @@ pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, c
     let _abandon = Abandon(queue);
     let since_us = clock();
     let mut checked_us = since_us;
+    let mut after_jobs = false;
     loop {
-        match queue.take(CHECK_EVERY) {
-            Taken::Jobs(jobs) => write(store, publish, jobs, clock()),
+        // In turns: neither may keep the other waiting.
+        match queue.take(CHECK_EVERY, std::mem::take(&mut after_jobs)) {
+            Taken::Jobs(jobs) => {
+                write(store, publish, jobs, clock());
+                after_jobs = true;
+            }
+            Taken::Task(task) => task(store, publish),
             Taken::Nothing => {}
             Taken::End => break,
         }
@@ -79,7 +85,7 @@ fn answer_with(answer: oneshot::Sender<Result<Accepted, IngestError>>, result: R
     let _ = answer.send(result.map(|batch| Accepted { accepted: batch.last_number() }).map_err(IngestError::Store));
 }
 
-fn tell(publish: &dyn Fn(Changes), changes: Changes) {
+pub(super) fn tell(publish: &dyn Fn(Changes), changes: Changes) {
     if changes.count() > 0 {
         publish(changes);
     }

@@ -14,9 +14,10 @@ use monitor_wire::{
 
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
-pub use self::sqlite::SqliteStore;
+pub use self::sqlite::{Checked, Restored, SqliteStore, backup, check, restore};
 pub(crate) use self::sqlite::{NUMEROUS, create_private, is_locked, open_private};
 use crate::packed::Packed;
+use crate::retention::Retention;
 
 /// Takes events and answers questions. Every method blocks; call it where blocking is allowed.
 ///
@@ -31,6 +32,38 @@ pub trait Store: Send + Sync + 'static {
 
     /// Records as lost every worker not heard of for two of its heartbeats, counted from the later of its last batch and `since_us`.
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError>;
+
+    /// Pins a tree, so that no rule drops it, or unpins it; none if there is no such tree.
+    fn pin(&self, root: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>, StoreError>;
+
+    /// Drops those of these trees that are not pinned and, unless that is asked for, not running: at once nobody finds them any more,
+    /// their rows go by [`Store::sweep`]. How many they were.
+    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes), StoreError>;
+
+    /// Deletes up to about so many rows of what was dropped; whether there are more.
+    fn sweep(&self, rows: usize) -> Result<bool, StoreError>;
+
+    /// What the rules say that is due, at most `limit` trees for each reason, from a place on.
+    fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError>;
+
+    /// The oldest trees that have ended and are not pinned, as many as have to go, but at most `most`, for the database to hold no more
+    /// than so many bytes.
+    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Vec<u64>, StoreError>;
+
+    /// Deletes some sums of short times that are too old, which are in those of longer times; whether there are more.
+    fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError>;
+
+    /// Gives some of the free space back to the disk, if there is much.
+    fn shrink(&self) -> Result<Shrunk, StoreError>;
+
+    /// Copies all of it, as it is at one moment, into a new file; how many bytes that has.
+    fn backup(&self, file: &Path) -> Result<u64, StoreError>;
+
+    /// One root; none if there is no such tree.
+    fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError>;
+
+    /// Whether there was a tree of this number that is there no more.
+    fn is_dropped(&self, number: u64) -> Result<bool, StoreError>;
 
     /// Tells of the processes that are overdue since the last time: those that run for longer than their timeout or, without one, than
     /// three times what 99 % of the past runs of their name took at most.
@@ -81,7 +114,7 @@ pub trait Store: Send + Sync + 'static {
     /// One page of the names of roots, that of the newest root first; of those that contain `text`, if it is given.
     fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError>;
 
-    /// The store at a glance. The server fills in what the store can't know: its version and start.
+    /// The store at a glance. The server fills in what the store can't know: its version and start, its queue and rules.
     fn status(&self) -> Result<Status, StoreError>;
 }
 
@@ -92,6 +125,51 @@ pub enum RootKey {
     Id(RootId),
     /// The short number that the server gave it.
     Number(u64),
+}
+
+/// Which trees to drop, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Drop<'a> {
+    /// Their numbers.
+    pub numbers: &'a [u64],
+    /// As the stream tells it: `age`, `count`, `size`, `asked`.
+    pub reason: &'a str,
+    /// Also those that run.
+    pub may_run: bool,
+}
+
+/// Trees that are due to be dropped.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Due {
+    /// Numbers of those that are too old.
+    pub old: Vec<u64>,
+    /// Of those that are too many.
+    pub surplus: Vec<u64>,
+    /// Where to look on, if that may not be all.
+    pub next: Option<Place>,
+}
+
+/// How far what is due was looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    pub(crate) base: i64,
+    pub(crate) number: i64,
+    pub(crate) is_past_old: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { base: i64::MIN, number: 0, is_past_old: false }
+    }
+}
+
+/// Whether space was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shrunk {
+    /// Some, and there is more.
+    More,
+    /// All that is worth it.
+    Done,
 }
 
 /// In which order roots are listed.
@@ -316,6 +394,26 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong with it.
         source: rusqlite::Error,
+    },
+    /// A file is in the way.
+    #[error("{} is there already: name another file, or move that one away", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is nothing to copy or check.
+    #[error("there is no database at {}: say where with --data", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A backup that is not whole.
+    #[error("{} is not whole, and is not taken: {problem}", path.display())]
+    Unsound {
+        /// The file.
+        path: PathBuf,
+        /// The first thing that is wrong with it.
+        problem: String,
     },
     /// A cursor that this store did not make.
     #[error("{cursor:?} is no cursor of this list: take `next_cursor` of the page before as it is")]

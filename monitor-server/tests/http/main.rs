@@ -3,6 +3,7 @@
 mod access;
 mod bodies;
 mod guard;
+mod keeping;
 mod lifecycle;
 mod logs;
 mod metrics;

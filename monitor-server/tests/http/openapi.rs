@@ -16,6 +16,10 @@ async fn every_route_is_described() {
         .collect();
     routes.sort_unstable();
     let mut known = [
+        "delete /api/v1/roots/{root}",
+        "delete /api/v1/roots/{root}/pin",
+        "post /api/v1/backup",
+        "post /api/v1/roots/{root}/pin",
         "get /api/openapi.json",
         "get /api/v1/audit",
         "get /api/v1/me",

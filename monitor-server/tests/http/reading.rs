@@ -78,7 +78,11 @@ async fn the_status_counts_what_is_there() {
     assert_eq!(status["processes"]["failed"], 1);
     assert_eq!(status["workers"]["online"], 1);
     assert_eq!(status["dropped"][0]["count"], 12);
-    assert!(status["database_bytes"].as_u64().unwrap() > 0);
+    assert!(status["database_bytes"].as_u64().unwrap() > 0 && status["wal_bytes"].as_u64().unwrap() > 0, "{status}");
+    assert_eq!(status["queue_bytes"], 0);
+    let rate = status["events_per_second"].as_f64().unwrap();
+    assert!(rate > 0.0 && rate <= status["events"].as_f64().unwrap(), "{status}");
+    assert_eq!(status["retention"], "all trees");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use monitor_server::access::{Access, NewToken};
+use monitor_server::access::{Access, Local, NewToken};
 use monitor_server::{Config, ServeError, Server};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -65,6 +65,11 @@ impl TestServer {
     pub(crate) fn token(&self, scope: &str) -> String {
         let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None };
         self.access().create_token(&new).expect("a token")
+    }
+
+    /// The token of whoever owns its folder, which may do all.
+    pub(crate) fn local_token(&self) -> String {
+        Local::find(self.data.path()).expect("a server that runs").token
     }
 
     /// Sends a batch, which must be taken.

@@ -36,9 +36,29 @@ pub(crate) fn is_locked(folder: &Path) -> bool {
 
 /// Where the database is in the folder; made if need be, so that it and what is beside it are readable by their owner alone.
 pub(super) fn database(folder: &Path) -> Result<PathBuf, StoreError> {
-    let path = folder.join("monitor.db");
+    let path = path(folder);
     open_private(&path).map_err(|source| StoreError::Disk { action: "open the database", path: path.clone(), source })?;
     Ok(path)
+}
+
+/// Where the database of a folder is.
+pub(super) fn path(folder: &Path) -> PathBuf {
+    folder.join("monitor.db")
+}
+
+/// The same, if it is there.
+pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
+    let path = path(folder);
+    if path.is_file() { Ok(path) } else { Err(StoreError::Missing { path }) }
+}
+
+/// Lets only its owner read a file.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
 }
 
 /// Opens a file, made if need be, that its owner alone can read.

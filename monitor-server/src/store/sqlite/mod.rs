@@ -1,16 +1,19 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
 mod columns;
+mod copies;
 mod dictionary;
 mod expected;
 mod export;
 mod folder;
 mod ids;
+mod invariants;
 mod logs;
 mod metrics;
 mod names;
 mod pool;
 mod processes;
+mod retention;
 mod roots;
 mod row;
 mod schema;
@@ -29,21 +32,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use monitor_wire::{
-    ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage, Worker,
-    WorkerId, WorkersPage,
+    ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage,
+    Worker, WorkerId, WorkersPage,
 };
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
+pub use self::copies::{Checked, Restored, backup, check, restore};
 pub(crate) use self::dictionary::NUMEROUS;
 pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
-    Changes, ErrorsQuery, LogsQuery, NameTotals, Outline, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError,
-    TreeColumns,
+    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk,
+    StatsQuery, Store, StoreError, TreeColumns,
 };
 use crate::packed::Packed;
+use crate::retention::Retention;
 
 /// Everything in one file, `monitor.db` in the data folder.
 pub struct SqliteStore {
@@ -135,6 +140,50 @@ impl Store for SqliteStore {
         self.write("record lost workers", |writer| writer.lose_workers(now_us, since_us))
     }
 
+    fn pin(&self, root: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>, StoreError> {
+        self.write("pin a tree", |writer| writer.pin(root, is_pinned, now_us))
+    }
+
+    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes), StoreError> {
+        self.write("drop trees", |writer| writer.drop_roots(drop, now_us))
+    }
+
+    fn sweep(&self, rows: usize) -> Result<bool, StoreError> {
+        self.write("delete what was dropped", |writer| writer.sweep(rows))
+    }
+
+    fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {
+        self.read("look for what is due", |snapshot| retention::due(snapshot, retention, now_us, from, limit))
+    }
+
+    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Vec<u64>, StoreError> {
+        self.read("look for the oldest trees", |snapshot| Ok(retention::oldest_beyond(snapshot, bytes, most)?))
+    }
+
+    fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
+        self.write("delete old sums", |writer| writer.trim_sums(now_us))
+    }
+
+    fn shrink(&self) -> Result<Shrunk, StoreError> {
+        self.write("give space back", Writer::shrink)
+    }
+
+    fn backup(&self, file: &Path) -> Result<u64, StoreError> {
+        copies::copy(self.pool.path(), file)
+    }
+
+    fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError> {
+        self.read("read a root", |snapshot| {
+            let (connection, dictionary) = snapshot.parts();
+            Ok(roots::find_row(connection, root)?.map(|row| row.show(connection, dictionary)).transpose()?)
+        })
+    }
+
+    fn is_dropped(&self, number: u64) -> Result<bool, StoreError> {
+        let sql = "SELECT ?1 BETWEEN 1 AND root AND NOT EXISTS (SELECT 1 FROM root WHERE number = ?1) FROM counter";
+        self.read("look for a root", |snapshot| Ok(snapshot.prepare_cached(sql)?.query_row([number as i64], |row| row.get(0))?))
+    }
+
     fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError> {
         self.read("list roots", |snapshot| roots::list(snapshot, query))
     }
@@ -196,6 +245,8 @@ impl Store for SqliteStore {
     }
 
     fn status(&self) -> Result<Status, StoreError> {
-        self.read("read the status", |snapshot| Ok(status::read(snapshot)?))
+        let status = self.read("read the status", |snapshot| Ok(status::read(snapshot)?))?;
+        let wal = copies::with(self.pool.path(), "-wal").metadata();
+        Ok(Status { wal_bytes: wal.map_or(0, |wal| wal.len()), ..status })
     }
 }

@@ -1,7 +1,7 @@
 //! Connections that read. Each question is answered from one snapshot.
 
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,11 @@ impl Deref for Snapshot<'_> {
 impl Pool {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path, state: Mutex::default(), returned: Condvar::new() }
+    }
+
+    /// The database.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Answers a question from one snapshot.

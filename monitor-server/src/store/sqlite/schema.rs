@@ -11,7 +11,7 @@ use crate::store::StoreError;
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// The oldest schema that is read: those before it were never released.
-pub(super) const FIRST: u32 = 5;
+pub(super) const FIRST: u32 = 6;
 
 /// Marks the file as this program's: `PMon`.
 const APPLICATION_ID: i32 = 0x504d_6f6e;
@@ -21,24 +21,38 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     migrate_by(MIGRATIONS, connection, path)
 }
 
-fn migrate_by(steps: &[&str], connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+/// Fails unless this is a database that this build reads as it is.
+pub(super) fn recognize(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let known = FIRST + MIGRATIONS.len() as u32 - 1;
+    let found = version(connection, known, path)?;
+    if found == 0 { Err(StoreError::Foreign { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// The schema's number, 0 for an empty file; fails for what is not read.
+fn version(connection: &Connection, known: u32, path: &Path) -> Result<u32, StoreError> {
     let failed = |source| StoreError::of_open(source, path);
-    // Before the first table, or they have no effect.
-    connection.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;").map_err(failed)?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-    let application: i32 = transaction.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failed)?;
-    let found: u32 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-    let tables: i64 = transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+    let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failed)?;
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
     if tables > 0 && application != APPLICATION_ID {
         return Err(StoreError::Foreign { path: path.to_owned() });
     }
-    let known = FIRST + steps.len() as u32 - 1;
     if found > known {
         return Err(StoreError::TooNew { path: path.to_owned(), found, known });
     }
     if found > 0 && found < FIRST {
         return Err(StoreError::TooOld { path: path.to_owned(), found, oldest: FIRST });
     }
+    Ok(found)
+}
+
+fn migrate_by(steps: &[&str], connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |source| StoreError::of_open(source, path);
+    // Before the first table, or they have no effect.
+    connection.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;").map_err(failed)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let known = FIRST + steps.len() as u32 - 1;
+    let found = version(&transaction, known, path)?;
     let done = if found == 0 { 0 } else { found - FIRST + 1 };
     for step in &steps[done as usize..] {
         transaction.execute_batch(step).map_err(failed)?;

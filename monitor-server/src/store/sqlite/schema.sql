@@ -136,6 +136,9 @@ CREATE TABLE rollup(
   PRIMARY KEY(level, t, name, state)
 ) STRICT, WITHOUT ROWID;
 
+-- Sums of shorter times go first. t: the first one of a level that is sure to be there.
+CREATE TABLE sums_from(level INTEGER PRIMARY KEY, t INTEGER NOT NULL) STRICT;
+
 -- Failures by when they ended, shape of their error's message, and name. level: 1 hours, 2 days, 3 spans of 32 days. last, root and
 -- id: the newest of them; message: its own.
 CREATE TABLE failure(

@@ -21,6 +21,8 @@ pub(super) const OF_NAME: &str = "SELECT state, sums FROM rollup WHERE level = ?
 pub(super) const FIRST: &str = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t LIMIT 1";
 /// The last time of a level.
 pub(super) const LAST: &str = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t DESC LIMIT 1";
+/// The first time of a level that failures are counted at.
+pub(super) const FIRST_FAILURE: &str = "SELECT t FROM failure WHERE level = ?1 ORDER BY t LIMIT 1";
 /// Failures in a range of one level.
 pub(super) const FAILURES: &str = "SELECT shape, name, count, last, root, id, message FROM failure WHERE level = ?1 AND t >= ?2 AND t < ?3";
 
@@ -177,7 +179,8 @@ pub(super) fn series(snapshot: &mut Snapshot<'_>, query: &SeriesQuery) -> Result
     let whole = range(snapshot, query.from_us, query.to_us, 0)?;
     let length = whole.end - whole.start;
     let asked = query.step_us.map_or(length.div_ceil(USUAL_STEPS), |step| step.div_ceil(MINUTE_US));
-    let is_possible = |step: &&u64| **step >= asked && length / LEVELS[level_of(**step)] <= MAX_UNITS;
+    let kept = LEVELS[kept_level(snapshot, whole.start)?];
+    let is_possible = |step: &&u64| **step >= asked.max(kept) && length / LEVELS[level_of(**step)] <= MAX_UNITS;
     let step = *STEPS.iter().find(is_possible).unwrap_or(&LEVELS[3]);
     let (from, to) = (whole.start / step * step, whole.end.div_ceil(step) * step);
     let mut answer = StatsSeries {
@@ -317,8 +320,22 @@ fn range(connection: &Connection, from_us: Option<u64>, to_us: Option<u64>, leve
     }
     let from = from_us.map_or(first.min(last), |from| from / MINUTE_US);
     let to = to_us.map_or(last, |to| to.div_ceil(MINUTE_US)).max(from);
-    let length = LEVELS[ENDS_AT.iter().filter(|from_on| to - from > **from_on).count().max(level)];
+    let by_length = ENDS_AT.iter().filter(|from_on| to - from > **from_on).count();
+    let length = LEVELS[by_length.max(level).max(kept_level(connection, from)?)];
     Ok(from / length * length..to.div_ceil(length) * length)
+}
+
+/// The shortest times that sums are still kept of, from a minute on.
+fn kept_level(connection: &Connection, from: u64) -> Result<usize> {
+    let mut statement = connection.prepare_cached("SELECT level, t FROM sums_from ORDER BY level DESC")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (level, t) = (row.get::<_, i64>(0)? as usize, row.get::<_, i64>(1)? as u64);
+        if from / LEVELS[level] < t {
+            return Ok(level + 1);
+        }
+    }
+    Ok(0)
 }
 
 /// The level whose sums make up steps of so many minutes.

@@ -28,8 +28,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
         *[&mut workers.online, &mut workers.offline, &mut workers.lost][code as usize] += count;
     }
     let events: i64 = connection.query_row("SELECT events FROM counter", [], |row| row.get(0))?;
-    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
-    let page_bytes: i64 = connection.query_row("PRAGMA page_size", [], |row| row.get(0))?;
+    let (page_bytes, pages, free) = super::retention::pages(connection)?;
     Ok(Status {
         version: String::new(),
         started_us: 0,
@@ -41,6 +40,11 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
         workers,
         dropped: dropped(connection)?,
         database_bytes: (pages * page_bytes) as u64,
+        free_bytes: (free * page_bytes) as u64,
+        wal_bytes: 0,
+        queue_bytes: 0,
+        events_per_second: 0.0,
+        retention: String::new(),
     })
 }
 

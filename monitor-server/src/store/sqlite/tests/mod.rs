@@ -11,6 +11,7 @@ mod once;
 mod opening;
 mod overdue;
 mod plans;
+mod retention;
 mod snapshots;
 mod stats;
 

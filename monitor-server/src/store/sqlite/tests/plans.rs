@@ -4,8 +4,8 @@ use monitor_wire::{Kind, State};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::super::write::{DUE, roots as writing};
-use super::super::{logs, names, processes, roots, stats};
+use super::super::write::{DUE, leaving, roots as writing};
+use super::super::{logs, names, processes, retention, roots, stats};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
@@ -123,6 +123,23 @@ fn statistics_walk_no_sums_beside_those_they_tell_of() {
             // One row for each name and state.
             let found: Vec<_> = found.lines().filter(|line| *line != "SCAN root_count").collect();
             assert_indexed(&sql, &found.join("\n"), false);
+            Ok(())
+        });
+        checked.unwrap();
+    }
+}
+
+#[test]
+fn what_is_due_is_looked_for_by_indexes() {
+    let (_folder, store) = open();
+    store.append(&parse("started 1"), 0).unwrap();
+    for (sql, is_walk) in [(retention::OLD, false), (retention::OF_NAME, false), (retention::OLDEST, true), (leaving::NEXT, true)] {
+        let checked = store.read("explain", |snapshot| {
+            let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
+            let found = plan(snapshot, sql, values);
+            // From the oldest on, as far as needed.
+            let found: Vec<_> = found.lines().filter(|line| !is_walk || !["SCAN root", "SCAN leaving"].contains(line)).collect();
+            assert_indexed(sql, &found.join("\n"), false);
             Ok(())
         });
         checked.unwrap();

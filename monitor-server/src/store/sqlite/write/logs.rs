@@ -31,6 +31,7 @@ struct Place {
 
 /// A row of `log_kept`.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_field_names, reason = "named as the table's columns")]
 struct Kept {
     lines: i64,
     missing: i64,

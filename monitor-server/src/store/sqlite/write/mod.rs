@@ -8,6 +8,7 @@ mod changes;
 mod duties;
 mod entries;
 mod failures;
+pub(super) mod leaving;
 mod logs;
 mod overdue;
 pub(super) mod rollups;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use foldhash::HashMap;
 use monitor_state::{ProcessEvent, about_worker};
 use monitor_wire::{Error, Event, RootId, WorkerChanged, WorkerId};
-use rusqlite::{Connection, Result, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
 use self::duties::{Duties, Duty};
@@ -64,6 +65,8 @@ pub(super) struct Writer {
     watch: Watch,
     /// What is remembered is what the database holds: not so after a transaction that failed.
     is_trusted: bool,
+    /// Free pages are being given back.
+    is_shrinking: bool,
 }
 
 /// The row of `counter`.
@@ -141,6 +144,7 @@ impl Writer {
             logs_kept: crate::Config::LOGS_KEPT,
             watch: Watch::default(),
             is_trusted: false,
+            is_shrinking: false,
         };
         writer.transaction(|_| Ok(()))?;
         Ok(writer)
@@ -446,9 +450,9 @@ impl TransactionWords {
     }
 }
 
-/// Which root a number is of.
-fn root_id(connection: &Connection, number: i64) -> Result<RootId> {
-    connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0))
+/// Which root a number is of; none if it is dropped.
+fn root_id(connection: &Connection, number: i64) -> Result<Option<RootId>> {
+    connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0)).optional()
 }
 
 /// Types of events that are known are no news to the allocator.

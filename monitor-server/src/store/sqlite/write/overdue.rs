@@ -136,13 +136,14 @@ impl Writer {
 impl Transaction<'_> {
     fn tell_overdue(&mut self, Due { of, limit_ns, by_timeout, .. }: Due, now_us: u64) -> Result<()> {
         let (number, key) = of;
-        let root = self.root(super::root_id(self.connection, number)?)?;
+        // A dropped tree is nobody's concern.
+        let Some(root_id) = super::root_id(self.connection, number)? else { return Ok(()) };
+        let root = self.root(root_id)?;
         let id = ids::process_id(key)?;
         let sql = "INSERT OR IGNORE INTO overdue(root, id, since) VALUES(?1, ?2, ?3)";
         self.connection.prepare_cached(sql)?.execute(params![number, key, now_us as i64])?;
         self.watch.overdue.insert(of);
         let reason = if by_timeout { "timeout" } else { "history" }.to_owned();
-        let root_id = self.roots.entries[root as usize].row.id;
         let event = Event::ProcessOverdue(ProcessOverdue { root_id, id, time_us: now_us, limit_ns, reason });
         self.items.push(Item { number, id, root, line: self.lines.len() as u32 });
         self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root, entry: NONE, worker: NONE });

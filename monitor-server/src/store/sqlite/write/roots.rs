@@ -40,6 +40,11 @@ pub(super) struct RootCache {
 }
 
 impl RootCache {
+    /// A root is dropped.
+    pub(super) fn forget(&mut self, id: RootId) {
+        self.rows.remove(&id);
+    }
+
     /// Whether an id is greater than all that are known, as that of a new tree mostly is; from here on it is the greatest.
     fn is_newest(&mut self, connection: &Connection, id: RootId) -> Result<bool> {
         if self.greatest.is_none() {

@@ -86,9 +86,14 @@ impl Transaction<'_> {
                 let (number, id): (i64, i64) = (row.get(0)?, row.get(1)?);
                 let root = match last {
                     Some((last, root)) if last == number => root,
-                    _ => self.root(root_id(self.connection, number)?)?,
+                    _ => match root_id(self.connection, number)? {
+                        Some(id) => Some(self.root(id)?),
+                        None => None,
+                    },
                 };
                 last = Some((number, root));
+                // What is left of a dropped tree has no state any more.
+                let Some(root) = root else { continue };
                 let id = ids::process_id(id)?;
                 left.entry((root, id)).or_insert(worker);
                 self.items.push(Item { number, id, root, line: NONE });
@@ -264,7 +269,7 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn count_state(&mut self, code: i64, change: i64) {
+    pub(super) fn count_state(&mut self, code: i64, change: i64) {
         match self.roots.states.get_mut(code as usize).filter(|_| (code as usize) < KNOWN_STATES) {
             Some(count) => *count += change,
             None => self.count(tally::PROCESSES, code, change),

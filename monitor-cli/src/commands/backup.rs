@@ -1,0 +1,45 @@
+//! `monitor backup`
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::client::{Connection, print_json};
+use crate::exit;
+use crate::text::{bytes, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor backup monitor-2026-11-20.db                    from the running server
+  monitor backup copy.db --server http://build-7:60010    from another machine's
+  monitor backup copy.db --data /var/lib/monitor          from the folder itself, whether a server runs or not
+
+The copy is the database as it was at one moment, whatever was stored meanwhile. It is whole or it
+isn't there. `monitor restore` puts it in place, `monitor check` looks whether it is whole.";
+
+/// Copies the database into a file, while the server runs
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// The file to make; it must not be there yet
+    file: PathBuf,
+    /// Copies the database of this folder without asking a server
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let size = match &args.data {
+        Some(data) => monitor_server::store::backup(data, &args.file)?,
+        None => args.connection.download_file(&["api", "v1", "backup"], &args.file)?,
+    };
+    if args.connection.json {
+        return print_json(&json!({ "file": args.file, "bytes": size }));
+    }
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "copied {} into {}", bytes(size), visible(&args.file.display().to_string()))?;
+    Ok(out.flush()?)
+}

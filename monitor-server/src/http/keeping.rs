@@ -1,0 +1,117 @@
+//! `POST` and `DELETE /api/v1/roots/{root}/pin`, and `DELETE /api/v1/roots/{root}`
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use monitor_wire::{Problem, Root};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::params::{NoParams, PathParts, RootName, Strict};
+use super::problem::ApiError;
+use super::{Answer, App};
+use crate::server::now_us;
+use crate::store::Drop;
+
+/// Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted.
+#[utoipa::path(
+    post,
+    path = "/api/v1/roots/{root}/pin",
+    tag = "trees",
+    params(("root" = String, Path, description = "The tree: its id, or its number")),
+    responses(
+        (status = 200, description = "The tree, pinned", body = Root),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_pin(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Root> {
+    pin(&app, &path, true).await
+}
+
+/// Unpins a tree: the rules of retention hold for it again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/roots/{root}/pin",
+    tag = "trees",
+    params(("root" = String, Path, description = "The tree: its id, or its number")),
+    responses(
+        (status = 200, description = "The tree, no longer pinned", body = Root),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn delete_pin(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Root> {
+    pin(&app, &path, false).await
+}
+
+async fn pin(app: &App, path: &PathParts, is_pinned: bool) -> Answer<Root> {
+    let RootName(key) = path.read("root")?;
+    let change = app.ingest.change(move |store| {
+        let changes = store.pin(key, is_pinned, now_us())?;
+        let is_there = changes.is_some();
+        Ok((is_there, changes.unwrap_or_else(crate::store::Changes::none)))
+    });
+    let root = if change.await? { app.ask(move |store| store.root(key)).await? } else { None };
+    match root {
+        Some(root) => Ok(Json(root)),
+        None => Err(app.no_root(key, path.text("root")).await),
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DeleteParams {
+    /// `true` deletes the tree although it runs. What is told of it afterwards makes a new tree with a new number.
+    #[serde(default)]
+    #[param(value_type = Option<bool>)]
+    running: bool,
+}
+
+/// Deletes a tree with all its processes and logs. What became of them stays counted in the statistics. A pinned tree is not deleted,
+/// and a running one only with `running=true`.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/roots/{root}",
+    tag = "trees",
+    params(("root" = String, Path, description = "The tree: its id, or its number"), DeleteParams),
+    responses(
+        (status = 204, description = "It is deleted"),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is pinned, or it runs", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn delete_root(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(params): Strict<DeleteParams>,
+) -> Result<StatusCode, ApiError> {
+    let (RootName(key), may_run) = (path.read("root")?, params.running);
+    let change = app.ingest.change(move |store| {
+        let Some(root) = store.root(key)? else { return Ok((None, crate::store::Changes::none())) };
+        let drop = Drop { numbers: &[root.number], reason: "asked", may_run };
+        let (dropped, changes) = store.drop_roots(&drop, now_us())?;
+        Ok((Some((root, dropped)), changes))
+    });
+    match change.await? {
+        Some((_, 1)) => {
+            app.sweep.notify_one();
+            Ok(StatusCode::NO_CONTENT)
+        }
+        Some((root, _)) => {
+            let number = root.number;
+            Err(ApiError::Kept {
+                detail: if root.pinned {
+                    format!("root {number} is pinned: unpin it first, by `DELETE /api/v1/roots/{number}/pin`")
+                } else {
+                    format!("root {number} is running: wait until it has ended, or delete it all the same with `?running=true`")
+                },
+            })
+        }
+        None => Err(app.no_root(key, path.text("root")).await),
+    }
+}

@@ -1,0 +1,161 @@
+//! Copying a database whole while it is written, putting a copy in its place, and looking whether one is whole.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::{folder, invariants, schema};
+use crate::store::StoreError;
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Checked {
+    /// All that is wrong; nothing if it is whole.
+    pub problems: Vec<String>,
+    /// How many trees it has.
+    pub roots: u64,
+    /// How many processes those have.
+    pub processes: u64,
+}
+
+/// What a restore did.
+#[derive(Debug)]
+pub struct Restored {
+    /// Where the database is.
+    pub database: PathBuf,
+    /// Where the one before it was put, if there was one.
+    pub aside: Option<PathBuf>,
+}
+
+/// Copies the database of a data folder, whether a server has it or not, as it is at one moment; how many bytes the copy has.
+///
+/// # Errors
+/// If there is no database, the file is there already, or the disk fails.
+pub fn backup(folder: &Path, file: &Path) -> Result<u64, StoreError> {
+    let database = folder::existing(folder)?;
+    schema::recognize(&open(&database)?, &database)?;
+    copy(&database, file)
+}
+
+/// Copies a database into a new file, readable by its owner alone.
+pub(super) fn copy(database: &Path, file: &Path) -> Result<u64, StoreError> {
+    if file.exists() {
+        return Err(StoreError::Exists { path: file.to_owned() });
+    }
+    // Under its own name it is whole or not there.
+    let part = beside(file, "part");
+    let _ = fs::remove_file(&part);
+    let _remove = Remove(&part);
+    folder::open_private(&part).map_err(disk("create", &part))?;
+    let connection = open(database)?;
+    let name = part.to_str().ok_or_else(|| disk("name", &part)(io::Error::other("its name is no text")))?;
+    let copied = connection.execute("VACUUM INTO ?1", [name]);
+    copied.map_err(|source| StoreError::Database { action: "copy itself", source })?;
+    let bytes = File::open(&part).and_then(|part| part.sync_all().and_then(|()| part.metadata())).map_err(disk("write", &part))?.len();
+    fs::rename(&part, file).map_err(disk("create", file))?;
+    sync_folder(file).map_err(disk("write the folder of", file))?;
+    Ok(bytes)
+}
+
+/// Puts a copy in the place of a data folder's database, which is kept aside.
+///
+/// # Errors
+/// If a server has the folder, the copy is not whole or of another version, or the disk fails. Then all is as it was.
+pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
+    if !file.is_file() {
+        return Err(StoreError::Missing { path: file.to_owned() });
+    }
+    let _lock = folder::lock(data)?;
+    let database = folder::path(data);
+    let new = beside(&database, "new");
+    let _remove = Remove(&new);
+    let _ = fs::remove_file(&new);
+    drop(folder::open_private(&new).map_err(disk("create", &new))?);
+    fs::copy(file, &new).map_err(disk("copy", file))?;
+    folder::make_private(&new).map_err(disk("write", &new))?;
+    if let Some(problem) = check(&new)?.problems.into_iter().next() {
+        return Err(StoreError::Unsound { path: file.to_owned(), problem });
+    }
+    File::open(&new).and_then(|new| new.sync_all()).map_err(disk("write", &new))?;
+    let mut aside = None;
+    if database.exists() {
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let kept = (seconds..).map(|seconds| beside(&database, &format!("before-{seconds}"))).find(|path| !path.exists());
+        let kept = kept.expect("a second without a file of its name");
+        // With its log, which holds what was not written back yet.
+        for suffix in ["-wal", "-shm", ""] {
+            let (from, to) = (with(&database, suffix), with(&kept, suffix));
+            if from.exists() {
+                fs::rename(&from, &to).map_err(disk("move aside", &from))?;
+            }
+        }
+        aside = Some(kept);
+    }
+    fs::rename(&new, &database).map_err(disk("create", &database))?;
+    sync_folder(&database).map_err(disk("write the folder of", &database))?;
+    Ok(Restored { database, aside })
+}
+
+/// Looks whether a database is whole, while a server has it or not; a data folder means the one in it.
+///
+/// # Errors
+/// If there is none, it is of another version, or can't be read at all.
+pub fn check(path: &Path) -> Result<Checked, StoreError> {
+    let database = if path.is_dir() { folder::existing(path)? } else { path.to_owned() };
+    if !database.is_file() {
+        return Err(StoreError::Missing { path: database });
+    }
+    let connection = open(&database)?;
+    schema::recognize(&connection, &database)?;
+    let failed = |source| StoreError::of_open(source, &database);
+    let transaction = connection.unchecked_transaction().map_err(failed)?;
+    let problems = invariants::problems(&transaction).map_err(failed)?;
+    let count = |table: &str| transaction.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
+    let (roots, processes) = (count("root").map_err(failed)? as u64, count("process").map_err(failed)? as u64);
+    Ok(Checked { problems, roots, processes })
+}
+
+/// To read from: beside a server, too, whose log is read with it.
+fn open(database: &Path) -> Result<Connection, StoreError> {
+    let failed = |source| StoreError::of_open(source, database);
+    let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+    connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+    connection.execute_batch("PRAGMA cache_size=-32768; PRAGMA temp_store=FILE;").map_err(failed)?;
+    Ok(connection)
+}
+
+/// A path with more at the end of its name.
+pub(super) fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    with(path, &format!(".{suffix}"))
+}
+
+fn disk(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    let path = path.to_owned();
+    move |source| StoreError::Disk { action, path, source }
+}
+
+/// A name is durable once its folder is.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+/// A file that is gone in the end, if it still has this name.
+struct Remove<'a>(&'a Path);
+
+impl Drop for Remove<'_> {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let _ = fs::remove_file(with(self.0, suffix));
+        }
+    }
+}

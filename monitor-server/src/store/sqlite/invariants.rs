@@ -1,0 +1,204 @@
+//! Whether a database is whole: by SQLite's own check, and by what must hold between our tables.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Result, params};
+
+use super::write::rollups::{ALL_NAMES, LEVELS, Sums};
+
+/// At most so many findings of a kind are told.
+const MOST: usize = 10;
+
+/// Rows that must not be there: what they are, and how to find them. The first columns name the row.
+const NEVER: [(&str, &str); 20] = [
+    (
+        "a process belongs to no tree",
+        "SELECT DISTINCT root FROM process WHERE root NOT IN (SELECT number FROM root) AND root NOT IN (SELECT root FROM leaving)",
+    ),
+    ("a tree that is to go is still listed", "SELECT root FROM leaving JOIN root ON number = root"),
+    ("a process has a site that is not there", "SELECT root, id FROM process WHERE site NOT NULL AND site NOT IN (SELECT id FROM site)"),
+    (
+        "a process has an origin that is not there",
+        "SELECT root, id FROM process WHERE origin NOT NULL AND origin NOT IN (SELECT id FROM origin)",
+    ),
+    (
+        "a process has an error that is not there",
+        "SELECT root, id FROM process WHERE error NOT NULL AND error NOT IN (SELECT id FROM text)",
+    ),
+    ("a process has a cause that is not there", "SELECT root, id FROM process WHERE cause NOT NULL AND cause NOT IN (SELECT id FROM text)"),
+    (
+        "a process has a batch mark that is not there",
+        "SELECT root, id FROM process WHERE batch NOT NULL AND batch NOT IN (SELECT id FROM text)",
+    ),
+    (
+        "a site has words that are not there",
+        "SELECT id FROM site WHERE name NOT IN (SELECT id FROM text) OR kind NOT IN (SELECT id FROM text) OR (file <> 0 AND file NOT IN (SELECT id FROM text))",
+    ),
+    ("an origin has a worker that is not there", "SELECT id FROM origin WHERE worker NOT IN (SELECT key FROM worker)"),
+    ("an origin has a thread that is not there", "SELECT id FROM origin WHERE thread <> 0 AND thread NOT IN (SELECT id FROM text)"),
+    (
+        "a root has words that are not there",
+        "SELECT number FROM root WHERE name NOT IN (SELECT id FROM text) OR (batch NOT NULL AND batch NOT IN (SELECT id FROM text)) OR (error NOT NULL AND error NOT IN (SELECT id FROM text)) OR (cause NOT NULL AND cause NOT IN (SELECT id FROM text))",
+    ),
+    ("a root has a worker that is not there", "SELECT number FROM root WHERE worker NOT NULL AND worker NOT IN (SELECT key FROM worker)"),
+    (
+        "a root's own process is not there",
+        "SELECT number FROM root WHERE process NOT NULL AND NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = number AND p.id = root.process)",
+    ),
+    ("a root has a number that was never given", "SELECT number FROM root WHERE number > (SELECT root FROM counter)"),
+    (
+        "a failed process is missing from the list of those",
+        "SELECT root, id FROM process AS p WHERE state = 3 AND error NOT NULL AND NOT EXISTS (SELECT 1 FROM failed AS f WHERE f.root = p.root AND f.id = p.id AND f.ended = p.at + coalesce(p.elapsed, 0) / 1000 + p.skew)",
+    ),
+    (
+        "the list of failed processes has one that did not fail",
+        "SELECT f.root, f.id FROM failed AS f LEFT JOIN process AS p ON p.root = f.root AND p.id = f.id WHERE p.state IS NOT 3 AND f.root NOT IN (SELECT root FROM leaving)",
+    ),
+    (
+        "the list of rare kinds has a process of another",
+        "SELECT r.root, r.id FROM rare AS r LEFT JOIN process AS p ON p.root = r.root AND p.id = r.id LEFT JOIN site ON site.id = p.site WHERE site.kind IS NOT r.kind",
+    ),
+    (
+        "an open process is not there",
+        "SELECT o.worker, o.root, o.id FROM open AS o LEFT JOIN process AS p ON p.root = o.root AND p.id = o.id WHERE p.id IS NULL",
+    ),
+    ("sums have a name that is not there", "SELECT DISTINCT name FROM rollup WHERE name <> 0 AND name NOT IN (SELECT id FROM text)"),
+    (
+        "failures have words that are not there",
+        "SELECT DISTINCT shape, name, message FROM failure WHERE shape NOT IN (SELECT id FROM text) OR name NOT IN (SELECT id FROM text) OR message NOT IN (SELECT id FROM text)",
+    ),
+];
+
+/// Counts that must be the same twice: what they are, then two statements whose rows are a key and a count.
+const TWICE: [(&str, &str, &str); 5] = [
+    ("roots by state", "SELECT of, count FROM tally WHERE what = 0 AND count <> 0", "SELECT state, count(*) FROM root GROUP BY state"),
+    (
+        "roots by name and state",
+        "SELECT name || '/' || state, count FROM root_count",
+        "SELECT name || '/' || state, count(*) FROM root GROUP BY name, state",
+    ),
+    (
+        "processes by state",
+        "SELECT of, count FROM tally WHERE what = 1 AND count <> 0",
+        "SELECT state, count(*) FROM process WHERE state >= 16 OR root NOT IN (SELECT root FROM leaving) GROUP BY state",
+    ),
+    ("workers by state", "SELECT of, count FROM tally WHERE what = 2 AND count <> 0", "SELECT state, count(*) FROM worker GROUP BY state"),
+    ("open processes by worker", "SELECT key, open FROM worker WHERE open <> 0", "SELECT worker, count(*) FROM open GROUP BY worker"),
+];
+
+/// Processes by tree and state, both ways.
+const IN_TREES: &str = "WITH counted AS (SELECT root AS number, sum(state = 0) AS succeeded, sum(state = 1) AS running, sum(state = 2) AS pending, \
+    sum(state = 3) AS failed, sum(state = 4) AS cancelled, sum(state = 5) AS lost, sum(state > 5) AS other FROM process GROUP BY root) \
+    SELECT root.number FROM root LEFT JOIN counted USING(number) WHERE (root.succeeded, root.running, root.pending, root.failed, \
+    root.cancelled, root.lost, root.other) IS NOT (coalesce(counted.succeeded, 0), coalesce(counted.running, 0), \
+    coalesce(counted.pending, 0), coalesce(counted.failed, 0), coalesce(counted.cancelled, 0), coalesce(counted.lost, 0), \
+    coalesce(counted.other, 0))";
+
+/// Finished processes by name and state, as far as that stands in columns.
+const FINISHED: &str = "SELECT name, state, count(*) FROM process JOIN site ON site.id = process.site \
+    WHERE more IS NULL AND start_no NOT NULL AND end_no NOT NULL GROUP BY name, state";
+
+/// All that is wrong, in one snapshot that the caller holds; nothing if the database is whole.
+pub(super) fn problems(connection: &Connection) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
+    let mut statement = connection.prepare("PRAGMA integrity_check(100)")?;
+    let found: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
+    wrong.extend(found.into_iter().filter(|line| line != "ok"));
+    if !wrong.is_empty() {
+        // What is read from a damaged file says nothing.
+        return Ok(wrong);
+    }
+    for (what, sql) in NEVER.into_iter().chain([("a tree's counts are not those of its processes", IN_TREES)]) {
+        let mut statement = connection.prepare(sql)?;
+        let columns = statement.column_count();
+        let row = |row: &rusqlite::Row<'_>| {
+            (0..columns).map(|column| row.get::<_, i64>(column).map(|number| number.to_string())).collect::<Result<Vec<_>>>()
+        };
+        let rows: Vec<Vec<String>> = statement.query_map([], row)?.take(MOST + 1).collect::<Result<_>>()?;
+        if !rows.is_empty() {
+            let more = if rows.len() > MOST { " …" } else { "" };
+            let rows: Vec<_> = rows.iter().take(MOST).map(|row| row.join("/")).collect();
+            wrong.push(format!("{what}: {}{more}", rows.join(", ")));
+        }
+    }
+    for (what, first, second) in TWICE {
+        let read = |sql: &str| -> Result<BTreeMap<String, i64>> {
+            let mut statement = connection.prepare(sql)?;
+            let row = |row: &rusqlite::Row<'_>| {
+                let key = match row.get_ref(0)? {
+                    rusqlite::types::ValueRef::Integer(key) => key.to_string(),
+                    other => other.as_str()?.to_owned(),
+                };
+                Ok((key, row.get(1)?))
+            };
+            statement.query_map([], row)?.collect()
+        };
+        let (said, counted) = (read(first)?, read(second)?);
+        if said != counted {
+            wrong.push(format!("{what}: kept as {said:?}, counted as {counted:?}"));
+        }
+    }
+    sums(connection, &mut wrong)?;
+    Ok(wrong)
+}
+
+/// Whether the sums of longer times are those of shorter ones, those of all names those of each, and none is less than what it is of.
+fn sums(connection: &Connection, wrong: &mut Vec<String>) -> Result<()> {
+    let rolled: i64 = connection.query_row("SELECT rolled FROM counter", [], |row| row.get(0))?;
+    for level in 1..LEVELS.len() {
+        // From the first one on of which all shorter ones are kept.
+        let sql = "SELECT coalesce(max(t), 0) FROM sums_from WHERE level = ?1";
+        let kept: i64 = connection.query_row(sql, [level as i64 - 1], |row| row.get(0))?;
+        let ratio = (LEVELS[level] / LEVELS[level - 1]) as i64;
+        let from = (kept + ratio - 1) / ratio;
+        let short = read(connection, level - 1, from * ratio, if level == 1 { rolled } else { i64::MAX }, ratio)?;
+        let long = read(connection, level, from, i64::MAX, 1)?;
+        if short != long {
+            let key = short.iter().find(|(key, sums)| long.get(key) != Some(sums)).map(|(key, _)| key);
+            let key = key.or_else(|| long.keys().find(|key| !short.contains_key(key)));
+            wrong.push(format!("sums of level {level} are not those of level {}, for example at {key:?}", level - 1));
+        }
+        let (mut all, mut each) = (BTreeMap::new(), BTreeMap::<_, (u64, u128)>::new());
+        for ((t, name, state), (count, total)) in long {
+            if name == ALL_NAMES {
+                all.insert((t, state), (count, total));
+            } else {
+                let sum = each.entry((t, state)).or_default();
+                *sum = (sum.0 + count, sum.1 + total);
+            }
+        }
+        if all != each {
+            wrong.push(format!("sums of all names at level {level} are not those of each"));
+        }
+    }
+    let mut known = BTreeMap::<(i64, i64), u64>::new();
+    let minutes = read(connection, 0, rolled, i64::MAX, 1)?;
+    for ((_, name, state), (count, _)) in read(connection, 3, 0, i64::MAX, 1)?.into_iter().chain(minutes) {
+        *known.entry((name, state)).or_default() += count;
+    }
+    let mut statement = connection.prepare(FINISHED)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (key, count) = ((row.get(0)?, row.get(1)?), row.get::<_, i64>(2)? as u64);
+        let summed = known.get(&key).copied().unwrap_or(0);
+        if summed < count {
+            wrong.push(format!("sums know of {summed} finished processes of name {} in state {}, and there are {count}", key.0, key.1));
+        }
+    }
+    Ok(())
+}
+
+type Key = (i64, i64, i64);
+
+/// Counts and durations of a level by (t / ratio, name, state).
+fn read(connection: &Connection, level: usize, from: i64, to: i64, ratio: i64) -> Result<BTreeMap<Key, (u64, u128)>> {
+    let mut found = BTreeMap::<Key, (u64, u128)>::new();
+    let mut statement = connection.prepare_cached("SELECT t, name, state, sums FROM rollup WHERE level = ?1 AND t >= ?2 AND t < ?3")?;
+    let mut rows = statement.query(params![level as i64, from, to])?;
+    while let Some(row) = rows.next()? {
+        let sums = Sums::read(row.get_ref(3)?.as_blob()?)?;
+        let sum = found.entry((row.get::<_, i64>(0)? / ratio, row.get(1)?, row.get(2)?)).or_default();
+        *sum = (sum.0 + sums.count, sum.1 + sums.total);
+    }
+    Ok(found)
+}

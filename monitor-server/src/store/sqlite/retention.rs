@@ -1,0 +1,185 @@
+//! Looking for what is due to be dropped, and giving back the disk's space.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::{Connection, Result};
+
+use super::ReadError;
+use super::ids;
+use super::pool::Snapshot;
+use super::write::rollups::{LEVELS, MINUTE_US};
+use crate::retention::Retention;
+use crate::store::{Due, Place, Shrunk};
+
+/// What has ended and is not pinned.
+macro_rules! may_go {
+    () => {
+        "pinned = 0 AND running = 0 AND pending = 0 AND state NOT IN (1, 2)"
+    };
+}
+
+/// Those whose first word is older than ?1, after (?2, ?3), oldest first.
+pub(super) const OLD: &str = concat!(
+    "SELECT number, base, name, state, max(last, coalesce(ended, 0)), ",
+    may_go!(),
+    " FROM root INDEXED BY root_base WHERE base < ?1 AND (base, number) > (?2, ?3) ORDER BY base, number"
+);
+/// Those of a name that have ended, newest first.
+pub(super) const OF_NAME: &str =
+    concat!("SELECT number, state FROM root INDEXED BY root_name WHERE name = ?1 AND ", may_go!(), " ORDER BY number DESC");
+/// All that have ended, oldest first, with how many processes they have.
+pub(super) const OLDEST: &str =
+    concat!("SELECT number, succeeded + failed + cancelled + lost + other FROM root WHERE ", may_go!(), " ORDER BY number LIMIT ?1");
+
+/// Of the pages that are free so many stay for what is to come: one in so many of all.
+const RESERVE: i64 = 100;
+/// The file is made smaller when more than one in so many of its pages is free.
+const WORTH: i64 = 20;
+/// And at least so many.
+const LEAST: i64 = 16;
+/// So many pages are given back in a step: about 5 ms.
+const PAGES: i64 = 200;
+/// How long sums of minutes are kept, and those of hours, in minutes; longer ones are kept for ever.
+pub(super) const SUMS_KEPT: [u64; 2] = [8 * LEVELS[2], 400 * LEVELS[2]];
+/// Sums of so many minutes or hours are deleted in a step.
+const SUMS_AT_ONCE: i64 = 60;
+
+/// What is due now, at most `limit` trees of each reason, from a place on.
+pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, ReadError> {
+    let mut due = Due::default();
+    let rules = rules(snapshot, retention)?;
+    let age = |name, state| rules.get(&(name, state)).and_then(|(rule, _)| retention.rules[*rule].age);
+    let now = now_us as i64;
+    let soonest = retention.rules.iter().filter_map(|rule| rule.age).min();
+    if let Some(soonest) = soonest.filter(|_| !from.is_past_old) {
+        let cut = now.saturating_sub(soonest.as_micros() as i64);
+        let mut statement = snapshot.prepare_cached(OLD)?;
+        let mut rows = statement.query([cut, from.base, from.number])?;
+        while let Some(row) = rows.next()? {
+            let (number, base, last): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(4)?);
+            let is_old = |age: std::time::Duration| base + last <= now.saturating_sub(age.as_micros() as i64);
+            if row.get(5)? && age(row.get(2)?, row.get(3)?).is_some_and(is_old) {
+                due.old.push(number as u64);
+                if due.old.len() == limit {
+                    due.next = Some(Place { base, number, is_past_old: false });
+                    return Ok(due);
+                }
+            }
+        }
+    }
+    if !due.old.is_empty() {
+        // What is too many is counted without them.
+        due.next = Some(Place { is_past_old: true, ..from });
+        return Ok(due);
+    }
+    for (rule, wanted) in retention.rules.iter().enumerate().filter_map(|(place, rule)| Some((place, rule.count?))) {
+        let mut names = BTreeMap::<i64, u64>::new();
+        for ((name, _), (_, count)) in rules.iter().filter(|(_, (of, _))| *of == rule) {
+            *names.entry(*name).or_default() += count;
+        }
+        for (name, _) in names.into_iter().filter(|(_, count)| *count > wanted) {
+            let mut statement = snapshot.prepare_cached(OF_NAME)?;
+            let mut rows = statement.query([name])?;
+            let mut kept = 0;
+            while let Some(row) = rows.next()? {
+                if rules.get(&(name, row.get(1)?)).is_none_or(|(of, _)| *of != rule) {
+                    continue;
+                }
+                kept += 1;
+                if kept > wanted {
+                    due.surplus.push(row.get::<_, i64>(0)? as u64);
+                    if due.surplus.len() == limit {
+                        due.next = Some(Place { is_past_old: true, ..from });
+                        return Ok(due);
+                    }
+                }
+            }
+        }
+    }
+    Ok(due)
+}
+
+/// The rule for each name and state that roots have, by their keys, and how many have them.
+fn rules(snapshot: &mut Snapshot<'_>, retention: &Retention) -> Result<HashMap<(i64, i64), (usize, u64)>> {
+    let (connection, dictionary) = snapshot.parts();
+    let mut rules = HashMap::new();
+    let mut statement = connection.prepare_cached("SELECT name, state, count FROM root_count")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (name, state, count) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64);
+        let (text, word) = (dictionary.text(connection, name)?, ids::state(connection, dictionary, state)?);
+        rules.extend(retention.rule_of(&text, &word).map(|rule| ((name, state), (rule, count))));
+    }
+    Ok(rules)
+}
+
+/// The oldest trees that have ended, about as many as have to go for the database to hold no more than `limit` bytes.
+pub(super) fn oldest_beyond(snapshot: &Snapshot<'_>, limit: u64, most: usize) -> Result<Vec<u64>> {
+    let (page, pages, free) = pages(snapshot)?;
+    let used = ((pages - free) * page) as u64;
+    if used <= limit {
+        return Ok(Vec::new());
+    }
+    let processes: i64 = snapshot.query_row("SELECT coalesce(sum(count), 0) FROM tally WHERE what = 1", [], |row| row.get(0))?;
+    // A little more, so that not every minute's new ones are one too many.
+    let excess = (used - limit + limit / 50) as f64;
+    let bytes_each = used as f64 / processes.max(1) as f64;
+    let (mut numbers, mut sum) = (Vec::new(), 0.0);
+    let mut statement = snapshot.prepare_cached(OLDEST)?;
+    let mut rows = statement.query([most as i64])?;
+    while let Some(row) = rows.next()?
+        && sum < excess
+    {
+        numbers.push(row.get::<_, i64>(0)? as u64);
+        sum += row.get::<_, i64>(1)? as f64 * bytes_each;
+    }
+    Ok(numbers)
+}
+
+/// Bytes of a page, how many there are, and how many of them are free.
+pub(super) fn pages(connection: &Connection) -> Result<(i64, i64, i64)> {
+    let pragma = |name| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    Ok((pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?))
+}
+
+/// Gives some free pages back to the disk.
+pub(super) fn shrink(connection: &Connection, is_begun: &mut bool) -> Result<Shrunk> {
+    let (_, pages, free) = pages(connection)?;
+    let spare = free - pages / RESERVE;
+    if spare <= 0 || (!*is_begun && free < (pages / WORTH).max(LEAST)) {
+        if std::mem::take(is_begun) {
+            // The file is cut when its log is written back, which a reader may hold up: then at the next time.
+            connection.execute_batch("PRAGMA busy_timeout=0")?;
+            let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            connection.execute_batch("PRAGMA busy_timeout=10000")?;
+            checkpoint?;
+        }
+        return Ok(Shrunk::Done);
+    }
+    *is_begun = true;
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({})", spare.min(PAGES)))?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(Shrunk::More)
+}
+
+/// Deletes some sums of minutes and hours that are too old; whether there are more.
+pub(super) fn trim_sums(connection: &Connection, now_us: u64) -> Result<bool> {
+    for (level, kept) in SUMS_KEPT.into_iter().enumerate() {
+        // What is not in the sums of longer times yet must get there first.
+        let rolled: i64 = connection.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
+        let keep_from = (now_us / MINUTE_US).saturating_sub(kept).min(rolled as u64) / LEVELS[level];
+        for (table, sql) in [("rollup", super::stats::FIRST), ("failure", super::stats::FIRST_FAILURE)] {
+            let first: Option<i64> = connection.prepare_cached(sql)?.query_map([level as i64], |row| row.get(0))?.next().transpose()?;
+            let Some(first) = first.filter(|first| *first < keep_from as i64) else { continue };
+            let until = (first + SUMS_AT_ONCE).min(keep_from as i64);
+            let transaction = connection.unchecked_transaction()?;
+            transaction.prepare_cached(&format!("DELETE FROM {table} WHERE level = ?1 AND t < ?2"))?.execute([level as i64, until])?;
+            let sql = "INSERT INTO sums_from(level, t) VALUES(?1, ?2) ON CONFLICT DO UPDATE SET t = max(t, ?2)";
+            transaction.prepare_cached(sql)?.execute([level as i64, until])?;
+            transaction.commit()?;
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,197 @@
+//! Pinning trees, and dropping them: at once for whoever reads, their rows little by little.
+//!
+//! A dropped root's own row goes first, in one transaction with all counts that it was part of. What is left of the tree is found by
+//! its number in `leaving`, and goes in steps that no batch has to wait for long. Its roll-ups stay.
+
+use foldhash::HashSet;
+use monitor_wire::{Event, Fields, UnknownEvent, WorkerId};
+use rusqlite::{OptionalExtension, Result, params};
+
+use super::changes::{Line, NONE};
+use super::{Transaction, Writer};
+use crate::store::sqlite::ids::KNOWN_STATES;
+use crate::store::sqlite::retention;
+use crate::store::sqlite::roots::{RootRow, find_row};
+use crate::store::sqlite::row::{COLUMNS, Known, ProcessRow};
+use crate::store::{Changes, Drop, RootKey, Shrunk};
+
+/// The next tree that is to go.
+pub(in super::super) const NEXT: &str = "SELECT root FROM leaving ORDER BY root LIMIT 1";
+/// Events of the server's own are nobody's.
+const NOBODY: u128 = 1;
+/// Tables whose rows of a tree are of no other account, and by what those are ordered.
+const PLAIN: [(&str, &str); 3] = [("failed", "ended, id"), ("log", "process, time, worker, number"), ("log_kept", "process")];
+
+impl RootRow {
+    /// Something of the tree runs or waits to run.
+    pub(in super::super) fn is_running(&self) -> bool {
+        // By the codes of the states.
+        let [_, running, pending, ..] = self.counts;
+        running + pending > 0 || matches!(self.state, 1 | 2)
+    }
+}
+
+impl Writer {
+    /// Pins or unpins a tree; none if there is no such tree.
+    pub(in super::super) fn pin(&mut self, key: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>> {
+        let Some(row) = find_row(&self.connection, key)? else { return Ok(None) };
+        if row.is_pinned == is_pinned {
+            return Ok(Some(Changes::none()));
+        }
+        let changes = self.transaction(|transaction| {
+            let index = transaction.root(row.id)?;
+            transaction.roots.entries[index as usize].row.is_pinned = is_pinned;
+            let sql = "UPDATE root SET pinned = ?2 WHERE number = ?1";
+            transaction.connection.prepare_cached(sql)?.execute(params![row.number, is_pinned])?;
+            let event = if is_pinned { "root-pinned" } else { "root-unpinned" };
+            transaction.push_own(event, index, serde_json::json!({"root_id": row.id, "number": row.number, "time_us": now_us}));
+            Ok(())
+        });
+        Ok(Some(changes?))
+    }
+
+    /// Drops those of these trees that may be dropped; how many that were.
+    pub(in super::super) fn drop_roots(&mut self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes)> {
+        let mut dropped = Vec::new();
+        let changes = self.transaction(|transaction| {
+            for number in drop.numbers {
+                if let Some(row) = find_row(transaction.connection, RootKey::Number(*number))?
+                    && !row.is_pinned
+                    && (drop.may_run || !row.is_running())
+                {
+                    transaction.leave(&row)?;
+                    dropped.push(*number);
+                }
+            }
+            if !dropped.is_empty() {
+                let event = serde_json::json!({"numbers": dropped, "reason": drop.reason, "time_us": now_us});
+                transaction.push_own("roots-dropped", NONE, event);
+            }
+            Ok(())
+        })?;
+        Ok((dropped.len(), changes))
+    }
+
+    /// Deletes up to about so many rows of trees that are dropped; whether there are more.
+    pub(in super::super) fn sweep(&mut self, rows: usize) -> Result<bool> {
+        if self.connection.prepare_cached(NEXT)?.query_row([], |_| Ok(())).optional()?.is_none() {
+            return Ok(false);
+        }
+        let mut is_more = false;
+        self.transaction(|transaction| {
+            let mut rest = rows;
+            while let Some(number) = transaction.connection.prepare_cached(NEXT)?.query_row([], |row| row.get(0)).optional()? {
+                is_more = rest == 0;
+                if is_more {
+                    break;
+                }
+                transaction.sweep_tree(number, &mut rest)?;
+            }
+            Ok(())
+        })?;
+        Ok(is_more)
+    }
+}
+
+impl Writer {
+    pub(in super::super) fn trim_sums(&mut self, now_us: u64) -> Result<bool> {
+        retention::trim_sums(&self.connection, now_us)
+    }
+
+    pub(in super::super) fn shrink(&mut self) -> Result<Shrunk> {
+        retention::shrink(&self.connection, &mut self.is_shrinking)
+    }
+}
+
+impl Transaction<'_> {
+    /// Takes an event that the server makes itself, about a tree of the transaction or none.
+    fn push_own(&mut self, event_type: &str, root: u32, fields: serde_json::Value) {
+        let serde_json::Value::Object(mut fields) = fields else { unreachable!("events are objects") };
+        fields.insert("type".to_owned(), event_type.into());
+        let event = Event::Unknown(UnknownEvent { event_type: event_type.to_owned(), fields: fields.into_iter().collect::<Fields>() });
+        self.lines.push(Line { batch: NONE, event: self.own.len() as u32, root, entry: NONE, worker: NONE });
+        self.own.push((WorkerId::new(NOBODY).expect("not zero"), event));
+    }
+
+    /// Takes a tree out of whatever is counted and listed.
+    fn leave(&mut self, row: &RootRow) -> Result<()> {
+        self.connection.prepare_cached("DELETE FROM root WHERE number = ?1")?.execute([row.number])?;
+        self.connection.prepare_cached("INSERT INTO leaving(root) VALUES(?1)")?.execute([row.number])?;
+        self.cache.forget(row.id);
+        self.count_root(row.name, row.state, -1);
+        // Those in a state unknown here are counted one by one, when they go.
+        for code in 0..KNOWN_STATES {
+            self.roots.states[code] -= row.counts[code] as i64;
+        }
+        Ok(())
+    }
+
+    fn sweep_tree(&mut self, number: i64, rest: &mut usize) -> Result<()> {
+        let rows = self.first_rows(number, *rest)?;
+        *rest -= rows.len();
+        if let Some(last) = rows.last() {
+            self.let_go(number, &rows)?;
+            let sql = "DELETE FROM process WHERE root = ?1 AND id <= ?2";
+            self.connection.prepare_cached(sql)?.execute([number, last.id])?;
+        }
+        for (table, columns) in PLAIN {
+            if *rest == 0 {
+                return Ok(());
+            }
+            let sql = format!(
+                "DELETE FROM {table} WHERE root = ?1 AND ({columns}) IN (SELECT {columns} FROM {table} WHERE root = ?1 ORDER BY {columns} LIMIT ?2)"
+            );
+            *rest -= self.connection.prepare_cached(&sql)?.execute(params![number, *rest as i64])?;
+        }
+        if *rest > 0 {
+            self.connection.prepare_cached("DELETE FROM leaving WHERE root = ?1")?.execute([number])?;
+            // An empty tree is work, too.
+            *rest -= 1;
+        }
+        Ok(())
+    }
+
+    fn first_rows(&self, number: i64, limit: usize) -> Result<Vec<ProcessRow>> {
+        let sql = format!("SELECT {COLUMNS} FROM process WHERE root = ?1 ORDER BY id LIMIT ?2");
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        statement.query_map([number, limit as i64], |row| ProcessRow::read(row, 0))?.collect()
+    }
+
+    /// Takes processes out of the tables of those that are open or of a rare kind.
+    fn let_go(&mut self, number: i64, rows: &[ProcessRow]) -> Result<()> {
+        let mut kinds = HashSet::default();
+        for row in rows {
+            if let Some(site) = row.site {
+                kinds.extend(self.dictionary.site(self.connection, site)?.rare_kind);
+            }
+            if row.state >= KNOWN_STATES as i64 {
+                self.count_state(row.state, -1);
+            }
+            if row.end_no.is_none() {
+                self.no_longer_overdue((number, row.id))?;
+                let workers = match row.known(self.connection, self.dictionary)? {
+                    Known::Plain(plain) => vec![self.dictionary.worker_id(self.connection, plain.worker)?],
+                    Known::Full(facts) => facts.open_at(),
+                };
+                for worker in workers {
+                    self.close(worker, number, row.id)?;
+                }
+            }
+        }
+        if let (Some(first), Some(last)) = (rows.first(), rows.last()) {
+            let sql = "DELETE FROM rare WHERE kind = ?1 AND root = ?2 AND id >= ?3 AND id <= ?4";
+            let mut statement = self.connection.prepare_cached(sql)?;
+            for kind in kinds {
+                statement.execute([kind, number, first.id, last.id])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, worker: WorkerId, number: i64, id: i64) -> Result<()> {
+        let row = self.workers.get(self.connection, &mut self.tallies, worker)?;
+        let sql = "DELETE FROM open WHERE worker = ?1 AND root = ?2 AND id = ?3";
+        row.open -= self.connection.prepare_cached(sql)?.execute([row.key, number, id])? as i64;
+        Ok(())
+    }
+}

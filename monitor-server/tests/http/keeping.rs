@@ -1,0 +1,104 @@
+//! Pinning, deleting, and what is said of what is no longer there.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::stream::Reader;
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, read, started, tree};
+
+async fn request(server: &TestServer, method: &str, path: &str) -> (u16, Value) {
+    let token = server.local_token();
+    let request = server.client.request(method.parse().unwrap(), format!("http://{}{path}", server.address));
+    let response = request.bearer_auth(token).send().await.unwrap();
+    if response.status() == 204 { (204, Value::Null) } else { read(response).await }
+}
+
+/// A tree that has ended.
+fn ended() -> Value {
+    batch(1, &[started(ROOT, PROCESS, None, "nightly build"), failed(ROOT, PROCESS, "no such table")])
+}
+
+#[tokio::test]
+async fn a_pinned_tree_is_shown_told_of_and_not_deleted() {
+    let server = TestServer::start().await;
+    server.send(&ended()).await;
+    let mut stream = Reader::open(server.get(&format!("/api/v1/stream?root={ROOT}"))).await;
+    let (status, root) = request(&server, "POST", "/api/v1/roots/1/pin").await;
+    assert_eq!((status, &root["pinned"]), (200, &json!(true)), "{root}");
+    let told = stream.next().await;
+    assert_eq!((told.event.as_str(), &told.data["root"]["pinned"]), ("root-pinned", &json!(true)));
+    assert_eq!(server.ask("/api/v1/roots").await["roots"][0]["pinned"], true);
+    let (status, problem) = request(&server, "DELETE", &format!("/api/v1/roots/{ROOT}?running=true")).await;
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("unpin it first"), "{problem}");
+    let (status, root) = request(&server, "DELETE", &format!("/api/v1/roots/{ROOT}/pin")).await;
+    assert_eq!((status, root.get("pinned")), (200, None), "{root}");
+    assert_eq!(stream.next().await.event, "root-unpinned");
+}
+
+#[tokio::test]
+async fn a_deleted_tree_is_gone_and_its_link_says_so() {
+    let server = TestServer::start().await;
+    server.send(&ended()).await;
+    let mut stream = Reader::open(server.get("/api/v1/stream?types=roots-dropped")).await;
+    assert_eq!(request(&server, "DELETE", "/api/v1/roots/1").await.0, 204);
+    let told = stream.next().await;
+    assert_eq!((&told.data["event"]["numbers"], &told.data["event"]["reason"]), (&json!([1]), &json!("asked")), "{}", told.data);
+    for (method, path) in [
+        ("GET", "/api/v1/roots/1/tree".to_owned()),
+        ("GET", "/api/v1/roots/1/logs".to_owned()),
+        ("GET", format!("/api/v1/roots/1/processes/{PROCESS}")),
+        ("GET", format!("/api/v1/roots/1/processes/{PROCESS}/logs")),
+        ("GET", "/api/v1/stream?root=1".to_owned()),
+        ("POST", "/api/v1/roots/1/pin".to_owned()),
+        ("DELETE", "/api/v1/roots/1/pin".to_owned()),
+        ("DELETE", "/api/v1/roots/1".to_owned()),
+    ] {
+        let (status, problem) = request(&server, method, &path).await;
+        assert_eq!(status, 410, "{method} {path}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("no longer kept"), "{path}: {problem}");
+    }
+    for path in ["/api/v1/roots/2/tree".to_owned(), format!("/api/v1/roots/{ROOT}/tree")] {
+        assert_eq!(request(&server, "GET", &path).await.0, 404, "{path}");
+    }
+    assert_eq!(server.ask("/api/v1/stats").await["stats"][0]["failed"], 1, "its sums stay");
+    assert_eq!(server.ask("/api/v1/stats/errors").await["errors"][0]["root_id"], Value::Null);
+    // Its rows go soon.
+    let data = server.stop().await;
+    let server = TestServer::on(data, |_| {}).await;
+    let status = server.ask("/api/v1/status").await;
+    assert_eq!((&status["roots"]["failed"], &status["processes"]["failed"]), (&json!(0), &json!(0)), "{status}");
+}
+
+#[tokio::test]
+async fn a_running_tree_is_deleted_only_when_that_is_said() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let (status, problem) = request(&server, "DELETE", "/api/v1/roots/1").await;
+    assert_eq!(status, 409, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("?running=true"), "{problem}");
+    let (status, problem) = request(&server, "DELETE", "/api/v1/roots/1?running=perhaps").await;
+    assert_eq!((status, &problem["parameter"]), (400, &json!("running")), "{problem}");
+    assert_eq!(request(&server, "DELETE", "/api/v1/roots/1?running=true").await.0, 204);
+    // What is told of it afterwards makes a new one.
+    server.send(&batch(4, &[failed(ROOT, CHILD, "late")])).await;
+    let roots = server.ask("/api/v1/roots").await;
+    assert_eq!((&roots["roots"][0]["number"], roots["roots"].as_array().unwrap().len()), (&json!(2), 1), "{roots}");
+}
+
+#[tokio::test]
+async fn what_the_rules_say_is_dropped_while_the_server_runs() {
+    let server = TestServer::with(|config| config.retention_age = Some(Duration::from_secs(3_600))).await;
+    let mut stream = Reader::open(server.get("/api/v1/stream?types=roots-dropped")).await;
+    // It ended in 2025. The rules are looked at every minute, and whenever something was deleted.
+    server.send(&ended()).await;
+    let other = ROOT.replace('9', "8");
+    server.send(&batch(3, &[started(&other, CHILD, None, "another"), failed(&other, CHILD, "x")])).await;
+    assert_eq!(request(&server, "DELETE", "/api/v1/roots/2").await.0, 204);
+    let mut told = vec![stream.next().await.data["event"].clone(), stream.next().await.data["event"].clone()];
+    told.sort_by_key(|event| event["reason"].as_str().map(str::to_owned));
+    assert_eq!((&told[0]["reason"], &told[0]["numbers"]), (&json!("age"), &json!([1])), "{told:?}");
+    assert_eq!((&told[1]["reason"], &told[1]["numbers"]), (&json!("asked"), &json!([2])), "{told:?}");
+    assert_eq!(request(&server, "GET", "/api/v1/roots/1/tree").await.0, 410);
+}
