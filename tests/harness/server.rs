@@ -23,9 +23,14 @@ pub struct Server {
 impl Server {
     /// A new server on a new folder and a free port.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same, with these flags.
+    pub fn start_with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, spool) = (folder.path().join("data"), folder.path().join("spool"));
-        let (child, url) = spawn(&data, "127.0.0.1:0").expect("the server starts");
+        let (child, url) = spawn(&data, "127.0.0.1:0", flags).expect("the server starts");
         let http = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().expect("an HTTP client");
         Self { child, url, data, spool, _folder: Some(folder), http }
     }
@@ -40,6 +45,14 @@ impl Server {
     /// Its address, such as `http://127.0.0.1:40123`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The most memory that it ever had resident, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("the server runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
     }
 
     /// Its data folder.
@@ -62,7 +75,7 @@ impl Server {
     pub fn start_again(&mut self) {
         let address = self.url.trim_start_matches("http://").to_owned();
         // The port may still be held by connections of the killed server.
-        let (child, url) = wait_for("the server to start again", || spawn(&self.data, &address).ok());
+        let (child, url) = wait_for("the server to start again", || spawn(&self.data, &address, &[]).ok());
         assert_eq!(url, self.url);
         self.child = child;
     }
@@ -120,9 +133,9 @@ impl Drop for Server {
 }
 
 /// The server, once it listens, and its address; or why it ended.
-fn spawn(data: &Path, listen: &str) -> Result<(Child, String), String> {
+fn spawn(data: &Path, listen: &str, flags: &[&str]) -> Result<(Child, String), String> {
     let mut server = command("monitor");
-    server.args(["server", "--listen", listen, "--data"]).arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    server.args(["server", "--listen", listen, "--data"]).arg(data).args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     // What other programs of this user left is none of a test's.
     server.env("MONITOR_SPOOL_DIR", "off");
     let mut child = server.spawn().map_err(|error| error.to_string())?;

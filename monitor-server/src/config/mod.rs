@@ -11,7 +11,7 @@ use url::Url;
 
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
-use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FOLDER, ORIGIN, SPOOL, SWITCH};
+use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FILE, FOLDER, ORIGIN, SPOOL, SWITCH};
 
 /// Writes [`Config`] and [`SETTINGS`]: `field: Type = default, how it is written;`. `max_body_bytes` is the flag
 /// `--max-body-bytes`, the variable `MONITOR_MAX_BODY_BYTES` and the key `max-body-bytes`.
@@ -59,8 +59,14 @@ settings! {
     max_batch_events: usize = 100_000, COUNT;
     /// How many bytes of request bodies may be in memory at once; more are told to come again
     max_pending_bytes: usize = 512 << 20, BYTES;
-    /// How many connections are open at once; more wait for one to close
-    max_connections: usize = 4096, COUNT;
+    /// How many bytes of batches may wait for the disk, decoded; more are told to come again
+    max_queue_bytes: usize = crate::ingest::DEFAULT_QUEUE_BYTES, BYTES;
+    /// How many connections are open at once; who comes then takes the place of one that idles, or waits
+    max_connections: usize = 16_384, COUNT;
+    /// How many of them one client may have
+    max_connections_per_client: usize = 8_192, COUNT;
+    /// How many read the stream at once
+    max_subscribers: usize = 2_000, COUNT;
     /// How many requests a client may send per second; more are told to come again
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts
@@ -69,10 +75,20 @@ settings! {
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives
     stream_heartbeat: Duration = Duration::from_secs(10), DURATION;
-    /// How long a connection may take to send a request's head, and may idle between requests
-    header_timeout: Duration = Duration::from_secs(60), DURATION;
+    /// How long a connection may take to send a request's head
+    header_timeout: Duration = Duration::from_secs(8), DURATION;
+    /// How long a connection may idle between requests
+    idle_timeout: Duration = Duration::from_secs(75), DURATION;
     /// How long a request's body or an answer's reader may stand still
-    stall_timeout: Duration = Duration::from_secs(30), DURATION;
+    stall_timeout: Duration = Duration::from_secs(15), DURATION;
+    /// How many bytes of a request's body must come per second, beyond one `stall-timeout` in all
+    min_body_rate_bytes: usize = 1 << 10, BYTES;
+    /// The server's certificate and those between it and its root, as PEM: then it speaks https only
+    tls_cert: Option<PathBuf> = None, FILE;
+    /// The certificate's private key, as PEM
+    tls_key: Option<PathBuf> = None, FILE;
+    /// How often these files are looked at, and taken if they have changed
+    tls_interval: Duration = Duration::from_secs(10), DURATION;
     /// Where dead programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
     /// programs have it, `monitor/spool` in the user's folder for state]
     spool_dir: Option<PathBuf> = None, SPOOL;

@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
+use super::connections::is_stalled;
 use super::problem::ApiError;
 use crate::packed::{Packed, Refused};
 
@@ -97,10 +98,11 @@ async fn receive(headers: &HeaderMap, stream: &mut Body, app: &App, memory: &mut
     }
     let mut body = Vec::new();
     loop {
-        let frame = tokio::time::timeout(app.config.stall_timeout, stream.frame()).await;
-        let frame = frame.map_err(|_| ApiError::Stalled { seconds: app.config.stall_timeout.as_secs() })?;
-        let Some(frame) = frame else { return Ok(body) };
-        let frame = frame.map_err(|error| ApiError::Body { detail: format!("the body broke off after {} bytes: {error}", body.len()) })?;
+        let Some(frame) = stream.frame().await else { return Ok(body) };
+        let frame = frame.map_err(|error| match is_stalled(&error) {
+            Some(stalled) => ApiError::Stalled { what: stalled.to_string() },
+            None => ApiError::Body { detail: format!("the body broke off after {} bytes: {error}", body.len()) },
+        })?;
         let Some(data) = frame.data_ref() else { continue };
         if body.len() + data.len() > limit {
             return Err(too_large());
@@ -118,16 +120,11 @@ async fn discard(headers: &HeaderMap, mut stream: Body, app: &App) {
     if is_waiting || content_length(headers).is_some_and(|length| length > within_reason as u64) {
         return;
     }
-    let read = async {
-        let mut discarded = 0;
-        while discarded < within_reason
-            && let Some(Ok(frame)) = stream.frame().await
-        {
-            discarded += frame.data_ref().map_or(0, Bytes::len);
-        }
-    };
-    if tokio::time::timeout(app.config.stall_timeout, read).await.is_err() {
-        tracing::debug!("a refused body kept coming");
+    let mut discarded = 0;
+    while discarded < within_reason
+        && let Some(Ok(frame)) = stream.frame().await
+    {
+        discarded += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 

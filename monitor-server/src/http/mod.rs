@@ -42,7 +42,8 @@ use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::store::{Store, StoreError};
-pub(crate) use connections::serve;
+pub use connections::TlsError;
+pub(crate) use connections::{Tls, serve};
 use problem::ApiError;
 
 /// What every handler may use.
@@ -58,6 +59,8 @@ pub(crate) struct App {
     /// A turn each for those who check passwords, which takes much memory.
     hashing: Arc<Semaphore>,
     bodies: body::Bodies,
+    /// A turn each for those who read the stream.
+    subscribers: Arc<Semaphore>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
@@ -76,14 +79,15 @@ impl App {
         stopping: CancellationToken,
         started_us: u64,
     ) -> Self {
-        let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone()));
+        let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
+        let subscribers = Arc::new(Semaphore::new(config.max_subscribers.min(Semaphore::MAX_PERMITS)));
         let hashing = Arc::new(Semaphore::new(cores));
-        Self { config, store, ingest, live, access, guard, paces, hashing, bodies, decoding, asking, stopping, started_us }
+        Self { config, store, ingest, live, access, guard, paces, hashing, bodies, subscribers, decoding, asking, stopping, started_us }
     }
 
     /// Asks the store where blocking is allowed.
