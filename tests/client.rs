@@ -1,7 +1,7 @@
 //! The client in a real program: what reaches the server, and what the program never notices.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use monitor_tests::{Server, command, outline, run, states, wait_for, worker};
@@ -34,6 +34,31 @@ fn a_process_is_seen_while_it_runs_and_ends_when_it_ends() {
         (&worker["state"], &worker["pid"], &worker["program"]),
         (&json!("offline"), &json!(child.id()), &json!("monitor-test-worker"))
     );
+}
+
+#[test]
+fn what_processes_say_is_followed_until_the_root_ends() {
+    let server = Server::start();
+    let mut child = worker(&server, &["talks"]).spawn().unwrap();
+    assert_eq!(line(&mut child), "talking");
+    let lines = || server.get("/roots/1/logs")["logs"].as_array().map_or(0, Vec::len);
+    wait_for("both lines on the server", || (server.roots().len() == 1 && lines() == 2).then_some(()));
+    let mut logs = command("monitor");
+    logs.args(["logs", "1", "--follow", "--server", server.url()]).stdout(Stdio::piped());
+    let mut logs = logs.spawn().unwrap();
+    let mut out = BufReader::new(logs.stdout.take().unwrap());
+    let mut next = || {
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        // Without the time, and what aligns it.
+        line.splitn(3, ' ').nth(2).unwrap_or_default().trim().to_owned()
+    };
+    assert_eq!((next(), next()), ("info   talks: begun".to_owned(), "warn   step: line one␊line two".to_owned()));
+    drop(child.stdin.take());
+    assert_eq!(next(), "error  talks: gave up");
+    assert_eq!(next(), "", "the root ended");
+    assert!(logs.wait().unwrap().success());
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -22,9 +22,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde_json::json;
 
-use crate::machine::Machine;
 use crate::report::Section;
 
 /// What a monitored call costs, beside the rivals, and what a server takes in.
@@ -96,33 +94,8 @@ impl Measurement {
 
 fn main() -> Result<()> {
     match Command::parse().what {
-        What::Client(options) => client(&options),
-        What::Server(options) => ingest::measure(&options),
+        What::Client(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
+        What::Server(options) => report::print(&options.only, options.json, |measurement| measurement.run(&options)),
         What::Contender { name, core } => child::serve(&name, core),
     }
-}
-
-fn client(options: &Options) -> Result<()> {
-    let machine = Machine::here();
-    if !options.json {
-        machine.print();
-    }
-    let mut sections = Vec::new();
-    for measurement in Measurement::value_variants() {
-        if !options.only.is_empty() && !options.only.contains(measurement) {
-            continue;
-        }
-        let section = measurement.run(options)?;
-        if !options.json {
-            print!("{section}");
-        }
-        sections.push(section);
-    }
-    if options.json {
-        let all = json!({ "machine": machine, "load_after": machine::load(), "sections": sections });
-        println!("{}", serde_json::to_string_pretty(&all)?);
-    } else {
-        println!("\nload at the end: {}", machine::load());
-    }
-    Ok(())
 }

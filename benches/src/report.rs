@@ -3,8 +3,40 @@
 use std::fmt;
 use std::io::IsTerminal;
 
+use anyhow::Result;
+use clap::ValueEnum;
 use comfy_table::{CellAlignment, Table as Grid, presets};
 use serde::Serialize;
+use serde_json::json;
+
+use crate::machine::{self, Machine};
+
+/// Prints what comes of the measurements that are wanted, of all if none is named: each as soon as it is there, or one JSON
+/// document.
+pub(crate) fn print<M: ValueEnum + Copy + PartialEq>(only: &[M], is_json: bool, run: impl Fn(M) -> Result<Section>) -> Result<()> {
+    let machine = Machine::here();
+    if !is_json {
+        machine.print();
+    }
+    let mut sections = Vec::new();
+    for measurement in M::value_variants() {
+        if !only.is_empty() && !only.contains(measurement) {
+            continue;
+        }
+        let section = run(*measurement)?;
+        if !is_json {
+            print!("{section}");
+        }
+        sections.push(section);
+    }
+    if is_json {
+        let all = json!({ "machine": machine, "load_after": machine::load(), "sections": sections });
+        println!("{}", serde_json::to_string_pretty(&all)?);
+    } else {
+        println!("\nload at the end: {}", machine::load());
+    }
+    Ok(())
+}
 
 /// All that one measurement has to say.
 #[derive(Debug, Default, Serialize)]

@@ -123,16 +123,16 @@ impl Connection {
         })
     }
 
-    fn unreachable(&self, source: reqwest::Error) -> ClientError {
+    pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.server.clone(), source: source.without_url() }
     }
 
-    fn broken(&self, source: reqwest::Error) -> ClientError {
+    pub(crate) fn broken(&self, source: reqwest::Error) -> ClientError {
         ClientError::Broken { url: self.server.clone(), source: source.without_url() }
     }
 
     /// Whom to ask, and by what.
-    fn prepare(&self, path: &[&str]) -> Result<(Url, reqwest::Client), ClientError> {
+    pub(crate) fn prepare(&self, path: &[&str]) -> Result<(Url, reqwest::Client), ClientError> {
         let mut url = self.server.clone();
         url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
         let mut client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_secs(60));
@@ -196,7 +196,7 @@ pub(crate) fn print_json(answer: &Value) -> anyhow::Result<()> {
 }
 
 /// Writes the control characters that JSON lets stand as the escapes that it reads.
-fn escape_controls(json: &str) -> String {
+pub(crate) fn escape_controls(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for c in json.chars() {
         if c != '\n' && c.is_control() {

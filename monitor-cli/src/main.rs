@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod exit;
+mod follow;
 mod settings;
 mod text;
 
@@ -13,6 +14,7 @@ Examples:
   monitor server                  takes events and serves the page, http://127.0.0.1:60010/tasks
   monitor roots --state failed    the trees that failed
   monitor tree 2106               one of them
+  monitor logs 2106 -f            what its processes say, while they say it
   monitor spool list              what programs have recorded that no server has yet";
 
 /// Shows anything that has a start and an end as a live tree.
@@ -29,6 +31,7 @@ enum Command {
     Status(commands::status::Args),
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
+    Logs(commands::logs::Args),
     Spool(commands::spool::Args),
     Token(commands::token::Args),
     User(commands::user::Args),
@@ -41,6 +44,7 @@ fn main() -> std::process::ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),
+        Command::Logs(args) => commands::logs::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
         Command::Token(args) => commands::token::run(args),
         Command::User(args) => commands::user::run(args),

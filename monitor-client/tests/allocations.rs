@@ -1,39 +1,18 @@
 //! A recorded call allocates nothing, once its thread has its ring; nor does one that is folded.
 
 #![cfg(feature = "record")]
-#![allow(unsafe_code, reason = "an allocator is unsafe to implement")]
+#[path = "support/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use counting::ALLOCATIONS;
 use monitor_client::{Process, cross_thread, normal_task, root_task};
 use monitor_core::record::Record;
 use monitor_core::{fold, queue, switch};
-
-struct Counting;
-
-thread_local!(static ALLOCATIONS: Cell<usize> = const { Cell::new(0) });
-
-// SAFETY: passes everything on to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: as promised by the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as promised by the caller.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[normal_task]
 fn normal(depth: u8) -> Result<u8, String> {

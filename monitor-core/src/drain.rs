@@ -194,6 +194,7 @@ impl Receiver {
                 return None;
             }
             Record::Started(started) => started.time_us = self.clock.time_us(at),
+            Record::Logged(logged) => logged.time_us = self.clock.time_us(at),
             Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
             // Made from what rings say.
             Record::Folded(_) => {}

@@ -20,6 +20,7 @@ mod drain;
 mod future;
 mod ids;
 mod live;
+mod log;
 mod outcome;
 mod panic;
 mod park;
@@ -34,6 +35,7 @@ pub mod private;
 
 pub use context::{Context, CurrentGuard, set_inherited};
 pub use future::InCurrent;
+pub use log::{Level, log};
 pub use outcome::Reported;
 pub use process::{Entered, Process, ProcessBuilder};
 #[doc(hidden)]

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 
 use crate::attach::Attached;
 use crate::context::Context;
+use crate::log::{self, Level};
 use crate::record::{Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
 use crate::ring::TakenOut;
 use crate::{clock, ids, inside, panic, queue, ring, switch, thread, trees};
@@ -107,6 +108,12 @@ impl Live {
             && self.recording == switch::recording()
         {
             queue::updated(Updated { root: context.root(), id: id.get(), time_us: 0, fields }, clock::now());
+        }
+    }
+
+    pub(crate) fn log(&self, level: Level, message: String) {
+        if let Some(context) = self.context.filter(|_| self.recording == switch::recording()) {
+            log::say(context, level, message);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::attach::{Bond, attach};
 use crate::context::{Context, CurrentGuard};
 use crate::future::{Finish, Run, Task};
 use crate::live::{Draft, Live};
+use crate::log::Level;
 use crate::outcome::{self, Reported};
 use crate::panic;
 use crate::private::Done;
@@ -60,6 +61,20 @@ impl Process {
     pub fn field(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         if let Some(live) = &self.live {
             live.update(vec![(key.into(), value.into())]);
+        }
+    }
+
+    /// It says something, which is kept in its log.
+    ///
+    /// ```
+    /// use monitor_core::{Level, Process};
+    ///
+    /// let upload = Process::start("upload").begin();
+    /// upload.log(Level::Warn, "the server is slow");
+    /// ```
+    pub fn log(&self, level: Level, message: impl Into<String>) {
+        if let Some(live) = &self.live {
+            live.log(level, message.into());
         }
     }
 

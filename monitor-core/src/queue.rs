@@ -15,7 +15,7 @@ pub use crate::clock::Clock;
 pub use crate::drain::{Receiver, Taken};
 use crate::keep::{Keeper, Memory, Queued, Slip};
 use crate::own::Own;
-use crate::record::{Ended, Failure, Fields, Origin, Outcome, Record, Started, Updated, Value};
+use crate::record::{Ended, Failure, Fields, Logged, Origin, Outcome, Record, Started, Updated, Value};
 use crate::{clock, inside, park, ring};
 
 /// Trees whose drops are counted apart; beyond, they count under no tree.
@@ -160,6 +160,17 @@ pub(crate) fn updated(record: Updated, at: u64) {
         queue.push(Record::Updated(Box::new(record)), bytes, at, at);
     } else {
         queue.count_drop("process-updated", record.root);
+    }
+}
+
+/// Queues a line of a process's log, or counts it as dropped.
+pub(crate) fn logged(record: Logged, at: u64) {
+    let Some(queue) = QUEUE.get() else { return };
+    let bytes = RECORD_BYTES + size_of::<Logged>() + record.message.len();
+    if queue.reserve(bytes) {
+        queue.push(Record::Logged(Box::new(record)), bytes, at, at);
+    } else {
+        queue.count_drop("process-logged", record.root);
     }
 }
 

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 
+use crate::log::Level;
+
 /// A place in the program that begins processes: one static per attributed function.
 ///
 /// Its size is a power of two, so that its number among all of them is found by a shift.
@@ -76,6 +78,8 @@ pub enum Record {
     Started(Started),
     /// It learned something about itself.
     Updated(Box<Updated>),
+    /// It said something.
+    Logged(Box<Logged>),
     /// It ended.
     Ended(Ended),
     /// Many that were not recorded one by one.
@@ -158,6 +162,21 @@ pub struct Updated {
     pub time_us: u64,
     /// The new values.
     pub fields: Fields,
+}
+
+/// A line of a process's log.
+#[derive(Debug, Clone)]
+pub struct Logged {
+    /// Its tree.
+    pub root: u128,
+    /// Its own id.
+    pub id: u64,
+    /// Unix microseconds.
+    pub time_us: u64,
+    /// How severe.
+    pub level: Level,
+    /// What was said.
+    pub message: String,
 }
 
 /// The end of a process.

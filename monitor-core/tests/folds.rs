@@ -78,6 +78,7 @@ impl Told {
                     assert!(before.revision < self.folds[&before.mark].revision);
                 }
             }
+            Record::Logged(logged) => panic!("{logged:?}"),
             Record::Updated(updated) => panic!("{updated:?}"),
         }
     }

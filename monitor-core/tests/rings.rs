@@ -396,36 +396,38 @@ fn who_sleeps_is_woken_by_a_start_and_by_an_end() {
                 thread::yield_now();
             }
         };
+        let is_waiting = Arc::new(AtomicBool::new(false));
         let worker = thread::spawn({
-            let go = Arc::clone(&go);
+            let (go, is_waiting) = (Arc::clone(&go), Arc::clone(&is_waiting));
+            let pause = move || {
+                is_waiting.store(true, Ordering::SeqCst);
+                until(&go);
+                go.store(false, Ordering::SeqCst);
+            };
             move || {
                 let _top = Process::start("top").enter();
                 for _ in 0..4 {
-                    until(&go);
-                    go.store(false, Ordering::SeqCst);
+                    pause();
                     let guard = enter();
-                    until(&go);
-                    go.store(false, Ordering::SeqCst);
+                    pause();
                     drop(guard);
                 }
+                pause();
             }
         });
         let count = Arc::new(Wakes(AtomicUsize::new(0)));
         let waker = Waker::from(Arc::clone(&count));
+        // The thread's top is there.
+        until(&is_waiting);
         for _ in 0..8 {
-            // The top of the thread may come at any time before its first call.
-            thread::sleep(Duration::from_millis(5));
             while receiver.poll_recv(&mut Context::from_waker(&waker)).is_ready() {}
             let before = count.0.load(Ordering::SeqCst);
+            is_waiting.store(false, Ordering::SeqCst);
             go.store(true, Ordering::SeqCst);
-            for _ in 0..2_000 {
-                if count.0.load(Ordering::SeqCst) > before {
-                    break;
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
+            until(&is_waiting);
             assert_eq!(count.0.load(Ordering::SeqCst), before + 1, "woken once");
         }
+        go.store(true, Ordering::SeqCst);
         worker.join().expect("no panic");
     });
 }

@@ -9,6 +9,7 @@ mod config;
 mod http;
 pub mod ingest;
 pub mod live;
+pub mod otlp;
 pub mod packed;
 mod server;
 pub mod store;

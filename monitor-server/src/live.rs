@@ -238,7 +238,7 @@ mod tests {
     fn changes(seqs: std::ops::RangeInclusive<u64>) -> Changes {
         let message = |seq: u64| {
             let event = serde_json::from_value(serde_json::json!({"type": if seq.is_multiple_of(2) { "even" } else { "odd" }, "n": seq}));
-            StreamMessage { event: event.unwrap(), root: None, process: None, worker: None }
+            StreamMessage { event: event.unwrap(), root: None, process: None, worker: None, log: None }
         };
         Changes::new(*seqs.start(), seqs.map(message).collect::<Vec<_>>())
     }

@@ -92,9 +92,9 @@ impl Server {
         })?;
         config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
 
-        let data = config.data.clone();
+        let (data, logs_kept) = (config.data.clone(), config.logs_kept);
         let (store, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
-            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data)?);
+            let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data)?.keep_logs(logs_kept));
             let as_of = store.workers(1, None)?.as_of;
             Ok((store, as_of))
         })
@@ -102,7 +102,7 @@ impl Server {
         access.write_local(&url_of(config.listen, tls.is_some()))?;
         let live = Live::new(as_of, config.stream_buffer_bytes);
         let published = live.clone();
-        let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, ..Default::default() };
+        let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), ..Default::default() };
         let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);
         Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, started_us: now_us() })
     }

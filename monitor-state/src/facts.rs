@@ -129,7 +129,7 @@ impl Facts {
         let root = root(root_id, number, face.map(|index| &views[index]), batch, &views);
         let mut processes = Vec::with_capacity(views.len());
         for place in placed {
-            let view = &mut views[place.index];
+            let view = &mut views[place.index as usize];
             view.depth = Some(place.depth);
             view.orphan = place.is_orphan;
             processes.push(view.clone());
@@ -174,5 +174,6 @@ fn root(root_id: RootId, number: u64, face: Option<&Process>, batch: Option<&str
         worker_id: face.and_then(|face| face.worker_id),
         counts,
         error: face.and_then(|face| face.error.clone()).or_else(error_of_leaf),
+        pinned: false,
     }
 }

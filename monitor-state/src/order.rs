@@ -1,7 +1,5 @@
 //! A tree's processes in the order in which they are shown.
 
-use std::collections::HashMap;
-
 use monitor_wire::{Process, ProcessId};
 
 use crate::process::ProcessFacts;
@@ -41,72 +39,99 @@ pub struct Order {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
     /// Which, as an index into what was ordered.
-    pub index: usize,
+    pub index: u32,
+    /// The place in the order of the one that it hangs below; none at the top.
+    pub below: Option<u32>,
     /// How deep, 0 for the root's own process.
     pub depth: u32,
     /// It has no known parent and is not the root's own.
     pub is_orphan: bool,
 }
 
-/// Puts `nodes` in order; their own order doesn't matter. Each id must be there once.
-pub fn order(nodes: &[Node]) -> Order {
-    let mut sorted: Vec<usize> = (0..nodes.len()).collect();
-    sorted.sort_unstable_by_key(|index| (nodes[*index].at_us, nodes[*index].id));
-    let own = sorted.iter().copied().find(|index| nodes[*index].is_defined && nodes[*index].parent_id.is_none());
+/// No index.
+const NONE: u32 = u32::MAX;
 
-    let by_id: HashMap<ProcessId, usize> = nodes.iter().enumerate().map(|(index, node)| (node.id, index)).collect();
-    let mut parents: Vec<Option<usize>> = nodes.iter().map(|node| by_id.get(&node.parent_id?).copied()).collect();
+/// Puts `nodes` in order; their own order doesn't matter. Each id must be there once, and there are less than 2^32.
+pub fn order(nodes: &[Node]) -> Order {
+    let count = u32::try_from(nodes.len()).expect("less than 2^32 processes");
+    let mut sorted: Vec<(u64, ProcessId, u32)> = (0..count).zip(nodes).map(|(index, node)| (node.at_us, node.id, index)).collect();
+    sorted.sort_unstable();
+    let is_top = |node: &Node| node.is_defined && node.parent_id.is_none();
+    let own = sorted.iter().map(|(_, _, index)| *index).find(|index| is_top(&nodes[*index as usize]));
+
+    let mut parents = find_parents(nodes);
     let ignored_parents = break_cycles(&mut parents, nodes);
-    let orphans: Vec<bool> = (0..nodes.len()).map(|index| parents[index].is_none() && Some(index) != own).collect();
-    if own.is_some() {
-        for (index, parent) in parents.iter_mut().enumerate() {
-            *parent = parent.or(own.filter(|own| *own != index));
+    let mut is_orphan = vec![false; nodes.len()];
+    for (index, parent) in (0..count).zip(&mut parents) {
+        if *parent == NONE && Some(index) != own {
+            is_orphan[index as usize] = true;
+            *parent = own.unwrap_or(NONE);
         }
     }
 
     // Walked from the last sibling to the first, so that each list of children ends up in order.
-    let mut first_child = vec![None; nodes.len()];
-    let mut next_sibling = vec![None; nodes.len()];
-    let mut first_top = None;
-    for index in sorted.into_iter().rev() {
-        let list = parents[index].map_or(&mut first_top, |parent| &mut first_child[parent]);
-        next_sibling[index] = list.replace(index);
+    let mut first_child = vec![NONE; nodes.len()];
+    let mut next_sibling = vec![NONE; nodes.len()];
+    let mut first_top = NONE;
+    for (_, _, index) in sorted.into_iter().rev() {
+        let list = first_child.get_mut(parents[index as usize] as usize).unwrap_or(&mut first_top);
+        next_sibling[index as usize] = std::mem::replace(list, index);
     }
 
-    let mut placed = Vec::with_capacity(nodes.len());
-    let mut open: Vec<(usize, u32)> = first_top.map(|top| (top, 0)).into_iter().collect();
-    while let Some((index, depth)) = open.pop() {
-        placed.push(Placed { index, depth, is_orphan: orphans[index] });
-        open.extend(next_sibling[index].map(|next| (next, depth)));
-        open.extend(first_child[index].map(|child| (child, depth + 1)));
+    let mut placed: Vec<Placed> = Vec::with_capacity(nodes.len());
+    let mut open: Vec<(u32, Option<u32>, u32)> = vec![(first_top, None, 0)];
+    while let Some((index, below, depth)) = open.pop() {
+        let Some(next) = next_sibling.get(index as usize) else { continue };
+        let place = placed.len() as u32;
+        placed.push(Placed { index, below, depth, is_orphan: is_orphan[index as usize] });
+        open.push((*next, below, depth));
+        open.push((first_child[index as usize], Some(place), depth + 1));
     }
-    Order { placed, own, ignored_parents }
+    Order { placed, own: own.map(|own| own as usize), ignored_parents }
+}
+
+/// The indices of all parents, [`NONE`] where they are not there.
+fn find_parents(nodes: &[Node]) -> Vec<u32> {
+    let mut by_id: Vec<(ProcessId, u32)> = nodes.iter().map(|node| node.id).zip(0..).collect();
+    // A store hands them out in this order.
+    if !by_id.is_sorted() {
+        by_id.sort_unstable();
+    }
+    let mut last = (None, NONE);
+    let find = |node: &Node| {
+        if node.parent_id != last.0 {
+            let found = node.parent_id.and_then(|id| by_id.binary_search_by_key(&id, |(id, _)| *id).ok());
+            last = (node.parent_id, found.map_or(NONE, |found| by_id[found].1));
+        }
+        last.1
+    };
+    nodes.iter().map(find).collect()
 }
 
 /// Takes from every cycle the parent of its first process by (begin, id); how many.
-fn break_cycles(parents: &mut [Option<usize>], nodes: &[Node]) -> usize {
+fn break_cycles(parents: &mut [u32], nodes: &[Node]) -> usize {
     let mut ignored = 0;
     // 0: not seen, otherwise the walk that saw it
-    let mut seen_by = vec![0; nodes.len()];
+    let mut seen_by = vec![0_u32; nodes.len()];
     for begin in 0..nodes.len() {
-        let walk = begin + 1;
+        let walk = begin as u32 + 1;
         let mut at = begin;
         while seen_by[at] == 0 {
             seen_by[at] = walk;
             match parents[at] {
-                Some(parent) => at = parent,
-                None => break,
+                NONE => break,
+                parent => at = parent as usize,
             }
         }
-        if seen_by[at] != walk || parents[at].is_none() {
+        if seen_by[at] != walk || parents[at] == NONE {
             continue;
         }
-        let (mut first, mut next) = (at, parents[at]);
-        while let Some(other) = next.filter(|next| *next != at) {
-            first = std::cmp::min_by_key(first, other, |index| (nodes[*index].at_us, nodes[*index].id));
-            next = parents[other];
+        let (mut first, mut next) = (at, parents[at] as usize);
+        while next != at {
+            first = std::cmp::min_by_key(first, next, |index| (nodes[*index].at_us, nodes[*index].id));
+            next = parents[next] as usize;
         }
-        parents[first] = None;
+        parents[first] = NONE;
         ignored += 1;
     }
     ignored

@@ -27,7 +27,7 @@ fn a_ring_of_any_size_is_broken_once() {
     nodes[0].parent_id = Some(nodes[99_999].id);
     let ordered = order(&nodes);
     assert_eq!((ordered.placed.len(), ordered.own, ordered.ignored_parents), (100_000, None, 1));
-    assert_eq!(nodes[ordered.placed[0].index].at_us, 0, "its first process lost its parent");
+    assert_eq!(nodes[ordered.placed[0].index as usize].at_us, 0, "its first process lost its parent");
 }
 
 #[allow(clippy::needless_pass_by_value, reason = "expect! is passed as it is written")]

@@ -211,6 +211,30 @@ process_event!(
     }
 );
 
+impl ProcessStarted {
+    /// A root of which no more is known.
+    pub fn new(root_id: RootId, id: ProcessId, time_us: u64, kind: Kind, name: String) -> Self {
+        Self {
+            root_id,
+            id,
+            time_us,
+            parent_id: None,
+            kind,
+            name,
+            batch: None,
+            thread: None,
+            source: None,
+            attachment: explicit(),
+            fields: Fields::new(),
+            timeout_ms: None,
+            attempt: first_attempt(),
+            worker: None,
+            native_id: None,
+            links: Vec::new(),
+        }
+    }
+}
+
 fn explicit() -> Attachment {
     Attachment::EXPLICIT
 }
@@ -330,6 +354,27 @@ process_event!(
         reason: Option<String>,
     }
 );
+
+impl ProcessEnded {
+    /// An end of which no more is known.
+    pub fn new(root_id: RootId, id: ProcessId, time_us: u64, outcome: Outcome) -> Self {
+        Self {
+            root_id,
+            id,
+            time_us,
+            elapsed_ns: None,
+            outcome,
+            error: None,
+            exit_code: None,
+            signal: None,
+            reason: None,
+            attempt: first_attempt(),
+            worker: None,
+            native_id: None,
+            links: Vec::new(),
+        }
+    }
+}
 
 /// A worker began to report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ mod event;
 mod event_schema;
 mod ids;
 mod model;
+mod stats;
 mod words;
 
 pub use access::{AuditEntry, AuditPage, Me};
@@ -20,7 +21,8 @@ pub use event::{
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Counts, Fold, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage, TreePage, Worker, WorkerCounts,
-    WorkersPage,
+    Counts, Fold, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage, TreePage,
+    Worker, WorkerCounts, WorkersPage, quantile_ns,
 };
+pub use stats::{ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries};
 pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};

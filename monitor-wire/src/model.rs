@@ -35,6 +35,9 @@ pub struct Root {
     pub counts: Counts,
     /// Why it failed; without a failure of the root's own, the earliest of its failed processes.
     pub error: Option<Error>,
+    /// It is kept until it is unpinned, whatever the rules of retention say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
 }
 
 /// Processes by state.
@@ -186,17 +189,24 @@ impl Fold {
     /// assert_eq!((fold.quantile_ns(0.5), fold.quantile_ns(0.95)), (Some(100), Some(1_000)));
     /// ```
     pub fn quantile_ns(&self, part: f64) -> Option<u64> {
-        let ended: u64 = self.histogram.iter().map(|(_, count)| count).sum();
-        let rank = ((part * ended as f64).ceil() as u64).max(1);
-        let mut before = 0;
-        let (bucket, _) = self.histogram.iter().find(|(_, count)| {
-            before += count;
-            before >= rank
-        })?;
-        // In the middle of its bucket, as far as growth goes.
-        let middle = 1.04_f64.powf(f64::from(*bucket) + 0.5) as u64;
-        Some(middle.max(self.min_ns.unwrap_or(0)).min(self.max_ns.unwrap_or(u64::MAX)))
+        let bounds = (self.min_ns.unwrap_or(0), self.max_ns.unwrap_or(u64::MAX));
+        quantile_ns(self.histogram.iter().copied(), bounds, part)
     }
+}
+
+/// The duration that this part of a histogram stayed below, with an error of at most 2 %; `bounds` are the shortest and the longest.
+/// None if the histogram is empty.
+pub fn quantile_ns(histogram: impl Iterator<Item = (u32, u64)> + Clone, bounds: (u64, u64), part: f64) -> Option<u64> {
+    let ended: u64 = histogram.clone().map(|(_, count)| count).sum();
+    let rank = ((part * ended as f64).ceil() as u64).max(1);
+    let mut before = 0;
+    let (bucket, _) = histogram.into_iter().find(|(_, count)| {
+        before += count;
+        before >= rank
+    })?;
+    // In the middle of its bucket, as far as growth goes.
+    let middle = 1.04_f64.powf(f64::from(bucket) + 0.5) as u64;
+    Some(middle.max(bounds.0).min(bounds.1))
 }
 
 /// Who reports, as it stands.
@@ -278,6 +288,58 @@ pub struct ProcessesPage {
     pub as_of: u64,
 }
 
+/// What a process said: a line of its log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogEntry {
+    /// Who said it.
+    pub process_id: ProcessId,
+    /// When, in Unix microseconds by the clock of its worker.
+    pub time_us: u64,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or another word as it came.
+    pub level: String,
+    /// What was said.
+    pub message: String,
+    /// Who in the program said it.
+    pub target: Option<String>,
+    /// `stdout` or `stderr`, for output.
+    pub stream: Option<String>,
+    /// Its own fields.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub fields: Fields,
+    /// The worker that it is about.
+    pub worker_id: WorkerId,
+    /// Number of the event among those of the worker that sent it.
+    pub number: u64,
+}
+
+/// `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogsPage {
+    /// The lines, in the order that was asked for: by time, and at the same time by process, worker and number.
+    pub logs: Vec<LogEntry>,
+    /// Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one.
+    pub next_cursor: Option<String>,
+    /// How many lines were not kept: of each process the first and the last ones are.
+    pub missing: u64,
+    /// Between which lines they are missing. Only the answer about one process says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gap: Option<LogGap>,
+    /// Number of the change that the page is true at.
+    pub as_of: u64,
+}
+
+/// Where lines of a process are missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LogGap {
+    /// Time of the last line before it.
+    pub after_us: u64,
+    /// Time of the first line after it.
+    pub before_us: u64,
+}
+
 /// `GET /api/v1/workers`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -340,6 +402,9 @@ pub struct StreamMessage {
     pub process: Option<Process>,
     /// The worker after it.
     pub worker: Option<Worker>,
+    /// The line, if the event is one of a log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogEntry>,
 }
 
 /// An error of the HTTP API (RFC 9457, `application/problem+json`).

@@ -135,7 +135,13 @@ impl Drop for Server {
 /// The server, once it listens, and its address; or why it ended.
 fn spawn(data: &Path, listen: &str, flags: &[&str]) -> Result<(Child, String), String> {
     let mut server = command("monitor");
-    server.args(["server", "--listen", listen, "--data"]).arg(data).args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    server
+        .args(["server", "--listen", listen, "--data"])
+        .arg(data)
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
     // What other programs of this user left is none of a test's.
     server.env("MONITOR_SPOOL_DIR", "off");
     let mut child = server.spawn().map_err(|error| error.to_string())?;

@@ -10,7 +10,26 @@ mod subscribers;
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
-use monitor_client::{Context, Process, cross_thread, normal_task, root_task};
+use monitor_client::{Context, Level, Process, cross_thread, normal_task, root_task};
+
+/// Calls a program that knows of `traceparent`.
+#[root_task]
+fn calls(program: &str, arg: &str) {
+    let mut command = std::process::Command::new(program);
+    command.arg(arg).env("TRACEPARENT", monitor_client::traceparent().unwrap_or_default());
+    assert!(command.status().expect("a program").success());
+}
+
+/// Says something, waits for a line, and says the rest.
+#[root_task]
+fn talks() {
+    monitor_client::log(Level::Info, "begun");
+    let step = Process::start("step").field("n", 1).begin();
+    step.log(Level::Warn, "line one\nline two");
+    println!("talking");
+    std::io::stdin().read_line(&mut String::new()).expect("a line");
+    monitor_client::log(Level::Error, "gave up");
+}
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -26,6 +45,8 @@ fn main() {
             let calls = args.next().and_then(|calls| calls.parse().ok()).expect("a number");
             killed::counts(&file, calls, &args.next().expect("an end"));
         }
+        "calls" => calls(&args.next().expect("a program"), &args.next().expect("its argument")),
+        "talks" => talks(),
         "waits" => killed::waits(),
         "panic" => panic_inside(),
         "abort" => exits::abort_inside(),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::run::{cargo, step};
+use crate::run::{cargo, command, step, target, workspace};
 
 /// How many cases a property test tries for each round.
 const CASES: u32 = 256;
@@ -12,4 +12,15 @@ pub(crate) fn soak(rounds: u32) -> Result<()> {
     step("property tests, long", properties.env("PROPTEST_CASES", (CASES * rounds).to_string()))?;
     let mut tests = cargo(&["test", "-p", "monitor-tests", "--", "--nocapture"]);
     step("whole-system tests, long", tests.env("MONITOR_SOAK_ROUNDS", rounds.to_string()))
+}
+
+/// An OpenTelemetry SDK, from its package registry into a folder of its own, against the server.
+pub(crate) fn otlp() -> Result<()> {
+    let folder = target().join("otlp-python");
+    let bin = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
+    step("Python's environment", command("python3", &["-m", "venv"]).arg(&folder))?;
+    let requirements = workspace().join("tests/otlp/requirements.txt");
+    step("OpenTelemetry's SDK for Python", command(bin.join("pip"), &["install", "--quiet", "-r"]).arg(requirements))?;
+    let mut test = cargo(&["test", "-p", "monitor-tests", "--features", "otlp", "--test", "otlp"]);
+    step("spans of Python", test.env("MONITOR_OTLP_PYTHON", bin.join("python")))
 }

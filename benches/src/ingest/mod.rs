@@ -12,12 +12,11 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
-use serde_json::json;
 
 use self::limits::Speed;
 use self::load::{Plan, Sent};
 use self::trees::Shape;
-use crate::machine::{self, Machine};
+use crate::machine;
 use crate::report::{Bound, Column, Row, Section, Table, Target, progress};
 use crate::server::Server;
 
@@ -32,17 +31,20 @@ pub(crate) struct Options {
     quick: bool,
     /// Only this measurement; may be repeated.
     #[arg(long, value_enum)]
-    only: Vec<Measurement>,
+    pub(crate) only: Vec<Measurement>,
     /// One JSON document on stdout instead of tables.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
+    /// Only the rows whose name contains this, like `8 × 1000`.
+    #[arg(long, default_value = "")]
+    row: String,
     /// Millions of processes that `grown` stores before it measures.
     #[arg(long, default_value_t = 10)]
     millions: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Measurement {
+pub(crate) enum Measurement {
     /// Events per second, by connections and size of batches.
     Connections,
     /// Events per second and bytes on disk, by the shape of trees.
@@ -54,7 +56,7 @@ enum Measurement {
 }
 
 impl Measurement {
-    fn run(self, options: &Options) -> Result<Section> {
+    pub(crate) fn run(self, options: &Options) -> Result<Section> {
         match self {
             Self::Connections => connections(options),
             Self::Shapes => shapes(options),
@@ -62,31 +64,6 @@ impl Measurement {
             Self::Grown => reads::grown(options),
         }
     }
-}
-
-/// Measures what was asked for and prints it.
-pub(crate) fn measure(options: &Options) -> Result<()> {
-    let machine = Machine::here();
-    if !options.json {
-        machine.print();
-    }
-    let mut sections = Vec::new();
-    for measurement in Measurement::value_variants() {
-        if !options.only.is_empty() && !options.only.contains(measurement) {
-            continue;
-        }
-        let section = measurement.run(options)?;
-        if !options.json {
-            print!("{section}");
-        }
-        sections.push(section);
-    }
-    if options.json {
-        println!("{}", serde_json::to_string_pretty(&json!({ "machine": machine, "load_after": machine::load(), "sections": sections }))?);
-    } else {
-        println!("\nload at the end: {}", machine::load());
-    }
-    Ok(())
 }
 
 /// One load on a new server: what came of it, and what the server held and took then.
@@ -162,6 +139,9 @@ fn connections(options: &Options) -> Result<Section> {
     for (connections, size) in [(1, 100), (1, 1_000), (8, 100), (8, 1_000), (64, 100), (64, 1_000)] {
         let events = if size == 100 { most / 4 } else { most };
         let name = format!("{connections} × {size}");
+        if !name.contains(&options.row) {
+            continue;
+        }
         let run = run(options, plan(Shape::Trees(200), events, connections, size), &name)?;
         table.rows.push(row(&name, &run));
         match (connections, size) {
@@ -194,7 +174,7 @@ fn shapes(options: &Options) -> Result<Section> {
         ("8 huge trees, ids ascend", Shape::Huge, huge, Some(250_000.0), None),
         ("8 huge trees, random ids", Shape::HugeRandom, huge / 4, None, None),
     ];
-    for (name, shape, events, rate, bytes) in shapes {
+    for (name, shape, events, rate, bytes) in shapes.into_iter().filter(|shape| shape.0.contains(&options.row)) {
         let run = run(options, plan(shape, events, 8, 1_000), name)?;
         table.rows.push(row(name, &run));
         targets.extend(rate.map(|rate| Target::new(format!("{name}: events/s"), run.sent.rate(), Bound::AtLeast(rate))));

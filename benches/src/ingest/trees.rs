@@ -130,6 +130,11 @@ pub(crate) fn tree(connection: u64, number: u64, size: u32, ids: Shape) -> Tree 
 }
 
 impl Tree {
+    /// Its events in their order: which process, and whether it starts.
+    pub(crate) fn order(&self) -> impl Iterator<Item = (usize, bool)> {
+        self.events.iter().map(|event| (event.unsigned_abs() as usize - 1, *event > 0))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.events.len()
     }

@@ -2,6 +2,7 @@
 
 mod access_folder;
 pub(crate) mod audit;
+pub(crate) mod logs;
 pub(crate) mod roots;
 pub(crate) mod server;
 pub(crate) mod spool;

@@ -8,7 +8,7 @@ mod time;
 pub(crate) use line::Line;
 pub(crate) use safe::{fit, visible, width};
 pub(crate) use state::{STATES, glyph, style};
-pub(crate) use time::{bytes, duration, moment, now_us, thousands};
+pub(crate) use time::{bytes, duration, exact_moment, moment, now_us, thousands};
 
 /// The longest duration has so many, but for those of centuries.
 pub(crate) const DURATION_COLUMNS: usize = 7;

@@ -11,9 +11,18 @@ pub(crate) fn now_us() -> u64 {
 
 /// A time of Unix microseconds on the clock on the wall.
 pub(crate) fn moment(time_us: u64) -> String {
+    moment_as("%Y-%m-%d %H:%M:%S", time_us)
+}
+
+/// The same, to the millisecond.
+pub(crate) fn exact_moment(time_us: u64) -> String {
+    moment_as("%Y-%m-%d %H:%M:%S%.3f", time_us)
+}
+
+fn moment_as(format: &str, time_us: u64) -> String {
     let time = i64::try_from(time_us).ok().and_then(|time| Timestamp::from_microsecond(time).ok());
     match time {
-        Some(time) => time.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        Some(time) => time.to_zoned(TimeZone::system()).strftime(format).to_string(),
         // Further off than any calendar; it came from somewhere.
         None => format!("{time_us} µs"),
     }

@@ -2,7 +2,7 @@ use crate::support::monitor;
 
 #[test]
 fn help_has_examples_and_exit_codes() {
-    for command in ["server", "status", "roots", "tree", "audit"] {
+    for command in ["server", "status", "roots", "tree", "audit", "logs"] {
         let help = monitor(&[command, "--help"]).assert().success().get_output().stdout.clone();
         let help = String::from_utf8(help).unwrap();
         assert!(help.contains("Examples:\n") && help.contains(&format!("  monitor {command}")), "{help}");
@@ -26,7 +26,10 @@ fn help_has_examples_and_exit_codes() {
     }
     let help = monitor(&["--help"]).assert().success().get_output().stdout.clone();
     let help = String::from_utf8(help).unwrap();
-    assert!(["server", "status", "roots", "tree", "spool", "Examples:", "Exit codes:"].iter().all(|words| help.contains(words)), "{help}");
+    assert!(
+        ["server", "status", "roots", "tree", "logs", "spool", "Examples:", "Exit codes:"].iter().all(|words| help.contains(words)),
+        "{help}"
+    );
 }
 
 #[test]
@@ -38,6 +41,9 @@ fn a_wrong_command_line_is_2_and_named() {
         (&["roots", "--limit", "0"], "1..=1000"),
         (&["roots", "--server", "localhost:60010"], "http://127.0.0.1:60010"),
         (&["tree"], "<ROOT>"),
+        (&["logs", "1", "--level", "loud"], "error, warn, info"),
+        (&["logs", "1", "xyz"], "PROCESS"),
+        (&["server", "--logs-kept", "0"], "from 1 on"),
         (&["server", "--listen", "60010"], "127.0.0.1:60010"),
         (&["server", "--public-url", "monitor.example.com"], "https://monitor.example.com"),
         (&["server", "--public-url", "http://monitor.example.com/path"], "without a path"),

@@ -2,6 +2,7 @@
 
 mod access;
 mod help;
+mod logs;
 mod reading;
 mod server;
 mod settings;

@@ -177,10 +177,7 @@ fn a_server_takes_in_what_is_left_and_says_how_much() {
 }
 
 /// Writes until it is killed, and counts what it has kept.
-#[test]
-#[ignore = "run by the next one"]
-fn writes_until_it_is_killed() {
-    let Some(path) = std::env::var_os("SPOOL").map(PathBuf::from) else { return };
+fn writes_until_it_is_killed(path: PathBuf) {
     let count = std::fs::File::options().write(true).open(path.with_file_name("count")).unwrap();
     let root = format!("{:032x}", 5);
     let mut begun = TestSpool { path, _dir: tempfile::tempdir().unwrap() }.begin(1, "nightly");
@@ -206,13 +203,18 @@ fn writes_until_it_is_killed() {
 fn killed_writers_and_killed_shippers_neither_lose_nor_repeat_anything() {
     use std::process::{Command, Stdio};
     use std::time::Duration;
+    // The writer is this program again, with this test alone.
+    const NAME: &str = "spool::killed_writers_and_killed_shippers_neither_lose_nor_repeat_anything";
+    if let Some(path) = std::env::var_os("SPOOL") {
+        return writes_until_it_is_killed(path.into());
+    }
     for round in 0..6_u64 {
         let (server, spool) = (TestServer::start(), TestSpool::new());
         let count = spool.path.with_file_name("count");
         std::fs::write(&count, [0; 8]).unwrap();
         let kept = || u64::from_ne_bytes(std::fs::read(&count).unwrap().try_into().unwrap());
         let mut writer = Command::new(std::env::current_exe().unwrap());
-        writer.args(["--exact", "spool::writes_until_it_is_killed", "--ignored"]).env("SPOOL", &spool.path).stdout(Stdio::null());
+        writer.args(["--exact", NAME]).env("SPOOL", &spool.path).stdout(Stdio::null());
         let mut writer = writer.spawn().unwrap();
         while kept() < 1_000 + round * 777 {
             assert!(writer.try_wait().unwrap().is_none(), "it ended by itself");

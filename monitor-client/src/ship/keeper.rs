@@ -6,15 +6,12 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use monitor_core::image::{CHUNK_BYTES, REGION_BYTES, segment_bytes};
+use monitor_core::image::{CHUNK_BYTES, FIRST_RECORDS, REGION_BYTES, segment_bytes};
 use monitor_core::keep::{Keeper, Memory, Piece, Queued, Slip};
 use monitor_spool::{Entry, Lane, Marks, Pieces, SpoolError};
 
 use super::folds::Folds;
 use super::to_wire;
-
-/// Records of a thread's first ring.
-const FIRST_RECORDS: usize = 1_024;
 
 /// Once the disk refuses anything, all goes on in memory.
 #[derive(Debug)]

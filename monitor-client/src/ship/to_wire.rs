@@ -1,6 +1,6 @@
 //! The one place where the core's records become wire events.
 
-use monitor_core::record::{self, Ended, Failure, Fields, Folded, Origin, Outcome, Record, Started, Updated, Value};
+use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Record, Started, Updated, Value};
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
 
@@ -12,6 +12,7 @@ pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
         Record::Started(record) => started(record, folds),
         Record::Folded(record) => folded(*record, folds),
         Record::Updated(record) => updated(*record),
+        Record::Logged(record) => logged(*record),
         Record::Ended(record) => ended(record),
     }
 }
@@ -34,12 +35,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
     };
     let (batch, own_fields) = record.extra.map_or_else(Default::default, |extra| (extra.batch, extra.fields));
     Some(Event::ProcessStarted(wire::ProcessStarted {
-        root_id: RootId::new(record.root)?,
-        id: ProcessId::new(record.id)?,
-        time_us: record.time_us,
         parent_id: folds.parent(record.parent),
-        kind,
-        name,
         batch,
         thread: Some(record.thread.to_string()),
         source: Some(source),
@@ -49,11 +45,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
             record::Attachment::Unattached => wire::Attachment::UNATTACHED,
         },
         fields: fields(own_fields),
-        timeout_ms: None,
-        attempt: 1,
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        ..wire::ProcessStarted::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, kind, name)
     }))
 }
 
@@ -103,6 +95,23 @@ fn updated(record: Updated) -> Option<Event> {
     }))
 }
 
+fn logged(record: Logged) -> Option<Event> {
+    Some(Event::ProcessLogged(wire::ProcessLogged {
+        root_id: RootId::new(record.root)?,
+        id: ProcessId::new(record.id)?,
+        time_us: record.time_us,
+        level: record.level.as_str().to_owned(),
+        message: record.message,
+        target: None,
+        stream: None,
+        fields: wire::Fields::new(),
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
 fn ended(record: Ended) -> Option<Event> {
     let (outcome, error) = match record.outcome {
         Outcome::Succeeded => (wire::Outcome::SUCCEEDED, None),
@@ -110,19 +119,9 @@ fn ended(record: Ended) -> Option<Event> {
         Outcome::Failed(failure) => (wire::Outcome::FAILED, Some(error(*failure))),
     };
     Some(Event::ProcessEnded(wire::ProcessEnded {
-        root_id: RootId::new(record.root)?,
-        id: ProcessId::new(record.id)?,
-        time_us: record.time_us,
         elapsed_ns: Some(record.elapsed_ns),
-        outcome,
         error,
-        exit_code: None,
-        signal: None,
-        reason: None,
-        attempt: 1,
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        ..wire::ProcessEnded::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, outcome)
     }))
 }
 

@@ -2,7 +2,7 @@
 
 use std::panic::catch_unwind;
 
-use monitor_client::{Context, Process};
+use monitor_client::{Context, Level, Process, log, normal_task};
 
 use crate::support::{check, record, run};
 
@@ -45,6 +45,28 @@ fn what_it_says_of_itself() {
             process.field("done".to_owned(), true);
         },
         "upload job <b1> {bytes: 1024} {to: here} {ratio: 0.5} {bytes: 18446744073709551615} {done: true}",
+    );
+}
+
+#[test]
+fn what_it_and_others_log_is_of_the_process_that_says_it() {
+    #[normal_task]
+    fn attributed() {
+        log(Level::Info, "from within");
+    }
+    check(
+        || {
+            log(Level::Error, "nobody says this");
+            let upload = Process::start("upload").enter();
+            upload.log(Level::Warn, "slow");
+            log(Level::Debug, String::from("the same"));
+            attributed();
+            upload.leave().log(Level::Trace, "no longer current");
+        },
+        "
+        upload [warn slow] [debug the same] [trace no longer current]
+          attributed [info from within]
+        ",
     );
 }
 

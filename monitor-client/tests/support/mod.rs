@@ -90,6 +90,7 @@ pub(crate) struct Recorded {
     pub started: Started,
     pub ended: Option<Ended>,
     pub updates: Vec<(String, Value)>,
+    pub logs: Vec<(&'static str, String)>,
 }
 
 impl Trees {
@@ -100,11 +101,14 @@ impl Trees {
             match record {
                 Record::Started(started) => {
                     assert!(places.insert(started.id, processes.len()).is_none(), "started twice");
-                    processes.push(Recorded { started, ended: None, updates: Vec::new() });
+                    processes.push(Recorded { started, ended: None, updates: Vec::new(), logs: Vec::new() });
                 }
                 Record::Updated(updated) => {
                     let fields = updated.fields.into_iter().map(|(key, value)| (key.into_owned(), value));
                     processes[places[&updated.id]].updates.extend(fields);
+                }
+                Record::Logged(logged) => {
+                    processes[places[&logged.id]].logs.push((logged.level.as_str(), logged.message));
                 }
                 Record::Ended(ended) => {
                     let process = &mut processes[places[&ended.id]];
@@ -189,6 +193,7 @@ impl Recorded {
         let fields = extra.map(|extra| &extra.fields[..]).unwrap_or_default();
         let fields = fields.iter().map(|(key, value)| (&**key, value)).chain(self.updates.iter().map(|(key, value)| (&**key, value)));
         words.extend(fields.map(|(key, value)| format!("{{{key}: {}}}", show(value))));
+        words.extend(self.logs.iter().map(|(level, message)| format!("[{level} {message}]")));
         match self.ended.as_ref().map(|ended| &ended.outcome) {
             None => words.push("running".to_owned()),
             Some(Outcome::Succeeded) => {}

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use super::layout::{
     CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, FREE, Fold, FoldReader, Frame, NAME, RUNNING, Reader, Region, Segment, Words, Writer,
 };
+pub use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts};
 use crate::fold::BUCKETS;
 use crate::record::Attachment;

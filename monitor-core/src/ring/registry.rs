@@ -13,7 +13,7 @@ use crate::own::Own;
 use crate::{ids, inside, queue, site, thread};
 
 /// Records of a thread's first segment.
-pub(super) const FIRST_RECORDS: usize = 1_024;
+pub const FIRST_RECORDS: usize = 1_024;
 
 static SHARED: Own<Shared> = Own::new();
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::packed::Limits;
+
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FILE, FOLDER, ORIGIN, SPOOL, SWITCH};
@@ -57,6 +59,14 @@ settings! {
     max_body_bytes: usize = 32 << 20, BYTES;
     /// The most events in a batch
     max_batch_events: usize = 100_000, COUNT;
+    /// The largest event, once what follows is cut; larger ones are refused, each by itself
+    max_event_bytes: usize = Limits::DEFAULT.event_bytes, BYTES;
+    /// The longest name, batch mark, thread, file or id of another system; longer ones are cut and say so
+    max_name_bytes: usize = Limits::DEFAULT.name_bytes, BYTES;
+    /// The longest error, its causes together, reason, or line of a log; longer ones are cut and say so
+    max_text_bytes: usize = Limits::DEFAULT.text_bytes, BYTES;
+    /// The most bytes in an event's fields; those beyond are left out and counted
+    max_fields_bytes: usize = Limits::DEFAULT.fields_bytes, BYTES;
     /// How many bytes of request bodies may be in memory at once; more are told to come again
     max_pending_bytes: usize = 512 << 20, BYTES;
     /// How many bytes of batches may wait for the disk, decoded; more are told to come again
@@ -71,6 +81,8 @@ settings! {
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts
     session_lifetime: Duration = Duration::from_hours(7 * 24), DURATION;
+    /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
+    logs_kept: usize = Config::LOGS_KEPT, COUNT;
     /// How many bytes of past events the stream resumes from
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives
@@ -102,6 +114,16 @@ impl Config {
     /// The address to listen on unless told otherwise.
     pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 60010);
 
+    /// What events may hold.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            name_bytes: self.max_name_bytes,
+            text_bytes: self.max_text_bytes,
+            fields_bytes: self.max_fields_bytes,
+            event_bytes: self.max_event_bytes,
+        }
+    }
+
     /// Whether others than this machine reach it.
     pub fn is_open(&self) -> bool {
         let is_loopback = |host: url::Host<&str>| match host {
@@ -111,6 +133,9 @@ impl Config {
         };
         !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(|url| !url.host().is_some_and(is_loopback))
     }
+
+    /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
+    pub const LOGS_KEPT: usize = 5_000;
 
     /// A server on `data` that keeps to the defaults for all else.
     pub fn new(data: impl Into<PathBuf>) -> Self {

@@ -28,22 +28,7 @@ impl FromRequest<App> for Wire {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (parts, mut stream) = request.into_parts();
-        let mut memory = app.bodies.memory();
-        let received = match encoding(&parts.headers) {
-            Ok(encoding) => receive(&parts.headers, &mut stream, app, &mut memory).await.map(|body| (encoding, body)),
-            Err(error) => Err(error),
-        };
-        let (encoding, body) = match received {
-            Ok(received) => received,
-            Err(error) => {
-                discard(&parts.headers, stream, app).await;
-                return Err(error);
-            }
-        };
-        if app.ingest.is_busy(body.len()) {
-            return Err(ApiError::Busy);
-        }
+        let Received { encoding, body, mut memory, .. } = received(request, app, is_json).await?;
         let limit = app.config.max_body_bytes;
         let max_events = app.config.max_batch_events;
         let turn = app.decoding.clone().acquire_owned().await;
@@ -60,20 +45,69 @@ impl FromRequest<App> for Wire {
     }
 }
 
+/// A body as it was sent, by its type.
+pub(super) struct Received<T> {
+    pub(super) content_type: T,
+    pub(super) encoding: Encoding,
+    pub(super) body: Vec<u8>,
+    /// Counts its bytes among those in memory until dropped.
+    pub(super) memory: Memory,
+}
+
+/// Reads a body of a type that is known, if there is room for it.
+pub(super) async fn received<T>(
+    request: Request,
+    app: &App,
+    content_type: impl FnOnce(Option<&str>) -> Result<T, ApiError>,
+) -> Result<Received<T>, ApiError> {
+    let (parts, mut stream) = request.into_parts();
+    let mut memory = app.bodies.memory();
+    let allowed = content_type(essence(&parts.headers)).and_then(|content_type| Ok((content_type, encoding(&parts.headers)?)));
+    let received = match allowed {
+        Ok(allowed) => receive(&parts.headers, &mut stream, app, &mut memory).await.map(|body| (allowed, body)),
+        Err(error) => Err(error),
+    };
+    let ((content_type, encoding), body) = match received {
+        Ok(received) => received,
+        Err(error) => {
+            discard(&parts.headers, stream, app).await;
+            return Err(error);
+        }
+    };
+    if app.ingest.is_busy(body.len()) {
+        return Err(ApiError::Busy);
+    }
+    Ok(Received { content_type, encoding, body, memory })
+}
+
+/// The body's type without its parameters.
+pub(super) fn essence(headers: &HeaderMap) -> Option<&str> {
+    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
+    content_type.and_then(|value| value.split(';').next()).map(str::trim)
+}
+
+fn is_json(essence: Option<&str>) -> Result<(), ApiError> {
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        Ok(())
+    } else {
+        Err(unread(essence, "application/json"))
+    }
+}
+
+/// A type that is not read here, and what is.
+pub(super) fn unread(essence: Option<&str>, read: &str) -> ApiError {
+    let found = essence.map_or("has no Content-Type".to_owned(), |found| format!("is {found:?}"));
+    ApiError::MediaType { detail: format!("the body {found}: send `Content-Type: {read}`") }
+}
+
 #[derive(Debug, Clone, Copy)]
-enum Encoding {
+pub(super) enum Encoding {
     Plain,
     Zstd,
     Gzip,
 }
 
 fn encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
-    let content_type = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("?"));
-    let essence = content_type.and_then(|value| value.split(';').next()).map(str::trim);
-    if !essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
-        let found = content_type.map_or("has no Content-Type".to_owned(), |found| format!("is {found:?}"));
-        return Err(ApiError::MediaType { detail: format!("the body {found}: send `Content-Type: application/json`") });
-    }
     let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
     let encoding = encodings.next().map_or("identity", |value| value.to_str().unwrap_or("?").trim());
     match encoding.to_ascii_lowercase().as_str() {
@@ -132,7 +166,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
+pub(super) fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
     match encoding {
         Encoding::Plain => Ok(body),
         Encoding::Gzip => inflate("gzip", flate2::read::MultiGzDecoder::new(&*body), limit, memory),

@@ -9,14 +9,18 @@ mod events;
 mod guard;
 mod health;
 mod login;
+mod logs;
 mod me;
+mod names;
 mod openapi;
+mod otlp;
 mod page;
 mod params;
 mod problem;
 mod process;
 mod processes;
 mod roots;
+mod stats;
 mod status;
 mod stream;
 mod tree;
@@ -46,6 +50,9 @@ pub use connections::TlsError;
 pub(crate) use connections::{Tls, serve};
 use problem::ApiError;
 
+/// At most so many trees are in memory whole, about 70 bytes a process.
+const MAX_WHOLE_TREES: usize = 2;
+
 /// What every handler may use.
 #[derive(Clone)]
 pub(crate) struct App {
@@ -61,10 +68,13 @@ pub(crate) struct App {
     bodies: body::Bodies,
     /// A turn each for those who read the stream.
     subscribers: Arc<Semaphore>,
+    otlp: Arc<crate::otlp::Receiver>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
     asking: Arc<Semaphore>,
+    /// A turn each for those who read trees whole, which are in memory until they are sent.
+    reading_whole: Arc<Semaphore>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -81,13 +91,32 @@ impl App {
     ) -> Self {
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
+        let otlp = Arc::new(crate::otlp::Receiver::new());
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
         let subscribers = Arc::new(Semaphore::new(config.max_subscribers.min(Semaphore::MAX_PERMITS)));
         let hashing = Arc::new(Semaphore::new(cores));
-        Self { config, store, ingest, live, access, guard, paces, hashing, bodies, subscribers, decoding, asking, stopping, started_us }
+        let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
+        Self {
+            config,
+            store,
+            ingest,
+            live,
+            access,
+            guard,
+            paces,
+            hashing,
+            bodies,
+            subscribers,
+            otlp,
+            decoding,
+            asking,
+            reading_whole,
+            stopping,
+            started_us,
+        }
     }
 
     /// Asks the store where blocking is allowed.
@@ -115,12 +144,20 @@ impl App {
 pub(crate) fn router(app: App) -> Router {
     let (api, description) = OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(routes!(events::post_events))
+        .routes(routes!(otlp::post_traces))
+        .routes(routes!(otlp::post_logs))
         .routes(routes!(roots::get_roots))
+        .routes(routes!(names::get_names))
         .routes(routes!(tree::get_tree))
         .routes(routes!(process::get_process))
         .routes(routes!(processes::get_processes))
+        .routes(routes!(logs::get_root_logs))
+        .routes(routes!(logs::get_process_logs))
         .routes(routes!(workers::get_workers))
         .routes(routes!(workers::get_worker))
+        .routes(routes!(stats::get_stats))
+        .routes(routes!(stats::get_series))
+        .routes(routes!(stats::get_errors))
         .routes(routes!(status::get_status))
         .routes(routes!(stream::get_stream))
         .routes(routes!(me::get_me))

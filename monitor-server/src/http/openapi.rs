@@ -19,13 +19,22 @@ use super::params::{NoParams, Strict};
     ),
     tags(
         (name = "events", description = "What monitored programs send"),
+        (name = "OpenTelemetry", description = "What OpenTelemetry's SDKs send, as OTLP/HTTP"),
         (name = "trees", description = "Roots and their processes"),
+        (name = "statistics", description = "What became of processes, by name and over time"),
         (name = "workers", description = "Who reports"),
         (name = "stream", description = "What happens, while it happens"),
         (name = "access", description = "Who asks, and who changed what"),
         (name = "server", description = "The server itself"),
     ),
-    components(schemas(StreamMessage, super::roots::Sort)),
+    components(schemas(
+        StreamMessage,
+        super::roots::Sort,
+        super::logs::Level,
+        super::logs::LogOrder,
+        super::stats::By,
+        super::stats::StatsOrder
+    )),
 )]
 pub(super) struct Api;
 

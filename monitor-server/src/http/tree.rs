@@ -1,8 +1,12 @@
 //! `GET /api/v1/roots/{root}/tree`
 
+use std::convert::Infallible;
+
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, header};
 use monitor_wire::{Problem, TreePage};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -10,6 +14,7 @@ use utoipa::IntoParams;
 use super::App;
 use super::params::{Limit, PathParts, RootName, Strict};
 use super::problem::ApiError;
+use crate::store::{COLUMNS_MEDIA_TYPE, RootKey};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -27,16 +32,51 @@ pub(super) struct TreeParams {
     get,
     path = "/api/v1/roots/{root}/tree",
     tag = "trees",
-    params(("root" = String, Path, description = "The tree: its id, or its number"), TreeParams),
+    params(
+        ("root" = String, Path, description = "The tree: its id, or its number"),
+        ("Accept" = Option<String>, Header, description = "`application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/columns.md): `limit` and `cursor` don't apply"),
+        TreeParams
+    ),
     responses(
-        (status = 200, description = "One page", body = TreePage),
+        (status = 200, description = "One page; or the whole tree as columns", content((TreePage = "application/json"), (Vec<u8> = "application/vnd.process-monitor.tree"))),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn get_tree(State(app): State<App>, path: PathParts, Strict(params): Strict<TreeParams>) -> Result<Response, ApiError> {
+pub(super) async fn get_tree(
+    State(app): State<App>,
+    path: PathParts,
+    headers: HeaderMap,
+    Strict(params): Strict<TreeParams>,
+) -> Result<Response, ApiError> {
     let RootName(root) = path.read("root")?;
-    // Encoded where blocking is allowed, too: it may be the largest of all answers.
-    let page = app.ask(move |store| Ok(store.tree(root, params.limit.0, params.cursor.as_deref())?.map(|page| Json(page).into_response())));
-    page.await?.ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })
+    let answer = if wants_columns(&headers) {
+        columns(&app, root).await?
+    } else {
+        // Encoded where blocking is allowed, too: it may be the largest of all answers.
+        let ask = move |store: &dyn crate::store::Store| {
+            Ok(store.tree(root, params.limit.0, params.cursor.as_deref())?.map(|page| Json(page).into_response()))
+        };
+        app.ask(ask).await?
+    };
+    let mut response = answer.ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })?;
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+fn wants_columns(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let mut types = values.flat_map(|value| value.split(',')).filter_map(|part| part.split(';').next());
+    types.any(|media_type| media_type.trim().eq_ignore_ascii_case(COLUMNS_MEDIA_TYPE))
+}
+
+/// The whole tree as columns, each part made when the socket takes it. It is in memory meanwhile, so there is one such answer at a time.
+async fn columns(app: &App, root: RootKey) -> Result<Option<Response>, ApiError> {
+    let turn = app.reading_whole.clone().acquire_owned().await;
+    let Some(tree) = app.ask(move |store| store.tree_columns(root)).await? else { return Ok(None) };
+    let parts = futures_util::stream::iter(tree.map(move |part| {
+        let _turn = &turn;
+        Ok::<_, Infallible>(part)
+    }));
+    Ok(Some(([(header::CONTENT_TYPE, COLUMNS_MEDIA_TYPE)], Body::from_stream(parts)).into_response()))
 }

@@ -4,14 +4,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use monitor_wire::{
-    Batch, Event, Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline,
-    WorkerRef, WorkersPage,
+    Batch, ErrorsPage, Event, LogsPage, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
+    TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline, WorkerRef, WorkersPage,
 };
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
-use crate::packed::Packed;
-use crate::store::{Changes, ProcessesQuery, RootKey, RootsQuery, SqliteStore, Store, StoreError};
+use crate::packed::{Limits, Packed};
+use crate::store::{
+    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store, StoreError,
+    TreeColumns,
+};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
@@ -52,6 +55,10 @@ impl Store for Gate {
         self.inner.tree(root, limit, cursor)
     }
 
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.inner.tree_columns(root)
+    }
+
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
         self.inner.process(root, id)
     }
@@ -60,12 +67,32 @@ impl Store for Gate {
         self.inner.processes(query)
     }
 
+    fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
+        self.inner.logs(root, query)
+    }
+
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {
         self.inner.workers(limit, cursor)
     }
 
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
         self.inner.worker(id)
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<StatsPage, StoreError> {
+        self.inner.stats(query)
+    }
+
+    fn stats_series(&self, query: &SeriesQuery) -> Result<StatsSeries, StoreError> {
+        self.inner.stats_series(query)
+    }
+
+    fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError> {
+        self.inner.stats_errors(query)
+    }
+
+    fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {
+        self.inner.root_names(text, limit, cursor)
     }
 
     fn status(&self) -> Result<Status, StoreError> {
@@ -92,7 +119,8 @@ fn bench(queue_bytes: usize) -> Bench {
     let clock = Arc::new(AtomicU64::new(0));
     let time = clock.clone();
     let store = Arc::new(Gate { inner: SqliteStore::open(folder.path()).unwrap(), entered: enter, pass: Mutex::new(passed) });
-    let settings = Settings { queue_bytes, clock: Box::new(move || time.load(Ordering::SeqCst)) };
+    let limits = Limits { name_bytes: 1 << 20, text_bytes: 1 << 20, fields_bytes: 1 << 20, event_bytes: 1 << 20 };
+    let settings = Settings { queue_bytes, limits, clock: Box::new(move || time.load(Ordering::SeqCst)) };
     let publish = move |changes| publish.send(changes).unwrap_or(());
     let ingest = Arc::new(Ingest::start_with(store.clone(), publish, settings));
     Bench { ingest, store, entered, pass, published, clock, _folder: folder }

@@ -1,17 +1,18 @@
 //! A batch as it waits for the writer: what repeats is there once, and a start or an end of the common kind takes a few words.
 
 mod decode;
+mod limits;
 mod size;
 #[cfg(test)]
 mod tests;
 
 use foldhash::HashMap;
 use monitor_wire::{
-    Attachment, Batch, Dropped, Error, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessStarted, RootId, Source, State,
-    WorkerRef,
+    Attachment, Batch, Dropped, Error, Event, Kind, Outcome, ProcessEnded, ProcessId, ProcessStarted, RootId, Source, State, WorkerRef,
 };
 
 pub(crate) use self::decode::Refused;
+pub use self::limits::{CUT_FIELDS, Limits};
 
 /// Events of one worker, numbered in a row.
 #[derive(Debug, PartialEq)]
@@ -153,39 +154,19 @@ impl Packed {
         match &self.events[index] {
             PackedEvent::Started(started) => {
                 let site = &self.sites[started.site as usize];
+                let root_id = self.roots[started.root as usize];
                 Event::ProcessStarted(ProcessStarted {
-                    root_id: self.roots[started.root as usize],
-                    id: started.id,
-                    time_us: started.time_us,
                     parent_id: started.parent_id,
-                    kind: site.kind.clone(),
-                    name: site.name.to_string(),
                     batch: at(&self.marks, started.mark).map(ToString::to_string),
                     thread: at(&self.threads, started.thread).map(ToString::to_string),
                     source: site.source.clone(),
-                    attachment: Attachment::EXPLICIT,
-                    fields: Fields::new(),
-                    timeout_ms: None,
-                    attempt: 1,
-                    worker: None,
-                    native_id: None,
-                    links: Vec::new(),
+                    ..ProcessStarted::new(root_id, started.id, started.time_us, site.kind.clone(), site.name.to_string())
                 })
             }
             PackedEvent::Ended(ended) => Event::ProcessEnded(ProcessEnded {
-                root_id: self.roots[ended.root as usize],
-                id: ended.id,
-                time_us: ended.time_us,
                 elapsed_ns: ended.elapsed_ns,
-                outcome: ended.outcome.outcome(),
                 error: at(&self.errors, ended.error).cloned(),
-                exit_code: None,
-                signal: None,
-                reason: None,
-                attempt: 1,
-                worker: None,
-                native_id: None,
-                links: Vec::new(),
+                ..ProcessEnded::new(self.roots[ended.root as usize], ended.id, ended.time_us, ended.outcome.outcome())
             }),
             PackedEvent::Other(event) => (**event).clone(),
         }

@@ -1,14 +1,19 @@
 //! What the server keeps: intentions in plain types, so that another database can take this one's place.
 
 mod changes;
+mod columns;
 mod sqlite;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use monitor_wire::{Kind, Process, ProcessId, ProcessesPage, RootId, RootsPage, State, Status, TreePage, Worker, WorkerId, WorkersPage};
+use monitor_wire::{
+    ErrorsPage, Kind, LogsPage, Process, ProcessId, ProcessesPage, RootId, RootNamesPage, RootsPage, State, StatsPage, StatsSeries, Status,
+    TreePage, Worker, WorkerId, WorkersPage,
+};
 
 pub use self::changes::{Change, Changes, Tell};
+pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
 pub use self::sqlite::SqliteStore;
 pub(crate) use self::sqlite::{NUMEROUS, create_private, is_locked, open_private};
 use crate::packed::Packed;
@@ -33,17 +38,35 @@ pub trait Store: Send + Sync + 'static {
     /// One page of a tree; none if there is no such tree.
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError>;
 
+    /// A whole tree as columns, from one snapshot that is over when this returns; none if there is no such tree.
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError>;
+
     /// One process; none if there is no such process.
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError>;
 
     /// One page of processes across trees.
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError>;
 
+    /// One page of what a process of a tree said, or all of them; none if there is no such tree or process.
+    fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError>;
+
     /// One page of workers, newest first.
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError>;
 
     /// One worker; none if there is no such worker.
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError>;
+
+    /// One page of statistics by name.
+    fn stats(&self, query: &StatsQuery) -> Result<StatsPage, StoreError>;
+
+    /// Statistics over time.
+    fn stats_series(&self, query: &SeriesQuery) -> Result<StatsSeries, StoreError>;
+
+    /// The most frequent errors.
+    fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError>;
+
+    /// One page of the names of roots, that of the newest root first; of those that contain `text`, if it is given.
+    fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError>;
 
     /// The store at a glance. The server fills in what the store can't know: its version and start.
     fn status(&self) -> Result<Status, StoreError>;
@@ -116,6 +139,90 @@ pub struct ProcessesQuery {
     pub limit: usize,
     /// From where the page before ended.
     pub cursor: Option<String>,
+}
+
+/// Which lines of logs to list. `None` means: any.
+#[derive(Debug, Clone, Default)]
+pub struct LogsQuery {
+    /// Said by this process.
+    pub process: Option<ProcessId>,
+    /// Not of these levels.
+    pub without_levels: &'static [&'static str],
+    /// Contains this, in any case, in message, target or fields.
+    pub text: Option<String>,
+    /// The latest first.
+    pub is_newest_first: bool,
+    /// At most so many.
+    pub limit: usize,
+    /// From where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// Which statistics to read. Times are Unix microseconds; `None` means: any.
+#[derive(Debug, Clone, Default)]
+pub struct StatsQuery {
+    /// Of what ended at or after this time.
+    pub from_us: Option<u64>,
+    /// Of what ended before this time.
+    pub to_us: Option<u64>,
+    /// Of exactly this name.
+    pub name: Option<String>,
+    /// Of the names that contain this.
+    pub text: Option<String>,
+    /// In which order.
+    pub sort: StatsSort,
+    /// At most so many.
+    pub limit: usize,
+    /// From where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// In which order statistics are listed: the greatest first, names from A to Z.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StatsSort {
+    /// By how many there are.
+    #[default]
+    Count,
+    /// By how many failed.
+    Failed,
+    /// By all durations together.
+    Total,
+    /// By the longest.
+    Max,
+    /// By the median.
+    P50,
+    /// By the 95th percentile.
+    P95,
+    /// By the 99th percentile.
+    P99,
+    /// By name.
+    Name,
+}
+
+/// Which statistics over time to read. Times are Unix microseconds.
+#[derive(Debug, Clone, Default)]
+pub struct SeriesQuery {
+    /// From here on; from the beginning if none.
+    pub from_us: Option<u64>,
+    /// Up to here; to the end if none.
+    pub to_us: Option<u64>,
+    /// Of exactly this name; of all together if none.
+    pub name: Option<String>,
+    /// How long a step is at least.
+    pub step_us: Option<u64>,
+}
+
+/// Which errors to read. Times are Unix microseconds; `None` means: any.
+#[derive(Debug, Clone, Default)]
+pub struct ErrorsQuery {
+    /// Of what ended at or after this time.
+    pub from_us: Option<u64>,
+    /// Of what ended before this time.
+    pub to_us: Option<u64>,
+    /// Of exactly this name.
+    pub name: Option<String>,
+    /// At most so many.
+    pub limit: usize,
 }
 
 /// Why the store could not do what it was asked.

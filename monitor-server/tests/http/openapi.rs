@@ -15,24 +15,31 @@ async fn every_route_is_described() {
         .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
         .collect();
     routes.sort_unstable();
-    assert_eq!(
-        routes,
-        [
-            "get /api/openapi.json",
-            "get /api/v1/audit",
-            "get /api/v1/me",
-            "get /api/v1/processes",
-            "get /api/v1/roots",
-            "get /api/v1/roots/{root}/processes/{id}",
-            "get /api/v1/roots/{root}/tree",
-            "get /api/v1/status",
-            "get /api/v1/stream",
-            "get /api/v1/workers",
-            "get /api/v1/workers/{id}",
-            "get /healthz",
-            "post /api/v1/events",
-        ]
-    );
+    let mut known = [
+        "get /api/openapi.json",
+        "get /api/v1/audit",
+        "get /api/v1/me",
+        "get /api/v1/processes",
+        "get /api/v1/roots",
+        "get /api/v1/roots/{root}/logs",
+        "get /api/v1/roots/names",
+        "get /api/v1/roots/{root}/processes/{id}",
+        "get /api/v1/roots/{root}/processes/{id}/logs",
+        "get /api/v1/roots/{root}/tree",
+        "get /api/v1/stats",
+        "get /api/v1/stats/errors",
+        "get /api/v1/stats/series",
+        "get /api/v1/status",
+        "get /api/v1/stream",
+        "get /api/v1/workers",
+        "get /api/v1/workers/{id}",
+        "get /healthz",
+        "post /api/v1/events",
+        "post /v1/logs",
+        "post /v1/traces",
+    ];
+    known.sort_unstable();
+    assert_eq!(routes, known);
     for (path, item) in description["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
             assert!(operation["responses"].as_object().is_some_and(|responses| !responses.is_empty()), "{method} {path}");
@@ -81,6 +88,10 @@ async fn answers_are_as_described() {
         ("/api/v1/processes?kind=root".to_owned(), "/api/v1/processes"),
         ("/api/v1/workers".to_owned(), "/api/v1/workers"),
         (format!("/api/v1/workers/{WORKER}"), "/api/v1/workers/{id}"),
+        ("/api/v1/roots/names".to_owned(), "/api/v1/roots/names"),
+        ("/api/v1/stats".to_owned(), "/api/v1/stats"),
+        ("/api/v1/stats/series".to_owned(), "/api/v1/stats/series"),
+        ("/api/v1/stats/errors".to_owned(), "/api/v1/stats/errors"),
         ("/api/v1/status".to_owned(), "/api/v1/status"),
         ("/healthz".to_owned(), "/healthz"),
     ] {

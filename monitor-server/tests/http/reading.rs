@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, started, tree};
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, read, started, tree};
 
 #[tokio::test]
 async fn a_tree_is_read_back_as_it_was_told() {
@@ -88,4 +88,47 @@ async fn what_was_taken_is_there_after_a_restart() {
     let before = server.ask("/api/v1/roots/1/tree").await;
     let server = TestServer::on(server.stop().await, |_| {}).await;
     assert_eq!(server.ask("/api/v1/roots/1/tree").await, before);
+}
+
+#[tokio::test]
+async fn statistics_are_told_by_name_over_time_and_by_error() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let stats = server.ask("/api/v1/stats").await;
+    let (row, elapsed) = (&stats["stats"][0], 3_000_543_210_u64);
+    assert_eq!((&row["name"], &row["count"], &row["failed"]), (&json!("nightly build"), &json!(1), &json!(1)), "{stats}");
+    assert_eq!((&row["min_ns"], &row["p50_ns"], &row["max_ns"]), (&json!(elapsed), &json!(elapsed), &json!(elapsed)), "{stats}");
+    assert_eq!(stats["stats"].as_array().unwrap().len(), 1, "what runs has no statistics yet: {stats}");
+    let series = server.ask("/api/v1/stats/series?from=1763600000000000&to=1763600600000000&step=60000000").await;
+    assert_eq!(series["step_us"], 60_000_000, "{series}");
+    let (step, minute) = (&series["series"][0], 1_763_600_003_123_999_u64 / 60_000_000 * 60_000_000);
+    assert_eq!((&step["from_us"], &step["failed"], &step["total_ns"]), (&json!(minute), &json!(1), &json!(elapsed)), "{series}");
+    let errors = server.ask("/api/v1/stats/errors").await;
+    let error = &errors["errors"][0];
+    let expected = json!({"shape": "no such table", "message": "no such table", "name": "nightly build", "count": 1,
+        "last_us": 1_763_600_003_123_999_u64, "root_id": ROOT, "id": PROCESS});
+    assert_eq!(error, &expected);
+    let names = server.ask("/api/v1/roots/names").await;
+    let name = &names["names"][0];
+    assert_eq!((&name["name"], &name["counts"]["failed"]), (&json!("nightly build"), &json!(1)), "{names}");
+    let mark = json!([{"root_id": ROOT, "number": 1, "state": "failed", "started_us": 1_763_600_000_123_456_u64, "elapsed_ns": elapsed}]);
+    assert_eq!(name["roots"], mark);
+}
+
+#[tokio::test]
+async fn a_tree_comes_as_columns_to_those_who_ask_for_them() {
+    let server = TestServer::start().await;
+    server.send(&tree()).await;
+    let path = format!("/api/v1/roots/{ROOT}/tree");
+    let asked = server.get(&path).header("accept", "text/html;q=0.5, application/vnd.process-monitor.tree").send().await.unwrap();
+    assert_eq!(asked.status(), 200);
+    assert_eq!(asked.headers()["content-type"], "application/vnd.process-monitor.tree");
+    assert_eq!(asked.headers()["vary"], "accept");
+    let body = asked.bytes().await.unwrap();
+    assert!(body.starts_with(b"PMTREE01\x01\0\0\0"), "{:?}", &body[..16]);
+    assert!(body.ends_with(&[0; 8]), "it ends with a part of kind 0");
+    let other = server.get(&path).header("accept", "application/vnd.process-monitor.trees").send().await.unwrap();
+    assert_eq!(other.headers()["content-type"], "application/json");
+    let unknown = server.get("/api/v1/roots/9/tree").header("accept", "application/vnd.process-monitor.tree").send().await.unwrap();
+    assert_eq!(read(unknown).await.0, 404);
 }

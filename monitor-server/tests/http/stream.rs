@@ -219,6 +219,7 @@ async fn a_reader_who_reads_nothing_is_cut_off() {
     let server = TestServer::with(|config| {
         config.stall_timeout = Duration::from_millis(200);
         config.max_subscribers = 1;
+        config.max_name_bytes = 100_000;
     })
     .await;
     let stalled = server.get("/api/v1/stream").send().await.unwrap();

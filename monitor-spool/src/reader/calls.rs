@@ -72,14 +72,10 @@ fn stamped(entry: &Queued, clock: &Clock) -> Option<(bool, Option<String>, Value
 fn start(estate: &Estate, call: &Call, folds: &Folds<'_>, clock: &Clock) -> Option<Value> {
     let site = estate.program.sites.get(&u64::from(call.site));
     let thread = estate.images.values().find(|image| image.thread == call.thread && !image.thread_name.is_empty());
+    let kind = site.map_or_else(|| wire::Kind::from("normal"), |site| site.kind.clone());
+    let name = site.map_or_else(|| UNKNOWN.to_owned(), |site| site.name.clone());
     value(Event::ProcessStarted(ProcessStarted {
-        root_id: RootId::new(call.root)?,
-        id: ProcessId::new(call.id)?,
-        time_us: clock.time_us(call.start),
         parent_id: folds.parent_of(call),
-        kind: site.map_or_else(|| wire::Kind::from("normal"), |site| site.kind.clone()),
-        name: site.map_or_else(|| UNKNOWN.to_owned(), |site| site.name.clone()),
-        batch: None,
         thread: Some(thread.map_or_else(|| "ended".to_owned(), |image| image.thread_name.clone())),
         source: site.map(|site| site.source.clone()),
         attachment: match call.attachment {
@@ -87,12 +83,7 @@ fn start(estate: &Estate, call: &Call, folds: &Folds<'_>, clock: &Clock) -> Opti
             Attachment::Inferred => wire::Attachment::INFERRED,
             Attachment::Unattached => wire::Attachment::UNATTACHED,
         },
-        fields: wire::Fields::new(),
-        timeout_ms: None,
-        attempt: 1,
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        ..ProcessStarted::new(RootId::new(call.root)?, ProcessId::new(call.id)?, clock.time_us(call.start), kind, name)
     }))
 }
 
@@ -114,19 +105,9 @@ fn end(estate: &Estate, call: &Call, at: u64, how: End, words: &HashMap<u64, &Qu
         End::Panic => (wire::Outcome::FAILED, Some(error("panic"))),
     };
     value(Event::ProcessEnded(ProcessEnded {
-        root_id: RootId::new(call.root)?,
-        id: ProcessId::new(call.id)?,
-        time_us: clock.time_us(at),
         elapsed_ns: Some(clock.elapsed_ns(call.start, at)),
-        outcome,
         error,
-        exit_code: None,
-        signal: None,
-        reason: None,
-        attempt: 1,
-        worker: None,
-        native_id: None,
-        links: Vec::new(),
+        ..ProcessEnded::new(RootId::new(call.root)?, ProcessId::new(call.id)?, clock.time_us(at), outcome)
     }))
 }
 

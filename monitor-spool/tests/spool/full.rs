@@ -7,12 +7,11 @@ use std::path::Path;
 use monitor_core::keep::Piece;
 use monitor_spool::{Begun, Entry, Meta, Parcel, Spool};
 
-use crate::life::{child, given};
-use crate::support::{TestSpool, begin, drain, event, json};
+use crate::support::{TestSpool, begin, child, drain, event, json, say};
 
 /// Fills the folder by every way there is, until each of them errs; how many events the journal took.
-fn fill(begun: &mut Begun) -> u64 {
-    let mut regions = Vec::new();
+#[cfg(target_os = "linux")]
+fn fill(begun: &mut Begun, mut regions: Vec<std::ptr::NonNull<u8>>) -> u64 {
     let error = loop {
         match begun.pieces.map(Piece::Region(regions.len() as u32), 65_536) {
             Ok(start) => regions.push(start),
@@ -29,7 +28,7 @@ fn fill(begun: &mut Begun) -> u64 {
     }
     assert!(begun.pieces.prepare(65_536, 1).is_err() && begun.lane.prepare().is_err());
     while begun.lane.append(&Entry::Sent { begun: 0, at: 0, event: &json(1) }).is_ok() {}
-    let mut number = 0;
+    let mut number = 1;
     loop {
         let parcel = Parcel::encode(number + 1, &[event(number + 1)]).expect("an event");
         if begun.journal.append(&parcel, &Meta::default()).is_err() {
@@ -40,28 +39,24 @@ fn fill(begun: &mut Begun) -> u64 {
     }
     begun.program.advance(number + 1, 0);
     // What was kept before is there.
-    assert_eq!(begun.journal.waiting(), number);
-    number
+    assert_eq!(begun.journal.waiting(), number - 1);
+    number - 1
 }
 
-fn check(spool: &Spool) {
+/// Fills a disk, which is full from the end of `fill_disk` on if not before.
+#[cfg(target_os = "linux")]
+fn check(spool: &Spool, fill_disk: impl FnOnce()) {
     let mut begun = begin(spool, 1 << 40);
     let worker = begun.folder.worker();
     begun.journal.append(&Parcel::encode(1, &[event(1)]).expect("an event"), &Meta::default()).expect("room for one");
+    begun.program.acknowledge(1);
     begun.journal.acknowledge(1);
-    let count = fill(&mut begun);
+    let regions = vec![begun.pieces.map(Piece::Region(0), 65_536).expect("room for one")];
+    fill_disk();
+    let count = fill(&mut begun, regions);
     begun.program.marks().given_up();
     drop(begun);
     assert_eq!(drain(&mut spool.claim(worker).expect("trusted").expect("dead")).len() as u64, count);
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-#[ignore = "run by others"]
-fn on_a_small_disk() {
-    let Some(spool) = given() else { return };
-    check(&spool);
-    println!("filled");
 }
 
 /// Has a child see a disk of 1 MiB at a place, in mounts of its own.
@@ -98,48 +93,79 @@ fn on_disk_of_its_own(command: &mut std::process::Command, path: &Path) {
     unsafe { command.pre_exec(mount) };
 }
 
+/// Has the kernel answer this thread as it does when the disk is full. Anybody may ask for that.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "std knows no filters")]
+fn have_no_more_room() {
+    use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO};
+
+    let step = |code: u32, jt: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf: 0, k };
+    let mut steps = [
+        step(BPF_LD | BPF_W | BPF_ABS, 0, 0),
+        step(BPF_JMP | BPF_JEQ | BPF_K, 2, libc::SYS_fallocate as u32),
+        step(BPF_JMP | BPF_JEQ | BPF_K, 1, libc::SYS_pwrite64 as u32),
+        step(BPF_RET | BPF_K, 0, SECCOMP_RET_ALLOW),
+        step(BPF_RET | BPF_K, 0, SECCOMP_RET_ERRNO | libc::ENOSPC as u32),
+    ];
+    let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+    // SAFETY: the kernel copies the program, which is as long as it says.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let set = libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program);
+        assert_eq!(set, 0, "this kernel takes no filter: {}", std::io::Error::last_os_error());
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_is_an_error() {
+    let program = || {
+        child("full::a_full_disk_is_an_error", |spool| {
+            match std::env::var_os("IS_SMALL") {
+                Some(_) => check(&spool, || {}),
+                None => check(&spool, have_no_more_room),
+            }
+            say("filled");
+        })
+    };
+    let (mut refused, mut small) = (program(), program());
     let test = TestSpool::new();
-    let mut command = child("full::on_a_small_disk", test.spool.path());
-    on_disk_of_its_own(&mut command, test.spool.path());
-    match command.output() {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stdout);
-            let is_filled = output.status.success() && said.contains("filled");
-            assert!(is_filled, "{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
-        }
-        // Not every user may mount.
-        Err(error) => eprintln!("no disk of its own: {error}"),
+    is_said("filled", &refused.env("SPOOL", test.spool.path()).output().unwrap());
+
+    let test = TestSpool::new();
+    on_disk_of_its_own(small.env("SPOOL", test.spool.path()).env("IS_SMALL", "1"), test.spool.path());
+    match small.output() {
+        Ok(output) => is_said("filled", &output),
+        Err(error) => println!("not on a real disk as well, for this system lets nobody mount one: {error}"),
     }
 }
 
-#[test]
-#[ignore = "run by others"]
-#[allow(unsafe_code, reason = "std sets no limits")]
-fn with_a_limit_of_file_sizes() {
-    let Some(spool) = given() else { return };
-    let limit = libc::rlimit { rlim_cur: 32_768, rlim_max: 32_768 };
-    // SAFETY: a plain structure.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
-    let mut begun = begin(&spool, 1 << 20);
-    assert!(begun.pieces.map(Piece::Region(0), 65_536).is_err());
-    assert!(begun.lane.append(&Entry::Sent { begun: 0, at: 0, event: &json(1) }).is_err());
-    let mut number = 0;
-    while begun.journal.append(&Parcel::encode(number + 1, &[event(number + 1)]).unwrap(), &Meta::default()).is_ok() {
-        number += 1;
-    }
-    assert!(number > 10);
-    println!("limited");
-}
-
-#[test]
-fn a_limit_of_file_sizes_is_an_error_and_no_signal() {
-    let test = TestSpool::new();
-    let output = child("full::with_a_limit_of_file_sizes", test.spool.path()).output().unwrap();
+/// The child has done all of it.
+fn is_said(line: &str, output: &std::process::Output) {
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && said.contains("limited"), "{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    let is_said = output.status.success() && said.contains(line);
+    assert!(is_said, "{}: {said}{}", output.status, String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+#[allow(unsafe_code, reason = "std sets no limits")]
+fn a_limit_of_file_sizes_is_an_error_and_no_signal() {
+    let mut child = child("full::a_limit_of_file_sizes_is_an_error_and_no_signal", |spool| {
+        let limit = libc::rlimit { rlim_cur: 32_768, rlim_max: 32_768 };
+        // SAFETY: a plain structure.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+        let mut begun = begin(&spool, 1 << 20);
+        assert!(begun.pieces.map(Piece::Region(0), 65_536).is_err());
+        assert!(begun.lane.append(&Entry::Sent { begun: 0, at: 0, event: &json(1) }).is_err());
+        let mut number = 0;
+        while begun.journal.append(&Parcel::encode(number + 1, &[event(number + 1)]).unwrap(), &Meta::default()).is_ok() {
+            number += 1;
+        }
+        assert!(number > 10);
+        say("limited");
+    });
+    let test = TestSpool::new();
+    is_said("limited", &child.env("SPOOL", test.spool.path()).output().unwrap());
 }
 
 #[test]

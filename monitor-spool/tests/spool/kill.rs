@@ -5,24 +5,20 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use monitor_core::keep::Piece;
-use monitor_spool::{Entry, Meta, Parcel};
+use monitor_spool::{Entry, Meta, Parcel, Spool};
 use monitor_wire::Event;
 
-use crate::life::{child, given};
-use crate::support::{TestSpool, begin, drain, event, json};
+use crate::support::{TestSpool, begin, child, drain, event, json};
 
 /// What the child counts on its own: events that it had kept, and the last one that was acknowledged.
 const KEPT: u64 = 0;
 const ACKNOWLEDGED: u64 = 8;
 const ROUNDS: u64 = 40;
 
-#[test]
-#[ignore = "run by others"]
-fn writes_until_it_is_killed() {
-    let Some(spool) = given() else { return };
+fn writes_until_it_is_killed(spool: &Spool) {
     let count = File::options().write(true).open(spool.path().with_file_name("count")).unwrap();
     let note = |at: u64, number: u64| count.write_all_at(&number.to_le_bytes(), at).unwrap();
-    let mut begun = begin(&spool, 1 << 28);
+    let mut begun = begin(spool, 1 << 28);
     let (mut next, mut taken) = (1, 0);
     loop {
         for _ in 0..=next % 50 {
@@ -57,12 +53,13 @@ fn writes_until_it_is_killed() {
 
 #[test]
 fn what_a_killed_program_had_kept_is_found_once() {
+    let mut writer = child("kill::what_a_killed_program_had_kept_is_found_once", |spool| writes_until_it_is_killed(&spool));
     let (mut all, mut lives) = (0, 0);
     for round in 0..ROUNDS {
         let test = TestSpool::new();
         let name = test.dir.path().join("count");
         std::fs::write(&name, [0; 16]).unwrap();
-        let mut child = child("kill::writes_until_it_is_killed", test.spool.path()).spawn().unwrap();
+        let mut child = writer.env("SPOOL", test.spool.path()).spawn().unwrap();
         let read = |at: u64| {
             let mut word = [0; 8];
             File::open(&name).unwrap().read_exact_at(&mut word, at).unwrap();

@@ -1,32 +1,13 @@
 //! Who is alive, and that two never have one folder.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use monitor_spool::{Life, Spool};
 
-use crate::support::{TestSpool, about, begin, journal, sites};
-
-/// Runs a test of this program as another program.
-pub(crate) fn child(test: &str, dir: &std::path::Path) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("this program"));
-    command.args(["--exact", test, "--ignored", "--nocapture"]).env("SPOOL", dir).stdout(Stdio::piped()).stdin(Stdio::piped());
-    command
-}
-
-/// The spool that a child was given; none for who runs all tests that are ignored.
-pub(crate) fn given() -> Option<Spool> {
-    std::env::var_os("SPOOL").map(|dir| Spool::open(dir.as_ref()).expect("a spool"))
-}
+use crate::support::{TestSpool, about, begin, child, journal, say, sites};
 
 fn lives(spool: &Spool) -> Vec<Life> {
     spool.list().unwrap().into_iter().map(|found| found.life).collect()
-}
-
-/// Writes a line for the parent, past the test harness.
-fn say(line: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout();
-    writeln!(out, "{line}").and_then(|()| out.flush()).expect("a parent");
 }
 
 /// Waits until the child says a line.
@@ -42,19 +23,14 @@ fn wait_for_parent() {
 }
 
 #[test]
-#[ignore = "run by others"]
-fn lives_until_told() {
-    let Some(spool) = given() else { return };
-    let begun = begin(&spool, 1 << 20);
-    say("begun");
-    wait_for_parent();
-    std::mem::forget(begun);
-}
-
-#[test]
 fn a_folder_lives_as_long_as_its_program() {
+    let mut child = child("life::a_folder_lives_as_long_as_its_program", |spool| {
+        std::mem::forget(begin(&spool, 1 << 20));
+        say("begun");
+        wait_for_parent();
+    });
     let test = TestSpool::new();
-    let mut child = child("life::lives_until_told", test.spool.path()).spawn().unwrap();
+    let mut child = child.env("SPOOL", test.spool.path()).spawn().unwrap();
     hear(&mut child, "begun");
     assert_eq!(lives(&test.spool), [Life::Living]);
     assert_eq!(test.spool.dead().unwrap(), []);
@@ -117,46 +93,42 @@ fn this_host() -> String {
 }
 
 #[test]
-#[ignore = "run by others"]
-fn becomes_another_program() {
+fn a_program_that_was_replaced_by_exec_is_dead() {
     use std::os::unix::process::CommandExt;
 
-    let Some(spool) = given() else { return };
-    std::mem::forget(begin(&spool, 1 << 20));
-    // `cat` ends when the parent closes its pipe.
-    let error = Command::new("sh").args(["-c", "echo replaced; exec cat"]).exec();
-    panic!("{error}");
-}
-
-#[test]
-fn a_program_that_was_replaced_by_exec_is_dead() {
+    let mut child = child("life::a_program_that_was_replaced_by_exec_is_dead", |spool| {
+        std::mem::forget(begin(&spool, 1 << 20));
+        // `cat` ends when the parent closes its pipe.
+        let error = Command::new("sh").args(["-c", "echo replaced; exec cat"]).exec();
+        panic!("{error}");
+    });
     let test = TestSpool::new();
-    let mut child = child("life::becomes_another_program", test.spool.path()).spawn().unwrap();
+    let mut child = child.env("SPOOL", test.spool.path()).spawn().unwrap();
     hear(&mut child, "replaced");
     assert_eq!(lives(&test.spool), [Life::Dead], "its number and start are those of a living process");
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
-#[test]
-#[ignore = "run by others"]
 #[allow(unsafe_code, reason = "what daemons do")]
-fn closes_all_descriptors() {
-    let Some(spool) = given() else { return };
-    std::mem::forget(begin(&spool, 1 << 20));
+fn close_descriptors_up_to(end: i32) {
     // SAFETY: nothing of this program uses any of these again.
-    (3..256).for_each(|fd| unsafe {
+    (3..end).for_each(|fd| unsafe {
         libc::close(fd);
     });
-    say("closed");
-    wait_for_parent();
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_program_that_has_closed_all_its_files_lives_on() {
+    let mut child = child("life::a_program_that_has_closed_all_its_files_lives_on", |spool| {
+        std::mem::forget(begin(&spool, 1 << 20));
+        close_descriptors_up_to(256);
+        say("closed");
+        wait_for_parent();
+    });
     let test = TestSpool::new();
-    let mut child = child("life::closes_all_descriptors", test.spool.path()).spawn().unwrap();
+    let mut child = child.env("SPOOL", test.spool.path()).spawn().unwrap();
     hear(&mut child, "closed");
     assert_eq!(lives(&test.spool), [Life::Living]);
     let worker = test.spool.list().unwrap()[0].worker_id;
@@ -166,17 +138,10 @@ fn a_program_that_has_closed_all_its_files_lives_on() {
     assert_eq!(lives(&test.spool), [Life::Dead]);
 }
 
-#[test]
-#[ignore = "run by others"]
-#[allow(unsafe_code, reason = "what daemons do")]
-fn opens_its_own_files_instead() {
-    let Some(spool) = given() else { return };
+fn opens_its_own_files_instead(spool: Spool) {
     let mut begun = begin(&spool, 1 << 20);
     journal(&mut begun, 1, 1);
-    // SAFETY: nothing of this program uses any of these again.
-    (3..64).for_each(|fd| unsafe {
-        libc::close(fd);
-    });
+    close_descriptors_up_to(64);
     let dir = spool.path().with_file_name("own");
     std::fs::create_dir(&dir).expect("a folder");
     let files: Vec<_> =
@@ -191,24 +156,22 @@ fn opens_its_own_files_instead() {
         file.metadata().expect("not closed by anybody else");
     }
     assert_eq!((files[0].metadata().expect("a file").len(), std::fs::read_dir(&dir).expect("a folder").count()), (0, 1));
-    println!("unharmed");
+    say("unharmed");
 }
 
 #[test]
 fn files_of_the_program_are_not_taken_for_those_of_the_spool() {
+    let mut child = child("life::files_of_the_program_are_not_taken_for_those_of_the_spool", opens_its_own_files_instead);
     let test = TestSpool::new();
-    let output = child("life::opens_its_own_files_instead", test.spool.path()).output().unwrap();
+    let output = child.env("SPOOL", test.spool.path()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("unharmed"), "{said}{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(lives(&test.spool), [Life::Dead]);
 }
 
-#[test]
-#[ignore = "run by others"]
 #[allow(unsafe_code, reason = "to fork")]
-fn forks_and_dies() {
-    let Some(spool) = given() else { return };
-    std::mem::forget(begin(&spool, 1 << 20));
+fn forks_and_dies(spool: &Spool) {
+    std::mem::forget(begin(spool, 1 << 20));
     // SAFETY: the child calls nothing but a read and its end.
     unsafe {
         if libc::fork() == 0 {
@@ -218,13 +181,13 @@ fn forks_and_dies() {
         }
     }
     say("forked");
-    std::process::exit(0);
 }
 
 #[test]
 fn a_forked_child_does_not_keep_its_parents_folder_alive() {
+    let mut child = child("life::a_forked_child_does_not_keep_its_parents_folder_alive", |spool| forks_and_dies(&spool));
     let test = TestSpool::new();
-    let mut child = child("life::forks_and_dies", test.spool.path()).spawn().unwrap();
+    let mut child = child.env("SPOOL", test.spool.path()).spawn().unwrap();
     hear(&mut child, "forked");
     child.wait().unwrap();
     assert_eq!(lives(&test.spool), [Life::Dead]);

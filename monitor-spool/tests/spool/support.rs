@@ -3,6 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 use monitor_spool::{About, Begun, ClockSample, Entry, Meta, Parcel, Replay, Spool, Verdict};
 use monitor_wire::{Event, Kind, Registered, Source, WorkerId, WorkerRef};
@@ -34,6 +35,25 @@ impl TestSpool {
     pub(crate) fn replay(&self, worker: WorkerId) -> Replay {
         self.spool.claim(worker).expect("trusted").expect("dead")
     }
+}
+
+/// The program that this test runs as another one: this one again, which runs nothing but the test of this path. There the
+/// environment has `SPOOL`, and this call runs the other's `body` and ends it.
+pub(crate) fn child(test: &str, body: impl FnOnce(Spool)) -> Command {
+    if let Some(dir) = std::env::var_os("SPOOL") {
+        body(Spool::open(dir.as_ref()).expect("a spool"));
+        std::process::exit(0);
+    }
+    let mut command = Command::new(std::env::current_exe().expect("this program"));
+    command.args(["--exact", test, "--nocapture"]).stdout(Stdio::piped()).stdin(Stdio::piped());
+    command
+}
+
+/// Writes a line for the parent, past the test harness.
+pub(crate) fn say(line: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout();
+    writeln!(out, "{line}").and_then(|()| out.flush()).expect("a parent");
 }
 
 pub(crate) fn begin(spool: &Spool, limit_bytes: u64) -> Begun {

@@ -104,6 +104,10 @@ export class Tree {
     };
   }
 
+  log(id, atMs, level, message, rest = {}) {
+    return { type: "process-logged", root_id: this.rootId, id, time_us: this.startUs + Math.round(atMs * 1000), level, message, ...rest };
+  }
+
   /** Many like processes in one; `durations` counts them by bucket, as the wire does. */
   fold(name, parentId, { count, failed = 0, running = 0, durations }) {
     const total = durations.reduce((sum, [bucket, each]) => sum + each * 1.04 ** bucket, 0);

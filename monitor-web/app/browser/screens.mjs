@@ -13,6 +13,11 @@ const find = (text) => async (page) => {
   await page.locator(".palette li").first().waitFor();
 };
 
+const choose = async (page) => {
+  await page.locator(".root[data-root] .check input").first().check();
+  await page.locator(".checked-bar").waitFor();
+};
+
 /**
  * Each with its address, the element that shows that it is there, and what is to be done before it is looked at.
  *
@@ -26,7 +31,7 @@ export async function screens() {
   const stage = tree.start("解析", tree.id, 100, { attachment: "inferred" });
   const lost = tree.start("无人认领", tree.id, 300, { attachment: "unattached" });
   const row = tree.start("载入一行", stage.id, 200, { fields: { 行: 7 } });
-  const error = { type: "app::Error", message: "没有此表", chain: ["查询失败"], source: { file: "src/db.rs", line: 88 } };
+  const error = { type: "app::Error", message: "载入失败", chain: ["查询失败", "没有此表"], source: { file: "src/db.rs", line: 88 } };
   const crowd = new Tree("批量导入");
   const fold = crowd.fold("载入一行", crowd.id, { count: 1240, failed: 3, durations: [[176, 1], [400, 300], [420, 500], [440, 399], [546, 40]] });
   const rows = Array.from({ length: 40 }, (_, index) => crowd.start("校验一行", crowd.id, 10 + index * 20));
@@ -42,6 +47,19 @@ export async function screens() {
     }
     nightly.push(night.end(stage, 1150));
   }
+  // An earlier night that went well, to compare with.
+  const before = new Tree("夜间汇总");
+  before.startUs -= 600_000_000;
+  const earlier = before.start("夜间汇总", null, 0, { kind: "root" });
+  before.own = earlier;
+  const evening = [earlier];
+  for (let part = 0; part < 4; part += 1) {
+    const stage = before.start(`第 ${part + 1} 部分`, earlier.id, 100 + part * 60, { thread: `线程 ${part + 1}` });
+    const one = before.start("读取", stage.id, 130 + part * 60);
+    evening.push(stage, before.log(stage.id, 150, "info", `读取第 ${part + 1} 部分`), one, before.end(one, 45), before.end(stage, 800));
+  }
+  await worker.send(...evening, before.end(earlier, 2000));
+  for (let line = 0; line < 40; line += 1) nightly.push(night.log(night.id, 20 + line * 30, ["info", "debug", "warn", "error"][line % 7 === 3 ? 3 : line % 3], `第 ${line} 行：已读取 ${line * 31} 条`));
   const publish = night.start("发布", night.id, 9000);
   nightly.push(publish, night.end(publish, 700), night.end(night.own, 9800));
   await worker.send(...nightly);
@@ -58,6 +76,12 @@ export async function screens() {
     { name: "filtered", address: `${crowd.address}?filter=${encodeURIComponent("三十")}`, ready: '.node[data-state="failed"]' },
     { name: "timeline", address: `${night.address}?tab=timeline`, ready: ".stage canvas[data-window]" },
     { name: "timeline by thread", address: `${night.address}?tab=timeline&lanes=thread`, ready: ".stage canvas[data-window]" },
+    { name: "tasks by name", address: `${server}/tasks?by=name&q=${named}`, ready: ".named" },
+    { name: "chosen tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: choose },
+    { name: "logs", address: `${night.address}?tab=logs`, ready: ".log" },
+    { name: "compare", address: `${night.address}?tab=compare`, ready: ".difference" },
+    { name: "compare two trees", address: `${night.address}?tab=compare&view=tree`, ready: ".pair" },
+    { name: "statistics", address: `${server}/tasks/statistics?range=1h&name=${encodeURIComponent("读取")}`, ready: ".heat canvas" },
     { name: "workers", address: `${server}/tasks/workers`, ready: "tr[data-worker]" },
     { name: "about", address: `${server}/tasks/about`, ready: ".about dl" },
     { name: "keys", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: press("?", ".help") },

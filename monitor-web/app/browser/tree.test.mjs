@@ -69,8 +69,8 @@ function failingTree() {
   const late = tree.start("late failure", parse.id, 900);
   const error = {
     type: "app::Error",
-    message: "no such table: orders",
-    chain: ["query failed", "disk I/O error"],
+    message: "rows not loaded",
+    chain: ["query failed", "no such table: orders"],
     source: { file: "src/db.rs", line: 88 },
   };
   const events = [
@@ -98,7 +98,7 @@ test("the earliest failing leaf is opened by itself, with what is known of it", 
     const panel = page.locator(".panel");
     await hasText(panel.locator("h2"), "query");
     await hasText(panel.locator(".message"), "no such table: orders");
-    assert.deepEqual(await panel.locator(".chain li").allTextContents(), ["query failed", "disk I/O error"]);
+    assert.deepEqual(await panel.locator(".chain li").allTextContents(), ["query failed", "rows not loaded"]);
     const text = (await panel.textContent()) ?? "";
     for (const known of ["app::Error", "src/db.rs:88", "src/db.rs:70", "browser-test", "4121", "main", query.id, tree.rootId, rows[40].id]) {
       assert.ok(text.includes(known), `the panel lacks ${known}`);

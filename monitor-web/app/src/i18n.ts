@@ -11,24 +11,21 @@ export type MessageId = keyof typeof en;
 /** What every file in `locales/` exports by its language's name. */
 export type Messages = Record<MessageId, string>;
 
-const files = import.meta.glob<Record<string, Messages>>(["./locales/*.ts", "!./locales/*.test.ts"], { eager: true });
-const catalogues = new Map<string, Messages>();
-for (const file of Object.values(files)) {
-  for (const [language, messages] of Object.entries(file)) catalogues.set(language, messages);
-}
+const files = import.meta.glob<Record<string, Messages>>(["./locales/*.ts", "!./locales/*.test.ts"]);
+const codes = Object.keys(files).map((file) => file.slice("./locales/".length, -".ts".length));
 
 const KEY = "monitor-language";
 
 /** The language that was chosen here, else the first of the browser's that there is. */
 function preferred(): string {
   const wanted = [localStorage.getItem(KEY) ?? "", ...navigator.languages].map((language) => language.split("-")[0] ?? "");
-  return wanted.find((language) => catalogues.has(language)) ?? "en";
+  return wanted.find((language) => codes.includes(language)) ?? "en";
 }
 
 export const locale = preferred();
 
 /** All languages, each by its own name. */
-export const languages = [...catalogues].map(([code, messages]) => ({ code, name: messages["language.name"] }));
+export const languages = codes.map((code) => ({ code, name: new Intl.DisplayNames(code, { type: "language" }).of(code) ?? code }));
 
 /** Takes effect with a new page: every text is read once. */
 export function chooseLanguage(code: string): void {
@@ -37,8 +34,13 @@ export function chooseLanguage(code: string): void {
 }
 
 const compiled: Compiled = {};
-for (const [id, text] of Object.entries(catalogues.get(locale) ?? {})) compiled[id] = compileMessage(text);
-i18n.loadAndActivate({ locale, messages: compiled });
+
+/** Reads the texts of the reader's language; nothing is drawn before. */
+export async function loadTexts(): Promise<void> {
+  const file = await files[`./locales/${locale}.ts`]?.();
+  for (const [id, text] of Object.entries(file?.[locale] ?? {})) compiled[id] = compileMessage(text);
+  i18n.loadAndActivate({ locale, messages: compiled });
+}
 
 /** A text of the page, in the reader's language. */
 export function t(id: MessageId, values?: Record<string, string | number>): string {

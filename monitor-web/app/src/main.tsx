@@ -4,7 +4,8 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { startLiveRoots } from "./data/live-roots.ts";
 import { queryClient } from "./data/query.ts";
-import { locale } from "./i18n.ts";
+import { loadTexts, locale } from "./i18n.ts";
+import { screens } from "./screens/screen.ts";
 import { router } from "./shell/router.tsx";
 import { applyTheme, chosenTheme } from "./shell/theme.ts";
 import "./ui/tokens.css";
@@ -13,6 +14,7 @@ import "./ui/base.css";
 applyTheme(chosenTheme());
 document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
 startLiveRoots();
+await loadTexts();
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>
@@ -21,3 +23,7 @@ createRoot(document.getElementById("root") as HTMLElement).render(
     </QueryClientProvider>
   </StrictMode>,
 );
+
+// All screens are there when they are gone to, even if the connection is not.
+const idle = globalThis.requestIdleCallback ?? setTimeout;
+idle(() => screens.forEach(({ load }) => void load().catch(() => undefined)));

@@ -22,8 +22,6 @@ What is removed is lost, unless a server has it. A living program goes on, but w
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    #[command(flatten)]
-    place: Place,
     /// Also the folders of living programs, and of other machines
     #[arg(long)]
     all: bool,
@@ -35,9 +33,9 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<()> {
     let (mut removed, mut failures) = (Vec::new(), Vec::new());
-    if let Some((spool, found)) = args.place.list()? {
+    if let Some((spool, found)) = place.list()? {
         let meant: Vec<Found> = found.into_iter().filter(|found| args.all || found.life == Life::Dead).collect();
         if !meant.is_empty() && !args.yes && !is_wanted(&meant)? {
             return Ok(());

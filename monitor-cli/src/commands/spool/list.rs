@@ -24,15 +24,13 @@ States:
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    #[command(flatten)]
-    place: Place,
     /// Prints JSON instead of text for people
     #[arg(long)]
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
-    let found = args.place.list()?;
+pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<()> {
+    let found = place.list()?;
     let (path, found) = found.map_or_else(Default::default, |(spool, found)| (Some(spool.path().to_owned()), found));
     if args.json {
         return print_json(&json!({"dir": path, "programs": found}));

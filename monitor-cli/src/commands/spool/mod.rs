@@ -26,6 +26,8 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
+    #[command(flatten)]
+    place: Place,
     #[command(subcommand)]
     command: Command,
 }
@@ -38,10 +40,11 @@ enum Command {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    match &args.command {
-        Command::List(args) => list::run(args),
-        Command::Ship(args) => ship::run(args),
-        Command::Clear(args) => clear::run(args),
+    let Args { place, command } = args;
+    match command {
+        Command::List(args) => list::run(place, args),
+        Command::Ship(args) => ship::run(place, args),
+        Command::Clear(args) => clear::run(place, args),
     }
 }
 
@@ -49,7 +52,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 #[derive(Debug, clap::Args)]
 struct Place {
     /// The folder of the spool [default: `monitor/spool` in the user's folder for state]
-    #[arg(long, value_name = "DIR", env = "MONITOR_SPOOL_DIR")]
+    #[arg(long, global = true, value_name = "DIR", env = "MONITOR_SPOOL_DIR")]
     dir: Option<OsString>,
 }
 

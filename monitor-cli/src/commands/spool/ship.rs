@@ -28,8 +28,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    #[command(flatten)]
-    place: Place,
     /// Also what programs of other machines left, of which nobody here knows whether they live
     #[arg(long)]
     all: bool,
@@ -47,9 +45,9 @@ struct Shipped {
     dropped: Vec<Dropped>,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<()> {
     let (mut shipped, mut failures, mut broken_off) = (Vec::new(), Vec::new(), None);
-    if let Some((spool, found)) = args.place.list()? {
+    if let Some((spool, found)) = place.list()? {
         let is_meant = |found: &&Found| found.life == Life::Dead || (args.all && found.life == Life::Elsewhere);
         for found in found.iter().filter(is_meant) {
             match spool.claim(found.worker_id) {

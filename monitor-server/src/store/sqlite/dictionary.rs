@@ -26,6 +26,8 @@ pub(super) struct Dictionary {
     origins: HashMap<i64, (i64, i64)>,
     origin_keys: HashMap<(i64, i64), i64>,
     workers: HashMap<i64, WorkerId>,
+    /// Keys of messages' shapes by the messages' own.
+    shapes: HashMap<i64, i64>,
     bytes: usize,
 }
 
@@ -203,6 +205,18 @@ impl Dictionary {
         let cause = Cause { kind: kind.clone(), type_name: type_name.clone(), chain: chain.clone(), source: source.clone() };
         let cause = serde_json::to_string(&cause).expect("plain data with text keys is JSON");
         Ok((self.searched_key(connection, message)?, self.text_key(connection, &cause)?))
+    }
+
+    /// Key of the shape of a message, given the message's.
+    pub(super) fn shape_key(&mut self, connection: &Connection, message: i64) -> Result<i64> {
+        if let Some(key) = self.shapes.get(&message) {
+            return Ok(*key);
+        }
+        let text = self.text(connection, message)?;
+        let key = self.text_key(connection, &super::shape::shape(&text))?;
+        self.bytes += 32;
+        self.shapes.insert(message, key);
+        Ok(key)
     }
 
     /// What [`Dictionary::error_keys`] has keys of.

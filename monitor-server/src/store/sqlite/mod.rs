@@ -1,13 +1,18 @@
 //! The store on `SQLite`: one connection that writes, a few that read.
 
+mod columns;
 mod dictionary;
 mod folder;
 mod ids;
+mod logs;
+mod names;
 mod pool;
 mod processes;
 mod roots;
 mod row;
 mod schema;
+mod shape;
+mod stats;
 mod status;
 mod tree;
 mod workers;
@@ -20,14 +25,19 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_wire::{Process, ProcessId, ProcessesPage, RootsPage, Status, TreePage, Worker, WorkerId, WorkersPage};
+use monitor_wire::{
+    ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage, Worker,
+    WorkerId, WorkersPage,
+};
 use rusqlite::Connection;
 
 pub(crate) use self::dictionary::NUMEROUS;
 pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
-use super::{Changes, ProcessesQuery, RootKey, RootsQuery, Store, StoreError};
+use super::{
+    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError, TreeColumns,
+};
 use crate::packed::Packed;
 
 /// Everything in one file, `monitor.db` in the data folder.
@@ -55,6 +65,13 @@ impl SqliteStore {
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
         Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), _lock: lock })
+    }
+
+    /// Keeps so many of the first lines of every process's log, and as many of the last; at least one.
+    #[must_use]
+    pub fn keep_logs(self, lines: usize) -> Self {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_logs(lines);
+        self
     }
 
     fn write<T>(&self, action: &'static str, write: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -111,6 +128,10 @@ impl Store for SqliteStore {
         self.read("read a tree", |snapshot| tree::page(snapshot, root, limit, cursor))
     }
 
+    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
+        self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root)?))
+    }
+
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
         self.read("read a process", |snapshot| Ok(processes::one(snapshot, root, id)?))
     }
@@ -119,12 +140,32 @@ impl Store for SqliteStore {
         self.read("list processes", |snapshot| processes::list(snapshot, query))
     }
 
+    fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
+        self.read("read a log", |snapshot| logs::page(snapshot, root, query))
+    }
+
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {
         self.read("list workers", |snapshot| workers::list(snapshot, limit, cursor))
     }
 
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
         self.read("read a worker", |snapshot| Ok(workers::one(snapshot, id)?))
+    }
+
+    fn stats(&self, query: &StatsQuery) -> Result<StatsPage, StoreError> {
+        self.read("read statistics", |snapshot| stats::by_name(snapshot, query))
+    }
+
+    fn stats_series(&self, query: &SeriesQuery) -> Result<StatsSeries, StoreError> {
+        self.read("read statistics", |snapshot| stats::series(snapshot, query))
+    }
+
+    fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError> {
+        self.read("read the errors", |snapshot| stats::errors(snapshot, query))
+    }
+
+    fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {
+        self.read("list names", |snapshot| names::list(snapshot, text, limit, cursor))
     }
 
     fn status(&self) -> Result<Status, StoreError> {

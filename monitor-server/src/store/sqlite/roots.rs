@@ -14,7 +14,7 @@ use super::{ReadError, as_of, ids, number_of};
 use crate::store::{RootKey, RootSort, RootsQuery};
 
 const COLUMNS: &str = "number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, error, cause, \
-                       pending, running, succeeded, failed, cancelled, lost, other";
+                       pending, running, succeeded, failed, cancelled, lost, other, pinned";
 
 /// A row of `root`. Texts, the state and the worker are keys; times are Unix microseconds.
 #[derive(Debug, Clone)]
@@ -41,6 +41,8 @@ pub(super) struct RootRow {
     pub error: Option<(i64, i64)>,
     /// Processes by the code of their state; the last are those in a state unknown here.
     pub counts: [u64; KNOWN_STATES + 1],
+    /// No rule drops it.
+    pub is_pinned: bool,
 }
 
 impl RootRow {
@@ -72,6 +74,7 @@ impl RootRow {
             worker_id: self.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
             error: self.error.map(|keys| dictionary.error(connection, keys)).transpose()?,
+            pinned: self.is_pinned,
         })
     }
 }
@@ -113,6 +116,7 @@ fn read(row: &Row<'_>) -> Result<RootRow> {
         elapsed_ns: row.get::<_, Option<i64>>(13)?.map(|elapsed| elapsed as u64),
         error: error.0.zip(error.1),
         counts,
+        is_pinned: row.get(23)?,
     })
 }
 

@@ -56,7 +56,8 @@ CREATE TABLE root(
   started INTEGER, ended INTEGER, elapsed INTEGER,
   error INTEGER, cause INTEGER,     -- its message, and all else about it
   pending INTEGER NOT NULL, running INTEGER NOT NULL, succeeded INTEGER NOT NULL, failed INTEGER NOT NULL,
-  cancelled INTEGER NOT NULL, lost INTEGER NOT NULL, other INTEGER NOT NULL
+  cancelled INTEGER NOT NULL, lost INTEGER NOT NULL, other INTEGER NOT NULL,
+  pinned INTEGER NOT NULL           -- no rule drops it
 ) STRICT;
 CREATE INDEX root_name ON root(name);
 CREATE INDEX root_batch ON root(batch) WHERE batch IS NOT NULL;
@@ -93,11 +94,20 @@ CREATE TABLE rare(kind INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT N
 -- The processes whose state depends on their worker's.
 CREATE TABLE open(worker INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(worker, root, id)) STRICT, WITHOUT ROWID;
 
+-- What processes said. worker and number are those of the event, about is the worker that it tells of if that is another.
 CREATE TABLE log(
   root INTEGER NOT NULL, process INTEGER NOT NULL, time INTEGER NOT NULL, worker INTEGER NOT NULL, number INTEGER NOT NULL,
-  attempt INTEGER NOT NULL, level INTEGER NOT NULL, target INTEGER, stream INTEGER, message TEXT NOT NULL,
+  about INTEGER, level INTEGER NOT NULL, target INTEGER, stream INTEGER, message TEXT NOT NULL,
   fields BLOB,                      -- JSON
   PRIMARY KEY(root, process, time, worker, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX log_time ON log(root, time);
+-- How many lines `log` has of each process that said any, and how many it has not: those between the last one of the head (h_) and the
+-- first one of the tail (t_), which are null as long as all are kept. head: how many there are up to that last one.
+CREATE TABLE log_kept(
+  root INTEGER NOT NULL, process INTEGER NOT NULL, kept INTEGER NOT NULL, missing INTEGER NOT NULL, head INTEGER NOT NULL,
+  h_time INTEGER, h_worker INTEGER, h_number INTEGER, t_time INTEGER, t_worker INTEGER, t_number INTEGER,
+  PRIMARY KEY(root, process)
 ) STRICT, WITHOUT ROWID;
 
 -- Events of unknown types, as they came.
@@ -106,10 +116,24 @@ CREATE TABLE unknown(worker INTEGER NOT NULL, number INTEGER NOT NULL, type INTE
 -- Sums that are asked for all the time. what: 0 roots by state, 1 processes by state, 2 workers by state, 3 unknown events by type
 CREATE TABLE tally(what INTEGER NOT NULL, of INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(what, of)) STRICT, WITHOUT ROWID;
 
--- Finished processes by when they ended, name and state. level: 0 minutes, 1 hours, 2 days; t: how many of these since 1970. Hours
--- and days get a minute when it is over.
+-- Numbers of roots that are dropped while rows of them are still there.
+CREATE TABLE leaving(root INTEGER PRIMARY KEY) STRICT;
+
+-- Roots by name and state.
+CREATE TABLE root_count(name INTEGER NOT NULL, state INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(name, state)) STRICT, WITHOUT ROWID;
+
+-- Finished processes by when they ended, name and state, and lost ones by when they began; name 0 is all names together. level:
+-- 0 minutes, 1 hours, 2 days, 3 spans of 32 days; t: how many of these since 1970. The longer ones get a minute when it is over.
 CREATE TABLE rollup(
   level INTEGER NOT NULL, t INTEGER NOT NULL, name INTEGER NOT NULL, state INTEGER NOT NULL,
   sums BLOB NOT NULL,               -- count, durations, histogram
   PRIMARY KEY(level, t, name, state)
+) STRICT, WITHOUT ROWID;
+
+-- Failures by when they ended, shape of their error's message, and name. level: 1 hours, 2 days, 3 spans of 32 days. last, root and
+-- id: the newest of them; message: its own.
+CREATE TABLE failure(
+  level INTEGER NOT NULL, t INTEGER NOT NULL, shape INTEGER NOT NULL, name INTEGER NOT NULL,
+  count INTEGER NOT NULL, last INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, message INTEGER NOT NULL,
+  PRIMARY KEY(level, t, shape, name)
 ) STRICT, WITHOUT ROWID;

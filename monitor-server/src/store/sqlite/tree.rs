@@ -23,14 +23,14 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
     // Of a large part of the tree each row is read once.
     let is_part = limit < row.counts.iter().sum::<u64>() as usize / PART;
     let rows = if is_part { Vec::new() } else { all_rows(connection, place)? };
-    let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(node_of).collect::<Result<_>>()? };
+    let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(Node::try_from).collect::<Result<_>>()? };
     let Order { placed, ignored_parents, .. } = order(&nodes);
     let begin = match cursor {
         None => 0,
         Some(cursor) => {
             let malformed = || ReadError::Cursor(cursor.to_owned());
             let last: ProcessId = cursor.parse().map_err(|_| malformed())?;
-            placed.iter().position(|place| nodes[place.index].id == last).ok_or_else(malformed)? + 1
+            placed.iter().position(|place| nodes[place.index as usize].id == last).ok_or_else(malformed)? + 1
         }
     };
     let end = begin.saturating_add(limit).min(placed.len());
@@ -38,9 +38,10 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
 
     let mut viewer = Viewer::default();
     let mut processes = Vec::with_capacity(shown.len());
-    for Placed { index, depth, is_orphan } in shown {
-        let id = nodes[*index].id;
-        let mut process = if let Some(row) = rows.get(*index) {
+    for Placed { index, depth, is_orphan, .. } in shown {
+        let index = *index as usize;
+        let id = nodes[index].id;
+        let mut process = if let Some(row) = rows.get(index) {
             viewer.view(connection, dictionary, root.root_id, row)?
         } else {
             let row = ProcessRow::find(connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
@@ -55,7 +56,7 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
 }
 
 /// What all workers together dropped of a tree.
-fn dropped(connection: &Connection, root: RootId) -> Result<Vec<Dropped>> {
+pub(super) fn dropped(connection: &Connection, root: RootId) -> Result<Vec<Dropped>> {
     let sql = "SELECT type, reason, count FROM dropped WHERE root = ?1 ORDER BY type, reason";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([ids::root_key(root)])?;
@@ -90,7 +91,11 @@ fn all_rows(connection: &Connection, (number, base): (i64, i64)) -> Result<Vec<P
     statement.query_map([number], |row| ProcessRow::read(row, base))?.collect()
 }
 
-fn node_of(row: &ProcessRow) -> Result<Node> {
-    let parent_id = row.parent.map(ids::process_id).transpose()?;
-    Ok(Node { id: ids::process_id(row.id)?, parent_id, at_us: row.at as u64, is_defined: row.site.is_some() })
+impl TryFrom<&ProcessRow> for Node {
+    type Error = rusqlite::Error;
+
+    fn try_from(row: &ProcessRow) -> Result<Self> {
+        let parent_id = row.parent.map(ids::process_id).transpose()?;
+        Ok(Self { id: ids::process_id(row.id)?, parent_id, at_us: row.at as u64, is_defined: row.site.is_some() })
+    }
 }

@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP: typed requests, and errors that say what the server said. */
 import createClient from "openapi-fetch";
 import type { operations, paths } from "./schema.ts";
-import type { Problem, RootPage, Status, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { ErrorsPage, LogsPage, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
@@ -20,13 +20,17 @@ const client = createClient<paths>({ baseUrl: location.origin, fetch: send });
 async function send(request: Request): Promise<Response> {
   try {
     const answer = await fetch(request);
-    // Nobody is logged in, or no longer: the server's own page asks, and leads back.
-    if (answer.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    if (answer.status === 401) logIn();
     return answer;
   } catch (cause) {
     if (request.signal.aborted) throw cause;
     throw new ApiError("", 0);
   }
+}
+
+/** Where one logs in; from there the way leads back. */
+function logIn(): void {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 /** `Body` is the described model as the server writes it: see `types.ts`. */
@@ -55,4 +59,57 @@ export function fetchWorker(id: string): Promise<Worker> {
 
 export function fetchStatus(signal: AbortSignal): Promise<Status> {
   return unwrap(client.GET("/api/v1/status", { signal }));
+}
+
+/** For what is only done, by its path alone. */
+async function act(method: string, path: string): Promise<void> {
+  const response = await send(new Request(new URL(path, location.origin), { method }));
+  if (response.ok) return;
+  const problem = (await response.json().catch(() => ({}))) as Problem;
+  throw new ApiError(problem.detail || problem.title || response.statusText, response.status);
+}
+
+export const rootPath = (root: string) => `/api/v1/roots/${encodeURIComponent(root)}`;
+
+type QueryOf<Operation extends keyof operations> = operations[Operation]["parameters"] extends { query?: infer Query } ? NonNullable<Query> : never;
+
+export function fetchNames(query: QueryOf<"get_names">, signal: AbortSignal): Promise<NamesPage> {
+  return unwrap(client.GET("/api/v1/roots/names", { params: { query }, signal }));
+}
+
+/** The lines of one process, or of a whole tree. */
+export function fetchLogs(root: string, process: string | undefined, query: QueryOf<"get_root_logs">, signal: AbortSignal): Promise<LogsPage> {
+  if (process === undefined) return unwrap(client.GET("/api/v1/roots/{root}/logs", { params: { path: { root }, query }, signal }));
+  return unwrap(client.GET("/api/v1/roots/{root}/processes/{id}/logs", { params: { path: { root, id: process }, query }, signal }));
+}
+
+export function fetchStats(query: QueryOf<"get_stats">, signal: AbortSignal): Promise<StatsPage> {
+  return unwrap(client.GET("/api/v1/stats", { params: { query }, signal }));
+}
+
+export function fetchSeries(query: QueryOf<"get_series">, signal: AbortSignal): Promise<StatsSeries> {
+  return unwrap(client.GET("/api/v1/stats/series", { params: { query }, signal }));
+}
+
+export function fetchErrors(query: QueryOf<"get_errors">, signal: AbortSignal): Promise<ErrorsPage> {
+  return unwrap(client.GET("/api/v1/stats/errors", { params: { query }, signal }));
+}
+
+export function fetchProcesses(query: NonNullable<operations["get_processes"]["parameters"]["query"]>, signal: AbortSignal): Promise<ProcessPage> {
+  return unwrap(client.GET("/api/v1/processes", { params: { query }, signal }));
+}
+
+export function pinRoot(root: string, pinned: boolean): Promise<void> {
+  return act(pinned ? "POST" : "DELETE", `${rootPath(root)}/pin`);
+}
+
+export function deleteRoot(root: string): Promise<void> {
+  return act("DELETE", rootPath(root));
+}
+
+export const EXPORTS = ["json", "ndjson", "perfetto", "otlp"] as const;
+
+/** Where a root can be taken away as a file. */
+export function exportAddress(root: string, format: (typeof EXPORTS)[number]): string {
+  return `${rootPath(root)}/export?format=${format}`;
 }

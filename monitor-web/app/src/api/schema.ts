@@ -21,23 +21,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/audit": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Who changed what, newest first. */
-        get: operations["get_audit"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -49,23 +32,6 @@ export interface paths {
         put?: never;
         /** Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once. */
         post: operations["post_events"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/me": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Who asks, and what they may do. */
-        get: operations["get_me"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -109,6 +75,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roots/names": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists the names of trees, that of the newest tree first, with how many there are of each and its newest ones. */
+        get: operations["get_names"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roots/{root}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what all processes of a tree said, by time. */
+        get: operations["get_root_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roots/{root}/processes/{id}": {
         parameters: {
             query?: never;
@@ -126,6 +126,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roots/{root}/processes/{id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Lists what a process said, by time. */
+        get: operations["get_process_logs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roots/{root}/tree": {
         parameters: {
             query?: never;
@@ -135,6 +152,57 @@ export interface paths {
         };
         /** Lists the processes of a tree in pre-order, siblings as they started, the root's own first. */
         get: operations["get_tree"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells what became of processes, by name: how many ended how, and how long they took. From sums, which outlive the processes. */
+        get: operations["get_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells the most frequent errors: those of one name whose messages differ only in numbers, ids and what is quoted are one. */
+        get: operations["get_errors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/series": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tells what ended when and how long it took, step by step. Steps without any are left out. */
+        get: operations["get_series"];
         put?: never;
         post?: never;
         delete?: never;
@@ -228,6 +296,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes log records as lines of the logs of the processes that their spans are. One that names no span is rejected. */
+        post: operations["post_logs"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/traces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes spans as processes of kind `span`, each with its events as lines of its log. A span that comes again changes nothing. */
+        post: operations["post_traces"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -242,36 +344,6 @@ export interface components {
         };
         /** @description How a process came by its parent. */
         Attachment: string;
-        /** @description Something that was done, or tried. */
-        AuditEntry: {
-            /** @description What, like `DELETE /api/v1/roots/7` or `token create build-7`. */
-            action: string;
-            /** @description From where; none for the command line on the server's machine. */
-            address?: string | null;
-            /** @description How that is known: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine. */
-            how: string;
-            /**
-             * Format: int64
-             * @description Ascending.
-             */
-            number: number;
-            /** @description `done`, or the status that it was answered by. */
-            outcome: string;
-            /**
-             * Format: int64
-             * @description When, Unix microseconds.
-             */
-            time_us: number;
-            /** @description A user's or a token's name, or who it is taken for. */
-            who: string;
-        };
-        /** @description `GET /api/v1/audit`: what was changed, newest first. */
-        AuditPage: {
-            /** @description One page of it. */
-            entries: components["schemas"]["AuditEntry"][];
-            /** @description Where the next page begins; none on the last one. */
-            next_cursor?: string | null;
-        };
         /** @description Events of one worker, numbered in a row. */
         Batch: {
             /** @description What was dropped since the worker began. */
@@ -296,6 +368,11 @@ export interface components {
             /** @description Who reports. */
             worker: components["schemas"]["WorkerRef"];
         };
+        /**
+         * @description What statistics are grouped by.
+         * @enum {string}
+         */
+        By: "name";
         /** @description Processes by state. */
         Counts: {
             /**
@@ -361,6 +438,48 @@ export interface components {
         };
         /** @description What kind of failure an error tells of. */
         ErrorKind: string;
+        /** @description Failures alike. */
+        ErrorStats: {
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            count: number;
+            /** @description The newest of these processes. */
+            id: components["schemas"]["ProcessId"];
+            /**
+             * Format: int64
+             * @description When the newest ended.
+             */
+            last_us: number;
+            /** @description The newest one's message. */
+            message: string;
+            /** @description Name of the processes that failed so. */
+            name: string;
+            root_id?: components["schemas"]["RootId"] | null;
+            /** @description What their messages share: numbers, ids and what stands in quotes replaced by `…`. */
+            shape: string;
+        };
+        /** @description `GET /api/v1/stats/errors`. */
+        ErrorsPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            /** @description The most frequent first. */
+            errors: components["schemas"]["ErrorStats"][];
+            /**
+             * Format: int64
+             * @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day.
+             */
+            from_us: number;
+            /**
+             * Format: int64
+             * @description Where it ends in truth.
+             */
+            to_us: number;
+        };
         /** @description One fact. An event of a type that is not described here is kept as it came. */
         Event: (components["schemas"]["ProcessQueued"] & {
             /** @enum {string} */
@@ -453,6 +572,11 @@ export interface components {
         };
         /** @description What a process is. */
         Kind: string;
+        /**
+         * @description How severe a line is.
+         * @enum {string}
+         */
+        Level: "error" | "warn" | "info" | "debug" | "trace";
         /** @description Another process that one has to do with. */
         Link: {
             /** @description The process. */
@@ -462,16 +586,133 @@ export interface components {
             /** @description Its tree. */
             root_id: components["schemas"]["RootId"];
         };
-        /** @description `GET /api/v1/me`: who asks. */
-        Me: {
-            /** @description How that is known: `loopback`, `token`, `session` or `insecure`. */
-            how: string;
-            /** @description `viewer`, `operator` or `admin`; none for those who may not read. */
-            role?: string | null;
-            /** @description What they may do: `ingest`, `read`, `operate` (includes `read`), `admin` (includes all). */
-            scopes: string[];
-            /** @description A user's or a token's name; none for whoever needs none. */
-            user?: string | null;
+        /** @description What a process said: a line of its log. */
+        LogEntry: {
+            /** @description Its own fields. */
+            fields: Record<string, never>;
+            /** @description `error`, `warn`, `info`, `debug`, `trace`, or another word as it came. */
+            level: string;
+            /** @description What was said. */
+            message: string;
+            /**
+             * Format: int64
+             * @description Number of the event among those of the worker that sent it.
+             */
+            number: number;
+            /** @description Who said it. */
+            process_id: components["schemas"]["ProcessId"];
+            /** @description `stdout` or `stderr`, for output. */
+            stream?: string | null;
+            /** @description Who in the program said it. */
+            target?: string | null;
+            /**
+             * Format: int64
+             * @description When, in Unix microseconds by the clock of its worker.
+             */
+            time_us: number;
+            /** @description The worker that it is about. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
+        /** @description Where lines of a process are missing. */
+        LogGap: {
+            /**
+             * Format: int64
+             * @description Time of the last line before it.
+             */
+            after_us: number;
+            /**
+             * Format: int64
+             * @description Time of the first line after it.
+             */
+            before_us: number;
+        };
+        /**
+         * @description In which order lines are listed.
+         * @enum {string}
+         */
+        LogOrder: "oldest" | "newest";
+        /** @description `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`. */
+        LogsPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            gap?: components["schemas"]["LogGap"] | null;
+            /** @description The lines, in the order that was asked for: by time, and at the same time by process, worker and number. */
+            logs: components["schemas"]["LogEntry"][];
+            /**
+             * Format: int64
+             * @description How many lines were not kept: of each process the first and the last ones are.
+             */
+            missing: number;
+            /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
+            next_cursor?: string | null;
+        };
+        /** @description What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it. */
+        NameStats: {
+            /**
+             * Format: int64
+             * @description Given up.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description All of them.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description Failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Lost with their worker.
+             */
+            lost: number;
+            /**
+             * Format: int64
+             * @description The longest.
+             */
+            max_ns?: number | null;
+            /**
+             * Format: int64
+             * @description The shortest.
+             */
+            min_ns?: number | null;
+            /** @description The name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Ended in a way unknown here.
+             */
+            other?: number;
+            /**
+             * Format: int64
+             * @description Half of them took at most so long; this and the next two are at most 2 % off.
+             */
+            p50_ns?: number | null;
+            /**
+             * Format: int64
+             * @description 95 % of them took at most so long.
+             */
+            p95_ns?: number | null;
+            /**
+             * Format: int64
+             * @description 99 % of them took at most so long.
+             */
+            p99_ns?: number | null;
+            /**
+             * Format: int64
+             * @description Ended well.
+             */
+            succeeded: number;
+            /**
+             * Format: int64
+             * @description All durations together, of those that ended.
+             */
+            total_ns: number;
         };
         /** @description How a process ended. */
         Outcome: string;
@@ -912,6 +1153,8 @@ export interface components {
              * @description Short number, given by the server, ascending.
              */
             number: number;
+            /** @description It is kept until it is unpinned, whatever the rules of retention say. */
+            pinned?: boolean;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
             /**
@@ -927,6 +1170,49 @@ export interface components {
         };
         /** @description A root id: 32 lower-case hex digits, not all zero */
         RootId: string;
+        /** @description A tree in few words. */
+        RootMark: {
+            /**
+             * Format: int64
+             * @description How long it took.
+             */
+            elapsed_ns?: number | null;
+            /**
+             * Format: int64
+             * @description Its short number.
+             */
+            number: number;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /**
+             * Format: int64
+             * @description Its start.
+             */
+            started_us?: number | null;
+            /** @description State of its own process. */
+            state: components["schemas"]["State"];
+        };
+        /** @description The trees of a name. */
+        RootName: {
+            /** @description All of them by state. */
+            counts: components["schemas"]["Counts"];
+            /** @description The name. */
+            name: string;
+            /** @description The newest 30, newest first. */
+            roots: components["schemas"]["RootMark"][];
+        };
+        /** @description `GET /api/v1/roots/names`. */
+        RootNamesPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            /** @description The names, that of the newest tree first. */
+            names: components["schemas"]["RootName"][];
+            /** @description Where the next page begins, if there is one. */
+            next_cursor?: string | null;
+        };
         /** @description `GET /api/v1/roots`. */
         RootsPage: {
             /**
@@ -938,6 +1224,49 @@ export interface components {
             next_cursor?: string | null;
             /** @description The roots. */
             roots: components["schemas"]["Root"][];
+        };
+        /** @description What became of the processes that ended within a step of time. */
+        SeriesStep: {
+            /**
+             * Format: int64
+             * @description Given up.
+             */
+            cancelled: number;
+            /**
+             * Format: int64
+             * @description Failed.
+             */
+            failed: number;
+            /**
+             * Format: int64
+             * @description Where it begins.
+             */
+            from_us: number;
+            /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
+            histogram: [
+                number,
+                number
+            ][];
+            /**
+             * Format: int64
+             * @description Lost with their worker.
+             */
+            lost: number;
+            /**
+             * Format: int64
+             * @description Ended in a way unknown here.
+             */
+            other?: number;
+            /**
+             * Format: int64
+             * @description Ended well.
+             */
+            succeeded: number;
+            /**
+             * Format: int64
+             * @description All durations together, of those that ended.
+             */
+            total_ns: number;
         };
         /**
          * @description In which order.
@@ -956,6 +1285,58 @@ export interface components {
         };
         /** @description Where a process is. An unknown outcome is a state of its own. */
         State: string;
+        /**
+         * @description In which order.
+         * @enum {string}
+         */
+        StatsOrder: "count" | "failed" | "total" | "max" | "p50" | "p95" | "p99" | "name";
+        /** @description `GET /api/v1/stats`. */
+        StatsPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            /**
+             * Format: int64
+             * @description Where the range begins in truth: whole minutes, in ranges of more than two days whole hours, of more than 62 days whole days.
+             */
+            from_us: number;
+            /** @description Where the next page begins, if there is one. */
+            next_cursor?: string | null;
+            /** @description One entry per name. */
+            stats: components["schemas"]["NameStats"][];
+            /**
+             * Format: int64
+             * @description Where it ends in truth.
+             */
+            to_us: number;
+        };
+        /** @description `GET /api/v1/stats/series`. */
+        StatsSeries: {
+            /**
+             * Format: int64
+             * @description Number of the change that it is true at.
+             */
+            as_of: number;
+            /**
+             * Format: int64
+             * @description Where the first begins.
+             */
+            from_us: number;
+            /** @description The steps in which something ended, ascending. */
+            series: components["schemas"]["SeriesStep"][];
+            /**
+             * Format: int64
+             * @description How long each is: a minute, 5 or 15, an hour, 6 hours, a day, 8 or 32 days.
+             */
+            step_us: number;
+            /**
+             * Format: int64
+             * @description Where the last ends.
+             */
+            to_us: number;
+        };
         /** @description `GET /api/v1/status`: the server at a glance. */
         Status: {
             /**
@@ -997,6 +1378,7 @@ export interface components {
         StreamMessage: {
             /** @description What happened. */
             event: components["schemas"]["Event"];
+            log?: components["schemas"]["LogEntry"] | null;
             process?: components["schemas"]["Process"] | null;
             root?: components["schemas"]["Root"] | null;
             worker?: components["schemas"]["Worker"] | null;
@@ -1202,58 +1584,6 @@ export interface operations {
             };
         };
     };
-    get_audit: {
-        parameters: {
-            query?: {
-                /** @description At most so many, 1 to 1000; 50 if not given. */
-                limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
-                cursor?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description One page */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AuditPage"];
-                };
-            };
-            /** @description A parameter can't be read */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It takes a token or a login */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description It takes `admin` */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
     post_events: {
         parameters: {
             query?: never;
@@ -1315,35 +1645,6 @@ export interface operations {
             };
             /** @description Busy or stopping: send it again after `Retry-After` */
             503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    get_me: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Somebody who is known, or needn't be */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Me"];
-                };
-            };
-            /** @description Nobody who is known */
-            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1453,6 +1754,94 @@ export interface operations {
             };
         };
     };
+    get_names: {
+        parameters: {
+            query?: {
+                /** @description Contains this text, in any case. */
+                q?: string;
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RootNamesPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_root_logs: {
+        parameters: {
+            query?: {
+                /** @description This level and more severe ones: `error`, `warn`, `info`, `debug` or `trace`. Lines of other levels are always there. */
+                level?: components["schemas"]["Level"];
+                /** @description Contains this text, in any case, in its message, target or fields. */
+                q?: string;
+                /** @description `oldest` first (the default) or `newest` first. */
+                order?: components["schemas"]["LogOrder"];
+                /** @description At most so many, 1 to 10000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_process: {
         parameters: {
             query?: never;
@@ -1496,10 +1885,16 @@ export interface operations {
             };
         };
     };
-    get_tree: {
+    get_process_logs: {
         parameters: {
             query?: {
-                /** @description At most so many, 1 to 100000; 50 if not given. */
+                /** @description This level and more severe ones: `error`, `warn`, `info`, `debug` or `trace`. Lines of other levels are always there. */
+                level?: components["schemas"]["Level"];
+                /** @description Contains this text, in any case, in its message, target or fields. */
+                q?: string;
+                /** @description `oldest` first (the default) or `newest` first. */
+                order?: components["schemas"]["LogOrder"];
+                /** @description At most so many, 1 to 10000; 50 if not given. */
                 limit?: number;
                 /** @description The `next_cursor` of the page before, as it is. */
                 cursor?: string;
@@ -1508,6 +1903,8 @@ export interface operations {
             path: {
                 /** @description The tree: its id, or its number */
                 root: string;
+                /** @description The process */
+                id: components["schemas"]["ProcessId"];
             };
             cookie?: never;
         };
@@ -1519,7 +1916,57 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    "application/json": components["schemas"]["LogsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such process */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_tree: {
+        parameters: {
+            query?: {
+                /** @description At most so many, 1 to 100000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description `application/vnd.process-monitor.tree` asks for the whole tree as binary columns (docs/columns.md): `limit` and `cursor` don't apply */
+                Accept?: string | null;
+            };
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page; or the whole tree as columns */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
                     "application/json": components["schemas"]["TreePage"];
+                    "application/vnd.process-monitor.tree": number[];
                 };
             };
             /** @description A parameter can't be read */
@@ -1533,6 +1980,131 @@ export interface operations {
             };
             /** @description No such tree */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_stats: {
+        parameters: {
+            query?: {
+                /** @description `name`, which is the default and all there is: one entry per name. */
+                by?: components["schemas"]["By"];
+                /** @description Of what ended at this time or later, in Unix microseconds. */
+                from?: number;
+                /** @description Of what ended before this time, in Unix microseconds. */
+                to?: number;
+                /** @description Of exactly this name. */
+                name?: string;
+                /** @description Of names that contain this text, in any case. */
+                q?: string;
+                /** @description The greatest first: `count` (by default), `failed`, `total`, `max`, `p50`, `p95`, `p99`; or by `name`, from A to Z. */
+                sort?: components["schemas"]["StatsOrder"];
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_errors: {
+        parameters: {
+            query?: {
+                /** @description Of what ended at this time or later, in Unix microseconds. */
+                from?: number;
+                /** @description Of what ended before this time, in Unix microseconds. */
+                to?: number;
+                /** @description Of exactly this name. */
+                name?: string;
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The most frequent first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_series: {
+        parameters: {
+            query?: {
+                /** @description Of exactly this name; of all names together if not given. */
+                name?: string;
+                /** @description From this time on, in Unix microseconds. */
+                from?: number;
+                /** @description Up to this time, in Unix microseconds. */
+                to?: number;
+                /**
+                 * @description How long a step is at least, in microseconds; the answer's `step_us` says how long it is: a minute, 5 or 15, an hour, 6 hours, a
+                 *     day, 8 or 32 days, and longer than asked for where the range is long. If not given, about 200 steps make up the range.
+                 */
+                step?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The steps */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StatsSeries"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1728,6 +2300,130 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_logs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd` */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": number[];
+            };
+        };
+        responses: {
+            /** @description `ExportLogsServiceResponse`: stored, but for what `partial_success` counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description No such request: `google.rpc.Status` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Too large: `google.rpc.Status` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Another type or encoding than is read */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping: send it again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+        };
+    };
+    post_traces: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description `ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd` */
+        requestBody: {
+            content: {
+                "application/json": Record<string, never>;
+                "application/x-protobuf": number[];
+            };
+        };
+        responses: {
+            /** @description `ExportTraceServiceResponse`: stored, but for what `partial_success` counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description No such request: `google.rpc.Status` */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Too large: `google.rpc.Status` */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
+                };
+            };
+            /** @description Another type or encoding than is read */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping: send it again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
         };

@@ -9,21 +9,48 @@ type Written<Model> = { [Key in keyof Model]-?: Exclude<Model[Key], undefined> }
 /** `Model`, with models in it replaced by what they are here. */
 type With<Model, Content extends Partial<Record<keyof Model, unknown>>> = Omit<Written<Model>, keyof Content> & Content;
 
-export type Root = Written<Schemas["Root"]>;
+/** What is left out where it is not known. */
+interface Expected {
+  /** What those of its name took before: half of them less than the first, 95 of 100 less than the second. */
+  expected_ns?: number | null;
+  expected_p95_ns?: number | null;
+  overdue?: boolean;
+}
+
+interface Kept {
+  /** Never removed by itself. */
+  pinned?: boolean;
+}
+
+export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept>> & Expected & Kept;
 /** `depth` is left to the tree, which knows it of every process. */
-export type Process = With<Omit<Schemas["Process"], "depth">, { progress: Progress | null; fold: Fold | null }>;
-export type Progress = Written<Schemas["Progress"]>;
+export type Process = With<Omit<Schemas["Process"], "depth" | keyof Expected>, { progress: Progress | null; fold: Fold | null }> & Expected;
+type Progress = Written<Schemas["Progress"]>;
 export type Fold = Written<Schemas["Fold"]>;
 export type Failure = Schemas["Error"];
 export type Counts = Schemas["Counts"];
-export type Dropped = Schemas["Dropped"];
 export type Worker = Written<Omit<Schemas["Worker"], "registered">> & Pick<Schemas["Worker"], "registered">;
 export type Status = Schemas["Status"];
 export type Problem = Partial<Schemas["Problem"]>;
 
 export type RootPage = With<Schemas["RootsPage"], { roots: Root[] }>;
 export type TreePage = With<Schemas["TreePage"], { root: Root; processes: Process[] }>;
+export type ProcessPage = With<Schemas["ProcessesPage"], { processes: Process[] }>;
 export type WorkerPage = With<Schemas["WorkersPage"], { workers: Worker[] }>;
 
 /** What an event of the stream carries: the event, and the read models after it. */
-export type Change = With<Schemas["StreamMessage"], { root: Root | null; process: Process | null; worker: Worker | null }>;
+export type Change = With<Schemas["StreamMessage"], { root: Root | null; process: Process | null; worker: Worker | null }> & { log?: LogLine | null };
+
+/** The roots of one name. */
+export type NamedRoots = With<Schemas["RootName"], { roots: Written<Schemas["RootMark"]>[] }>;
+export type NamesPage = With<Schemas["RootNamesPage"], { names: NamedRoots[] }>;
+
+/** What a process said. */
+export type LogLine = With<Schemas["LogEntry"], { fields: Record<string, unknown> }>;
+export type LogsPage = With<Omit<Schemas["LogsPage"], "gap">, { logs: LogLine[] }> & Pick<Schemas["LogsPage"], "gap">;
+
+/** The finished processes of one name. */
+export type NameStats = Written<Schemas["NameStats"]>;
+export type StatsPage = With<Schemas["StatsPage"], { stats: NameStats[] }>;
+export type StatsSeries = Schemas["StatsSeries"];
+export type ErrorsPage = Schemas["ErrorsPage"];

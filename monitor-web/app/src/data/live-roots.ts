@@ -47,6 +47,13 @@ export function liveWorkers(): ReadonlyMap<string, Dated<Worker>> {
   return workers;
 }
 
+/** They were removed: the lists are read without them. */
+export function forgetRoots(ids: readonly string[]): void {
+  for (const id of ids) roots.delete(id);
+  void queryClient.invalidateQueries({ queryKey: ["roots"] });
+  void queryClient.invalidateQueries({ queryKey: ["names"] });
+}
+
 /** A worker; one that is not known yet is asked for and comes with a later version. */
 export function knownWorker(id: string): Worker | undefined {
   const known = workers.get(id)?.model;

@@ -70,8 +70,26 @@ test("of many changes only the newest of each is handed on, to those whom it con
   server.send(change(2, { root: mine, process: process("a", null, 1) }), change(3, { root: other }));
   server.send(change(4, { root: mine, process: process("a", null, 1, { state: "failed" }) }));
   vi.advanceTimersByTime(20);
-  expect(list.batches()).toEqual([{ roots: [{ asOf: 4, model: mine }, { asOf: 3, model: other }], processes: [], workers: [] }]);
+  expect(list.batches()).toEqual([{ roots: [{ asOf: 4, model: mine }, { asOf: 3, model: other }], processes: [], workers: [], logs: [] }]);
   expect(tree.batches()).toMatchObject([{ roots: [{ asOf: 4 }], processes: [{ asOf: 4, model: { state: "failed" } }] }]);
+});
+
+test("what is said is handed on line by line, to the tree that it was said in", () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const mine = root(1);
+  const list = page(hub, { kind: "roots" });
+  const tree = page(hub, { kind: "tree", rootId: mine.root_id });
+  list.send({ type: "loaded", asOf: 1 });
+  tree.send({ type: "loaded", asOf: 1 });
+  const line = (number: number) => ({ process_id: "a", time_us: number, level: "info", message: "x", target: null, stream: null, fields: {}, worker_id: "w", number });
+  const said = (id: number, rootId: string) => ({ id, type: "process-logged", data: JSON.stringify({ event: { type: "process-logged", root_id: rootId }, log: line(id) }) });
+  server.send(said(2, mine.root_id), said(3, root(2).root_id), said(4, mine.root_id));
+  vi.advanceTimersByTime(20);
+  server.send(said(5, mine.root_id));
+  vi.advanceTimersByTime(20);
+  expect(tree.batches().map(({ logs }) => logs.map(({ number }) => number))).toEqual([[2, 4], [5]]);
+  expect(list.batches()).toEqual([]);
 });
 
 test("a break is told, and resumed after the last number", async () => {

@@ -2,7 +2,7 @@
  * Holds the one event stream and hands each subscriber what it asked for, as the newest state of
  * what changed, a few times per frame at most. Runs in a SharedWorker or in the page itself.
  */
-import type { Change, Process, Root, Worker } from "../api/types.ts";
+import type { Change, LogLine, Process, Root, Worker } from "../api/types.ts";
 import type { Batch, Connection, Dated, FromPage, Interest, ToPage } from "./messages.ts";
 import type { ServerEvent } from "./sse.ts";
 
@@ -29,6 +29,7 @@ interface Subscriber {
   roots: Map<string, Dated<Root>>;
   processes: Map<string, Dated<Process>>;
   workers: Map<string, Dated<Worker>>;
+  logs: LogLine[];
   send(message: ToPage): void;
 }
 
@@ -50,6 +51,7 @@ export class Hub {
       roots: new Map(),
       processes: new Map(),
       workers: new Map(),
+      logs: [],
       send,
     };
     return (message) => {
@@ -128,7 +130,7 @@ export class Hub {
     this.flushTimer ??= setTimeout(() => this.flush(), FLUSH_MS);
   }
 
-  private sort(asOf: number, { root, process, worker }: Change): void {
+  private sort(asOf: number, { event, root, process, worker, log }: Change): void {
     for (const subscriber of this.subscribers) {
       const { interest } = subscriber;
       const inTree = interest?.kind === "tree";
@@ -136,6 +138,7 @@ export class Hub {
       if (process && inTree && interest.rootId === process.root_id) {
         subscriber.processes.set(process.id, { asOf, model: process });
       }
+      if (log && inTree && "root_id" in event && interest.rootId === event.root_id) subscriber.logs.push(log);
       if (worker) subscriber.workers.set(worker.id, { asOf, model: worker });
     }
   }
@@ -148,13 +151,16 @@ export class Hub {
 
   private flush(): void {
     this.flushTimer = undefined;
-    for (const { roots, processes, workers, send } of this.subscribers) {
-      if (roots.size + processes.size + workers.size === 0) continue;
+    for (const subscriber of this.subscribers) {
+      const { roots, processes, workers, logs, send } = subscriber;
+      if (roots.size + processes.size + workers.size + logs.length === 0) continue;
       const batch: Batch = {
         roots: [...roots.values()],
         processes: [...processes.values()],
         workers: [...workers.values()],
+        logs,
       };
+      subscriber.logs = [];
       for (const map of [roots, processes, workers]) map.clear();
       send({ type: "batch", batch });
     }

@@ -1,5 +1,5 @@
 /** What passes between the one stream of the browser and its pages. */
-import type { Process, Root, Worker } from "../api/types.ts";
+import type { LogLine, Process, Root, Worker } from "../api/types.ts";
 
 /** What a subscriber wants to hear of: all roots and workers, or one tree. */
 export type Interest = { kind: "roots" } | { kind: "tree"; rootId: string };
@@ -15,6 +15,8 @@ export interface Batch {
   roots: Dated<Root>[];
   processes: Dated<Process>[];
   workers: Dated<Worker>[];
+  /** What was said in the tree, in the order in which it was stored. */
+  logs: LogLine[];
 }
 
 export interface Connection {

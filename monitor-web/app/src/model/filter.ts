@@ -15,10 +15,19 @@ export function find(tree: Tree, text: string): Found {
   const wanted = text.toLowerCase();
   const marks = new Uint8Array(tree.size);
   let count = 0;
+  const has = (part: string | undefined) => part?.toLowerCase().includes(wanted) ?? false;
+  const byId = tree.find(wanted);
+  // Few sites are many processes: each name is looked at once.
+  const names = new Map<number, boolean>();
+  const isNamed = (slot: number) => {
+    const site = tree.siteNumber(slot);
+    let found = names.get(site);
+    if (found === undefined) names.set(site, (found = has(tree.siteOf(slot).name)));
+    return found;
+  };
   for (let slot = 0; slot < tree.size; slot += 1) {
-    const { name, id, error } = tree.at(slot);
-    const isFound = name.toLowerCase().includes(wanted) || id === wanted || (error?.message.toLowerCase().includes(wanted) ?? false);
-    if (!isFound) continue;
+    const error = tree.errorOf(slot);
+    if (!isNamed(slot) && slot !== byId && !has(error?.message) && !(error?.chain ?? []).some(has)) continue;
     marks[slot] = MATCH;
     count += 1;
     for (let above = tree.parentOf(slot); above !== undefined && !marks[above]; above = tree.parentOf(above)) marks[above] = ABOVE;

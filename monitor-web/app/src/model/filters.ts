@@ -1,8 +1,22 @@
 /** What narrows the list of roots; kept in the address, so that every view is a link. */
 import type { Root } from "../api/types.ts";
 
-export const FILTERS = ["state", "name", "batch", "worker", "q"] as const;
+const FILTERS = ["state", "name", "batch", "worker", "q", "since"] as const;
 export type Filters = Partial<Record<(typeof FILTERS)[number], string>>;
+
+/** How long ago a root may have begun. */
+export const SINCE = { "1h": 3600, "24h": 86_400, "7d": 604_800 } as const;
+
+function sinceUs({ since }: Filters, nowUs: number): number | undefined {
+  const seconds = (SINCE as Record<string, number>)[since ?? ""];
+  return seconds === undefined ? undefined : nowUs - seconds * 1e6;
+}
+
+/** The filters as the server is asked by them. */
+export function queryOf({ since, ...rest }: Filters, nowUs: number): Omit<Filters, "since"> & { started_after?: number } {
+  const started_after = sinceUs({ ...(since !== undefined && { since }) }, nowUs);
+  return started_after === undefined ? rest : { ...rest, started_after };
+}
 
 /** Reads the filters of an address; what is empty or unknown is left out. */
 export function filtersOf(search: Record<string, unknown>): Filters {
@@ -24,9 +38,11 @@ export function isFiltered(filters: Filters): boolean {
 }
 
 /** Whether a root that the stream brings belongs into the list: the server's own rules. */
-export function matches(filters: Filters, root: Root): boolean {
+export function matches(filters: Filters, root: Root, nowUs = Date.now() * 1000): boolean {
   const { name, batch, worker, q } = filters;
+  const since = sinceUs(filters, nowUs);
   return (
+    (since === undefined || (root.started_us ?? 0) >= since) &&
     matchesState(filters, root) &&
     (name === undefined || root.name === name) &&
     (batch === undefined || root.batch === batch) &&

@@ -1,5 +1,5 @@
 /** What stands below each process, so that a closed one tells of what it hides. */
-import { isState, STATES } from "./state.ts";
+import { STATES } from "./state.ts";
 import type { Tree } from "./tree.ts";
 
 /** All slots of a tree in pre-order: every process stands before those below it. */
@@ -21,7 +21,6 @@ export function preorder(tree: Tree): Int32Array {
 }
 
 const WIDTH = STATES.length + 1;
-const INDEX = new Map<string, number>(STATES.map((state, index) => [state, index]));
 const FAILED = STATES.indexOf("failed");
 const LOST = STATES.indexOf("lost");
 
@@ -61,12 +60,14 @@ export class Rollup {
   }
 
   private addOwn(tree: Tree, slot: number, to: number): void {
-    const { state, fold } = tree.at(slot);
-    const add = (column: string, count: number) => {
-      const at = to + (INDEX.get(column) ?? WIDTH - 1);
-      (this.counts[at] as number) += count;
+    const fold = tree.foldOf(slot);
+    if (!fold) {
+      (this.counts[to + tree.stateIndex(slot)] as number) += 1;
+      return;
+    }
+    const add = (column: (typeof STATES)[number], count: number) => {
+      (this.counts[to + STATES.indexOf(column)] as number) += count;
     };
-    if (!fold) return add(isState(state) ? state : "", 1);
     add("running", fold.running);
     add("failed", fold.failed);
     add("cancelled", fold.cancelled);

@@ -176,10 +176,10 @@ function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups
 }
 
 function mayBeGrouped(tree: Tree, slot: number, rollup: Rollup): boolean {
-  return !needsAttention(tree.at(slot).state) && rollup.isQuiet(slot);
+  return !needsAttention(tree.stateOf(slot)) && rollup.isQuiet(slot);
 }
 
 function groupKey(tree: Tree, slot: number): string {
-  const { kind, name } = tree.at(slot);
+  const { kind, name } = tree.siteOf(slot);
   return `${tree.parentOf(slot) ?? ""} ${kind} ${name}`;
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { Process } from "../api/types.ts";
+import type { Origin } from "./columns.ts";
 import { preorder } from "./rollup.ts";
 import { process } from "./samples.ts";
 import { criticalPath, firstBar, foldGaps, layOut, rulerStep, sumRange, TimeMap } from "./timeline.ts";
@@ -18,7 +19,7 @@ function treeOf(...lines: Line[]): Tree {
 }
 
 const whole = () => ({ key: "", label: "" });
-const lay = (tree: Tree, laneOf: (process: Process) => { key: string; label: string } = whole) => layOut(tree, preorder(tree), 0, laneOf);
+const lay = (tree: Tree, laneOf: (origin: Origin) => { key: string; label: string } = whole) => layOut(tree, preorder(tree), 0, laneOf);
 
 /** The names in each row, from left to right. */
 function rows(tree: Tree, layout: ReturnType<typeof lay>): string[] {

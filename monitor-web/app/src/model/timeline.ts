@@ -1,8 +1,9 @@
 /** Where the processes of a tree lie on a timeline. Pure; times are µs from the timeline's origin. */
-import type { Process } from "../api/types.ts";
+import type { Origin } from "./columns.ts";
 import { STATES } from "./state.ts";
 import type { Tree } from "./tree.ts";
 
+const FAILED = STATES.indexOf("failed");
 /** Beyond this many at once in a lane, the rest share its last row. */
 const MOST_ROWS = 400;
 
@@ -39,35 +40,38 @@ export interface LaneName {
 }
 
 /** Lays all processes out: those of a lane below their parents, and so that none covers another. */
-export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: (process: Process) => LaneName): Layout {
+export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: (origin: Origin) => LaneName): Layout {
   const bars: number[] = [];
   const rank = new Int32Array(tree.size);
   for (const [index, slot] of order.entries()) {
     rank[slot] = index;
-    if (tree.at(slot).started_us !== null) bars.push(slot);
+    if (!Number.isNaN(tree.startOf(slot))) bars.push(slot);
   }
-  const start = (slot: number) => (tree.at(slot).started_us as number) - originUs;
+  const start = (slot: number) => tree.startOf(slot) - originUs;
   bars.sort((a, b) => start(a) - start(b) || (rank[a] as number) - (rank[b] as number));
 
   const laneIndex = new Map<string, number>();
+  // Processes of one worker and thread share a lane, whatever lanes are.
+  const laneByOrigin = new Map<number, number>();
   const lanes: (Lane & { ends: Float64Array })[] = [];
   const laneOfSlot = new Int32Array(tree.size).fill(-1);
   const rowOfSlot = new Int32Array(tree.size);
   let lastUs = 0;
   for (const slot of bars) {
-    const process = tree.at(slot);
-    const { key, label } = laneOf(process);
-    let index = laneIndex.get(key);
+    const origin = tree.originNumber(slot);
+    let index = laneByOrigin.get(origin);
     if (index === undefined) {
-      index = lanes.length;
+      const { key, label } = laneOf(tree.originOf(slot));
+      index = laneIndex.get(key) ?? lanes.length;
+      if (index === lanes.length) lanes.push({ label, firstRow: 0, rows: 0, ends: new Float64Array(MOST_ROWS).fill(-Infinity) });
       laneIndex.set(key, index);
-      lanes.push({ label, firstRow: 0, rows: 0, ends: new Float64Array(MOST_ROWS).fill(-Infinity) });
+      laneByOrigin.set(origin, index);
     }
     const lane = lanes[index] as (typeof lanes)[number];
     const parent = tree.parentOf(slot);
     let row = parent !== undefined && laneOfSlot[parent] === index ? (rowOfSlot[parent] as number) + 1 : 0;
     const from = start(slot);
-    const to = endOf(process, originUs);
+    const to = endOf(tree, slot, originUs);
     while (row < MOST_ROWS - 1 && (lane.ends[row] as number) > from) row += 1;
     row = Math.min(row, MOST_ROWS - 1);
     lane.ends[row] = Math.max(lane.ends[row] as number, to, from + 1);
@@ -98,25 +102,24 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     const row = rowOf(slot);
     const at = next[row] as number;
     next[row] = at + 1;
-    const process = tree.at(slot);
     slots[at] = slot;
     starts[at] = start(slot);
-    ends[at] = endOf(process, originUs);
-    const state = (STATES as readonly string[]).indexOf(process.state);
-    states[at] = state < 0 ? STATES.length : state;
+    ends[at] = endOf(tree, slot, originUs);
+    states[at] = tree.stateIndex(slot);
     barOf[slot] = at;
-    if (process.state === "failed") failed.push(at);
+    if (states[at] === FAILED) failed.push(at);
   }
   failed.sort((a, b) => a - b);
   return { originUs, slots, starts, ends, states, rowStarts, barOf, failed: Int32Array.from(failed), lanes: lanes.map(({ label, firstRow, rows: of }) => ({ label, firstRow, rows: of })), lastUs };
 }
 
 /** The end of a process; what is lost or cut off without one is as short as what is known of it. */
-function endOf(process: Process, originUs: number): number {
-  const start = (process.started_us ?? 0) - originUs;
-  if (process.elapsed_ns !== null) return start + process.elapsed_ns / 1000;
-  if (process.ended_us !== null) return Math.max(start, process.ended_us - originUs);
-  return process.state === "running" ? Infinity : start;
+function endOf(tree: Tree, slot: number, originUs: number): number {
+  const start = (Number.isNaN(tree.startOf(slot)) ? 0 : tree.startOf(slot)) - originUs;
+  const [elapsed, ended] = [tree.elapsedOf(slot), tree.endOf(slot)];
+  if (!Number.isNaN(elapsed)) return start + elapsed / 1000;
+  if (!Number.isNaN(ended)) return Math.max(start, ended - originUs);
+  return tree.stateOf(slot) === "running" ? Infinity : start;
 }
 
 /** The first bar of a row, from bar `from` on, that does not end before a time. */
@@ -144,16 +147,16 @@ export interface Stretch {
  */
 export function criticalPath(tree: Tree, originUs: number, nowUs: number): Stretch[] {
   const top = tree.childrenOf(undefined)[0];
-  if (top === undefined || tree.at(top).started_us === null) return [];
+  if (top === undefined || Number.isNaN(tree.startOf(top))) return [];
   const path: Stretch[] = [];
   const span = (slot: number) => {
-    const process = tree.at(slot);
-    return { from: (process.started_us ?? Infinity) - originUs, to: Math.min(nowUs, endOf(process, originUs)) };
+    const start = tree.startOf(slot);
+    return { from: (Number.isNaN(start) ? Infinity : start) - originUs, to: Math.min(nowUs, endOf(tree, slot, originUs)) };
   };
   const byEnd = (slot: number) =>
     tree
       .childrenOf(slot)
-      .filter((child) => tree.at(child).started_us !== null)
+      .filter((child) => !Number.isNaN(tree.startOf(child)))
       .sort((a, b) => span(b).to - span(a).to);
   const frame = (slot: number, until: number) => ({ slot, from: span(slot).from, at: until, children: byEnd(slot), next: 0 });
   const stack = [frame(top, span(top).to)];
@@ -285,7 +288,7 @@ export function sumRange(tree: Tree, layout: Layout, fromUs: number, toUs: numbe
     const slot = layout.slots[bar] as number;
     if (tree.childrenOf(slot).length > 0) continue;
     const busyUs = Math.max(0, Math.min(end, toUs) - Math.max(start, fromUs));
-    const { name } = tree.at(slot);
+    const { name } = tree.siteOf(slot);
     const of = names.get(name) ?? { name, count: 0, busyUs: 0 };
     names.set(name, of);
     of.count += 1;

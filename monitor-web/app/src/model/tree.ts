@@ -1,23 +1,64 @@
 /**
- * One tree, outside React: a slot for every process, and what the rows need in plain arrays.
+ * One tree, outside React: a slot for every process, its facts in columns. What few processes have stands apart.
  *
- * Processes come in any order, in pages and from the stream, and later versions of the same one
- * replace earlier ones. A parent may come after its children: until then they hang below the
- * root's own process.
+ * Processes come in any order, in pages, in columns and from the stream, and later versions of the same one replace earlier ones.
+ * A parent may come after its children: until then they hang below the root's own process.
  */
-import type { Process } from "../api/types.ts";
-import { needsAttention } from "./state.ts";
+import type { Failure, Process } from "../api/types.ts";
+import { type Columns, NOTHING, type Origin, ORPHAN, type Rare, type Site } from "./columns.ts";
+import { hex, IdTable, words } from "./ids.ts";
+import { isState, needsAttention, STATES } from "./state.ts";
 
 const NONE = -1;
 /** The children of all that have none. */
 const NOBODY: number[] = [];
+/** Of a state that this page does not know; its word stands with what is rare. */
+const OTHER = 255;
+/** The states as the columns number them. */
+const COLUMN_STATES = (["succeeded", "running", "pending", "failed", "cancelled", "lost"] as const).map((state) => STATES.indexOf(state));
+/** So many processes at a time are kept as the objects that they were asked for. */
+const MOST_MADE = 4096;
+
+/** No id is empty. */
+const UNTOLD = "";
+
+/** What most processes have at its default. */
+type Extra = Partial<Omit<Process, "id" | "parent_id" | "name" | "kind" | "source" | "worker_id" | "thread" | "error" | "started_us" | "ended_us" | "elapsed_ns" | "root_id" | "orphan">>;
+
+const DEFAULTS = { native_id: null, attempt: 1, reason: null, exit_code: null, signal: null, attachment: "explicit", progress: null, fold: null } as const;
 
 export class Tree {
-  private readonly slots = new Map<string, number>();
-  private readonly processes: Process[] = [];
+  private count = 0;
+  private high = new Uint32Array(0);
+  private low = new Uint32Array(0);
+  private started = new Float64Array(0);
+  private ended = new Float64Array(0);
+  private elapsed = new Float64Array(0);
   /** Stream number that each process is true at. */
-  private readonly asOf: number[] = [];
-  private readonly parents: number[] = [];
+  private asOf = new Float64Array(0);
+  private parents = new Int32Array(0);
+  private site = new Int32Array(0);
+  private origin = new Int32Array(0);
+  private error = new Int32Array(0);
+  private state = new Uint8Array(0);
+  /** Whether it was told to have no parent. */
+  private topmost = new Uint8Array(0);
+
+  private readonly ids = new IdTable();
+  /** Ids that are not written as the server writes them. */
+  private readonly odd = new Map<string, number>();
+  private readonly oddIds = new Map<number, string>();
+  private readonly sites: Site[] = [];
+  private readonly siteKeys = new Map<string, number>();
+  private readonly origins: Origin[] = [];
+  private readonly originKeys = new Map<string, number>();
+  private readonly failures: Failure[] = [];
+  private readonly extras = new Map<number, Extra>();
+  /** The parents as they were told, of those that hang elsewhere. */
+  private readonly told = new Map<number, string>();
+  private rootId = "";
+  private readonly made = new Map<number, Process>();
+
   private readonly children: number[][] = [];
   private readonly tops: number[] = [];
   /** Slots whose parent is not there, by the parent's id. */
@@ -29,7 +70,7 @@ export class Tree {
   private content = 0;
 
   get size(): number {
-    return this.processes.length;
+    return this.count;
   }
 
   /** Rises whenever rows may come, go or move. */
@@ -44,11 +85,90 @@ export class Tree {
 
   /** The slot of a process, if it is there. */
   find(id: string): number | undefined {
-    return this.slots.get(id);
+    const of = words(id);
+    const slot = of ? this.ids.find(of[0], of[1]) : (this.odd.get(id) ?? NONE);
+    return slot < 0 ? undefined : slot;
   }
 
+  /** All that is known of a process. Made when it is asked for: loops over many ask for what they need instead. */
   at(slot: number): Process {
-    return this.processes[slot] as Process;
+    const known = this.made.get(slot);
+    if (known) return known;
+    if (this.made.size >= MOST_MADE) this.made.clear();
+    const { name, kind, source } = this.siteOf(slot);
+    const process: Process = {
+      ...DEFAULTS,
+      links: [],
+      fields: {},
+      ...this.extras.get(slot),
+      id: this.idOf(slot),
+      root_id: this.rootId,
+      parent_id: this.parentIdOf(slot),
+      name,
+      kind,
+      source,
+      ...this.originOf(slot),
+      state: this.stateOf(slot),
+      started_us: numberOf(this.started[slot]),
+      ended_us: numberOf(this.ended[slot]),
+      elapsed_ns: numberOf(this.elapsed[slot]),
+      error: this.errorOf(slot),
+      orphan: this.isOrphan(slot),
+    };
+    this.made.set(slot, process);
+    return process;
+  }
+
+  idOf(slot: number): string {
+    return this.oddIds.get(slot) ?? hex(this.high[slot] ?? 0, this.low[slot] ?? 0);
+  }
+
+  siteOf(slot: number): Site {
+    return this.sites[this.site[slot] ?? NONE] ?? NO_SITE;
+  }
+
+  /** Those of one site share a number, and by it name and kind. */
+  siteNumber(slot: number): number {
+    return this.site[slot] ?? NONE;
+  }
+
+  originOf(slot: number): Origin {
+    return this.origins[this.origin[slot] ?? NONE] ?? NO_ORIGIN;
+  }
+
+  /** Those of one worker and thread share a number. */
+  originNumber(slot: number): number {
+    return this.origin[slot] ?? NONE;
+  }
+
+  errorOf(slot: number): Failure | null {
+    return this.failures[this.error[slot] ?? NONE] ?? null;
+  }
+
+  stateOf(slot: number): string {
+    return STATES[this.state[slot] ?? OTHER] ?? this.extras.get(slot)?.state ?? "";
+  }
+
+  /** Index into `STATES`; beyond it for others. */
+  stateIndex(slot: number): number {
+    return Math.min(STATES.length, this.state[slot] ?? OTHER);
+  }
+
+  foldOf(slot: number): Process["fold"] {
+    return this.extras.get(slot)?.fold ?? null;
+  }
+
+  /** NaN where it is not known; so are the two below. */
+  startOf(slot: number): number {
+    return this.started[slot] ?? NaN;
+  }
+
+  endOf(slot: number): number {
+    return this.ended[slot] ?? NaN;
+  }
+
+  elapsedOf(slot: number): number {
+    return this.elapsed[slot] ?? NaN;
   }
 
   parentOf(slot: number): number | undefined {
@@ -58,23 +178,19 @@ export class Tree {
 
   /** Whether it hangs elsewhere than it should: its parent is not there, or would close a cycle. */
   isOrphan(slot: number): boolean {
-    const { parent_id } = this.at(slot);
-    return parent_id !== null && this.slots.get(parent_id) !== this.parents[slot];
+    return this.told.has(slot);
   }
 
   /** Below a process, or at the top without one: in the order in which they started. */
   childrenOf(slot: number | undefined): readonly number[] {
-    return slot === undefined ? this.tops : (this.children[slot] ?? []);
+    return slot === undefined ? this.tops : (this.children[slot] ?? NOBODY);
   }
 
   /** Takes a process as it was at `asOf`; an older version than the known one changes nothing. */
   put(process: Process, asOf: number): void {
-    const known = this.slots.get(process.id);
-    if (known === undefined) {
-      this.add(process, asOf);
-    } else if (asOf > (this.asOf[known] ?? 0)) {
-      this.replace(known, process, asOf);
-    }
+    const known = this.find(process.id);
+    if (known === undefined) this.add(process, asOf);
+    else if (asOf > (this.asOf[known] ?? 0)) this.replace(known, process, asOf);
   }
 
   /** Whatever comes next is taken as newer: the stream has begun anew, perhaps with smaller numbers. */
@@ -83,40 +199,195 @@ export class Tree {
   }
 
   private add(process: Process, asOf: number): void {
-    const slot = this.processes.length;
-    this.slots.set(process.id, slot);
-    this.processes.push(process);
-    this.asOf.push(asOf);
-    this.parents.push(NONE);
-    this.children.push(NOBODY);
-    this.link(slot);
+    const of = words(process.id);
+    const slot = this.take(of?.[0] ?? 0, of?.[1] ?? 0);
+    if (of) {
+      this.ids.add(slot);
+    } else {
+      this.odd.set(process.id, slot);
+      this.oddIds.set(slot, process.id);
+    }
+    this.rootId ||= process.root_id;
+    this.write(slot, process, asOf);
+    this.link(slot, process.parent_id);
     this.adoptWaiting(slot);
     this.electOwn(slot);
     this.content += 1;
   }
 
   private replace(slot: number, process: Process, asOf: number): void {
-    const before = this.at(slot);
-    const moved = before.parent_id !== process.parent_id || before.started_us !== process.started_us;
+    const moved = this.parentIdOf(slot) !== process.parent_id || numberOf(this.started[slot]) !== process.started_us;
     if (moved) this.unlink(slot);
-    this.processes[slot] = process;
-    this.asOf[slot] = asOf;
+    this.write(slot, process, asOf);
     if (moved) {
-      this.link(slot);
+      this.link(slot, process.parent_id);
       this.electOwn(slot);
     }
     this.content += 1;
   }
 
-  private link(slot: number): void {
-    const parentId = this.at(slot).parent_id;
-    let parent = parentId === null ? NONE : (this.slots.get(parentId) ?? NONE);
+  /** A slot of its own for an id. */
+  private take(high: number, low: number): number {
+    const slot = this.count;
+    if (slot === this.high.length) this.reserve(Math.max(1024, slot * 2));
+    this.high[slot] = high;
+    this.low[slot] = low;
+    this.parents[slot] = NONE;
+    this.children.push(NOBODY);
+    this.count += 1;
+    return slot;
+  }
+
+  /** Makes room for so many processes. */
+  reserve(count: number): void {
+    if (count <= this.high.length) return;
+    const grow = <Column extends Uint8Array | Int32Array | Uint32Array | Float64Array>(column: Column): Column => {
+      const larger = new (column.constructor as new (length: number) => Column)(count);
+      larger.set(column as never);
+      return larger;
+    };
+    this.high = grow(this.high);
+    this.low = grow(this.low);
+    this.started = grow(this.started);
+    this.ended = grow(this.ended);
+    this.elapsed = grow(this.elapsed);
+    this.asOf = grow(this.asOf);
+    this.parents = grow(this.parents);
+    this.site = grow(this.site);
+    this.origin = grow(this.origin);
+    this.error = grow(this.error);
+    this.state = grow(this.state);
+    this.topmost = grow(this.topmost);
+    this.ids.use(this.high, this.low);
+    this.ids.reserve(count);
+  }
+
+  /** All of a process but where it hangs. */
+  private write(slot: number, process: Process, asOf: number): void {
+    const { name, kind, source, worker_id, thread, error, state } = process;
+    this.made.delete(slot);
+    this.asOf[slot] = asOf;
+    this.started[slot] = process.started_us ?? NaN;
+    this.ended[slot] = process.ended_us ?? NaN;
+    this.elapsed[slot] = process.elapsed_ns ?? NaN;
+    this.site[slot] = intern(this.siteKeys, this.sites, `${kind}\n${source?.line ?? ""}\n${source?.file ?? ""}\n${name}`, () => ({ name, kind, source }));
+    this.origin[slot] = intern(this.originKeys, this.origins, `${worker_id}\n${thread ?? "\n"}`, () => ({ worker_id, thread }));
+    this.state[slot] = isState(state) ? STATES.indexOf(state) : OTHER;
+    this.error[slot] = error ? this.failures.push(error) - 1 : NONE;
+    this.writeExtra(slot, process);
+  }
+
+  private writeExtra(slot: number, process: Partial<Process>): void {
+    const extra: Record<string, unknown> = {};
+    for (const [key, usual] of Object.entries(DEFAULTS)) {
+      const value = process[key as keyof typeof DEFAULTS];
+      if (value !== undefined && value !== usual) extra[key] = value;
+    }
+    if (process.links && process.links.length > 0) extra["links"] = process.links;
+    if (process.fields && Object.keys(process.fields).length > 0) extra["fields"] = process.fields;
+    for (const key of ["expected_ns", "expected_p95_ns", "overdue"] as const) if (process[key] !== undefined) extra[key] = process[key];
+    if (this.state[slot] === OTHER && process.state !== undefined) extra["state"] = process.state;
+    if (Object.keys(extra).length > 0) this.extras.set(slot, extra as Extra);
+    else this.extras.delete(slot);
+  }
+
+  /** Begins to take a tree in columns. */
+  load(rootId: string, count: number, asOf: number): ColumnLoad {
+    this.rootId ||= rootId;
+    this.reserve(this.count + count);
+    const base = { sites: this.sites.length, origins: this.origins.length, errors: this.failures.length };
+    const places = new Int32Array(count).fill(NONE);
+    const orphans = new Set<number>();
+    return {
+      sites: (table) => append(this.sites, table),
+      origins: (table) => append(this.origins, table),
+      errors: (table) => append(this.failures, table),
+      processes: (columns) => this.putColumns(columns, places, base, asOf, orphans),
+      rare: (entries) => this.putRare(entries, places, asOf, orphans),
+      end: () => {
+        // What has no parent and is not the root's own process.
+        for (const slot of orphans) {
+          this.unlink(slot);
+          this.link(slot, null);
+          this.electOwn(slot);
+        }
+      },
+    };
+  }
+
+  private putColumns(columns: Columns, places: Int32Array, base: Base, asOf: number, orphans: Set<number>): void {
+    const { count, first, ids, parents, flags } = columns;
+    const place = (table: Uint32Array, index: number, from: number) => (table[index] === NOTHING ? NONE : (table[index] as number) + from);
+    for (let index = 0; index < count; index += 1) {
+      const low = ids[2 * index] as number;
+      const high = ids[2 * index + 1] as number;
+      const known = this.ids.find(high, low);
+      places[first + index] = known;
+      if (known >= 0 && (this.asOf[known] as number) >= asOf) continue;
+      const slot = known >= 0 ? known : this.take(high, low);
+      places[first + index] = slot;
+      if (known < 0) this.ids.add(slot);
+      else this.unlink(slot);
+      this.asOf[slot] = asOf;
+      this.started[slot] = columns.started[index] as number;
+      this.ended[slot] = columns.ended[index] as number;
+      this.elapsed[slot] = columns.elapsed[index] as number;
+      this.site[slot] = place(columns.sites, index, base.sites);
+      this.origin[slot] = place(columns.origins, index, base.origins);
+      this.error[slot] = place(columns.errors, index, base.errors);
+      this.state[slot] = COLUMN_STATES[columns.states[index] as number] ?? OTHER;
+      this.made.delete(slot);
+      this.extras.delete(slot);
+      const isOrphan = ((flags[index] as number) & ORPHAN) !== 0;
+      const parent = parents[index] === NOTHING || isOrphan ? NONE : (places[parents[index] as number] ?? NONE);
+      this.topmost[slot] = 0;
+      this.told.delete(slot);
+      if (parent !== NONE) {
+        this.attach(slot, parent);
+      } else if (isOrphan) {
+        // Which parent it was told to have comes with what is rare.
+        orphans.add(slot);
+        this.link(slot, UNTOLD);
+      } else {
+        this.link(slot, null);
+      }
+      this.adoptWaiting(slot);
+      if (parent === NONE && !isOrphan) this.electOwn(slot);
+    }
+    this.content += 1;
+  }
+
+  private putRare(entries: readonly Rare[], places: Int32Array, asOf: number, orphans: Set<number>): void {
+    for (const [place, rest] of entries) {
+      const slot = places[place] ?? NONE;
+      if (slot === NONE || this.asOf[slot] !== asOf) continue;
+      this.made.delete(slot);
+      this.writeExtra(slot, rest);
+      if (rest.parent_id !== undefined && rest.parent_id !== null) {
+        orphans.delete(slot);
+        this.unlink(slot);
+        this.link(slot, rest.parent_id);
+      }
+    }
+    this.content += 1;
+  }
+
+  private parentIdOf(slot: number): string | null {
+    if (this.topmost[slot]) return null;
+    return this.told.get(slot) ?? this.idOf(this.parents[slot] as number);
+  }
+
+  private link(slot: number, parentId: string | null): void {
+    let parent = parentId === null ? NONE : (this.find(parentId) ?? NONE);
+    this.topmost[slot] = parentId === null ? 1 : 0;
     if (parentId !== null && parent === NONE) {
       const waiting = this.waiting.get(parentId) ?? new Set();
       this.waiting.set(parentId, waiting.add(slot));
     }
     // Only what has children can close a cycle; the check would make a deep chain quadratic.
     if (parent === slot || (parent !== NONE && this.siblings(slot).length > 0 && this.isBelow(parent, slot))) parent = NONE;
+    if (parentId !== null && parent === NONE) this.told.set(slot, parentId);
+    else this.told.delete(slot);
     if (parent === NONE && slot !== this.own) {
       this.adopted.add(slot);
       if (this.own !== NONE && !this.isBelow(this.own, slot)) parent = this.own;
@@ -125,8 +396,8 @@ export class Tree {
   }
 
   private unlink(slot: number): void {
-    const { parent_id } = this.at(slot);
-    if (parent_id !== null) this.waiting.get(parent_id)?.delete(slot);
+    const told = this.told.get(slot);
+    if (told !== undefined) this.waiting.get(told)?.delete(slot);
     this.adopted.delete(slot);
     this.detach(slot);
   }
@@ -144,15 +415,31 @@ export class Tree {
         if (this.before(slot, siblings[middle] as number)) at = middle;
         else low = middle + 1;
       }
+      siblings.splice(at, 0, slot);
+    } else {
+      siblings.push(slot);
     }
-    siblings.splice(at, 0, slot);
     this.structure += 1;
   }
 
   private detach(slot: number): void {
     const siblings = this.siblings(this.parents[slot] ?? NONE);
-    siblings.splice(siblings.indexOf(slot), 1);
+    const at = this.placeAmong(siblings, slot);
+    if (at >= 0) siblings.splice(at, 1);
     this.structure += 1;
+  }
+
+  /** Where a slot stands among its siblings, which are in order. */
+  private placeAmong(siblings: readonly number[], slot: number): number {
+    let [low, high] = [0, siblings.length - 1];
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const found = siblings[middle] as number;
+      if (found === slot) return middle;
+      if (this.before(found, slot)) low = middle + 1;
+      else high = middle - 1;
+    }
+    return siblings.indexOf(slot);
   }
 
   private siblings(parent: number): number[] {
@@ -160,7 +447,8 @@ export class Tree {
   }
 
   private adoptWaiting(slot: number): void {
-    const { id } = this.at(slot);
+    if (this.waiting.size === 0) return;
+    const id = this.idOf(slot);
     const waiting = this.waiting.get(id);
     if (!waiting) return;
     this.waiting.delete(id);
@@ -170,10 +458,10 @@ export class Tree {
   /** The root's own process is the one without a parent, smallest by start and id. */
   private electOwn(slot: number): void {
     const before = this.own;
-    let own = before !== NONE && this.at(before).parent_id === null ? before : NONE;
+    let own = before !== NONE && this.topmost[before] ? before : NONE;
     const candidates = slot === before ? [...this.adopted, slot] : [slot];
     for (const candidate of candidates) {
-      if (this.at(candidate).parent_id !== null) continue;
+      if (!this.topmost[candidate]) continue;
       if (own === NONE || this.before(candidate, own)) own = candidate;
     }
     if (own === before) return;
@@ -184,8 +472,10 @@ export class Tree {
   }
 
   private relink(slot: number): void {
+    const parentId = this.parentIdOf(slot);
+    this.made.delete(slot);
     this.unlink(slot);
-    this.link(slot);
+    this.link(slot, parentId);
   }
 
   private isBelow(slot: number, ancestor: number): boolean {
@@ -195,11 +485,52 @@ export class Tree {
 
   /** As the server orders siblings: by start, those without one last, then by id. */
   private before(a: number, b: number): boolean {
-    const left = this.at(a);
-    const right = this.at(b);
-    const difference = (left.started_us ?? Infinity) - (right.started_us ?? Infinity);
-    return difference < 0 || (!(difference > 0) && left.id < right.id);
+    const [left, right] = [this.started[a] as number, this.started[b] as number];
+    if (left < right) return true;
+    if (left > right) return false;
+    // One of them, or both, may be NaN: no start.
+    const [isLeft, isRight] = [left === left, right === right];
+    if (isLeft !== isRight) return isLeft;
+    if (this.odd.size > 0) return this.idOf(a) < this.idOf(b);
+    const [high, other] = [this.high[a] as number, this.high[b] as number];
+    return high < other || (high === other && (this.low[a] as number) < (this.low[b] as number));
   }
+}
+
+interface Base {
+  sites: number;
+  origins: number;
+  errors: number;
+}
+
+/** Takes the parts of a tree in columns, in the order in which they come. */
+export interface ColumnLoad {
+  sites: (table: readonly Site[]) => void;
+  origins: (table: readonly Origin[]) => void;
+  errors: (table: readonly Failure[]) => void;
+  processes: (columns: Columns) => void;
+  rare: (entries: readonly Rare[]) => void;
+  end: () => void;
+}
+
+const NO_SITE: Site = { name: "", kind: "", source: null };
+const NO_ORIGIN: Origin = { worker_id: null, thread: null };
+
+function numberOf(value: number | undefined): number | null {
+  return value === undefined || Number.isNaN(value) ? null : value;
+}
+
+function append<Item>(table: Item[], items: readonly Item[]): void {
+  for (const item of items) table.push(item);
+}
+
+function intern<Item>(keys: Map<string, number>, table: Item[], key: string, make: () => Item): number {
+  let at = keys.get(key);
+  if (at === undefined) {
+    at = table.push(make()) - 1;
+    keys.set(key, at);
+  }
+  return at;
 }
 
 /** The slots above one, nearest first. */
@@ -225,7 +556,7 @@ export function failures(tree: Tree): number[] {
         continue;
       }
       stack.pop();
-      const bad = needsAttention(tree.at(frame[0]).state);
+      const bad = needsAttention(tree.stateOf(frame[0]));
       if (bad && !frame[2]) leaves.push(frame[0]);
       const above = stack[stack.length - 1];
       if (above && (bad || frame[2])) above[2] = true;
@@ -238,8 +569,8 @@ export function failures(tree: Tree): number[] {
 /** The failing leaf that ended first: the cause, more often than not. Failed ones come before lost ones. */
 export function firstFailure(tree: Tree, leaves: readonly number[] = failures(tree)): number | undefined {
   const key = (slot: number) => {
-    const process = tree.at(slot);
-    return [process.state === "failed" ? 0 : 1, process.ended_us ?? process.started_us ?? Infinity] as const;
+    const times = [tree.endOf(slot), tree.startOf(slot), Infinity];
+    return [tree.stateOf(slot) === "failed" ? 0 : 1, times.find((time) => !Number.isNaN(time)) as number] as const;
   };
   let first: number | undefined;
   for (const leaf of leaves) {

@@ -1,4 +1,4 @@
-import type { JSX } from "react";
+import type { ComponentType } from "react";
 import type { MessageId } from "../i18n.ts";
 
 /** What a folder of `screens/` exports as `screen`: all that the page needs to know of it. */
@@ -9,7 +9,8 @@ export interface Screen {
   nav?: MessageId;
   /** Its place there; those without one come last. */
   place?: number;
-  component: () => JSX.Element;
+  /** Reads what it consists of, when it is gone to for the first time. */
+  load: () => Promise<{ default: ComponentType }>;
 }
 
 const files = import.meta.glob<{ screen: Screen }>("./*/screen.ts", { eager: true });

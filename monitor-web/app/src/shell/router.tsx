@@ -1,4 +1,4 @@
-import { createRootRoute, createRoute, createRouter, redirect } from "@tanstack/react-router";
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { t } from "../i18n.ts";
 import { parseSearch, stringifySearch } from "../model/filters.ts";
 import { screens } from "../screens/screen.ts";
@@ -17,10 +17,11 @@ const home = createRoute({
 export const router = createRouter({
   routeTree: top.addChildren([
     home,
-    ...screens.map(({ path, component }) => createRoute({ getParentRoute: () => top, path, component })),
+    ...screens.map(({ path, load }) => createRoute({ getParentRoute: () => top, path, component: lazyRouteComponent(load) })),
   ]),
   parseSearch,
   stringifySearch,
+  defaultPreload: "intent",
   defaultErrorComponent: Crashed,
 });
 

@@ -14,7 +14,8 @@ export function ProblemNotice({ error, onRetry }: { error: unknown; onRetry: () 
   );
 }
 
-function problemText(error: unknown): string {
+/** What went wrong, in the reader's words where there are some. */
+export function problemText(error: unknown): string {
   if (error instanceof ApiError) return error.status === 0 ? t("problem.unreachable") : error.message;
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,14 +1,17 @@
 //! The store on real files.
 
 mod changes;
+mod columns;
 mod large;
 mod lists;
+mod logs;
 mod lost;
 mod model;
 mod once;
 mod opening;
 mod plans;
 mod snapshots;
+mod stats;
 
 use std::sync::Arc;
 

@@ -1,16 +1,19 @@
 //! The store against the pure fold: whatever comes, both show the same.
 
+use std::collections::BTreeMap;
+
 use monitor_state::Facts;
-use monitor_wire::{Batch, Event};
+use monitor_wire::{Batch, Event, State};
 use proptest::prelude::*;
 
 use super::super::roots::find_row;
 use super::super::row::ProcessRow;
-use super::super::write::rollups::Sums;
+use super::super::shape::shape;
+use super::super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
 use super::super::{SqliteStore, ids};
-use super::open;
 use super::support::generate::{delivery, history};
 use super::support::script::show;
+use super::{columns, open};
 use crate::store::{Change, RootKey, RootSort, RootsQuery, Store};
 
 /// Events that the store made itself.
@@ -25,7 +28,7 @@ fn apply_server_events(facts: &mut Facts, changes: &[Change]) {
 fn assert_same(store: &SqliteStore, facts: &Facts) {
     let roots = store.roots(&RootsQuery { limit: 100, sort: RootSort::Oldest, ..RootsQuery::default() }).unwrap().roots;
     assert_eq!(roots.len(), facts.roots().count());
-    let mut open = std::collections::BTreeMap::<_, u64>::new();
+    let mut open = BTreeMap::<_, u64>::new();
     for root in roots {
         let (expected, processes) = facts.tree(root.root_id, root.number).unwrap();
         assert_eq!(root, expected);
@@ -42,6 +45,7 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
         }
         assert_eq!(show(&page.processes), show(&processes));
         assert_eq!(page.processes, processes);
+        assert_eq!(columns::tree(store, RootKey::Number(root.number)), page);
     }
     let workers = store.workers(100, None).unwrap().workers;
     assert_eq!(workers.len(), facts.workers().count());
@@ -58,13 +62,20 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
 
 /// The roll-ups hold the finished processes, whatever was corrected on the way.
 pub(super) fn assert_summed(store: &SqliteStore, facts: &Facts) {
-    let mut expected = std::collections::BTreeMap::<(usize, u64, String, String), Sums>::new();
+    // Without a name: all names together.
+    let mut expected = BTreeMap::<(usize, u64, Option<String>, String), Sums>::new();
     for root in facts.roots() {
         for process in facts.tree(root, 1).unwrap().1 {
-            let Some((_, ended)) = facts.process(root, process.id).unwrap().finished() else { continue };
-            for (level, length) in [60_000_000, 3_600_000_000, 86_400_000_000].into_iter().enumerate() {
-                let key = (level, ended.stamp.time_us / length, process.name.clone(), ended.what.outcome.to_string());
-                expected.entry(key).or_default().add(process.elapsed_ns.unwrap());
+            let known = facts.process(root, process.id).unwrap();
+            let (at_us, state, elapsed_ns) = match known.finished() {
+                Some((_, ended)) => (ended.stamp.time_us, ended.what.outcome.to_string(), process.elapsed_ns.unwrap()),
+                None if process.state == State::LOST && known.is_defined() => (known.at_us(), "lost".to_owned(), 0),
+                None => continue,
+            };
+            for (level, length) in LEVELS.into_iter().enumerate() {
+                for name in [Some(process.name.clone()), None] {
+                    expected.entry((level, at_us / MINUTE_US / length, name, state.clone())).or_default().add(elapsed_ns);
+                }
             }
         }
     }
@@ -72,15 +83,18 @@ pub(super) fn assert_summed(store: &SqliteStore, facts: &Facts) {
         let (connection, dictionary) = snapshot.parts();
         let mut statement = connection.prepare("SELECT level, t, name, state, sums FROM rollup")?;
         let mut rows = statement.query([])?;
-        let mut found = std::collections::BTreeMap::<_, Sums>::new();
+        let mut found = BTreeMap::<_, Sums>::new();
         let rolled: i64 = connection.query_row("SELECT rolled FROM counter", [], |row| row.get(0))?;
         while let Some(row) = rows.next()? {
-            let name = dictionary.text(connection, row.get(2)?)?.to_string();
+            let name = match row.get(2)? {
+                ALL_NAMES => None,
+                name => Some(dictionary.text(connection, name)?.to_string()),
+            };
             let state = ids::state(connection, dictionary, row.get(3)?)?.to_string();
             let (level, t, sums) = (row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, Sums::read(row.get_ref(4)?.as_blob().unwrap())?);
             found.entry((level as usize, t as u64, name.clone(), state.clone())).or_default().merge(&sums);
             if level == 0 && t >= rolled {
-                for (level, minutes) in [(1, 60), (2, 1_440)] {
+                for (level, minutes) in LEVELS.into_iter().enumerate().skip(1) {
                     found.entry((level, t as u64 / minutes, name.clone(), state.clone())).or_default().merge(&sums);
                 }
             }
@@ -93,6 +107,43 @@ pub(super) fn assert_summed(store: &SqliteStore, facts: &Facts) {
         assert_eq!((found.count, found.total, &found.histogram), (expected.count, expected.total, &expected.histogram));
         assert!(found.least <= expected.least && found.most >= expected.most, "{found:?} {expected:?}");
     }
+}
+
+/// Failures are counted by the shape of their message, and roots by name and state, whatever was corrected on the way.
+pub(super) fn assert_counted(store: &SqliteStore, facts: &Facts) {
+    let (mut failures, mut roots) = (BTreeMap::<_, i64>::new(), BTreeMap::<_, i64>::new());
+    for root in facts.roots() {
+        let (face, processes) = facts.tree(root, 1).unwrap();
+        *roots.entry((face.name, face.state.to_string())).or_default() += 1;
+        for process in processes.into_iter().filter(|process| process.state == State::FAILED) {
+            let Some((_, ended)) = facts.process(root, process.id).unwrap().finished() else { continue };
+            let Some(error) = process.error else { continue };
+            for (level, length) in LEVELS.into_iter().enumerate().skip(1) {
+                // A span of time is made up of whole hours.
+                let t = ended.stamp.time_us / MINUTE_US / LEVELS[1] * LEVELS[1] / length;
+                *failures.entry((level as i64, t as i64, shape(&error.message).into_owned(), process.name.clone())).or_default() += 1;
+            }
+        }
+    }
+    let found = store.read("count", |snapshot| {
+        let (connection, dictionary) = snapshot.parts();
+        let mut text = |key| dictionary.text(connection, key).map(|text| text.to_string());
+        let mut found_failures = BTreeMap::new();
+        let mut statement = connection.prepare("SELECT level, t, shape, name, count FROM failure")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            found_failures.insert((row.get(0)?, row.get(1)?, text(row.get(2)?)?, text(row.get(3)?)?), row.get(4)?);
+        }
+        let mut found_roots = BTreeMap::new();
+        let mut statement = connection.prepare("SELECT name, state, count FROM root_count")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let state = ids::state(connection, dictionary, row.get(1)?)?.to_string();
+            found_roots.insert((dictionary.text(connection, row.get(0)?)?.to_string(), state), row.get(2)?);
+        }
+        Ok((found_failures, found_roots))
+    });
+    assert_eq!(found.unwrap(), (failures, roots));
 }
 
 /// What the last change said of each process is what is read.
@@ -180,5 +231,6 @@ proptest! {
             assert_same(&store, &facts);
         }
         assert_summed(&store, &facts);
+        assert_counted(&store, &facts);
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::super::write::{DUE, roots as writing};
-use super::super::{processes, roots};
+use super::super::{logs, names, processes, roots, stats};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
@@ -103,6 +103,32 @@ fn no_list_of_processes_walks_all_processes() {
     checked.unwrap();
 }
 
+#[test]
+fn statistics_walk_no_sums_beside_those_they_tell_of() {
+    let (_folder, store) = open();
+    store.append(&parse("started 1"), 0).unwrap();
+    for sql in [stats::BY_TIME, stats::OF_NAME, stats::FIRST, stats::LAST, stats::FAILURES, names::NEWEST, names::OF_NAME] {
+        let checked = store.read("explain", |snapshot| {
+            let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
+            assert_indexed(sql, &plan(snapshot, sql, values), false);
+            Ok(())
+        });
+        checked.unwrap();
+    }
+    for text in [None, Some("ab"), Some("abc")] {
+        let checked = store.read("explain", |snapshot| {
+            let mut values = Vec::new();
+            let sql = names::all(text, &mut values);
+            let found = plan(snapshot, &sql, values);
+            // One row for each name and state.
+            let found: Vec<_> = found.lines().filter(|line| *line != "SCAN root_count").collect();
+            assert_indexed(&sql, &found.join("\n"), false);
+            Ok(())
+        });
+        checked.unwrap();
+    }
+}
+
 /// The number that a text begins with.
 fn number(text: &str) -> Option<usize> {
     text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -133,5 +159,22 @@ fn what_the_writer_asks_is_indexed() {
             Ok(())
         });
         checked.unwrap();
+    }
+}
+
+#[test]
+fn lines_of_logs_are_read_in_their_order() {
+    let (_folder, store) = open();
+    for (process, index) in [(Some(1), "PRIMARY KEY (root=? AND process=? AND (time,worker,number)"), (None, "INDEX log_time (root=?")] {
+        for (is_newest_first, cursor) in [(false, None), (true, Some([1; 4]))] {
+            let checked = store.read("explain", |snapshot| {
+                let (sql, values) = logs::statement(1, process, is_newest_first, cursor);
+                let found = plan(snapshot, &sql, values.into_iter().map(Value::Integer).collect());
+                assert!(found.contains(index), "{sql}:\n{found}");
+                assert_indexed(&sql, &found, false);
+                Ok(())
+            });
+            checked.unwrap();
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use monitor_state::{ProcessEvent, about_worker, title};
-use monitor_wire::{Counts, Error, Event, Process, ProcessId, Root, RootId, State, StreamMessage, Worker, WorkerId};
+use monitor_wire::{Counts, Error, Event, LogEntry, Process, ProcessId, Root, RootId, State, StreamMessage, Worker, WorkerId};
 use rusqlite::{OptionalExtension, Result, params};
 
 use super::entries::Entry;
@@ -253,6 +253,7 @@ impl Shown {
             worker_id: self.worker,
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
             error: self.error.as_deref().cloned(),
+            pinned: row.is_pinned,
         }
     }
 }
@@ -282,14 +283,16 @@ impl Tell for Told {
 
     fn message(&self, index: usize) -> StreamMessage {
         let line = self.lines[index];
+        let (event, log) = match self.batches.get(line.batch as usize) {
+            Some(batch) => (batch.event(line.event as usize), log(batch, line.event)),
+            None => (self.own[line.event as usize].1.clone(), None),
+        };
         StreamMessage {
-            event: match self.batches.get(line.batch as usize) {
-                Some(batch) => batch.event(line.event as usize),
-                None => self.own[line.event as usize].1.clone(),
-            },
+            event,
             root: self.roots.get(line.root as usize).map(Shown::root),
             process: self.process(line.entry),
             worker: self.workers.get(line.worker as usize).cloned(),
+            log,
         }
     }
 
@@ -302,4 +305,21 @@ impl Tell for Told {
             + views * (size_of::<Process>() + 1_024)
             + self.batches.iter().map(|batch| batch.size()).sum::<usize>()
     }
+}
+
+/// The line of a log that an event is.
+fn log(batch: &Packed, index: u32) -> Option<LogEntry> {
+    let PackedEvent::Other(event) = &batch.events[index as usize] else { return None };
+    let Event::ProcessLogged(logged) = &**event else { return None };
+    Some(LogEntry {
+        process_id: logged.id,
+        time_us: logged.time_us,
+        level: logged.level.clone(),
+        message: logged.message.clone(),
+        target: logged.target.clone(),
+        stream: logged.stream.clone(),
+        fields: logged.fields.clone(),
+        worker_id: logged.worker.as_ref().map_or(batch.worker.id, |worker| worker.id),
+        number: batch.sequence + u64::from(index),
+    })
 }

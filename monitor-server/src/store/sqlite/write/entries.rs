@@ -4,6 +4,7 @@ use monitor_state::{ProcessEvent, WorkerStatus};
 use monitor_wire::{Process, ProcessId, WorkerId};
 
 use super::changes::NONE;
+use super::failures::Failure;
 use super::rollups::Finished;
 use super::{Gathered, Transaction};
 use crate::packed::PackedEvent;
@@ -52,6 +53,7 @@ pub(super) struct Before {
     pub open_at: Vec<WorkerId>,
     pub had_error: bool,
     pub finished: Option<Finished>,
+    pub failure: Option<Failure>,
     pub aside: Aside,
 }
 

@@ -6,6 +6,8 @@
 
 mod changes;
 mod entries;
+mod failures;
+mod logs;
 pub(super) mod rollups;
 pub(super) mod roots;
 mod settle;
@@ -21,6 +23,8 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
 use self::entries::Item;
+use self::failures::Failures;
+use self::logs::Line as LogLine;
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
 use self::workers::Workers;
@@ -50,6 +54,8 @@ pub(super) struct Writer {
     roots: RootCache,
     rollups: Rollups,
     counter: Counter,
+    /// How many lines of a process's log are kept from its beginning, and as many from its end.
+    logs_kept: usize,
     /// What is remembered is what the database holds: not so after a transaction that failed.
     is_trusted: bool,
 }
@@ -79,8 +85,11 @@ struct Transaction<'a> {
     /// Events that the server made itself.
     own: Vec<(WorkerId, Event)>,
     items: Vec<Item>,
+    logs: Vec<LogLine>,
+    logs_kept: usize,
     roots: Roots,
     words: TransactionWords,
+    failures: Failures,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
 }
@@ -118,10 +127,16 @@ impl Writer {
             roots: RootCache::default(),
             rollups: Rollups::default(),
             counter: Counter::default(),
+            logs_kept: crate::Config::LOGS_KEPT,
             is_trusted: false,
         };
         writer.transaction(|_| Ok(()))?;
         Ok(writer)
+    }
+
+    /// Keeps so many of the first lines of a process's log, and as many of the last; at least one.
+    pub(super) fn keep_logs(&mut self, lines: usize) {
+        self.logs_kept = lines.max(1);
     }
 
     pub(super) fn append(&mut self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes> {
@@ -183,8 +198,11 @@ impl Writer {
             lines: Vec::new(),
             own: Vec::new(),
             items: Vec::new(),
+            logs: Vec::new(),
+            logs_kept: self.logs_kept,
             roots: Roots::default(),
             words: TransactionWords::default(),
+            failures: Failures::default(),
             tallies: BTreeMap::new(),
         };
         gather(&mut transaction)?;
@@ -225,7 +243,7 @@ impl Transaction<'_> {
                 PackedEvent::Started(started) => (self.root_at(&mut gathered, started.root)?, started.id),
                 PackedEvent::Ended(ended) => (self.root_at(&mut gathered, ended.root)?, ended.id),
                 PackedEvent::Other(event) => {
-                    self.gather_other(id, number, event, now_us)?;
+                    self.gather_other(id, (index as u32, number), event, now_us)?;
                     let Some(about) = ProcessEvent::of(event) else {
                         self.lines.push(Line { batch, event: index as u32, root: NONE, entry: NONE, worker: NONE });
                         continue;
@@ -242,7 +260,7 @@ impl Transaction<'_> {
     }
 
     /// What is rare about an event: whom it relays, what it says of a worker, a type that is unknown.
-    fn gather_other(&mut self, id: WorkerId, number: u64, event: &Event, now_us: u64) -> Result<()> {
+    fn gather_other(&mut self, id: WorkerId, (index, number): (u32, u64), event: &Event, now_us: u64) -> Result<()> {
         let about = ProcessEvent::of(event);
         let relayed = about.as_ref().map_or_else(|| about_worker(event, id).1, |about| about.worker);
         if let Some(relayed) = relayed.filter(|relayed| relayed.id != id) {
@@ -254,7 +272,7 @@ impl Transaction<'_> {
         match (about, event) {
             (Some(about), Event::ProcessLogged(logged)) => {
                 let root = self.root(about.root_id)?;
-                self.write_log(root, number, id, logged)
+                self.gather_log(root, (index, number), id, logged)
             }
             (Some(_), _) => Ok(()),
             (None, Event::Unknown(unknown)) => self.keep_unknown(number, id, unknown),

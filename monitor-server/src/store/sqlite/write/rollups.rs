@@ -8,8 +8,12 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::store::sqlite::ids;
 
-/// Microseconds of a minute, an hour, a day: the levels 0, 1, 2.
-const LEVELS: [u64; 3] = [60_000_000, 3_600_000_000, 86_400_000_000];
+/// Minutes of a minute, an hour, a day, and 32 days: the levels 0 to 3.
+pub(in super::super) const LEVELS: [u64; 4] = [1, 60, 1_440, 46_080];
+/// Microseconds of a minute.
+pub(in super::super) const MINUTE_US: u64 = 60_000_000;
+/// Stands for all names together: texts are numbered from 1.
+pub(in super::super) const ALL_NAMES: i64 = 0;
 /// A minute is over when so many later ones have begun: what comes for it then is added to its hour and day at once.
 const OPEN_MINUTES: u64 = 2;
 /// The sums of minutes that are over.
@@ -20,13 +24,13 @@ const MAX_REMEMBERED: usize = 20_000;
 /// What a finished process adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in super::super) struct Finished {
-    /// When it ended.
+    /// When it ended; when it began, if it is lost.
     pub ended_us: u64,
     /// Key of its name.
     pub name: i64,
     /// Code of its state.
     pub state: i64,
-    /// How long it took.
+    /// How long it took; 0 if it is lost.
     pub elapsed_ns: u64,
 }
 
@@ -69,7 +73,7 @@ impl Rollups {
         }
         self.removed.extend(before);
         if let Some(Finished { ended_us, name, state, elapsed_ns }) = after {
-            self.added.entry((ended_us / LEVELS[0], name, state)).or_default().add(elapsed_ns);
+            self.added.entry((ended_us / MINUTE_US, name, state)).or_default().add(elapsed_ns);
         }
     }
 
@@ -86,7 +90,7 @@ impl Rollups {
             }
         }
         for Finished { ended_us, name, state, elapsed_ns } in self.removed.drain(..) {
-            for key in keys(ended_us / LEVELS[0], name, state, rolled) {
+            for key in keys(ended_us / MINUTE_US, name, state, rolled) {
                 row(&mut self.rows, connection, key)?.remove(elapsed_ns);
                 touched.insert(key);
             }
@@ -102,7 +106,8 @@ impl Rollups {
         while let Some(minute) = minutes.next()? {
             let (t, name, state): (i64, i64, i64) = (minute.get(0)?, minute.get(1)?, minute.get(2)?);
             let sums = Sums::read(minute.get_ref(3)?.as_blob()?)?;
-            for key in keys(t as u64, name, state, u64::MAX).skip(1) {
+            for (level, length) in LEVELS.into_iter().enumerate().skip(1) {
+                let key = (level, t as u64 / length, name, state);
                 row(&mut self.rows, connection, key)?.merge(&sums);
                 touched.insert(key);
             }
@@ -128,10 +133,10 @@ impl Rollups {
     }
 }
 
-/// The rows that a minute's sums go to: its own, and those of its hour and day if it is over.
+/// The rows that a minute's sums go to: its own, and those of longer times if it is over; of its name, and of all names.
 fn keys(minute: u64, name: i64, state: i64, rolled: u64) -> impl Iterator<Item = Key> {
     let levels = if minute < rolled { LEVELS.len() } else { 1 };
-    (0..levels).map(move |level| (level, minute * LEVELS[0] / LEVELS[level], name, state))
+    (0..levels).flat_map(move |level| [name, ALL_NAMES].map(|name| (level, minute / LEVELS[level], name, state)))
 }
 
 fn row<'a>(rows: &'a mut HashMap<Key, Sums>, connection: &Connection, key: Key) -> Result<&'a mut Sums> {

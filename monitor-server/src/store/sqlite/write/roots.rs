@@ -1,5 +1,7 @@
 //! The roots that a transaction is about: which process is a root's face, and which error it shows.
 
+use std::collections::BTreeMap;
+
 use foldhash::HashMap;
 use monitor_wire::{ProcessId, RootId};
 use rusqlite::{OptionalExtension, Result, params};
@@ -53,6 +55,8 @@ pub(super) struct Roots {
     pub entries: Vec<RootEntry>,
     by_id: HashMap<RootId, u32>,
     last: Option<(RootId, u32)>,
+    /// By how much the counts of roots change, by name and state.
+    by_name: BTreeMap<(i64, i64), i64>,
     /// By how much the counts of processes change, by the code of their state.
     pub states: [i64; KNOWN_STATES],
 }
@@ -78,6 +82,25 @@ pub(super) struct Indexed {
 type Face = (u64, ProcessId);
 
 impl Transaction<'_> {
+    pub(super) fn count_root(&mut self, name: i64, state: i64, change: i64) {
+        self.count(tally::ROOTS, state, change);
+        *self.roots.by_name.entry((name, state)).or_default() += change;
+    }
+
+    /// Writes by how much the counts of roots by name changed.
+    pub(super) fn write_root_counts(&self) -> Result<()> {
+        let sql = "INSERT INTO root_count(name, state, count) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + ?3";
+        let mut write = self.connection.prepare_cached(sql)?;
+        let mut clear = self.connection.prepare_cached("DELETE FROM root_count WHERE name = ?1 AND state = ?2 AND count = 0")?;
+        for ((name, state), change) in self.roots.by_name.iter().filter(|(_, change)| **change != 0) {
+            write.execute([*name, *state, *change])?;
+            if *change < 0 {
+                clear.execute([*name, *state])?;
+            }
+        }
+        Ok(())
+    }
+
     /// The index of a root, which gets its number if it is new.
     pub(super) fn root(&mut self, id: RootId) -> Result<u32> {
         if let Some((last, index)) = self.roots.last
@@ -121,6 +144,7 @@ impl Transaction<'_> {
                 elapsed_ns: None,
                 error: None,
                 counts: [0; KNOWN_STATES + 1],
+                is_pinned: false,
             }
         };
         let index = self.roots.entries.len() as u32;
@@ -158,6 +182,7 @@ impl Transaction<'_> {
         for index in order {
             self.write_root(index)?;
         }
+        self.write_root_counts()?;
         for code in 0..KNOWN_STATES {
             self.count(tally::PROCESSES, code as i64, self.roots.states[code]);
         }
@@ -354,12 +379,13 @@ impl Transaction<'_> {
             lost,
             other
         ])?;
+        let name = row.name;
         self.cache.rows.insert(row.id, row.clone());
-        let before = before.map(|before| before.state);
-        if before != Some(state) {
-            self.count(tally::ROOTS, state, 1);
-            if let Some(before) = before {
-                self.count(tally::ROOTS, before, -1);
+        let before = before.map(|before| (before.name, before.state));
+        if before != Some((name, state)) {
+            self.count_root(name, state, 1);
+            if let Some((name, state)) = before {
+                self.count_root(name, state, -1);
             }
         }
         Ok(())
@@ -389,8 +415,8 @@ impl RootRow {
 }
 
 const INSERT: &str = "INSERT INTO root(number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, \
-    error, cause, pending, running, succeeded, failed, cancelled, lost, other) \
-    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)";
+    error, cause, pending, running, succeeded, failed, cancelled, lost, other, pinned) \
+    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, 0)";
 /// What no index holds.
 const UPDATE_COUNTS: &str = "UPDATE root SET last = ?2, process = ?3, own = ?4, at = ?5, started = ?6, ended = ?7, elapsed = ?8, \
     pending = ?9, running = ?10, succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15 WHERE number = ?1";

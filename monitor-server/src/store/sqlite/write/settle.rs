@@ -2,11 +2,12 @@
 
 use foldhash::{HashMap, HashMapExt as _};
 use monitor_state::ProcessFacts;
-use monitor_wire::{ProcessLogged, State, UnknownEvent, WorkerId};
+use monitor_wire::{State, UnknownEvent, WorkerId};
 use rusqlite::{CachedStatement, Result, params};
 
 use super::changes::{NONE, Told};
 use super::entries::{Aside, Before, Entry, Item};
+use super::failures::Failure;
 use super::rollups::Finished;
 use super::{Counter, Transaction, root_id, tally};
 use crate::store::sqlite::ids::{self, KNOWN_STATES};
@@ -14,6 +15,8 @@ use crate::store::sqlite::row::{FIND, INSERT, Known, Plain, ProcessRow, UPDATE};
 
 /// Code of the state of those that failed.
 const FAILED: i64 = 3;
+/// Code of the state of those that were lost with their worker.
+const LOST: i64 = 5;
 
 /// What rows of `process` are read and written by.
 struct Statements<'a> {
@@ -39,7 +42,9 @@ impl Transaction<'_> {
             self.settle_process(entry, &mut statements)?;
         }
         drop(statements);
+        self.settle_logs()?;
         self.settle_roots(&entries)?;
+        self.failures.write(self.connection)?;
         self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled)?;
         self.workers.write(self.connection, &mut self.tallies)?;
         let told = self.tell(entries)?;
@@ -88,7 +93,7 @@ impl Transaction<'_> {
         };
         if let Some(row) = &found {
             let known = row.known(self.connection, self.dictionary)?;
-            before = Some(self.before(row, &known)?);
+            before = Some(self.before(place.0, row, &known)?);
             self.merge(&mut entry.known, &known);
         } else if !entry.is_told_of {
             // Something was logged by a process that nobody spoke of yet.
@@ -155,7 +160,9 @@ impl Transaction<'_> {
             }
         }
         self.set_aside(place, row, before.aside)?;
-        let finished = self.finished(&entry.known, entry.view.as_deref())?;
+        let finished = self.finished(&entry.known, entry.view.as_deref(), row.state)?;
+        let failure = self.failure(finished, row.error, (number, row.id))?;
+        self.failures.change(before.failure, failure);
         self.rollups.change(before.finished, finished);
         let open_at = self.open_at(&entry.known);
         for worker in before.open_at.iter().filter(|worker| !open_at.contains(worker)) {
@@ -208,7 +215,7 @@ impl Transaction<'_> {
         }
     }
 
-    fn before(&mut self, row: &ProcessRow, known: &Known) -> Result<Before> {
+    fn before(&mut self, number: i64, row: &ProcessRow, known: &Known) -> Result<Before> {
         if let Known::Plain(plain) = known {
             let words = plain.words(self.connection, self.dictionary)?;
             self.words.learn(plain, words);
@@ -217,14 +224,31 @@ impl Transaction<'_> {
             Known::Plain(_) => None,
             Known::Full(facts) => Some(plain_view(facts)),
         };
-        let finished = self.finished(known, view.as_ref())?;
+        let finished = self.finished(known, view.as_ref(), row.state)?;
         let (open_at, aside) = (self.open_at(known), self.aside(row)?);
-        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, aside })
+        let failure = self.failure(finished, row.error, (number, row.id))?;
+        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, failure, aside })
+    }
+
+    fn failure(&mut self, finished: Option<Finished>, message: Option<i64>, place: (i64, i64)) -> Result<Option<Failure>> {
+        let Some((finished, message)) = finished.filter(|finished| finished.state == FAILED).zip(message) else { return Ok(None) };
+        let shape = self.dictionary.shape_key(self.connection, message)?;
+        Ok(Some(Failure { finished, message, shape, place }))
     }
 
     /// What a process adds to the roll-ups.
-    fn finished(&mut self, known: &Known, view: Option<&monitor_wire::Process>) -> Result<Option<Finished>> {
+    fn finished(&mut self, known: &Known, view: Option<&monitor_wire::Process>, state: i64) -> Result<Option<Finished>> {
         match known {
+            // By its start: when its worker was lost may be told otherwise later.
+            Known::Plain(Plain { start: Some(start), .. }) if state == LOST => {
+                let name = self.words.sites[&start.site].name_key;
+                Ok(Some(Finished { ended_us: start.time_us, name, state, elapsed_ns: 0 }))
+            }
+            Known::Full(facts) if state == LOST && facts.finished().is_none() => {
+                let Some(view) = view.filter(|_| facts.is_defined()) else { return Ok(None) };
+                let name = self.dictionary.searched_key(self.connection, &view.name)?;
+                Ok(Some(Finished { ended_us: facts.at_us(), name, state, elapsed_ns: 0 }))
+            }
             Known::Plain(plain @ Plain { start: Some(start), end: Some(end), .. }) => Ok(Some(Finished {
                 ended_us: end.time_us,
                 name: self.words.sites[&start.site].name_key,
@@ -264,33 +288,6 @@ impl Transaction<'_> {
             "DELETE FROM open WHERE worker = ?1 AND root = ?2 AND id = ?3"
         };
         self.connection.prepare_cached(sql)?.execute(params![row.key, number, id])?;
-        Ok(())
-    }
-
-    pub(super) fn write_log(&mut self, root: u32, number: u64, batch_worker: WorkerId, logged: &ProcessLogged) -> Result<()> {
-        let entry = &mut self.roots.entries[root as usize];
-        if entry.before.is_none() {
-            entry.row.base_us = entry.row.base_us.min(logged.time_us as i64);
-        }
-        let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
-        let level = self.dictionary.text_key(self.connection, &logged.level)?;
-        let mut text = |text: Option<&String>| text.map(|text| self.dictionary.text_key(self.connection, text)).transpose();
-        let (target, stream) = (text(logged.target.as_ref())?, text(logged.stream.as_ref())?);
-        let sql = "INSERT OR IGNORE INTO log(root, process, time, worker, number, attempt, level, target, stream, message, fields) \
-                   VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
-        self.connection.prepare_cached(sql)?.execute(params![
-            entry.row.number,
-            ids::process_key(logged.id),
-            logged.time_us as i64,
-            worker,
-            number as i64,
-            logged.attempt,
-            level,
-            target,
-            stream,
-            logged.message,
-            (!logged.fields.is_empty()).then(|| ids::to_json(&logged.fields))
-        ])?;
         Ok(())
     }
 

@@ -14,7 +14,7 @@ import "./about.css";
 const AGAIN_MS = 5000;
 
 /** The server's own figures. */
-export function About() {
+export default function About() {
   const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
   useEffect(() => {
     document.title = `${t("about.title")} · ${t("app.name")}`;

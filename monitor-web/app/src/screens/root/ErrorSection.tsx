@@ -1,28 +1,26 @@
 import type { Failure } from "../../api/types.ts";
 import { t, wordText } from "../../i18n.ts";
+import { causeFirst } from "../../model/errors.ts";
 import { visible, visibleLines } from "../../model/text.ts";
-import { Code } from "./facts.tsx";
+import { Source } from "./Source.tsx";
 
-/** What failed, where, and what it was caused by. */
+/** What failed and where: the cause first, then what it led to. */
 export function ErrorSection({ error }: { error: Failure }) {
-  const chain = error.chain ?? [];
+  const [cause = "", ...led] = causeFirst(error);
   return (
     <section className="failure">
       <h3>
         {t("panel.error")} <span className="dim">{[wordText("error", error.kind), visible(error.type ?? "")].filter(Boolean).join(" · ")}</span>
       </h3>
-      <p className="message">{visibleLines(error.message)}</p>
-      {chain.length > 0 && (
-        <>
-          <h3>{t("panel.causes")}</h3>
-          <ol className="chain">
-            {chain.map((cause, index) => (
-              <li key={index}>{visibleLines(cause)}</li>
-            ))}
-          </ol>
-        </>
+      <p className="message">{visibleLines(cause)}</p>
+      {led.length > 0 && (
+        <ol className="chain" aria-label={t("panel.led-to")}>
+          {led.map((each, index) => (
+            <li key={index}>{visibleLines(each)}</li>
+          ))}
+        </ol>
       )}
-      {error.source && <Code text={`${error.source.file}:${error.source.line}`} copy />}
+      {error.source && <Source source={error.source} />}
     </section>
   );
 }

@@ -1,21 +1,28 @@
-import type { ReactNode } from "react";
+import { lazy, type ReactNode, Suspense } from "react";
 import type { Fold, Process } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { count, t, wordText } from "../../i18n.ts";
 import { selfTime } from "../../model/selftime.ts";
 import { spread } from "../../model/histogram.ts";
+import { fieldParts } from "../../model/fields.ts";
 import { fieldText, visible, visibleLines } from "../../model/text.ts";
 import { marksOf } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
+import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { useNow } from "../../ui/now.ts";
 import { Duration, DurationText } from "../../ui/Time.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
+import { History } from "./History.tsx";
 import { Relatives } from "./Relatives.tsx";
 import { report } from "./report.ts";
+import { Source } from "./Source.tsx";
 import { SpreadSection } from "./SpreadSection.tsx";
 import type { RootView } from "./view.ts";
+
+/** Read with the first process that is looked at. */
+const Logs = lazy(() => import("./logs/Logs.tsx"));
 
 interface Props {
   view: RootView;
@@ -93,7 +100,7 @@ function Title({ process }: { process: Process }) {
     <div>
       <h2>{process.name === "" ? t("root.unnamed") : visible(process.name)}</h2>
       <p>
-        <StateLabel state={process.state} /> <Duration process={process} />
+        <StateLabel state={process.state} /> <Duration process={process} /> <Expected process={process} />
       </p>
     </div>
   );
@@ -119,7 +126,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
   const marks = marksOf(process, view.tree.isOrphan(slot));
   const worker = useWorker(process.worker_id);
   const known = (id: string) => view.tree.find(id) !== undefined;
-  const fields = Object.entries(process.fields ?? {});
+  const parts = fieldParts(process.fields ?? {});
   const links = process.links ?? [];
   return (
     <>
@@ -135,11 +142,19 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
         <CopyButton label={t("panel.copy.traceparent")} text={`00-${process.root_id}-${process.id}-01`} />
       </p>
       {(!process.fold || process.started_us !== null) && <WhenSection view={view} slot={slot} process={process} />}
+      {!process.fold && (
+        <section>
+          <h3>{t("logs.title")}</h3>
+          <Suspense fallback={<p className="dim">{t("loading")}</p>}>
+            <Logs key={process.id} view={view} process={process.id} />
+          </Suspense>
+        </section>
+      )}
       <Section title={t("panel.what")}>
         <Row label={t("panel.kind")}>{wordText("kind", process.kind)}</Row>
         {process.source && (
           <Row label={t("panel.source")}>
-            <Code text={`${process.source.file}:${process.source.line}`} copy />
+            <Source source={process.source} />
           </Row>
         )}
         <Optional label={t("panel.reason")} value={process.reason} />
@@ -147,15 +162,10 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
         <Optional label={t("panel.signal")} value={process.signal} />
         {process.attempt > 1 && <Row label={t("panel.attempt")}>{process.attempt}</Row>}
       </Section>
-      {fields.length > 0 && (
-        <Section title={t("panel.fields")}>
-          {fields.map(([name, value]) => (
-            <Row key={name} label={visible(name)}>
-              <span className="mono lines">{visibleLines(fieldText(value))}</span>
-            </Row>
-          ))}
-        </Section>
-      )}
+      <Fields title={t("panel.arguments")} fields={parts.arguments} />
+      <Fields title={t("panel.returned")} fields={parts.returned} />
+      <Fields title={t("panel.fields")} fields={parts.own} />
+      {!process.fold && process.name !== "" && <History key={`${process.id} history`} process={process} />}
       <Relatives key={process.id} view={view} slot={slot} onSelect={onSelect} />
       <Where process={process} />
       <Section title={t("panel.ids")}>
@@ -188,6 +198,19 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
         </Section>
       )}
     </>
+  );
+}
+
+function Fields({ title, fields }: { title: string; fields: readonly (readonly [name: string, value: unknown])[] }) {
+  if (fields.length === 0) return null;
+  return (
+    <Section title={title}>
+      {fields.map(([name, value]) => (
+        <Row key={name} label={visible(name)}>
+          <span className="mono lines">{visibleLines(fieldText(value))}</span>
+        </Row>
+      ))}
+    </Section>
   );
 }
 

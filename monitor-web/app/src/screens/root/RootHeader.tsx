@@ -2,18 +2,21 @@ import { Link } from "@tanstack/react-router";
 import type { Root } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
+import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
 import { ago } from "../../model/time.ts";
 import { Counts } from "../../ui/Counts.tsx";
+import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
 import type { RootSearch } from "./useRootSearch.ts";
+import type { RootView } from "./view.ts";
 
-const TABS = ["tree", "timeline"] as const;
+const TABS = ["tree", "timeline", "logs", "compare"] as const;
 
 /** What the root is, how it stands and, if it failed, why. */
-export function RootHeader({ root, search }: { root: Root; search: RootSearch }) {
+export function RootHeader({ view, root, search }: { view: RootView; root: Root; search: RootSearch }) {
   const worker = useWorker(root.worker_id);
   return (
     <div className="root-header" data-state={root.state}>
@@ -27,6 +30,7 @@ export function RootHeader({ root, search }: { root: Root; search: RootSearch })
         </h1>
         <span className="facts dim">
           <Duration process={root} />
+          <Expected process={view.own() ?? root} />
           <Ago timeUs={root.started_us} />
           {worker && <span>{t("root.on", { host: visible(worker.hostname) })}</span>}
         </span>
@@ -39,7 +43,7 @@ export function RootHeader({ root, search }: { root: Root; search: RootSearch })
           ))}
         </nav>
       </div>
-      {root.error && <p className="error">{visible(root.error.message)}</p>}
+      {root.error && <p className="error">{visible(errorLine(root.error))}</p>}
       {root.state === "lost" && worker && (
         <p className="error">
           {t("tasks.lost-since", {

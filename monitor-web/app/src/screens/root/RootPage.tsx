@@ -15,11 +15,13 @@ import { useSelection } from "./useSelection.ts";
 import { RootView } from "./view.ts";
 import "./root.css";
 
-/** Read when it is looked at for the first time. */
+/** Read when they are looked at for the first time. */
 const Timeline = lazy(() => import("./timeline/Timeline.tsx"));
+const Compare = lazy(() => import("./compare/Compare.tsx"));
+const Logs = lazy(() => import("./logs/Logs.tsx"));
 
 /** A root and its tree. */
-export function RootPage() {
+export default function RootPage() {
   const { root = "" } = useParams({ strict: false }) as { root?: string };
   return <OneRoot key={root} param={root} />;
 }
@@ -31,7 +33,7 @@ function OneRoot({ param }: { param: string }) {
   const search = useRootSearch();
   useEffect(() => view.arrange(search.filter, search.grouped), [view, search.filter, search.grouped]);
   const { root } = view;
-  const isTimeline = search.tab === "timeline";
+  const { tab = "tree" } = search;
 
   useEffect(() => {
     document.title = root ? `${glyph(root.state)} ${visible(root.title)}` : t("app.name");
@@ -44,18 +46,22 @@ function OneRoot({ param }: { param: string }) {
   }
   return (
     <div className="root-page">
-      <RootHeader root={root} search={search} />
+      <RootHeader view={view} root={root} search={search} />
       <Missing view={view} />
-      {!isTimeline && <TreeToolbar view={view} selection={selection} search={search} />}
+      {tab === "tree" && <TreeToolbar view={view} selection={selection} search={search} />}
       {view.problem !== null && <ProblemNotice error={view.problem} onRetry={view.retry} />}
       <div className="split" data-panel={selection.id !== null}>
-        {isTimeline ? (
-          <Suspense fallback={<p className="notice dim">{t("loading")}</p>}>
+        <Suspense fallback={<p className="notice dim">{t("loading")}</p>}>
+          {tab === "timeline" ? (
             <Timeline view={view} root={root} selection={selection} search={search} />
-          </Suspense>
-        ) : (
-          <TreeView view={view} root={root} selection={selection} />
-        )}
+          ) : tab === "logs" ? (
+            <Logs view={view} onSelect={selection.select} />
+          ) : tab === "compare" ? (
+            <Compare view={view} root={root} search={search} onSelect={selection.select} />
+          ) : (
+            <TreeView view={view} root={root} selection={selection} />
+          )}
+        </Suspense>
         {selection.id !== null && <ProcessPanel view={view} id={selection.id} onClose={selection.clear} onSelect={selection.select} />}
       </div>
     </div>

@@ -4,6 +4,7 @@ import { count, locale, t } from "../../i18n.ts";
 import { type Spread, spread } from "../../model/histogram.ts";
 import type { Rollup } from "../../model/rollup.ts";
 import { glyph, type State } from "../../model/state.ts";
+import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
 import { duration, elapsed } from "../../model/time.ts";
 import { Marks } from "../../ui/Marks.tsx";
@@ -56,8 +57,8 @@ export const TreeRow = memo(function TreeRow(props: Props) {
         {below !== "" && <Below below={below} />}
         <Marks process={process} orphan={orphan} />
         {process.error && (
-          <span className="why" title={visible(process.error.message)}>
-            {visible(process.error.message)}
+          <span className="why" title={visible(errorLine(process.error))}>
+            {visible(errorLine(process.error))}
           </span>
         )}
       </What>

@@ -1,6 +1,7 @@
 /** A process as Markdown, for an issue or a mail. */
 import type { Process, Worker } from "../../api/types.ts";
 import { locale, t, wordText } from "../../i18n.ts";
+import { causeFirst } from "../../model/errors.ts";
 import { fieldText, visible } from "../../model/text.ts";
 import { absolute, duration, elapsed } from "../../model/time.ts";
 import { stateWord } from "../../ui/State.tsx";
@@ -31,9 +32,9 @@ export function report(process: Process, worker: Worker | undefined, address: st
   }
   const { error } = process;
   if (error) {
-    const causes = (error.chain ?? []).map((cause) => `${t("panel.causes")}: ${cause}`);
+    const [cause = "", ...led] = causeFirst(error);
     const place = error.source ? [`${error.source.file}:${error.source.line}`] : [];
-    lines.push("", `### ${t("panel.error")}`, "", fence([error.message, ...causes, ...place].join("\n")));
+    lines.push("", `### ${t("panel.error")}`, "", fence([cause, ...led.map((each) => `← ${each}`), ...place].join("\n")));
   }
   return `${lines.join("\n")}\n`;
 }

@@ -1,4 +1,3 @@
 import type { Screen } from "../screen.ts";
-import { RootPage } from "./RootPage.tsx";
 
-export const screen: Screen = { path: "/tasks/$root", component: RootPage };
+export const screen: Screen = { path: "/tasks/$root", load: () => import("./RootPage.tsx") };

@@ -2,7 +2,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback } from "react";
 
 /** What the address of a root says besides the selected process. */
-export interface RootParams {
+interface RootParams {
   /** What the tree is narrowed to. */
   filter?: string | undefined;
   /** Whether like siblings share a row. */
@@ -11,6 +11,10 @@ export interface RootParams {
   tab?: string | undefined;
   /** The timeline's window, in µs from the root's start: `from-to`. */
   window?: string | undefined;
+  /** What it is compared with: an id or a number; the last one that succeeded without it. */
+  with?: string | undefined;
+  /** How what differs is shown. */
+  view?: string | undefined;
   /** What the timeline's lanes are. */
   lanes?: string | undefined;
 }

@@ -1,17 +1,18 @@
 /** One root's tree as it is read and kept true: lives outside React, which draws it once per frame. */
 import { ApiError, fetchTree } from "../../api/client.ts";
-import type { Process, Root, TreePage } from "../../api/types.ts";
+import { readColumns } from "../../api/columns.ts";
+import type { LogLine, Process, Root, TreePage } from "../../api/types.ts";
 import { liveRootsStore } from "../../data/live-roots.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
+import type { Origin, Part } from "../../model/columns.ts";
 import { Derived } from "../../model/derived.ts";
 import { find, type Found } from "../../model/filter.ts";
 import { type Histogram, histogramOf, type Spread, spread } from "../../model/histogram.ts";
 import { preorder, Rollup } from "../../model/rollup.ts";
 import { comfortableDepth, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
-import { elapsed } from "../../model/time.ts";
 import { type LaneName, type Layout, layOut } from "../../model/timeline.ts";
-import { failures, firstFailure, Tree } from "../../model/tree.ts";
+import { type ColumnLoad, failures, firstFailure, Tree } from "../../model/tree.ts";
 
 /** Enough for the first look at once; the rest comes in few large pieces. */
 const FIRST_PAGE = 1000;
@@ -32,6 +33,9 @@ export class RootView {
   missing: Pick<TreePage, "dropped" | "ignored_parents"> = { dropped: [], ignored_parents: 0 };
   loading = true;
   problem: unknown = null;
+
+  /** Are told what is said in the tree; null when something was missed. */
+  readonly logListeners = new Set<(lines: readonly LogLine[] | null) => void>();
 
   private rootAsOf = -1;
   private version = 0;
@@ -57,7 +61,7 @@ export class RootView {
   private readonly rowLists = new Derived<Rows>(this.later);
   private readonly leaves = new Derived<number[]>(this.later);
 
-  constructor(private readonly param: string) {}
+  constructor(readonly param: string) {}
 
   /** For `useSyncExternalStore`. The tree is read and followed while anybody listens. */
   readonly subscribe = (listener: () => void) => {
@@ -71,13 +75,19 @@ export class RootView {
 
   readonly get = () => this.version;
 
+  /** The root's own process, once it is known. */
+  own(): Process | undefined {
+    const top = this.tree.childrenOf(undefined)[0];
+    return top === undefined ? undefined : this.tree.at(top);
+  }
+
   /** All slots in pre-order. */
   order(): Int32Array {
     return this.orders.get("", this.tree.structureVersion, () => preorder(this.tree));
   }
 
   /** All processes as bars of a timeline. */
-  layout(lanes: string, originUs: number, laneOf: (process: Process) => LaneName): Layout {
+  layout(lanes: string, originUs: number, laneOf: (origin: Origin) => LaneName): Layout {
     // The names of lanes come with their workers.
     const settings = `${lanes} ${originUs} ${liveRootsStore.get()}`;
     return this.layouts.get(lanes === "tree" ? `${lanes} ${originUs}` : settings, this.tree.version, () => layOut(this.tree, this.order(), originUs, laneOf));
@@ -108,7 +118,7 @@ export class RootView {
   idOf(row: number): string | undefined {
     const slot = this.rows().slots[row];
     if (slot === undefined) return undefined;
-    return slot >= 0 ? this.tree.at(slot).id : `~${this.tree.at(this.groupAt(row)?.members[0] as number).id}`;
+    return slot >= 0 ? this.tree.idOf(slot) : `~${this.tree.idOf(this.groupAt(row)?.members[0] as number)}`;
   }
 
   /** The row of an id as of `idOf`; -1 if it is not in sight. */
@@ -127,9 +137,10 @@ export class RootView {
   spreadOf(group: Group): GroupSpread {
     const known = this.spreads.get(group);
     if (known?.version === this.tree.version) return known;
-    const members = group.members.map((slot) => this.tree.at(slot));
-    const { histogram, ...rest } = histogramOf(members.flatMap((process) => elapsed(process, 0) ?? []));
-    const of = { version: this.tree.version, histogram, spread: spread(histogram, rest), running: members.filter(({ state }) => state === "running").length };
+    const { tree } = this;
+    const { histogram, ...rest } = histogramOf(group.members.map((slot) => tree.elapsedOf(slot)).filter((took) => !Number.isNaN(took)));
+    const running = group.members.filter((slot) => tree.stateOf(slot) === "running").length;
+    const of = { version: tree.version, histogram, spread: spread(histogram, rest), running };
     this.spreads.set(group, of);
     return of;
   }
@@ -193,23 +204,15 @@ export class RootView {
     this.problem = null;
     this.changed();
     try {
-      let cursor: string | null = null;
-      do {
-        const limit = cursor === null ? FIRST_PAGE : NEXT_PAGE;
-        const page: Awaited<ReturnType<typeof fetchTree>> = await fetchTree(
-          this.param,
-          cursor === null ? { limit } : { limit, cursor },
-          reading.signal,
-        );
-        this.follow(page.root.root_id);
-        this.subscription?.loaded(page.as_of);
-        this.takeRoot(page.root, page.as_of);
-        this.missing = page;
-        for (const process of page.processes) this.tree.put(process, page.as_of);
-        cursor = page.next_cursor;
-        if (first && cursor !== null) this.folding.toDepth(1);
+      const page = await fetchTree(this.param, { limit: FIRST_PAGE }, reading.signal);
+      this.takePage(page);
+      if (page.next_cursor !== null) {
+        // The first rows are there; all others come in columns.
+        if (first) this.folding.toDepth(1);
         this.changed();
-      } while (cursor !== null);
+        const id = page.root.root_id;
+        if (!(await readColumns(id, reading.signal, this.columns(id)))) await this.readPages(page.next_cursor, reading.signal);
+      }
       if (first) this.folding.toDepth(comfortableDepth(this.tree));
     } catch (error) {
       if (reading.signal.aborted) return;
@@ -217,6 +220,40 @@ export class RootView {
     }
     this.loading = false;
     this.changed();
+  }
+
+  /** The rest of the tree page by page, from a server that knows no columns. */
+  private async readPages(from: string, signal: AbortSignal): Promise<void> {
+    for (let cursor: string | null = from; cursor !== null; ) {
+      const page = await fetchTree(this.param, { limit: NEXT_PAGE, cursor }, signal);
+      this.takePage(page);
+      cursor = page.next_cursor;
+      this.changed();
+    }
+  }
+
+  private takePage(page: TreePage): void {
+    this.follow(page.root.root_id);
+    this.subscription?.loaded(page.as_of);
+    this.takeRoot(page.root, page.as_of);
+    this.missing = page;
+    for (const process of page.processes) this.tree.put(process, page.as_of);
+  }
+
+  /** Takes the parts of the tree in columns. */
+  private columns(rootId: string): (part: Part) => void {
+    let load: ColumnLoad | undefined;
+    return (part) => {
+      if (part.kind === "head") {
+        this.takeRoot(part.head.root, part.head.as_of);
+        this.missing = part.head;
+        load = this.tree.load(rootId, part.head.count, part.head.as_of);
+      } else if (part.kind === "processes") load?.processes(part.columns);
+      else if (part.kind === "rare") load?.rare(part.entries);
+      else if (part.kind === "end") load?.end();
+      else load?.[part.kind](part.table as never);
+      this.changed();
+    };
   }
 
   private follow(rootId: string): void {
@@ -239,13 +276,15 @@ export class RootView {
   private readAgain(): void {
     this.tree.expire();
     this.rootAsOf = -1;
+    for (const listener of this.logListeners) listener(null);
     void this.read();
   }
 
   private take(batch: Batch): void {
     for (const { model, asOf } of batch.roots) this.takeRoot(model, asOf);
     for (const { model, asOf } of batch.processes) this.tree.put(model, asOf);
-    this.changed();
+    if (batch.logs.length > 0) for (const listener of this.logListeners) listener(batch.logs);
+    if (batch.roots.length + batch.processes.length > 0) this.changed();
   }
 
   private takeRoot(root: Root, asOf: number): void {

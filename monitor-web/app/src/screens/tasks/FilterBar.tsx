@@ -1,18 +1,27 @@
+import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
+import { fetchStatus } from "../../api/client.ts";
+import type { Counts } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
-import { type MessageId, t } from "../../i18n.ts";
-import { type Filters, isFiltered, withFilter } from "../../model/filters.ts";
+import { count, type MessageId, t } from "../../i18n.ts";
+import { type Filters, isFiltered, SINCE, withFilter } from "../../model/filters.ts";
 import { glyph, STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
 import { stateWord } from "../../ui/State.tsx";
+import { SavedFilters } from "./SavedFilters.tsx";
 
 interface Props {
   filters: Filters;
   onChange: (filters: Filters) => void;
 }
 
+interface BarProps extends Props {
+  byName: boolean;
+  onGroup: (byName: boolean) => void;
+}
+
 /** The filters of the list: states as buttons, the rest as fields. `/` leads to the search. */
-export function FilterBar({ filters, onChange }: Props) {
+export function FilterBar({ filters, onChange, byName, onGroup }: BarProps) {
   const search = useRef<HTMLInputElement>(null);
   useEffect(() => {
     const slash = (event: KeyboardEvent) => {
@@ -24,12 +33,13 @@ export function FilterBar({ filters, onChange }: Props) {
     return () => removeEventListener("keydown", slash);
   }, []);
 
+  const counts = useCounts(filters);
   const state = (value: string) => onChange(withFilter(filters, "state", value));
   return (
     <div className="filters" role="search">
       <div className="states" role="group" aria-label={t("tasks.filter.state")}>
         <button type="button" aria-pressed={filters.state === undefined} onClick={() => state("")}>
-          {t("tasks.all")}
+          {t("tasks.all")} {counts && <span className="number">{count(STATES.reduce((sum, each) => sum + counts[each], 0))}</span>}
         </button>
         {STATES.map((each) => (
           <button
@@ -42,13 +52,25 @@ export function FilterBar({ filters, onChange }: Props) {
             <span className="glyph still" aria-hidden="true">
               {glyph(each)}
             </span>{" "}
-            {stateWord(each)}
+            {stateWord(each)} {counts && counts[each] > 0 && <span className="number">{count(counts[each])}</span>}
           </button>
         ))}
       </div>
       <Field name="name" label="tasks.filter.name" filters={filters} onChange={onChange} />
       <Field name="batch" label="tasks.filter.batch" filters={filters} onChange={onChange} />
       <Field name="q" label="tasks.filter.q" filters={filters} onChange={onChange} reference={search} />
+      <select className="since" aria-label={t("tasks.since")} value={filters.since ?? ""} onChange={(event) => onChange(withFilter(filters, "since", event.target.value))}>
+        <option value="">{t("tasks.since.any")}</option>
+        {(Object.keys(SINCE) as (keyof typeof SINCE)[]).map((each) => (
+          <option key={each} value={each}>
+            {t(`tasks.since.${each}`)}
+          </option>
+        ))}
+      </select>
+      <button type="button" className="toggle" aria-pressed={byName} title={t("tasks.by-name.why")} onClick={() => onGroup(!byName)}>
+        {t("tasks.by-name")}
+      </button>
+      <SavedFilters filters={filters} onChange={onChange} />
       {filters.worker !== undefined && <OfWorker id={filters.worker} onRemove={() => onChange(withFilter(filters, "worker", ""))} />}
       {isFiltered(filters) && (
         <button type="button" onClick={() => onChange({})}>
@@ -57,6 +79,14 @@ export function FilterBar({ filters, onChange }: Props) {
       )}
     </div>
   );
+}
+
+const COUNTS_MS = 3000;
+
+/** How many roots are in each state, while nothing else narrows the list. */
+function useCounts({ state: _, ...rest }: Filters): Counts | undefined {
+  const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), refetchInterval: COUNTS_MS, staleTime: 0, enabled: !isFiltered(rest) });
+  return isFiltered(rest) ? undefined : query.data?.roots;
 }
 
 /** That only the tasks of one worker are shown: chosen elsewhere, removed here. */

@@ -3,13 +3,14 @@ import { useEffect, useRef } from "react";
 import { t } from "../../i18n.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
 import { RootRow } from "./RootRow.tsx";
+import type { Checked } from "./useChecked.ts";
 import type { RootListState } from "./useRoots.ts";
 
 /** Where each view of the list was scrolled to, for Back. */
 const scrolled = new Map<string, number>();
 
 /** The rows, virtual; more are read before the end is reached. */
-export function RootList({ list }: { list: RootListState }) {
+export function RootList({ list, checked }: { list: RootListState; checked: Checked }) {
   const { roots, held, hold, loadMore, loadingMore } = list;
   const scroller = useRef<HTMLDivElement>(null);
   const narrow = useNarrow();
@@ -58,6 +59,9 @@ export function RootList({ list }: { list: RootListState }) {
         aria-rowcount={roots.length}
       >
         <div className="root head" role="row">
+          <span role="columnheader" className="check">
+            <input type="checkbox" aria-label={t("tasks.check.all")} checked={roots.length > 0 && roots.every((root) => checked.ids.has(root.root_id))} onChange={(event) => roots.forEach((root) => checked.set(root.root_id, event.target.checked))} />
+          </span>
           {(["state", "task", "started", "duration", "worker", "processes"] as const).map((column) => (
             <span key={column} role="columnheader" className={column}>
               {t(`tasks.column.${column}`)}
@@ -67,7 +71,7 @@ export function RootList({ list }: { list: RootListState }) {
         <div className="canvas" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
           {rows.map(({ index, start, key }) => {
             const root = roots[index];
-            return root && <RootRow key={key} root={root} index={index} top={start - headHeight} />;
+            return root && <RootRow key={key} root={root} index={index} top={start - headHeight} checked={checked.ids.has(root.root_id)} onCheck={checked.set} />;
           })}
         </div>
       </div>

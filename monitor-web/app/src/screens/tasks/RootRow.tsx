@@ -3,9 +3,11 @@ import { memo } from "react";
 import type { Root } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
+import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
 import { ago } from "../../model/time.ts";
 import { Counts } from "../../ui/Counts.tsx";
+import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
@@ -14,9 +16,11 @@ interface Props {
   root: Root;
   index: number;
   top: number;
+  checked: boolean;
+  onCheck: (id: string, checked: boolean) => void;
 }
 
-export const RootRow = memo(function RootRow({ root, index, top }: Props) {
+export const RootRow = memo(function RootRow({ root, index, top, checked, onCheck }: Props) {
   const worker = useWorker(root.worker_id);
   return (
     <div
@@ -27,6 +31,9 @@ export const RootRow = memo(function RootRow({ root, index, top }: Props) {
       data-state={root.state}
       style={{ transform: `translateY(${top}px)` }}
     >
+      <span role="cell" className="check">
+        <input type="checkbox" aria-label={t("tasks.check", { task: visible(root.title) })} checked={checked} onChange={(event) => onCheck(root.root_id, event.target.checked)} />
+      </span>
       <span role="cell" className="state">
         <StateLabel state={root.state} />
       </span>
@@ -34,7 +41,13 @@ export const RootRow = memo(function RootRow({ root, index, top }: Props) {
         <Link to="/tasks/$root" params={{ root: root.root_id }} className="title">
           <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={18} />
         </Link>
+        {root.pinned === true && (
+          <span className="mark" title={t("tasks.pinned.why")}>
+            {t("tasks.pinned")}
+          </span>
+        )}
         <Why root={root} />
+        <Expected process={root} />
       </span>
       <span role="cell" className="started">
         <Ago timeUs={root.started_us} />
@@ -56,7 +69,7 @@ export const RootRow = memo(function RootRow({ root, index, top }: Props) {
 function Why({ root }: { root: Root }) {
   const worker = useWorker(root.worker_id);
   if (root.error) {
-    const text = visible(root.error.message);
+    const text = visible(errorLine(root.error));
     return (
       <span className="why" data-own={root.state === "failed"} title={text}>
         {text}

@@ -3,21 +3,28 @@ import { useCallback, useEffect } from "react";
 import { t } from "../../i18n.ts";
 import { type Filters, filtersOf, isFiltered } from "../../model/filters.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { CheckedBar } from "./CheckedBar.tsx";
 import { Empty } from "./Empty.tsx";
 import { FilterBar } from "./FilterBar.tsx";
+import { Names } from "./Names.tsx";
 import { RootList } from "./RootList.tsx";
+import { type Checked, useChecked } from "./useChecked.ts";
 import { type RootListState, useRoots } from "./useRoots.ts";
 import "./tasks.css";
 
 /** The list of roots. */
-export function Tasks() {
-  const filters = filtersOf(useSearch({ strict: false }));
+export default function Tasks() {
+  const search = useSearch({ strict: false }) as { by?: string };
+  const filters = filtersOf(search);
+  const byName = search.by === "name";
   const navigate = useNavigate();
   const setFilters = useCallback(
-    (next: Filters) => void navigate({ to: "/tasks", search: next, replace: true }),
-    [navigate],
+    (next: Filters) => void navigate({ to: "/tasks", search: byName ? { ...next, by: "name" } : next, replace: true }),
+    [navigate, byName],
   );
+  const group = (on: boolean) => void navigate({ to: "/tasks", search: on ? { ...filters, by: "name" } : filters });
   const list = useRoots(filters);
+  const checked = useChecked();
 
   useEffect(() => {
     document.title = `${t("tasks.title")} · ${t("app.name")}`;
@@ -26,15 +33,22 @@ export function Tasks() {
   return (
     <div className="tasks">
       <h1 className="hidden">{t("tasks.title")}</h1>
-      <FilterBar filters={filters} onChange={setFilters} />
-      {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
-      <Rows list={list} filters={filters} onClear={() => setFilters({})} />
+      <FilterBar filters={filters} onChange={setFilters} byName={byName} onGroup={group} />
+      {byName ? (
+        <Names q={filters.q ?? ""} />
+      ) : (
+        <>
+          {checked.ids.size > 0 && <CheckedBar checked={checked} />}
+          {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
+          <Rows list={list} filters={filters} checked={checked} onClear={() => setFilters({})} />
+        </>
+      )}
     </div>
   );
 }
 
-function Rows({ list, filters, onClear }: { list: RootListState; filters: Filters; onClear: () => void }) {
-  if (list.roots.length > 0) return <RootList key={JSON.stringify(filters)} list={list} />;
+function Rows({ list, filters, checked, onClear }: { list: RootListState; filters: Filters; checked: Checked; onClear: () => void }) {
+  if (list.roots.length > 0) return <RootList key={JSON.stringify(filters)} list={list} checked={checked} />;
   if (list.problem) return null;
   if (list.loading) return <p className="notice dim">{t("loading")}</p>;
   if (!isFiltered(filters)) return <Empty />;

@@ -4,7 +4,7 @@ import { fetchRoots } from "../../api/client.ts";
 import type { Root } from "../../api/types.ts";
 import { liveRoots, liveRootsStore, rootsLoaded } from "../../data/live-roots.ts";
 import { connectionStore } from "../../live/live.ts";
-import type { Filters } from "../../model/filters.ts";
+import { type Filters, queryOf } from "../../model/filters.ts";
 import { countHeld, mergeRoots } from "../../model/roots.ts";
 
 const PAGE = 100;
@@ -29,7 +29,7 @@ export function useRoots(filters: Filters): RootListState {
   const query = useInfiniteQuery({
     queryKey: ["roots", filters],
     queryFn: async ({ pageParam, signal }) => {
-      const page = await fetchRoots({ ...filters, limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) }, signal);
+      const page = await fetchRoots({ ...queryOf(filters, Date.now() * 1000), limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) }, signal);
       rootsLoaded(page.as_of);
       return page;
     },

@@ -18,7 +18,7 @@ const MOST = 1000;
 const COLUMNS = ["state", "program", "host", "heard", "started", "running", "dropped"] as const;
 
 /** Who reports, who is gone, and who was lost with what. */
-export function Workers() {
+export default function Workers() {
   const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal) });
   const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
   const workers = useMemo(() => {

@@ -2,6 +2,7 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Process, Root } from "../../../api/types.ts";
 import { knownWorker } from "../../../data/live-roots.ts";
 import { count, locale, t } from "../../../i18n.ts";
+import type { Origin } from "../../../model/columns.ts";
 import { visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
 import { criticalPath, foldGaps, type LaneName, type RangeSum, sumRange, TimeMap } from "../../../model/timeline.ts";
@@ -68,7 +69,7 @@ export default function Timeline({ view, root, selection, search }: Props) {
   useEffect(() => {
     if (!canvas.current || !minimap.current || !scroller.current) return;
     const made = new Stage(canvas.current, minimap.current, scroller.current, {
-      onSelect: (slot) => select(tree.at(slot).id),
+      onSelect: (slot) => select(tree.idOf(slot)),
       onHover: setHovered,
       onWindow: toAddress,
       onRange: setRange,
@@ -150,8 +151,8 @@ function windowOf(text: string | undefined): Range | null {
 }
 
 /** The lane of a process, by what the lanes are. */
-function laneNames(lanes: Lanes): (process: Process) => LaneName {
-  const worker = (process: Process) => (process.worker_id === null ? undefined : knownWorker(process.worker_id));
+function laneNames(lanes: Lanes): (origin: Origin) => LaneName {
+  const worker = (process: Origin) => (process.worker_id === null ? undefined : knownWorker(process.worker_id));
   switch (lanes) {
     case "tree":
       return () => ({ key: "", label: "" });

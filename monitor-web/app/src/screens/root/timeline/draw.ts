@@ -150,7 +150,7 @@ function drawRow(
     const wide = right - left;
     context.fillStyle = colour.bars[layout.states[bar] as number] ?? colour.dim;
     context.fillRect(left, barTop, wide > 3 ? wide - 0.5 : wide, BAR);
-    if (wide > LABELLED_PX) label(context, colour, visible(tree.at(layout.slots[bar] as number).name), Math.max(0, left), Math.min(width, right), barTop);
+    if (wide > LABELLED_PX) label(context, colour, visible(tree.siteOf(layout.slots[bar] as number).name), Math.max(0, left), Math.min(width, right), barTop);
     // What ends within the same pixel would be drawn over it.
     bar = wide > 2 ? bar + 1 : firstBar(layout, row, map.toReal(window.from + Math.floor(left + 1) * perPixel), bar + 1);
   }

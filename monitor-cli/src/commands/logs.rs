@@ -1,0 +1,259 @@
+//! `monitor logs`
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+use std::ops::ControlFlow;
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use monitor_wire::{LogEntry, LogsPage, Process, ProcessId, StreamMessage, WorkerId};
+
+use crate::client::{ClientError, Connection, Query, read};
+use crate::exit;
+use crate::follow::{Told, follow};
+use crate::text::{exact_moment, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor logs 2106                          what all processes of a tree said
+  monitor logs 2106 a3ce929d0e0e4736 -f      what one of them says, until it ends
+  monitor logs 2106 --level warn --tail 20   the last warnings and errors
+  monitor logs 2106 --json | jq .message     one JSON object per line";
+
+/// Lines per question.
+const PAGE: usize = 1_000;
+
+/// Shows what the processes of a tree said, and goes on showing it
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    root: String,
+    /// One of its processes: its id (16 hex digits)
+    process: Option<ProcessId>,
+    /// Goes on until the process ends, or the tree's root if none is named
+    #[arg(short, long)]
+    follow: bool,
+    /// Only this level and more severe ones
+    #[arg(long, value_enum)]
+    level: Option<Level>,
+    /// Only lines that contain this text, in any case, in their message, target or fields
+    #[arg(long, value_name = "TEXT")]
+    q: Option<String>,
+    /// Only the last so many lines of what was said already
+    #[arg(long, value_name = "LINES")]
+    tail: Option<usize>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl Level {
+    /// None of words that are unknown here.
+    fn of(word: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|level| level.name() == word)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut printer = Printer { args, names: HashMap::new() };
+    let mut shown = Shown::default();
+    match args.tail {
+        Some(lines) => tail(args, lines, &mut printer, &mut shown)?,
+        None => list(args, &mut printer, &mut shown)?,
+    }
+    let Some(as_of) = shown.as_of.filter(|_| args.follow) else { return Ok(()) };
+    if is_over(args)? {
+        return Ok(());
+    }
+    let query = vec![("root", args.root.clone()), ("types", "process-logged,process-ended".to_owned())];
+    follow(&args.connection, &query, as_of, |told| {
+        match told {
+            Told::Reset => say("the server has forgotten some of what happened: lines may be missing here")?,
+            Told::Broken(error) => say(&format!("{error}; trying again"))?,
+            Told::Message(message) => {
+                if let Some(entry) = &message.log
+                    && is_wanted(args, entry)
+                    && !shown.later.contains(&(entry.worker_id, entry.number))
+                {
+                    printer.print(entry)?;
+                }
+                if ends(args, &message) {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+/// What was listed before the stream is followed.
+#[derive(Default)]
+struct Shown {
+    /// That of the first page: what it doesn't have is on the stream.
+    as_of: Option<u64>,
+    /// What later pages had, and the stream may have too.
+    later: HashSet<(WorkerId, u64)>,
+}
+
+impl Shown {
+    fn take(&mut self, page: &LogsPage) {
+        if self.as_of.is_some() {
+            self.later.extend(page.logs.iter().map(|entry| (entry.worker_id, entry.number)));
+        }
+        self.as_of.get_or_insert(page.as_of);
+    }
+}
+
+fn ask(args: &Args, order: &str, limit: usize, cursor: Option<String>) -> Result<LogsPage, ClientError> {
+    let mut query: Query<'_> = vec![("order", order.to_owned()), ("limit", limit.to_string())];
+    query.extend(args.level.map(|level| ("level", level.name().to_owned())));
+    query.extend(args.q.clone().map(|text| ("q", text)));
+    query.extend(cursor.map(|cursor| ("cursor", cursor)));
+    let process = args.process.map(|id| id.to_string());
+    let path: &[&str] = match &process {
+        Some(process) => &["api", "v1", "roots", &args.root, "processes", process, "logs"],
+        None => &["api", "v1", "roots", &args.root, "logs"],
+    };
+    read(args.connection.get(path, &query)?)
+}
+
+/// All lines, oldest first.
+fn list(args: &Args, printer: &mut Printer<'_>, shown: &mut Shown) -> anyhow::Result<()> {
+    let mut cursor = None;
+    loop {
+        let page = ask(args, "oldest", PAGE, cursor)?;
+        let is_first = shown.as_of.is_none();
+        shown.take(&page);
+        if is_first && page.missing > 0 {
+            let place = page.gap.map(|gap| format!(", from {} to {}", exact_moment(gap.after_us), exact_moment(gap.before_us)));
+            say(&format!("{} lines were not kept{}", page.missing, place.unwrap_or_default()))?;
+        }
+        page.logs.iter().try_for_each(|entry| printer.print(entry))?;
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// The last lines, oldest first.
+fn tail(args: &Args, lines: usize, printer: &mut Printer<'_>, shown: &mut Shown) -> anyhow::Result<()> {
+    let (mut entries, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = ask(args, "newest", (lines - entries.len()).clamp(1, PAGE), cursor)?;
+        shown.take(&page);
+        entries.extend(page.logs);
+        cursor = page.next_cursor;
+        if cursor.is_none() || entries.len() >= lines {
+            break;
+        }
+    }
+    entries.truncate(lines);
+    entries.iter().rev().try_for_each(|entry| printer.print(entry))
+}
+
+fn is_wanted(args: &Args, entry: &LogEntry) -> bool {
+    let is_severe = args.level.is_none_or(|least| Level::of(&entry.level).is_none_or(|level| level <= least));
+    let has = |text: &str, part: &str| text.to_lowercase().contains(part);
+    let has_text = args.q.as_ref().is_none_or(|part| {
+        let part = part.to_lowercase();
+        has(&entry.message, &part)
+            || entry.target.as_ref().is_some_and(|target| has(target, &part))
+            || entry.fields.iter().any(|(key, value)| has(key, &part) || has(&text_of(value), &part))
+    });
+    args.process.is_none_or(|process| process == entry.process_id) && is_severe && has_text
+}
+
+/// Whether nothing more is to come.
+fn is_over(args: &Args) -> Result<bool, ClientError> {
+    let process = match args.process {
+        Some(id) => args.connection.get(&["api", "v1", "roots", &args.root, "processes", &id.to_string()], &vec![])?,
+        None => args.connection.get(&["api", "v1", "roots", &args.root, "tree"], &vec![("limit", "1".to_owned())])?["root"].take(),
+    };
+    Ok(is_final(process["state"].as_str().unwrap_or_default()))
+}
+
+fn ends(args: &Args, message: &StreamMessage) -> bool {
+    let state = match args.process {
+        Some(id) => message.process.as_ref().filter(|process| process.id == id).map(|process| &process.state),
+        None => message.root.as_ref().map(|root| &root.state),
+    };
+    state.is_some_and(|state| is_final(state.as_str()))
+}
+
+fn is_final(state: &str) -> bool {
+    !matches!(state, "pending" | "running" | "lost")
+}
+
+/// Apart from the lines, so that a pipe gets lines and nothing else.
+fn say(words: &str) -> anyhow::Result<()> {
+    Ok(writeln!(anstream::stderr(), "monitor: {}", visible(words))?)
+}
+
+fn text_of(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+struct Printer<'a> {
+    args: &'a Args,
+    names: HashMap<ProcessId, String>,
+}
+
+impl Printer<'_> {
+    fn print(&mut self, entry: &LogEntry) -> anyhow::Result<()> {
+        let mut out = anstream::stdout().lock();
+        if self.args.connection.json {
+            writeln!(out, "{}", crate::client::escape_controls(&serde_json::to_string(entry)?))?;
+            return Ok(out.flush()?);
+        }
+        let level = format!("{:<5}", visible(&entry.level));
+        let style = style(&entry.level);
+        write!(out, "{}  {style}{level}{style:#}  ", exact_moment(entry.time_us))?;
+        if self.args.process.is_none() {
+            write!(out, "{}: ", visible(self.name(entry.process_id)))?;
+        }
+        write!(out, "{}", visible(&entry.message))?;
+        for (key, value) in &entry.fields {
+            write!(out, " {}={}", visible(key), visible(&text_of(value)))?;
+        }
+        writeln!(out)?;
+        Ok(out.flush()?)
+    }
+
+    /// The process's name; its id if it has none that is known.
+    fn name(&mut self, id: ProcessId) -> &str {
+        let Args { root, connection, .. } = self.args;
+        self.names.entry(id).or_insert_with(|| {
+            let found = connection.get(&["api", "v1", "roots", root, "processes", &id.to_string()], &vec![]).and_then(read);
+            found.ok().map(|process: Process| process.name).filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string())
+        })
+    }
+}
+
+fn style(level: &str) -> Style {
+    match Level::of(level) {
+        Some(Level::Error) => AnsiColor::Red.on_default(),
+        Some(Level::Warn) => AnsiColor::Yellow.on_default(),
+        Some(Level::Debug | Level::Trace) => Style::new().dimmed(),
+        Some(Level::Info) | None => Style::new(),
+    }
+}

@@ -1,0 +1,109 @@
+//! `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{LogsPage, Problem, ProcessId};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::params::{Limit, PathParts, RootName, Strict};
+use super::problem::ApiError;
+use super::{Answer, App};
+use crate::store::LogsQuery;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogsParams {
+    /// This level and more severe ones: `error`, `warn`, `info`, `debug` or `trace`. Lines of other levels are always there.
+    #[param(value_type = Option<Level>)]
+    level: Option<Level>,
+    /// Contains this text, in any case, in its message, target or fields.
+    q: Option<String>,
+    /// `oldest` first (the default) or `newest` first.
+    #[serde(default)]
+    #[param(value_type = Option<LogOrder>)]
+    order: LogOrder,
+    /// At most so many, 1 to 10000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    limit: Limit<10_000>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// How severe a line is.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Level {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// In which order lines are listed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LogOrder {
+    #[default]
+    Oldest,
+    Newest,
+}
+
+impl LogsParams {
+    fn query(self, process: Option<ProcessId>) -> LogsQuery {
+        const LESS_SEVERE: &[&str] = &["warn", "info", "debug", "trace"];
+        LogsQuery {
+            process,
+            without_levels: self.level.map_or(&[], |level| &LESS_SEVERE[level as usize..]),
+            text: self.q,
+            is_newest_first: self.order == LogOrder::Newest,
+            limit: self.limit.0,
+            cursor: self.cursor,
+        }
+    }
+}
+
+/// Lists what all processes of a tree said, by time.
+#[utoipa::path(
+    get,
+    path = "/api/v1/roots/{root}/logs",
+    tag = "trees",
+    params(("root" = String, Path, description = "The tree: its id, or its number"), LogsParams),
+    responses(
+        (status = 200, description = "One page", body = LogsPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Strict(params): Strict<LogsParams>) -> Answer<LogsPage> {
+    let RootName(root) = path.read("root")?;
+    let query = params.query(None);
+    let page = app.ask(move |store| store.logs(root, &query)).await?;
+    page.map(Json).ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })
+}
+
+/// Lists what a process said, by time.
+#[utoipa::path(
+    get,
+    path = "/api/v1/roots/{root}/processes/{id}/logs",
+    tag = "trees",
+    params(
+        ("root" = String, Path, description = "The tree: its id, or its number"),
+        ("id" = ProcessId, Path, description = "The process"),
+        LogsParams
+    ),
+    responses(
+        (status = 200, description = "One page", body = LogsPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such process", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_process_logs(State(app): State<App>, path: PathParts, Strict(params): Strict<LogsParams>) -> Answer<LogsPage> {
+    let RootName(root) = path.read("root")?;
+    let id = path.read("id")?;
+    let query = params.query(Some(id));
+    let page = app.ask(move |store| store.logs(root, &query)).await?;
+    page.map(Json).ok_or_else(|| ApiError::NoProcess { root: path.text("root").to_owned(), id })
+}

@@ -1,0 +1,155 @@
+//! `POST /v1/traces` and `POST /v1/logs`: OTLP/HTTP.
+//!
+//! The answer is of the form that the request has. What is wrong with a request is told as `google.rpc.Status`, as OTLP says.
+
+use std::collections::HashSet;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use monitor_wire::{Problem, ProcessId, RootId};
+use prost::Message;
+use serde::Serialize;
+
+use super::App;
+use super::body::{self, Received};
+use super::problem::ApiError;
+use crate::otlp::proto::{LogsTaken, RejectedLogs, RejectedSpans, RpcStatus, TracesTaken};
+use crate::otlp::{self, Form, Said};
+use crate::store::RootKey;
+
+const FORMS: [(&str, Form); 2] = [("application/x-protobuf", Form::Protobuf), ("application/json", Form::Json)];
+
+/// Takes spans as processes of kind `span`, each with its events as lines of its log. A span that comes again changes nothing.
+#[utoipa::path(
+    post,
+    path = "/v1/traces",
+    tag = "OpenTelemetry",
+    request_body(
+        content((Vec<u8> = "application/x-protobuf"), (Object = "application/json")),
+        description = "`ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd`"
+    ),
+    responses(
+        (status = 200, description = "`ExportTraceServiceResponse`: stored, but for what `partial_success` counts", body = Object),
+        (status = 400, description = "No such request: `google.rpc.Status`", body = Object),
+        (status = 413, description = "Too large: `google.rpc.Status`", body = Object),
+        (status = 415, description = "Another type or encoding than is read", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Busy or stopping: send it again after `Retry-After`", body = Object),
+    )
+)]
+pub(super) async fn post_traces(State(app): State<App>, request: Request) -> Response {
+    let taken = |rejected: Option<(i64, String)>| TracesTaken {
+        partial_success: rejected.map(|(rejected_spans, error_message)| RejectedSpans { rejected_spans, error_message }),
+    };
+    answer(app, request, otlp::traces, taken).await
+}
+
+/// Takes log records as lines of the logs of the processes that their spans are. One that names no span is rejected.
+#[utoipa::path(
+    post,
+    path = "/v1/logs",
+    tag = "OpenTelemetry",
+    request_body(
+        content((Vec<u8> = "application/x-protobuf"), (Object = "application/json")),
+        description = "`ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd`"
+    ),
+    responses(
+        (status = 200, description = "`ExportLogsServiceResponse`: stored, but for what `partial_success` counts", body = Object),
+        (status = 400, description = "No such request: `google.rpc.Status`", body = Object),
+        (status = 413, description = "Too large: `google.rpc.Status`", body = Object),
+        (status = 415, description = "Another type or encoding than is read", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Busy or stopping: send it again after `Retry-After`", body = Object),
+    )
+)]
+pub(super) async fn post_logs(State(app): State<App>, request: Request) -> Response {
+    let taken = |rejected: Option<(i64, String)>| LogsTaken {
+        partial_success: rejected.map(|(rejected_log_records, error_message)| RejectedLogs { rejected_log_records, error_message }),
+    };
+    answer(app, request, otlp::logs, taken).await
+}
+
+type Read = fn(&[u8], Form, usize) -> Result<Said, String>;
+
+async fn answer<T: Message + Serialize>(app: App, request: Request, read: Read, taken: fn(Option<(i64, String)>) -> T) -> Response {
+    let form = form_of(body::essence(request.headers()));
+    match take(&app, request, read).await {
+        Ok((form, rejected)) => encode(StatusCode::OK, form, &taken(rejected)),
+        Err(error) => match form {
+            Ok(form) => refuse(error, form),
+            Err(_) => error.into_response(),
+        },
+    }
+}
+
+/// How many items were rejected, if any, and why.
+async fn take(app: &App, request: Request, read: Read) -> Result<(Form, Option<(i64, String)>), ApiError> {
+    let Received { content_type: form, encoding, body, mut memory } = body::received(request, app, form_of).await?;
+    let (limit, max_events) = (app.config.max_body_bytes, app.config.max_batch_events);
+    let turn = app.decoding.clone().acquire_owned().await;
+    let decoded = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        let body = body::decompress(body, encoding, limit, &mut memory)?;
+        let said = read(&body, form, max_events).map_err(|detail| ApiError::Body { detail })?;
+        Ok::<_, ApiError>((said, memory))
+    });
+    let (mut said, _memory) = decoded.await??;
+    let with_lines = said.ended_with_lines();
+    if !with_lines.is_empty() {
+        said.without_lines_of(&ended(app, with_lines).await?);
+    }
+    if !said.events.is_empty() {
+        app.otlp.store(&app.ingest, said.events).await?;
+    }
+    let (count, why) = said.rejected;
+    Ok((form, why.map(|why| (count as i64, format!("{count} rejected; the first: {why}")))))
+}
+
+/// Those that are known to have ended: they were taken before.
+async fn ended(app: &App, mut processes: HashSet<(RootId, ProcessId)>) -> Result<HashSet<(RootId, ProcessId)>, ApiError> {
+    let ask = app.ask(move |store| {
+        let mut failed = None;
+        processes.retain(|(root, id)| match store.process(RootKey::Id(*root), *id) {
+            Ok(process) => process.is_some_and(|process| process.ended_us.is_some()),
+            Err(error) => {
+                failed = Some(error);
+                false
+            }
+        });
+        failed.map_or(Ok(processes), Err)
+    });
+    ask.await
+}
+
+fn form_of(essence: Option<&str>) -> Result<Form, ApiError> {
+    let found = FORMS.iter().find(|(name, _)| essence.is_some_and(|essence| essence.eq_ignore_ascii_case(name)));
+    found.map(|(_, form)| *form).ok_or_else(|| body::unread(essence, "application/x-protobuf` or `application/json"))
+}
+
+fn encode<T: Message + Serialize>(status: StatusCode, form: Form, message: &T) -> Response {
+    let body = match form {
+        Form::Protobuf => message.encode_to_vec(),
+        Form::Json => serde_json::to_vec(message).expect("plain data with text keys is JSON"),
+    };
+    let name = FORMS.iter().find(|(_, known)| *known == form).map_or("", |(name, _)| name);
+    (status, [(header::CONTENT_TYPE, HeaderValue::from_static(name))], body).into_response()
+}
+
+/// An error as OTLP tells it; its status and headers stay.
+fn refuse(error: ApiError, form: Form) -> Response {
+    const INVALID_ARGUMENT: i32 = 3;
+    const DEADLINE_EXCEEDED: i32 = 4;
+    const INTERNAL: i32 = 13;
+    const UNAVAILABLE: i32 = 14;
+    let message = error.to_string();
+    let (mut parts, _) = error.into_response().into_parts();
+    let code = match parts.status.as_u16() {
+        408 => DEADLINE_EXCEEDED,
+        429 | 503 => UNAVAILABLE,
+        400..500 => INVALID_ARGUMENT,
+        _ => INTERNAL,
+    };
+    let (told, body) = encode(parts.status, form, &RpcStatus { code, message }).into_parts();
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.extend(told.headers);
+    Response::from_parts(parts, body)
+}

@@ -1,0 +1,246 @@
+//! From spans and log records to events.
+
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::STANDARD;
+use monitor_wire::{
+    Attachment, Error, ErrorKind, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessId, ProcessLogged, ProcessStarted, RootId,
+    Source, WorkerId, WorkerRef,
+};
+use sha2::{Digest, Sha256};
+
+use super::proto::{AnyValue, KeyValue, LogRecord, Resource, Scope, Span, SpanEvent, Status, Value};
+
+/// The greatest time that is taken, in microseconds: more is no whole number to JavaScript.
+const MAX_TIME_US: u64 = (1 << 53) - 1;
+/// Bits of a span's flags: it is known whether its parent is remote, and it is.
+const REMOTE_PARENT: u32 = 0x300;
+
+/// Who says something: its worker, and what else is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Speaker {
+    pub(super) worker: WorkerRef,
+    pub(super) fields: Fields,
+}
+
+impl Speaker {
+    /// The worker's id follows from `service.instance.id` or, without one, from service, host and pid.
+    pub(super) fn of(resource: &Resource) -> Self {
+        let mut fields = fields_of(&resource.attributes);
+        let mut text = |key: &str| match fields.remove(key) {
+            Some(serde_json::Value::String(text)) => Some(text),
+            Some(other) => Some(other.to_string()),
+            None => None,
+        };
+        let program = text("service.name").unwrap_or_else(|| "unknown_service".to_owned());
+        let hostname = text("host.name").unwrap_or_default();
+        let pid = text("process.pid").and_then(|pid| pid.parse().ok()).unwrap_or(0);
+        let instance = text("service.instance.id");
+        let mut hash = Sha256::new();
+        hash.update(b"otlp\0");
+        match &instance {
+            Some(instance) => hash.update([program.as_bytes(), b"\0", instance.as_bytes()].concat()),
+            None => hash.update(format!("{program}\0\0{hostname}\0{pid}")),
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        let (id, _) = digest.split_first_chunk::<16>().expect("16 of 32 bytes");
+        let id = WorkerId::new(u128::from_be_bytes(*id)).expect("a digest of zeros is not found");
+        if let Some(instance) = instance {
+            fields.insert("service.instance.id".to_owned(), instance.into());
+        }
+        Self { worker: WorkerRef { id, hostname, pid, program }, fields }
+    }
+}
+
+/// The events of a span: what was logged in it, its start and its end. It comes when it has ended.
+///
+/// # Errors
+/// If it can't be a process, and why.
+pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span) -> Result<Vec<Event>, String> {
+    let (root_id, id) = (root_of(&span.trace_id)?, process_of(&span.span_id, "span_id")?);
+    let parent_id = match &span.parent_span_id[..] {
+        [] | [0, 0, 0, 0, 0, 0, 0, 0] => None,
+        parent => Some(process_of(parent, "parent_span_id")?),
+    };
+    let (started_us, ended_us) = (time_us(span.start_time_unix_nano)?, time_us(span.end_time_unix_nano)?);
+    let elapsed_ns = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano);
+    let is_failed = span.status.as_ref().is_some_and(|status| status.code == 2);
+    let error = is_failed.then(|| error(span.status.as_ref(), &span.events));
+    let mut events = Vec::with_capacity(2 + span.events.len());
+    for event in &span.events {
+        events.push(event_of(speaker, scope, (root_id, id), event)?);
+    }
+    let mut fields = fields_of(&span.attributes);
+    let source = source(&mut fields);
+    let thread = fields.remove("thread.name").map(|name| name.as_str().map_or_else(|| name.to_string(), str::to_owned));
+    if let Some(kind) =
+        ["internal", "server", "client", "producer", "consumer"].get((span.kind - 1).max(0) as usize).filter(|_| span.kind > 1)
+    {
+        fields.insert("span.kind".to_owned(), (*kind).into());
+    }
+    if parent_id.is_none() || span.flags & REMOTE_PARENT == REMOTE_PARENT {
+        // Said once for all that is below it.
+        fields.extend(speaker.fields.iter().map(|(key, value)| (key.clone(), value.clone())));
+    }
+    let links = span.links.iter().map(|link| {
+        let (root_id, id) = (root_of(&link.trace_id)?, process_of(&link.span_id, "span_id of a link")?);
+        Ok(Link { root_id, id, relation: "link".to_owned() })
+    });
+    events.push(Event::ProcessStarted(ProcessStarted {
+        root_id,
+        id,
+        time_us: started_us,
+        parent_id,
+        kind: Kind::SPAN,
+        name: span.name,
+        batch: None,
+        thread,
+        source,
+        attachment: Attachment::EXPLICIT,
+        fields,
+        timeout_ms: None,
+        attempt: 1,
+        worker: Some(speaker.worker.clone()),
+        native_id: None,
+        links: links.collect::<Result<_, String>>()?,
+    }));
+    events.push(Event::ProcessEnded(ProcessEnded {
+        root_id,
+        id,
+        time_us: ended_us,
+        elapsed_ns: Some(elapsed_ns.min(i64::MAX as u64)),
+        outcome: if is_failed { Outcome::FAILED } else { Outcome::SUCCEEDED },
+        error,
+        exit_code: None,
+        signal: None,
+        reason: None,
+        attempt: 1,
+        worker: Some(speaker.worker.clone()),
+        native_id: None,
+        links: Vec::new(),
+    }));
+    Ok(events)
+}
+
+/// The line of a process's log that a record is.
+///
+/// # Errors
+/// If it belongs to no process, and why.
+pub(super) fn log(speaker: &Speaker, scope: &Scope, record: LogRecord) -> Result<Event, String> {
+    if record.trace_id.is_empty() || record.span_id.is_empty() {
+        return Err("without trace_id and span_id it belongs to no process".to_owned());
+    }
+    let of = (root_of(&record.trace_id)?, process_of(&record.span_id, "span_id")?);
+    let level = match record.severity_number {
+        1..=4 => "trace",
+        5..=8 => "debug",
+        13..=16 => "warn",
+        17..=24 => "error",
+        _ => "info",
+    };
+    let time_ns = if record.time_unix_nano == 0 { record.observed_time_unix_nano } else { record.time_unix_nano };
+    let message = match record.body.map(value) {
+        Some(serde_json::Value::String(text)) => text,
+        Some(serde_json::Value::Null) | None => record.event_name,
+        Some(other) => other.to_string(),
+    };
+    Ok(Event::ProcessLogged(logged(speaker, scope, of, time_us(time_ns)?, level, message, fields_of(&record.attributes))))
+}
+
+/// The line that an event of a span is.
+fn event_of(speaker: &Speaker, scope: &Scope, of: (RootId, ProcessId), event: &SpanEvent) -> Result<Event, String> {
+    let fields = fields_of(&event.attributes);
+    let text = |key: &str| fields.get(key).and_then(serde_json::Value::as_str);
+    let (level, message) = if event.name == "exception" {
+        let words: Vec<_> = [text("exception.type"), text("exception.message")].into_iter().flatten().collect();
+        ("error", if words.is_empty() { event.name.clone() } else { words.join(": ") })
+    } else {
+        ("info", event.name.clone())
+    };
+    Ok(Event::ProcessLogged(logged(speaker, scope, of, time_us(event.time_unix_nano)?, level, message, fields)))
+}
+
+fn logged(
+    speaker: &Speaker,
+    scope: &Scope,
+    (root_id, id): (RootId, ProcessId),
+    time_us: u64,
+    level: &str,
+    message: String,
+    fields: Fields,
+) -> ProcessLogged {
+    ProcessLogged {
+        root_id,
+        id,
+        time_us,
+        level: level.to_owned(),
+        message,
+        target: Some(scope.name.clone()).filter(|name| !name.is_empty()),
+        stream: None,
+        fields,
+        attempt: 1,
+        worker: Some(speaker.worker.clone()),
+        native_id: None,
+        links: Vec::new(),
+    }
+}
+
+/// Why a span failed: by its status, and by the last exception that it recorded.
+fn error(status: Option<&Status>, events: &[SpanEvent]) -> Error {
+    let exception = events.iter().rev().find(|event| event.name == "exception").map(|event| fields_of(&event.attributes));
+    let text = |key: &str| exception.as_ref()?.get(key)?.as_str().map(str::to_owned);
+    let status = status.map(|status| status.message.clone()).filter(|message| !message.is_empty());
+    Error {
+        kind: ErrorKind::ERROR,
+        type_name: text("exception.type"),
+        message: text("exception.message")
+            .or(status)
+            .or_else(|| text("exception.type"))
+            .unwrap_or_else(|| "no reason was given".to_owned()),
+        chain: Vec::new(),
+        source: None,
+    }
+}
+
+/// Where a span stands in its program, by the names of now and of before.
+fn source(fields: &mut Fields) -> Option<Source> {
+    let mut take = |names: [&str; 2]| names.iter().find_map(|name| fields.remove(*name));
+    let file = take(["code.file.path", "code.filepath"])?;
+    let line = take(["code.line.number", "code.lineno"]);
+    Some(Source { file: file.as_str()?.to_owned(), line: line.and_then(|line| line.as_u64()?.try_into().ok()).unwrap_or(0) })
+}
+
+fn root_of(bytes: &[u8]) -> Result<RootId, String> {
+    let id = bytes.try_into().ok().and_then(|bytes| RootId::new(u128::from_be_bytes(bytes)));
+    id.ok_or_else(|| "its trace_id is not 16 bytes, or all zero".to_owned())
+}
+
+fn process_of(bytes: &[u8], what: &str) -> Result<ProcessId, String> {
+    let id = bytes.try_into().ok().and_then(|bytes| ProcessId::new(u64::from_be_bytes(bytes)));
+    id.ok_or_else(|| format!("its {what} is not 8 bytes, or all zero"))
+}
+
+fn time_us(nanos: u64) -> Result<u64, String> {
+    let micros = nanos / 1_000;
+    if micros > MAX_TIME_US { Err(format!("its time {nanos} is centuries away")) } else { Ok(micros) }
+}
+
+fn fields_of(attributes: &[KeyValue]) -> Fields {
+    attributes.iter().map(|attribute| (attribute.key.clone(), attribute.value.clone().map_or(serde_json::Value::Null, value))).collect()
+}
+
+fn value(value: AnyValue) -> serde_json::Value {
+    match value.value {
+        None => serde_json::Value::Null,
+        Some(Value::StringValue(text)) => text.into(),
+        Some(Value::BoolValue(is)) => is.into(),
+        Some(Value::IntValue(number)) => number.into(),
+        // JSON has no NaN and no infinity.
+        Some(Value::DoubleValue(number)) => serde_json::Number::from_f64(number).map_or_else(|| number.to_string().into(), Into::into),
+        Some(Value::ArrayValue(list)) => list.values.into_iter().map(self::value).collect(),
+        Some(Value::KvlistValue(list)) => {
+            let of = |pair: KeyValue| (pair.key, pair.value.map_or(serde_json::Value::Null, self::value));
+            serde_json::Value::Object(list.values.into_iter().map(of).collect())
+        }
+        Some(Value::BytesValue(bytes)) => STANDARD.encode(bytes).into(),
+    }
+}

@@ -1,0 +1,194 @@
+//! Reads requests of OTLP one span or line at a time, so that a small body can't become a large tree of messages.
+
+use prost::Message;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::proto::{Resource, Scope};
+
+/// The form of a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `application/x-protobuf`
+    Protobuf,
+    /// `application/json`
+    Json,
+}
+
+/// The most bytes of one span, line, resource or scope.
+const MAX_ITEM_BYTES: usize = 1 << 20;
+
+/// Hands over each item with who says it; the outer two levels of both kinds of requests are alike.
+///
+/// # Errors
+/// If the body is none of these requests; what was handed over before is to be forgotten.
+pub(super) fn each<T: Message + Default + DeserializeOwned>(
+    body: &[u8],
+    form: Form,
+    mut take: impl FnMut(&Resource, &Scope, T) -> Result<(), String>,
+) -> Result<(), String> {
+    match form {
+        Form::Protobuf => each_protobuf(body, &mut take),
+        Form::Json => each_json(body, &mut take),
+    }
+}
+
+fn each_protobuf<T: Message + Default>(
+    body: &[u8],
+    take: &mut impl FnMut(&Resource, &Scope, T) -> Result<(), String>,
+) -> Result<(), String> {
+    let message = "the body";
+    for group in (Parts { rest: body, of: message }) {
+        let (1, group) = group? else { continue };
+        let resource: Resource = head(group, "a resource")?;
+        for part in (Parts { rest: group, of: "a resource's part" }) {
+            let (2, part) = part? else { continue };
+            let scope: Scope = head(part, "a scope")?;
+            for item in (Parts { rest: part, of: "a scope's part" }) {
+                let (2, item) = item? else { continue };
+                take(&resource, &scope, decode(item, "an item")?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The first part of a message, by whom what follows is said.
+fn head<T: Message + Default>(message: &[u8], what: &'static str) -> Result<T, String> {
+    let mut found = T::default();
+    for part in (Parts { rest: message, of: what }) {
+        if let (1, part) = part? {
+            found = decode(part, what)?;
+        }
+    }
+    Ok(found)
+}
+
+fn decode<T: Message + Default>(bytes: &[u8], what: &str) -> Result<T, String> {
+    check_size(bytes.len(), what)?;
+    T::decode(bytes).map_err(|error| format!("{what} can't be read: {error}"))
+}
+
+fn check_size(bytes: usize, what: &str) -> Result<(), String> {
+    if bytes > MAX_ITEM_BYTES {
+        return Err(format!("{what} has {bytes} bytes, the most is {MAX_ITEM_BYTES}"));
+    }
+    Ok(())
+}
+
+/// The fields of a protobuf message that are messages themselves: tag and bytes.
+struct Parts<'a> {
+    rest: &'a [u8],
+    of: &'static str,
+}
+
+impl<'a> Parts<'a> {
+    fn varint(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+            if *byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn skip(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (skipped, rest) = self.rest.split_at_checked(bytes)?;
+        self.rest = rest;
+        Some(skipped)
+    }
+
+    /// The next field; none of its bytes if it is no message.
+    fn field(&mut self) -> Option<(u64, Option<&'a [u8]>)> {
+        let key = self.varint()?;
+        let bytes = match key & 7 {
+            0 => self.varint().map(|_| None)?,
+            1 => self.skip(8).map(|_| None)?,
+            2 => {
+                let length = usize::try_from(self.varint()?).ok()?;
+                Some(self.skip(length)?)
+            }
+            5 => self.skip(4).map(|_| None)?,
+            _ => return None,
+        };
+        Some((key >> 3, bytes))
+    }
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = Result<(u64, &'a [u8]), String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.rest.is_empty() {
+            let left = self.rest.len();
+            match self.field() {
+                Some((tag, Some(bytes))) => return Some(Ok((tag, bytes))),
+                Some((_, None)) => {}
+                None => {
+                    self.rest = &[];
+                    return Some(Err(format!("{} is no protobuf message, {left} bytes before its end", self.of)));
+                }
+            }
+        }
+        None
+    }
+}
+
+fn each_json<T: DeserializeOwned>(body: &[u8], take: &mut impl FnMut(&Resource, &Scope, T) -> Result<(), String>) -> Result<(), String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Request<'a> {
+        #[serde(borrow, default, alias = "resourceLogs")]
+        resource_spans: Vec<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Group<'a> {
+        #[serde(borrow)]
+        resource: Option<&'a RawValue>,
+        #[serde(borrow, default, alias = "scopeLogs")]
+        scope_spans: Vec<&'a RawValue>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Part<'a> {
+        #[serde(borrow)]
+        scope: Option<&'a RawValue>,
+        #[serde(borrow, default, alias = "logRecords")]
+        spans: Vec<&'a RawValue>,
+    }
+    // To serde a list is a message too.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err("the body can't be read: it is no JSON object".to_owned());
+    }
+    let request: Request<'_> = serde_json::from_slice(body).map_err(|error| format!("the body can't be read: {error}"))?;
+    let mut number = 0_u64;
+    for group in request.resource_spans {
+        let group: Group<'_> = parse(group, "a group of a resource")?;
+        let resource = group.resource.map_or_else(|| Ok(Resource::default()), |resource| item(resource, "a resource"))?;
+        for part in group.scope_spans {
+            let part: Part<'_> = parse(part, "a group of a scope")?;
+            let scope = part.scope.map_or_else(|| Ok(Scope::default()), |scope| item(scope, "a scope"))?;
+            for found in part.spans {
+                number += 1;
+                let found = item(found, "an item").map_err(|error| format!("number {number}: {error}"))?;
+                take(&resource, &scope, found)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn item<T: DeserializeOwned>(json: &RawValue, what: &str) -> Result<T, String> {
+    check_size(json.get().len(), what)?;
+    serde_json::from_str(json.get()).map_err(|error| format!("{what} can't be read: {error}"))
+}
+
+fn parse<'a, T: Deserialize<'a>>(json: &'a RawValue, what: &str) -> Result<T, String> {
+    serde_json::from_str(json.get()).map_err(|error| format!("{what} can't be read: {error}"))
+}

@@ -1,0 +1,82 @@
+//! Reading the names of roots, with the newest of each.
+
+use std::collections::BTreeMap;
+
+use monitor_wire::{Counts, RootMark, RootName, RootNamesPage};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Result, params_from_iter};
+
+use super::dictionary::Dictionary;
+use super::pool::Snapshot;
+use super::roots::matching;
+use super::{ReadError, as_of, ids, number_of};
+
+/// So many of a name's roots are listed.
+const MARKS: usize = 30;
+
+/// The newest root of a name.
+pub(super) const NEWEST: &str = "SELECT number FROM root INDEXED BY root_name WHERE name = ?1 ORDER BY number DESC LIMIT 1";
+/// The newest roots of a name.
+pub(super) const OF_NAME: &str = "SELECT number, id, base + started, state, elapsed FROM root INDEXED BY root_name \
+    WHERE name = ?1 ORDER BY number DESC LIMIT 30";
+
+/// The names that roots have, with their counts by state.
+pub(super) fn all(text: Option<&str>, values: &mut Vec<Value>) -> String {
+    let condition = text.map(|text| format!(" WHERE name IN ({})", matching(text, values))).unwrap_or_default();
+    format!("SELECT name, state, count FROM root_count{condition}")
+}
+
+/// One page of names, that of the newest root first. The cursor is the number of the last one's newest root.
+pub(super) fn list(
+    snapshot: &mut Snapshot<'_>,
+    text: Option<&str>,
+    limit: usize,
+    cursor: Option<&str>,
+) -> Result<RootNamesPage, ReadError> {
+    let before = cursor.map_or(Ok(i64::MAX), number_of)?;
+    let mut page = RootNamesPage { names: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
+    let mut values = Vec::new();
+    let sql = all(text, &mut values);
+    let (connection, dictionary) = snapshot.parts();
+    let mut counts = BTreeMap::<i64, Counts>::new();
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(params_from_iter(values))?;
+    while let Some(row) = rows.next()? {
+        let state = ids::state(connection, dictionary, row.get(1)?)?;
+        *counts.entry(row.get(0)?).or_default().of(&state) += row.get::<_, i64>(2)? as u64;
+    }
+    let mut newest = connection.prepare_cached(NEWEST)?;
+    let mut names = Vec::with_capacity(counts.len());
+    for (name, counts) in counts {
+        let number: i64 = newest.query_row([name], |row| row.get(0))?;
+        if number < before {
+            names.push((number, name, counts));
+        }
+    }
+    names.sort_unstable_by_key(|(number, _, _)| std::cmp::Reverse(*number));
+    if names.len() > limit {
+        names.truncate(limit);
+        page.next_cursor = names.last().map(|(number, _, _)| number.to_string());
+    }
+    for (_, name, counts) in names {
+        let roots = marks(connection, dictionary, name)?;
+        page.names.push(RootName { name: dictionary.text(connection, name)?.to_string(), counts, roots });
+    }
+    Ok(page)
+}
+
+fn marks(connection: &Connection, dictionary: &mut Dictionary, name: i64) -> Result<Vec<RootMark>> {
+    let mut statement = connection.prepare_cached(OF_NAME)?;
+    let mut rows = statement.query([name])?;
+    let mut marks = Vec::with_capacity(MARKS);
+    while let Some(row) = rows.next()? {
+        marks.push(RootMark {
+            root_id: ids::root(row, 1)?,
+            number: row.get::<_, i64>(0)? as u64,
+            state: ids::state(connection, dictionary, row.get(3)?)?,
+            started_us: row.get::<_, Option<i64>>(2)?.map(|started| started as u64),
+            elapsed_ns: row.get::<_, Option<i64>>(4)?.map(|elapsed| elapsed as u64),
+        });
+    }
+    Ok(marks)
+}

@@ -1,0 +1,76 @@
+//! Sums of failures by hour, day and span of days, with an example of each: what the most frequent errors are read from.
+
+use foldhash::HashMap;
+use rusqlite::{Connection, Result, params};
+
+use super::rollups::{Finished, LEVELS, MINUTE_US};
+
+/// A failed process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub finished: Finished,
+    /// Keys of its error's message and of that one's shape.
+    pub message: i64,
+    pub shape: i64,
+    /// Number of its root, and its own key.
+    pub place: (i64, i64),
+}
+
+/// What a transaction changes.
+#[derive(Default)]
+pub(super) struct Failures {
+    /// By hour, shape and name.
+    changed: HashMap<(u64, i64, i64), Change>,
+}
+
+#[derive(Default)]
+struct Change {
+    count: i64,
+    newest: Option<Failure>,
+}
+
+impl Failures {
+    /// A process failed, or failed otherwise than was known before.
+    pub(super) fn change(&mut self, before: Option<Failure>, after: Option<Failure>) {
+        if before == after {
+            return;
+        }
+        for (failure, count) in before.map(|failure| (failure, -1)).into_iter().chain(after.map(|failure| (failure, 1))) {
+            let Finished { ended_us, name, .. } = failure.finished;
+            let change = self.changed.entry((ended_us / (LEVELS[1] * MINUTE_US), failure.shape, name)).or_default();
+            change.count += count;
+            if count > 0 && change.newest.is_none_or(|newest| newest.finished.ended_us <= ended_us) {
+                change.newest = Some(failure);
+            }
+        }
+    }
+
+    pub(super) fn write(&self, connection: &Connection) -> Result<()> {
+        let mut add = connection.prepare_cached(
+            "INSERT INTO failure(level, t, shape, name, count, last, root, id, message) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+             ON CONFLICT DO UPDATE SET count = count + ?5, \
+             root = iif(?6 >= last, ?7, root), id = iif(?6 >= last, ?8, id), message = iif(?6 >= last, ?9, message), last = max(last, ?6)",
+        )?;
+        let mut subtract =
+            connection.prepare_cached("UPDATE failure SET count = count + ?5 WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4")?;
+        let mut clear =
+            connection.prepare_cached("DELETE FROM failure WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4 AND count <= 0")?;
+        for ((hour, shape, name), Change { count, newest }) in &self.changed {
+            for (level, length) in LEVELS.iter().enumerate().skip(1) {
+                let (level, t) = (level as i64, (hour * LEVELS[1] / length) as i64);
+                match newest {
+                    Some(Failure { finished, message, place: (root, id), .. }) => {
+                        add.execute(params![level, t, shape, name, count, finished.ended_us as i64, root, id, message])?;
+                    }
+                    None => {
+                        subtract.execute(params![level, t, shape, name, count])?;
+                    }
+                }
+                if *count < 0 {
+                    clear.execute(params![level, t, shape, name])?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

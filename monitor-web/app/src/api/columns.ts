@@ -1,0 +1,30 @@
+/** A whole tree in columns, read by a worker. */
+import type { Part } from "../model/columns.ts";
+import { ApiError, rootPath } from "./client.ts";
+
+export interface ToReader {
+  address: string;
+}
+
+export type FromReader = Part | { kind: "failed"; message: string; status: number } | { kind: "unsupported" } | { kind: "done" };
+
+/** Hands over part after part; resolves to whether the server, and this browser, can do so at all. */
+export function readColumns(root: string, signal: AbortSignal, take: (part: Part) => void): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(new URL("./columns.worker.ts", import.meta.url), { type: "module" });
+    const end = (settle: () => void) => {
+      worker.terminate();
+      settle();
+    };
+    signal.addEventListener("abort", () => end(() => reject(signal.reason)), { once: true });
+    worker.onerror = () => end(() => resolve(false));
+    worker.onmessage = ({ data }: MessageEvent<FromReader>) => {
+      if (data.kind === "failed") end(() => reject(new ApiError(data.message, data.status)));
+      else if (data.kind === "unsupported") end(() => resolve(false));
+      else if (data.kind === "done") end(() => resolve(true));
+      else take(data);
+    };
+    const message: ToReader = { address: `${location.origin}${rootPath(root)}/tree` };
+    worker.postMessage(message);
+  });
+}

@@ -1,0 +1,12 @@
+import { expect, test } from "vitest";
+import { causeFirst, errorLine } from "./errors.ts";
+
+test("the farthest cause comes first", () => {
+  expect(causeFirst({ message: "import failed", chain: ["query failed", "no such table"] })).toEqual(["no such table", "query failed", "import failed"]);
+  expect(errorLine({ message: "import failed", chain: ["no such table"] })).toBe("no such table ← import failed");
+});
+
+test("an error without a chain is itself, and a repetition is left out", () => {
+  expect(causeFirst({ message: "lone" })).toEqual(["lone"]);
+  expect(causeFirst({ message: "same", chain: ["same"] })).toEqual(["same"]);
+});

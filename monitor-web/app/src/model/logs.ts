@@ -1,0 +1,72 @@
+/** What processes said, line by line. Pure. */
+import type { LogLine } from "../api/types.ts";
+
+/** From the most severe on; a line of another level is always shown. */
+export const LEVELS = ["error", "warn", "info", "debug", "trace"] as const;
+
+export interface LogFilter {
+  /** This level and all that are more severe. */
+  level?: (typeof LEVELS)[number] | undefined;
+  /** Part of the message, of who said it or of its fields, in any case. */
+  q?: string | undefined;
+  /** Of this process only. */
+  process?: string | undefined;
+}
+
+/** Whether a line passes: the server's own rules, for those that the stream brings. */
+export function matchesLog({ level, q, process }: LogFilter, line: LogLine): boolean {
+  if (process !== undefined && line.process_id !== process) return false;
+  const wanted = level === undefined ? -1 : LEVELS.indexOf(level);
+  if (wanted >= 0 && LEVELS.indexOf(line.level as (typeof LEVELS)[number]) > wanted) return false;
+  const text = q?.toLowerCase() ?? "";
+  const said = [line.message, line.target ?? "", Object.keys(line.fields).length === 0 ? "" : JSON.stringify(line.fields)];
+  return text === "" || said.some((part) => part.toLowerCase().includes(text));
+}
+
+/** Lines in the order of time, each once, however they come. */
+export class Lines {
+  private lines: LogLine[] = [];
+  private readonly known = new Set<string>();
+
+  constructor(private readonly most: number) {}
+
+  get all(): readonly LogLine[] {
+    return this.lines;
+  }
+
+  /** How many of these are new. */
+  add(lines: readonly LogLine[]): number {
+    const fresh = lines.filter((line) => {
+      const key = keyOf(line);
+      return !this.known.has(key) && this.known.add(key);
+    });
+    if (fresh.length === 0) return 0;
+    fresh.sort(compare);
+    const last = this.lines[this.lines.length - 1];
+    const first = this.lines[0];
+    if (!last || compare(last, fresh[0] as LogLine) < 0) for (const line of fresh) this.lines.push(line);
+    else if (first && compare(fresh[fresh.length - 1] as LogLine, first) < 0) this.lines = [...fresh, ...this.lines];
+    else this.lines = [...this.lines, ...fresh].sort(compare);
+    return fresh.length;
+  }
+
+  /** Forgets the oldest beyond what is kept; how many those were. */
+  trim(): number {
+    const over = this.lines.length - this.most;
+    if (over <= 0) return 0;
+    for (const line of this.lines.splice(0, over)) this.known.delete(keyOf(line));
+    return over;
+  }
+}
+
+function keyOf({ worker_id, number, process_id }: LogLine): string {
+  return `${worker_id} ${number} ${process_id}`;
+}
+
+function compare(a: LogLine, b: LogLine): number {
+  return a.time_us - b.time_us || order(a.process_id, b.process_id) || order(a.worker_id, b.worker_id) || a.number - b.number;
+}
+
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

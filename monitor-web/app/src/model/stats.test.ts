@@ -1,0 +1,43 @@
+import { expect, test } from "vitest";
+import type { StatsSeries } from "../api/types.ts";
+import { bucketOf } from "./histogram.ts";
+import { countIn, durationsOf, heatMap, isWithin, linesOf, startsOf, withinOf } from "./stats.ts";
+
+const MINUTE = 60e6;
+const step = (at: number, histogram: [number, number][], failed = 0) => ({ from_us: at * MINUTE, succeeded: histogram.reduce((sum, [, count]) => sum + count, 0) - failed, failed, cancelled: 0, lost: 0, total_ns: 0, histogram });
+const series: StatsSeries = { series: [step(10, [[100, 3], [104, 1]], 1), step(12, [[100, 2]])], step_us: MINUTE, from_us: 10 * MINUTE, to_us: 14 * MINUTE, as_of: 1 };
+
+test("steps in which nothing ended are there, without a duration", () => {
+  const lines = linesOf(series);
+  expect(lines.times).toEqual([600, 660, 720, 780]);
+  expect(lines.succeeded).toEqual([3, 0, 2, 0]);
+  expect(lines.failed).toEqual([1, 0, 0, 0]);
+  expect(lines.p50.map((value) => value !== null)).toEqual([true, false, true, false]);
+});
+
+test("durations over time are counted into as many rows as there is room for", () => {
+  const map = heatMap(series, 3);
+  expect(map).toMatchObject({ columns: 4, rows: 3, firstBucket: 100, perRow: 2, most: 3 });
+  expect([...(map?.counts ?? [])]).toEqual([3, 0, 1, 0, 0, 0, 2, 0, 0, 0, 0, 0]);
+  expect(heatMap({ ...series, series: [] }, 9)).toBeUndefined();
+});
+
+test("a box has exactly those that were counted into it", () => {
+  const map = heatMap(series, 3);
+  if (!map) throw new Error("no map");
+  const box = { fromColumn: 2, toColumn: 0, fromRow: 0, toRow: 0 };
+  expect(countIn(map, box)).toBe(5);
+  const within = withinOf(map, box);
+  expect(within).toEqual({ fromUs: 10 * MINUTE, toUs: 13 * MINUTE, fromBucket: 100, toBucket: 102 });
+  const [from, to] = durationsOf(within);
+  const run = (endedUs: number | null, elapsed: number | null) => ({ ended_us: endedUs, elapsed_ns: elapsed });
+  expect(isWithin(within, run(10 * MINUTE, Math.ceil(from)))).toBe(true);
+  expect(isWithin(within, run(13 * MINUTE - 1, Math.floor(to)))).toBe(bucketOf(Math.floor(to)) < 102);
+  expect(isWithin(within, run(13 * MINUTE, Math.ceil(from)))).toBe(false);
+  expect(isWithin(within, run(10 * MINUTE - 1, Math.ceil(from)))).toBe(false);
+  expect(isWithin(within, run(11 * MINUTE, to * 1.05))).toBe(false);
+  expect(isWithin(within, run(null, 1))).toBe(false);
+  const starts = startsOf({ ...within, toBucket: bucketOf(120e9) });
+  expect(starts.started_before).toBe(13 * MINUTE);
+  expect(starts.started_after).toBeLessThan(8.1 * MINUTE);
+});

@@ -1,0 +1,122 @@
+/** Statistics as pictures: steps of time as lines, durations over time as a map of heat. Pure. */
+import type { StatsSeries } from "../api/types.ts";
+import { bucketOf, percentile } from "./histogram.ts";
+
+/** What the charts draw: a column each, one value a step; null where nothing ended. */
+export interface Lines {
+  /** In seconds, as the charts have it. */
+  times: number[];
+  succeeded: number[];
+  failed: number[];
+  p50: (number | null)[];
+  p95: (number | null)[];
+}
+
+/** The server leaves out steps in which nothing ended. */
+export function linesOf({ series, step_us, from_us, to_us }: StatsSeries): Lines {
+  const lines: Lines = { times: [], succeeded: [], failed: [], p50: [], p95: [] };
+  const byTime = new Map(series.map((step) => [step.from_us, step]));
+  for (let at = Math.floor(from_us / step_us) * step_us; at < to_us; at += step_us) {
+    const step = byTime.get(at);
+    const histogram = (step?.histogram ?? []) as [number, number][];
+    lines.times.push(at / 1e6);
+    lines.succeeded.push(step?.succeeded ?? 0);
+    lines.failed.push((step?.failed ?? 0) + (step?.lost ?? 0));
+    lines.p50.push(percentile(histogram, 0.5) ?? null);
+    lines.p95.push(percentile(histogram, 0.95) ?? null);
+  }
+  return lines;
+}
+
+/** How often what took how long, and when. Row 0 is the shortest. */
+export interface HeatMap {
+  columns: number;
+  rows: number;
+  counts: Uint32Array;
+  most: number;
+  fromUs: number;
+  stepUs: number;
+  /** The first bucket of durations, and how many of them are a row. */
+  firstBucket: number;
+  perRow: number;
+}
+
+const BASE = 1.04;
+
+export function heatMap({ series, step_us, from_us, to_us }: StatsSeries, mostRows: number): HeatMap | undefined {
+  let [first, last] = [Infinity, -Infinity];
+  for (const { histogram } of series) {
+    for (const [bucket = 0] of histogram) {
+      first = Math.min(first, bucket);
+      last = Math.max(last, bucket);
+    }
+  }
+  if (first > last) return undefined;
+  const fromUs = Math.floor(from_us / step_us) * step_us;
+  const columns = Math.max(1, Math.ceil((to_us - fromUs) / step_us));
+  const perRow = Math.max(1, Math.ceil((last - first + 1) / mostRows));
+  const rows = Math.ceil((last - first + 1) / perRow);
+  const counts = new Uint32Array(columns * rows);
+  let most = 0;
+  for (const step of series) {
+    const column = Math.round((step.from_us - fromUs) / step_us);
+    if (column < 0 || column >= columns) continue;
+    for (const [bucket = 0, count = 0] of step.histogram) {
+      const at = column * rows + Math.floor((bucket - first) / perRow);
+      counts[at] = (counts[at] as number) + count;
+      most = Math.max(most, counts[at] as number);
+    }
+  }
+  return { columns, rows, counts, most, fromUs, stepUs: step_us, firstBucket: first, perRow };
+}
+
+/** A part of a heat map, its last column and row included. */
+export interface Box {
+  fromColumn: number;
+  toColumn: number;
+  fromRow: number;
+  toRow: number;
+}
+
+/** What lies in a box: ended from one time up to another, with durations of certain buckets. */
+export interface Within {
+  fromUs: number;
+  toUs: number;
+  fromBucket: number;
+  toBucket: number;
+}
+
+/** In either order of its corners. */
+export function withinOf({ fromUs, stepUs, firstBucket, perRow }: HeatMap, box: Box): Within {
+  const [left, right] = [Math.min(box.fromColumn, box.toColumn), Math.max(box.fromColumn, box.toColumn)];
+  const [low, high] = [Math.min(box.fromRow, box.toRow), Math.max(box.fromRow, box.toRow)];
+  return { fromUs: fromUs + left * stepUs, toUs: fromUs + (right + 1) * stepUs, fromBucket: firstBucket + low * perRow, toBucket: firstBucket + (high + 1) * perRow };
+}
+
+/** How many lie in a box. */
+export function countIn(map: HeatMap, box: Box): number {
+  let count = 0;
+  for (let column = Math.min(box.fromColumn, box.toColumn); column <= Math.max(box.fromColumn, box.toColumn); column += 1) {
+    for (let row = Math.min(box.fromRow, box.toRow); row <= Math.max(box.fromRow, box.toRow); row += 1) count += map.counts[column * map.rows + row] ?? 0;
+  }
+  return count;
+}
+
+/** The shortest and the longest duration that a box may have, in ns. */
+export function durationsOf({ fromBucket, toBucket }: Within): [from: number, to: number] {
+  return [BASE ** fromBucket, BASE ** toBucket];
+}
+
+/** Whether a process lies in a box: by the buckets that it was counted into. */
+export function isWithin({ fromUs, toUs, fromBucket, toBucket }: Within, { ended_us, elapsed_ns }: { ended_us: number | null; elapsed_ns: number | null }): boolean {
+  if (ended_us === null || elapsed_ns === null || ended_us < fromUs || ended_us >= toUs) return false;
+  const bucket = bucketOf(elapsed_ns);
+  return bucket >= fromBucket && bucket < toBucket;
+}
+
+/** When what lies in a box may have begun. */
+export function startsOf(within: Within): { started_after: number; started_before: number } {
+  const longestUs = durationsOf(within)[1] / 1000;
+  // A wall clock and a monotonic one may differ a little over a long time.
+  return { started_after: Math.max(0, Math.floor(within.fromUs - longestUs * 1.01 - 1e6)), started_before: Math.ceil(within.toUs) };
+}

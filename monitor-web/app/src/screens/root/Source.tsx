@@ -1,0 +1,44 @@
+import { useState } from "react";
+import { t } from "../../i18n.ts";
+import { Menu } from "../../ui/Menu.tsx";
+import { chooseEditor, chosenEditor, EDITORS, editorLink } from "../../ui/editor.ts";
+import { Code } from "./facts.tsx";
+
+/** Where something stands in the program; opens in the reader's editor once one is chosen. */
+export function Source({ source }: { source: { file: string; line: number } }) {
+  const [editor, setEditor] = useState(chosenEditor);
+  const change = (part: Partial<typeof editor>) => {
+    const next = { ...editor, ...part };
+    chooseEditor(next);
+    setEditor(next);
+  };
+  const link = editorLink(editor, source);
+  return (
+    <span className="source">
+      <Code text={`${source.file}:${source.line}`} copy />
+      {link !== undefined && (
+        <a className="link" href={link}>
+          {t("source.open")}
+        </a>
+      )}
+      <Menu label={t("source.editor")} className="quiet">
+        <select aria-label={t("source.editor")} value={Object.values(EDITORS).includes(editor.link) ? editor.link : "other"} onChange={(event) => change({ link: event.target.value === "other" ? "" : event.target.value })}>
+          <option value="other">{t("source.other")}</option>
+          {Object.entries(EDITORS).map(([name, each]) => (
+            <option key={name} value={each} translate="no">
+              {name}
+            </option>
+          ))}
+        </select>
+        <label>
+          <span className="dim">{t("source.link")}</span>
+          <input type="text" spellCheck={false} value={editor.link} onChange={(event) => change({ link: event.target.value })} />
+        </label>
+        <label>
+          <span className="dim">{t("source.folder")}</span>
+          <input type="text" spellCheck={false} value={editor.folder} onChange={(event) => change({ folder: event.target.value })} />
+        </label>
+      </Menu>
+    </span>
+  );
+}

@@ -1,0 +1,71 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useRef } from "react";
+import { locale, t } from "../../../i18n.ts";
+import type { Comparison, Pair } from "../../../model/compare.ts";
+import { errorLine } from "../../../model/errors.ts";
+import { visible } from "../../../model/text.ts";
+import { duration, elapsed } from "../../../model/time.ts";
+import type { Tree } from "../../../model/tree.ts";
+import { Name } from "../../../ui/Text.tsx";
+
+const ROW = 44;
+
+interface Props {
+  comparison: Comparison;
+  /** The places of what is shown in `comparison`. */
+  order: readonly number[];
+  left: Tree;
+  right: Tree;
+  onSelect: (id: string) => void;
+}
+
+/** What differs, what matters most first. */
+export function DifferenceList({ comparison, order, left, right, onSelect }: Props) {
+  const scroller = useRef<HTMLDivElement>(null);
+  const virtual = useVirtualizer({ count: order.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 10 });
+  if (order.length === 0) return <p className="notice dim">{t("compare.same")}</p>;
+  return (
+    <div ref={scroller} className="scroller differences" role="list" aria-label={t("compare.changes")} tabIndex={0}>
+      <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
+        {virtual.getVirtualItems().map(({ index, start }) => {
+          const pair = comparison.pairs[order[index] as number];
+          return pair && <Difference key={order[index]} pair={pair} comparison={comparison} left={left} right={right} top={start} onSelect={onSelect} />;
+        })}
+      </div>
+    </div>
+  );
+}
+
+function Difference({ pair, comparison, left, right, top, onSelect }: Omit<Props, "order"> & { pair: Pair; top: number }) {
+  const one = pair.right >= 0 ? right.at(pair.right) : left.at(pair.left);
+  const above: string[] = [];
+  for (let at = comparison.pairs[pair.parent]; at; at = comparison.pairs[at.parent]) above.unshift((at.right >= 0 ? right.at(at.right) : left.at(at.left)).name);
+  return (
+    <div className="difference" role="listitem" data-change={pair.change} style={{ transform: `translateY(${top}px)` }}>
+      <span className="change">{t(`compare.change.${pair.change}`)}</span>
+      <span className="where">
+        <button type="button" className="inline" disabled={pair.right < 0} onClick={() => onSelect(one.id)}>
+          <Name text={one.name === "" ? t("root.unnamed") : one.name} />
+        </button>
+        <span className="dim path">{one.error && pair.change === "failing" ? visible(errorLine(one.error)) : above.map(visible).join(" › ")}</span>
+      </span>
+      <Times pair={pair} left={left} right={right} />
+    </div>
+  );
+}
+
+/** How long it took before and after, and by how much that is more. */
+export function Times({ pair, left, right }: { pair: Pair; left: Tree; right: Tree }) {
+  const time = (tree: Tree, slot: number) => {
+    if (slot < 0) return "–";
+    const process = tree.at(slot);
+    const took = process.fold ? process.fold.total_ns : elapsed(process, Date.now() * 1000);
+    return took === null ? "–" : duration(took, locale);
+  };
+  return (
+    <span className="number times">
+      {time(left, pair.left)} → {time(right, pair.right)}
+      {pair.delta !== null && pair.change !== "same" && <strong> {`${pair.delta < 0 ? "−" : "+"}${duration(Math.abs(pair.delta), locale)}`}</strong>}
+    </span>
+  );
+}

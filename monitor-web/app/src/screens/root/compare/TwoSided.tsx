@@ -1,0 +1,104 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useMemo, useRef, useState } from "react";
+import { t } from "../../../i18n.ts";
+import type { Comparison, Pair } from "../../../model/compare.ts";
+import type { Tree } from "../../../model/tree.ts";
+import { StateGlyph } from "../../../ui/State.tsx";
+import { Name } from "../../../ui/Text.tsx";
+import { Times } from "./DifferenceList.tsx";
+
+const ROW = 28;
+const STEP = 16;
+
+interface Props {
+  comparison: Comparison;
+  left: Tree;
+  right: Tree;
+  onSelect: (id: string) => void;
+}
+
+/** Both trees with partners on one row; what differs nowhere is folded away unless all is wanted. */
+export function TwoSided({ comparison, left, right, onSelect }: Props) {
+  const [all, setAll] = useState(false);
+  const [toggled, setToggled] = useState<ReadonlySet<number>>(new Set());
+  const scroller = useRef<HTMLDivElement>(null);
+  const rows = useMemo(() => {
+    const shown: number[] = [];
+    const open = new Uint8Array(comparison.pairs.length);
+    comparison.pairs.forEach(({ parent }, at) => {
+      if (parent >= 0 && !open[parent]) return;
+      if (!all && !comparison.differs[at] && parent >= 0) return;
+      shown.push(at);
+      open[at] = toggled.has(at) ? 0 : 1;
+    });
+    return shown;
+  }, [comparison, all, toggled]);
+  const hasChildren = useMemo(() => {
+    const found = new Uint8Array(comparison.pairs.length);
+    for (const { parent } of comparison.pairs) if (parent >= 0) found[parent] = 1;
+    return found;
+  }, [comparison]);
+  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 });
+  const toggle = (at: number) =>
+    setToggled((before) => {
+      const next = new Set(before);
+      if (!next.delete(at)) next.add(at);
+      return next;
+    });
+  return (
+    <>
+      <label className="all-pairs">
+        <input type="checkbox" checked={all} onChange={(event) => setAll(event.target.checked)} /> {t("compare.all")}
+      </label>
+      <div ref={scroller} className="scroller two-sided" role="treegrid" aria-label={t("compare.view.tree")} aria-rowcount={rows.length} tabIndex={0}>
+        <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: "relative" }}>
+          {virtual.getVirtualItems().map(({ index, start }) => {
+            const at = rows[index] as number;
+            const pair = comparison.pairs[at] as Pair;
+            return (
+              <div key={at} className="pair" role="row" aria-level={pair.depth + 1} aria-expanded={hasChildren[at] ? !toggled.has(at) : undefined} data-change={pair.change} style={{ transform: `translateY(${start}px)` }}>
+                <Side tree={left} slot={pair.left} depth={pair.depth}>
+                  {hasChildren[at] ? <Twist open={!toggled.has(at)} onClick={() => toggle(at)} /> : null}
+                </Side>
+                <Side tree={right} slot={pair.right} depth={pair.depth} onSelect={onSelect} />
+                <span role="gridcell" className="change">
+                  {pair.change !== "same" && t(`compare.change.${pair.change}`)}
+                </span>
+                <span role="gridcell">
+                  <Times pair={pair} left={left} right={right} />
+                </span>
+              </div>
+            );
+          })}
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Twist({ open, onClick }: { open: boolean; onClick: () => void }) {
+  return (
+    <button type="button" className="twist" aria-label={t(open ? "root.close" : "root.open")} onClick={onClick}>
+      {open ? "▾" : "▸"}
+    </button>
+  );
+}
+
+function Side({ tree, slot, depth, onSelect, children }: { tree: Tree; slot: number; depth: number; onSelect?: (id: string) => void; children?: React.ReactNode }) {
+  const process = slot < 0 ? null : tree.at(slot);
+  const name = process && <Name text={process.name === "" ? t("root.unnamed") : process.name} />;
+  return (
+    <span role="gridcell" className="side" style={{ paddingLeft: Math.min(depth, 20) * STEP }}>
+      {children ?? <span className="twist" />}
+      {process && <StateGlyph state={process.state} />}
+      {process &&
+        (onSelect ? (
+          <button type="button" className="inline" onClick={() => onSelect(process.id)}>
+            {name}
+          </button>
+        ) : (
+          name
+        ))}
+    </span>
+  );
+}

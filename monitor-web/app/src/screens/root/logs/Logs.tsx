@@ -1,0 +1,166 @@
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import type { LogLine } from "../../../api/types.ts";
+import { count, t, wordText } from "../../../i18n.ts";
+import { LEVELS } from "../../../model/logs.ts";
+import { fieldText, visible, visibleLines } from "../../../model/text.ts";
+import { absolute, zoneName } from "../../../model/time.ts";
+import { CopyButton } from "../../../ui/CopyButton.tsx";
+import { ProblemNotice } from "../../../ui/Problem.tsx";
+import type { RootView } from "../view.ts";
+import { LogFeed } from "./feed.ts";
+import "./logs.css";
+
+const ROW = 20;
+const TYPING_MS = 250;
+
+interface Props {
+  view: RootView;
+  /** Only what this process said. */
+  process?: string;
+  onSelect?: (process: string) => void;
+}
+
+/** What was said, with the newest at the end; follows it until one scrolls up. */
+export default function Logs({ view, process, onSelect }: Props) {
+  const [level, setLevel] = useState<(typeof LEVELS)[number] | "">("");
+  const [text, setText] = useState("");
+  const [q, setQ] = useState("");
+  useEffect(() => {
+    const timer = setTimeout(() => setQ(text), TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  const feed = useMemo(() => new LogFeed(view, { process, level: level || undefined, q: q || undefined }), [view, process, level, q]);
+  return (
+    <div className="logs">
+      <div className="logs-bar">
+        <select aria-label={t("logs.level")} value={level} onChange={(event) => setLevel(event.target.value as typeof level)}>
+          <option value="">{t("logs.level.all")}</option>
+          {LEVELS.slice(0, -1).map((each) => (
+            <option key={each} value={each}>
+              {t("logs.level.from", { level: wordText("level", each) })}
+            </option>
+          ))}
+        </select>
+        <input type="search" aria-label={t("logs.search")} placeholder={t("logs.search")} spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
+      </div>
+      <Lines feed={feed} isFiltered={level !== "" || q !== ""} onSelect={process === undefined ? onSelect : undefined} view={view} />
+    </div>
+  );
+}
+
+interface LinesProps {
+  feed: LogFeed;
+  isFiltered: boolean;
+  view: RootView;
+  onSelect: ((process: string) => void) | undefined;
+}
+
+function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
+  useSyncExternalStore(feed.subscribe, feed.get);
+  const scroller = useRef<HTMLDivElement>(null);
+  const [follows, setFollows] = useState(true);
+  const [seen, setSeen] = useState(0);
+  const [opened, setOpened] = useState<LogLine | null>(null);
+  const lines = feed.lines.all;
+  const virtual = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 20 });
+
+  // What is being read stays where it is, while older lines come above it; who follows stays at the end.
+  const anchor = useRef<{ line: LogLine | undefined; offset: number }>({ line: undefined, offset: 0 });
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    if (follows) element.scrollTop = element.scrollHeight;
+    else if (anchor.current.line) {
+      const at = lines.indexOf(anchor.current.line);
+      if (at >= 0) element.scrollTop = at * ROW + anchor.current.offset;
+    }
+  });
+  const onScroll = () => {
+    const element = scroller.current;
+    if (!element) return;
+    const { scrollTop, clientHeight, scrollHeight } = element;
+    const atEnd = scrollTop + clientHeight >= scrollHeight - ROW / 2;
+    if (atEnd !== follows) {
+      setFollows(atEnd);
+      setSeen(lines.length + feed.forgotten);
+    }
+    anchor.current = { line: lines[Math.floor(scrollTop / ROW)], offset: scrollTop % ROW };
+    if (scrollTop < 20 * ROW) feed.older();
+  };
+  const missed = lines.length + feed.forgotten - seen;
+  return (
+    <>
+      {feed.problem !== null && <ProblemNotice error={feed.problem} onRetry={feed.retry} />}
+      {feed.missing.missing > 0 && <p className="dim">{t("logs.missing", { count: count(feed.missing.missing) })}</p>}
+      {feed.forgotten > 0 && <p className="dim">{t("logs.forgotten", { count: count(feed.forgotten) })}</p>}
+      {lines.length === 0 && feed.problem === null && <p className="dim none">{t(feed.loading ? "loading" : isFiltered ? "logs.none.found" : "logs.none")}</p>}
+      <div className="lines-frame" hidden={lines.length === 0}>
+        <div ref={scroller} className="log-lines" role="log" aria-live="off" aria-label={t("logs.title")} tabIndex={0} onScroll={onScroll}>
+          <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
+            {virtual.getVirtualItems().map(({ index, start }) => {
+              const line = lines[index];
+              return line && <Line key={`${line.worker_id} ${line.number}`} line={line} top={start} opened={line === opened} view={onSelect && view} onOpen={() => setOpened(line === opened ? null : line)} />;
+            })}
+          </div>
+        </div>
+        {!follows && (
+          <button type="button" className="outlined follow" onClick={() => setFollows(true)}>
+            ↓ {missed > 0 ? t("logs.follow.new", { count: missed }) : t("logs.follow")}
+          </button>
+        )}
+      </div>
+      {opened && <Opened line={opened} onSelect={onSelect} onClose={() => setOpened(null)} />}
+    </>
+  );
+}
+
+function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number; opened: boolean; view: RootView | undefined; onOpen: () => void }) {
+  const slot = view?.tree.find(line.process_id);
+  return (
+    <button type="button" className="log" data-level={line.level} aria-expanded={opened} style={{ transform: `translateY(${top}px)` }} onClick={onOpen}>
+      <span className="time">{absolute(line.time_us).slice(11, 23)}</span>
+      <span className="level">{wordText("level", line.level)}</span>
+      {view && slot !== undefined && view.tree.parentOf(slot) !== undefined && <span className="who">{visible(view.tree.at(slot).name)}</span>}
+      <span className="message">{visible(line.message)}</span>
+    </button>
+  );
+}
+
+/** A line in full. */
+function Opened({ line, onSelect, onClose }: { line: LogLine; onSelect: ((process: string) => void) | undefined; onClose: () => void }) {
+  const facts: [string, string | null][] = [
+    [t("logs.time"), `${absolute(line.time_us)} ${zoneName(line.time_us)}`],
+    [t("logs.target"), line.target],
+    [t("logs.stream"), line.stream],
+    ...Object.entries(line.fields).map(([name, value]): [string, string] => [name, fieldText(value)]),
+  ];
+  return (
+    <div className="opened">
+      <p className="message mono">
+        {visibleLines(line.message)} <CopyButton text={line.message} />
+      </p>
+      <dl>
+        {facts.map(
+          ([name, value], index) =>
+            value !== null && (
+              <div key={index}>
+                <dt className="dim">{visible(name)}</dt>
+                <dd className="mono">{visible(value)}</dd>
+              </div>
+            ),
+        )}
+      </dl>
+      <p>
+        {onSelect && (
+          <button type="button" className="outlined" onClick={() => onSelect(line.process_id)}>
+            {t("logs.process")}
+          </button>
+        )}
+        <button type="button" onClick={onClose}>
+          {t("keys.done")}
+        </button>
+      </p>
+    </div>
+  );
+}

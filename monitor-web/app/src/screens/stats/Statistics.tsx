@@ -1,0 +1,71 @@
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useState } from "react";
+import { fetchSeries } from "../../api/client.ts";
+import { t } from "../../i18n.ts";
+import { heatMap, linesOf, type Within } from "../../model/stats.ts";
+import { visible } from "../../model/text.ts";
+import { absolute, zoneName } from "../../model/time.ts";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Charts } from "./Charts.tsx";
+import { Errors } from "./Errors.tsx";
+import { HeatMapView } from "./HeatMap.tsx";
+import { NameTable } from "./NameTable.tsx";
+import { Runs } from "./Runs.tsx";
+import { RANGES, type RangeName, useStatsSearch } from "./useStatsSearch.ts";
+import "./stats.css";
+
+const AGAIN_MS = 30_000;
+const ROWS = 40;
+
+/** How often, how long and how well: by name, over time, and by what went wrong. */
+export default function Statistics() {
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => document.visibilityState === "visible" && setTurn((before) => before + 1), AGAIN_MS);
+    return () => clearInterval(timer);
+  }, []);
+  const search = useStatsSearch(turn);
+  const { fromUs, toUs, name } = search;
+  const [within, setWithin] = useState<Within | null>(null);
+  useEffect(() => setWithin(null), [name, search.rangeName, search.between]);
+  useEffect(() => {
+    document.title = `${t("stats.title")} · ${t("app.name")}`;
+  }, []);
+  const query = useQuery({
+    queryKey: ["series", name, fromUs, toUs],
+    queryFn: ({ signal }) => fetchSeries({ from: fromUs, to: toUs, ...(name !== undefined && { name }) }, signal),
+    placeholderData: keepPreviousData,
+  });
+  const lines = useMemo(() => query.data && linesOf(query.data), [query.data]);
+  const map = useMemo(() => query.data && heatMap(query.data, ROWS), [query.data]);
+  return (
+    <div className="stats">
+      <h1 className="hidden">{t("stats.title")}</h1>
+      <div className="stats-bar">
+        <span className="group" role="group" aria-label={t("stats.range")}>
+          {(Object.keys(RANGES) as RangeName[]).map((each) => (
+            <button key={each} type="button" className="toggle" aria-pressed={search.rangeName === each} onClick={() => search.set({ range: each, between: undefined })}>
+              {t(`stats.range.${each}`)}
+            </button>
+          ))}
+        </span>
+        <span className="dim number">
+          {absolute(fromUs).slice(0, 16)} – {absolute(toUs).slice(0, 16)} {zoneName(toUs)}
+        </span>
+        {name !== undefined && (
+          <button type="button" className="outlined" onClick={() => search.set({ name: undefined })}>
+            {visible(name)} ×
+          </button>
+        )}
+      </div>
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      <div className="stats-parts">
+        {lines && query.data && <Charts lines={lines} stepUs={query.data.step_us} onZoom={(from, to) => search.set({ between: `${from}-${to}` })} />}
+        {map && <HeatMapView map={map} onBox={setWithin} />}
+        {within && <Runs within={within} name={name} onClose={() => setWithin(null)} />}
+        <NameTable search={search} />
+        <Errors search={search} />
+      </div>
+    </div>
+  );
+}

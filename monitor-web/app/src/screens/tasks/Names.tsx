@@ -1,0 +1,106 @@
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { useEffect, useRef, useSyncExternalStore } from "react";
+import { fetchNames } from "../../api/client.ts";
+import type { NamedRoots } from "../../api/types.ts";
+import { liveRootsStore } from "../../data/live-roots.ts";
+import { locale, t } from "../../i18n.ts";
+import { glyph } from "../../model/state.ts";
+import { absolute, duration } from "../../model/time.ts";
+import { Counts } from "../../ui/Counts.tsx";
+import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Sparkline } from "../../ui/Sparkline.tsx";
+import { StateGlyph, stateWord } from "../../ui/State.tsx";
+import { Name } from "../../ui/Text.tsx";
+import { Ago } from "../../ui/Time.tsx";
+import { useNarrow } from "../../ui/useNarrow.ts";
+
+const PAGE = 100;
+/** How long at least between two looks at what has changed. */
+const AGAIN_MS = 2000;
+
+/** The roots by name: how each stands, how the last ones ended and how long they took. */
+export function Names({ q }: { q: string }) {
+  const query = useInfiniteQuery({
+    queryKey: ["names", q],
+    queryFn: ({ pageParam, signal }) => fetchNames({ limit: PAGE, ...(q && { q }), ...(pageParam && { cursor: pageParam }) }, signal),
+    initialPageParam: "",
+    getNextPageParam: (page) => page.next_cursor ?? undefined,
+  });
+  useAgain(() => void query.refetch());
+  const names = query.data?.pages.flatMap((page) => page.names) ?? [];
+  const scroller = useRef<HTMLDivElement>(null);
+  const narrow = useNarrow();
+  const rowHeight = narrow ? 64 : 36;
+  const virtual = useVirtualizer({ count: names.length, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 });
+  useEffect(() => virtual.measure(), [virtual, rowHeight]);
+  const rows = virtual.getVirtualItems();
+  const last = rows[rows.length - 1]?.index ?? 0;
+  useEffect(() => {
+    if (last >= names.length - 20 && query.hasNextPage && !query.isFetching) void query.fetchNextPage();
+  });
+  return (
+    <>
+      {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
+      {names.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "tasks.none")}</p>}
+      <div ref={scroller} className="names scroller" role="table" aria-label={t("tasks.by-name")} aria-rowcount={names.length}>
+        <div className="canvas" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
+          {rows.map(({ index, start }) => {
+            const of = names[index];
+            return of && <OneName key={of.name} of={of} index={index} top={start} />;
+          })}
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** Calls `read` when roots have changed, but not all the time. */
+function useAgain(read: () => void): void {
+  const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
+  const first = useRef(version);
+  useEffect(() => {
+    if (version === first.current) return;
+    const timer = setTimeout(() => {
+      first.current = version;
+      read();
+    }, AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [version]);
+}
+
+function OneName({ of, index, top }: { of: NamedRoots; index: number; top: number }) {
+  const oldestFirst = of.roots.toReversed();
+  const newest = of.roots[0];
+  return (
+    <div className="named" role="row" aria-rowindex={index + 1} style={{ transform: `translateY(${top}px)` }} data-state={newest?.state}>
+      <span role="cell" className="task">
+        {newest && <StateGlyph state={newest.state} />}
+        <Link to="/tasks" search={{ name: of.name }} className="title">
+          <Name text={of.name === "" ? t("root.unnamed") : of.name} />
+        </Link>
+      </span>
+      <span role="cell" className="strip" aria-label={t("tasks.strip", { count: of.roots.length })}>
+        {oldestFirst.map((root) => {
+          const words = [`<${root.number}>`, stateWord(root.state), root.elapsed_ns !== null && duration(root.elapsed_ns, locale), root.started_us !== null && absolute(root.started_us).slice(0, 19)];
+          return (
+            <Link key={root.root_id} to="/tasks/$root" params={{ root: root.root_id }} data-state={root.state} title={words.filter(Boolean).join(" · ")}>
+              <span aria-hidden="true">{root.state === "succeeded" ? "" : glyph(root.state)}</span>
+              <span className="hidden">{words.slice(0, 2).join(" ")}</span>
+            </Link>
+          );
+        })}
+      </span>
+      <span role="cell" className="spark">
+        <Sparkline values={oldestFirst.map((root) => root.elapsed_ns)} label={t("tasks.spark")} />
+      </span>
+      <span role="cell" className="started dim">
+        <Ago timeUs={newest?.started_us ?? null} />
+      </span>
+      <span role="cell" className="processes">
+        <Counts counts={of.counts} />
+      </span>
+    </div>
+  );
+}

@@ -1,0 +1,50 @@
+import { useState } from "react";
+import { t } from "../../i18n.ts";
+import { type Filters, isFiltered } from "../../model/filters.ts";
+import { nameOf, parseSaved, type Saved, withSaved } from "../../model/saved.ts";
+import { visible } from "../../model/text.ts";
+import { Menu } from "../../ui/Menu.tsx";
+
+const KEY = "monitor-filters";
+
+/** Filters that are used again and again, kept by this browser. */
+export function SavedFilters({ filters, onChange }: { filters: Filters; onChange: (filters: Filters) => void }) {
+  const [saved, setSaved] = useState(() => parseSaved(localStorage.getItem(KEY)));
+  const keep = (next: Saved[]) => {
+    localStorage.setItem(KEY, JSON.stringify(next));
+    setSaved(next);
+  };
+  return (
+    <Menu label={t("tasks.saved")}>
+      {saved.map((each) => (
+        <span key={each.name} className="choice-line">
+          <button type="button" data-choice onClick={() => onChange(each.filters)}>
+            {visible(each.name)}
+          </button>
+          <button type="button" className="dim" aria-label={t("tasks.saved.remove", { name: each.name })} onClick={() => keep(saved.filter((other) => other !== each))}>
+            ×
+          </button>
+        </span>
+      ))}
+      {saved.length === 0 && <p className="dim">{t("tasks.saved.none")}</p>}
+      {isFiltered(filters) && <Keep key={JSON.stringify(filters)} suggestion={nameOf(filters)} onKeep={(name) => keep(withSaved(saved, { name, filters }))} />}
+    </Menu>
+  );
+}
+
+function Keep({ suggestion, onKeep }: { suggestion: string; onKeep: (name: string) => void }) {
+  const [name, setName] = useState(suggestion);
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (name.trim() !== "") onKeep(name.trim());
+      }}
+    >
+      <input type="text" aria-label={t("tasks.saved.name")} value={name} onChange={(event) => setName(event.target.value)} />
+      <button type="submit" className="outlined">
+        {t("tasks.saved.keep")}
+      </button>
+    </form>
+  );
+}

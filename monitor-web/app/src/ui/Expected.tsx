@@ -1,0 +1,31 @@
+import { locale, t } from "../i18n.ts";
+import { estimate } from "../model/estimate.ts";
+import { duration } from "../model/time.ts";
+import { useNow } from "./now.ts";
+
+interface Props {
+  process: Parameters<typeof estimate>[0];
+}
+
+/** How far a running process is: as it says itself, else as those of its name took before, which is marked as an estimate. */
+export function Expected({ process }: Props) {
+  const nowUs = useNow(process.state === "running" ? "slow" : "never");
+  const of = estimate(process, nowUs);
+  if (!of) return null;
+  const time = (nanoseconds: number) => duration(nanoseconds, locale);
+  const percent = Math.floor(of.part * 100);
+  const why = [
+    of.from === "progress" ? t("expected.progress", { percent }) : t("expected.history", { p50: time(of.p50) }),
+    of.p95 === null ? "" : t("expected.p95", { p95: time(of.p95) }),
+    of.from === "history" && of.times > 1 ? t("expected.unusual", { times: of.times.toFixed(1) }) : "",
+  ].filter(Boolean);
+  const words = of.leftNs === null ? "" : of.leftNs > 0 ? t("expected.left", { time: time(of.leftNs) }) : t("expected.over", { time: time(-of.leftNs) });
+  return (
+    <span className="expected" data-over={of.leftNs !== null && of.leftNs < 0} data-from={of.from} title={why.join("\n")}>
+      <span className="meter" role="progressbar" aria-label={t("panel.progress")} aria-valuenow={percent} aria-valuetext={[words, ...why].join(", ")}>
+        <span style={{ width: `${percent}%` }} />
+      </span>
+      <span className="number">{words}</span>
+    </span>
+  );
+}
