@@ -29,7 +29,7 @@ pub(crate) struct Connection {
     pub(crate) json: bool,
 }
 
-fn read_url(text: &str) -> Result<Url, String> {
+pub(crate) fn read_url(text: &str) -> Result<Url, String> {
     let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://127.0.0.1:60010"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),

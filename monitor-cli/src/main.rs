@@ -12,6 +12,7 @@ use clap::{Parser, Subcommand};
 const EXAMPLES: &str = "\
 Examples:
   monitor server                  takes events and serves the page, http://127.0.0.1:60010/tasks
+  monitor run -- make -j8         a command as a process, with no line of it changed
   monitor roots --state failed    the trees that failed
   monitor tree 2106               one of them
   monitor logs 2106 -f            what its processes say, while they say it
@@ -28,6 +29,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Server(commands::server::Args),
+    #[cfg(target_os = "linux")]
+    Run(Box<commands::run::Args>),
+    #[cfg(target_os = "linux")]
+    Runs(commands::runs::Args),
     Status(commands::status::Args),
     Roots(commands::roots::Args),
     Tree(commands::tree::Args),
@@ -41,6 +46,10 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Server(args) => commands::server::run(args),
+        #[cfg(target_os = "linux")]
+        Command::Run(args) => return commands::run::run(*args),
+        #[cfg(target_os = "linux")]
+        Command::Runs(args) => return commands::runs::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Roots(args) => commands::roots::run(&args),
         Command::Tree(args) => commands::tree::run(&args),

@@ -277,6 +277,7 @@ impl Receiver {
                 time_us: self.clock.time_us(end),
                 elapsed_ns: self.clock.elapsed_ns(call.start, end),
                 outcome,
+                extra: None,
             };
             ends.push(Found { at: end, entry: Entry { record: Record::Ended(ended), bytes } });
         }

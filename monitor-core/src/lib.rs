@@ -37,7 +37,8 @@ pub use context::{Context, CurrentGuard, set_inherited};
 pub use future::InCurrent;
 pub use log::{Level, log};
 pub use outcome::Reported;
-pub use process::{Entered, Process, ProcessBuilder};
+pub use process::{Entered, Exit, Process, ProcessBuilder};
+pub use record::Value;
 #[doc(hidden)]
 pub use ring::image;
 pub use site::registered;

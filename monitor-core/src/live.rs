@@ -5,7 +5,8 @@ use std::num::NonZeroU64;
 use crate::attach::Attached;
 use crate::context::Context;
 use crate::log::{self, Level};
-use crate::record::{Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
+use crate::process::Exit;
+use crate::record::{EndExtra, Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
 use crate::ring::TakenOut;
 use crate::{clock, ids, inside, panic, queue, ring, switch, thread, trees};
 
@@ -14,15 +15,19 @@ pub(crate) struct Draft {
     pub(crate) origin: Origin,
     pub(crate) attached: Attached,
     pub(crate) extra: StartExtra,
+    /// The process that it is another attempt of.
+    pub(crate) again: Option<Context>,
 }
 
 impl Draft {
     pub(crate) fn start(self) -> Live {
         let _inside = inside::enter();
         let recording = switch::recording();
-        let Draft { origin, attached: Attached { parent, attachment, entry }, extra } = self;
-        let root = parent.map_or_else(ids::new_root_now, Context::root);
-        let id = ring::new_id().unwrap_or_else(ids::new_process);
+        let Draft { origin, attached: Attached { parent, attachment, entry }, extra, again } = self;
+        let root = again.or(parent).map_or_else(ids::new_root_now, Context::root);
+        let own = again.and_then(|again| NonZeroU64::new(again.process()));
+        let id = own.or_else(ring::new_id).unwrap_or_else(ids::new_process);
+        let attempt = extra.attempt;
         let place = place_of(&origin);
         let begun = clock::now();
         let started = Started {
@@ -41,7 +46,7 @@ impl Draft {
         if let Some(entry) = entry {
             trees::enter(entry);
         }
-        Live { context, recorded: recorded.then_some(id), recording, entry, begun, place, unwinding: std::thread::panicking() }
+        Live { context, recorded: recorded.then_some(id), recording, entry, begun, place, unwinding: std::thread::panicking(), attempt }
     }
 }
 
@@ -59,12 +64,23 @@ pub(crate) struct Live {
     place: (&'static str, u32),
     /// Its thread was panicking already when it began.
     unwinding: bool,
+    /// From 2; 0 for the first one.
+    attempt: u32,
 }
 
 impl Live {
     /// A process for which there was no room: what it starts hangs below its parent.
     pub(crate) fn refused(parent: Option<Context>) -> Self {
-        Live { context: parent, recorded: None, recording: switch::recording(), entry: None, begun: 0, place: ("", 0), unwinding: false }
+        Live {
+            context: parent,
+            recorded: None,
+            recording: switch::recording(),
+            entry: None,
+            begun: 0,
+            place: ("", 0),
+            unwinding: false,
+            attempt: 0,
+        }
     }
 
     /// A call of a ring that goes on without it.
@@ -90,6 +106,7 @@ impl Live {
             begun,
             place: (site.file, site.line),
             unwinding: was_panicking,
+            attempt: 0,
         }
     }
 
@@ -111,9 +128,9 @@ impl Live {
         }
     }
 
-    pub(crate) fn log(&self, level: Level, message: String) {
+    pub(crate) fn log(&self, level: Level, stream: Option<&'static str>, message: String) {
         if let Some(context) = self.context.filter(|_| self.recording == switch::recording()) {
-            log::say(context, level, message);
+            log::say(context, level, stream, message);
         }
     }
 
@@ -136,13 +153,26 @@ impl Live {
     pub(crate) fn fail(self, failure: Failure) {
         let _inside = inside::enter();
         let (file, line) = self.place;
-        self.end(Outcome::Failed(Box::new(Failure { place: Some((file.into(), line)), ..failure })));
+        let place = (!file.is_empty()).then(|| (file.into(), line));
+        self.end(Outcome::Failed(Box::new(Failure { place, ..failure })));
     }
 
     /// By a panic: its place is its own, if the hook saw it.
     pub(crate) fn panic(self, failure: Failure) {
         let _inside = inside::enter();
         self.end(Outcome::Failed(Box::new(failure)));
+    }
+
+    /// As a command.
+    pub(crate) fn exited(self, exit: Exit) {
+        let _inside = inside::enter();
+        let Exit { code, signal, reason, message } = exit;
+        let outcome = message.map_or(Outcome::Succeeded, |message| {
+            let kind = if signal.is_some() { "signal" } else { "exit" };
+            Outcome::Failed(Box::new(Failure { kind, message, ..Failure::default() }))
+        });
+        let extra = EndExtra { exit_code: code, signal, reason, attempt: self.attempt };
+        self.end_as(outcome, Some(Box::new(extra)));
     }
 
     /// Ends without a word: failed if the thread panics, else succeeded.
@@ -155,6 +185,11 @@ impl Live {
     }
 
     fn end(self, outcome: Outcome) {
+        let extra = (self.attempt > 0).then(|| Box::new(EndExtra { attempt: self.attempt, ..EndExtra::default() }));
+        self.end_as(outcome, extra);
+    }
+
+    fn end_as(self, outcome: Outcome, extra: Option<Box<EndExtra>>) {
         let end = clock::now();
         if self.recording != switch::recording() {
             return;
@@ -164,7 +199,7 @@ impl Live {
             trees::leave(entry);
         }
         if let (Some(id), Some(context)) = (self.recorded, self.context) {
-            let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: 0, outcome };
+            let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: 0, outcome, extra };
             queue::ended(ended, self.begun, end);
         }
     }
@@ -172,13 +207,13 @@ impl Live {
 
 impl StartExtra {
     pub(crate) fn is_empty(&self) -> bool {
-        self.batch.is_none() && self.fields.is_empty()
+        self.batch.is_none() && self.fields.is_empty() && self.timeout_ms.is_none() && self.attempt == 0
     }
 }
 
 fn place_of(origin: &Origin) -> (&'static str, u32) {
     match origin {
         Origin::Site(site) => (site.file, site.line),
-        Origin::Named(named) => (named.place.file(), named.place.line()),
+        Origin::Named(named) => named.place.map_or(("", 0), |place| (place.file(), place.line())),
     }
 }

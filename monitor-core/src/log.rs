@@ -41,12 +41,12 @@ impl Level {
 /// ```
 pub fn log(level: Level, message: impl Into<String>) {
     if let Some(context) = Context::current() {
-        say(context, level, message.into());
+        say(context, level, None, message.into());
     }
 }
 
-pub(crate) fn say(context: Context, level: Level, message: String) {
+pub(crate) fn say(context: Context, level: Level, stream: Option<&'static str>, message: String) {
     let _inside = inside::enter();
-    let logged = Logged { root: context.root(), id: context.process(), time_us: 0, level, message };
+    let logged = Logged { root: context.root(), id: context.process(), time_us: 0, level, stream, message };
     queue::logged(logged, clock::now());
 }

@@ -235,7 +235,7 @@ fn draft(site: &'static Site, how: How) -> Draft {
             Told::CrossProcess(remote) => Bond::Remote(remote),
         },
     };
-    Draft { origin: Origin::Site(site), attached: attach(bond), extra }
+    Draft { origin: Origin::Site(site), attached: attach(bond), extra, again: None }
 }
 
 /// What a parameter adds to a start, which nobody needs if nothing is recorded.

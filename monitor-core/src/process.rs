@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 use crate::attach::{Bond, attach};
 use crate::context::{Context, CurrentGuard};
@@ -45,8 +46,8 @@ impl Process {
     pub fn start(name: impl Into<String>) -> ProcessBuilder {
         let place = Location::caller();
         let draft = switch::is_recorded().then(|| {
-            let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place };
-            Sketch { named, bond: Bond::Current, extra: StartExtra::default() }
+            let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place: Some(place) };
+            Sketch { named, bond: Bond::Current, extra: StartExtra::default(), again: None }
         });
         ProcessBuilder { draft }
     }
@@ -74,7 +75,14 @@ impl Process {
     /// ```
     pub fn log(&self, level: Level, message: impl Into<String>) {
         if let Some(live) = &self.live {
-            live.log(level, message.into());
+            live.log(level, None, message.into());
+        }
+    }
+
+    /// A line of what a command writes to `stdout`, `stderr` or its `terminal`.
+    pub fn log_output(&self, stream: &'static str, line: impl Into<String>) {
+        if let Some(live) = &self.live {
+            live.log(Level::Info, Some(stream), line.into());
         }
     }
 
@@ -92,12 +100,39 @@ impl Process {
         }
     }
 
+    /// It was a command, which ended so.
+    ///
+    /// ```
+    /// use monitor_core::{Exit, Process};
+    ///
+    /// let sort = Process::start("sort").kind("script").nowhere().begin();
+    /// sort.exited(Exit { code: Some(2), message: Some("exit code 2: no such file".to_owned()), ..Exit::default() });
+    /// ```
+    pub fn exited(mut self, exit: Exit) {
+        if let Some(live) = self.live.take() {
+            live.exited(exit);
+        }
+    }
+
     /// It failed by an error, which is kept with its sources; text will do as well.
     pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(mut self, error: E) {
         if let Some(live) = self.live.take() {
             live.fail(outcome::of_error::<E>(&*error.into()));
         }
     }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code, if it has one.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Why it ended so, in one word, as `timeout`.
+    pub reason: Option<Cow<'static, str>>,
+    /// Why it failed; none if it succeeded.
+    pub message: Option<String>,
 }
 
 impl Drop for Process {
@@ -164,6 +199,7 @@ struct Sketch {
     named: Named,
     bond: Bond,
     extra: StartExtra,
+    again: Option<Context>,
 }
 
 impl ProcessBuilder {
@@ -190,6 +226,25 @@ impl ProcessBuilder {
     /// Adds a field.
     pub fn field(self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) -> Self {
         self.with(|draft| draft.extra.fields.push((key.into(), value.into())))
+    }
+
+    /// It stands in no source of this program: a command, for example.
+    pub fn nowhere(self) -> Self {
+        self.with(|draft| draft.named.place = None)
+    }
+
+    /// After so long it is overdue.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|draft| draft.extra.timeout_ms = Some(timeout.as_millis() as u64))
+    }
+
+    /// It is the attempt of this number of the process with these ids: from 2 on one that has ended, whose name, kind and parent are
+    /// to be the same; 1 for one that got its ids elsewhere. The highest attempt decides what became of the process.
+    pub fn again(self, process: Context, attempt: u32) -> Self {
+        self.with(|draft| {
+            draft.extra.attempt = attempt;
+            draft.again = Some(process);
+        })
     }
 
     /// Starts it. It is not current and may be sent to another thread.
@@ -261,7 +316,12 @@ impl ProcessBuilder {
     }
 
     fn attach(self) -> Option<Draft> {
-        self.draft.map(|Sketch { named, bond, extra }| Draft { origin: Origin::Named(Box::new(named)), attached: attach(bond), extra })
+        self.draft.map(|Sketch { named, bond, extra, again }| Draft {
+            origin: Origin::Named(Box::new(named)),
+            attached: attach(bond),
+            extra,
+            again,
+        })
     }
 }
 

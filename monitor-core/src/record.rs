@@ -38,8 +38,8 @@ pub struct Named {
     pub name: String,
     /// Its kind; `normal` unless said otherwise.
     pub kind: Cow<'static, str>,
-    /// Where it was started.
-    pub place: &'static Location<'static>,
+    /// Where it was started; none for what stands in no source of this program, as a command.
+    pub place: Option<&'static Location<'static>>,
 }
 
 /// How a process came by its parent.
@@ -114,6 +114,10 @@ pub struct StartExtra {
     pub batch: Option<String>,
     /// Fields known at the start.
     pub fields: Fields,
+    /// After how long it is overdue.
+    pub timeout_ms: Option<u64>,
+    /// Which attempt it is, from 2; 0 for the first one.
+    pub attempt: u32,
 }
 
 /// What a fold counts by now: calls of one name below one parent.
@@ -175,6 +179,8 @@ pub struct Logged {
     pub time_us: u64,
     /// How severe.
     pub level: Level,
+    /// Which output of a command it stood in.
+    pub stream: Option<&'static str>,
     /// What was said.
     pub message: String,
 }
@@ -192,6 +198,21 @@ pub struct Ended {
     pub elapsed_ns: u64,
     /// How it ended.
     pub outcome: Outcome,
+    /// What few ends have.
+    pub extra: Option<Box<EndExtra>>,
+}
+
+/// What the end of a command says, or of a further attempt.
+#[derive(Debug, Clone, Default)]
+pub struct EndExtra {
+    /// The command's exit code.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Why it ended so, in one word.
+    pub reason: Option<Cow<'static, str>>,
+    /// Which attempt ended, from 2; 0 for the first one.
+    pub attempt: u32,
 }
 
 /// How a process ended.
@@ -208,7 +229,7 @@ pub enum Outcome {
 /// Why a process failed.
 #[derive(Debug, Clone, Default)]
 pub struct Failure {
-    /// `error` or `panic`.
+    /// `error` or `panic`; of a command `exit` or `signal`.
     pub kind: &'static str,
     /// Type of the error, as the compiler names it; none for a panic.
     pub type_name: Option<&'static str>,

@@ -317,6 +317,21 @@ fn a_thousand_futures_end_on_another_thread_with_a_full_ring() {
 }
 
 #[test]
+fn a_ring_grows_for_the_ends_of_futures() {
+    with_receiver(|receiver| {
+        let before = dropped();
+        {
+            let _top = Process::start("top").enter();
+            // Their slots would not have room: three times the size of a record.
+            for _ in 0..20_000 {
+                assert!(poll(Box::pin(waits(0)).as_mut()).is_ready());
+            }
+        }
+        assert_eq!((dropped() - before, drain(receiver).count("leaf")), (0, 20_000));
+    });
+}
+
+#[test]
 fn slots_of_ended_futures_are_used_again() {
     with_receiver(|receiver| {
         let before = dropped();

@@ -12,7 +12,7 @@ use crate::folder::Folder;
 use crate::sys::Mapping;
 
 /// Bytes of a file, unless an entry is larger.
-const SEGMENT: usize = 256 << 10;
+const SEGMENT: usize = 128 << 10;
 
 /// Something that took the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

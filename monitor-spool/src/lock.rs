@@ -4,6 +4,7 @@
 //! But it ends as well when its process closes any other descriptor of the file, and doesn't keep one part of a process from
 //! another. So a process keeps a list of what it holds, and never opens that again.
 
+use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -94,15 +95,21 @@ pub(crate) struct Lock {
 impl Lock {
     /// Makes the lock of a new folder, and takes it.
     pub(crate) fn make(folder: &Dir) -> io::Result<Self> {
-        drop(folder.new_file(NAME)?);
-        Self::claim(folder)?.ok_or_else(|| io::ErrorKind::WouldBlock.into())
+        let file = folder.new_file(NAME)?;
+        let lock = Note::make(sys::file_status(&file)?.file).map(|note| Self::take(file, note)).transpose()?.flatten();
+        lock.ok_or_else(|| io::ErrorKind::WouldBlock.into())
     }
 
     /// Takes the lock of a folder; `None` if somebody has it.
     pub(crate) fn claim(folder: &Dir) -> io::Result<Option<Self>> {
         let Some(note) = Note::make(folder.status_in(NAME)?.file) else { return Ok(None) };
-        let file = Kept::new(folder.file(NAME, true)?)?;
-        Ok(sys::try_lock(file.get()?)?.then_some(Self { _file: file, _note: note }))
+        Self::take(folder.file(NAME, true)?, note)
+    }
+
+    fn take(file: File, note: Note) -> io::Result<Option<Self>> {
+        let is_taken = sys::try_lock(&file)?;
+        let file = Kept::new(file)?;
+        Ok(is_taken.then_some(Self { _file: file, _note: note }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The memory that calls are recorded into, in files.
 
+#![allow(unsafe_code, reason = "addresses of mapped memory")]
+
 use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -9,7 +11,7 @@ use monitor_core::keep::Piece;
 
 use crate::SpoolError;
 use crate::folder::Folder;
-use crate::sys::Mapping;
+use crate::sys::{self, Mapping};
 
 /// A file's name, in which nothing is allocated: it may be needed in the midst of a monitored call.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +82,27 @@ pub struct Pieces {
 struct Spares {
     made: u64,
     ready: Vec<(Name, Mapping)>,
+    cold: Cold,
+}
+
+/// Pieces that were made when they were needed, and wait for each page at its first store: where they start, and their bytes.
+/// Nothing is allocated for it; what finds no place stays cold.
+#[derive(Debug, Default)]
+struct Cold([Option<(NonNull<u8>, usize)>; 8]);
+
+// SAFETY: addresses, from which nothing is read.
+unsafe impl Send for Cold {}
+
+impl Cold {
+    fn add(&mut self, start: NonNull<u8>, bytes: usize) {
+        if let Some(place) = self.0.iter_mut().find(|place| place.is_none()) {
+            *place = Some((start, bytes));
+        }
+    }
+
+    fn remove(&mut self, start: NonNull<u8>) {
+        self.0.iter_mut().filter(|place| place.is_some_and(|(other, _)| other == start)).for_each(|place| *place = None);
+    }
 }
 
 impl Pieces {
@@ -107,6 +130,16 @@ impl Pieces {
         }
     }
 
+    /// Takes the faults of pieces that were made when they were needed, while they are in use: for the thread that also calls
+    /// [`unmap`](Self::unmap).
+    pub fn warm(&self) {
+        let Cold(cold) = std::mem::take(&mut self.spares().cold);
+        for (start, bytes) in cold.into_iter().flatten() {
+            // A disk that has no room after all is told by a signal, as it would be without.
+            let _ = sys::populate(start, bytes);
+        }
+    }
+
     /// Zeroed memory that starts at a page and outlives the program: one that is ready, or a new one.
     ///
     /// # Errors
@@ -118,12 +151,13 @@ impl Pieces {
             let place = spares.ready.iter().position(|(_, mapping)| mapping.bytes() == bytes);
             place.map(|place| spares.ready.swap_remove(place))
         };
-        let mapping = match spare {
-            Some((spare, mapping)) => {
-                self.folder.rename(&spare, &name)?;
-                mapping
-            }
-            None => self.make(&name, bytes, false)?,
+        let mapping = if let Some((spare, mapping)) = spare {
+            self.folder.rename(&spare, &name)?;
+            mapping
+        } else {
+            let mapping = self.make(&name, bytes, false)?;
+            self.spares().cold.add(mapping.start(), bytes);
+            mapping
         };
         Ok(mapping.into_raw())
     }
@@ -132,8 +166,8 @@ impl Pieces {
     ///
     /// # Safety
     /// Exactly what `map(piece, bytes)` returned, used by nobody any more.
-    #[allow(unsafe_code, reason = "only the caller knows that nobody uses it")]
     pub unsafe fn unmap(&self, piece: Piece, start: NonNull<u8>, bytes: usize) {
+        self.spares().cold.remove(start);
         // SAFETY: as promised by the caller.
         drop(unsafe { Mapping::from_raw(start, bytes) });
         self.folder.remove(&name(piece), bytes as u64);

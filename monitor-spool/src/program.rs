@@ -11,6 +11,8 @@
 
 #![allow(unsafe_code, reason = "words in mapped memory")]
 
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -65,14 +67,21 @@ impl About {
 
 /// When a process began, in the system's clock ticks since it was booted.
 pub(crate) fn process_start(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = read_line(&format!("/proc/{pid}/stat"))?;
     // Its name may hold anything, but nothing behind it holds a parenthesis.
     stat[stat.rfind(')')? + 1..].split_ascii_whitespace().nth(19)?.parse().ok()
 }
 
 /// Which run of the machine this is.
 pub(crate) fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(|_| String::new(), |id| id.trim().to_owned())
+    read_line("/proc/sys/kernel/random/boot_id").map_or_else(String::new, |id| id.trim().to_owned())
+}
+
+/// What the system says in few words, read at once: a program's first call waits for it.
+fn read_line(path: &str) -> Option<String> {
+    let mut bytes = [0; 1_024];
+    let read = File::open(path).ok()?.read(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes[..read]).into_owned())
 }
 
 /// Both clocks at one moment.

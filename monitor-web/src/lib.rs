@@ -87,6 +87,9 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -111,6 +114,48 @@ mod tests {
         let html = String::from_utf8(index().bytes.into_owned()).expect("the page is UTF-8");
         assert!(!html.contains("<style"), "{html}");
         assert!(!html.replace("<script type=\"module\" crossorigin src=", "").contains("<script"), "{html}");
+    }
+
+    /// Bytes of a file as it is sent.
+    fn compressed(path: &str) -> usize {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&asset(path).expect("it is embedded").bytes).expect("memory");
+        encoder.finish().expect("memory").len()
+    }
+
+    /// A script with all that it imports before it runs.
+    fn with_imports(path: String, found: &mut BTreeSet<String>) {
+        let text = String::from_utf8(asset(&path).expect("it is embedded").bytes.into_owned()).expect("scripts are UTF-8");
+        if !found.insert(path) {
+            return;
+        }
+        for start in ["from\"./", "import\"./"] {
+            for import in text.split(start).skip(1) {
+                with_imports(format!("assets/{}", import.split('"').next().unwrap_or_default()), found);
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_is_as_small_as_it_was_meant_to_be() {
+        if missing().is_some() {
+            return;
+        }
+        let all: Vec<_> = Page::iter().map(Cow::into_owned).collect();
+        let starting =
+            |start: &str| all.iter().filter(|path| path.starts_with(start) && path.ends_with(".js")).cloned().collect::<Vec<_>>();
+        let mut entry = BTreeSet::new();
+        // The bundler's entry and the list, which is what most look at first.
+        for path in [starting("assets/index-"), starting("assets/Tasks-")].concat() {
+            with_imports(path, &mut entry);
+        }
+        let sum = |paths: &mut dyn Iterator<Item = &String>| paths.map(|path| compressed(path)).sum::<usize>();
+        let entry = sum(&mut entry.iter());
+        let scripts = sum(&mut all.iter().filter(|path| is(path, "js")));
+        let styles = sum(&mut all.iter().filter(|path| is(path, "css")));
+        assert!(entry > 50_000 && entry <= 170_000, "the entry takes {entry} bytes");
+        assert!(scripts <= 320_000, "all scripts take {scripts} bytes");
+        assert!(styles <= 20_000, "all styles take {styles} bytes");
     }
 
     #[test]

@@ -4,6 +4,10 @@ mod access_folder;
 pub(crate) mod audit;
 pub(crate) mod logs;
 pub(crate) mod roots;
+#[cfg(target_os = "linux")]
+pub(crate) mod run;
+#[cfg(target_os = "linux")]
+pub(crate) mod runs;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;

@@ -75,7 +75,7 @@ fn in_the_open_it_wants_tokens_or_users_first() {
     let message = String::from_utf8(refused.stderr).unwrap();
     assert!(refused.status.code() == Some(1) && message.contains("monitor token create") && message.contains("--insecure"), "{message}");
     assert!(monitor(&["token", "create", "a", "--scope", "read", "--data", data]).output().unwrap().status.success());
-    let server = TestServer::on(folder, &["--listen", "0.0.0.0:0"]);
+    let server = TestServer::with(&["--listen", "0.0.0.0:0"], folder);
     // On its own machine it is still this machine.
     let port = server.url.rsplit(':').next().unwrap();
     monitor(&["status", "--server", &format!("http://127.0.0.1:{port}")]).assert().success();

@@ -53,7 +53,7 @@ fn what_is_not_there_is_4() {
 
 #[test]
 fn what_was_not_kept_is_said() {
-    let server = TestServer::with(&["--logs-kept", "1"]);
+    let server = TestServer::with(&["--listen", "127.0.0.1:0", "--logs-kept", "1"], tempfile::tempdir().unwrap());
     server.send(1, &[started(ROOT, 1, None, "talks"), said(1, 1, "info", "a"), said(1, 2, "info", "b"), said(1, 3_000, "info", "c")]);
     let output = monitor(&["logs", "1", "0000000000000001", "--server", &server.url]).assert().success().get_output().clone();
     assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 2);

@@ -27,19 +27,12 @@ pub(crate) struct TestServer {
 
 impl TestServer {
     pub(crate) fn start() -> Self {
-        Self::with(&[])
+        Self::with(&["--listen", "127.0.0.1:0"], tempfile::tempdir().expect("a folder"))
     }
 
-    pub(crate) fn with(args: &[&str]) -> Self {
-        Self::on(tempfile::tempdir().expect("a folder"), args)
-    }
-
-    /// On this folder; a flag given twice is the later one.
-    pub(crate) fn on(data: TempDir, args: &[&str]) -> Self {
+    pub(crate) fn with(args: &[&str], data: TempDir) -> Self {
         let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
-        let is_told = args.contains(&"--listen");
-        command.arg("server").args(if is_told { &[][..] } else { &["--listen", "127.0.0.1:0"] });
-        command.arg("--data").arg(data.path()).args(args).env("RUST_LOG", "warn");
+        command.arg("server").args(args).arg("--data").arg(data.path()).env("RUST_LOG", "warn");
         // What other programs of this user left is none of a test's.
         command.env("MONITOR_SPOOL_DIR", "off");
         let mut child = command.stdout(Stdio::piped()).spawn().expect("a server");

@@ -3,15 +3,18 @@
 #![allow(unsafe_code, reason = "gives out memory of files")]
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use monitor_core::image::{CHUNK_BYTES, FIRST_RECORDS, REGION_BYTES, segment_bytes};
+use monitor_core::image::{CHUNK_BYTES, FIRST_RECORDS, FOLDS_BYTES, REGION_BYTES, segment_bytes};
 use monitor_core::keep::{Keeper, Memory, Piece, Queued, Slip};
 use monitor_spool::{Entry, Lane, Marks, Pieces, SpoolError};
 
 use super::folds::Folds;
 use super::to_wire;
+
+/// A larger one is not made before it is needed.
+const LARGEST_SPARE: usize = segment_bytes(8 * FIRST_RECORDS);
 
 /// Once the disk refuses anything, all goes on in memory.
 #[derive(Debug)]
@@ -26,7 +29,10 @@ pub(super) struct SpoolKeeper {
     failure: Mutex<Option<SpoolError>>,
     /// Something was used that should be ready for the next one.
     is_used: AtomicBool,
-    has_chunks: AtomicBool,
+    /// Bytes of what follows the largest ring.
+    next_ring: AtomicUsize,
+    /// Something was appended.
+    has_lane: AtomicBool,
 }
 
 impl SpoolKeeper {
@@ -39,7 +45,8 @@ impl SpoolKeeper {
             has_failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             is_used: AtomicBool::new(true),
-            has_chunks: AtomicBool::new(false),
+            next_ring: AtomicUsize::new(0),
+            has_lane: AtomicBool::new(false),
         }
     }
 
@@ -66,29 +73,37 @@ impl SpoolKeeper {
         self.lane.taken(number);
     }
 
-    /// Makes files ready, so that no recording thread has to.
+    /// Makes files ready for all that a call may need next, so that no recording thread has to.
     pub(super) fn prepare(&self) {
         if !self.is_good() || !self.is_used.swap(false, Ordering::AcqRel) {
             return;
         }
-        let chunks = usize::from(self.has_chunks.load(Ordering::Relaxed));
-        let prepared = [(REGION_BYTES, 1), (segment_bytes(FIRST_RECORDS), 1), (CHUNK_BYTES, chunks)]
-            .into_iter()
-            .try_for_each(|(bytes, count)| self.pieces.prepare(bytes, count));
-        match prepared.and_then(|()| self.lane.prepare()) {
+        self.pieces.warm();
+        let next_ring = self.next_ring.load(Ordering::Relaxed).min(LARGEST_SPARE);
+        let wanted = [next_ring, CHUNK_BYTES, FOLDS_BYTES, segment_bytes(FIRST_RECORDS), REGION_BYTES];
+        let mut prepared = wanted.into_iter().filter(|bytes| *bytes > 0).try_for_each(|bytes| self.pieces.prepare(bytes, 1));
+        if self.has_lane.load(Ordering::Relaxed) {
+            prepared = prepared.and_then(|()| self.lane.prepare());
+        }
+        match prepared {
             Ok(()) | Err(SpoolError::Full { .. }) => {}
             Err(error) => self.fail(error),
         }
     }
 }
 
+/// Bytes of a ring with twice as many records.
+const fn following(bytes: usize) -> usize {
+    2 * bytes - segment_bytes(0)
+}
+
 // SAFETY: pieces are new mappings of zeroed files, or of memory, which start at a page and belong to who asked for them.
 unsafe impl Keeper for SpoolKeeper {
     fn map(&self, piece: Piece, bytes: usize) -> Option<NonNull<u8>> {
-        self.is_used.store(true, Ordering::Release);
-        if let Piece::Chunk { .. } = piece {
-            self.has_chunks.store(true, Ordering::Relaxed);
+        if let Piece::Segment { .. } = piece {
+            self.next_ring.fetch_max(following(bytes), Ordering::Relaxed);
         }
+        self.is_used.store(true, Ordering::Release);
         if self.is_good() {
             match self.pieces.map(piece, bytes) {
                 Ok(start) => return Some(start),
@@ -134,6 +149,7 @@ unsafe impl Keeper for SpoolKeeper {
             self.lane.last()
         });
         queue(number);
+        self.has_lane.store(true, Ordering::Relaxed);
         self.is_used.store(true, Ordering::Release);
     }
 

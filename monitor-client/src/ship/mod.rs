@@ -90,7 +90,13 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     // Before the thread begins, so that one that ends at once has the last word.
     monitor_core::switch::turn_on();
     let ship = move || {
-        guard::run(|| shipper::run(settings, receiver, outbox, keeper, receive));
+        guard::run(|| {
+            // First of all: the calls that follow the first one are not to wait for it.
+            if let Some(keeper) = keeper {
+                keeper.prepare();
+            }
+            shipper::run(settings, receiver, outbox, keeper, receive);
+        });
         fork::asleep();
     };
     std::thread::Builder::new().name("monitor-shipper".to_owned()).spawn(ship).map(drop)

@@ -1,5 +1,7 @@
 //! The one place where the core's records become wire events.
 
+use std::borrow::Cow;
+
 use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Record, Started, Updated, Value};
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
@@ -30,21 +32,23 @@ pub(super) fn error(failure: Failure) -> wire::Error {
 
 fn started(record: Started, folds: &Folds) -> Option<Event> {
     let (name, kind, source) = match record.origin {
-        Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), source(site.file, site.line)),
-        Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), source(named.place.file(), named.place.line())),
+        Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), Some(source(site.file, site.line))),
+        Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), named.place.map(|place| source(place.file(), place.line()))),
     };
-    let (batch, own_fields) = record.extra.map_or_else(Default::default, |extra| (extra.batch, extra.fields));
+    let record::StartExtra { batch, fields: own_fields, timeout_ms, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessStarted(wire::ProcessStarted {
         parent_id: folds.parent(record.parent),
         batch,
         thread: Some(record.thread.to_string()),
-        source: Some(source),
+        source,
         attachment: match record.attachment {
             record::Attachment::Explicit => wire::Attachment::EXPLICIT,
             record::Attachment::Inferred => wire::Attachment::INFERRED,
             record::Attachment::Unattached => wire::Attachment::UNATTACHED,
         },
         fields: fields(own_fields),
+        timeout_ms,
+        attempt: attempt.max(1),
         ..wire::ProcessStarted::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, kind, name)
     }))
 }
@@ -103,7 +107,7 @@ fn logged(record: Logged) -> Option<Event> {
         level: record.level.as_str().to_owned(),
         message: record.message,
         target: None,
-        stream: None,
+        stream: record.stream.map(str::to_owned),
         fields: wire::Fields::new(),
         attempt: 1,
         worker: None,
@@ -118,9 +122,14 @@ fn ended(record: Ended) -> Option<Event> {
         Outcome::Cancelled => (wire::Outcome::CANCELLED, None),
         Outcome::Failed(failure) => (wire::Outcome::FAILED, Some(error(*failure))),
     };
+    let record::EndExtra { exit_code, signal, reason, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessEnded(wire::ProcessEnded {
         elapsed_ns: Some(record.elapsed_ns),
         error,
+        exit_code,
+        signal,
+        reason: reason.map(Cow::into_owned),
+        attempt: attempt.max(1),
         ..wire::ProcessEnded::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, outcome)
     }))
 }

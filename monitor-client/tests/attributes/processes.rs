@@ -1,8 +1,9 @@
 //! Processes that are no functions.
 
 use std::panic::catch_unwind;
+use std::time::Duration;
 
-use monitor_client::{Context, Level, Process, log, normal_task};
+use monitor_client::{Context, Exit, Level, Process, log, normal_task};
 
 use crate::support::{check, record, run};
 
@@ -147,4 +148,19 @@ fn its_place_is_where_it_was_started() {
     let line = line!() + 1;
     let trees = record(|| Process::start("here").begin().fail("failed"));
     assert_eq!(trees.find("here").failure().place, Some((file!().into(), line)));
+}
+
+#[test]
+fn a_command_has_an_exit_code_or_a_signal_and_no_place() {
+    let trees = record(|| {
+        let sort = Process::start("sort").kind("script").nowhere().timeout(Duration::from_secs(3)).begin();
+        sort.exited(Exit { signal: Some(9), reason: Some("timeout".into()), message: Some("killed".to_owned()), ..Exit::default() });
+        Process::start("true").kind("script").nowhere().begin().exited(Exit { code: Some(0), ..Exit::default() });
+    });
+    let sort = trees.find("sort");
+    assert_eq!(sort.started.extra.as_ref().and_then(|extra| extra.timeout_ms), Some(3_000));
+    assert_eq!((sort.failure().kind, sort.failure().place.clone()), ("signal", None));
+    let extra = |name| trees.find(name).ended.as_ref().and_then(|ended| ended.extra.clone()).expect("what a command has");
+    assert_eq!((extra("sort").exit_code, extra("sort").signal, extra("sort").reason.as_deref()), (None, Some(9), Some("timeout")));
+    assert_eq!((extra("true").exit_code, extra("true").signal), (Some(0), None));
 }

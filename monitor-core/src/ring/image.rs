@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 
 use super::layout::{
-    CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, FREE, Fold, FoldReader, Frame, NAME, RUNNING, Reader, Region, Segment, Words, Writer,
+    CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, FOLD_CHUNK_BYTES, FREE, Fold, FoldReader, Frame, NAME, RUNNING, Reader, Region, Segment, Words,
+    Writer,
 };
 pub use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts};
@@ -20,6 +21,8 @@ pub const LAYOUT: u32 = 1;
 pub const REGION_BYTES: usize = size_of::<Region>();
 /// Bytes of a chunk.
 pub const CHUNK_BYTES: usize = CHUNK * FRAME;
+/// Bytes of the fold slots that are added at once.
+pub const FOLDS_BYTES: usize = FOLD_CHUNK_BYTES;
 /// Bytes of a segment for so many records.
 pub const fn segment_bytes(records: usize) -> usize {
     size_of::<Segment>() + records * LINE

@@ -66,7 +66,7 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
         return Begun::Elsewhere;
     }
     let parent = region.frames[depth as usize - 1].parent_ids();
-    if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
+    if !admits(region) {
         return refuse(parent);
     }
     let frame = &region.frames[depth as usize];
@@ -85,7 +85,7 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
         return Begun::Elsewhere;
     }
     let parent = ids_of(attached.parent);
-    if region.writer.head.get() + depth >= region.writer.limit.get() && !has_room(region) && !grow(region) {
+    if !admits(region) {
         return refuse(parent);
     }
     let frame = &region.frames[depth as usize];
@@ -155,7 +155,7 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
         return;
     }
     match registry::region() {
-        Some(region) if region.writer.head.get() + region.writer.depth.get() < region.writer.limit.get() || has_room(region) => {
+        Some(region) if admits(region) => {
             let is_own = fold::is_own(Some(region), slot);
             publish(region, slot, is_own, end, ending);
             if is_own { region.push_free(slot) } else { free_elsewhere(slot) }
@@ -475,6 +475,13 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     }
     queue::failed(words.id, failure);
     ending
+}
+
+/// Whether there is room for one record more beside those of all open frames, in a larger segment if need be.
+#[inline]
+fn admits(region: &Region) -> bool {
+    let writer = &region.writer;
+    writer.head.get() + writer.depth.get() < writer.limit.get() || has_room(region) || grow(region)
 }
 
 /// Whether the segment has room for one record more, by what the reader has taken meanwhile.

@@ -16,6 +16,7 @@ mod openapi;
 mod otlp;
 mod page;
 mod params;
+mod plain;
 mod problem;
 mod process;
 mod processes;

@@ -2,23 +2,31 @@
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use monitor_web::Asset;
 
-use super::App;
 use super::problem::ApiError;
+use super::{App, plain};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/", get(async || Redirect::to("/tasks")))
+        .route("/", get(get_home))
         .route("/tasks", get(get_index))
         .route("/tasks/", get(get_index))
         .route("/tasks/{*path}", get(get_index))
 }
 
-async fn get_index(headers: HeaderMap) -> Response {
+async fn get_home(uri: Uri) -> Redirect {
+    Redirect::to(if plain::is_wanted(&uri) { "/tasks?plain" } else { "/tasks" })
+}
+
+async fn get_index(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
+    if plain::is_wanted(&uri) {
+        return plain::get_plain(app, uri, headers).await;
+    }
     answer(monitor_web::index(), &headers)
 }
 

@@ -9,6 +9,7 @@ mod openapi;
 mod otlp;
 mod page;
 mod parameters;
+mod plain;
 mod reading;
 mod slow;
 mod spool;

@@ -113,6 +113,10 @@ pub(crate) fn write_at(_: &File, _: &[u8], _: u64) -> io::Result<()> {
     unsupported()
 }
 
+pub(crate) fn populate(_: NonNull<u8>, _: usize) -> io::Result<()> {
+    unsupported()
+}
+
 #[derive(Debug)]
 pub(crate) struct Mapping(std::convert::Infallible);
 

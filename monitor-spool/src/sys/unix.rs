@@ -229,8 +229,20 @@ fn status_of(metadata: &Metadata) -> Status {
     }
 }
 
+/// So much of a new file is written once.
+const WRITTEN: u64 = 256 << 10;
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 /// Gives a file this length, with room on the disk for all of it, so that no store into its memory can fail.
+///
+/// Its beginning is written once: what was written lies in memory in large pieces, of which each costs one fault when its memory
+/// is stored into, while a page that has only room on the disk costs one by itself, eight times as much in all.
 pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    reserve(file, bytes)?;
+    write_zeros(file, bytes.min(WRITTEN))
+}
+
+fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     may_grow(bytes)?;
     let length = libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     #[cfg(not(target_vendor = "apple"))]
@@ -252,11 +264,10 @@ pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
 /// A file system that can't promise room has to have it written.
 fn write_zeros(file: &File, bytes: u64) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
-    let zeros = [0; 4_096];
     let mut at = 0;
     while at < bytes {
-        let part = (bytes - at).min(zeros.len() as u64);
-        file.write_all_at(&zeros[..part as usize], at)?;
+        let part = (bytes - at).min(ZEROS.len() as u64);
+        file.write_all_at(&ZEROS[..part as usize], at)?;
         at += part;
     }
     Ok(())
@@ -322,6 +333,27 @@ pub(crate) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()>
     file.write_all_at(bytes, offset)
 }
 
+/// Takes the faults of storing into memory now: on most file systems a page that was only read has another one when it is first
+/// stored into. Memory that is no longer mapped is left alone.
+///
+/// # Errors
+/// When the disk has no room after all, where a store would end the program.
+#[cfg(target_os = "linux")]
+pub(crate) fn populate(start: NonNull<u8>, bytes: usize) -> io::Result<()> {
+    // SAFETY: changes no byte, whoever stores into them meanwhile, and fails where nothing is mapped.
+    match check(unsafe { libc::madvise(start.as_ptr().cast(), bytes, libc::MADV_POPULATE_WRITE) }) {
+        // A kernel before 5.14 doesn't know it: then each page waits for its first store.
+        Err(error) if error.raw_os_error() == Some(libc::EFAULT) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Each page waits for its first store.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn populate(_: NonNull<u8>, _: usize) -> io::Result<()> {
+    Ok(())
+}
+
 /// Memory that a file keeps: whatever is stored into it survives the program.
 #[derive(Debug)]
 pub(crate) struct Mapping {
@@ -339,16 +371,16 @@ impl Mapping {
     /// a further wait, at the cost of one now.
     pub(crate) fn new(file: &File, bytes: usize, is_ready: bool) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        #[cfg(target_os = "linux")]
-        let flags = if is_ready { libc::MAP_SHARED | libc::MAP_POPULATE } else { libc::MAP_SHARED };
-        #[cfg(not(target_os = "linux"))]
-        let flags = libc::MAP_SHARED;
         // SAFETY: a new mapping touches no memory that is in use.
-        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, file.as_raw_fd(), 0) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
         if start == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        NonNull::new(start.cast()).map(|start| Self { start, bytes }).ok_or_else(|| io::ErrorKind::OutOfMemory.into())
+        let mapping = NonNull::new(start.cast()).map(|start| Self { start, bytes }).ok_or(io::ErrorKind::OutOfMemory)?;
+        if is_ready {
+            populate(mapping.start, bytes)?;
+        }
+        Ok(mapping)
     }
 
     pub(crate) fn start(&self) -> NonNull<u8> {

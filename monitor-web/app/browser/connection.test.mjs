@@ -1,4 +1,5 @@
 /** A break of the connection: the page says so, and catches up without a reload. */
+import assert from "node:assert/strict";
 import { createServer, request } from "node:http";
 import { after, before, test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
@@ -116,4 +117,26 @@ test("a tree that could not be read is read when the connection is back", async 
     },
     broken,
   );
+});
+
+test("twelve tabs are live at once over one connection, and tell how it stands", async () => {
+  const tree = new Tree("watched by many");
+  await worker.send(tree.own);
+  await onPage(tree.address, async (page, context) => {
+    const pages = [page];
+    while (pages.length < 12) {
+      const other = await context.newPage();
+      await other.goto(pages.length % 2 ? tree.address : `${server}/tasks?name=watched+by+many`);
+      pages.push(other);
+    }
+    for (const each of pages) await hasText(each.locator(".connection"), "live");
+    await worker.send({ type: "process-progressed", root_id: tree.rootId, id: tree.id, time_us: tree.startUs + 1000, done: 3, total: 4, unit: null });
+    await page.waitForFunction(() => document.title.startsWith("◐ 75 % watched by many"));
+    const running = await page.locator('link[rel="icon"]').getAttribute("href");
+    const step = tree.start("step", tree.id, 10);
+    await worker.send(step, tree.end(step, 5, { message: "no" }), tree.end(tree.own, 50, { message: "failed" }));
+    for (const each of pages) await each.waitForFunction(() => document.querySelector('.root-header[data-state="failed"], .root[data-state="failed"]') !== null);
+    await page.waitForFunction(() => document.title.startsWith("✕ watched by many"));
+    assert.notEqual(await page.locator('link[rel="icon"]').getAttribute("href"), running);
+  });
 });

@@ -86,12 +86,65 @@ test("the server tells its own figures", () =>
   onPage(`${server}/tasks/about`, async (page) => {
     const status = await (await fetch(`${server}/api/v1/status`)).json();
     await hasText(page.locator(".about dd").first(), status.version);
-    await hasText(page.locator(".about section").nth(3).locator("dd").first(), /^[\d,]+$/);
-    assert.equal(await page.locator(".about .oddity").count(), 0);
+    await hasText(page.locator(".about section").last().locator("dd").first(), /^[\d,]+$/);
+    assert.equal(await page.locator(".server-notice").count(), 0);
     await page.route("**/api/v1/status", (route) => route.fulfill({ json: { ...status, version: "99.0.0" } }));
     await page.reload();
-    await hasText(page.locator(".about .oddity"), /^This page is of version .*, the server of version 99\.0\.0\./);
+    await hasText(page.locator(".server-notice"), /^This page is of version .*, the server of version 99\.0\.0\./);
   }));
+
+test("a worker tells what runs there and, when it is lost, what it took down", async () => {
+  const silent = await new Worker().online(300);
+  const tree = new Tree("taken down");
+  const step = tree.start("deep step", tree.id, 10);
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    await silent.send(tree.own, step);
+    const row = page.locator(`tr[data-worker="${silent.id}"]`);
+    await row.locator(".beats i").first().waitFor();
+    await row.getByRole("button", { name: "Open" }).click();
+    const work = page.locator(".work");
+    await hasText(work.locator("h3"), /^(What runs there|What it took down)$/);
+    await hasText(work.locator("h3"), "What it took down");
+    await work.getByRole("link", { name: "deep step" }).click();
+    await hasAddress(page, new RegExp(`process=${step.id}`));
+    await hasText(page.locator(".panel .oddity"), /^lost Its worker on browser-test is lost since/);
+  });
+});
+
+test("without a login the way leads there, and back", () =>
+  onPage(
+    "about:blank",
+    async (page) => {
+      await page.route("**/api/v1/roots?*", (route) => route.fulfill({ status: 401, contentType: "application/problem+json", json: { detail: "log in" } }));
+      await page.route("**/login?*", (route) => route.fulfill({ contentType: "text/html", body: "<h1>log in</h1>" }));
+      await page.goto(`${server}/tasks?q=x&state=failed`);
+      await page.waitForURL(/\/login\?next=%2Ftasks%3Fq%3Dx%26state%3Dfailed$/);
+    },
+    { expected: /status of 401/ },
+  ));
+
+test("a clock that is off is said, corrected on the timeline, and left as it is if that is wanted", async () => {
+  const far = new Worker();
+  await far.online();
+  const tree = new Tree("two clocks");
+  const call = tree.start("call", tree.id, 1000);
+  // The other machine is an hour behind.
+  const answer = tree.start("answer", call.id, 1010 - 3_600_000, { thread: "far" });
+  await worker.send(tree.own, call, tree.end(call, 100), tree.end(tree.own, 2000));
+  await far.send(answer, tree.end(answer, 50));
+  await onPage(`${tree.address}?process=${answer.id}`, async (page) => {
+    await hasText(page.locator(".missing li"), /^The clock of browser-test is off by −59.*m 59.s|^The clock of browser-test is off by −1.*h/);
+    await hasText(page.locator(".panel .oddity"), /^clock It began before its parent did/);
+    await page.getByRole("button", { name: "Timeline" }).click();
+    const toggle = page.getByRole("button", { name: "Correct clocks" });
+    await toggle.waitFor();
+    assert.equal(await toggle.getAttribute("aria-pressed"), "true");
+    await toggle.click();
+    await hasAddress(page, /clocks=raw/);
+    assert.equal(await toggle.getAttribute("aria-pressed"), "false");
+  });
+});
 
 test("the panel leads to parent and children, and is copied as Markdown", async () => {
   const tree = new Tree("relatives");

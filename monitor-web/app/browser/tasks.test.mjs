@@ -120,6 +120,76 @@ test("all pages of a long list come as one scrolls", async () => {
   });
 });
 
+test("roots stand by name, with how the last ones ended", async () => {
+  const name = `named ${unique}`;
+  const trees = Array.from({ length: 4 }, () => new Tree(name));
+  for (const [index, tree] of trees.entries()) await worker.send(tree.own, tree.end(tree.own, 10 + index, index === 2 ? { message: "no" } : undefined));
+  await onPage(`${server}/tasks?q=${unique}`, async (page) => {
+    await page.getByRole("button", { name: "By name" }).click();
+    await hasAddress(page, /by=name/);
+    const named = page.locator(".named").filter({ hasText: name });
+    await named.waitFor();
+    const states = await named.locator(".strip a").evaluateAll((links) => links.map((link) => link.dataset.state));
+    assert.deepEqual(states, ["succeeded", "succeeded", "failed", "succeeded"]);
+    await named.locator(".sparkline").waitFor();
+    await hasText(page.locator(".connection"), "live");
+    const more = new Tree(name);
+    await worker.send(more.own);
+    await named.locator('.strip a[data-state="running"]').waitFor();
+    await worker.send(more.end(more.own, 5));
+    await named.locator('.strip a[data-state="failed"]').click();
+    await hasAddress(page, new RegExp(`/tasks/${trees[2].rootId}`));
+  });
+});
+
+test("what is refused for one of several says how far it came", async () => {
+  const tree = new Tree(`refused ${unique}`);
+  await worker.send(tree.own, tree.end(tree.own, 10));
+  await onPage(
+    `${server}/tasks?q=refused+${unique}`,
+    async (page) => {
+      await page.route("**/pin", (route) => route.fulfill({ status: 403, contentType: "application/problem+json", json: { detail: "your token may only read" } }));
+      await row(page, tree).getByRole("checkbox").check();
+      await page.getByRole("button", { name: "Pin", exact: true }).click();
+      await hasText(page.locator(".checked-bar .problem"), "Done with 0 of 1, then: your token may only read");
+    },
+    { expected: /status of 403/ },
+  );
+});
+
+test("filters are kept under a name, and how long ago is one of them", async () => {
+  const tree = new Tree(`kept ${unique}`);
+  await worker.send(tree.own, tree.end(tree.own, 10));
+  await onPage(`${server}/tasks?q=kept+${unique}`, async (page) => {
+    await page.locator(".since").selectOption("1h");
+    await hasAddress(page, /since=1h/);
+    await row(page, tree).waitFor();
+    await page.locator(".menu summary", { hasText: "Saved" }).click();
+    await page.getByRole("textbox", { name: "Name of these filters" }).fill("mine");
+    await page.getByRole("button", { name: "Keep" }).click();
+    await page.goto(`${server}/tasks`);
+    await page.locator(".menu summary", { hasText: "Saved" }).click();
+    await page.getByRole("button", { name: "mine", exact: true }).click();
+    await hasAddress(page, new RegExp(`q=kept\\+${unique}&since=1h|since=1h&q=kept\\+${unique}`));
+    await row(page, tree).waitFor();
+  });
+});
+
+test("a running root shows how far it is, by its history", () =>
+  onPage("about:blank", async (page) => {
+    const tree = new Tree(`expected ${unique}`);
+    await worker.send(tree.own);
+    await page.route("**/api/v1/roots?*", async (route) => {
+      const answer = await (await route.fetch()).json();
+      for (const root of answer.roots) Object.assign(root, { expected_ns: 600e9, expected_p95_ns: 900e9 });
+      await route.fulfill({ json: answer });
+    });
+    await page.goto(`${server}/tasks?name=expected+${unique}`);
+    await hasText(row(page, tree).locator(".expected .number"), /^~8\sm 5\d\ss left$/);
+    await worker.send(tree.end(tree.own, 5));
+    await row(page, tree).locator(".expected").waitFor({ state: "detached" });
+  }));
+
 test("without any root the page says how to get one here", () =>
   onPage("about:blank", async (page) => {
     await page.route("**/api/v1/roots?*", (route) => route.fulfill({ json: { roots: [], next_cursor: null, as_of: 0 } }));

@@ -1,5 +1,6 @@
 /** A root's page: its tree and the panel of a process. */
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { before, test } from "node:test";
 import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
 import { newId, server, Tree, Worker } from "./events.mjs";
@@ -246,5 +247,25 @@ test("what is lost with its worker shows so, since when, and is corrected when t
     await hasText(page.locator(".root-header .counts .hidden"), "1,501 succeeded");
     await page.getByRole("button", { name: "Open all" }).click();
     await hasText(page.locator(".node .word").nth(2), "succeeded");
+  });
+});
+
+test("a root is saved as one file that opens without a server", async () => {
+  const { tree, events } = failingTree();
+  await worker.send(...events, tree.log(tree.id, 20, "warn", "<b>about to</b> fail"));
+  await onPage(tree.address, async (page, context) => {
+    await page.locator(".root-header .menu summary").click();
+    const download = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Save as one HTML file" }).click();
+    const file = await (await download).path();
+    const alone = await context.newPage();
+    const asked = [];
+    alone.on("request", (request) => asked.push(request.url()));
+    await alone.setContent(await readFile(file, "utf8"));
+    await hasText(alone.locator("pre b"), "no such table: orders");
+    await hasText(alone.locator("details summary .name").first(), /导入订单/);
+    assert.equal(await alone.locator("svg rect").count(), events.filter(({ type }) => type === "process-started").length);
+    await hasText(alone.locator("table tr td").last(), "<b>about to</b> fail");
+    assert.deepEqual(asked.filter((url) => !url.startsWith("about:")), []);
   });
 });

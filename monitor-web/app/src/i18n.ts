@@ -33,22 +33,25 @@ export function chooseLanguage(code: string): void {
   location.reload();
 }
 
+let texts: Partial<Messages> = {};
 const compiled: Compiled = {};
 
 /** Reads the texts of the reader's language; nothing is drawn before. */
 export async function loadTexts(): Promise<void> {
   const file = await files[`./locales/${locale}.ts`]?.();
-  for (const [id, text] of Object.entries(file?.[locale] ?? {})) compiled[id] = compileMessage(text);
+  texts = file?.[locale] ?? {};
   i18n.loadAndActivate({ locale, messages: compiled });
 }
 
 /** A text of the page, in the reader's language. */
 export function t(id: MessageId, values?: Record<string, string | number>): string {
+  // Few of all texts are needed at first: each is compiled when it is.
+  compiled[id] ??= compileMessage(texts[id] ?? id);
   return i18n._(id, values);
 }
 
 function hasText(id: string): id is MessageId {
-  return id in compiled;
+  return id in texts;
 }
 
 /** The text `family.word` for a word that came in, or the word itself where there is none. */

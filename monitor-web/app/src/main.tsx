@@ -14,7 +14,9 @@ import "./ui/base.css";
 applyTheme(chosenTheme());
 document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
 startLiveRoots();
-await loadTexts();
+// The screen that is asked for is read beside the texts, not after them.
+const asked = screens.find(({ path }) => path === location.pathname) ?? screens.find(({ path }) => path.endsWith("$root"));
+await Promise.all([loadTexts(), asked?.load().catch(() => undefined)]);
 
 createRoot(document.getElementById("root") as HTMLElement).render(
   <StrictMode>

@@ -1,7 +1,7 @@
 /** The one place that speaks HTTP: typed requests, and errors that say what the server said. */
 import createClient from "openapi-fetch";
 import type { operations, paths } from "./schema.ts";
-import type { ErrorsPage, LogsPage, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
@@ -112,4 +112,12 @@ export const EXPORTS = ["json", "ndjson", "perfetto", "otlp"] as const;
 /** Where a root can be taken away as a file. */
 export function exportAddress(root: string, format: (typeof EXPORTS)[number]): string {
   return `${rootPath(root)}/export?format=${format}`;
+}
+
+/** Whom the server takes the reader for; null where it asks nobody. */
+export async function fetchMe(signal: AbortSignal): Promise<Me | null> {
+  const response = await send(new Request(new URL("/api/v1/me", location.origin), { signal }));
+  if (response.status === 404) return null;
+  if (!response.ok) throw new ApiError(response.statusText, response.status);
+  return (await response.json()) as Me;
 }

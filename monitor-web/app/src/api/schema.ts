@@ -649,6 +649,17 @@ export interface components {
             /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
             next_cursor?: string | null;
         };
+        /** @description `GET /api/v1/me`: who asks. */
+        Me: {
+            /** @description How that is known: `loopback`, `token`, `session` or `insecure`. */
+            how: string;
+            /** @description `viewer`, `operator` or `admin`; none for those who may not read. */
+            role?: string | null;
+            /** @description What they may do: `ingest`, `read`, `operate` (includes `read`), `admin` (includes all). */
+            scopes: string[];
+            /** @description A user's or a token's name; none for whoever needs none. */
+            user?: string | null;
+        };
         /** @description What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it. */
         NameStats: {
             /**

@@ -30,7 +30,13 @@ export type Fold = Written<Schemas["Fold"]>;
 export type Failure = Schemas["Error"];
 export type Counts = Schemas["Counts"];
 export type Worker = Written<Omit<Schemas["Worker"], "registered">> & Pick<Schemas["Worker"], "registered">;
-export type Status = Schemas["Status"];
+export type Status = Schemas["Status"] & {
+  /** What few servers tell. */
+  wal_bytes?: number;
+  queue_bytes?: number;
+  /** What is kept, in words. */
+  retention?: string | null;
+};
 export type Problem = Partial<Schemas["Problem"]>;
 
 export type RootPage = With<Schemas["RootsPage"], { roots: Root[] }>;
@@ -54,3 +60,12 @@ export type NameStats = Written<Schemas["NameStats"]>;
 export type StatsPage = With<Schemas["StatsPage"], { stats: NameStats[] }>;
 export type StatsSeries = Schemas["StatsSeries"];
 export type ErrorsPage = Schemas["ErrorsPage"];
+
+/** Whom the server takes the reader for. */
+export interface Me {
+  user: string | null;
+  /** `viewer`, `operator` or `admin`; none of a token that may do but one thing. */
+  role: string | null;
+  /** What it knows by: `loopback`, `token`, `session` … */
+  how: string;
+}

@@ -10,6 +10,9 @@ const MOST = 5000;
 
 const roots = new Map<string, Dated<Root>>();
 const workers = new Map<string, Dated<Worker>>();
+/** When each worker was heard of, the last times that the page saw it. */
+const beats = new Map<string, number[]>();
+const MOST_BEATS = 30;
 const asked = new Set<string>();
 /** From then on, who is not known is an older one and worth a question of its own. */
 let workersRead = false;
@@ -47,6 +50,11 @@ export function liveWorkers(): ReadonlyMap<string, Dated<Worker>> {
   return workers;
 }
 
+/** When a worker was heard of, oldest first, as far as this page saw it. */
+export function beatsOf(id: string): readonly number[] {
+  return beats.get(id) ?? [];
+}
+
 /** They were removed: the lists are read without them. */
 export function forgetRoots(ids: readonly string[]): void {
   for (const id of ids) roots.delete(id);
@@ -70,7 +78,11 @@ export function knownWorker(id: string): Worker | undefined {
 
 function take(batch: Batch): void {
   for (const { model, asOf } of batch.roots) put(roots, model.root_id, model, asOf);
-  for (const { model, asOf } of batch.workers) put(workers, model.id, model, asOf);
+  for (const { model, asOf } of batch.workers) {
+    put(workers, model.id, model, asOf);
+    const known = beats.get(model.id) ?? [];
+    if (known[known.length - 1] !== model.last_seen_us) beats.set(model.id, [...known, model.last_seen_us].slice(-MOST_BEATS));
+  }
   if (roots.size > MOST) readAgain();
 }
 
@@ -87,6 +99,7 @@ function put<Model>(map: Map<string, Dated<Model>>, id: string, model: Model, as
 function readAgain(): void {
   roots.clear();
   workers.clear();
+  beats.clear();
   asked.clear();
   void queryClient.invalidateQueries({ queryKey: ["roots"] });
   void readWorkers();

@@ -103,16 +103,13 @@ export function comfortableDepth(tree: Tree): number {
   return Infinity;
 }
 
-type Columns = [Int32Array, Int32Array, Int32Array, Int32Array, Int32Array];
-
 /** `found` leaves only what was found, open; `rollup` lets like siblings share a row, save for those that need a look. */
 export function visibleRows(tree: Tree, folding: Folding, { found, rollup }: { found?: Found; rollup?: Rollup } = {}): Rows {
   const groups: Group[] = [];
-  const slots: number[] = [];
-  const depths: number[] = [];
-  const levels: number[] = [];
-  const places: number[] = [];
-  const sizes: number[] = [];
+  // A group stands for three at least and adds a row.
+  const most = tree.size + Math.ceil(tree.size / SMALLEST_GROUP) + 1;
+  const [slots, depths, levels, places, sizes] = [new Int32Array(most), new Int32Array(most), new Int32Array(most), new Int32Array(most), new Int32Array(most)];
+  let count = 0;
   const positions = new Int32Array(tree.size).fill(-1);
   const groupRows = new Map<number, number>();
   // Slot, or group as in `slots`; depth; level; place; size.
@@ -127,15 +124,16 @@ export function visibleRows(tree: Tree, folding: Folding, { found, rollup }: { f
   };
   pushChildren(tree.childrenOf(undefined), 0, 0);
   while (stack.length > 0) {
-    sizes.push(stack.pop() as number);
-    places.push(stack.pop() as number);
+    sizes[count] = stack.pop() as number;
+    places[count] = stack.pop() as number;
     const level = stack.pop() as number;
     const depth = stack.pop() as number;
     const slot = stack.pop() as number;
-    const row = slots.length;
-    slots.push(slot);
-    depths.push(depth);
-    levels.push(level);
+    const row = count;
+    slots[row] = slot;
+    depths[row] = depth;
+    levels[row] = level;
+    count += 1;
     if (slot >= 0) {
       positions[slot] = row;
       const children = tree.childrenOf(slot);
@@ -146,8 +144,9 @@ export function visibleRows(tree: Tree, folding: Folding, { found, rollup }: { f
       if (folding.isGroupOpen(key)) push(members, depth, level + 1);
     }
   }
-  const [slotsOf, depthsOf, levelsOf, placesOf, sizesOf] = [slots, depths, levels, places, sizes].map((each) => Int32Array.from(each)) as Columns;
-  return { slots: slotsOf, depths: depthsOf, levels: levelsOf, places: placesOf, sizes: sizesOf, positions, groups, groupRows };
+  // What few rows are shown of many holds no more memory than it needs.
+  const trim = (column: Int32Array) => (count * 2 < most ? column.slice(0, count) : column.subarray(0, count));
+  return { slots: trim(slots), depths: trim(depths), levels: trim(levels), places: trim(places), sizes: trim(sizes), positions, groups, groupRows };
 }
 
 /** The children, with a group in the place of the first of those that it takes. */

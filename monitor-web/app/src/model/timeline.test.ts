@@ -103,3 +103,12 @@ test("100,000 bars are laid out, all at once or one after the other", () => {
     expect(lay(tree).slots.length).toBe(100_001);
   }
 });
+
+test("what a clock is off by moves all that its worker did", () => {
+  const tree = new Tree();
+  tree.put(process("a", null, 1000, { worker_id: "w", state: "succeeded", elapsed_ns: 1e6 }), 1);
+  tree.put(process("b", "a", 100, { worker_id: "x", state: "succeeded", elapsed_ns: 5e5 }), 1);
+  const shifted = layOut(tree, preorder(tree), 1000, whole, ({ worker_id }) => (worker_id === "x" ? 1100 : 0));
+  expect([...shifted.starts]).toEqual([0, 200]);
+  expect([...shifted.ends]).toEqual([1000, 700]);
+});

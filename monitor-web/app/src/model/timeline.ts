@@ -39,15 +39,25 @@ export interface LaneName {
   label: string;
 }
 
+const unshifted = () => 0;
+
 /** Lays all processes out: those of a lane below their parents, and so that none covers another. */
-export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: (origin: Origin) => LaneName): Layout {
+export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: (origin: Origin) => LaneName, shiftOf: (origin: Origin) => number = unshifted): Layout {
   const bars: number[] = [];
   const rank = new Int32Array(tree.size);
   for (const [index, slot] of order.entries()) {
     rank[slot] = index;
     if (!Number.isNaN(tree.startOf(slot))) bars.push(slot);
   }
-  const start = (slot: number) => tree.startOf(slot) - originUs;
+  // By the number of the origin: few of them are many processes.
+  const shifts = new Map<number, number>();
+  const shift = (slot: number) => {
+    const origin = tree.originNumber(slot);
+    let known = shifts.get(origin);
+    if (known === undefined) shifts.set(origin, (known = shiftOf(tree.originOf(slot))));
+    return known;
+  };
+  const start = (slot: number) => tree.startOf(slot) - originUs + shift(slot);
   bars.sort((a, b) => start(a) - start(b) || (rank[a] as number) - (rank[b] as number));
 
   const laneIndex = new Map<string, number>();
@@ -71,7 +81,7 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     const parent = tree.parentOf(slot);
     let row = parent !== undefined && laneOfSlot[parent] === index ? (rowOfSlot[parent] as number) + 1 : 0;
     const from = start(slot);
-    const to = endOf(tree, slot, originUs);
+    const to = endOf(tree, slot, originUs) + shift(slot);
     while (row < MOST_ROWS - 1 && (lane.ends[row] as number) > from) row += 1;
     row = Math.min(row, MOST_ROWS - 1);
     lane.ends[row] = Math.max(lane.ends[row] as number, to, from + 1);
@@ -104,7 +114,7 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     next[row] = at + 1;
     slots[at] = slot;
     starts[at] = start(slot);
-    ends[at] = endOf(tree, slot, originUs);
+    ends[at] = endOf(tree, slot, originUs) + shift(slot);
     states[at] = tree.stateIndex(slot);
     barOf[slot] = at;
     if (states[at] === FAILED) failed.push(at);

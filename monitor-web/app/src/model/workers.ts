@@ -13,3 +13,19 @@ export function overdue(worker: Worker, nowUs: number): number {
   if (worker.state !== "online" || !worker.heartbeat_interval_ms) return 0;
   return Math.max(0, Math.floor((nowUs - worker.last_seen_us) / 1000 / worker.heartbeat_interval_ms) - 1);
 }
+
+export type Beat = "heard" | "missed" | "unseen";
+
+/** A cell for each heartbeat that was promised, the last one up to now; before the first that was seen nothing is known. */
+export function beatStrip(beats: readonly number[], worker: Pick<Worker, "heartbeat_interval_ms">, nowUs: number, cells: number): Beat[] {
+  const stepUs = (worker.heartbeat_interval_ms ?? 0) * 1000;
+  const first = beats[0];
+  if (stepUs <= 0 || first === undefined) return [];
+  return Array.from({ length: cells }, (_, index): Beat => {
+    const to = nowUs - (cells - 1 - index) * stepUs;
+    if (to < first) return "unseen";
+    // A heartbeat that is a little late is none that was missed; the last one may be on its way.
+    const isHeard = beats.some((beat) => beat > to - 1.5 * stepUs && beat <= to);
+    return isHeard || (index === cells - 1 && nowUs - (beats[beats.length - 1] as number) < 2 * stepUs) ? "heard" : "missed";
+  });
+}

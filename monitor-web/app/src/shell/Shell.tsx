@@ -6,6 +6,7 @@ import { ConnectionState } from "./ConnectionState.tsx";
 import { Help } from "./Help.tsx";
 import { LanguageButton } from "./LanguageButton.tsx";
 import { Palette } from "./Palette.tsx";
+import { ServerNotice } from "./ServerNotice.tsx";
 import "./shell.css";
 import { ThemeButton } from "./ThemeButton.tsx";
 
@@ -53,6 +54,7 @@ export function Shell() {
         <ThemeButton />
       </header>
       <main>
+        <ServerNotice />
         <Outlet />
       </main>
       {over === "help" && <Help onClose={close} />}

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useEffect } from "react";
-import { fetchStatus } from "../../api/client.ts";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { fetchMe, fetchStatus } from "../../api/client.ts";
 import type { Status } from "../../api/types.ts";
 import { count, locale, t, wordText } from "../../i18n.ts";
 import { STATES } from "../../model/state.ts";
@@ -30,30 +30,29 @@ export default function About() {
 
 function Figures({ status }: { status: Status }) {
   const nowUs = useNow("slow");
+  const rate = useRate(status);
   const unknown = Object.entries(status.unknown_events);
   return (
     <>
-      {status.version !== __PAGE_VERSION__ && (
-        <p className="oddity" role="alert">
-          {t("about.other-version", { server: status.version, page: __PAGE_VERSION__ })}{" "}
-          <button type="button" className="outlined" onClick={() => location.reload()}>
-            {t("app.reload")}
-          </button>
-        </p>
-      )}
       <Part title={t("about.server")}>
         <Figure label={t("about.version")}>{status.version}</Figure>
         <Figure label={t("about.since")}>
           <span title={zoneName(status.started_us)}>{absolute(status.started_us).slice(0, 19)}</span> · {duration((nowUs - status.started_us) * 1000, locale)}
         </Figure>
+        <Figure label={t("about.page-version")}>{__PAGE_VERSION__}</Figure>
         <Figure label={t("about.database")}>{bytes(status.database_bytes)}</Figure>
+        {status.wal_bytes !== undefined && <Figure label={t("about.wal")}>{bytes(status.wal_bytes)}</Figure>}
+        {status.queue_bytes !== undefined && <Figure label={t("about.queue")}>{bytes(status.queue_bytes)}</Figure>}
+        {status.retention && <Figure label={t("about.retention")}>{visible(status.retention)}</Figure>}
         <Figure label={t("about.events")}>{count(status.events)}</Figure>
+        <Figure label={t("about.ingest")}>{rate === null ? "–" : t("about.ingest.rate", { count: count(rate) })}</Figure>
         {unknown.map(([type, of]) => (
           <Figure key={type} label={t("about.unknown", { type: visible(type) })}>
             {count(of)}
           </Figure>
         ))}
       </Part>
+      <Access />
       <Part title={t("tasks.title")}>
         {STATES.map((state) => (
           <Figure key={state} label={stateWord(state)}>
@@ -84,6 +83,42 @@ function Figures({ status }: { status: Status }) {
         ))}
       </Part>
     </>
+  );
+}
+
+/** Events stored each second, between the last two looks. */
+function useRate({ events }: Status): number | null {
+  const last = useRef({ events, atMs: performance.now() });
+  const [rate, setRate] = useState<number | null>(null);
+  useEffect(() => {
+    const atMs = performance.now();
+    const seconds = (atMs - last.current.atMs) / 1000;
+    if (seconds < 1) return;
+    setRate(Math.round((events - last.current.events) / seconds));
+    last.current = { events, atMs };
+  });
+  return rate;
+}
+
+/** Whom the server takes the reader for. */
+function Access() {
+  const query = useQuery({ queryKey: ["me"], queryFn: ({ signal }) => fetchMe(signal) });
+  if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
+  const me = query.data;
+  if (!me) return null;
+  return (
+    <Part title={t("about.access")}>
+      <Figure label={t("about.user")}>{me.user === null ? "–" : visible(me.user)}</Figure>
+      {me.role !== null && <Figure label={t("about.role")}>{wordText("role", me.role)}</Figure>}
+      <Figure label={t("about.how")}>{wordText("how", me.how)}</Figure>
+      {me.how === "session" && (
+        <form method="post" action="/logout">
+          <button type="submit" className="outlined">
+            {t("about.logout")}
+          </button>
+        </form>
+      )}
+    </Part>
   );
 }
 

@@ -1,10 +1,15 @@
-import { count, t, wordText } from "../../i18n.ts";
+import { knownWorker } from "../../data/live-roots.ts";
+import { count, locale, t, wordText } from "../../i18n.ts";
+import { visible } from "../../model/text.ts";
+import { duration } from "../../model/time.ts";
 import type { RootView } from "./view.ts";
 
 /** What the tree can't show, so that nobody takes it for the whole. */
 export function Missing({ view }: { view: RootView }) {
   const { dropped, ignored_parents } = view.missing;
-  if (dropped.length === 0 && ignored_parents === 0) return null;
+  // While it is read it is not worth the look.
+  const clocks = view.loading ? new Map<string, number>() : view.clocks();
+  if (dropped.length === 0 && ignored_parents === 0 && clocks.size === 0) return null;
   return (
     <ul className="missing">
       {dropped.map((lost) => {
@@ -13,6 +18,9 @@ export function Missing({ view }: { view: RootView }) {
         return <li key={`${type} ${reason}`}>{t("missing.dropped", { count: count(lost.count), type, reason })}</li>;
       })}
       {ignored_parents > 0 && <li>{t("missing.parents", { count: ignored_parents })}</li>}
+      {[...clocks].map(([id, us]) => (
+        <li key={id}>{t("clock.off", { worker: visible(knownWorker(id)?.hostname ?? id), by: `${us > 0 ? "−" : "+"}${duration(Math.abs(us) * 1000, locale)}` })}</li>
+      ))}
     </ul>
   );
 }

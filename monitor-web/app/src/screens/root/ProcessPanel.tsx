@@ -5,6 +5,8 @@ import { count, t, wordText } from "../../i18n.ts";
 import { selfTime } from "../../model/selftime.ts";
 import { spread } from "../../model/histogram.ts";
 import { fieldParts } from "../../model/fields.ts";
+import { oddities } from "../../model/oddities.ts";
+import { absolute } from "../../model/time.ts";
 import { fieldText, visible, visibleLines } from "../../model/text.ts";
 import { marksOf } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
@@ -125,6 +127,8 @@ interface FactsProps {
 function Facts({ view, slot, process, onSelect }: FactsProps) {
   const marks = marksOf(process, view.tree.isOrphan(slot));
   const worker = useWorker(process.worker_id);
+  const parent = view.tree.parentOf(slot);
+  const odd = oddities(process, parent === undefined || view.tree.isOrphan(slot) ? undefined : view.tree.at(parent), Date.now() * 1000);
   const known = (id: string) => view.tree.find(id) !== undefined;
   const parts = fieldParts(process.fields ?? {});
   const links = process.links ?? [];
@@ -133,6 +137,16 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
       {marks.map(({ word, why }) => (
         <p key={word} className="oddity">
           <span className="mark">{word}</span> {why}
+        </p>
+      ))}
+      {process.state === "lost" && (
+        <p className="oddity">
+          <span className="mark">{stateWord("lost")}</span> {t("panel.lost", { worker: visible(worker?.hostname ?? process.worker_id ?? "?"), since: worker?.lost_us ? absolute(worker.lost_us).slice(0, 19) : "?" })}
+        </p>
+      )}
+      {odd.map((each) => (
+        <p key={each} className="oddity">
+          <span className="mark">{t("mark.clock")}</span> {t(`odd.${each}`)}
         </p>
       ))}
       {process.error && <ErrorSection error={process.error} />}

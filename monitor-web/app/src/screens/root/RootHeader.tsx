@@ -10,6 +10,7 @@ import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
+import { RootMenu } from "./RootMenu.tsx";
 import type { RootSearch } from "./useRootSearch.ts";
 import type { RootView } from "./view.ts";
 
@@ -42,6 +43,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
             </button>
           ))}
         </nav>
+        <RootMenu view={view} root={root} />
       </div>
       {root.error && <p className="error">{visible(errorLine(root.error))}</p>}
       {root.state === "lost" && worker && (

@@ -2,8 +2,11 @@ import { Link, useParams } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useMemo, useSyncExternalStore } from "react";
 import { ApiError } from "../../api/client.ts";
 import { t } from "../../i18n.ts";
+import { estimate } from "../../model/estimate.ts";
 import { glyph } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
+import { setFavicon } from "../../ui/favicon.ts";
+import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Missing } from "./Missing.tsx";
 import { ProcessPanel } from "./ProcessPanel.tsx";
@@ -35,9 +38,16 @@ function OneRoot({ param }: { param: string }) {
   const { root } = view;
   const { tab = "tree" } = search;
 
+  // The tab tells how it stands while another one is looked at.
+  const own = view.own();
+  const nowUs = useNow(root?.state === "running" ? "slow" : "never");
+  const part = root ? (estimate({ ...root, ...(own?.progress && { progress: own.progress }) }, nowUs)?.part ?? null) : null;
+  const percent = part === null ? null : Math.floor(part * 100);
   useEffect(() => {
-    document.title = root ? `${glyph(root.state)} ${visible(root.title)}` : t("app.name");
-  }, [root?.state, root?.title]);
+    document.title = root ? [glyph(root.state), percent !== null && `${percent} %`, visible(root.title)].filter(Boolean).join(" ") : t("app.name");
+    setFavicon(root?.state ?? null, percent === null ? null : percent / 100);
+  }, [root?.state, root?.title, percent]);
+  useEffect(() => () => setFavicon(null), []);
 
   if (!root) {
     if (view.problem instanceof ApiError && view.problem.status === 404) return <Gone param={param} />;

@@ -15,6 +15,8 @@ interface RootParams {
   with?: string | undefined;
   /** How what differs is shown. */
   view?: string | undefined;
+  /** `raw` leaves times as the workers' clocks have them. */
+  clocks?: string | undefined;
   /** What the timeline's lanes are. */
   lanes?: string | undefined;
 }

@@ -5,6 +5,7 @@ import type { LogLine, Process, Root, TreePage } from "../../api/types.ts";
 import { liveRootsStore } from "../../data/live-roots.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
+import { clockOffsets } from "../../model/clocks.ts";
 import type { Origin, Part } from "../../model/columns.ts";
 import { Derived } from "../../model/derived.ts";
 import { find, type Found } from "../../model/filter.ts";
@@ -56,6 +57,7 @@ export class RootView {
   };
   private readonly orders = new Derived<Int32Array>(this.later);
   private readonly layouts = new Derived<Layout>(this.later);
+  private readonly offsets = new Derived<Map<string, number>>(this.later);
   private readonly rollups = new Derived<Rollup>(this.later);
   private readonly finds = new Derived<Found>(this.later);
   private readonly rowLists = new Derived<Rows>(this.later);
@@ -87,10 +89,17 @@ export class RootView {
   }
 
   /** All processes as bars of a timeline. */
-  layout(lanes: string, originUs: number, laneOf: (origin: Origin) => LaneName): Layout {
+  layout(lanes: string, originUs: number, laneOf: (origin: Origin) => LaneName, corrected: boolean): Layout {
     // The names of lanes come with their workers.
-    const settings = `${lanes} ${originUs} ${liveRootsStore.get()}`;
-    return this.layouts.get(lanes === "tree" ? `${lanes} ${originUs}` : settings, this.tree.version, () => layOut(this.tree, this.order(), originUs, laneOf));
+    const settings = `${lanes} ${originUs} ${corrected}`;
+    const offsets = this.clocks();
+    const shift = corrected ? ({ worker_id }: Origin) => (worker_id === null ? 0 : (offsets.get(worker_id) ?? 0)) : undefined;
+    return this.layouts.get(lanes === "tree" ? settings : `${settings} ${liveRootsStore.get()}`, this.tree.version, () => layOut(this.tree, this.order(), originUs, laneOf, shift));
+  }
+
+  /** What is to be added to the times of workers whose clocks are off. */
+  clocks(): Map<string, number> {
+    return this.offsets.get("", this.tree.version, () => clockOffsets(this.tree, this.order()));
   }
 
   /** What stands below each process. */

@@ -6,6 +6,7 @@ import { count, t } from "../../i18n.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 import { problemText } from "../../ui/Problem.tsx";
+import { save } from "../../ui/save.ts";
 import type { Checked } from "./useChecked.ts";
 
 /** What can be done with all chosen roots at once. */
@@ -90,12 +91,4 @@ export function CheckedBar({ checked }: { checked: Checked }) {
       )}
     </div>
   );
-}
-
-function save(file: Blob, name: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(file);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

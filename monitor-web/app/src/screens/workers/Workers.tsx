@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { memo, useEffect, useMemo, useSyncExternalStore } from "react";
+import { memo, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { fetchWorkers } from "../../api/client.ts";
 import type { Worker } from "../../api/types.ts";
 import { liveRootsStore, liveWorkers } from "../../data/live-roots.ts";
@@ -8,6 +8,8 @@ import { count, locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { ago, duration } from "../../model/time.ts";
 import { overdue, sortWorkers } from "../../model/workers.ts";
+import { Beats } from "./Beats.tsx";
+import { Work } from "./Work.tsx";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Name } from "../../ui/Text.tsx";
@@ -60,11 +62,30 @@ export default function Workers() {
 }
 
 const Row = memo(function Row({ worker }: { worker: Worker }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <Line worker={worker} open={open} onToggle={() => setOpen(!open)} />
+      {open && (
+        <tr className="more">
+          <td colSpan={COLUMNS.length}>
+            <Work worker={worker} />
+          </td>
+        </tr>
+      )}
+    </>
+  );
+});
+
+function Line({ worker, open, onToggle }: { worker: Worker; open: boolean; onToggle: () => void }) {
   const dropped = worker.dropped.reduce((sum, { count: of }) => sum + of, 0);
   const why = worker.dropped.map((of) => `${count(of.count)} × ${wordText("missing.type", of.type)}: ${wordText("missing.reason", of.reason)}`);
   return (
     <tr data-worker={worker.id} data-state={STATES[worker.state]}>
       <td className="state">
+        <button type="button" className="twist" aria-expanded={open} aria-label={t(open ? "root.close" : "root.open")} onClick={onToggle}>
+          {open ? "▾" : "▸"}
+        </button>
         <span className="glyph" aria-hidden="true">
           {GLYPHS[worker.state] ?? "•"}
         </span>{" "}
@@ -82,7 +103,7 @@ const Row = memo(function Row({ worker }: { worker: Worker }) {
         <Name text={worker.hostname} />
       </td>
       <td className="heard">
-        <Heard worker={worker} />
+        <Heard worker={worker} /> <Beats worker={worker} />
       </td>
       <td className="started dim">
         <Ago timeUs={worker.started_us} />
@@ -93,7 +114,7 @@ const Row = memo(function Row({ worker }: { worker: Worker }) {
       </td>
     </tr>
   );
-});
+}
 
 /** The marks of processes serve for workers too: what reports runs, what is gone is quiet. */
 const STATES: Record<string, string> = { online: "succeeded", lost: "lost", offline: "cancelled" };

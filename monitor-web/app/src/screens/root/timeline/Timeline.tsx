@@ -41,7 +41,8 @@ export default function Timeline({ view, root, selection, search }: Props) {
 
   const { tree } = view;
   const originUs = root.started_us ?? tree.at(tree.childrenOf(undefined)[0] ?? 0)?.started_us ?? 0;
-  const layout = view.layout(lanes, originUs, laneNames(lanes));
+  const corrected = search.clocks !== "raw";
+  const layout = view.layout(lanes, originUs, laneNames(lanes), corrected);
   const runs = root.counts.running > 0 || root.state === "running";
   const nowUs = useNow(runs ? "fast" : "never");
   const endUs = Math.max(1, layout.lastUs, runs ? nowUs - originUs : 0, (elapsed(root, nowUs) ?? 0) / 1000);
@@ -127,6 +128,11 @@ export default function Timeline({ view, root, selection, search }: Props) {
         <button type="button" aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => setFoldsGaps(!foldsGaps)}>
           {t("timeline.gaps")}
         </button>
+        {view.clocks().size > 0 && (
+          <button type="button" className="toggle" aria-pressed={corrected} title={clocksText(view)} onClick={() => set({ clocks: corrected ? "raw" : undefined })}>
+            {t("timeline.clocks")}
+          </button>
+        )}
         <button type="button" title="0" onClick={() => stage.current?.key("0")}>
           {t("timeline.all")}
         </button>
@@ -142,6 +148,11 @@ export default function Timeline({ view, root, selection, search }: Props) {
       {hovered && <Card process={tree.at(hovered.slot)} hovered={hovered} originUs={originUs} nowUs={endUs + originUs} />}
     </div>
   );
+}
+
+/** Which clocks are off, and by how much. */
+function clocksText(view: RootView): string {
+  return [...view.clocks()].map(([id, us]) => t("clock.off", { worker: visible(knownWorker(id)?.hostname ?? id), by: `${us > 0 ? "−" : "+"}${duration(Math.abs(us) * 1000, locale)}` })).join("\n");
 }
 
 function windowOf(text: string | undefined): Range | null {

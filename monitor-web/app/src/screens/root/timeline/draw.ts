@@ -81,7 +81,9 @@ export function rowsHeight(lanes: readonly Lane[]): number {
 export function draw(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number, scrollTop: number): void {
   const colour = coloursOf(context.canvas);
   const { layout, map, window } = scene;
-  const x = (real: number) => ((map.toShown(real) - window.from) / (window.to - window.from)) * width;
+  const scale = width / (window.to - window.from);
+  // Without gaps, what is shown is what is real.
+  const x = map.gaps.length === 0 ? (real: number) => (real - window.from) * scale : (real: number) => (map.toShown(real) - window.from) * scale;
   context.fillStyle = colour.ground;
   context.fillRect(0, 0, width, height);
   context.font = `11px ${colour.font}`;
@@ -145,15 +147,33 @@ function drawRow(
   const perPixel = (window.to - window.from) / width;
   const rowEnd = layout.rowStarts[row + 1] as number;
   let bar = firstBar(layout, row, map.toReal(window.from));
+  // Bars of one state that touch each other on the screen are drawn as one.
+  let [state, from, to] = [-1, 0, 0];
+  const flush = () => {
+    if (state < 0) return;
+    context.fillStyle = colour.bars[state] ?? colour.dim;
+    context.fillRect(from, barTop, to - from, BAR);
+    state = -1;
+  };
   while (bar < rowEnd && (layout.starts[bar] as number) <= toUs) {
-    const [left, right] = edges(scene, bar, x, width);
+    const left = Math.max(-2, x(layout.starts[bar] as number));
+    const right = Math.min(width + 2, Math.max(x(Math.min(scene.nowUs, layout.ends[bar] as number)), left + 1));
     const wide = right - left;
-    context.fillStyle = colour.bars[layout.states[bar] as number] ?? colour.dim;
-    context.fillRect(left, barTop, wide > 3 ? wide - 0.5 : wide, BAR);
-    if (wide > LABELLED_PX) label(context, colour, visible(tree.siteOf(layout.slots[bar] as number).name), Math.max(0, left), Math.min(width, right), barTop);
+    const of = layout.states[bar] as number;
+    if (state === of && wide <= 3 && left <= to + 0.5) {
+      to = Math.max(to, right);
+    } else {
+      flush();
+      [state, from, to] = [of, left, wide > 3 ? right - 0.5 : right];
+    }
+    if (wide > LABELLED_PX) {
+      flush();
+      label(context, colour, tree.siteOf(layout.slots[bar] as number).name, Math.max(0, left), Math.min(width, right), barTop);
+    }
     // What ends within the same pixel would be drawn over it.
     bar = wide > 2 ? bar + 1 : firstBar(layout, row, map.toReal(window.from + Math.floor(left + 1) * perPixel), bar + 1);
   }
+  flush();
 }
 
 /** Failures are drawn over all that shares their pixels. */
@@ -224,28 +244,53 @@ function atLeast(sorted: Int32Array, value: number): number {
   return low;
 }
 
-const widths = new Map<string, number>();
+interface Sprite {
+  picture: OffscreenCanvas;
+  width: number;
+}
 
-/** As much of a name as there is room for. */
-function label(context: CanvasRenderingContext2D, colour: Colours, name: string, left: number, right: number, top: number): void {
-  const room = right - left - 8;
-  const text = name.length > 200 ? name.slice(0, 200) : name;
-  let wide = widths.get(text);
-  if (wide === undefined) {
-    if (widths.size > 5000) widths.clear();
-    wide = context.measureText(text).width;
-    widths.set(text, wide);
-  }
-  const most = Math.floor((room / wide) * text.length) - 2;
-  const shown = wide <= room ? text : most < 2 ? "" : `${text.slice(0, most)}…`;
-  if (shown === "") return;
+/** Names as pictures: to draw one again costs a small part of what drawing its text does. */
+const sprites = new Map<string, Sprite>();
+const MOST_SPRITES = 2000;
+/** Wider names are cut. */
+const WIDEST_PX = 600;
+let spritesFor = "";
+
+function sprite(colour: Colours, name: string): Sprite {
+  const look = `${colour.text} ${colour.ground} ${colour.font} ${devicePixelRatio}`;
+  if (look !== spritesFor || sprites.size > MOST_SPRITES) sprites.clear();
+  spritesFor = look;
+  const known = sprites.get(name);
+  if (known) return known;
+  const text = visible(name.slice(0, 200));
+  const context = new OffscreenCanvas(1, 1).getContext("2d") as OffscreenCanvasRenderingContext2D;
+  context.font = `11px ${colour.font}`;
+  const width = Math.min(WIDEST_PX, Math.ceil(context.measureText(text).width) + 2);
+  context.canvas.width = Math.max(1, Math.ceil(width * devicePixelRatio));
+  context.canvas.height = Math.ceil(BAR * devicePixelRatio);
+  context.scale(devicePixelRatio, devicePixelRatio);
+  context.font = `11px ${colour.font}`;
+  context.textBaseline = "middle";
   // Outlined by the ground: readable on every bar, in every theme.
   context.lineWidth = 2;
   context.lineJoin = "round";
   context.strokeStyle = colour.ground;
-  context.strokeText(shown, left + 4, top + BAR / 2 + 0.5);
+  context.strokeText(text, 1, BAR / 2 + 0.5);
   context.fillStyle = colour.text;
-  context.fillText(shown, left + 4, top + BAR / 2 + 0.5);
+  context.fillText(text, 1, BAR / 2 + 0.5);
+  const made = { picture: context.canvas, width };
+  sprites.set(name, made);
+  return made;
+}
+
+/** As much of a name as there is room for. */
+function label(context: CanvasRenderingContext2D, colour: Colours, name: string, left: number, right: number, top: number): void {
+  if (name === "") return;
+  const { picture, width } = sprite(colour, name);
+  const shown = Math.min(width, right - left - 8);
+  if (shown < 12) return;
+  const part = Math.min(picture.width, Math.round((shown / width) * picture.width));
+  context.drawImage(picture, 0, 0, part, picture.height, left + 4, top, shown, BAR);
 }
 
 /** Stretches of folded time are hatched. */
@@ -326,8 +371,7 @@ export function drawMinimap(context: CanvasRenderingContext2D, scene: Scene, wid
   const most = running.reduce((max, each) => Math.max(max, each), 1);
   context.fillStyle = colour.bars[STATES.indexOf("running")] ?? colour.dim;
   for (const [at, each] of running.entries()) {
-    const high = each === 0 ? 0 : Math.max(1, (each / most) * (height - 8));
-    context.fillRect(at, height - high, 1, high);
+    if (each > 0) context.fillRect(at, height - Math.max(1, (each / most) * (height - 8)), 1, height);
   }
   context.fillStyle = colour.bars[FAILED] ?? colour.dim;
   for (const [at, each] of failed.entries()) if (each > 0) context.fillRect(at - 1, 0, 3, 6);

@@ -1,0 +1,203 @@
+//! `monitor runs`
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Subcommand;
+use monitor_runner::detached::{self, Life, Run};
+use monitor_runner::{Outcome, RunError};
+use serde_json::json;
+
+use super::run;
+use crate::exit;
+use crate::text::{duration, fit, moment, now_us, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor run --detach -- ./server     prints the run's id
+  monitor runs list
+  monitor runs logs -f 3fa2            what it writes, until it ends
+  monitor runs attach 3fa2             the same, and ends with its exit code; Ctrl-C leaves it running
+  monitor runs kill 3fa2               SIGTERM to all that it has started, SIGKILL after its grace
+  monitor runs clear --older 7d        forgets those that have ended";
+
+/// Shows, follows and ends detached runs
+///
+/// A detached run keeps its state in a folder below `monitor/runs` in the user's folder for state, or MONITOR_RUNS_DIR. It is
+/// `running`; `unwatched` when its launcher was killed, so that nobody will know how it ends; `ended`; or `lost`, when it is gone
+/// and nobody saw how, as after a reboot.
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// The folder of the runs
+    #[arg(long, value_name = "DIR", env = "MONITOR_RUNS_DIR", global = true)]
+    dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows all runs, oldest first
+    List {
+        /// Prints JSON instead of text for people
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows what a run writes until it ends, and ends with its exit code; Ctrl-C leaves it running
+    Attach {
+        /// The beginning of its id
+        id: String,
+    },
+    /// Shows what a run has written
+    Logs {
+        /// The beginning of its id
+        id: String,
+        /// Goes on until it ends
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Ends a run and all that it has started
+    Kill {
+        /// The beginning of its id
+        id: String,
+        /// SIGKILL at once
+        #[arg(long)]
+        now: bool,
+    },
+    /// Forgets runs that have ended
+    Clear {
+        /// Only those that began so long ago
+        #[arg(long, value_name = "DURATION", value_parser = run::duration, default_value = "0s")]
+        older: Duration,
+    },
+}
+
+/// Ends the program.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match answer(args) {
+        Ok(code) => code,
+        Err(error) => match error.downcast_ref::<RunError>() {
+            Some(RunError::NoRun { .. }) => {
+                exit::report(Err(error));
+                ExitCode::from(4)
+            }
+            Some(RunError::Ambiguous { .. }) => {
+                exit::report(Err(error));
+                ExitCode::from(2)
+            }
+            _ => exit::report(Err(error)),
+        },
+    }
+}
+
+fn answer(args: &Args) -> anyhow::Result<ExitCode> {
+    let dir = args.dir.clone().or_else(detached::default_dir).context("there is no home folder: name the folder of the runs with --dir")?;
+    let find = |id: &str| detached::find(&dir, id);
+    let all = || detached::list(&dir).with_context(|| format!("{} can't be read", dir.display()));
+    match &args.command {
+        Command::List { json } => list(&all()?, *json)?,
+        Command::Logs { id, follow } => {
+            show(&find(id)?, *follow)?;
+        }
+        Command::Attach { id } => {
+            let run = find(id)?;
+            show(&run, true)?;
+            return Ok(match run.life() {
+                Life::Ended(outcome) => ExitCode::from(outcome.exit_code()),
+                _ => anyhow::bail!("how it ended is unknown: its launcher was killed, or the machine was restarted"),
+            });
+        }
+        Command::Kill { id, now } => {
+            let run = find(id)?;
+            let before = run.life();
+            if !matches!(before, Life::Running | Life::Unwatched) {
+                anyhow::bail!("{} has ended before: {}", run.id(), words(&before));
+            }
+            let life = run.kill(*now)?;
+            writeln!(std::io::stdout(), "{}", words(&life))?;
+        }
+        Command::Clear { older } => {
+            let before = now_us().saturating_sub(older.as_micros() as u64);
+            let mut count = 0;
+            for run in all()?.iter().filter(|run| run.state.started_us <= before && matches!(run.life(), Life::Ended(_) | Life::Lost)) {
+                run.remove().with_context(|| format!("{} can't be removed", run.folder.display()))?;
+                count += 1;
+            }
+            writeln!(std::io::stdout(), "{count} forgotten")?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(runs: &[Run], is_json: bool) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    if is_json {
+        let runs: Vec<_> = runs.iter().map(as_json).collect();
+        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&json!({"runs": runs}))?)?);
+    }
+    if runs.is_empty() {
+        writeln!(out, "there are no detached runs: `monitor run --detach` makes one")?;
+    }
+    for run in runs {
+        let name = visible(&run.state.name).into_owned();
+        let name = fit(&name, 20);
+        writeln!(out, "{}  {name:<20}  {}  {}", run.id(), moment(run.state.started_us), visible(&words(&run.life())))?;
+    }
+    Ok(out.flush()?)
+}
+
+fn as_json(run: &Run) -> serde_json::Value {
+    let life = run.life();
+    let outcome = if let Life::Ended(outcome) = &life { Some(&**outcome) } else { None };
+    json!({
+        "id": run.id(), "name": run.state.name, "command": run.state.command, "started_us": run.state.started_us,
+        "state": word(&life), "root_id": run.state.root_id, "process_id": run.state.process_id,
+        "pid": run.state.running.as_ref().map(|running| running.pid),
+        "exit_code": outcome.and_then(|outcome| outcome.code), "signal": outcome.and_then(|outcome| outcome.signal),
+        "reason": outcome.and_then(|outcome| outcome.reason.clone()), "folder": run.folder,
+    })
+}
+
+fn word(life: &Life) -> &'static str {
+    match life {
+        Life::Running => "running",
+        Life::Unwatched => "unwatched",
+        Life::Ended(_) => "ended",
+        Life::Lost => "lost",
+    }
+}
+
+fn words(life: &Life) -> String {
+    match life {
+        Life::Running => "running".to_owned(),
+        Life::Unwatched => "running, but unwatched: its launcher was killed, so its exit code will not be known".to_owned(),
+        Life::Ended(outcome) => ended(outcome),
+        Life::Lost => "lost: how it ended is unknown".to_owned(),
+    }
+}
+
+fn ended(outcome: &Outcome) -> String {
+    format!("{} (CPU {})", outcome.words(), duration(outcome.cpu.as_nanos() as u64))
+}
+
+/// What it has written, and what it writes until it ends.
+fn show(run: &Run, follow: bool) -> anyhow::Result<()> {
+    // As it came: whoever looks at it here is to see what there would have been to see.
+    let mut out = std::io::stdout().lock();
+    let mut position = 0;
+    while let Some(text) = run.output(&mut position).with_context(|| format!("the output of {} can't be read", run.id()))? {
+        out.write_all(&text)?;
+        out.flush()?;
+        if text.is_empty() {
+            if !follow {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! Runs that outlive whoever asked for them.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::harness::{House, end_of, is_alive, kill, line_of, output, wait_for};
+
+/// Starts it; its id.
+fn detach(house: &House, options: &[&str], script: &str) -> String {
+    let out = output(house.run(&[options, &["--detach"]].concat(), &["sh", "-c", script]), b"");
+    assert!(out.status.success(), "{out:?}");
+    String::from_utf8(out.stdout).unwrap().trim().to_owned()
+}
+
+/// The run as `monitor runs list --json` has it.
+fn listed(house: &House, id: &str) -> Value {
+    let out = output(house.monitor(&["runs", "list", "--json"]), b"");
+    let list: Value = serde_json::from_slice(&out.stdout).unwrap();
+    list["runs"].as_array().unwrap().iter().find(|run| run["id"] == id).cloned().unwrap_or_default()
+}
+
+fn until(house: &House, id: &str, state: &str) -> Value {
+    wait_for(&format!("the run to be {state}"), || Some(listed(house, id)).filter(|run| run["state"] == state))
+}
+
+/// Who runs it, by what its folder says.
+fn pid_of(house: &House, id: &str, who: &str) -> u32 {
+    let path = house.folder.path().join("runs").join(id).join("state.json");
+    let state: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    u32::try_from(state[who]["pid"].as_u64().unwrap()).unwrap()
+}
+
+fn text(args: &[&str], house: &House) -> (Option<i32>, String, String) {
+    let out = output(house.monitor(args), b"");
+    (out.status.code(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+}
+
+#[test]
+fn a_detached_run_goes_on_and_is_found_again() {
+    let house = House::new();
+    let id = detach(&house, &["--name", "long one"], "echo begun; read line; while ! [ -e go ]; do sleep 0.02; done; echo end >&2; exit 3");
+    let run = until(&house, &id, "running");
+    assert_eq!((&run["name"], &run["exit_code"]), (&"long one".into(), &().into()));
+    assert_eq!(line_of(house.folder.path().join("runs").join(&id).join("output.log")), "begun");
+    assert_eq!(text(&["runs", "logs", &id[..4]], &house).1, "begun\n");
+    let mut attached = house.monitor(&["runs", "attach", &id]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut left = house.monitor(&["runs", "attach", &id]).stdout(Stdio::null()).spawn().unwrap();
+    kill(left.id(), "INT");
+    assert!(!end_of(&mut left).success());
+    std::fs::write(house.folder.path().join("go"), "").unwrap();
+    assert_eq!(end_of(&mut attached).code(), Some(3));
+    assert_eq!(std::io::read_to_string(attached.stdout.take().unwrap()).unwrap(), "begun\nend\n");
+    assert_eq!(until(&house, &id, "ended")["exit_code"], 3);
+    let process = house.process();
+    assert_eq!((&process["name"], &process["error"]["message"]), (&"long one".into(), &"exit code 3\nbegun\nend".into()));
+    assert_eq!(process["root_id"], listed(&house, &id)["root_id"]);
+    assert!(text(&["runs", "list"], &house).1.contains("exit code 3"));
+    assert_eq!(text(&["runs", "clear"], &house).1, "1 forgotten\n");
+    assert!(text(&["runs", "list"], &house).1.contains("there are no detached runs"));
+}
+
+#[test]
+fn what_can_not_be_started_is_told_at_once() {
+    let house = House::new();
+    let out = output(house.run(&["--detach"], &["no-such-command"]), b"");
+    assert_eq!(
+        (out.status.code(), &*String::from_utf8_lossy(&out.stderr)),
+        (Some(127), "monitor run: no-such-command: command not found\n")
+    );
+    let out = output(house.run(&["--detach", "--log-dir", "/proc/nowhere"], &["true"]), b"");
+    assert_eq!(out.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("--log-dir"), "{out:?}");
+    std::fs::write(house.folder.path().join("runs-file"), "").unwrap();
+    let mut run = house.run(&["--detach"], &["true"]);
+    run.env("MONITOR_RUNS_DIR", house.folder.path().join("runs-file"));
+    let out = output(run, b"");
+    assert_eq!(out.status.code(), Some(125));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("MONITOR_RUNS_DIR"), "{out:?}");
+}
+
+#[test]
+fn kill_ends_all_that_it_has_started() {
+    let house = House::new();
+    let script =
+        "(setsid sh -c 'echo $$ > far; exec sleep 600' &); trap 'echo told; exit 5' TERM; echo $$ > near; while :; do sleep 0.05; done";
+    let id = detach(&house, &["--grace", "10s"], script);
+    let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
+    line_of(house.folder.path().join("near"));
+    let (code, said, _) = text(&["runs", "kill", &id], &house);
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with("killed: exit code 5"), "{said}");
+    assert!(!is_alive(far));
+    assert_eq!(text(&["runs", "logs", &id], &house).1, "told\n");
+    let process = house.process();
+    assert_eq!((&process["reason"], &process["exit_code"], &process["state"]), (&"killed".into(), &5.into(), &"failed".into()));
+    let (code, _, why) = text(&["runs", "kill", &id], &house);
+    assert!(code == Some(1) && why.contains("has ended before"), "{why}");
+}
+
+#[test]
+fn kill_now_asks_nobody() {
+    let house = House::new();
+    let id = detach(&house, &["--grace", "1h"], "trap '' TERM; echo $$ > near; while :; do sleep 0.05; done");
+    line_of(house.folder.path().join("near"));
+    let (_, said, _) = text(&["runs", "kill", "--now", &id], &house);
+    assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}");
+}
+
+/// The command goes on; nobody will know how it ends, and that is said.
+#[test]
+fn a_run_whose_launcher_was_killed_is_unwatched_and_then_lost() {
+    let house = House::new();
+    let id = detach(&house, &[], "echo one; while ! [ -e go ]; do sleep 0.02; done; echo two");
+    wait_for("it to be known", || house.trees().first().map(drop));
+    let (launcher, command) = (pid_of(&house, &id, "launcher"), pid_of(&house, &id, "running"));
+    kill(launcher, "KILL");
+    until(&house, &id, "unwatched");
+    assert!(is_alive(command));
+    assert!(text(&["runs", "list"], &house).1.contains("its exit code will not be known"));
+    std::fs::write(house.folder.path().join("go"), "").unwrap();
+    let run = until(&house, &id, "lost");
+    assert_eq!((&run["exit_code"], &run["signal"]), (&().into(), &().into()));
+    // What it wrote after the launcher's death is there as well.
+    wait_for("all output", || (text(&["runs", "logs", &id], &house).1 == "one\ntwo\n").then_some(()));
+    let (code, _, why) = text(&["runs", "attach", &id], &house);
+    assert!(code == Some(1) && why.contains("how it ended is unknown"), "{why}");
+}
+
+#[test]
+fn an_unwatched_run_can_be_killed_with_its_tree() {
+    let house = House::new();
+    let id = detach(
+        &house,
+        &["--grace", "200ms"],
+        "(setsid sh -c 'trap \"\" TERM; echo $$ > far; while :; do sleep 0.05; done' &); trap '' TERM; while :; do sleep 0.05; done",
+    );
+    let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
+    let command = pid_of(&house, &id, "running");
+    kill(pid_of(&house, &id, "launcher"), "KILL");
+    until(&house, &id, "unwatched");
+    assert!(text(&["runs", "kill", &id], &house).1.starts_with("lost"));
+    wait_for("both to be gone", || (!is_alive(command) && !is_alive(far)).then_some(()));
+}
+
+/// Whoever has the pids since: another start, or another boot.
+#[test]
+fn a_pid_that_was_given_away_is_nobody_of_ours() {
+    for (key, value) in [("start", Value::from(1)), ("boot", Value::from("an earlier one"))] {
+        let house = House::new();
+        let id = detach(&house, &[], "sleep 600");
+        let path: PathBuf = house.folder.path().join("runs").join(&id).join("state.json");
+        let text_before = std::fs::read(&path).unwrap();
+        let mut state: Value = serde_json::from_slice(&text_before).unwrap();
+        for who in ["launcher", "helper", "running"] {
+            state[who][key] = value.clone();
+        }
+        std::fs::write(&path, state.to_string()).unwrap();
+        assert_eq!(listed(&house, &id)["state"], "lost", "{key}");
+        let (code, _, why) = text(&["runs", "kill", &id], &house);
+        assert!(code == Some(1) && why.contains("how it ended is unknown"), "{why}");
+        let command = u32::try_from(state["running"]["pid"].as_u64().unwrap()).unwrap();
+        assert!(is_alive(command), "{key}: it is somebody else's");
+        std::fs::write(&path, text_before).unwrap();
+        assert_eq!(text(&["runs", "kill", &id], &house).0, Some(0));
+    }
+}
+
+/// A run that is ended with all that it has started has not started those.
+#[test]
+fn a_detached_run_outlives_the_run_that_asked_for_it() {
+    let house = House::new();
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    let script = format!("{} run --detach --name inner -- sleep 600 > id; sleep 600", monitor.display());
+    let out = output(house.run(&["--timeout", "2s", "--grace", "100ms", "--name", "outer"], &["bash", "-c", &script]), b"");
+    assert!(!out.status.success());
+    let id = line_of(house.folder.path().join("id"));
+    assert_eq!(listed(&house, &id)["state"], "running");
+    assert_eq!(text(&["runs", "kill", &id], &house).0, Some(0));
+    let names: Vec<_> = house.tree().iter().map(|process| process["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names, ["outer", "inner"]);
+}
+
+#[test]
+fn a_run_that_is_not_there_or_damaged_is_answered_clearly() {
+    let house = House::new();
+    let (code, _, why) = text(&["runs", "logs", "nothing"], &house);
+    assert!(code == Some(4) && why.contains("there is no run \"nothing\""), "{why}");
+    let damaged = house.folder.path().join("runs/dead");
+    std::fs::create_dir_all(&damaged).unwrap();
+    std::fs::write(damaged.join("state.json"), "{").unwrap();
+    assert!(text(&["runs", "list"], &house).1.contains("there are no detached runs"));
+    let (code, _, why) = text(&["run", "--from", damaged.to_str().unwrap()], &house);
+    assert!(code == Some(125) && why.contains("spec.json"), "{why}");
+    let (code, _, why) = text(&["runs", "list", "--dir", "/dev/null"], &house);
+    assert!(code == Some(1) && why.contains("/dev/null"), "{why}");
+}

@@ -1,0 +1,130 @@
+//! A server, and what it knows of the runs that report to it.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::TestServer;
+
+/// How long anything may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct House {
+    pub(crate) server: TestServer,
+    pub(crate) folder: TempDir,
+}
+
+impl House {
+    pub(crate) fn new() -> Self {
+        Self { server: TestServer::start(), folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    /// `monitor`, reporting here, with nothing else from outside.
+    pub(crate) fn monitor(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MONITOR_")) {
+            command.env_remove(name);
+        }
+        command.args(args).env("MONITOR_SERVER_URL", &self.server.url).env("MONITOR_SPOOL_DIR", self.folder.path().join("spool"));
+        // However busy the machine is.
+        command.env("MONITOR_EXIT_TIMEOUT", "60s");
+        command.env("MONITOR_RUNS_DIR", self.folder.path().join("runs")).env("TZ", "UTC").current_dir(self.folder.path());
+        command
+    }
+
+    /// `monitor run OPTIONS -- COMMAND`
+    pub(crate) fn run(&self, options: &[&str], command: &[&str]) -> Command {
+        let mut monitor = self.monitor(&["run"]);
+        monitor.args(options).arg("--").args(command);
+        monitor
+    }
+
+    /// The only tree that there is, when nothing in it runs any more.
+    pub(crate) fn tree(&self) -> Vec<Value> {
+        wait_for("one finished tree", || {
+            let trees = self.trees();
+            let [tree] = &trees[..] else { return None };
+            tree.iter().all(|process| process["state"] != "running" && process["state"] != "pending").then(|| tree.clone())
+        })
+    }
+
+    /// All trees, oldest first, each in pre-order.
+    pub(crate) fn trees(&self) -> Vec<Vec<Value>> {
+        let roots = self.get("/roots?limit=1000");
+        let mut numbers: Vec<_> = roots["roots"].as_array().expect("a list").iter().filter_map(|root| root["number"].as_u64()).collect();
+        numbers.sort_unstable();
+        numbers
+            .iter()
+            .map(|number| self.get(&format!("/roots/{number}/tree?limit=10000"))["processes"].as_array().expect("a list").clone())
+            .collect()
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+            client.get(format!("{}/api/v1{path}", self.server.url)).send().await.expect("an answer").json().await.expect("JSON")
+        })
+    }
+
+    /// The one process that a run has recorded.
+    pub(crate) fn process(&self) -> Value {
+        let tree = self.tree();
+        assert_eq!(tree.len(), 1, "{tree:#?}");
+        tree[0].clone()
+    }
+}
+
+/// Runs to the end, with this for its input, and pipes for its output.
+pub(crate) fn output(mut command: Command, input: &[u8]) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    let input = input.to_vec();
+    let writer = std::thread::spawn(move || {
+        // It may not want to read it.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("no panic");
+    output
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The end of a child, in time.
+pub(crate) fn end_of(child: &mut Child) -> std::process::ExitStatus {
+    wait_for("the launcher to end", || child.try_wait().expect("a child"))
+}
+
+/// Whether a process of this pid runs, and is no zombie.
+pub(crate) fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+/// Sends a signal.
+pub(crate) fn kill(pid: u32, signal: &str) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status().expect("sh");
+    assert!(sent.success(), "kill -{signal} {pid}");
+}
+
+/// What stands in a file, when there is a whole line.
+pub(crate) fn line_of(file: impl AsRef<OsStr>) -> String {
+    let file = std::path::PathBuf::from(file.as_ref());
+    wait_for(&format!("a line in {}", file.display()), || {
+        std::fs::read_to_string(&file).ok().filter(|text| text.ends_with('\n')).map(|text| text.trim().to_owned())
+    })
+}

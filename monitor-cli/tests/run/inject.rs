@@ -1,0 +1,299 @@
+//! What scripts and Python programs tell of themselves, with no line of them changed.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::harness::{House, output};
+
+/// One line a process: depth, name, kind, and how it failed.
+fn outline(tree: &[Value]) -> String {
+    let mut text = String::new();
+    for process in tree {
+        let word = |key: &str| process[key].as_str().unwrap_or_default().to_owned();
+        let error = process["error"]["message"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
+        let state = if word("state") == "succeeded" { String::new() } else { format!(" [{}]", word("state")) };
+        text += &format!("{}{} ({}){state}{error}\n", "  ".repeat(process["depth"].as_u64().unwrap() as usize), word("name"), word("kind"));
+    }
+    text
+}
+
+#[test]
+fn the_commands_of_a_script_are_processes_of_their_own() {
+    let house = House::new();
+    let script = "#!/bin/bash\nset -eu\nx=$(echo inner)\nfor n in 1 2; do\n  echo $n $x\ndone\nfalse || true\nbash below.sh\necho \"last $_ $?\" >&2\nexit 4\n";
+    std::fs::write(house.folder.path().join("script.sh"), script).unwrap();
+    std::fs::write(house.folder.path().join("below.sh"), "true\n! sh -c 'exit 6'\n").unwrap();
+    let plain = output(
+        {
+            let mut bash = Command::new("bash");
+            bash.arg("script.sh").current_dir(house.folder.path());
+            bash
+        },
+        b"",
+    );
+    let out = output(house.run(&["--inject", "shell"], &["bash", "script.sh"]), b"");
+    assert_eq!(
+        (&out.status.code(), &out.stdout, String::from_utf8_lossy(&out.stderr)),
+        (&plain.status.code(), &plain.stdout, String::from_utf8_lossy(&plain.stderr))
+    );
+    let tree = house.tree();
+    let expected = "\
+bash (script) [failed]: exit code 4\nlast below.sh 0
+  set -eu (script)
+  x=$(echo inner) (script)
+  for n in 1 2 (script)
+  echo $n $x (script)
+  for n in 1 2 (script)
+  echo $n $x (script)
+  false (script) [failed]: exit code 1
+  true (script)
+  bash below.sh (script)
+    true (script)
+    sh -c 'exit 6' (script)
+  echo \"last $_ $?\" 1>&2 (script)
+  exit 4 (script) [failed]: exit code 4
+";
+    let seen = outline(&tree);
+    assert_eq!(seen, expected);
+    let place = tree.iter().find(|process| process["name"] == "bash below.sh").unwrap()["fields"]["place"].clone();
+    assert_eq!(place, "script.sh:8");
+}
+
+/// Traces, traps, a closed feed and its own settings: the script sees none of it.
+#[test]
+fn a_script_does_the_same_with_and_without() {
+    let house = House::new();
+    let scripts = [
+        "set -x; echo a; IFS=:; y='b:c'; echo $y; set +x; echo $IFS",
+        "trap 'echo bye $?' EXIT; trap 'echo err' ERR; false; echo $?",
+        "RANDOM=42; echo $RANDOM $RANDOM; set -o pipefail; false | true; echo $?; echo $_",
+        "trap 'echo own $BASH_COMMAND' DEBUG; true; echo x",
+        "set -u; f() { echo in f $1; return 3; }; f 1 || echo $?; exec sh -c 'echo $0; exit 7'",
+        "rm -f \"$MONITOR_FEED\"; echo gone; sleep 0.01; echo on",
+        "cat <<< here; read line < /etc/hostname; [[ -n $line ]] && echo read; wait; kill -TERM $$",
+    ];
+    for script in scripts {
+        let path = house.folder.path().join("it.sh");
+        std::fs::write(&path, script).unwrap();
+        let plain = output(
+            {
+                let mut bash = Command::new("bash");
+                bash.arg("it.sh").current_dir(house.folder.path());
+                bash
+            },
+            b"",
+        );
+        let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+        let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = plain.status.code().unwrap_or(143);
+        assert_eq!(
+            (out.status.code(), shown(&out.stdout), shown(&out.stderr)),
+            (Some(code), shown(&plain.stdout), shown(&plain.stderr)),
+            "{script}"
+        );
+    }
+}
+
+const APP: &str = r#"
+import asyncio, contextlib, threading, concurrent.futures, subprocess, sys
+
+class Job:
+    def __init__(self, n): self.n = n
+    def run(self): return [step(self.n), self.twice(2), Job.make(3)]
+    @staticmethod
+    def twice(n): return n * 2
+    @classmethod
+    def make(cls, n): return cls(n).n
+
+def step(n): return n + 1
+def fails():
+    try: raise KeyError("why\tnot")
+    except KeyError as error: raise ValueError("bad\nthing") from error
+async def fetch(n):
+    await asyncio.sleep(0)
+    return helper(n)
+def helper(n): return n
+async def given_up(): await asyncio.sleep(600)
+def numbers(n):
+    got = None
+    for i in range(n): got = yield (i, got)
+    return "done"
+async def ticks(n):
+    for i in range(n):
+        yield i
+def on_thread(): return helper(1)
+def nightly(day, *, hour=3): return helper(day)
+def from_afar(x, root_id=None, parent_id=None): return x
+def hidden(): return 1
+def starts(): return subprocess.run([sys.executable, "-c", "import os; print(os.environ['MONITOR_PARENT_ID'])"], stdout=subprocess.PIPE, universal_newlines=True).stdout.strip()
+"#;
+
+const MAIN: &str = r#"
+import asyncio, inspect, sys, threading, concurrent.futures
+import app
+assert app.Job(1).run() == [2, 4, 3], "methods"
+assert inspect.signature(app.nightly).parameters["hour"].default == 3 and app.step.__name__ == "step"
+assert inspect.iscoroutinefunction(app.fetch) and inspect.isgeneratorfunction(app.numbers) and inspect.isasyncgenfunction(app.ticks)
+try: app.fails()
+except ValueError as error: assert isinstance(error.__cause__, KeyError)
+async def main():
+    assert await asyncio.gather(app.fetch(1), app.fetch(2)) == [1, 2]
+    assert [i async for i in app.ticks(3)] == [0, 1, 2]
+    task = asyncio.ensure_future(app.given_up())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    try: await task
+    except asyncio.CancelledError: pass
+asyncio.run(main())
+g = app.numbers(3)
+assert next(g) == (0, None) and g.send("x") == (1, "x")
+g.close()
+def all_of():
+    result = yield from app.numbers(1)
+    assert result == "done"
+list(all_of())
+thread = threading.Thread(target=app.on_thread); thread.start(); thread.join()
+with concurrent.futures.ThreadPoolExecutor() as pool: assert pool.submit(app.on_thread).result() == 1
+app.nightly(7)
+root = "0199a3ce929d0e0e47360199a3ce929d"
+app.from_afar(1, root_id=root, parent_id="a3ce929d0e0e4736")
+app.hidden()
+print(len(app.starts()), sys.modules.get("sitecustomize").__file__ if hasattr(sys.modules.get("sitecustomize"), "__file__") else "")
+"#;
+
+const CONFIG: &str = r#"
+[[function]]
+path = "app.nightly"
+kind = "root"
+name = "nightly build"
+batch = "day"
+
+[[function]]
+path = "app.from_afar"
+kind = "cross_process"
+
+[[function]]
+path = "app.on_thread"
+kind = "cross_thread"
+
+[[function]]
+path = "app.**"
+exclude = ["app.hidden", "app.Job.__init__"]
+"#;
+
+/// Every Python from 3.8 on that this machine has; the plain one at least.
+fn pythons() -> Vec<String> {
+    let mut found = vec!["python3".to_owned()];
+    found.extend((8..=15).map(|minor| format!("python3.{minor}")));
+    let runs = |python: &String| {
+        Command::new(python).args(["-c", "import sys; sys.exit(sys.version_info < (3, 8))"]).output().is_ok_and(|out| out.status.success())
+    };
+    found.retain(runs);
+    assert!(!found.is_empty(), "there is no Python");
+    found
+}
+
+#[test]
+fn python_functions_are_processes_as_configured() {
+    for python in pythons() {
+        let house = House::new();
+        for (name, text) in [("app.py", APP), ("main.py", MAIN), ("monitor-python.toml", CONFIG)] {
+            std::fs::write(house.folder.path().join(name), text).unwrap();
+        }
+        let out = output(house.run(&["--inject", "python"], &[&python, "main.py"]), b"");
+        assert!(out.status.success(), "{python}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(out.stdout.starts_with(b"16 "), "{python}: a program that it starts knows whose child it is");
+        // One of them hangs below a process of another tree.
+        let trees = house.trees();
+        let afar = trees.iter().flatten().find(|process| process["name"] == "app.from_afar").expect("the tree it was called from");
+        assert_eq!(
+            (&afar["root_id"], &afar["parent_id"], &afar["kind"]),
+            (&"0199a3ce929d0e0e47360199a3ce929d".into(), &"a3ce929d0e0e4736".into(), &"cross_process".into())
+        );
+        let tree = trees.iter().find(|tree| tree[0]["kind"] == "script").unwrap();
+        let mut count = BTreeMap::new();
+        let ids: BTreeMap<_, _> = tree.iter().map(|process| (process["id"].as_str().unwrap(), process["name"].as_str().unwrap())).collect();
+        for process in &tree[1..] {
+            let above = ids[process["parent_id"].as_str().unwrap()];
+            let above = if above.starts_with("python") { "main" } else { above };
+            let line = format!(
+                "{above} > {} ({}, {})",
+                process["name"].as_str().unwrap(),
+                process["kind"].as_str().unwrap(),
+                process["state"].as_str().unwrap()
+            );
+            *count.entry(line).or_insert(0) += 1;
+        }
+        let text: String = count.iter().map(|(line, count)| format!("{count} {line}\n")).collect();
+        assert_eq!(
+            text,
+            "\
+2 app.fetch > app.helper (normal, succeeded)
+2 app.on_thread > app.helper (normal, succeeded)
+1 app.Job.run > app.Job.make (normal, succeeded)
+1 app.Job.run > app.Job.twice (normal, succeeded)
+1 app.Job.run > app.step (normal, succeeded)
+1 main > app.Job.run (normal, succeeded)
+1 main > app.fails (normal, failed)
+2 main > app.fetch (normal, succeeded)
+1 main > app.given_up (normal, cancelled)
+1 main > app.numbers (normal, cancelled)
+1 main > app.numbers (normal, succeeded)
+2 main > app.on_thread (cross_thread, succeeded)
+1 main > app.starts (normal, succeeded)
+1 main > app.ticks (normal, succeeded)
+1 main > nightly build (root, succeeded)
+1 nightly build > app.helper (normal, succeeded)
+"
+            .lines()
+            .collect::<std::collections::BTreeSet<_>>()
+            .into_iter()
+            .fold(BTreeMap::new(), |mut lines, line| {
+                let (count, rest) = line.split_once(' ').unwrap();
+                lines.insert(rest.to_owned(), count.to_owned());
+                lines
+            })
+            .iter()
+            .map(|(line, count)| format!("{count} {line}\n"))
+            .collect::<String>(),
+            "{python}"
+        );
+        let failed = tree.iter().find(|process| process["state"] == "failed").unwrap();
+        assert_eq!(failed["error"]["message"], "builtins.ValueError: bad\nthing");
+        assert!(failed["fields"]["place"].as_str().unwrap().contains("app.py:"), "{failed}");
+    }
+}
+
+#[test]
+fn a_hook_that_fails_harms_no_program() {
+    let house = House::new();
+    for (name, text) in [("app.py", APP), ("monitor-python.toml", CONFIG), ("sitecustomize.py", "print('own sitecustomize')\n")] {
+        std::fs::write(house.folder.path().join(name), text).unwrap();
+    }
+    let program = "import os, sys; [os.remove(os.environ['MONITOR_FEED']) for _ in sys.argv[1:]]; import app; print(app.Job(1).run())";
+    for (set, python) in [
+        ("", "[2, 4, 3]"),
+        ("MONITOR_PYTHON_CONFIG=/no/such/file", "[2, 4, 3]"),
+        ("MONITOR_FEED=/dev/null", "[2, 4, 3]"),
+        ("MONITOR_PARENT_ID=odd", "[2, 4, 3]"),
+    ] {
+        let mut run = house.run(&["--inject", "python", "--inject-config", "monitor-python.toml"], &["env", "PYTHONPATH_KEEP=1"]);
+        run.args(set.split_whitespace()).args(["python3", "-c", program]).env("PYTHONPATH", house.folder.path());
+        let out = output(run, b"");
+        assert_eq!(
+            String::from_utf8_lossy(&out.stdout),
+            format!("own sitecustomize\n{python}\n"),
+            "{set}: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+    let out = output(house.run(&["--inject", "python", "--inject-config", "none.toml"], &["true"]), b"");
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(125) && stderr.contains("none.toml") && stderr.contains("--inject-config"), "{stderr}");
+    std::fs::write(house.folder.path().join("broken.toml"), "[[function]]\npath = 3\n").unwrap();
+    let out = output(house.run(&["--inject", "python", "--inject-config", "broken.toml"], &["true"]), b"");
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(125) && stderr.contains("line 2, column 8"), "{stderr}");
+}

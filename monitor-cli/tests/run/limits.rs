@@ -1,0 +1,162 @@
+//! Time, CPU time and memory that a command may take, and how it is ended with all that it has started.
+
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use crate::harness::{House, end_of, is_alive, kill, line_of, output, wait_for};
+
+/// Forks twice and leaves its group and session: its parent is the first process, or whoever adopts it. It ignores SIGTERM.
+fn straggler(house: &House, pid_file: &str) -> String {
+    let path = house.folder.path().join(pid_file);
+    format!("(setsid bash -c 'trap \"\" TERM; echo $$ > {}; while :; do sleep 0.05; done' &) ; ", path.display())
+}
+
+fn pid_in(house: &House, file: &str) -> u32 {
+    line_of(house.folder.path().join(file)).parse().expect("a pid")
+}
+
+#[test]
+fn a_timeout_ends_the_command_and_all_that_it_has_started() {
+    let house = House::new();
+    let script = format!("{} trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done", straggler(&house, "far"));
+    let run = house.run(&["--timeout", "1s", "--grace", "300ms"], &["bash", "-c", &script]);
+    let begun = Instant::now();
+    let out = output(run, b"");
+    // It ended well when it was told to; that it had to be told is its failure.
+    assert_eq!((out.status.code(), &*out.stdout), (Some(0), &b"bye\n"[..]));
+    assert!(begun.elapsed().as_millis() >= 1_300, "what was left had its grace");
+    let far = pid_in(&house, "far");
+    wait_for("the one that left group and session to be killed", || (!is_alive(far)).then_some(()));
+    let process = house.process();
+    assert_eq!((&process["state"], &process["reason"], &process["exit_code"]), (&"failed".into(), &"timeout".into(), &0.into()));
+    assert_eq!(process["error"]["message"], "timeout: exit code 0");
+}
+
+#[test]
+fn one_that_ignores_sigterm_is_killed_after_its_grace() {
+    let house = House::new();
+    let run = house.run(&["--timeout", "300ms", "--grace", "200ms"], &["bash", "-c", "trap '' TERM; while :; do sleep 0.05; done"]);
+    assert_eq!(output(run, b"").status.code(), Some(137));
+    let process = house.process();
+    assert_eq!((&process["reason"], &process["signal"]), (&"timeout".into(), &9.into()));
+}
+
+/// A stopped process hears SIGTERM only when it is continued.
+#[test]
+fn a_timeout_ends_one_that_is_stopped() {
+    let house = House::new();
+    let run = house.run(&["--timeout", "300ms", "--grace", "30s"], &["sh", "-c", "kill -STOP $$"]);
+    assert_eq!(output(run, b"").status.code(), Some(143));
+}
+
+/// Without a limit nobody is ended who was left behind, nor waited for.
+#[test]
+fn whoever_is_left_behind_lives_on() {
+    let house = House::new();
+    let script = format!("{} exit 3", straggler(&house, "far"));
+    let mut child =
+        house.run(&[], &["bash", "-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(end_of(&mut child).code(), Some(3));
+    let far = pid_in(&house, "far");
+    assert!(is_alive(far));
+    kill(far, "KILL");
+}
+
+#[test]
+fn cpu_time_is_limited_and_what_limits_it_is_told() {
+    let house = House::new();
+    // Two at a time: together they have as much as one may have. By rlimit each may have it.
+    let run = house.run(&["--cpu", "1s", "--grace", "1s"], &["bash", "-c", "(while :; do :; done) & while :; do :; done"]);
+    let code = output(run, b"").status.code();
+    let process = house.process();
+    assert_eq!((&process["reason"], &process["state"]), (&"cpu".into(), &"failed".into()), "{process:#}");
+    let how = process["fields"]["cpu_limit"].as_str().expect("what limits it");
+    assert!(how == "1s by cgroup" && code == Some(143) || how == "1s by rlimit, for each process" && code == Some(152), "{how} {code:?}");
+}
+
+#[test]
+fn memory_is_limited_and_what_limits_it_is_told() {
+    let house = House::new();
+    let run = house.run(&["--memory", "200M"], &["python3", "-c", "x = bytearray(400 << 20); print(len(x))"]);
+    let out = output(run, b"");
+    assert!(!out.status.success() && out.stdout.is_empty());
+    let process = house.process();
+    let how = process["fields"]["memory_limit"].as_str().expect("what limits it");
+    match how {
+        "209715200 bytes by rlimit, for each process" => assert!(process["error"]["message"].as_str().unwrap().contains("MemoryError")),
+        "209715200 bytes by cgroup" => assert_eq!(process["reason"], "memory"),
+        other => panic!("{other}"),
+    }
+    let run = house.run(&["--memory", "200M"], &["python3", "-c", "x = bytearray(20 << 20); print(len(x))"]);
+    assert_eq!(&*output(run, b"").stdout, b"20971520\n");
+}
+
+#[test]
+fn it_may_be_nicer_than_its_launcher() {
+    let house = House::new();
+    assert_eq!(&*output(house.run(&["--nice", "7"], &["nice"]), b"").stdout, b"7\n");
+    let mut below = Command::new("nice");
+    let monitor = house.run(&["--nice", "2"], &["nice"]);
+    below
+        .args(["-n", "3"])
+        .arg(monitor.get_program())
+        .args(monitor.get_args())
+        .envs(monitor.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    assert_eq!(&*output(below, b"").stdout, b"5\n");
+}
+
+#[test]
+fn what_fails_is_tried_again_as_an_attempt_of_the_same_process() {
+    let house = House::new();
+    let script = "echo x >> tries; echo attempt $(wc -l < tries) >&2; [ $(wc -l < tries) -ge 3 ]";
+    let out = output(house.run(&["--retry", "4", "--backoff", "10ms"], &["sh", "-c", script]), b"");
+    assert_eq!((out.status.code(), &*out.stderr), (Some(0), &b"attempt 1\nattempt 2\nattempt 3\n"[..]));
+    let process = wait_for("the last attempt", || Some(house.process()).filter(|process| process["state"] == "succeeded"));
+    assert_eq!((&process["attempt"], &process["exit_code"], &process["error"]), (&3.into(), &0.into(), &().into()));
+
+    let house = House::new();
+    let begun = Instant::now();
+    let out = output(house.run(&["--retry", "2", "--backoff", "100ms"], &["sh", "-c", "echo no >&2; exit 9"]), b"");
+    assert_eq!(out.status.code(), Some(9));
+    assert!(begun.elapsed().as_millis() >= 300, "100 ms, then twice as long");
+    let process = wait_for("the last attempt", || Some(house.process()).filter(|process| process["attempt"] == 3));
+    assert_eq!((&process["state"], &process["error"]["message"]), (&"failed".into(), &"exit code 9\nno".into()));
+}
+
+#[test]
+fn whoever_waits_for_the_next_attempt_can_be_ended() {
+    let house = House::new();
+    let mut child = house.run(&["--retry", "3", "--backoff", "1h"], &["false"]).stdin(Stdio::null()).spawn().unwrap();
+    wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "failed").map(drop));
+    kill(child.id(), "TERM");
+    assert_eq!(end_of(&mut child).code(), Some(1));
+}
+
+/// Output, terminal and exit code are gone with the launcher; the command is not.
+#[test]
+fn a_launcher_that_is_killed_leaves_the_command_alone() {
+    let house = House::new();
+    let script = "echo $$ > pid; while ! [ -e go ]; do sleep 0.02; done; seq 100000; echo end > ended";
+    let mut child = house.run(&[], &["sh", "-c", script]).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let pid = pid_in(&house, "pid");
+    wait_for("it to be known", || house.trees().first().map(drop));
+    kill(child.id(), "KILL");
+    end_of(&mut child);
+    std::fs::write(house.folder.path().join("go"), "").unwrap();
+    // What it writes still arrives where it would have, and doesn't end it.
+    let text = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
+    assert!(text.ends_with("\n99999\n100000\n"), "{}", text.len());
+    assert_eq!(line_of(house.folder.path().join("ended")), "end");
+    wait_for("it to end", || (!is_alive(pid)).then_some(()));
+}
+
+#[test]
+fn or_is_killed_with_it() {
+    let house = House::new();
+    let script = format!("{} echo $$ > pid; while :; do sleep 0.05; done", straggler(&house, "far"));
+    let mut child = house.run(&["--on-launcher-death", "kill"], &["bash", "-c", &script]).stdin(Stdio::null()).spawn().unwrap();
+    let (near, far) = (pid_in(&house, "pid"), pid_in(&house, "far"));
+    kill(child.id(), "KILL");
+    end_of(&mut child);
+    wait_for("both to be killed", || (!is_alive(near) && !is_alive(far)).then_some(()));
+}

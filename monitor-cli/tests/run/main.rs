@@ -1,0 +1,14 @@
+//! `monitor run` as a binary, with real commands, terminals and signals.
+#![cfg(target_os = "linux")]
+
+#[path = "../cli/support.rs"]
+#[allow(dead_code, reason = "each test program uses its own part of it")]
+mod support;
+
+mod detached;
+mod harness;
+mod inject;
+mod limits;
+mod output;
+mod plain;
+mod terminal;

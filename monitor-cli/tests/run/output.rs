@@ -1,0 +1,109 @@
+//! What becomes of output: logs, a file, and bounds of both.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::harness::{House, output, wait_for};
+
+/// Level, stream and text of each line, oldest first.
+fn logs(house: &House) -> Vec<(String, String)> {
+    let process = house.process();
+    let path = format!("/roots/{}/processes/{}/logs?limit=10000", process["root_id"].as_str().unwrap(), process["id"].as_str().unwrap());
+    let text = |log: &Value, key: &str| log[key].as_str().unwrap_or_default().to_owned();
+    let logs = house.get(&path)["logs"].as_array().expect("a list").clone();
+    logs.iter().map(|log| (text(log, "stream"), text(log, "message"))).collect()
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(stream, line)| ((*stream).to_owned(), (*line).to_owned())).collect()
+}
+
+#[test]
+fn each_line_is_a_log_of_the_process_with_its_stream() {
+    let house = House::new();
+    // One stream after the other: between two pipes nobody knows what came first.
+    let script = r"printf 'one\n\ntwo\n'; sleep 0.2; printf '\033[31mred\033[0m\r\n' >&2; sleep 0.2; printf '10%%\r99%%\r100%%'; printf '\377\n'; printf 'no end'";
+    let out = output(house.run(&[], &["sh", "-c", script]), b"");
+    assert_eq!((&*out.stdout, &*out.stderr), (&b"one\n\ntwo\n10%\r99%\r100%\xff\nno end"[..], &b"\x1b[31mred\x1b[0m\r\n"[..]));
+    let expected =
+        [("stdout", "one"), ("stdout", ""), ("stdout", "two"), ("stderr", "red"), ("stdout", "100%\u{fffd}"), ("stdout", "no end")];
+    assert_eq!(logs(&house), pairs(&expected));
+    assert_eq!(house.process()["fields"]["output_bytes"], out.stdout.len() + out.stderr.len());
+}
+
+/// `2>&1`: one pipe, so that the order stays what it was.
+#[test]
+fn what_is_written_to_one_place_stays_in_order() {
+    let house = House::new();
+    let monitor = house.run(&[], &["sh", "-c", "for n in 1 2 3 4 5; do echo out $n; echo err $n >&2; done; exit 1"]);
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "exec \"$@\" 2>&1", "sh"])
+        .arg(monitor.get_program())
+        .args(monitor.get_args())
+        .envs(monitor.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let out = output(shell, b"");
+    let expected: Vec<String> = (1..=5).flat_map(|n| [format!("out {n}"), format!("err {n}")]).collect();
+    assert_eq!(String::from_utf8(out.stdout).unwrap(), expected.join("\n") + "\n");
+    assert_eq!(logs(&house).into_iter().map(|(_, line)| line).collect::<Vec<_>>(), expected);
+    assert!(house.process()["error"]["message"].as_str().unwrap().ends_with("out 5\nerr 5"));
+}
+
+#[test]
+fn floods_and_long_lines_are_cut_and_counted_and_reach_the_reader_whole() {
+    let house = House::new();
+    let out = output(house.run(&[], &["sh", "-c", "head -c 20000 /dev/zero | tr '\\0' x; echo; yes | head -c 30000000"]), b"");
+    assert_eq!(out.stdout.len(), 30_020_001);
+    let logs = logs(&house);
+    assert!(logs[0].1.ends_with("… (11808 bytes cut)") && logs[0].1.len() < 9_000, "{}", logs[0].1.len());
+    assert!(logs.len() <= 10_000 && logs[1..].iter().all(|(_, line)| line == "y"), "{}", logs.len());
+    let fields = house.process()["fields"].clone();
+    assert_eq!(fields["output_bytes"], 30_020_001);
+    assert!(fields["output_cut_bytes"].as_u64() > Some(10_000_000), "{fields}");
+}
+
+fn log_file(house: &House) -> PathBuf {
+    PathBuf::from(house.process()["fields"]["log_file"].as_str().expect("a path"))
+}
+
+#[test]
+fn a_log_file_has_every_byte_up_to_its_bound() {
+    let house = House::new();
+    let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
+    output(house.run(&["--name", "a/b", "--log-dir", "logs"], &["cat"]), &bytes);
+    let path = log_file(&house);
+    let shape: Vec<_> =
+        path.strip_prefix(house.folder.path().canonicalize().unwrap()).unwrap().iter().map(|part| part.to_str().unwrap()).collect();
+    assert!(
+        matches!(&shape[..], ["logs", "a_b", "logs", month, day, file] if month.len() == 6 && day.len() == 2 && file.ends_with(".log") && file.len() == 6 + 1 + 16 + 4),
+        "{shape:?}"
+    );
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+
+    let house = House::new();
+    output(house.run(&["--log-dir", "logs", "--log-bytes", "1K"], &["cat"]), &bytes);
+    let text = std::fs::read(log_file(&house)).unwrap();
+    assert_eq!((&text[..1_024], &text[1_024..]), (&bytes[..1_024], &b"\n(cut: 98976 bytes more)\n"[..]));
+    assert_eq!(house.process()["fields"]["log_file_cut_bytes"], 98_976);
+}
+
+/// A file system of 64 KiB, where that may be mounted.
+#[test]
+fn a_full_disk_costs_the_file_and_nothing_else() {
+    let house = House::new();
+    let small = house.folder.path().join("small");
+    std::fs::create_dir(&small).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"]).arg(&small).stderr(Stdio::null()).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("nothing may be mounted here: the unit test of /dev/full has to do");
+        return;
+    }
+    let out = output(house.run(&["--log-dir", "small"], &["sh", "-c", "head -c 1000000 /dev/zero; exit 3"]), b"");
+    let process = wait_for("the process", || Some(house.process()));
+    let done = Command::new("umount").arg(&small).status().unwrap();
+    assert!(done.success());
+    assert_eq!((out.status.code(), out.stdout.len(), out.stderr.len()), (Some(3), 1_000_000, 0));
+    assert!(process["fields"]["log_file_error"].as_str().is_some_and(|error| error.contains("No space left")), "{process:#}");
+}

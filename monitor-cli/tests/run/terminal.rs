@@ -1,0 +1,166 @@
+//! On a terminal: a real pseudo-terminal, with a shell that has jobs.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+
+use rustix::process::{ioctl_tiocsctty, setsid};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::harness::{House, end_of, kill, wait_for};
+
+/// Whoever sits before it.
+struct Terminal {
+    ours: File,
+    theirs: OwnedFd,
+    seen: Arc<Mutex<String>>,
+}
+
+impl Terminal {
+    fn new() -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let theirs = ioctl_tiocgptpeer(&ours, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        let terminal = Self { ours: ours.into(), theirs, seen: Arc::default() };
+        terminal.resize(40, 100);
+        let (mut ours, seen) = (terminal.ours.try_clone().unwrap(), terminal.seen.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4_096];
+            while let Ok(length @ 1..) = ours.read(&mut buffer) {
+                seen.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+        });
+        terminal
+    }
+
+    fn resize(&self, rows: u16, columns: u16) {
+        tcsetwinsize(&self.ours, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    }
+
+    /// Starts a command in a session of its own on it.
+    #[allow(unsafe_code, reason = "a child makes a session of its own")]
+    fn start(&self, mut command: Command) -> Child {
+        let end = || self.theirs.try_clone().unwrap();
+        command.stdin(end()).stdout(end()).stderr(end());
+        // SAFETY: two system calls.
+        unsafe {
+            command.pre_exec(|| {
+                setsid()?;
+                Ok(ioctl_tiocsctty(rustix::stdio::stdin())?)
+            });
+        }
+        command.spawn().unwrap()
+    }
+
+    fn type_in(&mut self, text: &str) {
+        self.ours.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Waits until this is to be seen, behind all that was waited for before.
+    fn see(&self, text: &str) {
+        wait_for(&format!("{text:?} to be seen"), || {
+            let mut seen = self.seen.lock().unwrap();
+            let end = seen.find(text)? + text.len();
+            seen.drain(..end);
+            Some(())
+        });
+    }
+}
+
+#[test]
+fn a_command_has_a_terminal_as_large_as_the_real_one() {
+    let house = House::new();
+    let terminal = Terminal::new();
+    let script = "for n in 0 1 2; do test -t $n && echo tty $n; done; stty size; trap 'stty size; exit 7' WINCH; echo ready; while :; do sleep 0.05; done";
+    let mut child = terminal.start(house.run(&[], &["bash", "-c", script]));
+    terminal.see("tty 0\r\ntty 1\r\ntty 2\r\n40 100\r\nready\r\n");
+    terminal.resize(55, 66);
+    terminal.see("55 66\r\n");
+    assert_eq!(end_of(&mut child).code(), Some(7));
+    let process = house.process();
+    assert_eq!(
+        (process["exit_code"].as_i64(), process["error"]["message"].as_str()),
+        (Some(7), Some("exit code 7\ntty 0\ntty 1\ntty 2\n40 100\nready\n55 66"))
+    );
+}
+
+#[test]
+fn keys_arrive_and_control_c_ends_the_command_alone() {
+    let house = House::new();
+    let mut terminal = Terminal::new();
+    let mut child = terminal.start(house.run(&[], &["bash", "-c", "read -p 'name? ' name; echo hello $name; sleep 600"]));
+    terminal.see("name? ");
+    terminal.type_in("world\n");
+    terminal.see("hello world\r\n");
+    terminal.type_in("\x03");
+    assert_eq!(end_of(&mut child).code(), Some(130));
+    assert_eq!(house.process()["signal"], 2);
+}
+
+#[test]
+fn control_z_stops_it_for_the_shell_and_fg_continues_it() {
+    let house = House::new();
+    let mut terminal = Terminal::new();
+    let mut bash = Command::new("bash");
+    for (name, value) in house.monitor(&[]).get_envs() {
+        match value {
+            Some(value) => bash.env(name, value),
+            None => bash.env_remove(name),
+        };
+    }
+    bash.args(["--norc", "--noprofile", "-i"]).env("PS1", "READY> ").current_dir(house.folder.path());
+    let mut shell = terminal.start(bash);
+    terminal.see("READY> ");
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    terminal.type_in(&format!("{} run -- bash -c 'echo be''gun; read line; echo \"$line\" arrived'\n", monitor.display()));
+    terminal.see("begun\r\n");
+    terminal.type_in("\x1a");
+    terminal.see("Stopped");
+    terminal.see("READY> ");
+    // The shell has its terminal as it was: it echoes and edits what is typed.
+    terminal.type_in("jobs\n");
+    terminal.see("Stopped");
+    terminal.type_in("fg\n");
+    terminal.see("run --");
+    terminal.type_in("something\n");
+    terminal.see("something arrived");
+    terminal.type_in("echo code $?; exit\n");
+    terminal.see("code 0");
+    assert!(end_of(&mut shell).success());
+    assert_eq!(house.process()["state"], "succeeded");
+}
+
+/// As without a launcher: its terminal is gone, and it is told.
+#[test]
+fn a_terminal_that_is_closed_hangs_up() {
+    let house = House::new();
+    let terminal = Terminal::new();
+    let heard = house.folder.path().join("heard");
+    let script = format!("trap 'echo hung up > {}; exit 6' HUP; echo ready; while :; do sleep 0.05; done", heard.display());
+    let mut child = terminal.start(house.run(&[], &["bash", "-c", &script]));
+    terminal.see("ready");
+    kill(child.id(), "HUP");
+    assert_eq!(end_of(&mut child).code(), Some(6));
+    assert_eq!(std::fs::read_to_string(&heard).unwrap(), "hung up\n");
+}
+
+/// Only stdout is a terminal: keys stay where they are, and what is written looks the same.
+#[test]
+fn a_pipe_into_a_terminal_still_looks_like_one() {
+    let house = House::new();
+    let terminal = Terminal::new();
+    let monitor = house.run(&[], &["bash", "-c", "cat; test -t 1 && echo tty; test -t 0 || echo no tty; stty size < /dev/stdout"]);
+    let mut command = Command::new("bash");
+    command.args(["-c", "echo piped | \"$@\"", "bash"]).arg(monitor.get_program()).args(monitor.get_args());
+    for (name, value) in monitor.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        command.env(name, value);
+    }
+    let mut child = terminal.start(command);
+    terminal.see("piped\r\ntty\r\nno tty\r\n40 100\r\n");
+    assert!(end_of(&mut child).success());
+}

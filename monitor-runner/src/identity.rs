@@ -1,0 +1,82 @@
+//! Which process a pid names: pids are used again, and all are after a reboot.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+/// A process of this boot of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Its pid.
+    pub pid: u32,
+    /// When it began, in ticks since the machine did.
+    pub start: u64,
+    /// Which boot of the machine.
+    pub boot: String,
+}
+
+impl Identity {
+    /// The process that has this pid now.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        Some(Self { pid, start: Stat::of(pid)?.start, boot: boot() })
+    }
+
+    /// This program.
+    pub(crate) fn own() -> Option<Self> {
+        Self::of(std::process::id())
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&self) -> bool {
+        self.boot == boot() && Stat::of(self.pid).is_some_and(|stat| stat.start == self.start && !stat.is_dead())
+    }
+}
+
+/// What the system says of a process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stat {
+    pub(crate) pid: u32,
+    pub(crate) state: char,
+    pub(crate) parent: u32,
+    pub(crate) start: u64,
+}
+
+impl Stat {
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        // The name before it may hold anything, parentheses too.
+        let end = text.iter().rposition(|byte| *byte == b')')?;
+        let mut fields = std::str::from_utf8(text.get(end + 2..)?).ok()?.split(' ');
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let start = fields.nth(17)?.parse().ok()?;
+        Some(Self { pid, state, parent, start })
+    }
+
+    pub(crate) fn is_dead(self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}
+
+/// Every process of this machine that can be seen.
+pub(crate) fn all() -> Vec<Stat> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?)).collect()
+}
+
+fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pid_of_another_start_or_boot_is_another_process() {
+        let own = Identity::own().unwrap();
+        assert!(own.is_alive());
+        assert!(!Identity { start: own.start + 1, ..own.clone() }.is_alive());
+        assert!(!Identity { boot: "another".to_owned(), ..own }.is_alive());
+    }
+}

@@ -1,0 +1,378 @@
+//! Processes within a command that no line was added to: what a script or an interpreter is given in its environment, and the
+//! feed by which it tells what it does.
+//!
+//! A hook writes lines of words with a tab between, at most 4,096 bytes each, so that several writers don't mix:
+//! ```text
+//! S  id  parent  tree  kind  pid  place  batch  name      it began
+//! E  id  outcome  type  message                           it ended: ok, failed, cancelled, or an exit code
+//! ```
+//! In a word `\n`, `\t`, `\r` and `\\` stand for what they do in most languages.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use monitor_client::{Context, Exit, Process};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use serde::{Deserialize, Serialize};
+
+use crate::helper::wait_for;
+use crate::outcome::RunError;
+use crate::spec::Spec;
+
+const BASH: &str = include_str!("inject/hook.bash");
+const PYTHON: &str = include_str!("inject/sitecustomize.py");
+/// More of them at a time are not followed.
+const MOST: usize = 100_000;
+
+/// What is made to tell of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Inject {
+    /// Scripts for bash: each command.
+    Shell,
+    /// Python: the functions that a configuration names.
+    Python,
+}
+
+/// `[[function]]` of a configuration.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Function {
+    path: String,
+    #[serde(default)]
+    kind: Kind,
+    name: Option<String>,
+    batch: Option<String>,
+    #[serde(default)]
+    exclude: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Root,
+    #[default]
+    Normal,
+    CrossThread,
+    CrossProcess,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    #[serde(default)]
+    function: Vec<Function>,
+}
+
+/// What is prepared before anything runs: a folder with the hooks and the feed. Gone with this.
+#[derive(Debug)]
+pub(crate) struct Injection {
+    folder: PathBuf,
+    feed: File,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Injection {
+    /// None if nothing is to be made to tell of itself.
+    ///
+    /// # Errors
+    /// When the configuration can't be read, or the folder not be made.
+    pub(crate) fn new(spec: &Spec) -> Result<Option<Self>, RunError> {
+        if spec.inject.is_empty() {
+            return Ok(None);
+        }
+        let tables = if spec.inject.contains(&Inject::Python) { Some(read(&spec.folder(), spec.inject_config.as_deref())?) } else { None };
+        let place = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+        let make = |place: &Path| {
+            let folder = place.join(format!("monitor-run-{}", std::process::id()));
+            // Of one that died and had this pid.
+            let _ = fs::remove_dir_all(&folder);
+            DirBuilder::new().mode(0o700).create(&folder).map(|()| folder)
+        };
+        let refused = || RunError::system("make a folder for what --inject needs");
+        let folder = make(&place).or_else(|_| make(&std::env::temp_dir())).map_err(refused())?;
+        let injection = Self::fill(folder.clone(), spec, tables.as_deref());
+        injection.map(Some).map_err(|error| {
+            let _ = fs::remove_dir_all(&folder);
+            refused()(error)
+        })
+    }
+
+    fn fill(folder: PathBuf, spec: &Spec, tables: Option<&[Function]>) -> io::Result<Self> {
+        let path = folder.join("feed");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        let feed = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path)?;
+        let mut env: Vec<(OsString, OsString)> =
+            vec![("MONITOR_FEED".into(), path.into()), ("MONITOR_FEED_PID".into(), std::process::id().to_string().into())];
+        if spec.inject.contains(&Inject::Shell) {
+            fs::write(folder.join("hook.bash"), BASH)?;
+            env.extend(std::env::var_os("BASH_ENV").filter(|own| !is_hook(own)).map(|own| ("MONITOR_BASH_ENV".into(), own)));
+            env.push(("BASH_ENV".into(), folder.join("hook.bash").into()));
+        }
+        if let Some(tables) = tables {
+            let python = folder.join("python");
+            fs::create_dir(&python)?;
+            fs::write(python.join("sitecustomize.py"), PYTHON)?;
+            fs::write(folder.join("python.json"), serde_json::to_vec(tables)?)?;
+            env.push(("MONITOR_PYTHON_CONFIG".into(), folder.join("python.json").into()));
+            let mut paths = python.into_os_string();
+            if let Some(own) = std::env::var_os("PYTHONPATH").filter(|own| !own.is_empty()) {
+                paths.push(":");
+                paths.push(own);
+            }
+            env.push(("PYTHONPATH".into(), paths));
+        }
+        Ok(Self { folder, feed, env })
+    }
+
+    /// What the command has in its environment.
+    pub(crate) fn env(&self) -> impl Iterator<Item = (OsString, Option<OsString>)> {
+        self.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())))
+    }
+
+    /// Records what is told, until it is stopped.
+    pub(crate) fn follow(&self) -> Result<Following, RunError> {
+        let refused = || RunError::system("follow what --inject tells");
+        let feed = self.feed.try_clone().map_err(refused())?;
+        let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| refused()(error.into()))?);
+        let stopped = stop.clone();
+        let run = move || follow(feed, &stopped);
+        let thread = std::thread::Builder::new().name("monitor-feed".to_owned()).spawn(run).map_err(refused())?;
+        Ok(Following { stop, thread })
+    }
+
+    /// In the helper, where the folder is not to be removed.
+    pub(crate) fn forget(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Injection {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn is_hook(path: &OsString) -> bool {
+    Path::new(path).file_name().is_some_and(|name| name == "hook.bash")
+}
+
+/// The configuration: as it is named, or `monitor-python.toml` where the command runs.
+fn read(folder: &Path, named: Option<&Path>) -> Result<Vec<Function>, RunError> {
+    let path = folder.join(named.unwrap_or(Path::new("monitor-python.toml")));
+    let text = fs::read_to_string(&path).map_err(|source| RunError::Folder {
+        path: path.clone(),
+        wanted: "can't be read: --inject python needs a configuration that names functions (--inject-config)",
+        source,
+    })?;
+    let config: Config = toml::from_str(&text).map_err(|error| RunError::Config { path: path.clone(), message: error.to_string() })?;
+    if let Some(bad) =
+        config.function.iter().flat_map(|function| function.exclude.iter().chain([&function.path])).find(|path| !is_pattern(path))
+    {
+        let message = format!(
+            "{bad:?} is no pattern: expected names with dots between, as `package.module.Class.method`; `*` is one, `**` any number of them"
+        );
+        return Err(RunError::Config { path, message });
+    }
+    if config.function.is_empty() {
+        return Err(RunError::Config { path, message: "it names no function: add a [[function]] with a `path`".to_owned() });
+    }
+    Ok(config.function)
+}
+
+fn is_pattern(path: &str) -> bool {
+    path.split('.').all(|part| part == "**" || (!part.is_empty() && part.chars().all(|c| c == '_' || c == '*' || c.is_alphanumeric())))
+}
+
+/// Somebody reads the feed.
+#[derive(Debug)]
+pub(crate) struct Following {
+    stop: Arc<OwnedFd>,
+    thread: JoinHandle<Told>,
+}
+
+impl Following {
+    /// All that was told is recorded when this returns. The last step of the script that ended with `code` was what it ended
+    /// with; anything else that has not ended was given up.
+    pub(crate) fn stop(self, script: &str, code: u8) {
+        let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
+        if let Ok(mut told) = self.thread.join() {
+            if let Some(step) = told.steps.remove(script) {
+                told.ended(&step, &code.to_string(), "", "");
+            }
+            told.end();
+        }
+    }
+}
+
+fn follow(mut feed: File, stop: &OwnedFd) -> Told {
+    let mut told = Told::default();
+    let (mut text, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+    let mut is_last = false;
+    loop {
+        match feed.read(&mut buffer) {
+            Ok(length) => {
+                text.extend_from_slice(&buffer[..length]);
+                let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+                for line in String::from_utf8_lossy(&text[..end]).lines() {
+                    told.line(line);
+                }
+                text.drain(..end);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if is_last {
+                    return told;
+                }
+                wait_for(&[PollFd::new(&feed, PollFlags::IN), PollFd::new(stop, PollFlags::IN)], None);
+                is_last = wait_for(&[PollFd::new(stop, PollFlags::IN)], Some(std::time::Duration::ZERO));
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return told,
+        }
+    }
+}
+
+/// What was told to have begun and not to have ended.
+#[derive(Debug, Default)]
+struct Told {
+    open: HashMap<String, Open>,
+    /// Steps of scripts by their parents: the end of a script is not told by itself.
+    steps: HashMap<String, String>,
+}
+
+#[derive(Debug)]
+struct Open {
+    process: Process,
+    parent: String,
+    is_step: bool,
+}
+
+impl Told {
+    fn line(&mut self, line: &str) {
+        let words: Vec<&str> = line.split('\t').collect();
+        match words[..] {
+            ["S", id, parent, root, kind, pid, place, batch, name] => self.started(id, parent, root, kind, pid, place, batch, name),
+            ["E", id, outcome, type_name, message] => self.ended(id, outcome, type_name, message),
+            // Of another version, or nobody's.
+            _ => {}
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the words of a line")]
+    fn started(&mut self, id: &str, parent: &str, root: &str, kind: &str, pid: &str, place: &str, batch: &str, name: &str) {
+        let number = |text: &str| u64::from_str_radix(text, 16).ok();
+        let Ok(tree) = u128::from_str_radix(root, 16) else { return };
+        let (Some(own), Some(above)) =
+            (number(id).and_then(|id| Context::new(tree, id)), number(parent).and_then(|id| Context::new(tree, id)))
+        else {
+            return;
+        };
+        if self.open.len() >= MOST || self.open.contains_key(id) {
+            return;
+        }
+        let mut builder = Process::start(unescape(name)).kind(kind.to_owned()).nowhere().parent(above).again(own, 1);
+        if let Ok(pid) = pid.parse::<u32>() {
+            builder = builder.field("pid", pid);
+        }
+        if !place.is_empty() {
+            builder = builder.field("place", unescape(place));
+        }
+        if !batch.is_empty() {
+            builder = builder.batch(unescape(batch));
+        }
+        let is_step = kind == "script";
+        if is_step {
+            self.steps.insert(parent.to_owned(), id.to_owned());
+        }
+        self.open.insert(id.to_owned(), Open { process: builder.begin(), parent: parent.to_owned(), is_step });
+    }
+
+    fn ended(&mut self, id: &str, outcome: &str, type_name: &str, message: &str) {
+        // The last step of a script that this one was: it ended with it.
+        if let Some(step) = self.steps.remove(id) {
+            self.ended(&step, outcome, "", "");
+        }
+        let Some(Open { process, parent, is_step }) = self.open.remove(id) else { return };
+        if is_step && self.steps.get(&parent).is_some_and(|step| step == id) {
+            self.steps.remove(&parent);
+        }
+        match (outcome, outcome.parse::<i32>()) {
+            ("ok", _) => process.succeed(),
+            ("cancelled", _) => process.cancel(),
+            (_, Ok(code)) => {
+                let message = (code != 0).then(|| format!("exit code {code}"));
+                process.exited(Exit { code: Some(code), message, ..Exit::default() });
+            }
+            _ => {
+                let message = unescape(message);
+                let words = if message.is_empty() { type_name.to_owned() } else { format!("{}: {message}", unescape(type_name)) };
+                process.fail(words);
+            }
+        }
+    }
+
+    /// Nobody is left to say how these end.
+    fn end(self) {
+        for open in self.open.into_values() {
+            open.process.cancel();
+        }
+    }
+}
+
+fn unescape(word: &str) -> String {
+    let (mut text, mut chars) = (String::with_capacity(word.len()), word.chars());
+    while let Some(c) = chars.next() {
+        text.push(match c {
+            '\\' => match chars.next() {
+                Some('n') => '\n',
+                Some('t') => '\t',
+                Some('r') => '\r',
+                Some(other) => other,
+                None => '\\',
+            },
+            c => c,
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("monitor-python.toml"), text).unwrap();
+        read(folder.path(), None).map_or_else(|error| error.to_string(), |functions| format!("{functions:?}"))
+    }
+
+    #[test]
+    fn a_configuration_that_is_wrong_says_where() {
+        assert!(config("[[function]]\npath = \"app.**\"\nkind = \"cross_thread\"\n").contains("CrossThread"));
+        for (text, says) in [
+            ("[[function]]\npath = 3\n", "line 2, column 8"),
+            ("[[function]]\npth = \"a\"\n", "unknown field `pth`"),
+            ("[[function]]\npath = \"a\"\nkind = \"odd\"\n", "line 3, column 8"),
+            ("[[function]]\npath = \"a..b\"\n", "\"a..b\" is no pattern"),
+            ("[[function]\n", "line 1"),
+            ("", "names no function"),
+        ] {
+            let error = config(text);
+            assert!(error.contains(says), "{text:?}: {error}");
+        }
+        assert!(read(Path::new("/no/such/folder"), None).is_err());
+    }
+
+    #[test]
+    fn words_are_what_they_were() {
+        assert_eq!(unescape(r"a\nb\tc\\d\re\"), "a\nb\tc\\d\re\\");
+    }
+}

@@ -1,0 +1,416 @@
+"""Read by Python at its start, by PYTHONPATH: makes functions that a configuration names processes of their own.
+
+Only the standard library, from 3.8 on. Whatever fails here, the program goes on.
+"""
+
+import sys
+
+
+def _monitor():
+    import contextvars
+    import functools
+    import importlib.abc
+    import inspect
+    import json
+    import os
+    import re
+    import threading
+    import types
+
+    feed, config = os.environ.get("MONITOR_FEED"), os.environ.get("MONITOR_PYTHON_CONFIG")
+    root, parent = os.environ.get("MONITOR_ROOT_ID"), os.environ.get("MONITOR_PARENT_ID")
+    if not (feed and config and root and parent):
+        return
+    with open(config, encoding="utf-8") as file:
+        tables = json.load(file)
+
+    def pattern(path):
+        parts = {"*": "[^.]+", "**": ".+"}
+        return re.compile(r"\.".join(parts.get(part) or re.escape(part).replace(r"\*", "[^.]*") for part in path.split(".")) + r"\Z")
+
+    for table in tables:
+        table["match"] = pattern(table["path"])
+        table["but"] = [pattern(path) for path in table.get("exclude", [])]
+        # A module may hold what matches if its name is a beginning of the pattern, as far as that is known.
+        table["head"] = table["path"].split(".")
+
+    def may_hold(module):
+        names = module.split(".")
+        for table in tables:
+            for name, part in zip(names, table["head"]):
+                if part == "**":
+                    return True
+                if not pattern(part).match(name):
+                    break
+            else:
+                if len(names) < len(table["head"]):
+                    return True
+        return False
+
+    def table_of(path):
+        for table in tables:
+            if table["match"].match(path) and not any(but.match(path) for but in table["but"]):
+                return table
+        return None
+
+    # The feed is never waited for: what finds no room is given up. Opened for reading as well, it never breaks.
+    output = os.open(feed, os.O_RDWR | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+    current = contextvars.ContextVar("monitor_current", default=(root, parent))
+
+    def clean(text):
+        return str(text)[:600].replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+
+    def say(*words):
+        try:
+            os.write(output, ("\t".join(words) + "\n").encode("utf-8", "replace")[:4000])
+        except Exception:
+            pass
+
+    def ident(value, digits):
+        text = str(value).strip().lower() if value is not None else ""
+        return text if re.fullmatch("[0-9a-f]{%d}" % digits, text) and text.strip("0") else None
+
+    class Call:
+        """A call: begun when it is made, current while it is entered."""
+
+        def __init__(self, table, name, function, signature, args, kwargs):
+            self.id = os.urandom(8).hex()
+            self.root, above = current.get()
+            batch = ""
+            if table.get("batch") or table["kind"] == "cross_process":
+                given = {}
+                try:
+                    bound = signature.bind(*args, **kwargs)
+                    bound.apply_defaults()
+                    given = dict(bound.arguments)
+                    for parameter in signature.parameters.values():
+                        if parameter.kind is parameter.VAR_KEYWORD:
+                            given.update(given.get(parameter.name, {}))
+                except TypeError:
+                    pass
+                if table.get("batch") in given:
+                    batch = clean(given[table["batch"]])
+                if table["kind"] == "cross_process":
+                    ids = ident(given.get("root_id"), 32), ident(given.get("parent_id"), 16)
+                    if all(ids):
+                        self.root, above = ids
+            code = function.__code__
+            place = clean("%s:%d" % (code.co_filename, code.co_firstlineno))
+            say("S", self.id, above, self.root, table["kind"], str(os.getpid()), place, batch, clean(table.get("name") or name))
+
+        def enter(self):
+            return current.set((self.root, self.id))
+
+        def end(self, error=None):
+            if error is None or (isinstance(error, SystemExit) and not error.code) or isinstance(error, StopIteration):
+                say("E", self.id, "ok", "", "")
+            elif isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
+                say("E", self.id, "cancelled", "", "")
+            else:
+                kind = type(error)
+                try:
+                    text = clean(error)
+                except Exception:
+                    text = "(its own words failed)"
+                say("E", self.id, "failed", clean("%s.%s" % (kind.__module__, kind.__qualname__)), text)
+
+    def begin(*call):
+        try:
+            return Call(*call)
+        except Exception:
+            return None
+
+    def leave(token):
+        try:
+            current.reset(token)
+        except ValueError:
+            # Left in another context than it was entered in, as a generator may be.
+            pass
+
+    def wrapped(function, table, name):
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            return function
+        about = (table, name, function, signature)
+
+        if inspect.isasyncgenfunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                call = begin(*about, args, kwargs)
+                generator = function(*args, **kwargs)
+                if call is None:
+                    async for value in generator:
+                        yield value
+                    return
+                try:
+                    send, error = None, None
+                    while True:
+                        token = call.enter()
+                        try:
+                            value = await (generator.asend(send) if error is None else generator.athrow(error))
+                        except StopAsyncIteration:
+                            call.end()
+                            return
+                        finally:
+                            leave(token)
+                        send, error = None, None
+                        try:
+                            send = yield value
+                        except GeneratorExit:
+                            await generator.aclose()
+                            raise
+                        except BaseException as thrown:
+                            error = thrown
+                except BaseException as failure:
+                    call.end(failure)
+                    raise
+
+        elif inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                call = begin(*about, args, kwargs)
+                if call is None:
+                    return await function(*args, **kwargs)
+                token = call.enter()
+                try:
+                    result = await function(*args, **kwargs)
+                except BaseException as failure:
+                    call.end(failure)
+                    raise
+                finally:
+                    leave(token)
+                call.end()
+                return result
+
+        elif inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                call = begin(*about, args, kwargs)
+                generator = function(*args, **kwargs)
+                if call is None:
+                    return (yield from generator)
+                send, step = None, generator.send
+                try:
+                    while True:
+                        token = call.enter()
+                        try:
+                            value = step(send)
+                        except StopIteration as stop:
+                            call.end()
+                            return stop.value
+                        finally:
+                            leave(token)
+                        try:
+                            send, step = (yield value), generator.send
+                        except GeneratorExit:
+                            generator.close()
+                            raise
+                        except BaseException as thrown:
+                            send, step = thrown, generator.throw
+                except BaseException as failure:
+                    call.end(failure)
+                    raise
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                call = begin(*about, args, kwargs)
+                if call is None:
+                    return function(*args, **kwargs)
+                token = call.enter()
+                try:
+                    result = function(*args, **kwargs)
+                except BaseException as failure:
+                    call.end(failure)
+                    raise
+                finally:
+                    leave(token)
+                call.end()
+                return result
+
+        return wrapper
+
+    def weave(holder, prefix, module, seen):
+        for key, value in list(vars(holder).items()):
+            path = prefix + "." + key
+            inner, shell = value, None
+            if isinstance(value, (staticmethod, classmethod)):
+                inner, shell = value.__func__, type(value)
+            if isinstance(inner, types.FunctionType):
+                table = table_of(path) if inner.__module__ == module.__name__ else None
+                # What starts a class is not to be taken for one that can be called otherwise.
+                if table is None or key in ("__new__", "__init_subclass__", "__class_getitem__", "__del__"):
+                    continue
+                new = wrapped(inner, table, path)
+                setattr(holder, key, shell(new) if shell else new)
+            elif isinstance(value, type) and value.__module__ == module.__name__ and id(value) not in seen:
+                seen.add(id(value))
+                weave(value, path, module, seen)
+
+    class Loader(importlib.abc.Loader):
+        def __init__(self, loader):
+            self.loader = loader
+
+        def create_module(self, spec):
+            return self.loader.create_module(spec)
+
+        def exec_module(self, module):
+            # From here on it is as if this had never been there.
+            module.__loader__ = self.loader
+            if module.__spec__ is not None:
+                module.__spec__.loader = self.loader
+            self.loader.exec_module(module)
+            try:
+                weave(module, module.__name__, module, set())
+            except Exception:
+                pass
+
+    class Finder(importlib.abc.MetaPathFinder):
+        def __init__(self):
+            self.busy = threading.local()
+
+        def find_spec(self, name, path, target=None):
+            if getattr(self.busy, "name", None) == name or not may_hold(name):
+                return None
+            self.busy.name = name
+            try:
+                for finder in sys.meta_path:
+                    if finder is self or not hasattr(finder, "find_spec"):
+                        continue
+                    spec = finder.find_spec(name, path, target)
+                    if spec is not None:
+                        if spec.loader is not None and hasattr(spec.loader, "exec_module") and hasattr(spec.loader, "create_module"):
+                            spec.loader = Loader(spec.loader)
+                        return spec
+            finally:
+                self.busy.name = None
+            return None
+
+    # What runs on another thread hangs below who started it.
+    start = threading.Thread.start
+
+    @functools.wraps(start)
+    def start_below(self):
+        try:
+            here, run = current.get(), self.run
+
+            def run_below():
+                current.set(here)
+                self.__dict__.pop("run", None)
+                return run()
+
+            self.run = run_below
+        except Exception:
+            pass
+        return start(self)
+
+    threading.Thread.start = start_below
+
+    def patch_pool(module):
+        submit = module.ThreadPoolExecutor.submit
+
+        @functools.wraps(submit)
+        def submit_below(self, fn, *args, **kwargs):
+            here = current.get()
+
+            def call(*args, **kwargs):
+                token = current.set(here)
+                try:
+                    return fn(*args, **kwargs)
+                finally:
+                    leave(token)
+
+            return submit(self, call, *args, **kwargs)
+
+        module.ThreadPoolExecutor.submit = submit_below
+
+    # And what is started as a program.
+    def patch_popen(module):
+        init = module.Popen.__init__
+
+        @functools.wraps(init)
+        def init_below(self, *args, **kwargs):
+            try:
+                # `env` is the eleventh.
+                if len(args) < 11 and kwargs.get("env") is None:
+                    root, process = current.get()
+                    kwargs["env"] = dict(os.environ, MONITOR_ROOT_ID=root, MONITOR_PARENT_ID=process)
+            except Exception:
+                pass
+            return init(self, *args, **kwargs)
+
+        module.Popen.__init__ = init_below
+
+    patches = {"concurrent.futures.thread": patch_pool, "subprocess": patch_popen}
+
+    class Patching(Loader):
+        def exec_module(self, module):
+            module.__loader__ = module.__spec__.loader = self.loader
+            self.loader.exec_module(module)
+            try:
+                patches.pop(module.__name__)(module)
+            except Exception:
+                pass
+
+    class PatchFinder(Finder):
+        def find_spec(self, name, path, target=None):
+            if name not in patches or getattr(self.busy, "name", None) == name:
+                return None
+            self.busy.name = name
+            try:
+                for finder in sys.meta_path:
+                    if not isinstance(finder, Finder) and hasattr(finder, "find_spec"):
+                        spec = finder.find_spec(name, path, target)
+                        if spec is not None:
+                            spec.loader = Patching(spec.loader)
+                            return spec
+            finally:
+                self.busy.name = None
+            return None
+
+    for name in list(patches):
+        if name in sys.modules:
+            patches.pop(name)(sys.modules[name])
+    sys.meta_path.insert(0, Finder())
+    sys.meta_path.insert(0, PatchFinder())
+
+    # For programs that hand their ids on: `from process_monitor import task_monitor`.
+    class TaskMonitor:
+        root_id = property(lambda self: current.get()[0])
+        current_id = property(lambda self: current.get()[1])
+
+    public = types.ModuleType("process_monitor", "Ids of what runs here and now.")
+    public.task_monitor = TaskMonitor()
+    sys.modules["process_monitor"] = public
+
+
+try:
+    _monitor()
+except Exception:
+    pass
+finally:
+    del _monitor
+
+
+# The user's own module of this name, which this one hides.
+def _next():
+    import importlib.machinery
+    import importlib.util
+    import os
+
+    here = os.path.dirname(os.path.abspath(__file__))
+    paths = [path for path in sys.path if os.path.abspath(path or ".") != here]
+    sys.path[:] = paths
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", paths)
+    if spec is not None:
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["sitecustomize"] = module
+        spec.loader.exec_module(module)
+
+
+_next()

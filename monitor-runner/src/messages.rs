@@ -1,0 +1,124 @@
+//! What launcher and helper say to each other: a line of JSON each.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::marker::PhantomData;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// From the launcher.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    /// Start the command, with this in its environment, or without.
+    Spawn { env: Vec<(OsString, Option<OsString>)> },
+    /// Send a signal.
+    Signal { signal: i32, whom: Whom },
+    /// Kill all that it has started.
+    KillAll,
+    /// Say whether anything of it is left.
+    Left,
+    /// Nobody reads this output any more.
+    Close { pump: usize },
+    /// Nothing more will be started: let go of where output is written to.
+    LetGo,
+    /// End.
+    End,
+    /// End when nobody can write output any more, and copy it until then.
+    GoOn,
+}
+
+/// Who gets a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Whom {
+    /// The command alone.
+    Command,
+    /// Its process group, which is its own.
+    Group,
+    /// All that it has started.
+    Tree,
+}
+
+/// From the helper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Tell {
+    /// It runs.
+    Spawned { pid: u32 },
+    /// It could not be started: while doing what, and why.
+    NotSpawned { stage: Stage, errno: i32 },
+    /// It was stopped.
+    Stopped,
+    /// It has ended.
+    Ended { code: Option<i32>, signal: Option<i32>, cpu_us: u64, peak_bytes: u64, io_bytes: Option<(u64, u64)> },
+    /// Whether anything of it is left.
+    Left(bool),
+    /// Where output is written to was let go of.
+    HasLetGo,
+}
+
+/// What was being done for a command when it could not be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    Folder,
+    Memory,
+    Cpu,
+    Nice,
+    Terminal,
+    Start,
+}
+
+/// One end.
+#[derive(Debug)]
+pub(crate) struct Line<Out, In> {
+    stream: UnixStream,
+    read: Vec<u8>,
+    ready: VecDeque<In>,
+    /// The other end is gone.
+    pub(crate) is_over: bool,
+    out: PhantomData<Out>,
+}
+
+impl<Out: Serialize, In: DeserializeOwned> Line<Out, In> {
+    pub(crate) fn new(stream: UnixStream) -> Self {
+        Self { stream, read: Vec::new(), ready: VecDeque::new(), is_over: false, out: PhantomData }
+    }
+
+    /// Says something; nobody may be there any more.
+    pub(crate) fn say(&mut self, message: &Out) {
+        let mut text = serde_json::to_vec(message).unwrap_or_default();
+        text.push(b'\n');
+        let _ = self.stream.write_all(&text);
+    }
+
+    /// Takes what has come, when there is something or the other end is gone.
+    pub(crate) fn listen(&mut self) {
+        let mut buffer = [0; 4_096];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => self.is_over = true,
+            Ok(length) => {
+                self.read.extend_from_slice(&buffer[..length]);
+                while let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
+                    let line: Vec<u8> = self.read.drain(..=end).collect();
+                    self.ready.extend(serde_json::from_slice::<In>(&line).ok());
+                }
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) => {}
+            Err(_) => self.is_over = true,
+        }
+    }
+
+    /// What was said, oldest first.
+    pub(crate) fn next(&mut self) -> Option<In> {
+        self.ready.pop_front()
+    }
+}
+
+impl<Out, In> AsFd for Line<Out, In> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

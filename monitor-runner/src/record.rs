@@ -1,0 +1,161 @@
+//! What is recorded of a run: one process, with an attempt for each time that the command is started.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use monitor_client::{Context, Exit, Process};
+
+use crate::logfile::LogFile;
+use crate::mask;
+use crate::outcome::Outcome;
+use crate::spec::Spec;
+
+/// The process of a run.
+#[derive(Debug)]
+pub(crate) struct Record {
+    process: Mutex<Option<Process>>,
+    context: Option<Context>,
+    name: String,
+    file: Mutex<Option<LogFile>>,
+    is_file_idle: AtomicBool,
+    output: AtomicU64,
+    cut: AtomicU64,
+}
+
+impl Record {
+    /// Begins it: below the process that this program was started by, if there is one.
+    pub(crate) fn begin(spec: &Spec, folder: &Path, limits: Vec<(&'static str, String)>) -> Self {
+        let name = spec.shown_name();
+        let mut builder = Process::start(&name)
+            .kind("script")
+            .nowhere()
+            .field("command", mask::shown(&spec.command, &spec.mask))
+            .field("cwd", folder.to_string_lossy().into_owned())
+            .field("host", gethostname::gethostname().to_string_lossy().into_owned());
+        if let Some(batch) = &spec.batch {
+            builder = builder.batch(batch);
+        }
+        if let Some(timeout) = spec.timeout {
+            builder = builder.timeout(timeout);
+        }
+        for (key, value) in limits {
+            builder = builder.field(key, value);
+        }
+        let process = builder.begin();
+        Self {
+            context: process.context(),
+            process: Mutex::new(Some(process)),
+            name,
+            file: Mutex::new(None),
+            is_file_idle: AtomicBool::new(true),
+            output: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
+        }
+    }
+
+    /// Ids of the tree and of the process.
+    pub(crate) fn ids(&self) -> Option<(String, String)> {
+        self.context.map(|context| (format!("{:032x}", context.root()), format!("{:016x}", context.process())))
+    }
+
+    /// What tells an instrumented program where it belongs.
+    pub(crate) fn environment(&self) -> Vec<(OsString, Option<OsString>)> {
+        let (root, process) = self.ids().unzip();
+        let mut env = vec![("MONITOR_ENABLED".into(), Some("1".into()))];
+        env.push(("MONITOR_ROOT_ID".into(), root.map(Into::into)));
+        env.push(("MONITOR_PARENT_ID".into(), process.map(Into::into)));
+        env
+    }
+
+    /// The output goes to a file as well.
+    pub(crate) fn open_file(&self, spec: &Spec) -> std::io::Result<()> {
+        let Some(folder) = &spec.log_dir else { return Ok(()) };
+        let (_, id) = self.ids().unwrap_or_else(|| (String::new(), std::process::id().to_string()));
+        let file = LogFile::create(folder, &self.name, &id, spec.log_bytes)?;
+        self.field("log_file", file.path.to_string_lossy().into_owned());
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        self.is_file_idle.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    pub(crate) fn field(&self, key: &'static str, value: impl Into<monitor_client::Value>) {
+        self.with(|process| process.field(key, value));
+    }
+
+    /// A line of output.
+    pub(crate) fn log(&self, stream: &'static str, text: String) {
+        self.with(|process| process.log_output(stream, text));
+    }
+
+    pub(crate) fn count_output(&self, bytes: u64) {
+        self.output.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Output that is no log.
+    pub(crate) fn count_cut(&self, bytes: u64) {
+        self.cut.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn to_file(&self, bytes: &[u8]) {
+        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            file.write(bytes);
+            self.is_file_idle.store(file.is_full(), Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn is_file_idle(&self) -> bool {
+        self.is_file_idle.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn skip_in_file(&self, bytes: u64) {
+        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            file.skip(bytes);
+        }
+    }
+
+    /// The attempt of this number begins, from 2 on.
+    pub(crate) fn again(&self, attempt: u32) {
+        let Some(context) = self.context else { return };
+        let process = Process::start(&self.name).kind("script").nowhere().again(context, attempt).begin();
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+    }
+
+    /// It ended; `tail` is what it said of errors.
+    pub(crate) fn end(&self, outcome: &Outcome, tail: &str, is_last: bool) {
+        let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        process.field("cpu_ms", outcome.cpu.as_millis() as u64);
+        process.field("peak_memory_bytes", outcome.peak_bytes);
+        if let Some((read, written)) = outcome.io_bytes {
+            process.field("io_read_bytes", read);
+            process.field("io_written_bytes", written);
+        }
+        let (output, cut) = (self.output.load(Ordering::Relaxed), self.cut.load(Ordering::Relaxed));
+        if output > 0 {
+            process.field("output_bytes", output);
+        }
+        if cut > 0 {
+            process.field("output_cut_bytes", cut);
+        }
+        if is_last && let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            if file.cut > 0 {
+                process.field("log_file_cut_bytes", file.cut);
+            }
+            if let Some(error) = file.finish() {
+                process.field("log_file_error", error.to_string());
+            }
+        }
+        let message = (!outcome.is_success()).then(|| {
+            let words = outcome.words();
+            if tail.is_empty() || outcome.error.is_some() { words } else { format!("{words}\n{tail}") }
+        });
+        process.exited(Exit { code: outcome.code, signal: outcome.signal, reason: outcome.reason.clone().map(Into::into), message });
+    }
+
+    fn with(&self, act: impl FnOnce(&Process)) {
+        if let Some(process) = &*self.process.lock().unwrap_or_else(PoisonError::into_inner) {
+            act(process);
+        }
+    }
+}

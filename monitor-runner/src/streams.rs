@@ -1,0 +1,117 @@
+//! What the command gets for its stdin, stdout and stderr: those of the launcher where nothing is to be seen of them, else a
+//! pipe or a pseudo-terminal, whatever stands there without the launcher.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::spec::Spec;
+use crate::sys;
+use crate::terminal::{Outer, Pty, is_terminal};
+
+/// Room for what the command writes ahead.
+const PIPE_BYTES: i32 = 1 << 20;
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    /// The command's stdin, stdout and stderr, if not the launcher's.
+    pub(crate) theirs: [Option<OwnedFd>; 3],
+    /// What is to be copied.
+    pub(crate) pumps: Vec<Pump>,
+    /// The launcher's terminal, if the command has one of its own in its place.
+    pub(crate) outer: Option<Outer>,
+    /// Only output goes through a terminal of its own, which has to be as large as this one.
+    pub(crate) sizes: Option<(OwnedFd, OwnedFd)>,
+}
+
+/// Output on its way.
+#[derive(Debug)]
+pub(crate) struct Pump {
+    pub(crate) name: &'static str,
+    pub(crate) from: OwnedFd,
+    pub(crate) to: OwnedFd,
+    /// What failed stands here.
+    pub(crate) has_errors: bool,
+}
+
+impl Streams {
+    pub(crate) fn plan(spec: &Spec) -> io::Result<Self> {
+        let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
+        let mut streams = Self { theirs: [None, None, None], pumps: Vec::new(), outer: None, sizes: None };
+        if is_terminal(stdin) && is_terminal(stdout) {
+            let pty = Pty::like(stdin, false)?;
+            streams.theirs = [Some(dup(&pty.theirs)?), Some(dup(&pty.theirs)?), None];
+            if is_terminal(stderr) {
+                streams.theirs[2] = Some(dup(&pty.theirs)?);
+            } else {
+                streams.take(2, stderr, "stderr", spec)?;
+            }
+            streams.outer = Some(Outer::new(dup(stdin)?)?);
+            let has_errors = streams.pumps.is_empty();
+            // First, for the launcher writes to it what is typed.
+            streams.pumps.insert(0, Pump::new("terminal", pty.ours, dup(stdout)?, has_errors)?);
+            return Ok(streams);
+        }
+        if are_one(stdout, stderr) {
+            let name = if is_terminal(stdout) { "terminal" } else { "stdout" };
+            if let Some(theirs) = streams.take(1, stdout, name, spec)? {
+                streams.theirs[2] = Some(theirs);
+                streams.pumps[0].has_errors = true;
+            }
+        } else {
+            streams.take(1, stdout, "stdout", spec)?;
+            streams.take(2, stderr, "stderr", spec)?;
+        }
+        Ok(streams)
+    }
+
+    /// Puts itself between the command and `to`, if something is to be seen of it; the command's end once more.
+    fn take(&mut self, number: usize, to: BorrowedFd<'static>, name: &'static str, spec: &Spec) -> io::Result<Option<OwnedFd>> {
+        let (ours, theirs) = if is_terminal(to) {
+            let pty = Pty::like(to, true)?;
+            if self.sizes.is_none() {
+                self.sizes = Some((dup(to)?, dup(&pty.ours)?));
+            }
+            (pty.ours, pty.theirs)
+        } else if is_file(to) && !spec.capture {
+            return Ok(None);
+        } else {
+            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
+            sys::widen(&ours, PIPE_BYTES);
+            (ours, theirs)
+        };
+        let again = dup(&theirs)?;
+        self.theirs[number] = Some(theirs);
+        self.pumps.push(Pump::new(name, ours, dup(to)?, number == 2)?);
+        Ok(Some(again))
+    }
+}
+
+impl Pump {
+    fn new(name: &'static str, from: OwnedFd, to: OwnedFd, has_errors: bool) -> io::Result<Self> {
+        fcntl_setfl(&from, fcntl_getfl(&from)? | OFlags::NONBLOCK)?;
+        Ok(Self { name, from, to, has_errors })
+    }
+
+    pub(crate) fn again(&self) -> io::Result<Self> {
+        Ok(Self { name: self.name, from: dup(&self.from)?, to: dup(&self.to)?, has_errors: self.has_errors })
+    }
+}
+
+pub(crate) fn dup(file: impl AsFd) -> io::Result<OwnedFd> {
+    file.as_fd().try_clone_to_owned()
+}
+
+fn is_file(file: impl AsFd) -> bool {
+    fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile)
+}
+
+/// Whether both go to the same place, as by `2>&1`, where it matters what comes first.
+fn are_one(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
+    let key = |stat: Stat| (stat.st_dev, stat.st_ino, stat.st_rdev);
+    let is_null = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && !is_terminal(a);
+    fstat(a).is_ok_and(|a| !is_null(a) && fstat(b).is_ok_and(|b| key(a) == key(b)))
+}

@@ -1,0 +1,252 @@
+//! What only the C library offers: signals as a file, a fork, and what a dead child has used.
+
+#![allow(unsafe_code, reason = "calls of the C library that no crate of ours wraps")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+/// Signals that the launcher takes, to pass them on or to act on them.
+const TAKEN: [i32; 12] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGALRM,
+    libc::SIGWINCH,
+    libc::SIGCONT,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
+
+/// Asks a launcher to end all that its command has started.
+pub(crate) fn end_tree() -> i32 {
+    libc::SIGRTMIN() + 1
+}
+
+/// Asks a launcher to kill all that its command has started.
+pub(crate) fn kill_tree() -> i32 {
+    libc::SIGRTMIN() + 2
+}
+
+/// Which signals were blocked.
+#[derive(Clone, Copy)]
+pub(crate) struct Mask(libc::sigset_t);
+
+impl std::fmt::Debug for Mask {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mask")
+    }
+}
+
+impl Mask {
+    /// Blocks those as well by which a terminal stops who is not in its foreground. Safe to call between fork and exec.
+    pub(crate) fn hold_off_terminal() {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `sigemptyset` fills in the set.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            libc::sigaddset(set.as_mut_ptr(), libc::SIGTTOU);
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
+        }
+    }
+
+    /// Blocks these as they were. Safe to call between fork and exec.
+    pub(crate) fn restore(self) {
+        // SAFETY: the set was filled in by the system.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+    }
+}
+
+/// A signal, and who sent it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrived {
+    pub(crate) signal: i32,
+    /// Whoever sent it, unless the system did, as a terminal does for Ctrl-C.
+    pub(crate) sender: Option<u32>,
+}
+
+/// Signals as something to be read; they are blocked for all threads that begin later.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    file: OwnedFd,
+    /// What was blocked before.
+    pub(crate) before: Mask,
+}
+
+impl Signals {
+    /// Those that are passed on, and SIGCHLD.
+    pub(crate) fn take() -> io::Result<Self> {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: `sigemptyset` and `pthread_sigmask` fill in the sets that they are given; numbers of signals are constants.
+        unsafe {
+            libc::sigemptyset(set.as_mut_ptr());
+            for signal in TAKEN.into_iter().chain([libc::SIGCHLD, end_tree(), kill_tree()]) {
+                libc::sigaddset(set.as_mut_ptr(), signal);
+            }
+            let error = libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
+            if error != 0 {
+                return Err(io::Error::from_raw_os_error(error));
+            }
+            let file = owned(libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
+            Ok(Self { file, before: Mask(before.assume_init()) })
+        }
+    }
+
+    /// The next one that waits.
+    pub(crate) fn next(&self) -> Option<Arrived> {
+        let mut info = MaybeUninit::<libc::signalfd_siginfo>::zeroed();
+        let size = size_of::<libc::signalfd_siginfo>();
+        // SAFETY: the buffer has room for one, of which any bytes are valid.
+        let read = unsafe { libc::read(self.file.as_raw_fd(), info.as_mut_ptr().cast(), size) };
+        if read != size as isize {
+            return None;
+        }
+        // SAFETY: it was filled in.
+        let info = unsafe { info.assume_init() };
+        let is_sent = matches!(info.ssi_code, libc::SI_USER | libc::SI_QUEUE | libc::SI_TKILL);
+        Some(Arrived { signal: info.ssi_signo as i32, sender: is_sent.then_some(info.ssi_pid) })
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+fn owned(file: RawFd) -> io::Result<OwnedFd> {
+    if file < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor that nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(file) })
+}
+
+/// Forks: `None` in the child, its pid in the parent.
+///
+/// # Errors
+/// When this program has other threads, which the child would lack, or there is no room for another process.
+pub(crate) fn fork() -> io::Result<Option<u32>> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("the launcher must start before any other thread"));
+    }
+    // SAFETY: there is one thread, so that the child lacks nothing that this program has.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => Ok(None),
+        pid => Ok(Some(pid as u32)),
+    }
+}
+
+/// Does `work` and ends this program, which is a fork, with the code that it returns.
+pub(crate) fn end_with(work: impl FnOnce() -> i32) -> ! {
+    let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(70);
+    // SAFETY: what stands in the parent's buffers, and what it does at its end, is the parent's.
+    unsafe { libc::_exit(code) }
+}
+
+/// A child that has ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Dead {
+    pub(crate) pid: u32,
+    pub(crate) code: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    /// By it and by those children that it waited for.
+    pub(crate) cpu: Duration,
+    /// The largest of them.
+    pub(crate) peak_bytes: u64,
+}
+
+/// What became of a child.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Change {
+    Dead(Dead),
+    Stopped { pid: u32 },
+    Continued { pid: u32 },
+}
+
+/// The pid of a child that has ended and is not taken yet.
+pub(crate) fn peek() -> Option<u32> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: filled in by the call; zeroed before, as it stays if nothing is there.
+    unsafe {
+        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) != 0 {
+            return None;
+        }
+        Some(info.assume_init().si_pid() as u32).filter(|pid| *pid != 0)
+    }
+}
+
+/// Takes the next change of any child.
+pub(crate) fn wait() -> Option<Change> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    let flags = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
+    // SAFETY: both are filled in by the call, or stay zero.
+    let (pid, usage) = unsafe { (libc::wait4(-1, &raw mut status, flags, usage.as_mut_ptr()), usage.assume_init()) };
+    let pid = u32::try_from(pid).ok().filter(|pid| *pid != 0)?;
+    if libc::WIFSTOPPED(status) {
+        return Some(Change::Stopped { pid });
+    }
+    if libc::WIFCONTINUED(status) {
+        return Some(Change::Continued { pid });
+    }
+    let time = |of: libc::timeval| Duration::from_micros(of.tv_sec as u64 * 1_000_000 + of.tv_usec as u64);
+    Some(Change::Dead(Dead {
+        pid,
+        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
+        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        peak_bytes: usage.ru_maxrss as u64 * 1_024,
+    }))
+}
+
+/// Sends a signal; to a group if `pid` is negative. One that is gone is no error.
+pub(crate) fn kill(pid: i32, signal: i32) {
+    // SAFETY: takes numbers.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Continues the parent of this program.
+pub(crate) fn continue_parent() {
+    // SAFETY: take numbers.
+    unsafe { libc::kill(libc::getppid(), libc::SIGCONT) };
+}
+
+/// Stops this program, until somebody continues it.
+pub(crate) fn stop_self() {
+    // SAFETY: takes a number.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Sets an environment variable of this program, which has one thread.
+pub(crate) fn set_env(name: &str, value: &str) {
+    // SAFETY: whoever calls it forks next, which is refused if there are other threads.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// Takes an environment variable of this program away, which has one thread.
+pub(crate) fn remove_env(name: &str) {
+    // SAFETY: as above.
+    unsafe { std::env::remove_var(name) };
+}
+
+/// Makes a pipe wider, as far as is allowed.
+pub(crate) fn widen(pipe: &OwnedFd, bytes: i32) {
+    // SAFETY: takes numbers.
+    unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
+}
+
+/// Sends a signal to the process of a pidfd.
+pub(crate) fn signal_by_file(process: &OwnedFd, signal: i32) -> io::Result<()> {
+    // SAFETY: takes numbers, and no address.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0) };
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}

@@ -1,0 +1,122 @@
+//! What came in becomes HTML: nothing in it is markup, and what would hide or disturb becomes visible.
+
+use std::fmt::{self, Write};
+
+use axum::response::Html;
+use jiff::Timestamp;
+use monitor_wire::{Counts, State};
+
+use super::words::Words;
+
+/// A text as HTML shows it; fit for attributes too.
+pub(super) struct Text<'a>(pub(super) &'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            match character {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                '\'' => f.write_str("&#39;")?,
+                '\n' | '\t' => f.write_char(character)?,
+                '\0'..='\x1f' => f.write_char(char::from_u32(0x2400 + u32::from(character)).unwrap_or('?'))?,
+                // Other controls, and the marks that turn the direction of all that follows.
+                '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => {
+                    write!(f, "‹U+{:04X}›", u32::from(character))?;
+                }
+                _ => f.write_char(character)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A whole document. `title` and `body` are HTML already.
+pub(super) fn document(words: &Words, title: &str, body: &str) -> Html<String> {
+    const STYLE: &str = "body{font:14px/1.5 sans-serif;max-width:1100px;margin:1em auto;padding:0 1em}table{border-collapse:collapse}\
+                         th,td{text-align:left;vertical-align:top;padding:.1em .6em;border-bottom:1px solid #8884}.n{text-align:right;\
+                         font-family:monospace;white-space:nowrap}td,pre{overflow-wrap:anywhere}pre{white-space:pre-wrap}";
+    Html(format!(
+        "<!doctype html><html lang={}><meta charset=utf-8><meta name=viewport content=\"width=device-width\"><meta name=color-scheme \
+         content=\"light dark\"><title>{title} · Process Monitor</title><style>{STYLE}</style><h1>{title}</h1>{body}\n",
+        words.language
+    ))
+}
+
+/// A link to an address of ours; `text` is HTML already.
+pub(super) fn link(address: &str, text: &str) -> String {
+    format!("<a href=\"{}\">{text}</a>", Text(address))
+}
+
+/// Sign and word.
+pub(super) fn state(words: &Words, state: &State) -> String {
+    let (sign, word) = match state.as_str() {
+        "pending" => ("○", words.pending),
+        "running" => ("◐", words.running),
+        "succeeded" => ("✓", words.succeeded),
+        "failed" => ("✕", words.failed),
+        "cancelled" => ("⊘", words.cancelled),
+        "lost" => ("?", words.lost),
+        other => return format!("• {}", Text(other)),
+    };
+    format!("{sign} {word}")
+}
+
+/// How many are in which state, without those that none are in.
+pub(super) fn counts(words: &Words, counts: &Counts) -> String {
+    let mut counts = *counts;
+    let mut shown = Vec::new();
+    for state in State::KNOWN {
+        let count = *counts.of(state);
+        if count > 0 {
+            shown.push(format!("{count} {}", self::state(words, state)));
+        }
+    }
+    shown.join(", ")
+}
+
+/// A time of Unix microseconds, in UTC: who reads it is not known.
+pub(super) fn moment(time_us: Option<u64>) -> String {
+    let Some(time_us) = time_us else { return "–".to_owned() };
+    match i64::try_from(time_us).ok().and_then(|time| Timestamp::from_microsecond(time).ok()) {
+        Some(time) => time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
+        None => format!("{time_us} µs"),
+    }
+}
+
+/// Two or three digits that count, and their unit.
+pub(super) fn duration(ns: Option<u64>) -> String {
+    let Some(ns) = ns else { return "–".to_owned() };
+    let seconds = ns / 1_000_000_000;
+    match ns {
+        0..1_000 => format!("{ns} ns"),
+        1_000..1_000_000 => format!("{:.1} µs", ns as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} ms", ns as f64 / 1e6),
+        1_000_000_000..60_000_000_000 => format!("{:.1} s", ns as f64 / 1e9),
+        _ if seconds < 3_600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} m", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_came_in_is_markup() {
+        assert_eq!(Text("<img src=x onerror='a(\"1\")'>&").to_string(), "&lt;img src=x onerror=&#39;a(&quot;1&quot;)&#39;&gt;&amp;");
+        assert_eq!(Text("a\u{202e}b\0c\u{7f}\n导入").to_string(), "a‹U+202E›b␀c‹U+007F›\n导入");
+    }
+
+    #[test]
+    fn durations_and_times_are_short() {
+        assert_eq!(duration(Some(41_200_000_000)), "41.2 s");
+        assert_eq!(duration(Some(760_000_000_000)), "12 m 40 s");
+        assert_eq!(duration(Some(11_100_000_000_000)), "3 h 05 m");
+        assert_eq!(duration(None), "–");
+        assert_eq!(moment(Some(0)), "1970-01-01 00:00:00 UTC");
+        assert_eq!(moment(Some(u64::MAX)), "18446744073709551615 µs");
+    }
+}

@@ -1,0 +1,220 @@
+//! `?plain` at the page's addresses: the list, a tree, what failed and why, as HTML that needs neither a script nor the built page.
+
+mod html;
+mod words;
+
+use std::collections::HashSet;
+use std::fmt::Write;
+
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderMap, Uri, header};
+use monitor_wire::{Error, Process, ProcessId, Root, RootsPage, State, TreePage};
+
+use self::html::{Text, counts, document, duration, link, moment};
+use self::words::Words;
+use super::App;
+use super::params::RootName;
+use super::problem::ApiError;
+use crate::store::{ProcessesQuery, RootKey, RootsQuery};
+
+/// So many roots a page.
+const ROOTS: usize = 100;
+/// So many processes of a tree a page.
+const PROCESSES: usize = 1_000;
+/// Deeper paths are cut.
+const DEEPEST: usize = 1_000;
+/// Deeper rows are indented no further.
+const MOST_INDENTED: u32 = 24;
+
+/// Whether an address asks for it.
+pub(super) fn is_wanted(uri: &Uri) -> bool {
+    uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "plain" || pair.starts_with("plain=")))
+}
+
+/// The list, or one tree, by the path below `/tasks`.
+pub(super) async fn get_plain(app: App, uri: Uri, headers: HeaderMap) -> Response {
+    let words = Words::of(headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default());
+    let below = uri.path().trim_start_matches("/tasks").trim_matches('/').to_owned();
+    let made = if below.is_empty() { list(app, &uri, words).await } else { tree(app, &below, &uri, words).await };
+    match made {
+        Ok(html) => html.into_response(),
+        // The answer's status and its words, in the form that was asked for.
+        Err(error) => {
+            let detail = error.to_string();
+            let status = error.into_response().status();
+            let body = format!("<p>{}</p><p>{}</p>", Text(&detail), link("/tasks?plain", words.all));
+            (status, document(words, words.problem, &body)).into_response()
+        }
+    }
+}
+
+/// What an address says of `name`. The page's own addresses say more than these pages know: that is no mistake.
+fn parameter(uri: &Uri, name: &str) -> Option<String> {
+    let query = uri.query().unwrap_or_default();
+    let mut pairs = url::form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(given, value)| given == name && !value.is_empty()).map(|(_, value)| value.into_owned())
+}
+
+async fn list(app: App, uri: &Uri, words: &'static Words) -> Result<Html<String>, ApiError> {
+    let query = RootsQuery {
+        states: parameter(uri, "state").iter().flat_map(|states| states.split(',')).map(State::from).collect(),
+        name: parameter(uri, "name"),
+        batch: parameter(uri, "batch"),
+        text: parameter(uri, "q"),
+        cursor: parameter(uri, "cursor"),
+        limit: ROOTS,
+        ..RootsQuery::default()
+    };
+    let page = app.ask(move |store| store.roots(&query)).await?;
+    Ok(document(words, words.tasks, &list_of(&page, uri, words)))
+}
+
+fn list_of(page: &RootsPage, uri: &Uri, words: &Words) -> String {
+    let mut body = format!(
+        "<form action=/tasks><input type=hidden name=plain><label>{} <input name=q></label> <button>{}</button></form>",
+        words.search, words.search
+    );
+    body.push_str("<p>");
+    for state in State::KNOWN {
+        let _ = write!(body, "{} ", link(&format!("/tasks?plain&state={state}"), &html::state(words, state)));
+    }
+    body.push_str("</p>");
+    if page.roots.is_empty() {
+        let _ = write!(body, "<p>{}</p>", words.none);
+    } else {
+        let _ =
+            write!(body, "<table><tr><th>{}<th>{}<th>{}<th>{}<th>{}", words.state, words.task, words.started, words.took, words.processes);
+        for root in &page.roots {
+            let _ = write!(
+                body,
+                "<tr><td>{}<td>{}{}<td>{}<td class=n>{}<td>{}",
+                html::state(words, &root.state),
+                link(&format!("/tasks/{}?plain", root.number), &Text(&root.title).to_string()),
+                root.error.as_ref().map(|error| format!("<br><small>{}</small>", why(error))).unwrap_or_default(),
+                moment(root.started_us),
+                duration(root.elapsed_ns),
+                counts(words, &root.counts),
+            );
+        }
+        body.push_str("</table>");
+    }
+    next_page(&mut body, page.next_cursor.as_deref(), uri, words);
+    body
+}
+
+async fn tree(app: App, below: &str, uri: &Uri, words: &'static Words) -> Result<Html<String>, ApiError> {
+    let Ok(RootName(root)) = below.parse() else { return Err(ApiError::NoPath { path: uri.path().to_owned() }) };
+    let cursor = parameter(uri, "cursor");
+    let found = app.ask(move |store| store.tree(root, PROCESSES, cursor.as_deref())).await?;
+    let page = found.ok_or_else(|| ApiError::NoRoot { root: below.to_owned() })?;
+    let path = failing_path(&app, root, &page.root).await?;
+    let title = Text(&page.root.title).to_string();
+    Ok(document(words, &title, &tree_of(&page, &path, uri, words)))
+}
+
+/// From the root's own process down to the failing leaf that ended first; empty if nothing failed.
+async fn failing_path(app: &App, root: RootKey, of: &Root) -> Result<Vec<Process>, ApiError> {
+    if of.counts.failed + of.counts.lost == 0 {
+        return Ok(Vec::new());
+    }
+    let made = app.ask(move |store| {
+        let query =
+            ProcessesQuery { root: Some(root), states: vec![State::FAILED, State::LOST], limit: 1_000, ..ProcessesQuery::default() };
+        let failed = store.processes(&query)?.processes;
+        let parents: HashSet<ProcessId> = failed.iter().filter_map(|process| process.parent_id).collect();
+        let rank = |process: &Process| (process.state != State::FAILED, process.ended_us.or(process.started_us).unwrap_or(u64::MAX));
+        let Some(leaf) = failed.into_iter().filter(|process| !parents.contains(&process.id)).min_by_key(rank) else {
+            return Ok(Vec::new());
+        };
+        let mut path = vec![leaf];
+        let mut seen = HashSet::new();
+        while let Some(parent) = path.last().and_then(|process| process.parent_id)
+            && path.len() < DEEPEST
+            && seen.insert(parent)
+        {
+            let Some(process) = store.process(root, parent)? else { break };
+            path.push(process);
+        }
+        path.reverse();
+        Ok(path)
+    });
+    made.await
+}
+
+fn tree_of(page: &TreePage, path: &[Process], uri: &Uri, words: &Words) -> String {
+    let root = &page.root;
+    let mut body = format!(
+        "<p>{} · {} · {} · {}</p>",
+        html::state(words, &root.state),
+        moment(root.started_us),
+        duration(root.elapsed_ns),
+        counts(words, &root.counts)
+    );
+    if let Some(leaf) = path.last() {
+        let _ = write!(body, "<h2>{}</h2><p>", words.path);
+        for (place, process) in path.iter().enumerate() {
+            let _ = write!(body, "{}{}", if place > 0 { " › " } else { "" }, name(process, words));
+        }
+        body.push_str("</p>");
+        if let Some(error) = &leaf.error {
+            error_of(&mut body, error);
+        }
+    }
+    for dropped in &page.dropped {
+        let _ = write!(body, "<p>{}: {} × {} ({})</p>", words.missing, dropped.count, Text(&dropped.event_type), Text(&dropped.reason));
+    }
+    let _ = write!(body, "<h2>{}</h2><table><tr><th>{}<th>{}<th>{}", words.tree, words.state, words.process, words.took);
+    let on_path: HashSet<ProcessId> = path.iter().map(|process| process.id).collect();
+    for process in &page.processes {
+        let depth = process.depth.unwrap_or_default();
+        let shown = name(process, words);
+        let _ = write!(
+            body,
+            "<tr><td>{}<td>{}{}{}{}{}<td class=n>{}",
+            html::state(words, &process.state),
+            // Text browsers know no style: indented by what they show as well.
+            "· ".repeat(depth.min(MOST_INDENTED) as usize),
+            if on_path.contains(&process.id) { format!("<b>{shown}</b>") } else { shown },
+            process.fold.as_ref().map(|fold| format!(" ×{}", fold.count)).unwrap_or_default(),
+            if process.orphan { format!(" <small>({})</small>", words.orphan) } else { String::new() },
+            process.error.as_ref().map(|error| format!("<br><small>{}</small>", why(error))).unwrap_or_default(),
+            duration(process.elapsed_ns),
+        );
+    }
+    body.push_str("</table>");
+    next_page(&mut body, page.next_cursor.as_deref(), uri, words);
+    let _ = write!(body, "<p>{}</p>", link("/tasks?plain", words.all));
+    body
+}
+
+fn name(process: &Process, words: &Words) -> String {
+    if process.name.is_empty() { words.unnamed.to_owned() } else { Text(&process.name).to_string() }
+}
+
+/// On one line: the cause first, then what it led to.
+fn why(error: &Error) -> String {
+    let links = error.chain.iter().rev().chain([&error.message]);
+    links.map(|link| Text(link).to_string()).collect::<Vec<_>>().join(" ← ")
+}
+
+fn error_of(body: &mut String, error: &Error) {
+    let mut links = error.chain.iter().rev().chain([&error.message]);
+    let _ = write!(body, "<pre><b>{}</b>", Text(links.next().map_or("", String::as_str)));
+    for link in links {
+        let _ = write!(body, "\n← {}", Text(link));
+    }
+    if let Some(source) = &error.source {
+        let _ = write!(body, "\n{}:{}", Text(&source.file), source.line);
+    }
+    body.push_str("</pre>");
+}
+
+/// The same address from where this page ends.
+fn next_page(body: &mut String, cursor: Option<&str>, uri: &Uri, words: &Words) {
+    let Some(cursor) = cursor else { return };
+    let query = uri.query().unwrap_or_default();
+    let mut next = url::form_urlencoded::Serializer::new(String::new());
+    next.extend_pairs(url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "cursor"));
+    next.append_pair("cursor", cursor);
+    let _ = write!(body, "<p>{}</p>", link(&format!("{}?{}", uri.path(), next.finish()), words.more));
+}

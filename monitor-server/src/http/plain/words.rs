@@ -1,0 +1,112 @@
+//! The words of the plain pages, by language.
+
+/// All that they say. Each is HTML.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub(super) language: &'static str,
+    pub(super) tasks: &'static str,
+    pub(super) all: &'static str,
+    pub(super) search: &'static str,
+    pub(super) none: &'static str,
+    pub(super) more: &'static str,
+    pub(super) problem: &'static str,
+    pub(super) state: &'static str,
+    pub(super) task: &'static str,
+    pub(super) started: &'static str,
+    pub(super) took: &'static str,
+    pub(super) processes: &'static str,
+    pub(super) process: &'static str,
+    pub(super) path: &'static str,
+    pub(super) tree: &'static str,
+    pub(super) missing: &'static str,
+    pub(super) unnamed: &'static str,
+    pub(super) orphan: &'static str,
+    pub(super) pending: &'static str,
+    pub(super) running: &'static str,
+    pub(super) succeeded: &'static str,
+    pub(super) failed: &'static str,
+    pub(super) cancelled: &'static str,
+    pub(super) lost: &'static str,
+}
+
+const ENGLISH: Words = Words {
+    language: "en",
+    tasks: "Tasks",
+    all: "All tasks",
+    search: "Search",
+    none: "Nothing matches.",
+    more: "More",
+    problem: "This could not be shown",
+    state: "State",
+    task: "Task",
+    started: "Started",
+    took: "Duration",
+    processes: "Processes",
+    process: "Process",
+    path: "What failed first",
+    tree: "Tree",
+    missing: "Not in this tree",
+    unnamed: "(no name yet)",
+    orphan: "parent unknown",
+    pending: "pending",
+    running: "running",
+    succeeded: "succeeded",
+    failed: "failed",
+    cancelled: "cancelled",
+    lost: "lost",
+};
+
+const CHINESE: Words = Words {
+    language: "zh-Hans",
+    tasks: "任务",
+    all: "所有任务",
+    search: "搜索",
+    none: "没有匹配的内容。",
+    more: "更多",
+    problem: "无法显示",
+    state: "状态",
+    task: "任务",
+    started: "开始",
+    took: "耗时",
+    processes: "进程",
+    process: "进程",
+    path: "最先失败的进程",
+    tree: "树",
+    missing: "不在此树中",
+    unnamed: "（尚无名称）",
+    orphan: "父进程未知",
+    pending: "等待",
+    running: "运行中",
+    succeeded: "成功",
+    failed: "失败",
+    cancelled: "已取消",
+    lost: "失联",
+};
+
+impl Words {
+    /// Those of the first language of an `Accept-Language` that there is.
+    pub(super) fn of(accepted: &str) -> &'static Self {
+        for language in accepted.split(',') {
+            match language.trim().get(..2) {
+                Some("zh") => return &CHINESE,
+                Some("en") => return &ENGLISH,
+                _ => {}
+            }
+        }
+        &ENGLISH
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_language_that_there_is_is_spoken() {
+        for (accepted, language) in
+            [("", "en"), ("zh-CN,zh;q=0.9", "zh-Hans"), ("fr, zh;q=0.5, en;q=0.1", "zh-Hans"), ("en-GB,zh", "en"), ("é", "en")]
+        {
+            assert_eq!(Words::of(accepted).language, language, "{accepted}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+/** One root beside another. */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { newId, Tree, Worker } from "./events.mjs";
+
+useBrowser();
+const name = `compared ${newId()}`;
+let worker;
+let good;
+let bad;
+before(async () => {
+  worker = await new Worker().online();
+  good = run(0, false);
+  bad = run(1000, true);
+  // A later good one is not the last good one of an earlier failure.
+  await worker.send(...good.events, ...bad.events, ...run(2000, false).events);
+});
+
+function run(atMs, fails) {
+  const tree = new Tree(name);
+  tree.startUs += atMs * 1000;
+  tree.own = { ...tree.own, time_us: tree.startUs };
+  const fetch = tree.start("fetch", tree.id, 10);
+  const parse = tree.start("parse", tree.id, 200);
+  const row = tree.start("row", parse.id, 210);
+  const events = [tree.own, fetch, tree.end(fetch, fails ? 150 : 50), parse, row, tree.log(row.id, 215, "info", `row ${atMs}`)];
+  if (fails) events.push(tree.log(row.id, 218, "error", "no such table"), tree.end(row, 9, { message: "no such table" }), tree.end(parse, 20, { message: "row failed" }));
+  else events.push(tree.log(row.id, 219, "info", "stored"), tree.end(row, 10), tree.end(parse, 20));
+  if (fails) {
+    const clean = tree.start("clean up", tree.id, 300);
+    events.push(clean, tree.end(clean, 5));
+  } else {
+    const publish = tree.start("publish", tree.id, 300);
+    events.push(publish, tree.end(publish, 5));
+  }
+  events.push(tree.end(tree.own, 400, fails ? { message: "failed" } : undefined));
+  return { tree, events, row };
+}
+
+const listed = (page) => page.locator(".difference").evaluateAll((rows) => rows.map((row) => `${row.dataset.change} ${row.querySelector(".name").textContent}`));
+
+test("a failed root is compared with the last good one of its name before it", () =>
+  onPage(`${bad.tree.address}?tab=compare`, async (page) => {
+    await hasText(page.locator(".compare-bar select"), /last good one/);
+    await page.locator(".difference").first().waitFor();
+    assert.deepEqual(await listed(page), ["failing row", `failing ${name}`, "failing parse", "new clean up", "gone publish", "slower fetch"]);
+    const chosen = await page.locator(".compare-bar select").inputValue();
+    assert.equal(chosen, good.tree.rootId);
+    await hasText(page.locator(".first-line .before"), "− info stored");
+    await hasText(page.locator(".first-line .after"), /^\+ error no such table/);
+
+    await page.getByRole("button", { name: /^slower/ }).click();
+    await page.waitForFunction(() => document.querySelectorAll(".difference").length === 1);
+    assert.deepEqual(await listed(page), ["slower fetch"]);
+    await page.locator(".difference button").first().click();
+    await hasText(page.locator(".panel h2"), "fetch");
+  }));
+
+test("both trees stand side by side, what is the same only if it is wanted, and the view is a link", () =>
+  onPage(`${bad.tree.address}?tab=compare&view=tree`, async (page) => {
+    await page.locator('.pair[data-change="gone"]').waitFor();
+    const sides = () => page.locator(".pair").evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll(".side")].map((side) => side.querySelector(".name")?.textContent ?? "").join(" | ")));
+    assert.deepEqual(await sides(), [`${name} | ${name}`, "fetch | fetch", "parse | parse", "row | row", " | clean up", "publish | "]);
+    await page.locator(".compare-bar form input").fill(good.tree.rootId);
+    await page.keyboard.press("Enter");
+    await hasAddress(page, new RegExp(`with=${good.tree.rootId}`));
+    await page.reload();
+    await page.locator(".pair").first().waitFor();
+  }));
+
+test("what can't be compared says so", async () => {
+  const alone = new Tree(`alone ${newId()}`);
+  await worker.send(alone.own, alone.end(alone.own, 5));
+  await onPage(`${alone.address}?tab=compare`, (page) => hasText(page.locator(".compare .notice"), /^No earlier one of this name succeeded/));
+  await onPage(`${alone.address}?tab=compare&with=999999999`, (page) => hasText(page.locator(".compare .notice .detail"), /there is no root 999999999/), { expected: /status of 404/ });
+});

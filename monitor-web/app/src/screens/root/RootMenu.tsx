@@ -1,0 +1,73 @@
+import { useState } from "react";
+import { exportAddress, EXPORTS, fetchLogs, pinRoot } from "../../api/client.ts";
+import type { LogLine, Root } from "../../api/types.ts";
+import { count, locale, t } from "../../i18n.ts";
+import { snapshot } from "../../model/snapshot.ts";
+import { absolute, duration, zoneName } from "../../model/time.ts";
+import { Menu } from "../../ui/Menu.tsx";
+import { problemText } from "../../ui/Problem.tsx";
+import { save } from "../../ui/save.ts";
+import { stateWord } from "../../ui/State.tsx";
+import type { RootView } from "./view.ts";
+
+/** What can be done with a root: taken away as a file, or pinned. */
+export function RootMenu({ view, root }: { view: RootView; root: Root }) {
+  const [problem, setProblem] = useState<string | null>(null);
+  const attempt = (act: () => Promise<void>) => {
+    setProblem(null);
+    act().catch((error: unknown) => setProblem(problemText(error)));
+  };
+  return (
+    <>
+      <Menu label={t("root.more")}>
+        <button type="button" data-choice disabled={view.loading} title={t("root.snapshot.why")} onClick={() => attempt(() => saveSnapshot(view, root))}>
+          {t("root.snapshot")}
+        </button>
+        {EXPORTS.map((format) => (
+          <a key={format} className="choice" data-choice href={exportAddress(root.root_id, format)} download={`${root.number}.${format}${format === "ndjson" ? "" : ".json"}`}>
+            {t("root.export", { format: t(`tasks.export.${format}`) })}
+          </a>
+        ))}
+        <button type="button" data-choice onClick={() => attempt(() => pinRoot(root.root_id, root.pinned !== true))}>
+          {t(root.pinned === true ? "tasks.unpin" : "tasks.pin")}
+        </button>
+      </Menu>
+      {problem !== null && (
+        <span className="problem" role="alert">
+          {problem}
+        </span>
+      )}
+    </>
+  );
+}
+
+const PAGE = 10_000;
+const MOST_LINES = 20_000;
+
+async function saveSnapshot(view: RootView, root: Root): Promise<void> {
+  const logs: LogLine[] = [];
+  const { signal } = new AbortController();
+  for (let cursor: string | null = ""; cursor !== null && logs.length < MOST_LINES; ) {
+    const page: Awaited<ReturnType<typeof fetchLogs>> = await fetchLogs(root.root_id, undefined, { limit: PAGE, order: "oldest", ...(cursor && { cursor }) }, signal);
+    logs.push(...page.logs);
+    cursor = page.next_cursor;
+  }
+  const text = snapshot(
+    { tree: view.tree, root, logs, nowUs: Date.now() * 1000 },
+    {
+      language: document.documentElement.lang,
+      state: stateWord,
+      duration: (nanoseconds) => duration(nanoseconds, locale),
+      time: (timeUs) => `${absolute(timeUs)} ${zoneName(timeUs)}`,
+      count,
+      tree: t("root.tab.tree"),
+      timeline: t("root.tab.timeline"),
+      logs: t("logs.title"),
+      error: t("root.snapshot.error"),
+      unnamed: t("root.unnamed"),
+      taken: t("root.snapshot.taken", { server: location.host }),
+      left: (rows) => t("root.snapshot.left", { count: rows }),
+    },
+  );
+  save(new Blob([text], { type: "text/html" }), `${root.number}.html`);
+}

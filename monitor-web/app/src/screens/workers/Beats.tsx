@@ -1,0 +1,22 @@
+import { beatsOf } from "../../data/live-roots.ts";
+import type { Worker } from "../../api/types.ts";
+import { t } from "../../i18n.ts";
+import { beatStrip } from "../../model/workers.ts";
+import { useNow } from "../../ui/now.ts";
+
+const CELLS = 20;
+
+/** Its last heartbeats as far as this page saw them: a cell an interval, empty where none came. */
+export function Beats({ worker }: { worker: Worker }) {
+  const nowUs = useNow(worker.state === "online" ? "slow" : "never");
+  const strip = beatStrip(beatsOf(worker.id), worker, nowUs || worker.last_seen_us, CELLS);
+  if (strip.length === 0) return null;
+  const heard = strip.filter((cell) => cell === "heard").length;
+  return (
+    <span className="beats" role="img" aria-label={t("workers.beats", { heard, of: strip.length })} title={t("workers.beats", { heard, of: strip.length })}>
+      {strip.map((cell, index) => (
+        <i key={index} data-beat={cell} />
+      ))}
+    </span>
+  );
+}

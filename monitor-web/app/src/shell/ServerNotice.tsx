@@ -1,0 +1,27 @@
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useSyncExternalStore } from "react";
+import { fetchStatus } from "../api/client.ts";
+import { t } from "../i18n.ts";
+import { connectionStore } from "../live/live.ts";
+import { visible } from "../model/text.ts";
+
+/** Says so when the server is of another version than this page, which it may have become while the page was open. */
+export function ServerNotice() {
+  const { state } = useSyncExternalStore(connectionStore.subscribe, connectionStore.get);
+  const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal) });
+  const { refetch } = query;
+  // A server that is there again may be another one.
+  useEffect(() => {
+    if (state === "live") void refetch();
+  }, [state, refetch]);
+  const version = query.data?.version;
+  if (version === undefined || version === __PAGE_VERSION__) return null;
+  return (
+    <p className="server-notice" role="alert">
+      {t("about.other-version", { server: visible(version), page: __PAGE_VERSION__ })}{" "}
+      <button type="button" className="outlined" onClick={() => location.reload()}>
+        {t("app.reload")}
+      </button>
+    </p>
+  );
+}
