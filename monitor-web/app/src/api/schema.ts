@@ -21,6 +21,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who changed what, newest first. */
+        get: operations["get_audit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -32,6 +49,23 @@ export interface paths {
         put?: never;
         /** Takes a batch; the answer means that it is stored durably. A batch may be sent again, split, or cut anew: every event counts once. */
         post: operations["post_events"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who asks, and what they may do. */
+        get: operations["get_me"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -235,7 +269,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tells what happens, as server-sent events, each once it is stored. */
+        /**
+         * Tells what happens, each event once it is stored: as server-sent events, or on upgrade by WebSocket as JSON texts
+         *     `{"id", "event", "data"}`.
+         */
         get: operations["get_stream"];
         put?: never;
         post?: never;
@@ -344,6 +381,36 @@ export interface components {
         };
         /** @description How a process came by its parent. */
         Attachment: string;
+        /** @description Something that was done, or tried. */
+        AuditEntry: {
+            /** @description What, like `DELETE /api/v1/roots/7` or `token create build-7`. */
+            action: string;
+            /** @description From where; none for the command line on the server's machine. */
+            address?: string | null;
+            /** @description How that is known: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine. */
+            how: string;
+            /**
+             * Format: int64
+             * @description Ascending.
+             */
+            number: number;
+            /** @description `done`, or the status that it was answered by. */
+            outcome: string;
+            /**
+             * Format: int64
+             * @description When, Unix microseconds.
+             */
+            time_us: number;
+            /** @description A user's or a token's name, or who it is taken for. */
+            who: string;
+        };
+        /** @description `GET /api/v1/audit`: what was changed, newest first. */
+        AuditPage: {
+            /** @description One page of it. */
+            entries: components["schemas"]["AuditEntry"][];
+            /** @description Where the next page begins; none on the last one. */
+            next_cursor?: string | null;
+        };
         /** @description Events of one worker, numbered in a row. */
         Batch: {
             /** @description What was dropped since the worker began. */
@@ -1595,6 +1662,58 @@ export interface operations {
             };
         };
     };
+    get_audit: {
+        parameters: {
+            query?: {
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token or a login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes `admin` */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_events: {
         parameters: {
             query?: never;
@@ -1656,6 +1775,35 @@ export interface operations {
             };
             /** @description Busy or stopping: send it again after `Retry-After` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Somebody who is known, or needn't be */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            /** @description Nobody who is known */
+            401: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2161,6 +2309,12 @@ export interface operations {
                 types?: string;
                 /** @description Only events of this tree (its id, or its number), and those of workers, which are of no tree. */
                 root?: string;
+                /** @description Only events of this process. */
+                process?: components["schemas"]["ProcessId"];
+                /** @description Only events of this worker, and of the processes that it runs. */
+                worker?: components["schemas"]["WorkerId"];
+                /** @description Only events of processes of exactly this name. */
+                name?: string;
                 /** @description Goes on after this event: an `as_of` or the id of an event; the header `Last-Event-ID` is stronger. Without either, from now on. */
                 after?: number;
             };
@@ -2173,6 +2327,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description On `Upgrade: websocket` */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `id`: the event's number, `event`: its type or `reset`, `data`: this */
             200: {
                 headers: {
@@ -2193,6 +2354,15 @@ export interface operations {
             };
             /** @description No such tree */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many read the stream: again after `Retry-After` */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
