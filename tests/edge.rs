@@ -170,7 +170,7 @@ fn awkward_json_is_refused_where_it_is_wrong_and_harms_nobody() {
 #[test]
 fn a_program_obeys_a_server_that_asks_it_to_wait() {
     // One batch at a time has room, and each is more than half of it.
-    let server = Server::start_with(&["--max-queue-bytes", "1", "--max-pending-bytes", "256KiB"]);
+    let server = Server::start_with(vec![("MONITOR_MAX_QUEUE_BYTES", "1".into()), ("MONITOR_MAX_PENDING_BYTES", "256KiB".into())]);
     let refused = std::thread::scope(|scope| {
         let posts: Vec<_> = (1..=8)
             .map(|number| {

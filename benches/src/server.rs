@@ -1,6 +1,6 @@
 //! A real `monitor server`, on a folder of its own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -39,6 +39,11 @@ impl Server {
     /// A new one, at a free port, on all cores.
     pub(crate) fn start_free(monitor: &Path) -> Result<Self> {
         Self::start_by(monitor, spawn)
+    }
+
+    /// The same, saying to a file what its time goes to.
+    pub(crate) fn start_told(monitor: &Path, told: File) -> Result<Self> {
+        Self::start_by(monitor, |command| spawn(command.env("RUST_LOG", "warn,monitor_server::duties=debug").stderr(told)))
     }
 
     fn start_by(monitor: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<Self> {

@@ -7,7 +7,7 @@ mod follow;
 mod settings;
 mod text;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +41,8 @@ enum Command {
     Token(commands::token::Args),
     User(commands::user::Args),
     Audit(commands::audit::Args),
+    Completions(commands::completions::Completions),
+    Man(commands::completions::Man),
 }
 
 fn main() -> std::process::ExitCode {
@@ -58,6 +60,8 @@ fn main() -> std::process::ExitCode {
         Command::Token(args) => commands::token::run(args),
         Command::User(args) => commands::user::run(args),
         Command::Audit(args) => commands::audit::run(&args),
+        Command::Completions(args) => commands::completions::completions(&args, Cli::command()),
+        Command::Man(args) => commands::completions::man(&args, Cli::command()),
     };
     exit::report(result)
 }

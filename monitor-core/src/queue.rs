@@ -177,16 +177,26 @@ pub(crate) fn logged(record: Logged, at: u64) {
 /// What had to be dropped since the program began.
 pub fn dropped() -> Vec<(Drop, u64)> {
     QUEUE.get().map_or_else(Vec::new, |queue| {
-        let dropped = queue.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        dropped.iter().map(|(drop, count)| (*drop, *count)).collect()
+        let counted = queue.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped = counted.clone();
+        for (root, count) in ring::refused() {
+            add_drops(&mut dropped, "process-started", root, count);
+        }
+        drop(counted);
+        dropped.into_iter().collect()
     })
 }
 
 /// Room for a ring, within the part of the bound that rings may have.
 pub(crate) fn reserve_ring(bytes: usize) -> bool {
     let Some(queue) = QUEUE.get() else { return false };
+    let limit = queue.limit / 4 * 3;
+    // Where memory has ended many ask at once: who only looks holds nobody up.
+    if queue.rings.load(Ordering::Relaxed) + bytes > limit || queue.used.load(Ordering::Relaxed) + bytes > queue.limit {
+        return false;
+    }
     let before = queue.rings.fetch_add(bytes, Ordering::Relaxed);
-    if before + bytes <= queue.limit / 4 * 3 && queue.reserve(bytes) {
+    if before + bytes <= limit && queue.reserve(bytes) {
         return true;
     }
     queue.rings.fetch_sub(bytes, Ordering::Relaxed);
@@ -220,11 +230,16 @@ pub fn release(bytes: usize) {
     }
 }
 
-/// A start that found no room in its ring.
-#[cold]
-pub(crate) fn count_refused(root: u128) {
+/// Counts as many starts of a tree that found no room in a ring, zero for no tree. While `replace` is called nobody asks for
+/// the [`dropped`].
+pub(crate) fn count_refused(root: u128, count: u64, replace: impl FnOnce()) {
     if let Some(queue) = QUEUE.get() {
-        queue.count_drop("process-started", root);
+        let _inside = inside::enter();
+        let mut dropped = queue.dropped.lock().unwrap_or_else(PoisonError::into_inner);
+        if count > 0 {
+            add_drops(&mut dropped, "process-started", root, count);
+        }
+        replace();
     }
 }
 
@@ -270,10 +285,15 @@ impl Queue {
     fn count_drop(&self, event: &'static str, root: u128) {
         self.keeper.dropped(event);
         let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = Drop { event, root: Some(root) };
-        let key = if dropped.contains_key(&own) || dropped.len() < COUNTED_TREES { own } else { Drop { event, root: None } };
-        *dropped.entry(key).or_default() += 1;
+        add_drops(&mut dropped, event, root, 1);
     }
+}
+
+/// Beyond so many trees they count under none, as does the root zero.
+fn add_drops(dropped: &mut HashMap<Drop, u64>, event: &'static str, root: u128, count: u64) {
+    let own = Drop { event, root: Some(root) };
+    let is_apart = root != 0 && (dropped.contains_key(&own) || dropped.len() < COUNTED_TREES);
+    *dropped.entry(if is_apart { own } else { Drop { event, root: None } }).or_default() += count;
 }
 
 /// What stands for words that found no room.

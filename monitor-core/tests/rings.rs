@@ -192,6 +192,43 @@ fn a_full_ring_drops_starts_and_no_ends() {
 }
 
 #[test]
+fn what_finds_no_room_is_counted_by_tree() {
+    with_receiver(|receiver| {
+        let of = |context: monitor_core::Context| {
+            let dropped = queue::dropped();
+            dropped.iter().find(|(drop, _)| drop.root == Some(context.root())).map_or(0, |(_, count)| *count)
+        };
+        // More than a thread counts by itself.
+        let trees: Vec<_> = (0..40).map(|_| Process::start("top").root().begin()).collect();
+        let contexts: Vec<_> = trees.iter().map(|tree| tree.context().expect("recorded")).collect();
+        let before = dropped();
+        {
+            let _full = contexts[0].enter();
+            while dropped() == before {
+                leaf();
+            }
+        }
+        for _ in 0..3 {
+            for (calls, tree) in contexts.iter().enumerate().skip(1) {
+                let _current = tree.enter();
+                (0..calls).for_each(|_| leaf());
+            }
+        }
+        let counts: Vec<u64> = contexts.iter().map(|tree| of(*tree)).collect();
+        assert_eq!(counts, [1].into_iter().chain((1..40).map(|calls| 3 * calls)).collect::<Vec<u64>>());
+        assert_eq!(dropped() - before, counts.iter().sum::<u64>());
+        // What would have begun a tree belongs to none.
+        let none =
+            |dropped: Vec<(queue::Drop, u64)>| dropped.iter().filter(|(drop, _)| drop.root.is_none()).map(|(_, count)| *count).sum::<u64>();
+        let (before, all_before) = (none(queue::dropped()), dropped());
+        (0..3).for_each(|_| leaf());
+        let more = none(queue::dropped()) - before;
+        assert!(more >= 2 && more == dropped() - all_before, "the ring has room for one at the most: {more}");
+        drain(receiver);
+    });
+}
+
+#[test]
 fn what_runs_is_told_when_it_has_run_for_a_while_and_its_end_later() {
     with_receiver(|receiver| {
         let _top = Process::start("top").enter();

@@ -85,7 +85,9 @@ pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
         None => {
             // The launcher's, whose end is to be seen.
             drop((line, pumps, outer, sizes));
-            injection.map(Injection::forget);
+            if let Some(injection) = injection {
+                injection.forget();
+            }
             sys::end_with(|| Helper { spec, folder, line: helpers, signals, theirs, pumps: again, terminal, limits }.run())
         }
         Some(helper) => Ok(Launcher { spec, folder, signals, line: Line::new(line), pumps, outer, sizes, limits, injection, helper }),

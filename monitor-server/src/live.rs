@@ -100,6 +100,11 @@ impl Live {
         *self.newest.borrow()
     }
 
+    /// How many wait for more.
+    pub fn readers(&self) -> usize {
+        self.newest.receiver_count()
+    }
+
     /// Tells when there is more.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.newest.subscribe()

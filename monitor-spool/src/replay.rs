@@ -1,6 +1,6 @@
 //! What a dead program left, batch by batch.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -262,10 +262,13 @@ fn all_dropped(estate: &Estate) -> Vec<Dropped> {
         count,
     };
     let mut dropped = estate.journal.meta.dropped.clone();
-    for (event_type, count) in &estate.program.dropped {
-        let is_it = |told: &&Dropped| told.reason == "memory" && told.event_type == *event_type;
+    // What found no room in a ring is counted there.
+    let mut counts: BTreeMap<&str, u64> = estate.program.dropped.iter().copied().collect();
+    *counts.entry("process-started").or_default() += estate.images.values().map(|image| image.refused).sum::<u64>();
+    for (event_type, count) in counts {
+        let is_it = |told: &&Dropped| told.reason == "memory" && told.event_type == event_type;
         let told: u64 = dropped.iter().filter(is_it).map(|told| told.count).sum();
-        if *count > told {
+        if count > told {
             dropped = merged(&dropped, &[drop(event_type, "memory", count - told)]);
         }
     }

@@ -175,5 +175,8 @@ fn root(root_id: RootId, number: u64, face: Option<&Process>, batch: Option<&str
         counts,
         error: face.and_then(|face| face.error.clone()).or_else(error_of_leaf),
         pinned: false,
+        expected_ns: None,
+        expected_p95_ns: None,
+        overdue: false,
     }
 }

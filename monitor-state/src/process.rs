@@ -51,10 +51,16 @@ pub struct ProcessFacts {
     /// The id that another system gave it, by the first who said one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub native_id: Option<(Stamp, String)>,
+    /// Ends that came beside the one that counts: the first ones of the highest attempts, in that order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub other_ends: Vec<(u32, Stamp, Outcome)>,
     /// What it has to do with, all that was ever said, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
 }
+
+/// So many ends are remembered beside the one that counts.
+const MAX_OTHER_ENDS: usize = 8;
 
 /// What a start says, or a queueing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -168,7 +174,7 @@ impl ProcessFacts {
         match event.event {
             Event::ProcessQueued(of) => keep_first(&mut self.queued, told.map(queued(of))),
             Event::ProcessStarted(of) => keep_first(&mut self.started, told.map(started(of))),
-            Event::ProcessEnded(of) => keep_first(&mut self.ended, told.map(ended(of))),
+            Event::ProcessEnded(of) => self.keep_end(told.map(ended(of))),
             Event::ProcessUpdated(of) => {
                 keep_first(&mut self.sign, told);
                 keep_latest(&mut self.parent_id, stamp, of.parent_id.as_ref());
@@ -190,7 +196,8 @@ impl ProcessFacts {
 
     /// Takes what other facts of the same process say: as if their events had been applied here.
     pub fn merge(&mut self, other: Self) {
-        let Self { attempt, queued, started, ended, sign, parent_id, name, batch, fields, progress, shards, native_id, links } = other;
+        let Self { attempt, queued, started, ended, sign, parent_id, name, batch, fields, progress, shards, native_id, other_ends, links } =
+            other;
         self.attempt = self.attempt.max(attempt);
         if let Some(told) = queued {
             keep_first(&mut self.queued, told);
@@ -198,8 +205,11 @@ impl ProcessFacts {
         if let Some(told) = started {
             keep_first(&mut self.started, told);
         }
+        for (attempt, stamp, outcome) in other_ends {
+            self.keep_other_end(attempt, stamp, outcome);
+        }
         if let Some(told) = ended {
-            keep_first(&mut self.ended, told);
+            self.keep_end(told);
         }
         if let Some(told) = sign {
             keep_first(&mut self.sign, told);
@@ -228,6 +238,40 @@ impl ProcessFacts {
         for link in &links {
             self.keep_link(link);
         }
+    }
+
+    /// Keeps the end that counts, and remembers the other.
+    fn keep_end(&mut self, told: Told<End>) {
+        let of = |told: &Told<End>| (told.attempt, told.stamp, told.what.outcome.clone());
+        let before = self.ended.as_ref().map(of);
+        let new = of(&told);
+        keep_first(&mut self.ended, told);
+        let kept = self.ended.as_ref().map(of);
+        for (attempt, stamp, outcome) in before.into_iter().chain([new]) {
+            if kept.as_ref().is_none_or(|kept| (kept.0, kept.1) != (attempt, stamp)) {
+                self.keep_other_end(attempt, stamp, outcome);
+            }
+        }
+    }
+
+    fn keep_other_end(&mut self, attempt: u32, stamp: Stamp, outcome: Outcome) {
+        let key = |(attempt, stamp, _): &(u32, Stamp, Outcome)| (std::cmp::Reverse(*attempt), *stamp);
+        if let Err(place) = self.other_ends.binary_search_by_key(&(std::cmp::Reverse(attempt), stamp), key) {
+            self.other_ends.insert(place, (attempt, stamp, outcome));
+            self.other_ends.truncate(MAX_OTHER_ENDS);
+        }
+    }
+
+    /// How many ends of the attempt that decides say otherwise than the one that counts.
+    pub fn contradictions(&self) -> u64 {
+        let Some(ended) = self.now(self.ended.as_ref()) else { return 0 };
+        let is_contrary = |(attempt, _, outcome): &&(u32, Stamp, Outcome)| *attempt == ended.attempt && *outcome != ended.what.outcome;
+        self.other_ends.iter().filter(is_contrary).count() as u64
+    }
+
+    /// After how long it is overdue, by its own word.
+    pub fn timeout_ms(&self) -> Option<u64> {
+        self.now(self.started.as_ref())?.what.timeout_ms
     }
 
     fn keep_field(&mut self, key: String, stamp: Stamp, value: serde_json::Value) {

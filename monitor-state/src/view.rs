@@ -61,6 +61,10 @@ impl ProcessFacts {
             progress: self.now(self.progress.as_ref()).map(|told| told.what.clone()),
             fold: fold.map(|(fold, _)| fold),
             depth: None,
+            expected_ns: None,
+            expected_p95_ns: None,
+            overdue: false,
+            contradictions: self.contradictions(),
         }
     }
 

@@ -28,6 +28,8 @@ pub enum Event {
     ProcessFolded(ProcessFolded),
     /// A process ended.
     ProcessEnded(ProcessEnded),
+    /// The server found that a process takes longer than it should.
+    ProcessOverdue(ProcessOverdue),
     /// A worker began to report.
     WorkerOnline(WorkerOnline),
     /// A worker is alive.
@@ -54,6 +56,7 @@ impl Event {
             Self::ProcessLogged(event) => Some(event.root_id),
             Self::ProcessFolded(event) => Some(event.root_id),
             Self::ProcessEnded(event) => Some(event.root_id),
+            Self::ProcessOverdue(event) => Some(event.root_id),
             Self::Unknown(event) => event.fields.get("root_id").and_then(|id| id.as_str()?.parse().ok()),
             Self::WorkerOnline(_) | Self::WorkerHeartbeat(_) | Self::WorkerOffline(_) | Self::WorkerLost(_) | Self::WorkerFound(_) => None,
         }
@@ -69,6 +72,7 @@ impl Event {
             Self::ProcessLogged(_) => "process-logged",
             Self::ProcessFolded(_) => "process-folded",
             Self::ProcessEnded(_) => "process-ended",
+            Self::ProcessOverdue(_) => "process-overdue",
             Self::WorkerOnline(_) => "worker-online",
             Self::WorkerHeartbeat(_) => "worker-heartbeat",
             Self::WorkerOffline(_) => "worker-offline",
@@ -101,6 +105,7 @@ impl<'de> Deserialize<'de> for Event {
             "process-logged" => Self::ProcessLogged(body(text)?),
             "process-folded" => Self::ProcessFolded(body(text)?),
             "process-ended" => Self::ProcessEnded(body(text)?),
+            "process-overdue" => Self::ProcessOverdue(body(text)?),
             "worker-online" => Self::WorkerOnline(body(text)?),
             "worker-heartbeat" => Self::WorkerHeartbeat(body(text)?),
             "worker-offline" => Self::WorkerOffline(body(text)?),
@@ -376,6 +381,22 @@ impl ProcessEnded {
     }
 }
 
+/// The server found that a process takes longer than it should. Made by the server alone; it changes no state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ProcessOverdue {
+    /// The tree.
+    pub root_id: RootId,
+    /// The process.
+    pub id: ProcessId,
+    /// When, in Unix microseconds, by the server's clock.
+    pub time_us: u64,
+    /// How long it should have taken at most, in nanoseconds.
+    pub limit_ns: u64,
+    /// Who says so: `timeout`, its own; or `history`, that of its name.
+    pub reason: String,
+}
+
 /// A worker began to report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -462,7 +483,7 @@ pub struct Source {
 }
 
 /// Why a process failed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Error {
     /// What kind of failure.

@@ -5,8 +5,8 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::event::{
-    Event, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, WorkerChanged,
-    WorkerHeartbeat, WorkerOffline, WorkerOnline,
+    Event, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated,
+    WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline,
 };
 
 type Named = (String, RefOr<Schema>);
@@ -29,7 +29,7 @@ fn known<T: ToSchema>(event_type: &'static str) -> Known {
     }
 }
 
-fn all_known() -> [Known; 12] {
+fn all_known() -> [Known; 13] {
     [
         known::<ProcessQueued>("process-queued"),
         known::<ProcessStarted>("process-started"),
@@ -38,6 +38,7 @@ fn all_known() -> [Known; 12] {
         known::<ProcessLogged>("process-logged"),
         known::<ProcessFolded>("process-folded"),
         known::<ProcessEnded>("process-ended"),
+        known::<ProcessOverdue>("process-overdue"),
         known::<WorkerOnline>("worker-online"),
         known::<WorkerHeartbeat>("worker-heartbeat"),
         known::<WorkerOffline>("worker-offline"),

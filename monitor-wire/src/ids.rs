@@ -51,6 +51,15 @@ fn hex(digits: &[u8]) -> Option<u128> {
     Some(value)
 }
 
+/// The number as lower-case hex digits, as many as there is room for.
+fn write_hex(mut value: u128, digits: &mut [u8]) -> &str {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(value & 15) as usize];
+        value >>= 4;
+    }
+    str::from_utf8(digits).expect("hex digits are ASCII")
+}
+
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident, $nonzero:ty, $int:ty, $digits:literal, $what:literal) => {
         $(#[$doc])*
@@ -92,7 +101,9 @@ macro_rules! id {
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                let mut digits = [0; $digits];
+                let digits = write_hex(self.0.get().into(), &mut digits);
+                serializer.serialize_str(digits)
             }
         }
 

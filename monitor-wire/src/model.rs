@@ -38,6 +38,15 @@ pub struct Root {
     /// It is kept until it is unpinned, whatever the rules of retention say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// While it runs: how long half of the past runs of this name took at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_ns: Option<u64>,
+    /// While it runs: how long 95 % of the past runs of this name took at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_p95_ns: Option<u64>,
+    /// It runs for longer than it should.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
 }
 
 /// Processes by state.
@@ -142,6 +151,18 @@ pub struct Process {
     /// How deep it hangs, 0 for the root's own process. Only lists of a tree say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth: Option<u32>,
+    /// While it runs: how long half of the past runs of this name took at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_ns: Option<u64>,
+    /// While it runs: how long 95 % of the past runs of this name took at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_p95_ns: Option<u64>,
+    /// It runs for longer than it should.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overdue: bool,
+    /// How many ends said otherwise than the one that counts.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub contradictions: u64,
 }
 
 /// How far a process is.
@@ -242,6 +263,12 @@ pub struct Worker {
     /// The attributed functions of its program. Only the answer about one worker says them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registered: Vec<Registered>,
+    /// By how much its clock is ahead of the server's, in microseconds, as far as its batches tell; negative if it is behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_offset_us: Option<i64>,
+    /// How many of its events are stored, by type. Only the answer about one worker says them.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub events: std::collections::BTreeMap<String, u64>,
 }
 
 /// `GET /api/v1/roots`.

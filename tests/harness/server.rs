@@ -1,5 +1,6 @@
 //! `monitor server` as a child process.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -16,6 +17,7 @@ pub struct Server {
     url: String,
     data: PathBuf,
     spool: PathBuf,
+    env: Vec<(&'static str, OsString)>,
     _folder: Option<TempDir>,
     http: reqwest::blocking::Client,
 }
@@ -23,16 +25,16 @@ pub struct Server {
 impl Server {
     /// A new server on a new folder and a free port.
     pub fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(Vec::new())
     }
 
-    /// The same, with these flags.
-    pub fn start_with(flags: &[&str]) -> Self {
+    /// The same, with more in its environment.
+    pub fn start_with(env: Vec<(&'static str, OsString)>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, spool) = (folder.path().join("data"), folder.path().join("spool"));
-        let (child, url) = spawn(&data, "127.0.0.1:0", flags).expect("the server starts");
+        let (child, url) = spawn(&data, "127.0.0.1:0", &env).expect("the server starts");
         let http = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().expect("an HTTP client");
-        Self { child, url, data, spool, _folder: Some(folder), http }
+        Self { child, url, data, spool, env, _folder: Some(folder), http }
     }
 
     /// The same, and what is recorded for it is kept in memory alone.
@@ -71,11 +73,16 @@ impl Server {
         self.child.wait().expect("the server ends");
     }
 
+    /// What it has in its environment when it is started again.
+    pub fn set_env(&mut self, env: Vec<(&'static str, OsString)>) {
+        self.env = env;
+    }
+
     /// Starts it again on the same folder and the same port.
     pub fn start_again(&mut self) {
         let address = self.url.trim_start_matches("http://").to_owned();
         // The port may still be held by connections of the killed server.
-        let (child, url) = wait_for("the server to start again", || spawn(&self.data, &address, &[]).ok());
+        let (child, url) = wait_for("the server to start again", || spawn(&self.data, &address, &self.env).ok());
         assert_eq!(url, self.url);
         self.child = child;
     }
@@ -133,17 +140,11 @@ impl Drop for Server {
 }
 
 /// The server, once it listens, and its address; or why it ended.
-fn spawn(data: &Path, listen: &str, flags: &[&str]) -> Result<(Child, String), String> {
+fn spawn(data: &Path, listen: &str, env: &[(&str, OsString)]) -> Result<(Child, String), String> {
     let mut server = command("monitor");
-    server
-        .args(["server", "--listen", listen, "--data"])
-        .arg(data)
-        .args(flags)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit());
+    server.args(["server", "--listen", listen, "--data"]).arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     // What other programs of this user left is none of a test's.
-    server.env("MONITOR_SPOOL_DIR", "off");
+    server.env("MONITOR_SPOOL_DIR", "off").envs(env.iter().map(|(key, value)| (key, value)));
     let mut child = server.spawn().map_err(|error| error.to_string())?;
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let url = lines.by_ref().map_while(Result::ok).find_map(|line| {

@@ -15,6 +15,9 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     if let Some(("page", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return page(rest);
     }
+    if let Some(("run", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return crate::bench_run::bench(rest);
+    }
     // Apart, for its dependencies are locked apart.
     let folder = target().join("benches");
     run(cargo(&["build", "--release", "--manifest-path", "benches/Cargo.toml", "--target-dir"]).arg(&folder))?;

@@ -1,7 +1,9 @@
 //! The chores: `cargo xtask demo | test | soak | sanitize | bench`.
 
 mod bench;
+mod bench_run;
 mod demo;
+mod peers;
 mod run;
 mod sanitize;
 mod soak;
@@ -36,8 +38,11 @@ enum Chore {
     },
     /// Check and test everything: formatting, lints, licences, documentation, Rust, TypeScript, the browser.
     Test,
-    /// The tests that take long: repeated kills, more processes.
+    /// The tests that take long: repeated kills, more processes. `soak peers`: other servers beside ours, from `PyPI`. `soak otlp`: an
+    /// OpenTelemetry SDK for Python against the server.
     Soak {
+        /// Only this, which is no test.
+        only: Option<Only>,
         /// How often each is repeated.
         #[arg(long, default_value_t = 20)]
         rounds: u32,
@@ -45,7 +50,7 @@ enum Chore {
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
     /// `bench client`: what a monitored call costs, beside the rivals. `bench server`: what a server takes in. `bench page`: what
-    /// the page costs a browser; `--million` for a tree of so many. `--help` says more.
+    /// the page costs a browser; `--million` for a tree of so many. `bench run`: what the launcher costs. `--help` says more.
     #[command(disable_help_flag = true)]
     Bench {
         /// What is measured, and how.
@@ -54,11 +59,21 @@ enum Chore {
     },
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Only {
+    /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
+    Peers,
+    /// An OpenTelemetry SDK for Python against the server.
+    Otlp,
+}
+
 fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
-        Chore::Soak { rounds } => soak::soak(rounds),
+        Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
+        Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
+        Chore::Soak { only: None, rounds } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),
     };

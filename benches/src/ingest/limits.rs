@@ -120,7 +120,7 @@ pub(crate) fn raw_insert(folder: &Path, plan: Plan) -> Result<Speed> {
     let connection = Connection::open(folder.join("raw.db"))?;
     connection.execute_batch(
         "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-32768;
-         PRAGMA wal_autocheckpoint=2000; PRAGMA temp_store=MEMORY;",
+         PRAGMA wal_autocheckpoint=4000; PRAGMA temp_store=MEMORY;",
     )?;
     connection.execute_batch(SCHEMA)?;
     let (begin, cpu) = (Instant::now(), machine::cpu_seconds("self")?);
@@ -144,8 +144,8 @@ fn insert(connection: &Connection, rows: &[(i64, Row)], trees: &[Vec<Root>], kno
     let mut failed = connection.prepare_cached("INSERT INTO failed(root, ended, id, parent) VALUES(?1, ?2, ?3, ?4)")?;
     let mut root = connection.prepare_cached(
         "INSERT INTO root(number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, error, cause,
-         pending, running, succeeded, failed, cancelled, lost, other)
-         VALUES(?1, ?2, ?3, ?4, ?5, 1, 0, 1, ?6, 1, ?7, 0, ?4, ?8, ?9, ?9, 0, 0, ?10, ?11, 0, 0, 0)",
+         pending, running, succeeded, failed, cancelled, lost, other, pinned)
+         VALUES(?1, ?2, ?3, ?4, ?5, 1, 0, 1, ?6, 1, ?7, 0, ?4, ?8, ?9, ?9, 0, 0, ?10, ?11, 0, 0, 0, 0)",
     )?;
     let mut text = connection.prepare_cached("INSERT INTO text(id, hash, value, found) VALUES(?1, ?2, ?3, 1)")?;
     let mut rare = connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(1, ?1, ?2)")?;

@@ -1,9 +1,10 @@
 //! What reading takes on a file of many processes, while more come in.
 
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::http::Connection;
 use super::load::Plan;
@@ -39,6 +40,10 @@ pub(super) fn grown(options: &Options) -> Result<Section> {
     let large = Plan { shape: Shape::Trees(10_000), events: 20_000, connections: 1, events_per_batch: 1_000, first_connection: 90_000 };
     large.send(server.address(), None)?;
     let large_tree = large.trees_of(0).next().context("one tree")?.root;
+    let most = if options.quick { 20_000 } else { 2_000_000 };
+    let huge = Plan { shape: Shape::Huge, events: most, connections: 1, events_per_batch: 1_000, first_connection: 90_001 };
+    huge.send(server.address(), None)?;
+    let huge_tree = huge.trees_of(0).next().context("one tree")?.root;
     // In parts, so that the load itself needs no memory that the server's file cache could use.
     let parts = (processes / 1_000_000).max(1);
     let mut plans = (0..).map(|part| Plan {
@@ -65,10 +70,14 @@ pub(super) fn grown(options: &Options) -> Result<Section> {
     progress("grown: reads");
     let questions = questions(large_tree);
     let quiet = ask(server.address(), &questions, None)?;
+    let whole_quiet = ask_whole(server.address(), huge_tree, 3)?;
     let is_done = AtomicBool::new(false);
     let mut next = plans;
-    let busy = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| ask(server.address(), &questions, Some(&is_done)));
+    let (whole_busy, busy) = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let whole = ask_whole(server.address(), huge_tree, 1)?;
+            Ok::<_, anyhow::Error>((whole, ask(server.address(), &questions, Some(&is_done))?))
+        });
         let mut sent = Ok(());
         for plan in next.by_ref().take(if options.quick { 2 } else { 5 }) {
             sent = sent.and(plan.send(server.address(), None).map(drop));
@@ -89,6 +98,10 @@ pub(super) fn grown(options: &Options) -> Result<Section> {
         let part = if name.starts_with("tree") { 0.95 } else { 0.5 };
         targets.extend(limit.map(|limit| Target::new(format!("{name}, at full ingest, ms"), busy.quantile(part), Bound::AtMost(limit))));
     }
+    let whole = [whole_quiet.median(), whole_quiet.quantile(0.95), whole_busy.median(), whole_busy.quantile(0.95)];
+    rows.push(Row { name: "tree of 1,000,000 as columns".to_owned(), figures: whole.map(Some).to_vec() });
+    targets.push(Target::new("tree of 1,000,000 as columns, alone, ms", whole_quiet.median(), Bound::AtMost(1_500.0)));
+    targets.push(Target::new("RSS, MiB", server.peak_rss_mib()?, Bound::AtMost(256.0)));
     let columns = ["quiet p50 ms", "p95", "at full ingest p50", "p95"].map(|name| Column::new(name, 2)).to_vec();
     let held = server.held()?;
     let notes = vec![
@@ -105,6 +118,26 @@ pub(super) fn grown(options: &Options) -> Result<Section> {
     ];
     let tables = vec![Table { title: "a page of 50".to_owned(), columns, rows }];
     Ok(Section { title: "On a file that has grown", tables, notes, targets })
+}
+
+/// Asks for a whole tree as columns; how long it took, in milliseconds.
+fn ask_whole(address: &str, tree: u128, times: u32) -> Result<Samples> {
+    let mut samples = Samples::default();
+    for _ in 0..times {
+        let mut socket = std::net::TcpStream::connect(address)?;
+        let begin = Instant::now();
+        let accept = "application/vnd.process-monitor.tree";
+        write!(socket, "GET /api/v1/roots/{tree:032x}/tree HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        socket.read_to_end(&mut answer)?;
+        ensure!(
+            answer.starts_with(b"HTTP/1.1 200") && answer.len() > 10_000,
+            "no tree: {}",
+            String::from_utf8_lossy(&answer[..answer.len().min(300)])
+        );
+        samples.add(begin.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(samples)
 }
 
 /// Asks each question in turn, a fixed number of times or until told to stop; how long each took, in milliseconds.

@@ -2,6 +2,7 @@
 
 mod access_folder;
 pub(crate) mod audit;
+pub(crate) mod completions;
 pub(crate) mod logs;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]

@@ -3,6 +3,7 @@
 mod access;
 mod help;
 mod logs;
+mod manual;
 mod reading;
 mod server;
 mod settings;

@@ -242,10 +242,7 @@ pub(super) fn pin(region: &Region, frame: &Frame) {
 #[cold]
 #[inline(never)]
 fn pin_slowly(region: &Region, frame: &Frame) {
-    let folded = if frame.fold().is_some() { Some(frame) } else { frame.of() };
-    if let Some(folded) = folded {
-        leave(Some(region), folded);
-    }
+    leave(Some(region), frame);
     frame.below.set(frame.line.id());
 }
 

@@ -15,7 +15,7 @@ use crate::fold::BUCKETS;
 use crate::record::Attachment;
 
 /// Rises with every change of what lies where. A reader knows no other layout than its own.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// Bytes of a region.
 pub const REGION_BYTES: usize = size_of::<Region>();
@@ -51,6 +51,8 @@ pub struct Image {
     pub promoted: Vec<u64>,
     /// Places among the records not taken that hold no whole record.
     pub damaged: u64,
+    /// Starts that found no room since the program began.
+    pub refused: u64,
 }
 
 /// A process as it stands in a ring. Times are ticks.
@@ -125,7 +127,7 @@ pub enum End {
 /// Reads a region, its segments by the numbers of their first records, its chunks and its folds, which may all be shorter or
 /// longer than they should be. Of the records, the first `taken` are left out.
 pub fn read(region: &[u8], segments: &[(u64, &[u8])], chunks: &[&[u8]], folds: &[&[u8]], taken: u64) -> Image {
-    let mut image = Image { thread: word(region, offset::THREAD), thread_name: name(region), ..Image::default() };
+    let mut image = Image { thread: word(region, offset::THREAD), thread_name: name(region), refused: refused(region), ..Image::default() };
     let mut segments = segments.to_vec();
     segments.sort_unstable_by_key(|(base, _)| *base);
     let head = word(region, offset::HEAD);
@@ -156,6 +158,13 @@ pub fn taken(region: &[u8]) -> u64 {
     if taken <= head { taken } else { 0 }
 }
 
+/// Starts that found no room. The program may have died between the two words.
+fn refused(region: &[u8]) -> u64 {
+    let [count, check] = [0, 8].map(|at| word(region, offset::REFUSED + at));
+    let counted = check.wrapping_mul(inverse(FACTORS[0]));
+    if count.wrapping_sub(counted) <= 1 { count } else { 0 }
+}
+
 mod offset {
     use std::mem::offset_of;
 
@@ -164,6 +173,7 @@ mod offset {
     pub(super) const HEAD: usize = offset_of!(Region, writer) + offset_of!(Writer, head);
     pub(super) const TAIL: usize = offset_of!(Region, reader) + offset_of!(Reader, tail);
     pub(super) const THREAD: usize = offset_of!(Region, writer) + offset_of!(Writer, thread);
+    pub(super) const REFUSED: usize = offset_of!(Region, writer) + offset_of!(Writer, refused);
     pub(super) const NAME_LEN: usize = offset_of!(Region, reader) + offset_of!(Reader, name_len);
     pub(super) const NAME: usize = offset_of!(Region, reader) + offset_of!(Reader, name);
     pub(super) const FRAMES: usize = offset_of!(Region, frames);
@@ -471,5 +481,25 @@ mod tests {
         }
         assert_eq!(read(&[], &[], &[], &[], 0), Image::default());
         assert_eq!(read(&[0; 100], &[(0, &[0; 1_000])], &[&[0; 300]], &[&[0; 9_000]], u64::MAX), Image::default());
+    }
+
+    #[test]
+    fn refused_starts_are_counted_unless_a_byte_of_the_count_is_damaged() {
+        let mut region = vec![0; REGION_BYTES];
+        let put = |region: &mut Vec<u8>, at: usize, word: u64| region[at..at + 8].copy_from_slice(&word.to_ne_bytes());
+        assert_eq!(refused(&region), 0);
+        put(&mut region, offset::REFUSED, 7);
+        put(&mut region, offset::REFUSED + 8, 7_u64.wrapping_mul(FACTORS[0]));
+        assert_eq!(refused(&region), 7);
+        for bit in 0..128 {
+            let byte = offset::REFUSED + bit / 8;
+            region[byte] ^= 1 << (bit % 8);
+            assert_eq!(refused(&region), 0, "bit {bit}");
+            region[byte] ^= 1 << (bit % 8);
+        }
+        // Killed in between.
+        put(&mut region, offset::REFUSED, 8);
+        assert_eq!(refused(&region), 8);
+        assert_eq!(refused(&[]), 0);
     }
 }

@@ -4,8 +4,10 @@
 //! region, one per recording thread
 //! ├─ writer      what the thread writes: how many records, how deep, …
 //! ├─ reader      what the one who drains writes: how many it has taken, …
-//! ├─ frames      what runs on the thread now: a stack
+//! ├─ current     frames and slots of futures that are current on the thread now: a stack
+//! ├─ frames      what runs on the thread now, at its place in that stack
 //! ├─ chunks      what runs as futures that began on the thread: an open table
+//! ├─ refused     how many starts found no room, by tree
 //! ├─ children    how many of one name the thread began below one parent, for the latest of these pairs
 //! └─ folds       calls that are counted instead of recorded: one slot per parent and name
 //! segment, one or more per region
@@ -33,6 +35,8 @@ pub(super) const CHUNK: usize = 64;
 pub(super) const CHUNKS: usize = 512;
 /// Bytes of a thread's name that are kept with its region.
 pub(super) const NAME: usize = 64;
+/// Trees whose refused starts one thread counts by itself.
+const REFUSED: usize = 16;
 /// Pairs of a parent and a name whose children one thread counts.
 const CHILDREN: usize = 128;
 /// Places that such a pair may take.
@@ -56,25 +60,59 @@ pub(super) struct Frame {
     fold: AtomicPtr<Fold>,
     /// The id of a folded call that the one who drains has told of singly; written by that one.
     pub(super) promoted: Word,
-    /// It ended while another was above it.
-    pub(super) is_gone: Word,
-    /// Its thread was panicking already when it began.
-    pub(super) was_panicking: Word,
-    /// What was [`recording`](crate::switch::recording) when it began.
-    pub(super) recording: Word,
-    /// Threads without a context may take it for the tree that they belong to.
-    pub(super) is_entry: Word,
+    /// What was [`recording`](crate::switch::recording) when it began, above the [`Mark`]s.
+    marks: Word,
     /// Slots: whose they are.
     home: AtomicPtr<Region>,
-    /// Frames that make a future current: its slot.
-    of: AtomicPtr<Frame>,
     /// Free slots: the next free one.
     next_free: AtomicPtr<Frame>,
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
 }
 
+/// What is so with a frame or is not.
+#[derive(Debug, Clone, Copy)]
+#[repr(u64)]
+pub(super) enum Mark {
+    /// Its thread was panicking already when it began.
+    Panicking = 1,
+    /// Threads without a context may take it for the tree that they belong to.
+    Entry = 2,
+    /// It ended while another was above it.
+    Gone = 4,
+}
+
 impl Frame {
+    /// Something begins in it while this is [`recording`](crate::switch::recording).
+    #[inline]
+    pub(super) fn set_marks(&self, recording: u32, was_panicking: bool) {
+        self.marks.set(u64::from(recording) << 32 | u64::from(was_panicking));
+    }
+
+    /// The same is so with it as with another.
+    pub(super) fn copy_marks(&self, other: &Frame) {
+        self.marks.set(other.marks.get());
+    }
+
+    /// What was [`recording`](crate::switch::recording) when it began.
+    #[inline]
+    pub(super) fn recording(&self) -> u32 {
+        (self.marks.get() >> 32) as u32
+    }
+
+    #[inline]
+    pub(super) fn is(&self, mark: Mark) -> bool {
+        self.marks.get() & mark as u64 != 0
+    }
+
+    pub(super) fn mark(&self, mark: Mark) {
+        self.marks.set(self.marks.get() | mark as u64);
+    }
+
+    pub(super) fn unmark(&self, mark: Mark) {
+        self.marks.set(self.marks.get() & !(mark as u64));
+    }
+
     /// What it is counted in, if it is folded.
     #[inline]
     pub(super) fn fold(&self) -> Option<&'static Fold> {
@@ -85,17 +123,6 @@ impl Frame {
     #[inline]
     pub(super) fn set_fold(&self, fold: Option<&'static Fold>) {
         self.fold.store(fold.map_or(null_mut(), |fold| std::ptr::from_ref(fold).cast_mut()), Ordering::Relaxed);
-    }
-
-    /// The slot of the future that it makes current.
-    pub(super) fn of(&self) -> Option<&'static Frame> {
-        // SAFETY: null, or a slot that lives as long as the program.
-        unsafe { self.of.load(Ordering::Relaxed).as_ref() }
-    }
-
-    #[inline]
-    pub(super) fn set_of(&self, slot: Option<&'static Frame>) {
-        self.of.store(slot.map_or(null_mut(), |slot| std::ptr::from_ref(slot).cast_mut()), Ordering::Relaxed);
     }
 
     /// Parent and tree of what begins below it.
@@ -162,6 +189,15 @@ impl Child {
         self.set_fold(other.fold());
         other.set_fold(fold);
     }
+}
+
+/// Starts of one tree that found no room. Which tree it is changes only while the queue's count of drops is locked.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Refused {
+    /// Zero for what begins a tree: nobody will know that one.
+    pub(super) root: [Word; 2],
+    pub(super) count: Word,
 }
 
 /// Calls of one name below one parent, counted by one thread.
@@ -253,6 +289,8 @@ pub(super) struct Writer {
     /// How often one came into use.
     pub(super) fold_news: Word,
     segment: AtomicPtr<Segment>,
+    /// Starts that found no room, and the same times an odd number: a reader can tell that it is a count.
+    pub(super) refused: [Word; 2],
 }
 
 /// What others than the recording thread write.
@@ -293,6 +331,9 @@ pub(super) struct Region {
     chunks: [AtomicPtr<Chunk>; CHUNKS],
     folds: [AtomicPtr<Fold>; FOLD_CHUNKS],
     children: [Child; CHILDREN],
+    pub(super) refused: [Refused; REFUSED],
+    /// For each frame in use what is current by it: itself, or the slot of a future. Means something to its own thread alone.
+    current: [AtomicPtr<Frame>; DEPTH],
     pub(super) frames: [Frame; DEPTH],
 }
 
@@ -312,6 +353,12 @@ impl Region {
         Some((region, segment))
     }
 
+    /// Where this thread counts the refused starts of a tree, or of another one.
+    pub(super) fn refused(&self, root: [u64; 2]) -> &Refused {
+        // Random bits.
+        &self.refused[root[1] as usize % REFUSED]
+    }
+
     /// Its number among the regions of the program.
     pub(super) fn number(&self) -> u32 {
         self.writer.region.get() as u32
@@ -325,19 +372,28 @@ impl Region {
         copy.set_segment(self.segment());
         copy.writer.depth.set(self.writer.depth.get());
         copy.writer.gone.set(self.writer.gone.get());
-        for (frame, copied) in self.frames.iter().zip(&copy.frames).take(self.writer.depth.get() as usize) {
+        for depth in 0..self.writer.depth.get() as usize {
+            let (Some(frame), copied) = (self.current(depth), &copy.frames[depth]) else { continue };
             copied.line.set_ids(frame.line.own().id, frame.line.own().root);
-            for (from, to) in [
-                (&frame.is_gone, &copied.is_gone),
-                (&frame.was_panicking, &copied.was_panicking),
-                (&frame.recording, &copied.recording),
-                (&frame.is_entry, &copied.is_entry),
-                (&frame.below, &copied.below),
-            ] {
-                to.set(from.get());
-            }
+            copied.below.set(frame.below.get());
+            copied.copy_marks(&self.frames[depth]);
+            // Where it will be.
+            copy.set_current(depth, &self.frames[depth]);
         }
         Some(start)
+    }
+
+    /// What is current by this frame, which is in use.
+    #[inline]
+    pub(super) fn current(&self, depth: usize) -> Option<&'static Frame> {
+        // SAFETY: null, or a frame or slot that lives as long as the program.
+        unsafe { self.current.get(depth)?.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Has a frame make something current; `depth` is below [`DEPTH`].
+    #[inline]
+    pub(super) fn set_current(&self, depth: usize, frame: &Frame) {
+        self.current[depth].store(std::ptr::from_ref(frame).cast_mut(), Ordering::Relaxed);
     }
 
     /// The segment that is written to.
@@ -529,7 +585,7 @@ mod tests {
 
     #[test]
     fn sizes_are_what_the_format_says() {
-        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 192, 64));
+        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 128, 64));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::layout::{DEPTH, REGION_BYTES, Region, SegmentRef};
-use super::{Facts, memory};
+use super::{Facts, memory, writer};
 use crate::own::Own;
 use crate::{ids, inside, queue, site, thread};
 
@@ -32,10 +32,10 @@ struct Shared {
 
 #[derive(Default)]
 struct Registry {
+    all: Vec<&'static Region>,
     free: Vec<&'static Region>,
     news: Vec<Attached>,
     threads: u64,
-    regions: usize,
 }
 
 /// A thread that has got a region.
@@ -144,10 +144,10 @@ fn take() -> Option<&'static Region> {
     let (region, segment) = if let Some(region) = registry.free.pop() {
         (region, None)
     } else {
-        let (region, segment) = new_region(registry.regions as u32)?;
+        let (region, segment) = new_region(registry.all.len() as u32)?;
+        registry.all.push(region);
         // So that giving one back allocates nothing.
-        registry.regions += 1;
-        let regions = registry.regions;
+        let regions = registry.all.len();
         registry.free.reserve(regions);
         (region, Some(segment))
     };
@@ -219,6 +219,14 @@ pub(super) fn news(seen: &mut u64) -> Vec<Attached> {
 
 pub(super) fn has_news(seen: u64) -> bool {
     SHARED.get().is_some_and(|shared| shared.news.load(Ordering::Acquire) != seen)
+}
+
+/// Starts that found no room, by tree; zero for those that would have begun one. To be called while the queue's count of drops
+/// is locked.
+pub(crate) fn refused() -> Vec<(u128, u64)> {
+    let Some(shared) = SHARED.get() else { return Vec::new() };
+    let registry = shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
+    registry.all.iter().flat_map(|region| writer::refused(region)).collect()
 }
 
 /// For the next thread that comes.

@@ -7,7 +7,9 @@
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use super::layout::{CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words, Writer};
+use super::layout::{
+    CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, FACTORS, Fold, Frame, Mark, RUNNING, Refused, Region, SegmentRef, Words, Writer,
+};
 use super::{Facts, fold, registry};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
@@ -65,13 +67,13 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
     if depth == 0 || depth >= region.writer.ceiling.get() {
         return Begun::Elsewhere;
     }
-    let parent = region.frames[depth as usize - 1].parent_ids();
-    if !admits(region) {
-        return refuse(parent);
+    let Some(parent) = region.current(depth as usize - 1).map(Frame::parent_ids) else { return Begun::Elsewhere };
+    if !admits(region, depth) {
+        return refuse(region, parent);
     }
     let frame = &region.frames[depth as usize];
-    frame.was_panicking.set(u64::from(std::thread::panicking()));
-    begin(region, frame, site, parent, Attachment::Explicit);
+    region.set_current(depth as usize, frame);
+    begin(region, frame, site, parent, Attachment::Explicit, std::thread::panicking());
     region.writer.depth.publish(depth + 1);
     park::wake();
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
@@ -85,12 +87,12 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
         return Begun::Elsewhere;
     }
     let parent = ids_of(attached.parent);
-    if !admits(region) {
-        return refuse(parent);
+    if !admits(region, depth) {
+        return refuse(region, parent);
     }
     let frame = &region.frames[depth as usize];
-    frame.was_panicking.set(u64::from(std::thread::panicking()));
-    begin(region, frame, site, parent, attached.attachment);
+    region.set_current(depth as usize, frame);
+    begin(region, frame, site, parent, attached.attachment, std::thread::panicking());
     if attached.entry {
         enter_tree(frame);
     }
@@ -120,13 +122,12 @@ pub(crate) fn end(call: Call, ending: Ending) {
 pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
     let depth = region.writer.depth.get();
-    let Some(above) = region.frames.get(depth.wrapping_sub(1) as usize).filter(|_| depth <= region.writer.ceiling.get()) else {
-        return Begun::Elsewhere;
-    };
+    let above = if depth == 0 || depth > region.writer.ceiling.get() { None } else { region.current(depth as usize - 1) };
+    let Some(above) = above else { return Begun::Elsewhere };
     let parent = above.parent_ids();
-    let Some(slot) = take_slot(region) else { return refuse(parent) };
+    let Some(slot) = take_slot(region) else { return refuse(region, parent) };
     slot.leftover.set(0);
-    begin(region, slot, site, parent, Attachment::Explicit);
+    begin(region, slot, site, parent, Attachment::Explicit, false);
     park::wake();
     Begun::Recorded(Slot(slot))
 }
@@ -135,9 +136,9 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
 pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
     let Some(region) = registry::region().filter(|region| region.writer.ceiling.get() > 0) else { return Begun::Elsewhere };
     let parent = ids_of(attached.parent);
-    let Some(slot) = take_slot(region) else { return refuse(parent) };
+    let Some(slot) = take_slot(region) else { return refuse(region, parent) };
     slot.leftover.set(0);
-    begin(region, slot, site, parent, attached.attachment);
+    begin(region, slot, site, parent, attached.attachment, false);
     if attached.entry {
         enter_tree(slot);
     }
@@ -155,7 +156,7 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
         return;
     }
     match registry::region() {
-        Some(region) if admits(region) => {
+        Some(region) if admits(region, region.writer.depth.get()) => {
             let is_own = fold::is_own(Some(region), slot);
             publish(region, slot, is_own, end, ending);
             if is_own { region.push_free(slot) } else { free_elsewhere(slot) }
@@ -168,7 +169,7 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
 #[cold]
 #[inline(never)]
 fn close_without_room(region: Option<&'static Region>, slot: &'static Frame, end: u64, ending: Ending) {
-    if slot.is_entry.get() != 0 {
+    if slot.is(Mark::Entry) {
         leave_tree(slot);
     }
     let mut words = ended(slot, end, ending);
@@ -198,7 +199,7 @@ impl Call {
     /// Whether the thread began to panic since the call began.
     #[inline]
     pub(crate) fn panicked_meanwhile(&self) -> bool {
-        std::thread::panicking() && self.frame().is_some_and(|frame| frame.was_panicking.get() == 0)
+        std::thread::panicking() && self.frame().is_some_and(|frame| !frame.is(Mark::Panicking))
     }
 
     /// The call goes on as a future and is no longer current; `Err` if there is no room for one more.
@@ -206,8 +207,7 @@ impl Call {
         let Some((region, frame)) = registry::region().filter(|_| registry::is_own()).zip(self.frame()) else { return Err(self) };
         let Some(slot) = take_slot(region) else { return Err(self) };
         slot.leftover.set(0);
-        slot.is_entry.set(frame.is_entry.get());
-        slot.recording.set(frame.recording.get());
+        slot.copy_marks(frame);
         slot.below.set(frame.below.get());
         slot.set_fold(frame.fold());
         // Gone for a moment, so that whoever promotes it promotes one of the two.
@@ -228,10 +228,10 @@ impl Call {
             context: Context::new(words.root(), words.id)?,
             parent: words.parent,
             attachment: Facts(words.facts).attachment(),
-            is_entry: frame.is_entry.get() != 0,
+            is_entry: frame.is(Mark::Entry),
             begun: words.start,
             site: Facts(words.facts).site()?,
-            was_panicking: frame.was_panicking.get() != 0,
+            was_panicking: frame.is(Mark::Panicking),
         };
         frame.line.clear();
         pop(region, self.frame);
@@ -276,29 +276,29 @@ impl Slot {
 /// Makes a context current: the number of its frame, or `None` if it is to be kept elsewhere.
 #[inline]
 pub(crate) fn push(context: Context) -> Option<usize> {
-    let id = context.process();
-    push_ids(id, id, [(context.root() >> 64) as u64, context.root() as u64], None)
+    push_as(|frame| {
+        let id = context.process();
+        frame.line.set_ids(id, [(context.root() >> 64) as u64, context.root() as u64]);
+        frame.below.set(id);
+        frame.set_fold(None);
+        frame
+    })
 }
 
 /// Makes a future current, in the same way.
 #[inline]
 pub(crate) fn push_slot(slot: &Slot) -> Option<usize> {
-    let (id, root) = slot.0.line.ids();
-    push_ids(id, slot.0.below.get(), root, Some(slot.0))
+    push_as(|_| slot.0)
 }
 
 #[inline]
-fn push_ids(id: u64, below: u64, root: [u64; 2], of: Option<&'static Frame>) -> Option<usize> {
+fn push_as(current: impl FnOnce(&'static Frame) -> &'static Frame) -> Option<usize> {
     let region = registry::region()?;
     let depth = region.writer.depth.get();
     if depth >= region.writer.ceiling.get() {
         return None;
     }
-    let frame = region.frames.get(depth as usize)?;
-    frame.line.set_ids(id, root);
-    frame.below.set(below);
-    frame.set_fold(None);
-    frame.set_of(of);
+    region.set_current(depth as usize, current(region.frames.get(depth as usize)?));
     region.writer.depth.publish(depth + 1);
     Some(depth as usize)
 }
@@ -314,8 +314,7 @@ pub(crate) fn pop_context(frame: usize) {
 /// What is current by this thread's frames.
 pub(crate) fn top() -> Option<Context> {
     let region = registry::region()?;
-    let depth = region.writer.depth.get() as usize;
-    let frame = region.frames[..depth].last()?;
+    let frame = region.current((region.writer.depth.get() as usize).checked_sub(1)?)?;
     fold::pin(region, frame);
     context_of(frame)
 }
@@ -329,10 +328,16 @@ pub(crate) fn set_overflowing(is_overflowing: bool) {
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "each of its callers knows other arguments beforehand")]
-fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, root): (u64, [u64; 2]), attachment: Attachment) {
+fn begin(
+    region: &'static Region,
+    frame: &Frame,
+    site: &'static Site,
+    (parent, root): (u64, [u64; 2]),
+    attachment: Attachment,
+    was_panicking: bool,
+) {
     let writer = &region.writer;
-    frame.is_entry.set(0);
-    frame.recording.set(u64::from(switch::recording()));
+    frame.set_marks(switch::recording(), was_panicking);
     let site = site::number(site, writer.sites.get() as usize);
     let mut facts = Facts::new(site, attachment, writer.thread.get());
     // Before what the call is counted in is written to: that would hold up the clock.
@@ -350,14 +355,14 @@ fn begin(region: &'static Region, frame: &Frame, site: &'static Site, (parent, r
 /// Recording may be over, or the call one of the parent of a forked child.
 #[inline]
 pub(super) fn is_recorded(frame: &Frame) -> bool {
-    frame.recording.get() == u64::from(switch::recording())
+    frame.recording() == switch::recording()
 }
 
 /// Makes a record of what ran, or counts it. `is_own`: it began on this thread.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the end of every call, which has no other work to do")]
 fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Ending) {
-    if frame.is_entry.get() != 0 {
+    if frame.is(Mark::Entry) {
         leave_tree(frame);
     }
     if let Some(fold) = frame.fold() {
@@ -420,7 +425,7 @@ fn context_of(frame: &Frame) -> Option<Context> {
 
 fn enter_tree(frame: &Frame) {
     if let Some(context) = context_of(frame) {
-        frame.is_entry.set(1);
+        frame.mark(Mark::Entry);
         trees::enter(context);
     }
 }
@@ -449,14 +454,14 @@ fn pop_slowly(region: &Region, frame: usize, depth: usize) {
     let gone = &region.writer.gone;
     if frame + 1 == depth {
         let mut depth = frame;
-        while let Some(below) = region.frames[..depth].last().filter(|below| below.is_gone.get() != 0) {
-            below.is_gone.set(0);
+        while let Some(below) = region.frames[..depth].last().filter(|below| below.is(Mark::Gone)) {
+            below.unmark(Mark::Gone);
             gone.set(gone.get() - 1);
             depth -= 1;
         }
         region.writer.depth.publish(depth as u64);
     } else if let Some(frame) = region.frames[..depth].get(frame) {
-        frame.is_gone.set(1);
+        frame.mark(Mark::Gone);
         gone.set(gone.get() + 1);
     }
 }
@@ -479,9 +484,9 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
 
 /// Whether there is room for one record more beside those of all open frames, in a larger segment if need be.
 #[inline]
-fn admits(region: &Region) -> bool {
+fn admits(region: &Region, depth: u64) -> bool {
     let writer = &region.writer;
-    writer.head.get() + writer.depth.get() < writer.limit.get() || has_room(region) || grow(region)
+    writer.head.get() + depth < writer.limit.get() || has_room(region) || grow(region)
 }
 
 /// Whether the segment has room for one record more, by what the reader has taken meanwhile.
@@ -520,11 +525,34 @@ fn grow(region: &Region) -> bool {
     false
 }
 
+/// Counts a start that found no room: where memory ends is no place to wait for a lock.
 #[cold]
 #[inline(never)]
-fn refuse<T>((_, [high, low]): (u64, [u64; 2])) -> Begun<T> {
-    queue::count_refused(u128::from(high) << 64 | u128::from(low));
+fn refuse<T>(region: &Region, (parent, root): (u64, [u64; 2])) -> Begun<T> {
+    let root = if parent == 0 { [0, 0] } else { root };
+    let place = region.refused(root);
+    if [place.root[0].get(), place.root[1].get()] == root {
+        place.count.set(place.count.get() + 1);
+    } else {
+        queue::count_refused(root_of(place), place.count.get(), || {
+            place.root[0].set(root[0]);
+            place.root[1].set(root[1]);
+            place.count.set(1);
+        });
+    }
+    let [count, check] = &region.writer.refused;
+    count.set(count.get() + 1);
+    check.publish(count.get().wrapping_mul(FACTORS[0]));
     Begun::Refused
+}
+
+/// Starts of a thread that found no room, by tree. To be called while the queue's count of drops is locked.
+pub(super) fn refused(region: &Region) -> impl Iterator<Item = (u128, u64)> {
+    region.refused.iter().map(|place| (root_of(place), place.count.get())).filter(|(_, count)| *count > 0)
+}
+
+fn root_of(place: &Refused) -> u128 {
+    u128::from(place.root[0].get()) << 64 | u128::from(place.root[1].get())
 }
 
 #[inline]

@@ -83,6 +83,8 @@ settings! {
     session_lifetime: Duration = Duration::from_hours(7 * 24), DURATION;
     /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
+    /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
+    metrics_names: usize = 100, COUNT;
     /// How many bytes of past events the stream resumes from
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives

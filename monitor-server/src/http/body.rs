@@ -1,7 +1,9 @@
 //! The body of a request as a batch: size, encoding and content are checked before anything is stored.
 
+use std::cell::RefCell;
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
@@ -34,11 +36,15 @@ impl FromRequest<App> for Wire {
         let turn = app.decoding.clone().acquire_owned().await;
         let decoded = tokio::task::spawn_blocking(move || {
             let _turn = turn;
+            let begin = Instant::now();
             let body = decompress(body, encoding, limit, &mut memory)?;
+            let decompressed = Instant::now();
             let batch = Packed::from_json(&body, max_events).map_err(|refused| match refused {
                 Refused::Decode(error) => ApiError::from(error),
                 Refused::TooMany => ApiError::TooMany { limit: max_events },
             })?;
+            let (decompress_us, decode_us) = ((decompressed - begin).as_micros() as u64, decompressed.elapsed().as_micros() as u64);
+            tracing::debug!(target: "monitor_server::duties", decompress_us, decode_us);
             Ok(Self { batch, memory })
         });
         decoded.await?
@@ -171,6 +177,9 @@ pub(super) fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory
         Encoding::Plain => Ok(body),
         Encoding::Gzip => inflate("gzip", flate2::read::MultiGzDecoder::new(&*body), limit, memory),
         Encoding::Zstd => {
+            if let Some(body) = unpack(&body, limit, memory)? {
+                return Ok(body);
+            }
             let decoder = zstd::Decoder::with_buffer(&*body).and_then(|mut decoder| {
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
                 Ok(decoder)
@@ -179,6 +188,28 @@ pub(super) fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory
             inflate("zstd", decoder, limit, memory)
         }
     }
+}
+
+thread_local! {
+    /// Made once, for it takes longer to make than most bodies to decompress.
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Decompresses a body that says how long it will be; none of any other, which is read as a stream.
+fn unpack(body: &[u8], limit: usize, memory: &mut Memory) -> Result<Option<Vec<u8>>, ApiError> {
+    let said = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
+    let Some(length) = said.and_then(|length| usize::try_from(length).ok()).filter(|length| *length <= limit) else { return Ok(None) };
+    memory.grow(length)?;
+    let mut unpacked = Vec::with_capacity(length);
+    let is_whole = UNPACKER.with_borrow_mut(|kept| {
+        let decoder = match kept {
+            Some(decoder) => decoder,
+            None => kept.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decoder.decompress_to_buffer(body, &mut unpacked)
+    });
+    // What went wrong is found again by the one who reads it as a stream, and says so.
+    Ok(is_whole.is_ok().then_some(unpacked))
 }
 
 fn inflate(name: &str, mut decoder: impl Read, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {

@@ -11,6 +11,7 @@ mod health;
 mod login;
 mod logs;
 mod me;
+mod metrics;
 mod names;
 mod openapi;
 mod otlp;
@@ -160,6 +161,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(stats::get_series))
         .routes(routes!(stats::get_errors))
         .routes(routes!(status::get_status))
+        .routes(routes!(metrics::get_metrics))
         .routes(routes!(stream::get_stream))
         .routes(routes!(me::get_me))
         .routes(routes!(me::get_audit))

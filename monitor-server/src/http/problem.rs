@@ -188,6 +188,7 @@ impl ApiError {
             Self::TooLarge { .. } | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Stopping | Self::TooManyReaders { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -218,11 +219,14 @@ impl IntoResponse for ApiError {
             Self::Failed(error) => tracing::error!(%error, "a request failed"),
             _ => tracing::debug!(status = problem.status, detail = problem.detail, "refused"),
         }
-        let mut response = (self.status(), Json(problem)).into_response();
+        let problem_status = self.status();
+        let mut response = (problem_status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
-            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } => {
+            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } | Self::Store(_)
+                if problem_status == StatusCode::SERVICE_UNAVAILABLE =>
+            {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Self::TooOften { wait, .. } => {

@@ -7,6 +7,7 @@ mod tests;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -24,6 +25,8 @@ pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 pub struct Ingest {
     queue: Arc<Queue>,
     limits: Limits,
+    batches: AtomicU64,
+    refused: AtomicU64,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -42,6 +45,19 @@ impl Default for Settings {
         let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
         Self { queue_bytes: DEFAULT_QUEUE_BYTES, limits: Limits::default(), clock: Box::new(clock) }
     }
+}
+
+/// What came in since the server began, and what waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Batches that are stored.
+    pub batches: u64,
+    /// Batches that were told to come again.
+    pub refused: u64,
+    /// Batches that wait.
+    pub waiting: u64,
+    /// How much they are, decoded.
+    pub waiting_bytes: u64,
 }
 
 /// Why a batch was not taken.
@@ -84,7 +100,7 @@ impl Ingest {
         if writer.is_none() {
             queue.stop();
         }
-        Self { queue, limits, writer }
+        Self { queue, limits, batches: AtomicU64::new(0), refused: AtomicU64::new(0), writer }
     }
 
     /// Takes a batch and waits until it is stored durably.
@@ -101,15 +117,37 @@ impl Ingest {
         })?;
         let (answer, answered) = oneshot::channel();
         self.queue.push(Job::new(batch, answer)).map_err(|full| match full {
-            Full::Busy => IngestError::Busy,
+            Full::Busy => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                IngestError::Busy
+            }
             Full::Stopped => IngestError::Stopped,
         })?;
-        answered.await.unwrap_or(Err(IngestError::Stopped))
+        let answer = answered.await.unwrap_or(Err(IngestError::Stopped));
+        if answer.is_ok() {
+            self.batches.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
     }
 
     /// Whether a batch of so many bytes, compressed, would be refused now: then it needn't be read.
     pub fn is_busy(&self, bytes: usize) -> bool {
-        self.queue.is_full(bytes)
+        let is_full = self.queue.is_full(bytes);
+        if is_full {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        is_full
+    }
+
+    /// What came, and what waits.
+    pub fn figures(&self) -> Figures {
+        let (waiting, waiting_bytes) = self.queue.waiting();
+        Figures {
+            batches: self.batches.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            waiting: waiting as u64,
+            waiting_bytes: waiting_bytes as u64,
+        }
     }
 
     /// Whether the writer lives.

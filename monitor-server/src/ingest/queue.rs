@@ -22,8 +22,7 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn new(batch: Packed, answer: oneshot::Sender<Result<Accepted, IngestError>>) -> Self {
-        let bytes = batch.size();
-        Self { batch: Arc::new(batch), answer, bytes }
+        Self { bytes: batch.bytes, batch: Arc::new(batch), answer }
     }
 }
 
@@ -68,6 +67,12 @@ impl Queue {
     pub(super) fn is_full(&self, bytes: usize) -> bool {
         let state = self.lock();
         !state.jobs.is_empty() && state.bytes.saturating_add(bytes) > self.max_bytes
+    }
+
+    /// How many jobs wait, and how many bytes they take.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.jobs.len(), state.bytes)
     }
 
     /// Lets a job wait; a lone one always may, however large.

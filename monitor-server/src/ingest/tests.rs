@@ -12,8 +12,8 @@ use tokio::task::yield_now;
 use super::{Ingest, IngestError, Settings};
 use crate::packed::{Limits, Packed};
 use crate::store::{
-    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store, StoreError,
-    TreeColumns,
+    Changes, ErrorsQuery, LogsQuery, NameTotals, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, SqliteStore, StatsQuery, Store,
+    StoreError, TreeColumns,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -43,6 +43,10 @@ impl Store for Gate {
         self.inner.append(batches, now_us)
     }
 
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
+        self.inner.find_overdue(now_us)
+    }
+
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.inner.lose_workers(now_us, since_us)
     }
@@ -69,6 +73,10 @@ impl Store for Gate {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.inner.logs(root, query)
+    }
+
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
+        self.inner.name_totals(most)
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

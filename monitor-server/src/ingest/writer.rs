@@ -34,6 +34,10 @@ pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, c
                 Ok(changes) => tell(publish, changes),
                 Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "could not look for lost workers"),
             }
+            match store.find_overdue(now_us) {
+                Ok(changes) => tell(publish, changes),
+                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "could not look for what is overdue"),
+            }
         }
     }
 }

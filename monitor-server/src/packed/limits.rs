@@ -92,6 +92,7 @@ fn cut_event(event: &mut Event, limits: &Limits) {
         | Event::WorkerOffline(_)
         | Event::WorkerLost(_)
         | Event::WorkerFound(_)
+        | Event::ProcessOverdue(_)
         | Event::Unknown(_) => {}
     }
 }

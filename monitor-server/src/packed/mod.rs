@@ -2,6 +2,7 @@
 
 mod decode;
 mod limits;
+mod scan;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ pub struct Packed {
     pub worker: WorkerRef,
     /// Number of the first event.
     pub sequence: u64,
+    /// When it was sent, in Unix microseconds by the sender's clock.
+    pub sent_us: u64,
     /// What was dropped since the worker began.
     pub dropped: Vec<Dropped>,
     /// The trees that the packed events name by their place here.
@@ -35,6 +38,8 @@ pub struct Packed {
     pub(crate) errors: Vec<Error>,
     /// The events, the first numbered `sequence`.
     pub(crate) events: Vec<PackedEvent>,
+    /// About how many bytes all of it takes.
+    pub(crate) bytes: usize,
 }
 
 /// What and where a process is in its program.
@@ -90,7 +95,7 @@ pub(crate) enum PlainOutcome {
 }
 
 impl PlainOutcome {
-    fn of(outcome: &str) -> Option<Self> {
+    pub(crate) fn of(outcome: &str) -> Option<Self> {
         match outcome {
             "succeeded" => Some(Self::Succeeded),
             "failed" => Some(Self::Failed),
@@ -120,7 +125,7 @@ impl From<Batch> for Packed {
     fn from(batch: Batch) -> Self {
         let mut packing = Packing::default();
         let events = batch.events.into_iter().map(|event| packing.event(event)).collect();
-        packing.close(batch.worker, batch.sequence, batch.dropped, events)
+        packing.close(batch.worker, (batch.sequence, batch.sent_us), batch.dropped, events)
     }
 }
 
@@ -171,11 +176,6 @@ impl Packed {
             PackedEvent::Other(event) => (**event).clone(),
         }
     }
-
-    /// About how many bytes it holds.
-    pub(crate) fn size(&self) -> usize {
-        size::size(self)
-    }
 }
 
 fn at<T>(list: &[T], place: Place) -> Option<&T> {
@@ -188,8 +188,10 @@ struct Packing<'a> {
     roots: HashMap<RootId, Place>,
     sites: HashMap<SiteKey<'a>, Place>,
     threads: HashMap<&'a str, Place>,
+    errors: HashMap<&'a str, Place>,
     packed: Lists,
     last_root: Option<(RootId, Place)>,
+    last_root_text: Option<(&'a str, Place)>,
     last_thread: Option<Place>,
 }
 
@@ -285,9 +287,11 @@ impl<'a> Packing<'a> {
         }
     }
 
-    fn close(self, worker: WorkerRef, sequence: u64, dropped: Vec<Dropped>, events: Vec<PackedEvent>) -> Packed {
+    fn close(self, worker: WorkerRef, (sequence, sent_us): (u64, u64), dropped: Vec<Dropped>, events: Vec<PackedEvent>) -> Packed {
         let Lists { roots, sites, threads, marks, errors } = self.packed;
-        Packed { worker, sequence, dropped, roots, sites, threads, marks, errors, events }
+        let mut packed = Packed { worker, sequence, sent_us, dropped, roots, sites, threads, marks, errors, events, bytes: 0 };
+        packed.bytes = size::size(&packed);
+        packed
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) fn of_event(event: &Event) -> usize {
             of.version.len() + of.registered.iter().map(|function| 128 + function.name.len() + function.source.file.len()).sum::<usize>()
         }
         Event::Unknown(of) => of.event_type.len() + fields(&of.fields),
+        Event::ProcessOverdue(of) => of.reason.len(),
         Event::WorkerHeartbeat(_) | Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_) => 0,
     }
 }

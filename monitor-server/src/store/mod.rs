@@ -32,6 +32,10 @@ pub trait Store: Send + Sync + 'static {
     /// Records as lost every worker not heard of for two of its heartbeats, counted from the later of its last batch and `since_us`.
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError>;
 
+    /// Tells of the processes that are overdue since the last time: those that run for longer than their timeout or, without one, than
+    /// three times what 99 % of the past runs of their name took at most.
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError>;
+
     /// One page of roots.
     fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError>;
 
@@ -49,6 +53,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// One page of what a process of a tree said, or all of them; none if there is no such tree or process.
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError>;
+
+    /// All that ever ended, by name: at most so many names, those with the most runs, and the others together.
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError>;
 
     /// One page of workers, newest first.
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError>;
@@ -139,6 +146,19 @@ pub struct ProcessesQuery {
     pub limit: usize,
     /// From where the page before ended.
     pub cursor: Option<String>,
+}
+
+/// All that ever ended of a name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NameTotals {
+    /// The name; none for the others together.
+    pub name: Option<String>,
+    /// How many ended in each state.
+    pub states: std::collections::BTreeMap<String, u64>,
+    /// All durations together.
+    pub total_ns: u128,
+    /// `(i, count)`, ascending: bucket i = [1.04^i, 1.04^(i+1)) ns.
+    pub histogram: Vec<(u32, u64)>,
 }
 
 /// Which lines of logs to list. `None` means: any.
@@ -296,6 +316,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the same may go well later: the disk is full, or fails, and nothing else is wrong.
+    pub fn is_passing(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure};
+        let Self::Database { source, .. } = self else { return false };
+        let passing = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure];
+        source.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+    }
+
     /// Why a database could not be opened.
     fn of_open(source: rusqlite::Error, path: &Path) -> Self {
         use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};

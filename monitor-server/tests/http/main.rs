@@ -5,6 +5,7 @@ mod bodies;
 mod guard;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod openapi;
 mod otlp;
 mod page;

@@ -34,6 +34,7 @@ async fn every_route_is_described() {
         "get /api/v1/workers",
         "get /api/v1/workers/{id}",
         "get /healthz",
+        "get /metrics",
         "post /api/v1/events",
         "post /v1/logs",
         "post /v1/traces",

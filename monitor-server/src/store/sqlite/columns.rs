@@ -74,7 +74,8 @@ impl Tables {
             // Whatever becomes of an open process when its worker leaves is worked out where it is shown.
             Known::Plain(plain) if !plain.is_open() => self.plain(connection, dictionary, row, &plain)?,
             _ => {
-                let process = self.viewer.view(connection, dictionary, self.tree.head.root.root_id, row)?;
+                let root = &self.tree.head.root;
+                let process = self.viewer.view(connection, dictionary, (root.root_id, root.number as i64), row)?;
                 if let Some(more) = more(&process) {
                     self.tree.more.insert(self.tree.rows.len() as u32, more);
                 }
@@ -100,7 +101,7 @@ impl Tables {
                 Ok(Origin { worker_id: Some(dictionary.worker_id(connection, worker)?), thread })
             })?,
             error: match plain.end.and_then(|end| end.error) {
-                Some(keys) => place(&mut self.places.errors, keys, errors, || dictionary.error(connection, keys))?,
+                Some(keys) => place(&mut self.places.errors, keys, errors, || Ok((*dictionary.error(connection, keys)?).clone()))?,
                 None => NOWHERE,
             },
             state: state_code(&plain.state(WorkerStatus::Online)),

@@ -1,16 +1,19 @@
 //! Every text, site and origin once: small keys in the rows, the words in tables of their own.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use monitor_wire::{Error, ErrorKind, Kind, Source, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use serde::{Deserialize, Serialize};
 
+use super::expected::{self, Expected};
 use super::ids;
 
-/// At most so many bytes of texts are remembered.
-const MAX_BYTES: usize = 32 << 20;
+/// At most about so many bytes are remembered by the one who writes, and by each who reads.
+pub(super) const MAX_BYTES: usize = 32 << 20;
+pub(super) const MAX_READER_BYTES: usize = 8 << 20;
 
 /// There are so many processes of these kinds that only a part of them can be searched.
 pub(crate) const NUMEROUS: [Kind; 3] = [Kind::NORMAL, Kind::CROSS_THREAD, Kind::SPAN];
@@ -26,8 +29,13 @@ pub(super) struct Dictionary {
     origins: HashMap<i64, (i64, i64)>,
     origin_keys: HashMap<(i64, i64), i64>,
     workers: HashMap<i64, WorkerId>,
+    errors: HashMap<Arc<Error>, (i64, i64)>,
+    errors_by_keys: HashMap<(i64, i64), Arc<Error>>,
+    /// What making texts searchable took lately.
+    full_text: Duration,
     /// Keys of messages' shapes by the messages' own.
     shapes: HashMap<i64, i64>,
+    expected: HashMap<i64, (Instant, Option<Expected>)>,
     bytes: usize,
 }
 
@@ -56,10 +64,28 @@ struct Cause {
 
 impl Dictionary {
     /// Forgets everything if it grew too large. Never in the middle of a transaction or query.
-    pub(super) fn trim(&mut self) {
-        if self.bytes > MAX_BYTES {
+    pub(super) fn trim(&mut self, max_bytes: usize) {
+        if self.bytes > max_bytes {
             *self = Self::default();
         }
+    }
+
+    /// What is expected of a process of this name; as long as it is remembered, what was true a moment ago.
+    pub(super) fn expected(&mut self, connection: &Connection, name: i64) -> Result<Option<Expected>> {
+        if let Some((at, expected)) = self.expected.get(&name)
+            && at.elapsed() < expected::VALID
+        {
+            return Ok(*expected);
+        }
+        let expected = Expected::of(connection, name)?;
+        self.bytes += 64;
+        self.expected.insert(name, (Instant::now(), expected));
+        Ok(expected)
+    }
+
+    /// What making texts searchable took since this was asked last.
+    pub(super) fn take_full_text(&mut self) -> Duration {
+        std::mem::take(&mut self.full_text)
     }
 
     pub(super) fn text(&mut self, connection: &Connection, key: i64) -> Result<Arc<str>> {
@@ -110,7 +136,9 @@ impl Dictionary {
             }
             None => self.add(connection, text, true)?,
         };
+        let begin = Instant::now();
         connection.prepare_cached("INSERT INTO text_parts(rowid, value) VALUES(?1, ?2)")?.execute(params![key, text])?;
+        self.full_text += begin.elapsed();
         Ok(key)
     }
 
@@ -207,6 +235,18 @@ impl Dictionary {
         Ok((self.searched_key(connection, message)?, self.text_key(connection, &cause)?))
     }
 
+    /// As [`Dictionary::error_keys`], remembered, and the error to share.
+    pub(super) fn shared_error(&mut self, connection: &Connection, error: &Error) -> Result<(Arc<Error>, (i64, i64))> {
+        if let Some((shared, keys)) = self.errors.get_key_value(error) {
+            return Ok((shared.clone(), *keys));
+        }
+        let keys = self.error_keys(connection, error)?;
+        let shared = Arc::new(error.clone());
+        self.bytes += 256 + error.message.len() + error.chain.iter().map(String::len).sum::<usize>();
+        self.errors.insert(shared.clone(), keys);
+        Ok((shared, keys))
+    }
+
     /// Key of the shape of a message, given the message's.
     pub(super) fn shape_key(&mut self, connection: &Connection, message: i64) -> Result<i64> {
         if let Some(key) = self.shapes.get(&message) {
@@ -220,7 +260,17 @@ impl Dictionary {
     }
 
     /// What [`Dictionary::error_keys`] has keys of.
-    pub(super) fn error(&mut self, connection: &Connection, (message, cause): (i64, i64)) -> Result<Error> {
+    pub(super) fn error(&mut self, connection: &Connection, keys: (i64, i64)) -> Result<Arc<Error>> {
+        if let Some(error) = self.errors_by_keys.get(&keys) {
+            return Ok(error.clone());
+        }
+        let error = Arc::new(self.read_error(connection, keys)?);
+        self.bytes += 256 + error.message.len() + error.chain.iter().map(String::len).sum::<usize>();
+        self.errors_by_keys.insert(keys, error.clone());
+        Ok(error)
+    }
+
+    fn read_error(&mut self, connection: &Connection, (message, cause): (i64, i64)) -> Result<Error> {
         let message = self.text(connection, message)?.to_string();
         let Cause { kind, type_name, chain, source } = ids::from_json(11, self.text(connection, cause)?.as_bytes())?;
         Ok(Error { kind, type_name, message, chain, source })

@@ -2,9 +2,11 @@
 
 mod columns;
 mod dictionary;
+mod expected;
 mod folder;
 mod ids;
 mod logs;
+mod metrics;
 mod names;
 mod pool;
 mod processes;
@@ -30,13 +32,15 @@ use monitor_wire::{
     WorkerId, WorkersPage,
 };
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 pub(crate) use self::dictionary::NUMEROUS;
 pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
-    Changes, ErrorsQuery, LogsQuery, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError, TreeColumns,
+    Changes, ErrorsQuery, LogsQuery, NameTotals, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, StatsQuery, Store, StoreError,
+    TreeColumns,
 };
 use crate::packed::Packed;
 
@@ -59,9 +63,10 @@ impl SqliteStore {
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
         schema::migrate(&mut connection, &path)?;
-        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=2000; \
+        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4000; \
                        PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;";
         connection.execute_batch(pragmas).map_err(failed)?;
+        plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
         Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), _lock: lock })
@@ -87,6 +92,11 @@ impl SqliteStore {
             Ok(Err(ReadError::Database(source))) | Err(source) => Err(StoreError::Database { action, source }),
         }
     }
+}
+
+/// Statements are planned without a look at their values; else some are planned anew whenever these change.
+fn plan_once(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Why a question could not be answered.
@@ -116,6 +126,10 @@ impl Store for SqliteStore {
         self.write("store events", |writer| writer.append(batches, now_us))
     }
 
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
+        self.write("record what is overdue", |writer| writer.find_overdue(now_us))
+    }
+
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.write("record lost workers", |writer| writer.lose_workers(now_us, since_us))
     }
@@ -142,6 +156,10 @@ impl Store for SqliteStore {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.read("read a log", |snapshot| logs::page(snapshot, root, query))
+    }
+
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
+        self.read("sum up by name", |snapshot| Ok(metrics::totals(snapshot, most)?))
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Result, Transaction};
 
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, MAX_READER_BYTES};
 
 /// At most so many questions are answered at a time; more wait.
 pub(super) const MAX_READERS: usize = 8;
@@ -52,7 +52,7 @@ impl Pool {
     pub(super) fn read<T>(&self, question: impl FnOnce(&mut Snapshot<'_>) -> T) -> Result<T> {
         let mut reader = self.take()?;
         let Reader { connection, dictionary } = reader.reader.as_mut().expect("taken only with a reader");
-        dictionary.trim();
+        dictionary.trim(MAX_READER_BYTES);
         let transaction = connection.transaction()?;
         Ok(question(&mut Snapshot { transaction, dictionary }))
     }
@@ -77,6 +77,7 @@ impl Pool {
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.execute_batch("PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;")?;
+        super::plan_once(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Reader { connection, dictionary: Dictionary::default() })
     }

@@ -10,6 +10,7 @@ use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 
 use super::dictionary::{Dictionary, NUMEROUS};
+use super::expected::{Outlook, RUNNING};
 use super::pool::Snapshot;
 use super::roots::{RootRow, find_row, matching, spread};
 use super::row::{COLUMNS, Known, ProcessRow};
@@ -24,7 +25,23 @@ pub(super) struct Viewer {
 
 impl Viewer {
     /// The process of a row, apart from its place in the tree.
-    pub(super) fn view(&mut self, connection: &Connection, dictionary: &mut Dictionary, root: RootId, row: &ProcessRow) -> Result<Process> {
+    pub(super) fn view(
+        &mut self,
+        connection: &Connection,
+        dictionary: &mut Dictionary,
+        (root, number): (RootId, i64),
+        row: &ProcessRow,
+    ) -> Result<Process> {
+        let mut process = self.plain_view(connection, dictionary, root, row)?;
+        if let Some(site) = row.site.filter(|_| row.state == RUNNING) {
+            let name = dictionary.site(connection, site)?.name_key;
+            Outlook::of(connection, dictionary, name, (number, row.id))?.tell(&mut process);
+        }
+        Ok(process)
+    }
+
+    /// The process of a row, as its facts alone tell it.
+    fn plain_view(&mut self, connection: &Connection, dictionary: &mut Dictionary, root: RootId, row: &ProcessRow) -> Result<Process> {
         let id = ids::process_id(row.id)?;
         match row.known(connection, dictionary)? {
             Known::Plain(plain) => {
@@ -62,7 +79,7 @@ pub(super) fn one(snapshot: &mut Snapshot<'_>, root: RootKey, id: ProcessId) -> 
     let (connection, dictionary) = snapshot.parts();
     let Some(root) = find_row(connection, root)? else { return Ok(None) };
     let Some(row) = ProcessRow::find(connection, root.place(), id)? else { return Ok(None) };
-    let mut process = Viewer::default().view(connection, dictionary, root.id, &row)?;
+    let mut process = Viewer::default().view(connection, dictionary, (root.id, root.number), &row)?;
     process.orphan = is_orphan(connection, &root, &process)?;
     Ok(Some(process))
 }
@@ -89,7 +106,7 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Resul
     let (connection, dictionary) = snapshot.parts();
     let mut viewer = Viewer::default();
     for (root, row) in &found.rows {
-        let mut process = viewer.view(connection, dictionary, root.id, row)?;
+        let mut process = viewer.view(connection, dictionary, (root.id, root.number), row)?;
         process.orphan = is_orphan(connection, root, &process)?;
         page.processes.push(process);
     }

@@ -1,6 +1,7 @@
 //! Reading roots.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use monitor_state::title;
 use monitor_wire::{Counts, ProcessId, Root, RootId, RootsPage};
@@ -8,6 +9,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params_from_iter};
 
 use super::dictionary::Dictionary;
+use super::expected::{Outlook, RUNNING};
 use super::ids::KNOWN_STATES;
 use super::pool::Snapshot;
 use super::{ReadError, as_of, ids, number_of};
@@ -61,7 +63,7 @@ impl RootRow {
         let name = dictionary.text(connection, self.name)?;
         let batch = self.batch.map(|batch| dictionary.text(connection, batch)).transpose()?;
         let [succeeded, running, pending, failed, cancelled, lost, other] = self.counts;
-        Ok(Root {
+        let mut root = Root {
             root_id: self.id,
             number: self.number as u64,
             title: title(&name, batch.as_deref(), self.number as u64),
@@ -73,9 +75,16 @@ impl RootRow {
             elapsed_ns: self.elapsed_ns,
             worker_id: self.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
-            error: self.error.map(|keys| dictionary.error(connection, keys)).transpose()?,
+            error: self.error.map(|keys| dictionary.error(connection, keys)).transpose()?.map(Arc::unwrap_or_clone),
             pinned: self.is_pinned,
-        })
+            expected_ns: None,
+            expected_p95_ns: None,
+            overdue: false,
+        };
+        if let Some(own) = self.process.filter(|_| self.state == RUNNING) {
+            Outlook::of(connection, dictionary, self.name, (self.number, ids::process_key(own)))?.tell_root(&mut root);
+        }
+        Ok(root)
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use monitor_state::{Definition, ProcessFacts, Stamp, Told, WorkerStatus};
 use monitor_wire::{Attachment, Error, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
 use rusqlite::types::Type;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, Row};
 
 use super::dictionary::{Dictionary, Site};
 use super::ids;
@@ -72,6 +72,12 @@ impl Plain {
     /// Takes another's word too; false if they are not of one worker, and nothing is taken.
     pub(super) fn merge(&mut self, other: &Self) -> bool {
         if self.worker != 0 && other.worker != 0 && self.worker != other.worker {
+            return false;
+        }
+        // Which end counts is decided here too, but that the other one says otherwise is told by all the facts alone.
+        if let (Some(end), Some(other)) = (self.end, other.end)
+            && end.outcome != other.outcome
+        {
             return false;
         }
         if let Some(start) = other.start
@@ -162,6 +168,10 @@ impl Plain {
             progress: None,
             fold: None,
             depth: None,
+            expected_ns: None,
+            expected_p95_ns: None,
+            overdue: false,
+            contradictions: 0,
         }
     }
 
@@ -206,7 +216,7 @@ impl Plain {
         let site = self.start.map(|start| dictionary.site(connection, start.site)).transpose()?;
         let batch = self.start.and_then(|start| start.batch).map(|batch| dictionary.text(connection, batch)).transpose()?;
         let error = self.end.and_then(|end| end.error).map(|keys| dictionary.error(connection, keys)).transpose()?;
-        Ok(Words { worker: dictionary.worker_id(connection, worker)?, thread, site, batch, error: error.map(Arc::new) })
+        Ok(Words { worker: dictionary.worker_id(connection, worker)?, thread, site, batch, error })
     }
 }
 
@@ -349,31 +359,35 @@ impl ProcessRow {
         })
     }
 
-    /// Writes the row by [`INSERT`] or [`UPDATE`]; whether a row was written.
+    /// Whether [`INSERT_SHORT`] says all of it.
+    pub(super) fn is_short(&self) -> bool {
+        self.error.is_none() && self.cause.is_none() && self.batch.is_none() && self.more.is_none()
+    }
+
+    /// Writes the row by [`INSERT_SHORT`], [`INSERT`] or [`UPDATE`]; whether a row was written.
     pub(super) fn write(&self, statement: &mut CachedStatement<'_>, (root, base): (i64, i64)) -> Result<bool> {
-        let values = params![
-            root,
-            self.id,
-            self.parent,
-            self.site,
-            self.origin,
-            self.at - base,
-            self.ended.map(|ended| ended - self.at - whole_us(self.elapsed)),
-            self.elapsed,
-            self.state,
-            self.start_no,
-            self.end_no,
-            self.error,
-            self.cause,
-            self.batch,
-            self.more
-        ];
-        Ok(statement.execute(values)? == 1)
+        let skew = self.ended.map(|ended| ended - self.at - whole_us(self.elapsed));
+        let (first, last) = ([self.parent, self.site, self.origin], [self.start_no, self.end_no, self.error, self.cause, self.batch]);
+        let numbers = [Some(root), Some(self.id)].into_iter().chain(first);
+        let numbers = numbers.chain([Some(self.at - base), skew, self.elapsed, Some(self.state)]).chain(last);
+        let count = statement.parameter_count();
+        for (index, number) in numbers.enumerate().take(count) {
+            statement.raw_bind_parameter(index + 1, number)?;
+        }
+        if count == PARAMETERS {
+            statement.raw_bind_parameter(PARAMETERS, self.more.as_deref())?;
+        }
+        Ok(statement.raw_execute()? == 1)
     }
 }
 
 pub(super) const FIND: &str = "SELECT id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch, more \
      FROM process WHERE root = ?1 AND id = ?2";
+/// How many parameters [`INSERT`] and [`UPDATE`] have.
+const PARAMETERS: usize = 15;
+/// As [`INSERT`], of a row without error, batch mark and more.
+pub(super) const INSERT_SHORT: &str = "INSERT OR IGNORE INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, \
+     end_no) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 /// Writes nothing if the process is there.
 pub(super) const INSERT: &str = "INSERT OR IGNORE INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, \
      error, cause, batch, more) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
 
 /// The oldest schema that is read: those before it were never released.
-pub(super) const FIRST: u32 = 4;
+pub(super) const FIRST: u32 = 5;
 
 /// Marks the file as this program's: `PMon`.
 const APPLICATION_ID: i32 = 0x504d_6f6e;

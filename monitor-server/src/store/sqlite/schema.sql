@@ -29,11 +29,14 @@ CREATE TABLE worker(
   state INTEGER NOT NULL,           -- 0 online, 1 offline, 2 lost
   offline INTEGER,                  -- when it said goodbye
   last_seen INTEGER NOT NULL,       -- by the server's clock
+  lag INTEGER,                      -- by how much its clock is behind the server's, in µs, as its quickest batch tells
   due INTEGER,                      -- when it is lost unless it is heard of; none for those that are not watched
   open INTEGER NOT NULL,            -- how many rows `open` has of it
   applied BLOB NOT NULL,            -- ranges of its event numbers
   facts BLOB NOT NULL               -- JSON
 ) STRICT;
+-- How many of a worker's events are stored, by type.
+CREATE TABLE worker_events(worker INTEGER NOT NULL, type INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY(worker, type)) STRICT, WITHOUT ROWID;
 CREATE INDEX worker_due ON worker(due) WHERE due IS NOT NULL;
 
 CREATE TABLE dropped(
@@ -93,6 +96,9 @@ CREATE TABLE rare(kind INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT N
 
 -- The processes whose state depends on their worker's.
 CREATE TABLE open(worker INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY(worker, root, id)) STRICT, WITHOUT ROWID;
+
+-- Of these, the ones that run for longer than they should, and since when.
+CREATE TABLE overdue(root INTEGER NOT NULL, id INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY(root, id)) STRICT, WITHOUT ROWID;
 
 -- What processes said. worker and number are those of the event, about is the worker that it tells of if that is another.
 CREATE TABLE log(

@@ -42,10 +42,10 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
         let index = *index as usize;
         let id = nodes[index].id;
         let mut process = if let Some(row) = rows.get(index) {
-            viewer.view(connection, dictionary, root.root_id, row)?
+            viewer.view(connection, dictionary, (root.root_id, root.number as i64), row)?
         } else {
             let row = ProcessRow::find(connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            viewer.view(connection, dictionary, root.root_id, &row)?
+            viewer.view(connection, dictionary, (root.root_id, root.number as i64), &row)?
         };
         (process.depth, process.orphan) = (Some(*depth), *is_orphan);
         processes.push(process);

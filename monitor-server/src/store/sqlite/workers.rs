@@ -1,5 +1,7 @@
 //! Reading workers.
 
+use std::collections::BTreeMap;
+
 use monitor_state::{WorkerFacts, WorkerStatus};
 use monitor_wire::{Dropped, RootId, Worker, WorkerId, WorkersPage};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
@@ -7,10 +9,10 @@ use rusqlite::{Connection, OptionalExtension, Result, Row};
 use super::pool::Snapshot;
 use super::{ReadError, as_of, ids, number_of};
 
-const COLUMNS: &str = "key, id, last_seen, open, facts";
+const COLUMNS: &str = "key, id, last_seen, open, facts, lag";
 
 /// A worker as shown.
-pub(super) fn view(id: WorkerId, facts: &WorkerFacts, last_seen_us: u64, open: i64, dropped: Vec<Dropped>) -> Worker {
+pub(super) fn view(id: WorkerId, facts: &WorkerFacts, (last_seen_us, lag): (u64, Option<i64>), open: i64, dropped: Vec<Dropped>) -> Worker {
     let status = facts.status();
     let online = facts.online.as_ref().map(|(_, announced)| announced);
     let mut dropped = dropped;
@@ -33,6 +35,8 @@ pub(super) fn view(id: WorkerId, facts: &WorkerFacts, last_seen_us: u64, open: i
         dropped,
         running: if status == WorkerStatus::Online { open as u64 } else { 0 },
         registered: Vec::new(),
+        clock_offset_us: lag.map(|lag| -lag),
+        events: BTreeMap::new(),
     }
 }
 
@@ -70,11 +74,14 @@ pub(super) fn status(connection: &Connection, id: WorkerId) -> Result<WorkerStat
 /// One worker, with its registered functions.
 pub(super) fn one(snapshot: &Snapshot<'_>, id: WorkerId) -> Result<Option<Worker>> {
     let mut statement = snapshot.prepare_cached(&format!("SELECT {COLUMNS} FROM worker WHERE id = ?1"))?;
-    let found = statement.query_row([ids::worker_key(id)], |row| read(snapshot, row)).optional()?;
-    Ok(found.map(|(mut worker, facts)| {
-        worker.registered = facts.online.map(|(_, announced)| announced.registered).unwrap_or_default();
-        worker
-    }))
+    let found = statement.query_row([ids::worker_key(id)], |row| Ok((read(snapshot, row)?, row.get::<_, i64>(0)?))).optional()?;
+    let Some(((mut worker, facts), key)) = found else { return Ok(None) };
+    worker.registered = facts.online.map(|(_, announced)| announced.registered).unwrap_or_default();
+    let sql = "SELECT text.value, count FROM worker_events JOIN text ON text.id = type WHERE worker = ?1";
+    let mut statement = snapshot.prepare_cached(sql)?;
+    let events = statement.query_map([key], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?;
+    worker.events = events.collect::<Result<_>>()?;
+    Ok(Some(worker))
 }
 
 /// One page of workers, newest first.
@@ -99,6 +106,6 @@ pub(super) fn list(snapshot: &Snapshot<'_>, limit: usize, cursor: Option<&str>) 
 fn read(connection: &Connection, row: &Row<'_>) -> Result<(Worker, WorkerFacts)> {
     let facts: WorkerFacts = ids::from_json(4, row.get_ref(4)?.as_blob()?)?;
     let dropped = dropped(connection, row.get(0)?)?;
-    let worker = view(ids::worker(row, 1)?, &facts, row.get::<_, i64>(2)? as u64, row.get(3)?, dropped);
+    let worker = view(ids::worker(row, 1)?, &facts, (row.get::<_, i64>(2)? as u64, row.get(5)?), row.get(3)?, dropped);
     Ok((worker, facts))
 }

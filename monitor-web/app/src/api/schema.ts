@@ -333,6 +333,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Figures of the server and of what it holds, for Prometheus and the like. */
+        get: operations["get_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/logs": {
         parameters: {
             query?: never;
@@ -569,6 +586,9 @@ export interface components {
         }) | (components["schemas"]["ProcessEnded"] & {
             /** @enum {string} */
             type: "process-ended";
+        }) | (components["schemas"]["ProcessOverdue"] & {
+            /** @enum {string} */
+            type: "process-overdue";
         }) | (components["schemas"]["WorkerOnline"] & {
             /** @enum {string} */
             type: "worker-online";
@@ -825,6 +845,11 @@ export interface components {
              */
             attempt: number;
             /**
+             * Format: int64
+             * @description How many ends said otherwise than the one that counts.
+             */
+            contradictions?: number;
+            /**
              * Format: int32
              * @description How deep it hangs, 0 for the root's own process. Only lists of a tree say it.
              */
@@ -845,6 +870,16 @@ export interface components {
              * @description Exit code of a command.
              */
             exit_code?: number | null;
+            /**
+             * Format: int64
+             * @description While it runs: how long half of the past runs of this name took at most.
+             */
+            expected_ns?: number | null;
+            /**
+             * Format: int64
+             * @description While it runs: how long 95 % of the past runs of this name took at most.
+             */
+            expected_p95_ns?: number | null;
             /** @description Its own fields. */
             fields: Record<string, never>;
             fold?: components["schemas"]["Fold"] | null;
@@ -860,6 +895,8 @@ export interface components {
             native_id?: string | null;
             /** @description Its parent is not known here: it hangs below the root. */
             orphan: boolean;
+            /** @description It runs for longer than it should. */
+            overdue?: boolean;
             parent_id?: components["schemas"]["ProcessId"] | null;
             progress?: components["schemas"]["Progress"] | null;
             /** @description Why it ended so, in one word. */
@@ -1035,6 +1072,25 @@ export interface components {
              */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description The server found that a process takes longer than it should. Made by the server alone; it changes no state. */
+        ProcessOverdue: {
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /**
+             * Format: int64
+             * @description How long it should have taken at most, in nanoseconds.
+             */
+            limit_ns: number;
+            /** @description Who says so: `timeout`, its own; or `history`, that of its name. */
+            reason: string;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /**
+             * Format: int64
+             * @description When, in Unix microseconds, by the server's clock.
+             */
+            time_us: number;
         };
         /** @description A process is so far. */
         ProcessProgressed: {
@@ -1224,6 +1280,16 @@ export interface components {
              */
             ended_us?: number | null;
             error?: components["schemas"]["Error"] | null;
+            /**
+             * Format: int64
+             * @description While it runs: how long half of the past runs of this name took at most.
+             */
+            expected_ns?: number | null;
+            /**
+             * Format: int64
+             * @description While it runs: how long 95 % of the past runs of this name took at most.
+             */
+            expected_p95_ns?: number | null;
             /** @description Name of the root's own process; of the earliest known one until that is known. */
             name: string;
             /**
@@ -1231,6 +1297,8 @@ export interface components {
              * @description Short number, given by the server, ascending.
              */
             number: number;
+            /** @description It runs for longer than it should. */
+            overdue?: boolean;
             /** @description It is kept until it is unpinned, whatever the rules of retention say. */
             pinned?: boolean;
             /** @description The tree. */
@@ -1484,8 +1552,17 @@ export interface components {
         };
         /** @description Who reports, as it stands. */
         Worker: {
+            /**
+             * Format: int64
+             * @description By how much its clock is ahead of the server's, in microseconds, as far as its batches tell; negative if it is behind.
+             */
+            clock_offset_us?: number | null;
             /** @description What it had to drop. */
             dropped: components["schemas"]["Dropped"][];
+            /** @description How many of its events are stored, by type. Only the answer about one worker says them. */
+            events?: {
+                [key: string]: number;
+            };
             /**
              * Format: int64
              * @description How often it says that it is alive.
@@ -2476,6 +2553,35 @@ export interface operations {
             };
             /** @description It takes no events */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OpenMetrics 1.0 */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openmetrics-text": string;
+                };
+            };
+            /** @description The store failed */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

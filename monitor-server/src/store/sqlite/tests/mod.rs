@@ -9,6 +9,7 @@ mod lost;
 mod model;
 mod once;
 mod opening;
+mod overdue;
 mod plans;
 mod snapshots;
 mod stats;

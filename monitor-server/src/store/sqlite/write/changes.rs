@@ -11,6 +11,7 @@ use super::entries::Entry;
 use super::{Transaction, TransactionWords};
 use crate::packed::{Packed, PackedEvent};
 use crate::store::Tell;
+use crate::store::sqlite::expected::{Outlook, RUNNING};
 use crate::store::sqlite::ids;
 use crate::store::sqlite::roots::RootRow;
 use crate::store::sqlite::row::Known;
@@ -52,6 +53,7 @@ struct Shown {
     worker: Option<WorkerId>,
     state: State,
     error: Option<Arc<Error>>,
+    outlook: Outlook,
 }
 
 impl Transaction<'_> {
@@ -92,7 +94,7 @@ impl Transaction<'_> {
             let error = match row.error {
                 Some(keys) => Some(match self.words.errors.get(&keys) {
                     Some(error) => error.clone(),
-                    None => Arc::new(dictionary.error(connection, keys)?),
+                    None => dictionary.error(connection, keys)?,
                 }),
                 None => None,
             };
@@ -102,6 +104,13 @@ impl Transaction<'_> {
                 worker: row.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
                 state: ids::state(connection, dictionary, row.state)?,
                 error,
+                outlook: match row.process {
+                    Some(own) if row.state == RUNNING => Outlook {
+                        expected: dictionary.expected(connection, row.name)?,
+                        is_overdue: self.watch.overdue.contains(&(row.number, ids::process_key(own))),
+                    },
+                    _ => Outlook::default(),
+                },
                 row,
             });
         }
@@ -232,6 +241,9 @@ impl Told {
             Known::Full(_) => (**entry.view.as_ref()?).clone(),
         };
         process.orphan = entry.is_orphan;
+        if let Some(outlook) = &entry.outlook {
+            outlook.tell(&mut process);
+        }
         Some(process)
     }
 }
@@ -240,7 +252,7 @@ impl Shown {
     fn root(&self) -> Root {
         let row = &self.row;
         let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts;
-        Root {
+        let mut root = Root {
             root_id: row.id,
             number: row.number as u64,
             title: title(&self.name, self.batch.as_deref(), row.number as u64),
@@ -254,7 +266,12 @@ impl Shown {
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
             error: self.error.as_deref().cloned(),
             pinned: row.is_pinned,
-        }
+            expected_ns: None,
+            expected_p95_ns: None,
+            overdue: false,
+        };
+        self.outlook.tell_root(&mut root);
+        root
     }
 }
 
@@ -277,7 +294,7 @@ impl Tell for Told {
             // A process that a worker left: the event is the worker's.
             Some(PackedEvent::Other(event)) => event.root_id(),
             Some(PackedEvent::Started(_) | PackedEvent::Ended(_)) => self.roots.get(line.root as usize).map(|root| root.row.id),
-            None => None,
+            None => self.own[line.event as usize].1.root_id(),
         }
     }
 
@@ -303,7 +320,7 @@ impl Tell for Told {
             + self.roots.len() * size_of::<Shown>()
             + self.workers.len() * 512
             + views * (size_of::<Process>() + 1_024)
-            + self.batches.iter().map(|batch| batch.size()).sum::<usize>()
+            + self.batches.iter().map(|batch| batch.bytes).sum::<usize>()
     }
 }
 

@@ -8,6 +8,7 @@ use super::failures::Failure;
 use super::rollups::Finished;
 use super::{Gathered, Transaction};
 use crate::packed::PackedEvent;
+use crate::store::sqlite::expected::Outlook;
 use crate::store::sqlite::row::{End, Known, Plain, Start};
 
 /// An event about a process, or with [`NONE`] as its line the process alone.
@@ -44,6 +45,8 @@ pub(super) struct Entry {
     pub status: WorkerStatus,
     /// As it is shown, if it is not plain.
     pub view: Option<Box<Process>>,
+    /// What is said of it, if it runs and there is something to say.
+    pub outlook: Option<Box<Outlook>>,
 }
 
 /// What counts hold of a process from before the transaction.
@@ -112,6 +115,7 @@ impl Transaction<'_> {
                     is_orphan: false,
                     status: WorkerStatus::Online,
                     view: None,
+                    outlook: None,
                 });
             }
             let index = entries.len() - 1;
@@ -125,6 +129,10 @@ impl Transaction<'_> {
 
     fn apply(&self, entry: &mut Entry, line: u32) {
         let line = self.lines[line as usize];
+        if line.batch == NONE {
+            // What the server says of a process changes nothing of it.
+            return;
+        }
         let gathered = &self.batches[line.batch as usize];
         let number = gathered.packed.sequence + u64::from(line.event);
         let said = match &gathered.packed.events[line.event as usize] {

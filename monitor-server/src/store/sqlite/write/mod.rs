@@ -5,14 +5,17 @@
 //! the order of its key.
 
 mod changes;
+mod duties;
 mod entries;
 mod failures;
 mod logs;
+mod overdue;
 pub(super) mod rollups;
 pub(super) mod roots;
 mod settle;
 mod workers;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,13 +25,15 @@ use monitor_wire::{Error, Event, RootId, WorkerChanged, WorkerId};
 use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
+use self::duties::{Duties, Duty};
 use self::entries::Item;
 use self::failures::Failures;
 use self::logs::Line as LogLine;
+use self::overdue::{Begun, Watch};
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
 use self::workers::Workers;
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, MAX_BYTES};
 use super::ids;
 use super::row::Words;
 use crate::packed::{NOWHERE, Packed, PackedEvent, Place};
@@ -56,6 +61,7 @@ pub(super) struct Writer {
     counter: Counter,
     /// How many lines of a process's log are kept from its beginning, and as many from its end.
     logs_kept: usize,
+    watch: Watch,
     /// What is remembered is what the database holds: not so after a transaction that failed.
     is_trusted: bool,
 }
@@ -87,11 +93,16 @@ struct Transaction<'a> {
     items: Vec<Item>,
     logs: Vec<LogLine>,
     logs_kept: usize,
+    watch: &'a mut Watch,
+    begun: Vec<Begun>,
+    /// How many events of each type there are, by key of the worker.
+    counted: HashMap<(i64, Cow<'static, str>), i64>,
     roots: Roots,
     words: TransactionWords,
     failures: Failures,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
+    duties: Duties,
 }
 
 /// A batch, and what its places stand for in the database.
@@ -128,6 +139,7 @@ impl Writer {
             rollups: Rollups::default(),
             counter: Counter::default(),
             logs_kept: crate::Config::LOGS_KEPT,
+            watch: Watch::default(),
             is_trusted: false,
         };
         writer.transaction(|_| Ok(()))?;
@@ -136,7 +148,8 @@ impl Writer {
 
     /// Keeps so many of the first lines of a process's log, and as many of the last; at least one.
     pub(super) fn keep_logs(&mut self, lines: usize) {
-        self.logs_kept = lines.max(1);
+        // More than any table has rows.
+        self.logs_kept = lines.clamp(1, 1 << 40);
     }
 
     pub(super) fn append(&mut self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes> {
@@ -168,6 +181,7 @@ impl Writer {
             self.workers = Workers::default();
             self.roots = RootCache::default();
             self.rollups = Rollups::default();
+            self.watch = Watch::default();
             let sql = "SELECT seq, events, root, longest, earliest, rolled FROM counter";
             self.counter = self.connection.query_row(sql, [], |row| {
                 Ok(Counter {
@@ -181,7 +195,7 @@ impl Writer {
             })?;
         }
         self.is_trusted = false;
-        self.dictionary.trim();
+        self.dictionary.trim(MAX_BYTES);
         self.roots.trim();
         self.rollups.trim();
         self.workers.begin();
@@ -200,15 +214,22 @@ impl Writer {
             items: Vec::new(),
             logs: Vec::new(),
             logs_kept: self.logs_kept,
+            watch: &mut self.watch,
+            begun: Vec::new(),
+            counted: HashMap::default(),
             roots: Roots::default(),
             words: TransactionWords::default(),
             failures: Failures::default(),
             tallies: BTreeMap::new(),
+            duties: Duties::begin(),
         };
         gather(&mut transaction)?;
-        let first_seq = transaction.counter.seq + 1;
-        let (told, counter): (Told, Counter) = transaction.settle()?;
+        transaction.duties.done(Duty::Gather);
+        let (first_seq, events) = (transaction.counter.seq + 1, transaction.lines.len());
+        let (told, counter, mut duties): (Told, Counter, Duties) = transaction.settle()?;
         sql_transaction.commit()?;
+        duties.done(Duty::Commit);
+        duties.tell(events);
         self.counter = counter;
         self.is_trusted = true;
         Ok(Changes::new(first_seq, told))
@@ -223,6 +244,7 @@ impl Transaction<'_> {
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
         worker.describe(&packed.worker);
         worker.drop_counts(&packed.dropped);
+        worker.tell_time(packed.sent_us, now_us);
         if packed.is_empty() {
             return Ok(());
         }
@@ -238,7 +260,13 @@ impl Transaction<'_> {
         let mut gathered = self.look_up(packed, worker_key)?;
         self.lines.reserve(packed.len());
         self.items.reserve(packed.len());
+        let mut counts = [0; 2];
         for (index, (number, event)) in (first..).zip(&packed.events).enumerate().filter(|(_, (number, _))| is_fresh(*number)) {
+            match event {
+                PackedEvent::Started(_) => counts[0] += 1,
+                PackedEvent::Ended(_) => counts[1] += 1,
+                PackedEvent::Other(event) => *self.counted.entry((worker_key, type_of(event))).or_default() += 1,
+            }
             let (root, id) = match event {
                 PackedEvent::Started(started) => (self.root_at(&mut gathered, started.root)?, started.id),
                 PackedEvent::Ended(ended) => (self.root_at(&mut gathered, ended.root)?, ended.id),
@@ -254,6 +282,9 @@ impl Transaction<'_> {
             let number = self.roots.entries[root as usize].row.number;
             self.items.push(Item { number, id, root, line: self.lines.len() as u32 });
             self.lines.push(Line { batch, event: index as u32, root, entry: NONE, worker: NONE });
+        }
+        for (name, count) in ["process-started", "process-ended"].into_iter().zip(counts) {
+            *self.counted.entry((worker_key, Cow::Borrowed(name))).or_default() += count;
         }
         self.batches.push(gathered);
         Ok(())
@@ -309,8 +340,8 @@ impl Transaction<'_> {
         };
         let marks = packed.marks.iter().map(|text| mark(text)).collect::<Result<_>>()?;
         let error = |error: &Error| -> Result<(i64, i64)> {
-            let keys = dictionary.error_keys(connection, error)?;
-            words.errors.entry(keys).or_insert_with(|| Arc::new(error.clone()));
+            let (error, keys) = dictionary.shared_error(connection, error)?;
+            words.errors.insert(keys, error);
             Ok(keys)
         };
         let errors = packed.errors.iter().map(error).collect::<Result<_>>()?;
@@ -346,6 +377,15 @@ impl Transaction<'_> {
 
     fn count(&mut self, what: i64, of: i64, change: i64) {
         *self.tallies.entry((what, of)).or_default() += change;
+    }
+
+    fn write_counts(&mut self) -> Result<()> {
+        let sql = "INSERT INTO worker_events(worker, type, count) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + ?3";
+        for ((worker, name), count) in std::mem::take(&mut self.counted).into_iter().filter(|(_, count)| *count > 0) {
+            let name = self.dictionary.text_key(self.connection, &name)?;
+            self.connection.prepare_cached(sql)?.execute([worker, name, count])?;
+        }
+        Ok(())
     }
 
     fn write_sums(&mut self) -> Result<()> {
@@ -395,4 +435,15 @@ impl TransactionWords {
 /// Which root a number is of.
 fn root_id(connection: &Connection, number: i64) -> Result<RootId> {
     connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0))
+}
+
+/// Types of events that are known are no news to the allocator.
+fn type_of(event: &Event) -> Cow<'static, str> {
+    match event {
+        Event::Unknown(event) => Cow::Owned(event.event_type.clone()),
+        Event::ProcessStarted(_) => Cow::Borrowed("process-started"),
+        Event::ProcessEnded(_) => Cow::Borrowed("process-ended"),
+        Event::ProcessLogged(_) => Cow::Borrowed("process-logged"),
+        event => Cow::Owned(event.type_name().to_owned()),
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use foldhash::HashMap;
 use monitor_wire::{ProcessId, RootId};
-use rusqlite::{OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::entries::Entry;
 use super::{Transaction, tally};
@@ -35,9 +35,24 @@ const MAX_REMEMBERED: usize = 50_000;
 #[derive(Default)]
 pub(super) struct RootCache {
     rows: HashMap<RootId, RootRow>,
+    /// The greatest id of all.
+    greatest: Option<RootId>,
 }
 
 impl RootCache {
+    /// Whether an id is greater than all that are known, as that of a new tree mostly is; from here on it is the greatest.
+    fn is_newest(&mut self, connection: &Connection, id: RootId) -> Result<bool> {
+        if self.greatest.is_none() {
+            let sql = "SELECT id FROM root ORDER BY id DESC LIMIT 1";
+            self.greatest = connection.prepare_cached(sql)?.query_row([], |row| ids::root(row, 0)).optional()?;
+        }
+        let is_newest = self.greatest.is_none_or(|greatest| id > greatest);
+        if is_newest {
+            self.greatest = Some(id);
+        }
+        Ok(is_newest)
+    }
+
     pub(super) fn trim(&mut self) {
         if self.rows.len() > MAX_REMEMBERED {
             // Those that run will be asked for again.
@@ -119,6 +134,7 @@ impl Transaction<'_> {
     fn new_root(&mut self, id: RootId) -> Result<u32> {
         let found = match self.cache.rows.remove(&id) {
             Some(row) => Some(row),
+            None if self.cache.is_newest(self.connection, id)? => None,
             None => find_row(self.connection, RootKey::Id(id))?,
         };
         let before = found.as_ref().map(RootRow::indexed);

@@ -6,12 +6,15 @@ use monitor_wire::{State, UnknownEvent, WorkerId};
 use rusqlite::{CachedStatement, Result, params};
 
 use super::changes::{NONE, Told};
+use super::duties::{Duties, Duty};
 use super::entries::{Aside, Before, Entry, Item};
 use super::failures::Failure;
+use super::overdue::Begun;
 use super::rollups::Finished;
 use super::{Counter, Transaction, root_id, tally};
+use crate::store::sqlite::expected::{Outlook, RUNNING};
 use crate::store::sqlite::ids::{self, KNOWN_STATES};
-use crate::store::sqlite::row::{FIND, INSERT, Known, Plain, ProcessRow, UPDATE};
+use crate::store::sqlite::row::{FIND, INSERT, INSERT_SHORT, Known, Plain, ProcessRow, UPDATE};
 
 /// Code of the state of those that failed.
 const FAILED: i64 = 3;
@@ -22,19 +25,28 @@ const LOST: i64 = 5;
 struct Statements<'a> {
     find: CachedStatement<'a>,
     insert: CachedStatement<'a>,
+    insert_short: CachedStatement<'a>,
     update: CachedStatement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    fn insert_for(&mut self, row: &ProcessRow) -> &mut CachedStatement<'a> {
+        if row.is_short() { &mut self.insert_short } else { &mut self.insert }
+    }
 }
 
 impl Transaction<'_> {
     /// Folds what was gathered, writes it and says what changed.
-    pub(super) fn settle(mut self) -> Result<(Told, Counter)> {
+    pub(super) fn settle(mut self) -> Result<(Told, Counter, Duties)> {
         self.counter.events += self.lines.iter().filter(|line| line.batch != NONE).count() as u64;
         let left = self.gather_left()?;
         let mut entries = self.fold();
         self.settle_bases(&entries);
+        self.duties.done(Duty::Fold);
         let mut statements = Statements {
             find: self.connection.prepare_cached(FIND)?,
             insert: self.connection.prepare_cached(INSERT)?,
+            insert_short: self.connection.prepare_cached(INSERT_SHORT)?,
             update: self.connection.prepare_cached(UPDATE)?,
         };
         for entry in &mut entries {
@@ -43,13 +55,23 @@ impl Transaction<'_> {
         }
         drop(statements);
         self.settle_logs()?;
+        self.duties.done(Duty::Rows);
         self.settle_roots(&entries)?;
+        self.duties.done(Duty::Roots);
         self.failures.write(self.connection)?;
         self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled)?;
         self.workers.write(self.connection, &mut self.tallies)?;
+        self.duties.done(Duty::Sums);
         let told = self.tell(entries)?;
+        self.duties.done(Duty::Tell);
         self.write_sums()?;
-        Ok((told, self.counter))
+        self.write_counts()?;
+        for begun in self.begun {
+            self.watch.add(self.connection, self.dictionary, begun)?;
+        }
+        self.duties.done(Duty::Sums);
+        self.duties.full_text = self.dictionary.take_full_text();
+        Ok((told, self.counter, self.duties))
     }
 
     /// The processes that were left open by workers whose status changed, and by whom.
@@ -83,7 +105,7 @@ impl Transaction<'_> {
         let mut before = None;
         if may_be_new {
             let row = self.row(entry)?;
-            if row.write(&mut statements.insert, place)? {
+            if row.write(statements.insert_for(&row), place)? {
                 return self.settled(entry, &row, None);
             }
         }
@@ -101,7 +123,7 @@ impl Transaction<'_> {
         }
         if entry.is_told_of || entry.left_by.is_some() {
             let row = self.row(entry)?;
-            row.write(if found.is_some() { &mut statements.update } else { &mut statements.insert }, place)?;
+            row.write(if found.is_some() { &mut statements.update } else { statements.insert_for(&row) }, place)?;
             return self.settled(entry, &row, before);
         }
         self.row(entry)?;
@@ -111,6 +133,18 @@ impl Transaction<'_> {
 
     /// The row of an entry, and on the way how it is shown.
     fn row(&mut self, entry: &mut Entry) -> Result<ProcessRow> {
+        let row = self.plain_row(entry)?;
+        if let Some(site) = row.site.filter(|_| row.state == RUNNING) {
+            let number = self.roots.entries[entry.root as usize].row.number;
+            let name = self.dictionary.site(self.connection, site)?.name_key;
+            let expected = self.dictionary.expected(self.connection, name)?;
+            let outlook = Outlook { expected, is_overdue: self.watch.overdue.contains(&(number, row.id)) };
+            entry.outlook = (outlook.is_overdue || expected.is_some()).then(|| Box::new(outlook));
+        }
+        Ok(row)
+    }
+
+    fn plain_row(&mut self, entry: &mut Entry) -> Result<ProcessRow> {
         match &entry.known {
             Known::Plain(plain) => {
                 if plain.is_open() {
@@ -159,12 +193,20 @@ impl Transaction<'_> {
                 self.count_state(code, change);
             }
         }
-        self.set_aside(place, row, before.aside)?;
+        let aside = self.aside(row)?;
+        if before.aside != aside {
+            self.set_aside(place, row.id, before.aside, aside)?;
+        }
         let finished = self.finished(&entry.known, entry.view.as_deref(), row.state)?;
         let failure = self.failure(finished, row.error, (number, row.id))?;
         self.failures.change(before.failure, failure);
         self.rollups.change(before.finished, finished);
         let open_at = self.open_at(&entry.known);
+        if open_at.is_empty() && !before.open_at.is_empty() {
+            self.no_longer_overdue((number, row.id))?;
+        } else if let Some(worker) = open_at.first().filter(|_| before.open_at.is_empty()) {
+            self.begin(entry, (number, row), *worker)?;
+        }
         for worker in before.open_at.iter().filter(|worker| !open_at.contains(worker)) {
             self.open_or_close(*worker, number, row.id, false)?;
         }
@@ -174,35 +216,49 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Something runs from here on.
+    fn begin(&mut self, entry: &Entry, (number, row): (i64, &ProcessRow), worker: WorkerId) -> Result<()> {
+        let offset_us = self.workers.known(worker).map_or(0, super::workers::WorkerRow::clock_offset_us);
+        let timeout_ms = if let Known::Full(facts) = &entry.known { facts.timeout_ms() } else { None };
+        let name = match row.site {
+            Some(site) => Some(self.dictionary.site(self.connection, site)?.name_key),
+            None => None,
+        };
+        self.begun.push(Begun { of: (number, row.id), began_us: row.at.saturating_sub(offset_us), name, timeout_ms });
+        Ok(())
+    }
+
     /// What is kept of a row beside it.
     fn aside(&mut self, row: &ProcessRow) -> Result<Aside> {
         let kind = match row.site {
-            Some(site) => self.dictionary.site(self.connection, site)?.rare_kind,
+            Some(site) => match self.words.sites.get(&site) {
+                Some(site) => site.rare_kind,
+                None => self.dictionary.site(self.connection, site)?.rare_kind,
+            },
             None => None,
         };
         let has_failed = row.state == FAILED && row.error.is_some();
         Ok(Aside { kind, failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
     }
 
-    fn set_aside(&mut self, (root, base): (i64, i64), row: &ProcessRow, before: Aside) -> Result<()> {
-        let after = self.aside(row)?;
+    fn set_aside(&mut self, (root, base): (i64, i64), id: i64, before: Aside, after: Aside) -> Result<()> {
         if before.kind != after.kind {
             if let Some(kind) = before.kind {
                 let sql = "DELETE FROM rare WHERE kind = ?1 AND root = ?2 AND id = ?3";
-                self.connection.prepare_cached(sql)?.execute([kind, root, row.id])?;
+                self.connection.prepare_cached(sql)?.execute([kind, root, id])?;
             }
             if let Some(kind) = after.kind {
-                self.connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)")?.execute([kind, root, row.id])?;
+                self.connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)")?.execute([kind, root, id])?;
             }
         }
         if before.failed != after.failed {
             if let Some((ended, _)) = before.failed {
                 let sql = "DELETE FROM failed WHERE root = ?1 AND ended = ?2 AND id = ?3";
-                self.connection.prepare_cached(sql)?.execute([root, ended - base, row.id])?;
+                self.connection.prepare_cached(sql)?.execute([root, ended - base, id])?;
             }
             if let Some((ended, parent)) = after.failed {
                 let sql = "INSERT INTO failed(root, ended, id, parent) VALUES(?1, ?2, ?3, ?4)";
-                self.connection.prepare_cached(sql)?.execute(params![root, ended - base, row.id, parent])?;
+                self.connection.prepare_cached(sql)?.execute(params![root, ended - base, id, parent])?;
             }
         }
         Ok(())

@@ -1,0 +1,52 @@
+//! `monitor completions` and `monitor man`
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Command;
+use clap_complete::Shell;
+
+/// Prints the completions for a shell
+///
+/// For bash: `monitor completions bash > ~/.local/share/bash-completion/completions/monitor`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Completions {
+    /// Which shell
+    shell: Shell,
+}
+
+/// Writes the manual pages into a folder, `monitor.1` and one for each command
+#[derive(Debug, clap::Args)]
+pub(crate) struct Man {
+    /// The folder, which is made if it is not there
+    folder: PathBuf,
+}
+
+pub(crate) fn completions(args: &Completions, mut command: Command) -> anyhow::Result<()> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "monitor", &mut text);
+    let mut out = std::io::stdout().lock();
+    out.write_all(&text)?;
+    Ok(out.flush()?)
+}
+
+pub(crate) fn man(args: &Man, mut command: Command) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&args.folder).with_context(|| format!("the folder {} can't be made", args.folder.display()))?;
+    command.build();
+    write(&args.folder, &command, "monitor")
+}
+
+/// One page, and those of the commands below it.
+fn write(folder: &Path, command: &Command, name: &str) -> anyhow::Result<()> {
+    let mut page = Vec::new();
+    // Its own name is only the last word.
+    let shown: &'static str = String::leak(name.to_owned());
+    clap_mangen::Man::new(command.clone().name(shown)).render(&mut page)?;
+    let path = folder.join(format!("{name}.1"));
+    std::fs::write(&path, page).with_context(|| format!("{} can't be written", path.display()))?;
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help" && !below.is_hide_set()) {
+        write(folder, below, &format!("{name}-{}", below.get_name()))?;
+    }
+    Ok(())
+}

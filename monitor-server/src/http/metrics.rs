@@ -1,0 +1,132 @@
+//! `GET /metrics`: OpenMetrics.
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use monitor_wire::{Counts, Problem, Status};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::App;
+use super::params::{NoParams, Strict};
+use super::problem::ApiError;
+use crate::ingest::Figures as IngestFigures;
+use crate::store::NameTotals;
+
+/// Upper bounds of the durations' buckets, in seconds; the last one has what takes longer.
+const BOUNDS: [f64; 16] =
+    [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0, 3_600.0, 86_400.0, f64::INFINITY];
+/// A label of those names that have none of their own.
+const OTHERS: &str = "";
+
+/// Figures of the server and of what it holds, for Prometheus and the like.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    tag = "server",
+    responses(
+        (status = 200, description = "OpenMetrics 1.0", body = String, content_type = "application/openmetrics-text"),
+        (status = 500, description = "The store failed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
+    let most = app.config.metrics_names;
+    let (status, names) = app.ask(move |store| Ok((store.status()?, store.name_totals(most)?))).await?;
+    let figures =
+        Figures { status, names, ingest: app.ingest.figures(), subscribers: app.live.readers() as u64, started_us: app.started_us };
+    let mut registry = Registry::with_prefix("monitor");
+    registry.register_collector(Box::new(figures));
+    let mut body = String::new();
+    text::encode(&mut body, &registry).expect("a string takes all");
+    Ok(([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], body).into_response())
+}
+
+/// What one answer tells.
+#[derive(Debug)]
+struct Figures {
+    status: Status,
+    names: Vec<NameTotals>,
+    ingest: IngestFigures,
+    subscribers: u64,
+    started_us: u64,
+}
+
+type Encoded = Result<(), std::fmt::Error>;
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Encoded {
+        let to = &mut encoder;
+        let Self { status, ingest, .. } = self;
+        counter(to, "events", "Events stored since the database began", status.events)?;
+        counter(to, "ingest_batches", "Batches stored since the server began", ingest.batches)?;
+        counter(to, "ingest_refused_batches", "Batches that had to come again, for too much waited", ingest.refused)?;
+        gauge(to, "ingest_queue", "Batches that wait to be stored", None, ingest.waiting)?;
+        gauge(to, "ingest_queue", "What waits to be stored, decoded", Some(Unit::Bytes), ingest.waiting_bytes)?;
+        gauge(to, "database", "The database on disk", Some(Unit::Bytes), status.database_bytes)?;
+        gauge(to, "stream_subscribers", "Readers of the event stream", None, self.subscribers)?;
+        gauge(to, "start_time", "When the server began", Some(Unit::Seconds), self.started_us / 1_000_000)?;
+        family(to, ("roots", "Trees by state", None, MetricType::Gauge), by_state(status.roots), |to, count| to.encode_gauge(&count))?;
+        family(to, ("processes", "Processes by state", None, MetricType::Gauge), by_state(status.processes), |to, count| {
+            to.encode_gauge(&count)
+        })?;
+        let workers = [("online", status.workers.online), ("offline", status.workers.offline), ("lost", status.workers.lost)];
+        let workers = workers.map(|(state, count)| ([("state", state)], count));
+        family(to, ("workers", "Workers by state", None, MetricType::Gauge), workers, |to, count| to.encode_gauge(&count))?;
+        let dropped = status.dropped.iter().map(|of| ([("type", of.event_type.as_str()), ("reason", of.reason.as_str())], of.count));
+        let about = ("dropped_events", "Events that workers could not keep or send", None, MetricType::Counter);
+        family(to, about, dropped, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))?;
+
+        let ended = self.names.iter().flat_map(|of| {
+            let name = of.name.as_deref().unwrap_or(OTHERS);
+            of.states.iter().map(move |(state, count)| ([("name", name), ("state", state.as_str())], *count))
+        });
+        let about = ("process_ended", "Processes that ended, by name and state", None, MetricType::Counter);
+        family(to, about, ended, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))?;
+        let took = self.names.iter().map(|of| ([("name", of.name.as_deref().unwrap_or(OTHERS))], of));
+        let about = ("process_duration", "How long processes took, by name", Some(Unit::Seconds), MetricType::Histogram);
+        family(to, about, took, |to, of| {
+            let buckets = buckets(of);
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            to.encode_histogram::<NoLabelSet>(of.total_ns as f64 / 1e9, count, &buckets, None)
+        })
+    }
+}
+
+type About<'a> = (&'a str, &'a str, Option<Unit>, MetricType);
+
+fn counter(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> Encoded {
+    to.encode_descriptor(name, help, None, MetricType::Counter)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+}
+
+fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, unit: Option<Unit>, value: u64) -> Encoded {
+    to.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?.encode_gauge(&value)
+}
+
+fn family<L: EncodeLabelSet, V>(
+    to: &mut DescriptorEncoder<'_>,
+    (name, help, unit, kind): About<'_>,
+    values: impl IntoIterator<Item = (L, V)>,
+    encode: impl Fn(&mut MetricEncoder<'_>, V) -> Encoded,
+) -> Encoded {
+    let mut metric = to.encode_descriptor(name, help, unit.as_ref(), kind)?;
+    values.into_iter().try_for_each(|(labels, value)| encode(&mut metric.encode_family(&labels)?, value))
+}
+
+fn by_state(mut counts: Counts) -> Vec<([(&'static str, &'static str); 1], u64)> {
+    let states = ["pending", "running", "succeeded", "failed", "cancelled", "lost", "other"];
+    states.map(|state| ([("state", state)], *counts.of(&state.into()))).to_vec()
+}
+
+/// How many took up to each bound and longer than the bound before. A bucket of the sums may lie on both sides of a bound: it counts
+/// for the upper one.
+fn buckets(of: &NameTotals) -> Vec<(f64, u64)> {
+    let mut buckets = BOUNDS.map(|bound| (bound, 0));
+    for (bucket, count) in &of.histogram {
+        let seconds = 1.04_f64.powi(*bucket as i32 + 1) / 1e9;
+        let place = BOUNDS.iter().position(|bound| seconds <= *bound).unwrap_or(BOUNDS.len() - 1);
+        buckets[place].1 += count;
+    }
+    buckets.to_vec()
+}

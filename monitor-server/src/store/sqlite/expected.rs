@@ -1,0 +1,101 @@
+//! What the past runs of a name let expect of one that runs.
+
+use std::time::Duration;
+
+use monitor_wire::{Process, Root, quantile_ns};
+use rusqlite::{Connection, OptionalExtension, Result, params};
+
+use super::dictionary::Dictionary;
+use super::write::rollups::Sums;
+
+/// So long what was read once is taken for true.
+pub(super) const VALID: Duration = Duration::from_secs(60);
+/// With fewer runs nothing is expected.
+const MIN_RUNS: u64 = 5;
+/// With fewer runs nothing is overdue for them.
+const MIN_RUNS_TO_JUDGE: u64 = 20;
+/// At most so many minutes are read that are not in the sums of longer times yet.
+const MAX_MINUTES: i64 = 5;
+/// Codes of states.
+pub(super) const RUNNING: i64 = 1;
+const SUCCEEDED: i64 = 0;
+
+/// How long the runs of a name took that ended well, in these 32 days and those before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Expected {
+    runs: u64,
+    pub p50_ns: u64,
+    pub p95_ns: u64,
+    p99_ns: u64,
+}
+
+impl Expected {
+    /// By the sums of a name; none with too few runs.
+    pub(super) fn of(connection: &Connection, name: i64) -> Result<Option<Self>> {
+        let last = |level: i64| -> Result<Option<i64>> {
+            let sql = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t DESC LIMIT 1";
+            connection.prepare_cached(sql)?.query_row([level], |row| row.get(0)).optional()
+        };
+        let mut total = Sums::default();
+        let mut add = |level: i64, t: i64| -> Result<()> {
+            let sql = "SELECT sums FROM rollup WHERE level = ?1 AND t = ?2 AND name = ?3 AND state = ?4";
+            let read = |row: &rusqlite::Row<'_>| Sums::read(row.get_ref(0)?.as_blob()?);
+            let found = connection.prepare_cached(sql)?.query_row(params![level, t, name, SUCCEEDED], read).optional()?;
+            total.merge(&found.unwrap_or_default());
+            Ok(())
+        };
+        if let Some(t) = last(3)? {
+            add(3, t)?;
+            add(3, t - 1)?;
+        }
+        if let Some(t) = last(0)? {
+            let rolled: i64 = connection.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
+            for t in rolled.max(t - MAX_MINUTES)..=t {
+                add(0, t)?;
+            }
+        }
+        let histogram = total.histogram.iter().map(|(bucket, count)| (u32::from(*bucket), *count));
+        let quantile = |part| quantile_ns(histogram.clone(), (total.least, total.most), part);
+        let found = || Some(Self { runs: total.count, p50_ns: quantile(0.5)?, p95_ns: quantile(0.95)?, p99_ns: quantile(0.99)? });
+        Ok(if total.count < MIN_RUNS { None } else { found() })
+    }
+
+    /// How long it may take until it is overdue.
+    pub(super) fn limit_ns(&self) -> Option<u64> {
+        (self.runs >= MIN_RUNS_TO_JUDGE).then(|| self.p99_ns.saturating_mul(3))
+    }
+}
+
+/// What is said of what runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Outlook {
+    pub expected: Option<Expected>,
+    pub is_overdue: bool,
+}
+
+impl Outlook {
+    /// Of a process of this name that runs.
+    pub(super) fn of(connection: &Connection, dictionary: &mut Dictionary, name: i64, (root, id): (i64, i64)) -> Result<Self> {
+        Ok(Self { expected: dictionary.expected(connection, name)?, is_overdue: is_overdue(connection, root, id)? })
+    }
+
+    /// Says so of a root.
+    pub(super) fn tell_root(self, root: &mut Root) {
+        root.expected_ns = self.expected.map(|expected| expected.p50_ns);
+        root.expected_p95_ns = self.expected.map(|expected| expected.p95_ns);
+        root.overdue = self.is_overdue;
+    }
+
+    /// Says so of a process.
+    pub(super) fn tell(self, process: &mut Process) {
+        process.expected_ns = self.expected.map(|expected| expected.p50_ns);
+        process.expected_p95_ns = self.expected.map(|expected| expected.p95_ns);
+        process.overdue = self.is_overdue;
+    }
+}
+
+/// Whether a process is known to be overdue.
+pub(super) fn is_overdue(connection: &Connection, root: i64, id: i64) -> Result<bool> {
+    let sql = "SELECT 1 FROM overdue WHERE root = ?1 AND id = ?2";
+    Ok(connection.prepare_cached(sql)?.query_row([root, id], |_| Ok(())).optional()?.is_some())
+}

@@ -1,0 +1,66 @@
+//! All that ever ended, by name: from the sums of the longest times, and those that are not in them yet.
+
+use std::collections::BTreeMap;
+
+use foldhash::HashMap;
+use rusqlite::{Result, params};
+
+use super::ids;
+use super::pool::Snapshot;
+use super::write::rollups::{ALL_NAMES, Sums};
+use crate::store::NameTotals;
+
+/// Sums of a level from a time on.
+pub(super) const FROM: &str = "SELECT name, state, sums FROM rollup WHERE level = ?1 AND t >= ?2";
+/// The level of the longest times.
+const LONGEST: i64 = 3;
+/// Code of those that were lost: they count, and took no time.
+const LOST: i64 = 5;
+
+/// The names with the most runs, at most so many; all others together have none.
+pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize) -> Result<Vec<NameTotals>> {
+    let mut states = HashMap::<(i64, i64), u64>::default();
+    let mut sums = HashMap::<i64, Sums>::default();
+    let rolled: i64 = snapshot.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
+    for (level, from) in [(LONGEST, 0), (0, rolled)] {
+        let mut statement = snapshot.prepare_cached(FROM)?;
+        let mut rows = statement.query(params![level, from])?;
+        while let Some(row) = rows.next()? {
+            let (name, state): (i64, i64) = (row.get(0)?, row.get(1)?);
+            if name == ALL_NAMES {
+                continue;
+            }
+            let found = Sums::read(row.get_ref(2)?.as_blob()?)?;
+            *states.entry((name, state)).or_default() += found.count;
+            let all = sums.entry(name).or_default();
+            if state != LOST {
+                all.merge(&found);
+            }
+        }
+    }
+    let mut names: Vec<_> = sums.into_iter().collect();
+    names.sort_unstable_by_key(|(name, sums)| (std::cmp::Reverse(sums.count), *name));
+    let rest = names.split_off(most.min(names.len()));
+    let mut totals = Vec::new();
+    let (connection, dictionary) = snapshot.parts();
+    let listed: HashMap<i64, usize> = names.iter().enumerate().map(|(place, (name, _))| (*name, place)).collect();
+    for (name, sums) in names {
+        totals.push(NameTotals { name: Some(dictionary.text(connection, name)?.to_string()), ..of(&sums) });
+    }
+    if !rest.is_empty() {
+        let mut all = Sums::default();
+        rest.iter().for_each(|(_, sums)| all.merge(sums));
+        totals.push(of(&all));
+    }
+    for ((name, state), count) in states {
+        let place = listed.get(&name).copied().unwrap_or(totals.len() - 1);
+        let state = ids::state(connection, dictionary, state)?.to_string();
+        *totals[place].states.entry(state).or_default() += count;
+    }
+    Ok(totals)
+}
+
+fn of(sums: &Sums) -> NameTotals {
+    let histogram = sums.histogram.iter().map(|(bucket, count)| (u32::from(*bucket), *count)).collect();
+    NameTotals { name: None, states: BTreeMap::new(), total_ns: sums.total, histogram }
+}

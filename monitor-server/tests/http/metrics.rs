@@ -1,0 +1,99 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::stream::Reader;
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, started, tree};
+
+/// Reads OpenMetrics strictly: each family once with its kind before its samples, the end at the end.
+fn parse(text: &str) -> BTreeMap<String, f64> {
+    let text = text.strip_suffix("# EOF\n").expect("the end is said");
+    let (mut families, mut samples) = (BTreeMap::<String, String>::new(), BTreeMap::new());
+    for line in text.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.splitn(3, ' ');
+            let (what, name, rest) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            match what {
+                "TYPE" => assert!(families.insert(name.to_owned(), rest.to_owned()).is_none(), "twice: {line}"),
+                "UNIT" => assert!(name.ends_with(rest), "{line}"),
+                "HELP" => assert!(!rest.is_empty(), "{line}"),
+                _ => panic!("{line}"),
+            }
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let family = name.split('{').next().unwrap();
+        let known = families.iter().any(|(of, kind)| match kind.as_str() {
+            "counter" => family == format!("{of}_total"),
+            "histogram" => ["_bucket", "_sum", "_count"].iter().any(|end| family == format!("{of}{end}")),
+            _ => family == of,
+        });
+        assert!(known, "of no family: {line}");
+        assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
+    }
+    samples
+}
+
+async fn scrape(server: &TestServer) -> BTreeMap<String, f64> {
+    let response = server.get("/metrics").send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    parse(&response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn figures_are_told_as_openmetrics() {
+    let server = TestServer::start().await;
+    let _reader = Reader::open(server.get("/api/v1/stream")).await;
+    server.send(&tree()).await;
+    let awkward = "quoted \" and \\ and\nbroken";
+    let mut ended = failed(ROOT, "00000000000000f1", "x");
+    ended["elapsed_ns"] = json!(2_000_000);
+    let mut lost = batch(4, &[started(ROOT, "00000000000000f1", None, awkward), ended]);
+    lost["dropped"] = json!([{"type": "process-logged", "reason": "memory", "root_id": null, "count": 7}]);
+    server.send(&lost).await;
+    let samples = scrape(&server).await;
+    let name = "quoted \\\" and \\\\ and\\nbroken";
+    for (sample, value) in [
+        ("monitor_events_total", 5.0),
+        ("monitor_ingest_batches_total", 2.0),
+        ("monitor_ingest_refused_batches_total", 0.0),
+        ("monitor_ingest_queue", 0.0),
+        ("monitor_ingest_queue_bytes", 0.0),
+        ("monitor_stream_subscribers", 1.0),
+        ("monitor_roots{state=\"failed\"}", 1.0),
+        ("monitor_processes{state=\"running\"}", 1.0),
+        ("monitor_workers{state=\"online\"}", 1.0),
+        ("monitor_dropped_events_total{type=\"process-logged\",reason=\"memory\"}", 7.0),
+        ("monitor_process_ended_total{name=\"nightly build\",state=\"failed\"}", 1.0),
+        ("monitor_process_duration_seconds_bucket{le=\"1.0\",name=\"nightly build\"}", 0.0),
+        ("monitor_process_duration_seconds_bucket{le=\"5.0\",name=\"nightly build\"}", 1.0),
+        ("monitor_process_duration_seconds_bucket{le=\"+Inf\",name=\"nightly build\"}", 1.0),
+        (&format!("monitor_process_ended_total{{name=\"{name}\",state=\"failed\"}}"), 1.0),
+        (&format!("monitor_process_duration_seconds_sum{{name=\"{name}\"}}"), 0.002),
+    ] {
+        assert_eq!(samples.get(sample), Some(&value), "{sample} in {samples:#?}");
+    }
+    let dashboard = include_str!("../../../docs/grafana.json");
+    let asked = dashboard.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).filter(|word| word.starts_with("monitor_"));
+    let unknown: Vec<_> = asked.filter(|word| !samples.keys().any(|sample| sample.split('{').next() == Some(word))).collect();
+    assert!(unknown.is_empty(), "docs/grafana.json asks for what there is not: {unknown:?}");
+    assert!(samples["monitor_database_bytes"] > 0.0 && samples["monitor_start_time_seconds"] > 1.7e9);
+}
+
+#[tokio::test]
+async fn names_are_bounded_and_the_others_are_summed_up() {
+    let server = TestServer::with(|config| config.metrics_names = 2).await;
+    let mut events = Vec::new();
+    for (name, runs) in [("a", 3), ("b", 2), ("c", 1), ("d", 1)] {
+        for _ in 0..runs {
+            let id = format!("{:016x}", events.len() + 1);
+            events.extend([started(ROOT, &id, Some(PROCESS), name), failed(ROOT, &id, "x")]);
+        }
+    }
+    events.push(started(ROOT, CHILD, Some(PROCESS), "running"));
+    server.send(&batch(1, &events)).await;
+    let samples = scrape(&server).await;
+    let ended = |name: &str| samples.get(&format!("monitor_process_ended_total{{name=\"{name}\",state=\"failed\"}}")).copied();
+    assert_eq!([ended("a"), ended("b"), ended("c"), ended("")], [Some(3.0), Some(2.0), None, Some(2.0)]);
+    assert_eq!(samples["monitor_process_duration_seconds_count{name=\"\"}"], 2.0);
+}

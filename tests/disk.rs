@@ -1,0 +1,265 @@
+//! A disk that fails, a server that is killed, power that is cut: what was acknowledged is there, and no batch is half there.
+#![cfg(target_os = "linux")]
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use monitor_tests::{Server, rounds, wait_for};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// How many report at once.
+const POSTERS: u64 = 4;
+/// Of each batch, which is a tree of its own.
+const PROCESSES: u64 = 10;
+
+/// Those who report, until they are told to stop: each batch again and again until it is acknowledged.
+struct Posters {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Seen>,
+    threads: Vec<JoinHandle<u64>>,
+}
+
+/// What the server answered.
+#[derive(Default)]
+struct Seen {
+    acknowledged: AtomicU64,
+    refused: AtomicU64,
+    /// A status that is neither.
+    other: AtomicU64,
+}
+
+fn root(poster: u64, number: u64) -> String {
+    format!("{:032x}", u128::from(poster + 1) << 64 | u128::from(number + 1))
+}
+
+fn batch(poster: u64, number: u64) -> Value {
+    let (root, id) = (root(poster, number), |process: u64| format!("{:016x}", process + 1));
+    let began = 1_763_600_000_000_000 + number * 1_000;
+    let started = (0..PROCESSES).map(|process| {
+        let (parent, kind) = if process == 0 { (None, "root") } else { (Some(id(process / 2)), "normal") };
+        json!({"type": "process-started", "root_id": root, "id": id(process), "parent_id": parent, "kind": kind, "name": "step", "time_us": began + process})
+    });
+    let ended = (0..PROCESSES).map(|process| {
+        json!({"type": "process-ended", "root_id": root, "id": id(process), "time_us": began + 500, "elapsed_ns": 1, "outcome": "succeeded"})
+    });
+    let worker = json!({"id": format!("{:032x}", poster + 1), "hostname": "h", "pid": 1, "program": "p"});
+    let events: Vec<_> = started.chain(ended).collect();
+    json!({"version": 1, "worker": worker, "sequence": 1 + number * 2 * PROCESSES, "sent_us": 0, "events": events})
+}
+
+impl Posters {
+    /// Go on where those before stopped.
+    fn begin(server: &Server, from: &[u64]) -> Self {
+        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Seen::default()));
+        let threads = (0..POSTERS).zip(from).map(|(poster, from)| {
+            let (stop, seen, url, from) = (stop.clone(), seen.clone(), format!("{}/api/v1/events", server.url()), *from);
+            std::thread::spawn(move || {
+                let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
+                let mut number = from;
+                while !stop.load(Ordering::Relaxed) {
+                    // A server that was killed doesn't answer.
+                    match client.post(&url).json(&batch(poster, number)).send().map(|answer| answer.status().as_u16()) {
+                        Ok(200) => {
+                            number += 1;
+                            seen.acknowledged.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Ok(503) => {
+                            seen.refused.fetch_add(1, Ordering::Relaxed);
+                            std::thread::sleep(Duration::from_millis(5));
+                        }
+                        Ok(_) => drop(seen.other.fetch_add(1, Ordering::Relaxed)),
+                        Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                    }
+                }
+                number
+            })
+        });
+        let threads = threads.collect();
+        Self { stop, seen, threads }
+    }
+
+    fn wait_for(&self, what: &str, of: impl Fn(&Seen) -> &AtomicU64, more: u64) {
+        let before = of(&self.seen).load(Ordering::Relaxed);
+        wait_for(what, || (of(&self.seen).load(Ordering::Relaxed) >= before + more).then_some(()));
+    }
+
+    /// How many batches each has had acknowledged.
+    fn stop(self) -> Vec<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        let acknowledged = self.threads.into_iter().map(|thread| thread.join().expect("posting doesn't panic")).collect();
+        assert_eq!(self.seen.other.load(Ordering::Relaxed), 0, "answers are 200 or 503");
+        acknowledged
+    }
+}
+
+/// What was acknowledged is there whole, and so is what was stored without an answer.
+fn check(server: &Server, acknowledged: &[u64]) {
+    let (mut found, mut cursor) = (HashMap::new(), String::new());
+    loop {
+        let page = server.get(&format!("/roots?limit=1000&cursor={cursor}"));
+        for root in page["roots"].as_array().unwrap() {
+            assert_eq!(root["counts"]["succeeded"], PROCESSES, "a batch is half there: {root}");
+            found.insert(root["root_id"].as_str().unwrap().to_owned(), root["number"].clone());
+        }
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        next.clone_into(&mut cursor);
+    }
+    for (poster, acknowledged) in (0..POSTERS).zip(acknowledged) {
+        let missing: Vec<_> = (0..*acknowledged).filter(|number| !found.contains_key(&root(poster, *number))).collect();
+        assert!(missing.is_empty(), "poster {poster} was told that these are stored: {missing:?} of {acknowledged}");
+    }
+    let most = acknowledged.iter().sum::<u64>() + POSTERS;
+    assert!(found.len() as u64 <= most, "{} trees of at most {most}", found.len());
+    assert_eq!(server.get("/status")["processes"]["succeeded"], found.len() as u64 * PROCESSES, "each counts once");
+}
+
+fn check_integrity(data: &Path) {
+    let connection = rusqlite::Connection::open(data.join("monitor.db")).unwrap();
+    let found: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, "ok");
+}
+
+/// A disk between the server and the real one.
+struct Disk {
+    folder: TempDir,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let disk = Self { folder: tempfile::tempdir().expect("a folder") };
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/disk/shim.c");
+        let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(disk.path("shim.so")).arg(source).status();
+        assert!(made.expect("a C compiler, as the build needs one").success());
+        disk.tell(0);
+        disk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What to do from now on: see shim.c.
+    fn tell(&self, what: u8) {
+        use std::os::unix::fs::FileExt;
+        let file = fs::OpenOptions::new().create(true).write(true).truncate(false).open(self.path("told")).unwrap();
+        file.write_all_at(&[what], 0).unwrap();
+    }
+
+    fn env(&self) -> Vec<(&'static str, OsString)> {
+        vec![("LD_PRELOAD", self.path("shim.so").into()), ("DISK_TOLD", self.path("told").into())]
+    }
+}
+
+const WELL: u8 = 0;
+
+#[test]
+fn while_the_disk_fails_batches_are_refused_and_then_all_goes_on() {
+    let disk = Disk::new();
+    let mut server = Server::start_with(disk.env());
+    let posters = Posters::begin(&server, &[0; POSTERS as usize]);
+    for _ in 0..rounds(1) {
+        // Writes fail, there is no room, what is written can't be synced.
+        for fault in 1..=3 {
+            posters.wait_for("batches to be stored", |seen| &seen.acknowledged, 50);
+            disk.tell(fault);
+            posters.wait_for("batches to be refused", |seen| &seen.refused, 20);
+            disk.tell(WELL);
+        }
+    }
+    posters.wait_for("batches to be stored", |seen| &seen.acknowledged, 50);
+    let acknowledged = posters.stop();
+    check(&server, &acknowledged);
+    server.kill();
+    server.set_env(Vec::new());
+    server.start_again();
+    check(&server, &acknowledged);
+    server.kill();
+    check_integrity(server.data());
+}
+
+#[test]
+fn what_is_refused_for_the_disk_says_when_to_come_again() {
+    let disk = Disk::new();
+    let server = Server::start_with(disk.env());
+    disk.tell(2);
+    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    let post = || client.post(format!("{}/api/v1/events", server.url())).json(&batch(0, 0)).send().unwrap();
+    let refused = post();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let problem: Value = refused.json().unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("full"), "{problem}");
+    disk.tell(WELL);
+    assert_eq!(post().status(), 200);
+}
+
+/// Fewer than half a second, and never the same.
+fn some_moment() -> Duration {
+    use std::hash::{BuildHasher, RandomState};
+    Duration::from_micros(RandomState::new().hash_one(0) % 400_000)
+}
+
+/// As often as `cargo xtask soak` wants it, or a few times.
+fn kills() -> u32 {
+    if rounds(0) == 0 { 5 } else { 50 }
+}
+
+#[test]
+fn a_server_killed_at_any_moment_has_what_it_acknowledged() {
+    let mut server = Server::start();
+    let mut acknowledged = vec![0; POSTERS as usize];
+    for _ in 0..kills() {
+        let posters = Posters::begin(&server, &acknowledged);
+        posters.wait_for("batches to be stored", |seen| &seen.acknowledged, 10);
+        std::thread::sleep(some_moment());
+        server.kill();
+        acknowledged = posters.stop();
+        server.start_again();
+        check(&server, &acknowledged);
+    }
+    server.kill();
+    check_integrity(server.data());
+}
+
+#[test]
+fn when_the_power_is_cut_what_was_acknowledged_is_on_the_disk() {
+    let disk = Disk::new();
+    let mut server = Server::start_with(disk.env());
+    let mut acknowledged = vec![0; POSTERS as usize];
+    for _ in 0..rounds(3) {
+        let posters = Posters::begin(&server, &acknowledged);
+        posters.wait_for("batches to be stored", |seen| &seen.acknowledged, 300);
+        std::thread::sleep(some_moment());
+        server.kill();
+        acknowledged = posters.stop();
+        drop_unsynced(server.data());
+        server.start_again();
+        check(&server, &acknowledged);
+    }
+    server.kill();
+    check_integrity(server.data());
+}
+
+/// The database's files become what was synced of them.
+fn drop_unsynced(data: &Path) {
+    let names =
+        || fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.to_str().unwrap().contains("monitor.db"));
+    let mut copies = 0;
+    for path in names().filter(|path| path.extension().is_none_or(|extension| extension != "synced")) {
+        fs::remove_file(path).unwrap();
+    }
+    for path in names() {
+        // What is synced stays synced: the copy is gone on with.
+        fs::copy(&path, path.with_extension("")).unwrap();
+        copies += 1;
+    }
+    assert!(copies > 0, "the disk kept what was synced");
+}

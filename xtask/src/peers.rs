@@ -1,0 +1,76 @@
+//! Other servers of spans and runs on the same machine: how much they take in, and what is there after kill -9.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::run::{cargo, command, step, target, workspace};
+
+/// Their packages, and the ports they are asked to take.
+const PHOENIX: &str = "arize-phoenix";
+const PREFECT: &str = "prefect";
+const PORT: &str = "61980";
+const OTHER_PORT: &str = "61981";
+
+pub(crate) fn peers() -> Result<()> {
+    step("the server", &mut cargo(&["build", "--release", "-p", "monitor-cli"]))?;
+    let folder = target().join("peers");
+    for package in [PHOENIX, PREFECT] {
+        let venv = folder.join(package);
+        if !venv.join("ready").exists() {
+            step(&format!("a Python for {package}"), command("python3", &["-m", "venv"]).arg(&venv))?;
+            let mut install = command(venv.join("bin/pip"), &["install", "--quiet", "--disable-pip-version-check", package]);
+            step(&format!("install {package} from PyPI"), &mut install)?;
+            std::fs::write(venv.join("ready"), "")?;
+        }
+    }
+    let monitor = target().join("release/monitor").display().to_string();
+    let data = |name: &str| folder.join(format!("{name}-data"));
+    let ours = data("ours").display().to_string();
+    let listen = format!("127.0.0.1:{PORT}");
+    // OTLP comes with Phoenix's Python.
+    let rows = [
+        measure(&folder, "ours", PHOENIX, &[&monitor, "server", "--listen", &listen, "--data", &ours])?,
+        measure(&folder, "phoenix", PHOENIX, &[&bin(&folder, PHOENIX, "phoenix"), "serve"])?,
+        measure(&folder, "prefect", PREFECT, &[&bin(&folder, PREFECT, "prefect"), "server", "start", "--port", PORT])?,
+    ];
+    println!("\n{:<24}{:>16}{:>16}{:>16}{:>12}", "", "taken in /s", "acknowledged", "there after it", "lost, %");
+    for (name, row) in ["ours, OTLP spans", "Phoenix, OTLP spans", "Prefect, task runs"].iter().zip(&rows) {
+        let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+        let lost = 100.0 * (1.0 - number("stored") / number("acknowledged")).max(0.0);
+        let (taken, acknowledged, stored) = (number("per_second"), number("acknowledged"), number("stored"));
+        println!("{name:<24}{taken:>16.0}{acknowledged:>16}{stored:>16}{lost:>12.2}");
+    }
+    println!(
+        "\nSpans in traces of 200, a request each, over 4 connections; runs one by one, for Prefect takes no more. Then kill -9 while more come."
+    );
+    Ok(())
+}
+
+fn bin(folder: &Path, package: &str, name: &str) -> String {
+    folder.join(package).join("bin").join(name).display().to_string()
+}
+
+/// What the script prints of a server on an empty folder.
+fn measure(folder: &Path, name: &str, package: &str, server: &[&str]) -> Result<Value> {
+    println!("\n── {name}");
+    let data = folder.join(format!("{name}-data"));
+    if data.exists() {
+        std::fs::remove_dir_all(&data).with_context(|| format!("can't empty {}", data.display()))?;
+    }
+    std::fs::create_dir_all(&data)?;
+    let mut script = command(folder.join(package).join("bin/python"), &[]);
+    script.arg(workspace().join("xtask/peers.py")).arg(name).args(server).env("PORT", PORT).env("FOLDER", &data);
+    script.env("MONITOR_SPOOL_DIR", "off");
+    // Nothing of a user's own, and nothing told to anybody.
+    script
+        .env("PHOENIX_PORT", PORT)
+        .env("PHOENIX_GRPC_PORT", OTHER_PORT)
+        .env("PHOENIX_WORKING_DIR", &data)
+        .env("PHOENIX_TELEMETRY_ENABLED", "false");
+    script.env("PREFECT_HOME", &data).env("PREFECT_SERVER_ANALYTICS_ENABLED", "false").env("DO_NOT_TRACK", "1");
+    let output = script.stderr(std::process::Stdio::inherit()).output().context("can't run Python")?;
+    ensure!(output.status.success(), "{name} could not be measured ({})", output.status);
+    serde_json::from_slice(&output.stdout).context("the script prints JSON")
+}
