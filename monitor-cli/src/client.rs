@@ -37,8 +37,7 @@ pub(crate) struct Connection {
 pub(crate) fn read_url(text: &str) -> Result<Url, String> {
     let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://127.0.0.1:60010"))?;
     match url.scheme() {
-        "http" if url.has_host() => Ok(url),
-        "https" => Err("this build speaks http only: name an http:// address, or a local proxy that speaks https".to_owned()),
+        "http" | "https" if url.has_host() => Ok(url),
         _ => Err("expected a URL like http://127.0.0.1:60010".to_owned()),
     }
 }
@@ -322,9 +321,9 @@ mod tests {
 
     #[test]
     fn only_what_can_be_asked_is_a_server() {
-        for bad in ["", "localhost:60010", "https://localhost", "file:///tmp", "http://"] {
+        for bad in ["", "localhost:60010", "file:///tmp", "http://"] {
             assert!(read_url(bad).is_err(), "{bad}");
         }
-        assert!(read_url("http://localhost:1/base/").is_ok());
+        assert!(read_url("http://localhost:1/base/").is_ok() && read_url("https://monitor.example.com").is_ok());
     }
 }

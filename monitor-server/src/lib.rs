@@ -20,4 +20,5 @@ pub mod store;
 mod support;
 
 pub use config::{Config, File, FileError, Form, SETTINGS, Setting, read_duration};
+pub use http::TlsError;
 pub use server::{ServeError, Server};

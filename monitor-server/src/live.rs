@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use monitor_wire::RootId;
+use monitor_wire::{ProcessId, RootId, StreamMessage, WorkerId};
 use tokio::sync::watch;
 
 use crate::store::Changes;
@@ -36,6 +36,19 @@ pub struct Frame {
     pub event_type: Arc<str>,
     /// [`monitor_wire::StreamMessage`] as JSON, without line breaks.
     pub data: Arc<str>,
+    /// What it is about.
+    pub about: About,
+}
+
+/// What an event is about, for those who want little.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// Its process.
+    pub process_id: Option<ProcessId>,
+    /// The worker that it is about, or that runs its process.
+    pub worker_id: Option<WorkerId>,
+    /// The process's name.
+    pub name: Option<Arc<str>>,
 }
 
 /// What comes after a place.
@@ -97,8 +110,9 @@ impl Live {
         self.newest.subscribe()
     }
 
-    /// The next events after number `after` of those that are wanted, given type and tree.
-    pub fn read(&self, after: u64, is_wanted: impl Fn(&str, Option<RootId>) -> bool) -> Read {
+    /// The next events after number `after` of those that are wanted: first by type and tree, which costs nothing, then by what they
+    /// are about, for which they become JSON.
+    pub fn read(&self, after: u64, is_wanted: impl Fn(&str, Option<RootId>) -> bool, is_about: impl Fn(&About) -> bool) -> Read {
         let (parts, newest) = {
             let ring = self.lock();
             if after < ring.forgotten || after > ring.newest {
@@ -120,6 +134,7 @@ impl Live {
                 let tell = part.changes.tell();
                 if is_wanted(tell.type_name(index), tell.root_id(index))
                     && let Some(frame) = part.frame(index, &mut encoded)
+                    && is_about(&frame.about)
                 {
                     bytes += frame.cost();
                     frames.push(frame);
@@ -184,9 +199,11 @@ impl Part {
         let frame = self.frames[index].get_or_init(|| {
             let seq = self.changes.first_seq() + index as u64;
             let tell = self.changes.tell();
-            match serde_json::to_string(&tell.message(index)) {
+            let message = tell.message(index);
+            match serde_json::to_string(&message) {
                 Ok(data) => {
-                    let frame = Frame { seq, event_type: tell.type_name(index).into(), data: data.into() };
+                    let about = About::of(&message);
+                    let frame = Frame { seq, event_type: tell.type_name(index).into(), data: data.into(), about };
                     *encoded += frame.cost();
                     self.encoded.fetch_add(frame.cost(), Ordering::Relaxed);
                     Some(frame)
@@ -201,16 +218,26 @@ impl Part {
     }
 }
 
+impl About {
+    fn of(message: &StreamMessage) -> Self {
+        let StreamMessage { process, worker, .. } = message;
+        let by_worker = worker.as_ref().map(|worker| worker.id);
+        Self {
+            process_id: process.as_ref().map(|process| process.id),
+            worker_id: process.as_ref().and_then(|process| process.worker_id).or(by_worker),
+            name: process.as_ref().map(|process| process.name.as_str().into()),
+        }
+    }
+}
+
 impl Frame {
     fn cost(&self) -> usize {
-        self.data.len() + self.event_type.len() + FRAME_OVERHEAD_BYTES
+        self.data.len() + self.event_type.len() + self.about.name.as_ref().map_or(0, |name| name.len()) + FRAME_OVERHEAD_BYTES
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use monitor_wire::StreamMessage;
-
     use super::*;
 
     fn changes(seqs: std::ops::RangeInclusive<u64>) -> Changes {
@@ -222,7 +249,7 @@ mod tests {
     }
 
     fn read(live: &Live, after: u64) -> Result<Vec<u64>, u64> {
-        match live.read(after, |_, _| true) {
+        match live.read(after, |_, _| true, |_| true) {
             Read::Frames(frames, _) => Ok(frames.iter().map(|frame| frame.seq).collect()),
             Read::Reset(newest) => Err(newest),
         }
@@ -240,7 +267,10 @@ mod tests {
         live.publish(changes(12..=13));
         assert_eq!(read(&live, 8), Err(13), "forgotten");
         assert_eq!(live.newest(), 13);
-        assert!(matches!(live.read(9, |_, _| false), Read::Frames(frames, 13) if frames.is_empty()), "what nobody wants is not encoded");
+        assert!(
+            matches!(live.read(9, |_, _| false, |_| true), Read::Frames(frames, 13) if frames.is_empty()),
+            "what nobody wants is not encoded"
+        );
         assert_eq!(read(&live, 13), Ok(vec![]));
     }
 
@@ -260,7 +290,9 @@ mod tests {
         live.publish(changes(5_001..=10_000));
         let (mut seen, mut at, mut reads) = (Vec::new(), 0, 0);
         while at < 10_000 {
-            let Read::Frames(frames, next) = live.read(at, |event_type, _| event_type == "even") else { panic!("nothing is forgotten") };
+            let Read::Frames(frames, next) = live.read(at, |event_type, _| event_type == "even", |_| true) else {
+                panic!("nothing is forgotten")
+            };
             seen.extend(frames.iter().map(|frame| frame.seq));
             (at, reads) = (next, reads + 1);
         }

@@ -12,8 +12,8 @@ use url::Url;
 use crate::access::{Access, AccessError};
 use crate::adopt;
 use crate::config::Config;
-use crate::http::{self, App};
-use crate::ingest::Ingest;
+use crate::http::{self, App, Tls, TlsError};
+use crate::ingest::{self, Ingest};
 use crate::live::Live;
 use crate::retention;
 use crate::store::{SqliteStore, Store, StoreError};
@@ -26,6 +26,7 @@ pub struct Server {
     ingest: Ingest,
     live: Live,
     access: Arc<Access>,
+    tls: Option<Tls>,
     started_us: u64,
 }
 
@@ -62,6 +63,9 @@ pub enum ServeError {
     /// The database can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// TLS can't be spoken.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Tokens and users can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -82,6 +86,7 @@ impl Server {
         if config.is_open() && !config.insecure && !access.has_any()? {
             return Err(ServeError::NotLoopback { address, public_url: config.public_url });
         }
+        let tls = Tls::open(config.tls_cert.as_deref(), config.tls_key.as_deref())?;
         let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => ServeError::PortInUse { address },
             _ => ServeError::Listen { address, source },
@@ -97,11 +102,12 @@ impl Server {
             Ok((store, as_of))
         })
         .await??;
-        access.write_local(&url_of(config.listen))?;
+        access.write_local(&url_of(config.listen, tls.is_some()))?;
         let live = Live::new(as_of, config.stream_buffer_bytes);
         let published = live.clone();
-        let ingest = Ingest::start(store.clone(), move |changes| published.publish(changes));
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, started_us: now_us() })
+        let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), ..Default::default() };
+        let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, started_us: now_us() })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -113,7 +119,7 @@ impl Server {
     pub fn page_url(&self) -> String {
         match &self.config.public_url {
             Some(url) => format!("{}/tasks", url.as_str().trim_end_matches('/')),
-            None => format!("{}tasks", url_of(self.config.listen)),
+            None => format!("{}tasks", url_of(self.config.listen, self.tls.is_some())),
         }
     }
 
@@ -122,7 +128,7 @@ impl Server {
     /// # Errors
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, config, store, ingest, live, access, started_us } = self;
+        let Self { listener, config, store, ingest, live, access, tls, started_us } = self;
         let stopping = CancellationToken::new();
         let ingest = Arc::new(ingest);
         let adopt = {
@@ -139,21 +145,26 @@ impl Server {
             tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
             async move { retention::run(&retention, &store, &ingest, &wake, &stopping).await }
         };
-        let serve = http::serve(listener, http::router(app), &config, stopping.clone());
+        let serve = http::serve(listener, http::router(app), &config, tls.clone(), stopping.clone());
+        let renew = async {
+            if let Some(tls) = &tls {
+                tls.watch(config.tls_interval, &stopping).await;
+            }
+        };
         let stop = async {
             shutdown.await;
             tracing::info!("stopping");
             stopping.cancel();
         };
-        tokio::join!(serve, stop, adopt, keep);
+        tokio::join!(serve, stop, adopt, keep, renew);
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }
 }
 
 /// By which it is reached on its own machine.
-fn url_of(listen: SocketAddr) -> Url {
-    format!("http://{}/", reachable(listen)).parse().expect("an address makes a URL")
+fn url_of(listen: SocketAddr, is_tls: bool) -> Url {
+    format!("http{}://{}/", if is_tls { "s" } else { "" }, reachable(listen)).parse().expect("an address makes a URL")
 }
 
 fn public(url: Option<&Url>) -> String {

@@ -18,7 +18,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use self::audit::Deed;
 pub use self::local::Local;
-pub(crate) use self::pace::Pace;
+pub(crate) use self::pace::{Pace, network};
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};
 pub use self::tokens::{NewToken, Token};
 pub use self::users::User;

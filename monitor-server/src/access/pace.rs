@@ -49,8 +49,8 @@ impl Pace {
     }
 }
 
-/// Whoever has an IPv6 address has 2⁶⁴ of them.
-fn network(client: IpAddr) -> IpAddr {
+/// Whom an address stands for: whoever has an IPv6 address has 2⁶⁴ of them.
+pub(crate) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
         ip @ IpAddr::V4(_) => ip,

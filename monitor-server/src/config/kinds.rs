@@ -48,6 +48,13 @@ pub(super) const FOLDER: Kind<PathBuf> = Kind {
     show: |path| path.display().to_string(),
 };
 
+pub(super) const FILE: Kind<Option<PathBuf>> = Kind {
+    placeholder: "FILE",
+    form: Form::Text,
+    read: |text| if text.is_empty() { Err("expected a file".to_owned()) } else { Ok(Some(text.into())) },
+    show: |path| path.as_deref().map(|path: &Path| path.display().to_string()).unwrap_or_default(),
+};
+
 pub(super) const SPOOL: Kind<Option<PathBuf>> = Kind {
     placeholder: "DIR",
     form: Form::Text,

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::packed::Limits;
+
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
-use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FOLDER, ORIGIN, RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH};
+use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FILE, FOLDER, ORIGIN, RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH};
 use crate::retention::{Retention, Rule};
 
 /// Writes [`Config`] and [`SETTINGS`]: `field: Type = default, how it is written;`. `max_body_bytes` is the flag
@@ -58,10 +60,24 @@ settings! {
     max_body_bytes: usize = 32 << 20, BYTES;
     /// The most events in a batch
     max_batch_events: usize = 100_000, COUNT;
+    /// The largest event, once what follows is cut; larger ones are refused, each by itself
+    max_event_bytes: usize = Limits::DEFAULT.event_bytes, BYTES;
+    /// The longest name, batch mark, thread, file or id of another system; longer ones are cut and say so
+    max_name_bytes: usize = Limits::DEFAULT.name_bytes, BYTES;
+    /// The longest error, its causes together, reason, or line of a log; longer ones are cut and say so
+    max_text_bytes: usize = Limits::DEFAULT.text_bytes, BYTES;
+    /// The most bytes in an event's fields; those beyond are left out and counted
+    max_fields_bytes: usize = Limits::DEFAULT.fields_bytes, BYTES;
     /// How many bytes of request bodies may be in memory at once; more are told to come again
     max_pending_bytes: usize = 512 << 20, BYTES;
-    /// How many connections are open at once; more wait for one to close
-    max_connections: usize = 4096, COUNT;
+    /// How many bytes of batches may wait for the disk, decoded; more are told to come again
+    max_queue_bytes: usize = crate::ingest::DEFAULT_QUEUE_BYTES, BYTES;
+    /// How many connections are open at once; who comes then takes the place of one that idles, or waits
+    max_connections: usize = 16_384, COUNT;
+    /// How many of them one client may have
+    max_connections_per_client: usize = 8_192, COUNT;
+    /// How many read the stream at once
+    max_subscribers: usize = 2_000, COUNT;
     /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
     /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
@@ -85,10 +101,20 @@ settings! {
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives
     stream_heartbeat: Duration = Duration::from_secs(10), DURATION;
-    /// How long a connection may take to send a request's head, and may idle between requests
-    header_timeout: Duration = Duration::from_secs(60), DURATION;
+    /// How long a connection may take to send a request's head
+    header_timeout: Duration = Duration::from_secs(8), DURATION;
+    /// How long a connection may idle between requests
+    idle_timeout: Duration = Duration::from_secs(75), DURATION;
     /// How long a request's body or an answer's reader may stand still
-    stall_timeout: Duration = Duration::from_secs(30), DURATION;
+    stall_timeout: Duration = Duration::from_secs(15), DURATION;
+    /// How many bytes of a request's body must come per second, beyond one `stall-timeout` in all
+    min_body_rate_bytes: usize = 1 << 10, BYTES;
+    /// The server's certificate and those between it and its root, as PEM: then it speaks https only
+    tls_cert: Option<PathBuf> = None, FILE;
+    /// The certificate's private key, as PEM
+    tls_key: Option<PathBuf> = None, FILE;
+    /// How often these files are looked at, and taken if they have changed
+    tls_interval: Duration = Duration::from_secs(10), DURATION;
     /// Where dead programs of this machine leave what they had recorded, to be taken in; `off` leaves it there [default: as the
     /// programs have it, `monitor/spool` in the user's folder for state]
     spool_dir: Option<PathBuf> = None, SPOOL;
@@ -102,8 +128,16 @@ impl Config {
     /// The address to listen on unless told otherwise.
     pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 60010);
 
-    /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
-    pub const LOGS_KEPT: usize = 5_000;
+    /// What events may hold.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            name_bytes: self.max_name_bytes,
+            text_bytes: self.max_text_bytes,
+            fields_bytes: self.max_fields_bytes,
+            event_bytes: self.max_event_bytes,
+        }
+    }
+
     /// Whether others than this machine reach it.
     pub fn is_open(&self) -> bool {
         let is_loopback = |host: url::Host<&str>| match host {
@@ -113,6 +147,9 @@ impl Config {
         };
         !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(|url| !url.host().is_some_and(is_loopback))
     }
+
+    /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.
+    pub const LOGS_KEPT: usize = 5_000;
 
     /// What is kept.
     pub fn keeps(&self) -> Retention {

@@ -12,6 +12,7 @@ use http_body_util::BodyExt;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
+use super::connections::is_stalled;
 use super::problem::ApiError;
 use crate::packed::{Packed, Refused};
 
@@ -137,10 +138,11 @@ async fn receive(headers: &HeaderMap, stream: &mut Body, app: &App, memory: &mut
     }
     let mut body = Vec::new();
     loop {
-        let frame = tokio::time::timeout(app.config.stall_timeout, stream.frame()).await;
-        let frame = frame.map_err(|_| ApiError::Stalled { seconds: app.config.stall_timeout.as_secs() })?;
-        let Some(frame) = frame else { return Ok(body) };
-        let frame = frame.map_err(|error| ApiError::Body { detail: format!("the body broke off after {} bytes: {error}", body.len()) })?;
+        let Some(frame) = stream.frame().await else { return Ok(body) };
+        let frame = frame.map_err(|error| match is_stalled(&error) {
+            Some(stalled) => ApiError::Stalled { what: stalled.to_string() },
+            None => ApiError::Body { detail: format!("the body broke off after {} bytes: {error}", body.len()) },
+        })?;
         let Some(data) = frame.data_ref() else { continue };
         if body.len() + data.len() > limit {
             return Err(too_large());
@@ -158,16 +160,11 @@ async fn discard(headers: &HeaderMap, mut stream: Body, app: &App) {
     if is_waiting || content_length(headers).is_some_and(|length| length > within_reason as u64) {
         return;
     }
-    let read = async {
-        let mut discarded = 0;
-        while discarded < within_reason
-            && let Some(Ok(frame)) = stream.frame().await
-        {
-            discarded += frame.data_ref().map_or(0, Bytes::len);
-        }
-    };
-    if tokio::time::timeout(app.config.stall_timeout, read).await.is_err() {
-        tracing::debug!("a refused body kept coming");
+    let mut discarded = 0;
+    while discarded < within_reason
+        && let Some(Ok(frame)) = stream.frame().await
+    {
+        discarded += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 
@@ -204,11 +201,12 @@ fn unpack(body: &[u8], limit: usize, memory: &mut Memory) -> Result<Option<Vec<u
     let Some(length) = said.and_then(|length| usize::try_from(length).ok()).filter(|length| *length <= limit) else { return Ok(None) };
     memory.grow(length)?;
     let mut whole = Vec::with_capacity(length);
-    let is_whole = UNPACKER.with_borrow_mut(|unpacker| {
-        if unpacker.is_none() {
-            *unpacker = Some(zstd::bulk::Decompressor::new()?);
-        }
-        unpacker.as_mut().expect("just made").decompress_to_buffer(body, &mut whole)
+    let is_whole = UNPACKER.with_borrow_mut(|kept| {
+        let decoder = match kept {
+            Some(decoder) => decoder,
+            None => kept.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decoder.decompress_to_buffer(body, &mut whole)
     });
     // What went wrong is found again by the one who reads it as a stream, and says so.
     Ok(is_whole.is_ok().then_some(whole))

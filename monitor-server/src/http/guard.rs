@@ -22,6 +22,7 @@ use super::problem::ApiError;
 pub(super) struct Guard {
     listen: SocketAddr,
     public_url: Option<Url>,
+    is_tls: bool,
 }
 
 /// Lets a request pass, or says what to set.
@@ -33,8 +34,8 @@ pub(super) async fn check(State(app): State<App>, request: Request, next: Next) 
 }
 
 impl Guard {
-    pub(super) fn new(listen: SocketAddr, public_url: Option<Url>) -> Self {
-        Self { listen, public_url }
+    pub(super) fn new(listen: SocketAddr, public_url: Option<Url>, is_tls: bool) -> Self {
+        Self { listen, public_url, is_tls }
     }
 
     fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -110,7 +111,8 @@ impl Guard {
             return false;
         }
         let is_public = self.public_url.as_ref().is_some_and(|url| url.scheme() == scheme && is_authority_of(url, &authority));
-        let is_same = scheme == "http" && self.listens_on(host.host()) && authority.as_str().eq_ignore_ascii_case(host.as_str());
+        let is_same =
+            (scheme == "https") == self.is_tls && self.listens_on(host.host()) && authority.as_str().eq_ignore_ascii_case(host.as_str());
         is_public || is_loopback(authority.host()) || is_same
     }
 }
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
 
     fn verdict(listen: &str, public_url: Option<&str>, host: &str, origin: Option<&str>) -> u16 {
-        let guard = Guard::new(listen.parse().unwrap(), public_url.map(|url| url.parse().unwrap()));
+        let guard = Guard::new(listen.parse().unwrap(), public_url.map(|url| url.parse().unwrap()), false);
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, host.parse().unwrap());
         if let Some(origin) = origin {

@@ -53,7 +53,8 @@ use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::store::{RootKey, Store, StoreError};
 pub(crate) use backup::remove_leftovers;
-pub(crate) use connections::serve;
+pub use connections::TlsError;
+pub(crate) use connections::{Tls, serve};
 use problem::ApiError;
 
 /// At most so many trees are in memory whole, about 70 bytes a process.
@@ -72,6 +73,8 @@ pub(crate) struct App {
     /// A turn each for those who check passwords, which takes much memory.
     hashing: Arc<Semaphore>,
     bodies: body::Bodies,
+    /// A turn each for those who read the stream.
+    subscribers: Arc<Semaphore>,
     otlp: Arc<crate::otlp::Receiver>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
@@ -97,16 +100,17 @@ impl App {
         stopping: CancellationToken,
         started_us: u64,
     ) -> Self {
-        let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone()));
-        let otlp = Arc::new(crate::otlp::Receiver::new());
+        let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
+        let otlp = Arc::new(crate::otlp::Receiver::new());
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
         let asking = Arc::new(Semaphore::new(4 * cores));
-        let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
+        let subscribers = Arc::new(Semaphore::new(config.max_subscribers.min(Semaphore::MAX_PERMITS)));
         let hashing = Arc::new(Semaphore::new(cores));
         let (sweep, copying) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
+        let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
         Self {
             config,
             store,
@@ -117,6 +121,7 @@ impl App {
             paces,
             hashing,
             bodies,
+            subscribers,
             otlp,
             decoding,
             asking,

@@ -103,6 +103,12 @@ pub(super) enum ApiError {
         /// Of what.
         what: &'static str,
     },
+    /// Too many read the stream.
+    #[error("{limit} read the stream already, which is all that the setting `max-subscribers` allows: try again later, or read lists")]
+    TooManyReaders {
+        /// The most there may be.
+        limit: usize,
+    },
     /// Tokens and users can't be looked up.
     #[error("the server could not read or write its tokens and users; its log says more")]
     Access(#[source] AccessError),
@@ -133,10 +139,10 @@ pub(super) enum ApiError {
         detail: String,
     },
     /// The body stopped coming.
-    #[error("the body stopped coming for {seconds} s: send the batch again")]
+    #[error("{what}: send the batch again")]
     Stalled {
-        /// How long it was waited for.
-        seconds: u64,
+        /// How much came in which time.
+        what: String,
     },
     /// The body is no batch.
     #[error("the body is no batch: {0}")]
@@ -198,7 +204,7 @@ impl ApiError {
             Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -235,7 +241,9 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
-            Self::Busy | Self::Stopping | Self::Store(_) if problem_status == StatusCode::SERVICE_UNAVAILABLE => {
+            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } | Self::Store(_)
+                if problem_status == StatusCode::SERVICE_UNAVAILABLE =>
+            {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Self::TooOften { wait, .. } => {

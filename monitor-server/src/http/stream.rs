@@ -1,8 +1,7 @@
-//! `GET /api/v1/stream`: server-sent events.
+//! `GET /api/v1/stream`: server-sent events, or a WebSocket on upgrade. `docs/events.md` has every event and every message.
 //!
-//! `id` is the event's number, `event` its type, `data` a [`StreamMessage`]. What can't be resumed is one `reset` event: load
-//! anew, the stream goes on from its id. While nothing happens a comment tells that the stream lives; it carries an id as well,
-//! so that a reader who filters doesn't fall behind.
+//! What can't be resumed is one `reset`: load anew, the stream goes on from its id. While nothing happens the stream tells that it
+//! lives, with an id as well, so that a reader who filters doesn't fall behind.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -10,25 +9,31 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
-use http::{HeaderMap, header};
-use monitor_wire::{Problem, RootId, StreamMessage};
+use futures_util::{SinkExt, Stream};
+use http::{HeaderMap, Uri, header};
+use monitor_wire::{Problem, ProcessId, RootId, StreamMessage, WorkerId};
 use serde::Deserialize;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
 use super::App;
+use super::connections::Busy;
 use super::params::{RootName, Strict, Words};
 use super::problem::ApiError;
-use crate::live::{Frame, Live, Read};
+use crate::live::{About, Frame, Live, Read};
 
 /// An event is stored a moment before it is on the stream; a reader who has just loaded it waits at most so long.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
+/// What readers say by WebSocket is not listened to, so it needn't be much.
+const MAX_SAID_BYTES: usize = 4 << 10;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -40,27 +45,49 @@ pub(super) struct StreamParams {
     /// Only events of this tree (its id, or its number), and those of workers, which are of no tree.
     #[param(value_type = Option<String>)]
     root: Option<RootName>,
+    /// Only events of this process.
+    process: Option<ProcessId>,
+    /// Only events of this worker, and of the processes that it runs.
+    worker: Option<WorkerId>,
+    /// Only events of processes of exactly this name.
+    name: Option<String>,
     /// Goes on after this event: an `as_of` or the id of an event; the header `Last-Event-ID` is stronger. Without either, from now on.
     after: Option<u64>,
 }
 
-/// Tells what happens, as server-sent events, each once it is stored.
+/// Tells what happens, each event once it is stored: as server-sent events, or on upgrade by WebSocket as JSON texts
+/// `{"id", "event", "data"}`.
 #[utoipa::path(
     get,
     path = "/api/v1/stream",
     tag = "stream",
     params(StreamParams, ("Last-Event-ID" = Option<u64>, Header, description = "Goes on after this event")),
     responses(
+        (status = 101, description = "On `Upgrade: websocket`"),
         (status = 200, description = "`id`: the event's number, `event`: its type or `reset`, `data`: this", body = StreamMessage, content_type = "text/event-stream"),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many read the stream: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_stream(
     State(app): State<App>,
+    uri: Uri,
     headers: HeaderMap,
+    Extension(busy): Extension<Busy>,
     Strict(params): Strict<StreamParams>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
+    let wants_upgrade = headers.contains_key(header::UPGRADE);
+    // A page may open a WebSocket anywhere and read what comes; only `Origin` tells whose it is.
+    if wants_upgrade && headers.contains_key(header::ORIGIN) {
+        app.guard.check_same(&uri, &headers)?;
+    }
+    let upgrade = wants_upgrade.then_some(upgrade).transpose().map_err(|rejection| ApiError::Parameter {
+        name: "Upgrade".to_owned(),
+        detail: format!("this is no WebSocket: {}", rejection.body_text()),
+    })?;
+    let turn = app.subscribers.clone().try_acquire_owned().map_err(|_| ApiError::TooManyReaders { limit: app.config.max_subscribers })?;
     let root_id = match params.root {
         Some(root) => Some(find(&app, root).await?),
         None => None,
@@ -74,18 +101,50 @@ pub(super) async fn get_stream(
         Some(after) => caught_up(&app, after).await?,
         None => app.live.newest(),
     };
+    let (process_id, worker_id, name) = (params.process, params.worker, params.name);
     let reader = Reader {
         newest: app.live.watch(),
         live: app.live,
         after,
-        filter: Arc::new(Filter { types: params.types.each().into_iter().collect(), root_id }),
+        filter: Arc::new(Filter { types: params.types.each().into_iter().collect(), root_id, process_id, worker_id, name }),
         greeted: false,
         heartbeat: app.config.stream_heartbeat,
         last_sent: Instant::now(),
         stopping: app.stopping,
+        _turn: turn,
     };
+    if let Some(upgrade) = upgrade {
+        let upgrade = upgrade.max_message_size(MAX_SAID_BYTES).max_frame_size(MAX_SAID_BYTES);
+        return Ok(upgrade.on_upgrade(move |socket| by_socket(reader, socket, busy)));
+    }
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(reader.into_stream())).into_response())
+}
+
+/// Tells by WebSocket until either side ends it. What isn't read in time ends the connection, as for any answer.
+async fn by_socket(mut reader: Reader, mut socket: WebSocket, busy: Busy) {
+    loop {
+        let piece = tokio::select! {
+            piece = reader.next() => piece,
+            said = socket.recv() => match said {
+                // Pings are answered by themselves; all else is not for us.
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => break,
+            },
+        };
+        let Some(piece) = piece else {
+            let close = CloseFrame { code: close_code::RESTART, reason: "the server stops".into() };
+            let _ = socket.send(Message::Close(Some(close))).await;
+            break;
+        };
+        reader.last_sent = Instant::now();
+        let mut texts = futures_util::stream::iter(piece.texts().into_iter().map(|text| Ok(Message::Text(text.into()))));
+        if let Err(error) = socket.send_all(&mut texts).await {
+            tracing::debug!(%error, "a reader of the stream is gone");
+            break;
+        }
+    }
+    drop(busy);
 }
 
 async fn find(app: &App, RootName(root): RootName) -> Result<RootId, ApiError> {
@@ -112,6 +171,9 @@ async fn caught_up(app: &App, after: u64) -> Result<u64, ApiError> {
 struct Filter {
     types: HashSet<String>,
     root_id: Option<RootId>,
+    process_id: Option<ProcessId>,
+    worker_id: Option<WorkerId>,
+    name: Option<String>,
 }
 
 impl Filter {
@@ -120,6 +182,24 @@ impl Filter {
         let is_of_root = self.root_id.is_none_or(|root| of.is_none_or(|of| of == root));
         is_of_type && is_of_root
     }
+
+    fn is_about(&self, about: &About) -> bool {
+        self.process_id.is_none_or(|id| about.process_id == Some(id))
+            && self.worker_id.is_none_or(|id| about.worker_id == Some(id))
+            && self.name.as_deref().is_none_or(|name| about.name.as_deref() == Some(name))
+    }
+}
+
+/// What is told at once.
+enum Piece {
+    /// The stream begins after this.
+    Greeting(u64),
+    /// These happened.
+    Frames(Vec<Frame>),
+    /// Load anew; it goes on after this.
+    Reset(u64),
+    /// Nothing that is wanted up to this.
+    Nothing(u64),
 }
 
 struct Reader {
@@ -131,19 +211,20 @@ struct Reader {
     heartbeat: Duration,
     last_sent: Instant,
     stopping: CancellationToken,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Reader {
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         futures_util::stream::unfold(self, |mut reader| async move {
-            let bytes = reader.next().await?;
+            let piece = reader.next().await?;
             reader.last_sent = Instant::now();
-            Some((Ok(bytes.into()), reader))
+            Some((Ok(piece.lines().into()), reader))
         })
     }
 
     /// What to send next; nothing when the server stops.
-    async fn next(&mut self) -> Option<String> {
+    async fn next(&mut self) -> Option<Piece> {
         loop {
             if self.stopping.is_cancelled() {
                 return None;
@@ -152,28 +233,28 @@ impl Reader {
             let read = {
                 // Encoding takes a while, and others want this thread too.
                 let (live, filter, after) = (self.live.clone(), self.filter.clone(), self.after);
-                let is_wanted = move |event_type: &str, root: Option<RootId>| filter.passes(event_type, root);
-                tokio::task::spawn_blocking(move || live.read(after, is_wanted)).await.ok()?
+                let read = move || live.read(after, |event_type, root| filter.passes(event_type, root), |about| filter.is_about(about));
+                tokio::task::spawn_blocking(read).await.ok()?
             };
             let (frames, after) = match read {
                 Read::Frames(frames, after) => (frames, after),
                 Read::Reset(newest) => {
                     self.after = newest;
                     self.greeted = true;
-                    return Some(format!("retry: 1000\nid: {newest}\nevent: reset\ndata: {{\"as_of\":{newest}}}\n\n"));
+                    return Some(Piece::Reset(newest));
                 }
             };
             if !self.greeted {
                 self.greeted = true;
-                return Some(format!("retry: 1000\nid: {}\n: connected\n\n", self.after));
+                return Some(Piece::Greeting(self.after));
             }
             let has_moved = after > self.after;
             self.after = after;
             if !frames.is_empty() {
-                return Some(encode(&frames));
+                return Some(Piece::Frames(frames));
             }
             if self.last_sent.elapsed() >= self.heartbeat {
-                return Some(format!("id: {}\n: nothing new\n\n", self.after));
+                return Some(Piece::Nothing(self.after));
             }
             if has_moved {
                 // All were filtered out, and there may be many more of them.
@@ -189,12 +270,37 @@ impl Reader {
     }
 }
 
-fn encode(frames: &[Frame]) -> String {
-    let mut text = String::new();
-    for frame in frames {
-        // A type unknown here is whatever was sent, and a line break would end its field.
-        let event_type = frame.event_type.replace(|c: char| c.is_control(), "\u{fffd}");
-        let _ = writeln!(text, "id: {}\nevent: {event_type}\ndata: {}\n", frame.seq, frame.data);
+impl Piece {
+    /// As server-sent events.
+    fn lines(&self) -> String {
+        let frames = match self {
+            Self::Frames(frames) => frames,
+            Self::Greeting(at) => return format!("retry: 1000\nid: {at}\n: connected\n\n"),
+            Self::Reset(at) => return format!("retry: 1000\nid: {at}\nevent: reset\ndata: {{\"as_of\":{at}}}\n\n"),
+            Self::Nothing(at) => return format!("id: {at}\n: nothing new\n\n"),
+        };
+        let mut text = String::new();
+        for frame in frames {
+            // A type unknown here is whatever was sent, and a line break would end its field.
+            let event_type = frame.event_type.replace(|c: char| c.is_control(), "\u{fffd}");
+            let _ = writeln!(text, "id: {}\nevent: {event_type}\ndata: {}\n", frame.seq, frame.data);
+        }
+        text
     }
-    text
+
+    /// As texts of a WebSocket, each an object.
+    fn texts(&self) -> Vec<String> {
+        match self {
+            Self::Greeting(at) => vec![format!(r#"{{"id":{at},"event":"connected"}}"#)],
+            Self::Reset(at) => vec![format!(r#"{{"id":{at},"event":"reset","data":{{"as_of":{at}}}}}"#)],
+            Self::Nothing(at) => vec![format!(r#"{{"id":{at},"event":"heartbeat"}}"#)],
+            Self::Frames(frames) => {
+                let text = |Frame { seq, event_type, data, .. }: &Frame| {
+                    let event_type = serde_json::Value::from(&**event_type);
+                    format!(r#"{{"id":{seq},"event":{event_type},"data":{data}}}"#)
+                };
+                frames.iter().map(text).collect()
+            }
+        }
+    }
 }

@@ -15,7 +15,7 @@ use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use self::queue::{Full, Job, Queue};
-use crate::packed::Packed;
+use crate::packed::{Limits, Packed};
 use crate::store::{Changes, Store, StoreError};
 
 /// How much may wait for the writer, decoded, unless it is set otherwise.
@@ -24,6 +24,7 @@ pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// Takes batches. Dropped, it stores what waits and then ends; that blocks.
 pub struct Ingest {
     queue: Arc<Queue>,
+    limits: Limits,
     batches: AtomicU64,
     refused: AtomicU64,
     writer: Option<JoinHandle<()>>,
@@ -33,6 +34,8 @@ pub struct Ingest {
 pub struct Settings {
     /// How much may wait for the writer, decoded.
     pub queue_bytes: usize,
+    /// What events may hold.
+    pub limits: Limits,
     /// The time in Unix microseconds.
     pub clock: Box<dyn Fn() -> u64 + Send>,
 }
@@ -40,7 +43,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
-        Self { queue_bytes: DEFAULT_QUEUE_BYTES, clock: Box::new(clock) }
+        Self { queue_bytes: DEFAULT_QUEUE_BYTES, limits: Limits::default(), clock: Box::new(clock) }
     }
 }
 
@@ -89,7 +92,7 @@ impl Ingest {
     /// As [`Ingest::start`], with settings.
     pub fn start_with(store: Arc<dyn Store>, publish: impl Fn(Changes) + Send + 'static, settings: Settings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
-        let taken = queue.clone();
+        let (taken, limits) = (queue.clone(), settings.limits);
         let run = move || writer::run(&*store, &publish, &taken, &*settings.clock);
         let writer = std::thread::Builder::new().name("monitor-writer".to_owned()).spawn(run);
         // Without a thread nothing can ever be taken: the queue says so to everyone who asks.
@@ -97,7 +100,7 @@ impl Ingest {
         if writer.is_none() {
             queue.stop();
         }
-        Self { queue, batches: AtomicU64::new(0), refused: AtomicU64::new(0), writer }
+        Self { queue, limits, batches: AtomicU64::new(0), refused: AtomicU64::new(0), writer }
     }
 
     /// Takes a batch and waits until it is stored durably.
@@ -105,8 +108,13 @@ impl Ingest {
     /// # Errors
     /// If it can't be taken now ([`IngestError::Busy`]), one of its events can never be, or the store fails.
     pub async fn accept(&self, batch: impl Into<Packed>) -> Result<Accepted, IngestError> {
-        let batch = batch.into();
+        let mut batch = batch.into();
         check::check(&batch)?;
+        let most = self.limits.event_bytes;
+        batch.cut(&self.limits).map_err(|(number, size)| IngestError::Event {
+            number,
+            message: format!("it takes about {size} bytes, and an event may take {most} (the server's setting `max-event-bytes`)"),
+        })?;
         let (answer, answered) = oneshot::channel();
         self.queue.push(Job::new(batch, answer)).map_err(|full| match full {
             Full::Busy => {

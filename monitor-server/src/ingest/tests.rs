@@ -10,7 +10,7 @@ use monitor_wire::{
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
-use crate::packed::Packed;
+use crate::packed::{Limits, Packed};
 use crate::retention::Retention;
 use crate::store::{
     Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk,
@@ -176,7 +176,8 @@ fn bench(queue_bytes: usize) -> Bench {
     let clock = Arc::new(AtomicU64::new(0));
     let time = clock.clone();
     let store = Arc::new(Gate { inner: SqliteStore::open(folder.path()).unwrap(), entered: enter, pass: Mutex::new(passed) });
-    let settings = Settings { queue_bytes, clock: Box::new(move || time.load(Ordering::SeqCst)) };
+    let limits = Limits { name_bytes: 1 << 20, text_bytes: 1 << 20, fields_bytes: 1 << 20, event_bytes: 1 << 20 };
+    let settings = Settings { queue_bytes, limits, clock: Box::new(move || time.load(Ordering::SeqCst)) };
     let publish = move |changes| publish.send(changes).unwrap_or(());
     let ingest = Arc::new(Ingest::start_with(store.clone(), publish, settings));
     Bench { ingest, store, entered, pass, published, clock, _folder: folder }

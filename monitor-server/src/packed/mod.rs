@@ -1,6 +1,7 @@
 //! A batch as it waits for the writer: what repeats is there once, and a start or an end of the common kind takes a few words.
 
 mod decode;
+mod limits;
 mod scan;
 mod size;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use monitor_wire::{
 };
 
 pub(crate) use self::decode::Refused;
+pub use self::limits::{CUT_FIELDS, Limits};
 
 /// Events of one worker, numbered in a row.
 #[derive(Debug, PartialEq)]

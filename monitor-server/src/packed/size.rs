@@ -18,7 +18,8 @@ pub(super) fn size(batch: &Packed) -> usize {
     let lists = batch.events.len() * size_of::<PackedEvent>() + batch.roots.len() * 16;
     size_of::<Packed>() + lists + dropped.chain(sites).chain(texts).chain(errors).chain(others).sum::<usize>()
 }
-fn of_event(event: &Event) -> usize {
+
+pub(super) fn of_event(event: &Event) -> usize {
     macro_rules! with_common {
         ($of:expr, $own:expr) => {
             text(&$of.native_id)
@@ -70,7 +71,7 @@ fn fields(fields: &Fields) -> usize {
 }
 
 /// What was read from JSON is only so deep: this can't overflow the stack.
-fn of_value(value: &Value) -> usize {
+pub(super) fn of_value(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::Array(values) => values.iter().map(|value| size_of::<Value>() + of_value(value)).sum(),

@@ -202,6 +202,20 @@ async fn bodies_that_do_not_fit_in_memory_come_again() {
 }
 
 #[tokio::test]
+async fn what_is_too_long_is_cut_and_an_event_too_large_is_refused_alone() {
+    let server = TestServer::with(|config| (config.max_name_bytes, config.max_text_bytes, config.max_event_bytes) = (20, 40, 1_000)).await;
+    let huge = json!({"type": "of-another-kind", "root_id": ROOT, "payload": "x".repeat(2_000)});
+    let body = batch(1, &[started(ROOT, PROCESS, None, "short"), huge]).to_string();
+    let problem = refused(&server, server.post(body), 400, &["max-event-bytes", "without it"]).await;
+    assert_eq!(problem["event_number"], 2);
+    server.send(&batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(100)), failed(ROOT, PROCESS, &"m".repeat(100))])).await;
+    let process = server.ask(&format!("/api/v1/roots/{ROOT}/processes/{PROCESS}")).await;
+    assert_eq!(process["name"], format!("{}… [80 bytes cut]", "n".repeat(20)));
+    assert_eq!(process["error"]["message"], format!("{}… [60 bytes cut]", "m".repeat(40)));
+    assert_eq!(process["state"], "failed", "an end is never lost for its words");
+}
+
+#[tokio::test]
 async fn a_body_that_stops_coming_is_given_up() {
     let server = TestServer::with(|config| config.stall_timeout = std::time::Duration::from_millis(50)).await;
     let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{";

@@ -89,14 +89,23 @@ async fn a_stop_ends_streams_and_idle_connections_and_keeps_what_was_taken() {
     assert_eq!(server.ask("/api/v1/roots").await["roots"][0]["title"], "nightly build <1>");
 }
 
+/// A request that is under way, and goes on until it is dropped.
+pub(crate) async fn endless(server: &TestServer) -> TcpStream {
+    let mut endless = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\
+                expect: 100-continue\r\n\r\n";
+    endless.write_all(head.as_bytes()).await.unwrap();
+    // The server says so when it begins to wait for the body.
+    let mut said = [0; 25];
+    endless.read_exact(&mut said).await.unwrap();
+    assert_eq!(said, *b"HTTP/1.1 100 Continue\r\n\r\n");
+    endless
+}
+
 #[tokio::test]
 async fn a_request_that_never_ends_does_not_hold_up_a_stop() {
     let server = TestServer::with(|config| config.stop_timeout = Duration::from_millis(50)).await;
-    let mut endless = TcpStream::connect(server.address).await.unwrap();
-    let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n";
-    endless.write_all(head.as_bytes()).await.unwrap();
-    // The server has read the head once it has answered a later request.
-    server.ask("/healthz").await;
+    let _endless = endless(&server).await;
     tokio::time::timeout(Duration::from_secs(20), server.stop()).await.expect("stopped");
 }
 
@@ -110,7 +119,8 @@ async fn a_slow_head_is_given_up() {
 #[tokio::test]
 async fn connections_are_bounded_and_wait_for_their_turn() {
     let server = TestServer::with(|config| config.max_connections = 1).await;
-    let first = TcpStream::connect(server.address).await.unwrap();
+    // One that idles would make room.
+    let first = endless(&server).await;
     let second = server.get("/healthz").send();
     tokio::pin!(second);
     let early = tokio::time::timeout(Duration::from_millis(100), &mut second).await;

@@ -327,7 +327,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tells what happens, as server-sent events, each once it is stored. */
+        /**
+         * Tells what happens, each event once it is stored: as server-sent events, or on upgrade by WebSocket as JSON texts
+         *     `{"id", "event", "data"}`.
+         */
         get: operations["get_stream"];
         put?: never;
         post?: never;
@@ -2688,6 +2691,12 @@ export interface operations {
                 types?: string;
                 /** @description Only events of this tree (its id, or its number), and those of workers, which are of no tree. */
                 root?: string;
+                /** @description Only events of this process. */
+                process?: components["schemas"]["ProcessId"];
+                /** @description Only events of this worker, and of the processes that it runs. */
+                worker?: components["schemas"]["WorkerId"];
+                /** @description Only events of processes of exactly this name. */
+                name?: string;
                 /** @description Goes on after this event: an `as_of` or the id of an event; the header `Last-Event-ID` is stronger. Without either, from now on. */
                 after?: number;
             };
@@ -2700,6 +2709,13 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description On `Upgrade: websocket` */
+            101: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description `id`: the event's number, `event`: its type or `reset`, `data`: this */
             200: {
                 headers: {
@@ -2720,6 +2736,15 @@ export interface operations {
             };
             /** @description No such tree */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many read the stream: again after `Retry-After` */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,0 +1,192 @@
+//! Accepts connections, bounds how many there are and how long they may dawdle, and lets them end when the server stops.
+
+mod body;
+mod phase;
+mod room;
+mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+use tower_service::Service;
+
+use self::body::Received;
+pub(super) use self::body::is_stalled;
+pub(super) use self::phase::Busy;
+use self::phase::{Limits, Phase, Watched};
+use self::room::Room;
+pub(crate) use self::tls::Tls;
+pub use self::tls::TlsError;
+use super::access::Peer;
+use crate::config::Config;
+
+/// After a failure to accept, which is mostly a lack of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
+
+/// Serves until told to stop, and then until all requests are answered or `stop_timeout` is over.
+pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Arc<Config>, tls: Option<Tls>, stopping: CancellationToken) {
+    let room = Arc::new(Room::new(config.max_connections, config.max_connections_per_client));
+    let mut connections = JoinSet::new();
+    let accept = async {
+        loop {
+            let (socket, address) = match listener.accept().await {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "could not accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            // Dropped, and so closed, if its client has too many.
+            let Some(phase) = room.enter(address.ip()).await else { continue };
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "could not turn off delays of small packets");
+            }
+            let (router, config, tls, stopping) = (router.clone(), config.clone(), tls.clone(), stopping.clone());
+            connections.spawn(async move {
+                let evicted = phase.evicted();
+                let served = serve_one(socket, address, phase, router, config, tls, stopping);
+                tokio::select! {
+                    () = served => {}
+                    () = evicted.cancelled() => tracing::debug!(%address, "an idle connection made room for another"),
+                }
+            });
+            while connections.try_join_next().is_some() {}
+        }
+    };
+    tokio::select! {
+        () = accept => {}
+        () = stopping.cancelled() => {}
+    }
+    drop(listener);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(config.stop_timeout, ended).await.is_err() {
+        tracing::warn!("{} connections did not end in time and are broken off", connections.len());
+    }
+    connections.shutdown().await;
+}
+
+async fn serve_one(
+    socket: TcpStream,
+    address: SocketAddr,
+    phase: Arc<Phase>,
+    router: Router,
+    config: Arc<Config>,
+    tls: Option<Tls>,
+    stopping: CancellationToken,
+) {
+    let is_tls = tls.is_some();
+    let socket: Box<dyn Socket> = match tls {
+        None => bounded(socket, &config),
+        Some(tls) => {
+            let greeted = tokio::select! {
+                greeted = tokio::time::timeout(config.header_timeout, handshake(socket, tls, &config)) => greeted,
+                () = stopping.cancelled() => return,
+            };
+            let Ok(Some(socket)) = greeted else { return };
+            socket
+        }
+    };
+    let limits = Limits { head: config.header_timeout, idle: config.idle_timeout };
+    let io = TokioIo::new(Watched::new(socket, phase.clone(), limits));
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        let busy = phase.busy();
+        request.extensions_mut().insert(Peer { address, is_tls });
+        request.extensions_mut().insert(busy.clone());
+        let mut router = router.clone();
+        let answered = router.call(request.map(|body| Body::new(Received::new(body, config.stall_timeout, config.min_body_rate_bytes))));
+        async move {
+            let response = answered.await?;
+            // Until all of the answer is written.
+            Ok::<_, std::convert::Infallible>(response.map(|body| Kept { body, _busy: busy }))
+        }
+    });
+    let mut connection = std::pin::pin!(http1::Builder::new().serve_connection(io, service).with_upgrades());
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopping.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+fn bounded(socket: TcpStream, config: &Config) -> Box<dyn Socket> {
+    let mut socket = TimeoutStream::new(socket);
+    socket.set_write_timeout(Some(config.stall_timeout));
+    Box::new(Box::pin(socket))
+}
+
+async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<Box<dyn Socket>> {
+    // Every TLS connection begins with this byte, and no HTTP request.
+    const HANDSHAKE: u8 = 0x16;
+    let mut first = [0];
+    if socket.peek(&mut first).await.ok()? == 1 && first[0] != HANDSHAKE {
+        let mut socket = bounded(socket, config);
+        let _ = socket.write_all(&plain_answer()).await;
+        let _ = socket.shutdown().await;
+        return None;
+    }
+    match tls.acceptor().accept(bounded(socket, config)).await {
+        Ok(socket) => Some(Box::new(socket)),
+        Err(error) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+    }
+}
+
+/// What somebody reads who speaks plain HTTP to a server with TLS.
+fn plain_answer() -> Vec<u8> {
+    let detail = "this server speaks https only: begin the address with https://";
+    let body = format!(r#"{{"type":"about:blank","title":"Bad Request","status":400,"detail":"{detail}"}}"#);
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    (head + &body).into_bytes()
+}
+
+/// The body of an answer, whose connection is busy until it is dropped.
+struct Kept {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Kept {
+    type Data = axum::body::Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        std::pin::Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> hyper::body::SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,176 @@
+//! What a connection does: nothing, sending a head, or waiting for its answer. Only who is answered may take its time.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::room::Place;
+
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// For a head, from its first byte; also for the first byte of all.
+    pub head: Duration,
+    /// Between requests.
+    pub idle: Duration,
+}
+
+/// Shared by those who read from the connection, those who answer, and those who look for room.
+pub(super) struct Phase {
+    state: Mutex<State>,
+    evicted: CancellationToken,
+    _place: Place,
+}
+
+struct State {
+    /// Requests under way.
+    busy: usize,
+    waits: Waits,
+    since: Instant,
+    /// Who reads, and has to count the time again once nobody is busy.
+    reader: Option<Waker>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waits {
+    /// For the first byte of all.
+    First,
+    /// For the rest of a head.
+    Head,
+    /// For the first byte of another request.
+    Next,
+}
+
+impl Phase {
+    pub(super) fn new(place: Place) -> Self {
+        let state = State { busy: 0, waits: Waits::First, since: Instant::now(), reader: None };
+        Self { state: Mutex::new(state), evicted: CancellationToken::new(), _place: place }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It is busy until what is returned is dropped.
+    pub(super) fn busy(self: &Arc<Self>) -> Busy {
+        self.lock().busy += 1;
+        Busy(self.clone())
+    }
+
+    /// Since when nobody works for it; none if somebody does.
+    pub(super) fn waits_since(&self) -> Option<Instant> {
+        let state = self.lock();
+        (state.busy == 0).then_some(state.since)
+    }
+
+    /// Tells it to close.
+    pub(super) fn evict(&self) {
+        self.evicted.cancel();
+    }
+
+    pub(super) fn evicted(&self) -> CancellationToken {
+        self.evicted.clone()
+    }
+
+    fn read_some(&self) {
+        let mut state = self.lock();
+        if state.busy == 0 && state.waits != Waits::Head {
+            (state.waits, state.since) = (Waits::Head, Instant::now());
+        }
+    }
+
+    /// Until when something has to be read; none as long as somebody is busy.
+    fn deadline(&self, limits: Limits, reader: &Waker) -> Option<Instant> {
+        let mut state = self.lock();
+        if state.busy > 0 {
+            state.reader = Some(reader.clone());
+            return None;
+        }
+        Some(state.since + if state.waits == Waits::Next { limits.idle } else { limits.head })
+    }
+}
+
+/// Keeps a connection from being taken for idle, and in its place.
+pub(in crate::http) struct Busy(Arc<Phase>);
+
+impl Clone for Busy {
+    fn clone(&self) -> Self {
+        self.0.busy()
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.busy -= 1;
+        if state.busy == 0 {
+            (state.waits, state.since) = (Waits::Next, Instant::now());
+            let reader = state.reader.take();
+            drop(state);
+            reader.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+/// A socket that ends when a phase takes too long.
+pub(super) struct Watched<S> {
+    socket: S,
+    phase: Arc<Phase>,
+    limits: Limits,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(socket: S, phase: Arc<Phase>, limits: Limits) -> Self {
+        let sleep = Box::pin(sleep_until(Instant::now() + limits.head));
+        Self { socket, phase, limits, sleep }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let filled = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut self.socket).poll_read(context, buffer) {
+            if buffer.filled().len() > filled {
+                self.phase.read_some();
+            }
+            return Poll::Ready(read);
+        }
+        let Some(deadline) = self.phase.deadline(self.limits, context.waker()) else { return Poll::Pending };
+        if self.sleep.deadline() != deadline {
+            self.sleep.as_mut().reset(deadline);
+        }
+        match self.sleep.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}

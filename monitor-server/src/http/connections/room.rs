@@ -1,0 +1,92 @@
+//! How many connections there may be, in all and of one client. Who comes when it is full takes the place of one that idles.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::phase::Phase;
+use crate::access::network;
+
+/// Of those that idle so many go at once: one of 16, so that a flood doesn't search all of them each time.
+const SHARE: usize = 16;
+
+pub(super) struct Room {
+    slots: Arc<Semaphore>,
+    max_of_client: usize,
+    inside: Arc<Mutex<Inside>>,
+}
+
+#[derive(Default)]
+struct Inside {
+    next: u64,
+    connections: HashMap<u64, (IpAddr, Weak<Phase>)>,
+    clients: HashMap<IpAddr, usize>,
+}
+
+/// Given back when dropped.
+pub(super) struct Place {
+    inside: Arc<Mutex<Inside>>,
+    key: u64,
+    client: IpAddr,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Room {
+    pub(super) fn new(max: usize, max_of_client: usize) -> Self {
+        Self { slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), max_of_client, inside: Arc::default() }
+    }
+
+    /// A place for a connection, once there is one; none if its client has too many that are all at work.
+    pub(super) async fn enter(&self, client: IpAddr) -> Option<Arc<Phase>> {
+        let client = network(client);
+        let of_client = self.lock().clients.get(&client).copied().unwrap_or_default();
+        if of_client >= self.max_of_client && self.evict(|of| of == client) == 0 {
+            tracing::debug!(%client, "a connection too many of one client");
+            return None;
+        }
+        if self.slots.available_permits() == 0 {
+            self.evict(|_| true);
+        }
+        let slot = self.slots.clone().acquire_owned().await.ok()?;
+        let mut inside = self.lock();
+        inside.next += 1;
+        let key = inside.next;
+        *inside.clients.entry(client).or_default() += 1;
+        let place = Place { inside: self.inside.clone(), key, client, _slot: slot };
+        let phase = Arc::new(Phase::new(place));
+        inside.connections.insert(key, (client, Arc::downgrade(&phase)));
+        Some(phase)
+    }
+
+    /// Closes some that idle, those first that have idled longest; how many.
+    fn evict(&self, is_meant: impl Fn(IpAddr) -> bool) -> usize {
+        // Kept until the lock is free: the last one to hold a phase gives its place back, which takes the lock.
+        let phases: Vec<Arc<Phase>> =
+            self.lock().connections.values().filter(|(of, _)| is_meant(*of)).filter_map(|(_, phase)| phase.upgrade()).collect();
+        let mut idle: Vec<(Instant, &Arc<Phase>)> = phases.iter().filter_map(|phase| Some((phase.waits_since()?, phase))).collect();
+        idle.sort_unstable_by_key(|(since, _)| *since);
+        let count = idle.len().div_ceil(SHARE);
+        idle.iter().take(count).for_each(|(_, phase)| phase.evict());
+        count
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.connections.remove(&self.key);
+        if let Some(count) = inside.clients.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                inside.clients.remove(&self.client);
+            }
+        }
+    }
+}

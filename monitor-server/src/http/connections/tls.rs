@@ -1,0 +1,145 @@
+//! TLS by certificate files, which are read anew when they change.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_util::sync::CancellationToken;
+
+/// The newest certificate, for every connection that begins.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    files: Arc<Files>,
+    newest: Arc<RwLock<(Read, TlsAcceptor)>>,
+}
+
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// What the files hold.
+#[derive(PartialEq, Eq)]
+struct Read {
+    certificate: Vec<u8>,
+    key: Vec<u8>,
+}
+
+/// Why TLS can't be spoken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// Only one of two.
+    #[error("--tls-cert and --tls-key go together: give both files, or none")]
+    Half,
+    /// A file can't be read.
+    #[error("could not read {}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file holds something else.
+    #[error("{} holds no {what} in PEM", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What was expected.
+        what: &'static str,
+        /// Why it isn't.
+        source: Option<pem::Error>,
+    },
+    /// They don't fit each other, or can't be used.
+    #[error("the certificate in {} and the key in {} can't be used together", certificate.display(), key.display())]
+    Unfit {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of its key.
+        key: PathBuf,
+        /// Why not.
+        source: rustls::Error,
+    },
+}
+
+impl Tls {
+    /// Reads the files; none if none are named.
+    pub(crate) fn open(certificate: Option<&Path>, key: Option<&Path>) -> Result<Option<Self>, TlsError> {
+        let files = match (certificate, key) {
+            (None, None) => return Ok(None),
+            (Some(certificate), Some(key)) => Files { certificate: certificate.to_owned(), key: key.to_owned() },
+            _ => return Err(TlsError::Half),
+        };
+        let read = files.read()?;
+        let acceptor = files.acceptor(&read)?;
+        Ok(Some(Self { files: Arc::new(files), newest: Arc::new(RwLock::new((read, acceptor))) }))
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.newest.read().unwrap_or_else(PoisonError::into_inner).1.clone()
+    }
+
+    /// Takes files that have changed, every now and then; those that can't be used leave the ones before them in place.
+    pub(crate) async fn watch(&self, interval: Duration, stopping: &CancellationToken) {
+        let mut said = String::new();
+        while stopping.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+            let tls = self.clone();
+            let problem = match tokio::task::spawn_blocking(move || tls.reload()).await {
+                Ok(Ok(true)) => {
+                    tracing::info!(certificate = %self.files.certificate.display(), "took the new certificate");
+                    String::new()
+                }
+                Ok(Ok(false)) => String::new(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            // The same again is no news: between two files being replaced they don't fit for a moment.
+            if !problem.is_empty() && problem != said {
+                tracing::warn!("the certificate is not renewed, the one before stays: {problem}");
+            }
+            said = problem;
+        }
+    }
+
+    fn reload(&self) -> Result<bool, TlsError> {
+        let read = self.files.read()?;
+        if self.newest.read().unwrap_or_else(PoisonError::into_inner).0 == read {
+            return Ok(false);
+        }
+        let acceptor = self.files.acceptor(&read)?;
+        *self.newest.write().unwrap_or_else(PoisonError::into_inner) = (read, acceptor);
+        Ok(true)
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Read, TlsError> {
+        let read = |path: &Path| std::fs::read(path).map_err(|source| TlsError::Disk { path: path.to_owned(), source });
+        Ok(Read { certificate: read(&self.certificate)?, key: read(&self.key)? })
+    }
+
+    fn acceptor(&self, read: &Read) -> Result<TlsAcceptor, TlsError> {
+        let not = |path: &Path, what, source| TlsError::Pem { path: path.to_owned(), what, source };
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&read.certificate)
+            .collect::<Result<_, _>>()
+            .map_err(|error| not(&self.certificate, "certificate", Some(error)))?;
+        if chain.is_empty() {
+            return Err(not(&self.certificate, "certificate", None));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&read.key).map_err(|error| not(&self.key, "private key", Some(error)))?;
+        let unfit = |source| TlsError::Unfit { certificate: self.certificate.clone(), key: self.key.clone(), source };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(unfit)?;
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(unfit)?;
+        let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certified));
+        let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}

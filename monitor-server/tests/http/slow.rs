@@ -1,0 +1,145 @@
+//! Those who dawdle, crowd or speak wrongly: they are answered or closed, and others are served meanwhile.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::lifecycle::endless;
+use crate::support::{TestServer, tree};
+
+/// Sends a byte every few milliseconds until the server has enough; what it said.
+async fn drip(server: &TestServer, head: &str) -> String {
+    let (mut read, mut write) = TcpStream::connect(server.address).await.unwrap().into_split();
+    write.write_all(head.as_bytes()).await.unwrap();
+    let dripping = tokio::spawn(async move {
+        while write.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let mut answer = Vec::new();
+    // It may be reset while it is read, for more was sent.
+    let read = tokio::time::timeout(Duration::from_secs(20), read.read_to_end(&mut answer)).await;
+    read.expect("closed").ok();
+    dripping.abort();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn who_drips_a_head_is_closed() {
+    let server = TestServer::with(|config| config.header_timeout = Duration::from_millis(100)).await;
+    drip(&server, "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
+    // The second request of a connection as well.
+    drip(&server, "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\nx-slow: ").await;
+    server.ask("/healthz").await;
+}
+
+#[tokio::test]
+async fn who_drips_a_body_is_told_so_and_closed() {
+    let server = TestServer::with(|config| {
+        config.stall_timeout = Duration::from_millis(100);
+        config.min_body_rate_bytes = 1 << 20;
+    })
+    .await;
+    for path in ["/api/v1/events", "/login"] {
+        let kind = if path == "/login" { "application/x-www-form-urlencoded" } else { "application/json" };
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: 100000\r\n\r\n");
+        let answer = drip(&server, &head).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{path}: {answer}");
+        assert!(path == "/login" || answer.contains("too slowly"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_but_a_stream_is_not() {
+    let server = TestServer::with(|config| {
+        config.idle_timeout = Duration::from_millis(50);
+        config.header_timeout = Duration::from_millis(50);
+        config.stream_heartbeat = Duration::from_millis(200);
+    })
+    .await;
+    let mut stream = crate::stream::Reader::open(server.get("/api/v1/stream")).await;
+    server.raw("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    server.raw("").await;
+    // Many times as long as an idle connection lives.
+    for _ in 0..3 {
+        stream.heartbeat().await;
+    }
+    server.send(&tree()).await;
+    assert_eq!(stream.next().await.event, "process-started");
+}
+
+#[tokio::test]
+async fn who_idles_makes_room() {
+    let server = TestServer::with(|config| config.max_connections = 20).await;
+    let mut crowd = Vec::new();
+    for _ in 0..200 {
+        crowd.push(TcpStream::connect(server.address).await.unwrap());
+        if crowd.len() % 20 == 0 {
+            let answer = server.raw("GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+            let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.expect("an answer");
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_all_places() {
+    let server = TestServer::with(|config| config.max_connections_per_client = 2).await;
+    let _busy = [endless(&server).await, endless(&server).await];
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(20), third.read(&mut [0])).await.expect("closed at once");
+    assert!(matches!(closed, Ok(0) | Err(_)), "{closed:?}");
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
+    let mut other = socket.connect(server.address).await.unwrap();
+    other.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
+async fn requests_that_come_at_once_are_answered_in_their_order() {
+    let server = TestServer::start().await;
+    let request = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
+    let all = request("/healthz", "") + &request("/nope", "") + &request("/api/v1/roots", "connection: close\r\n");
+    let answer = server.raw(&all).await;
+    let starts: Vec<_> = answer.match_indices("HTTP/1.1 ").map(|(at, _)| &answer[at + 9..at + 12]).collect();
+    assert_eq!(starts, ["200", "404", "200"], "{answer}");
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_answered_or_closed() {
+    let server = TestServer::start().await;
+    let post = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    let headers = "x: y\r\n".repeat(1_000);
+    let long = "x".repeat(1 << 20);
+    for request in [
+        format!("{post}content-length: 2\r\n\r\n{{}}GARBAGE"),
+        format!("{post}content-length: 2\r\ncontent-length: 3\r\n\r\n{{}}"),
+        format!("{post}content-length: -1\r\n\r\n"),
+        format!("{post}content-length: 99999999999999999999999\r\n\r\n"),
+        format!("{post}content-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        format!("{post}transfer-encoding: chunked\r\n\r\nffffffffffffffffffff\r\n{{}}\r\n0\r\n\r\n"),
+        format!("{post}transfer-encoding: chunked\r\n\r\nzz\r\n{{}}\r\n0\r\n\r\n"),
+        format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n"),
+        format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n"),
+        format!("GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {long}\r\n\r\n"),
+        "GET / HTTP/9.9\r\n\r\n".to_owned(),
+        "\0\0\0\0\r\n\r\n".to_owned(),
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        "\u{16}\u{3}\u{1}\0\u{5}hello".to_owned() + "\r\n\r\n",
+    ] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        // The server may have enough before it has all.
+        let _ = socket.write_all(request.as_bytes()).await;
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(20), socket.read_to_end(&mut answer)).await.expect("answered or closed");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4") || answer.starts_with("HTTP/1.1 505"), "{request:.100}: {answer}");
+        server.ask("/healthz").await;
+    }
+    assert_eq!(server.ask("/api/v1/status").await["events"], 0);
+}

@@ -1,0 +1,96 @@
+use std::path::Path;
+use std::time::Duration;
+
+use monitor_server::{Server, TlsError};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+
+use crate::support::{TestServer, config};
+
+/// An authority of the test's own.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Writes a certificate for localhost, and its key.
+    fn write(&self, folder: &Path) {
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &self.0).unwrap();
+        std::fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+        std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
+    }
+
+    /// Trusts it alone.
+    fn client(&self) -> reqwest::Client {
+        let root = reqwest::Certificate::from_pem(self.0.pem().as_bytes()).unwrap();
+        reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).tls_certs_only([root]).build().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn it_speaks_tls_and_takes_a_new_certificate_without_a_stop() {
+    let files = tempfile::tempdir().unwrap();
+    let first = Authority::new();
+    first.write(files.path());
+    let folder = files.path().to_owned();
+    let server = TestServer::with(move |config| {
+        config.tls_cert = Some(folder.join("cert.pem"));
+        config.tls_key = Some(folder.join("key.pem"));
+        config.tls_interval = Duration::from_millis(20);
+    })
+    .await;
+    let url = format!("https://localhost:{}/healthz", server.address.port());
+    let origin = format!("https://localhost:{}", server.address.port());
+    let answer = first.client().get(&url).header("origin", origin).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    // Whoever forgets the `s` is told so.
+    let plain = server.get("/healthz").send().await.unwrap();
+    assert_eq!(plain.status(), 400);
+    assert!(plain.text().await.unwrap().contains("https only"));
+
+    // Files that don't fit leave the certificate in place.
+    std::fs::write(files.path().join("key.pem"), "nonsense").unwrap();
+    assert!(first.client().get(&url).send().await.is_ok());
+    let second = Authority::new();
+    second.write(files.path());
+    let renewed = async {
+        while second.client().get(&url).send().await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), renewed).await.expect("the new certificate");
+    assert!(first.client().get(&url).send().await.is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn files_that_are_none_are_named() {
+    let files = tempfile::tempdir().unwrap();
+    Authority::new().write(files.path());
+    let other = tempfile::tempdir().unwrap();
+    Authority::new().write(other.path());
+    std::fs::write(files.path().join("empty.pem"), "").unwrap();
+    let (cert, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    for (cert, key, words) in [
+        (Some(cert.clone()), None, "--tls-cert and --tls-key"),
+        (Some(files.path().join("nope.pem")), Some(key.clone()), "nope.pem"),
+        (Some(files.path().join("empty.pem")), Some(key.clone()), "empty.pem holds no certificate"),
+        (Some(cert.clone()), Some(files.path().join("empty.pem")), "empty.pem holds no private key"),
+        (Some(cert), Some(other.path().join("key.pem")), "can't be used together"),
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = config(&data);
+        (config.tls_cert, config.tls_key) = (cert, key);
+        let Err(error) = Server::bind(config).await else { panic!("{words}: it began") };
+        let is_tls = matches!(
+            error,
+            monitor_server::ServeError::Tls(TlsError::Half | TlsError::Disk { .. } | TlsError::Pem { .. } | TlsError::Unfit { .. })
+        );
+        assert!(is_tls && error.to_string().contains(words), "{error}");
+    }
+}

@@ -1,0 +1,206 @@
+//! The server's edge under those who mean no good, or too well: it answers or closes, goes on serving others, and its memory is
+//! bounded. `cargo xtask soak` does the same with thousands.
+#![cfg(target_os = "linux")]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use monitor_tests::{PATIENCE, Server, command, rounds, run, wait_for};
+use serde_json::{Value, json};
+
+const MIB: u64 = 1 << 20;
+
+fn address(server: &Server) -> &str {
+    server.url().trim_start_matches("http://")
+}
+
+fn connect(server: &Server) -> TcpStream {
+    let socket = TcpStream::connect(address(server)).expect("a connection");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket
+}
+
+/// As many files as the system allows.
+fn raise_files() {
+    // SAFETY: both get a valid struct of their own.
+    #[allow(unsafe_code, reason = "std can't raise limits")]
+    unsafe {
+        let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+    }
+}
+
+/// All that comes until the server closes, which it must.
+fn until_closed(mut socket: TcpStream) -> String {
+    let mut answer = Vec::new();
+    match socket.read_to_end(&mut answer) {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {}
+        Err(error) => panic!("not closed: {error}"),
+    }
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A batch of one root with so many children.
+fn tree(root: u64, children: u64) -> Value {
+    let root_id = format!("{:032x}", u128::from(root) + 1);
+    let event = |id: u64, parent: Option<u64>| {
+        json!({"type": "process-started", "root_id": root_id, "id": format!("{id:016x}"), "parent_id": parent.map(|id| format!("{id:016x}")),
+               "kind": "normal", "name": "crowd", "time_us": 1_763_600_000_000_000_u64 + id})
+    };
+    let events: Vec<_> = (1..=children + 1).map(|id| event(id, (id > 1).then_some(1))).collect();
+    json!({"version": 1, "worker": {"id": format!("{:032x}", u128::from(root) + 1), "hostname": "h", "pid": 1, "program": "p"},
+           "sequence": 1, "sent_us": 1, "events": events})
+}
+
+#[test]
+fn idle_connections_and_a_flood_of_them_leave_room_for_others() {
+    raise_files();
+    let server = Server::start();
+    let count = 500 * rounds(1);
+    let crowd: Vec<_> = (0..count).map(|_| connect(&server)).collect();
+    // Each has been served once, and idles.
+    for socket in &crowd {
+        let mut socket = socket;
+        socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("sent");
+    }
+    assert_eq!(server.post(&tree(1, 10)).0, 200);
+    for _ in 0..count {
+        drop(connect(&server));
+    }
+    assert_eq!(server.post(&tree(2, 10)).0, 200);
+    assert_eq!(server.roots().len(), 2);
+    let memory = server.peak_memory();
+    println!("{count} idle connections, {count} more: peak {} MiB", memory / MIB);
+    assert!(memory < 256 * MIB, "{memory}");
+    drop(crowd);
+}
+
+#[test]
+fn those_who_dawdle_are_closed_in_their_time_while_others_are_served() {
+    let server = Server::start();
+    let begun = Instant::now();
+    let heads: Vec<_> = (0..50)
+        .map(|_| {
+            let mut socket = connect(&server);
+            socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: loc").expect("sent");
+            socket
+        })
+        .collect();
+    let bodies: Vec<_> = (0..50)
+        .map(|_| {
+            let mut socket = connect(&server);
+            let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 1000\r\n\r\n{";
+            socket.write_all(head.as_bytes()).expect("sent");
+            socket
+        })
+        .collect();
+    assert_eq!(server.post(&tree(1, 10)).0, 200);
+    for socket in heads {
+        assert_eq!(until_closed(socket), "");
+    }
+    println!("the heads were closed after {:?}", begun.elapsed());
+    for socket in bodies {
+        let answer = until_closed(socket);
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+    println!("the bodies were closed after {:?}", begun.elapsed());
+}
+
+#[test]
+fn what_unpacks_to_a_gigabyte_takes_little_memory() {
+    let server = Server::start();
+    let zeros = || std::io::repeat(b' ').take(1024 * MIB);
+    let zstd = zstd::stream::encode_all(zeros(), 1).expect("memory");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::copy(&mut zeros(), &mut gzip).expect("memory");
+    let gzip = gzip.finish().expect("memory");
+    let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
+    for (encoding, body) in [("zstd", zstd), ("gzip", gzip)] {
+        for _ in 0..rounds(2) {
+            let request = client.post(format!("{}/api/v1/events", server.url())).header("content-type", "application/json");
+            let answer = request.header("content-encoding", encoding).body(body.clone()).send().expect("an answer");
+            assert_eq!(answer.status(), 413, "{encoding}");
+        }
+    }
+    assert_eq!(server.post(&tree(1, 10)).0, 200);
+    let memory = server.peak_memory();
+    println!("peak {} MiB", memory / MIB);
+    assert!(memory < 256 * MIB, "{memory}");
+}
+
+#[test]
+fn awkward_json_is_refused_where_it_is_wrong_and_harms_nobody() {
+    let server = Server::start();
+    let post = |body: &[u8]| {
+        let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
+        let request = client.post(format!("{}/api/v1/events", server.url())).header("content-type", "application/json");
+        let answer = request.body(body.to_vec()).send().expect("an answer");
+        (answer.status().as_u16(), answer.text().expect("text"))
+    };
+    let with = |event: &str| {
+        let head = r#"{"version":1,"worker":{"id":"000000000000000000000000000000ff","hostname":"h","pid":1,"program":"p"},"sequence":1,"sent_us":1,"events":["#;
+        format!("{head}{event}]}}").into_bytes()
+    };
+    let ids = r#""root_id":"00000000000000000000000000000001","id":"0000000000000001""#;
+    let deep = "[".repeat(1_000_000);
+    let cases: [(Vec<u8>, &str); 9] = [
+        (deep.clone().into_bytes(), "batch"),
+        (with(&format!(r#"{{"type":"process-updated",{ids},"time_us":1,"fields":{{"a":{deep}"#)), ""),
+        (with(&format!(r#"{{"type":"process-started",{ids},"time_us":1,"time_us":2,"kind":"root","name":"a"}}"#)), "event"),
+        (with(&format!(r#"{{"type":"process-started",{ids},"time_us":99999999999999999999999,"kind":"root","name":"a"}}"#)), "event"),
+        (with(&format!(r#"{{"type":"process-started",{ids},"time_us":-1,"kind":"root","name":"a"}}"#)), "event"),
+        (with(&format!(r#"{{"type":"process-started",{ids},"time_us":1e400,"kind":"root","name":"a"}}"#)), ""),
+        (with(&format!(r#"{{"type":"process-started",{ids},"time_us":1,"kind":"root","name":"\ud800"}}"#)), ""),
+        ([with(r#"{"type":"a"#).as_slice(), b"\xff\xfe"].concat(), ""),
+        (b"\xff\xfe{\0}\0".to_vec(), "batch"),
+    ];
+    for (body, words) in cases {
+        let (status, answer) = post(&body);
+        assert!(status == 400 && answer.contains(words), "{}: {status} {answer}", String::from_utf8_lossy(&body[..body.len().min(300)]));
+    }
+    assert_eq!(server.get("/status")["events"], 0);
+    assert_eq!(server.post(&tree(1, 1)).0, 200);
+}
+
+/// A full queue is told with `Retry-After`, and a real program waits so long and loses nothing.
+#[test]
+fn a_program_obeys_a_server_that_asks_it_to_wait() {
+    // One batch at a time has room, and each is more than half of it.
+    let server = Server::start_with(vec![("MONITOR_MAX_QUEUE_BYTES", "1".into()), ("MONITOR_MAX_PENDING_BYTES", "256KiB".into())]);
+    let refused = std::thread::scope(|scope| {
+        let posts: Vec<_> = (1..=8)
+            .map(|number| {
+                let server = &server;
+                scope.spawn(move || {
+                    let client = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().expect("a client");
+                    let mut refused = 0;
+                    for part in 0..20 {
+                        let body = tree(100 * number + part, 1_000).to_string();
+                        wait_for("a turn", || {
+                            let request = client.post(format!("{}/api/v1/events", server.url())).header("content-type", "application/json");
+                            let answer = request.body(body.clone()).send().expect("an answer");
+                            let is_busy = matches!(answer.status().as_u16(), 429 | 503);
+                            assert!(is_busy || answer.status() == 200, "{answer:?}");
+                            refused += u32::from(is_busy && answer.headers()["retry-after"] == "1");
+                            (!is_busy).then_some(())
+                        });
+                    }
+                    refused
+                })
+            })
+            .collect();
+        let mut many = command("monitor-test-worker");
+        many.args(["many", "2000"]).env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.url()).env("MONITOR_EXIT_TIMEOUT", "1m");
+        assert_eq!(run(many).code, Some(0));
+        posts.into_iter().map(|post| post.join().expect("no panic")).sum::<u32>()
+    });
+    println!("{refused} requests were asked to wait");
+    assert!(refused > 0, "the queue was never full");
+    let all = server.roots();
+    assert_eq!(all.len(), 8 * 20 + 1, "what waited arrived");
+    assert!(server.get("/status")["dropped"].as_array().expect("a list").is_empty());
+}
