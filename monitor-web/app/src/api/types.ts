@@ -24,7 +24,7 @@ interface Kept {
 
 export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept>> & Expected & Kept;
 /** `depth` is left to the tree, which knows it of every process. */
-export type Process = With<Omit<Schemas["Process"], "depth" | keyof Expected>, { progress: Progress | null; fold: Fold | null }> & Expected;
+export type Process = With<Omit<Schemas["Process"], "depth" | "contradictions" | keyof Expected>, { progress: Progress | null; fold: Fold | null }> & Expected & Pick<Schemas["Process"], "contradictions">;
 type Progress = Written<Schemas["Progress"]>;
 export type Fold = Written<Schemas["Fold"]>;
 export type Failure = Schemas["Error"];

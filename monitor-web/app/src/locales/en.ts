@@ -303,6 +303,7 @@ export const en = {
   "odd.future": "It began in the future: its clock is ahead of this browser’s.",
   "odd.ancient": "It began before the year 2000: its clock was not set.",
   "odd.before-parent": "It began before its parent did: their clocks differ.",
+  "odd.contradictions": "{count, plural, one {# report of it contradicts} other {# reports of it contradict}} the others; the earliest counts.",
   "panel.lost": "Its worker on {worker} is lost since {since}: whether it ended is not known.",
   "workers.beats": "{heard} of the last {of} heartbeats heard while this page was open",
   "workers.runs": "What runs there",

@@ -305,6 +305,7 @@ export const zh: Messages = {
   "odd.future": "开始于未来：其时钟快于此浏览器。",
   "odd.ancient": "开始于 2000 年之前：时钟未设置。",
   "odd.before-parent": "早于其父进程开始：两者时钟不一致。",
+  "odd.contradictions": "有 {count} 条报告与其他报告矛盾，以最早的为准。",
   "panel.lost": "其工作进程（{worker}）自 {since} 起失联：是否已结束未知。",
   "workers.beats": "此页打开期间，最近 {of} 次心跳收到 {heard} 次",
   "workers.runs": "正在运行",

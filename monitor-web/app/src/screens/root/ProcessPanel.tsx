@@ -144,6 +144,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
           <span className="mark">{stateWord("lost")}</span> {t("panel.lost", { worker: visible(worker?.hostname ?? process.worker_id ?? "?"), since: worker?.lost_us ? absolute(worker.lost_us).slice(0, 19) : "?" })}
         </p>
       )}
+      {(process.contradictions ?? 0) > 0 && <p className="oddity">{t("odd.contradictions", { count: process.contradictions ?? 0 })}</p>}
       {odd.map((each) => (
         <p key={each} className="oddity">
           <span className="mark">{t("mark.clock")}</span> {t(`odd.${each}`)}
