@@ -29,7 +29,8 @@ fn a_timeout_ends_the_command_and_all_that_it_has_started() {
     wait_for("the one that left group and session to be killed", || (!is_alive(far)).then_some(()));
     let process = house.process();
     assert_eq!((&process["state"], &process["reason"], &process["exit_code"]), (&"failed".into(), &"timeout".into(), &0.into()));
-    assert_eq!(process["error"]["message"], "timeout: exit code 0");
+    // The shell may say that its `sleep` was terminated as well.
+    assert!(process["error"]["message"].as_str().is_some_and(|message| message.starts_with("timeout: exit code 0")), "{process:#}");
 }
 
 #[test]
