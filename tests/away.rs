@@ -77,6 +77,8 @@ impl Relay {
         self.seen.is_away.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
         self.listening.take().expect("it was there").join().unwrap();
+        // What it has taken it has answered.
+        wait_for("nothing to be under way", || (self.seen.under_way.load(Ordering::SeqCst) == 0).then_some(()));
         for connection in self.seen.connections.lock().unwrap().drain(..) {
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -102,19 +104,24 @@ impl Seen {
         let mut reader = BufReader::new(stream);
         while let Some(body) = request(&mut reader) {
             let under_way = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+            if self.is_away.load(Ordering::SeqCst) {
+                self.under_way.fetch_sub(1, Ordering::SeqCst);
+                return;
+            }
             self.most_under_way.fetch_max(under_way, Ordering::SeqCst);
             let post = http.post(format!("{}/api/v1/events", self.server));
             let post = post.header("content-type", "application/json").header("content-encoding", "zstd").body(body.clone());
             let answer = post.send().unwrap();
             let (status, text) = (answer.status(), answer.text().unwrap());
-            self.under_way.fetch_sub(1, Ordering::SeqCst);
             if status.is_success() {
                 self.note(&body);
             }
             let length = text.len();
             let head = format!("HTTP/1.1 {} \r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n", status.as_u16());
             let mut stream = stream;
-            if stream.write_all((head + &text).as_bytes()).is_err() {
+            let written = stream.write_all((head + &text).as_bytes());
+            self.under_way.fetch_sub(1, Ordering::SeqCst);
+            if written.is_err() {
                 return;
             }
         }
