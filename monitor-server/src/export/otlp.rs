@@ -14,8 +14,8 @@ use crate::store::{Outline, Standing};
 pub(super) struct Otlp {
     root: Vec<u8>,
     workers: HashMap<WorkerId, Resource>,
-    /// Whose group is open.
-    group: Option<Option<WorkerId>>,
+    /// Whether a group is open, and whose it is.
+    group: (bool, Option<WorkerId>),
 }
 
 impl Form for Otlp {
@@ -40,15 +40,15 @@ impl Form for Otlp {
         let Some(started_us) = process.started_us else { return String::new() };
         let span = span(&self.root, process, started_us);
         let mut text = match self.group {
-            Some(group) if group == process.worker_id => ",\n".to_owned(),
-            before => {
+            (true, group) if group == process.worker_id => ",\n".to_owned(),
+            (is_open, _) => {
                 let resource = process.worker_id.and_then(|id| self.workers.get(&id)).cloned().unwrap_or_default();
-                let end = if before.is_some() { "]}]},\n" } else { "\n" };
+                let end = if is_open { "]}]},\n" } else { "\n" };
                 let scope = json!({"name": "process-monitor"});
                 format!("{end}{{\"resource\":{},\"scopeSpans\":[{{\"scope\":{scope},\"spans\":[\n", line(&resource).trim_end())
             }
         };
-        self.group = Some(process.worker_id);
+        self.group = (true, process.worker_id);
         text.push_str(line(&span).trim_end());
         text
     }
@@ -62,7 +62,7 @@ impl Form for Otlp {
     }
 
     fn end(&mut self) -> String {
-        if self.group.is_some() { "]}]}]}\n".to_owned() } else { "]}\n".to_owned() }
+        if self.group.0 { "]}]}]}\n".to_owned() } else { "]}\n".to_owned() }
     }
 }
 

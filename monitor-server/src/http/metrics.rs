@@ -1,4 +1,4 @@
-//! `GET /metrics`: OpenMetrics.
+//! `GET /metrics`: `OpenMetrics`.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -63,10 +63,10 @@ impl Collector for Figures {
         counter(to, "ingest_batches", "Batches stored since the server began", ingest.batches)?;
         counter(to, "ingest_refused_batches", "Batches that had to come again, for too much waited", ingest.refused)?;
         gauge(to, "ingest_queue", "Batches that wait to be stored", None, ingest.waiting)?;
-        gauge(to, "ingest_queue", "What waits to be stored, decoded", Some(Unit::Bytes), ingest.waiting_bytes)?;
-        gauge(to, "database", "The database on disk", Some(Unit::Bytes), status.database_bytes)?;
+        gauge(to, "ingest_queue", "What waits to be stored, decoded", Some(&Unit::Bytes), ingest.waiting_bytes)?;
+        gauge(to, "database", "The database on disk", Some(&Unit::Bytes), status.database_bytes)?;
         gauge(to, "stream_subscribers", "Readers of the event stream", None, self.subscribers)?;
-        gauge(to, "start_time", "When the server began", Some(Unit::Seconds), self.started_us / 1_000_000)?;
+        gauge(to, "start_time", "When the server began", Some(&Unit::Seconds), self.started_us / 1_000_000)?;
         family(to, ("roots", "Trees by state", None, MetricType::Gauge), by_state(status.roots), |to, count| to.encode_gauge(&count))?;
         family(to, ("processes", "Processes by state", None, MetricType::Gauge), by_state(status.processes), |to, count| {
             to.encode_gauge(&count)
@@ -100,8 +100,8 @@ fn counter(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -
     to.encode_descriptor(name, help, None, MetricType::Counter)?.encode_counter::<NoLabelSet, u64, u64>(&value, None)
 }
 
-fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, unit: Option<Unit>, value: u64) -> Encoded {
-    to.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?.encode_gauge(&value)
+fn gauge(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, unit: Option<&Unit>, value: u64) -> Encoded {
+    to.encode_descriptor(name, help, unit, MetricType::Gauge)?.encode_gauge(&value)
 }
 
 fn family<L: EncodeLabelSet, V>(

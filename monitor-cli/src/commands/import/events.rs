@@ -55,6 +55,8 @@ impl Known {
     /// The events of a process; `at_us` is where it stands among its siblings.
     pub(super) fn process(&mut self, process: &Process, at_us: u64) -> Vec<Event> {
         let worker = process.worker_id.and_then(|id| self.workers.get(&id)).map(reference);
+        // Counts are told apart by who counted: the same one at every import, or they would add up.
+        let worker = worker.or_else(|| process.fold.as_ref().and_then(|_| self.counter()));
         let (root_id, id, attempt) = (process.root_id, process.id, process.attempt);
         // The batch mark is the root's own process's, which comes first.
         let batch = self.root.batch.clone().filter(|_| !self.is_begun);
@@ -70,7 +72,7 @@ impl Known {
         }
         if let Some(fold) = &process.fold {
             event!(ProcessFolded, ProcessFolded, at_us, {
-                parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), shard: 0, revision: 1,
+                parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), shard: 0, revision: fold.count.max(1),
                 count: fold.count, running: fold.running, failed: fold.failed, cancelled: fold.cancelled, total_ns: fold.total_ns,
                 min_ns: fold.min_ns, max_ns: fold.max_ns, histogram: fold.histogram.clone(),
             });
@@ -102,6 +104,12 @@ impl Known {
             });
         }
         events
+    }
+
+    /// Who counted what was folded.
+    fn counter(&self) -> Option<WorkerRef> {
+        let id = WorkerId::new(self.root.root_id.get())?;
+        Some(WorkerRef { id, hostname: String::new(), pid: 0, program: "monitor import".to_owned() })
     }
 
     pub(super) fn log(&self, log: LogEntry) -> Event {

@@ -49,7 +49,9 @@ pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize) -> Result<Vec<Nam
     }
     if !rest.is_empty() {
         let mut all = Sums::default();
-        rest.iter().for_each(|(_, sums)| all.merge(sums));
+        for (_, sums) in &rest {
+            all.merge(sums);
+        }
         totals.push(of(&all));
     }
     for ((name, state), count) in states {
