@@ -204,6 +204,30 @@ fn every_one_of_a_million_calls_arrives_or_is_counted() {
 }
 
 #[test]
+fn processes_by_name_are_counted_too_and_so_is_what_hangs_below_them() {
+    for server in [Server::start(), Server::start_without_spool()] {
+        let mut by_hand = worker(&server, &["by-hand", "5000"]);
+        by_hand.env("MONITOR_EXIT_TIMEOUT", "1m");
+        let finished = run(by_hand);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        let root = server.finished_root();
+        let ([singly, counted], [failed_singly, failed_counted]) = folded(&server, &root, "item");
+        assert_eq!((singly + counted, failed_singly + failed_counted), (20_001, 20));
+        // The first 1,000 of the program, all failures, the last one, and slow ones.
+        assert!((1_020..1_120).contains(&singly) && failed_counted == 0, "{singly}");
+        let processes = server.tree(&root);
+        let id = finished.stdout.trim();
+        assert!(processes.iter().any(|process| process["id"] == id && process["name"] == "item" && process["fold"].is_null()), "{id}");
+        let leaves = self::counted(&processes, "leaf").0;
+        assert_eq!(leaves[0] + leaves[1], 20_000);
+        let fold = processes.iter().find(|process| process["name"] == "item" && !process["fold"].is_null()).expect("one");
+        let below = processes.iter().filter(|process| process["name"] == "leaf" && process["parent_id"] == fold["id"]);
+        assert!(below.count() > 0 && processes.iter().all(|process| process["orphan"] == false));
+        assert_eq!(server.get("/status")["dropped"], json!([]));
+    }
+}
+
+#[test]
 fn a_folded_call_that_runs_for_long_is_shipped_singly() {
     let server = Server::start();
     let mut child = worker(&server, &["one-waits"]).spawn().unwrap();

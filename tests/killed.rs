@@ -25,7 +25,7 @@ struct Counted {
 }
 
 /// The worker's threads that record, each with two numbers, alone in their cache lines.
-const THREADS: usize = 4;
+const THREADS: usize = 5;
 const LINE: usize = 128;
 
 fn start(mut command: Command, server: &Server, calls: u64, end: &str) -> Counting {

@@ -130,6 +130,8 @@ class Load:
 
 
 def main():
+    # So that the server ends with whoever stops this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     name = sys.argv[1]
     make = task_run if name == "prefect" else trace
     count = REQUESTS if make is trace else 20 * REQUESTS

@@ -109,14 +109,14 @@ impl Connection {
     }
 
     /// Writes an answer into a new file, which is whole or not there; how many bytes it has.
-    pub(crate) fn download(&self, path: &[&str], file: &Path) -> anyhow::Result<u64> {
+    pub(crate) fn save(&self, path: &[&str], file: &Path) -> anyhow::Result<u64> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
         anyhow::ensure!(!file.exists(), "{} is there already: name another file, or move that one away", file.display());
         let name = file.file_name().with_context(|| format!("{} is no file's name", file.display()))?;
         let mut part = name.to_owned();
         part.push(".part");
         let part = file.with_file_name(part);
-        let written = runtime.block_on(self.download_into(path, &part));
+        let written = runtime.block_on(self.save_into(path, &part));
         let written = written.and_then(|bytes| {
             std::fs::rename(&part, file).with_context(|| format!("could not create {}", file.display()))?;
             Ok(bytes)
@@ -127,7 +127,7 @@ impl Connection {
         written
     }
 
-    async fn download_into(&self, path: &[&str], part: &Path) -> anyhow::Result<u64> {
+    async fn save_into(&self, path: &[&str], part: &Path) -> anyhow::Result<u64> {
         let (url, client) = self.prepare(path)?;
         // It is made before the first byte of it comes.
         let request = client.post(url).timeout(DOWNLOAD_TIMEOUT).send().await;
@@ -173,6 +173,54 @@ impl Connection {
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Posted::Unreadable(problem.event_number),
             _ => return Err(ClientError::Refused(problem)),
         })
+    }
+
+    /// Posts JSON; what is too much for now is sent again when the server says.
+    pub(crate) fn post(&self, path: &[&str], body: &[u8]) -> Result<Value, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        loop {
+            match runtime.block_on(self.try_post(path, body.to_vec()))? {
+                Ok(answer) => return Ok(answer),
+                Err(pause) => std::thread::sleep(pause),
+            }
+        }
+    }
+
+    async fn try_post(&self, path: &[&str], body: Vec<u8>) -> Result<Result<Value, Duration>, ClientError> {
+        let (url, client) = self.prepare(path)?;
+        let response = client.post(url).header("content-type", "application/json").body(body).send().await;
+        let response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let status = response.status();
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = response.bytes().await.map_err(|error| self.broken(error))?;
+        let foreign = || ClientError::Foreign { url: self.server.clone(), status };
+        match status {
+            _ if status.is_success() => serde_json::from_slice(&body).map(Ok).map_err(|_| foreign()),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Ok(Err(Duration::from_secs(retry_after.unwrap_or(1)))),
+            _ => Err(serde_json::from_slice(&body).map_or_else(|_| foreign(), ClientError::Refused)),
+        }
+    }
+
+    /// Writes an answer as it comes; how many bytes.
+    pub(crate) fn download(&self, path: &[&str], query: &Query<'_>, out: &mut impl std::io::Write) -> anyhow::Result<u64> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        let (url, client) = self.prepare(path)?;
+        // Made within the runtime, for it has timers.
+        let response = runtime.block_on(async { client.get(url).query(query).send().await });
+        let mut response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = runtime.block_on(response.bytes()).map_err(|error| self.broken(error))?;
+            let foreign = |_| ClientError::Foreign { url: self.server.clone(), status };
+            return Err(serde_json::from_slice(&body).map_or_else(foreign, ClientError::Refused).into());
+        }
+        let mut bytes = 0;
+        while let Some(piece) = runtime.block_on(response.chunk()).map_err(|error| self.broken(error))? {
+            bytes += piece.len() as u64;
+            out.write_all(&piece)?;
+        }
+        out.flush()?;
+        Ok(bytes)
     }
 
     pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {

@@ -11,6 +11,8 @@ use crate::own::Own;
 
 /// A shorter stretch doesn't tell the length of a tick well enough.
 const SHORTEST: Duration = Duration::from_millis(5);
+/// A shorter one doesn't even tell it to a thousandth, which is enough to sort durations by.
+const ROUGH: Duration = Duration::from_micros(500);
 /// A longer one tells it no better.
 const LONGEST: Duration = Duration::from_secs(10);
 /// So far the wall clock may be from what was reckoned before it is believed to have been set.
@@ -77,6 +79,13 @@ impl Calibration {
         let first = Sample::take();
         let ns_per_tick = if HAS_COUNTER.0.load(Ordering::Relaxed) { 0.0 } else { 1.0 };
         Calibration { first, anchor: first, ns_per_tick, is_final: false }
+    }
+
+    /// About how many ticks a nanosecond has, without a wait; `None` in the first moment.
+    pub(crate) fn rough_ticks_per_ns(&self) -> Option<f64> {
+        let sample = Sample::take();
+        let elapsed = sample.instant - self.first.instant;
+        (elapsed >= ROUGH).then(|| sample.ticks.saturating_sub(self.first.ticks) as f64 / elapsed.as_nanos() as f64)
     }
 
     /// Looks at the clocks again. The first time it may wait for some milliseconds.
@@ -193,7 +202,10 @@ mod tests {
 
     fn check() {
         let mut calibration = Calibration::new();
+        std::thread::sleep(4 * ROUGH);
+        let rough = calibration.rough_ticks_per_ns().expect("it is late enough");
         calibration.update();
+        assert!((rough / calibration.ticks_per_ns() - 1.0).abs() < 0.02, "{rough} of {}", calibration.ticks_per_ns());
         let (from, begun, wall) = (now(), Instant::now(), SystemTime::now());
         std::thread::sleep(Duration::from_millis(30));
         let (to, elapsed) = (now(), begun.elapsed().as_nanos() as f64);

@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{inside, ring, switch};
+use crate::{inside, queue, ring, switch};
 
 /// A process that others can be started under: its tree and its id.
 ///
@@ -38,7 +38,7 @@ impl Context {
     /// What is current on this thread, or else what this program inherited from whoever started it; `None` when nothing is
     /// recorded.
     pub fn current() -> Option<Self> {
-        if switch::is_on() { local().or_else(inherited) } else { None }
+        if switch::is_on() { handed_on().or_else(inherited) } else { None }
     }
 
     /// The id of its tree.
@@ -76,6 +76,11 @@ impl CurrentGuard {
     #[inline]
     pub(crate) fn enter(context: Option<Context>) -> Self {
         CurrentGuard { token: context.and_then(push), thread_bound: PhantomData }
+    }
+
+    /// The same for a process that came by the queue, and whose ids nobody knows yet.
+    pub(crate) fn enter_unread(context: Option<Context>) -> Self {
+        CurrentGuard { token: context.and_then(push_unread), thread_bound: PhantomData }
     }
 }
 
@@ -122,6 +127,19 @@ pub(crate) fn local() -> Option<Context> {
     STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
 }
 
+/// The same for one that is handed on.
+fn handed_on() -> Option<Context> {
+    let context = local()?;
+    let on_stack = STACK.try_with(|stack| {
+        let mut stack = stack.try_borrow_mut().ok()?;
+        stack.frames.last_mut().map(|frame| std::mem::take(&mut frame.is_unread))
+    });
+    if on_stack.ok().flatten().unwrap_or_else(ring::take_unread) {
+        queue::handed_on(context.process());
+    }
+    Some(context)
+}
+
 /// Names a frame of this thread: of its ring by its number and one more, of the stack by [`ON_STACK`] and a number of its own.
 pub(crate) type Token = NonZeroU64;
 
@@ -134,6 +152,22 @@ pub(crate) fn push(context: Context) -> Option<Token> {
         Some(frame) => token_of(frame),
         None => push_slowly(context),
     }
+}
+
+/// The same for a process that came by the queue: who reads its ids from here says so to the one who drains.
+pub(crate) fn push_unread(context: Context) -> Option<Token> {
+    let token = push(context)?;
+    if token.get() & ON_STACK == 0 {
+        ring::set_unread(token.get() as usize - 1);
+    } else {
+        let _ = STACK.try_with(|stack| {
+            if let Some(frame) = stack.try_borrow_mut().ok()?.frames.last_mut() {
+                frame.is_unread = true;
+            }
+            Some(())
+        });
+    }
+    Some(token)
 }
 
 /// Names a frame of this thread's ring.
@@ -179,7 +213,7 @@ fn push_slowly(context: Context) -> Option<Token> {
             }
             stack.last_token += 1;
             let token = Token::new(ON_STACK | stack.last_token)?;
-            stack.frames.push(Frame { token, context });
+            stack.frames.push(Frame { token, context, is_unread: false });
             ring::set_overflowing(true);
             Some(token)
         })
@@ -254,6 +288,8 @@ impl Drop for Sweeper {
 struct Frame {
     token: Token,
     context: Context,
+    /// See [`push_unread`].
+    is_unread: bool,
 }
 
 #[cfg(test)]

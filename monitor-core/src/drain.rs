@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::clock::{self, Calibration, Clock};
-use crate::queue::{self, Entry, Failed, NOT_KEPT, RECORD_BYTES, Sent};
+use crate::crowds::Crowds;
+use crate::queue::{self, Entry, Failed, HANDED_ON_BYTES, NOT_KEPT, RECORD_BYTES, Sent};
 use crate::record::{Ended, Failure, Folded, Origin, Outcome, Record, Started};
 use crate::ring::{Counted, Ending, Look, Rings, Seen, Told};
 use crate::{fold, park};
@@ -21,10 +22,13 @@ const BYTES_AT_ONCE: usize = 4 << 20;
 pub struct Receiver {
     queue: mpsc::Receiver<Sent>,
     failed: mpsc::Receiver<Failed>,
+    handed_on: mpsc::Receiver<u64>,
     rings: Rings,
+    crowds: Crowds,
     clock: Calibration,
-    /// Came by the queue while looking whether there is something.
-    first: Option<Sent>,
+    is_calibrated: bool,
+    /// Came by the queue, and is not held back.
+    came: VecDeque<Sent>,
     /// Words whose ends have not been seen yet, by process.
     words: HashMap<u64, Failed>,
     ready: VecDeque<Entry>,
@@ -42,8 +46,10 @@ pub struct Taken {
     /// Number of the last that came by the queue.
     pub queue: u64,
     /// Of what came by the queue, all up to this number is needed no more. Beyond may be words of failures whose ends were
-    /// not taken yet.
+    /// not taken yet, and starts that are held back.
     pub settled: u64,
+    /// Numbers of the starts that are held back.
+    pub held: Vec<u64>,
 }
 
 /// A record, when it was made (in ticks), and its bytes.
@@ -53,13 +59,16 @@ struct Found {
 }
 
 impl Receiver {
-    pub(crate) fn new(queue: mpsc::Receiver<Sent>, failed: mpsc::Receiver<Failed>) -> Self {
+    pub(crate) fn new(queue: mpsc::Receiver<Sent>, failed: mpsc::Receiver<Failed>, handed_on: mpsc::Receiver<u64>) -> Self {
         Receiver {
             queue,
             failed,
+            handed_on,
             rings: Rings::default(),
+            crowds: Crowds::default(),
             clock: Calibration::new(),
-            first: None,
+            is_calibrated: false,
+            came: VecDeque::new(),
             words: HashMap::new(),
             ready: VecDeque::new(),
             place: 0,
@@ -71,22 +80,43 @@ impl Receiver {
     /// nothing comes. A call that runs and has begun `running_for` ago or earlier is made known; one that has ended is
     /// known by start and end together. A fold that grows is made known once a second, or now if `running_for` is zero.
     ///
-    /// What it takes stays where it was until the next [`commit`](Self::commit) or look.
-    pub fn look(&mut self, running_for: Duration) {
+    /// What it takes stays where it was until the next [`commit`](Self::commit) or look. Whether it took anything, be it
+    /// only to hold it back or to count it.
+    pub fn look(&mut self, running_for: Duration) -> bool {
         self.commit();
         self.has_taken = true;
+        // Calls are folded from here on: the first update waits for milliseconds, in which there may be very many.
+        if !self.is_calibrated
+            && let Some(ticks_per_ns) = self.clock.rough_ticks_per_ns()
+        {
+            fold::set_up(ticks_per_ns);
+        }
         self.clock.update();
         fold::set_up(self.clock.ticks_per_ns());
+        self.is_calibrated = true;
         let now = clock::now();
         let begun_before = now.saturating_sub(self.clock.ticks(running_for));
         let (mut seen, mut folds, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         self.rings.look(Look { limit: AT_ONCE, now, begun_before, all_folds: running_for.is_zero() }, |told| seen.push(told));
         // The words of a failure are sent before its record stands in a ring: those of what was seen are all here.
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
+        // Who began what was seen came by the queue before.
+        self.meet(clock::now());
+        let mut singly = self.crowds.hand_on(self.handed_on.try_iter().inspect(|_| queue::release(HANDED_ON_BYTES)));
+        let (mut has_taken, is_behind) = (!seen.is_empty(), seen.len() >= AT_ONCE);
         for told in seen {
             match told {
-                Told::Call(call) => self.split(call, &mut starts, &mut others),
-                Told::Fold(counted) => folds.push(self.folded(counted)),
+                Told::Call(mut call) => {
+                    call.parent = self.crowds.parent(call.parent);
+                    if call.end.is_some() {
+                        self.crowds.parent_ended(call.id);
+                    }
+                    self.split(call, &mut starts, &mut others);
+                }
+                Told::Fold(mut counted) => {
+                    counted.parent = self.crowds.parent(counted.parent);
+                    folds.push(counted);
+                }
                 Told::Wordless(id) => {
                     if let Some(failed) = self.words.remove(&id) {
                         queue::release(failed.bytes);
@@ -94,31 +124,76 @@ impl Receiver {
                 }
             }
         }
-        let mut bytes = 0;
-        for _ in 0..AT_ONCE {
-            let Some(sent) = self.first.take().or_else(|| self.queue.try_recv().ok()) else { break };
+        if !is_behind {
+            self.crowds.forget();
+        }
+        let (mut bytes, before) = (0, starts.len() + others.len());
+        while starts.len() + others.len() < before + AT_ONCE && bytes < BYTES_AT_ONCE {
+            let Some(sent) = self.came.pop_front() else { break };
+            has_taken = true;
             self.place = sent.place;
-            bytes += sent.bytes;
-            if let Some(found) = self.stamp(sent) {
-                if matches!(found.entry.record, Record::Started(_)) { &mut starts } else { &mut others }.push(found);
-            }
-            if bytes >= BYTES_AT_ONCE {
-                break;
+            let id = match &sent.record {
+                Record::Ended(ended) => {
+                    self.rings.forget(ended.id);
+                    self.crowds.parent_ended(ended.id);
+                    let elapsed = sent.at.saturating_sub(sent.begun);
+                    let is_counted = |table| self.crowds.end(ended.id, elapsed, &ended.outcome, table, &mut singly);
+                    if ended.extra.is_none() && fold::table().is_some_and(is_counted) {
+                        queue::release(sent.bytes);
+                        continue;
+                    }
+                    Some(ended.id)
+                }
+                Record::Updated(updated) => Some(updated.id),
+                Record::Logged(logged) => Some(logged.id),
+                _ => None,
+            };
+            singly.extend(id.and_then(|id| self.crowds.tell_singly(id)));
+            for sent in singly.drain(..).chain([sent]) {
+                bytes += sent.bytes;
+                if let Some(found) = self.stamp(sent) {
+                    if matches!(found.entry.record, Record::Started(_)) { &mut starts } else { &mut others }.push(found);
+                }
             }
         }
+        if self.came.is_empty() {
+            // What is still held back runs.
+            let longest = fold::table().map_or(u64::MAX, |table| table.longest);
+            singly.extend(self.crowds.tell_older(if running_for.is_zero() { u64::MAX } else { now.saturating_sub(longest) }));
+        }
+        starts.extend(singly.into_iter().filter_map(|sent| self.stamp(sent)));
         // Those before what was just taken, so that `taken` knows of them.
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
         // A start stands before all else of its process, even if the clock says the same of both. Folds stand before all that
         // may hang below them, whatever the clocks of several processors say.
         starts.append(&mut others);
         starts.sort_by_key(|found| found.at);
-        self.ready.extend(folds.into_iter().chain(starts.into_iter().map(|found| found.entry)));
+        let crowds = self.crowds.tell(!folds.is_empty() || !starts.is_empty(), running_for.is_zero());
+        for counted in crowds.into_iter().chain(folds) {
+            let folded = self.folded(counted);
+            self.ready.push_back(folded);
+        }
+        self.ready.extend(starts.into_iter().map(|found| found.entry));
+        has_taken || !self.ready.is_empty()
+    }
+
+    /// Takes note of what has come by the queue until this time, in ticks.
+    fn meet(&mut self, until: u64) {
+        while let Ok(sent) = self.queue.try_recv() {
+            let is_later = sent.at > until;
+            self.came.extend(self.crowds.meet(sent));
+            if is_later {
+                break;
+            }
+        }
     }
 
     /// How much was taken by now.
     pub fn taken(&self) -> Taken {
         let settled = self.words.values().map(|failed| failed.place.saturating_sub(1)).fold(self.place, u64::min);
-        Taken { rings: self.rings.taken().collect(), queue: self.place, settled }
+        let held: Vec<u64> = self.crowds.held().take_while(|place| *place <= self.place).collect();
+        let settled = held.first().map_or(settled, |place| settled.min(place.saturating_sub(1)));
+        Taken { rings: self.rings.taken().collect(), queue: self.place, settled, held }
     }
 
     /// Frees what was taken, for the program to record into it again.
@@ -179,10 +254,12 @@ impl Receiver {
     }
 
     fn has_news(&mut self) -> bool {
-        if self.first.is_none() {
-            self.first = self.queue.try_recv().ok();
+        if self.came.is_empty()
+            && let Ok(sent) = self.queue.try_recv()
+        {
+            self.came.extend(self.crowds.meet(sent));
         }
-        self.first.is_some() || !self.ready.is_empty() || self.rings.has_news()
+        !self.came.is_empty() || !self.ready.is_empty() || self.crowds.has_news() || self.rings.has_news()
     }
 
     /// Fills in the times; `None` for a start that was seen in a ring already.
@@ -199,7 +276,6 @@ impl Receiver {
             // Made from what rings say.
             Record::Folded(_) => {}
             Record::Ended(ended) => {
-                self.rings.forget(ended.id);
                 ended.time_us = self.clock.time_us(at);
                 ended.elapsed_ns = self.clock.elapsed_ns(begun, at);
             }
@@ -209,7 +285,7 @@ impl Receiver {
 
     /// What a fold counts.
     fn folded(&self, counted: Counted) -> Entry {
-        let Counted { mark, shard, parent, root, site, start, revision, tally, is_last } = counted;
+        let Counted { mark, shard, parent, root, origin, start, revision, tally, is_last } = counted;
         let ns = |ticks| self.clock.elapsed_ns(0, ticks);
         let histogram: Vec<_> = (0..).zip(tally.histogram).filter(|(_, count)| *count > 0).collect();
         let bytes = RECORD_BYTES + size_of::<Folded>() + size_of_val(&histogram[..]);
@@ -219,7 +295,7 @@ impl Receiver {
             parent,
             mark,
             shard,
-            origin: Origin::Site(site),
+            origin,
             time_us: self.clock.time_us(start),
             revision,
             count: tally.count,

@@ -378,7 +378,7 @@ impl Running {
                 return context::push_slot(slot);
             }
         }
-        self.context().and_then(context::push)
+        self.context().and_then(context::push_unread)
     }
 
     /// It is dropped before its end: current until it has ended.
@@ -387,7 +387,7 @@ impl Running {
     fn stay(&mut self) {
         let token = match &*self {
             Running::InRing(slot) => context::push_slot(slot),
-            running => running.context().and_then(context::push),
+            running => running.context().and_then(context::push_unread),
         };
         match self {
             Running::InRing(slot) if slot.is_own() => slot.set_leftover(token),

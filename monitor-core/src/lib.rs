@@ -16,6 +16,7 @@ pub mod warn;
 
 mod attach;
 mod clock;
+mod crowds;
 mod drain;
 mod future;
 mod ids;

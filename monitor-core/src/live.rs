@@ -1,6 +1,7 @@
 //! A process from its start to its end, by whatever it was begun.
 
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::attach::Attached;
 use crate::context::Context;
@@ -46,7 +47,17 @@ impl Draft {
         if let Some(entry) = entry {
             trees::enter(entry);
         }
-        Live { context, recorded: recorded.then_some(id), recording, entry, begun, place, unwinding: std::thread::panicking(), attempt }
+        Live {
+            context,
+            recorded: recorded.then_some(id),
+            recording,
+            entry,
+            begun,
+            place,
+            unwinding: std::thread::panicking(),
+            attempt,
+            is_handed_on: AtomicBool::new(false),
+        }
     }
 }
 
@@ -66,6 +77,8 @@ pub(crate) struct Live {
     unwinding: bool,
     /// From 2; 0 for the first one.
     attempt: u32,
+    /// Others may know its ids.
+    is_handed_on: AtomicBool,
 }
 
 impl Live {
@@ -80,6 +93,7 @@ impl Live {
             place: ("", 0),
             unwinding: false,
             attempt: 0,
+            is_handed_on: AtomicBool::new(true),
         }
     }
 
@@ -107,10 +121,21 @@ impl Live {
             place: (site.file, site.line),
             unwinding: was_panicking,
             attempt: 0,
+            is_handed_on: AtomicBool::new(true),
         }
     }
 
     pub(crate) fn context(&self) -> Option<Context> {
+        self.context
+    }
+
+    /// The same for somebody who may tell others.
+    pub(crate) fn handed_on(&self) -> Option<Context> {
+        if let Some(id) = self.recorded
+            && !self.is_handed_on.swap(true, Ordering::Relaxed)
+        {
+            queue::handed_on(id.get());
+        }
         self.context
     }
 

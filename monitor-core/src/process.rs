@@ -55,7 +55,7 @@ impl Process {
     /// What others can be started under: this process or, if there was no room to record it, its parent. `None` when
     /// nothing is recorded.
     pub fn context(&self) -> Option<Context> {
-        self.live.as_ref().and_then(Live::context)
+        self.live.as_ref().and_then(Live::handed_on)
     }
 
     /// Sets a field, or sets it anew.
@@ -255,7 +255,7 @@ impl ProcessBuilder {
     /// Starts it and makes it current on this thread.
     pub fn enter(self) -> Entered {
         let process = self.begin();
-        let current = CurrentGuard::enter(process.context());
+        let current = CurrentGuard::enter_unread(process.live.as_ref().and_then(Live::context));
         Entered { process, current }
     }
 

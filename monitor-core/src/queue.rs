@@ -16,7 +16,7 @@ pub use crate::drain::{Receiver, Taken};
 use crate::keep::{Keeper, Memory, Queued, Slip};
 use crate::own::Own;
 use crate::record::{Ended, Failure, Fields, Logged, Origin, Outcome, Record, Started, Updated, Value};
-use crate::{clock, inside, park, ring};
+use crate::{clock, fold, inside, park, ring};
 
 /// Trees whose drops are counted apart; beyond, they count under no tree.
 const COUNTED_TREES: usize = 1_000;
@@ -27,6 +27,7 @@ struct Queue {
     keeper: &'static dyn Keeper,
     sender: Sender<Sent>,
     failures: Sender<Failed>,
+    handed_on: Sender<u64>,
     limit: usize,
     used: AtomicUsize,
     /// Part of `used` that is rings.
@@ -81,15 +82,24 @@ pub fn open(limit: usize) -> Option<Receiver> {
 
 /// The same, with the rings and what is queued kept by `keeper`.
 pub fn open_with(limit: usize, keeper: &'static dyn Keeper) -> Option<Receiver> {
-    let ((sender, receiver), (failures, failed)) = (mpsc::channel(), mpsc::channel());
-    let queue = Queue { keeper, sender, failures, limit, used: AtomicUsize::new(0), rings: AtomicUsize::new(0), dropped: Mutex::default() };
+    let ((sender, receiver), (failures, failed), (handed_on, ids)) = (mpsc::channel(), mpsc::channel(), mpsc::channel());
+    let queue = Queue {
+        keeper,
+        sender,
+        failures,
+        handed_on,
+        limit,
+        used: AtomicUsize::new(0),
+        rings: AtomicUsize::new(0),
+        dropped: Mutex::default(),
+    };
     if !QUEUE.set(queue) {
         return None;
     }
     clock::set_up();
     park::set_up();
     ring::set_up();
-    Some(Receiver::new(receiver, failed))
+    Some(Receiver::new(receiver, failed, ids))
 }
 
 /// Leaves the queue to the parent of a forked child: another thread may have been in the middle of it.
@@ -111,12 +121,28 @@ pub(crate) fn started(record: Started, at: u64) -> bool {
     true
 }
 
+/// The ids of a process are known to others from here on: it is told singly, if it came by the queue.
+#[cold]
+pub(crate) fn handed_on(id: u64) {
+    if let Some(queue) = QUEUE.get()
+        && fold::after() != u64::MAX
+    {
+        let _inside = inside::enter();
+        hold(HANDED_ON_BYTES);
+        // The receiver lives as long as the program.
+        let _ = queue.handed_on.send(id);
+    }
+}
+
 /// Queues a start that was admitted by a ring before, together with the place of its end.
 pub(crate) fn started_before(record: Started, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = start_bytes(&record);
     queue.used.fetch_add(bytes + RECORD_BYTES, Ordering::Relaxed);
+    let id = record.id;
     queue.push(Record::Started(record), bytes, at, at);
+    // Whether somebody knows its ids is not known any more.
+    handed_on(id);
 }
 
 /// Queues the end of a process whose start was taken. Without room for a failure's words they are left out.
@@ -299,6 +325,8 @@ fn add_drops(dropped: &mut HashMap<Drop, u64>, event: &'static str, root: u128, 
 /// What stands for words that found no room.
 pub(crate) const NOT_KEPT: &str = "(not kept: the buffer was full, see MONITOR_BUFFER_BYTES)";
 
+/// What it holds that an id is known to others, until that is drained.
+pub(crate) const HANDED_ON_BYTES: usize = 2 * size_of::<u64>();
 /// What a record holds that has no words of its own.
 pub(crate) const RECORD_BYTES: usize = size_of::<Sent>();
 

@@ -31,6 +31,16 @@ pub enum Origin {
     Named(Box<Named>),
 }
 
+impl Origin {
+    /// Name of its processes.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Site(site) => site.name,
+            Self::Named(named) => &named.name,
+        }
+    }
+}
+
 /// Name, kind and place of a process that is no function.
 #[derive(Debug, Clone)]
 pub struct Named {

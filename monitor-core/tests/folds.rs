@@ -78,8 +78,8 @@ impl Told {
                     assert!(before.revision < self.folds[&before.mark].revision);
                 }
             }
-            Record::Logged(logged) => panic!("{logged:?}"),
-            Record::Updated(updated) => panic!("{updated:?}"),
+            Record::Updated(updated) => assert!(self.starts.contains_key(&updated.id), "told before its start: {updated:?}"),
+            Record::Logged(logged) => assert!(self.starts.contains_key(&logged.id), "told before its start: {logged:?}"),
         }
     }
 
@@ -447,6 +447,104 @@ fn a_context_that_is_pushed_again_and_again_folds_what_is_below_it() {
     });
 }
 
+#[test]
+fn processes_by_name_are_counted_for_all_threads_together() {
+    with_receiver(|receiver| {
+        let mut told = Told::default();
+        {
+            let top = top();
+            let context = top.context().expect("recorded");
+            thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(move || (0..50).for_each(|_| drop(Process::start("a").parent(context).begin())));
+                }
+            });
+            told.look(receiver);
+            let [singly, counted] = told.of("top/a", "succeeded");
+            let slow = singly - AFTER;
+            assert!(slow < 10 && counted <= 400 - singly, "{singly} singly, {counted} counted");
+        }
+        told.drain(receiver);
+        assert_eq!(total(told.of("top/a", "succeeded")), 400);
+        assert_eq!((told.folds.len(), told.over.len()), (1, 1));
+    });
+}
+
+#[test]
+fn of_processes_by_name_failures_are_kept_singly_up_to_a_number() {
+    with_receiver(|receiver| {
+        let mut told = Told::default();
+        {
+            let _top = top();
+            (0..500).for_each(|_| Process::start("a").begin().fail("no"));
+        }
+        told.drain(receiver);
+        let [singly, counted] = told.of("top/a", "failed");
+        assert_eq!(singly + counted, 500);
+        assert!((AFTER + 100..AFTER + 110).contains(&singly), "{singly}");
+    });
+}
+
+#[test]
+fn a_process_by_name_is_told_singly_if_its_ids_are_known_it_says_something_or_runs_for_long() {
+    with_receiver(|receiver| {
+        let mut told = Told::default();
+        {
+            let top = top();
+            (0..100).for_each(|_| drop(Process::start("a").begin()));
+            told.look(receiver);
+            let handed_on = Process::start("a").begin();
+            let by_itself = handed_on.context().expect("recorded");
+            let current = Process::start("a").enter();
+            // To be the parent of others is not to be known to them.
+            drop(Process::start("b").begin());
+            drop(enter(2));
+            let as_current = Context::current().expect("current").process();
+            current.succeed();
+            drop(handed_on);
+            let says = Process::start("a").begin();
+            says.field("key", "value");
+            drop(says);
+            drop(Process::start("a").field("key", "value").begin());
+            let unknown = Process::start("a").enter();
+            drop(Process::start("b").begin());
+            unknown.succeed();
+            let runs = Process::start("a").parent(top.context().expect("recorded")).begin();
+            told.look(receiver);
+            assert!(told.starts.contains_key(&by_itself.process()) && told.starts.contains_key(&as_current));
+            let [singly, _] = told.of("top/a", "succeeded");
+            assert_eq!(told.of("top/a", "running"), [0, 0], "held back");
+            thread::sleep(Duration::from_millis(1_010));
+            told.look(receiver);
+            assert_eq!(told.of("top/a", "running"), [1, 0]);
+            runs.succeed();
+            told.look(receiver);
+            assert_eq!(told.of("top/a", "succeeded")[0], singly + 1);
+        }
+        told.drain(receiver);
+        assert_eq!(total(told.of("top/a", "succeeded")), 106);
+        let [singly, counted] = told.of("top/a", "succeeded");
+        assert!(counted > 80 && singly >= AFTER + 5, "{singly} {counted}");
+        assert_eq!((total(told.of("top/a/b", "succeeded")), total(told.of("top/a/c", "succeeded"))), (2, 1));
+    });
+}
+
+#[test]
+fn what_is_held_back_is_told_to_who_asks_for_all_that_runs() {
+    with_receiver(|receiver| {
+        let mut told = Told::default();
+        let _top = top();
+        (0..100).for_each(|_| drop(Process::start("a").begin()));
+        let runs = Process::start("a").begin();
+        told.look(receiver);
+        assert_eq!(told.of("top/a", "running"), [0, 0]);
+        assert_eq!(receiver.taken().held.len(), 1, "and said to be so");
+        told.drain(receiver);
+        assert_eq!(told.of("top/a", "running"), [1, 0]);
+        drop(runs);
+    });
+}
+
 /// What a thread does.
 #[derive(Debug, Clone)]
 enum Step {
@@ -460,6 +558,22 @@ enum Step {
     Nested(usize, u64, Vec<Step>),
     /// A call of this name that reads its ids.
     Reads(usize),
+    /// So many times a process of this name, begun by hand, that does what is in it.
+    ByHand(usize, u64, Vec<Step>, ByHand),
+    /// The same as a future, which is polled twice.
+    Instrumented(usize, u64),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum ByHand {
+    Succeeds,
+    Fails,
+    Cancelled,
+    /// Others may know its ids, by the process itself or because it is current.
+    HandedOn,
+    Current,
+    /// It has something of its own to say.
+    Says,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -477,9 +591,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..7_usize).prop_map(Step::Panics),
         (0..7_usize, 0..40_u64, end).prop_map(|(name, count, end)| Step::Futures(name, count, end)),
         (0..7_usize).prop_map(Step::Reads),
+        (0..7_usize, 0..40_u64).prop_map(|(name, count)| Step::Instrumented(name, count)),
     ];
     let step = leaf.prop_recursive(3, 24, 6, |inner| {
-        (0..7_usize, 0..30_u64, prop::collection::vec(inner, 0..4)).prop_map(|(name, count, steps)| Step::Nested(name, count, steps))
+        let how = [ByHand::Succeeds, ByHand::Succeeds, ByHand::Fails, ByHand::Cancelled, ByHand::HandedOn, ByHand::Current, ByHand::Says];
+        let inner = prop::collection::vec(inner, 0..4);
+        prop_oneof![
+            (0..7_usize, 0..30_u64, inner.clone()).prop_map(|(name, count, steps)| Step::Nested(name, count, steps)),
+            (0..7_usize, 0..20_u64, inner, prop::sample::select(how.to_vec()))
+                .prop_map(|(name, count, steps, how)| Step::ByHand(name, count, steps, how)),
+        ]
     });
     prop::collection::vec(step, 0..12)
 }
@@ -519,6 +640,45 @@ fn run(steps: &[Step], path: &str, plain: &mut Plain) {
                     run(steps, &path, plain);
                 }
             }
+            Step::ByHand(name, count, steps, how) => {
+                let path = format!("{path}/{}", NAMES[*name]);
+                let outcome = match how {
+                    ByHand::Fails => "failed",
+                    ByHand::Cancelled => "cancelled",
+                    _ => "succeeded",
+                };
+                *plain.entry((path.clone(), outcome)).or_default() += count;
+                for _ in 0..*count {
+                    let process = Process::start(NAMES[*name]).enter();
+                    match how {
+                        ByHand::HandedOn => {
+                            *plain.entry((format!("{path}/f"), "succeeded")).or_default() += 1;
+                            let context = process.context().expect("recorded");
+                            drop(Process::start("f").parent(context).begin());
+                        }
+                        ByHand::Current => assert!(Context::current().is_some()),
+                        ByHand::Says => process.field("key", 1),
+                        ByHand::Succeeds | ByHand::Fails | ByHand::Cancelled => {}
+                    }
+                    run(steps, &path, plain);
+                    match how {
+                        ByHand::Fails => process.fail("no"),
+                        ByHand::Cancelled => process.cancel(),
+                        _ => process.succeed(),
+                    }
+                }
+            }
+            Step::Instrumented(name, count) => {
+                let path = format!("{path}/{}", NAMES[*name]);
+                *plain.entry((path.clone(), "succeeded")).or_default() += count;
+                *plain.entry((format!("{path}/a/g"), "succeeded")).or_default() += count;
+                *plain.entry((format!("{path}/a"), "succeeded")).or_default() += count;
+                for _ in 0..*count {
+                    let mut future = Box::pin(Process::start(NAMES[*name]).instrument(waits(0, 1)));
+                    assert!(poll(future.as_mut()).is_pending());
+                    assert!(poll(future.as_mut()).is_ready());
+                }
+            }
             Step::Futures(name, count, end) => {
                 let path = format!("{path}/{}", NAMES[*name]);
                 let outcome = if matches!(end, End::Dropped) { "cancelled" } else { "succeeded" };
@@ -543,7 +703,7 @@ fn run(steps: &[Step], path: &str, plain: &mut Plain) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_call_is_told_singly_or_counted_in_its_fold(threads in prop::collection::vec(steps(), 1..4)) {

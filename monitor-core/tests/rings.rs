@@ -368,6 +368,42 @@ fn a_ring_grows_for_the_ends_of_futures() {
     });
 }
 
+/// Bytes that rings take.
+fn ring_bytes() -> usize {
+    let (mut least, mut most) = (0, 64 << 20);
+    while least < most {
+        let middle = usize::midpoint(least, most) + 1;
+        (least, most) = if queue::has_room(middle) { (middle, most) } else { (least, middle - 1) };
+    }
+    LIMIT - least
+}
+
+#[test]
+fn a_ring_that_has_grown_is_small_again_for_the_next_thread() {
+    with_receiver(|receiver| {
+        let work = |calls: usize| {
+            thread::spawn(move || {
+                let _top = Process::start("top").enter();
+                (0..calls).for_each(|_| leaf());
+            })
+            .join()
+            .expect("no panic");
+        };
+        // So that there is a region to be used again.
+        work(1);
+        drain(receiver);
+        let before = ring_bytes();
+        for _ in 0..3 {
+            work(8_000);
+            assert!(ring_bytes() > before + (256 << 10), "it has grown");
+            let count = drain(receiver).count("leaf");
+            // The thread's region is given back by the look after the one that took its records.
+            assert_eq!((count, drain(receiver).count("leaf")), (8_000, 0));
+            assert_eq!(ring_bytes(), before);
+        }
+    });
+}
+
 #[test]
 fn slots_of_ended_futures_are_used_again() {
     with_receiver(|receiver| {

@@ -6,6 +6,7 @@
 pub mod access;
 mod adopt;
 mod config;
+mod export;
 mod http;
 pub mod ingest;
 pub mod live;

@@ -26,6 +26,8 @@ pub struct Head<'a> {
     pub sent_us: u64,
     /// What was dropped since the worker began.
     pub dropped: &'a [Dropped],
+    /// Who reports is gone, and somebody else sends it.
+    pub lost: bool,
 }
 
 /// An event that the server can't take.
@@ -121,6 +123,20 @@ impl Parcel {
         Batch::from_json(&json)
     }
 
+    /// Parcels whose numbers follow each other as one; none if one of them can't be read.
+    pub(crate) fn joined(parcels: &[Self]) -> Option<Self> {
+        let mut json = Vec::new();
+        for parcel in parcels {
+            let part = parcel.json()?;
+            // One list, for each of them is one.
+            json.push(if json.is_empty() { b'[' } else { b',' });
+            json.extend_from_slice(part.strip_prefix(b"[")?.strip_suffix(b"]")?);
+        }
+        json.push(b']');
+        let count = parcels.iter().map(|parcel| parcel.count).sum();
+        Some(Self { first: parcels.first()?.first, count, frame: zstd::bulk::compress(&json, 1).ok()? })
+    }
+
     /// Both halves of it, in the order of their numbers; `None` if it is one event, or can't be read.
     pub fn halve(&self) -> Option<(Self, Self)> {
         let json = self.json()?;
@@ -166,9 +182,11 @@ fn opening(head: &Head<'_>, sequence: u64) -> Vec<u8> {
         sent_us: u64,
         #[serde(skip_serializing_if = "<[Dropped]>::is_empty")]
         dropped: &'a [Dropped],
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        lost: bool,
     }
-    let Head { worker, sent_us, dropped } = head;
-    let envelope = Envelope { version: VERSION, worker, sequence, sent_us: *sent_us, dropped };
+    let Head { worker, sent_us, dropped, lost } = head;
+    let envelope = Envelope { version: VERSION, worker, sequence, sent_us: *sent_us, dropped, lost: *lost };
     // Numbers and texts: nothing in it has no JSON.
     let mut json = serde_json::to_vec(&envelope).unwrap_or_default();
     json.pop();

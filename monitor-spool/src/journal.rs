@@ -21,6 +21,10 @@ pub(crate) const LONGEST_FILE: u64 = 2 * FILE + block::LONGEST as u64;
 /// Trees whose losses are counted apart.
 const COUNTED_TREES: usize = 1_000;
 
+/// Events, and bytes as they are kept, that small batches are joined up to.
+const JOINED_EVENTS: u64 = 5_000;
+const JOINED_BYTES: usize = 256 << 10;
+
 /// What is known when a batch is appended.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Meta {
@@ -28,6 +32,9 @@ pub struct Meta {
     pub taken: BTreeMap<u32, u64>,
     /// Entries of the lane up to this one are in this batch or an earlier one.
     pub lane: u64,
+    /// Starts among these entries that are in no batch yet, for they may come to be counted in a fold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<u64>,
     /// What was dropped since the program began, without what the journal itself [`dropped`](Journal::dropped), which it adds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Dropped>,
@@ -183,6 +190,29 @@ impl Journal {
             }
             self.count_damaged(place.count);
             self.places.pop_front();
+        }
+    }
+
+    /// The oldest batches that are not acknowledged, as many as make a request of a good size: who is behind would else wait for
+    /// an answer to each of many small ones.
+    pub fn front_joined(&mut self) -> Option<Parcel> {
+        let first = self.front()?;
+        let (mut events, mut bytes, mut parcels) = (first.count(), first.bytes(), vec![first]);
+        for place in self.places.iter().skip(1) {
+            (events, bytes) = (events + place.count, bytes + place.bytes as usize);
+            if events > JOINED_EVENTS || bytes > JOINED_BYTES || parcels.last().is_none_or(|before| before.last() + 1 != place.first) {
+                break;
+            }
+            // One that can't be read is counted when it is the first.
+            let Some(parcel) = read(&self.folder, place) else { break };
+            parcels.push(parcel);
+        }
+        if parcels.len() > 1
+            && let Some(joined) = Parcel::joined(&parcels)
+        {
+            Some(joined)
+        } else {
+            parcels.into_iter().next()
         }
     }
 
@@ -367,7 +397,7 @@ impl Written {
             }
             self.meta.lane = self.meta.lane.max(meta.lane);
             if end >= self.next {
-                self.meta.dropped = meta.dropped;
+                (self.meta.dropped, self.meta.held) = (meta.dropped, meta.held);
                 self.next = end;
             }
             if place.count > 0 {

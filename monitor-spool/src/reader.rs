@@ -6,7 +6,7 @@ pub mod fuzz;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use monitor_core::image::{self, Image};
 use monitor_core::keep::Piece;
@@ -133,7 +133,8 @@ impl Estate {
             self.images = regions.iter().map(|(region, bytes)| (*region, bytes.read(taken.get(region).copied()))).collect();
         }
         let lane = self.journal.meta.lane.max(self.program.state.map_or(0, |state| state.lane));
-        self.entries.retain(|entry| entry.is_words || entry.number > lane);
+        let held: HashSet<u64> = self.journal.meta.held.iter().copied().collect();
+        self.entries.retain(|entry| entry.is_words || entry.number > lane || held.contains(&entry.number));
         self.entries.sort_by_key(|entry| entry.number);
         if let Some(version) = self.program.other_version {
             self.problems.push(format!("program: of version {version}, this build reads {}", program::VERSION));

@@ -1,6 +1,6 @@
 //! What a dead program left, batch by batch.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -148,7 +148,7 @@ impl Replay {
     #[allow(clippy::should_implement_trait, reason = "the same one until it is settled")]
     pub fn next(&mut self) -> Option<&Parcel> {
         if self.parts.is_empty() {
-            let parcel = self.journal.front().or_else(|| self.unkept.front().cloned()).or_else(|| {
+            let parcel = self.journal.front_joined().or_else(|| self.unkept.front().cloned()).or_else(|| {
                 let is_news = self.dropped().iter().map(|dropped| dropped.count).sum::<u64>() != self.told;
                 is_news.then(|| Parcel::empty(self.next))
             })?;
@@ -263,8 +263,12 @@ fn all_dropped(estate: &Estate) -> Vec<Dropped> {
     };
     let mut dropped = estate.journal.meta.dropped.clone();
     // What found no room in a ring is counted there.
-    let mut counts: BTreeMap<&str, u64> = estate.program.dropped.iter().copied().collect();
-    *counts.entry("process-started").or_default() += estate.images.values().map(|image| image.refused).sum::<u64>();
+    let refused: u64 = estate.images.values().map(|image| image.refused).sum();
+    let mut counts = estate.program.dropped.clone();
+    match counts.iter_mut().find(|(event_type, _)| *event_type == "process-started") {
+        Some((_, count)) => *count += refused,
+        None => counts.push(("process-started", refused)),
+    }
     for (event_type, count) in counts {
         let is_it = |told: &&Dropped| told.reason == "memory" && told.event_type == event_type;
         let told: u64 = dropped.iter().filter(is_it).map(|told| told.count).sum();

@@ -142,8 +142,8 @@ mod tests {
             return;
         }
         let all: Vec<_> = Page::iter().map(Cow::into_owned).collect();
-        let starting =
-            |start: &str| all.iter().filter(|path| path.starts_with(start) && path.ends_with(".js")).cloned().collect::<Vec<_>>();
+        let is = |path: &str, extension: &str| path.rsplit_once('.').is_some_and(|(_, found)| found == extension);
+        let starting = |start: &str| all.iter().filter(|path| path.starts_with(start) && is(path, "js")).cloned().collect::<Vec<_>>();
         let mut entry = BTreeSet::new();
         // The bundler's entry and the list, which is what most look at first.
         for path in [starting("assets/index-"), starting("assets/Tasks-")].concat() {

@@ -27,6 +27,9 @@ pub struct Batch {
     /// What was dropped since the worker began.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<Dropped>,
+    /// The worker is gone: somebody else sends what it left. What it had open, and did not say goodbye to, is lost.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
     /// The events, the first numbered `sequence`.
     pub events: Vec<Event>,
 }
@@ -152,6 +155,7 @@ impl<'de> Visitor<'de> for BatchSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Batch, A::Error> {
         let (mut version, mut worker, mut sequence, mut sent_us, mut dropped, mut events) = (None, None, None, None, None, None);
+        let mut lost = false;
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "version" => version = Some(map.next_value()?),
@@ -159,6 +163,7 @@ impl<'de> Visitor<'de> for BatchSeed<'_> {
                 "sequence" => sequence = Some(map.next_value()?),
                 "sent_us" => sent_us = Some(map.next_value()?),
                 "dropped" => dropped = Some(map.next_value()?),
+                "lost" => lost = map.next_value()?,
                 "events" => events = Some(map.next_value_seed(EventsSeed { index: self.index })?),
                 _ => {
                     map.next_value::<de::IgnoredAny>()?;
@@ -172,6 +177,7 @@ impl<'de> Visitor<'de> for BatchSeed<'_> {
             sequence: sequence.ok_or_else(|| missing("sequence"))?,
             sent_us: sent_us.ok_or_else(|| missing("sent_us"))?,
             dropped: dropped.unwrap_or_default(),
+            lost,
             events: events.ok_or_else(|| missing("events"))?,
         })
     }

@@ -63,6 +63,9 @@ fn folder() -> &'static PathBuf {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
             build.args(["build", "--quiet", "--bins", "-p", "monitor-cli", "-p", "monitor-examples", "-p", "monitor-tests"]);
+            if !cfg!(debug_assertions) {
+                build.arg("--release");
+            }
             build.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
             assert!(build.status().expect("cargo").success(), "the programs under test can't be built");
         }

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use monitor_client::{CommandExt, normal_task, root_task};
+use monitor_client::{CommandExt, Process, normal_task, root_task};
 
 use crate::{leaf, read_line, say};
 
@@ -27,6 +27,26 @@ pub(crate) fn bare(count: u64) {
     for n in 0..count {
         let _ = leaf(n);
     }
+}
+
+/// So many processes by name in each of four threads, one in a thousand of which fails, and each calls a leaf; and one whose
+/// ids are handed on.
+#[root_task]
+pub(crate) fn by_hand(count: u64) {
+    let threads = [(); 4].map(|()| {
+        monitor_client::spawn(move || {
+            for n in 0..count {
+                let item = Process::start("item").enter();
+                let _ = leaf(0);
+                if n % 1_000 == 999 { item.fail("as every thousandth") } else { item.succeed() }
+            }
+        })
+    });
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
+    let item = Process::start("item").begin();
+    say(&format!("{:016x}", item.context().expect("monitored").process()));
 }
 
 /// Two programs that call so many leaves each, below the root of this one.

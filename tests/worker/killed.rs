@@ -15,7 +15,7 @@ use monitor_client::{Process, normal_task, root_task};
 use crate::{read_line, say};
 
 /// Threads that record.
-const THREADS: usize = 4;
+const THREADS: usize = 5;
 
 /// What one thread has counted, alone in its cache lines.
 #[repr(align(128))]
@@ -44,6 +44,7 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
     for (number, counter) in counters.iter().enumerate() {
         let record = move || match number {
             0 | 1 => sync(counter, calls),
+            2 => by_hand(counter, calls),
             _ => futures(counter, calls),
         };
         monitor_client::spawn(move || {
@@ -105,6 +106,19 @@ fn sync(counter: &Counter, calls: u64) {
     for n in 0..calls {
         counter.begun.fetch_add(1, Ordering::SeqCst);
         let _ = counted(n);
+        counter.ended.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn by_hand(counter: &Counter, calls: u64) {
+    for n in 0..calls {
+        counter.begun.fetch_add(1, Ordering::SeqCst);
+        let process = Process::start("counted by hand").begin();
+        if n % 16 == 7 {
+            process.fail(format!("the words of {n}"))
+        } else {
+            process.succeed()
+        }
         counter.ended.fetch_add(1, Ordering::SeqCst);
     }
 }

@@ -1,6 +1,7 @@
 //! A monitored program that does what the tests tell it to.
 
 mod allocator;
+mod away;
 mod exits;
 mod folds;
 mod forks;
@@ -38,6 +39,7 @@ fn main() {
     match what.as_str() {
         "many" => many(number()),
         "steady" => steady(),
+        "paced" => away::paced(),
         "hang" => hang(),
         "exit" => exit_inside(),
         "counts" => {
@@ -70,6 +72,7 @@ fn main() {
         "closes-stderr" => exits::closes_stderr(),
         "burst" => folds::burst(number()),
         "bare" => folds::bare(number()),
+        "by-hand" => folds::by_hand(number()),
         "bursts-elsewhere" => folds::bursts_elsewhere(number()),
         "one-waits" => folds::one_waits(),
         "one-says-who-it-is" => folds::one_says_who_it_is(),

@@ -38,14 +38,13 @@ enum Chore {
     },
     /// Check and test everything: formatting, lints, licences, documentation, Rust, TypeScript, the browser.
     Test,
-    /// The tests that take long: repeated kills, more processes. `soak peers`: other servers beside ours, from `PyPI`. `soak otlp`: an
-    /// OpenTelemetry SDK for Python against the server.
+    /// The tests that take long: repeated kills, more processes. Its subcommands measure, and are no tests.
     Soak {
-        /// Only this, which is no test.
-        only: Option<Only>,
         /// How often each is repeated.
         #[arg(long, default_value_t = 20)]
         rounds: u32,
+        #[command(subcommand)]
+        only: Option<Only>,
     },
     /// The unsafe parts with `AddressSanitizer`.
     Sanitize,
@@ -59,11 +58,17 @@ enum Chore {
     },
 }
 
-#[derive(Clone, Copy, clap::ValueEnum)]
+#[derive(Subcommand)]
 enum Only {
+    /// A program records a thousand processes a second while its server is away: what that costs it, and what comes after.
+    Away {
+        /// For how long.
+        #[arg(long, default_value_t = 60)]
+        minutes: u64,
+    },
     /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
     Peers,
-    /// An OpenTelemetry SDK for Python against the server.
+    /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
     Otlp,
 }
 
@@ -71,9 +76,10 @@ fn main() -> ExitCode {
     let done = match Args::parse().chore {
         Chore::Demo { folder, port, once } => demo::demo(folder, port, once),
         Chore::Test => test::test(),
+        Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
         Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
-        Chore::Soak { only: None, rounds } => soak::soak(rounds),
+        Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),
     };

@@ -10,8 +10,16 @@ const CASES: u32 = 256;
 pub(crate) fn soak(rounds: u32) -> Result<()> {
     let mut properties = cargo(&["test", "-p", "monitor-state", "-p", "monitor-server"]);
     step("property tests, long", properties.env("PROPTEST_CASES", (CASES * rounds).to_string()))?;
+    let mut page = command("npm", &["test"]);
+    step("a day of the page", page.current_dir(workspace().join("monitor-web/app")).env("MONITOR_SOAK", "1"))?;
     let mut tests = cargo(&["test", "-p", "monitor-tests", "--", "--nocapture"]);
     step("whole-system tests, long", tests.env("MONITOR_SOAK_ROUNDS", rounds.to_string()))
+}
+
+/// In a release build, for it tells what it costs.
+pub(crate) fn away(minutes: u64) -> Result<()> {
+    let mut test = cargo(&["test", "--release", "-p", "monitor-tests", "--test", "away", "--", "--nocapture"]);
+    step("a server that is away", test.env("MONITOR_AWAY_SECONDS", (minutes * 60).to_string()))
 }
 
 /// An OpenTelemetry SDK, from its package registry into a folder of its own, against the server.

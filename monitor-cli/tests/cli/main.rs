@@ -2,6 +2,7 @@
 
 mod access;
 mod copies;
+mod export;
 mod help;
 mod logs;
 mod manual;

@@ -41,7 +41,7 @@ async fn ship(post: &Post, mut replay: Replay) {
         let worker = replay.worker().clone();
         let head_dropped = replay.dropped();
         let Some(parcel) = replay.next() else { break };
-        let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &head_dropped });
+        let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &head_dropped, lost: true });
         let request = Request { body, last: parcel.last() };
         let begun = Instant::now();
         let wait = match post.send(&request).await {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use monitor_core::record::{Folded, Origin};
+use monitor_core::record::Folded;
 use monitor_spool::fold_id;
 use monitor_wire::ProcessId;
 
@@ -27,7 +27,7 @@ impl Folds {
     pub(super) fn id(&mut self, folded: &Folded) -> Option<ProcessId> {
         let id = match self.ids.get(&folded.mark) {
             Some(id) => *id,
-            None => fold_id(self.parent(folded.parent)?, name(&folded.origin)).get(),
+            None => fold_id(self.parent(folded.parent)?, folded.origin.name()).get(),
         };
         self.ids.insert(folded.mark, id);
         if folded.is_last {
@@ -39,12 +39,5 @@ impl Folds {
             }
         }
         ProcessId::new(id)
-    }
-}
-
-fn name(origin: &Origin) -> &str {
-    match origin {
-        Origin::Site(site) => site.name,
-        Origin::Named(named) => &named.name,
     }
 }

@@ -184,7 +184,7 @@ impl Outbox {
     fn request(&self, parcel: &Parcel) -> Request {
         let mut dropped = self.dropped();
         dropped.extend(self.shelf.as_ref().map(Shelf::dropped).unwrap_or_default());
-        let body = parcel.body(&Head { worker: &self.worker, sent_us: now_us(), dropped: &dropped });
+        let body = parcel.body(&Head { worker: &self.worker, sent_us: now_us(), dropped: &dropped, lost: false });
         Request { body, last: parcel.last() }
     }
 

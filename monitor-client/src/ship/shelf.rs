@@ -46,7 +46,7 @@ impl Shelf {
         if !self.keeper.is_good() {
             return false;
         }
-        let meta = Meta { taken: taken.rings.iter().copied().collect(), lane: taken.queue, dropped };
+        let meta = Meta { taken: taken.rings.iter().copied().collect(), lane: taken.queue, held: taken.held.clone(), dropped };
         match self.journal.append(parcel, &meta) {
             Ok(()) => {
                 self.program.advance(parcel.last() + 1, taken.queue);
@@ -73,7 +73,7 @@ impl Shelf {
 
     /// The oldest parcel that the server has not.
     pub(super) fn front(&mut self) -> Option<Parcel> {
-        self.journal.front()
+        self.journal.front_joined()
     }
 
     pub(super) fn is_empty(&self) -> bool {

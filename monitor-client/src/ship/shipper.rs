@@ -186,7 +186,7 @@ impl Shipper {
             return false;
         }
         // Who waits for a flush, or for the end, wants all that runs to be known.
-        self.receiver.look(if self.shared.desk.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
+        let has_taken = self.receiver.look(if self.shared.desk.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
         let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
         while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
@@ -205,7 +205,7 @@ impl Shipper {
                 report::warn(&format!("what is recorded can't be kept beyond this program, it goes on in memory: {why}"));
             }
         }
-        bytes > 0
+        has_taken
     }
 
     /// All is gathered: the last word, which closes what is still open, and then as much as the server takes.

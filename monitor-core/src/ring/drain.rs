@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::folds::{Counted, Folds};
 use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
+use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts, registry};
 use crate::record::{Attachment, Site};
 use crate::{fold, park, queue};
@@ -323,11 +324,30 @@ impl Rings {
         })
     }
 
+    /// Has a region that nobody records into, and of which all is taken, begin again with a small ring.
+    fn shrink(&mut self, at: usize) {
+        let Ring { region, segment: old, taken, .. } = self.all[at];
+        let bytes = SegmentRef::bytes_of(FIRST_RECORDS);
+        if old.records() <= FIRST_RECORDS || taken == old.base() || !queue::reserve_ring(bytes) {
+            return;
+        }
+        let Some(small) = SegmentRef::new(queue::keeper(), region.number(), FIRST_RECORDS, taken) else {
+            return queue::release_ring(bytes);
+        };
+        region.set_segment(small);
+        self.all[at].segment = small;
+        let bytes = old.bytes();
+        // SAFETY: its thread is gone, and the next one gets the region with the new one; keeper and region are its own.
+        unsafe { old.free(queue::keeper(), region.number()) };
+        queue::release_ring(bytes);
+    }
+
     /// Gives a region to the next thread when nothing of its last one is left.
     fn recycle(&mut self, at: usize) {
         let Ring { region, thread, is_free, .. } = self.all[at];
         let is_left = !is_free && region.reader.is_left.observe() == 1;
         if is_left && region.writer.head.observe() == region.reader.tail.get() && slots(region).all(|slot| slot.line.is_clear()) {
+            self.shrink(at);
             self.all[at].is_free = true;
             self.retired.push_back(thread);
             if self.retired.len() > RETIRED

@@ -74,7 +74,7 @@ fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
 }
 
 /// Begins a fold, if there is a slot for it; else the next try is as many calls away. Until it is known what a tick is worth,
-/// which takes the first milliseconds of a program, each call tries.
+/// which the shipper finds out first of all, each call tries.
 #[cold]
 #[inline(never)]
 fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {

@@ -6,7 +6,7 @@ use super::drain::{Look, Told};
 use super::layout::{CLOSING, FREE, Fold, Words};
 use super::{Ending, Facts};
 use crate::fold::{self, FAILURES_KEPT, Tally};
-use crate::record::Site;
+use crate::record::Origin;
 use crate::{park, queue};
 
 /// So often a reader tries to find totals that fit the number.
@@ -21,7 +21,7 @@ pub(crate) struct Counted {
     /// Id of the parent, or mark of its fold.
     pub(crate) parent: u64,
     pub(crate) root: u128,
-    pub(crate) site: &'static Site,
+    pub(crate) origin: Origin,
     /// In ticks.
     pub(crate) start: u64,
     pub(crate) revision: u64,
@@ -253,7 +253,7 @@ impl Known {
             shard,
             parent: fold.parent.get(),
             root: u128::from(fold.root[0].get()) << 64 | u128::from(fold.root[1].get()),
-            site: Facts(fold.facts.get()).site()?,
+            origin: Origin::Site(Facts(fold.facts.get()).site()?),
             start: fold.start.get(),
             revision,
             tally,

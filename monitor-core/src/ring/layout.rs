@@ -66,6 +66,7 @@ pub(super) struct Frame {
     home: AtomicPtr<Region>,
     /// Free slots: the next free one.
     next_free: AtomicPtr<Frame>,
+    /// Frames of what came by the queue: its id, while nobody else knows that.
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
 }

@@ -25,7 +25,8 @@ pub(crate) use drain::{Look, Rings, Seen, Told};
 pub(crate) use folds::Counted;
 pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};
 pub(crate) use writer::{
-    Begun, Call, Ending, Slot, TakenOut, close, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, start, start_at, top,
+    Begun, Call, Ending, Slot, TakenOut, close, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, set_unread, start,
+    start_at, take_unread, top,
 };
 
 use crate::record::{Attachment, Site};

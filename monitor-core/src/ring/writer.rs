@@ -319,6 +319,25 @@ pub(crate) fn top() -> Option<Context> {
     context_of(frame)
 }
 
+/// What was just pushed came by the queue, and nobody knows its ids.
+pub(crate) fn set_unread(frame: usize) {
+    if let Some(frame) = registry::region().and_then(|region| region.frames.get(frame)) {
+        frame.leftover.set(frame.line.id());
+    }
+}
+
+/// Whether this is so of what is current; from here on it is not.
+pub(crate) fn take_unread() -> bool {
+    let top = registry::region().and_then(|region| region.frames[..region.writer.depth.get() as usize].last());
+    top.is_some_and(|frame| {
+        let is_unread = frame.leftover.get() == frame.line.id();
+        if is_unread {
+            frame.leftover.set(0);
+        }
+        is_unread
+    })
+}
+
 /// While newer contexts are kept elsewhere, nothing may come above the frames.
 pub(crate) fn set_overflowing(is_overflowing: bool) {
     if let Some(region) = registry::region().filter(|_| registry::is_own()) {

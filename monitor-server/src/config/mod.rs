@@ -75,12 +75,12 @@ settings! {
     /// Rules for trees of some names and outcomes, before those above, like `[{ name = "nightly*", state = ["failed"], age = "90d",
     /// count = 100 }]`: the first that is for a tree decides, one without a limit keeps for ever
     retention: Vec<Rule> = Vec::new(), RULES;
+    /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
+    metrics_names: usize = 100, COUNT;
     /// How many requests a client may send per second; more are told to come again
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts
     session_lifetime: Duration = Duration::from_hours(7 * 24), DURATION;
-    /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
-    metrics_names: usize = 100, COUNT;
     /// How many bytes of past events the stream resumes from
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives

@@ -203,16 +203,15 @@ fn unpack(body: &[u8], limit: usize, memory: &mut Memory) -> Result<Option<Vec<u
     let said = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
     let Some(length) = said.and_then(|length| usize::try_from(length).ok()).filter(|length| *length <= limit) else { return Ok(None) };
     memory.grow(length)?;
-    let mut unpacked = Vec::with_capacity(length);
+    let mut whole = Vec::with_capacity(length);
     let is_whole = UNPACKER.with_borrow_mut(|unpacker| {
-        let unpacker = match unpacker {
-            Some(unpacker) => unpacker,
-            None => unpacker.insert(zstd::bulk::Decompressor::new()?),
-        };
-        unpacker.decompress_to_buffer(body, &mut unpacked)
+        if unpacker.is_none() {
+            *unpacker = Some(zstd::bulk::Decompressor::new()?);
+        }
+        unpacker.as_mut().expect("just made").decompress_to_buffer(body, &mut whole)
     });
     // What went wrong is found again by the one who reads it as a stream, and says so.
-    Ok(is_whole.is_ok().then_some(unpacked))
+    Ok(is_whole.is_ok().then_some(whole))
 }
 
 fn inflate(name: &str, mut decoder: impl Read, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {

@@ -7,6 +7,7 @@ mod backup;
 mod body;
 mod connections;
 mod events;
+mod export;
 mod guard;
 mod health;
 mod keeping;
@@ -187,6 +188,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(keeping::delete_root))
         .routes(routes!(keeping::post_pin, keeping::delete_pin))
         .routes(routes!(tree::get_tree))
+        .routes(routes!(export::get_export))
         .routes(routes!(process::get_process))
         .routes(routes!(processes::get_processes))
         .routes(routes!(logs::get_root_logs))

@@ -30,7 +30,7 @@ use super::params::{NoParams, Strict};
     components(schemas(
         StreamMessage,
         super::roots::Sort,
-        super::logs::Level,
+        super::export::ExportFormat, super::logs::Level,
         super::logs::LogOrder,
         super::stats::By,
         super::stats::StatsOrder

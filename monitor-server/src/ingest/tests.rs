@@ -13,8 +13,8 @@ use super::{Ingest, IngestError, Settings};
 use crate::packed::Packed;
 use crate::retention::Retention;
 use crate::store::{
-    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, SqliteStore,
-    StatsQuery, Store, StoreError, TreeColumns,
+    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk,
+    SqliteStore, StatsQuery, Store, StoreError, TreeColumns,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -116,6 +116,14 @@ impl Store for Gate {
         self.inner.logs(root, query)
     }
 
+    fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError> {
+        self.inner.outline(root)
+    }
+
+    fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError> {
+        self.inner.some_processes(root, ids)
+    }
+
     fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
         self.inner.name_totals(most)
     }
@@ -191,7 +199,7 @@ impl Bench {
 
 fn batch(worker: u128, sequence: u64, events: Vec<Event>) -> Batch {
     let worker = WorkerRef { id: WorkerId::new(worker).unwrap(), hostname: String::new(), pid: 1, program: String::new() };
-    Batch { version: 1, worker, sequence, sent_us: 0, dropped: Vec::new(), events }
+    Batch { version: 1, worker, sequence, sent_us: 0, dropped: Vec::new(), lost: false, events }
 }
 
 fn beat(time_us: u64) -> Event {

@@ -8,6 +8,8 @@ mod convert;
 mod json;
 pub mod proto;
 mod read;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
@@ -143,6 +145,6 @@ impl Receiver {
     fn batch(&self, events: Vec<Event>) -> Packed {
         let sequence = self.next.fetch_add(events.len() as u64, Ordering::Relaxed);
         let worker = self.worker.clone();
-        Packed::from(Batch { version: VERSION, worker, sequence, sent_us: now_us(), dropped: Vec::new(), events })
+        Packed::from(Batch { version: VERSION, worker, sequence, sent_us: now_us(), dropped: Vec::new(), lost: false, events })
     }
 }

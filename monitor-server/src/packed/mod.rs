@@ -24,6 +24,8 @@ pub struct Packed {
     pub sent_us: u64,
     /// What was dropped since the worker began.
     pub dropped: Vec<Dropped>,
+    /// The worker is gone, and somebody else sends what it left.
+    pub lost: bool,
     /// The trees that the packed events name by their place here.
     pub(crate) roots: Vec<RootId>,
     /// What and where processes are.
@@ -123,7 +125,7 @@ impl From<Batch> for Packed {
     fn from(batch: Batch) -> Self {
         let mut packing = Packing::default();
         let events = batch.events.into_iter().map(|event| packing.event(event)).collect();
-        packing.close(batch.worker, (batch.sequence, batch.sent_us), batch.dropped, events)
+        Packed { lost: batch.lost, ..packing.close(batch.worker, (batch.sequence, batch.sent_us), batch.dropped, events) }
     }
 }
 
@@ -287,7 +289,7 @@ impl<'a> Packing<'a> {
 
     fn close(self, worker: WorkerRef, (sequence, sent_us): (u64, u64), dropped: Vec<Dropped>, events: Vec<PackedEvent>) -> Packed {
         let Lists { roots, sites, threads, marks, errors } = self.packed;
-        let mut packed = Packed { worker, sequence, sent_us, dropped, roots, sites, threads, marks, errors, events, bytes: 0 };
+        let mut packed = Packed { worker, sequence, sent_us, dropped, lost: false, roots, sites, threads, marks, errors, events, bytes: 0 };
         packed.bytes = size::size(&packed);
         packed
     }

@@ -222,6 +222,8 @@ pub(crate) fn more(process: &Process) -> Option<String> {
     all.retain(|key, value| match (key.as_str(), value) {
         ("native_id" | "reason" | "exit_code" | "signal" | "progress" | "fold", value) => !value.is_null(),
         ("attempt", value) => *value != 1,
+        // Left out of the JSON where there is nothing to say.
+        ("expected_ns" | "expected_p95_ns" | "overdue" | "contradictions", _) => true,
         ("attachment", value) => *value != "explicit",
         ("links", Value::Array(links)) => !links.is_empty(),
         ("fields", Value::Object(fields)) => !fields.is_empty(),

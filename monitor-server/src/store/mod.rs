@@ -87,6 +87,12 @@ pub trait Store: Send + Sync + 'static {
     /// One page of what a process of a tree said, or all of them; none if there is no such tree or process.
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError>;
 
+    /// The order of a tree; none if there is no such tree.
+    fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError>;
+
+    /// These processes of a tree, as far as they are there, each with its place among `ids`; where they stand in their tree is not told.
+    fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError>;
+
     /// All that ever ended, by name: at most so many names, those with the most runs, and the others together.
     fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError>;
 
@@ -224,6 +230,28 @@ pub struct ProcessesQuery {
     pub limit: usize,
     /// From where the page before ended.
     pub cursor: Option<String>,
+}
+
+/// The processes of a tree in pre-order, siblings as they started.
+#[derive(Debug, Clone)]
+pub struct Outline {
+    /// The tree.
+    pub root: Root,
+    /// Its processes.
+    pub standing: Vec<Standing>,
+}
+
+/// Where a process stands in its tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The process.
+    pub id: ProcessId,
+    /// When it began, as far as is known, in Unix microseconds.
+    pub at_us: u64,
+    /// How deep it hangs.
+    pub depth: u32,
+    /// Its parent is not known.
+    pub is_orphan: bool,
 }
 
 /// All that ever ended of a name.

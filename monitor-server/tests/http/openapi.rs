@@ -25,6 +25,7 @@ async fn every_route_is_described() {
         "get /api/v1/me",
         "get /api/v1/processes",
         "get /api/v1/roots",
+        "get /api/v1/roots/{root}/export",
         "get /api/v1/roots/{root}/logs",
         "get /api/v1/roots/names",
         "get /api/v1/roots/{root}/processes/{id}",

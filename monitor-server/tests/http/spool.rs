@@ -1,7 +1,6 @@
 //! What killed programs left is taken in, once.
 #![cfg(unix)]
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ fn begin(spool: &Path, worker: u128) -> Begun {
 
 fn numbered(begun: &mut Begun, first: u64, events: &[Event], dropped: &[Dropped]) -> Parcel {
     let parcel = Parcel::encode(first, events).expect("events");
-    let meta = Meta { taken: BTreeMap::new(), lane: 0, dropped: dropped.to_vec() };
+    let meta = Meta { dropped: dropped.to_vec(), ..Meta::default() };
     begun.journal.append(&parcel, &meta).expect("room");
     begun.program.advance(first + events.len() as u64, 0);
     parcel
@@ -76,7 +75,7 @@ async fn a_killed_program_is_taken_in_at_the_start_and_its_folder_goes() {
     // The first batch was taken, and the program killed before it heard of it.
     let server = TestServer::start().await;
     let of = WorkerRef { id: worker, hostname: "build-7".to_owned(), pid: 1, program: "nightly".to_owned() };
-    let body = sent.body(&monitor_spool::Head { worker: &of, sent_us: 1, dropped: &[] });
+    let body = sent.body(&monitor_spool::Head { worker: &of, sent_us: 1, dropped: &[], lost: false });
     let answer = server.post(body).header("content-encoding", "zstd").send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(server.ask("/api/v1/status").await["events"], 2);
@@ -86,10 +85,43 @@ async fn a_killed_program_is_taken_in_at_the_start_and_its_folder_goes() {
     let server = TestServer::on(data, move |config| config.spool_dir = Some(path)).await;
     until(async || folders(&spool) == 0).await;
     let tree = server.ask(&format!("/api/v1/roots/{ROOT}/tree")).await;
-    assert_eq!(states(&tree), ["running", "succeeded", "succeeded"]);
+    assert_eq!(states(&tree), ["lost", "succeeded", "succeeded"], "its worker is known to be gone");
+    assert_eq!(server.ask("/api/v1/workers").await["workers"][0]["state"], "lost");
     let status = server.ask("/api/v1/status").await;
     assert_eq!(status["events"], 5, "each once: {status}");
     assert_eq!(status["dropped"][0]["count"], 9, "{status}");
+}
+
+#[tokio::test]
+async fn one_that_left_nothing_is_known_to_be_gone_and_found_if_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = dir.path().join("spool");
+    let path = spool.clone();
+    let server = TestServer::with(move |config| {
+        config.spool_dir = Some(path);
+        config.spool_interval = Duration::from_millis(20);
+    })
+    .await;
+    let mut begun = begin(&spool, 11);
+    let sent = numbered(&mut begun, 1, &[event(1, "process-started")], &[]);
+    let of = WorkerRef { id: begun.folder.worker(), hostname: "build-7".to_owned(), pid: 1, program: "nightly".to_owned() };
+    let post = async |lost| {
+        let body = sent.body(&monitor_spool::Head { worker: &of, sent_us: 1, dropped: &[], lost });
+        assert_eq!(server.post(body).header("content-encoding", "zstd").send().await.unwrap().status(), 200);
+    };
+    let state = async || {
+        let workers = server.ask("/api/v1/workers").await;
+        workers["workers"][0]["state"].as_str().unwrap().to_owned()
+    };
+    post(false).await;
+    assert_eq!(state().await, "online");
+    begun.program.acknowledge(1);
+    drop(begun);
+    until(async || state().await == "lost").await;
+    post(false).await;
+    assert_eq!(state().await, "online");
+    post(true).await;
+    assert_eq!(state().await, "lost");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use monitor_spool::{Meta, Parcel, Verdict};
 use monitor_wire::{Dropped, Event, RootId};
 
-use crate::support::{TestSpool, drain, lane, processes};
+use crate::support::{TestSpool, drain, journal, lane, processes};
 
 /// A start with words that don't compress, in one of two trees.
 fn large(number: u64) -> Event {
@@ -165,4 +165,22 @@ fn what_was_begun_and_broken_off_is_cleared_away_when_it_is_old() {
     }
     test.spool.keep_within(u64::MAX).unwrap();
     assert_eq!(std::fs::read_dir(test.spool.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn small_batches_that_wait_are_sent_together_but_not_across_a_gap_and_not_too_many() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    (1..=300).step_by(3).for_each(|first| journal(&mut begun, first, 3));
+    (0..10).for_each(|batch| journal(&mut begun, 302 + batch * 1_000, 1_000));
+    let joined = begun.journal.front_joined().unwrap();
+    assert_eq!((joined.first(), joined.count()), (1, 300));
+    assert!(processes(&joined).into_iter().eq(1..=300));
+    begun.journal.acknowledge(300);
+    let joined = begun.journal.front_joined().unwrap();
+    assert_eq!((joined.first(), joined.count()), (302, 5_000));
+    assert!(processes(&joined).into_iter().eq(302..5_302));
+    // Half of it was taken.
+    begun.journal.acknowledge(2_301);
+    assert_eq!(begun.journal.front_joined().unwrap().first(), 2_302);
 }

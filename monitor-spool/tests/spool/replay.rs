@@ -62,7 +62,7 @@ fn times_are_filled_in_by_the_programs_clock() {
     begun.lane.append(&Entry::Sent { begun: 10_000, at: 50_000, event: ended }).unwrap();
     drop(begun);
     let mut replay = test.replay(worker);
-    let head = Head { worker: &replay.worker().clone(), sent_us: 5, dropped: &replay.dropped() };
+    let head = Head { worker: &replay.worker().clone(), sent_us: 5, dropped: &replay.dropped(), lost: true };
     let body = replay.next().unwrap().body(&head);
     let batch = Batch::from_json(&zstd::decode_all(&body[..]).unwrap()).unwrap();
     assert_eq!((batch.worker.program.as_str(), batch.sequence, batch.sent_us), ("nightly", 1, 5));
@@ -85,7 +85,7 @@ fn what_the_server_can_not_take_is_given_up_alone() {
     let mut taken = Vec::new();
     while let Some(parcel) = replay.next() {
         let verdict = match (parcel.first(), parcel.count()) {
-            (1, 5) => Verdict::Unreadable(Some(2)),
+            (1, 7) => Verdict::Unreadable(Some(2)),
             (4, 1) => Verdict::TooLarge,
             (first, count) if first <= 4 && count > 1 => Verdict::TooLarge,
             _ => {

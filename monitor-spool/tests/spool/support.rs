@@ -122,7 +122,7 @@ pub(crate) fn drain(replay: &mut Replay) -> Vec<(u64, u64)> {
 /// The numbers of the processes of a batch's events, 0 for other events.
 pub(crate) fn processes(parcel: &Parcel) -> Vec<u64> {
     let worker = WorkerRef { id: worker_id(), hostname: String::new(), pid: 0, program: String::new() };
-    let head = monitor_spool::Head { worker: &worker, sent_us: 0, dropped: &[] };
+    let head = monitor_spool::Head { worker: &worker, sent_us: 0, dropped: &[], lost: false };
     let events = parcel.batch(&head).expect("a batch").events;
     let id = |event: &Event| match event {
         Event::ProcessStarted(event) => event.id.get(),

@@ -24,5 +24,5 @@ pub fn worker_ref(letter: char) -> WorkerRef {
 }
 
 pub fn batch(letter: char, sequence: u64, events: Vec<Event>) -> Batch {
-    Batch { version: 1, worker: worker_ref(letter), sequence, sent_us: 0, dropped: Vec::new(), events }
+    Batch { version: 1, worker: worker_ref(letter), sequence, sent_us: 0, dropped: Vec::new(), lost: false, events }
 }

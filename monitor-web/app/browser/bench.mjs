@@ -160,6 +160,7 @@ async function live() {
   await onPage(async (page) => {
     await page.goto(tree.address);
     await page.locator('.connection[data-connection="live"]').waitFor();
+    await page.locator(".tree").waitFor();
     await page.evaluate(() => {
       globalThis.shown = new Map();
       new MutationObserver(() => {

@@ -45,9 +45,7 @@ export async function onPage(address, test, { expected, ...options } = {}) {
   const page = await context.newPage();
   const errors = [];
   const note = (text) => expected?.test(text) || errors.push(text);
-  // A server that asks nobody who they are has no such address.
-  const isMe = (message) => message.location().url.endsWith("/api/v1/me") && message.text().includes("404");
-  page.on("console", (message) => ["error", "warning"].includes(message.type()) && !isMe(message) && note(message.text()));
+  page.on("console", (message) => ["error", "warning"].includes(message.type()) && note(message.text()));
   page.on("pageerror", (error) => note(error.message));
   page.on("dialog", (dialog) => {
     errors.push(`a dialog opened: ${dialog.message()}`);

@@ -57,6 +57,6 @@ if (program) {
       await exited;
       await hasText(page.locator(".root-header .counts .hidden").last(), /^[\d,]+ succeeded$/);
       await hasText(page.locator('.node[aria-selected="true"] .word'), "failed");
-      await hasText(page.locator(".panel .message"), /broken\.txt/);
+      await hasText(page.locator(".panel .failure"), /broken\.txt/);
     }));
 }

@@ -1,11 +1,12 @@
 /**
  * Pictures of every screen: `npm run screenshots -- FOLDER` makes one for each language, theme and width.
+ * `npm run screenshots -- --docs FOLDER` makes those of the docs, in English and Chinese.
  * `npm run screenshots -- ADDRESS FILE` makes one of an address, as large as those in the docs.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { launch } from "./browser.mjs";
-import { screens } from "./screens.mjs";
+import { inEnglish, screens } from "./screens.mjs";
 
 const [what = "screenshots", file] = process.argv.slice(2);
 const looks = [
@@ -29,7 +30,19 @@ async function picture(path, address, options, ready, act) {
   await context.close();
 }
 
-if (file !== undefined) {
+if (what === "--docs") {
+  const inDocs = ["tasks by name", "tree", "timeline by thread", "compare", "statistics", "logs"];
+  await mkdir(file, { recursive: true });
+  for (const { language, locale, say } of [
+    { language: "en", locale: "en-US", say: inEnglish },
+    { language: "zh", locale: "zh-CN", say: undefined },
+  ]) {
+    for (const { name, address, ready, act } of await screens(say)) {
+      if (!inDocs.includes(name)) continue;
+      await picture(join(file, `${name.replaceAll(" ", "-")}-${language}.png`), address, { viewport: { width: 1280, height: 640 }, colorScheme: "light", locale }, ready, act);
+    }
+  }
+} else if (file !== undefined) {
   await picture(file, what, { viewport: { width: 1280, height: 720 }, colorScheme: "light", locale: "en-US" }, ".panel h2, .root[data-root], .about dl");
 } else {
   await mkdir(what, { recursive: true });

@@ -95,7 +95,7 @@ fn send(replay: &mut Replay, title: &str, connection: &Connection) -> Result<(),
         let dropped = replay.dropped();
         let Some(parcel) = replay.next() else { break };
         let last = parcel.last();
-        let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped });
+        let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: true });
         let verdict = match runtime.block_on(connection.post_events(body))? {
             Posted::Accepted(number) if number == last => Verdict::Accepted,
             Posted::Accepted(_) => {

@@ -4,6 +4,7 @@ mod columns;
 mod copies;
 mod dictionary;
 mod expected;
+mod export;
 mod folder;
 mod ids;
 mod invariants;
@@ -43,8 +44,8 @@ pub(crate) use self::folder::{create_private, is_locked, open_private};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
-    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, StatsQuery,
-    Store, StoreError, TreeColumns,
+    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk,
+    StatsQuery, Store, StoreError, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::retention::Retention;
@@ -205,6 +206,14 @@ impl Store for SqliteStore {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.read("read a log", |snapshot| logs::page(snapshot, root, query))
+    }
+
+    fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError> {
+        self.read("read a tree's order", |snapshot| Ok(export::outline(snapshot, root)?))
+    }
+
+    fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError> {
+        self.read("read processes", |snapshot| Ok(export::some(snapshot, root, ids)?))
     }
 
     fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {

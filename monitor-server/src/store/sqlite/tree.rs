@@ -72,7 +72,7 @@ pub(super) fn dropped(connection: &Connection, root: RootId) -> Result<Vec<Dropp
     Ok(sums)
 }
 
-fn nodes(connection: &Connection, (number, base): (i64, i64)) -> Result<Vec<Node>> {
+pub(super) fn nodes(connection: &Connection, (number, base): (i64, i64)) -> Result<Vec<Node>> {
     let mut statement = connection.prepare_cached("SELECT id, parent, at, site IS NOT NULL FROM process WHERE root = ?1")?;
     let node = |row: &Row<'_>| {
         let parent: Option<i64> = row.get(1)?;

@@ -114,10 +114,6 @@ export function exportAddress(root: string, format: (typeof EXPORTS)[number]): s
   return `${rootPath(root)}/export?format=${format}`;
 }
 
-/** Whom the server takes the reader for; null where it asks nobody. */
-export async function fetchMe(signal: AbortSignal): Promise<Me | null> {
-  const response = await send(new Request(new URL("/api/v1/me", location.origin), { signal }));
-  if (response.status === 404) return null;
-  if (!response.ok) throw new ApiError(response.statusText, response.status);
-  return (await response.json()) as Me;
+export function fetchMe(signal: AbortSignal): Promise<Me> {
+  return unwrap(client.GET("/api/v1/me", { signal }));
 }

@@ -19,7 +19,7 @@ export function readColumns(root: string, signal: AbortSignal, take: (part: Part
     signal.addEventListener("abort", () => end(() => reject(signal.reason)), { once: true });
     worker.onerror = () => end(() => resolve(false));
     worker.onmessage = ({ data }: MessageEvent<FromReader>) => {
-      if (data.kind === "failed") end(() => reject(new ApiError(data.message, data.status)));
+      if (data.kind === "failed") end(() => reject(data.status === 0 && data.message !== "" ? new Error(data.message) : new ApiError(data.message, data.status)));
       else if (data.kind === "unsupported") end(() => resolve(false));
       else if (data.kind === "done") end(() => resolve(true));
       else take(data);

@@ -62,10 +62,4 @@ export type StatsSeries = Schemas["StatsSeries"];
 export type ErrorsPage = Schemas["ErrorsPage"];
 
 /** Whom the server takes the reader for. */
-export interface Me {
-  user: string | null;
-  /** `viewer`, `operator` or `admin`; none of a token that may do but one thing. */
-  role: string | null;
-  /** What it knows by: `loopback`, `token`, `session` … */
-  how: string;
-}
+export type Me = Written<Schemas["Me"]>;

@@ -144,8 +144,8 @@ test("what is no tree, or broke off, is said", () => {
   expect(() => new ColumnReader().finish()).toThrow(/broke off/);
 });
 
-test("1,000,000 processes are taken without ado", () => {
-  const count = 1_000_000;
+test("200,000 processes are taken without ado", () => {
+  const count = 200_000;
   const tree = new Tree();
   const take = tree.load("r", count, 1);
   take.sites([{ name: "x", kind: "normal", source: null }]);
@@ -157,6 +157,6 @@ test("1,000,000 processes are taken without ado", () => {
   }
   take.end();
   expect(tree.size).toBe(count);
-  expect(tree.find(id(999_999 * 7919 + 1))).toBe(999_999);
+  expect(tree.find(id(199_999 * 7919 + 1))).toBe(199_999);
   expect(tree.childrenOf(0).length).toBe(1000);
 });

@@ -233,6 +233,7 @@ export class Tree {
     this.high[slot] = high;
     this.low[slot] = low;
     this.parents[slot] = NONE;
+    this.error[slot] = NONE;
     this.children.push(NOBODY);
     this.count += 1;
     return slot;
@@ -273,7 +274,9 @@ export class Tree {
     this.site[slot] = intern(this.siteKeys, this.sites, `${kind}\n${source?.line ?? ""}\n${source?.file ?? ""}\n${name}`, () => ({ name, kind, source }));
     this.origin[slot] = intern(this.originKeys, this.origins, `${worker_id}\n${thread ?? "\n"}`, () => ({ worker_id, thread }));
     this.state[slot] = isState(state) ? STATES.indexOf(state) : OTHER;
-    this.error[slot] = error ? this.failures.push(error) - 1 : NONE;
+    // What fails is told again with every later change: the same error is kept once.
+    if (!error) this.error[slot] = NONE;
+    else if (!alike(this.errorOf(slot), error)) this.error[slot] = this.failures.push(error) - 1;
     this.writeExtra(slot, process);
   }
 
@@ -518,6 +521,10 @@ const NO_ORIGIN: Origin = { worker_id: null, thread: null };
 
 function numberOf(value: number | undefined): number | null {
   return value === undefined || Number.isNaN(value) ? null : value;
+}
+
+function alike(a: Failure | null, b: Failure): boolean {
+  return a !== null && a.message === b.message && JSON.stringify(a) === JSON.stringify(b);
 }
 
 function append<Item>(table: Item[], items: readonly Item[]): void {

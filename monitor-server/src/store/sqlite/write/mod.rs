@@ -157,7 +157,12 @@ impl Writer {
     }
 
     pub(super) fn append(&mut self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes> {
-        self.transaction(|transaction| batches.iter().try_for_each(|batch| transaction.gather(batch, now_us)))
+        self.transaction(|transaction| {
+            batches.iter().try_for_each(|batch| {
+                transaction.gather(batch, now_us)?;
+                if batch.lost { transaction.lose(batch.worker.id, now_us) } else { Ok(()) }
+            })
+        })
     }
 
     pub(super) fn lose_workers(&mut self, now_us: u64, since_us: u64) -> Result<Changes> {
@@ -169,14 +174,7 @@ impl Writer {
         if due.is_empty() {
             return Ok(Changes::none());
         }
-        self.transaction(|transaction| {
-            for id in due {
-                let worker = transaction.workers.get(transaction.connection, &mut transaction.tallies, id)?;
-                let time_us = worker.change_us(now_us);
-                transaction.push_server_event(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
-            }
-            Ok(())
-        })
+        self.transaction(|transaction| due.into_iter().try_for_each(|id| transaction.lose(id, now_us)))
     }
 
     fn transaction<'a>(&'a mut self, gather: impl FnOnce(&mut Transaction<'a>) -> Result<()>) -> Result<Changes> {
@@ -244,11 +242,16 @@ impl Transaction<'_> {
     /// Takes from a batch what was not applied before.
     fn gather(&mut self, packed: &Arc<Packed>, now_us: u64) -> Result<()> {
         let id = packed.worker.id;
-        self.hear_of(id, now_us)?;
+        // What it left does not make it found.
+        if !packed.lost {
+            self.hear_of(id, now_us)?;
+        }
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
         worker.describe(&packed.worker);
         worker.drop_counts(&packed.dropped);
-        worker.tell_time(packed.sent_us, now_us);
+        if !packed.lost {
+            worker.tell_time(packed.sent_us, now_us);
+        }
         if packed.is_empty() {
             return Ok(());
         }
@@ -368,6 +371,17 @@ impl Transaction<'_> {
         if worker.is_lost() {
             let time_us = worker.change_us(now_us);
             self.push_server_event(id, Event::WorkerFound(WorkerChanged { time_us, worker_id: id }));
+        }
+        Ok(())
+    }
+
+    /// A worker is gone, unless it said so itself.
+    fn lose(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
+        let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
+        if worker.is_online() {
+            worker.hear_first(now_us);
+            let time_us = worker.change_us(now_us);
+            self.push_server_event(id, Event::WorkerLost(WorkerChanged { time_us, worker_id: id }));
         }
         Ok(())
     }

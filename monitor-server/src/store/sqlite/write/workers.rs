@@ -200,6 +200,13 @@ impl WorkerRow {
         self.clock.lag().map_or(0, |lag| -lag)
     }
 
+    /// It was never heard of while it lived.
+    pub(super) fn hear_first(&mut self, now_us: u64) {
+        if self.last_seen_us == 0 {
+            self.hear(now_us);
+        }
+    }
+
     /// Takes cumulative counts: the greatest is the latest.
     pub(super) fn drop_counts(&mut self, dropped: &[Dropped]) {
         for new in dropped {
@@ -210,6 +217,10 @@ impl WorkerRow {
             }
             self.has_dropped = true;
         }
+    }
+
+    pub(super) fn is_online(&self) -> bool {
+        self.facts.status() == WorkerStatus::Online
     }
 
     pub(super) fn is_lost(&self) -> bool {

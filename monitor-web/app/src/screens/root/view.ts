@@ -16,7 +16,7 @@ import { type LaneName, type Layout, layOut } from "../../model/timeline.ts";
 import { type ColumnLoad, failures, firstFailure, Tree } from "../../model/tree.ts";
 
 /** Enough for the first look at once; the rest comes in few large pieces. */
-const FIRST_PAGE = 1000;
+const FIRST_PAGE = 250;
 const NEXT_PAGE = 50_000;
 
 /** What is known of the durations of a group's members, and how many of them still run. */

@@ -9,6 +9,7 @@ import { visible } from "../../../model/text.ts";
 import { ago } from "../../../model/time.ts";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../../ui/State.tsx";
+import { Name } from "../../../ui/Text.tsx";
 import type { RootSearch } from "../useRootSearch.ts";
 import { RootView } from "../view.ts";
 import { DifferenceList } from "./DifferenceList.tsx";
@@ -66,7 +67,7 @@ function Chooser({ root, chosen, good, choices, onChoose }: ChooserProps) {
   const nowUs = Date.now() * 1000;
   return (
     <>
-      <span>{t("compare.with", { root: visible(root.title) })}</span>
+      <span>{t("compare.with", { root: `<${root.number}>` })}</span>
       <select aria-label={t("compare.other")} value={isListed ? chosen : ""} onChange={(event) => onChoose(event.target.value || undefined)}>
         {!isListed && <option value="">{chosen === undefined ? "–" : visible(chosen)}</option>}
         {listed.map((each) => (
@@ -111,7 +112,7 @@ function Two({ view, other, search, onSelect }: TwoProps) {
         <span>
           <StateLabel state={left.root.state} />{" "}
           <Link className="link" to="/tasks/$root" params={{ root: left.root.root_id }}>
-            {visible(left.root.title)}
+            <Name text={left.root.title} tail={18} />
           </Link>
         </span>
         <span className="group" role="group" aria-label={t("compare.changes")}>

@@ -1,0 +1,67 @@
+//! `monitor export`
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::client::Connection;
+use crate::exit;
+use crate::text::{bytes, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor export 2106 -o tree.ndjson                      to be imported elsewhere
+  monitor export 2106 --format perfetto -o trace.json     for https://ui.perfetto.dev or chrome://tracing
+  monitor export 2106 --format otlp -o spans.json         for OpenTelemetry's collectors
+  monitor export 2106 | grep '\"type\":\"log\"'";
+
+/// Writes a whole tree to a file, with its workers and logs
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    root: String,
+    /// The file, which must not be there yet; stdout unless it is named
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// In which form
+    #[arg(long, value_enum, default_value_t = Format::Ndjson)]
+    format: Format,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// One JSON object per line
+    Ndjson,
+    /// One JSON object
+    Json,
+    /// For Perfetto and Chrome
+    Perfetto,
+    /// OTLP's JSON
+    Otlp,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let format = args.format.to_possible_value().expect("none is hidden").get_name().to_owned();
+    let path = ["api", "v1", "roots", &args.root, "export"];
+    let query = vec![("format", format)];
+    let Some(output) = &args.output else {
+        args.connection.download(&path, &query, &mut std::io::stdout().lock())?;
+        return Ok(());
+    };
+    let shown = visible(&output.display().to_string()).into_owned();
+    let file = File::create_new(output).with_context(|| format!("could not make the file {shown}"))?;
+    let mut out = BufWriter::new(file);
+    let written = args.connection.download(&path, &query, &mut out).inspect_err(|_| {
+        // Half a tree is none.
+        let _ = std::fs::remove_file(output);
+    })?;
+    out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    writeln!(anstream::stderr(), "{} in {shown}", bytes(written))?;
+    Ok(())
+}

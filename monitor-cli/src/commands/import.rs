@@ -1,0 +1,231 @@
+//! `monitor import`
+
+mod events;
+
+use std::collections::hash_map::RandomState;
+use std::fs::File;
+use std::hash::BuildHasher;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use monitor_wire::{Batch, Event, LogEntry, Process, Root, VERSION, Worker, WorkerId, WorkerRef};
+use serde::Deserialize;
+use serde_json::Value;
+
+use self::events::Known;
+use crate::client::Connection;
+use crate::exit;
+use crate::text::{now_us, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor import tree.ndjson        what `monitor export` wrote, as ndjson or json
+  monitor import spans.json         OTLP's JSON, one request or one per line
+
+A tree keeps its ids and gets a new number. What is there already stays as it is: to import twice
+changes nothing of a tree, but repeats its logs.";
+
+/// So many events are sent at a time.
+const AT_ONCE: usize = 1_000;
+
+/// Reads a tree from a file into the server
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// The file; `-` reads stdin
+    file: PathBuf,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What an export consists of.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum Line {
+    Export { version: u32, root: Box<Root> },
+    Worker { worker: Box<Worker> },
+    Process { at_us: u64, process: Box<Process> },
+    Log { log: Box<LogEntry> },
+    End { processes: u64, logs: u64 },
+}
+
+/// The same as one object.
+#[derive(Deserialize)]
+struct Whole {
+    version: u32,
+    root: Root,
+    processes: Vec<Standing>,
+    logs: Vec<LogEntry>,
+    workers: Vec<Worker>,
+}
+
+#[derive(Deserialize)]
+struct Standing {
+    at_us: u64,
+    process: Process,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let shown = visible(&args.file.display().to_string()).into_owned();
+    let mut input: Box<dyn BufRead> = if args.file == Path::new("-") {
+        Box::new(BufReader::new(std::io::stdin()))
+    } else {
+        Box::new(BufReader::new(File::open(&args.file).with_context(|| format!("could not open {shown}"))?))
+    };
+    let mut first = String::new();
+    input.read_line(&mut first).with_context(|| format!("could not read {shown}"))?;
+    let mut import = Import::new(&args.connection);
+    if serde_json::from_str::<Line>(&first).is_ok() {
+        import.lines(&first, input).with_context(|| format!("{shown} was not imported as a whole"))?;
+    } else if serde_json::from_str::<Value>(&first).is_ok_and(|value| value.get("resourceSpans").is_some()) {
+        let spans = import.otlp_lines(&first, input)?;
+        writeln!(anstream::stderr(), "imported {spans} requests of spans")?;
+        return Ok(());
+    } else {
+        let mut text = first;
+        input.read_to_string(&mut text).with_context(|| format!("could not read {shown}"))?;
+        import.whole(&text).with_context(|| format!("{shown} was not imported as a whole"))?;
+    }
+    writeln!(anstream::stderr(), "imported {} processes and {} lines of their logs", import.processes, import.logs)?;
+    Ok(())
+}
+
+/// Sends events as one worker's, which relays those of others.
+struct Import<'a> {
+    connection: &'a Connection,
+    worker: WorkerRef,
+    sequence: u64,
+    waiting: Vec<Event>,
+    known: Option<Known>,
+    processes: u64,
+    logs: u64,
+}
+
+impl<'a> Import<'a> {
+    fn new(connection: &'a Connection) -> Self {
+        // Two hashers seeded by the operating system.
+        let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), now_us())));
+        let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
+        let worker = WorkerRef { id, hostname: String::new(), pid: std::process::id(), program: "monitor import".to_owned() };
+        Self { connection, worker, sequence: 1, waiting: Vec::new(), known: None, processes: 0, logs: 0 }
+    }
+
+    fn lines(&mut self, first: &str, rest: impl BufRead) -> anyhow::Result<()> {
+        let mut end = None;
+        for (number, text) in std::iter::once(Ok(first.to_owned())).chain(rest.lines()).enumerate() {
+            let text = text?;
+            let line: Line = serde_json::from_str(&text).with_context(|| format!("line {} is none of an export", number + 1))?;
+            match line {
+                Line::Export { version, root } => self.begin(version, *root)?,
+                Line::Worker { worker } => self.worker(*worker)?,
+                Line::Process { at_us, process } => self.process(&process, at_us)?,
+                Line::Log { log } => self.log(*log)?,
+                Line::End { processes, logs } => end = Some((processes, logs)),
+            }
+        }
+        self.flush()?;
+        ensure!(end.is_some(), "the file breaks off: it has no line of type `end`");
+        ensure!(end == Some((self.processes, self.logs)), "the file has not as many processes and lines of logs as its end says");
+        self.close()
+    }
+
+    fn whole(&mut self, text: &str) -> anyhow::Result<()> {
+        let value: Value = serde_json::from_str(text).context("it is no JSON")?;
+        if value.get("resourceSpans").is_some() {
+            self.post_spans(text)?;
+            return Ok(());
+        }
+        let whole: Whole = serde_json::from_value(value).context("it is no export of `monitor export`, and no OTLP")?;
+        self.begin(whole.version, whole.root)?;
+        for worker in whole.workers {
+            self.worker(worker)?;
+        }
+        for Standing { at_us, process } in whole.processes {
+            self.process(&process, at_us)?;
+        }
+        for log in whole.logs {
+            self.log(log)?;
+        }
+        self.flush()?;
+        self.close()
+    }
+
+    fn otlp_lines(&mut self, first: &str, mut rest: impl Read) -> anyhow::Result<u64> {
+        let mut text = first.to_owned();
+        rest.read_to_string(&mut text)?;
+        let mut requests = 0;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            self.post_spans(line)?;
+            requests += 1;
+        }
+        Ok(requests)
+    }
+
+    fn post_spans(&mut self, json: &str) -> anyhow::Result<()> {
+        let answer = self.connection.post(&["v1", "traces"], json.as_bytes())?;
+        if let Some(why) = answer["partialSuccess"]["errorMessage"].as_str() {
+            bail!("not all spans were taken: {why}");
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, version: u32, root: Root) -> anyhow::Result<()> {
+        ensure!(version == 1, "it is of version {version}, this program reads version 1");
+        self.known = Some(Known::new(root));
+        Ok(())
+    }
+
+    fn known(&mut self) -> anyhow::Result<&mut Known> {
+        self.known.as_mut().context("its first line is not of type `export`")
+    }
+
+    fn worker(&mut self, worker: Worker) -> anyhow::Result<()> {
+        let events = self.known()?.worker(worker);
+        self.send(events)
+    }
+
+    fn process(&mut self, process: &Process, at_us: u64) -> anyhow::Result<()> {
+        self.processes += 1;
+        let events = self.known()?.process(process, at_us);
+        self.send(events)
+    }
+
+    fn log(&mut self, log: LogEntry) -> anyhow::Result<()> {
+        self.logs += 1;
+        let event = self.known()?.log(log);
+        self.send(vec![event])
+    }
+
+    /// What makes its workers as they were: at the end, when they have begun all that they ran.
+    fn close(&mut self) -> anyhow::Result<()> {
+        let events = self.known()?.leave();
+        self.send(events)?;
+        self.flush()
+    }
+
+    fn send(&mut self, events: Vec<Event>) -> anyhow::Result<()> {
+        self.waiting.extend(events);
+        if self.waiting.len() >= AT_ONCE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let events = std::mem::take(&mut self.waiting);
+        let count = events.len() as u64;
+        let batch = Batch {
+            version: VERSION,
+            worker: self.worker.clone(),
+            sequence: self.sequence,
+            sent_us: now_us(),
+            dropped: Vec::new(),
+            lost: false,
+            events,
+        };
+        self.connection.post(&["api", "v1", "events"], &serde_json::to_vec(&batch)?)?;
+        self.sequence += count;
+        Ok(())
+    }
+}

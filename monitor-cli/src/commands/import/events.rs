@@ -1,0 +1,129 @@
+//! The events that make of an empty server what an export shows.
+
+use std::collections::HashMap;
+
+use monitor_wire::{
+    Event, Fields, Kind, LogEntry, Outcome, Process, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued,
+    ProcessStarted, ProcessUpdated, Root, State, Worker, WorkerChanged, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerState,
+};
+
+/// What is known of a tree that is imported.
+pub(super) struct Known {
+    root: Root,
+    workers: HashMap<WorkerId, Worker>,
+    is_begun: bool,
+}
+
+impl Known {
+    pub(super) fn new(root: Root) -> Self {
+        Self { root, workers: HashMap::new(), is_begun: false }
+    }
+
+    pub(super) fn worker(&mut self, worker: Worker) -> Vec<Event> {
+        let of = reference(&worker);
+        let online = worker.version.clone().zip(worker.started_us).map(|(version, started_us)| {
+            // Nobody beats for it any more.
+            let online = WorkerOnline {
+                time_us: started_us,
+                started_us,
+                version,
+                heartbeat_interval_ms: 0,
+                registered: Vec::new(),
+                worker: Some(of),
+            };
+            Event::WorkerOnline(online)
+        });
+        self.workers.insert(worker.id, worker);
+        online.into_iter().collect()
+    }
+
+    /// How the workers left.
+    pub(super) fn leave(&self) -> Vec<Event> {
+        let left = |worker: &Worker| match &worker.state {
+            state if *state == WorkerState::LOST => {
+                Some(Event::WorkerLost(WorkerChanged { time_us: worker.lost_us.unwrap_or(worker.last_seen_us), worker_id: worker.id }))
+            }
+            state if *state == WorkerState::OFFLINE => {
+                let time_us = worker.offline_us.unwrap_or(worker.last_seen_us);
+                Some(Event::WorkerOffline(WorkerOffline { time_us, worker: Some(reference(worker)) }))
+            }
+            _ => None,
+        };
+        self.workers.values().filter_map(left).collect()
+    }
+
+    /// The events of a process; `at_us` is where it stands among its siblings.
+    pub(super) fn process(&mut self, process: &Process, at_us: u64) -> Vec<Event> {
+        let worker = process.worker_id.and_then(|id| self.workers.get(&id)).map(reference);
+        let (root_id, id, attempt) = (process.root_id, process.id, process.attempt);
+        // The batch mark is the root's own process's, which comes first.
+        let batch = self.root.batch.clone().filter(|_| !self.is_begun);
+        self.is_begun = true;
+        let mut events = Vec::new();
+        macro_rules! event {
+            ($kind:ident, $name:ident, $time:expr, { $($field:ident: $value:expr,)* }) => {
+                events.push(Event::$kind($name {
+                    root_id, id, time_us: $time, $($field: $value,)*
+                    attempt, worker: worker.clone(), native_id: process.native_id.clone(), links: process.links.clone(),
+                }))
+            };
+        }
+        if let Some(fold) = &process.fold {
+            event!(ProcessFolded, ProcessFolded, at_us, {
+                parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), shard: 0, revision: 1,
+                count: fold.count, running: fold.running, failed: fold.failed, cancelled: fold.cancelled, total_ns: fold.total_ns,
+                min_ns: fold.min_ns, max_ns: fold.max_ns, histogram: fold.histogram.clone(),
+            });
+        }
+        if let Some(started_us) = process.started_us {
+            event!(ProcessStarted, ProcessStarted, started_us, {
+                parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), batch: batch,
+                thread: process.thread.clone(), source: process.source.clone(), attachment: process.attachment.clone(),
+                fields: process.fields.clone(), timeout_ms: None,
+            });
+        } else if process.state == State::PENDING || process.fold.is_none() && process.kind != Kind::from("") {
+            event!(ProcessQueued, ProcessQueued, at_us, {
+                parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), batch: batch,
+                fields: process.fields.clone(),
+            });
+        } else if process.fold.is_none() && (!process.name.is_empty() || !process.fields.is_empty() || process.parent_id.is_some()) {
+            event!(ProcessUpdated, ProcessUpdated, at_us, {
+                parent_id: process.parent_id, name: Some(process.name.clone()).filter(|name| !name.is_empty()), batch: batch,
+                fields: process.fields.clone(),
+            });
+        }
+        if let Some(progress) = &process.progress {
+            event!(ProcessProgressed, ProcessProgressed, at_us, { done: progress.done, total: progress.total, unit: progress.unit.clone(), });
+        }
+        if let Some(ended_us) = process.ended_us {
+            event!(ProcessEnded, ProcessEnded, ended_us, {
+                elapsed_ns: process.elapsed_ns, outcome: Outcome::from(process.state.as_str()), error: process.error.clone(),
+                exit_code: process.exit_code, signal: process.signal, reason: process.reason.clone(),
+            });
+        }
+        events
+    }
+
+    pub(super) fn log(&self, log: LogEntry) -> Event {
+        let LogEntry { process_id, time_us, level, message, target, stream, fields, worker_id, .. } = log;
+        let fields: Fields = fields;
+        Event::ProcessLogged(ProcessLogged {
+            root_id: self.root.root_id,
+            id: process_id,
+            time_us,
+            level,
+            message,
+            target,
+            stream,
+            fields,
+            attempt: 1,
+            worker: self.workers.get(&worker_id).map(reference),
+            native_id: None,
+            links: Vec::new(),
+        })
+    }
+}
+
+fn reference(worker: &Worker) -> WorkerRef {
+    WorkerRef { id: worker.id, hostname: worker.hostname.clone(), pid: worker.pid, program: worker.program.clone() }
+}

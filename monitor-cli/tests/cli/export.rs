@@ -1,0 +1,158 @@
+use serde_json::{Value, json};
+
+use crate::support::{ROOT, TestServer, ended, monitor, started};
+
+/// A tree of everything that an export tells.
+fn rich() -> TestServer {
+    let server = TestServer::start();
+    let relayed = json!({"id": "000000000000000000000000000000aa", "hostname": "far", "pid": 7, "program": "agent"});
+    let id = |id: u64| format!("{id:016x}");
+    let mut whole = started(ROOT, 1, None, "nightly \u{1b}[31m根");
+    whole["batch"] = json!("b1");
+    whole["fields"] = json!({"n": 1, "list": [true, null, {"k": 0.5}]});
+    let mut child = started(ROOT, 2, Some(1), "compile");
+    (child["worker"], child["thread"], child["attempt"]) = (relayed.clone(), json!("main"), json!(2));
+    child["source"] = json!({"file": "src/main.rs", "line": 12});
+    child["links"] = json!([{"root_id": "000000000000000000000000000000b2", "id": "00000000000000b3", "relation": "retry_of"}]);
+    let mut failed = ended(ROOT, 2, 1_500, Some("no such table"));
+    (failed["attempt"], failed["exit_code"], failed["reason"], failed["worker"]) = (json!(2), json!(3), json!("timeout"), relayed.clone());
+    let queued = json!({"type": "process-queued", "root_id": ROOT, "id": id(3), "parent_id": id(1), "kind": "task", "name": "waits",
+                        "time_us": 1_763_600_000_000_009_u64, "native_id": "job-7"});
+    let folded = json!({"type": "process-folded", "root_id": ROOT, "id": id(4), "parent_id": id(1), "kind": "normal", "name": "many",
+                        "time_us": 1_763_600_000_000_005_u64, "shard": 3, "revision": 2, "count": 9, "running": 0, "failed": 1, "cancelled": 0,
+                        "total_ns": 900, "min_ns": 50, "max_ns": 200, "histogram": [[99, 8], [130, 1]]});
+    let progressed = json!({"type": "process-progressed", "root_id": ROOT, "id": id(1), "time_us": 1_763_600_000_000_100_u64, "done": 3.0, "total": 7.0, "unit": "rows"});
+    let said = |of: u64, time_us: u64| {
+        json!({"type": "process-logged", "root_id": ROOT, "id": id(of), "time_us": time_us, "level": "warn",
+                                              "message": "said", "target": "t", "stream": "stderr", "fields": {"a": time_us}})
+    };
+    let orphan = started(ROOT, 5, Some(99), "orphan");
+    let alone = ended(ROOT, 6, 5, None);
+    let online =
+        json!({"type": "worker-online", "time_us": 1, "started_us": 1, "version": "1.0", "heartbeat_interval_ms": 0, "worker": relayed});
+    server.send(1, &[online, whole, child, failed, queued, folded, progressed, said(1, 10), said(2, 20), orphan, alone]);
+    server
+}
+
+/// All that a server tells of the tree, but for what each server gives itself.
+fn told(server: &TestServer) -> (Value, Vec<Value>) {
+    let mut tree = server.json(&["tree", ROOT]);
+    for own in ["as_of"] {
+        tree[own] = Value::Null;
+    }
+    for own in ["number", "title"] {
+        tree["root"][own] = Value::Null;
+    }
+    let logs = server.run(&["logs", ROOT, "--json"]);
+    let logs = logs.lines().map(|line| {
+        let mut entry: Value = serde_json::from_str(line).unwrap();
+        entry["number"] = Value::Null;
+        entry
+    });
+    (tree, logs.collect())
+}
+
+#[test]
+fn a_tree_that_is_exported_and_imported_is_the_same() {
+    let server = rich();
+    let folder = tempfile::tempdir().unwrap();
+    for format in ["ndjson", "json"] {
+        let file = folder.path().join(format);
+        let file = file.to_str().unwrap();
+        server.run(&["export", "1", "-o", file, "--format", format]);
+        let other = TestServer::start();
+        other.run(&["import", file]);
+        assert_eq!(told(&other), told(&server), "{format}");
+        other.run(&["import", file]);
+        assert_eq!(told(&other).0, told(&server).0, "{format}, twice");
+    }
+    let refused = monitor(&["export", "1", "-o", folder.path().join("json").to_str().unwrap(), "--server", &server.url]).assert().code(1);
+    let words = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(words.contains("could not make the file"), "{words}");
+    assert_eq!(server.run(&["export", ROOT]), std::fs::read_to_string(folder.path().join("ndjson")).unwrap());
+}
+
+#[test]
+fn spans_are_exported_and_imported_as_otlp() {
+    let server = TestServer::start();
+    let events = [
+        started(ROOT, 1, None, "nightly"),
+        started(ROOT, 2, Some(1), "compile"),
+        ended(ROOT, 2, 1_000_000, Some("no such table")),
+        ended(ROOT, 1, 3_000_000, None),
+    ];
+    server.send(1, &events);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("spans.json");
+    server.run(&["export", "1", "--format", "otlp", "-o", file.to_str().unwrap()]);
+    let other = TestServer::start();
+    other.run(&["import", file.to_str().unwrap()]);
+    let told = |server: &TestServer| -> Vec<Value> {
+        let tree = server.json(&["tree", ROOT]);
+        let of = |process: &Value| {
+            json!([
+                process["id"],
+                process["parent_id"],
+                process["name"],
+                process["state"],
+                process["elapsed_ns"],
+                process["started_us"],
+                process["error"]["message"]
+            ])
+        };
+        tree["processes"].as_array().unwrap().iter().map(of).collect()
+    };
+    assert_eq!(told(&other), told(&server));
+}
+
+#[test]
+fn perfetto_s_tracks_nest() {
+    let server = TestServer::start();
+    let mut events = Vec::new();
+    // Of one thread, and overlapping as futures do.
+    for (id, begin, took_us) in [(1, 0_u64, 100_u64), (2, 10, 50), (3, 20, 80), (4, 30, 10)] {
+        let mut begun = started(ROOT, id, (id > 1).then_some(1), "f");
+        (begun["time_us"], begun["thread"]) = (json!(1_000 + begin), json!("main"));
+        events.extend([begun, ended(ROOT, id, took_us * 1_000, None)]);
+    }
+    server.send(1, &events);
+    let trace: Value = serde_json::from_str(&server.run(&["export", "1", "--format", "perfetto"])).unwrap();
+    let events: Vec<_> = trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X").collect();
+    assert_eq!(events.len(), 4);
+    for a in &events {
+        for b in events.iter().filter(|b| b["tid"] == a["tid"]) {
+            let span = |event: &Value| (event["ts"].as_f64().unwrap(), event["ts"].as_f64().unwrap() + event["dur"].as_f64().unwrap());
+            let ((a0, a1), (b0, b1)) = (span(a), span(b));
+            assert!(a1 <= b0 || b1 <= a0 || (a0 <= b0 && b1 <= a1) || (b0 <= a0 && a1 <= b1), "{a} and {b} overlap");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_export_is_refused_with_words() {
+    let server = rich();
+    let folder = tempfile::tempdir().unwrap();
+    let good = server.run(&["export", "1"]);
+    let cut: String = good.lines().take(4).map(|line| format!("{line}\n")).collect();
+    let short = good.replacen("\"type\":\"end\",\"processes\":6", "\"type\":\"end\",\"processes\":7", 1);
+    let newer = good.replacen("\"version\":1", "\"version\":2", 1);
+    let other = TestServer::start();
+    for (text, words) in [
+        ("", "it is no JSON"),
+        ("{}", "no export of"),
+        ("nonsense\n", "it is no JSON"),
+        (cut.as_str(), "the file breaks off"),
+        (short.as_str(), "not as many processes"),
+        (newer.as_str(), "of version 2"),
+        (&good.replacen("{\"type\":\"worker\"", "{\"type\":\"tree\"", 1), "line 2 is none of an export"),
+        ("{\"resourceSpans\":[{\"scopeSpans\":[{\"spans\":[{}]}]}]}", "not all spans were taken"),
+    ] {
+        let file = folder.path().join("bad");
+        std::fs::write(&file, text).unwrap();
+        let output = monitor(&["import", file.to_str().unwrap(), "--server", &other.url]).assert().code(1).get_output().stderr.clone();
+        let message = String::from_utf8(output).unwrap();
+        assert!(message.contains(words), "{words}: {message}");
+    }
+    monitor(&["import", "nowhere.json", "--server", &other.url]).assert().code(1);
+    monitor(&["export", "9", "--server", &other.url]).assert().code(4);
+}

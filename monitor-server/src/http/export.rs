@@ -1,0 +1,80 @@
+//! `GET /api/v1/roots/{root}/export`
+
+use std::io;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
+use monitor_wire::Problem;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use super::params::{PathParts, RootName, Strict};
+use super::problem::ApiError;
+use crate::export::{self, Format};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ExportParams {
+    /// `json` (the default), `ndjson`, `perfetto` (also for Chrome) or `otlp`.
+    #[serde(default)]
+    #[param(value_type = Option<ExportFormat>)]
+    format: ExportFormat,
+}
+
+/// The form of an export.
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ExportFormat {
+    #[default]
+    Json,
+    Ndjson,
+    Perfetto,
+    Otlp,
+}
+
+/// Writes a whole tree in a form in which it can be taken elsewhere.
+#[utoipa::path(
+    get,
+    path = "/api/v1/roots/{root}/export",
+    tag = "trees",
+    params(("root" = String, Path, description = "The tree: its id, or its number"), ExportParams),
+    responses(
+        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", body = String, content_type = "application/json"),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_export(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(params): Strict<ExportParams>,
+) -> Result<Response, ApiError> {
+    let RootName(root) = path.read("root")?;
+    let outline = app.ask(move |store| store.outline(root)).await?;
+    let outline = outline.ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })?;
+    let (format, ending, content_type) = match params.format {
+        ExportFormat::Json => (Format::Json, "json", "application/json"),
+        ExportFormat::Ndjson => (Format::Ndjson, "ndjson", "application/x-ndjson"),
+        ExportFormat::Perfetto => (Format::Perfetto, "perfetto.json", "application/json"),
+        ExportFormat::Otlp => (Format::Otlp, "otlp.json", "application/json"),
+    };
+    let file = format!("attachment; filename=\"{}.{ending}\"", outline.root.root_id);
+    // A few pieces wait for the socket; the one who writes waits then, with no snapshot of the store.
+    let (send, receive) = mpsc::channel::<io::Result<Bytes>>(4);
+    let store = app.store.clone();
+    tokio::task::spawn_blocking(move || {
+        let mut piece = |text: String| text.is_empty() || send.blocking_send(Ok(text.into())).is_ok();
+        if let Err(error) = export::write(&*store, &outline, format, &mut piece) {
+            tracing::error!(error = &error as &dyn std::error::Error, "an export broke off");
+            let _ = send.blocking_send(Err(io::Error::other(error)));
+        }
+    });
+    let body = Body::from_stream(futures_util::stream::unfold(receive, |mut receive| async {
+        receive.recv().await.map(|piece| (piece, receive))
+    }));
+    Ok(([(header::CONTENT_TYPE, content_type), (header::CONTENT_DISPOSITION, &file)], body).into_response())
+}
