@@ -108,14 +108,14 @@ impl Connection {
     }
 
     /// Writes an answer into a new file, which is whole or not there; how many bytes it has.
-    pub(crate) fn download_file(&self, path: &[&str], file: &Path) -> anyhow::Result<u64> {
+    pub(crate) fn save(&self, path: &[&str], file: &Path) -> anyhow::Result<u64> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
         anyhow::ensure!(!file.exists(), "{} is there already: name another file, or move that one away", file.display());
         let name = file.file_name().with_context(|| format!("{} is no file's name", file.display()))?;
         let mut part = name.to_owned();
         part.push(".part");
         let part = file.with_file_name(part);
-        let written = runtime.block_on(self.download_into(path, &part));
+        let written = runtime.block_on(self.save_into(path, &part));
         let written = written.and_then(|bytes| {
             std::fs::rename(&part, file).with_context(|| format!("could not create {}", file.display()))?;
             Ok(bytes)
@@ -126,7 +126,7 @@ impl Connection {
         written
     }
 
-    async fn download_into(&self, path: &[&str], part: &Path) -> anyhow::Result<u64> {
+    async fn save_into(&self, path: &[&str], part: &Path) -> anyhow::Result<u64> {
         let (url, client) = self.prepare(path)?;
         // It is made before the first byte of it comes.
         let request = client.post(url).timeout(DOWNLOAD_TIMEOUT).send().await;

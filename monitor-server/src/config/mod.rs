@@ -80,8 +80,6 @@ settings! {
     max_subscribers: usize = 2_000, COUNT;
     /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
-    /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
-    metrics_names: usize = 100, COUNT;
     /// How long a tree is kept after it has ended; `off` for ever
     retention_age: Option<Duration> = None, SOME_DURATION;
     /// How long one is kept that failed or was lost [default: as all others]
@@ -93,6 +91,8 @@ settings! {
     /// Rules for trees of some names and outcomes, before those above, like `[{ name = "nightly*", state = ["failed"], age = "90d",
     /// count = 100 }]`: the first that is for a tree decides, one without a limit keeps for ever
     retention: Vec<Rule> = Vec::new(), RULES;
+    /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
+    metrics_names: usize = 100, COUNT;
     /// How many requests a client may send per second; more are told to come again
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts

@@ -1,5 +1,7 @@
 //! Every event counts once, and what was acknowledged stays.
 
+use monitor_wire::Status;
+
 use super::super::SqliteStore;
 use super::support::script::parse;
 use super::{any, joined, open, page, tree};
@@ -15,7 +17,8 @@ fn what_is_stored_is_there_after_a_restart() {
     drop(store);
     let store = SqliteStore::open(folder.path()).unwrap();
     assert_eq!(page(&store), before);
-    assert_eq!(store.status().unwrap(), status);
+    // A log is written back when a store is closed.
+    assert_eq!(Status { wal_bytes: status.wal_bytes, ..store.status().unwrap() }, status);
 }
 
 #[test]
