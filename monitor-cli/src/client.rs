@@ -18,7 +18,7 @@ use url::Url;
 use crate::settings;
 
 /// A download may take so long.
-const DOWNLOAD_TIMEOUT: Duration = Duration::from_hours(6);
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(6 * 3_600);
 
 /// How the server is reached, and in which form its answer is shown.
 #[derive(Debug, Args)]

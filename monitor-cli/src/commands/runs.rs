@@ -26,7 +26,7 @@ Examples:
 
 /// Shows, follows and ends detached runs
 ///
-/// A detached run keeps its state in a folder below `monitor/runs` in the user's folder for state, or MONITOR_RUNS_DIR. It is
+/// A detached run keeps its state in a folder below `monitor/runs` in the user's folder for state, or `MONITOR_RUNS_DIR`. It is
 /// `running`; `unwatched` when its launcher was killed, so that nobody will know how it ends; `ended`; or `lost`, when it is gone
 /// and nobody saw how, as after a reboot.
 #[derive(Debug, clap::Args)]

@@ -42,16 +42,15 @@ impl Access {
     pub(crate) fn write_local(&self, url: &Url) -> Result<(), AccessError> {
         let kept = Local::read(&self.folder).map(|local| local.token);
         let is_valid = |token: &String| self.by_token(token).is_ok_and(|found| found.is_some_and(|(by, _)| by.scopes.has(Scope::Admin)));
-        let token = match kept.filter(is_valid) {
-            Some(token) => token,
-            None => {
-                if let Err(error) = self.revoke_token(NAME)
-                    && !matches!(error, AccessError::Missing { .. })
-                {
-                    return Err(error);
-                }
-                self.create_token(&NewToken { name: NAME.to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None })?
+        let token = if let Some(token) = kept.filter(is_valid) {
+            token
+        } else {
+            if let Err(error) = self.revoke_token(NAME)
+                && !matches!(error, AccessError::Missing { .. })
+            {
+                return Err(error);
             }
+            self.create_token(&NewToken { name: NAME.to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None })?
         };
         let path = self.folder.join(FILE);
         let written = self.folder.join(format!("{FILE}.new"));

@@ -1,5 +1,7 @@
 //! Random words, and what is kept of them.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -9,7 +11,10 @@ use super::AccessError;
 pub(super) fn random(bytes: usize) -> Result<String, AccessError> {
     let mut buffer = vec![0; bytes];
     getrandom::fill(&mut buffer).map_err(AccessError::Random)?;
-    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(buffer.iter().fold(String::with_capacity(2 * bytes), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
 }
 
 /// What is kept of a random word. It can't be guessed, so that a slow hash would gain nothing.

@@ -96,7 +96,7 @@ settings! {
     /// How many requests a client may send per second; more are told to come again
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts
-    session_lifetime: Duration = Duration::from_hours(7 * 24), DURATION;
+    session_lifetime: Duration = Duration::from_secs(7 * 24 * 3_600), DURATION;
     /// How many bytes of past events the stream resumes from
     stream_buffer_bytes: usize = 64 << 20, BYTES;
     /// How often a stream without events says that it lives

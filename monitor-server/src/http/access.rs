@@ -101,7 +101,7 @@ fn wants(method: &Method, path: &str) -> Wants {
 
 /// Lets a request pass, or says what it takes. What changes something is recorded.
 pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match admit(&app, &mut request).await {
+    match admit(&app, &mut request) {
         Err(error) => error.into_response(),
         Ok(Admitted::ToLogin(path)) => {
             let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
@@ -125,7 +125,7 @@ enum Admitted {
     ToLogin(String),
 }
 
-async fn admit(app: &App, request: &mut Request) -> Result<Admitted, ApiError> {
+fn admit(app: &App, request: &mut Request) -> Result<Admitted, ApiError> {
     let peer = peer(request);
     let (method, path) = (request.method().clone(), request.uri().path());
     if let Some(peer) = peer {

@@ -62,7 +62,7 @@ impl Guard {
     /// Takes only what a page of this very server sends: a cookie goes along with requests of every port of its host.
     pub(super) fn check_same(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let host =
-            uri.authority().map(|authority| authority.as_str()).or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
+            uri.authority().map(http::uri::Authority::as_str).or_else(|| headers.get(header::HOST)?.to_str().ok()).unwrap_or_default();
         let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
         let is_same = |origin: &str| {
             let authority = origin.split_once("://").map(|(_, authority)| authority).unwrap_or_default();

@@ -125,9 +125,9 @@ impl App {
             otlp,
             decoding,
             asking,
-            reading_whole,
             copying,
             sweep,
+            reading_whole,
             stopping,
             started_us,
         }

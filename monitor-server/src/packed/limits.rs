@@ -57,10 +57,16 @@ impl Packed {
     }
 }
 
+fn cut_each<'a>(texts: impl IntoIterator<Item = &'a mut String>, most: usize) {
+    for text in texts {
+        cut_text(text, most);
+    }
+}
+
 fn cut_event(event: &mut Event, limits: &Limits) {
     let Limits { name_bytes, text_bytes, .. } = *limits;
     macro_rules! cut {
-        ($($text:expr => $most:expr),+) => {{ $( $text.into_iter().for_each(|text: &mut String| cut_text(text, $most)); )+ }};
+        ($($text:expr => $most:expr),+) => {{ $( cut_each($text, $most); )+ }};
     }
     match event {
         Event::ProcessQueued(of) => {

@@ -162,6 +162,8 @@ impl<'a> Scan<'a> {
         Some(number)
     }
 
+    /// The outer one: whether it can be read; the inner one: whether it is there.
+    #[allow(clippy::option_option, reason = "two different questions")]
     fn or_null<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<Option<T>> {
         self.skip_space();
         if self.peek() == b'n' { self.eat_word("null").map(|()| None) } else { read(self).map(Some) }

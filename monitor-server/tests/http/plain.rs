@@ -10,7 +10,7 @@ async fn html(server: &TestServer, path: &str, language: &str) -> (u16, String) 
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
-fn failed(id: &str, time_us: u64, error: Value) -> Value {
+fn failed(id: &str, time_us: u64, error: &Value) -> Value {
     json!({"type": "process-ended", "root_id": ROOT, "id": id, "time_us": time_us, "elapsed_ns": 41_200_000_000_u64, "outcome": "failed", "error": error})
 }
 
@@ -22,8 +22,8 @@ async fn server() -> TestServer {
     let events = [
         own,
         started(ROOT, CHILD, Some(PROCESS), "载入\u{202e}一行"),
-        failed(CHILD, 1_763_600_001_000_000, cause),
-        failed(PROCESS, 1_763_600_002_000_000, json!({"kind": "error", "message": "1 row failed"})),
+        failed(CHILD, 1_763_600_001_000_000, &cause),
+        failed(PROCESS, 1_763_600_002_000_000, &json!({"kind": "error", "message": "1 row failed"})),
     ];
     server.send(&batch(1, &events)).await;
     server

@@ -23,7 +23,7 @@ pub(super) struct Received {
     body: Incoming,
     stall: Duration,
     bytes_per_second: u64,
-    received: u64,
+    bytes: u64,
     /// When it was first asked for: until then nobody waits for it.
     begun: Option<(Instant, Instant)>,
     sleep: Pin<Box<Sleep>>,
@@ -32,7 +32,7 @@ pub(super) struct Received {
 impl Received {
     pub(super) fn new(body: Incoming, stall: Duration, bytes_per_second: usize) -> Self {
         let sleep = Box::pin(sleep_until(Instant::now() + stall));
-        Self { body, stall, bytes_per_second: bytes_per_second as u64, received: 0, begun: None, sleep }
+        Self { body, stall, bytes_per_second: bytes_per_second as u64, bytes: 0, begun: None, sleep }
     }
 }
 
@@ -44,19 +44,19 @@ impl Body for Received {
         let now = Instant::now();
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             let length = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref().map(Bytes::len)).unwrap_or_default();
-            self.received += length as u64;
+            self.bytes += length as u64;
             let begun = self.begun.map_or(now, |(begun, _)| begun);
             self.begun = Some((begun, now));
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let (begun, last) = *self.begun.get_or_insert((now, now));
-        let is_due = begun + self.stall + Duration::from_secs(self.received / self.bytes_per_second);
+        let is_due = begun + self.stall + Duration::from_secs(self.bytes / self.bytes_per_second);
         let deadline = is_due.min(last + self.stall);
         if self.sleep.deadline() != deadline {
             self.sleep.as_mut().reset(deadline);
         }
         ready!(self.sleep.as_mut().poll(context));
-        let stalled = Stalled { received: self.received, after: begun.elapsed() };
+        let stalled = Stalled { received: self.bytes, after: begun.elapsed() };
         Poll::Ready(Some(Err(stalled.into())))
     }
 

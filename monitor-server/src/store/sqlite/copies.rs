@@ -83,7 +83,7 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     let mut aside = None;
     if database.exists() {
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let kept = (seconds..).map(|seconds| beside(&database, &format!("before-{seconds}"))).find(|path| !path.exists());
+        let kept = (seconds..=u64::MAX).map(|seconds| beside(&database, &format!("before-{seconds}"))).find(|path| !path.exists());
         let kept = kept.expect("a second without a file of its name");
         // With its log, which holds what was not written back yet.
         for suffix in ["-wal", "-shm", ""] {
