@@ -37,9 +37,7 @@ fn rich() -> TestServer {
 /// All that a server tells of the tree, but for what each server gives itself.
 fn told(server: &TestServer) -> (Value, Vec<Value>) {
     let mut tree = server.json(&["tree", ROOT]);
-    for own in ["as_of"] {
-        tree[own] = Value::Null;
-    }
+    tree["as_of"] = Value::Null;
     for own in ["number", "title"] {
         tree["root"][own] = Value::Null;
     }
@@ -133,7 +131,7 @@ fn what_is_no_export_is_refused_with_words() {
     let server = rich();
     let folder = tempfile::tempdir().unwrap();
     let good = server.run(&["export", "1"]);
-    let cut: String = good.lines().take(4).map(|line| format!("{line}\n")).collect();
+    let cut: String = good.split_inclusive('\n').take(4).collect();
     let short = good.replacen("\"processes\":6,\"type\":\"end\"", "\"processes\":7,\"type\":\"end\"", 1);
     let newer = good.replacen("\"version\":1", "\"version\":2", 1);
     let other = TestServer::start();

@@ -166,6 +166,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roots/{root}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Writes a whole tree in a form in which it can be taken elsewhere. */
+        get: operations["get_export"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roots/{root}/logs": {
         parameters: {
             query?: never;
@@ -492,6 +509,8 @@ export interface components {
             dropped?: components["schemas"]["Dropped"][];
             /** @description The events, the first numbered `sequence`. */
             events: components["schemas"]["Event"][];
+            /** @description The worker is gone: somebody else sends what it left. What it had open, and did not say goodbye to, is lost. */
+            lost?: boolean;
             /**
              * Format: int64
              * @description When it was sent, in Unix microseconds by the sender's clock.
@@ -665,6 +684,11 @@ export interface components {
         }) | {
             type: string;
         };
+        /**
+         * @description The form of an export.
+         * @enum {string}
+         */
+        ExportFormat: "json" | "ndjson" | "perfetto" | "otlp";
         /** @description What a fold stands for, all shards together. */
         Fold: {
             /**
@@ -2186,6 +2210,50 @@ export interface operations {
             };
             /** @description It is no longer kept */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_export: {
+        parameters: {
+            query?: {
+                /** @description `json` (the default), `ndjson`, `perfetto` (also for Chrome) or `otlp`. */
+                format?: components["schemas"]["ExportFormat"];
+            };
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tree, as it is read; an answer that breaks off is not whole */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string;
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
