@@ -38,6 +38,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/backup": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A copy of the whole database as it is at one moment, an `SQLite` file. It is made in the data folder first, which takes as much
+         *     space again for a while; one at a time.
+         */
+        post: operations["post_backup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -126,6 +146,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/roots/{root}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Deletes a tree with all its processes and logs. What became of them stays counted in the statistics. A pinned tree is not deleted,
+         *     and a running one only with `running=true`.
+         */
+        delete: operations["delete_root"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roots/{root}/export": {
         parameters: {
             query?: never;
@@ -155,6 +195,24 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roots/{root}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted. */
+        post: operations["post_pin"];
+        /** Unpins a tree: the rules of retention hold for it again. */
+        delete: operations["delete_pin"];
         options?: never;
         head?: never;
         patch?: never;
@@ -448,6 +506,8 @@ export interface components {
             dropped?: components["schemas"]["Dropped"][];
             /** @description The events, the first numbered `sequence`. */
             events: components["schemas"]["Event"][];
+            /** @description The worker is gone: somebody else sends what it left. What it had open, and did not say goodbye to, is lost. */
+            lost?: boolean;
             /**
              * Format: int64
              * @description When it was sent, in Unix microseconds by the sender's clock.
@@ -1521,8 +1581,25 @@ export interface components {
              * @description Events stored since the database began.
              */
             events: number;
+            /**
+             * Format: double
+             * @description Events that were taken to be stored in the past ten seconds, per second.
+             */
+            events_per_second?: number;
+            /**
+             * Format: int64
+             * @description How many of them are free for what is to come.
+             */
+            free_bytes?: number;
             /** @description Processes by state. */
             processes: components["schemas"]["Counts"];
+            /**
+             * Format: int64
+             * @description Bytes of batches that wait to be stored.
+             */
+            queue_bytes?: number;
+            /** @description Which trees are kept, in words. */
+            retention?: string;
             /** @description Roots by state. */
             roots: components["schemas"]["Counts"];
             /**
@@ -1536,6 +1613,11 @@ export interface components {
             };
             /** @description Version of the server. */
             version: string;
+            /**
+             * Format: int64
+             * @description Bytes of its log on disk, which are written into it from time to time.
+             */
+            wal_bytes?: number;
             /** @description Workers by state. */
             workers: components["schemas"]["WorkerCounts"];
         };
@@ -1810,6 +1892,35 @@ export interface operations {
             };
         };
     };
+    post_backup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The copy */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/vnd.sqlite3": number[];
+                };
+            };
+            /** @description Another copy is being made */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_events: {
         parameters: {
             query?: never;
@@ -2045,6 +2156,66 @@ export interface operations {
             };
         };
     };
+    delete_root: {
+        parameters: {
+            query?: {
+                /** @description `true` deletes the tree although it runs. What is told of it afterwards makes a new tree with a new number. */
+                running?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is pinned, or it runs */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_export: {
         parameters: {
             query?: {
@@ -2139,6 +2310,115 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tree, pinned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Root"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_pin: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tree, no longer pinned */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Root"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_process: {
@@ -2175,6 +2455,15 @@ export interface operations {
             };
             /** @description No such process */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2236,6 +2525,15 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_tree: {
@@ -2279,6 +2577,15 @@ export interface operations {
             };
             /** @description No such tree */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
