@@ -76,7 +76,7 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     drop(folder::open_private(&new).map_err(disk("create", &new))?);
     fs::copy(file, &new).map_err(disk("copy", file))?;
     folder::make_private(&new).map_err(disk("write", &new))?;
-    if let Some(problem) = check(&new)?.problems.into_iter().next() {
+    if let Some(problem) = check(&new).map_err(|error| of_file(error, file))?.problems.into_iter().next() {
         return Err(StoreError::Unsound { path: file.to_owned(), problem });
     }
     File::open(&new).and_then(|new| new.sync_all()).map_err(disk("write", &new))?;
@@ -116,6 +116,15 @@ pub fn check(path: &Path) -> Result<Checked, StoreError> {
     let count = |table: &str| transaction.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
     let (roots, processes) = (count("root").map_err(failed)? as u64, count("process").map_err(failed)? as u64);
     Ok(Checked { problems, roots, processes })
+}
+
+/// An error about a copy of a file, said of the file.
+fn of_file(mut error: StoreError, file: &Path) -> StoreError {
+    use StoreError::{Damaged, Foreign, TooNew, TooOld};
+    if let Damaged { path, .. } | Foreign { path } | TooNew { path, .. } | TooOld { path, .. } = &mut error {
+        file.clone_into(path);
+    }
+    error
 }
 
 /// To read from: beside a server, too, whose log is read with it.
