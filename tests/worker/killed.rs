@@ -115,9 +115,9 @@ fn by_hand(counter: &Counter, calls: u64) {
         counter.begun.fetch_add(1, Ordering::SeqCst);
         let process = Process::start("counted by hand").begin();
         if n % 16 == 7 {
-            process.fail(format!("the words of {n}"))
+            process.fail(format!("the words of {n}"));
         } else {
-            process.succeed()
+            process.succeed();
         }
         counter.ended.fetch_add(1, Ordering::SeqCst);
     }

@@ -1,6 +1,7 @@
 //! What scripts and Python programs tell of themselves, with no line of them changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::process::Command;
 
 use serde_json::Value;
@@ -14,7 +15,8 @@ fn outline(tree: &[Value]) -> String {
         let word = |key: &str| process[key].as_str().unwrap_or_default().to_owned();
         let error = process["error"]["message"].as_str().map(|error| format!(": {error}")).unwrap_or_default();
         let state = if word("state") == "succeeded" { String::new() } else { format!(" [{}]", word("state")) };
-        text += &format!("{}{} ({}){state}{error}\n", "  ".repeat(process["depth"].as_u64().unwrap() as usize), word("name"), word("kind"));
+        let indent = "  ".repeat(process["depth"].as_u64().unwrap() as usize);
+        writeln!(text, "{indent}{} ({}){state}{error}", word("name"), word("kind")).unwrap();
     }
     text
 }
@@ -226,10 +228,8 @@ fn python_functions_are_processes_as_configured() {
             );
             *count.entry(line).or_insert(0) += 1;
         }
-        let text: String = count.iter().map(|(line, count)| format!("{count} {line}\n")).collect();
-        assert_eq!(
-            text,
-            "\
+        let found: BTreeSet<String> = count.iter().map(|(line, count)| format!("{count} {line}")).collect();
+        let expected = "\
 2 app.fetch > app.helper (normal, succeeded)
 2 app.on_thread > app.helper (normal, succeeded)
 1 app.Job.run > app.Job.make (normal, succeeded)
@@ -246,20 +246,8 @@ fn python_functions_are_processes_as_configured() {
 1 main > app.ticks (normal, succeeded)
 1 main > nightly build (root, succeeded)
 1 nightly build > app.helper (normal, succeeded)
-"
-            .lines()
-            .collect::<std::collections::BTreeSet<_>>()
-            .into_iter()
-            .fold(BTreeMap::new(), |mut lines, line| {
-                let (count, rest) = line.split_once(' ').unwrap();
-                lines.insert(rest.to_owned(), count.to_owned());
-                lines
-            })
-            .iter()
-            .map(|(line, count)| format!("{count} {line}\n"))
-            .collect::<String>(),
-            "{python}"
-        );
+";
+        assert_eq!(found, expected.lines().map(str::to_owned).collect(), "{python}");
         let failed = tree.iter().find(|process| process["state"] == "failed").unwrap();
         assert_eq!(failed["error"]["message"], "builtins.ValueError: bad\nthing");
         assert!(failed["fields"]["place"].as_str().unwrap().contains("app.py:"), "{failed}");

@@ -1,6 +1,6 @@
 //! What becomes of output: logs, a file, and bounds of both.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -77,7 +77,7 @@ fn a_log_file_has_every_byte_up_to_its_bound() {
     let shape: Vec<_> =
         path.strip_prefix(house.folder.path().canonicalize().unwrap()).unwrap().iter().map(|part| part.to_str().unwrap()).collect();
     assert!(
-        matches!(&shape[..], ["logs", "a_b", "logs", month, day, file] if month.len() == 6 && day.len() == 2 && file.ends_with(".log") && file.len() == 6 + 1 + 16 + 4),
+        matches!(&shape[..], ["logs", "a_b", "logs", month, day, file] if month.len() == 6 && day.len() == 2 && Path::new(file).extension().is_some_and(|end| end == "log") && file.len() == 6 + 1 + 16 + 4),
         "{shape:?}"
     );
     assert_eq!(std::fs::read(&path).unwrap(), bytes);

@@ -74,9 +74,9 @@ impl Plain {
         if self.worker != 0 && other.worker != 0 && self.worker != other.worker {
             return false;
         }
-        // Which end counts is decided here too, but that the other one says otherwise is told by all the facts alone.
+        // Only all the facts remember an end beside the one that counts, which may say otherwise than one that comes later.
         if let (Some(end), Some(other)) = (self.end, other.end)
-            && end.outcome != other.outcome
+            && (end.time_us, end.number) != (other.time_us, other.number)
         {
             return false;
         }
