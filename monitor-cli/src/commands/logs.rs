@@ -1,6 +1,6 @@
 //! `monitor logs`
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Write;
 use std::ops::ControlFlow;
 
@@ -74,7 +74,7 @@ impl Level {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut printer = Printer { args, names: HashMap::new() };
+    let mut printer = Printer { args, names: HashMap::new(), printed: VecDeque::new() };
     let mut shown = Shown::default();
     match args.tail {
         Some(lines) => tail(args, lines, &mut printer, &mut shown)?,
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let Some(as_of) = shown.as_of.filter(|_| args.follow) else { return Ok(()) };
     if is_over(args)? {
-        return Ok(());
+        return rest(args, &mut printer);
     }
     let query = vec![("root", args.root.clone()), ("types", "process-logged,process-ended".to_owned())];
     follow(&args.connection, &query, as_of, |told| {
@@ -102,7 +102,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
             }
         }
         Ok(ControlFlow::Continue(()))
-    })
+    })?;
+    rest(args, &mut printer)
 }
 
 /// What was listed before the stream is followed.
@@ -171,6 +172,21 @@ fn tail(args: &Args, lines: usize, printer: &mut Printer<'_>, shown: &mut Shown)
     entries.iter().rev().try_for_each(|entry| printer.print(entry))
 }
 
+/// What was said up to the end: each message of the stream shows what became of the root by the end of its batch, and so may the first
+/// question whether it is over.
+fn rest(args: &Args, printer: &mut Printer<'_>) -> anyhow::Result<()> {
+    let page = ask(args, "newest", PAGE, None)?;
+    let is_printed = |entry: &LogEntry, printer: &Printer<'_>| printer.printed.contains(&(entry.worker_id, entry.number));
+    // Older ones than any that was printed were not asked for.
+    let oldest = page.logs.iter().rposition(|entry| is_printed(entry, printer)).unwrap_or(page.logs.len());
+    for entry in page.logs[..oldest].iter().rev() {
+        if !is_printed(entry, printer) {
+            printer.print(entry)?;
+        }
+    }
+    Ok(())
+}
+
 fn is_wanted(args: &Args, entry: &LogEntry) -> bool {
     let is_severe = args.level.is_none_or(|least| Level::of(&entry.level).is_none_or(|level| level <= least));
     let has = |text: &str, part: &str| text.to_lowercase().contains(part);
@@ -216,10 +232,14 @@ fn text_of(value: &serde_json::Value) -> String {
 struct Printer<'a> {
     args: &'a Args,
     names: HashMap<ProcessId, String>,
+    /// The last lines that were printed.
+    printed: VecDeque<(WorkerId, u64)>,
 }
 
 impl Printer<'_> {
     fn print(&mut self, entry: &LogEntry) -> anyhow::Result<()> {
+        self.printed.truncate(PAGE - 1);
+        self.printed.push_front((entry.worker_id, entry.number));
         let mut out = anstream::stdout().lock();
         if self.args.connection.json {
             writeln!(out, "{}", crate::client::escape_controls(&serde_json::to_string(entry)?))?;
