@@ -72,7 +72,7 @@ pub(crate) struct Args {
     /// Takes output that goes to a file as well
     #[arg(long)]
     capture: bool,
-    /// Writes the output to NAME/logs/YYYYMM/DD/HHmmss-<id>.log below DIR as well
+    /// Writes the output to NAME/logs/YYYYMM/DD/HHmmss-ID.log below DIR as well
     #[arg(long, value_name = "DIR")]
     log_dir: Option<PathBuf>,
     /// How long that file may become

@@ -1,4 +1,4 @@
-//! What is kept, and for how long: pure rules. [`run`] carries them out, little by little.
+//! What is kept, and for how long: pure rules. `run` carries them out, little by little.
 
 mod run;
 
