@@ -238,15 +238,17 @@ fn not_decompressed(name: &str, read: usize, error: &io::Error) -> ApiError {
 #[derive(Debug, Clone)]
 pub(super) struct Bodies {
     kibibytes: Arc<Semaphore>,
+    most: usize,
 }
 
 impl Bodies {
     pub(super) fn new(max_bytes: usize) -> Self {
-        Self { kibibytes: Arc::new(Semaphore::new((max_bytes >> 10).min(Semaphore::MAX_PERMITS))) }
+        let most = (max_bytes >> 10).min(Semaphore::MAX_PERMITS);
+        Self { kibibytes: Arc::new(Semaphore::new(most)), most: most << 10 }
     }
 
     fn memory(&self) -> Memory {
-        Memory { kibibytes: self.kibibytes.clone(), held: None, bytes: 0 }
+        Memory { kibibytes: self.kibibytes.clone(), most: self.most, held: None, bytes: 0 }
     }
 }
 
@@ -254,6 +256,7 @@ impl Bodies {
 #[derive(Debug)]
 pub(super) struct Memory {
     kibibytes: Arc<Semaphore>,
+    most: usize,
     held: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
@@ -261,6 +264,10 @@ pub(super) struct Memory {
 impl Memory {
     fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
         let bytes = self.bytes + bytes;
+        if bytes > self.most {
+            // It would have no room if it were alone: to come again is in vain, to come in parts is not.
+            return Err(ApiError::TooLarge { limit: self.most, when: " with what it decompresses to" });
+        }
         let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
         let Ok(missing) = u32::try_from(bytes.div_ceil(1 << 10).saturating_sub(held)) else { return Err(ApiError::Busy) };
         if missing > 0 {
@@ -289,5 +296,6 @@ mod tests {
         assert!(matches!(one.grow(1), Err(ApiError::Busy)));
         drop(other);
         one.grow(3 << 10).unwrap();
+        assert!(matches!(one.grow(1), Err(ApiError::TooLarge { limit: 4_096, .. })), "it has all of it");
     }
 }

@@ -1,6 +1,8 @@
 use std::io::Write;
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 use crate::support::{PROCESS, ROOT, TestServer, batch, failed, read, started, tree};
 
@@ -193,12 +195,23 @@ async fn only_json_in_known_encodings_is_read() {
 #[tokio::test]
 async fn bodies_that_do_not_fit_in_memory_come_again() {
     let server = TestServer::with(|config| config.max_pending_bytes = 4096).await;
-    let name = "n".repeat(8192);
-    let large = batch(1, &[started(ROOT, PROCESS, None, &name)]).to_string();
-    let response = server.post(large).send().await.unwrap();
-    assert_eq!(response.headers()["retry-after"], "1");
-    assert_eq!(read(response).await.0, 503);
-    server.send(&tree()).await;
+    let body = batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(2_000))]).to_string();
+    let mut held = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n";
+    held.write_all(format!("{head}{}", " ".repeat(3_000)).as_bytes()).await.unwrap();
+    // As soon as that is read there is no room beside it.
+    loop {
+        let response = server.post(body.clone()).send().await.unwrap();
+        if response.status() == 503 {
+            assert_eq!(response.headers()["retry-after"], "1");
+            break;
+        }
+        assert_eq!(response.status(), 200);
+    }
+    drop(held);
+    while server.post(body.clone()).send().await.unwrap().status() == 503 {}
+    let alone = batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(8_192))]).to_string();
+    refused(&server, server.post(alone), 413, &["4096 bytes", "split the batch"]).await;
 }
 
 #[tokio::test]
