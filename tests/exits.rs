@@ -331,8 +331,9 @@ fn a_program_started_by_fork_and_exec_is_none_of_the_clients_business(start: fn(
 }
 
 fn a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once(start: fn() -> Server) {
-    let server = start();
     for (what, roots) in [("subscriber-panics", 0), ("closes-files", 1)] {
+        // Each with a spool of its own: the second one would ship what the first one left.
+        let server = start();
         let mut goes_on = worker(&server, &[what]);
         goes_on.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "10m");
         let finished = run(goes_on);

@@ -195,6 +195,8 @@ async fn only_json_in_known_encodings_is_read() {
 #[tokio::test]
 async fn bodies_that_do_not_fit_in_memory_come_again() {
     let server = TestServer::with(|config| config.max_pending_bytes = 4096).await;
+    let alone = batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(8_192))]).to_string();
+    refused(&server, server.post(alone), 413, &["4096 bytes", "split the batch"]).await;
     let body = batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(2_000))]).to_string();
     let mut held = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n";
@@ -210,8 +212,6 @@ async fn bodies_that_do_not_fit_in_memory_come_again() {
     }
     drop(held);
     while server.post(body.clone()).send().await.unwrap().status() == 503 {}
-    let alone = batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(8_192))]).to_string();
-    refused(&server, server.post(alone), 413, &["4096 bytes", "split the batch"]).await;
 }
 
 #[tokio::test]
