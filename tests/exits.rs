@@ -340,7 +340,8 @@ fn a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once(start
         assert_eq!((finished.code, finished.stdout.as_str()), (Some(0), "still here\n"), "{what}: {}", finished.stderr);
         assert_eq!(finished.stderr.matches("monitor: warning").count(), 1, "{what}: {}", finished.stderr);
         assert!(finished.stderr.contains("nothing more is recorded"), "{what}: {}", finished.stderr);
-        assert_eq!(server.roots().len(), roots, "{what}: what was flushed before");
+        // And what was sent before the shipper had to sleep.
+        assert!(server.roots().len() >= roots, "{what}: what was flushed before");
     }
 }
 

@@ -43,7 +43,7 @@ function Figures({ status }: { status: Status }) {
         <Figure label={t("about.database")}>{bytes(status.database_bytes)}</Figure>
         {status.wal_bytes !== undefined && <Figure label={t("about.wal")}>{bytes(status.wal_bytes)}</Figure>}
         {status.queue_bytes !== undefined && <Figure label={t("about.queue")}>{bytes(status.queue_bytes)}</Figure>}
-        {status.retention && <Figure label={t("about.retention")}>{visible(status.retention)}</Figure>}
+        {status.retention && <Figure label={t("about.retention")}><span translate="no">{visible(status.retention)}</span></Figure>}
         <Figure label={t("about.events")}>{count(status.events)}</Figure>
         <Figure label={t("about.ingest")}>{rate === null ? "–" : t("about.ingest.rate", { count: count(rate) })}</Figure>
         {unknown.map(([type, of]) => (
