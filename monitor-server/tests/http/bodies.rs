@@ -198,9 +198,9 @@ async fn bodies_that_do_not_fit_in_memory_come_again() {
     let alone = batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(8_192))]).to_string();
     refused(&server, server.post(alone), 413, &["4096 bytes", "split the batch"]).await;
     let body = batch(1, &[started(ROOT, PROCESS, None, &"n".repeat(2_000))]).to_string();
-    let mut held = TcpStream::connect(server.address).await.unwrap();
+    let mut half = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n";
-    held.write_all(format!("{head}{}", " ".repeat(3_000)).as_bytes()).await.unwrap();
+    half.write_all(format!("{head}{}", " ".repeat(3_000)).as_bytes()).await.unwrap();
     // As soon as that is read there is no room beside it.
     loop {
         let response = server.post(body.clone()).send().await.unwrap();
@@ -210,7 +210,7 @@ async fn bodies_that_do_not_fit_in_memory_come_again() {
         }
         assert_eq!(response.status(), 200);
     }
-    drop(held);
+    drop(half);
     while server.post(body.clone()).send().await.unwrap().status() == 503 {}
 }
 
