@@ -351,7 +351,7 @@ fn a_wrong_address_is_said_once_and_changes_nothing() {
     for (url, words) in [
         ("http://127.0.0.1:1", "is not reached"),
         ("no url", "MONITOR_SERVER_URL: \"no url\" is not taken"),
-        ("https://127.0.0.1:1", "without the feature `tls`"),
+        ("https://127.0.0.1:1", "is not reached"),
     ] {
         let mut exit = worker(&server, &["exit"]);
         exit.env("MONITOR_SERVER_URL", url).env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "200ms");
@@ -359,6 +359,17 @@ fn a_wrong_address_is_said_once_and_changes_nothing() {
         assert_eq!(finished.code, Some(7), "{url}");
         assert_eq!(finished.stderr.matches(words).count(), 1, "{url}: {}", finished.stderr);
     }
+    assert_eq!(server.roots().len(), 0);
+}
+
+#[test]
+fn a_switch_that_can_not_be_read_is_said_and_is_off() {
+    let server = Server::start();
+    let mut exit = worker(&server, &["exit"]);
+    exit.env("MONITOR_ENABLED", "enabled").env("MONITOR_LOG", "stderr");
+    let finished = run(exit);
+    assert_eq!(finished.code, Some(7));
+    assert_eq!(finished.stderr.matches("MONITOR_ENABLED: \"enabled\" is not taken").count(), 1, "{}", finished.stderr);
     assert_eq!(server.roots().len(), 0);
 }
 
@@ -444,6 +455,40 @@ async fn a_busy_server_is_asked_again_after_the_time_it_names() {
     let (said, batches) = against(busy).await;
     assert_eq!(taken(&batches, |_, index| index < 2), numbered(&ALL));
     assert_eq!(said.matches("the queue is full").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_lost_patience_is_asked_again() {
+    let impatient = |_: &Value, asked| (asked < 2).then(|| problem(408, "the body stalled", None));
+    let (said, batches) = against(impatient).await;
+    assert_eq!(taken(&batches, |_, index| index < 2), numbered(&ALL));
+    assert_eq!((said.matches("asks to wait: the body stalled").count(), said.matches("refuses").count()), (1, 0), "{said}");
+}
+
+#[test]
+fn an_answer_without_end_is_not_read_to_its_end() {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (written, answer) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut socket = socket.unwrap();
+            let _ = socket.read(&mut [0; 4_096]);
+            let _ = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n");
+            let bytes = (0..).map(|_| socket.write(&[b' '; 8_192])).map_while(Result::ok).take_while(|bytes| *bytes > 0).sum::<usize>();
+            let _ = written.send(bytes);
+        }
+    });
+    let mut exit = command("monitor-test-worker");
+    exit.arg("exit").env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", url).env("MONITOR_LOG", "stderr");
+    exit.env("MONITOR_EXIT_TIMEOUT", "10m").env("MONITOR_SPOOL_DIR", "off");
+    let finished = run(exit);
+    assert_eq!(finished.code, Some(7));
+    assert!(finished.stderr.contains("no Process Monitor"), "{}", finished.stderr);
+    // What the sockets themselves hold comes on top.
+    let bytes = answer.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+    assert!(bytes < 64 << 20, "{bytes}");
 }
 
 #[tokio::test]

@@ -132,6 +132,30 @@ fn what_unpacks_to_a_gigabyte_takes_little_memory() {
     assert!(memory < 256 * MIB, "{memory}");
 }
 
+/// Small requests of OTLP whose every item would repeat a large resource and scope.
+#[test]
+fn what_otlp_says_once_does_not_become_gigabytes() {
+    let server = Server::start();
+    let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
+    let large = "x".repeat(1_000_000);
+    for attribute in ["host.name", "service.name", "anything"] {
+        for (spans, events) in [(1, 40_000), (20_000, 0)] {
+            let span =
+                json!({"traceId": "01".repeat(16), "spanId": "01".repeat(8), "endTimeUnixNano": "1", "events": vec![json!({}); events]});
+            let body = json!({"resourceSpans": [{
+                "resource": {"attributes": [{"key": attribute, "value": {"stringValue": large}}]},
+                "scopeSpans": [{"scope": {"name": large}, "spans": vec![span; spans]}],
+            }]});
+            let request = client.post(format!("{}/v1/traces", server.url())).header("content-type", "application/json");
+            let answer = request.body(body.to_string()).send().expect("an answer");
+            assert_eq!(answer.status(), 413, "{attribute}, {spans} spans, {events} events");
+        }
+    }
+    let memory = server.peak_memory();
+    println!("peak {} MiB", memory / MIB);
+    assert!(memory < 256 * MIB, "{memory}");
+}
+
 #[test]
 fn awkward_json_is_refused_where_it_is_wrong_and_harms_nobody() {
     let server = Server::start();

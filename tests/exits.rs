@@ -47,6 +47,11 @@ on_and_off! {
     a_fork_during_the_first_monitored_call_hangs_nowhere,
     a_forked_child_that_ends_by_underscore_exit_keeps_what_it_flushed,
     a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on,
+    a_fork_waits_for_no_thread_that_goes_on_recording,
+    a_child_that_forks_and_records_nothing_is_no_worker,
+    what_a_child_has_open_when_it_exits_is_cancelled,
+    a_flush_returns_while_others_go_on_recording,
+    a_flush_on_the_shippers_own_thread_returns_at_once,
     a_program_started_by_fork_and_exec_is_none_of_the_clients_business,
     a_program_whose_shipper_has_ended_goes_on_is_told_once_and_ends_at_once,
     a_stderr_that_takes_nothing_changes_nothing,
@@ -322,6 +327,40 @@ fn a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on(start: fn()
     assert_eq!(run(worker(&server, &["becomes-a-daemon"])).code, Some(0));
     wait_for("parent and child", || (workers(&server).len() == 2).then_some(()));
     assert_eq!(outlines(&server), ["becomes_a_daemon [cancelled]\n  born\n"]);
+}
+
+fn a_fork_waits_for_no_thread_that_goes_on_recording(start: fn() -> Server) {
+    let server = start();
+    let finished = run(worker(&server, &["forks-in-time", "20"]));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let forks_ms: u64 = finished.stdout.trim().parse().unwrap();
+    // One that waits for the recording to end gives up after a second.
+    assert!(forks_ms < 20 * 250, "{forks_ms} ms");
+}
+
+fn a_child_that_forks_and_records_nothing_is_no_worker(start: fn() -> Server) {
+    let server = start();
+    assert_eq!(run(worker(&server, &["forks-twice"])).code, Some(0));
+    assert_eq!((outlines(&server), workers(&server).len()), (vec!["leaf\n".to_owned()], 1));
+}
+
+fn what_a_child_has_open_when_it_exits_is_cancelled(start: fn() -> Server) {
+    let server = start();
+    assert_eq!(run(worker(&server, &["forks-and-exits"])).code, Some(0));
+    assert_eq!(outlines(&server), ["forks_and_exits\n  exits_inside [cancelled]\n  leaf\n"]);
+}
+
+fn a_flush_returns_while_others_go_on_recording(start: fn() -> Server) {
+    let server = start();
+    let finished = run(worker(&server, &["flushes-while-busy", "5"]));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+}
+
+fn a_flush_on_the_shippers_own_thread_returns_at_once(start: fn() -> Server) {
+    let server = start();
+    let finished = run(worker(&server, &["subscriber-flushes"]));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.trim().parse::<u64>().unwrap() > 0, "the client's libraries were heard");
 }
 
 fn a_program_started_by_fork_and_exec_is_none_of_the_clients_business(start: fn() -> Server) {

@@ -88,8 +88,9 @@ fn check(server: &Server, counted: &Counted, what: &str) -> Value {
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "counts"));
     let calls: Vec<Value> =
         server.tree(&root).into_iter().filter(|process| process["name"].as_str().unwrap().starts_with("counted")).collect();
+    // There is room for all of it: what is missing is lost.
     let told = server.get("/status");
-    let dropped: u64 = told["dropped"].as_array().unwrap().iter().map(|dropped| dropped["count"].as_u64().unwrap()).sum();
+    assert_eq!(told["dropped"], serde_json::json!([]), "{what}");
     let (mut stored, mut done) = (0, 0);
     for call in &calls {
         if let Some(fold) = call["fold"].as_object() {
@@ -100,8 +101,7 @@ fn check(server: &Server, counted: &Counted, what: &str) -> Value {
             done += u64::from(call["state"] == "succeeded" || call["state"] == "failed");
         }
     }
-    assert!(counted.ended <= done + dropped, "{what}: {counted:?}, {done} of {stored} done, {dropped} dropped");
-    assert!(stored + dropped <= counted.begun, "{what}: {counted:?}, {done} of {stored} done, {dropped} dropped");
+    assert!(counted.ended <= done && stored <= counted.begun, "{what}: {counted:?}, {done} of {stored} done");
     assert!(stored - done <= THREADS as u64, "{what}: {done} of {stored}");
     for failed in calls.iter().filter(|call| call["state"] == "failed" && call["fold"].is_null()) {
         assert!(failed["error"]["message"].as_str().unwrap().starts_with("the words of "), "{what}: {failed}");
@@ -121,6 +121,32 @@ fn what_a_killed_program_had_recorded_is_shipped_by_the_next_one() {
         ship_by_the_next(&server);
         check(&server, &counting.counted(), &format!("round {round}"));
     }
+}
+
+#[test]
+fn what_found_no_room_before_a_kill_is_told_by_whoever_ships() {
+    let mut server = Server::start();
+    server.kill();
+    let file = server.data().with_file_name("counted");
+    std::fs::File::create(&file).unwrap();
+    let mut command = worker(&server, &["finds-no-room"]);
+    // One ring, which holds a few thousand records.
+    command.arg(&file).env("MONITOR_BUFFER_BYTES", "400000").env("MONITOR_HEARTBEAT", "300ms");
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut counting = Counting { child, file };
+    assert_eq!(line(&mut counting.child), "begins");
+    wait_for("many to begin", || (counting.counted().begun > 300_000).then_some(()));
+    counting.child.kill().unwrap();
+    counting.wait();
+    server.start_again();
+    ship_by_hand(&server);
+    let (begun, status) = (counting.counted().begun, server.get("/status"));
+    let stored: u64 = status["roots"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
+    let dropped = status["dropped"].as_array().unwrap();
+    let refused: u64 = dropped.iter().map(|dropped| dropped["count"].as_u64().unwrap()).sum();
+    assert!(dropped.iter().all(|dropped| dropped["type"] == "process-started" && dropped["reason"] == "memory"), "{status}");
+    // But for the one that was about to begin.
+    assert!(stored > 0 && refused > 0 && (begun - 1..=begun).contains(&(stored + refused)), "{begun}: {stored} stored, {refused} refused");
 }
 
 /// The outline of the only tree of a name, once nothing in it runs any more.
@@ -227,6 +253,10 @@ fn what_is_recorded_while_no_server_is_there_is_kept_beyond_the_program() {
     assert_eq!(finished.code, Some(0));
     assert!(finished.stderr.contains("are kept until the server is there") && !finished.stderr.contains("lost"), "{}", finished.stderr);
     assert_eq!(folders(server.spool()), 1);
+    let folder = std::fs::read_dir(server.spool()).unwrap().next().unwrap().unwrap().path();
+    let names = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let others: Vec<String> = names.filter(|name| !["program", "lock"].contains(&&**name) && !name.starts_with("journal-")).collect();
+    assert_eq!(others, Vec::<String>::new(), "all is numbered");
     server.start_again();
     ship_by_the_next(&server);
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "many"));
@@ -234,6 +264,80 @@ fn what_is_recorded_while_no_server_is_there_is_kept_beyond_the_program() {
     assert_eq!((&root["state"], &counts["succeeded"], &counts["failed"]), (&"succeeded".into(), &(5_000 - 5 + 50 + 1).into(), &5.into()));
     let workers = server.get("/workers?limit=10");
     assert!(workers["workers"].as_array().unwrap().iter().all(|worker| worker["state"] == "offline"), "it had said goodbye: {workers}");
+}
+
+#[test]
+fn what_was_not_sent_when_a_signal_came_is_shipped() {
+    for (name, number) in [("-TERM", libc::SIGTERM), ("-INT", libc::SIGINT), ("-HUP", libc::SIGHUP)] {
+        let mut server = Server::start();
+        server.kill();
+        let mut hang = worker(&server, &["hang"]);
+        // Whoever started the tests may ignore some, which programs inherit.
+        hang.env("MONITOR_HEARTBEAT", "300ms");
+        let mut child = has_default_signals(&mut hang).spawn().unwrap();
+        line(&mut child);
+        assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().signal(), Some(number), "{name}");
+        server.start_again();
+        ship_by_hand(&server);
+        assert_eq!(settled(&server, "hang"), "hang [lost]\n  waits [lost]\n", "{name}");
+    }
+}
+
+#[allow(unsafe_code, reason = "signals of the child alone")]
+fn has_default_signals(command: &mut Command) -> &mut Command {
+    // SAFETY: system calls, and nothing else, between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            Ok(())
+        })
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_or_one_that_is_read_only_costs_one_warning_and_no_record() {
+    for (calls, error) in [([libc::SYS_fallocate, libc::SYS_pwrite64], libc::ENOSPC), ([libc::SYS_mkdirat; 2], libc::EROFS)] {
+        let server = Server::start();
+        let mut many = worker(&server, &["many", "3000"]);
+        many.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "2m");
+        refuse(&mut many, calls, error);
+        let finished = run(many);
+        assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+        assert_eq!(finished.stderr.matches("can't be kept beyond this program").count(), 1, "{error}: {}", finished.stderr);
+        let counts = &server.finished_root()["counts"];
+        assert_eq!(counts["succeeded"].as_u64().unwrap() + counts["failed"].as_u64().unwrap(), 3_031, "{error}");
+    }
+}
+
+/// Has the kernel answer two of a program's calls as it does when the disk is in trouble.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "a filter of the child alone")]
+fn refuse(command: &mut Command, [first, second]: [libc::c_long; 2], error: i32) {
+    use libc::{BPF_ABS, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO};
+
+    let step = |code: u32, jt: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf: 0, k };
+    let mut steps = [
+        step(BPF_LD | BPF_W | BPF_ABS, 0, 0),
+        step(BPF_JMP | BPF_JEQ | BPF_K, 2, first as u32),
+        step(BPF_JMP | BPF_JEQ | BPF_K, 1, second as u32),
+        step(BPF_RET | BPF_K, 0, SECCOMP_RET_ALLOW),
+        step(BPF_RET | BPF_K, 0, SECCOMP_RET_ERRNO | error as u32),
+    ];
+    let filter = move || {
+        let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
+        // SAFETY: the kernel copies the program, which is as long as it says.
+        let is_set = unsafe {
+            libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+                && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
+        };
+        if is_set { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    };
+    // SAFETY: system calls, and nothing else, between fork and exec.
+    unsafe { command.pre_exec(filter) };
 }
 
 #[test]
@@ -264,6 +368,27 @@ fn a_spool_that_is_full_gives_up_what_is_oldest_and_says_how_much() {
     let events = status["events"].as_u64().unwrap();
     // The first and the last word are the program's own.
     assert_eq!(events + starts + ends + count("worker-online"), 2 * (COUNT + 1) + 2, "{status}");
+}
+
+#[test]
+fn what_many_programs_leave_is_bounded_while_no_server_answers() {
+    const ONE: u64 = 4_194_304;
+    let mut server = Server::start();
+    server.kill();
+    // Each is gone as soon as it has ended.
+    std::thread::scope(|scope| {
+        for _ in 0..7 {
+            let mut wordy = worker(&server, &["wordy", "10000"]);
+            wordy.env("MONITOR_SPOOL_BYTES", ONE.to_string()).env("MONITOR_EXIT_TIMEOUT", "2m");
+            scope.spawn(|| assert_eq!(run(wordy).code, Some(0)));
+        }
+    });
+    let bytes: u64 = std::fs::read_dir(server.spool())
+        .unwrap()
+        .flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!((ONE..=4 * ONE).contains(&bytes), "{bytes}");
 }
 
 #[test]

@@ -8,8 +8,10 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 const WALLS: &[(&str, &[&str])] = &[
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
     ("monitor-macros", &["proc-macro2", "quote", "syn"]),
-    ("monitor-core", &["libc", "linkme"]),
-    ("monitor-spool", &["monitor-wire", "monitor-core", "crc32fast", "etcetera", "libc", "serde", "serde_json", "sha2", "zstd"]),
+    ("monitor-core", &["libc"]),
+    ("monitor-spool", &["monitor-wire", "monitor-core", "crc32fast", "etcetera", "libc", "serde", "serde_json", "zstd"]),
+    ("monitor-woven", &["monitor-core", "monitor-macros", "monitor-spool", "libc"]),
+    ("cargo-monitor", &["monitor-wire", "monitor-spool", "*"]),
     ("monitor-state", &["monitor-wire", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),
     ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "monitor-spool", "*"]),

@@ -126,6 +126,8 @@ fn spawn(command: &mut Command) -> Result<Child> {
 fn start(monitor: &Path, folder: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<(Child, String)> {
     let mut command = cores::command(monitor);
     command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
+    // One client is all there are here.
+    command.args(["--max-requests-per-second", "1000000"]);
     // That it serves is known; what goes wrong is to be seen.
     command.env("RUST_LOG", "warn").env("MONITOR_SPOOL_DIR", "off");
     let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;

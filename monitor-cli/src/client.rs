@@ -9,14 +9,17 @@ use anyhow::Context as _;
 use clap::Args;
 use monitor_server::access::Local;
 use monitor_wire::{Accepted, Problem};
-use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
 
 use crate::settings;
+use crate::text::visible;
 
+/// A server that is asked says something within so long.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// A download may take so long.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(6 * 3_600);
 
@@ -79,6 +82,12 @@ impl ClientError {
     }
 }
 
+/// How OTLP tells what is wrong.
+#[derive(serde::Deserialize)]
+struct RpcStatus {
+    message: String,
+}
+
 /// What became of a batch.
 #[derive(Debug)]
 pub(crate) enum Posted {
@@ -127,16 +136,9 @@ impl Connection {
     }
 
     async fn save_into(&self, path: &[&str], part: &Path) -> anyhow::Result<u64> {
-        let (url, client) = self.prepare(path)?;
-        // It is made before the first byte of it comes.
-        let request = client.post(url).timeout(DOWNLOAD_TIMEOUT).send().await;
-        let mut response = request.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
-        let status = response.status();
-        if !status.is_success() {
-            let body = response.bytes().await.map_err(|error| self.broken(error))?;
-            let problem = serde_json::from_slice(&body).map_err(|_| ClientError::Foreign { url: self.server.clone(), status })?;
-            return Err(ClientError::Refused(problem).into());
-        }
+        // It is made before the first byte of it comes, which may take as long as a disk takes to copy all.
+        let (url, client) = self.prepare_to_wait(path, None)?;
+        let mut response = self.answer(client.post(url).timeout(DOWNLOAD_TIMEOUT)).await?;
         let expected = response.content_length();
         let mut options = std::fs::OpenOptions::new();
         options.create(true).truncate(true).write(true);
@@ -161,11 +163,11 @@ impl Connection {
         let status = response.status();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let body = response.bytes().await.map_err(|error| self.broken(error))?;
-        let foreign = || ClientError::Foreign { url: self.server.clone(), status };
         if status.is_success() {
-            return serde_json::from_slice(&body).map(|accepted: Accepted| Posted::Accepted(accepted.accepted)).map_err(|_| foreign());
+            let accepted: Accepted = serde_json::from_slice(&body).map_err(|_| self.foreign(status))?;
+            return Ok(Posted::Accepted(accepted.accepted));
         }
-        let problem: Problem = serde_json::from_slice(&body).map_err(|_| foreign())?;
+        let problem: Problem = serde_json::from_slice(&body).map_err(|_| self.foreign(status))?;
         Ok(match status {
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Posted::Busy(Duration::from_secs(retry_after.unwrap_or(1))),
             StatusCode::PAYLOAD_TOO_LARGE => Posted::TooLarge,
@@ -174,29 +176,35 @@ impl Connection {
         })
     }
 
-    /// Posts JSON; what is too much for now is sent again when the server says.
+    /// Posts JSON; what is too much for now is sent again when the server says, and why is said once.
     pub(crate) fn post(&self, path: &[&str], body: &[u8]) -> Result<Value, ClientError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        let mut is_said = false;
         loop {
             match runtime.block_on(self.try_post(path, body.to_vec()))? {
                 Ok(answer) => return Ok(answer),
-                Err(pause) => std::thread::sleep(pause),
+                Err((pause, why)) => {
+                    if !std::mem::replace(&mut is_said, true) {
+                        let _ = writeln!(anstream::stderr(), "monitor: trying again: {}", visible(&why));
+                    }
+                    std::thread::sleep(pause);
+                }
             }
         }
     }
 
-    async fn try_post(&self, path: &[&str], body: Vec<u8>) -> Result<Result<Value, Duration>, ClientError> {
+    async fn try_post(&self, path: &[&str], body: Vec<u8>) -> Result<Result<Value, (Duration, String)>, ClientError> {
         let (url, client) = self.prepare(path)?;
-        let response = client.post(url).header("content-type", "application/json").body(body).send().await;
-        let response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let response = self.send(client.post(url).header("content-type", "application/json").body(body)).await?;
         let status = response.status();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
         let body = response.bytes().await.map_err(|error| self.broken(error))?;
-        let foreign = || ClientError::Foreign { url: self.server.clone(), status };
         match status {
-            _ if status.is_success() => serde_json::from_slice(&body).map(Ok).map_err(|_| foreign()),
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Ok(Err(Duration::from_secs(retry_after.unwrap_or(1)))),
-            _ => Err(serde_json::from_slice(&body).map_or_else(|_| foreign(), ClientError::Refused)),
+            _ if status.is_success() => serde_json::from_slice(&body).map(Ok).map_err(|_| self.foreign(status)),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Ok(Err((Duration::from_secs(retry_after.unwrap_or(1)), self.refusal(status, &body).to_string())))
+            }
+            _ => Err(self.refusal(status, &body)),
         }
     }
 
@@ -204,15 +212,7 @@ impl Connection {
     pub(crate) fn download(&self, path: &[&str], query: &Query<'_>, out: &mut impl std::io::Write) -> anyhow::Result<u64> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
         let (url, client) = self.prepare(path)?;
-        // Made within the runtime, for it has timers.
-        let response = runtime.block_on(async { client.get(url).query(query).send().await });
-        let mut response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
-        let status = response.status();
-        if !status.is_success() {
-            let body = runtime.block_on(response.bytes()).map_err(|error| self.broken(error))?;
-            let foreign = |_| ClientError::Foreign { url: self.server.clone(), status };
-            return Err(serde_json::from_slice(&body).map_or_else(foreign, ClientError::Refused).into());
-        }
+        let mut response = runtime.block_on(self.answer(client.get(url).query(query)))?;
         let mut bytes = 0;
         while let Some(piece) = runtime.block_on(response.chunk()).map_err(|error| self.broken(error))? {
             bytes += piece.len() as u64;
@@ -222,7 +222,42 @@ impl Connection {
         Ok(bytes)
     }
 
-    pub(crate) fn unreachable(&self, source: reqwest::Error) -> ClientError {
+    /// The answer to a request, unless it is a refusal.
+    pub(crate) async fn answer(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        let response = self.send(request).await?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.map_err(|error| self.broken(error))?;
+        Err(self.refusal(status, &body))
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
+        request.send().await.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })
+    }
+
+    /// The server's words, as a problem or as OTLP's `google.rpc.Status`.
+    fn refusal(&self, status: StatusCode, body: &[u8]) -> ClientError {
+        let told = serde_json::from_slice(body).or_else(|_| {
+            let of_otlp: RpcStatus = serde_json::from_slice(body)?;
+            Ok::<_, serde_json::Error>(Problem {
+                problem_type: "about:blank".to_owned(),
+                title: status.canonical_reason().unwrap_or_default().to_owned(),
+                status: status.as_u16(),
+                detail: of_otlp.message,
+                parameter: None,
+                event_number: None,
+            })
+        });
+        told.map_or_else(|_| self.foreign(status), ClientError::Refused)
+    }
+
+    fn foreign(&self, status: StatusCode) -> ClientError {
+        ClientError::Foreign { url: self.server.clone(), status }
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> ClientError {
         ClientError::Unreachable { url: self.server.clone(), source: source.without_url() }
     }
 
@@ -232,13 +267,22 @@ impl Connection {
 
     /// Whom to ask, and by what.
     pub(crate) fn prepare(&self, path: &[&str]) -> Result<(Url, reqwest::Client), ClientError> {
-        let mut url = self.server.clone();
+        self.prepare_to_wait(path, Some(READ_TIMEOUT))
+    }
+
+    /// As [`Connection::prepare`], for a server that may say nothing for so long.
+    fn prepare_to_wait(&self, path: &[&str], silence: Option<Duration>) -> Result<(Url, reqwest::Client), ClientError> {
+        let (mut url, token) = self.whom();
+        let is_local = is_loopback(&url);
         url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
-        let mut client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_secs(60));
-        if is_loopback(&self.server) {
+        let mut client = reqwest::Client::builder().connect_timeout(Duration::from_secs(10)).tcp_keepalive(Duration::from_secs(30));
+        if let Some(silence) = silence {
+            client = client.read_timeout(silence);
+        }
+        if is_local {
             client = client.no_proxy();
         }
-        if let Some(token) = self.token() {
+        if let Some(token) = token {
             let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| ClientError::Token)?;
             value.set_sensitive(true);
             client = client.default_headers([(AUTHORIZATION, value)].into_iter().collect());
@@ -246,30 +290,39 @@ impl Connection {
         Ok((url, client.build().map_err(|error| self.unreachable(error))?))
     }
 
-    /// The token that was given; else that of the server of this machine's data folder, if it is the one that is asked.
-    fn token(&self) -> Option<String> {
-        self.token.clone().filter(|token| !token.is_empty()).or_else(|| {
+    /// The address to ask, and the token to show there: the one that was given; else that of the server of this machine's data folder,
+    /// if it is the one that is meant. Then its own address is asked: what else a name may stand for can be another user's program.
+    fn whom(&self) -> (Url, Option<String>) {
+        let given = self.token.clone().filter(|token| !token.is_empty());
+        let local = || {
             let local = is_loopback(&self.server).then(|| Local::find(&settings::data_folder().ok()?)).flatten()?;
-            let is_that =
-                local.url.port_or_known_default() == self.server.port_or_known_default() && local.url.scheme() == self.server.scheme();
-            is_that.then_some(local.token)
-        })
+            is_meant(&self.server, &local.url).then_some(local)
+        };
+        match given {
+            Some(token) => (self.server.clone(), Some(token)),
+            None => match local() {
+                // A certificate is for a name, and proves by itself who answers to it.
+                Some(local) if local.url.scheme() == "https" => (self.server.clone(), Some(local.token)),
+                Some(local) => (local.url, Some(local.token)),
+                None => (self.server.clone(), None),
+            },
+        }
     }
 
     async fn ask(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
         let (url, client) = self.prepare(path)?;
-        let response = client.get(url).query(query).send().await;
-        let response = response.map_err(|error| if error.is_connect() { self.unreachable(error) } else { self.broken(error) })?;
+        let response = self.answer(client.get(url).query(query)).await?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.broken(error))?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|_| ClientError::Foreign { url: self.server.clone(), status });
-        }
-        Err(match serde_json::from_slice(&body) {
-            Ok(problem) => ClientError::Refused(problem),
-            Err(_) => ClientError::Foreign { url: self.server.clone(), status },
-        })
+        serde_json::from_slice(&body).map_err(|_| self.foreign(status))
     }
+}
+
+/// Whether a loopback address that was typed means the server that says `own` of itself. One that listens on all addresses of IPv6 has
+/// those of IPv4, too.
+fn is_meant(typed: &Url, own: &Url) -> bool {
+    let is_same_host = typed.host() == own.host() || typed.host_str() == Some("localhost") || own.host_str() == Some("[::1]");
+    is_same_host && typed.path() == "/" && typed.scheme() == own.scheme() && typed.port_or_known_default() == own.port_or_known_default()
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -317,6 +370,50 @@ mod tests {
         let text = escape_controls(&serde_json::to_string_pretty(&value).unwrap());
         assert!(!text.chars().any(|c| c != '\n' && c.is_control()), "{text:?}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn the_local_server_is_meant_by_its_own_address_only() {
+        let own: Url = "http://127.0.0.1:60010/".parse().unwrap();
+        for (typed, expected) in [
+            ("http://127.0.0.1:60010", true),
+            ("http://localhost:60010", true),
+            ("http://127.0.0.2:60010", false),
+            ("http://[::1]:60010", false),
+            ("http://127.0.0.1:60011", false),
+            ("https://127.0.0.1:60010", false),
+            ("http://127.0.0.1:60010/behind-a-proxy", false),
+        ] {
+            assert_eq!(is_meant(&typed.parse().unwrap(), &own), expected, "{typed}");
+        }
+        assert!(is_meant(&"http://127.0.0.1:60010".parse().unwrap(), &"http://[::1]:60010/".parse().unwrap()));
+    }
+
+    /// Answers one request, and says nothing for longer than any other answer may take.
+    async fn slow_server(listener: tokio::net::TcpListener, before: Duration) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(socket.read_u8().await.unwrap());
+        }
+        tokio::time::pause();
+        tokio::time::advance(before).await;
+        tokio::time::resume();
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ncopy").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_copy_may_take_longer_to_be_made_than_an_answer_may_take() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = folder.path().join("copy.db.part");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let connection = Connection { server, token: Some("t".to_owned()), json: false };
+        let slow = slow_server(listener, 10 * READ_TIMEOUT);
+        let (bytes, ()) = tokio::join!(connection.save_into(&["api", "v1", "backup"], &part), slow);
+        assert_eq!(bytes.unwrap(), 4);
+        assert_eq!(std::fs::read(&part).unwrap(), b"copy");
     }
 
     #[test]

@@ -88,15 +88,7 @@ fn tell_all(
 
 async fn open(connection: &Connection, query: &Query<'_>, after: u64) -> Result<reqwest::Response, ClientError> {
     let (url, client) = connection.prepare(&["api", "v1", "stream"])?;
-    let request = client.get(url).query(query).query(&[("after", after)]);
-    let response = request.send().await.map_err(|error| connection.unreachable(error))?;
-    let status = response.status();
-    if status.is_success() {
-        return Ok(response);
-    }
-    let body = response.bytes().await.map_err(|error| connection.broken(error))?;
-    let foreign = |_| ClientError::Foreign { url: connection.server().clone(), status };
-    Err(serde_json::from_slice(&body).map_or_else(foreign, ClientError::Refused))
+    connection.answer(client.get(url).query(query).query(&[("after", after)])).await
 }
 
 /// Server-sent events, as they come together from pieces.

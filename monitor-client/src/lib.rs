@@ -72,6 +72,8 @@ pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 
 pub use propagation::{CommandExt, Propagation, extract, inject, traceparent};
 pub use remote::{AsProcessId, AsRootId};
+#[cfg(feature = "ship")]
+pub use ship::{Left, leave};
 pub use spawn::{spawn, spawn_blocking, spawn_task};
 
 /// What generated code calls.

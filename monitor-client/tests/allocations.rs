@@ -34,6 +34,13 @@ async fn waits() -> u8 {
     root()
 }
 
+/// Reads its own ids again and again: nobody else wants to know of that.
+#[normal_task]
+async fn reads() -> usize {
+    tokio::task::yield_now().await;
+    (0..1_000).filter(|_| monitor_client::current_id().is_some()).count()
+}
+
 fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
@@ -61,6 +68,15 @@ fn a_recorded_call_allocates_nothing() {
         (0..5_000).for_each(|_| calls());
         assert_eq!(ALLOCATIONS.get(), before, "allocations");
     }
+    // On a thread whose frames nothing was in before.
+    let allocated = std::thread::spawn(|| {
+        let _top = Process::start("another").enter();
+        assert_eq!(run(reads()), 1_000);
+        let before = ALLOCATIONS.get();
+        assert_eq!(run(reads()), 1_000);
+        ALLOCATIONS.get() - before
+    });
+    assert_eq!(allocated.join().expect("no panic"), 0, "allocations");
     let (mut singly, mut folded) = (0, HashMap::new());
     while let Some(entry) = receiver.try_recv() {
         match entry.record {
@@ -71,5 +87,5 @@ fn a_recorded_call_allocates_nothing() {
     }
     let folded: u64 = folded.values().sum();
     assert!(folded > 5_000, "{folded}");
-    assert_eq!(singly + folded, 1 + 5_001 * 9);
+    assert_eq!(singly + folded, 1 + 5_001 * 9 + 3);
 }

@@ -13,6 +13,8 @@ pub(crate) enum Bond {
     Root,
     /// Below what is current, or else below the one tree that is alive in this program.
     CrossThread,
+    /// The same, and where there is none it begins a tree: for functions that nobody chose, in a program that carries no contexts.
+    Woven,
     /// Below a process of another program.
     Remote(Remote),
     /// Below this one.
@@ -46,7 +48,8 @@ pub(crate) fn attach(bond: Bond) -> Attached {
     match bond {
         Bond::Current => below_current(false),
         Bond::Root => below_current(true),
-        Bond::CrossThread => below_the_one_alive(),
+        Bond::CrossThread => below_the_one_alive().unwrap_or_else(astray),
+        Bond::Woven => below_the_one_alive().unwrap_or(Attached { parent: None, attachment: Attachment::Explicit, entry: true }),
         Bond::Remote(remote) => below_remote(remote),
         Bond::Under(parent) => Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false },
         Bond::NewTree => Attached { parent: None, attachment: Attachment::Explicit, entry: true },
@@ -61,18 +64,21 @@ fn below_current(root: bool) -> Attached {
     Attached { parent, attachment: Attachment::Explicit, entry }
 }
 
-fn below_the_one_alive() -> Attached {
-    static WARNING: Warning = Warning::new();
-
+fn below_the_one_alive() -> Option<Attached> {
     if let Some(parent) = context::local() {
-        return Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false };
+        return Some(Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false });
     }
     if let Some(parent) = trees::the_one() {
-        return Attached { parent: Some(parent), attachment: Attachment::Inferred, entry: false };
+        return Some(Attached { parent: Some(parent), attachment: Attachment::Inferred, entry: false });
     }
-    if let Some(parent) = context::inherited() {
-        return Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false };
-    }
+    let inherited = context::inherited();
+    inherited.map(|parent| Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false })
+}
+
+/// A `#[cross_thread]` function that belongs nowhere.
+fn astray() -> Attached {
+    static WARNING: Warning = Warning::new();
+
     WARNING.give(|| {
         "a #[cross_thread] function was called on a thread without a context while no tree, or more than one, was running: \
          it is shown as a tree of its own. Start the thread or task by monitor_client::spawn, spawn_task or spawn_blocking, \

@@ -9,7 +9,7 @@ use crate::clock::{self, Calibration, Clock};
 use crate::crowds::Crowds;
 use crate::queue::{self, Entry, Failed, HANDED_ON_BYTES, NOT_KEPT, RECORD_BYTES, Sent};
 use crate::record::{Ended, Failure, Folded, Origin, Outcome, Record, Started};
-use crate::ring::{Counted, Ending, Look, Rings, Seen, Told};
+use crate::ring::{Counted, Ending, Look, Looked, Rings, Seen, Told};
 use crate::{fold, park};
 
 /// Records of calls that have ended, and as many of calls that run, and as many from the queue, that one look finds.
@@ -34,6 +34,10 @@ pub struct Receiver {
     ready: VecDeque<Entry>,
     /// Number of the last that came by the queue.
     place: u64,
+    /// How many of what came by the queue were taken.
+    popped: u64,
+    /// What the last look has come upon.
+    looked: Looked,
     /// Looked, and not committed.
     has_taken: bool,
 }
@@ -50,6 +54,14 @@ pub struct Taken {
     pub settled: u64,
     /// Numbers of the starts that are held back.
     pub held: Vec<u64>,
+}
+
+/// What was recorded by some moment.
+#[derive(Debug, Clone)]
+pub struct Mark {
+    /// Records of each ring.
+    rings: Vec<u64>,
+    queue: u64,
 }
 
 /// A record, when it was made (in ticks), and its bytes.
@@ -72,6 +84,8 @@ impl Receiver {
             words: HashMap::new(),
             ready: VecDeque::new(),
             place: 0,
+            popped: 0,
+            looked: Looked::default(),
             has_taken: false,
         }
     }
@@ -97,13 +111,14 @@ impl Receiver {
         let now = clock::now();
         let begun_before = now.saturating_sub(self.clock.ticks(running_for));
         let (mut seen, mut folds, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        self.rings.look(Look { limit: AT_ONCE, now, begun_before, all_folds: running_for.is_zero() }, |told| seen.push(told));
+        let look = Look { limit: AT_ONCE, now, begun_before, all_folds: running_for.is_zero() };
+        self.looked = self.rings.look(look, |told| seen.push(told));
         // The words of a failure are sent before its record stands in a ring: those of what was seen are all here.
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
         // Who began what was seen came by the queue before.
         self.meet(clock::now());
         let mut singly = self.crowds.hand_on(self.handed_on.try_iter().inspect(|_| queue::release(HANDED_ON_BYTES)));
-        let (mut has_taken, is_behind) = (!seen.is_empty(), seen.len() >= AT_ONCE);
+        let mut has_taken = self.looked.has_taken || !seen.is_empty();
         for told in seen {
             match told {
                 Told::Call(mut call) => {
@@ -124,13 +139,14 @@ impl Receiver {
                 }
             }
         }
-        if !is_behind {
+        if !self.looked.is_behind && !self.looked.is_limited {
             self.crowds.forget();
         }
         let (mut bytes, before) = (0, starts.len() + others.len());
         while starts.len() + others.len() < before + AT_ONCE && bytes < BYTES_AT_ONCE {
             let Some(sent) = self.came.pop_front() else { break };
             has_taken = true;
+            self.popped += 1;
             self.place = sent.place;
             let id = match &sent.record {
                 Record::Ended(ended) => {
@@ -188,6 +204,22 @@ impl Receiver {
         }
     }
 
+    /// Whether the last look has left something that another one would find now.
+    pub fn is_behind(&self) -> bool {
+        self.looked.is_behind || self.looked.is_limited || !self.came.is_empty()
+    }
+
+    /// What was recorded by now: once a look finds it [`past`](Self::is_past), all of it was made ready.
+    pub fn mark(&mut self) -> Mark {
+        self.meet(clock::now());
+        Mark { rings: self.rings.heads(), queue: self.popped + self.came.len() as u64 }
+    }
+
+    /// Whether the last look, which was later than the mark, was the last that the mark needed.
+    pub fn is_past(&self, mark: &Mark) -> bool {
+        !self.looked.is_limited && self.popped >= mark.queue && self.rings.is_past(&mark.rings)
+    }
+
     /// How much was taken by now.
     pub fn taken(&self) -> Taken {
         let settled = self.words.values().map(|failed| failed.place.saturating_sub(1)).fold(self.place, u64::min);
@@ -216,7 +248,8 @@ impl Receiver {
     /// The next record, if there is one; what runs is made known at once.
     pub fn try_recv(&mut self) -> Option<Entry> {
         if self.ready.is_empty() {
-            self.look(Duration::ZERO);
+            // What is only counted makes nothing ready, and there may be more behind it.
+            while self.look(Duration::ZERO) && self.ready.is_empty() {}
             self.commit();
         }
         self.take()

@@ -5,6 +5,7 @@
 
 pub mod context;
 pub mod fold;
+pub mod fork;
 pub mod inside;
 pub mod keep;
 pub mod own;
@@ -26,6 +27,8 @@ mod outcome;
 mod panic;
 mod park;
 mod ring;
+#[cfg(feature = "record")]
+mod section;
 mod site;
 mod thread;
 mod trees;

@@ -6,8 +6,6 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-pub use linkme;
-
 pub use crate::attach::Remote;
 use crate::attach::{Bond, attach};
 use crate::context::{self, CurrentGuard};
@@ -41,6 +39,8 @@ pub enum How {
     Root,
     /// `#[cross_thread]`
     CrossThread,
+    /// A normal one by `cargo monitor`
+    Woven,
     /// What needs memory is apart, so that all of it is passed in registers.
     Told(Box<Told>),
 }
@@ -121,7 +121,7 @@ impl Running {
         if inside::is_inside() {
             return Running::Off;
         }
-        if let How::Normal | How::Root | How::CrossThread = how {
+        if let How::Normal | How::Root | How::CrossThread | How::Woven = how {
             match ring::start(site) {
                 Begun::Recorded(call) => return Running::InRing(call),
                 // What it starts hangs below what is current.
@@ -194,7 +194,7 @@ impl Drop for Guard {
 
 #[inline(never)]
 fn start_future(site: &'static Site, how: How) -> future::Running {
-    if let How::Normal | How::Root | How::CrossThread = how {
+    if let How::Normal | How::Root | How::CrossThread | How::Woven = how {
         match ring::open(site) {
             Begun::Recorded(slot) => return future::Running::InRing(slot),
             Begun::Refused => return refused_future(),
@@ -224,6 +224,7 @@ fn draft(site: &'static Site, how: How) -> Draft {
         How::Normal => Bond::Current,
         How::Root => Bond::Root,
         How::CrossThread => Bond::CrossThread,
+        How::Woven => Bond::Woven,
         How::Told(told) => match *told {
             Told::Batch(batch) => {
                 extra.batch = Some(batch);
@@ -319,8 +320,6 @@ pub fn never<R>() -> R {
 }
 
 /// The place of an attributed function; lists it among the registered ones.
-///
-/// Not by `linkme`: to run its attribute for each function takes the compiler 0.7 ms, as long as all the rest of ours.
 #[cfg(feature = "record")]
 #[doc(hidden)]
 #[macro_export]

@@ -12,7 +12,7 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
 
 pub use crate::clock::Clock;
-pub use crate::drain::{Receiver, Taken};
+pub use crate::drain::{Mark, Receiver, Taken};
 use crate::keep::{Keeper, Memory, Queued, Slip};
 use crate::own::Own;
 use crate::record::{Ended, Failure, Fields, Logged, Origin, Outcome, Record, Started, Updated, Value};
@@ -51,6 +51,8 @@ pub struct Drop {
     pub event: &'static str,
     /// The tree, or none once more than 1,000 are counted.
     pub root: Option<u128>,
+    /// `memory` for want of room, `damaged` for what could not be read.
+    pub reason: &'static str,
 }
 
 /// A record on its way, with its times in ticks; in the record itself they are filled in by the one who drains.
@@ -242,6 +244,11 @@ pub fn has_room(bytes: usize) -> bool {
     QUEUE.get().is_some_and(|queue| queue.rings.load(Ordering::Relaxed) + bytes < queue.limit)
 }
 
+/// Whether a good part of what there may be is in use: then what waits should not wait for more.
+pub fn is_filling() -> bool {
+    QUEUE.get().is_some_and(|queue| queue.used.load(Ordering::Relaxed) > queue.limit / 4)
+}
+
 /// So many bytes more count until they are [`release`]d, room or no room.
 pub fn hold(bytes: usize) {
     if let Some(queue) = QUEUE.get() {
@@ -269,13 +276,12 @@ pub(crate) fn count_refused(root: u128, count: u64, replace: impl FnOnce()) {
     }
 }
 
-/// A record that was damaged in memory.
+/// A record that was damaged in memory. Whoever reads that after the program's end finds and counts it as well, until then.
 #[cold]
 pub(crate) fn count_unreadable() {
     if let Some(queue) = QUEUE.get() {
-        queue.keeper.dropped("process-ended");
         let mut dropped = queue.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        *dropped.entry(Drop { event: "process-ended", root: None }).or_default() += 1;
+        *dropped.entry(Drop { event: "process-ended", root: None, reason: "damaged" }).or_default() += 1;
     }
 }
 
@@ -317,9 +323,9 @@ impl Queue {
 
 /// Beyond so many trees they count under none, as does the root zero.
 fn add_drops(dropped: &mut HashMap<Drop, u64>, event: &'static str, root: u128, count: u64) {
-    let own = Drop { event, root: Some(root) };
+    let own = Drop { event, root: Some(root), reason: "memory" };
     let is_apart = root != 0 && (dropped.contains_key(&own) || dropped.len() < COUNTED_TREES);
-    *dropped.entry(if is_apart { own } else { Drop { event, root: None } }).or_default() += count;
+    *dropped.entry(if is_apart { own } else { Drop { root: None, ..own } }).or_default() += count;
 }
 
 /// What stands for words that found no room.

@@ -9,7 +9,7 @@ use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::{context, ids, inside, queue, ring, trees};
+use crate::{Context, context, ids, inside, queue, ring, trees};
 
 const UNDECIDED: u32 = 0;
 const OFF: u32 = 1;
@@ -60,6 +60,11 @@ pub fn turn_off() -> bool {
 
 /// Before this thread forks.
 pub fn before_fork() {
+    // The child inherits what is current: that is not to be folded. Nothing is decided by this: a child that has recorded
+    // nothing is no program of its own.
+    if recording() >= ON {
+        let _ = Context::current();
+    }
     ring::before_fork();
 }
 
@@ -85,11 +90,16 @@ pub fn forked() {
 
 /// What the first monitored call runs; see [`starter!`](crate::starter).
 #[cfg(feature = "record")]
-#[linkme::distributed_slice]
-pub static STARTERS: [fn()];
+mod starters {
+    crate::section::section!(fn(), "monitor_start", || {});
+}
 
 #[cfg(not(feature = "record"))]
-const STARTERS: [fn(); 0] = [];
+mod starters {
+    pub(super) fn all() -> &'static [fn()] {
+        &[]
+    }
+}
 
 /// Registers a `fn()` to be run by the first monitored call of the program. Needs the feature `record`.
 ///
@@ -109,8 +119,10 @@ const STARTERS: [fn(); 0] = [];
 macro_rules! starter {
     ($start:path) => {
         const _: () = {
-            #[$crate::private::linkme::distributed_slice($crate::switch::STARTERS)]
-            #[linkme(crate = $crate::private::linkme)]
+            #[used]
+            #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__monitor_start,regular,no_dead_strip"))]
+            #[cfg_attr(windows, unsafe(link_section = ".monitor_start$b"))]
+            #[cfg_attr(not(any(target_vendor = "apple", windows)), unsafe(link_section = "monitor_start"))]
             static STARTER: fn() = $start;
         };
     };
@@ -131,7 +143,7 @@ fn decide() -> bool {
     let before = DECIDER.load(Ordering::Acquire);
     if before != own && DECIDER.compare_exchange(before, own, Ordering::AcqRel, Ordering::Acquire).is_ok() {
         DECIDING.set(true);
-        for start in STARTERS {
+        for start in starters::all() {
             // The hook has told of a panic; the program goes on, unmonitored.
             let _ = catch_unwind(start);
         }

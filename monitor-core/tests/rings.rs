@@ -234,14 +234,19 @@ fn what_runs_is_told_when_it_has_run_for_a_while_and_its_end_later() {
         let _top = Process::start("top").enter();
         let running = enter();
         drain_ready(receiver, Duration::from_secs(60)).starts.values().for_each(|(_, name)| assert_eq!(name, "top"));
-        thread::sleep(Duration::from_millis(2));
-        let seen = drain_ready(receiver, Duration::from_millis(1));
-        assert_eq!((seen.count("leaf"), seen.ends.len()), (1, 0));
+        let long = Duration::from_millis(1);
+        let seen = loop {
+            let seen = drain_ready(receiver, long);
+            if !seen.starts.is_empty() {
+                break seen;
+            }
+        };
+        assert_eq!((seen.count("leaf"), seen.starts.len(), seen.ends.len()), (1, 1, 0));
         drop(running);
         let seen = drain_ready(receiver, Duration::from_secs(60));
         assert_eq!((seen.starts.len(), seen.ends.len()), (0, 1));
         let (elapsed_ns, _) = seen.ends.values().next().expect("one");
-        assert!((2_000_000..2_000_000_000).contains(elapsed_ns), "{elapsed_ns}");
+        assert!(u128::from(*elapsed_ns) >= long.as_nanos(), "{elapsed_ns}");
     });
 }
 
@@ -392,14 +397,15 @@ fn a_ring_that_has_grown_is_small_again_for_the_next_thread() {
         // So that there is a region to be used again.
         work(1);
         drain(receiver);
-        let before = ring_bytes();
         for _ in 0..3 {
+            let before = ring_bytes();
             work(8_000);
             assert!(ring_bytes() > before + (256 << 10), "it has grown");
             let count = drain(receiver).count("leaf");
             // The thread's region is given back by the look after the one that took its records.
             assert_eq!((count, drain(receiver).count("leaf")), (8_000, 0));
-            assert_eq!(ring_bytes(), before);
+            // What threads of other tests had may be given back meanwhile as well.
+            assert!(ring_bytes() <= before);
         }
     });
 }

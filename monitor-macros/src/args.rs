@@ -4,9 +4,10 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Error, LitStr, Path, Result, Token};
+use syn::{Error, LitStr, Path, Result, Token, parse_quote};
 
 use crate::mistakes::Mistakes;
+use crate::plan::Kind;
 
 const FORMS: &str = "write `\"name\"`, `name = \"…\"`, `batch = \"parameter\"` or `crate = path`";
 
@@ -15,6 +16,10 @@ pub(crate) struct Args {
     pub(crate) name: Option<LitStr>,
     pub(crate) batch: Option<Batch>,
     pub(crate) client: Option<Path>,
+    /// Written by `cargo monitor`.
+    pub(crate) is_woven: bool,
+    /// No closure around the body, though a returned `Err` is not seen then.
+    pub(crate) is_guarded: bool,
 }
 
 /// The parameter that marks the batch, as it was written: `"parameter"` or `parameter`.
@@ -24,11 +29,28 @@ pub(crate) enum Batch {
 }
 
 impl Args {
+    /// Reads what `cargo monitor` writes: a kind, `guard` or nothing, and then as below.
+    pub(crate) fn parse_woven(tokens: TokenStream, mistakes: &mut Mistakes) -> (Kind, Self) {
+        let mut pieces = split_at_commas(tokens).into_iter().peekable();
+        let word = |piece: &TokenStream| syn::parse2::<Ident>(piece.clone()).ok().map(|word| word.to_string());
+        let kind = pieces.next_if(|piece| word(piece).is_some()).and_then(|piece| Kind::of(&word(&piece)?)).unwrap_or(Kind::Normal);
+        let is_guarded = pieces.next_if(|piece| word(piece).as_deref() == Some("guard")).is_some();
+        let mut args = Self::read(pieces, mistakes);
+        (args.is_woven, args.is_guarded) = (true, is_guarded);
+        // The names of the macro's own crate: in edition 2015 the user's would not be found.
+        args.client = Some(args.client.unwrap_or_else(|| parse_quote!(::monitor_woven)));
+        (kind, args)
+    }
+
     /// Reads what can be read; the rest are mistakes.
     pub(crate) fn parse(tokens: TokenStream, mistakes: &mut Mistakes) -> Self {
+        Self::read(split_at_commas(tokens), mistakes)
+    }
+
+    fn read(pieces: impl IntoIterator<Item = TokenStream>, mistakes: &mut Mistakes) -> Self {
         let mut args = Args::default();
         let mut position = 0;
-        for piece in split_at_commas(tokens) {
+        for piece in pieces {
             let read = Arg::parse.parse2(piece).and_then(|arg| match arg {
                 Arg::Positional(literal) => {
                     position += 1;

@@ -42,7 +42,9 @@ fn start(plan: &Plan) -> Start {
     let client = &plan.client;
     let private = quote!(#client::__private);
     let (name, kind) = (&plan.name, plan.kind.name());
-    let line = quote_spanned!(plan.function.sig.ident.span()=> ::core::line!());
+    // At the user's place, and so by the names of the user's edition: in 2015 a path begins at the crate, which has `std` in it.
+    let at = plan.function.sig.ident.span();
+    let line = if plan.is_woven { quote_spanned!(at=> ::std::line!()) } else { quote_spanned!(at=> ::core::line!()) };
     let from_parameters = match (plan.kind, &plan.batch) {
         (Kind::Root, Some(batch)) => Some(quote!(Batch(#private::batch!(#batch)))),
         (Kind::CrossProcess, _) => {
@@ -56,6 +58,8 @@ fn start(plan: &Plan) -> Start {
     let before = from_parameters.map(|told| quote!(let #own = #private::how(|| #private::Told::#told);));
     let how = match plan.kind {
         _ if before.is_some() => own.to_token_stream(),
+        // Nobody carried a context to the threads of a program that nobody edited.
+        Kind::Normal if plan.is_woven => quote!(#private::How::Woven),
         Kind::Normal | Kind::CrossProcess => quote!(#private::How::Normal),
         Kind::Root => quote!(#private::How::Root),
         Kind::CrossThread => quote!(#private::How::CrossThread),

@@ -114,9 +114,22 @@ pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::CrossProcess, args, item)
 }
 
+/// What `cargo monitor` inserts: `#[woven(kind, guard, "name", batch = "parameter")]`, all but the kind left out where not needed.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn woven(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut mistakes = Mistakes::default();
+    let (kind, args) = Args::parse_woven(args.into(), &mut mistakes);
+    expand(kind, args, item, mistakes)
+}
+
 fn attribute(kind: Kind, args: TokenStream, item: TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let args = Args::parse(args.into(), &mut mistakes);
+    expand(kind, args, item, mistakes)
+}
+
+fn expand(kind: Kind, args: Args, item: TokenStream, mut mistakes: Mistakes) -> TokenStream {
     // Whatever is wrong with the attribute, the item itself stays, so that nothing else breaks.
     let mut unmonitored = item.clone();
     let plan = Function::parse(item.into(), &mut mistakes).map(|function| Plan::new(kind, args, function, &mut mistakes));

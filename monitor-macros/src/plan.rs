@@ -26,6 +26,8 @@ pub(crate) enum Kind {
 pub(crate) struct Plan {
     pub(crate) kind: Kind,
     pub(crate) name: LitStr,
+    /// By `cargo monitor`.
+    pub(crate) is_woven: bool,
     /// Where `monitor-client` is.
     pub(crate) client: Path,
     /// The parameter that marks the batch.
@@ -86,10 +88,11 @@ impl Plan {
         Plan {
             kind,
             name,
+            is_woven: args.is_woven,
             client: args.client.unwrap_or_else(|| parse_quote!(::monitor_client)),
             batch,
             parameters,
-            shape: shape(kind, &function),
+            shape: if args.is_guarded && function.sig.asyncness.is_none() { Shape::Guard } else { shape(kind, &function) },
             function,
         }
     }
@@ -103,6 +106,11 @@ impl Kind {
             Kind::CrossThread => "cross_thread",
             Kind::CrossProcess => "cross_process",
         }
+    }
+
+    /// The one that is written so.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        [Self::Normal, Self::Root, Self::CrossThread, Self::CrossProcess].into_iter().find(|kind| kind.name() == name)
     }
 
     /// As it is written on the wire.

@@ -30,6 +30,8 @@ use crate::tree;
 
 /// Between two looks at what a run does.
 const LOOK: Duration = Duration::from_millis(20);
+/// A launcher that is asked to end what it runs has so long besides its grace.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// What the launcher says when the command runs.
 const STARTED: [u8; 8] = *b"started\n";
 
@@ -123,6 +125,8 @@ pub fn start(monitor: &Path, runs: &Path, spec: &Spec, server: Option<&str>) -> 
     drop(launcher);
     let mut answer = [0; STARTED.len()];
     if said.read_exact(&mut answer).is_ok() && answer == STARTED {
+        // Whoever asked may live long: the launcher's end is to be taken note of.
+        std::thread::spawn(move || child.wait());
         return Run::open(folder);
     }
     let code = child.wait().ok().and_then(|status| status.code()).unwrap_or(125) as u8;
@@ -152,7 +156,9 @@ pub fn launch(folder: &Path) -> Result<Outcome, RunError> {
         launcher: Identity::own(),
         ..State::default()
     };
-    let _ = write(folder, "state.json", &state);
+    let unusable =
+        |source| RunError::Folder { path: folder.to_owned(), wanted: "can't be used for detached runs (MONITOR_RUNS_DIR)", source };
+    write(folder, "state.json", &state).map_err(unusable)?;
     let mut diary = Diary { folder: folder.to_owned(), state, asker: Some(File::from(asker)) };
     prepare(spec, None)?.run_watched(&mut diary)
 }
@@ -266,35 +272,44 @@ impl Run {
     }
 
     /// Ends it with all that it has started: SIGTERM, and SIGKILL after its grace, or at once if `now`. Returns when nothing of it
-    /// runs.
+    /// runs, or can't be ended in any time.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn kill(&self, now: bool) -> Result<Life, RunError> {
-        let refused = RunError::system;
         if let Some(launcher) = self.state.launcher.as_ref().filter(|launcher| launcher.is_alive()) {
             let signal = if now { sys::kill_tree() } else { sys::end_tree() };
-            signal_exactly(launcher, signal).map_err(refused("reach the launcher"))?;
-        } else {
-            let top = self.state.helper.as_ref().filter(|helper| helper.is_alive()).or(self
-                .state
-                .running
-                .as_ref()
-                .filter(|running| running.is_alive()));
-            if let Some(top) = top {
-                self.kill_unwatched(top, now);
+            match signal_exactly(launcher, signal) {
+                // It has ended at this very moment.
+                Err(error) if error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH) => {}
+                sent => sent.map_err(RunError::system("reach the launcher"))?,
+            }
+            let until = Instant::now() + PATIENCE + if now { Duration::ZERO } else { self.grace() };
+            while self.life() == Life::Running && Instant::now() < until {
+                std::thread::sleep(LOOK);
             }
         }
-        while matches!(self.life(), Life::Running | Life::Unwatched) {
+        let is_alive = |who: &&Identity| who.is_alive();
+        let helper = self.state.helper.as_ref().filter(is_alive);
+        if matches!(self.life(), Life::Running | Life::Unwatched)
+            && let Some(top) = helper.or(self.state.running.as_ref().filter(is_alive))
+        {
+            self.kill_unwatched(top, now);
+        }
+        let until = Instant::now() + PATIENCE;
+        while matches!(self.life(), Life::Running | Life::Unwatched) && Instant::now() < until {
             std::thread::sleep(LOOK);
         }
         Ok(self.life())
     }
 
+    fn grace(&self) -> Duration {
+        read::<Spec>(&self.folder.join("spec.json")).map_or(Duration::from_secs(5), |spec| spec.grace)
+    }
+
     /// Nobody is there who would do it.
     fn kill_unwatched(&self, top: &Identity, now: bool) {
-        let grace = read::<Spec>(&self.folder.join("spec.json")).map_or(Duration::from_secs(5), |spec| spec.grace);
-        let until = Instant::now() + if now { Duration::ZERO } else { grace };
+        let until = Instant::now() + if now { Duration::ZERO } else { self.grace() };
         let is_helper = self.state.helper.as_ref() == Some(top);
         let own = |signal| {
             if !is_helper {

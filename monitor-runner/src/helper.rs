@@ -13,8 +13,11 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use monitor_client::Left;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, getpgrp, getpriority_process, ioctl_tiocsctty, set_child_subreaper, setpgid, setpriority_process, setsid};
+use rustix::process::{
+    Pid, chdir, getpgrp, getpriority_process, ioctl_tiocsctty, set_child_subreaper, setpgid, setpriority_process, setsid,
+};
 use rustix::termios::tcsetpgrp;
 
 use crate::limits::Limits;
@@ -29,6 +32,8 @@ pub(crate) struct Helper {
     pub(crate) spec: Spec,
     pub(crate) folder: PathBuf,
     pub(crate) line: UnixStream,
+    /// Stands for the launcher.
+    pub(crate) launcher: OwnedFd,
     pub(crate) signals: Signals,
     /// The command's stdin, stdout and stderr, if not this program's.
     pub(crate) theirs: [Option<OwnedFd>; 3],
@@ -51,11 +56,11 @@ impl Helper {
         let Ok(line) = self.line.try_clone() else { return 70 };
         let mut work = Work { line: Line::new(line), command: None };
         while !work.line.is_over {
-            wait_for(&[PollFd::new(&work.line, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)], None);
+            wait_for(&mut [PollFd::new(&work.line, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)], None);
             while self.signals.next().is_some() {}
             work.reap();
             // Only when there is something: it would wait.
-            if wait_for(&[PollFd::new(&work.line, PollFlags::IN)], Some(Duration::ZERO)) {
+            if wait_for(&mut [PollFd::new(&work.line, PollFlags::IN)], Some(Duration::ZERO)) {
                 work.line.listen();
             }
             while let Some(ask) = work.line.next() {
@@ -104,8 +109,14 @@ impl Helper {
                 self.theirs = [None, None, None];
                 work.line.say(&Tell::HasLetGo);
             }
-            Ask::End => return Some(0),
-            Ask::GoOn => return Some(self.copy(work)),
+            Ask::End { goes_on, left } => {
+                if let Some(left) = left
+                    && let Ok(None) = sys::fork()
+                {
+                    sys::end_with(|| send(&left, &self.launcher));
+                }
+                return Some(if goes_on { self.copy(work) } else { 0 });
+            }
         }
         None
     }
@@ -174,7 +185,7 @@ impl Helper {
         while !pumps.is_empty() || work.command.is_some() {
             let mut files: Vec<_> = pumps.iter().map(|pump| PollFd::new(&pump.from, PollFlags::IN)).collect();
             files.push(PollFd::new(&self.signals, PollFlags::IN));
-            wait_for(&files, None);
+            wait_for(&mut files, None);
             while self.signals.next().is_some() {}
             work.reap();
             pumps.retain_mut(|pump| match rustix::io::read(&pump.from, &mut buffer) {
@@ -185,6 +196,19 @@ impl Helper {
         }
         0
     }
+}
+
+/// Sends what the launcher has left in the spool, in a process of its own: once the launcher is gone, and detached from all that
+/// others may see, wait for or send signals to.
+fn send(left: &Left, launcher: &OwnedFd) -> i32 {
+    let _ = setsid();
+    let _ = chdir("/");
+    if sys::let_go_of_files(launcher).is_err() {
+        // Whoever reads them is to see their end.
+        return 1;
+    }
+    wait_for(&mut [PollFd::new(launcher, PollFlags::IN)], None);
+    i32::from(!left.ship())
 }
 
 /// What a child does to itself.
@@ -259,10 +283,9 @@ fn io_of(pid: u32) -> Option<(u64, u64)> {
 }
 
 /// Whether something is there before the time is over.
-pub(crate) fn wait_for(files: &[PollFd<'_>], longest: Option<Duration>) -> bool {
-    let mut files = files.to_vec();
+pub(crate) fn wait_for(files: &mut [PollFd<'_>], longest: Option<Duration>) -> bool {
     let longest = longest.and_then(|longest| longest.try_into().ok());
-    poll(&mut files, longest.as_ref()).is_ok_and(|ready| ready > 0)
+    poll(files, longest.as_ref()).is_ok_and(|ready| ready > 0)
 }
 
 /// Writes all, whether the other end waits or not.
@@ -272,7 +295,7 @@ pub(crate) fn write_all(to: &OwnedFd, mut bytes: &[u8]) -> Result<(), rustix::io
             Ok(length) => bytes = &bytes[length..],
             Err(rustix::io::Errno::INTR) => {}
             Err(rustix::io::Errno::AGAIN) => {
-                wait_for(&[PollFd::new(to, PollFlags::OUT)], None);
+                wait_for(&mut [PollFd::new(to, PollFlags::OUT)], None);
             }
             Err(error) => return Err(error),
         }

@@ -43,7 +43,10 @@ pub(crate) struct Stat {
 
 impl Stat {
     pub(crate) fn of(pid: u32) -> Option<Self> {
-        let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+        Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(pid: u32, text: &[u8]) -> Option<Self> {
         // The name before it may hold anything, parentheses too.
         let end = text.iter().rposition(|byte| *byte == b')')?;
         let mut fields = std::str::from_utf8(text.get(end + 2..)?).ok()?.split(' ');
@@ -78,5 +81,18 @@ mod tests {
         assert!(own.is_alive());
         assert!(!Identity { start: own.start + 1, ..own.clone() }.is_alive());
         assert!(!Identity { boot: "another".to_owned(), ..own }.is_alive());
+    }
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let rest = "S 12 7 7 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 4711 9 9\n";
+        for name in ["sh", "a b", ") R 1 (", "\u{ff}\n)"] {
+            let stat = Stat::parse(7, format!("7 ({name}) {rest}").as_bytes()).unwrap();
+            assert_eq!((stat.state, stat.parent, stat.start, stat.is_dead()), ('S', 12, 4_711, false), "{name:?}");
+        }
+        assert!(Stat::parse(7, format!("7 (sh) Z{}", &rest[1..]).as_bytes()).unwrap().is_dead());
+        for bad in ["", "7 (sh", "7 (sh)", "7 (sh) S", "7 (sh) S 12 7", "7 (sh) S x 7 7 0"] {
+            assert!(Stat::parse(7, bad.as_bytes()).is_none(), "{bad:?}");
+        }
     }
 }

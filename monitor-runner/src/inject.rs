@@ -5,12 +5,15 @@
 //! ```text
 //! S  id  parent  tree  kind  pid  place  batch  name      it began
 //! E  id  outcome  type  message                           it ended: ok, failed, cancelled, or an exit code
+//! L  count                                                so many lines found no room
 //! ```
 //! In a word `\n`, `\t`, `\r` and `\\` stand for what they do in most languages.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::hash::BuildHasher;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -21,14 +24,20 @@ use std::thread::JoinHandle;
 use monitor_client::{Context, Exit, Process};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::pipe::fcntl_setpipe_size;
 use serde::{Deserialize, Serialize};
 
 use crate::helper::wait_for;
+use crate::identity::Stat;
 use crate::outcome::RunError;
 use crate::spec::Spec;
 
 const BASH: &str = include_str!("inject/hook.bash");
 const PYTHON: &str = include_str!("inject/sitecustomize.py");
+/// Room of the feed.
+const FEED: usize = 1 << 20;
+/// No hook writes a longer line.
+const LONGEST_LINE: usize = 4 << 10;
 /// More of them at a time are not followed.
 const MOST: usize = 100_000;
 
@@ -92,9 +101,9 @@ impl Injection {
         let tables = if spec.inject.contains(&Inject::Python) { Some(read(&spec.folder(), spec.inject_config.as_deref())?) } else { None };
         let place = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
         let make = |place: &Path| {
-            let folder = place.join(format!("monitor-run-{}", std::process::id()));
-            // Of one that died and had this pid.
-            let _ = fs::remove_dir_all(&folder);
+            // Nobody is to know it before.
+            let chance = RandomState::new().hash_one(std::process::id());
+            let folder = place.join(format!("monitor-run-{chance:016x}"));
             DirBuilder::new().mode(0o700).create(&folder).map(|()| folder)
         };
         let refused = || RunError::system("make a folder for what --inject needs");
@@ -110,6 +119,8 @@ impl Injection {
         let path = folder.join("feed");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         let feed = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path)?;
+        // As far as the system allows.
+        let _ = fcntl_setpipe_size(&feed, FEED);
         let mut env: Vec<(OsString, OsString)> =
             vec![("MONITOR_FEED".into(), path.into()), ("MONITOR_FEED_PID".into(), std::process::id().to_string().into())];
         if spec.inject.contains(&Inject::Shell) {
@@ -201,15 +212,14 @@ pub(crate) struct Following {
 
 impl Following {
     /// All that was told is recorded when this returns. The last step of the script that ended with `code` was what it ended
-    /// with; anything else that has not ended was given up.
-    pub(crate) fn stop(self, script: &str, code: u8) {
+    /// with; anything else that has not ended was given up. How many lines were lost.
+    pub(crate) fn stop(self, script: &str, code: u8) -> u64 {
         let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
-        if let Ok(mut told) = self.thread.join() {
-            if let Some(step) = told.steps.remove(script) {
-                told.ended(&step, &code.to_string(), "", "");
-            }
-            told.end();
-        }
+        let Ok(mut told) = self.thread.join() else { return 0 };
+        told.end_steps(script, &code.to_string());
+        let lost = told.lost;
+        told.end();
+        lost
     }
 }
 
@@ -222,17 +232,19 @@ fn follow(mut feed: File, stop: &OwnedFd) -> Told {
             Ok(length) => {
                 text.extend_from_slice(&buffer[..length]);
                 let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-                for line in String::from_utf8_lossy(&text[..end]).lines() {
-                    told.line(line);
+                for line in text[..end].split(|byte| *byte == b'\n').filter(|line| line.len() < LONGEST_LINE) {
+                    told.line(&String::from_utf8_lossy(line));
                 }
                 text.drain(..end);
+                // Nobody's words: their end is looked for, and nothing of them kept.
+                text.truncate(LONGEST_LINE);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if is_last {
                     return told;
                 }
-                wait_for(&[PollFd::new(&feed, PollFlags::IN), PollFd::new(stop, PollFlags::IN)], None);
-                is_last = wait_for(&[PollFd::new(stop, PollFlags::IN)], Some(std::time::Duration::ZERO));
+                wait_for(&mut [PollFd::new(&feed, PollFlags::IN), PollFd::new(stop, PollFlags::IN)], None);
+                is_last = wait_for(&mut [PollFd::new(stop, PollFlags::IN)], Some(std::time::Duration::ZERO));
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return told,
@@ -244,15 +256,17 @@ fn follow(mut feed: File, stop: &OwnedFd) -> Told {
 #[derive(Debug, Default)]
 struct Told {
     open: HashMap<String, Open>,
-    /// Steps of scripts by their parents: the end of a script is not told by itself.
-    steps: HashMap<String, String>,
+    /// The present step of each script, by what the script is below and its pid: the end of a script is not told by itself.
+    steps: HashMap<(String, String), String>,
+    /// Lines that found no room.
+    lost: u64,
 }
 
 #[derive(Debug)]
 struct Open {
     process: Process,
-    parent: String,
-    is_step: bool,
+    /// The script that it is a step of.
+    script: Option<(String, String)>,
 }
 
 impl Told {
@@ -261,6 +275,7 @@ impl Told {
         match words[..] {
             ["S", id, parent, root, kind, pid, place, batch, name] => self.started(id, parent, root, kind, pid, place, batch, name),
             ["E", id, outcome, type_name, message] => self.ended(id, outcome, type_name, message),
+            ["L", count] => self.lost += count.parse::<u64>().unwrap_or(0),
             // Of another version, or nobody's.
             _ => {}
         }
@@ -288,25 +303,36 @@ impl Told {
         if !batch.is_empty() {
             builder = builder.batch(unescape(batch));
         }
-        let is_step = kind == "script";
-        if is_step {
-            self.steps.insert(parent.to_owned(), id.to_owned());
+        let script = (kind == "script").then(|| (parent.to_owned(), pid.to_owned()));
+        if let Some(script) = &script {
+            self.steps.insert(script.clone(), id.to_owned());
         }
-        self.open.insert(id.to_owned(), Open { process: builder.begin(), parent: parent.to_owned(), is_step });
+        self.open.insert(id.to_owned(), Open { process: builder.begin(), script });
+    }
+
+    /// What was started by `parent` has ended, with this outcome if it was one script: its last step ended so. Of several nobody
+    /// knows which one ended how, and one that still runs has more to tell.
+    fn end_steps(&mut self, parent: &str, outcome: &str) {
+        let is_gone = |pid: &str| pid.parse().ok().and_then(Stat::of).is_none_or(Stat::is_dead);
+        let ended: Vec<_> = self.steps.keys().filter(|(above, pid)| above == parent && is_gone(pid)).cloned().collect();
+        let outcome = if ended.len() == 1 { outcome } else { "unknown" };
+        for script in ended {
+            if let Some(step) = self.steps.remove(&script) {
+                self.ended(&step, outcome, "", "");
+            }
+        }
     }
 
     fn ended(&mut self, id: &str, outcome: &str, type_name: &str, message: &str) {
-        // The last step of a script that this one was: it ended with it.
-        if let Some(step) = self.steps.remove(id) {
-            self.ended(&step, outcome, "", "");
-        }
-        let Some(Open { process, parent, is_step }) = self.open.remove(id) else { return };
-        if is_step && self.steps.get(&parent).is_some_and(|step| step == id) {
-            self.steps.remove(&parent);
+        self.end_steps(id, outcome);
+        let Some(Open { process, script }) = self.open.remove(id) else { return };
+        if let Some(script) = script.filter(|script| self.steps.get(script).is_some_and(|step| step == id)) {
+            self.steps.remove(&script);
         }
         match (outcome, outcome.parse::<i32>()) {
             ("ok", _) => process.succeed(),
             ("cancelled", _) => process.cancel(),
+            ("unknown", _) => process.exited(Exit { reason: Some("unknown".into()), ..Exit::default() }),
             (_, Ok(code)) => {
                 let message = (code != 0).then(|| format!("exit code {code}"));
                 process.exited(Exit { code: Some(code), message, ..Exit::default() });
@@ -320,7 +346,11 @@ impl Told {
     }
 
     /// Nobody is left to say how these end.
-    fn end(self) {
+    fn end(mut self) {
+        let steps: Vec<_> = self.steps.values().cloned().collect();
+        for step in &steps {
+            self.ended(step, "unknown", "", "");
+        }
         for open in self.open.into_values() {
             open.process.cancel();
         }

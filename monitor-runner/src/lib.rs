@@ -25,11 +25,14 @@ mod messages;
 mod outcome;
 mod pump;
 mod record;
+mod sink;
 mod spec;
 mod streams;
 mod sys;
+mod tail;
 mod terminal;
 mod tree;
+mod work;
 
 pub use identity::Identity;
 pub use inject::Inject;

@@ -57,11 +57,11 @@ impl Limits {
         Some(Duration::from_micros(micros))
     }
 
-    /// Whether something was killed because all together had too much memory.
-    pub(crate) fn was_out_of_memory(&self) -> bool {
-        let Some(cgroup) = &self.cgroup else { return false };
+    /// How often something was killed because all together had too much memory.
+    pub(crate) fn killed_for_memory(&self) -> u64 {
+        let Some(cgroup) = &self.cgroup else { return 0 };
         let text = fs::read_to_string(cgroup.folder.join("memory.events")).unwrap_or_default();
-        text.lines().filter_map(|line| line.strip_prefix("oom_kill ")).any(|count| count.trim() != "0")
+        text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok()).unwrap_or(0)
     }
 
     /// What a child does before it becomes the command.
@@ -106,17 +106,8 @@ struct Cgroup {
 impl Cgroup {
     /// Where one may be made: below the group of this program, or beside it.
     fn places() -> impl Iterator<Item = PathBuf> {
-        let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-        let path = own.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default().to_owned();
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let mount = mounts.lines().find_map(|line| {
-            let mut words = line.split(' ');
-            let (_, at, kind) = (words.next()?, words.next()?, words.next()?);
-            (kind == "cgroup2").then(|| PathBuf::from(at))
-        });
-        let below = mount.as_ref().map(|mount| mount.join(&path));
-        let beside = mount.filter(|_| !path.is_empty()).and_then(|mount| Some(mount.join(Path::new(&path).parent()?)));
-        below.into_iter().chain(beside)
+        let text = |path| fs::read_to_string(path).unwrap_or_default();
+        places(&text("/proc/self/cgroup"), &text("/proc/self/mounts")).into_iter()
     }
 
     fn make(place: &Path, memory: Option<u64>) -> io::Result<Self> {
@@ -135,5 +126,64 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+/// By what `/proc/self/cgroup` and `/proc/self/mounts` say; none where there is no version 2.
+fn places(groups: &str, mounts: &str) -> Vec<PathBuf> {
+    let Some(own) = groups.lines().find_map(|line| line.strip_prefix("0::/")) else { return Vec::new() };
+    let mount = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (_, at, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(at))
+    });
+    let Some(mount) = mount else { return Vec::new() };
+    let beside = Path::new(own).parent().map(|parent| mount.join(parent));
+    [mount.join(own)].into_iter().chain(beside).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_made_below_or_beside_the_own_one_where_version_2_is() {
+        let mounts = "proc /proc proc rw 0 0\ncgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\nc /sys/fs/cgroup cgroup2 rw 0 0\n";
+        let check = |groups: &str, mounts: &str, expected: &[&str]| {
+            assert_eq!(places(groups, mounts), expected.iter().map(PathBuf::from).collect::<Vec<_>>(), "{groups}");
+        };
+        check("0::/user.slice/a.scope\n", mounts, &["/sys/fs/cgroup/user.slice/a.scope", "/sys/fs/cgroup/user.slice"]);
+        check("4:memory:/x\n0::/\n", mounts, &["/sys/fs/cgroup/"]);
+        check("4:memory:/x\n", mounts, &[]);
+        check("0::/a\n", "cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0\n", &[]);
+        check("", "", &[]);
+    }
+
+    /// A folder stands for a group: what the system would write there is written by hand.
+    #[test]
+    fn a_group_limits_all_together_and_tells_what_they_used() {
+        let place = tempfile::tempdir().unwrap();
+        let spec = Spec { memory: Some(1 << 20), cpu: Some(Duration::from_millis(2_500)), ..Spec::new(["true"]) };
+        let limits = Limits::within(&spec, [PathBuf::from("/no/such/place"), place.path().to_owned()].into_iter());
+        let group = &limits.cgroup.as_ref().unwrap().folder;
+        let expected = [("memory_limit", "1048576 bytes by cgroup".to_owned()), ("cpu_limit", "2.5s by cgroup".to_owned())];
+        assert_eq!(limits.words(&spec), expected);
+        assert_eq!(fs::read_to_string(group.join("memory.max")).unwrap(), "1048576");
+        assert_eq!((limits.used_cpu(), limits.killed_for_memory()), (None, 0));
+        fs::write(group.join("cpu.stat"), "usage_usec 1500\nuser_usec 1000\n").unwrap();
+        fs::write(group.join("memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 1\n").unwrap();
+        assert_eq!((limits.used_cpu(), limits.killed_for_memory()), (Some(Duration::from_micros(1_500)), 2));
+        fs::write(group.join("cgroup.procs"), "").unwrap();
+        let child = limits.for_child().unwrap();
+        assert!(child.procs.is_some() && child.memory.is_none() && child.cpu.is_none());
+    }
+
+    #[test]
+    fn without_a_group_each_process_is_limited() {
+        let spec = Spec { memory: Some(1 << 20), ..Spec::new(["true"]) };
+        let limits = Limits::within(&spec, std::iter::empty());
+        assert_eq!(limits.words(&spec), [("memory_limit", "1048576 bytes by rlimit, for each process".to_owned())]);
+        assert_eq!(limits.for_child().unwrap().memory, Some(1 << 20));
+        assert!(Limits::new(&Spec::new(["true"])).words(&Spec::new(["true"])).is_empty());
     }
 }

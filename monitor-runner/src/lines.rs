@@ -1,109 +1,108 @@
-//! Output as lines: each a log of the process, as many as the server can do with; the last ones of stderr for its error.
+//! Output as lines: each a log of the process, as many as the server can do with.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use rustix::fs::FileType;
-
-use crate::record::Record;
+use memchr::memchr;
 
 /// A longer line is cut.
 const LONGEST_LINE: usize = 8 << 10;
+/// What goes on for longer without an end is not looked at for one at any cost.
+const ENDLESS: u64 = 1 << 20;
 /// Lines and bytes that are logged at once, and that many more a second.
 const BURST: (f64, f64) = (10_000.0, (4 << 20) as f64);
 const RATE: (f64, f64) = (1_000.0, (1 << 20) as f64);
-/// What an error tells of stderr.
-const TAIL_LINES: usize = 20;
-const TAIL_BYTES: usize = 4 << 10;
 
-/// Takes what one stream says.
+/// Cuts a stream into lines, within a budget.
 #[derive(Debug)]
-pub(crate) struct Sink {
-    stream: &'static str,
-    record: Arc<Record>,
+pub(crate) struct Lines {
     budget: Budget,
     /// The line that is not over yet, up to its bound, and what is beyond.
     line: Vec<u8>,
     beyond: u64,
     /// The rest of a line whose beginning nobody has seen is nothing to be logged.
     is_torn: bool,
-    tail: Option<Arc<Mutex<Tail>>>,
 }
 
-impl Sink {
-    pub(crate) fn new(stream: &'static str, record: Arc<Record>, tail: Option<Arc<Mutex<Tail>>>) -> Self {
-        Self { stream, record, budget: Budget::new(), line: Vec::new(), beyond: 0, is_torn: false, tail }
+impl Lines {
+    pub(crate) fn new() -> Self {
+        Self::by(Instant::now)
     }
 
-    /// Takes what was written.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
-        self.record.count_output(bytes.len() as u64);
-        self.record.to_file(bytes);
-        let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.grow(&rest[..end]);
-            self.end_line();
+    fn by(now: fn() -> Instant) -> Self {
+        Self { budget: Budget { lines: BURST.0, bytes: BURST.1, filled: now(), now }, line: Vec::new(), beyond: 0, is_torn: false }
+    }
+
+    /// Takes what was written: `log` gets each line that is over. How many bytes turned out to be no log.
+    pub(crate) fn feed(&mut self, bytes: &[u8], log: &mut dyn FnMut(String)) -> u64 {
+        let (mut rest, mut cut) = (bytes, 0);
+        while !rest.is_empty() {
+            if self.budget.is_used_up() {
+                cut += self.skip(rest.len() as u64);
+                self.is_torn = !rest.ends_with(b"\n");
+                break;
+            }
+            let end = memchr(b'\n', rest);
+            self.grow(&rest[..end.unwrap_or(rest.len())]);
+            if self.beyond > ENDLESS {
+                self.budget.spend(self.beyond);
+                cut += self.end_line(log);
+                self.is_torn = true;
+            }
+            let Some(end) = end else { break };
+            cut += self.end_line(log);
             rest = &rest[end + 1..];
         }
-        self.grow(rest);
+        cut
     }
 
-    /// Whether nothing would be done with what comes next, so that nobody needs to look at it.
+    /// Whether nothing would be logged of what comes next, so that nobody needs to look at it.
     pub(crate) fn is_idle(&mut self) -> bool {
-        self.tail.is_none() && self.record.is_file_idle() && self.budget.is_used_up()
+        self.budget.is_used_up()
     }
 
-    /// So many bytes went by unseen.
-    pub(crate) fn pass(&mut self, bytes: u64) {
-        self.record.count_output(bytes);
-        self.record.skip_in_file(bytes);
-        self.record.count_cut(bytes + self.line.len() as u64 + self.beyond);
-        self.line.clear();
-        self.beyond = 0;
+    /// So many bytes went by unseen; how many are no log.
+    pub(crate) fn skip(&mut self, bytes: u64) -> u64 {
+        let line = std::mem::take(&mut self.line);
         self.is_torn = true;
+        bytes + line.len() as u64 + std::mem::take(&mut self.beyond)
     }
 
     /// Nothing more comes: what stands without an end is a line too.
-    pub(crate) fn finish(&mut self) {
-        if !self.line.is_empty() {
-            self.end_line();
-        }
+    pub(crate) fn finish(&mut self, log: &mut dyn FnMut(String)) -> u64 {
+        let cut = if self.line.is_empty() { 0 } else { self.end_line(log) };
         self.is_torn = false;
+        cut
     }
 
     fn grow(&mut self, bytes: &[u8]) {
-        let room = LONGEST_LINE - self.line.len();
-        let fits = room.min(bytes.len());
+        let fits = (LONGEST_LINE - self.line.len()).min(bytes.len());
         self.line.extend_from_slice(&bytes[..fits]);
         self.beyond += (bytes.len() - fits) as u64;
     }
 
-    fn end_line(&mut self) {
-        let (line, beyond) = (std::mem::take(&mut self.line), std::mem::take(&mut self.beyond));
-        if let Some(tail) = &self.tail {
-            tail.lock().unwrap_or_else(PoisonError::into_inner).push(text_of(&line));
+    fn end_line(&mut self, log: &mut dyn FnMut(String)) -> u64 {
+        let (mut line, beyond) = (std::mem::take(&mut self.line), std::mem::take(&mut self.beyond));
+        let mut cut = beyond;
+        if std::mem::take(&mut self.is_torn) {
+            cut += line.len() as u64;
+        } else {
+            self.budget.take(line.len());
+            let mut text = text_of(&line);
+            if beyond > 0 {
+                let _ = write!(text, "… ({beyond} bytes cut)");
+            }
+            log(text);
         }
-        if std::mem::take(&mut self.is_torn) || !self.budget.take(line.len()) {
-            return self.record.count_cut(line.len() as u64 + beyond);
-        }
-        let mut text = text_of(&line);
-        if beyond > 0 {
-            self.record.count_cut(beyond);
-            let _ = write!(text, "… ({beyond} bytes cut)");
-        }
-        self.record.log(self.stream, text);
         // Its memory is used again.
+        line.clear();
         self.line = line;
-        self.line.clear();
+        cut
     }
 }
 
 /// What a person would have seen of a line at the end: without colours, and without what was overwritten.
-fn text_of(line: &[u8]) -> String {
+pub(crate) fn text_of(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let stripped = anstream::adapter::strip_str(&text).to_string();
     let shown = stripped.strip_suffix('\r').unwrap_or(&stripped);
@@ -116,33 +115,32 @@ struct Budget {
     lines: f64,
     bytes: f64,
     filled: Instant,
+    now: fn() -> Instant,
 }
 
 impl Budget {
-    fn new() -> Self {
-        Self { lines: BURST.0, bytes: BURST.1, filled: Instant::now() }
+    /// A line of so many bytes is logged.
+    fn take(&mut self, bytes: usize) {
+        self.lines -= 1.0;
+        self.spend(bytes as u64);
     }
 
-    fn take(&mut self, bytes: usize) -> bool {
-        if self.is_used_up() {
-            return false;
-        }
-        self.lines -= 1.0;
+    /// So many bytes were looked at.
+    fn spend(&mut self, bytes: u64) {
         self.bytes -= bytes as f64;
-        true
     }
 
     fn is_used_up(&mut self) -> bool {
         if self.lines < 1.0 || self.bytes < 0.0 {
-            let seconds = self.filled.elapsed().as_secs_f64();
+            let seconds = ((self.now)() - self.filled).as_secs_f64();
             // Not for each line that comes: only when it is worth looking again.
             if seconds < 0.5 {
                 return true;
             }
         }
-        let seconds = self.filled.elapsed().as_secs_f64();
+        let seconds = ((self.now)() - self.filled).as_secs_f64();
         if seconds > 0.5 {
-            self.filled = Instant::now();
+            self.filled = (self.now)();
             self.lines = (self.lines + RATE.0 * seconds).min(BURST.0);
             self.bytes = (self.bytes + RATE.1 * seconds).min(BURST.1);
         }
@@ -150,63 +148,10 @@ impl Budget {
     }
 }
 
-/// The last lines of a stream.
-#[derive(Debug, Default)]
-pub(crate) struct Tail {
-    lines: VecDeque<String>,
-    bytes: usize,
-}
-
-impl Tail {
-    fn push(&mut self, line: String) {
-        self.bytes += line.len();
-        self.lines.push_back(line);
-        while self.lines.len() > TAIL_LINES || (self.bytes > TAIL_BYTES && self.lines.len() > 1) {
-            self.bytes -= self.lines.pop_front().map_or(0, |line| line.len());
-        }
-    }
-
-    /// All of it, which is forgotten.
-    pub(crate) fn take(&mut self) -> String {
-        let lines: Vec<String> = std::mem::take(self).lines.into();
-        lines.join("\n").trim().to_owned()
-    }
-}
-
-/// The end of what is written to stderr where that is a file, and nobody looks at it on its way.
-#[derive(Debug)]
-pub(crate) struct FileTail {
-    file: File,
-    /// How long it was.
-    before: u64,
-}
-
-impl FileTail {
-    /// None if stderr is no file, or one that must not be read.
-    pub(crate) fn of_stderr() -> Option<Self> {
-        let stderr = rustix::fs::fstat(rustix::stdio::stderr()).ok()?;
-        if FileType::from_raw_mode(stderr.st_mode) != FileType::RegularFile {
-            return None;
-        }
-        Some(Self { file: File::open("/proc/self/fd/2").ok()?, before: stderr.st_size as u64 })
-    }
-
-    /// The last lines that were written since then.
-    pub(crate) fn take(&mut self) -> String {
-        let mut tail = Tail::default();
-        let length = self.file.metadata().map_or(0, |metadata| metadata.len());
-        let from = self.before.max(length.saturating_sub(TAIL_BYTES as u64));
-        let mut text = vec![0; length.saturating_sub(from) as usize];
-        if self.file.read_exact_at(&mut text, from).is_ok() {
-            text.split(|byte| *byte == b'\n').for_each(|line| tail.push(text_of(line)));
-        }
-        self.before = length;
-        tail.take()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
     #[test]
@@ -221,21 +166,65 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_tail_is_bounded_in_lines_and_bytes() {
-        let mut tail = Tail::default();
-        (0..100).for_each(|number| tail.push(format!("line {number}")));
-        let text = tail.take();
-        assert!(text.starts_with("line 80\n") && text.ends_with("\nline 99"), "{text}");
-        (0..10).for_each(|_| tail.push("x".repeat(1_000)));
-        assert!(tail.take().len() <= TAIL_BYTES);
+    /// Where no time passes, nothing more may be logged.
+    fn still() -> Instant {
+        static NOW: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *NOW
+    }
+
+    /// What is logged of these pieces, and how many bytes are no log.
+    fn lines(pieces: &[&[u8]]) -> (Vec<String>, u64) {
+        let (mut lines, mut logged) = (Lines::by(still), Vec::new());
+        let mut cut: u64 = pieces.iter().map(|piece| lines.feed(piece, &mut |line| logged.push(line))).sum();
+        cut += lines.finish(&mut |line| logged.push(line));
+        (logged, cut)
     }
 
     #[test]
-    fn a_flood_uses_up_what_may_be_logged() {
-        let mut budget = Budget::new();
-        assert_eq!((0..20_000).filter(|_| budget.take(10)).count(), 10_000);
-        let mut budget = Budget::new();
-        assert!((0..20_000).filter(|_| budget.take(8_000)).count() < 600);
+    fn a_line_is_one_however_it_comes() {
+        for pieces in [&[&b"one\n\ntwo\nno end"[..]][..], &[b"on", b"e\n", b"\nt", b"wo", b"\nno ", b"end"]] {
+            let expected = ["one", "", "two", "no end"].map(str::to_owned).to_vec();
+            assert_eq!(lines(pieces), (expected, 0));
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_counted_and_an_endless_one_is_left() {
+        let (logged, cut) = lines(&[&[b'x'; 8_000], &[b'x'; 12_000], b"\nnext\n"]);
+        assert!(logged[0].ends_with("x… (11808 bytes cut)") && logged[1] == "next", "{logged:?}");
+        assert_eq!(cut, 11_808);
+        // What follows its newline is a line again.
+        let (endless, zeros) = (vec![b'x'; 1 << 18], (20 << 18) + 4);
+        let pieces: Vec<&[u8]> = std::iter::repeat_n(&endless[..], 8).chain([&b"end\nnext\n"[..]]).collect();
+        let (logged, cut) = lines(&pieces);
+        assert!(logged.len() == 2 && logged[0].contains("bytes cut") && logged[1] == "next", "{}", logged.len());
+        assert_eq!(cut, (8 << 18) + 3 - (8 << 10));
+        // It uses up what may be looked at.
+        let pieces: Vec<&[u8]> = std::iter::repeat_n(&endless[..], 20).chain([&b"end\n"[..]]).collect();
+        let (logged, cut) = lines(&pieces);
+        assert_eq!((logged.len(), cut), (1, zeros - (8 << 10)));
+    }
+
+    #[test]
+    fn a_flood_uses_up_what_may_be_logged_and_every_byte_is_counted() {
+        let (logged, cut) = lines(&[&b"y\n".repeat(20_000)]);
+        assert_eq!((logged.len(), cut), (10_000, 20_000));
+        let line = [&[b'y'; 7_999][..], b"\n"].concat();
+        let (logged, cut) = lines(&[&line.repeat(2_000)]);
+        assert!((500..600).contains(&logged.len()), "{}", logged.len());
+        assert_eq!(cut, (2_000 - logged.len() as u64) * 8_000);
+    }
+
+    #[test]
+    fn what_was_not_seen_tears_the_line_it_ended_in() {
+        let (mut lines, mut logged) = (Lines::by(still), Vec::new());
+        let mut log = |line| logged.push(line);
+        assert_eq!(lines.feed(b"whole\nbegun", &mut log), 0);
+        assert_eq!(lines.skip(100), 105);
+        assert_eq!(lines.feed(b"torn\nwhole again\n", &mut log), 4);
+        assert_eq!(lines.skip(7), 7);
+        assert_eq!(lines.finish(&mut log), 0);
+        assert_eq!(lines.feed(b"of the next attempt\n", &mut log), 0);
+        assert_eq!(logged, ["whole", "whole again", "of the next attempt"]);
     }
 }

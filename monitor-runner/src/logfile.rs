@@ -15,7 +15,7 @@ pub(crate) struct LogFile {
     /// Bytes that are not in it.
     pub(crate) cut: u64,
     /// Why nothing more is written.
-    failure: Option<io::Error>,
+    pub(crate) failure: Option<io::Error>,
 }
 
 impl LogFile {
@@ -57,12 +57,11 @@ impl LogFile {
         self.cut += bytes;
     }
 
-    /// Says in the file itself what is missing, and why if the disk refused it.
-    pub(crate) fn finish(&mut self) -> Option<io::Error> {
+    /// Says in the file itself what is missing.
+    pub(crate) fn finish(&mut self) {
         if let Some(file) = self.file.as_mut().filter(|_| self.cut > 0) {
             let _ = writeln!(file, "\n(cut: {} bytes more)", self.cut);
         }
-        self.failure.take()
     }
 }
 
@@ -101,7 +100,7 @@ mod tests {
         log.write(b"defgh");
         log.skip(10);
         assert_eq!((log.cut, log.is_full()), (13, true));
-        assert!(log.finish().is_none());
+        log.finish();
         assert_eq!(fs::read(&log.path).unwrap(), b"abc\xffde\n(cut: 13 bytes more)\n");
     }
 
@@ -116,7 +115,6 @@ mod tests {
         };
         log.write(b"abc");
         log.write(b"d");
-        assert_eq!((log.cut, log.finish().map(|error| error.raw_os_error())), (4, Some(Some(libc::ENOSPC))));
-        assert!(log.finish().is_none());
+        assert_eq!((log.cut, log.failure.and_then(|error| error.raw_os_error())), (4, Some(libc::ENOSPC)));
     }
 }

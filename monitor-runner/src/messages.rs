@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use monitor_client::Left;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +26,9 @@ pub(crate) enum Ask {
     Close { pump: usize },
     /// Nothing more will be started: let go of where output is written to.
     LetGo,
-    /// End.
-    End,
-    /// End when nobody can write output any more, and copy it until then.
-    GoOn,
+    /// End, when nobody can write output any more if some still can, and copy it until then. What the launcher has left in the
+    /// spool is to be sent once it is gone.
+    End { goes_on: bool, left: Option<Left> },
 }
 
 /// Who gets a signal.
@@ -120,5 +120,49 @@ impl<Out: Serialize, In: DeserializeOwned> Line<Out, In> {
 impl<Out, In> AsFd for Line<Out, In> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_arrives_whole_however_it_is_cut_and_nonsense_is_left_out() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut line: Line<Ask, Tell> = Line::new(ours);
+        let text = b"{\"Spawned\":{\"pid\":7}}\n{\"NoSuchWord\":1}\n\xff\n\n\"Stopped\"\n\"HasLet";
+        for piece in text.chunks(5) {
+            theirs.write_all(piece).unwrap();
+            line.listen();
+        }
+        assert!(matches!(line.next(), Some(Tell::Spawned { pid: 7 })));
+        assert!(matches!(line.next(), Some(Tell::Stopped)));
+        assert!(line.next().is_none() && !line.is_over);
+        drop(theirs);
+        line.listen();
+        assert!(line.is_over && line.next().is_none());
+        // Nobody is there any more.
+        line.say(&Ask::LetGo);
+    }
+
+    #[test]
+    fn an_environment_of_any_bytes_and_any_length_arrives() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let env =
+            vec![(OsString::from("A"), Some(OsString::from_vec(vec![b'x', 0xff, b'\n']))), ("B".into(), Some("y".repeat(300_000).into()))];
+        let said = env.clone();
+        let speaker = std::thread::spawn(move || Line::<Ask, Tell>::new(ours).say(&Ask::Spawn { env: said }));
+        let mut line: Line<Tell, Ask> = Line::new(theirs);
+        let heard = loop {
+            line.listen();
+            if let Some(ask) = line.next() {
+                break ask;
+            }
+        };
+        speaker.join().unwrap();
+        assert!(matches!(heard, Ask::Spawn { env: heard } if heard == env));
     }
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::messages::Stage;
+use crate::spec::Spec;
+
 /// How a command ended, by its last attempt.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
@@ -37,6 +40,27 @@ impl Outcome {
     /// Whether it succeeded.
     pub fn is_success(&self) -> bool {
         self.code == Some(0) && self.reason.is_none()
+    }
+
+    /// It could not be started: while doing what, and why.
+    pub(crate) fn not_started(spec: &Spec, stage: Stage, error: &io::Error) -> Self {
+        let program = spec.command.first().cloned().unwrap_or_default();
+        let name = program.to_string_lossy().into_owned();
+        let is_path = name.contains('/');
+        let (code, reason, why) = match (stage, error.kind()) {
+            (Stage::Start, io::ErrorKind::NotFound) if is_path && spec.folder().join(&program).exists() => {
+                (126, "not-executable", format!("{name}: the interpreter that its first line names is not there"))
+            }
+            (Stage::Start, io::ErrorKind::NotFound) if is_path => (127, "not-found", format!("{name}: there is no such file")),
+            (Stage::Start, io::ErrorKind::NotFound) => (127, "not-found", format!("{name}: command not found")),
+            (Stage::Start, _) => (126, "not-executable", format!("{name}: can't be executed: {error}")),
+            (Stage::Folder, _) => (125, "not-started", format!("the folder {} can't be entered: {error}", spec.folder().display())),
+            (Stage::Memory, _) => (125, "not-started", format!("the memory can't be limited (--memory): {error}")),
+            (Stage::Cpu, _) => (125, "not-started", format!("the CPU time can't be limited (--cpu): {error}")),
+            (Stage::Nice, _) => (125, "not-started", format!("it can't run so nice (--nice): {error}")),
+            (Stage::Terminal, _) => (125, "not-started", format!("it can't have a terminal: {error}")),
+        };
+        Self { code: Some(code), reason: Some(reason.to_owned()), error: Some(why), ..Self::default() }
     }
 
     /// In words: `exit code 3`, `killed by SIGTERM (15), timeout`.

@@ -1,32 +1,43 @@
 //! Copies output from the command to where it goes, on a thread of its own for each stream, and shows it to a [`Sink`].
 
+use std::io::{self, PipeReader, PipeWriter, Read};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
-use rustix::pipe::{SpliceFlags, splice};
+use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice, tee};
 
 use crate::helper::write_all;
-use crate::lines::Sink;
 use crate::outcome::RunError;
+use crate::sink::Sink;
 use crate::streams::Pump;
 
-const AT_ONCE: usize = 256 << 10;
+const AT_ONCE: usize = 64 << 10;
+const SPLICE: SpliceFlags = SpliceFlags::NONBLOCK.union(SpliceFlags::MOVE);
+/// Room of both pipes once output is only passed on.
+const WIDE: usize = 1 << 20;
+/// Where so much has passed at once more is coming: it is let gather for a moment, so that nobody is woken for each piece of it.
+const FLOOD: usize = 64 << 10;
+const GATHERING: Duration = Duration::from_micros(150);
 
 /// A stream that is copied.
 #[derive(Debug)]
 pub(crate) struct Pumping {
     wake: Arc<OwnedFd>,
-    asks: mpsc::Sender<Drain>,
+    asks: mpsc::Sender<Order>,
     thread: JoinHandle<()>,
 }
 
-/// Asks for all that is there now.
-struct Drain {
-    /// Told whether nobody can write any more.
-    done: mpsc::Sender<bool>,
+/// What it is to do besides.
+enum Order {
+    /// Copy all that is there now, and tell whether nobody can write any more.
+    Drain(mpsc::Sender<bool>),
+    /// Copy nothing more.
+    Close,
 }
 
 impl Pumping {
@@ -48,9 +59,18 @@ impl Pumping {
     /// Asks for all that is there to be copied; the answer says whether nobody can write any more.
     pub(crate) fn drain(&self) -> mpsc::Receiver<bool> {
         let (done, answer) = mpsc::channel();
-        let _ = self.asks.send(Drain { done });
-        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+        self.order(Order::Drain(done));
         answer
+    }
+
+    /// Copies nothing more: neither end is held any longer.
+    pub(crate) fn close(&self) {
+        self.order(Order::Close);
+    }
+
+    fn order(&self, order: Order) {
+        let _ = self.asks.send(order);
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
     }
 
     /// The end.
@@ -63,83 +83,151 @@ impl Pumping {
 
 /// What came of trying to copy.
 enum Step {
-    Copied,
+    Copied(usize),
     /// Nothing is there.
     Empty,
+    /// The other end has no room.
+    Full,
     /// Nobody can write any more.
     Over,
     /// Nobody reads any more.
     Closed,
 }
 
-fn run(pump: Pump, mut sink: Sink, wake: &OwnedFd, asks: &mpsc::Receiver<Drain>, closed: impl FnOnce()) {
-    let mut buffer = vec![0; AT_ONCE];
-    let mut can_splice = true;
-    let mut waiting: Option<Drain> = None;
+fn run(pump: Pump, mut sink: Sink, wake: &OwnedFd, asks: &mpsc::Receiver<Order>, closed: impl FnOnce()) {
+    let mut way = Way { buffer: Vec::new(), copy: None, seen: 0..0, can_splice: true, is_wide: false, passed: 0 };
+    // Who wants to know that all is copied that was there, and how much of it is left.
+    let mut waiting: Option<(mpsc::Sender<bool>, usize)> = None;
     let (mut pump, mut closed) = (Some(pump), Some(closed));
     loop {
-        match pump.as_ref().map_or(Step::Over, |pump| step(pump, &mut sink, &mut buffer, &mut can_splice)) {
-            Step::Copied => continue,
-            Step::Empty => {}
-            Step::Over => pump = None,
-            Step::Closed => {
-                // Whoever writes is to see that nobody reads.
-                pump = None;
-                if let Some(closed) = closed.take() {
-                    closed();
-                }
-            }
-        }
-        if let Some(Drain { done }) = waiting.take() {
-            sink.finish();
-            let _ = done.send(pump.is_none());
-        }
-        let mut files = vec![PollFd::new(wake, PollFlags::IN)];
-        files.extend(pump.as_ref().map(|pump| PollFd::new(&pump.from, PollFlags::IN)));
-        let _ = poll(&mut files, None);
-        let _ = rustix::io::read(wake, &mut [0_u8; 8][..]);
         match asks.try_recv() {
-            Ok(drain) => waiting = Some(drain),
+            Ok(Order::Drain(done)) => waiting = Some((done, pump.as_ref().map_or(0, Pump::waiting_bytes))),
+            Ok(Order::Close) => pump = None,
             Err(mpsc::TryRecvError::Empty) => {}
             Err(mpsc::TryRecvError::Disconnected) => return,
         }
+        let step = pump.as_ref().map_or(Step::Over, |pump| way.step(pump, &mut sink));
+        if let Some((done, left)) = waiting.take() {
+            let left = left.saturating_sub(if let Step::Copied(length) = step { length } else { 0 });
+            if left > 0 && matches!(step, Step::Copied(_) | Step::Full) {
+                waiting = Some((done, left));
+            } else {
+                sink.finish();
+                let _ = done.send(matches!(step, Step::Over | Step::Closed));
+            }
+        }
+        if let Step::Over | Step::Closed = step {
+            // Whoever writes is to see that nobody reads.
+            pump = None;
+        }
+        let mut files = vec![PollFd::new(wake, PollFlags::IN)];
+        match (step, &pump) {
+            (Step::Copied(_), _) => continue,
+            (Step::Empty | Step::Full, _) if std::mem::take(&mut way.passed) >= FLOOD => {
+                std::thread::sleep(GATHERING);
+                continue;
+            }
+            (Step::Empty, Some(pump)) => files.push(PollFd::new(&pump.from, PollFlags::IN)),
+            (Step::Full, Some(pump)) => files.push(PollFd::new(&pump.to, PollFlags::OUT)),
+            (Step::Closed, _) => closed.take().into_iter().for_each(|closed| closed()),
+            _ => {}
+        }
+        let _ = poll(&mut files, None);
+        let _ = rustix::io::read(wake, &mut [0_u8; 8][..]);
     }
 }
 
-fn step(pump: &Pump, sink: &mut Sink, buffer: &mut [u8], can_splice: &mut bool) -> Step {
-    if *can_splice && sink.is_idle() {
-        match splice(&pump.from, None, &pump.to, None, 1 << 20, SpliceFlags::NONBLOCK | SpliceFlags::MOVE) {
-            Ok(0) => return Step::Over,
+/// How bytes go from one end to the other: from pipe to pipe without being copied. What is to be looked at is copied aside and taken
+/// only when it is passed on, so that it is still there for whoever goes on with it.
+struct Way {
+    buffer: Vec<u8>,
+    /// A pipe for what is looked at.
+    copy: Option<(PipeReader, PipeWriter)>,
+    /// Where in the buffer stands what was looked at and not passed on yet.
+    seen: Range<usize>,
+    can_splice: bool,
+    is_wide: bool,
+    /// Bytes that went by unseen since there was none to be copied, or no room for it.
+    passed: usize,
+}
+
+impl Way {
+    fn step(&mut self, pump: &Pump, sink: &mut Sink) -> Step {
+        if self.can_splice {
+            let step = if sink.is_idle() { self.pass(pump, sink) } else { self.show_and_pass(pump, sink) };
+            match step {
+                Ok(step) => return step,
+                Err(Errno::INTR) => return Step::Copied(0),
+                Err(Errno::PIPE) => return Step::Closed,
+                // Not everything can be spliced from, or to.
+                Err(_) => self.can_splice = false,
+            }
+        }
+        self.buffer.resize(AT_ONCE, 0);
+        match rustix::io::read(&pump.from, &mut self.buffer[..]) {
+            // What a pseudo-terminal says when nobody has its other end.
+            Ok(0) | Err(Errno::IO) => Step::Over,
             Ok(length) => {
+                let written = write_all(&pump.to, &self.buffer[..length]);
+                sink.feed(&self.buffer[..length]);
+                if written.is_ok() { Step::Copied(length) } else { Step::Closed }
+            }
+            Err(Errno::AGAIN) => Step::Empty,
+            Err(Errno::INTR) => Step::Copied(0),
+            Err(_) => Step::Over,
+        }
+    }
+
+    fn pass(&mut self, pump: &Pump, sink: &mut Sink) -> Result<Step, Errno> {
+        if !std::mem::replace(&mut self.is_wide, true) {
+            // As far as the system allows.
+            let _ = fcntl_setpipe_size(&pump.from, WIDE);
+            let _ = fcntl_setpipe_size(&pump.to, WIDE);
+        }
+        self.seen = 0..0;
+        match splice(&pump.from, None, &pump.to, None, WIDE, SPLICE) {
+            Ok(0) => Ok(Step::Over),
+            Ok(length) => {
+                self.passed += length;
                 sink.pass(length as u64);
-                return Step::Copied;
+                Ok(Step::Copied(length))
             }
             // One of both: is it the other end that has no room?
             Err(Errno::AGAIN) => {
                 let mut files = [PollFd::new(&pump.from, PollFlags::IN)];
-                let is_empty = poll(&mut files, Some(&rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|ready| ready == 0);
-                if is_empty {
-                    return Step::Empty;
-                }
-                let _ = poll(&mut [PollFd::new(&pump.to, PollFlags::OUT)], None);
-                return Step::Copied;
+                let is_empty = poll(&mut files, Some(&Timespec::default())).is_ok_and(|ready| ready == 0);
+                Ok(if is_empty { Step::Empty } else { Step::Full })
             }
-            Err(Errno::INTR) => return Step::Copied,
-            Err(Errno::PIPE) => return Step::Closed,
-            // Not everything can be spliced to.
-            Err(_) => *can_splice = false,
+            Err(error) => Err(error),
         }
     }
-    match rustix::io::read(&pump.from, &mut *buffer) {
-        // What a pseudo-terminal says when nobody has its other end.
-        Ok(0) | Err(Errno::IO) => Step::Over,
-        Ok(length) => {
-            let written = write_all(&pump.to, &buffer[..length]);
-            sink.feed(&buffer[..length]);
-            if written.is_ok() { Step::Copied } else { Step::Closed }
+
+    fn show_and_pass(&mut self, pump: &Pump, sink: &mut Sink) -> Result<Step, Errno> {
+        if self.seen.is_empty() {
+            let (copied, copy) = match &self.copy {
+                Some(copy) => copy,
+                None => self.copy.insert(io::pipe().map_err(|_| Errno::MFILE)?),
+            };
+            let length = match tee(&pump.from, copy, AT_ONCE, SPLICE) {
+                Ok(0) => return Ok(Step::Over),
+                Err(Errno::AGAIN) => return Ok(Step::Empty),
+                length => length?,
+            };
+            self.buffer.resize(length, 0);
+            (&*copied).read_exact(&mut self.buffer).map_err(|_| Errno::IO)?;
+            self.seen = 0..length;
         }
-        Err(Errno::AGAIN) => Step::Empty,
-        Err(Errno::INTR) => Step::Copied,
-        Err(_) => Step::Over,
+        match splice(&pump.from, None, &pump.to, None, self.seen.len(), SPLICE) {
+            // Somebody else has taken it.
+            Ok(0) => Ok(Step::Over),
+            Ok(length) => {
+                let end = self.seen.start + length;
+                sink.feed(&self.buffer[self.seen.start..end]);
+                self.seen.start = end;
+                Ok(Step::Copied(length))
+            }
+            Err(Errno::AGAIN) => Ok(Step::Full),
+            Err(error) => Err(error),
+        }
     }
 }

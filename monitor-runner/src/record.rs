@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
-use monitor_client::{Context, Exit, Process};
+use monitor_client::{Context, Exit, Process, ProcessBuilder};
 
 use crate::logfile::LogFile;
 use crate::mask;
@@ -17,37 +18,53 @@ use crate::spec::Spec;
 pub(crate) struct Record {
     process: Mutex<Option<Process>>,
     context: Option<Context>,
-    name: String,
+    about: About,
     file: Mutex<Option<LogFile>>,
     is_file_idle: AtomicBool,
     output: AtomicU64,
     cut: AtomicU64,
 }
 
+/// What is known at the start of each attempt.
+#[derive(Debug)]
+struct About {
+    name: String,
+    batch: Option<String>,
+    timeout: Option<Duration>,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl About {
+    fn builder(&self) -> ProcessBuilder {
+        let mut builder = Process::start(&self.name).kind("script").nowhere();
+        if let Some(batch) = &self.batch {
+            builder = builder.batch(batch);
+        }
+        if let Some(timeout) = self.timeout {
+            builder = builder.timeout(timeout);
+        }
+        for (key, value) in &self.fields {
+            builder = builder.field(*key, value.clone());
+        }
+        builder
+    }
+}
+
 impl Record {
     /// Begins it: below the process that this program was started by, if there is one.
     pub(crate) fn begin(spec: &Spec, folder: &Path, limits: Vec<(&'static str, String)>) -> Self {
-        let name = spec.shown_name();
-        let mut builder = Process::start(&name)
-            .kind("script")
-            .nowhere()
-            .field("command", mask::shown(&spec.command, &spec.mask))
-            .field("cwd", folder.to_string_lossy().into_owned())
-            .field("host", gethostname::gethostname().to_string_lossy().into_owned());
-        if let Some(batch) = &spec.batch {
-            builder = builder.batch(batch);
-        }
-        if let Some(timeout) = spec.timeout {
-            builder = builder.timeout(timeout);
-        }
-        for (key, value) in limits {
-            builder = builder.field(key, value);
-        }
-        let process = builder.begin();
+        let mut fields = vec![
+            ("command", mask::shown(&spec.command, &spec.mask)),
+            ("cwd", folder.to_string_lossy().into_owned()),
+            ("host", gethostname::gethostname().to_string_lossy().into_owned()),
+        ];
+        fields.extend(limits);
+        let about = About { name: spec.shown_name(), batch: spec.batch.clone(), timeout: spec.timeout, fields };
+        let process = about.builder().begin();
         Self {
             context: process.context(),
             process: Mutex::new(Some(process)),
-            name,
+            about,
             file: Mutex::new(None),
             is_file_idle: AtomicBool::new(true),
             output: AtomicU64::new(0),
@@ -73,7 +90,7 @@ impl Record {
     pub(crate) fn open_file(&self, spec: &Spec) -> std::io::Result<()> {
         let Some(folder) = &spec.log_dir else { return Ok(()) };
         let (_, id) = self.ids().unwrap_or_else(|| (String::new(), std::process::id().to_string()));
-        let file = LogFile::create(folder, &self.name, &id, spec.log_bytes)?;
+        let file = LogFile::create(folder, &self.about.name, &id, spec.log_bytes)?;
         self.field("log_file", file.path.to_string_lossy().into_owned());
         *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
         self.is_file_idle.store(false, Ordering::Relaxed);
@@ -118,12 +135,12 @@ impl Record {
     /// The attempt of this number begins, from 2 on.
     pub(crate) fn again(&self, attempt: u32) {
         let Some(context) = self.context else { return };
-        let process = Process::start(&self.name).kind("script").nowhere().again(context, attempt).begin();
+        let process = self.about.builder().again(context, attempt).begin();
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
     }
 
     /// It ended; `tail` is what it said of errors.
-    pub(crate) fn end(&self, outcome: &Outcome, tail: &str, is_last: bool) {
+    pub(crate) fn end(&self, outcome: &Outcome, tail: &str) {
         let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         process.field("cpu_ms", outcome.cpu.as_millis() as u64);
         process.field("peak_memory_bytes", outcome.peak_bytes);
@@ -138,11 +155,11 @@ impl Record {
         if cut > 0 {
             process.field("output_cut_bytes", cut);
         }
-        if is_last && let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        if let Some(file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             if file.cut > 0 {
                 process.field("log_file_cut_bytes", file.cut);
             }
-            if let Some(error) = file.finish() {
+            if let Some(error) = &file.failure {
                 process.field("log_file_error", error.to_string());
             }
         }
@@ -151,6 +168,13 @@ impl Record {
             if tail.is_empty() || outcome.error.is_some() { words } else { format!("{words}\n{tail}") }
         });
         process.exited(Exit { code: outcome.code, signal: outcome.signal, reason: outcome.reason.clone().map(Into::into), message });
+    }
+
+    /// Nothing more is written.
+    pub(crate) fn close_file(&self) {
+        if let Some(mut file) = self.file.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            file.finish();
+        }
     }
 
     fn with(&self, act: impl FnOnce(&Process)) {

@@ -5,14 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat};
+use rustix::io::ioctl_fionread;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::spec::Spec;
-use crate::sys;
 use crate::terminal::{Outer, Pty, is_terminal};
-
-/// Room for what the command writes ahead.
-const PIPE_BYTES: i32 = 1 << 20;
 
 /// All of them.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ impl Streams {
                 streams.take(2, stderr, "stderr", spec)?;
             }
             streams.outer = Some(Outer::new(dup(stdin)?)?);
-            let has_errors = streams.pumps.is_empty();
+            let has_errors = is_terminal(stderr);
             // First, for the launcher writes to it what is typed.
             streams.pumps.insert(0, Pump::new("terminal", pty.ours, dup(stdout)?, has_errors)?);
             return Ok(streams);
@@ -79,9 +76,7 @@ impl Streams {
         } else if is_file(to) && !spec.capture {
             return Ok(None);
         } else {
-            let (ours, theirs) = pipe_with(PipeFlags::CLOEXEC)?;
-            sys::widen(&ours, PIPE_BYTES);
-            (ours, theirs)
+            pipe_with(PipeFlags::CLOEXEC)?
         };
         let again = dup(&theirs)?;
         self.theirs[number] = Some(theirs);
@@ -94,6 +89,12 @@ impl Pump {
     fn new(name: &'static str, from: OwnedFd, to: OwnedFd, has_errors: bool) -> io::Result<Self> {
         fcntl_setfl(&from, fcntl_getfl(&from)? | OFlags::NONBLOCK)?;
         Ok(Self { name, from, to, has_errors })
+    }
+
+    /// Bytes that were written and not read yet; of a terminal nobody can tell.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        let is_pipe = fstat(&self.from).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+        if is_pipe { ioctl_fionread(&self.from).map_or(usize::MAX, |bytes| bytes as usize) } else { usize::MAX }
     }
 
     pub(crate) fn again(&self) -> io::Result<Self> {

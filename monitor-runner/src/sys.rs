@@ -76,6 +76,8 @@ pub(crate) struct Signals {
     file: OwnedFd,
     /// What was blocked before.
     pub(crate) before: Mask,
+    /// What was ignored before, as `nohup` has it.
+    ignored: Vec<i32>,
 }
 
 impl Signals {
@@ -94,8 +96,13 @@ impl Signals {
                 return Err(io::Error::from_raw_os_error(error));
             }
             let file = owned(libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK))?;
-            Ok(Self { file, before: Mask(before.assume_init()) })
+            Ok(Self { file, before: Mask(before.assume_init()), ignored: TAKEN.into_iter().filter(|signal| is_ignored(*signal)).collect() })
         }
+    }
+
+    /// Whether it was ignored before.
+    pub(crate) fn is_ignored(&self, signal: i32) -> bool {
+        self.ignored.contains(&signal)
     }
 
     /// The next one that waits.
@@ -118,6 +125,12 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: filled in by the call; zeroes, which mean the default, are valid as well.
+    unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) == 0 && action.assume_init().sa_sigaction == libc::SIG_IGN }
 }
 
 fn owned(file: RawFd) -> io::Result<OwnedFd> {
@@ -149,6 +162,25 @@ pub(crate) fn end_with(work: impl FnOnce() -> i32) -> ! {
     let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(70);
     // SAFETY: what stands in the parent's buffers, and what it does at its end, is the parent's.
     unsafe { libc::_exit(code) }
+}
+
+/// Closes all files of this program, which is a fork that ends by [`end_with`], but `kept`: its stdin, stdout and stderr are
+/// `/dev/null` from here on. Whatever else had a file has none.
+pub(crate) fn let_go_of_files(kept: &OwnedFd) -> io::Result<()> {
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    // Closed here, before it would be closed twice.
+    drop(null);
+    let kept = kept.as_raw_fd() as u32;
+    for (first, last) in [(3, kept - 1), (kept + 1, u32::MAX)] {
+        // SAFETY: nothing of this program that has a file is used or dropped any more, but `kept`.
+        if first <= last && unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// A child that has ended.
@@ -236,12 +268,6 @@ pub(crate) fn set_env(name: &str, value: &str) {
 pub(crate) fn remove_env(name: &str) {
     // SAFETY: as above.
     unsafe { std::env::remove_var(name) };
-}
-
-/// Makes a pipe wider, as far as is allowed.
-pub(crate) fn widen(pipe: &OwnedFd, bytes: i32) {
-    // SAFETY: takes numbers.
-    unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETPIPE_SZ, bytes) };
 }
 
 /// Sends a signal to the process of a pidfd.

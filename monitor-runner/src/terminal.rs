@@ -6,7 +6,8 @@ use rustix::io::Errno;
 use rustix::process::getpgrp;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{
-    OptionalActions, OutputModes, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr, tcsetwinsize,
+    LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, Winsize, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+    tcsetwinsize,
 };
 
 /// Both ends of a pseudo-terminal.
@@ -68,6 +69,12 @@ impl Outer {
         }
     }
 
+    /// As [`take`](Self::take), where a shell may have had it meanwhile.
+    pub(crate) fn take_anew(&mut self) {
+        self.is_raw = false;
+        self.take();
+    }
+
     /// As it was found.
     pub(crate) fn give_back(&mut self) {
         if std::mem::take(&mut self.is_raw) && self.is_foreground() {
@@ -78,6 +85,15 @@ impl Outer {
     /// Keys are handed on at present.
     pub(crate) fn is_taken(&self) -> bool {
         self.is_raw
+    }
+
+    /// Whether it is a key by which the terminal ends what runs in its foreground.
+    pub(crate) fn ends(&self, key: u8) -> bool {
+        let keys = [SpecialCodeIndex::VINTR, SpecialCodeIndex::VQUIT];
+        // A terminal that has no such key says 0.
+        key != 0
+            && self.modes.local_modes.contains(LocalModes::ISIG)
+            && keys.into_iter().any(|index| self.modes.special_codes[index] == key)
     }
 
     pub(crate) fn size(&self) -> Option<Winsize> {

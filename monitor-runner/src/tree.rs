@@ -61,3 +61,32 @@ fn is_detached(pid: u32) -> bool {
         .split(|byte| *byte == 0)
         .any(|variable| variable.strip_prefix(DETACHED.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn descendants_are_found_in_other_groups_and_sessions_but_for_detached_runs() {
+        let script = "setsid sh -c 'echo $$; exec sleep 600' & MONITOR_RUN_DETACHED=1 sh -c 'echo $$; sleep 600' & echo $$; wait";
+        let mut shell = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(shell.stdout.take().unwrap()));
+        let pids: Vec<u32> = (0..3).map(|_| lines.next().unwrap().unwrap().parse().unwrap()).collect();
+        // One of the three is the shell itself, which is no descendant of its own.
+        let found: Vec<u32> = descendants(shell.id()).iter().map(|stat| stat.pid).collect();
+        let others: Vec<u32> = pids.into_iter().filter(|pid| *pid != shell.id()).collect();
+        let (detached, mine): (Vec<u32>, Vec<u32>) = others.iter().partition(|pid| is_detached(**pid));
+        assert_eq!((detached.len(), mine.len()), (1, 1));
+        assert!(found.contains(&mine[0]) && !found.contains(&detached[0]), "{found:?}");
+        let beyond: Vec<u32> = descendants(detached[0]).iter().map(|stat| stat.pid).collect();
+        kill(shell.id(), || {});
+        assert!(descendants(shell.id()).is_empty());
+        for pid in detached.into_iter().chain(beyond) {
+            sys::kill(pid as i32, libc::SIGKILL);
+        }
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monitor_spool::{Head, Replay, Spool, SpoolError, Verdict};
-use monitor_wire::{Batch, VERSION, WorkerId};
+use monitor_wire::WorkerId;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -87,19 +87,6 @@ fn take(replay: &mut Replay, ingest: &Ingest, stopping: &CancellationToken) -> O
     loop {
         let dropped = replay.dropped();
         let Some(parcel) = replay.next() else {
-            if replay.accepted() == 0 {
-                // Its batches would have said so.
-                let gone = Batch {
-                    version: VERSION,
-                    worker,
-                    sequence: 1,
-                    sent_us: now_us(),
-                    dropped: dropped.clone(),
-                    lost: true,
-                    events: Vec::new(),
-                };
-                let _ = runtime.block_on(ingest.accept(gone));
-            }
             let dropped = dropped.iter().map(|dropped| dropped.count).sum();
             return Some(Taken { events: replay.accepted(), damaged: replay.damaged(), dropped });
         };

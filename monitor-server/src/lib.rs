@@ -7,6 +7,8 @@ pub mod access;
 mod adopt;
 mod config;
 mod export;
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 pub mod ingest;
 pub mod live;

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::store::Changes;
 
-/// About how many bytes a reader takes at once: each may hold as many while it waits for its socket.
+/// About how many bytes a reader takes at once, and makes JSON of for that: each may hold as many while it waits for its socket, and
+/// what is made the ring can only forget afterwards.
 const READ_AT_ONCE_BYTES: usize = 256 << 10;
 /// How many changes a reader looks at at once, whether they are for it or not.
 const LOOKED_AT_AT_ONCE: usize = 1 << 16;
@@ -125,7 +126,7 @@ impl Live {
         let mut at = newest;
         'all: for part in &parts {
             for seq in part.changes.first_seq().max(after + 1)..=part.last_seq() {
-                if bytes >= READ_AT_ONCE_BYTES || looked_at >= LOOKED_AT_AT_ONCE {
+                if bytes.max(encoded) >= READ_AT_ONCE_BYTES || looked_at >= LOOKED_AT_AT_ONCE {
                     at = seq - 1;
                     break 'all;
                 }
@@ -298,5 +299,17 @@ mod tests {
         }
         assert_eq!(seen, (1..=5_000).map(|half| 2 * half).collect::<Vec<_>>());
         assert!(reads > 1);
+    }
+
+    #[test]
+    fn a_reader_who_wants_none_of_it_makes_but_a_part_of_it_json_at_once() {
+        let live = Live::new(0, usize::MAX);
+        live.publish(changes(1..=20_000));
+        let Read::Frames(frames, at) = live.read(0, |_, _| true, |_| false) else { panic!("nothing is forgotten") };
+        assert!(frames.is_empty() && at > 0 && at < 20_000, "{at}");
+        let encoded = live.lock().parts[0].encoded.load(Ordering::Relaxed);
+        assert!(encoded < READ_AT_ONCE_BYTES + 1_000, "{encoded}");
+        // What is there already costs nothing.
+        assert!(matches!(live.read(0, |_, _| true, |_| false), Read::Frames(_, further) if further > at));
     }
 }

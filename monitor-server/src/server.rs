@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -36,15 +37,17 @@ pub struct Server {
 pub enum ServeError {
     /// Others than this machine could reach it.
     #[error(
-        "refused to listen on {address}{}: others than this machine reach it, and there are no tokens or users yet. Make one with \
-         `monitor token create NAME --scope ingest,read` or `monitor user add NAME --role admin`, listen on 127.0.0.1, or say --insecure \
-         if everybody on the network may record and read", public(public_url.as_ref())
+        "refused to listen on {address}{}: others than this machine reach it, and there are no tokens or users in {folder} yet. Make one \
+         with `monitor token create NAME --scope ingest,read --data {folder}` or `monitor user add NAME --role admin --data {folder}`, listen on 127.0.0.1, or say --insecure \
+         if everybody on the network may record and read", public(public_url.as_ref()), folder = folder.display()
     )]
     NotLoopback {
         /// The address.
         address: SocketAddr,
         /// The name that it has for others.
         public_url: Option<Url>,
+        /// Where tokens and users would be.
+        folder: PathBuf,
     },
     /// Another program has the port.
     #[error("{address} is in use by another program, maybe by another server: stop that one, or choose another address with --listen")]
@@ -84,7 +87,7 @@ impl Server {
         let folder = config.data.clone();
         let access = Arc::new(tokio::task::spawn_blocking(move || Access::open(&folder)).await??);
         if config.is_open() && !config.insecure && !access.has_any()? {
-            return Err(ServeError::NotLoopback { address, public_url: config.public_url });
+            return Err(ServeError::NotLoopback { address, public_url: config.public_url, folder: config.data });
         }
         let tls = Tls::open(config.tls_cert.as_deref(), config.tls_key.as_deref())?;
         let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
@@ -93,11 +96,11 @@ impl Server {
         })?;
         config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
 
-        let (data, logs_kept) = (config.data.clone(), config.logs_kept);
+        let (data, logs_kept, most) = (config.data.clone(), config.logs_kept, config.max_processes_per_root as u64);
         let (store, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
             let store = SqliteStore::open(&data)?;
             http::remove_leftovers(&data);
-            let store: Arc<dyn Store> = Arc::new(store.keep_logs(logs_kept));
+            let store: Arc<dyn Store> = Arc::new(store.keep_logs(logs_kept).keep_processes(most));
             let as_of = store.workers(1, None)?.as_of;
             Ok((store, as_of))
         })
@@ -145,6 +148,7 @@ impl Server {
             tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
             async move { retention::run(&retention, &store, &ingest, &wake, &stopping).await }
         };
+        let (changing, otlp) = (app.changing.clone(), app.otlp.clone());
         let serve = http::serve(listener, http::router(app), &config, tls.clone(), stopping.clone());
         let renew = async {
             if let Some(tls) = &tls {
@@ -157,6 +161,11 @@ impl Server {
             stopping.cancel();
         };
         tokio::join!(serve, stop, adopt, keep, renew);
+        changing.close();
+        if tokio::time::timeout(config.stop_timeout, changing.wait()).await.is_err() {
+            tracing::warn!("what was to be changed took longer than `stop-timeout`");
+        }
+        otlp.leave(&ingest).await;
         tokio::task::spawn_blocking(move || drop(ingest)).await?;
         Ok(())
     }

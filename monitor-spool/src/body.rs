@@ -1,4 +1,4 @@
-//! Events as they travel: numbered in a row, encoded and compressed once, however often they are sent.
+//! Events as they are sent, and what the server's answers make of them.
 
 use std::borrow::Cow;
 
@@ -6,16 +6,10 @@ use monitor_wire::{Batch, DecodeError, Dropped, Event, RootId, VERSION, WorkerRe
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::parcel::{Parcel, Rejected};
+
 /// Events of a parcel, decoded, are never longer.
 const LONGEST: usize = 256 << 20;
-
-/// Events of one number after another, as the zstd frame of their JSON array.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
-    first: u64,
-    count: u64,
-    frame: Vec<u8>,
-}
 
 /// What stands before the events of a request.
 #[derive(Debug, Clone)]
@@ -28,15 +22,6 @@ pub struct Head<'a> {
     pub dropped: &'a [Dropped],
     /// Who reports is gone, and somebody else sends it.
     pub lost: bool,
-}
-
-/// An event that the server can't take.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rejected {
-    /// Its type.
-    pub event_type: String,
-    /// Its tree, where it has one.
-    pub root_id: Option<RootId>,
 }
 
 #[derive(Deserialize)]
@@ -66,47 +51,18 @@ impl Parcel {
     pub(crate) fn of<T: Serialize>(first: u64, events: &[T]) -> Option<Self> {
         let json = serde_json::to_vec(events).ok().filter(|_| !events.is_empty())?;
         let frame = zstd::bulk::compress(&json, 1).ok()?;
-        Some(Self { first, count: events.len() as u64, frame })
+        Some(Self::kept(first, events.len() as u64, frame))
     }
 
     /// No events, before the number `first`: a request that only tells what was dropped.
     pub fn empty(first: u64) -> Self {
-        Self { first, count: 0, frame: compressed(b"[]") }
-    }
-
-    /// A parcel as it was kept.
-    pub(crate) fn kept(first: u64, count: u64, frame: Vec<u8>) -> Self {
-        Self { first, count, frame }
-    }
-
-    pub(crate) fn frame(&self) -> &[u8] {
-        &self.frame
-    }
-
-    /// Number of the first event.
-    pub fn first(&self) -> u64 {
-        self.first
-    }
-
-    /// How many events.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-
-    /// Number of the last event.
-    pub fn last(&self) -> u64 {
-        self.first.saturating_add(self.count).saturating_sub(1)
-    }
-
-    /// Bytes that it holds.
-    pub fn bytes(&self) -> usize {
-        self.frame.len()
+        Self::kept(first, 0, compressed(b"[]"))
     }
 
     /// The body of a request, to be sent as `application/json` with `Content-Encoding: zstd`: frames one behind the other.
     pub fn body(&self, head: &Head<'_>) -> Vec<u8> {
-        let mut body = compressed(&opening(head, self.first));
-        body.extend_from_slice(&self.frame);
+        let mut body = compressed(&opening(head, self.first()));
+        body.extend_from_slice(self.frame());
         body.extend_from_slice(&compressed(b"}"));
         body
     }
@@ -117,24 +73,24 @@ impl Parcel {
     /// Says which event can't be read, if it is one event.
     pub fn batch(&self, head: &Head<'_>) -> Result<Batch, DecodeError> {
         let unreadable = || DecodeError { message: "the frame is no zstd".to_owned(), event_number: None, wrong_version: false };
-        let mut json = opening(head, self.first);
+        let mut json = opening(head, self.first());
         json.extend_from_slice(&self.json().ok_or_else(unreadable)?);
         json.push(b'}');
         Batch::from_json(&json)
     }
 
-    /// Parcels whose numbers follow each other as one; none if one of them can't be read.
+    /// Parcels whose numbers follow each other as one; none if one of them can't be read, or they are too long together.
     pub(crate) fn joined(parcels: &[Self]) -> Option<Self> {
         let mut json = Vec::new();
         for parcel in parcels {
-            let part = parcel.json()?;
+            let part = parcel.json().filter(|part| json.len() + part.len() < LONGEST)?;
             // One list, for each of them is one.
             json.push(if json.is_empty() { b'[' } else { b',' });
             json.extend_from_slice(part.strip_prefix(b"[")?.strip_suffix(b"]")?);
         }
         json.push(b']');
-        let count = parcels.iter().map(|parcel| parcel.count).sum();
-        Some(Self { first: parcels.first()?.first, count, frame: zstd::bulk::compress(&json, 1).ok()? })
+        let count = parcels.iter().fold(0_u64, |sum, parcel| sum.saturating_add(parcel.count()));
+        Some(Self::kept(parcels.first()?.first(), count, zstd::bulk::compress(&json, 1).ok()?))
     }
 
     /// Both halves of it, in the order of their numbers; `None` if it is one event, or can't be read.
@@ -142,17 +98,17 @@ impl Parcel {
         let json = self.json()?;
         let events: Vec<&RawValue> = serde_json::from_slice(&json).ok()?;
         let (before, behind) = events.split_at(events.len() / 2);
-        Some((Self::of(self.first, before)?, Self::of(self.first + before.len() as u64, behind)?))
+        Some((Self::of(self.first(), before)?, Self::of(self.first() + before.len() as u64, behind)?))
     }
 
     /// What stands before and behind the event of this number, and that one; `None` if it has none of this number, or can't
     /// be read.
     pub fn without(&self, number: u64) -> Option<(Option<Self>, Rejected, Option<Self>)> {
-        let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
+        let index = usize::try_from(number.checked_sub(self.first())?).ok()?;
         let json = self.json()?;
         let events: Vec<&RawValue> = serde_json::from_slice(&json).ok()?;
         let rejected = Rejected::of(events.get(index)?);
-        Some((Self::of(self.first, &events[..index]), rejected, Self::of(number + 1, &events[index + 1..])))
+        Some((Self::of(self.first(), &events[..index]), rejected, Self::of(number + 1, &events[index + 1..])))
     }
 
     /// What type each event is of, and in which tree.
@@ -166,7 +122,7 @@ impl Parcel {
         use std::io::Read;
         let mut json = Vec::new();
         // What a frame says about its own length is not believed.
-        let decoder = zstd::Decoder::new(&self.frame[..]).ok()?;
+        let decoder = zstd::Decoder::new(self.frame()).ok()?;
         decoder.take(LONGEST as u64).read_to_end(&mut json).ok()?;
         Some(json)
     }

@@ -1,14 +1,54 @@
-//! Ids of folds: they follow from parent and name, so that those of several threads and programs are the same.
+//! Ids of folds. The core names a fold by a mark; on the wire its id follows from its parent and its name, so that those of several
+//! threads and programs are the same.
 
-use monitor_wire::ProcessId;
-use sha2::{Digest, Sha256};
+use std::collections::{HashMap, VecDeque};
+
+use monitor_core::record::Folded;
+
+use crate::sha256;
+use crate::wire::ProcessId;
 
 /// The first 8 bytes of SHA-256 of the parent as 16 hex digits, a NUL and the name.
 pub fn fold_id(parent: ProcessId, name: &str) -> ProcessId {
-    let digest = Sha256::new().chain_update(parent.to_string()).chain_update([0]).chain_update(name).finalize();
+    let digest = sha256::digest(format!("{parent}\0{name}").as_bytes());
     let first: u64 = digest.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte));
     // Zero is no id.
     ProcessId::new(first.max(1)).expect("not zero")
+}
+
+/// Folds that are over and still known: what began in one may outlive it.
+const KEPT: usize = 100_000;
+
+/// The id of each mark.
+#[derive(Debug, Default)]
+pub struct Folds {
+    ids: HashMap<u64, u64>,
+    over: VecDeque<u64>,
+}
+
+impl Folds {
+    /// The parent of a process, which may be the mark of a fold.
+    pub fn parent(&self, parent: u64) -> Option<ProcessId> {
+        ProcessId::new(self.ids.get(&parent).copied().unwrap_or(parent))
+    }
+
+    /// The id of a fold, which is known by its mark from here on.
+    pub fn id(&mut self, folded: &Folded) -> Option<ProcessId> {
+        let id = match self.ids.get(&folded.mark) {
+            Some(id) => *id,
+            None => fold_id(self.parent(folded.parent)?, folded.origin.name()).get(),
+        };
+        self.ids.insert(folded.mark, id);
+        if folded.is_last {
+            self.over.push_back(folded.mark);
+            if self.over.len() > KEPT
+                && let Some(oldest) = self.over.pop_front()
+            {
+                self.ids.remove(&oldest);
+            }
+        }
+        ProcessId::new(id)
+    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,11 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use monitor_wire::WorkerId;
-
 use crate::SpoolError;
 use crate::lock::Lock;
 use crate::room::Room;
 use crate::sys::{self, Dir};
+use crate::wire::WorkerId;
 
 /// A folder whose lock this process holds: its own, or that of a dead program. Files in it are bounded in bytes.
 #[derive(Debug)]
@@ -82,6 +81,15 @@ impl Folder {
     pub(crate) fn remove(&self, name: &str, bytes: u64) {
         if self.dir.remove_file(name).is_ok() {
             self.room.give_back(bytes);
+        }
+    }
+
+    /// Removes all but who it is and what is numbered, as nothing more will be. The memory in it stays usable.
+    pub fn remove_memory(&self) {
+        let is_memory = |name: &String| !["program", "lock"].contains(&name.as_str()) && !name.starts_with("journal-");
+        for name in self.dir.names().unwrap_or_default().iter().filter(|name| is_memory(name)) {
+            // What stays is found to be numbered by whoever reads it.
+            let _ = self.dir.remove_file(name);
         }
     }
 

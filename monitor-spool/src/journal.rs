@@ -1,42 +1,41 @@
 //! What is numbered and not yet acknowledged: batches, appended to files that are removed once the server has all of them.
 
+#[cfg(feature = "read")]
+mod read;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use monitor_wire::{Dropped, RootId};
-use serde::{Deserialize, Serialize};
-
-use crate::SpoolError;
-use crate::block::{self, Blocks, HEADER, Item, Magic};
-use crate::body::{Parcel, Rejected};
+use crate::block::{self, Magic};
 use crate::folder::Folder;
+use crate::parcel::{Parcel, Rejected};
 use crate::sys::{self, Kept};
+use crate::wire::{Dropped, RootId};
+use crate::{SpoolError, json};
+
+#[cfg(feature = "read")]
+pub(crate) use read::{LONGEST_FILE, Written};
 
 /// A file is closed when it is so long.
 const FILE: u64 = 4 << 20;
 /// A file is begun anew when all of it is acknowledged and it is so long.
 const REUSE: u64 = 256 << 10;
-/// A longer file is read so far.
-pub(crate) const LONGEST_FILE: u64 = 2 * FILE + block::LONGEST as u64;
 /// Trees whose losses are counted apart.
 const COUNTED_TREES: usize = 1_000;
 
-/// Events, and bytes as they are kept, that small batches are joined up to.
-const JOINED_EVENTS: u64 = 5_000;
-const JOINED_BYTES: usize = 256 << 10;
-
 /// What is known when a batch is appended.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "read", derive(serde::Serialize, serde::Deserialize))]
 pub struct Meta {
     /// How far each ring is read: number of the region, records taken.
     pub taken: BTreeMap<u32, u64>,
     /// Entries of the lane up to this one are in this batch or an earlier one.
     pub lane: u64,
     /// Starts among these entries that are in no batch yet, for they may come to be counted in a fold.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub held: Vec<u64>,
     /// What was dropped since the program began, without what the journal itself [`dropped`](Journal::dropped), which it adds.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Vec::is_empty"))]
     pub dropped: Vec<Dropped>,
 }
 
@@ -56,10 +55,6 @@ pub(crate) enum Stage {
 
 impl Stage {
     const BITS: u32 = 32;
-
-    fn of(word: u64) -> Option<Self> {
-        [Self::Running, Self::Draft, Self::Last, Self::GivenUp].into_iter().find(|stage| *stage as u64 == word >> Self::BITS)
-    }
 }
 
 /// Where a batch stands.
@@ -87,6 +82,8 @@ pub struct Journal {
     files: VecDeque<(u64, u64)>,
     current: Option<Kept>,
     made: u64,
+    /// Number of the last event that somebody is just sending.
+    under_way: u64,
     lost: Lost,
 }
 
@@ -119,18 +116,18 @@ pub(crate) fn name(file: u64) -> String {
     format!("journal-{file}")
 }
 
+/// The number of a file of the journal.
+#[cfg(feature = "read")]
+pub(crate) fn number(name: &str) -> Option<u64> {
+    name.strip_prefix("journal-")?.parse().ok()
+}
+
 impl Journal {
     pub(crate) fn new(folder: Arc<Folder>) -> Self {
-        Self { folder, places: VecDeque::new(), files: VecDeque::new(), current: None, made: 0, lost: Lost::default() }
+        Self { folder, places: VecDeque::new(), files: VecDeque::new(), current: None, made: 0, under_way: 0, lost: Lost::default() }
     }
 
-    /// The journal of a dead program: what stands at these places, in these files.
-    pub(crate) fn open(folder: Arc<Folder>, places: VecDeque<Place>, files: VecDeque<(u64, u64)>) -> Self {
-        let made = files.iter().map(|(file, _)| *file).max().unwrap_or(0);
-        Self { folder, places, files, current: None, made, lost: Lost::default() }
-    }
-
-    /// Appends a batch. To make room it gives up the oldest ones.
+    /// Appends a batch. To make room it gives up the oldest ones; one that has more than the journal may ever hold is given up itself.
     ///
     /// # Errors
     /// When nothing is left to give up, or the disk refuses: the batch is not kept, the others are.
@@ -144,9 +141,16 @@ impl Journal {
             self.next_file()?;
         }
         let block = loop {
-            let block = self.block(stage, parcel, meta).ok_or_else(|| self.folder.full())?;
+            let Some(block) = self.block(stage, parcel, meta) else {
+                self.lose(parcel);
+                return Ok(());
+            };
             if self.folder.room().take_for_journal(block.len() as u64) {
                 break block;
+            }
+            if block.len() as u64 > self.folder.room().journal_limit() {
+                self.lose(parcel);
+                return Ok(());
             }
             if !self.give_up_oldest() {
                 return Err(self.folder.full());
@@ -169,7 +173,7 @@ impl Journal {
 
     fn block(&self, stage: Stage, parcel: &Parcel, meta: &Meta) -> Option<Vec<u8>> {
         let dropped = merged(&meta.dropped, &self.dropped());
-        let mut payload = serde_json::to_vec(&Meta { dropped, ..meta.clone() }).ok()?;
+        let mut payload = json::meta(&Meta { dropped, ..meta.clone() });
         let split = payload.len() as u64 | (stage as u64) << Stage::BITS;
         payload.extend_from_slice(parcel.frame());
         let (first, count) = (parcel.first(), parcel.count());
@@ -181,49 +185,19 @@ impl Journal {
         FILE.min(self.folder.limit_bytes() / 8)
     }
 
-    /// The oldest batch that is not acknowledged. One that can't be read is counted as lost, and the next one is read.
-    pub fn front(&mut self) -> Option<Parcel> {
-        loop {
-            let place = *self.places.front()?;
-            if let Some(parcel) = read(&self.folder, &place) {
-                return Some(parcel);
-            }
-            self.count_damaged(place.count);
-            self.places.pop_front();
-        }
-    }
-
-    /// The oldest batches that are not acknowledged, as many as make a request of a good size: who is behind would else wait for
-    /// an answer to each of many small ones.
-    pub fn front_joined(&mut self) -> Option<Parcel> {
-        let first = self.front()?;
-        let (mut events, mut bytes, mut parcels) = (first.count(), first.bytes(), vec![first]);
-        for place in self.places.iter().skip(1) {
-            (events, bytes) = (events + place.count, bytes + place.bytes as usize);
-            if events > JOINED_EVENTS || bytes > JOINED_BYTES || parcels.last().is_none_or(|before| before.last() + 1 != place.first) {
-                break;
-            }
-            // One that can't be read is counted when it is the first.
-            let Some(parcel) = read(&self.folder, place) else { break };
-            parcels.push(parcel);
-        }
-        if parcels.len() > 1
-            && let Some(joined) = Parcel::joined(&parcels)
-        {
-            Some(joined)
-        } else {
-            parcels.into_iter().next()
-        }
-    }
-
     /// Whether all is acknowledged.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()
     }
 
+    /// Number of the first event that is not acknowledged.
+    pub fn first_waiting(&self) -> Option<u64> {
+        self.places.front().map(|place| place.first)
+    }
+
     /// Events that wait.
     pub fn waiting(&self) -> u64 {
-        self.places.iter().map(|place| place.count).sum()
+        self.places.iter().fold(0, |sum, place| sum.saturating_add(place.count))
     }
 
     /// The server has all events up to this number, and [`Program::acknowledge`](crate::Program::acknowledge) knows it.
@@ -233,7 +207,7 @@ impl Journal {
         }
         // The last file stays: it says how far rings and lane are read.
         while self.files.len() > 1 && self.files.front().map(|(file, _)| *file) != self.places.front().map(|place| place.file) {
-            self.remove_oldest_file();
+            self.remove_file(0);
         }
     }
 
@@ -248,31 +222,9 @@ impl Journal {
         dropped.collect()
     }
 
-    /// Counts events that the server can't take.
-    pub fn reject_all(&mut self, parcel: &Parcel) {
-        self.lost.add_all(parcel, "rejected");
-    }
-
-    /// Counts an event that the server can't take.
-    pub fn reject(&mut self, event: Rejected) {
-        self.lost.add(event, "rejected", 1);
-    }
-
-    /// Counts events of batches that can't be read.
-    pub(crate) fn count_damaged(&mut self, count: u64) {
-        if count > 0 {
-            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "damaged", count);
-        }
-    }
-
     /// Counts a batch as given up for want of room.
     pub(crate) fn lose(&mut self, parcel: &Parcel) {
         self.lost.add_all(parcel, "spool");
-    }
-
-    /// Goes on in a new file.
-    pub(crate) fn begin_anew(&mut self) -> Result<(), SpoolError> {
-        self.next_file()
     }
 
     fn next_file(&mut self) -> Result<(), SpoolError> {
@@ -285,36 +237,52 @@ impl Journal {
         Ok(())
     }
 
-    /// Gives up the oldest file, except the one that is written to; `false` if there is no other.
+    /// Gives up the oldest file, except the one that is written to, and of what somebody is just sending only if there is nothing
+    /// else; `false` if there is no other.
     fn give_up_oldest(&mut self) -> bool {
-        let Some((file, _)) = self.files.front().copied().filter(|_| self.files.len() > 1) else {
+        let others = self.files.len().saturating_sub(1);
+        let is_under_way = |file: u64| self.places.iter().any(|place| place.file == file && place.first <= self.under_way);
+        let at = self.files.iter().take(others).position(|(file, _)| !is_under_way(*file)).unwrap_or(0);
+        let Some((file, _)) = self.files.get(at).copied().filter(|_| others > 0) else {
             return false;
         };
-        while let Some(place) = self.places.front().copied().filter(|place| place.file == file) {
-            let parcel = read(&self.folder, &place).unwrap_or_else(|| Parcel::kept(place.first, place.count, Vec::new()));
+        let (lost, left) = std::mem::take(&mut self.places).into_iter().partition::<VecDeque<_>, _>(|place| place.file == file);
+        self.places = left;
+        for place in lost {
+            let parcel = self.given_up(&place);
             self.lose(&parcel);
-            self.places.pop_front();
         }
-        self.remove_oldest_file();
+        self.remove_file(at);
         true
     }
 
-    fn remove_oldest_file(&mut self) {
-        if let Some((file, bytes)) = self.files.pop_front() {
+    /// What is given up, to be counted by type and tree; by number alone where nothing can be read.
+    #[cfg_attr(not(feature = "read"), expect(clippy::unused_self, reason = "who reads asks the folder"))]
+    fn given_up(&self, place: &Place) -> Parcel {
+        #[cfg(feature = "read")]
+        if let Some(parcel) = read::read(&self.folder, place) {
+            return parcel;
+        }
+        Parcel::kept(place.first, place.count, Vec::new())
+    }
+
+    /// Files whose batches somebody else has shipped, and removed, meanwhile: their room is free.
+    pub fn forget_removed(&mut self) {
+        while let Some((file, bytes)) = self.files.front().copied().filter(|_| self.files.len() > 1)
+            && self.folder.dir().status_in(&name(file)).is_err()
+        {
+            self.files.pop_front();
+            self.places.retain(|place| place.file != file);
+            self.folder.room().give_back_of_journal(bytes);
+        }
+    }
+
+    fn remove_file(&mut self, at: usize) {
+        if let Some((file, bytes)) = self.files.remove(at) {
             let _ = self.folder.dir().remove_file(&name(file));
             self.folder.room().give_back_of_journal(bytes);
         }
     }
-}
-
-/// Reads one batch again.
-pub(crate) fn read(folder: &Folder, place: &Place) -> Option<Parcel> {
-    let file = folder.dir().file(&name(place.file), false).ok()?;
-    let mut bytes = vec![0; usize::try_from(place.bytes).ok()?];
-    let read = sys::read_at(&file, &mut bytes, place.offset).ok()?;
-    let (header, payload) = block::read_one(folder.worker(), &bytes[..read])?;
-    let (_, frame) = payload.split_at_checked(header.b as u32 as usize)?;
-    (header.number == place.first && header.a == place.count).then(|| Parcel::kept(header.number, header.a, frame.to_vec()))
 }
 
 /// The same counts together.
@@ -328,81 +296,4 @@ pub(crate) fn merged(all: &[Dropped], others: &[Dropped]) -> Vec<Dropped> {
         }
     }
     all
-}
-
-/// What a file of the journal holds.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    pub(crate) places: Vec<Place>,
-    drafts: Vec<Place>,
-    /// Of all batches together: the greatest position of each ring and of the lane, and the latest list of drops.
-    pub(crate) meta: Meta,
-    pub(crate) stage: Stage,
-    /// Number after the last event of any batch.
-    pub(crate) next: u64,
-    /// Batches that can't be read.
-    pub(crate) damaged: u64,
-    /// The first numbers of those whose headers can be, and how many events they held.
-    lost: Vec<(u64, u64)>,
-}
-
-impl Written {
-    /// Events above this number that are known to have been in batches that can't be read.
-    pub(crate) fn lost_since(&self, acknowledged: u64) -> u64 {
-        let is_above = |(first, count): &&(u64, u64)| first.saturating_add(*count).saturating_sub(1) > acknowledged;
-        self.lost.iter().filter(is_above).fold(0, |sum, (_, count)| sum.saturating_add(*count))
-    }
-
-    /// Reads one more file. An event number counts up to 2^63.
-    pub(crate) fn read(&mut self, worker: monitor_wire::WorkerId, file: u64, bytes: &[u8]) {
-        for item in Blocks::new(worker, bytes) {
-            let (at, header, payload) = match item {
-                Item::Block { at, header, payload } if header.magic == Magic::Record => (at, header, payload),
-                Item::Damaged { header } if header.magic == Magic::Record => {
-                    self.damaged += 1;
-                    self.lost.push((header.number, header.a));
-                    self.next = self.next.max(header.number.saturating_add(header.a));
-                    continue;
-                }
-                _ => {
-                    self.damaged += 1;
-                    continue;
-                }
-            };
-            let meta = payload.get(..header.b as u32 as usize).and_then(|meta| serde_json::from_slice::<Meta>(meta).ok());
-            let end = header.number.checked_add(header.a).filter(|end| i64::try_from(*end).is_ok() && header.number > 0);
-            let (Some(meta), Some(end), Some(stage)) = (meta, end, Stage::of(header.b)) else {
-                self.damaged += 1;
-                continue;
-            };
-            let bytes = (HEADER + header.length) as u64;
-            let place = Place { file, offset: at as u64, bytes, first: header.number, count: header.a };
-            // What another one began to write, and did not finish.
-            self.drafts.retain(|draft| draft.last() < place.first);
-            match stage {
-                Stage::Running => {}
-                Stage::Draft => {
-                    self.drafts.push(place);
-                    continue;
-                }
-                Stage::Last => self.places.append(&mut self.drafts),
-                Stage::GivenUp => self.places.clear(),
-            }
-            if stage != Stage::Running {
-                self.stage = stage;
-            }
-            for (region, taken) in &meta.taken {
-                let all = self.meta.taken.entry(*region).or_default();
-                *all = (*all).max(*taken);
-            }
-            self.meta.lane = self.meta.lane.max(meta.lane);
-            if end >= self.next {
-                (self.meta.dropped, self.meta.held) = (meta.dropped, meta.held);
-                self.next = end;
-            }
-            if place.count > 0 {
-                self.places.push(place);
-            }
-        }
-    }
 }

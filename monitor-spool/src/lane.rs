@@ -14,6 +14,9 @@ use crate::sys::Mapping;
 /// Bytes of a file, unless an entry is larger.
 const SEGMENT: usize = 128 << 10;
 
+/// A longer file is read so far.
+pub(crate) const LONGEST_FILE: u64 = (HEADER + LONGEST + 8) as u64;
+
 /// Something that took the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry<'a> {

@@ -10,33 +10,72 @@
 //!    └─ journal-…           what is numbered and not yet acknowledged
 //! ```
 //! The writing side is [`Spool::begin`] and the [`Begun`] parts; the reading side [`Spool::list`], [`Spool::claim`] and
-//! [`Replay`]. `docs/spool.md` has the formats, and when what is lost.
+//! [`Replay`]. `docs/spool.md` has the formats, and when what is lost. What a recording program is told by its environment, this
+//! folder among it, is read in [`settings`].
+//!
+//! Without the feature `read` this is the writing side alone, which needs nothing but std and libc.
+
+#![cfg_attr(not(feature = "read"), allow(dead_code, reason = "what is read is also written by its readers"))]
 
 mod block;
-mod body;
+#[cfg(any(test, not(feature = "read")))]
+mod crc;
 mod error;
 mod fold;
 mod folder;
 mod journal;
+pub mod json;
+mod keeper;
 mod lane;
 mod lock;
+mod parcel;
 mod piece;
 mod program;
-mod reader;
-mod replay;
 mod room;
+pub mod settings;
+mod sha256;
 mod spool;
 mod sys;
+pub mod wire;
 
-pub use body::{Head, Parcel, Rejected};
+#[cfg(feature = "read")]
+mod body;
+#[cfg(feature = "read")]
+mod follow;
+#[cfg(feature = "read")]
+mod found;
+#[cfg(feature = "read")]
+mod reader;
+#[cfg(feature = "read")]
+mod replay;
+
 pub use error::SpoolError;
-pub use fold::fold_id;
+pub use fold::{Folds, fold_id};
 pub use folder::Folder;
 pub use journal::{Journal, Meta};
+pub use keeper::SpoolKeeper;
 pub use lane::{Entry, Lane};
+pub use parcel::{Parcel, Rejected};
 pub use piece::Pieces;
 pub use program::{About, Calibration, ClockSample, Marks, Program};
+pub use spool::{Begun, Spool, default_dir, dir_of};
+
+/// Name of this machine.
+pub fn hostname() -> String {
+    sys::hostname()
+}
+
+#[cfg(feature = "read")]
+pub use body::Head;
+#[cfg(feature = "read")]
+pub use follow::Follower;
+#[cfg(feature = "read")]
+pub use found::{Found, Life};
 #[doc(hidden)]
+#[cfg(feature = "read")]
 pub use reader::fuzz;
+#[cfg(feature = "read")]
 pub use replay::{Replay, Verdict};
-pub use spool::{Begun, Found, Life, Spool, default_dir, dir_of};
+
+/// How rings lie in memory in this build: rings of another layout are left to their own.
+pub const LAYOUT: u64 = monitor_core::image::LAYOUT as u64;

@@ -56,6 +56,13 @@ pub(crate) fn name(piece: Piece) -> Name {
     }
 }
 
+/// The number of its region.
+pub(crate) fn region(piece: Piece) -> u32 {
+    match piece {
+        Piece::Region(region) | Piece::Segment { region, .. } | Piece::Chunk { region, .. } | Piece::Folds { region, .. } => region,
+    }
+}
+
 /// The piece that a file is, by its name.
 pub(crate) fn of(file: &str) -> Option<Piece> {
     let mut parts = file.split('-');

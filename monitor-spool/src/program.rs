@@ -11,18 +11,22 @@
 
 #![allow(unsafe_code, reason = "words in mapped memory")]
 
+#[cfg(feature = "read")]
+mod read;
+
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use monitor_wire::{Registered, WorkerId, WorkerRef};
-use serde::{Deserialize, Serialize};
-
-use crate::SpoolError;
 use crate::block::{self, Magic};
 use crate::folder::Folder;
 use crate::sys::{self, Mapping};
+use crate::wire::{Registered, WorkerId, WorkerRef};
+use crate::{SpoolError, json};
+
+#[cfg(feature = "read")]
+pub(crate) use read::Written;
 
 pub(crate) const NAME: &str = "program";
 pub(crate) const VERSION: u64 = 1;
@@ -36,14 +40,15 @@ const DROPS: usize = 384;
 const GIVEN_UP: usize = 512;
 
 /// Types of events that are counted apart when they are dropped.
-const TYPES: [&str; 4] = ["process-started", "process-updated", "process-ended", "other"];
+pub(crate) const TYPES: [&str; 4] = ["process-started", "process-updated", "process-ended", OTHER];
+/// All that are not.
+pub(crate) const OTHER: &str = "other";
 /// Odd, so that it can be undone.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-/// So many threads may be between the two words of a count when the program dies.
-const BETWEEN: u64 = 64;
 
 /// Who records.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "read", derive(serde::Serialize, serde::Deserialize))]
 pub struct About {
     /// As it stands in every batch.
     pub worker: WorkerRef,
@@ -55,13 +60,16 @@ pub struct About {
     pub process_start: u64,
     /// Which run of the machine it is; empty if the system doesn't say.
     pub boot_id: String,
+    /// Names the one who ships what this program writes, while it writes it; none if it ships itself.
+    #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Option::is_none"))]
+    pub launch: Option<String>,
 }
 
 impl About {
     /// This program, as `worker`.
     pub fn this(worker: WorkerRef, version: &str, started_us: u64) -> Self {
         let process_start = process_start(worker.pid).unwrap_or(0);
-        Self { worker, version: version.to_owned(), started_us, process_start, boot_id: boot_id() }
+        Self { worker, version: version.to_owned(), started_us, process_start, boot_id: boot_id(), launch: None }
     }
 }
 
@@ -125,17 +133,6 @@ impl State {
         let clock = self.clock.unwrap_or(Calibration { ticks: 0, wall_ns: 0, ns_per_tick: 0.0 });
         [self.revision, self.acknowledged, self.next, clock.ticks, clock.wall_ns, clock.ns_per_tick.to_bits(), self.lane]
     }
-
-    fn of([revision, acknowledged, next, ticks, wall_ns, ns_per_tick, lane]: [u64; 7]) -> Self {
-        let ns_per_tick = f64::from_bits(ns_per_tick);
-        let clock = (ns_per_tick.is_finite() && ns_per_tick > 0.0).then_some(Calibration { ticks, wall_ns, ns_per_tick });
-        Self { revision, acknowledged, next, clock, lane }
-    }
-}
-
-fn json(what: &impl Serialize) -> Vec<u8> {
-    // Texts and numbers: nothing in it has no JSON.
-    serde_json::to_vec(what).unwrap_or_default()
 }
 
 fn check(worker: WorkerId, words: [u64; 7]) -> u64 {
@@ -187,9 +184,9 @@ impl Program {
         clock: ClockSample,
     ) -> Result<Self, SpoolError> {
         let worker = folder.worker();
-        let mut blocks = block::block(worker, Magic::Site, u64::MAX, 0, 0, &json(about));
+        let mut blocks = block::block(worker, Magic::Site, u64::MAX, 0, 0, &json::about(about));
         for (number, site) in sites.enumerate() {
-            blocks.extend_from_slice(&block::block(worker, Magic::Site, number as u64, 0, 0, &json(&site)));
+            blocks.extend_from_slice(&block::block(worker, Magic::Site, number as u64, 0, 0, &json::site(&site)));
         }
         let file = folder.make(NAME, (PAGE + blocks.len()) as u64)?;
         let failed = || SpoolError::disk("write", folder.path().join(NAME));
@@ -202,6 +199,7 @@ impl Program {
     }
 
     /// The file of a dead program, to go on where it stopped.
+    #[cfg(feature = "read")]
     pub(crate) fn open(folder: &Arc<Folder>, state: State) -> Result<Self, SpoolError> {
         let failed = || SpoolError::disk("open", folder.path().join(NAME));
         let file = folder.dir().file(NAME, true).map_err(failed())?;
@@ -266,81 +264,4 @@ impl Page {
         // SAFETY: within the mapped page, aligned, and only ever used as an atomic word.
         unsafe { self.0.start().add(at).cast::<AtomicU64>().as_ref() }
     }
-}
-
-/// What a file `program` says, as far as it is whole.
-#[derive(Debug, Default)]
-pub(crate) struct Written {
-    /// Layout of the rings and the first sample of the clocks; none if the header is damaged, or of another version.
-    pub(crate) header: Option<(u64, ClockSample)>,
-    /// The version, if it is not this one's.
-    pub(crate) other_version: Option<u64>,
-    pub(crate) state: Option<State>,
-    pub(crate) about: Option<About>,
-    /// By number; those that are damaged are missing.
-    pub(crate) sites: std::collections::HashMap<u64, Registered>,
-    /// Types of events and how many were dropped.
-    pub(crate) dropped: Vec<(&'static str, u64)>,
-    /// Only the journal is to be sent.
-    pub(crate) is_given_up: bool,
-    pub(crate) damaged: u64,
-}
-
-impl Written {
-    pub(crate) fn read(worker: WorkerId, bytes: &[u8]) -> Self {
-        let mut written = Self::default();
-        match line(worker, bytes, 0) {
-            Some([MAGIC, VERSION, layout, is_counter, ticks, wall_ns, _]) => {
-                written.header = Some((layout, ClockSample { ticks, wall_ns, is_counter: is_counter != 0 }));
-            }
-            Some([MAGIC, version, ..]) => written.other_version = Some(version),
-            _ => written.damaged += 1,
-        }
-        let states = STATES.map(|at| line(worker, bytes, at).map(State::of));
-        written.state = states.into_iter().flatten().max_by_key(|state| state.revision);
-        written.damaged += u64::from(written.state.is_none());
-        for (index, event_type) in TYPES.into_iter().enumerate() {
-            let count = word(bytes, DROPS + index * 16);
-            let again = word(bytes, DROPS + index * 16 + 8).wrapping_mul(INVERSE);
-            if count.wrapping_sub(again) > BETWEEN {
-                written.damaged += 1;
-            } else if count > 0 {
-                written.dropped.push((event_type, count));
-            }
-        }
-        // By far most of its bits: a damaged one doesn't decide.
-        written.is_given_up = word(bytes, GIVEN_UP).count_ones() > 32;
-        for item in block::Blocks::new(worker, bytes.get(PAGE..).unwrap_or_default()) {
-            match item {
-                block::Item::Block { header, payload, .. } if header.magic == Magic::Site && header.number == u64::MAX => {
-                    written.about = serde_json::from_slice(payload).ok();
-                }
-                block::Item::Block { header, payload, .. } if header.magic == Magic::Site => {
-                    written.sites.extend(serde_json::from_slice(payload).ok().map(|site| (header.number, site)));
-                }
-                _ => written.damaged += 1,
-            }
-        }
-        written
-    }
-}
-
-/// [`FACTOR`] undone.
-const INVERSE: u64 = {
-    let (mut inverse, mut step) = (FACTOR, 0);
-    while step < 5 {
-        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(FACTOR.wrapping_mul(inverse)));
-        step += 1;
-    }
-    inverse
-};
-
-fn word(bytes: &[u8], at: usize) -> u64 {
-    bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
-}
-
-fn line(worker: WorkerId, bytes: &[u8], at: usize) -> Option<[u64; 7]> {
-    bytes.get(at..at + 64)?;
-    let words: [u64; 7] = std::array::from_fn(|index| word(bytes, at + index * 8));
-    (word(bytes, at + 56) == check(worker, words)).then_some(words)
 }

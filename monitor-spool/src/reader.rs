@@ -15,12 +15,16 @@ use monitor_wire::WorkerId;
 use crate::block::{Blocks, Item, Magic};
 use crate::program;
 use crate::sys::{self, Dir};
-use crate::{journal, piece};
+use crate::{journal, lane, piece};
 
-pub(crate) use calls::events;
+pub(crate) use calls::Events;
 
-/// Files are not read further, whatever their length is.
-const LONGEST_FILE: u64 = 1 << 30;
+/// Of one region, segments are not read further together, whatever their lengths are.
+const LONGEST_REGION: u64 = 1 << 30;
+/// The same of all lanes and regions.
+const LONGEST_MEMORY: u64 = 16 << 30;
+/// The same of a program's call sites.
+const LONGEST_PROGRAM: u64 = 64 << 20;
 
 /// All that a folder holds.
 #[derive(Debug, Default)]
@@ -40,6 +44,10 @@ pub(crate) struct Estate {
     pub(crate) changed_us: u64,
     /// Files that can't be read, and why.
     pub(crate) problems: Vec<String>,
+    /// The rings are of another version, which alone can read them.
+    pub(crate) is_foreign: bool,
+    /// Bytes of lanes and regions that were read.
+    read: u64,
 }
 
 /// An entry of the lane.
@@ -62,9 +70,20 @@ struct Region {
     segments: Vec<(u64, Vec<u8>)>,
     chunks: Vec<Vec<u8>>,
     folds: Vec<Vec<u8>>,
+    bytes: u64,
 }
 
 impl Region {
+    fn take(&mut self, piece: Piece, bytes: Vec<u8>) {
+        self.bytes += bytes.len() as u64;
+        match piece {
+            Piece::Region(_) => self.memory = bytes,
+            Piece::Segment { base, .. } => self.segments.push((base, bytes)),
+            Piece::Chunk { .. } => self.chunks.push(bytes),
+            Piece::Folds { .. } => self.folds.push(bytes),
+        }
+    }
+
     fn read(&self, taken: Option<u64>) -> Image {
         let segments: Vec<(u64, &[u8])> = self.segments.iter().map(|(base, bytes)| (*base, &bytes[..])).collect();
         let chunks: Vec<&[u8]> = self.chunks.iter().map(|chunk| &chunk[..]).collect();
@@ -83,54 +102,78 @@ impl Estate {
             Vec::new()
         });
         let mut found: Vec<(Kind, String)> = names.into_iter().filter_map(|name| Some((Kind::of(&name)?, name))).collect();
-        // The lane before the rings, and the rings before the journal: what a living program moves on meanwhile is seen twice, not never.
+        // The journal before the rings, for it says how far these were taken, and of these one region after the other: the bytes of
+        // all together may be many. What a living program moves on meanwhile is seen once, twice or not at all.
         found.sort();
-        let mut regions = BTreeMap::<u32, Region>::new();
+        let mut current = (0, Region::default());
         for (kind, name) in found {
-            match estate.file(dir, &name) {
-                Ok(bytes) => estate.take(worker, kind, name, bytes, &mut regions),
-                Err(error) => estate.problems.push(format!("{name}: {error}")),
+            if let Kind::Piece(number, _) = kind
+                && number != current.0
+            {
+                estate.region(current.0, &current.1);
+                current = (number, Region::default());
+            }
+            match (estate.file(dir, &name, kind, current.1.bytes), kind) {
+                (Ok(bytes), Kind::Piece(_, piece)) => {
+                    estate.memory.push(name);
+                    current.1.take(piece, bytes);
+                }
+                (Ok(bytes), _) => estate.take(worker, kind, name, &bytes),
+                (Err(error), _) => estate.problems.push(format!("{name}: {error}")),
             }
         }
-        estate.settle(&regions);
+        estate.region(current.0, &current.1);
+        estate.settle();
         estate
     }
 
-    fn take(&mut self, worker: WorkerId, kind: Kind, name: String, bytes: Vec<u8>, regions: &mut BTreeMap<u32, Region>) {
+    /// Reads what is no piece of a region.
+    fn take(&mut self, worker: WorkerId, kind: Kind, name: String, bytes: &[u8]) {
         match kind {
-            Kind::Program => self.program = program::Written::read(worker, &bytes),
+            Kind::Program => self.program = program::Written::read(worker, bytes),
             Kind::Journal(number) => {
                 self.files.push((number, bytes.len() as u64));
-                self.journal.read(worker, number, &bytes);
+                self.journal.read(worker, number, bytes);
             }
             Kind::Lane(_) => {
                 self.memory.push(name);
-                self.lane(worker, &bytes);
+                self.lane(worker, bytes);
             }
-            Kind::Piece(piece) => {
-                self.memory.push(name);
-                match piece {
-                    Piece::Region(region) => regions.entry(region).or_default().memory = bytes,
-                    Piece::Segment { region, base } => regions.entry(region).or_default().segments.push((base, bytes)),
-                    Piece::Chunk { region, .. } => regions.entry(region).or_default().chunks.push(bytes),
-                    Piece::Folds { region, .. } => regions.entry(region).or_default().folds.push(bytes),
-                }
-            }
-            Kind::Spare => self.memory.push(name),
+            Kind::Piece(..) | Kind::Spare => self.memory.push(name),
         }
     }
 
+    /// Reads a region, of which the journal has said how far it was taken.
+    fn region(&mut self, number: u32, region: &Region) {
+        if region.bytes > 0 && self.has_rings() {
+            self.images.insert(number, region.read(self.journal.meta.taken.get(&number).copied()));
+        }
+    }
+
+    /// Whether all that stood in rings and lane is in the journal, or elsewhere.
+    fn is_over(&self) -> bool {
+        self.program.is_given_up || self.journal.stage != journal::Stage::Running
+    }
+
+    /// The layout of the rings, if it is not this build's.
+    fn other_layout(&self) -> Option<u64> {
+        self.program.header.map(|(layout, _)| layout).filter(|layout| *layout != u64::from(image::LAYOUT))
+    }
+
+    /// Whether there are rings to be read, as far as program and journal say.
+    fn has_rings(&self) -> bool {
+        !self.is_over() && self.other_layout().is_none() && self.program.other_version.is_none()
+    }
+
     /// Leaves out what is in the journal already.
-    fn settle(&mut self, regions: &BTreeMap<u32, Region>) {
-        let is_over = self.program.is_given_up || self.journal.stage != journal::Stage::Running;
-        let layout = self.program.header.map(|(layout, _)| layout);
-        if is_over {
+    fn settle(&mut self) {
+        if self.is_over() {
             self.entries.clear();
-        } else if layout.is_some_and(|layout| layout != u64::from(image::LAYOUT)) {
-            self.problems.push(format!("the rings: of layout {}, this build reads {}", layout.unwrap_or(0), image::LAYOUT));
         } else {
-            let taken = &self.journal.meta.taken;
-            self.images = regions.iter().map(|(region, bytes)| (*region, bytes.read(taken.get(region).copied()))).collect();
+            self.is_foreign = !self.has_rings();
+            if let Some(layout) = self.other_layout() {
+                self.problems.push(format!("the rings: of layout {layout}, this build reads {}", image::LAYOUT));
+            }
         }
         let lane = self.journal.meta.lane.max(self.program.state.map_or(0, |state| state.lane));
         let held: HashSet<u64> = self.journal.meta.held.iter().copied().collect();
@@ -156,15 +199,23 @@ impl Estate {
         }
     }
 
-    fn file(&mut self, dir: &Dir, name: &str) -> std::io::Result<Vec<u8>> {
+    /// The bytes of a file, as far as any of its kind is ever long. `of_region`: those of its region that were read before.
+    fn file(&mut self, dir: &Dir, name: &str, kind: Kind, of_region: u64) -> std::io::Result<Vec<u8>> {
         let file = dir.file(name, false)?;
         let status = sys::file_status(&file)?;
         self.bytes += status.bytes;
         self.changed_us = self.changed_us.max(status.changed_us);
-        let longest = match Kind::of(name) {
-            Some(Kind::Journal(_)) => journal::LONGEST_FILE,
-            Some(Kind::Spare) => 0,
-            _ => LONGEST_FILE,
+        let left = LONGEST_MEMORY.saturating_sub(self.read);
+        let longest = match kind {
+            Kind::Program => LONGEST_PROGRAM,
+            Kind::Journal(_) => journal::LONGEST_FILE,
+            Kind::Lane(_) => lane::LONGEST_FILE.min(left),
+            Kind::Piece(..) if !self.has_rings() => 0,
+            Kind::Piece(_, Piece::Region(_)) => (image::REGION_BYTES as u64).min(left),
+            Kind::Piece(_, Piece::Segment { .. }) => LONGEST_REGION.saturating_sub(of_region).min(left),
+            Kind::Piece(_, Piece::Chunk { .. }) => (image::CHUNK_BYTES as u64).min(left),
+            Kind::Piece(_, Piece::Folds { .. }) => (image::FOLDS_BYTES as u64).min(left),
+            Kind::Spare => 0,
         };
         let mut bytes = Vec::new();
         let length = status.bytes.min(longest) as usize;
@@ -172,6 +223,9 @@ impl Estate {
         bytes.resize(length, 0);
         let read = sys::read_at(&file, &mut bytes, 0)?;
         bytes.truncate(read);
+        if let Kind::Lane(_) | Kind::Piece(..) = kind {
+            self.read += read as u64;
+        }
         Ok(bytes)
     }
 
@@ -206,9 +260,10 @@ impl Estate {
 enum Kind {
     Program,
     Lane(u64),
-    Piece(Piece),
-    Spare,
     Journal(u64),
+    /// A piece, and before it the number of its region.
+    Piece(u32, Piece),
+    Spare,
 }
 
 impl Kind {
@@ -220,7 +275,7 @@ impl Kind {
             _ => numbered("journal-")
                 .map(Self::Journal)
                 .or_else(|| numbered("lane-").map(Self::Lane))
-                .or_else(|| piece::of(name).map(Self::Piece)),
+                .or_else(|| piece::of(name).map(|piece| Self::Piece(piece::region(piece), piece))),
         }
     }
 }

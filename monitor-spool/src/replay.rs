@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use monitor_wire::{Dropped, Event, WorkerId, WorkerOnline, WorkerRef};
+use monitor_wire::{Dropped, Event, WorkerId, WorkerOffline, WorkerOnline, WorkerRef};
 use serde_json::Value;
 
 use crate::SpoolError;
-use crate::body::Parcel;
 use crate::folder::Folder;
 use crate::journal::{Journal, Meta, Stage, merged};
-use crate::program::Program;
-use crate::reader::{Estate, events};
+use crate::parcel::Parcel;
+use crate::program::{OTHER, Program, TYPES};
+use crate::reader::{Estate, Events};
 
 /// Events of a batch that is put together here.
 const BATCH: usize = 5_000;
@@ -30,8 +30,9 @@ pub struct Replay {
     journal: Journal,
     /// As the program told it, and what was found damaged.
     dropped: Vec<Dropped>,
-    /// How many the server was told of with the last batch that it took.
-    told: u64,
+    /// How many the server was told of with the last batch that it took; none before the first, with which it learns that this program
+    /// is gone.
+    told: Option<u64>,
     next: u64,
     /// What the disk had no room for.
     unkept: VecDeque<Parcel>,
@@ -43,6 +44,8 @@ pub struct Replay {
     damaged: u64,
     /// Events that the server took.
     accepted: u64,
+    /// What stands in rings and lane is for another version of this.
+    is_foreign: bool,
 }
 
 /// What the server said to a batch.
@@ -57,47 +60,56 @@ pub enum Verdict {
 }
 
 impl Replay {
-    /// Reads the folder, and moves what isn't numbered into the journal.
-    pub(crate) fn open(folder: Folder) -> Self {
+    /// Reads the folder, and moves what isn't numbered into the journal, with a goodbye behind it if the program `ended_us` of its
+    /// own accord. The server is known to have events up to the number `acknowledged`.
+    pub(crate) fn open(folder: Folder, acknowledged: u64, ended_us: Option<u64>) -> Self {
         let folder = Arc::new(folder);
         let mut estate = Estate::read(folder.dir(), folder.worker());
-        let acknowledged = estate.acknowledged();
+        let acknowledged = estate.acknowledged().max(acknowledged);
         let mut places = std::mem::take(&mut estate.journal.places);
         places.retain(|place| place.last() > acknowledged);
         places.sort_by_key(|place| place.first);
-        let state = crate::program::State { next: estate.next(), ..estate.program.state.unwrap_or_default() };
+        let state = crate::program::State { next: estate.next(), acknowledged, ..estate.program.state.unwrap_or_default() };
         let mut replay = Self {
             worker: estate.program.about.as_ref().map_or_else(|| unknown(folder.worker()), |about| about.worker.clone()),
-            program: Program::open(&folder, state).ok(),
+            // The words of another version's are none of ours.
+            program: if estate.program.other_version.is_some() { None } else { Program::open(&folder, state).ok() },
             journal: Journal::open(folder.clone(), places.into(), std::mem::take(&mut estate.files).into()),
             dropped: all_dropped(&estate),
-            told: 0,
+            told: None,
             next: state.next,
             unkept: VecDeque::new(),
             parts: VecDeque::new(),
             end: 0,
             damaged: estate.damaged(),
             accepted: 0,
+            is_foreign: estate.is_foreign,
             folder,
         };
-        replay.move_over(&estate);
+        replay.move_over(&estate, ended_us);
         // Damage to the journal stays where it is: it is found again by whoever goes on with this.
         replay.journal.count_damaged(estate.journal.lost_since(acknowledged));
         replay
     }
 
     /// Numbers what stood in rings and lane, and removes these.
-    fn move_over(&mut self, estate: &Estate) {
-        let mut events = events(estate);
-        if !events.is_empty() && self.next == 1 {
-            events.splice(0..0, online(estate));
+    fn move_over(&mut self, estate: &Estate, ended_us: Option<u64>) {
+        if self.is_foreign {
+            return;
         }
         let meta = Meta { dropped: self.dropped.clone(), ..estate.journal.meta.clone() };
-        let batches = events.len().div_ceil(BATCH);
-        for (index, batch) in events.chunks(BATCH).enumerate() {
-            let Some(parcel) = Parcel::of(self.next, batch) else { continue };
+        let events = Events::of(estate);
+        let offline = |time_us| serde_json::to_value(Event::WorkerOffline(WorkerOffline { time_us, worker: None })).ok();
+        let goodbye = ended_us.and_then(offline).map(|offline| vec![offline]);
+        let mut batches = events.batches(BATCH).chain(goodbye).peekable();
+        let mut is_silent = self.next == 1;
+        while let Some(mut batch) = batches.next() {
+            if std::mem::take(&mut is_silent) {
+                batch.splice(0..0, online(estate));
+            }
+            let Some(parcel) = Parcel::of(self.next, &batch) else { continue };
             self.next += parcel.count();
-            let stage = if index + 1 == batches { Stage::Last } else { Stage::Draft };
+            let stage = if batches.peek().is_none() { Stage::Last } else { Stage::Draft };
             // Kept by numbers alone it is the same again for whoever reads it next.
             if !self.unkept.is_empty() || self.journal.append_as(stage, &parcel, &meta).is_err() {
                 self.unkept.push_back(parcel);
@@ -125,8 +137,9 @@ impl Replay {
 
     /// Events that wait.
     pub fn waiting(&self) -> u64 {
-        let others: u64 = self.unkept.iter().map(Parcel::count).sum();
-        if self.parts.is_empty() { self.journal.waiting() + others } else { self.journal.waiting().max(1) + others }
+        let others = self.unkept.iter().fold(0_u64, |sum, parcel| sum.saturating_add(parcel.count()));
+        let waiting = self.journal.waiting().max(u64::from(!self.parts.is_empty()));
+        waiting.saturating_add(others)
     }
 
     /// Events that the server took so far.
@@ -144,14 +157,15 @@ impl Replay {
         merged(&self.dropped, &self.journal.dropped())
     }
 
-    /// The batch that is next; `None` when all is settled. An empty one only tells what was dropped.
+    /// The batch that is next; `None` when all is settled. An empty one only tells what was dropped, and that the program is gone.
     #[allow(clippy::should_implement_trait, reason = "the same one until it is settled")]
     pub fn next(&mut self) -> Option<&Parcel> {
         if self.parts.is_empty() {
-            let parcel = self.journal.front_joined().or_else(|| self.unkept.front().cloned()).or_else(|| {
-                let is_news = self.dropped().iter().map(|dropped| dropped.count).sum::<u64>() != self.told;
-                is_news.then(|| Parcel::empty(self.next))
-            })?;
+            let parcel = self
+                .journal
+                .front_joined()
+                .or_else(|| self.unkept.front().cloned())
+                .or_else(|| (self.told != Some(sum(&self.dropped()))).then(|| Parcel::empty(self.next)))?;
             self.end = parcel.last();
             self.parts.push_back(parcel);
         }
@@ -161,11 +175,11 @@ impl Replay {
     /// What became of the batch that was [`next`](Self::next). Without a verdict (nobody answered) it stays the next one.
     pub fn settle(&mut self, verdict: Verdict) {
         let Some(parcel) = self.parts.pop_front() else { return };
+        if verdict == Verdict::Accepted || parcel.count() == 0 {
+            self.told = Some(sum(&self.dropped()));
+        }
         match verdict {
-            Verdict::Accepted => {
-                self.accepted += parcel.count();
-                self.told = self.dropped().iter().map(|dropped| dropped.count).sum();
-            }
+            Verdict::Accepted => self.accepted += parcel.count(),
             Verdict::TooLarge | Verdict::Unreadable(None) => self.halve(&parcel),
             Verdict::Unreadable(Some(number)) => match parcel.without(number) {
                 Some((before, rejected, behind)) => {
@@ -210,8 +224,12 @@ impl Replay {
     /// All is settled: removes the folder.
     ///
     /// # Errors
-    /// When the disk refuses.
+    /// When the disk refuses, or the rings are of another version, which alone can read them: these stay.
     pub fn finish(self) -> Result<(), SpoolError> {
+        if self.is_foreign {
+            let why = "what its program recorded last lies there as another version of the client keeps it: ship it with that version";
+            return Err(SpoolError::Unreadable { path: self.folder.path().to_owned(), why: why.to_owned() });
+        }
         self.folder.delete()
     }
 
@@ -230,6 +248,10 @@ impl Replay {
         }
         Ok(())
     }
+}
+
+fn sum(dropped: &[Dropped]) -> u64 {
+    dropped.iter().fold(0, |sum, dropped| sum.saturating_add(dropped.count))
 }
 
 /// Somebody whose words about itself are damaged.
@@ -254,7 +276,7 @@ fn online(estate: &Estate) -> Option<Value> {
 }
 
 /// What the program told last, what it dropped since, and what is damaged in rings and lane.
-fn all_dropped(estate: &Estate) -> Vec<Dropped> {
+pub(crate) fn all_dropped(estate: &Estate) -> Vec<Dropped> {
     let drop = |event_type: &str, reason: &str, count| Dropped {
         event_type: event_type.to_owned(),
         reason: reason.to_owned(),
@@ -263,20 +285,22 @@ fn all_dropped(estate: &Estate) -> Vec<Dropped> {
     };
     let mut dropped = estate.journal.meta.dropped.clone();
     // What found no room in a ring is counted there.
-    let refused: u64 = estate.images.values().map(|image| image.refused).sum();
+    let refused = estate.images.values().fold(0_u64, |sum, image| sum.saturating_add(image.refused));
     let mut counts = estate.program.dropped.clone();
     match counts.iter_mut().find(|(event_type, _)| *event_type == "process-started") {
-        Some((_, count)) => *count += refused,
+        Some((_, count)) => *count = count.saturating_add(refused),
         None => counts.push(("process-started", refused)),
     }
     for (event_type, count) in counts {
-        let is_it = |told: &&Dropped| told.reason == "memory" && told.event_type == event_type;
-        let told: u64 = dropped.iter().filter(is_it).map(|told| told.count).sum();
+        // Those that are not counted apart are told by their names all the same.
+        let is_other = |told: &str| event_type == OTHER && !TYPES.contains(&told);
+        let is_it = |told: &&Dropped| told.reason == "memory" && (told.event_type == event_type || is_other(&told.event_type));
+        let told = dropped.iter().filter(is_it).fold(0_u64, |sum, told| sum.saturating_add(told.count));
         if count > told {
             dropped = merged(&dropped, &[drop(event_type, "memory", count - told)]);
         }
     }
-    let images = estate.images.values().map(|image| image.damaged).sum();
+    let images = estate.images.values().fold(0_u64, |sum, image| sum.saturating_add(image.damaged));
     let found = [("unknown", estate.damaged_entries), ("process-ended", images)];
     let found: Vec<Dropped> =
         found.into_iter().filter(|(_, count)| *count > 0).map(|(event_type, count)| drop(event_type, "damaged", count)).collect();

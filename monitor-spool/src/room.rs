@@ -41,9 +41,14 @@ impl Room {
         give_back(&self.0.used, bytes);
     }
 
+    /// What the journal may ever hold.
+    pub(crate) fn journal_limit(&self) -> u64 {
+        self.0.limit - self.0.limit / 4
+    }
+
     /// Takes so many bytes for the journal, if they are left.
     pub(crate) fn take_for_journal(&self, bytes: u64) -> bool {
-        self.take_from(&self.0.journal, self.0.limit - self.0.limit / 4, bytes)
+        self.take_from(&self.0.journal, self.journal_limit(), bytes)
     }
 
     pub(crate) fn give_back_of_journal(&self, bytes: u64) {

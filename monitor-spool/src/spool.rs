@@ -4,35 +4,51 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use etcetera::BaseStrategy;
-use monitor_wire::{Registered, WorkerId};
-use serde::Serialize;
-
 use crate::folder::{self, Folder};
-use crate::lock::{self, Lock};
-use crate::program::{self, About};
-use crate::reader::Estate;
+use crate::lock::Lock;
+use crate::program::About;
 use crate::room::Room;
-use crate::sys::{self, Dir};
-use crate::{ClockSample, Journal, Lane, Pieces, Program, Replay, SpoolError};
-
-/// A folder that is made has a lock by then.
-const MADE_WITHIN_US: u64 = 3_600_000_000;
+use crate::sys::Dir;
+use crate::wire::Registered;
+use crate::{ClockSample, Journal, Lane, Pieces, Program, SpoolError};
 
 /// Where spools are unless it is said otherwise: `monitor/spool` in the platform's folder for state.
 pub fn default_dir() -> Option<PathBuf> {
-    let folders = etcetera::base_strategy::choose_native_strategy().ok()?;
-    let state = folders.state_dir().unwrap_or_else(|| folders.data_dir());
-    Some(state.join("monitor").join("spool"))
+    state_dir().map(|state| state.join("monitor").join("spool"))
 }
+
+#[cfg(feature = "read")]
+fn state_dir() -> Option<PathBuf> {
+    use etcetera::BaseStrategy;
+
+    let folders = etcetera::base_strategy::choose_native_strategy().ok()?;
+    Some(folders.state_dir().unwrap_or_else(|| folders.data_dir()))
+}
+
+/// The same folder, without a library.
+#[cfg(any(test, not(feature = "read")))]
+fn plain_state_dir() -> Option<PathBuf> {
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    if cfg!(windows) {
+        return absolute("APPDATA");
+    }
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    if cfg!(target_vendor = "apple") {
+        return Some(home?.join("Library/Application Support"));
+    }
+    absolute("XDG_STATE_HOME").or_else(|| Some(home?.join(".local/state")))
+}
+
+#[cfg(not(feature = "read"))]
+use plain_state_dir as state_dir;
 
 /// What a setting says about where the spool is: `off` is nowhere, nothing is the [default](default_dir).
 pub fn dir_of(setting: Option<&OsStr>) -> Option<PathBuf> {
-    match setting {
-        None => default_dir(),
-        Some(text) if text.is_empty() => default_dir(),
-        Some(text) if text.eq_ignore_ascii_case("off") => None,
-        Some(dir) => Some(dir.into()),
+    let dir = setting.unwrap_or_default();
+    match dir.to_str().map(str::trim) {
+        Some("") => default_dir(),
+        Some(off) if off.eq_ignore_ascii_case("off") => None,
+        _ => Some(dir.into()),
     }
 }
 
@@ -40,7 +56,7 @@ pub fn dir_of(setting: Option<&OsStr>) -> Option<PathBuf> {
 /// write to it.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    dir: Arc<Dir>,
+    pub(crate) dir: Arc<Dir>,
 }
 
 /// The parts of a new folder.
@@ -58,43 +74,6 @@ pub struct Begun {
     pub pieces: Pieces,
 }
 
-/// Whether a folder's program may still write to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Life {
-    /// It runs, or somebody is just shipping what it left.
-    Living,
-    /// It is gone.
-    Dead,
-    /// It ran on another machine, which alone can tell.
-    Elsewhere,
-}
-
-/// A program's folder, as it looks from outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Found {
-    /// Its name.
-    pub worker_id: WorkerId,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Who recorded; none if that can't be read.
-    pub about: Option<About>,
-    /// Whether it still runs.
-    pub life: Life,
-    /// When anything in it was last written to by way of a file, in Unix microseconds.
-    pub changed_us: u64,
-    /// Events in the journal that are not acknowledged.
-    pub waiting: u64,
-    /// Records in the rings and entries in the lane that are not in the journal yet; a record becomes one or two events.
-    pub unread: u64,
-    /// Bytes on the disk.
-    pub bytes: u64,
-    /// Batches, entries and records that can't be read.
-    pub damaged: u64,
-    /// What can't be read at all, and why.
-    pub problems: Vec<String>,
-}
-
 impl Spool {
     /// The spool in this folder, which is made if it isn't there.
     ///
@@ -105,18 +84,7 @@ impl Spool {
         Self::trusted(path)
     }
 
-    /// The spool in this folder, if there is one.
-    ///
-    /// # Errors
-    /// When the folder is not trusted, or can't be read.
-    pub fn existing(path: &Path) -> Result<Option<Self>, SpoolError> {
-        match path.symlink_metadata() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            _ => Self::trusted(path).map(Some),
-        }
-    }
-
-    fn trusted(path: &Path) -> Result<Self, SpoolError> {
+    pub(crate) fn trusted(path: &Path) -> Result<Self, SpoolError> {
         let untrusted = |why| SpoolError::Untrusted { path: path.to_owned(), why };
         let dir = Dir::open(path).map_err(|source| match source.raw_os_error() {
             Some(libc::ELOOP | libc::ENOTDIR) => untrusted("it is a symbolic link, or no folder"),
@@ -187,211 +155,25 @@ impl Spool {
         let program = Program::make(&folder, about, sites, layout, clock)?;
         Ok((folder, program))
     }
-
-    /// All folders that are trusted, the oldest first, and whether their programs live. What a living one writes meanwhile may be
-    /// counted or not.
-    ///
-    /// # Errors
-    /// When the spool can't be read.
-    pub fn list(&self) -> Result<Vec<Found>, SpoolError> {
-        let workers = self.workers()?;
-        // One that goes away meanwhile is shipped.
-        let mut found: Vec<Found> = workers.into_iter().filter_map(|worker| self.look_at(worker).ok()).collect();
-        found.sort_by_key(|found| (found.about.as_ref().map_or(found.changed_us, |about| about.started_us), found.worker_id));
-        Ok(found)
-    }
-
-    /// The dead folders, the oldest first, which is less to read than [`list`](Self::list).
-    ///
-    /// # Errors
-    /// When the spool can't be read.
-    pub fn dead(&self) -> Result<Vec<WorkerId>, SpoolError> {
-        let mut dead = Vec::new();
-        for worker in self.workers()? {
-            let Ok(dir) = self.folder(worker) else { continue };
-            if let Ok((Life::Dead, started_us)) = life(&dir, worker) {
-                dead.push((started_us, worker));
-            }
-        }
-        dead.sort_unstable();
-        Ok(dead.into_iter().map(|(_, worker)| worker).collect())
-    }
-
-    /// Takes the folder of a program that doesn't live, to ship what is in it; `None` if it lives, or somebody else is at it, or it
-    /// is gone.
-    ///
-    /// # Errors
-    /// When the folder is not trusted, or can't be read.
-    pub fn claim(&self, worker: WorkerId) -> Result<Option<Replay>, SpoolError> {
-        let Some(folder) = self.take(worker)? else { return Ok(None) };
-        Ok(Some(Replay::open(folder)))
-    }
-
-    /// Removes the folder of a program that doesn't live, with all that is in it; whether it did.
-    ///
-    /// # Errors
-    /// When the folder is not trusted, or the disk refuses.
-    pub fn clear(&self, worker: WorkerId) -> Result<bool, SpoolError> {
-        let Some(folder) = self.take(worker)? else { return Ok(false) };
-        folder.delete().map(|()| true)
-    }
-
-    /// Removes a folder whether its program lives or not: a living one goes on in memory that nobody will find.
-    ///
-    /// # Errors
-    /// When the folder is not trusted, or the disk refuses.
-    pub fn clear_living(&self, worker: WorkerId) -> Result<(), SpoolError> {
-        let dir = self.folder(worker)?;
-        folder::delete(&self.dir, &dir, &worker.to_string())
-    }
-
-    /// Gives up what dead programs left, the oldest first, until all folders together hold no more than so many bytes. What is given
-    /// up is counted, and told when the rest is shipped. Also clears away what was begun and broken off. Bytes that were freed.
-    ///
-    /// # Errors
-    /// When the spool can't be read.
-    pub fn keep_within(&self, limit_bytes: u64) -> Result<u64, SpoolError> {
-        self.clear_away()?;
-        let sizes: Vec<u64> = self.workers()?.into_iter().filter_map(|worker| self.folder(worker).ok()).map(|dir| size(&dir)).collect();
-        let mut over = sizes.iter().sum::<u64>().saturating_sub(limit_bytes);
-        let mut freed = 0;
-        if over > 0 {
-            for worker in self.dead()? {
-                if over == 0 {
-                    break;
-                }
-                let before = self.folder(worker).map_or(0, |dir| size(&dir));
-                let Ok(Some(replay)) = self.claim(worker) else { continue };
-                replay.give_up()?;
-                let bytes = before.saturating_sub(self.folder(worker).map_or(0, |dir| size(&dir)));
-                over = over.saturating_sub(bytes);
-                freed += bytes;
-            }
-        }
-        Ok(freed)
-    }
-
-    /// Removes what has no name of a program's, and nobody's lock, for an hour.
-    fn clear_away(&self) -> Result<(), SpoolError> {
-        for name in self.names()?.into_iter().filter(|name| name.starts_with(".new-") || name.starts_with(".gone-")) {
-            let Ok(dir) = self.dir.open_in(&name) else { continue };
-            let is_old = dir.status().is_ok_and(|status| status.is_own && now_us().saturating_sub(status.changed_us) > MADE_WITHIN_US);
-            if is_old && !lock::is_taken(&dir).unwrap_or(false) {
-                let _ = folder::delete(&self.dir, &dir, &name);
-            }
-        }
-        Ok(())
-    }
-
-    fn names(&self) -> Result<Vec<String>, SpoolError> {
-        self.dir.names().map_err(SpoolError::disk("read", self.path()))
-    }
-
-    fn workers(&self) -> Result<Vec<WorkerId>, SpoolError> {
-        Ok(self.names()?.iter().filter_map(|name| name.parse().ok()).collect())
-    }
-
-    /// A folder that nobody else can have made, nor look into.
-    fn folder(&self, worker: WorkerId) -> Result<Dir, SpoolError> {
-        let path = self.path().join(worker.to_string());
-        let untrusted = |why| SpoolError::Untrusted { path: path.clone(), why };
-        let dir = self.dir.open_in(&worker.to_string()).map_err(|source| match source.raw_os_error() {
-            Some(libc::ELOOP | libc::ENOTDIR) => untrusted("it is a symbolic link, or no folder"),
-            _ => SpoolError::disk("open", &path)(source),
-        })?;
-        let status = dir.status().map_err(SpoolError::disk("look at", &path))?;
-        if !status.is_own {
-            return Err(untrusted("it belongs to another user"));
-        }
-        if status.mode & 0o077 != 0 {
-            return Err(untrusted("others may look into it"));
-        }
-        Ok(dir)
-    }
-
-    /// A folder whose program doesn't live, with its lock.
-    fn take(&self, worker: WorkerId) -> Result<Option<Folder>, SpoolError> {
-        let dir = match self.folder(worker) {
-            Err(SpoolError::Disk { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            dir => dir?,
-        };
-        let locked = match Lock::claim(&dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Lock::make(&dir).map(Some),
-            locked => locked,
-        };
-        let Some(lock) = locked.map_err(SpoolError::disk("lock", dir.path()))? else { return Ok(None) };
-        // It may have been shipped and removed in between; what is left of it has another name.
-        let file_of = |dir: &Dir| dir.status().ok().map(|status| status.file);
-        let is_there = self.folder(worker).is_ok_and(|again| file_of(&again) == file_of(&dir));
-        if !is_there || is_witnessed(about(&dir, worker).as_ref(), worker) {
-            return Ok(None);
-        }
-        Ok(Some(Folder::new(self.dir.clone(), dir, worker, Room::new(u64::MAX), lock)))
-    }
-
-    fn look_at(&self, worker: WorkerId) -> Result<Found, SpoolError> {
-        let dir = self.folder(worker)?;
-        let (life, _) = life(&dir, worker).map_err(SpoolError::disk("look at", dir.path()))?;
-        let estate = Estate::read(&dir, worker);
-        let acknowledged = estate.acknowledged();
-        let waiting = estate.journal.places.iter().filter(|place| place.last() > acknowledged).map(|place| place.count).sum();
-        Ok(Found {
-            worker_id: worker,
-            path: dir.path().to_owned(),
-            life,
-            changed_us: estate.changed_us,
-            waiting,
-            unread: estate.unread(),
-            bytes: estate.bytes,
-            damaged: estate.damaged(),
-            about: estate.program.about,
-            problems: estate.problems,
-        })
-    }
 }
 
-/// Whether a folder's program lives, and when it began to record.
-fn life(dir: &Dir, worker: WorkerId) -> std::io::Result<(Life, u64)> {
-    let is_locked = match lock::is_taken(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-        is_locked => is_locked?,
-    };
-    let about = about(dir, worker);
-    let started_us = about.as_ref().map_or(0, |about| about.started_us);
-    let life = match &about {
-        _ if is_locked || is_witnessed(about.as_ref(), worker) => Life::Living,
-        Some(about) if about.boot_id != program::boot_id() && about.worker.hostname != sys::hostname() => Life::Elsewhere,
-        _ => Life::Dead,
-    };
-    Ok((life, started_us))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// A program that has closed all its descriptors has lost its lock, but not its memory: it still has the file mapped. One that was
-/// replaced by `exec` has the same number and start, but not the file.
-fn is_witnessed(about: Option<&About>, worker: WorkerId) -> bool {
-    let Some(about) = about.filter(|about| about.process_start != 0 && about.boot_id == program::boot_id()) else {
-        return false;
-    };
-    let pid = about.worker.pid;
-    let file = format!("/{worker}/{}", program::NAME);
-    program::process_start(pid) == Some(about.process_start)
-        && std::fs::read(format!("/proc/{pid}/maps"))
-            .map_or(true, |maps| String::from_utf8_lossy(&maps).lines().any(|line| line.ends_with(&file)))
-}
+    #[test]
+    fn both_ways_find_the_same_folder() {
+        assert_eq!(plain_state_dir(), state_dir());
+    }
 
-/// Who a folder says that it is from.
-fn about(dir: &Dir, worker: WorkerId) -> Option<About> {
-    let file = dir.file(program::NAME, false).ok()?;
-    let mut bytes = vec![0; program::HEAD];
-    let read = sys::read_at(&file, &mut bytes, 0).ok()?;
-    program::Written::read(worker, &bytes[..read]).about
-}
-
-fn size(dir: &Dir) -> u64 {
-    let names = dir.names().unwrap_or_default();
-    names.iter().filter_map(|name| dir.status_in(name).ok()).map(|status| status.bytes).sum()
-}
-
-fn now_us() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+    #[test]
+    fn a_setting_says_where_the_spool_is() {
+        for nothing in [None, Some(""), Some("  ")] {
+            assert_eq!(dir_of(nothing.map(AsRef::as_ref)), default_dir(), "{nothing:?}");
+        }
+        for off in ["off", "OFF", " Off "] {
+            assert_eq!(dir_of(Some(off.as_ref())), None, "{off:?}");
+        }
+        assert_eq!(dir_of(Some("a folder".as_ref())), Some(PathBuf::from("a folder")));
+    }
 }

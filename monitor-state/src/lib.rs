@@ -16,7 +16,7 @@ mod worker;
 pub use facts::{Facts, about_worker};
 pub use fold::Shard;
 pub use order::{Node, Order, Placed, order};
-pub use process::{Definition, End, ProcessEvent, ProcessFacts};
+pub use process::{Definition, End, MAX_FIELDS, ProcessEvent, ProcessFacts};
 pub use ranges::Ranges;
 pub use told::{Stamp, Told};
 pub use view::{FailedLeaf, earliest_failed_leaf, title};

@@ -57,8 +57,13 @@ pub struct ProcessFacts {
     /// What it has to do with, all that was ever said, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
+    /// It had more fields or links than are kept.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_cut: bool,
 }
 
+/// So many of its own fields that updates told are kept, and so many links: the first in their order, which is that of no event.
+pub const MAX_FIELDS: usize = 1_000;
 /// So many ends are remembered beside the one that counts.
 const MAX_OTHER_ENDS: usize = 8;
 
@@ -196,8 +201,24 @@ impl ProcessFacts {
 
     /// Takes what other facts of the same process say: as if their events had been applied here.
     pub fn merge(&mut self, other: Self) {
-        let Self { attempt, queued, started, ended, sign, parent_id, name, batch, fields, progress, shards, native_id, other_ends, links } =
-            other;
+        let Self {
+            attempt,
+            queued,
+            started,
+            ended,
+            sign,
+            parent_id,
+            name,
+            batch,
+            fields,
+            progress,
+            shards,
+            native_id,
+            other_ends,
+            links,
+            is_cut,
+        } = other;
+        self.is_cut |= is_cut;
         self.attempt = self.attempt.max(attempt);
         if let Some(told) = queued {
             keep_first(&mut self.queued, told);
@@ -279,6 +300,11 @@ impl ProcessFacts {
             Some((latest, _)) if *latest >= stamp => {}
             _ => {
                 self.fields.insert(key, (stamp, value));
+                if self.fields.len() > MAX_FIELDS {
+                    // Whatever comes later, there are enough before it: it is never one of those that are kept.
+                    self.fields.pop_last();
+                    self.is_cut = true;
+                }
             }
         }
     }
@@ -293,6 +319,8 @@ impl ProcessFacts {
         let key = |link: &Link| (link.root_id, link.id, link.relation.clone());
         if let Err(place) = self.links.binary_search_by_key(&key(link), key) {
             self.links.insert(place, link.clone());
+            self.is_cut |= self.links.len() > MAX_FIELDS;
+            self.links.truncate(MAX_FIELDS);
         }
     }
 

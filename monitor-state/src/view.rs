@@ -1,6 +1,6 @@
 //! What is shown: read models derived from facts.
 
-use monitor_wire::{Attachment, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
+use monitor_wire::{Attachment, CUT_FIELDS, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
 
 use crate::fold;
 use crate::process::ProcessFacts;
@@ -102,6 +102,9 @@ impl ProcessFacts {
             fields.extend(told.what.fields.clone());
         }
         fields.extend(self.fields.iter().map(|(key, (_, value))| (key.clone(), value.clone())));
+        if self.is_cut {
+            fields.insert(CUT_FIELDS.to_owned(), true.into());
+        }
         fields
     }
 }

@@ -65,3 +65,36 @@ proptest! {
         }
     }
 }
+
+/// However many fields and links a process is told to have, in whatever order: the same are kept.
+#[test]
+fn of_very_many_fields_and_links_the_same_are_kept_in_any_order() {
+    use monitor_state::{MAX_FIELDS, ProcessEvent, ProcessFacts};
+    let count = MAX_FIELDS as u64 + 300;
+    let event = |n: u64, value: u64| {
+        let event = serde_json::json!({
+            "type": "process-updated", "root_id": support::root(1).to_string(), "id": support::process(1).to_string(), "time_us": value,
+            "fields": {format!("key {:05}", n * 7_919 % count): value},
+            "links": [{"root_id": support::root(1).to_string(), "id": support::process(1 + n * 104_729 % count).to_string(), "relation": "of"}],
+        });
+        serde_json::from_value::<monitor_wire::Event>(event).unwrap()
+    };
+    // Each field twice, the later value last, first, or far away.
+    let events: Vec<_> = (0..count).flat_map(|n| [event(n, n + 1), event(n, n + count)]).collect();
+    let fold = |order: &mut dyn Iterator<Item = usize>| {
+        let mut facts = ProcessFacts::default();
+        for index in order {
+            facts.apply(index as u64 + 1, support::worker('A'), &ProcessEvent::of(&events[index]).unwrap());
+        }
+        facts
+    };
+    let forwards = fold(&mut (0..events.len()));
+    assert_eq!((forwards.fields.len(), forwards.links.len()), (MAX_FIELDS, MAX_FIELDS));
+    assert_eq!(fold(&mut (0..events.len()).rev()), forwards);
+    assert_eq!(fold(&mut (0..events.len()).map(|index| index * 1_009 % events.len())), forwards);
+    let mut halves = fold(&mut (0..events.len()).step_by(2));
+    halves.merge(fold(&mut (1..events.len()).step_by(2)));
+    assert_eq!(halves, forwards);
+    let shown = forwards.view(support::root(1), support::process(1), &mut |_| monitor_state::WorkerStatus::Online);
+    assert_eq!((shown.fields.len(), &shown.fields[monitor_wire::CUT_FIELDS]), (MAX_FIELDS + 1, &true.into()));
+}

@@ -10,6 +10,12 @@ use crate::words::{Attachment, ErrorKind, Kind, Outcome};
 /// Keys and values of a process's own.
 pub type Fields = std::collections::BTreeMap<String, serde_json::Value>;
 
+/// The greatest time, in Unix microseconds: more is no whole number to JavaScript, and far beyond any clock.
+pub const MAX_TIME_US: u64 = (1 << 53) - 1;
+
+/// Stands among fields for those that were left out: how many of an event; `true` if a process had more than are kept of one.
+pub const CUT_FIELDS: &str = "monitor.cut";
+
 /// One fact.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]

@@ -16,9 +16,9 @@ mod words;
 pub use access::{AuditEntry, AuditPage, Me};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use event::{
-    Error, Event, Fields, Link, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed, ProcessQueued,
-    ProcessStarted, ProcessUpdated, Registered, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline,
-    WorkerRef,
+    CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
+    ProcessQueued, ProcessStarted, ProcessUpdated, Registered, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
+    WorkerOnline, WorkerRef,
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{

@@ -309,7 +309,7 @@ pub struct TreePage {
 pub struct ProcessesPage {
     /// The processes, newest first.
     pub processes: Vec<Process>,
-    /// Where the next page begins, if there is one.
+    /// Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one.
     pub next_cursor: Option<String>,
     /// Number of the change that the page is true at.
     pub as_of: u64,

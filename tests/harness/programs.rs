@@ -62,7 +62,19 @@ fn folder() -> &'static PathBuf {
         if std::env::var_os("MONITOR_TESTS_ARE_BUILT").is_none() {
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut build = Command::new(cargo);
-            build.args(["build", "--quiet", "--bins", "-p", "monitor-cli", "-p", "monitor-examples", "-p", "monitor-tests"]);
+            build.args([
+                "build",
+                "--quiet",
+                "--bins",
+                "-p",
+                "monitor-cli",
+                "-p",
+                "cargo-monitor",
+                "-p",
+                "monitor-examples",
+                "-p",
+                "monitor-tests",
+            ]);
             if !cfg!(debug_assertions) {
                 build.arg("--release");
             }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use monitor_client::{normal_task, root_task};
 
-use crate::{leaf, panics, say};
+use crate::{leaf, panics, say, while_busy};
 
 /// What was recorded before is with the server.
 fn flush() {
@@ -263,4 +263,18 @@ pub(crate) fn closes_stderr() {
     // SAFETY: nobody owns it, and nothing of this program is written to what takes its number.
     assert_eq!(unsafe { libc::close(2) }, 0);
     crate::many(1);
+}
+
+/// Flushes again and again while another thread records without a pause.
+pub(crate) fn flushes_while_busy(count: u64) {
+    // The server is to keep up with it.
+    while_busy(
+        || std::thread::sleep(Duration::from_micros(10)),
+        || {
+            for n in 0..count {
+                let _ = leaf(n);
+                assert!(monitor_client::flush(Duration::from_secs(30)), "the {n}th flush");
+            }
+        },
+    );
 }

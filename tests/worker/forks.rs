@@ -3,11 +3,11 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use monitor_client::{normal_task, root_task};
 
-use crate::{leaf, read_line, say};
+use crate::{leaf, read_line, say, while_busy};
 
 /// A child hangs rather than that it is slow.
 const PATIENCE_SECS: libc::c_uint = 60;
@@ -110,6 +110,47 @@ pub(crate) fn forks_while_busy(count: u64) {
     for thread in threads {
         thread.join().expect("no panic");
     }
+}
+
+/// Forks again and again while another thread records without a pause; says how many milliseconds the forks took.
+#[allow(unsafe_code, reason = "the standard library forks only to exec")]
+pub(crate) fn forks_in_time(count: u64) {
+    let _ = leaf(1);
+    let forks = while_busy(std::hint::spin_loop, || {
+        let mut forks = Duration::ZERO;
+        for _ in 0..count {
+            let begun = Instant::now();
+            // SAFETY: the child does nothing but end.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                // SAFETY: nothing of this process is needed any more.
+                unsafe { libc::_exit(0) };
+            }
+            forks += begun.elapsed();
+            assert_eq!(wait(child), 0);
+        }
+        forks
+    });
+    say(&forks.as_millis().to_string());
+}
+
+/// The child ends within what it has begun itself; its parent goes on.
+#[root_task]
+pub(crate) fn forks_and_exits() {
+    assert_eq!(wait(fork(exits_inside)), 0);
+    let _ = leaf(1);
+}
+
+#[normal_task]
+fn exits_inside() {
+    std::process::exit(0);
+}
+
+/// Forks a child that forks a child: neither records anything.
+pub(crate) fn forks_twice() {
+    let _ = leaf(1);
+    let child = fork(|| assert_eq!(wait(fork(|| ())), 0));
+    assert_eq!(wait(child), 0);
 }
 
 /// Forks while another thread makes the first monitored call of the program.

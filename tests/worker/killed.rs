@@ -77,6 +77,19 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
     }
 }
 
+/// Trees of one call each, without end, faster than they can be taken away.
+pub(crate) fn finds_no_room(file: &str) {
+    let counter = &map(file)[0];
+    say("begins");
+    loop {
+        counter.begun.fetch_add(1, Ordering::SeqCst);
+        alone();
+    }
+}
+
+#[root_task]
+fn alone() {}
+
 /// Processes with more words than compression makes much less of.
 #[root_task]
 pub(crate) fn wordy(count: u64) {

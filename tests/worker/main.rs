@@ -47,6 +47,7 @@ fn main() {
             let calls = args.next().and_then(|calls| calls.parse().ok()).expect("a number");
             killed::counts(&file, calls, &args.next().expect("an end"));
         }
+        "finds-no-room" => killed::finds_no_room(&args.next().expect("a file")),
         "calls" => calls(&args.next().expect("a program"), &args.next().expect("its argument")),
         "talks" => talks(),
         "waits" => killed::waits(),
@@ -83,6 +84,11 @@ fn main() {
         "forks-at-once" => forks::forks_at_once(),
         "forks-and-vanishes" => forks::forks_and_vanishes(),
         "forks-and-dies" => forks::forks_and_dies(),
+        "forks-in-time" => forks::forks_in_time(number()),
+        "forks-and-exits" => forks::forks_and_exits(),
+        "forks-twice" => forks::forks_twice(),
+        "flushes-while-busy" => exits::flushes_while_busy(number()),
+        "subscriber-flushes" => subscribers::subscriber_flushes(),
         "wordy" => killed::wordy(number()),
         "becomes-a-daemon" => forks::becomes_a_daemon(),
         "spawns" => forks::spawns(),
@@ -127,6 +133,24 @@ fn steady() {
     }
     say(&count.to_string());
 }
+
+/// Trees of one call each, one after the other with a short `pause`, while `work` runs.
+fn while_busy<T>(pause: fn(), work: impl FnOnce() -> T) -> T {
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let busy = std::thread::spawn(move || {
+        while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
+            tree();
+            pause();
+        }
+    });
+    let done = work();
+    drop(stop);
+    busy.join().expect("no panic");
+    done
+}
+
+#[root_task]
+fn tree() {}
 
 /// Says who it is and waits for ever.
 #[root_task]

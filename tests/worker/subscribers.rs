@@ -18,12 +18,17 @@ pub(crate) fn traced() {
 
 static FROM_THE_CLIENT: AtomicU64 = AtomicU64::new(0);
 
+/// Whether one of the client's libraries says it.
+fn is_of_a_library(event: &tracing::Event<'_>) -> bool {
+    ["hyper", "reqwest", "tokio", "mio"].iter().any(|library| event.metadata().target().starts_with(library))
+}
+
 /// Calls a monitored function at each event and starts a process as well, whatever the level.
 struct Records;
 
 impl<S: tracing::Subscriber> Layer<S> for Records {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
-        if ["hyper", "reqwest", "tokio", "mio"].iter().any(|library| event.metadata().target().starts_with(library)) {
+        if is_of_a_library(event) {
             FROM_THE_CLIENT.fetch_add(1, Ordering::SeqCst);
         }
         on_event();
@@ -52,6 +57,26 @@ fn works() {
 
 #[normal_task]
 fn works_on() {}
+
+/// Flushes at whatever the client and its libraries say.
+struct Flushes;
+
+impl<S: tracing::Subscriber> Layer<S> for Flushes {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        if is_of_a_library(event) {
+            assert!(!monitor_client::flush(Duration::MAX), "the shipper would wait for itself");
+            FROM_THE_CLIENT.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Says how many events of the client's libraries were answered by a flush.
+pub(crate) fn subscriber_flushes() {
+    tracing_subscriber::registry().with(Flushes).init();
+    works();
+    assert!(monitor_client::flush(Duration::from_secs(60)));
+    say(&FROM_THE_CLIENT.load(Ordering::SeqCst).to_string());
+}
 
 /// Panics at whatever the client and its libraries say.
 struct Panics;

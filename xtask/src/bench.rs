@@ -27,6 +27,7 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
 
 /// In the browser of the tests, against a server of its own on an empty folder.
 fn page(args: &[String]) -> Result<()> {
+    run(&mut cargo(&["build", "--release", "-p", "monitor-client", "--example", "paced"]))?;
     let data = target().join("bench-page");
     if data.exists() {
         std::fs::remove_dir_all(&data).with_context(|| format!("can't empty {}", data.display()))?;
@@ -34,6 +35,7 @@ fn page(args: &[String]) -> Result<()> {
     let server = Server::start(&target().join("release/monitor"), &data, 0)?;
     let mut bench = command("node", &["browser/bench.mjs"]);
     bench.args(args).current_dir(workspace().join("monitor-web/app")).env("MONITOR_TEST_URL", server.url());
+    bench.env("MONITOR_BENCH_PACED", target().join("release/examples/paced"));
     run(&mut bench)
 }
 

@@ -41,10 +41,10 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
         let writer = writer.replace('N', &BYTES.to_string());
         let (mut plain, mut run) = (Vec::new(), Vec::new());
         for _ in 0..turns {
-            plain.push(time(&mut shell(&format!("sh -c \"{writer}\" | cat > /dev/null")))?);
-            let mut command = shell(&format!("{} run -- sh -c \"{writer}\" | cat > /dev/null", quoted(&monitor)));
+            plain.push(time_bytes(&mut shell(&format!("sh -c \"{writer}\" | wc -c")), BYTES)?);
+            let mut command = shell(&format!("{} run -- sh -c \"{writer}\" | wc -c", quoted(&monitor)));
             launcher(&mut command);
-            run.push(time(&mut command)?);
+            run.push(time_bytes(&mut command, BYTES)?);
         }
         let (plain, run) = (median(plain), median(run));
         let speed = |time: Duration| BYTES as f64 / time.as_secs_f64() / 1e9;
@@ -77,6 +77,18 @@ fn time(command: &mut Command) -> Result<Duration> {
     Ok(begin.elapsed())
 }
 
+/// The same of a pipeline that counts what comes out of it: its status is that of the last command alone.
+fn time_bytes(command: &mut Command, bytes: u64) -> Result<Duration> {
+    let begin = Instant::now();
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output().with_context(|| format!("{command:?}"))?;
+    let took = begin.elapsed();
+    let counted = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() || counted != bytes.to_string() {
+        bail!("{command:?}: {}, and {counted:?} of {bytes} bytes came through", output.status);
+    }
+    Ok(took)
+}
+
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times.get(times.len() / 2).copied().unwrap_or_default()
@@ -84,4 +96,16 @@ fn median(mut times: Vec<Duration>) -> Duration {
 
 fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_through_which_less_comes_is_no_figure() {
+        assert!(time_bytes(&mut shell("printf 12345 | wc -c"), 5).is_ok());
+        let error = time_bytes(&mut shell("(printf 123; exit 1) | wc -c"), 5).unwrap_err();
+        assert!(error.to_string().contains("\"3\" of 5 bytes"), "{error}");
+    }
 }

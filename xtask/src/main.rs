@@ -9,6 +9,7 @@ mod sanitize;
 mod soak;
 mod test;
 mod tools;
+mod weave;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,6 +71,8 @@ enum Only {
     Peers,
     /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
     Otlp,
+    /// `cargo monitor` on ripgrep, fd, hyperfine and mini-redis: the same test results, and what it costs, beside plain.
+    Weave,
 }
 
 fn main() -> ExitCode {
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
         Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
+        Chore::Soak { only: Some(Only::Weave), .. } => weave::soak(),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),

@@ -15,7 +15,7 @@ pub(crate) fn test() -> Result<()> {
     step("formatting", &mut cargo(&["fmt", "--all", "--check"]))?;
     step("formatting of the benches", &mut cargo(&["fmt", "--manifest-path", "benches/Cargo.toml", "--check"]))?;
     step("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
-    step("licences, advisories and duplicates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
+    step("licences, sources and banned crates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
     step("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     let npm = |args: &[&str]| {
         let mut line = command("npm", args);

@@ -1,12 +1,13 @@
 //! What `monitor token` and `monitor user` work on.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use monitor_server::access::{Access, Deed, How};
 
 use crate::settings;
-use crate::text::moment;
+use crate::text::{moment, visible};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Folder {
@@ -16,19 +17,24 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Opens the tokens and users of it.
-    pub(super) fn open(&self) -> anyhow::Result<Access> {
-        let folder = self.data.clone().map_or_else(settings::data_folder, Ok)?;
-        Access::open(&folder).context("could not open the tokens and users of the server's data folder (--data)")
+    fn path(&self) -> anyhow::Result<PathBuf> {
+        self.data.clone().map_or_else(settings::data_folder, Ok)
     }
 
-    /// Records what was done.
-    #[allow(clippy::unused_self, reason = "who has the folder did it")]
+    /// Opens the tokens and users of it.
+    pub(super) fn open(&self) -> anyhow::Result<Access> {
+        Access::open(&self.path()?).context("could not open the tokens and users of the server's data folder (--data)")
+    }
+
+    /// Records what was done, and says where: another folder's server would know nothing of it.
     pub(super) fn record(&self, access: &Access, action: &str) {
         let who = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
         let deed = Deed { who: &who, how: How::Folder, address: None, action, outcome: "done" };
         if let Err(error) = access.record(&deed) {
             eprintln!("monitor: it is done, but could not be recorded: {error}");
+        }
+        if let Ok(folder) = self.path() {
+            let _ = writeln!(anstream::stderr(), "monitor: done in {}", visible(&folder.display().to_string()));
         }
     }
 }

@@ -15,9 +15,8 @@ Examples:
   monitor check --data /var/lib/monitor
   monitor check copy.db                    a copy that `monitor backup` made
 
-It reads all of the database, from one snapshot, also while the server runs: about 3 seconds for a
-million processes. Checked are the file itself, and that counts, lists and sums are those of the
-processes that they are of.
+It reads all of the database, from one snapshot, also while the server runs. Checked are the
+file itself, and that counts, lists and sums are those of the processes that they are of.
 
 Exit codes:
   0  it is whole

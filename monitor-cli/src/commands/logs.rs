@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use monitor_wire::{LogEntry, LogsPage, Process, ProcessId, StreamMessage, WorkerId};
+use monitor_wire::{LogEntry, LogsPage, Process, ProcessId, Root, StreamMessage, WorkerId};
 
 use crate::client::{ClientError, Connection, Query, read};
 use crate::exit;
@@ -84,10 +84,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if is_over(args)? {
         return rest(args, &mut printer);
     }
-    let query = vec![("root", args.root.clone()), ("types", "process-logged,process-ended".to_owned())];
+    // What its workers leave ends without an end of its own; what is deleted has none.
+    let types = "process-logged,process-ended,worker-offline,roots-dropped";
+    let query = vec![("root", args.root.clone()), ("types", types.to_owned())];
     follow(&args.connection, &query, as_of, |told| {
         match told {
-            Told::Reset => say("the server has forgotten some of what happened: lines may be missing here")?,
+            Told::Reset => {
+                say("the server has forgotten some of what happened: lines may be missing here")?;
+                if is_over(args)? {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
             Told::Broken(error) => say(&format!("{error}; trying again"))?,
             Told::Message(message) => {
                 if let Some(entry) = &message.log
@@ -96,7 +103,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                 {
                     printer.print(entry)?;
                 }
-                if ends(args, &message) {
+                if ends(args, &message)? {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -168,6 +175,8 @@ fn tail(args: &Args, lines: usize, printer: &mut Printer<'_>, shown: &mut Shown)
             break;
         }
     }
+    // What is not wanted is passed by, too: what comes after it is wanted.
+    entries.iter().skip(lines).rev().for_each(|entry| printer.pass(entry));
     entries.truncate(lines);
     entries.iter().rev().try_for_each(|entry| printer.print(entry))
 }
@@ -208,12 +217,22 @@ fn is_over(args: &Args) -> Result<bool, ClientError> {
     Ok(is_final(process["state"].as_str().unwrap_or_default()))
 }
 
-fn ends(args: &Args, message: &StreamMessage) -> bool {
-    let state = match args.process {
-        Some(id) => message.process.as_ref().filter(|process| process.id == id).map(|process| &process.state),
-        None => message.root.as_ref().map(|root| &root.state),
-    };
-    state.is_some_and(|state| is_final(state.as_str()))
+/// Whether what is followed has ended by this. Of many that a worker left not each is told of, only their trees.
+fn ends(args: &Args, message: &StreamMessage) -> Result<bool, ClientError> {
+    if message.event.type_name() == "roots-dropped" {
+        return is_over(args);
+    }
+    let Some(root) = message.root.as_ref().filter(|root| is_asked_for(args, root)) else { return Ok(false) };
+    match (args.process, &message.process) {
+        (None, _) => Ok(is_final(root.state.as_str())),
+        (Some(_), None) => is_over(args),
+        (Some(id), Some(process)) => Ok(process.id == id && is_final(process.state.as_str())),
+    }
+}
+
+/// A worker's events come whatever trees they are about.
+fn is_asked_for(args: &Args, root: &Root) -> bool {
+    root.root_id.to_string() == args.root || root.number.to_string() == args.root
 }
 
 fn is_final(state: &str) -> bool {
@@ -232,14 +251,18 @@ fn text_of(value: &serde_json::Value) -> String {
 struct Printer<'a> {
     args: &'a Args,
     names: HashMap<ProcessId, String>,
-    /// The last lines that were printed.
+    /// The last lines that were printed, or passed by.
     printed: VecDeque<(WorkerId, u64)>,
 }
 
 impl Printer<'_> {
-    fn print(&mut self, entry: &LogEntry) -> anyhow::Result<()> {
+    fn pass(&mut self, entry: &LogEntry) {
         self.printed.truncate(PAGE - 1);
         self.printed.push_front((entry.worker_id, entry.number));
+    }
+
+    fn print(&mut self, entry: &LogEntry) -> anyhow::Result<()> {
+        self.pass(entry);
         let mut out = anstream::stdout().lock();
         if self.args.connection.json {
             writeln!(out, "{}", crate::client::escape_controls(&serde_json::to_string(entry)?))?;

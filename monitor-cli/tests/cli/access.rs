@@ -1,3 +1,7 @@
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::path::Path;
+
 use serde_json::Value;
 
 use crate::support::{TestServer, monitor};
@@ -12,8 +16,11 @@ fn run(server: &TestServer, args: &[&str], stdin: &str) -> (i32, String, String)
 #[test]
 fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
     let server = TestServer::start();
-    let (_, token, _) = run(&server, &["token", "create", "build-7", "--scope", "ingest,read", "--expires", "90d"], "");
+    let (_, token, said) = run(&server, &["token", "create", "build-7", "--scope", "ingest,read", "--expires", "90d"], "");
     let token = token.trim();
+    assert_eq!(said, format!("monitor: done in {}\n", server.data.path().display()), "which server's it is");
+    let (code, _, message) = run(&server, &["token", "create", "local", "--scope", "read"], "");
+    assert!(code == 1 && message.contains("the server's own"), "{message}");
     assert!(token.starts_with("pm_"), "{token}");
     let (code, _, message) = run(&server, &["token", "create", "build-7", "--scope", "read"], "");
     assert!(code == 1 && message.contains("build-7") && !message.contains("pm_"), "{message}");
@@ -67,13 +74,73 @@ fn the_command_line_finds_its_token_in_the_data_folder_of_a_server_on_its_machin
     assert!(!audit(data, &other.url).status.success());
 }
 
+/// The head of a request that `monitor audit` sends to a program of somebody else's.
+fn asked_of_another(listener: TcpListener, data: &Path) -> String {
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let other = std::thread::spawn(move || {
+        let mut head = String::new();
+        let mut socket = BufReader::new(listener.accept().unwrap().0);
+        while !head.ends_with("\r\n\r\n") && socket.read_line(&mut head).unwrap() > 0 {}
+        socket.get_mut().write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
+        head.to_lowercase()
+    });
+    monitor(&["audit", "--server", &url]).env("MONITOR_DATA", data).assert().failure();
+    other.join().unwrap()
+}
+
+#[test]
+fn the_token_of_the_data_folder_is_sent_to_no_other_program() {
+    let server = TestServer::start();
+    let port = server.url.rsplit(':').next().unwrap();
+    // Another address of this machine, with the same port.
+    let head = asked_of_another(TcpListener::bind(format!("127.0.0.2:{port}")).unwrap(), server.data.path());
+    assert!(head.starts_with("get /api/v1/audit") && !head.contains("authorization"), "{head}");
+    // By name the server itself is asked, whatever the name stands for.
+    let by_name =
+        monitor(&["audit", "--server", &format!("http://localhost:{port}")]).env("MONITOR_DATA", server.data.path()).output().unwrap();
+    assert!(by_name.status.success(), "{by_name:?}");
+
+    // The server is gone, somebody has its address, and the folder is locked all the same: by `monitor restore`, or a server that begins.
+    let address = server.url.strip_prefix("http://").unwrap().to_owned();
+    let data = server.stop();
+    let lock = std::fs::File::options().write(true).open(data.path().join("server.lock")).unwrap();
+    lock.try_lock().unwrap();
+    lock.set_len(0).unwrap();
+    let head = asked_of_another(TcpListener::bind(address).unwrap(), data.path());
+    assert!(head.starts_with("get /api/v1/audit") && !head.contains("authorization"), "{head}");
+}
+
+#[test]
+fn a_server_with_tls_is_asked_by_the_name_of_its_certificate() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, own.cert.pem()).unwrap();
+    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let server = TestServer::with(&["--listen", "127.0.0.1:0", "--tls-cert", cert, "--tls-key", key], data);
+    let port = server.url.rsplit(':').next().unwrap();
+    let audit = |url: &str| {
+        let mut command = monitor(&["audit", "--server", url, "--json"]);
+        command.env("SSL_CERT_FILE", cert).env("MONITOR_DATA", server.data.path()).output().unwrap()
+    };
+    let found = audit(&format!("https://localhost:{port}"));
+    assert!(found.status.success(), "it finds its token: {}", String::from_utf8_lossy(&found.stderr));
+    // The certificate is for another name than this; and nothing is sent unless it is spoken.
+    for url in [format!("https://127.0.0.1:{port}"), format!("http://localhost:{port}")] {
+        let refused = audit(&url);
+        assert!(!refused.status.success(), "{url}");
+    }
+}
+
 #[test]
 fn in_the_open_it_wants_tokens_or_users_first() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let refused = monitor(&["server", "--listen", "0.0.0.0:0", "--data", data]).output().unwrap();
     let message = String::from_utf8(refused.stderr).unwrap();
-    assert!(refused.status.code() == Some(1) && message.contains("monitor token create") && message.contains("--insecure"), "{message}");
+    assert!(refused.status.code() == Some(1) && message.contains("--insecure"), "{message}");
+    assert!(message.contains("monitor token create NAME") && message.contains(&format!("--data {data}`")), "{message}");
     assert!(monitor(&["token", "create", "a", "--scope", "read", "--data", data]).output().unwrap().status.success());
     let server = TestServer::with(&["--listen", "0.0.0.0:0"], folder);
     // On its own machine it is still this machine.

@@ -40,6 +40,25 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// What is in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_copy_in_the_data_folder_outlives_a_restart() {
+    let server = TestServer::start();
+    server.send(1, &tree(0));
+    let copy = server.data.path().join("backup-2026-11-20.db");
+    backup(&server, &copy, 0);
+    let data = server.stop();
+    fs::write(data.path().join(".sending-1763600000123456.db.part"), "half of a copy").unwrap();
+    let server = TestServer::on(data);
+    assert_eq!(json(&["check", text(&copy)])["roots"], 1);
+    let left = names(server.data.path());
+    assert!(!left.iter().any(|name| name.contains("sending")), "{left:?}");
+}
+
 #[test]
 fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
     let server = TestServer::start();
@@ -79,13 +98,8 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
             assert_eq!(processes, roots * SIZE, "batches are in it whole or not at all");
         }
     });
-    assert_eq!(
-        fs::read_dir(server.data.path())
-            .unwrap()
-            .filter(|entry| entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("backup-"))
-            .count(),
-        0
-    );
+    let left = names(server.data.path());
+    assert!(!left.iter().any(|name| name.contains("sending")), "{left:?}");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -114,6 +128,30 @@ fn a_copy_made_under_load_is_whole_and_takes_the_place_of_another() {
     restored.send(1_000_001, &tree(5_000));
     let after = restored.json(&["status"]);
     assert_eq!(after["events"].as_u64().unwrap(), status["events"].as_u64().unwrap() + 2 * SIZE, "{after}");
+}
+
+#[test]
+fn what_a_restore_put_aside_is_put_back_with_what_stood_in_its_log() {
+    let server = TestServer::start();
+    for number in 0..3 {
+        server.send(number * 2 * SIZE + 1, &tree(number));
+    }
+    // Killed, so that nothing was written back from the log.
+    let data = server.stop();
+    assert!(fs::metadata(data.path().join("monitor.db-wal")).unwrap().len() > 0);
+    let other = TestServer::start();
+    other.send(1, &tree(9));
+    let (copies, other) = (tempfile::tempdir().unwrap(), other.stop());
+    let copy = copies.path().join("copy.db");
+    monitor(&["backup", text(&copy), "--data", text(other.path())]).assert().success();
+    let said = json(&["restore", text(&copy), "--data", text(data.path())]);
+    let server = TestServer::on(data);
+    assert_eq!(server.json(&["status"])["roots"]["succeeded"], 1);
+    let data = server.stop();
+    monitor(&["restore", said["aside"].as_str().unwrap(), "--data", text(data.path())]).assert().success();
+    assert!(!data.path().join("monitor.db-wal").exists(), "it is whole without a log");
+    let server = TestServer::on(data);
+    assert_eq!(server.json(&["status"])["roots"]["succeeded"], 3, "all is there that was acknowledged");
 }
 
 #[test]
@@ -148,7 +186,7 @@ fn what_is_not_whole_is_named_and_not_taken() {
         let said = words(&["restore", text(path), "--data", text(data.path())], 1);
         assert!(said.contains(expected), "{expected:?} is not in {said}");
     }
-    let left: Vec<_> = fs::read_dir(data.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let left = names(data.path());
     assert!(left.iter().all(|name| !name.contains("before") && !name.contains("new")), "all is as it was: {left:?}");
     assert_eq!(json(&["check", "--data", text(data.path())])["roots"], 20);
     let none = tempfile::tempdir().unwrap();

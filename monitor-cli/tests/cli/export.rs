@@ -70,6 +70,12 @@ fn a_tree_that_is_exported_and_imported_is_the_same() {
     assert_eq!(server.run(&["export", ROOT]), std::fs::read_to_string(folder.path().join("ndjson")).unwrap());
 }
 
+fn cancelled(id: u64) -> Value {
+    let mut event = ended(ROOT, id, 2_000_000, None);
+    event["outcome"] = json!("cancelled");
+    event
+}
+
 #[test]
 fn spans_are_exported_and_imported_as_otlp() {
     let server = TestServer::start();
@@ -78,6 +84,9 @@ fn spans_are_exported_and_imported_as_otlp() {
         started(ROOT, 2, Some(1), "compile"),
         ended(ROOT, 2, 1_000_000, Some("no such table")),
         ended(ROOT, 1, 3_000_000, None),
+        started(ROOT, 3, Some(1), "given up"),
+        cancelled(3),
+        started(ROOT, 4, Some(1), "runs"),
     ];
     server.send(1, &events);
     let folder = tempfile::tempdir().unwrap();
@@ -153,4 +162,88 @@ fn what_is_no_export_is_refused_with_words() {
     }
     monitor(&["import", "nowhere.json", "--server", &other.url]).assert().code(1);
     monitor(&["export", "9", "--server", &other.url]).assert().code(4);
+}
+
+/// A server that takes little at a time.
+fn narrow() -> TestServer {
+    TestServer::with(&["--listen", "127.0.0.1:0", "--max-body-bytes", "20KiB", "--max-batch-events", "100"], tempfile::tempdir().unwrap())
+}
+
+#[test]
+fn what_is_more_than_a_server_takes_at_once_is_imported_in_parts() {
+    let server = TestServer::start();
+    let large = |id: u64| {
+        let mut event = started(ROOT, id, (id > 1).then_some(1), "step");
+        event["fields"] = json!({"text": "x".repeat(5_000)});
+        event
+    };
+    let events: Vec<_> = (1..=60).map(large).chain((1..=60).map(|id| ended(ROOT, id, 5, None))).collect();
+    server.send(1, &events);
+    let folder = tempfile::tempdir().unwrap();
+    for format in ["ndjson", "otlp"] {
+        let file = folder.path().join(format);
+        let file = file.to_str().unwrap();
+        server.run(&["export", "1", "-o", file, "--format", format]);
+        let other = narrow();
+        other.run(&["import", file]);
+        let told = |server: &TestServer| server.json(&["roots"])["roots"][0]["counts"].clone();
+        assert_eq!(told(&other), told(&server), "{format}");
+        let large = other.json(&["tree", ROOT])["processes"][0]["fields"]["text"].as_str().unwrap().len();
+        assert_eq!(large, 5_000);
+    }
+    // One that is too large by itself is refused in words, of OTLP too.
+    for (file, text) in [
+        ("span", json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"name": "x".repeat(30_000)}]}]}]}).to_string()),
+        ("tree", server.run(&["export", "1"]).replacen("xxxxx", &"y".repeat(30_000), 1)),
+    ] {
+        let path = folder.path().join(file);
+        std::fs::write(&path, text).unwrap();
+        let output = monitor(&["import", path.to_str().unwrap(), "--server", &narrow().url]).assert().code(1).get_output().stderr.clone();
+        let message = String::from_utf8(output).unwrap();
+        assert!(message.contains("larger than 20480 bytes"), "{file}: {message}");
+    }
+}
+
+#[test]
+fn an_import_leaves_when_it_is_done() {
+    let server = rich();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tree");
+    server.run(&["export", "1", "-o", file.to_str().unwrap()]);
+    let other = TestServer::start();
+    other.run(&["import", file.to_str().unwrap()]);
+    let status = other.json(&["status"]);
+    assert_eq!(status["workers"]["offline"], 1, "{status}");
+}
+
+#[test]
+fn a_server_that_has_no_room_is_named_while_an_import_waits() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let server = rich();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tree");
+    server.run(&["export", "1", "-o", file.to_str().unwrap()]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let busy = std::thread::spawn(move || {
+        let detail = r#"{"type":"about:blank","title":"Busy","status":503,"detail":"the disk is full"}"#;
+        for (status, body) in [("503 Busy", detail), ("503 Busy", detail), ("200 OK", r#"{"accepted":1}"#), ("200 OK", r#"{"accepted":2}"#)]
+        {
+            let mut socket = BufReader::new(listener.accept().unwrap().0);
+            let (mut line, mut length) = (String::new(), 0);
+            while socket.read_line(&mut line).unwrap() > 2 {
+                if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            socket.read_exact(&mut vec![0; length]).unwrap();
+            let head = format!("HTTP/1.1 {status}\r\nretry-after: 0\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            socket.get_mut().write_all((head + body).as_bytes()).unwrap();
+        }
+    });
+    let output = monitor(&["import", file.to_str().unwrap(), "--server", &url]).assert().success().get_output().stderr.clone();
+    busy.join().unwrap();
+    let message = String::from_utf8(output).unwrap();
+    assert_eq!(message.matches("the disk is full").count(), 1, "once: {message}");
 }

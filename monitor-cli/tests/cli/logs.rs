@@ -43,6 +43,62 @@ fn lines_are_shown_harmless_with_time_level_and_name() {
     assert_eq!((entries.len(), &entries[1]["message"]), (4, &json!("\u{1b}[31mred\u{7}")));
 }
 
+/// Follows, does something once it does, and waits until it ends by itself; what it printed.
+fn follow(server: &TestServer, args: &[&str], then: impl FnOnce()) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+    command.args(["logs", "-f", "--server", &server.url]).args(args).env_remove("MONITOR_TOKEN").env("TZ", "UTC");
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    // It reads the stream.
+    while !server.metrics().contains("monitor_stream_subscribers 1\n") {
+        assert_eq!(child.try_wait().unwrap(), None, "it has ended before");
+        std::thread::yield_now();
+    }
+    then();
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn following_ends_with_what_is_followed_however_it_ends() {
+    let offline = |time_us: u64| json!({"type": "worker-offline", "time_us": time_us});
+    for args in [&["1"][..], &["1", "0000000000000001"]] {
+        let server = TestServer::start();
+        // More than the stream tells of one by one; the one that is followed is among those it tells, or not.
+        let mut events = vec![started(ROOT, 1, None, "nightly"), said(1, 1_000, "info", "begin")];
+        events.extend((2..2_000).map(|id| started(ROOT, id, Some(1), "step")));
+        server.send(1, &events);
+        let (code, printed) = follow(&server, args, || {
+            // Another tree's worker, which has nothing to do with it.
+            server.send_as(7, 1, &[started(&ROOT.replace('9', "8"), 1, None, "other"), offline(2_000)]);
+            server.send(2_001, &[said(1, 3_000, "info", "last")]);
+            server.send(2_002, &[offline(1_763_600_009_000_000)]);
+        });
+        assert!(code == Some(0) && printed.contains("begin") && printed.contains("last"), "{args:?}: {printed}");
+    }
+}
+
+#[test]
+fn following_a_tree_that_is_deleted_ends() {
+    let server = TestServer::start();
+    server.send(1, &[started(ROOT, 1, None, "nightly")]);
+    let token = std::fs::read_to_string(server.data.path().join("local.token")).unwrap();
+    let token = token.lines().nth(1).unwrap().to_owned();
+    let (code, _) = follow(&server, &["1"], || server.delete("/api/v1/roots/1?running=true", &token));
+    assert_eq!(code, Some(4));
+}
+
+#[test]
+fn none_of_what_was_said_before_is_shown_if_that_is_asked() {
+    let server = server();
+    assert_eq!(server.run(&["logs", "1", "--tail", "0", "-f"]), "", "it has ended: nothing comes");
+    let server = TestServer::start();
+    server.send(1, &[started(ROOT, 1, None, "nightly"), said(1, 1_000, "info", "before")]);
+    let (code, printed) = follow(&server, &["1", "--tail", "0"], || {
+        server.send(3, &[said(1, 2_000, "info", "after"), ended(ROOT, 1, 1, None)]);
+    });
+    assert!(code == Some(0) && printed.contains("after") && !printed.contains("before"), "{printed}");
+}
+
 #[test]
 fn what_is_not_there_is_4() {
     let server = server();

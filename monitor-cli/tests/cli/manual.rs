@@ -14,6 +14,10 @@ fn there_is_a_page_for_each_command() {
         assert!(page(name).contains(".SH NAME"), "{name}");
     }
     #[cfg(target_os = "linux")]
+    for (name, says) in [("list", "json"), ("attach", "exit code"), ("logs", "follow"), ("kill", "now"), ("clear", "older")] {
+        assert!(page(&format!("monitor-runs-{name}.1")).contains(says), "{name}");
+    }
+    #[cfg(target_os = "linux")]
     assert!(
         page("monitor-run.1").contains("timeout") && !page("monitor-run.1").contains("\\-\\-from"),
         "what is not for people is not in it"
@@ -32,6 +36,24 @@ fn a_shell_takes_its_completions() {
             let script = format!("{text}\nCOMP_WORDS=(monitor sp); COMP_CWORD=1; _monitor monitor sp monitor; echo \"${{COMPREPLY[@]}}\"");
             let out = Command::new("bash").args(["-c", &script]).output().unwrap();
             assert_eq!(String::from_utf8_lossy(&out.stdout), "spool\n");
+            #[cfg(target_os = "linux")]
+            for (words, expected) in [
+                ("monitor runs ", "list attach logs kill clear"),
+                ("monitor run --on-launcher-death ", "continue kill"),
+                ("monitor run --inject ", "shell python"),
+            ] {
+                let last = words.rsplit(' ').next().unwrap_or_default();
+                let before = words.split(' ').rev().nth(1).unwrap_or_default();
+                let count = words.split(' ').count() - 1;
+                let script = format!(
+                    "{text}\nCOMP_WORDS=({words} ''); COMP_CWORD={count}; _monitor monitor '{last}' '{before}'; echo \"${{COMPREPLY[@]}}\""
+                );
+                let out = Command::new("bash").args(["-c", &script]).output().unwrap();
+                let offered = String::from_utf8_lossy(&out.stdout).into_owned();
+                let words_of = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+                let offered = words_of(&offered);
+                assert!(words_of(expected).iter().all(|word| offered.contains(word)), "{words}: {offered:?}");
+            }
         }
     }
     let out = monitor(&["completions", "cmd"]).assert().code(2).get_output().stderr.clone();

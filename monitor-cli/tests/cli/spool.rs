@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use monitor_spool::{About, Begun, ClockSample, Entry, Meta, Parcel, Spool};
+use monitor_spool::{About, Begun, ClockSample, Entry, LAYOUT, Meta, Parcel, Spool};
 use monitor_wire::{Event, WorkerId, WorkerRef};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,7 +26,7 @@ impl TestSpool {
         // No process has this number.
         let worker = WorkerRef { id, hostname: "build-7".to_owned(), pid: 4_000_000_000, program: program.to_owned() };
         let about = About::this(worker, "1.2.3", 1_763_600_000_000_000 + id.get() as u64);
-        Spool::open(&self.path).unwrap().begin(&about, std::iter::empty(), 1, ClockSample::default(), 1 << 28).unwrap()
+        Spool::open(&self.path).unwrap().begin(&about, std::iter::empty(), LAYOUT, ClockSample::default(), 1 << 28).unwrap()
     }
 
     /// A program that was killed with two events in its journal and one that was not numbered.
@@ -115,6 +115,24 @@ fn what_is_shipped_arrives_once_and_goes() {
     let text = spool.text(&["ship", "--server", &server.url]);
     assert_eq!(text, "0 events of 0 programs\n");
     drop(living);
+}
+
+#[test]
+fn one_that_left_nothing_is_told_to_be_gone_before_its_folder_goes() {
+    let (server, spool) = (TestServer::start(), TestSpool::new());
+    server.send_as(1, 1, &[started(&format!("{:032x}", 2), 1, None, "x")]);
+    let mut begun = spool.begin(1, "nightly");
+    begun.program.advance(2, 0);
+    begun.program.acknowledge(1);
+    drop(begun);
+    let state = || server.json(&["roots"])["roots"][0]["state"].clone();
+    assert_eq!(state(), "running");
+    // Nobody is there who could be told: it stays.
+    spool.run(&["ship", "--server", "http://127.0.0.1:1"]).code(3);
+    assert_eq!(spool.list().len(), 1);
+    assert_eq!(spool.text(&["ship", "--server", &server.url]), "0 events of 1 program\n");
+    assert_eq!(state(), "lost");
+    assert!(spool.list().is_empty());
 }
 
 #[test]

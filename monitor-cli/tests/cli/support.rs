@@ -64,6 +64,16 @@ impl TestServer {
         serde_json::from_str(&self.run(&[args, &["--json"]].concat())).expect("JSON")
     }
 
+    /// What it tells of itself.
+    pub(crate) fn metrics(&self) -> String {
+        ask(async |client| client.get(format!("{}/metrics", self.url)).send().await?.text().await)
+    }
+
+    /// Deletes what is there.
+    pub(crate) fn delete(&self, path: &str, token: &str) {
+        ask(async |client| client.delete(format!("{}{path}", self.url)).bearer_auth(token).send().await?.error_for_status());
+    }
+
     /// Sends events as one worker's, the first numbered `sequence`.
     pub(crate) fn send(&self, sequence: u64, events: &[Value]) {
         self.send_as(0x5b0c_0000_0000_0000_0000_0000_0000_0001, sequence, events);
@@ -76,13 +86,15 @@ impl TestServer {
             "worker": {"id": format!("{worker:032x}"), "hostname": "build-7", "pid": 4121, "program": "nightly"},
             "sequence": sequence, "sent_us": 1_763_600_003_200_000_u64, "events": events,
         });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let response = runtime.block_on(async {
-            let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-            client.post(format!("{}/api/v1/events", self.url)).json(&batch).send().await.expect("an answer").error_for_status()
-        });
-        response.expect("taken");
+        ask(async |client| client.post(format!("{}/api/v1/events", self.url)).json(&batch).send().await?.error_for_status());
     }
+}
+
+/// The answer to a request that must be taken.
+fn ask<T>(request: impl AsyncFnOnce(reqwest::Client) -> reqwest::Result<T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+    runtime.block_on(request(client)).expect("taken")
 }
 
 impl Drop for TestServer {

@@ -109,6 +109,21 @@ fn kill_now_asks_nobody() {
     assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}");
 }
 
+/// While what it has started still has its grace.
+#[test]
+fn kill_now_is_heard_while_another_kill_waits() {
+    let house = House::new();
+    let script = "(setsid bash -c 'trap \"\" TERM; echo $$ > far; while :; do sleep 0.05; done' &); \
+        trap 'echo told > told; exit 5' TERM; while :; do sleep 0.05; done";
+    let id = detach(&house, &["--grace", "1h"], script);
+    let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
+    let mut patient = house.monitor(&["runs", "kill", &id]).stdout(Stdio::piped()).spawn().unwrap();
+    line_of(house.folder.path().join("told"));
+    assert_eq!(text(&["runs", "kill", "--now", &id], &house).0, Some(0));
+    assert!(end_of(&mut patient).success());
+    wait_for("the one that was left", || (!is_alive(far)).then_some(()));
+}
+
 /// The command goes on; nobody will know how it ends, and that is said.
 #[test]
 fn a_run_whose_launcher_was_killed_is_unwatched_and_then_lost() {

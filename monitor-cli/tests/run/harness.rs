@@ -20,6 +20,7 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new() -> Self {
+        hear_all_signals();
         Self { server: TestServer::start(), folder: tempfile::tempdir().expect("a folder") }
     }
 
@@ -55,11 +56,12 @@ impl House {
     /// All trees, oldest first, each in pre-order.
     pub(crate) fn trees(&self) -> Vec<Vec<Value>> {
         let roots = self.get("/roots?limit=1000");
-        let mut numbers: Vec<_> = roots["roots"].as_array().expect("a list").iter().filter_map(|root| root["number"].as_u64()).collect();
-        numbers.sort_unstable();
-        numbers
+        let mut roots = roots["roots"].as_array().expect("a list").clone();
+        // Their numbers say who was heard of first.
+        roots.sort_by_key(|root| root["started_us"].as_u64());
+        roots
             .iter()
-            .map(|number| self.get(&format!("/roots/{number}/tree?limit=10000"))["processes"].as_array().expect("a list").clone())
+            .map(|root| self.get(&format!("/roots/{}/tree?limit=10000", root["number"]))["processes"].as_array().expect("a list").clone())
             .collect()
     }
 
@@ -76,6 +78,16 @@ impl House {
         let tree = self.tree();
         assert_eq!(tree.len(), 1, "{tree:#?}");
         tree[0].clone()
+    }
+}
+
+/// Whatever is started from here on ends by these signals as ever: whoever started the tests may ignore them, as a shell has it for
+/// what runs in its background.
+#[allow(unsafe_code, reason = "what a program ignores is inherited")]
+fn hear_all_signals() {
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+        // SAFETY: no handler is given.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{House, output};
+use crate::harness::{House, output, wait_for};
 
 /// One line a process: depth, name, kind, and how it failed.
 fn outline(tree: &[Value]) -> String {
@@ -63,6 +63,54 @@ bash (script) [failed]: exit code 4\nlast below.sh 0
     assert_eq!(place, "script.sh:8");
 }
 
+/// A pipeline's parts, heads of loops and what was said before have no exit codes of their own.
+#[test]
+fn a_step_has_no_exit_code_but_its_own() {
+    let house = House::new();
+    std::fs::write(house.folder.path().join("it.sh"), "false; echo one | cat | cat\nfalse; false\nfor n in 1; do :; done\n(exit 0)\n")
+        .unwrap();
+    let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+    assert_eq!(&*out.stdout, b"one\n");
+    let expected = "\
+bash (script)
+  false (script) [failed]: exit code 1
+  echo one (script)
+  cat (script)
+  cat (script)
+  false (script) [failed]: exit code 1
+  false (script) [failed]: exit code 1
+  for n in 1 (script)
+  : (script)
+";
+    assert_eq!(outline(&house.tree()), expected);
+}
+
+/// Two scripts of one step: which of them ended how is not told, and each of their last commands has ended.
+#[test]
+fn the_last_command_of_each_script_ends_with_it() {
+    let house = House::new();
+    std::fs::write(house.folder.path().join("it.sh"), "sh -c 'bash a.sh; bash b.sh'\ntrue\n").unwrap();
+    std::fs::write(house.folder.path().join("a.sh"), "echo a1\necho a2\n").unwrap();
+    std::fs::write(house.folder.path().join("b.sh"), "echo b1\necho b2\n").unwrap();
+    let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+    assert_eq!(&*out.stdout, b"a1\na2\nb1\nb2\n");
+    let tree = house.tree();
+    assert!(tree.len() == 7 && tree.iter().all(|process| process["state"] == "succeeded"), "{}", outline(&tree));
+    let reason = |name: &str| tree.iter().find(|process| process["name"] == name).unwrap()["reason"].clone();
+    assert_eq!((reason("echo a1"), reason("echo a2"), reason("echo b2")), (Value::Null, "unknown".into(), "unknown".into()));
+}
+
+/// The trap goes, and the script goes on as if it had never been there.
+#[test]
+fn a_script_of_very_many_commands_is_let_alone_at_last() {
+    let house = House::new();
+    let script = "for ((n = 0; n < 5100; n++)); do :; done; echo a b; echo $_; trap -p DEBUG; echo $MONITOR_PARENT_ID";
+    std::fs::write(house.folder.path().join("it.sh"), script).unwrap();
+    let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+    let process = house.tree()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(String::from_utf8_lossy(&out.stdout), format!("a b\nb\n{process}\n"));
+}
+
 /// Traces, traps, a closed feed and its own settings: the script sees none of it.
 #[test]
 fn a_script_does_the_same_with_and_without() {
@@ -74,20 +122,26 @@ fn a_script_does_the_same_with_and_without() {
         "trap 'echo own $BASH_COMMAND' DEBUG; true; echo x",
         "set -u; f() { echo in f $1; return 3; }; f 1 || echo $?; exec sh -c 'echo $0; exit 7'",
         "rm -f \"$MONITOR_FEED\"; echo gone; sleep 0.01; echo on",
+        "set -u; unset MONITOR_FEED MONITOR_FEED_PID MONITOR_ROOT_ID; echo on; . './a\tb'; echo $?",
         "cat <<< here; read line < /etc/hostname; [[ -n $line ]] && echo read; wait; kill -TERM $$",
     ];
     for script in scripts {
         let path = house.folder.path().join("it.sh");
         std::fs::write(&path, script).unwrap();
+        // With settings of its own, named as bash expands it.
+        std::fs::write(house.folder.path().join("own.bash"), "echo own settings\n").unwrap();
+        std::fs::write(house.folder.path().join("a\tb"), "echo sourced\n").unwrap();
         let plain = output(
             {
                 let mut bash = Command::new("bash");
-                bash.arg("it.sh").current_dir(house.folder.path());
+                bash.arg("it.sh").current_dir(house.folder.path()).env("BASH_ENV", "${NO_SUCH-.}/$(echo own).bash");
                 bash
             },
             b"",
         );
-        let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+        let mut run = house.run(&["--inject", "shell"], &["bash", "it.sh"]);
+        run.env("BASH_ENV", "${NO_SUCH-.}/$(echo own).bash");
+        let out = output(run, b"");
         let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let code = plain.status.code().unwrap_or(143);
         assert_eq!(
@@ -208,7 +262,11 @@ fn python_functions_are_processes_as_configured() {
         assert!(out.status.success(), "{python}: {}", String::from_utf8_lossy(&out.stderr));
         assert!(out.stdout.starts_with(b"16 "), "{python}: a program that it starts knows whose child it is");
         // One of them hangs below a process of another tree.
-        let trees = house.trees();
+        let trees = wait_for("all of it", || {
+            let trees = house.trees();
+            let is_over = |process: &Value| process["state"] != "running";
+            trees.iter().any(|tree| tree[0]["kind"] == "script" && tree.iter().all(is_over)).then_some(trees)
+        });
         let afar = trees.iter().flatten().find(|process| process["name"] == "app.from_afar").expect("the tree it was called from");
         assert_eq!(
             (&afar["root_id"], &afar["parent_id"], &afar["kind"]),
@@ -261,19 +319,23 @@ fn a_hook_that_fails_harms_no_program() {
         std::fs::write(house.folder.path().join(name), text).unwrap();
     }
     let program = "import os, sys; [os.remove(os.environ['MONITOR_FEED']) for _ in sys.argv[1:]]; import app; print(app.Job(1).run())";
-    for (set, python) in [
-        ("", "[2, 4, 3]"),
-        ("MONITOR_PYTHON_CONFIG=/no/such/file", "[2, 4, 3]"),
-        ("MONITOR_FEED=/dev/null", "[2, 4, 3]"),
-        ("MONITOR_PARENT_ID=odd", "[2, 4, 3]"),
+    for (set, argument) in [
+        ("", ""),
+        ("", "and the feed goes away"),
+        ("MONITOR_PYTHON_CONFIG=/no/such/file", ""),
+        ("MONITOR_FEED=/dev/null", ""),
+        ("MONITOR_PARENT_ID=odd", ""),
     ] {
         let mut run = house.run(&["--inject", "python", "--inject-config", "monitor-python.toml"], &["env", "PYTHONPATH_KEEP=1"]);
-        run.args(set.split_whitespace()).args(["python3", "-c", program]).env("PYTHONPATH", house.folder.path());
+        run.args(set.split_whitespace())
+            .args(["python3", "-c", program])
+            .args(Some(argument).filter(|it| !it.is_empty()))
+            .env("PYTHONPATH", house.folder.path());
         let out = output(run, b"");
         assert_eq!(
             String::from_utf8_lossy(&out.stdout),
-            format!("own sitecustomize\n{python}\n"),
-            "{set}: {}",
+            "own sitecustomize\n[2, 4, 3]\n",
+            "{set} {argument}: {}",
             String::from_utf8_lossy(&out.stderr)
         );
     }
@@ -284,4 +346,34 @@ fn a_hook_that_fails_harms_no_program() {
     let out = output(house.run(&["--inject", "python", "--inject-config", "broken.toml"], &["true"]), b"");
     let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(out.status.code() == Some(125) && stderr.contains("line 2, column 8"), "{stderr}");
+}
+
+/// `python -m` asks whoever loads a module for its code, and a daemon closes files that it has not opened.
+#[test]
+fn packages_run_as_programs_and_daemons_keep_their_files() {
+    let house = House::new();
+    let package = house.folder.path().join("tool");
+    std::fs::create_dir(&package).unwrap();
+    let main = "import os\nfrom tool.work import work\nos.closerange(3, 100)\nfiles = [open('own%d' % n, 'w') for n in range(20)]\n\
+        print(work(2))\nfor file in files: file.write('mine\\n'); file.close()\n";
+    for (name, text) in [("__init__.py", "def top(): return 1\n"), ("__main__.py", main), ("work.py", "def work(n): return n + 1\n")] {
+        std::fs::write(package.join(name), text).unwrap();
+    }
+    std::fs::write(house.folder.path().join("monitor-python.toml"), "[[function]]\npath = \"tool.**\"\n").unwrap();
+    for python in pythons() {
+        let out = output(house.run(&["--inject", "python"], &[&python, "-m", "tool"]), b"");
+        assert_eq!((&*String::from_utf8_lossy(&out.stdout), &*String::from_utf8_lossy(&out.stderr)), ("3\n", ""), "{python}");
+        for number in 0..20 {
+            assert_eq!(std::fs::read_to_string(house.folder.path().join(format!("own{number}"))).unwrap(), "mine\n");
+        }
+    }
+    // A launcher within a launcher: each call is one process.
+    let house = House::new();
+    std::fs::write(house.folder.path().join("app.py"), "def step(n): return n\n").unwrap();
+    std::fs::write(house.folder.path().join("monitor-python.toml"), "[[function]]\npath = \"app.*\"\n").unwrap();
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    let inner = ["run", "--inject", "python", "--", "python3", "-c", "import app; print(app.step(4))"];
+    let outer = [&[monitor.to_str().unwrap()][..], &inner].concat();
+    assert_eq!(&*output(house.run(&["--inject", "python"], &outer), b"").stdout, b"4\n");
+    assert_eq!(house.tree().iter().filter(|process| process["name"] == "app.step").count(), 1);
 }

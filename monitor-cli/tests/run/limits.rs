@@ -1,5 +1,7 @@
 //! Time, CPU time and memory that a command may take, and how it is ended with all that it has started.
 
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -75,21 +77,56 @@ fn cpu_time_is_limited_and_what_limits_it_is_told() {
     assert!(how == "1s by cgroup" && code == Some(143) || how == "1s by rlimit, for each process" && code == Some(152), "{how} {code:?}");
 }
 
+/// Whether a group may be made here whose memory is limited, below or beside the one that this runs in: where the controller is one of
+/// cgroup v1, as on older machines, or of somebody else, it may not.
+fn may_make_memory_groups() -> bool {
+    let text = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let mounts = text("/proc/self/mounts");
+    let mount = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|words| words[2] == "cgroup2");
+    let groups = text("/proc/self/cgroup");
+    let (Some(mount), Some(own)) = (mount, groups.lines().find_map(|line| line.strip_prefix("0::/"))) else { return false };
+    let own = Path::new(mount[1]).join(own);
+    let beside = own.parent().filter(|_| own != Path::new(mount[1]));
+    [Some(&*own), beside].into_iter().flatten().any(|place| {
+        let group = place.join(format!("monitor-test-{}", std::process::id()));
+        let is_made = std::fs::create_dir(&group).is_ok();
+        let is_limited = is_made && std::fs::write(group.join("memory.max"), "1000000000").is_ok();
+        if is_made {
+            std::fs::remove_dir(&group).unwrap();
+        }
+        is_limited
+    })
+}
+
+/// By the group for all together, which the kernel enforces by killing; else each allocation beyond fails.
 #[test]
 fn memory_is_limited_and_what_limits_it_is_told() {
     let house = House::new();
-    let run = house.run(&["--memory", "200M"], &["python3", "-c", "x = bytearray(400 << 20); print(len(x))"]);
-    let out = output(run, b"");
-    assert!(!out.status.success() && out.stdout.is_empty());
-    let process = house.process();
-    let how = process["fields"]["memory_limit"].as_str().expect("what limits it");
-    match how {
-        "209715200 bytes by rlimit, for each process" => assert!(process["error"]["message"].as_str().unwrap().contains("MemoryError")),
-        "209715200 bytes by cgroup" => assert_eq!(process["reason"], "memory"),
-        other => panic!("{other}"),
+    // Two of 120 MiB each, and one of 400 MiB.
+    let two =
+        "import os; os.fork(); x = bytearray(120 << 20); print(len(x)); os.waitpid(-1, 0) if os.getpid() == int(os.environ['P']) else 0";
+    let two = two.replace("int(os.environ['P'])", "top").replacen("os.fork()", "top = os.getpid(); os.fork()", 1);
+    let is_by_group = may_make_memory_groups();
+    for (program, fits_each, fits_all) in [
+        ("x = bytearray(400 << 20); print(len(x))", false, false),
+        ("x = bytearray(20 << 20); print(len(x))", true, true),
+        (&two, true, false),
+    ] {
+        // The second attempt is not taken to have had too much because the first had.
+        let run = house.run(&["--memory", "200M", "--retry", "1", "--backoff", "1ms"], &["python3", "-c", program]);
+        let out = output(run, b"");
+        let process = wait_for("its end", || {
+            let tree = house.trees().pop()?;
+            (tree[0]["fields"]["memory_limit"].is_string() && tree[0]["fields"]["peak_memory_bytes"].is_u64()).then(|| tree[0].clone())
+        });
+        let how = if is_by_group { "209715200 bytes by cgroup" } else { "209715200 bytes by rlimit, for each process" };
+        assert_eq!(process["fields"]["memory_limit"], how);
+        let fits = if is_by_group { fits_all } else { fits_each };
+        assert_eq!(out.status.success(), fits, "{program}: {out:?}");
+        if is_by_group && !fits {
+            assert_eq!(process["reason"], "memory", "{program}");
+        }
     }
-    let run = house.run(&["--memory", "200M"], &["python3", "-c", "x = bytearray(20 << 20); print(len(x))"]);
-    assert_eq!(&*output(run, b"").stdout, b"20971520\n");
 }
 
 #[test]
@@ -122,15 +159,68 @@ fn what_fails_is_tried_again_as_an_attempt_of_the_same_process() {
     assert!(begun.elapsed().as_millis() >= 300, "100 ms, then twice as long");
     let process = wait_for("the last attempt", || Some(house.process()).filter(|process| process["attempt"] == 3));
     assert_eq!((&process["state"], &process["error"]["message"]), (&"failed".into(), &"exit code 9\nno".into()));
+    assert!(process["fields"]["command"].as_str().is_some_and(|command| command.contains("exit 9")), "{process:#}");
 }
 
 #[test]
 fn whoever_waits_for_the_next_attempt_can_be_ended() {
     let house = House::new();
-    let mut child = house.run(&["--retry", "3", "--backoff", "1h"], &["false"]).stdin(Stdio::null()).spawn().unwrap();
+    let options = ["--retry", "3", "--backoff", "1h", "--log-dir", "logs", "--log-bytes", "4"];
+    let mut child = house.run(&options, &["sh", "-c", "echo too much; exit 1"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "failed").map(drop));
     kill(child.id(), "TERM");
     assert_eq!(end_of(&mut child).code(), Some(1));
+    // It ends as any other run does: the file says what is missing.
+    let process = house.process();
+    assert_eq!(process["fields"]["log_file_cut_bytes"], 5);
+    let text = std::fs::read_to_string(process["fields"]["log_file"].as_str().unwrap()).unwrap();
+    assert_eq!(text, "too \n(cut: 5 bytes more)\n");
+}
+
+/// One that the command sends to its whole group, or that it lives on after, is nobody's wish to end it.
+#[test]
+fn signals_of_the_commands_own_keep_no_attempt_away() {
+    let house = House::new();
+    let script = "trap '' TERM; kill -TERM 0; echo x >> tries; [ $(wc -l < tries) -ge 2 ]";
+    let mut run = house.run(&["--retry", "1", "--backoff", "1ms"], &["bash", "-c", script]);
+    run.process_group(0);
+    assert_eq!(output(run, b"").status.code(), Some(0));
+
+    let house = House::new();
+    let script = "trap 'echo again > heard' HUP; echo x >> tries; echo $$ > ready; [ $(wc -l < tries) -ge 2 ] && exit 0; \
+        while ! [ -e heard ]; do sleep 0.02; done; sleep 0.5; exit 1";
+    let mut child =
+        house.run(&["--retry", "1", "--backoff", "1ms", "--grace", "10ms"], &["bash", "-c", script]).stdin(Stdio::null()).spawn().unwrap();
+    line_of(house.folder.path().join("ready"));
+    kill(child.id(), "HUP");
+    assert_eq!(end_of(&mut child).code(), Some(0), "it was told to read its settings again");
+}
+
+/// Neither at its end nor when it is ended does the launcher wait for those who don't read.
+#[test]
+fn a_reader_that_does_not_read_holds_up_no_limit() {
+    let house = House::new();
+    let mut run = house.run(&["--timeout", "300ms", "--grace", "100ms"], &["yes"]);
+    let mut child = run.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(end_of(&mut child).code(), Some(143));
+    // What was written is still there to be read, and its end as well.
+    let text = std::io::read_to_string(child.stdout.take().unwrap()).unwrap();
+    assert!(text.len() > 64 << 10 && text.trim_end().lines().all(|line| line == "y" || line.is_empty()), "{}", text.len());
+    assert_eq!(house.process()["reason"], "timeout");
+}
+
+#[test]
+fn whoever_is_left_behind_and_writes_on_is_not_waited_for() {
+    let house = House::new();
+    let run = &mut house.run(&[], &["sh", "-c", "yes & echo $! > pid"]);
+    let mut child = run.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()).unwrap());
+    assert!(end_of(&mut child).success());
+    let writer = pid_in(&house, "pid");
+    assert!(is_alive(writer));
+    kill(writer, "KILL");
+    assert!(reader.join().unwrap() > 0);
 }
 
 /// Output, terminal and exit code are gone with the launcher; the command is not.

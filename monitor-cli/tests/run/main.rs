@@ -8,6 +8,7 @@ mod support;
 mod detached;
 mod harness;
 mod inject;
+mod leaving;
 mod limits;
 mod output;
 mod plain;

@@ -5,19 +5,19 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::harness::{House, end_of, kill, wait_for};
+use crate::harness::{House, PATIENCE, end_of, kill, wait_for};
 
 /// Whoever sits before it.
 struct Terminal {
     ours: File,
     theirs: OwnedFd,
-    seen: Arc<Mutex<String>>,
+    seen: Arc<(Mutex<String>, Condvar)>,
 }
 
 impl Terminal {
@@ -32,7 +32,8 @@ impl Terminal {
         std::thread::spawn(move || {
             let mut buffer = [0; 4_096];
             while let Ok(length @ 1..) = ours.read(&mut buffer) {
-                seen.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
+                seen.0.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
+                seen.1.notify_all();
             }
         });
         terminal
@@ -63,13 +64,25 @@ impl Terminal {
 
     /// Waits until this is to be seen, behind all that was waited for before.
     fn see(&self, text: &str) {
-        wait_for(&format!("{text:?} to be seen"), || {
-            let mut seen = self.seen.lock().unwrap();
-            let end = seen.find(text)? + text.len();
-            seen.drain(..end);
-            Some(())
-        });
+        let (seen, grown) = &*self.seen;
+        let (mut seen, is_late) = grown.wait_timeout_while(seen.lock().unwrap(), PATIENCE, |seen| !seen.contains(text)).unwrap();
+        assert!(!is_late.timed_out(), "waited in vain for {text:?}; behind what was seen before stands {seen:?}");
+        let end = seen.find(text).unwrap() + text.len();
+        seen.drain(..end);
     }
+}
+
+/// One that has jobs.
+fn shell(house: &House) -> Command {
+    let mut bash = Command::new("bash");
+    for (name, value) in house.monitor(&[]).get_envs() {
+        match value {
+            Some(value) => bash.env(name, value),
+            None => bash.env_remove(name),
+        };
+    }
+    bash.args(["--norc", "--noprofile", "-i"]).env("PS1", "READY> ").current_dir(house.folder.path());
+    bash
 }
 
 #[test]
@@ -106,15 +119,7 @@ fn keys_arrive_and_control_c_ends_the_command_alone() {
 fn control_z_stops_it_for_the_shell_and_fg_continues_it() {
     let house = House::new();
     let mut terminal = Terminal::new();
-    let mut bash = Command::new("bash");
-    for (name, value) in house.monitor(&[]).get_envs() {
-        match value {
-            Some(value) => bash.env(name, value),
-            None => bash.env_remove(name),
-        };
-    }
-    bash.args(["--norc", "--noprofile", "-i"]).env("PS1", "READY> ").current_dir(house.folder.path());
-    let mut shell = terminal.start(bash);
+    let mut shell = terminal.start(shell(&house));
     terminal.see("READY> ");
     let monitor = assert_cmd::cargo::cargo_bin!("monitor");
     terminal.type_in(&format!("{} run -- bash -c 'echo be''gun; read line; echo \"$line\" arrived'\n", monitor.display()));
@@ -129,6 +134,7 @@ fn control_z_stops_it_for_the_shell_and_fg_continues_it() {
     terminal.see("run --");
     terminal.type_in("something\n");
     terminal.see("something arrived");
+    terminal.see("READY> ");
     terminal.type_in("echo code $?; exit\n");
     terminal.see("code 0");
     assert!(end_of(&mut shell).success());
@@ -147,6 +153,109 @@ fn a_terminal_that_is_closed_hangs_up() {
     kill(child.id(), "HUP");
     assert_eq!(end_of(&mut child).code(), Some(6));
     assert_eq!(std::fs::read_to_string(&heard).unwrap(), "hung up\n");
+}
+
+/// Whoever ignores that it was hung up finds nothing more to read.
+#[test]
+fn a_terminal_that_goes_away_is_gone_for_the_command_too() {
+    let house = House::new();
+    let run = house.run(&[], &["sh", "-c", "trap '' HUP; echo ready; cat; echo over > over"]);
+    // A terminal emulator that crashes; the launcher ignores the signal as well.
+    let emulator = "import os, pty, signal, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.execvp(sys.argv[1], sys.argv[1:])
+seen = b''
+while b'ready' not in seen:
+    seen += os.read(terminal, 1000)
+os.close(terminal)
+print(os.waitpid(pid, 0)[1])";
+    let mut python = Command::new("python3");
+    python.args(["-c", emulator]).arg(run.get_program()).args(run.get_args()).current_dir(house.folder.path());
+    for (name, value) in run.get_envs() {
+        match value {
+            Some(value) => python.env(name, value),
+            None => python.env_remove(name),
+        };
+    }
+    let mut child = python.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    assert_eq!(crate::harness::line_of(house.folder.path().join("over")), "over");
+    assert!(end_of(&mut child).success());
+    assert_eq!(std::io::read_to_string(child.stdout.take().unwrap()).unwrap(), "0\n");
+}
+
+#[test]
+fn control_c_ends_the_wait_for_the_next_attempt() {
+    let house = House::new();
+    let mut terminal = Terminal::new();
+    let mut child = terminal.start(house.run(&["--retry", "3", "--backoff", "1h"], &["sh", "-c", "echo tried; exit 4"]));
+    terminal.see("tried");
+    wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "failed").map(drop));
+    terminal.type_in("\x03");
+    assert_eq!(end_of(&mut child).code(), Some(4));
+}
+
+#[test]
+fn one_that_is_ended_by_control_c_is_not_tried_again() {
+    let house = House::new();
+    let mut terminal = Terminal::new();
+    let mut child = terminal.start(house.run(&["--retry", "3", "--backoff", "1ms"], &["sh", "-c", "echo tried; exec sleep 600"]));
+    terminal.see("tried");
+    terminal.type_in("\x03");
+    assert_eq!(end_of(&mut child).code(), Some(130));
+}
+
+/// There is nobody who would continue what Ctrl-Z stops.
+#[test]
+fn control_z_without_a_shell_changes_nothing() {
+    let house = House::new();
+    let mut terminal = Terminal::new();
+    let mut child = terminal.start(house.run(&[], &["bash", "-c", "echo ready; read line; echo \"$line\" arrived"]));
+    terminal.see("ready");
+    terminal.type_in("\x1a");
+    // The key empties the line that is being typed: what follows is typed after it.
+    terminal.see("^Z");
+    terminal.type_in("something\n");
+    terminal.see("something arrived");
+    assert!(end_of(&mut child).success());
+}
+
+#[test]
+fn one_that_began_in_the_background_has_the_keys_when_it_is_fetched() {
+    let house = House::new();
+    let mut terminal = Terminal::new();
+    let mut shell = terminal.start(shell(&house));
+    terminal.see("READY> ");
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    terminal.type_in(&format!("{} run -- bash -c 'read line; echo \"$line\" arrived' &\n", monitor.display()));
+    terminal.see("READY> ");
+    wait_for("it to be known", || house.trees().first().map(drop));
+    terminal.type_in("fg\n");
+    terminal.see("run --");
+    terminal.type_in("something\n");
+    terminal.see("something arrived");
+    terminal.see("READY> ");
+    terminal.type_in("exit\n");
+    assert!(end_of(&mut shell).success());
+}
+
+/// What failed stands there, not what was to be seen on the terminal.
+#[test]
+fn stderr_that_goes_to_a_file_is_what_the_error_tells_of() {
+    let house = House::new();
+    let terminal = Terminal::new();
+    let monitor = house.run(&[], &["sh", "-c", "echo seen; echo why >&2; exit 1"]);
+    let mut command = Command::new("bash");
+    command.args(["-c", "exec \"$@\" 2> err", "bash"]).arg(monitor.get_program()).args(monitor.get_args());
+    for (name, value) in monitor.get_envs().filter_map(|(name, value)| Some((name, value?))) {
+        command.env(name, value);
+    }
+    command.current_dir(house.folder.path());
+    let mut child = terminal.start(command);
+    terminal.see("seen");
+    assert_eq!(end_of(&mut child).code(), Some(1));
+    assert_eq!(house.process()["error"]["message"], "exit code 1\nwhy");
 }
 
 /// Only stdout is a terminal: keys stay where they are, and what is written looks the same.

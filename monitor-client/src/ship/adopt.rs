@@ -1,6 +1,6 @@
 //! Ships what programs left that are gone: beside this program's own work, and slower.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,10 +19,12 @@ const PROGRAMS: u64 = 4;
 
 /// Once the server has answered: looks for the dead, and takes one after the other.
 pub(super) async fn adopt(shared: Rc<Shared>, dir: PathBuf, one_bytes: u64) {
+    // Now, for there may be no server for long.
+    let within = dir.clone();
+    let _ = spawn_blocking(move || keep_within(&within, one_bytes)).await;
     shared.reached.notified().await;
     let listed = spawn_blocking(move || -> Result<_, SpoolError> {
         let spool = Spool::open(&dir)?;
-        spool.keep_within(one_bytes.saturating_mul(PROGRAMS))?;
         let dead = spool.dead()?;
         Ok((spool, dead))
     });
@@ -35,32 +37,25 @@ pub(super) async fn adopt(shared: Rc<Shared>, dir: PathBuf, one_bytes: u64) {
     }
 }
 
+/// Gives up the oldest of what dead programs left, if all programs' folders together hold too much.
+pub(super) fn keep_within(dir: &Path, one_bytes: u64) {
+    let _ = Spool::open(dir).and_then(|spool| spool.keep_within(one_bytes.saturating_mul(PROGRAMS)));
+}
+
 async fn ship(post: &Post, mut replay: Replay) {
     let mut backoff = Backoff::default();
     loop {
-        let worker = replay.worker().clone();
-        let head_dropped = replay.dropped();
-        let Some(parcel) = replay.next() else { break };
-        let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &head_dropped, lost: true });
-        let request = Request { body, last: parcel.last() };
         let begun = Instant::now();
-        let wait = match post.send(&request).await {
-            Answer::Accepted => {
-                replay.settle(Verdict::Accepted);
+        let wait = match step(post, &mut replay, true).await {
+            None => break,
+            Some(Answer::Accepted) => {
                 backoff.reset();
                 // As long again for those who have something new.
                 begun.elapsed().min(Duration::from_secs(1))
             }
-            Answer::TooLarge => {
-                replay.settle(Verdict::TooLarge);
-                Duration::ZERO
-            }
-            Answer::Unreadable { event_number, .. } => {
-                replay.settle(Verdict::Unreadable(event_number));
-                Duration::ZERO
-            }
-            Answer::Busy { retry_after, .. } => backoff.next(retry_after),
-            Answer::Away { .. } | Answer::Refused { .. } => backoff.next(None),
+            Some(Answer::TooLarge | Answer::Unreadable { .. }) => Duration::ZERO,
+            Some(Answer::Busy { retry_after, .. }) => backoff.next(retry_after),
+            Some(Answer::Away { .. } | Answer::Refused { .. }) => backoff.next(None),
         };
         sleep(wait).await;
     }
@@ -68,4 +63,21 @@ async fn ship(post: &Post, mut replay: Replay) {
     if spawn_blocking(move || replay.finish()).await.is_ok_and(|finished| finished.is_ok()) && events > 0 {
         report::info(&format!("{events} events were shipped that process {pid} had left"));
     }
+}
+
+/// Sends what is next, and settles it if the server has decided on it; `None` when nothing is left. A program that `is_lost` has
+/// what is open then for lost: one that says goodbye may have told of its end further on.
+pub(super) async fn step(post: &Post, replay: &mut Replay, is_lost: bool) -> Option<Answer> {
+    let worker = replay.worker().clone();
+    let dropped = replay.dropped();
+    let parcel = replay.next()?;
+    let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: is_lost });
+    let answer = post.send(&Request { body, last: parcel.last() }).await;
+    match answer {
+        Answer::Accepted => replay.settle(Verdict::Accepted),
+        Answer::TooLarge => replay.settle(Verdict::TooLarge),
+        Answer::Unreadable { event_number, .. } => replay.settle(Verdict::Unreadable(event_number)),
+        Answer::Busy { .. } | Answer::Away { .. } | Answer::Refused { .. } => {}
+    }
+    Some(answer)
 }

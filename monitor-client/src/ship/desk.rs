@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
 
+use monitor_core::queue::Mark;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::Command;
@@ -18,9 +19,27 @@ pub(super) struct Desk(Rc<RefCell<Inner>>);
 struct Inner {
     commands: UnboundedReceiver<Command>,
     /// Those who wait for a flush.
-    waiting: Vec<mpsc::Sender<()>>,
+    waiting: Vec<Waiting>,
     /// Whom to tell that all is said; set when the program ends.
     exit: Option<mpsc::Sender<()>>,
+}
+
+/// Somebody who waits for a flush.
+#[derive(Debug)]
+struct Waiting {
+    done: mpsc::Sender<()>,
+    until: Until,
+}
+
+/// What somebody waits for.
+#[derive(Debug)]
+enum Until {
+    /// Whatever is recorded by now.
+    Now,
+    /// What was recorded is to be numbered.
+    Gathered(Mark),
+    /// The server is to have the event of this number.
+    Sent(u64),
 }
 
 impl Desk {
@@ -57,10 +76,10 @@ impl Desk {
         is_any
     }
 
-    /// Somebody waits until all is sent.
+    /// Somebody waits for what is not all numbered yet.
     pub(super) fn is_awaited(&self) -> bool {
         let desk = self.0.borrow();
-        !desk.waiting.is_empty() || desk.exit.is_some()
+        desk.exit.is_some() || desk.waiting.iter().any(|waiting| !matches!(waiting.until, Until::Sent(_)))
     }
 
     /// The program ends.
@@ -68,10 +87,27 @@ impl Desk {
         self.0.borrow().exit.is_some()
     }
 
-    /// All is sent that those who wait for a flush had recorded.
-    pub(super) fn flushed(&self) {
-        for done in self.0.borrow_mut().waiting.drain(..) {
-            let _ = done.send(());
+    /// Who has asked since waits for what was recorded by this mark.
+    pub(super) fn mark(&self, mut mark: impl FnMut() -> Mark) {
+        for waiting in self.0.borrow_mut().waiting.iter_mut().filter(|waiting| matches!(waiting.until, Until::Now)) {
+            waiting.until = Until::Gathered(mark());
+        }
+    }
+
+    /// A look was made: events up to the number `last` are what those wait for whose mark is past.
+    pub(super) fn gathered(&self, is_past: impl Fn(&Mark) -> bool, last: u64) {
+        for waiting in &mut self.0.borrow_mut().waiting {
+            if matches!(&waiting.until, Until::Gathered(mark) if is_past(mark)) {
+                waiting.until = Until::Sent(last);
+            }
+        }
+    }
+
+    /// The server has all events up to this number, but for what was given up.
+    pub(super) fn sent(&self, number: u64) {
+        let is_sent = |waiting: &mut Waiting| matches!(waiting.until, Until::Sent(until) if until <= number);
+        for waiting in self.0.borrow_mut().waiting.extract_if(.., is_sent) {
+            let _ = waiting.done.send(());
         }
     }
 
@@ -96,7 +132,7 @@ impl Desk {
 impl Inner {
     fn note(&mut self, command: Command) {
         match command {
-            Command::Flush { done } => self.waiting.push(done),
+            Command::Flush { done } => self.waiting.push(Waiting { done, until: Until::Now }),
             Command::Exit { done } => self.exit = Some(done),
         }
     }

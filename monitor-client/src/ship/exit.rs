@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
-use super::{Command, SHIPPER};
+use super::{Command, Handle, SHIPPER};
 use crate::report;
 
 /// Has [`at_exit`] called at the end of the program, and of its forked children.
@@ -20,25 +20,30 @@ pub(super) fn register() {
 extern "C" fn at_exit() {
     let _ = std::panic::catch_unwind(|| {
         let Some(shipper) = SHIPPER.get() else { return };
-        // A child that was made behind the C library's back has a copy of all this, but no thread. And a shipper whose
-        // panic hook or subscriber ends the program would wait for itself.
-        if shipper.pid != std::process::id() || monitor_core::inside::is_inside() {
-            return;
-        }
         // Other threads may go on until the very end: what they record from here on isn't waited for. And a shipper that has
         // ended before will not answer.
-        if !monitor_core::switch::turn_off() {
-            return;
-        }
-        let (done, answer) = mpsc::channel();
-        let timeout = shipper.exit_timeout;
-        if shipper.commands.send(Command::Exit { done }).is_ok() && answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let what = format!("the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})");
-            if shipper.is_kept {
-                report::info(&format!("{what}: the rest is kept in the spool"));
-            } else {
-                report::warn(&what);
-            }
+        if is_own(shipper) && monitor_core::switch::turn_off() {
+            say_goodbye(shipper);
         }
     });
+}
+
+/// A child that was made behind the C library's back has a copy of all this, but no thread. And a shipper whose panic hook or
+/// subscriber ends the program would wait for itself.
+pub(super) fn is_own(shipper: &Handle) -> bool {
+    shipper.pid == std::process::id() && !monitor_core::inside::is_inside()
+}
+
+/// Waits until the server has what was recorded, or as long as the program's end may take.
+pub(super) fn say_goodbye(shipper: &Handle) {
+    let (done, answer) = mpsc::channel();
+    let timeout = shipper.exit_timeout;
+    if shipper.commands.send(Command::Exit { done }).is_ok() && answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
+        let what = format!("the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})");
+        if shipper.kept.is_some() {
+            report::info(&format!("{what}: the rest is kept in the spool"));
+        } else {
+            report::warn(&what);
+        }
+    }
 }

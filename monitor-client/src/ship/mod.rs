@@ -4,10 +4,8 @@ mod adopt;
 mod backoff;
 mod desk;
 mod exit;
-mod folds;
-mod fork;
 mod guard;
-mod keeper;
+mod leave;
 mod outbox;
 mod post;
 mod sender;
@@ -22,7 +20,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monitor_core::keep::{Keeper, Memory};
 use monitor_core::own::Own;
-use monitor_core::{Context, queue};
+use monitor_core::{Context, fork, queue};
+use monitor_spool::SpoolKeeper;
 use once_cell::race::OnceBox;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -30,6 +29,8 @@ use self::outbox::Outbox;
 use self::shelf::Shelf;
 use crate::report;
 use crate::settings::Settings;
+
+pub use self::leave::{Left, leave};
 
 /// What this program was told at its start. A forked child was told the same, and does not ask again: another thread may
 /// have been about to change the environment.
@@ -42,8 +43,8 @@ struct Handle {
     /// Where its thread runs.
     pid: u32,
     exit_timeout: Duration,
-    /// What the server has not taken at the end stays for whoever comes next.
-    is_kept: bool,
+    /// What the server has not taken at the end stays for whoever comes next: where, and by whom it is kept.
+    kept: Option<(Left, &'static SpoolKeeper)>,
 }
 
 /// All that crosses from the program's threads to the shipper, the queue apart.
@@ -60,10 +61,10 @@ monitor_core::starter!(start);
 /// Runs once, at the first monitored call of the program or of a forked child.
 fn start() {
     let settings = SETTINGS.get_or_init(|| Box::new(settings()));
-    if !settings.enabled {
+    if !settings.recording.enabled {
         return;
     }
-    fork::register();
+    fork::register(|| SHIPPER.forget());
     fork::awake();
     if let Err(error) = begin(settings) {
         fork::asleep();
@@ -74,18 +75,21 @@ fn start() {
 
 /// Turns recording on, and starts the thread that ships.
 fn begin(settings: &'static Settings) -> std::io::Result<()> {
-    monitor_core::fold::set_after(settings.fold_after);
+    let Settings { recording, .. } = settings;
+    monitor_core::fold::set_after(recording.fold_after);
     let worker = worker::identity();
-    let shelf = Shelf::begin(settings, &worker).unwrap_or_else(|why| {
+    let shelf = Shelf::begin(recording, &worker).unwrap_or_else(|why| {
         report::warn(&format!("what is recorded can't be kept beyond this program: {why}"));
         None
     });
     let keeper = shelf.as_ref().map(Shelf::keeper);
-    let receiver = queue::open_with(settings.buffer_bytes, keeper.map_or(&Memory, |keeper| keeper as &dyn Keeper));
+    let receiver = queue::open_with(recording.buffer_bytes, keeper.map_or(&Memory, |keeper| keeper as &dyn Keeper));
     let Some(receiver) = receiver else { return Err(std::io::ErrorKind::AlreadyExists.into()) };
+    let worker_id = worker.id;
     let outbox = Outbox::new(worker, shelf);
     let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
-    SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: settings.exit_timeout, is_kept: keeper.is_some() });
+    let kept = recording.spool_dir.as_deref().zip(keeper).map(|(dir, keeper)| (Left::new(dir, worker_id), keeper));
+    SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: recording.exit_timeout, kept });
     exit::register();
     // Before the thread begins, so that one that ends at once has the last word.
     monitor_core::switch::turn_on();
@@ -104,22 +108,23 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
 
 /// Reads the settings, and says what is wrong with them.
 fn settings() -> Settings {
-    let (mut settings, problems) = Settings::read(|name| std::env::var_os(name));
-    if settings.log_to_stderr {
+    let (mut settings, problems) = Settings::read(&|name| std::env::var_os(name));
+    let recording = &mut settings.recording;
+    if recording.log_to_stderr {
         report::to_stderr();
     }
     for problem in problems {
         report::warn(&problem);
     }
-    if settings.enabled && settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
+    if recording.enabled && settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
         report::warn(
             "MONITOR_SERVER_URL is https, but this program was built without the feature `tls` of monitor-client: nothing is monitored",
         );
-        settings.enabled = false;
+        recording.enabled = false;
     }
-    if settings.enabled {
+    if recording.enabled {
         monitor_core::warn::set(report::warn);
-        if let Some(context) = settings.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get())) {
+        if let Some(context) = recording.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get())) {
             monitor_core::set_inherited(context);
         }
     }
@@ -129,8 +134,8 @@ fn settings() -> Settings {
 /// See [`crate::flush`].
 pub(crate) fn flush(timeout: Duration) -> bool {
     let Some(shipper) = SHIPPER.get() else { return true };
-    if !monitor_core::switch::is_on() {
-        // Recording is over: the shipper has ended.
+    if !monitor_core::switch::is_on() || monitor_core::inside::is_inside() {
+        // Recording is over, the shipper has ended; or it would wait for itself.
         return false;
     }
     let (done, answer) = mpsc::channel();

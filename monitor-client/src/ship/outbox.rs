@@ -57,6 +57,18 @@ impl Outbox {
         self.parts.is_empty() && self.parcels.is_empty() && self.shelf.as_ref().is_none_or(Shelf::is_empty)
     }
 
+    /// Number of the last event that was put in.
+    pub(super) fn last(&self) -> u64 {
+        self.next_number - 1
+    }
+
+    /// All events up to this number are stored or given up.
+    pub(super) fn settled(&self) -> u64 {
+        let kept = || self.shelf.as_ref().and_then(Shelf::first_waiting);
+        let first = self.parts.front().map(Parcel::first).or_else(kept).or_else(|| self.parcels.front().map(Parcel::first));
+        first.unwrap_or(self.next_number) - 1
+    }
+
     /// What it holds in memory.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
@@ -95,8 +107,8 @@ impl Outbox {
         Some(self.request(&parcel))
     }
 
-    /// The request that is next, if there is one. What becomes of it is told by [`accepted`](Self::accepted),
-    /// [`halve`](Self::halve), [`without`](Self::without) or [`again`](Self::again).
+    /// The request that is next, if there is one: the same one until it is told what became of it, by [`accepted`](Self::accepted),
+    /// [`halve`](Self::halve) or [`without`](Self::without).
     pub(super) fn next(&mut self) -> Option<Request> {
         if self.parts.is_empty()
             && let Some(parcel) = self.shelf.as_mut().and_then(Shelf::front)
@@ -110,12 +122,6 @@ impl Outbox {
     /// The server has what was next.
     pub(super) fn accepted(&mut self) {
         self.settle([None, None]);
-    }
-
-    /// What was next is to be sent again.
-    pub(super) fn again(&mut self) {
-        // The shelf may have to give it up meanwhile.
-        self.parts.clear();
     }
 
     /// What was next is too large, or can't be read as a whole: in halves. One event alone is given up.
@@ -143,6 +149,13 @@ impl Outbox {
     pub(super) fn remove(&self) {
         if let Some(shelf) = &self.shelf {
             shelf.remove();
+        }
+    }
+
+    /// All is said, and what the server has not is numbered: nothing else is left behind.
+    pub(super) fn remove_memory(&self) {
+        if let Some(shelf) = &self.shelf {
+            shelf.remove_memory();
         }
     }
 
@@ -191,7 +204,7 @@ impl Outbox {
     fn dropped(&self) -> Vec<Dropped> {
         let full = queue::dropped().into_iter().map(|(drop, count)| Dropped {
             event_type: drop.event.to_owned(),
-            reason: "memory".to_owned(),
+            reason: drop.reason.to_owned(),
             root_id: drop.root.and_then(RootId::new),
             count,
         });
@@ -264,6 +277,26 @@ mod tests {
             let rejected: u64 = outbox.rejected.values().sum();
             assert_eq!((ranges(outbox), rejected), (left, u64::from(number <= 5)), "{number}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_settled_part_by_part_and_nothing_of_it_is_asked_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = monitor_spool::settings::Settings { spool_dir: Some(dir.path().join("spool")), ..Default::default() };
+        let worker = worker::identity();
+        let shelf = Shelf::begin(&settings, &worker).unwrap();
+        let mut outbox = Outbox::new(worker, shelf);
+        outbox.put(&(0..5).map(|_| worker::heartbeat()).collect::<Vec<_>>(), &Taken::default());
+        outbox.next().unwrap();
+        outbox.without(2);
+        // Not taken the first time.
+        outbox.next().unwrap();
+        assert_eq!((outbox.settled(), batch(&outbox.next().unwrap()).last_number()), (0, 1));
+        outbox.accepted();
+        assert_eq!((outbox.settled(), batch(&outbox.next().unwrap()).sequence), (2, 3));
+        outbox.accepted();
+        assert_eq!((outbox.settled(), outbox.last(), outbox.is_empty()), (5, 5, true));
+        assert_eq!(outbox.rejected.values().sum::<u64>(), 1);
     }
 
     #[test]

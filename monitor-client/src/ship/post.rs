@@ -1,5 +1,6 @@
 //! One request: a batch out, the server's word back.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use monitor_wire::{Accepted, Problem};
@@ -13,6 +14,9 @@ use crate::settings::Settings;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A batch that isn't answered by then is sent again; the server counts it once.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// More of an answer is not read: it is none of our server's.
+const LONGEST_ANSWER: usize = 64 << 10;
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -32,26 +36,39 @@ pub(super) enum Answer {
 }
 
 /// The way to the server.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Post {
-    client: Client,
+    /// Made when there is something to send: it is the work of milliseconds, and many a program has ended before.
+    client: OnceCell<Client>,
     url: reqwest::Url,
     authorization: Option<String>,
 }
 
 impl Post {
     /// Nothing is connected yet.
-    pub(super) fn new(settings: &Settings) -> Result<Self, reqwest::Error> {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let authorization = settings.token.as_ref().map(|token| format!("Bearer {token}"));
+        Self { client: OnceCell::new(), url: settings.events_url.clone(), authorization }
+    }
+
+    fn client(&self) -> Result<&Client, reqwest::Error> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
         let mut client =
             Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        let is_loopback =
-            settings.events_url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+        let is_loopback = self.url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
         if is_loopback {
             // A proxy is for what is elsewhere.
             client = client.no_proxy();
+            #[cfg(feature = "tls")]
+            if self.url.scheme() == "http" {
+                // No certificate is ever looked at, so none has to be read.
+                client = client.tls_certs_only([]);
+            }
         }
-        let authorization = settings.token.as_ref().map(|token| format!("Bearer {token}"));
-        Ok(Self { client: client.build()?, url: settings.events_url.clone(), authorization })
+        let client = client.build()?;
+        Ok(self.client.get_or_init(|| client))
     }
 
     /// The server's address, as it may be shown.
@@ -62,20 +79,28 @@ impl Post {
     /// Sends a batch once.
     pub(super) async fn send(&self, request: &Request) -> Answer {
         let Request { body, last } = request;
-        let mut request = self.client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, "zstd");
+        let client = match self.client() {
+            Ok(client) => client,
+            Err(error) => return Answer::Refused { why: causes(error) },
+        };
+        let mut request = client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, "zstd");
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let response = match request.body(body.clone()).send().await {
+        let mut response = match request.body(body.clone()).send().await {
             Ok(response) => response,
             Err(error) => return Answer::Away { why: causes(error) },
         };
         let status = response.status();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
-        let body = match response.bytes().await {
-            Ok(body) => body,
-            Err(error) => return Answer::Away { why: causes(error) },
-        };
+        let mut body = Vec::new();
+        while body.len() < LONGEST_ANSWER {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ANSWER - body.len())]),
+                Ok(None) => break,
+                Err(error) => return Answer::Away { why: causes(error) },
+            }
+        }
         if status.is_success() {
             return match serde_json::from_slice::<Accepted>(&body) {
                 Ok(Accepted { accepted }) if accepted == *last => Answer::Accepted,
@@ -85,7 +110,9 @@ impl Post {
         let problem = serde_json::from_slice::<Problem>(&body).ok();
         let detail = problem.as_ref().map_or_else(|| format!("it answered {status}"), |problem| problem.detail.clone());
         match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Answer::Busy { why: detail, retry_after },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
+                Answer::Busy { why: detail, retry_after }
+            }
             StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge,
             // Without a problem's words it wasn't our server that could not read the batch.
             StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if problem.is_some() => {

@@ -50,9 +50,15 @@ impl Sender {
 
     /// What became of the first parcel; how long to wait if it is to be sent again.
     fn settle(&mut self, answer: Answer) -> Option<Duration> {
+        let wait = self.take_note(answer);
+        self.shared.desk.sent(self.shared.outbox.borrow().settled());
+        wait
+    }
+
+    fn take_note(&mut self, answer: Answer) -> Option<Duration> {
         let shared = self.shared.clone();
         let (mut outbox, address) = (shared.outbox.borrow_mut(), || shared.post.address());
-        let wait = match answer {
+        Some(match answer {
             Answer::Accepted => {
                 outbox.accepted();
                 self.reached();
@@ -90,9 +96,7 @@ impl Sender {
                 });
                 self.backoff.next(None)
             }
-        };
-        outbox.again();
-        Some(wait)
+        })
     }
 
     fn reached(&mut self) {

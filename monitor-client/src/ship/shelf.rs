@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use monitor_core::image::LAYOUT;
 use monitor_core::queue::{Clock, Taken};
-use monitor_spool::{About, Begun, Calibration, ClockSample, Folder, Journal, Meta, Parcel, Program, Spool, SpoolError};
+use monitor_spool::settings::Settings;
+use monitor_spool::{About, Begun, Calibration, ClockSample, Folder, Journal, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
 use monitor_wire::{Dropped, WorkerRef};
 
-use super::keeper::SpoolKeeper;
-use super::now_us;
-use crate::settings::Settings;
+use super::{now_us, to_wire};
 
 /// What is numbered, until the server has it; and how far that is.
 #[derive(Debug)]
@@ -32,7 +31,7 @@ impl Shelf {
         let sample = ClockSample { ticks, wall_ns, is_counter };
         let begun = Spool::open(dir)?.begin(&about, crate::registered(), u64::from(LAYOUT), sample, settings.spool_bytes)?;
         let Begun { folder, program, journal, lane, pieces } = begun;
-        let keeper = Box::leak(Box::new(SpoolKeeper::new(pieces, lane, program.marks())));
+        let keeper = Box::leak(Box::new(SpoolKeeper::new(pieces, lane, program.marks(), to_wire::json)));
         Ok(Some(Shelf { folder, program, journal, keeper }))
     }
 
@@ -76,6 +75,11 @@ impl Shelf {
         self.journal.front_joined()
     }
 
+    /// Number of the first event that the server has not.
+    pub(super) fn first_waiting(&self) -> Option<u64> {
+        self.journal.first_waiting()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.journal.is_empty()
     }
@@ -94,6 +98,11 @@ impl Shelf {
     /// What it could not keep.
     pub(super) fn dropped(&self) -> Vec<Dropped> {
         self.journal.dropped()
+    }
+
+    /// All is said, and what the server has not is in the journal: nothing else is left behind.
+    pub(super) fn remove_memory(&self) {
+        self.folder.remove_memory();
     }
 
     /// All is said: nothing is left behind.

@@ -3,26 +3,27 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use monitor_core::fork;
 use monitor_core::queue::{self, Receiver};
+use monitor_spool::{Folds, SpoolKeeper};
 use monitor_wire::Event;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
-use super::adopt::adopt;
+use super::adopt::{adopt, keep_within};
 use super::desk::Desk;
-use super::folds::Folds;
-use super::keeper::SpoolKeeper;
 use super::outbox::Outbox;
 use super::post::Post;
 use super::sender::Sender;
-use super::{Command, fork, to_wire, worker};
+use super::{Command, to_wire, worker};
 use crate::report;
 use crate::settings::Settings;
 
@@ -34,7 +35,7 @@ const RUNNING_FOR: Duration = Duration::from_millis(5);
 pub(super) struct Shared {
     pub(super) outbox: RefCell<Outbox>,
     pub(super) post: Post,
-    desk: Desk,
+    pub(super) desk: Desk,
     /// There is something to send.
     pub(super) filled: Notify,
     /// All is sent, or it is in vain to try on.
@@ -63,11 +64,9 @@ pub(super) fn run(
         Ok(runtime) => runtime,
         Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
     };
-    let post = match Post::new(settings) {
-        Ok(post) => post,
-        Err(error) => return report::warn(&format!("what is recorded can't be sent: {error}")),
-    };
-    outbox.put(&[worker::online(settings.heartbeat)], &receiver.taken());
+    let post = Post::new(settings);
+    let recording = &settings.recording;
+    outbox.put(&[worker::online(recording.heartbeat)], &receiver.taken());
     let desk = Desk::new(commands);
     let shared = Rc::new(Shared {
         outbox: RefCell::new(outbox),
@@ -79,14 +78,13 @@ pub(super) fn run(
         reached: Notify::new(),
         is_in_vain: Cell::new(false),
     });
-    let heartbeat = settings.heartbeat;
-    let adoption = settings.spool_dir.clone().map(|dir| (dir, settings.spool_bytes));
+    let spool = recording.spool_dir.clone().map(|dir| (dir, recording.spool_bytes));
     let mut beside: Vec<Pin<Box<dyn Future<Output = ()>>>> =
-        vec![Box::pin(beat(heartbeat, shared.clone())), Box::pin(Sender::new(shared.clone()).run())];
-    if let Some((dir, bytes)) = adoption {
+        vec![Box::pin(beat(recording.heartbeat, shared.clone())), Box::pin(Sender::new(shared.clone()).run())];
+    if let Some((dir, bytes)) = spool.clone() {
         beside.push(Box::pin(adopt(shared.clone(), dir, bytes)));
     }
-    let mut shipping = Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default() }.run());
+    let mut shipping = Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), spool }.run());
     // Not tasks of the runtime's, which would keep their panics to themselves.
     let mut work = Box::pin(poll_fn(move |cx| {
         beside.retain_mut(|beside| beside.as_mut().poll(cx).is_pending());
@@ -118,6 +116,8 @@ struct Shipper {
     /// Keeps what is recorded, unless memory does.
     keeper: Option<&'static SpoolKeeper>,
     folds: Folds,
+    /// Where all programs have their folders, and what one may hold there.
+    spool: Option<(PathBuf, u64)>,
 }
 
 /// Why a wait ended.
@@ -130,21 +130,23 @@ enum Woken {
 impl Shipper {
     async fn run(mut self) {
         loop {
-            // Whoever asks to flush from here on has its records in the next round.
+            // Whoever asks to flush from here on has its records in the next rounds.
             if self.shared.desk.take_commands() {
                 self.shared.hurry.notify_one();
             }
             if self.gather() {
                 self.shared.filled.notify_one();
-                // The others have their turn.
-                yield_now().await;
+                if self.shared.desk.is_awaited() || self.receiver.is_behind() || queue::is_filling() {
+                    // The others have their turn, and forks, for which no runtime parks here.
+                    yield_now().await;
+                    fork::give_way();
+                } else {
+                    self.linger().await;
+                }
                 continue;
             }
             if self.shared.desk.is_exit() {
                 return self.say_goodbye().await;
-            }
-            if self.shared.outbox.borrow().is_empty() {
-                self.shared.desk.flushed();
             }
             self.wait().await;
         }
@@ -165,12 +167,16 @@ impl Shipper {
             if has_room { receiver.poll_news(cx).map(|()| Woken::News) } else { Poll::Pending }
         })
         .await;
-        let is_commanded = match woken {
-            Woken::Command => true,
-            Woken::News => timeout(LINGER, self.shared.desk.command()).await.is_ok(),
-            Woken::Sent => false,
-        };
-        if is_commanded {
+        match woken {
+            Woken::Command => self.shared.hurry.notify_one(),
+            Woken::News => self.linger().await,
+            Woken::Sent => {}
+        }
+    }
+
+    /// Waits for more to be recorded, unless there is a command.
+    async fn linger(&self) {
+        if timeout(LINGER, self.shared.desk.command()).await.is_ok() {
             self.shared.hurry.notify_one();
         }
     }
@@ -185,8 +191,10 @@ impl Shipper {
         if !self.has_room() {
             return false;
         }
+        let desk = &self.shared.desk;
+        desk.mark(|| self.receiver.mark());
         // Who waits for a flush, or for the end, wants all that runs to be known.
-        let has_taken = self.receiver.look(if self.shared.desk.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
+        let has_taken = self.receiver.look(if desk.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
         let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
         while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
@@ -196,6 +204,8 @@ impl Shipper {
             let mut outbox = self.shared.outbox.borrow_mut();
             outbox.calibrate(self.receiver.clock());
             outbox.put(&events, &self.receiver.taken());
+            desk.gathered(|mark| self.receiver.is_past(mark), outbox.last());
+            desk.sent(outbox.settled());
         }
         self.receiver.commit();
         queue::release(bytes);
@@ -223,7 +233,13 @@ impl Shipper {
         }
         match outbox.borrow().kept() {
             Some(0) => outbox.borrow().remove(),
-            Some(events) => report::info(&format!("{events} events are kept until the server is there")),
+            Some(events) => {
+                report::info(&format!("{events} events are kept until the server is there"));
+                outbox.borrow().remove_memory();
+                if let Some((dir, bytes)) = &self.spool {
+                    keep_within(dir, *bytes);
+                }
+            }
             None if outbox.borrow().is_empty() => outbox.borrow().remove(),
             None => report::warn(&format!("the server at {} has not taken what was recorded: it is lost", post.address())),
         }

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use monitor_core::keep::Queued;
 use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Record, Started, Updated, Value};
+use monitor_spool::Folds;
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
-
-use super::folds::Folds;
 
 /// The event of a record; none for ids that are zero, which the core never gives.
 pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
@@ -19,8 +19,17 @@ pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
     }
 }
 
+/// What is queued as JSON, to be kept; nothing for what has none.
+pub(super) fn json(queued: Queued<'_>) -> Vec<u8> {
+    let encoded = match queued {
+        Queued::Record(record) => event(record.clone(), &mut Folds::default()).map(|event| serde_json::to_vec(&event)),
+        Queued::Failure(failure) => Some(serde_json::to_vec(&error(failure.clone()))),
+    };
+    encoded.and_then(Result::ok).unwrap_or_default()
+}
+
 /// The words of a failure.
-pub(super) fn error(failure: Failure) -> wire::Error {
+fn error(failure: Failure) -> wire::Error {
     wire::Error {
         kind: wire::ErrorKind::from(failure.kind),
         type_name: failure.type_name.map(str::to_owned),

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "gives back segments that were read to their end")]
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::folds::{Counted, Folds};
@@ -26,6 +26,17 @@ pub(crate) struct Look {
     pub(crate) begun_before: u64,
     /// Every fold is told that has changed, and not only those that were not told for a while.
     pub(crate) all_folds: bool,
+}
+
+/// What a look has come upon.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Looked {
+    /// Something was taken, be it only to be counted.
+    pub(crate) has_taken: bool,
+    /// Records are left in the rings.
+    pub(crate) is_behind: bool,
+    /// More may stand in frames and slots than was told.
+    pub(crate) is_limited: bool,
 }
 
 /// What was found.
@@ -89,7 +100,7 @@ impl Rings {
     /// Tells what has ended, of what runs all that began early enough and was not told yet, of each as many at most as the look
     /// says; and what folds count. Nothing is freed before the next [`commit`](Self::commit), which there has to be before the
     /// next look.
-    pub(crate) fn look(&mut self, look: Look, mut tell: impl FnMut(Told)) {
+    pub(crate) fn look(&mut self, look: Look, mut tell: impl FnMut(Told)) -> Looked {
         self.meet();
         let mut left = look.limit;
         self.first += 1;
@@ -97,14 +108,16 @@ impl Rings {
             let at = (self.first + turn) % self.all.len();
             left -= self.read(at, left, &mut tell);
         }
+        // However much stands in the rings: the slots are not to wait for the end of it.
+        let mut in_slots = look.limit;
         for at in 0..self.all.len() {
             let region = self.all[at].region;
             for slot in slots(region) {
-                left -= self.ended_in_slot(region, slot, left, &mut tell);
+                in_slots -= self.ended_in_slot(region, slot, in_slots, &mut tell);
             }
         }
         // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
-        let (mut running, mut long) = (look.limit, Vec::new());
+        let (mut running, mut long) = (look.limit, BTreeMap::new());
         loop {
             let before = running;
             for at in 0..self.all.len() {
@@ -123,6 +136,18 @@ impl Rings {
         // After all else: whoever is told to hang below a fold began after it.
         self.discover();
         self.folds.look(look, &mut tell);
+        Looked { has_taken: left < look.limit || in_slots < look.limit, is_behind: left == 0, is_limited: running == 0 || in_slots == 0 }
+    }
+
+    /// How many records there are by now, by ring.
+    pub(crate) fn heads(&mut self) -> Vec<u64> {
+        self.meet();
+        self.all.iter().map(|ring| ring.region.writer.head.observe()).collect()
+    }
+
+    /// Whether all of these were taken.
+    pub(crate) fn is_past(&self, heads: &[u64]) -> bool {
+        self.all.iter().zip(heads).all(|(ring, head)| ring.taken >= *head)
     }
 
     /// Frees what the last look has told.
@@ -236,16 +261,15 @@ impl Rings {
         frame: &'static Frame,
         look: Look,
         limit: usize,
-        long: &mut Vec<(&'static Frame, Words)>,
+        long: &mut BTreeMap<u64, (&'static Frame, Words)>,
         tell: &mut impl FnMut(Told),
     ) -> usize {
         // One that can't be read is just being written: the next look will see it, or its record.
         let Some(words) = frame.line.read(RUNNING) else { return 0 };
         if Facts(words.facts).is_folded() {
             let is_long = |table: &fold::Table| look.now.saturating_sub(words.start) >= table.longest;
-            let is_new = !self.announced.contains(&words.id) && long.iter().all(|(_, other)| other.id != words.id);
-            if is_new && fold::table().is_some_and(is_long) {
-                long.push((frame, words));
+            if !self.announced.contains(&words.id) && fold::table().is_some_and(is_long) {
+                long.insert(words.id, (frame, words));
             }
             0
         } else if limit > 0 && (words.start <= look.begun_before || self.wanted.contains(&words.id)) {
@@ -267,15 +291,17 @@ impl Rings {
     }
 
     /// Tells singly of folded calls that have run for long: those whose threads will know of it when they end.
-    fn promote(&mut self, long: &[(&'static Frame, Words)], tell: &mut impl FnMut(Told)) {
+    fn promote(&mut self, long: &BTreeMap<u64, (&'static Frame, Words)>, tell: &mut impl FnMut(Told)) {
         if long.is_empty() {
             return;
         }
-        for (frame, words) in long {
+        // Their folds may have come since the last look.
+        self.discover();
+        for (frame, words) in long.values() {
             frame.promoted.set(words.id);
         }
         park::pass();
-        for (frame, words) in long {
+        for (frame, words) in long.values() {
             if frame.line.read(RUNNING).is_some_and(|now| now.id == words.id) {
                 self.folds.promoted(words.id, frame.below.get());
                 self.announce(*words, tell);

@@ -147,11 +147,16 @@ fn prepare(region: &Region, fold: &Fold, parent: u64, root: [u64; 2], site: usiz
     region.writer.fold_news.publish(region.writer.fold_news.get() + 1);
 }
 
-/// Ends a call in its fold, if it is one like most, on its own thread.
+/// Ends a call in its fold, if it is one like most, on its own thread. One of another thread's is left to be cleared: that
+/// thread would begin the next one in it.
 #[inline]
 pub(super) fn take(fold: &Fold, is_own: bool, frame: &Frame, end: u64, ending: Ending) -> bool {
     // Whoever promotes it from here on finds it gone, and whoever did before is seen here.
-    frame.line.clear();
+    if is_own {
+        frame.line.clear();
+    } else {
+        frame.line.retire();
+    }
     park::order();
     let elapsed = end.wrapping_sub(frame.line.start());
     let is_usual = ending == Ending::Succeeded && elapsed < fold.slow_from.get() && frame.promoted.get() != frame.line.id();

@@ -3,6 +3,9 @@
 //! Each record stands for itself by its checksum. No count, length or pointer in the memory is relied on: where a record
 //! stands and what number it has follows from the record. So a damaged byte costs the record that it is in, and no other.
 
+#[doc(hidden)]
+pub mod made;
+
 use std::collections::HashSet;
 
 use super::layout::{

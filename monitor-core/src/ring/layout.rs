@@ -18,13 +18,17 @@
 
 #![allow(unsafe_code, reason = "memory of the operating system's is given its form here")]
 
+mod fold;
+mod segment;
+
 use std::mem::size_of;
 use std::ptr::{NonNull, null_mut};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
+pub(super) use self::fold::{CLOSING, FREE, Fold, FoldReader};
+pub(super) use self::segment::{Segment, SegmentRef};
 pub(super) use super::line::{ENDED_IN_SLOT, FACTORS, Line, RUNNING, Word, Words};
 use super::memory;
-use crate::fold::BUCKETS;
 use crate::keep::{Keeper, Piece};
 
 /// Sync calls that one thread may have open in its frames; what is deeper is recorded in another way.
@@ -200,58 +204,6 @@ pub(super) struct Refused {
     pub(super) root: [Word; 2],
     pub(super) count: Word,
 }
-
-/// Calls of one name below one parent, counted by one thread.
-#[derive(Debug)]
-#[repr(C, align(128))]
-pub(super) struct Fold {
-    /// Stands for the fold as the parent of what its calls begin; stored last when the slot comes into use.
-    pub(super) mark: Word,
-    pub(super) parent: Word,
-    pub(super) root: [Word; 2],
-    /// Site and thread.
-    pub(super) facts: Word,
-    /// When it began, in ticks.
-    pub(super) start: Word,
-    /// Its own number, from 1.
-    pub(super) number: Word,
-    /// Failures that were recorded singly.
-    pub(super) failures_kept: Word,
-    pub(super) begun: Word,
-    /// How many ended and are counted: stored last, it commits the rest.
-    pub(super) ended: Word,
-    /// All durations together, by whether `ended` is even or odd.
-    pub(super) total: [Word; 2],
-    pub(super) min: Word,
-    pub(super) max: Word,
-    /// Bucket of the last call: it is counted in there by the next one.
-    pub(super) last: Word,
-    /// A call that takes so long is recorded singly.
-    pub(super) slow_from: Word,
-    /// How many began in it and are recorded singly.
-    pub(super) left: Word,
-    pub(super) failed: Word,
-    pub(super) cancelled: Word,
-    pub(super) reader: FoldReader,
-    pub(super) buckets: [Word; BUCKETS],
-}
-
-/// What others than the recording thread write.
-#[derive(Debug)]
-#[repr(C, align(128))]
-pub(super) struct FoldReader {
-    /// 0 in use, [`CLOSING`] or [`FREE`].
-    pub(super) state: Word,
-    /// How many began in it and are accounted for elsewhere: they ended, or were pinned, on another thread.
-    pub(super) elsewhere: Word,
-    /// The last revision that was told.
-    pub(super) revision: Word,
-}
-
-/// Its parent has ended: nothing is to begin in it any more.
-pub(super) const CLOSING: u64 = 1;
-/// It is for another parent.
-pub(super) const FREE: u64 = 2;
 
 /// What the recording thread writes.
 #[derive(Debug)]
@@ -490,142 +442,5 @@ impl Region {
         // Zeroed memory of this size, aligned to a page, is a chunk of zeroed atomics; it is never given back.
         place.store(memory.cast::<Chunk>().as_ptr(), Ordering::Release);
         true
-    }
-}
-
-/// A ring of records, or what came before a larger one.
-#[derive(Debug)]
-#[repr(C, align(64))]
-pub(super) struct Segment {
-    /// Number of its first record.
-    base: u64,
-    /// How many it holds: a power of two.
-    pub(super) records: u64,
-    /// Number after its last record, once there is a next segment.
-    end: Word,
-    next: AtomicPtr<Segment>,
-}
-
-/// A segment that is in use.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SegmentRef(NonNull<Segment>);
-
-// SAFETY: it points to memory that belongs to no thread and holds atomics, apart from what was written before it was shared.
-unsafe impl Send for SegmentRef {}
-
-impl SegmentRef {
-    /// Room for `records` records of a region, a power of two, of which the first has the number `base`.
-    pub(super) fn new(keeper: &dyn Keeper, region: u32, records: usize, base: u64) -> Option<Self> {
-        let start = keeper.map(Piece::Segment { region, base }, Self::bytes_of(records))?.cast::<Segment>();
-        let header = Segment { base, records: records as u64, end: Word(AtomicU64::new(0)), next: AtomicPtr::new(null_mut()) };
-        // SAFETY: new memory, large enough and aligned to a page.
-        unsafe { start.write(header) };
-        Some(SegmentRef(start))
-    }
-
-    pub(super) const fn bytes_of(records: usize) -> usize {
-        size_of::<Segment>() + records * size_of::<Line>()
-    }
-
-    pub(super) fn bytes(self) -> usize {
-        Self::bytes_of(self.records())
-    }
-
-    pub(super) fn records(self) -> usize {
-        self.header().records as usize
-    }
-
-    pub(super) fn base(self) -> u64 {
-        self.header().base
-    }
-
-    /// The place of the record of this number.
-    #[inline]
-    pub(super) fn line(&self, number: u64) -> &Line {
-        let header = self.header();
-        let index = number.wrapping_sub(header.base) & (header.records - 1);
-        // SAFETY: the mapping is as long as the header and `records` lines, and the index is smaller than that: a power of two.
-        unsafe { self.0.add(1).cast::<Line>().add(index as usize).as_ref() }
-    }
-
-    /// The one after it, and the number of the first record there.
-    pub(super) fn next(self) -> Option<(SegmentRef, u64)> {
-        let next = NonNull::new(self.header().next.load(Ordering::Acquire))?;
-        Some((SegmentRef(next), self.header().end.get()))
-    }
-
-    /// From the record of the number `end` on, they stand in `next`.
-    pub(super) fn close(self, end: u64, next: SegmentRef) {
-        self.header().end.set(end);
-        self.header().next.store(next.0.as_ptr(), Ordering::Release);
-    }
-
-    /// # Safety
-    /// Nobody writes to it or reads from it any more, and keeper and region are those of `new`.
-    pub(super) unsafe fn free(self, keeper: &dyn Keeper, region: u32) {
-        let (piece, bytes) = (Piece::Segment { region, base: self.base() }, self.bytes());
-        // SAFETY: as promised by the caller; the memory is what `new` got.
-        unsafe { keeper.unmap(piece, self.0.cast(), bytes) };
-    }
-
-    #[inline]
-    fn header(&self) -> &Segment {
-        // SAFETY: written by `new`; alive until `free`, which is promised to be the last use.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keep::Memory;
-
-    fn words(n: u64) -> Words {
-        Words { start: n, id: n * 7, parent: n * 11, root: [n * 13, n * 17], end: n * 19, facts: n * 23 }
-    }
-
-    #[test]
-    fn sizes_are_what_the_format_says() {
-        assert_eq!((size_of::<Line>(), size_of::<Frame>(), size_of::<Segment>()), (64, 128, 64));
-    }
-
-    #[test]
-    fn a_change_of_any_bit_is_noticed() {
-        let segment = SegmentRef::new(&Memory, 0, 4, 0).expect("memory");
-        let line = segment.line(2);
-        assert_eq!(line.read(2), None);
-        line.write(&words(5), 2);
-        assert_eq!(line.read(2), Some(words(5)));
-        assert_eq!(line.read(6), None, "of another lap");
-        let all = line.all();
-        for word in all {
-            for bit in 0..64 {
-                word.set(word.get() ^ 1 << bit);
-                assert_eq!(line.read(2), None);
-                word.set(word.get() ^ 1 << bit);
-            }
-        }
-        // SAFETY: used nowhere else.
-        unsafe { segment.free(&Memory, 0) };
-    }
-
-    #[test]
-    fn an_end_is_written_as_a_whole_record_would_be() {
-        let segment = SegmentRef::new(&Memory, 0, 4, 0).expect("memory");
-        let (running, ended) = (segment.line(0), segment.line(3));
-        running.write(&Words { end: 0, facts: 0b1001, ..words(5) }, RUNNING);
-        ended.write_ended(running, 77, 0b0110, 3);
-        assert_eq!(ended.read(3), Some(Words { end: 77, facts: 0b1111, ..words(5) }));
-        // SAFETY: used nowhere else.
-        unsafe { segment.free(&Memory, 0) };
-    }
-
-    #[test]
-    fn a_ring_begins_again_at_its_first_place() {
-        let segment = SegmentRef::new(&Memory, 0, 4, 10).expect("memory");
-        assert!(std::ptr::eq(segment.line(10), segment.line(14)));
-        assert!(!std::ptr::eq(segment.line(10), segment.line(13)));
-        // SAFETY: used nowhere else.
-        unsafe { segment.free(&Memory, 0) };
     }
 }

@@ -5,6 +5,8 @@ use super::atomic::{AtomicU64, Ordering};
 /// What makes the checksum of a frame differ from that of a record and of an end that waits in its slot.
 pub(super) const RUNNING: u64 = 0x5851_f42d_4c95_7f2d;
 pub(super) const ENDED_IN_SLOT: u64 = 0x2545_f491_4f6c_dd1d;
+/// In the place of a checksum: no record, and not clear either.
+const RETIRED: u64 = 1;
 
 /// Odd, so that any change of one word changes the sum.
 pub(super) const FACTORS: [u64; 8] = [
@@ -131,6 +133,12 @@ impl Line {
     #[inline]
     pub(super) fn clear(&self) {
         self.check.publish(0);
+    }
+
+    /// The same, but whoever ended it goes on reading: it is for nobody else before it is [`clear`](Self::clear)ed.
+    #[inline]
+    pub(super) fn retire(&self) {
+        self.check.publish(RETIRED);
     }
 
     #[inline]

@@ -11,6 +11,7 @@ mod layout;
 mod line;
 pub(crate) mod memory;
 mod registry;
+mod slots;
 mod writer;
 
 #[cfg(all(test, loom))]
@@ -21,7 +22,7 @@ mod atomic {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 }
 
-pub(crate) use drain::{Look, Rings, Seen, Told};
+pub(crate) use drain::{Look, Looked, Rings, Seen, Told};
 pub(crate) use folds::Counted;
 pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};
 pub(crate) use writer::{

@@ -1,4 +1,4 @@
-//! Frame and ring as loom tries them: in all orders that threads and processors allow.
+//! Frame, ring and slot as loom tries them: in all orders that threads and processors allow.
 
 use loom::sync::Arc;
 use loom::thread;
@@ -86,5 +86,32 @@ fn a_record_that_counts_is_whole_and_its_frame_is_gone() {
         taken.extend(look(&shared).0);
         let ids: Vec<u64> = (1..=2).zip(&recorded).filter(|(_, is_recorded)| **is_recorded).map(|(id, _)| id).collect();
         assert_eq!(taken, ids.into_iter().map(ended).collect::<Vec<_>>());
+    });
+}
+
+/// Ends a folded future on another thread than it began on, as `fold::take` and `writer::publish_unusual` do: its words.
+fn end_elsewhere(slot: &Line) -> Words {
+    slot.retire();
+    let words = slot.own();
+    slot.clear();
+    words
+}
+
+#[test]
+fn a_slot_is_for_the_next_future_only_when_whoever_ended_the_last_one_is_done_with_it() {
+    loom::model(|| {
+        let slot = Arc::new(Line::new(word));
+        slot.write(&call(1), RUNNING);
+        let other = {
+            let slot = slot.clone();
+            thread::spawn(move || end_elsewhere(&slot))
+        };
+        // As `slots::more` takes it back, and `writer::begin` uses it.
+        let is_taken = slot.is_clear();
+        if is_taken {
+            slot.write(&call(2), RUNNING);
+        }
+        assert_eq!(other.join().unwrap(), call(1));
+        assert_eq!(slot.read(RUNNING), is_taken.then(|| call(2)));
     });
 }

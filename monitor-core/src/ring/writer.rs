@@ -7,10 +7,8 @@
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use super::layout::{
-    CHUNK, CHUNK_BYTES, DEPTH, ENDED_IN_SLOT, FACTORS, Fold, Frame, Mark, RUNNING, Refused, Region, SegmentRef, Words, Writer,
-};
-use super::{Facts, fold, registry};
+use super::layout::{DEPTH, ENDED_IN_SLOT, FACTORS, Fold, Frame, Mark, RUNNING, Refused, Region, SegmentRef, Words, Writer};
+use super::{Facts, fold, registry, slots};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
 use crate::record::{Attachment, Failure, Site};
@@ -125,7 +123,7 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     let above = if depth == 0 || depth > region.writer.ceiling.get() { None } else { region.current(depth as usize - 1) };
     let Some(above) = above else { return Begun::Elsewhere };
     let parent = above.parent_ids();
-    let Some(slot) = take_slot(region) else { return refuse(region, parent) };
+    let Some(slot) = slots::take(region) else { return without_slot(region, parent) };
     slot.leftover.set(0);
     begin(region, slot, site, parent, Attachment::Explicit, false);
     park::wake();
@@ -136,7 +134,7 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
 pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
     let Some(region) = registry::region().filter(|region| region.writer.ceiling.get() > 0) else { return Begun::Elsewhere };
     let parent = ids_of(attached.parent);
-    let Some(slot) = take_slot(region) else { return refuse(region, parent) };
+    let Some(slot) = slots::take(region) else { return without_slot(region, parent) };
     slot.leftover.set(0);
     begin(region, slot, site, parent, attached.attachment, false);
     if attached.entry {
@@ -157,9 +155,12 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
     }
     match registry::region() {
         Some(region) if admits(region, region.writer.depth.get()) => {
-            let is_own = fold::is_own(Some(region), slot);
-            publish(region, slot, is_own, end, ending);
-            if is_own { region.push_free(slot) } else { free_elsewhere(slot) }
+            if fold::is_own(Some(region), slot) {
+                publish(region, slot, true, end, ending);
+                region.push_free(slot);
+            } else {
+                publish_elsewhere(region, slot, end, ending);
+            }
         }
         region => close_without_room(region, slot, end, ending),
     }
@@ -205,7 +206,7 @@ impl Call {
     /// The call goes on as a future and is no longer current; `Err` if there is no room for one more.
     pub(crate) fn into_slot(self) -> Result<Slot, Self> {
         let Some((region, frame)) = registry::region().filter(|_| registry::is_own()).zip(self.frame()) else { return Err(self) };
-        let Some(slot) = take_slot(region) else { return Err(self) };
+        let Some(slot) = slots::take(region) else { return Err(self) };
         slot.leftover.set(0);
         slot.copy_marks(frame);
         slot.below.set(frame.below.get());
@@ -328,9 +329,13 @@ pub(crate) fn set_unread(frame: usize) {
 
 /// Whether this is so of what is current; from here on it is not.
 pub(crate) fn take_unread() -> bool {
-    let top = registry::region().and_then(|region| region.frames[..region.writer.depth.get() as usize].last());
+    let top = registry::region().and_then(|region| {
+        let depth = (region.writer.depth.get() as usize).checked_sub(1)?;
+        // What is current may be a future, which has a slot: then what the frame says is of something that was there before.
+        region.current(depth).filter(|current| std::ptr::eq(*current, &raw const region.frames[depth]))
+    });
     top.is_some_and(|frame| {
-        let is_unread = frame.leftover.get() == frame.line.id();
+        let is_unread = frame.line.id() != 0 && frame.leftover.get() == frame.line.id();
         if is_unread {
             frame.leftover.set(0);
         }
@@ -402,7 +407,11 @@ fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Endin
 #[inline(never)]
 fn publish_unusual(region: &Region, frame: &Frame, fold: &Fold, is_own: bool, end: u64, ending: Ending) {
     let mut words = ended(frame, end, ending);
-    if fold::take_unusual(fold, is_own, frame, &mut words, ending) {
+    let is_counted = fold::take_unusual(fold, is_own, frame, &mut words, ending);
+    if !is_own {
+        frame.line.clear();
+    }
+    if is_counted {
         return;
     }
     let head = region.writer.head.get();
@@ -518,7 +527,7 @@ fn has_room(region: &Region) -> bool {
     writer.head.get() + writer.depth.get() < limit
 }
 
-/// Begins a larger segment, or one that still fits into the program's bound.
+/// Begins a larger segment, or one that still fits: into the program's bound, and where rings are kept.
 #[cold]
 #[inline(never)]
 fn grow(region: &Region) -> bool {
@@ -530,14 +539,13 @@ fn grow(region: &Region) -> bool {
     while records >= smallest {
         let bytes = SegmentRef::bytes_of(records);
         if queue::reserve_ring(bytes) {
-            let Some(next) = SegmentRef::new(keeper, region.number(), records, head) else {
-                queue::release_ring(bytes);
-                return false;
-            };
-            old.close(head, next);
-            region.set_segment(next);
-            region.writer.limit.set(head + records as u64);
-            return true;
+            if let Some(next) = SegmentRef::new(keeper, region.number(), records, head) {
+                old.close(head, next);
+                region.set_segment(next);
+                region.writer.limit.set(head + records as u64);
+                return true;
+            }
+            queue::release_ring(bytes);
         }
         records /= 2;
     }
@@ -574,49 +582,17 @@ fn root_of(place: &Refused) -> u128 {
     u128::from(place.root[0].get()) << 64 | u128::from(place.root[1].get())
 }
 
-#[inline]
-fn take_slot(region: &'static Region) -> Option<&'static Frame> {
-    region.pop_free().or_else(|| more_slots(region))
-}
-
-/// Takes back what others have freed, if that is worth a look at all slots, or begins a further one.
+/// The table is full, or memory is: what has no place in the table is recorded in another way.
 #[cold]
 #[inline(never)]
-fn more_slots(region: &'static Region) -> Option<&'static Frame> {
-    let writer = &region.writer;
-    let (slots, freed) = (writer.slots.get(), region.reader.freed.observe());
-    if freed.wrapping_sub(writer.freed_seen.get()) > slots / 4 {
-        writer.freed_seen.set(freed);
-        for number in (1..=slots).rev() {
-            if let Some(slot) = region.slot(number).filter(|slot| slot.line.is_clear()) {
-                region.push_free(slot);
-            }
-        }
-        if let Some(slot) = region.pop_free() {
-            return Some(slot);
-        }
-    }
-    let number = slots + 1;
-    if slots.is_multiple_of(CHUNK as u64) {
-        if !queue::reserve_ring(CHUNK_BYTES) {
-            return None;
-        }
-        let _inside = inside::enter();
-        if !region.add_chunk(queue::keeper(), number) {
-            queue::release_ring(CHUNK_BYTES);
-            return None;
-        }
-    }
-    let slot = region.slot(number)?;
-    slot.set_home(region);
-    writer.slots.publish(number);
-    Some(slot)
+fn without_slot<T>(region: &Region, parent: (u64, [u64; 2])) -> Begun<T> {
+    if slots::are_all_in_use(region) { Begun::Elsewhere } else { refuse(region, parent) }
 }
 
-/// The slot is for another future of the thread that it belongs to.
-#[cold]
+/// Ends what began on another thread. The slot is for another future of that one.
 #[inline(never)]
-fn free_elsewhere(slot: &Frame) {
+fn publish_elsewhere(region: &Region, slot: &Frame, end: u64, ending: Ending) {
+    publish(region, slot, false, end, ending);
     if let Some(home) = slot.home() {
         home.reader.freed.count();
     }

@@ -17,6 +17,9 @@ def _monitor():
     import threading
     import types
 
+    # A launcher within a launcher: the first hook is enough.
+    if "process_monitor" in sys.modules:
+        return
     feed, config = os.environ.get("MONITOR_FEED"), os.environ.get("MONITOR_PYTHON_CONFIG")
     root, parent = os.environ.get("MONITOR_ROOT_ID"), os.environ.get("MONITOR_PARENT_ID")
     if not (feed and config and root and parent):
@@ -55,14 +58,26 @@ def _monitor():
 
     # The feed is never waited for: what finds no room is given up. Opened for reading as well, it never breaks.
     output = os.open(feed, os.O_RDWR | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
+    known = os.fstat(output)
     current = contextvars.ContextVar("monitor_current", default=(root, parent))
 
     def clean(text):
         return str(text)[:600].replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
+    lost = [0]
+
     def say(*words):
         try:
-            os.write(output, ("\t".join(words) + "\n").encode("utf-8", "replace")[:4000])
+            # A program that makes itself a daemon closes all files, and the number may stand for one of its own by now.
+            now = os.fstat(output)
+            if (now.st_dev, now.st_ino) == (known.st_dev, known.st_ino):
+                line = "\t".join(words).encode("utf-8", "replace")[:3999] + b"\n"
+                if lost[0]:
+                    line = (b"L\t%d\n" % lost[0] + line) if len(line) < 3900 else b"L\t%d\n" % (lost[0] + 1)
+                os.write(output, line)
+                lost[0] = 0
+        except BlockingIOError:
+            lost[0] += 1
         except Exception:
             pass
 
@@ -128,10 +143,13 @@ def _monitor():
             pass
 
     def wrapped(function, table, name):
-        try:
-            signature = inspect.signature(function)
-        except (TypeError, ValueError):
-            return function
+        signature = None
+        if table.get("batch") or table["kind"] == "cross_process":
+            try:
+                signature = inspect.signature(function)
+            except Exception:
+                # Annotations that name what is not there, for one.
+                return function
         about = (table, name, function, signature)
 
         if inspect.isasyncgenfunction(function):
@@ -256,6 +274,10 @@ def _monitor():
         def __init__(self, loader):
             self.loader = loader
 
+        def __getattr__(self, name):
+            # `python -m` asks it for code, others for sources and data.
+            return getattr(self.__dict__["loader"], name)
+
         def create_module(self, spec):
             return self.loader.create_module(spec)
 
@@ -315,7 +337,7 @@ def _monitor():
         submit = module.ThreadPoolExecutor.submit
 
         @functools.wraps(submit)
-        def submit_below(self, fn, *args, **kwargs):
+        def submit_below(self, fn, /, *args, **kwargs):
             here = current.get()
 
             def call(*args, **kwargs):

@@ -6,7 +6,7 @@ use std::path::Path;
 use url::Url;
 
 use super::{Access, AccessError, NewToken, Scope};
-use crate::store::{is_locked, open_private};
+use crate::store::{open_private, serve_at, served_at};
 
 /// The token's name.
 pub(super) const NAME: &str = "local";
@@ -22,9 +22,11 @@ pub struct Local {
 }
 
 impl Local {
-    /// That of a data folder whose server runs. Nobody else can have that server's address then, so that the token may be sent there.
+    /// That of a data folder whose server runs. Nobody else can have that server's address then, so that the token may be sent there,
+    /// and nowhere else. Others than a server may hold the folder, so it has to say its address in the lock file, too.
     pub fn find(folder: &Path) -> Option<Self> {
-        is_locked(folder).then(|| Self::read(folder)).flatten()
+        let served_at = served_at(folder)?;
+        Self::read(folder).filter(|local| local.url.as_str() == served_at)
     }
 
     fn read(folder: &Path) -> Option<Self> {
@@ -35,7 +37,8 @@ impl Local {
 }
 
 impl Access {
-    /// Writes the file for a server at `url`, readable by its owner alone; the token stays the same as long as it is valid.
+    /// Writes the file for a server at `url` that holds the folder's lock, readable by its owner alone; the token stays the same as long
+    /// as it is valid.
     ///
     /// # Errors
     /// If the disk or the database fails.
@@ -50,7 +53,7 @@ impl Access {
             {
                 return Err(error);
             }
-            self.create_token(&NewToken { name: NAME.to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None })?
+            self.put_token(&NewToken { name: NAME.to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None })?
         };
         let path = self.folder.join(FILE);
         let written = self.folder.join(format!("{FILE}.new"));
@@ -62,13 +65,16 @@ impl Access {
             file.sync_all()?;
             std::fs::rename(&written, &path)
         };
-        write().map_err(|source| AccessError::Disk { action: "write", path: path.clone(), source })
+        // Last, so that whoever reads the address there finds its token.
+        let written = write().and_then(|()| serve_at(&self.folder, url.as_str()));
+        written.map_err(|source| AccessError::Disk { action: "write", path: path.clone(), source })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::SqliteStore;
 
     #[test]
     fn the_file_is_its_owner_s_alone_and_keeps_its_token() {
@@ -87,6 +93,13 @@ mod tests {
         }
         assert!(!access.has_any().unwrap(), "who has the folder is nobody from outside");
         assert_eq!(Local::find(folder.path()), None, "no server runs: somebody else may have its address");
+        let store = SqliteStore::open(folder.path()).unwrap();
+        assert_eq!(Local::find(folder.path()), None, "who has the folder has not said where it serves");
+        access.write_local(&url).unwrap();
+        assert_eq!(Local::find(folder.path()), Some(first.clone()));
+        drop(store);
+        let _other = SqliteStore::open(folder.path()).unwrap();
+        assert_eq!(Local::find(folder.path()), None, "what one before said is no word of this one");
         std::fs::write(folder.path().join(FILE), "nonsense").unwrap();
         access.write_local(&url).unwrap();
         assert_ne!(Local::read(folder.path()).unwrap().token, first.token);

@@ -95,6 +95,12 @@ pub enum AccessError {
         /// The name.
         name: String,
     },
+    /// A name that the server uses itself.
+    #[error("the token {name:?} is the server's own, for `monitor` on its machine: choose another name")]
+    Reserved {
+        /// The name.
+        name: String,
+    },
     /// A name that is none.
     #[error("{name:?} can't be a name: use 1 to 64 letters, digits and `.`, `-`, `_`, `@`")]
     Name {

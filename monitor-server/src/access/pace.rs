@@ -41,11 +41,12 @@ impl Pace {
         Err(wait)
     }
 
-    /// How long to wait until one more may be counted.
-    pub(crate) fn wait(&self, client: IpAddr, now: Instant) -> Option<Duration> {
-        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let whole = clients.get(&network(client)).copied().unwrap_or(now).max(now) + self.period;
-        Some(whole.saturating_duration_since(now).saturating_sub(self.burst)).filter(|wait| !wait.is_zero())
+    /// Takes one back that was counted.
+    pub(crate) fn forgive(&self, client: IpAddr) {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(whole) = clients.get_mut(&network(client)) {
+            *whole = whole.checked_sub(self.period).unwrap_or(*whole);
+        }
     }
 }
 
@@ -70,8 +71,10 @@ mod tests {
             pace.count(one, start).unwrap();
         }
         assert_eq!(pace.count(one, start), Err(Duration::from_secs(1)));
-        assert_eq!(pace.wait(one, start), Some(Duration::from_secs(1)));
-        assert_eq!(pace.wait(other, start), None);
+        pace.forgive(one);
+        pace.count(one, start).unwrap();
+        assert_eq!(pace.count(one, start), Err(Duration::from_secs(1)));
+        pace.forgive(other);
         pace.count(other, start).unwrap();
         let later = start + Duration::from_secs(1);
         pace.count(one, later).unwrap();

@@ -43,8 +43,15 @@ impl Access {
     /// Makes a token. It is shown this once: only a hash of it is kept.
     ///
     /// # Errors
-    /// If there is one of this name, or the database fails.
+    /// If there is one of this name, or it is the server's own, or the database fails.
     pub fn create_token(&self, new: &NewToken) -> Result<String, AccessError> {
+        if new.name == super::local::NAME {
+            return Err(AccessError::Reserved { name: new.name.clone() });
+        }
+        self.put_token(new)
+    }
+
+    pub(super) fn put_token(&self, new: &NewToken) -> Result<String, AccessError> {
         check_name(&new.name)?;
         let (id, secret) = (random(6)?, random(32)?);
         let now = now_us();

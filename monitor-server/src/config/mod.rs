@@ -70,6 +70,8 @@ settings! {
     max_fields_bytes: usize = Limits::DEFAULT.fields_bytes, BYTES;
     /// How many bytes of request bodies may be in memory at once; more are told to come again
     max_pending_bytes: usize = 512 << 20, BYTES;
+    /// How many bytes of trees may be in memory at once to be sent to those who read them; others wait a moment, or are told to come again
+    max_answer_bytes: usize = 256 << 20, BYTES;
     /// How many bytes of batches may wait for the disk, decoded; more are told to come again
     max_queue_bytes: usize = crate::ingest::DEFAULT_QUEUE_BYTES, BYTES;
     /// How many connections are open at once; who comes then takes the place of one that idles, or waits
@@ -80,6 +82,8 @@ settings! {
     max_subscribers: usize = 2_000, COUNT;
     /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
+    /// How many processes are kept of one root; what is said of more is counted with the tree as dropped
+    max_processes_per_root: usize = 10_000_000, COUNT;
     /// How long a tree is kept after it has ended; `off` for ever
     retention_age: Option<Duration> = None, SOME_DURATION;
     /// How long one is kept that failed or was lost [default: as all others]

@@ -6,6 +6,7 @@ use monitor_wire::{Fields, LogEntry, Process, State, Worker, WorkerId};
 use serde_json::json;
 
 use super::{Form, line};
+use crate::otlp::STATE;
 use crate::otlp::proto::{AnyValue, ArrayValue, KeyValue, KeyValueList, Resource, Span, SpanLink, Status, Value};
 use crate::store::{Outline, Standing};
 
@@ -70,7 +71,7 @@ fn span(root: &[u8], process: &Process, started_us: u64) -> Span {
     let mut attributes = attributes(&process.fields);
     let mut text = |key: &str, value: &str| attributes.push(pair(key, Value::StringValue(value.to_owned())));
     text("process.kind", process.kind.as_str());
-    text("process.state", process.state.as_str());
+    text(STATE, process.state.as_str());
     if let Some(thread) = &process.thread {
         text("thread.name", thread);
     }

@@ -1,7 +1,7 @@
 //! Who asks, and whether they may: by a token, a login, or a connection from this machine.
 //!
 //! Every request wants a scope by its method and path, also where no handler says so: what isn't known to be public wants one. The
-//! extractors [`Operator`] and [`Admin`] want more.
+//! extractor [`Admin`] wants more.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use super::App;
 use super::guard;
 use super::problem::ApiError;
 use crate::access::{Access, AccessError, Deed, How, Pace, Principal, Scope, Scopes};
+use crate::config::Config;
 
 /// Failures of a client: so many at once, then one per period.
 const FAILURES: u32 = 10;
@@ -45,34 +46,16 @@ impl Paces {
     }
 }
 
-/// Whoever may read.
-#[allow(dead_code, reason = "a handler may want to know who it is")]
-pub(super) struct Viewer(pub(super) Principal);
-/// Whoever may change what is recorded, and start what can be started.
-#[allow(dead_code, reason = "a handler may want to know who it is")]
-pub(super) struct Operator(pub(super) Principal);
 /// Whoever may do all.
-#[allow(dead_code, reason = "a handler may want to know who it is")]
-pub(super) struct Admin(pub(super) Principal);
+pub(super) struct Admin;
 
-macro_rules! extractors {
-    ($($name:ident: $scope:expr;)+) => {$(
-        impl<S: Sync> FromRequestParts<S> for $name {
-            type Rejection = ApiError;
+impl<S: Sync> FromRequestParts<S> for Admin {
+    type Rejection = ApiError;
 
-            async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-                let principal = parts.extensions.get::<Option<Principal>>().cloned().flatten();
-                allow(principal.as_ref(), $scope)?;
-                principal.map(Self).ok_or_else(|| ApiError::Unauthorized { detail: wanted($scope).to_owned() })
-            }
-        }
-    )+};
-}
-
-extractors! {
-    Viewer: Scope::Read;
-    Operator: Scope::Operate;
-    Admin: Scope::Admin;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let principal = parts.extensions.get::<Option<Principal>>().cloned().flatten();
+        allow(principal.as_ref(), Scope::Admin).map(|()| Self)
+    }
 }
 
 /// What a request wants.
@@ -111,11 +94,17 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let address = peer(&request).map(|peer| peer.address.ip().to_canonical().to_string());
             request.extensions_mut().insert(principal.clone());
-            let response = next.run(request).await;
-            if wants(&method, &path) == Wants::Scope(Scope::Operate) {
-                record(&app, principal, address, format!("{method} {path}"), response.status()).await;
+            if wants(&method, &path) != Wants::Scope(Scope::Operate) {
+                return next.run(request).await;
             }
-            response
+            // What has begun to change something is done and recorded, though nobody waits for the answer any more.
+            let tasks = app.changing.clone();
+            let changed = tasks.spawn(async move {
+                let response = next.run(request).await;
+                record(&app, principal, address, format!("{method} {path}"), response.status()).await;
+                response
+            });
+            changed.await.unwrap_or_else(|error| ApiError::Failed(error).into_response())
         }
     }
 }
@@ -128,8 +117,8 @@ enum Admitted {
 fn admit(app: &App, request: &mut Request) -> Result<Admitted, ApiError> {
     let peer = peer(request);
     let (method, path) = (request.method().clone(), request.uri().path());
-    if let Some(peer) = peer {
-        app.paces.requests.count(peer.address.ip(), Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "requests" })?;
+    if let Some(client) = client(app, peer, request.headers()) {
+        app.paces.requests.count(client, Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "requests" })?;
     }
     let principal = identify(app, peer, request.headers())?;
     let is_write = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
@@ -158,7 +147,7 @@ fn identify(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Result<Option
         let text = value.to_str().ok().and_then(|text| text.split_once(' '));
         let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let token = token.ok_or_else(|| ApiError::Unauthorized { detail: "`Authorization` is read as `Bearer TOKEN` only".to_owned() })?;
-        return by_token(app, peer, token).map(Some);
+        return by_token(app, client(app, peer, headers), token).map(Some);
     }
     if let Some(session) = session(headers)
         && let Some(principal) = app.access.by_session(session)?
@@ -173,7 +162,7 @@ fn identify(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Result<Option
     Ok(is_local.then(|| Principal { name: None, how: How::Loopback, scopes: both() }))
 }
 
-fn by_token(app: &App, peer: Option<Peer>, text: &str) -> Result<Principal, ApiError> {
+fn by_token(app: &App, client: Option<IpAddr>, text: &str) -> Result<Principal, ApiError> {
     if let Some((principal, token)) = app.access.by_token(text)? {
         if Access::is_used_anew(&token) {
             let access = app.access.clone();
@@ -186,23 +175,35 @@ fn by_token(app: &App, peer: Option<Peer>, text: &str) -> Result<Principal, ApiE
         return Ok(principal);
     }
     // One that is right always passes, however many were wrong before it.
-    failed(app, peer)?;
+    if let Some(client) = client {
+        app.paces.failures.count(client, Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "failures" })?;
+    }
     let detail = "the token is none of this server's, was revoked, or has ended: `monitor token list` on the server's machine shows \
                   those that there are, `monitor token create` makes one";
     Err(ApiError::Unauthorized { detail: detail.to_owned() })
 }
 
-/// Counts a failure; too many of them are refused before they are looked at.
-pub(super) fn failed(app: &App, peer: Option<Peer>) -> Result<(), ApiError> {
-    let Some(peer) = peer else { return Ok(()) };
-    app.paces.failures.count(peer.address.ip(), Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "failures" })
+/// Whose requests and failures are counted together. Behind a proxy on this machine it is whom the proxy names: the last of
+/// `X-Forwarded-For`, for what stands before it came from outside. Rights never follow from it.
+pub(super) fn client(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Option<IpAddr> {
+    let address = peer?.address.ip();
+    let named = || {
+        let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
+        last.parse().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    };
+    let is_proxy = address.to_canonical().is_loopback() && has_proxy(&app.config);
+    Some(if is_proxy { named().unwrap_or(address) } else { address })
+}
+
+/// Whether there is a proxy before the server: behind one that says nothing of itself everybody comes from this machine, and
+/// `--public-url` tells that there is one.
+pub(super) fn has_proxy(config: &Config) -> bool {
+    config.public_url.as_ref().is_some_and(|url| !url.host_str().is_some_and(guard::is_loopback))
 }
 
 /// Whether a request comes from this machine, and not by a proxy on it.
 fn is_local(app: &App, ip: IpAddr, headers: &HeaderMap) -> bool {
-    // Behind a proxy that says nothing of itself everybody comes from this machine: `--public-url` tells that there is one.
-    let has_proxy = app.config.public_url.as_ref().is_some_and(|url| !url.host_str().is_some_and(guard::is_loopback));
-    ip.to_canonical().is_loopback() && !has_proxy && !FORWARDED.iter().any(|name| headers.contains_key(*name))
+    ip.to_canonical().is_loopback() && !has_proxy(&app.config) && !FORWARDED.iter().any(|name| headers.contains_key(*name))
 }
 
 /// What the cookie of a login has.

@@ -16,11 +16,12 @@ use super::App;
 use super::access::Admin;
 use super::params::{NoParams, Strict};
 use super::problem::ApiError;
+use crate::store::StoreError;
 
 /// So many bytes are read from the copy at once.
 const CHUNK: usize = 1 << 20;
-/// How a copy is called in the data folder while it is sent.
-const PREFIX: &str = "backup-";
+/// How a copy is called in the data folder while it is made and sent: as nobody calls a file by hand, with the time in between.
+const NAME: (&str, &str) = (".sending-", ".db");
 
 /// A copy of the whole database as it is at one moment, an `SQLite` file. It is made in the data folder first, which takes as much
 /// space again for a while; one at a time.
@@ -35,13 +36,15 @@ const PREFIX: &str = "backup-";
 )]
 pub(super) async fn post_backup(State(app): State<App>, _: Admin, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
     let Ok(turn) = app.copying.clone().try_acquire_owned() else { return Err(ApiError::Busy) };
-    let path = app.config.data.join(format!("{PREFIX}{}.db", crate::server::now_us()));
-    let copy = Copy { path: path.clone(), _turn: turn };
-    let (bytes, file) = app
+    let path = app.config.data.join(format!("{}{}{}", NAME.0, crate::server::now_us(), NAME.1));
+    let copy = Copy { path, _turn: turn };
+    let (bytes, file, copy) = app
         .ask(move |store| {
-            let bytes = store.backup(&path)?;
-            let file = File::open(&path).map_err(|source| crate::store::StoreError::Disk { action: "read", path, source })?;
-            Ok((bytes, file))
+            // It goes on if the client goes: the turn and the file are given back by whoever has the copy last.
+            let bytes = store.backup(&copy.path)?;
+            let disk = |source| StoreError::Disk { action: "read", path: copy.path.clone(), source };
+            let file = File::open(&copy.path).map_err(disk)?;
+            Ok((bytes, file, copy))
         })
         .await?;
     // Held until the last byte is sent, or nobody reads any more.
@@ -76,12 +79,49 @@ impl Drop for Copy {
     }
 }
 
-/// Removes what a server left that died while it sent a copy.
+/// Removes what a server left that died while it made or sent a copy.
 pub(crate) fn remove_leftovers(data: &Path) {
     for entry in std::fs::read_dir(data).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.starts_with(PREFIX)) {
-            let _ = std::fs::remove_file(entry.path());
+        if !entry.file_name().to_str().is_some_and(is_ours) {
+            continue;
+        }
+        let path = entry.path();
+        match std::fs::remove_file(&path) {
+            Ok(()) => tracing::info!(path = %path.display(), "removed a copy that was not sent to its end"),
+            Err(error) => tracing::warn!(%error, path = %path.display(), "could not remove a copy that was not sent to its end"),
+        }
+    }
+}
+
+/// Whether a file is such a copy, or what `SQLite` puts beside one.
+fn is_ours(name: &str) -> bool {
+    let digits = |name: &str| {
+        let (digits, beside) = name.strip_prefix(NAME.0)?.split_once(NAME.1)?;
+        let beside = beside.strip_prefix(".part").unwrap_or(beside);
+        Some(matches!(beside, "" | "-journal" | "-wal" | "-shm") && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    digits(name).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_server_left_is_its_own() {
+        for (name, expected) in [
+            (".sending-1763600000123456.db", true),
+            (".sending-1763600000123456.db.part", true),
+            (".sending-1763600000123456.db.part-journal", true),
+            (".sending-1763600000123456.db-wal", true),
+            ("backup-2026-11-20.db", false),
+            (".sending-.db", false),
+            (".sending-2026-11-20.db", false),
+            (".sending-1.db.old", false),
+            ("sending-1.db", false),
+            ("monitor.db", false),
+        ] {
+            assert_eq!(is_ours(name), expected, "{name}");
         }
     }
 }

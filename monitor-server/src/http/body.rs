@@ -262,7 +262,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ApiError> {
         let bytes = self.bytes + bytes;
         if bytes > self.most {
             // It would have no room if it were alone: to come again is in vain, to come in parts is not.

@@ -46,6 +46,8 @@ pub(super) enum ExportFormat {
         (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", body = String, content_type = "application/json"),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many are exported: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_export(
@@ -54,8 +56,10 @@ pub(super) async fn get_export(
     Strict(params): Strict<ExportParams>,
 ) -> Result<Response, ApiError> {
     let RootName(root) = path.read("root")?;
-    let outline = app.ask(move |store| store.outline(root)).await?;
-    let outline = outline.ok_or_else(|| ApiError::NoRoot { root: path.text("root").to_owned() })?;
+    let turn = app.exporting.clone().try_acquire_owned().map_err(|_| ApiError::TooManyAnswers {
+        detail: "others export as many trees as are written at a time: ask again after the seconds in `Retry-After`".to_owned(),
+    })?;
+    let Some(outline) = app.ask(move |store| store.outline(root)).await? else { return Err(app.no_root(root, path.text("root")).await) };
     let (format, ending, content_type) = match params.format {
         ExportFormat::Json => (Format::Json, "json", "application/json"),
         ExportFormat::Ndjson => (Format::Ndjson, "ndjson", "application/x-ndjson"),
@@ -67,6 +71,7 @@ pub(super) async fn get_export(
     let (send, receive) = mpsc::channel::<io::Result<Bytes>>(4);
     let store = app.store.clone();
     tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let mut piece = |text: String| text.is_empty() || send.blocking_send(Ok(text.into())).is_ok();
         if let Err(error) = export::write(&*store, &outline, format, &mut piece) {
             tracing::error!(error = &error as &dyn std::error::Error, "an export broke off");

@@ -1,5 +1,7 @@
 //! `GET /login`, `POST /login`, `POST /logout`: a page without scripts, and the cookie.
 
+use std::time::{Duration, Instant};
+
 use axum::Form;
 use axum::extract::{FromRequest, Query, Request, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -7,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 
 use super::App;
-use super::access::{failed, peer, session};
+use super::access::{client, peer, session};
 use super::problem::ApiError;
 use crate::access::{Deed, How};
 
@@ -15,6 +17,9 @@ use crate::access::{Deed, How};
 pub(super) const COOKIE: &str = "monitor_session";
 /// With TLS: a browser takes it only by TLS, and for this host alone.
 pub(super) const SECURE_COOKIE: &str = "__Host-monitor_session";
+
+/// Whoever logs in waits so long for others whose passwords are checked.
+const HASH_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stricter than the page's: there is nothing here but words and a form.
 const POLICY: &str =
@@ -52,15 +57,17 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
     let words = Words::of(&lang, &headers);
     let shown: String = user.chars().take(64).collect();
     let refused = |status, why| page(status, words, Some(why), &shown, &next);
-    if let Some(peer) = peer
-        && let Some(wait) = app.paces.failures.wait(peer.address.ip(), std::time::Instant::now())
-    {
+    // Counted before it is looked at, and given back if it is right: of many at once not more are looked at than one by one.
+    let client = client(&app, peer, &headers);
+    if let Err(wait) = client.map_or(Ok(()), |client| app.paces.failures.count(client, Instant::now())) {
         let mut response = refused(StatusCode::TOO_MANY_REQUESTS, |words| words.too_often);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         return response;
     }
     // A hash takes 19 MiB: not many at once.
-    let Ok(turn) = tokio::time::timeout(app.config.stop_timeout, app.hashing.clone().acquire_owned()).await else {
+    let forgive = || client.inspect(|client| app.paces.failures.forgive(*client));
+    let Ok(turn) = tokio::time::timeout(HASH_PATIENCE, app.hashing.clone().acquire_owned()).await else {
+        forgive();
         return refused(StatusCode::SERVICE_UNAVAILABLE, |words| words.too_often);
     };
     let address = peer.map(|peer| peer.address.ip().to_canonical().to_string());
@@ -76,13 +83,13 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
         })
         .await;
     match begun {
-        Err(error) => error.into_response(),
-        Ok(None) => {
-            // What is too often is told at the next try.
-            let _ = failed(&app, peer);
-            refused(StatusCode::UNAUTHORIZED, |words| words.wrong)
+        Err(error) => {
+            forgive();
+            error.into_response()
         }
+        Ok(None) => refused(StatusCode::UNAUTHORIZED, |words| words.wrong),
         Ok(Some(secret)) => {
+            forgive();
             let is_secure =
                 peer.is_some_and(|peer| peer.is_tls) || app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
             let seconds = lifetime.as_secs();

@@ -3,6 +3,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macros write full paths")]
 
 mod access;
+mod answers;
 mod backup;
 mod body;
 mod connections;
@@ -42,6 +43,7 @@ use http::{HeaderName, HeaderValue, Method, Uri, header};
 use monitor_wire::ProcessId;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -55,10 +57,8 @@ use crate::store::{RootKey, Store, StoreError};
 pub(crate) use backup::remove_leftovers;
 pub use connections::TlsError;
 pub(crate) use connections::{Tls, serve};
+pub(crate) use params::read_queries;
 use problem::ApiError;
-
-/// At most so many trees are in memory whole, about 70 bytes a process.
-const MAX_WHOLE_TREES: usize = 2;
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -75,17 +75,21 @@ pub(crate) struct App {
     bodies: body::Bodies,
     /// A turn each for those who read the stream.
     subscribers: Arc<Semaphore>,
-    otlp: Arc<crate::otlp::Receiver>,
+    pub(crate) otlp: Arc<crate::otlp::Receiver>,
     /// A turn each for those who decode bodies, which takes many times their bytes.
     decoding: Arc<Semaphore>,
     /// A turn each for those who ask the store, whose answers may be large.
     asking: Arc<Semaphore>,
+    /// Requests that change something, which outlive their connections.
+    pub(crate) changing: TaskTracker,
     /// A turn for the one who copies the database.
     copying: Arc<Semaphore>,
     /// Wakes the one who deletes what was dropped.
     pub(crate) sweep: Arc<Notify>,
-    /// A turn each for those who read trees whole, which are in memory until they are sent.
-    reading_whole: Arc<Semaphore>,
+    /// Room for trees that are in memory until they are sent.
+    answers: answers::Answers,
+    /// A turn each for those who export, who hold a thread each.
+    exporting: Arc<Semaphore>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -110,7 +114,8 @@ impl App {
         let subscribers = Arc::new(Semaphore::new(config.max_subscribers.min(Semaphore::MAX_PERMITS)));
         let hashing = Arc::new(Semaphore::new(cores));
         let (sweep, copying) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
-        let reading_whole = Arc::new(Semaphore::new(MAX_WHOLE_TREES));
+        let answers = answers::Answers::new(config.max_answer_bytes);
+        let exporting = Arc::new(Semaphore::new(2 * cores));
         Self {
             config,
             store,
@@ -125,9 +130,11 @@ impl App {
             otlp,
             decoding,
             asking,
+            changing: TaskTracker::new(),
             copying,
             sweep,
-            reading_whole,
+            answers,
+            exporting,
             stopping,
             started_us,
         }
@@ -240,7 +247,8 @@ async fn secure(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // With `no-referrer` a browser sends the login's form with `Origin: null`, which is refused.
+        (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -15,7 +15,7 @@ use super::App;
 use super::body::{self, Received};
 use super::problem::ApiError;
 use crate::otlp::proto::{LogsTaken, RejectedLogs, RejectedSpans, RpcStatus, TracesTaken};
-use crate::otlp::{self, Form, Said};
+use crate::otlp::{self, Form, Most, Refused, Said};
 use crate::store::RootKey;
 
 const FORMS: [(&str, Form); 2] = [("application/x-protobuf", Form::Protobuf), ("application/json", Form::Json)];
@@ -68,7 +68,10 @@ pub(super) async fn post_logs(State(app): State<App>, request: Request) -> Respo
     answer(app, request, otlp::logs, taken).await
 }
 
-type Read = fn(&[u8], Form, usize) -> Result<Said, String>;
+type Read = fn(&[u8], Form, &Most) -> Result<Said, Refused>;
+
+/// The events of a request may hold so many times its bytes.
+const GROWTH: usize = 4;
 
 async fn answer<T: Message + Serialize>(app: App, request: Request, read: Read, taken: fn(Option<(i64, String)>) -> T) -> Response {
     let form = form_of(body::essence(request.headers()));
@@ -84,12 +87,17 @@ async fn answer<T: Message + Serialize>(app: App, request: Request, read: Read, 
 /// How many items were rejected, if any, and why.
 async fn take(app: &App, request: Request, read: Read) -> Result<(Form, Option<(i64, String)>), ApiError> {
     let Received { content_type: form, encoding, body, mut memory } = body::received(request, app, form_of).await?;
-    let (limit, max_events) = (app.config.max_body_bytes, app.config.max_batch_events);
+    let limit = app.config.max_body_bytes;
+    let most = Most { events: app.config.max_batch_events, bytes: limit.saturating_mul(GROWTH), limits: app.config.limits() };
     let turn = app.decoding.clone().acquire_owned().await;
     let decoded = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         let body = body::decompress(body, encoding, limit, &mut memory)?;
-        let said = read(&body, form, max_events).map_err(|detail| ApiError::Body { detail })?;
+        let said = read(&body, form, &most).map_err(|refused| match refused {
+            Refused::Unreadable(detail) => ApiError::Body { detail },
+            Refused::TooMuch(detail) => ApiError::TooMuch { detail },
+        })?;
+        memory.grow(said.bytes)?;
         Ok::<_, ApiError>((said, memory))
     });
     let (mut said, _memory) = decoded.await??;

@@ -62,6 +62,20 @@ fn read_query<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiErr
     })
 }
 
+/// Reads a query as those of all requests, for whoever looks for one that is not read to its end.
+pub(crate) fn read_queries(query: &str) {
+    fn read<T: DeserializeOwned + IntoParams>(query: &str) {
+        let _ = read_query::<T>(query);
+    }
+    read::<super::logs::LogsParams>(query);
+    read::<super::processes::ProcessesParams>(query);
+    read::<super::roots::RootsParams>(query);
+    read::<super::stats::StatsParams>(query);
+    read::<super::stats::SeriesParams>(query);
+    read::<super::stream::StreamParams>(query);
+    read::<super::tree::TreeParams>(query);
+}
+
 fn decode(part: &str) -> Result<String, String> {
     let part = part.replace('+', " ");
     percent_decode_str(&part).decode_utf8().map(String::from).map_err(|_| part.clone())

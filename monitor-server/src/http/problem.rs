@@ -109,6 +109,12 @@ pub(super) enum ApiError {
         /// The most there may be.
         limit: usize,
     },
+    /// Too many read what is large.
+    #[error("{detail}")]
+    TooManyAnswers {
+        /// Of what, and what to do.
+        detail: String,
+    },
     /// Tokens and users can't be looked up.
     #[error("the server could not read or write its tokens and users; its log says more")]
     Access(#[source] AccessError),
@@ -131,6 +137,12 @@ pub(super) enum ApiError {
     TooMany {
         /// The most that are taken.
         limit: usize,
+    },
+    /// What the body becomes is too much.
+    #[error("{detail}")]
+    TooMuch {
+        /// Of what, and what to do.
+        detail: String,
     },
     /// The body could not be read.
     #[error("{detail}")]
@@ -192,6 +204,8 @@ impl From<IngestError> for ApiError {
 impl ApiError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
+            // Whoever sends it keeps it for a server that reads it.
+            Self::Batch(error) if error.wrong_version => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Parameter { .. } | Self::Body { .. } | Self::Batch(_) | Self::Event { .. } => StatusCode::BAD_REQUEST,
             Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } => StatusCode::NOT_FOUND,
             Self::Gone { .. } => StatusCode::GONE,
@@ -202,9 +216,9 @@ impl ApiError {
             Self::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
             Self::TooOften { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge { .. } | Self::TooMany { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } | Self::TooManyAnswers { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -241,7 +255,7 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
-            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } | Self::Store(_)
+            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } | Self::TooManyAnswers { .. } | Self::Store(_)
                 if problem_status == StatusCode::SERVICE_UNAVAILABLE =>
             {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

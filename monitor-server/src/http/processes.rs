@@ -45,7 +45,7 @@ pub(super) struct ProcessesParams {
 }
 
 /// Lists processes: newest first within a tree, and newest trees first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
-/// searched within a tree or a range of time.
+/// searched within a tree or a range of time. A page looks at so many trees only: it may be short, even empty, and still have a `next_cursor`.
 #[utoipa::path(
     get,
     path = "/api/v1/processes",

@@ -98,9 +98,11 @@ pub(super) async fn get_stream(
         None => params.after,
     };
     let after = match after {
-        Some(after) => caught_up(&app, after).await?,
-        None => app.live.newest(),
+        Some(after) => after,
+        // What is stored was before: whoever sent it may have heard so before the stream has.
+        None => as_of(&app).await?,
     };
+    let after = caught_up(&app, after).await?;
     let (process_id, worker_id, name) = (params.process, params.worker, params.name);
     let reader = Reader {
         newest: app.live.watch(),
@@ -148,21 +150,26 @@ async fn by_socket(mut reader: Reader, mut socket: WebSocket, busy: Busy) {
 }
 
 async fn find(app: &App, RootName(root): RootName) -> Result<RootId, ApiError> {
-    let page = app.ask(move |store| store.tree(root, 1, None)).await?;
+    let found = app.ask(move |store| store.root(root)).await?;
     let asked = match root {
         crate::store::RootKey::Id(id) => id.to_string(),
         crate::store::RootKey::Number(number) => number.to_string(),
     };
-    match page {
-        Some(page) => Ok(page.root.root_id),
+    match found {
+        Some(root) => Ok(root.root_id),
         None => Err(app.no_root(root, &asked).await),
     }
+}
+
+/// Number of the newest event that is stored.
+async fn as_of(app: &App) -> Result<u64, ApiError> {
+    Ok(app.ask(|store| store.workers(1, None)).await?.as_of)
 }
 
 /// `after`, once the stream has come to it, if the store has.
 async fn caught_up(app: &App, after: u64) -> Result<u64, ApiError> {
     let mut newest = app.live.watch();
-    if after > *newest.borrow_and_update() && after <= app.ask(|store| store.workers(1, None)).await?.as_of {
+    if after > *newest.borrow_and_update() && after <= as_of(app).await? {
         let _ = tokio::time::timeout(CATCH_UP_TIMEOUT, newest.wait_for(|newest| *newest >= after)).await;
     }
     Ok(after)

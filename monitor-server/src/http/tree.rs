@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,7 +13,7 @@ use utoipa::IntoParams;
 use super::App;
 use super::params::{Limit, PathParts, RootName, Strict};
 use super::problem::ApiError;
-use crate::store::{COLUMNS_MEDIA_TYPE, RootKey};
+use crate::store::{COLUMNS_MEDIA_TYPE, RootKey, TreeColumns};
 
 /// A usual process takes about so much as JSON.
 const BYTES_OF_A_PROCESS: usize = 600;
@@ -45,6 +44,7 @@ pub(super) struct TreeParams {
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too much is read: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get_tree(
@@ -54,25 +54,25 @@ pub(super) async fn get_tree(
     Strict(params): Strict<TreeParams>,
 ) -> Result<Response, ApiError> {
     let RootName(root) = path.read("root")?;
-    let answer = if wants_columns(&headers) {
-        columns(&app, root).await?
-    } else {
-        // Encoded where blocking is allowed, too: it may be the largest of all answers.
-        let ask = move |store: &dyn crate::store::Store| Ok(store.tree(root, params.limit.0, params.cursor.as_deref())?.as_ref().map(json));
-        app.ask(ask).await?
-    };
+    let answer = if wants_columns(&headers) { columns(&app, root).await? } else { json(&app, root, params).await? };
     let Some(mut response) = answer else { return Err(app.no_root(root, path.text("root")).await) };
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     Ok(response)
 }
 
-/// As [`axum::Json`] answers, but written to a place that is large enough from the start.
-fn json(page: &TreePage) -> Response {
-    let mut body = Vec::with_capacity(BYTES_OF_A_PROCESS * (page.processes.len() + 2));
-    match serde_json::to_writer(&mut body, page) {
-        Ok(()) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response(),
-        Err(_) => Json(page).into_response(),
-    }
+/// As [`axum::Json`] answers, but written to a place that is large enough from the start, and in memory only if there is room.
+async fn json(app: &App, root: RootKey, params: TreeParams) -> Result<Option<Response>, ApiError> {
+    let expected = |processes: usize| BYTES_OF_A_PROCESS * (processes + 2);
+    let held = app.answers.room(expected(params.limit.0)).await?;
+    // Encoded where blocking is allowed, too: it may be the largest of all answers.
+    let encoded = app.ask(move |store| {
+        let Some(page) = store.tree(root, params.limit.0, params.cursor.as_deref())? else { return Ok(None) };
+        let mut body = Vec::with_capacity(expected(page.processes.len()));
+        serde_json::to_writer(&mut body, &page).expect("plain data with text keys is JSON");
+        Ok(Some(body))
+    });
+    let body = |body| ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], held.body(body)).into_response();
+    Ok(encoded.await?.map(body))
 }
 
 fn wants_columns(headers: &HeaderMap) -> bool {
@@ -81,12 +81,15 @@ fn wants_columns(headers: &HeaderMap) -> bool {
     types.any(|media_type| media_type.trim().eq_ignore_ascii_case(COLUMNS_MEDIA_TYPE))
 }
 
-/// The whole tree as columns, each part made when the socket takes it. It is in memory meanwhile, so there is one such answer at a time.
+/// The whole tree as columns, each part made when the socket takes it. It is in memory meanwhile, if there is room.
 async fn columns(app: &App, root: RootKey) -> Result<Option<Response>, ApiError> {
-    let turn = app.reading_whole.clone().acquire_owned().await;
+    let Some(known) = app.ask(move |store| store.root(root)).await? else { return Ok(None) };
+    let count = usize::try_from(known.counts.total()).unwrap_or(usize::MAX);
+    let mut held = app.answers.room(TreeColumns::bytes_of(count)).await?;
     let Some(tree) = app.ask(move |store| store.tree_columns(root)).await? else { return Ok(None) };
+    held.shrink(tree.bytes());
     let parts = futures_util::stream::iter(tree.map(move |part| {
-        let _turn = &turn;
+        let _held = &held;
         Ok::<_, Infallible>(part)
     }));
     Ok(Some(([(header::CONTENT_TYPE, COLUMNS_MEDIA_TYPE)], Body::from_stream(parts)).into_response()))

@@ -1,13 +1,10 @@
 //! What no event may say. Its form was checked when it was read; this is about what it means.
 
 use monitor_state::ProcessEvent;
-use monitor_wire::Event;
+use monitor_wire::{Event, MAX_TIME_US};
 
 use super::IngestError;
 use crate::packed::{Packed, PackedEvent};
-
-/// The greatest time: more is no whole number to JavaScript, and far beyond any clock.
-const MAX_TIME_US: u64 = (1 << 53) - 1;
 
 /// Finds the first event that can't be.
 pub(super) fn check(batch: &Packed) -> Result<(), IngestError> {

@@ -13,8 +13,8 @@ use super::{Ingest, IngestError, Settings};
 use crate::packed::{Limits, Packed};
 use crate::retention::Retention;
 use crate::store::{
-    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk,
-    SqliteStore, StatsQuery, Store, StoreError, TreeColumns,
+    Beyond, Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery,
+    Shrunk, SqliteStore, StatsQuery, Store, StoreError, Swept, TreeColumns,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -60,7 +60,7 @@ impl Store for Gate {
         self.inner.drop_roots(drop, now_us)
     }
 
-    fn sweep(&self, rows: usize) -> Result<bool, StoreError> {
+    fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
         self.inner.sweep(rows)
     }
 
@@ -68,8 +68,12 @@ impl Store for Gate {
         self.inner.due(retention, now_us, from, limit)
     }
 
-    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Vec<u64>, StoreError> {
+    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Beyond, StoreError> {
         self.inner.oldest_beyond(bytes, most)
+    }
+
+    fn trim_unknown(&self, heard_before_us: u64, after: i64) -> Result<Option<i64>, StoreError> {
+        self.inner.trim_unknown(heard_before_us, after)
     }
 
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {

@@ -3,15 +3,16 @@
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
 use monitor_wire::{
-    Attachment, Error, ErrorKind, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessId, ProcessLogged, ProcessStarted, RootId,
-    Source, WorkerId, WorkerRef,
+    Attachment, Error, ErrorKind, Event, Fields, Kind, Link, MAX_TIME_US, Outcome, ProcessEnded, ProcessId, ProcessLogged, ProcessStarted,
+    RootId, Source, State, WorkerId, WorkerRef,
 };
 use sha2::{Digest, Sha256};
 
 use super::proto::{AnyValue, KeyValue, LogRecord, Resource, Scope, Span, SpanEvent, Status, Value};
+use crate::packed::{Limits, bytes_of_fields, cut_fields, cut_text, shortened};
 
-/// The greatest time that is taken, in microseconds: more is no whole number to JavaScript.
-const MAX_TIME_US: u64 = (1 << 53) - 1;
+/// The attribute by which an export tells what OTLP has no status for.
+pub(crate) const STATE: &str = "process.state";
 /// Bits of a span's flags: it is known whether its parent is remote, and it is.
 const REMOTE_PARENT: u32 = 0x300;
 
@@ -23,16 +24,17 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
-    /// The worker's id follows from `service.instance.id` or, without one, from service, host and pid.
-    pub(super) fn of(resource: &Resource) -> Self {
+    /// The worker's id follows from `service.instance.id` or, without one, from service, host and pid; what is too long is cut, for every
+    /// event repeats it.
+    pub(super) fn of(resource: &Resource, limits: &Limits) -> Self {
         let mut fields = fields_of(&resource.attributes);
         let mut text = |key: &str| match fields.remove(key) {
             Some(serde_json::Value::String(text)) => Some(text),
             Some(other) => Some(other.to_string()),
             None => None,
         };
-        let program = text("service.name").unwrap_or_else(|| "unknown_service".to_owned());
-        let hostname = text("host.name").unwrap_or_default();
+        let mut program = text("service.name").unwrap_or_else(|| "unknown_service".to_owned());
+        let mut hostname = text("host.name").unwrap_or_default();
         let pid = text("process.pid").and_then(|pid| pid.parse().ok()).unwrap_or(0);
         let instance = text("service.instance.id");
         let mut hash = Sha256::new();
@@ -47,27 +49,47 @@ impl Speaker {
         if let Some(instance) = instance {
             fields.insert("service.instance.id".to_owned(), instance.into());
         }
+        cut_text(&mut program, limits.name_bytes);
+        cut_text(&mut hostname, limits.name_bytes);
+        cut_fields(&mut fields, limits);
         Self { worker: WorkerRef { id, hostname, pid, program }, fields }
+    }
+
+    /// What every event holds of it.
+    pub(super) fn worker_bytes(&self) -> usize {
+        self.worker.hostname.len() + self.worker.program.len()
+    }
+
+    /// What a span holds of it that tells its resource.
+    pub(super) fn fields_bytes(&self) -> usize {
+        bytes_of_fields(&self.fields)
     }
 }
 
-/// The events of a span: what was logged in it, its start and its end. It comes when it has ended.
+/// Whether a span is the first of its program in its trace: it says what is known of the resource, once for all that is below it.
+pub(super) fn tells_resource(span: &Span) -> bool {
+    parent_of(span).is_none() || span.flags & REMOTE_PARENT == REMOTE_PARENT
+}
+
+fn parent_of(span: &Span) -> Option<&[u8]> {
+    Some(&span.parent_span_id[..]).filter(|parent| !parent.is_empty() && *parent != [0; 8])
+}
+
+/// The events of a span: what was logged in it, its start and its end. It comes when it has ended; one without an end still runs.
 ///
 /// # Errors
 /// If it can't be a process, and why.
-pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span) -> Result<Vec<Event>, String> {
+pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span, limits: &Limits) -> Result<Vec<Event>, String> {
     let (root_id, id) = (root_of(&span.trace_id)?, process_of(&span.span_id, "span_id")?);
-    let parent_id = match &span.parent_span_id[..] {
-        [] | [0, 0, 0, 0, 0, 0, 0, 0] => None,
-        parent => Some(process_of(parent, "parent_span_id")?),
-    };
+    let parent_id = parent_of(&span).map(|parent| process_of(parent, "parent_span_id")).transpose()?;
     let (started_us, ended_us) = (time_us(span.start_time_unix_nano)?, time_us(span.end_time_unix_nano)?);
+    let tells_resource = tells_resource(&span);
     let elapsed_ns = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano);
     let is_failed = span.status.as_ref().is_some_and(|status| status.code == 2);
     let error = is_failed.then(|| error(span.status.as_ref(), &span.events));
     let mut events = Vec::with_capacity(2 + span.events.len());
     for event in &span.events {
-        events.push(event_of(speaker, scope, (root_id, id), event)?);
+        events.push(event_of(speaker, scope, (root_id, id), event, limits)?);
     }
     let mut fields = fields_of(&span.attributes);
     let source = source(&mut fields);
@@ -77,8 +99,8 @@ pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span) -> Result<Vec<E
     {
         fields.insert("span.kind".to_owned(), (*kind).into());
     }
-    if parent_id.is_none() || span.flags & REMOTE_PARENT == REMOTE_PARENT {
-        // Said once for all that is below it.
+    let is_cancelled = !is_failed && fields.get(STATE).is_some_and(|state| state == State::CANCELLED.as_str());
+    if tells_resource {
         fields.extend(speaker.fields.iter().map(|(key, value)| (key.clone(), value.clone())));
     }
     let links = span.links.iter().map(|link| {
@@ -103,12 +125,19 @@ pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span) -> Result<Vec<E
         native_id: None,
         links: links.collect::<Result<_, String>>()?,
     }));
+    if span.end_time_unix_nano == 0 {
+        return Ok(events);
+    }
     events.push(Event::ProcessEnded(ProcessEnded {
         root_id,
         id,
         time_us: ended_us,
         elapsed_ns: Some(elapsed_ns.min(i64::MAX as u64)),
-        outcome: if is_failed { Outcome::FAILED } else { Outcome::SUCCEEDED },
+        outcome: match (is_failed, is_cancelled) {
+            (true, _) => Outcome::FAILED,
+            (_, true) => Outcome::CANCELLED,
+            _ => Outcome::SUCCEEDED,
+        },
         error,
         exit_code: None,
         signal: None,
@@ -125,7 +154,7 @@ pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span) -> Result<Vec<E
 ///
 /// # Errors
 /// If it belongs to no process, and why.
-pub(super) fn log(speaker: &Speaker, scope: &Scope, record: LogRecord) -> Result<Event, String> {
+pub(super) fn log(speaker: &Speaker, scope: &Scope, record: LogRecord, limits: &Limits) -> Result<Event, String> {
     if record.trace_id.is_empty() || record.span_id.is_empty() {
         return Err("without trace_id and span_id it belongs to no process".to_owned());
     }
@@ -143,11 +172,16 @@ pub(super) fn log(speaker: &Speaker, scope: &Scope, record: LogRecord) -> Result
         Some(serde_json::Value::Null) | None => record.event_name,
         Some(other) => other.to_string(),
     };
-    Ok(Event::ProcessLogged(logged(speaker, scope, of, time_us(time_ns)?, level, message, fields_of(&record.attributes))))
+    let target = target(scope, limits);
+    Ok(Event::ProcessLogged(logged(speaker, target, of, time_us(time_ns)?, level, message, fields_of(&record.attributes))))
+}
+
+fn target(scope: &Scope, limits: &Limits) -> Option<String> {
+    Some(&scope.name).filter(|name| !name.is_empty()).map(|name| shortened(name, limits.name_bytes).into_owned())
 }
 
 /// The line that an event of a span is.
-fn event_of(speaker: &Speaker, scope: &Scope, of: (RootId, ProcessId), event: &SpanEvent) -> Result<Event, String> {
+fn event_of(speaker: &Speaker, scope: &Scope, of: (RootId, ProcessId), event: &SpanEvent, limits: &Limits) -> Result<Event, String> {
     let fields = fields_of(&event.attributes);
     let text = |key: &str| fields.get(key).and_then(serde_json::Value::as_str);
     let (level, message) = if event.name == "exception" {
@@ -156,12 +190,13 @@ fn event_of(speaker: &Speaker, scope: &Scope, of: (RootId, ProcessId), event: &S
     } else {
         ("info", event.name.clone())
     };
-    Ok(Event::ProcessLogged(logged(speaker, scope, of, time_us(event.time_unix_nano)?, level, message, fields)))
+    let target = target(scope, limits);
+    Ok(Event::ProcessLogged(logged(speaker, target, of, time_us(event.time_unix_nano)?, level, message, fields)))
 }
 
 fn logged(
     speaker: &Speaker,
-    scope: &Scope,
+    target: Option<String>,
     (root_id, id): (RootId, ProcessId),
     time_us: u64,
     level: &str,
@@ -174,7 +209,7 @@ fn logged(
         time_us,
         level: level.to_owned(),
         message,
-        target: Some(scope.name.clone()).filter(|name| !name.is_empty()),
+        target,
         stream: None,
         fields,
         attempt: 1,

@@ -15,18 +15,46 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use monitor_wire::{Batch, Event, ProcessId, RootId, VERSION, WorkerId, WorkerRef};
+use monitor_wire::{Batch, Event, ProcessId, RootId, VERSION, WorkerId, WorkerOffline, WorkerRef};
 
+pub(crate) use self::convert::STATE;
 use self::convert::Speaker;
+use self::proto::{Resource, Scope, Span};
 pub use self::read::Form;
 use crate::ingest::{Ingest, IngestError};
-use crate::packed::Packed;
+use crate::packed::{Limits, Packed};
 use crate::server::now_us;
 
 /// Numbers events as those of one worker, this server.
 pub struct Receiver {
     worker: WorkerRef,
     next: AtomicU64,
+}
+
+/// The most that a request may become.
+#[derive(Debug, Clone, Copy)]
+pub struct Most {
+    /// So many events.
+    pub events: usize,
+    /// So many bytes that they hold beyond what stands in the request: each of them says who says it.
+    pub bytes: usize,
+    /// What one of them may hold.
+    pub limits: Limits,
+}
+
+/// Why a request is not taken.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is none, and why.
+    Unreadable(String),
+    /// It becomes more than it may, and what to do.
+    TooMuch(String),
+}
+
+impl From<String> for Refused {
+    fn from(why: String) -> Self {
+        Self::Unreadable(why)
+    }
 }
 
 /// What a request says.
@@ -36,21 +64,40 @@ pub struct Said {
     pub events: Vec<Event>,
     /// How many items can't be taken, and why the first one can't.
     pub rejected: (u64, Option<String>),
+    /// About how many bytes the events hold beyond what stands in the request.
+    pub bytes: usize,
 }
 
 impl Said {
-    fn take(&mut self, events: Result<Vec<Event>, String>, max_events: usize) -> Result<(), String> {
-        match events {
-            Ok(events) => self.events.extend(events),
-            Err(why) => {
-                self.rejected.0 += 1;
-                self.rejected.1.get_or_insert(why);
-            }
+    /// Looks whether there is room for so many events more, before anything is made of them.
+    fn charge(&mut self, events: usize, speaker: &Speaker, scope: &Scope, most: &Most) -> Result<(), Refused> {
+        if self.events.len() + events > most.events {
+            return Err(Refused::TooMuch(format!("the body makes more than {} events: send less at a time", most.events)));
         }
-        if self.events.len() > max_events {
-            return Err(format!("the body makes more than {max_events} events: send less at a time"));
+        let each = size_of::<Event>() + speaker.worker_bytes() + scope.name.len().min(most.limits.name_bytes);
+        self.bytes += events * each;
+        self.charge_bytes(most)
+    }
+
+    fn charge_bytes(&self, most: &Most) -> Result<(), Refused> {
+        if self.bytes > most.bytes {
+            let why =
+                "what the body says of its resources and scopes becomes too much, for each of its items repeats it: send less at a time";
+            return Err(Refused::TooMuch(why.to_owned()));
         }
         Ok(())
+    }
+
+    fn take(&mut self, events: Result<Vec<Event>, String>) {
+        match events {
+            Ok(events) => self.events.extend(events),
+            Err(why) => self.reject(why),
+        }
+    }
+
+    fn reject(&mut self, why: String) {
+        self.rejected.0 += 1;
+        self.rejected.1.get_or_insert(why);
     }
 
     /// The processes whose end is told, and lines of them.
@@ -76,10 +123,25 @@ fn of_line(event: &Event) -> Option<(RootId, ProcessId)> {
 ///
 /// # Errors
 /// If the body is none, or too much.
-pub fn traces(body: &[u8], form: Form, max_events: usize) -> Result<Said, String> {
+pub fn traces(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
     let mut said = Said::default();
-    let mut speakers = Speakers::default();
-    read::each(body, form, |resource, scope, span| said.take(convert::span(speakers.of(resource), scope, span), max_events))?;
+    let speak = |resource: &Resource| Speaker::of(resource, &most.limits);
+    read::each(body, form, speak, |speaker, scope, span: Result<Span, String>| {
+        let span = match span {
+            Ok(span) => span,
+            Err(why) => {
+                said.reject(why);
+                return Ok(());
+            }
+        };
+        said.charge(2 + span.events.len(), speaker, scope, most)?;
+        if convert::tells_resource(&span) {
+            said.bytes += speaker.fields_bytes();
+            said.charge_bytes(most)?;
+        }
+        said.take(convert::span(speaker, scope, span, &most.limits));
+        Ok(())
+    })?;
     Ok(said)
 }
 
@@ -87,26 +149,15 @@ pub fn traces(body: &[u8], form: Form, max_events: usize) -> Result<Said, String
 ///
 /// # Errors
 /// If the body is none, or too much.
-pub fn logs(body: &[u8], form: Form, max_events: usize) -> Result<Said, String> {
+pub fn logs(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
     let mut said = Said::default();
-    let mut speakers = Speakers::default();
-    read::each(body, form, |resource, scope, record| {
-        said.take(convert::log(speakers.of(resource), scope, record).map(|event| vec![event]), max_events)
+    let speak = |resource: &Resource| Speaker::of(resource, &most.limits);
+    read::each(body, form, speak, |speaker, scope, record| {
+        said.charge(1, speaker, scope, most)?;
+        said.take(record.and_then(|record| convert::log(speaker, scope, record, &most.limits)).map(|event| vec![event]));
+        Ok(())
     })?;
     Ok(said)
-}
-
-/// Who spoke last: mostly the same one speaks on.
-#[derive(Default)]
-struct Speakers(Option<(proto::Resource, Speaker)>);
-
-impl Speakers {
-    fn of(&mut self, resource: &proto::Resource) -> &Speaker {
-        if self.0.as_ref().is_none_or(|(last, _)| last != resource) {
-            self.0 = Some((resource.clone(), Speaker::of(resource)));
-        }
-        &self.0.as_ref().expect("just made").1
-    }
 }
 
 impl Default for Receiver {
@@ -138,6 +189,16 @@ impl Receiver {
                 // Numbers that nobody has would be remembered as gaps for ever: taken back, if none were given since.
                 let _ = self.next.compare_exchange(end, sequence, Ordering::Relaxed, Ordering::Relaxed);
                 Err(error)
+            }
+        }
+    }
+
+    /// Says that it goes, if it was ever there: nobody beats for it, so that nobody would find out.
+    pub async fn leave(&self, ingest: &Ingest) {
+        if self.next.load(Ordering::Relaxed) > 1 {
+            let offline = Event::WorkerOffline(WorkerOffline { time_us: now_us(), worker: None });
+            if let Err(error) = self.store(ingest, vec![offline]).await {
+                tracing::warn!(%error, "the receiver of OTLP could not say that it stops");
             }
         }
     }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::Refused;
 use super::proto::{Resource, Scope};
 
 /// The form of a body.
@@ -19,35 +20,44 @@ pub enum Form {
 /// The most bytes of one span, line, resource or scope.
 const MAX_ITEM_BYTES: usize = 1 << 20;
 
-/// Hands over each item with who says it; the outer two levels of both kinds of requests are alike.
+/// Hands over each item with who says it, as `speak` makes it of a resource; or how large an item is that is too large. The outer two
+/// levels of both kinds of requests are alike.
 ///
 /// # Errors
-/// If the body is none of these requests; what was handed over before is to be forgotten.
-pub(super) fn each<T: Message + Default + DeserializeOwned>(
+/// If the body is none of these requests, or `take` says so; what was handed over before is to be forgotten.
+pub(super) fn each<S, T: Message + Default + DeserializeOwned>(
     body: &[u8],
     form: Form,
-    mut take: impl FnMut(&Resource, &Scope, T) -> Result<(), String>,
-) -> Result<(), String> {
+    speak: impl Fn(&Resource) -> S,
+    mut take: impl FnMut(&S, &Scope, Result<T, String>) -> Result<(), Refused>,
+) -> Result<(), Refused> {
     match form {
-        Form::Protobuf => each_protobuf(body, &mut take),
-        Form::Json => each_json(body, &mut take),
+        Form::Protobuf => each_protobuf(body, &speak, &mut take),
+        Form::Json => each_json(body, &speak, &mut take),
     }
 }
 
-fn each_protobuf<T: Message + Default>(
+fn each_protobuf<S, T: Message + Default>(
     body: &[u8],
-    take: &mut impl FnMut(&Resource, &Scope, T) -> Result<(), String>,
-) -> Result<(), String> {
+    speak: &impl Fn(&Resource) -> S,
+    take: &mut impl FnMut(&S, &Scope, Result<T, String>) -> Result<(), Refused>,
+) -> Result<(), Refused> {
     let message = "the body";
     for group in (Parts { rest: body, of: message }) {
         let (1, group) = group? else { continue };
         let resource: Resource = head(group, "a resource")?;
+        let mut speaker = None;
         for part in (Parts { rest: group, of: "a resource's part" }) {
             let (2, part) = part? else { continue };
             let scope: Scope = head(part, "a scope")?;
             for item in (Parts { rest: part, of: "a scope's part" }) {
                 let (2, item) = item? else { continue };
-                take(&resource, &scope, decode(item, "an item")?)?;
+                let speaker = speaker.get_or_insert_with(|| speak(&resource));
+                let item = match check_size(item.len(), "an item") {
+                    Ok(()) => Ok(decode(item, "an item")?),
+                    Err(why) => Err(why),
+                };
+                take(speaker, &scope, item)?;
             }
         }
     }
@@ -59,6 +69,7 @@ fn head<T: Message + Default>(message: &[u8], what: &'static str) -> Result<T, S
     let mut found = T::default();
     for part in (Parts { rest: message, of: what }) {
         if let (1, part) = part? {
+            check_size(part.len(), what)?;
             found = decode(part, what)?;
         }
     }
@@ -66,7 +77,6 @@ fn head<T: Message + Default>(message: &[u8], what: &'static str) -> Result<T, S
 }
 
 fn decode<T: Message + Default>(bytes: &[u8], what: &str) -> Result<T, String> {
-    check_size(bytes.len(), what)?;
     T::decode(bytes).map_err(|error| format!("{what} can't be read: {error}"))
 }
 
@@ -139,7 +149,11 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
-fn each_json<T: DeserializeOwned>(body: &[u8], take: &mut impl FnMut(&Resource, &Scope, T) -> Result<(), String>) -> Result<(), String> {
+fn each_json<S, T: DeserializeOwned>(
+    body: &[u8],
+    speak: &impl Fn(&Resource) -> S,
+    take: &mut impl FnMut(&S, &Scope, Result<T, String>) -> Result<(), Refused>,
+) -> Result<(), Refused> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Request<'a> {
@@ -164,29 +178,34 @@ fn each_json<T: DeserializeOwned>(body: &[u8], take: &mut impl FnMut(&Resource, 
     }
     // To serde a list is a message too.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err("the body can't be read: it is no JSON object".to_owned());
+        return Err("the body can't be read: it is no JSON object".to_owned().into());
     }
     let request: Request<'_> = serde_json::from_slice(body).map_err(|error| format!("the body can't be read: {error}"))?;
     let mut number = 0_u64;
     for group in request.resource_spans {
         let group: Group<'_> = parse(group, "a group of a resource")?;
-        let resource = group.resource.map_or_else(|| Ok(Resource::default()), |resource| item(resource, "a resource"))?;
+        let resource = group.resource.map_or_else(|| Ok(Resource::default()), |resource| head_of(resource, "a resource"))?;
+        let mut speaker = None;
         for part in group.scope_spans {
             let part: Part<'_> = parse(part, "a group of a scope")?;
-            let scope = part.scope.map_or_else(|| Ok(Scope::default()), |scope| item(scope, "a scope"))?;
+            let scope = part.scope.map_or_else(|| Ok(Scope::default()), |scope| head_of(scope, "a scope"))?;
             for found in part.spans {
                 number += 1;
-                let found = item(found, "an item").map_err(|error| format!("number {number}: {error}"))?;
-                take(&resource, &scope, found)?;
+                let speaker = speaker.get_or_insert_with(|| speak(&resource));
+                let item = match check_size(found.get().len(), "an item") {
+                    Ok(()) => Ok(parse(found, "an item").map_err(|error| format!("number {number}: {error}"))?),
+                    Err(why) => Err(why),
+                };
+                take(speaker, &scope, item)?;
             }
         }
     }
     Ok(())
 }
 
-fn item<T: DeserializeOwned>(json: &RawValue, what: &str) -> Result<T, String> {
+fn head_of<T: DeserializeOwned>(json: &RawValue, what: &str) -> Result<T, String> {
     check_size(json.get().len(), what)?;
-    serde_json::from_str(json.get()).map_err(|error| format!("{what} can't be read: {error}"))
+    parse(json, what)
 }
 
 fn parse<'a, T: Deserialize<'a>>(json: &'a RawValue, what: &str) -> Result<T, String> {

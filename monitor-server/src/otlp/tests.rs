@@ -4,7 +4,10 @@ use std::io::Read;
 
 use proptest::prelude::*;
 
-use super::{Form, logs, traces};
+use super::{Form, Most, Refused, logs, traces};
+use crate::packed::Limits;
+
+const MOST: Most = Most { events: 50, bytes: 1 << 20, limits: Limits::DEFAULT };
 
 /// What OpenTelemetry's SDK for Python sent.
 fn request() -> Vec<u8> {
@@ -16,8 +19,30 @@ fn request() -> Vec<u8> {
 
 #[test]
 fn a_request_of_an_sdk_is_read() {
-    let said = traces(&request(), Form::Protobuf, 100).unwrap();
+    let said = traces(&request(), Form::Protobuf, &MOST).unwrap();
     assert_eq!((said.events.len(), said.rejected), (6, (0, None)));
+}
+
+#[test]
+fn what_every_event_would_repeat_is_bounded_before_anything_is_made_of_it() {
+    // Small in the request, and as large as it may be in each of its events.
+    let request = |name: &str, spans: usize, events: usize| {
+        let attribute = serde_json::json!({"key": name, "value": {"stringValue": "x".repeat(900_000)}});
+        let event = serde_json::json!({"name": "e"});
+        let span = serde_json::json!({"traceId": "01".repeat(16), "spanId": "01".repeat(8), "name": "a", "startTimeUnixNano": "1",
+                                      "endTimeUnixNano": "2", "events": vec![event; events]});
+        let scope = serde_json::json!({"scope": {"name": "y".repeat(900_000)}, "spans": vec![span; spans]});
+        serde_json::json!({"resourceSpans": [{"resource": {"attributes": [attribute]}, "scopeSpans": [scope]}]}).to_string()
+    };
+    let read = |body: String, events: usize| traces(body.as_bytes(), Form::Json, &Most { events, ..MOST });
+    let said = read(request("host.name", 1, 1), 100).unwrap();
+    assert!(said.bytes < 100_000 && said.bytes > 3 * Limits::DEFAULT.name_bytes, "{}", said.bytes);
+    for name in ["host.name", "service.name"] {
+        assert!(matches!(read(request(name, 1, 1_000), 10_000), Err(Refused::TooMuch(_))), "{name}");
+    }
+    // Too large to be kept in fields: left out.
+    assert!(read(request("whatever", 10, 0), 10_000).unwrap().bytes < 100_000);
+    assert!(matches!(read(request("whatever", 1, 100), 50), Err(Refused::TooMuch(why)) if why.contains("more than 50 events")));
 }
 
 proptest! {
@@ -33,7 +58,7 @@ proptest! {
         }
         body.truncate(cut.index(body.len() + 1));
         for read in [traces, logs] {
-            if let Ok(said) = read(&body, Form::Protobuf, 50) {
+            if let Ok(said) = read(&body, Form::Protobuf, &MOST) {
                 prop_assert!(said.events.len() <= 50);
             }
         }
@@ -43,7 +68,7 @@ proptest! {
     fn any_bytes_are_read_or_refused(body in proptest::collection::vec(any::<u8>(), 0..300)) {
         for form in [Form::Protobuf, Form::Json] {
             for read in [traces, logs] {
-                let _ = read(&body, form, 50);
+                let _ = read(&body, form, &MOST);
             }
         }
     }
@@ -54,6 +79,6 @@ proptest! {
         Just("\"attributes\""), Just("\"value\""), Just("\"intValue\""), Just("\"traceId\""), Just("\"00\""), Just("7"), Just("-1e400"), Just("null"),
     ], 0..60)) {
         let body = format!("{{\"resourceSpans\":[{{\"scopeSpans\":[{{\"spans\":[{}", words.concat());
-        let _ = traces(body.as_bytes(), Form::Json, 50);
+        let _ = traces(body.as_bytes(), Form::Json, &MOST);
     }
 }

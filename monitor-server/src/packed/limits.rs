@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use monitor_wire::{Error, Event, Fields, Source};
+use monitor_wire::{Attachment, CUT_FIELDS, Error, ErrorKind, Event, Fields, Kind, Outcome, Source, WorkerRef};
 
-use super::{Packed, PackedEvent};
+use super::{Packed, PackedEvent, size};
 
 /// The most that an event's parts may hold, in bytes.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// A name, a batch mark, a thread, a file, an id of another system.
+    /// A name, a batch mark, a thread, a file, an id of another system, a kind or another word.
     pub name_bytes: usize,
     /// An error's words, each of its causes, a reason, what is logged.
     pub text_bytes: usize,
@@ -30,25 +30,34 @@ impl Default for Limits {
     }
 }
 
-/// Stands among fields for those that were left out: how many.
-pub const CUT_FIELDS: &str = "monitor.cut";
-
 impl Packed {
     /// Cuts what is too long. What is the same before is the same after.
     ///
     /// # Errors
     /// Number and size of the first event that is too large all the same.
     pub(crate) fn cut(&mut self, limits: &Limits) -> Result<(), (u64, usize)> {
+        cut_worker(&mut self.worker, limits);
+        for dropped in &mut self.dropped {
+            cut_text(&mut dropped.event_type, limits.name_bytes);
+            cut_text(&mut dropped.reason, limits.name_bytes);
+        }
         for site in &mut self.sites {
             cut_box(&mut site.name, limits.name_bytes);
+            cut_word(&mut site.kind, Kind::as_str, limits);
             site.source.iter_mut().for_each(|source| cut_source(source, limits));
         }
         self.threads.iter_mut().chain(&mut self.marks).for_each(|text| cut_box(text, limits.name_bytes));
         self.errors.iter_mut().for_each(|error| cut_error(error, limits));
-        for (number, event) in (self.sequence..).zip(&mut self.events) {
-            let PackedEvent::Other(event) = event else { continue };
-            cut_event(event, limits);
-            let size = super::size::of_event(event);
+        let largest = size::largest_packed(self);
+        for (number, index) in (self.sequence..).zip(0..self.events.len()) {
+            let size = match &mut self.events[index] {
+                PackedEvent::Other(event) => {
+                    cut_event(event, limits);
+                    size::of_event(event)
+                }
+                _ if largest <= limits.event_bytes => continue,
+                _ => size::of_packed(self, index),
+            };
             if size > limits.event_bytes {
                 return Err((number, size));
             }
@@ -66,44 +75,73 @@ fn cut_each<'a>(texts: impl IntoIterator<Item = &'a mut String>, most: usize) {
 fn cut_event(event: &mut Event, limits: &Limits) {
     let Limits { name_bytes, text_bytes, .. } = *limits;
     macro_rules! cut {
-        ($($text:expr => $most:expr),+) => {{ $( cut_each($text, $most); )+ }};
+        ($of:expr; $($text:expr => $most:expr),*) => {{
+            $( cut_each($text, $most); )*
+            cut_each(&mut $of.native_id, name_bytes);
+            cut_each($of.links.iter_mut().map(|link| &mut link.relation), name_bytes);
+            $of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits));
+        }};
     }
     match event {
         Event::ProcessQueued(of) => {
-            cut!([&mut of.name] => name_bytes, &mut of.batch => name_bytes, &mut of.native_id => name_bytes);
+            cut!(of; [&mut of.name] => name_bytes, &mut of.batch => name_bytes);
+            cut_word(&mut of.kind, Kind::as_str, limits);
             cut_fields(&mut of.fields, limits);
         }
         Event::ProcessStarted(of) => {
-            cut!([&mut of.name] => name_bytes, &mut of.batch => name_bytes, &mut of.thread => name_bytes, &mut of.native_id => name_bytes);
+            cut!(of; [&mut of.name] => name_bytes, &mut of.batch => name_bytes, &mut of.thread => name_bytes);
+            cut_word(&mut of.kind, Kind::as_str, limits);
+            cut_word(&mut of.attachment, Attachment::as_str, limits);
             of.source.iter_mut().for_each(|source| cut_source(source, limits));
             cut_fields(&mut of.fields, limits);
         }
         Event::ProcessUpdated(of) => {
-            cut!(&mut of.name => name_bytes, &mut of.batch => name_bytes, &mut of.native_id => name_bytes);
+            cut!(of; &mut of.name => name_bytes, &mut of.batch => name_bytes);
             cut_fields(&mut of.fields, limits);
         }
-        Event::ProcessProgressed(of) => cut!(&mut of.unit => name_bytes, &mut of.native_id => name_bytes),
+        Event::ProcessProgressed(of) => cut!(of; &mut of.unit => name_bytes),
         Event::ProcessLogged(of) => {
-            cut!([&mut of.message] => text_bytes, &mut of.target => name_bytes, &mut of.native_id => name_bytes);
+            cut!(of; [&mut of.message] => text_bytes, [&mut of.level] => name_bytes, &mut of.target => name_bytes, &mut of.stream => name_bytes);
             cut_fields(&mut of.fields, limits);
         }
         // Its name is part of its id.
-        Event::ProcessFolded(of) => cut!(&mut of.native_id => name_bytes),
+        Event::ProcessFolded(of) => {
+            cut!(of;);
+            cut_word(&mut of.kind, Kind::as_str, limits);
+        }
         Event::ProcessEnded(of) => {
-            cut!(&mut of.reason => text_bytes, &mut of.native_id => name_bytes);
+            cut!(of; &mut of.reason => text_bytes);
+            cut_word(&mut of.outcome, Outcome::as_str, limits);
             of.error.iter_mut().for_each(|error| cut_error(error, limits));
         }
-        Event::WorkerOnline(_)
-        | Event::WorkerHeartbeat(_)
-        | Event::WorkerOffline(_)
-        | Event::WorkerLost(_)
-        | Event::WorkerFound(_)
-        | Event::ProcessOverdue(_)
-        | Event::Unknown(_) => {}
+        Event::WorkerOnline(of) => {
+            cut_text(&mut of.version, name_bytes);
+            of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits));
+            for function in &mut of.registered {
+                cut_text(&mut function.name, name_bytes);
+                cut_word(&mut function.kind, Kind::as_str, limits);
+                cut_source(&mut function.source, limits);
+            }
+        }
+        Event::WorkerHeartbeat(of) => of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits)),
+        Event::WorkerOffline(of) => of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits)),
+        Event::ProcessOverdue(of) => cut_text(&mut of.reason, name_bytes),
+        Event::WorkerLost(_) | Event::WorkerFound(_) | Event::Unknown(_) => {}
+    }
+}
+
+fn cut_worker(worker: &mut WorkerRef, limits: &Limits) {
+    cut_each([&mut worker.hostname, &mut worker.program], limits.name_bytes);
+}
+
+fn cut_word<T: From<String>>(word: &mut T, text: impl Fn(&T) -> &str, limits: &Limits) {
+    if let Cow::Owned(cut) = shortened(text(word), limits.name_bytes) {
+        *word = cut.into();
     }
 }
 
 fn cut_error(error: &mut Error, limits: &Limits) {
+    cut_word(&mut error.kind, ErrorKind::as_str, limits);
     cut_text(&mut error.message, limits.text_bytes);
     error.type_name.iter_mut().for_each(|text| cut_text(text, limits.name_bytes));
     error.source.iter_mut().for_each(|source| cut_source(source, limits));
@@ -129,10 +167,10 @@ fn cut_source(source: &mut Source, limits: &Limits) {
 }
 
 /// Keeps as many fields as there is room for, by their names, and says how many others there were.
-fn cut_fields(fields: &mut Fields, limits: &Limits) {
+pub(crate) fn cut_fields(fields: &mut Fields, limits: &Limits) {
     let (count, mut bytes) = (fields.len(), 0);
     fields.retain(|key, value| {
-        bytes += key.len() + super::size::of_value(value);
+        bytes += key.len() + size::of_value(value);
         bytes <= limits.fields_bytes
     });
     let gone = count - fields.len();
@@ -147,14 +185,14 @@ fn cut_box(text: &mut Box<str>, most: usize) {
     }
 }
 
-fn cut_text(text: &mut String, most: usize) {
+pub(crate) fn cut_text(text: &mut String, most: usize) {
     if let Cow::Owned(cut) = shortened(text, most) {
         *text = cut;
     }
 }
 
 /// Its first bytes, and how many more there were.
-fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return Cow::Borrowed(text);
     }
@@ -170,12 +208,19 @@ mod tests {
 
     const LIMITS: Limits = Limits { name_bytes: 10, text_bytes: 20, fields_bytes: 30, event_bytes: 1_000 };
 
-    fn cut(event: &Value) -> Result<Event, (u64, usize)> {
-        let batch = json!({
+    fn batch(event: &Value) -> Value {
+        json!({
             "version": 1, "worker": {"id": "5b0c0000000000000000000000000001", "hostname": "h", "pid": 1, "program": "p"},
             "sequence": 7, "sent_us": 1, "events": [event],
-        });
-        let mut packed = Packed::from_json(batch.to_string().as_bytes(), 10).unwrap();
+        })
+    }
+
+    fn packed(batch: &Value) -> Packed {
+        Packed::from_json(batch.to_string().as_bytes(), 10).unwrap()
+    }
+
+    fn cut(event: &Value) -> Result<Event, (u64, usize)> {
+        let mut packed = packed(&batch(event));
         packed.cut(&LIMITS).map(|()| packed.event(0))
     }
 
@@ -219,5 +264,105 @@ mod tests {
     fn what_is_too_large_all_the_same_is_named() {
         let huge = json!({"type": "of-another-kind", "payload": "x".repeat(2_000)});
         assert!(matches!(cut(&of(&huge)), Err((7, size)) if size > 2_000));
+    }
+
+    /// Every text of an event but those that its fields are, and where it stands.
+    fn texts() -> Vec<(Value, &'static str)> {
+        let long = "x".repeat(400);
+        let worker = json!({"id": "5b0c0000000000000000000000000002", "hostname": long, "pid": 1, "program": long});
+        let event = |event_type: &str, more: Value| {
+            let mut event = of(&json!({"type": event_type}));
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let started = |more: Value| {
+            let mut event = event("process-started", json!({"kind": "root", "name": "a"}));
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let ended = |more: Value| event("process-ended", more);
+        let online = |more: Value| {
+            let mut event = json!({"type": "worker-online", "time_us": 1, "started_us": 1, "version": "1", "heartbeat_interval_ms": 1});
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let function = |more: Value| {
+            let mut function = json!({"name": "f", "kind": "root", "source": {"file": "f", "line": 1}});
+            function.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            online(json!({"registered": [function]}))
+        };
+        vec![
+            (started(json!({"kind": long})), "/kind"),
+            (started(json!({"kind": long, "attempt": 2})), "/kind"),
+            (started(json!({"thread": long})), "/thread"),
+            (started(json!({"source": {"file": long, "line": 1}})), "/source/file"),
+            (started(json!({"attachment": long})), "/attachment"),
+            (started(json!({"native_id": long})), "/native_id"),
+            (started(json!({"worker": worker})), "/worker/hostname"),
+            (started(json!({"worker": worker})), "/worker/program"),
+            (
+                started(json!({"links": [{"root_id": "00000000000000000000000000000001", "id": "0000000000000001", "relation": long}]})),
+                "/links/0/relation",
+            ),
+            (event("process-queued", json!({"kind": long, "name": "a"})), "/kind"),
+            (event("process-updated", json!({"name": long})), "/name"),
+            (event("process-progressed", json!({"done": 1, "unit": long})), "/unit"),
+            (event("process-logged", json!({"level": long, "message": "a"})), "/level"),
+            (event("process-logged", json!({"level": "info", "message": "a", "stream": long})), "/stream"),
+            (event("process-logged", json!({"level": "info", "message": "a", "target": long})), "/target"),
+            (ended(json!({"outcome": long})), "/outcome"),
+            (ended(json!({"outcome": "failed", "reason": long})), "/reason"),
+            (ended(json!({"outcome": "failed", "error": {"kind": long, "message": "a"}})), "/error/kind"),
+            (ended(json!({"outcome": "failed", "error": {"kind": "a", "message": "a", "type": long}})), "/error/type"),
+            (online(json!({"version": long})), "/version"),
+            (online(json!({"worker": worker})), "/worker/program"),
+            (function(json!({"name": long})), "/registered/0/name"),
+            (function(json!({"kind": long})), "/registered/0/kind"),
+            (function(json!({"source": {"file": long, "line": 1}})), "/registered/0/source/file"),
+            (json!({"type": "worker-heartbeat", "time_us": 1, "worker": worker}), "/worker/hostname"),
+            (json!({"type": "worker-offline", "time_us": 1, "worker": worker}), "/worker/hostname"),
+        ]
+    }
+
+    #[test]
+    fn every_text_is_cut_and_counted() {
+        for (event, pointer) in texts() {
+            let said = serde_json::to_value(cut(&event).unwrap()).unwrap();
+            let text = said.pointer(pointer).unwrap().as_str().unwrap();
+            assert!(text.ends_with(" bytes cut]") && text.len() < 60, "{pointer} of {event}: {text}");
+            let mut short = event.clone();
+            *short.pointer_mut(pointer).unwrap() = "s".into();
+            let more = packed(&batch(&event)).bytes - packed(&batch(&short)).bytes;
+            assert!(more >= 399, "{pointer} of {event} counts {more} bytes");
+        }
+        for pointer in ["/worker/hostname", "/worker/program", "/dropped/0/type", "/dropped/0/reason"] {
+            let mut sent = batch(&json!({"type": "worker-heartbeat", "time_us": 1}));
+            sent["dropped"] = json!([{"type": "a", "reason": "b", "root_id": null, "count": 1}]);
+            let bytes = packed(&sent).bytes;
+            *sent.pointer_mut(pointer).unwrap() = "x".repeat(400).into();
+            let mut packed = packed(&sent);
+            assert!(packed.bytes >= bytes + 399, "{pointer}");
+            packed.cut(&LIMITS).unwrap();
+            let all = [&packed.worker.hostname, &packed.worker.program, &packed.dropped[0].event_type, &packed.dropped[0].reason];
+            assert!(all.iter().all(|text| text.len() < 60), "{pointer}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn starts_and_ends_of_the_common_kind_meet_the_limit_of_an_event_too() {
+        let small = Limits { event_bytes: 60, ..Limits::DEFAULT };
+        let (long, short) = ("x".repeat(100), "x");
+        for (text, is_taken) in [(long.as_str(), false), (short, true)] {
+            for event in [
+                of(&json!({"type": "process-started", "kind": "root", "name": text})),
+                of(&json!({"type": "process-started", "kind": "root", "name": "a", "batch": text})),
+                of(&json!({"type": "process-started", "kind": "root", "name": "a", "thread": text})),
+                of(&json!({"type": "process-ended", "outcome": "failed", "error": {"kind": "a", "message": text}})),
+            ] {
+                let mut packed = packed(&batch(&event));
+                assert!(!matches!(packed.events[0], PackedEvent::Other(_)));
+                assert_eq!(packed.cut(&small).is_ok(), is_taken, "{event}");
+            }
+        }
     }
 }

@@ -3,7 +3,7 @@
 mod decode;
 mod limits;
 mod scan;
-mod size;
+pub(crate) mod size;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +13,9 @@ use monitor_wire::{
 };
 
 pub(crate) use self::decode::Refused;
-pub use self::limits::{CUT_FIELDS, Limits};
+pub use self::limits::Limits;
+pub(crate) use self::limits::{cut_fields, cut_text, shortened};
+pub(crate) use self::size::fields as bytes_of_fields;
 
 /// Events of one worker, numbered in a row.
 #[derive(Debug, PartialEq)]
@@ -191,6 +193,9 @@ struct Packing<'a> {
     sites: HashMap<SiteKey<'a>, Place>,
     threads: HashMap<&'a str, Place>,
     errors: HashMap<&'a str, Place>,
+    /// Of events that were read whole.
+    own_sites: HashMap<Site, Place>,
+    own_threads: HashMap<Box<str>, Place>,
     packed: Lists,
     last_root: Option<(RootId, Place)>,
     last_root_text: Option<(&'a str, Place)>,
@@ -260,14 +265,10 @@ impl<'a> Packing<'a> {
         match event {
             Event::ProcessStarted(of) if is_plain_start(&of) => {
                 let site = Site { name: of.name.into(), kind: of.kind, source: of.source };
-                let known = self.packed.sites.iter().position(|known| *known == site);
                 PackedEvent::Started(Started {
                     root: self.root(of.root_id),
-                    site: known.map_or_else(|| push(&mut self.packed.sites, site), |place| place as Place),
-                    thread: of.thread.map_or(NOWHERE, |thread| {
-                        let known = self.packed.threads.iter().position(|known| **known == *thread);
-                        known.map_or_else(|| push(&mut self.packed.threads, thread.into()), |place| place as Place)
-                    }),
+                    site: place_of(&mut self.own_sites, &mut self.packed.sites, site),
+                    thread: of.thread.map_or(NOWHERE, |thread| place_of(&mut self.own_threads, &mut self.packed.threads, thread.into())),
                     mark: self.mark(of.batch.as_deref()),
                     id: of.id,
                     parent_id: of.parent_id,
@@ -300,6 +301,16 @@ impl<'a> Packing<'a> {
 fn push<T>(list: &mut Vec<T>, item: T) -> Place {
     list.push(item);
     (list.len() - 1) as Place
+}
+
+/// The place of an item, where it is put if it is new.
+fn place_of<T: Clone + Eq + std::hash::Hash>(known: &mut HashMap<T, Place>, list: &mut Vec<T>, item: T) -> Place {
+    if let Some(place) = known.get(&item) {
+        return *place;
+    }
+    let place = push(list, item.clone());
+    known.insert(item, place);
+    place
 }
 
 fn is_plain_start(of: &ProcessStarted) -> bool {

@@ -1,14 +1,13 @@
 //! How much memory a batch takes, so that what waits can be bounded.
 
-use monitor_wire::{Error, Event, Fields, Link, Source};
+use monitor_wire::{Dropped, Error, Event, Fields, Link, Process, Registered, Source, Worker, WorkerRef};
 use serde_json::Value;
 
-use super::{Packed, PackedEvent, Site};
+use super::{Packed, PackedEvent, Place, Site};
 
 /// About how many bytes a batch holds: its events and every text in them.
 pub(super) fn size(batch: &Packed) -> usize {
-    let dropped = batch.dropped.iter().map(|dropped| 64 + dropped.event_type.len() + dropped.reason.len());
-    let sites = batch.sites.iter().map(|site| size_of::<Site>() + site.name.len() + source(&site.source));
+    let sites = batch.sites.iter().map(|site| size_of::<Site>() + of_site(site));
     let texts = batch.threads.iter().chain(&batch.marks).map(|text| 16 + text.len());
     let errors = batch.errors.iter().map(|of| size_of::<Error>() + error(of));
     let others = batch.events.iter().map(|event| match event {
@@ -16,37 +15,93 @@ pub(super) fn size(batch: &Packed) -> usize {
         PackedEvent::Started(_) | PackedEvent::Ended(_) => 0,
     });
     let lists = batch.events.len() * size_of::<PackedEvent>() + batch.roots.len() * 16;
-    size_of::<Packed>() + lists + dropped.chain(sites).chain(texts).chain(errors).chain(others).sum::<usize>()
+    size_of::<Packed>()
+        + worker(&batch.worker)
+        + lists
+        + dropped(&batch.dropped)
+        + sites.chain(texts).chain(errors).chain(others).sum::<usize>()
+}
+
+/// The most that a start or an end of the common kind may take.
+pub(super) fn largest_packed(batch: &Packed) -> usize {
+    let longest = |texts: &[Box<str>]| texts.iter().map(|text| text.len()).max().unwrap_or(0);
+    let start = batch.sites.iter().map(of_site).max().unwrap_or(0) + longest(&batch.threads) + longest(&batch.marks);
+    start.max(batch.errors.iter().map(error).max().unwrap_or(0))
+}
+
+/// What a start or an end of the common kind takes.
+pub(super) fn of_packed(batch: &Packed, index: usize) -> usize {
+    let text = |texts: &[Box<str>], place: Place| texts.get(place as usize).map_or(0, |text| text.len());
+    match &batch.events[index] {
+        PackedEvent::Started(of) => of_site(&batch.sites[of.site as usize]) + text(&batch.threads, of.thread) + text(&batch.marks, of.mark),
+        PackedEvent::Ended(of) => batch.errors.get(of.error as usize).map_or(0, error),
+        PackedEvent::Other(event) => of_event(event),
+    }
+}
+
+fn of_site(site: &Site) -> usize {
+    site.name.len() + site.kind.as_str().len() + source(&site.source)
 }
 
 pub(super) fn of_event(event: &Event) -> usize {
     macro_rules! with_common {
         ($of:expr, $own:expr) => {
-            text(&$of.native_id)
-                + links(&$of.links)
-                + $of.worker.as_ref().map_or(0, |worker| worker.hostname.len() + worker.program.len())
-                + $own
+            text(&$of.native_id) + links(&$of.links) + workers(&$of.worker) + $own
         };
     }
     match event {
-        Event::ProcessQueued(of) => with_common!(of, of.name.len() + text(&of.batch) + fields(&of.fields)),
+        Event::ProcessQueued(of) => with_common!(of, of.name.len() + of.kind.as_str().len() + text(&of.batch) + fields(&of.fields)),
         Event::ProcessStarted(of) => {
-            with_common!(of, of.name.len() + text(&of.batch) + text(&of.thread) + source(&of.source) + fields(&of.fields))
+            let words = of.kind.as_str().len() + of.attachment.as_str().len();
+            with_common!(of, of.name.len() + words + text(&of.batch) + text(&of.thread) + source(&of.source) + fields(&of.fields))
         }
         Event::ProcessUpdated(of) => with_common!(of, text(&of.name) + text(&of.batch) + fields(&of.fields)),
         Event::ProcessProgressed(of) => with_common!(of, text(&of.unit)),
         Event::ProcessLogged(of) => {
             with_common!(of, of.level.len() + of.message.len() + text(&of.target) + text(&of.stream) + fields(&of.fields))
         }
-        Event::ProcessFolded(of) => with_common!(of, of.name.len() + of.histogram.len() * size_of::<(u32, u64)>()),
-        Event::ProcessEnded(of) => with_common!(of, text(&of.reason) + of.error.as_ref().map_or(0, error)),
-        Event::WorkerOnline(of) => {
-            of.version.len() + of.registered.iter().map(|function| 128 + function.name.len() + function.source.file.len()).sum::<usize>()
+        Event::ProcessFolded(of) => {
+            with_common!(of, of.name.len() + of.kind.as_str().len() + of.histogram.len() * size_of::<(u32, u64)>())
         }
+        Event::ProcessEnded(of) => {
+            with_common!(of, of.outcome.as_str().len() + text(&of.reason) + of.error.as_ref().map_or(0, error))
+        }
+        Event::WorkerOnline(of) => {
+            let function = |of: &Registered| 128 + of.name.len() + of.kind.as_str().len() + of.source.file.len();
+            of.version.len() + workers(&of.worker) + of.registered.iter().map(function).sum::<usize>()
+        }
+        Event::WorkerHeartbeat(of) => workers(&of.worker),
+        Event::WorkerOffline(of) => workers(&of.worker),
         Event::Unknown(of) => of.event_type.len() + fields(&of.fields),
         Event::ProcessOverdue(of) => of.reason.len(),
-        Event::WorkerHeartbeat(_) | Event::WorkerOffline(_) | Event::WorkerLost(_) | Event::WorkerFound(_) => 0,
+        Event::WorkerLost(_) | Event::WorkerFound(_) => 0,
     }
+}
+
+fn worker(worker: &WorkerRef) -> usize {
+    worker.hostname.len() + worker.program.len()
+}
+
+fn workers<'a>(workers: impl IntoIterator<Item = &'a WorkerRef>) -> usize {
+    workers.into_iter().map(worker).sum()
+}
+
+/// About how many bytes a process takes as it is shown, apart from itself.
+pub(crate) fn of_process(of: &Process) -> usize {
+    let Process { name, kind, state, native_id, thread, reason, attachment, .. } = of;
+    let words = name.len() + kind.as_str().len() + state.as_str().len() + attachment.as_str().len();
+    let rare = text(native_id) + text(thread) + text(reason) + of.progress.iter().map(|progress| text(&progress.unit)).sum::<usize>();
+    let fold = of.fold.as_ref().map_or(0, |fold| fold.histogram.len() * size_of::<(u32, u64)>());
+    words + rare + fold + source(&of.source) + of.error.as_ref().map_or(0, error) + links(&of.links) + fields(&of.fields)
+}
+
+/// About how many bytes a worker takes as it is shown, apart from itself.
+pub(crate) fn of_worker(of: &Worker) -> usize {
+    of.hostname.len() + of.program.len() + text(&of.version) + dropped(&of.dropped)
+}
+
+fn dropped(dropped: &[Dropped]) -> usize {
+    dropped.iter().map(|dropped| size_of::<Dropped>() + dropped.event_type.len() + dropped.reason.len()).sum()
 }
 
 fn text<'a>(text: impl IntoIterator<Item = &'a String>) -> usize {
@@ -61,12 +116,13 @@ fn links(links: &[Link]) -> usize {
     links.iter().map(|link| size_of::<Link>() + link.relation.len()).sum()
 }
 
-fn error(error: &Error) -> usize {
+pub(crate) fn error(error: &Error) -> usize {
     let chain = error.chain.iter().map(|cause| size_of::<String>() + cause.len());
-    error.message.len() + text(&error.type_name) + source(&error.source) + chain.sum::<usize>()
+    error.kind.as_str().len() + error.message.len() + text(&error.type_name) + source(&error.source) + chain.sum::<usize>()
 }
 
-fn fields(fields: &Fields) -> usize {
+/// What an event's fields hold.
+pub(crate) fn fields(fields: &Fields) -> usize {
     fields.iter().map(|(key, value)| 64 + key.len() + of_value(value)).sum()
 }
 

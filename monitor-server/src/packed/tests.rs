@@ -13,13 +13,21 @@ fn unpacked(packed: &Packed) -> Vec<monitor_wire::Event> {
 
 proptest! {
     #[test]
-    fn packing_loses_nothing_and_reading_packs_alike(batches in history().prop_flat_map(|history| delivery(&history))) {
+    fn packing_loses_nothing_and_reading_packs_alike(
+        batches in history().prop_flat_map(|history| delivery(&history)),
+        (lost, sent_us) in (any::<bool>(), 0..u64::MAX),
+    ) {
         for batch in batches {
+            let batch = Batch { lost, sent_us, ..batch };
             let json = serde_json::to_vec(&batch).unwrap();
             let read = Packed::from_json(&json, 100).unwrap();
             prop_assert_eq!(unpacked(&read), batch.events.clone());
-            prop_assert_eq!((&read.worker, read.sequence, &read.dropped), (&batch.worker, batch.sequence, &batch.dropped));
-            prop_assert_eq!(unpacked(&Packed::from(batch.clone())), batch.events);
+            let packed = Packed::from(batch.clone());
+            for one in [&read, &packed] {
+                let of = (&one.worker, one.sequence, one.sent_us, &one.dropped, one.lost);
+                prop_assert_eq!(of, (&batch.worker, batch.sequence, batch.sent_us, &batch.dropped, batch.lost));
+            }
+            prop_assert_eq!(unpacked(&packed), batch.events);
         }
     }
 }
@@ -72,4 +80,22 @@ fn what_is_unusual_is_read_as_ever() {
             }
         }
     }
+}
+
+#[test]
+fn very_many_names_are_packed_once_each_however_they_are_read() {
+    const COUNT: u64 = 60_000;
+    let start = |n: u64| monitor_wire::ProcessStarted {
+        thread: Some(format!("thread {}", n % COUNT)),
+        ..monitor_wire::ProcessStarted::new(
+            crate::support::root(1),
+            crate::support::process(n + 1),
+            n,
+            monitor_wire::Kind::NORMAL,
+            format!("name {}", n % COUNT),
+        )
+    };
+    let events = (0..2 * COUNT).map(|n| monitor_wire::Event::ProcessStarted(start(n))).collect();
+    let packed = Packed::from(crate::support::batch('A', 1, events));
+    assert_eq!((packed.sites.len(), packed.threads.len()), (COUNT as usize, COUNT as usize));
 }

@@ -27,7 +27,7 @@ pub struct Rule {
     pub name: Pattern,
     /// In which states their root ended; empty for any.
     pub states: Vec<State>,
-    /// How long after its end, or the start of its last process if that was later.
+    /// How long after something of it came last, by the server's clock.
     pub age: Option<Duration>,
     /// How many of each name, the newest.
     pub count: Option<u64>,
@@ -61,6 +61,17 @@ impl Retention {
         self.size.is_none() && self.rules.iter().all(|rule| rule.age.is_none() && rule.count.is_none())
     }
 
+    /// How long any tree is kept at most for its age; none if some are kept for ever.
+    pub fn longest(&self) -> Option<Duration> {
+        let ages: Option<Vec<Duration>> = self.rules.iter().map(|rule| rule.age).collect();
+        ages.filter(|_| self.is_for_all()).into_iter().flatten().max()
+    }
+
+    /// There is a rule for every tree.
+    fn is_for_all(&self) -> bool {
+        self.rules.iter().any(|rule| rule.states.is_empty() && rule.name.0.glob().glob() == "*")
+    }
+
     /// The rule for trees of a name whose root ended so, by its place.
     pub fn rule_of(&self, name: &str, state: &State) -> Option<usize> {
         self.rules.iter().position(|rule| rule.name.0.is_match(name) && (rule.states.is_empty() || rule.states.contains(state)))
@@ -71,7 +82,7 @@ impl fmt::Display for Retention {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts: Vec<String> = self.rules.iter().map(ToString::to_string).collect();
         // What no rule is for.
-        if !self.rules.iter().any(|rule| rule.states.is_empty() && rule.name.0.glob().glob() == "*") {
+        if !self.is_for_all() {
             parts.push(if parts.is_empty() { "all trees".to_owned() } else { "all others".to_owned() });
         }
         if let Some(size) = self.size {

@@ -1,6 +1,7 @@
 //! Carries out the rules beside ingest: what is due is looked for by a reader, and goes in steps between the writer's transactions.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -15,7 +16,12 @@ use crate::store::{Changes, Drop, Place, Shrunk, Store, StoreError};
 const INTERVAL: Duration = Duration::from_secs(60);
 /// So many trees are dropped in a transaction.
 const ROOTS: usize = 250;
-/// So many rows of dropped trees are deleted in a transaction: about 5 ms.
+/// For the database's size so few at first, and then twice as many each time: it may be that they are not what makes it large.
+const FIRST_ROOTS: usize = 10;
+/// When so much should be free, it is looked whether a part of it is: one in so many.
+const JUDGED_BYTES: u64 = 1 << 20;
+const PART: u64 = 10;
+/// So many rows of dropped trees are deleted in a transaction: no batch waits long for that.
 const ROWS: usize = 4_000;
 /// The writer has at least as many times a step's length for others between two steps.
 const SHARE: u32 = 2;
@@ -26,35 +32,37 @@ struct Keeper<'a> {
     store: &'a Arc<dyn Store>,
     ingest: &'a Ingest,
     stopping: &'a CancellationToken,
+    /// How large the database was when dropping trees made it hardly smaller, in bytes; 0 if it does.
+    stuck_bytes: AtomicU64,
 }
 
 /// Why a pass ended early.
 enum Break {
     Stopping,
-    Failed(IngestError),
+    Failed(String),
 }
 
 impl From<IngestError> for Break {
     fn from(error: IngestError) -> Self {
-        if matches!(error, IngestError::Stopped) { Self::Stopping } else { Self::Failed(error) }
+        if matches!(error, IngestError::Stopped) { Self::Stopping } else { Self::Failed(error.to_string()) }
     }
 }
 
 impl From<StoreError> for Break {
     fn from(error: StoreError) -> Self {
-        Self::Failed(error.into())
+        Self::Failed(error.to_string())
     }
 }
 
 /// Keeps to the rules, at once and every minute, and whenever it is woken, until it is told to stop.
 pub(crate) async fn run(retention: &Retention, store: &Arc<dyn Store>, ingest: &Ingest, wake: &Notify, stopping: &CancellationToken) {
-    let keeper = Keeper { retention, store, ingest, stopping };
+    let keeper = Keeper { retention, store, ingest, stopping, stuck_bytes: AtomicU64::new(0) };
     let mut said = String::new();
     loop {
         let problem = match keeper.pass().await {
             Ok(()) => String::new(),
             Err(Break::Stopping) => return,
-            Err(Break::Failed(error)) => error.to_string(),
+            Err(Break::Failed(problem)) => problem,
         };
         // The same again is no news.
         if problem != said && !problem.is_empty() {
@@ -86,23 +94,54 @@ impl Keeper<'_> {
             }
         }
         if let Some(limit) = self.retention.size {
-            loop {
-                let numbers = self.ask(move |store| store.oldest_beyond(limit, ROOTS)).await?;
-                let count = self.drop(numbers, "size").await?;
-                self.sweep().await?;
-                dropped += count;
-                if count == 0 {
-                    break;
-                }
-            }
+            dropped += self.keep_size(limit).await?;
         }
         self.sweep().await?;
         while self.step(|store| store.trim_sums(now_us())).await? {}
+        if let Some(age) = self.retention.longest() {
+            let heard_before_us = now_us().saturating_sub(age.as_micros() as u64);
+            let mut after = Some(0);
+            while let Some(place) = after {
+                after = self.step(move |store| store.trim_unknown(heard_before_us, place)).await?;
+            }
+        }
         if dropped > 0 {
             tracing::info!(trees = dropped, "dropped what is no longer kept");
         }
         while self.step(Store::shrink).await? == Shrunk::More {}
         Ok(())
+    }
+
+    /// Drops the oldest trees while the database is larger than this, as long as that makes it smaller.
+    async fn keep_size(&self, limit: u64) -> Result<usize, Break> {
+        let (mut dropped, mut most) = (0, FIRST_ROOTS);
+        let (mut expected, mut freed) = (0, 0);
+        loop {
+            let beyond = self.ask(move |store| store.oldest_beyond(limit, most)).await?;
+            let stuck = self.stuck_bytes.load(Ordering::Relaxed);
+            if beyond.numbers.is_empty() || (stuck > 0 && beyond.used_bytes < stuck.saturating_add(limit / PART)) {
+                return Ok(dropped);
+            }
+            let count = self.drop(beyond.numbers, "size").await?;
+            freed += self.sweep().await?;
+            dropped += count;
+            expected += beyond.bytes;
+            if count == 0 {
+                return Ok(dropped);
+            }
+            if expected >= JUDGED_BYTES && freed < expected / PART {
+                self.stuck_bytes.store(beyond.used_bytes, Ordering::Relaxed);
+                tracing::warn!(
+                    used_bytes = beyond.used_bytes,
+                    limit_bytes = limit,
+                    "the database stays larger than `retention-size`: what makes it large is not trees but what stays of them (words, \
+                     sums, workers), so no more are dropped for its size; allow it more"
+                );
+                return Ok(dropped);
+            }
+            self.stuck_bytes.store(0, Ordering::Relaxed);
+            most = (2 * most).min(ROOTS);
+        }
     }
 
     async fn drop(&self, numbers: Vec<u64>, reason: &'static str) -> Result<usize, Break> {
@@ -113,9 +152,16 @@ impl Keeper<'_> {
         self.change(drop).await
     }
 
-    async fn sweep(&self) -> Result<(), Break> {
-        while self.step(|store| store.sweep(ROWS)).await? {}
-        Ok(())
+    /// Deletes what is left of dropped trees; how many bytes are free for it.
+    async fn sweep(&self) -> Result<u64, Break> {
+        let mut freed = 0;
+        loop {
+            let swept = self.step(|store| store.sweep(ROWS)).await?;
+            freed += swept.freed_bytes;
+            if !swept.is_more {
+                return Ok(freed);
+            }
+        }
     }
 
     async fn step<T: Send + 'static>(&self, step: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, Break> {
@@ -140,6 +186,75 @@ impl Keeper<'_> {
     async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, Break> {
         let store = self.store.clone();
         let asked = tokio::task::spawn_blocking(move || ask(&*store)).await;
-        Ok(asked.map_err(|_| Break::Stopping)??)
+        // One look that broke off is not the last.
+        let broken = |error: tokio::task::JoinError| {
+            if error.is_panic() { Break::Failed("a look at the database broke off".to_owned()) } else { Break::Stopping }
+        };
+        Ok(asked.map_err(broken)??)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use monitor_wire::{Batch, Event, UnknownEvent};
+
+    use super::*;
+    use crate::store::{RootsQuery, SqliteStore};
+    use crate::support::script::parse;
+    use crate::support::{batch, worker};
+
+    fn number_of_roots(store: &Arc<dyn Store>) -> usize {
+        store.roots(&RootsQuery { limit: 10_000, ..RootsQuery::default() }).unwrap().roots.len()
+    }
+
+    fn append(store: &Arc<dyn Store>, batch: Batch) {
+        store.append(&[Arc::new(batch.into())], now_us()).unwrap();
+    }
+
+    fn unknown(letter: char, count: u64) -> Batch {
+        let event = |number: u64| {
+            let fields = [("type".to_owned(), "odd".into()), ("n".to_owned(), number.to_string().repeat(20_000).into())];
+            Event::Unknown(UnknownEvent { event_type: "odd".to_owned(), fields: fields.into() })
+        };
+        batch(letter, 1, (100..100 + count).map(event).collect())
+    }
+
+    #[tokio::test]
+    async fn a_look_that_breaks_off_is_no_stop() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
+        let ingest = Ingest::start(store.clone(), |_| {});
+        let (retention, stopping) = (Retention::default(), CancellationToken::new());
+        let keeper = Keeper { retention: &retention, store: &store, ingest: &ingest, stopping: &stopping, stuck_bytes: AtomicU64::new(0) };
+        let broken = keeper.ask(|_| -> Result<(), StoreError> { panic!("as it happens") }).await;
+        assert!(matches!(broken, Err(Break::Failed(problem)) if problem.contains("broke off")));
+        assert!(keeper.pass().await.is_ok());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn trees_stay_when_they_are_not_what_makes_the_database_large() {
+        const TREES: u64 = 1_000;
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
+        append(&store, unknown('B', 100));
+        let lines: Vec<_> =
+            (1..=TREES).map(|id| format!("started {id} root={}\nended {id} root={} ok", id % 250 + 1, id % 250 + 1)).collect();
+        let batches = parse(&lines.join("\n"));
+        append(&store, Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() });
+        let ingest = Ingest::start(store.clone(), |_| {});
+        let (retention, stopping) = (Retention { rules: Vec::new(), size: Some(1 << 20) }, CancellationToken::new());
+        let keeper = Keeper { retention: &retention, store: &store, ingest: &ingest, stopping: &stopping, stuck_bytes: AtomicU64::new(0) };
+        for _ in 0..3 {
+            assert!(keeper.pass().await.is_ok());
+        }
+        assert!(number_of_roots(&store) > 100, "{} trees are left", number_of_roots(&store));
+        // Once these events are old, they go.
+        let age = Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None);
+        let keeper = Keeper { retention: &age, ..keeper };
+        assert!(keeper.pass().await.is_ok());
+        let status = store.status().unwrap();
+        assert_eq!(status.unknown_events["odd"], 100, "they are still counted");
+        assert!(status.database_bytes < 1 << 20, "{status:?}");
+        assert!(store.worker(worker('B')).unwrap().is_some());
     }
 }

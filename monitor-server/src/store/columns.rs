@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use foldhash::{HashMap, HashMapExt as _};
-use monitor_state::Placed;
+use monitor_state::{Node, Placed};
 use monitor_wire::{Dropped, Error, Kind, Process, ProcessId, Root, Source, State, WorkerId};
 use serde::Serialize;
 use serde_json::Value;
@@ -104,6 +104,17 @@ impl TreeColumns {
     pub(crate) fn new(head: Head, count: usize) -> Self {
         let (rows, more) = (Vec::with_capacity(count), HashMap::new());
         Self { head, sites: Vec::new(), origins: Vec::new(), errors: Vec::new(), rows, more, placed: Vec::new(), next: Next::Head }
+    }
+
+    /// About how many bytes a tree of so many processes takes while it is read.
+    pub fn bytes_of(count: usize) -> usize {
+        count.saturating_mul(size_of::<Cells>() + size_of::<Placed>() + size_of::<Node>())
+    }
+
+    /// About how many bytes it takes.
+    pub fn bytes(&self) -> usize {
+        let more: usize = self.more.values().map(|more| size_of::<(u32, String)>() + more.len()).sum();
+        size_of_val(&*self.rows) + size_of_val(&*self.placed) + more
     }
 
     /// Adds the parent that an orphan was told to have.

@@ -15,7 +15,7 @@ use monitor_wire::{
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
 pub use self::sqlite::{Checked, Restored, SqliteStore, backup, check, restore};
-pub(crate) use self::sqlite::{NUMEROUS, create_private, is_locked, open_private};
+pub(crate) use self::sqlite::{NUMEROUS, create_private, open_private, serve_at, served_at};
 use crate::packed::Packed;
 use crate::retention::Retention;
 
@@ -40,15 +40,19 @@ pub trait Store: Send + Sync + 'static {
     /// their rows go by [`Store::sweep`]. How many they were.
     fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes), StoreError>;
 
-    /// Deletes up to about so many rows of what was dropped; whether there are more.
-    fn sweep(&self, rows: usize) -> Result<bool, StoreError>;
+    /// Deletes up to about so many rows of what was dropped.
+    fn sweep(&self, rows: usize) -> Result<Swept, StoreError>;
 
     /// What the rules say that is due, at most `limit` trees for each reason, from a place on.
     fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError>;
 
     /// The oldest trees that have ended and are not pinned, as many as have to go, but at most `most`, for the database to hold no more
     /// than so many bytes.
-    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Vec<u64>, StoreError>;
+    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Beyond, StoreError>;
+
+    /// Deletes events of unknown types of workers that were last heard of before this time: some of those of workers after `after`, a
+    /// place of the store's own. The next such place; none at the end.
+    fn trim_unknown(&self, heard_before_us: u64, after: i64) -> Result<Option<i64>, StoreError>;
 
     /// Deletes some sums of short times that are too old, which are in those of longer times; whether there are more.
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError>;
@@ -147,6 +151,26 @@ pub struct Due {
     pub surplus: Vec<u64>,
     /// Where to look on, if that may not be all.
     pub next: Option<Place>,
+}
+
+/// What was deleted of dropped trees.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// There is more of them.
+    pub is_more: bool,
+    /// How much of the database is free for that.
+    pub freed_bytes: u64,
+}
+
+/// What would have to go for the database to be as small as it should be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Numbers of the oldest trees.
+    pub numbers: Vec<u64>,
+    /// How much of the database they take, if all of it belongs to trees.
+    pub bytes: u64,
+    /// How much of it is not free.
+    pub used_bytes: u64,
 }
 
 /// How far what is due was looked for.

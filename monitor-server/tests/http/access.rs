@@ -1,5 +1,6 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{TestServer, read, tree};
 
@@ -168,6 +169,64 @@ async fn wrong_passwords_are_slowed() {
     let right = login(&server, "correct+horse", "").send().await.unwrap();
     assert_eq!(right.status(), 429, "also the right one is not looked at");
     assert!(right.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn passwords_that_are_tried_at_once_are_slowed_as_well() {
+    let server = TestServer::start().await;
+    server.access().add_user("ada", monitor_server::access::Role::Admin, "correct horse").unwrap();
+    // Who is right takes no turn from anybody.
+    for _ in 0..12 {
+        assert_eq!(login(&server, "correct+horse", "").send().await.unwrap().status(), 303);
+    }
+    let tries: Vec<_> = (0..50).map(|_| tokio::spawn(login(&server, "wrong", "").send())).collect();
+    let mut looked_at = 0;
+    for answer in tries {
+        let status = answer.await.unwrap().unwrap().status();
+        assert!(status == 401 || status == 429, "{status}");
+        looked_at += usize::from(status == 401);
+    }
+    assert_eq!(looked_at, 10);
+}
+
+#[tokio::test]
+async fn behind_a_proxy_each_client_is_paced_by_itself() {
+    let server = TestServer::with(|config| {
+        config.public_url = Some("https://monitor.example.com".parse().unwrap());
+        config.insecure = true;
+        config.max_connections_per_client = 1;
+    })
+    .await;
+    let wrong =
+        async |forwarded: &str| status(server.get("/api/v1/roots").bearer_auth("pm_x").header("x-forwarded-for", forwarded)).await.0;
+    for _ in 0..10 {
+        assert_eq!(wrong("192.0.2.1").await, 401);
+    }
+    assert_eq!(wrong("192.0.2.1").await, 429);
+    assert_eq!(wrong("203.0.113.9, 192.0.2.1").await, 429, "what a client says of itself stands first");
+    assert_eq!(wrong("192.0.2.1, 192.0.2.2").await, 401);
+    assert_eq!(wrong("[2001:db8::1]:4711").await, 401);
+    // All of the proxy's connections are not those of one client: these two are at work at once.
+    let server = &server;
+    let slow = async || {
+        let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        let head = format!("POST /login HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: 5\r\n\r\nuser", server.address);
+        socket.write_all(head.as_bytes()).await.unwrap();
+        socket
+    };
+    for mut socket in [slow().await, slow().await] {
+        socket.write_all(b"=").await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer:?}");
+    }
+    // Without a proxy the header is anybody's word.
+    let server = TestServer::start().await;
+    for n in 0..10 {
+        let request = server.get("/api/v1/roots").bearer_auth("pm_x").header("x-forwarded-for", format!("192.0.2.{n}"));
+        assert_eq!(status(request).await.0, 401);
+    }
+    assert_eq!(status(server.get("/api/v1/roots").bearer_auth("pm_x").header("x-forwarded-for", "192.0.2.77")).await.0, 429);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::support::{PROCESS, ROOT, TestServer, batch, failed, read, started, tree};
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, read, started, tree};
 
 async fn refused(server: &TestServer, request: reqwest::RequestBuilder, status: u16, words: &[&str]) -> Value {
     let (found, problem) = read(request.send().await.expect("an answer")).await;
@@ -65,7 +65,6 @@ async fn what_can_t_be_read_is_refused_with_where_and_why() {
         ("[]".to_owned(), "a batch", None),
         ("{}".to_owned(), "version", None),
         (tree().to_string() + "}", "trailing", None),
-        (with("version", json!(2)), "version 2", None),
         (with("sequence", json!(0)), "numbered from 1", None),
         (with("sequence", json!(-1)), "invalid value", None),
         (with("sequence", json!(u64::MAX)), "numbered from 1", None),
@@ -182,6 +181,7 @@ async fn only_json_in_known_encodings_is_read() {
         (post().header("content-type", "text/plain"), "text/plain"),
         (post().header("content-type", "application/x-www-form-urlencoded"), "application/json"),
         (post().header("content-type", "application/jsonp"), "application/json"),
+        (server.post(tree().to_string().replace("\"version\":1", "\"version\":2")), "version 2"),
         (server.post("").header("content-encoding", "br"), "`zstd`, `gzip`"),
         (server.post("").header("content-encoding", "gzip, zstd"), "`zstd`, `gzip`"),
         (server.post("").header("content-encoding", "gzip").header("content-encoding", "gzip"), "several"),
@@ -245,4 +245,15 @@ async fn names_are_stored_as_they_came() {
     assert_eq!(roots["roots"][0]["name"], name);
     let process = server.ask(&format!("/api/v1/roots/{ROOT}/processes/ffffffffffffffff")).await;
     assert_eq!(process["name"], name);
+}
+
+#[tokio::test]
+async fn what_is_beyond_the_processes_of_a_root_is_counted_with_its_tree() {
+    let server = TestServer::with(|config| config.max_processes_per_root = 1).await;
+    server.send(&batch(1, &[started(ROOT, PROCESS, None, "nightly build")])).await;
+    server.send(&batch(2, &[started(ROOT, CHILD, Some(PROCESS), "compile"), failed(ROOT, CHILD, "no"), failed(ROOT, PROCESS, "no")])).await;
+    let tree = server.ask(&format!("/api/v1/roots/{ROOT}/tree")).await;
+    assert_eq!((&tree["processes"][0]["state"], tree["processes"].as_array().unwrap().len()), (&json!("failed"), 1));
+    let dropped = |event_type: &str| json!({"type": event_type, "reason": "full", "root_id": ROOT, "count": 1});
+    assert_eq!(tree["dropped"], json!([dropped("process-ended"), dropped("process-started")]));
 }

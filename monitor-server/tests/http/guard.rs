@@ -65,7 +65,7 @@ async fn every_answer_carries_what_browsers_need_to_keep_others_out() {
     for path in ["/", "/tasks", "/api/v1/roots", "/api/v1/nope", "/healthz"] {
         let headers = server.get(path).send().await.unwrap().headers().clone();
         assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
-        assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
+        assert_eq!(headers["referrer-policy"], "same-origin", "{path}");
         let policy = headers["content-security-policy"].to_str().unwrap();
         assert!(policy.starts_with("default-src 'self'; ") && policy.contains("frame-ancestors 'none'"), "{path}: {policy}");
         assert!(!policy.contains("script-src"), "{path}: scripts are files: {policy}");

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 
 use crate::stream::Reader;
-use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, read, started, tree};
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, read, started, tree, until};
 
 async fn request(server: &TestServer, method: &str, path: &str) -> (u16, Value) {
     let token = server.local_token();
@@ -51,6 +52,7 @@ async fn a_deleted_tree_is_gone_and_its_link_says_so() {
         ("GET", format!("/api/v1/roots/1/processes/{PROCESS}")),
         ("GET", format!("/api/v1/roots/1/processes/{PROCESS}/logs")),
         ("GET", "/api/v1/stream?root=1".to_owned()),
+        ("GET", "/api/v1/roots/1/export".to_owned()),
         ("POST", "/api/v1/roots/1/pin".to_owned()),
         ("DELETE", "/api/v1/roots/1/pin".to_owned()),
         ("DELETE", "/api/v1/roots/1".to_owned()),
@@ -59,16 +61,84 @@ async fn a_deleted_tree_is_gone_and_its_link_says_so() {
         assert_eq!(status, 410, "{method} {path}: {problem}");
         assert!(problem["detail"].as_str().unwrap().contains("no longer kept"), "{path}: {problem}");
     }
+    let plain = server.get("/tasks/1?plain").send().await.unwrap();
+    assert_eq!(plain.status(), 410);
+    assert!(plain.text().await.unwrap().contains("no longer kept"));
     for path in ["/api/v1/roots/2/tree".to_owned(), format!("/api/v1/roots/{ROOT}/tree")] {
         assert_eq!(request(&server, "GET", &path).await.0, 404, "{path}");
     }
     assert_eq!(server.ask("/api/v1/stats").await["stats"][0]["failed"], 1, "its sums stay");
     assert_eq!(server.ask("/api/v1/stats/errors").await["errors"][0]["root_id"], Value::Null);
     // Its rows go soon.
-    let data = server.stop().await;
-    let server = TestServer::on(data, |_| {}).await;
+    let database = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
+    let rows = |table: &str| database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap();
+    until(async || rows("process") == 0 && rows("leaving") == 0).await;
     let status = server.ask("/api/v1/status").await;
     assert_eq!((&status["roots"]["failed"], &status["processes"]["failed"]), (&json!(0), &json!(0)), "{status}");
+}
+
+/// Sends a request and goes away.
+async fn ask_and_leave(server: &TestServer, method: &str, path: &str, leave: impl AsyncFnOnce()) {
+    let mut socket = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let (host, token) = (server.address, server.local_token());
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    leave().await;
+}
+
+#[tokio::test]
+async fn what_is_changed_is_recorded_though_nobody_waits_for_the_answer() {
+    let server = TestServer::start().await;
+    let roots: Vec<_> = (1..=10).map(|n| format!("{n:032x}")).collect();
+    let events: Vec<_> = roots.iter().flat_map(|root| [started(root, PROCESS, None, "a"), failed(root, PROCESS, "x")]).collect();
+    server.send(&batch(1, &events)).await;
+    for number in 1..=roots.len() {
+        let path = format!("/api/v1/roots/{number}");
+        // Who leaves too early has asked for nothing; a little later each time, one leaves in between.
+        for pause in (0..).map(|n| Duration::from_micros(200 * n)) {
+            ask_and_leave(&server, "DELETE", &path, async || tokio::time::sleep(pause).await).await;
+            if request(&server, "GET", &format!("{path}/tree")).await.0 == 410 {
+                break;
+            }
+        }
+    }
+    // The deed follows upon the change.
+    until(async || {
+        let (_, page) = request(&server, "GET", "/api/v1/audit?limit=100").await;
+        let deeds = page["entries"].as_array().unwrap();
+        deeds.iter().filter(|deed| deed["action"].as_str().unwrap().starts_with("DELETE") && deed["outcome"] == "done").count()
+            == roots.len()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_that_nobody_waits_for_is_not_left() {
+    let server = TestServer::start().await;
+    // Large enough that the copy takes a while.
+    let large = |n: u64| {
+        let mut event = started(&format!("{n:032x}"), PROCESS, None, "large");
+        event["fields"] = json!({"text": "x".repeat(60_000)});
+        event
+    };
+    for part in 0..8 {
+        let events: Vec<_> = (part * 50 + 1..=part * 50 + 50).map(large).collect();
+        server.send(&batch(part * 50 + 1, &events)).await;
+    }
+    let left = || -> Vec<String> {
+        let names = std::fs::read_dir(server.folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("sending") || name.contains("backup")).collect()
+    };
+    ask_and_leave(&server, "POST", "/api/v1/backup", async || until(async || !left().is_empty()).await).await;
+    // Its turn is given back once it is gone.
+    until(async || left().is_empty()).await;
+    until(async || {
+        let request = server.client.post(format!("http://{}/api/v1/backup", server.address)).bearer_auth(server.local_token());
+        let response = request.send().await.unwrap();
+        response.status() == 200 && response.bytes().await.unwrap().starts_with(b"SQLite format 3\0")
+    })
+    .await;
+    until(async || left().is_empty()).await;
 }
 
 #[tokio::test]
@@ -89,9 +159,9 @@ async fn a_running_tree_is_deleted_only_when_that_is_said() {
 
 #[tokio::test]
 async fn what_the_rules_say_is_dropped_while_the_server_runs() {
-    let server = TestServer::with(|config| config.retention_age = Some(Duration::from_secs(3_600))).await;
+    let server = TestServer::with(|config| config.retention_age = Some(Duration::ZERO)).await;
     let mut stream = Reader::open(server.get("/api/v1/stream?types=roots-dropped")).await;
-    // It ended in 2025. The rules are looked at every minute, and whenever something was deleted.
+    // The rules are looked at every minute, and whenever something was deleted.
     server.send(&ended()).await;
     let other = ROOT.replace('9', "8");
     server.send(&batch(3, &[started(&other, CHILD, None, "another"), failed(&other, CHILD, "x")])).await;

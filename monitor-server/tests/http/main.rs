@@ -12,6 +12,7 @@ mod otlp;
 mod page;
 mod parameters;
 mod plain;
+mod random;
 mod reading;
 mod slow;
 mod spool;

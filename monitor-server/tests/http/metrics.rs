@@ -97,3 +97,28 @@ async fn names_are_bounded_and_the_others_are_summed_up() {
     assert_eq!([ended("a"), ended("b"), ended("c"), ended("")], [Some(3.0), Some(2.0), None, Some(2.0)]);
     assert_eq!(samples.get("monitor_process_duration_seconds_count{name=\"\"}").copied(), Some(2.0));
 }
+
+#[tokio::test]
+async fn no_figure_of_the_others_becomes_less() {
+    let server = TestServer::with(|config| config.metrics_names = 2).await;
+    let mut sequence = 1;
+    let mut run = async |name: &str, runs: u64| {
+        let of = |n: u64| {
+            let id = format!("{:016x}", sequence + n);
+            [started(ROOT, &id, Some(PROCESS), name), failed(ROOT, &id, "x")]
+        };
+        server.send(&batch(sequence, &(0..runs).flat_map(of).collect::<Vec<_>>())).await;
+        sequence += 2 * runs;
+    };
+    let others = async || {
+        let samples = scrape(&server).await;
+        samples.get("monitor_process_ended_total{name=\"\",state=\"failed\"}").copied().unwrap_or_default()
+    };
+    for (name, runs) in [("a", 3), ("b", 2), ("c", 1)] {
+        run(name, runs).await;
+    }
+    assert!((others().await - 1.0).abs() < 0.1);
+    // It has the most from here on, and stays among the others.
+    run("c", 10).await;
+    assert!((others().await - 11.0).abs() < 0.1);
+}

@@ -1,4 +1,4 @@
-use monitor_server::otlp::proto::{KeyValue, Span, SpanEvent};
+use monitor_server::otlp::proto::{KeyValue, Span, SpanEvent, TracesTaken};
 use prost::Message;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
@@ -8,6 +8,8 @@ use crate::support::{PROCESS, ROOT, TestServer, batch, started};
 /// What OpenTelemetry's SDK for Python sent when `tests/otlp/spans.py` ran below process `PROCESS` of tree `ROOT`.
 const TRACES: &[u8] = include_bytes!("sdk/traces.pb.gz");
 const LOGS: &[u8] = include_bytes!("sdk/logs.pb");
+
+const TYPE: &str = "application/x-protobuf";
 
 fn post(server: &TestServer, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
     server.client.post(format!("http://{}{path}", server.address)).header("content-type", content_type).body(body)
@@ -130,6 +132,38 @@ async fn json_is_read_as_otlp_writes_it() {
 }
 
 #[tokio::test]
+async fn a_span_without_an_end_runs_and_one_that_was_cancelled_is_that() {
+    let server = TestServer::start().await;
+    let mut spans_ = ["00000000000000a1", "00000000000000a2"].map(span);
+    spans_[0]["endTimeUnixNano"] = json!("0");
+    spans_[1]["parentSpanId"] = json!("00000000000000a1");
+    spans_[1]["attributes"] = json!([{"key": "process.state", "value": {"stringValue": "cancelled"}}]);
+    assert_eq!(send_json(&server, "/v1/traces", &spans(&json!(spans_))).await, json!({}));
+    let states =
+        async || -> Vec<String> { tree(&server).await.iter().map(|process| process["state"].as_str().unwrap().to_owned()).collect() };
+    assert_eq!(states().await, ["running", "cancelled"]);
+    assert_eq!(tree(&server).await[0]["ended_us"], Value::Null);
+    // The end comes later.
+    assert_eq!(send_json(&server, "/v1/traces", &spans(&json!([span("00000000000000a1")]))).await, json!({}));
+    assert_eq!(states().await, ["succeeded", "cancelled"]);
+}
+
+#[tokio::test]
+async fn the_receiver_leaves_when_the_server_stops() {
+    let server = TestServer::start().await;
+    send_json(&server, "/v1/traces", &spans(&json!([span("00000000000000a1")]))).await;
+    let receivers = async |server: &TestServer| -> Vec<Value> {
+        let workers = server.ask("/api/v1/workers").await["workers"].as_array().unwrap().clone();
+        workers.into_iter().filter(|worker| worker["program"] == "OTLP receiver").map(|worker| worker["state"].clone()).collect()
+    };
+    assert_eq!(receivers(&server).await, ["online"]);
+    let data = server.stop().await;
+    let server = TestServer::on(data, |_| {}).await;
+    assert_eq!(receivers(&server).await, ["offline"]);
+    assert_eq!(tree(&server).await[0]["state"], "succeeded");
+}
+
+#[tokio::test]
 async fn what_can_t_be_a_process_is_rejected_and_the_rest_is_taken() {
     let server = TestServer::start().await;
     let mut wrong =
@@ -171,7 +205,7 @@ async fn what_is_wrong_is_told_in_the_form_that_was_sent() {
     }
     let many: Vec<_> = (1..=51).map(|id| span(&format!("{id:016x}"))).collect();
     let (status, _, answer) = read(post(&server, "/v1/traces", "application/json", spans(&json!(many)).to_string())).await;
-    assert!(status == 400 && String::from_utf8_lossy(&answer).contains("more than 100 events"), "{status}");
+    assert!(status == 413 && String::from_utf8_lossy(&answer).contains("more than 100 events"), "{status}");
     let (status, _, _) = read(post(&server, "/v1/traces", "application/x-protobuf", vec![0; (3 << 20) + 1])).await;
     assert_eq!(status, 413);
     for (content_type, encoding) in [("text/plain", ""), ("application/x-protobuf", "br")] {
@@ -184,10 +218,10 @@ async fn what_is_wrong_is_told_in_the_form_that_was_sent() {
 #[tokio::test]
 async fn one_span_may_be_large_but_not_too_large() {
     let server = TestServer::start().await;
-    let request = |attributes: usize| {
-        let span = Span {
+    let request = |sizes: &[usize]| {
+        let span = |attributes: usize| Span {
             trace_id: vec![1; 16],
-            span_id: vec![1; 8],
+            span_id: attributes.to_be_bytes().to_vec(),
             start_time_unix_nano: 1,
             end_time_unix_nano: 2,
             attributes: vec![KeyValue::default(); attributes],
@@ -200,9 +234,17 @@ async fn one_span_may_be_large_but_not_too_large() {
             wrapped.extend(bytes);
             wrapped
         };
-        wrap(1, wrap(2, wrap(2, span.encode_to_vec())))
+        let spans: Vec<u8> = sizes.iter().flat_map(|size| wrap(2, span(*size).encode_to_vec())).collect();
+        wrap(1, wrap(2, spans))
     };
-    assert_eq!(read(post(&server, "/v1/traces", "application/x-protobuf", request(100_000))).await.0, 200);
-    let (status, _, answer) = read(post(&server, "/v1/traces", "application/x-protobuf", request(1_000_000))).await;
-    assert!(status == 400 && String::from_utf8_lossy(&answer).contains("the most is 1048576"), "{status}");
+    assert_eq!(read(post(&server, "/v1/traces", "application/x-protobuf", request(&[100_000]))).await, (200, TYPE.to_owned(), vec![]));
+    let (status, _, answer) = read(post(&server, "/v1/traces", "application/x-protobuf", request(&[7, 1_000_000, 8]))).await;
+    let taken = TracesTaken::decode(&*answer).unwrap().partial_success.unwrap();
+    assert_eq!((status, taken.rejected_spans), (200, 1));
+    assert!(taken.error_message.contains("the most is 1048576"), "{}", taken.error_message);
+    let root = "01".repeat(16);
+    assert_eq!(server.ask(&format!("/api/v1/roots/{root}/tree")).await["processes"].as_array().unwrap().len(), 3, "the others are taken");
+    let large = json!({"traceId": root, "spanId": "00000000000000a1", "name": "x".repeat(1 << 20), "endTimeUnixNano": "1"});
+    let answer = send_json(&server, "/v1/traces", &spans(&json!([large, span("00000000000000a2")]))).await;
+    assert_eq!(answer["partialSuccess"]["rejectedSpans"], "1", "{answer}");
 }

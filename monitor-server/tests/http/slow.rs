@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::lifecycle::endless;
-use crate::support::{TestServer, tree};
+use crate::support::{PROCESS, ROOT, TestServer, batch, read, started, tree, until};
 
 /// Sends a byte every few milliseconds until the server has enough; what it said.
 async fn drip(server: &TestServer, head: &str) -> String {
@@ -142,4 +142,83 @@ async fn what_is_no_request_is_answered_or_closed() {
         server.ask("/healthz").await;
     }
     assert_eq!(server.ask("/api/v1/status").await["events"], 0);
+}
+
+/// A tree with so many children, whose answers are larger than what sockets take unread.
+async fn send_large_tree(server: &TestServer, children: u64) {
+    let child = |n: u64| started(ROOT, &format!("{n:016x}"), Some(PROCESS), "a child of a large tree, with a name that takes its room");
+    for first in (1..children).step_by(5_000) {
+        let last = (first + 5_000).min(children + 1);
+        server.send(&batch(first + 1, &(first..last).map(child).collect::<Vec<_>>())).await;
+    }
+    server.send(&batch(1, &[started(ROOT, PROCESS, None, "large")])).await;
+}
+
+/// Asks, and reads no more than the first bytes of the answer.
+async fn ask_and_dawdle(server: &TestServer, path: &str, accept: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut socket = socket.connect(server.address).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\naccept: {accept}\r\n\r\n", server.address);
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut first = [0; 12];
+    socket.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    socket
+}
+
+#[tokio::test]
+async fn who_dawdles_over_exports_leaves_others_their_turn_at_all_else() {
+    let server = TestServer::start().await;
+    send_large_tree(&server, 20_000).await;
+    let export = format!("/api/v1/roots/{ROOT}/export?format=ndjson");
+    let turns = 2 * std::thread::available_parallelism().unwrap().get();
+    let mut slow = Vec::new();
+    for _ in 0..turns {
+        slow.push(ask_and_dawdle(&server, &export, "*/*").await);
+    }
+    let refused = server.get(&export).send().await.unwrap();
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let (status, problem) = read(refused).await;
+    assert!(status == 503 && problem["detail"].as_str().unwrap().contains("export"), "{problem}");
+    server.ask("/api/v1/roots").await;
+    slow.pop();
+    until(async || server.get(&export).send().await.unwrap().status() == 200).await;
+}
+
+#[tokio::test]
+async fn trees_that_are_read_slowly_take_bounded_memory() {
+    let server = TestServer::with(|config| config.max_answer_bytes = 20 << 20).await;
+    send_large_tree(&server, 20_000).await;
+    let tree = format!("/api/v1/roots/{ROOT}/tree?limit=100000");
+    let slow = ask_and_dawdle(&server, &tree, "*/*").await;
+    // Others find no room for as much, and don't wait for ever.
+    for accept in ["*/*", "application/vnd.process-monitor.tree"] {
+        let answer = server.get(&tree).header("accept", accept).send().await.unwrap();
+        if accept == "*/*" {
+            assert_eq!(answer.headers()["retry-after"], "1");
+            let (status, problem) = read(answer).await;
+            assert!(status == 503 && problem["detail"].as_str().unwrap().contains("max-answer-bytes"), "{problem}");
+        } else {
+            assert_eq!(answer.status(), 200, "as columns it is small enough");
+        }
+    }
+    server.ask(&format!("/api/v1/roots/{ROOT}/tree?limit=10")).await;
+    drop(slow);
+    until(async || server.get(&tree).send().await.unwrap().status() == 200).await;
+}
+
+#[tokio::test]
+async fn a_fast_start_buys_no_hours() {
+    let server = TestServer::with(|config| {
+        config.stall_timeout = Duration::from_millis(200);
+        config.min_body_rate_bytes = 1 << 10;
+    })
+    .await;
+    let length = 4 << 20;
+    let head =
+        format!("POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n");
+    // An hour's worth at once, and then one byte after the other.
+    let answer = drip(&server, &(head + &" ".repeat(length - 100_000))).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
 }

@@ -1,6 +1,8 @@
 //! A server of its own for every test.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
 
 use monitor_server::access::{Access, Local, NewToken};
 use monitor_server::{Config, ServeError, Server};
@@ -16,6 +18,17 @@ pub(crate) const WORKER: &str = "5b0c0000000000000000000000000001";
 pub(crate) const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
 pub(crate) const PROCESS: &str = "a3ce929d0e0e4736";
 pub(crate) const CHILD: &str = "00000000000000c1";
+
+/// Asks again and again until it is so.
+pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
+    let waited = async {
+        while !is_so().await {
+            // A pause between two questions.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), waited).await.expect("in time");
+}
 
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
@@ -56,6 +69,11 @@ impl TestServer {
         request.header("content-type", "application/json").body(body)
     }
 
+    /// Its folder.
+    pub(crate) fn data(&self) -> &Path {
+        self.data.path()
+    }
+
     /// The tokens and users of its folder, as the command line opens them.
     pub(crate) fn access(&self) -> Access {
         Access::open(self.data.path()).expect("a folder")
@@ -65,6 +83,11 @@ impl TestServer {
     pub(crate) fn token(&self, scope: &str) -> String {
         let new = NewToken { name: format!("a-{scope}"), scopes: scope.parse().expect("a scope"), lifetime: None };
         self.access().create_token(&new).expect("a token")
+    }
+
+    /// Where its data is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.data.path()
     }
 
     /// The token of whoever owns its folder, which may do all.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use monitor_server::{Server, TlsError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use crate::support::{TestServer, config};
+use crate::support::{TestServer, config, until};
 
 /// An authority of the test's own.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -53,17 +53,9 @@ async fn it_speaks_tls_and_takes_a_new_certificate_without_a_stop() {
     assert_eq!(plain.status(), 400);
     assert!(plain.text().await.unwrap().contains("https only"));
 
-    // Files that don't fit leave the certificate in place.
-    std::fs::write(files.path().join("key.pem"), "nonsense").unwrap();
-    assert!(first.client().get(&url).send().await.is_ok());
     let second = Authority::new();
     second.write(files.path());
-    let renewed = async {
-        while second.client().get(&url).send().await.is_err() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), renewed).await.expect("the new certificate");
+    until(async || second.client().get(&url).send().await.is_ok()).await;
     assert!(first.client().get(&url).send().await.is_err());
     server.stop().await;
 }

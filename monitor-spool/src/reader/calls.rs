@@ -1,11 +1,13 @@
 //! What stood in rings and lane, as wire events.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use monitor_core::image::{Call, End};
 use monitor_core::record::Attachment;
 use monitor_wire as wire;
-use monitor_wire::{Event, ProcessEnded, ProcessId, ProcessStarted, RootId};
+use monitor_wire::{Event, MAX_TIME_US, ProcessEnded, ProcessId, ProcessStarted, RootId};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::folds::Folds;
@@ -16,57 +18,101 @@ use crate::program::{self, Calibration, ClockSample};
 const NOT_FOUND: &str = "(its words were not found in the spool)";
 const UNKNOWN: &str = "(unknown)";
 
-/// Later than any time that the server takes.
-const MAX_TIME_US: u64 = (1 << 53) - 1;
-
-/// The events that are in no batch yet, in the order of time.
-pub(crate) fn events(estate: &Estate) -> Vec<Value> {
-    let clock = Clock::of(estate);
-    let mut words: HashMap<u64, &Queued> = HashMap::new();
-    let mut found = Vec::<(u64, u8, Value)>::new();
-    let mut started = HashSet::new();
-    for entry in &estate.entries {
-        if entry.is_words {
-            words.insert(entry.a, entry);
-        } else if let Some((is_start, id, event)) = stamped(entry, &clock) {
-            started.extend(is_start.then_some(id).flatten());
-            found.push((entry.at, u8::from(!is_start), event));
-        }
-    }
-    // One that was killed between its record and its frame has ended.
-    let ended: HashSet<u64> = estate.images.values().flat_map(|image| &image.ended).map(|call| call.id).collect();
-    let mut seen = HashSet::new();
-    let mut folds = Folds::of(estate);
-    for image in estate.images.values() {
-        let running = image.running.iter().filter(|call| !ended.contains(&call.id));
-        for call in image.ended.iter().chain(running) {
-            if !seen.insert(call.id) || folds.take(call, &clock) {
-                continue;
-            }
-            if !started.contains(&format!("{:016x}", call.id)) {
-                found.extend(start(estate, call, &folds, &clock).map(|event| (call.start, 0, event)));
-            }
-            if let Some((at, how)) = call.end {
-                found.extend(end(estate, call, at, how, &words, &clock).map(|event| (at, 1, event)));
-            }
-        }
-    }
-    found.extend(folds.events(&clock).into_iter().filter_map(|(at, event)| Some((at, 0, value(event)?))));
-    found.sort_by_key(|(at, order, _)| (*at, *order));
-    found.into_iter().map(|(_, _, event)| event).collect()
+/// The events that are in no batch yet, in the order of time. They are made when they are asked for, for as JSON they are many
+/// times what they are in the rings.
+pub(crate) struct Events<'a> {
+    estate: &'a Estate,
+    clock: Clock,
+    /// Words of failures, by process.
+    words: HashMap<u64, &'a Queued>,
+    folds: Folds<'a>,
+    /// When each happened, in ticks; what comes first of the same moment; what it is made of.
+    found: Vec<(u64, u8, Source<'a>)>,
 }
 
-/// An entry's event with its times, whether it is a start, and of which process.
-fn stamped(entry: &Queued, clock: &Clock) -> Option<(bool, Option<String>, Value)> {
+enum Source<'a> {
+    Start(&'a Call),
+    End(&'a Call),
+    Entry(&'a Queued),
+    Fold(Box<Event>),
+}
+
+impl<'a> Events<'a> {
+    pub(crate) fn of(estate: &'a Estate) -> Self {
+        let clock = Clock::of(estate);
+        let (mut words, mut found, mut started) = (HashMap::new(), Vec::new(), HashSet::new());
+        for entry in &estate.entries {
+            if entry.is_words {
+                words.insert(entry.a, entry);
+            } else {
+                let (is_start, id) = told_by(entry);
+                started.extend(id.filter(|_| is_start));
+                found.push((entry.at, u8::from(!is_start), Source::Entry(entry)));
+            }
+        }
+        // One that was killed between its record and its frame has ended.
+        let ended: HashSet<u64> = estate.images.values().flat_map(|image| &image.ended).map(|call| call.id).collect();
+        let mut seen = HashSet::new();
+        let mut folds = Folds::of(estate);
+        for image in estate.images.values() {
+            let running = image.running.iter().filter(|call| !ended.contains(&call.id));
+            for call in image.ended.iter().chain(running) {
+                if !seen.insert(call.id) || folds.take(call, &clock) {
+                    continue;
+                }
+                if !started.contains(&call.id) {
+                    found.push((call.start, 0, Source::Start(call)));
+                }
+                if let Some((at, _)) = call.end {
+                    found.push((at, 1, Source::End(call)));
+                }
+            }
+        }
+        found.extend(folds.events(&clock).into_iter().map(|(at, event)| (at, 0, Source::Fold(Box::new(event)))));
+        found.sort_by_key(|(at, order, _)| (*at, *order));
+        Self { estate, clock, words, folds, found }
+    }
+
+    /// All of them, so many at a time.
+    pub(crate) fn batches(&self, count: usize) -> impl Iterator<Item = Vec<Value>> {
+        let batches = self.found.chunks(count).map(|found| found.iter().filter_map(|(.., source)| self.event(source)).collect::<Vec<_>>());
+        batches.filter(|batch| !batch.is_empty())
+    }
+
+    fn event(&self, source: &Source<'_>) -> Option<Value> {
+        let Self { estate, clock, words, folds, .. } = self;
+        match source {
+            Source::Start(call) => start(estate, call, folds, clock),
+            Source::End(call) => call.end.and_then(|(at, how)| end(estate, call, at, how, words, clock)),
+            Source::Entry(entry) => stamped(entry, clock),
+            Source::Fold(event) => serde_json::to_value(event).ok(),
+        }
+    }
+}
+
+/// Whether an entry is a start, and of which process it tells.
+fn told_by(entry: &Queued) -> (bool, Option<u64>) {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(rename = "type", borrow)]
+        event_type: Cow<'a, str>,
+        #[serde(default)]
+        id: Option<ProcessId>,
+    }
+    let head: Option<Head<'_>> = serde_json::from_slice(&entry.json).ok();
+    head.map_or((false, None), |head| (head.event_type == "process-started", head.id.map(ProcessId::get)))
+}
+
+/// An entry's event with its times.
+fn stamped(entry: &Queued, clock: &Clock) -> Option<Value> {
     let mut event: Value = serde_json::from_slice(&entry.json).ok()?;
     let fields = event.as_object_mut()?;
-    let event_type = fields.get("type")?.as_str()?.to_owned();
+    let is_end = fields.get("type")?.as_str()? == "process-ended";
     fields.insert("time_us".to_owned(), clock.time_us(entry.at).into());
-    if event_type == "process-ended" {
+    if is_end {
         fields.insert("elapsed_ns".to_owned(), clock.elapsed_ns(entry.a, entry.at).into());
     }
-    let id = fields.get("id").and_then(Value::as_str).map(str::to_owned);
-    Some((event_type == "process-started", id, event))
+    Some(event)
 }
 
 fn start(estate: &Estate, call: &Call, folds: &Folds<'_>, clock: &Clock) -> Option<Value> {

@@ -1,14 +1,14 @@
 //! Made-up files: whatever is in them, reading comes back, without a panic and without more memory than they are long.
 
-use std::collections::BTreeMap;
-
+use monitor_core::image::made::{self, Counts, Place};
 use monitor_core::keep::Piece;
 use monitor_wire::WorkerId;
 
-use super::{Estate, Kind, events};
+use super::{Estate, Events, Kind, Region};
 use crate::Parcel;
 use crate::block::{self, Magic};
 use crate::program::PAGE;
+use crate::replay::all_dropped;
 
 fn worker() -> WorkerId {
     WorkerId::new(1).expect("not zero")
@@ -17,7 +17,7 @@ fn worker() -> WorkerId {
 /// Reads the bytes as each kind of file.
 pub fn raw(bytes: &[u8]) {
     let (program, rest) = bytes.split_at(bytes.len().min(PAGE + 512) / 2);
-    read(program, rest, rest, rest);
+    read(program, rest, rest, PIECES.map(|piece| (piece, rest.to_vec())));
     let parcel = Parcel::kept(1, 1, bytes.to_vec());
     let _ = (parcel.kinds(), parcel.halve(), parcel.without(1));
 }
@@ -47,18 +47,66 @@ pub fn framed(mut bytes: &[u8]) {
         }
     }
     let [program, journal, lane] = &files;
-    read(program, journal, lane, &[]);
+    read(program, journal, lane, []);
 }
 
-fn read(program: &[u8], journal: &[u8], lane: &[u8], piece: &[u8]) {
-    let mut estate = Estate::default();
-    let mut regions = BTreeMap::new();
-    let (region, base, index) = (0, 0, 0);
-    let pieces = [Piece::Region(region), Piece::Segment { region, base }, Piece::Chunk { region, index }, Piece::Folds { region, index }];
-    let files = [(Kind::Program, program), (Kind::Lane(1), lane), (Kind::Journal(1), journal)];
-    for (kind, bytes) in files.into_iter().chain(pieces.map(|of| (Kind::Piece(of), piece))) {
-        estate.take(worker(), kind, String::new(), bytes.to_vec(), &mut regions);
+/// Reads rings, frames, slots and folds that hold what the bytes say, with checks that fit; what is left over damages them. Of
+/// the words most are small, so that ids, parents and marks meet.
+pub fn rings(bytes: &[u8]) {
+    let (mut frames, mut slots, mut records, mut folds) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (items, rest) = bytes.as_chunks::<14>();
+    for [kind, number, words @ ..] in items {
+        let word = |at: usize| if words[at] < 250 { u64::from(words[at]) } else { u64::MAX << ((words[at] & 3) * 20) };
+        let facts = word(6) | (word(7) & 0x1f) << 32;
+        let made = |place| made::record([word(0), word(1), word(2), word(3), word(4), word(5), facts], place);
+        match kind % 5 {
+            0 => frames.push(made(Place::Running)),
+            1 => slots.push((made(Place::Running), word(8))),
+            2 => slots.push((made(Place::Ended), word(8))),
+            3 => records.push((u64::from(*number), made(Place::Ring(u64::from(*number))))),
+            _ => folds.push(Counts {
+                mark: word(0),
+                parent: word(1),
+                root: word(2),
+                facts,
+                begun: word(3),
+                ended: word(4),
+                each: word(5),
+                bucket: u64::from(*number) * 3,
+                left: word(8),
+                elsewhere: word(9),
+                failed: word(10),
+                revision: word(11),
+            }),
+        }
     }
-    estate.settle(&regions);
-    let _ = (events(&estate).len(), estate.next(), estate.acknowledged(), estate.damaged(), estate.unread());
+    let site =
+        |number| block::block(worker(), Magic::Site, number, 0, 0, br#"{"name":"a","kind":"normal","source":{"file":"a","line":1}}"#);
+    let program: Vec<u8> = std::iter::once(vec![0; PAGE]).chain((0..4).map(site)).flatten().collect();
+    let refused = u64::from(items.len() as u8).wrapping_mul(u64::MAX / 200);
+    let pieces = [made::region(&frames, 256, refused), made::segment(0, 256, &records), made::chunk(&slots), made::folds(&folds)];
+    let mut pieces: Vec<_> = PIECES.into_iter().zip(pieces).collect();
+    for (at, byte) in rest.iter().enumerate() {
+        let piece = &mut pieces[at % 4].1;
+        let place = at * 4_001 % piece.len();
+        piece[place] ^= *byte;
+    }
+    read(&program, &[], &[], pieces);
+}
+
+const PIECES: [Piece; 4] = {
+    let (region, base, index) = (0, 0, 0);
+    [Piece::Region(region), Piece::Segment { region, base }, Piece::Chunk { region, index }, Piece::Folds { region, index }]
+};
+
+fn read(program: &[u8], journal: &[u8], lane: &[u8], pieces: impl IntoIterator<Item = (Piece, Vec<u8>)>) {
+    let (mut estate, mut region) = (Estate::default(), Region::default());
+    for (kind, bytes) in [(Kind::Program, program), (Kind::Lane(1), lane), (Kind::Journal(1), journal)] {
+        estate.take(worker(), kind, String::new(), bytes);
+    }
+    pieces.into_iter().for_each(|(piece, bytes)| region.take(piece, bytes));
+    estate.region(0, &region);
+    estate.settle();
+    let batches = Events::of(&estate).batches(100).map(|batch| batch.len()).sum::<usize>();
+    let _ = (batches, all_dropped(&estate), estate.next(), estate.acknowledged(), estate.damaged(), estate.unread());
 }

@@ -85,6 +85,7 @@ impl Dir {
     }
 }
 
+/// Name of this machine.
 pub(crate) fn hostname() -> String {
     String::new()
 }

@@ -184,3 +184,54 @@ fn small_batches_that_wait_are_sent_together_but_not_across_a_gap_and_not_too_ma
     begun.journal.acknowledge(2_301);
     assert_eq!(begun.journal.front_joined().unwrap().first(), 2_302);
 }
+
+#[test]
+fn what_is_just_being_sent_is_given_up_last() {
+    let test = TestSpool::new();
+    let mut begun = test.begin_within(512 << 10);
+    let batch = |first: u64| Parcel::encode(first, &(first..first + 10).map(large).collect::<Vec<_>>()).unwrap();
+    begun.journal.append(&batch(1), &Meta::default()).unwrap();
+    assert_eq!(begun.journal.front_joined().unwrap().last(), 10);
+    let mut next = 11;
+    while begun.journal.dropped().is_empty() {
+        begun.journal.append(&batch(next), &Meta::default()).unwrap();
+        next += 10;
+    }
+    assert_eq!(begun.journal.first_waiting(), Some(1));
+    begun.journal.acknowledge(10);
+    let lost: u64 = count(&begun.journal.dropped()).values().sum();
+    assert_eq!(10 + lost + begun.journal.waiting(), next - 1);
+}
+
+#[test]
+fn a_batch_that_can_never_fit_costs_itself_alone() {
+    let test = TestSpool::new();
+    let mut begun = test.begin_within(1 << 20);
+    journal(&mut begun, 1, 50);
+    let events: Vec<Event> = (51..4_051).map(large).collect();
+    begun.journal.append(&Parcel::encode(51, &events).unwrap(), &Meta::default()).unwrap();
+    journal(&mut begun, 4_051, 50);
+    assert_eq!((begun.journal.waiting(), count(&begun.journal.dropped()).values().sum::<u64>()), (100, 4_000));
+    assert!(begun.journal.dropped().iter().all(|dropped| dropped.reason == "spool"));
+}
+
+#[test]
+fn a_program_that_has_numbered_all_leaves_its_journal_alone() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    begun.pieces.prepare(65_536, 2).unwrap();
+    begun.pieces.map(monitor_core::keep::Piece::Region(0), 65_536).unwrap();
+    lane(&begun, 1..=3);
+    begun.lane.prepare().unwrap();
+    journal(&mut begun, 1, 3);
+    begun.folder.remove_memory();
+    let mut names: Vec<_> =
+        std::fs::read_dir(begun.folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["journal-1", "lock", "program"]);
+    // Whoever goes on all the same does no harm.
+    lane(&begun, 4..=5);
+    let worker = begun.folder.worker();
+    drop(begun);
+    assert_eq!(drain(&mut test.replay(worker)), [(1, 1), (2, 2), (3, 3)]);
+}

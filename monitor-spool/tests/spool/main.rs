@@ -3,6 +3,7 @@
 
 mod bound;
 mod damage;
+mod follow;
 mod full;
 mod kill;
 mod life;

@@ -13,4 +13,9 @@ proptest! {
     fn any_blocks_are_read(bytes in prop::collection::vec(any::<u8>(), 0..9_000)) {
         fuzz::framed(&bytes);
     }
+
+    #[test]
+    fn any_rings_are_read(bytes in prop::collection::vec(any::<u8>(), 0..9_000)) {
+        fuzz::rings(&bytes);
+    }
 }

@@ -1,10 +1,11 @@
 //! What a dead program left comes out once, in order.
 
+use monitor_core::image::made;
 use monitor_core::keep::Piece;
-use monitor_spool::{Calibration, Entry, Head, Life, Meta, Parcel, Verdict};
-use monitor_wire::{Batch, Event};
+use monitor_spool::{Calibration, ClockSample, Entry, Head, Life, Meta, Parcel, Verdict};
+use monitor_wire::{Batch, Dropped, Event, RootId};
 
-use crate::support::{TestSpool, drain, event, journal, lane, processes};
+use crate::support::{LIMIT, TestSpool, about, child, drain, event, journal, lane, processes, say, sites};
 
 #[test]
 fn what_was_numbered_comes_first_and_the_rest_is_numbered_behind_it() {
@@ -48,7 +49,7 @@ fn a_replay_that_breaks_off_goes_on_where_it_stopped() {
     }
     let expected: Vec<_> = (1..12_000).map(|number| (number, number)).collect();
     assert!(found == expected, "{} events", found.len());
-    assert!(test.replay(worker).next().is_none());
+    assert_eq!(test.replay(worker).next().map(Parcel::count), Some(0), "only that it is gone");
 }
 
 #[test]
@@ -122,6 +123,90 @@ fn what_was_dropped_without_being_told_is_told() {
     assert_eq!(dropped, expected);
     replay.settle(Verdict::Accepted);
     assert!(replay.next().is_none());
+}
+
+#[test]
+fn what_was_told_by_its_own_name_is_not_told_again_as_another() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let worker = begun.folder.worker();
+    (0..3).for_each(|_| begun.program.marks().dropped("process-logged"));
+    let told = Dropped { event_type: "process-logged".to_owned(), reason: "memory".to_owned(), root_id: None, count: 2 };
+    let meta = Meta { dropped: vec![told.clone()], ..Meta::default() };
+    begun.journal.append(&Parcel::encode(1, &[event(1)]).unwrap(), &meta).unwrap();
+    begun.program.advance(2, 0);
+    drop(begun);
+    assert_eq!(test.replay(worker).dropped(), [told.clone(), Dropped { event_type: "other".to_owned(), count: 1, ..told }]);
+}
+
+#[test]
+fn counts_that_nobody_can_have_counted_are_no_trouble() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let (worker, path) = (begun.folder.worker(), begun.folder.path().to_owned());
+    let most = Dropped { event_type: "process-started".to_owned(), reason: "memory".to_owned(), root_id: None, count: u64::MAX };
+    let meta = Meta { dropped: vec![most.clone(), Dropped { root_id: RootId::new(1), ..most }], ..Meta::default() };
+    begun.journal.append(&Parcel::encode(1, &[event(1)]).unwrap(), &meta).unwrap();
+    begun.program.advance(2, 0);
+    drop(begun);
+    for region in 0..2 {
+        std::fs::write(path.join(format!("region-{region}")), made::region(&[], 0, u64::MAX - 1)).unwrap();
+    }
+    let mut replay = test.replay(worker);
+    assert_eq!(drain(&mut replay), [(1, 1)]);
+    assert!(replay.dropped().iter().all(|dropped| dropped.count == u64::MAX));
+}
+
+#[test]
+fn rings_that_another_version_alone_can_read_stay() {
+    let test = TestSpool::new();
+    let clock = ClockSample { ticks: 1_000, wall_ns: 1, is_counter: false };
+    let layout = u64::from(monitor_core::image::LAYOUT) + 1;
+    let mut begun = test.spool.begin(&about(), sites(), layout, clock, LIMIT).unwrap();
+    let (worker, path) = (begun.folder.worker(), begun.folder.path().to_owned());
+    begun.pieces.map(Piece::Region(0), 65_536).unwrap();
+    journal(&mut begun, 1, 2);
+    lane(&begun, 3..10);
+    drop(begun);
+    for found in [vec![(1, 1), (2, 2)], vec![]] {
+        let mut replay = test.replay(worker);
+        assert_eq!(drain(&mut replay), found, "its journal, once");
+        let error = replay.finish().unwrap_err().to_string();
+        assert!(error.contains("another version"), "{error}");
+        assert!(path.join("region-0").exists() && path.join("lane-1").exists());
+    }
+}
+
+/// The most memory that this program ever had, in KiB.
+fn most_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.trim().parse().ok()).unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn to_read_much_takes_little_memory_and_so_do_files_that_seem_to_be_long() {
+    const ENTRIES: u64 = 100_000;
+    let mut reader = child("replay::to_read_much_takes_little_memory_and_so_do_files_that_seem_to_be_long", |spool| {
+        let worker = spool.list().unwrap()[0].worker_id;
+        let mut replay = spool.claim(worker).unwrap().unwrap();
+        say(&format!("{} {}", drain(&mut replay).len(), most_memory()));
+    });
+    let test = TestSpool::new();
+    let begun = test.begin();
+    let path = begun.folder.path().to_owned();
+    lane(&begun, 1..=ENTRIES);
+    drop(begun);
+    for region in 0..3 {
+        for name in [format!("region-{region}"), format!("chunk-{region}-0"), format!("fold-{region}-0")] {
+            std::fs::File::create_new(path.join(name)).unwrap().set_len(1 << 30).unwrap();
+        }
+    }
+    let output = reader.env("SPOOL", test.spool.path()).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let said = said.lines().find(|line| line.starts_with(&format!("{} ", ENTRIES + 1))).unwrap_or_else(|| panic!("{said}"));
+    let kib: u64 = said.split_once(' ').unwrap().1.parse().unwrap();
+    assert!(kib < 120 << 10, "{kib} KiB");
 }
 
 #[test]

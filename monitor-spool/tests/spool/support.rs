@@ -57,8 +57,12 @@ pub(crate) fn say(line: &str) {
 }
 
 pub(crate) fn begin(spool: &Spool, limit_bytes: u64) -> Begun {
+    begin_as(spool, &about(), limit_bytes)
+}
+
+pub(crate) fn begin_as(spool: &Spool, about: &About, limit_bytes: u64) -> Begun {
     let clock = ClockSample { ticks: 1_000, wall_ns: 1_763_600_000_000_000_000, is_counter: false };
-    spool.begin(&about(), sites(), u64::from(monitor_core::image::LAYOUT), clock, limit_bytes).expect("a folder")
+    spool.begin(about, sites(), u64::from(monitor_core::image::LAYOUT), clock, limit_bytes).expect("a folder")
 }
 
 pub(crate) fn about() -> About {

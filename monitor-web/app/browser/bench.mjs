@@ -1,7 +1,9 @@
 /**
- * The page's figures in a real browser: `cargo xtask bench page [--million] [--json]`. Says what was measured and what is wanted;
+ * The page's figures in a real browser: `cargo xtask bench page [--million] [--only PART] [--json]`, with PART one of first, sizes, large, live, calls. Says what was measured and what is wanted;
  * on a machine that does other work, figures say little.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { gzipSync } from "node:zlib";
 import { launch } from "./browser.mjs";
 import { server, Tree, Worker } from "./events.mjs";
@@ -153,6 +155,48 @@ async function large(tree, size, firstRowsMs) {
   });
 }
 
+/** When each row of the page's tree was first in the document, by its process: milliseconds since 1970, after the frame that drew it. */
+function watchRows(page) {
+  return page.evaluate(() => {
+    globalThis.shown = new Map();
+    new MutationObserver(() => {
+      const fresh = [...document.querySelectorAll(".node")].map((row) => row.dataset.process).filter((id) => !globalThis.shown.has(id));
+      for (const id of fresh) globalThis.shown.set(id, Infinity);
+      // A frame's callbacks run before it is painted; the next task after them runs behind it.
+      requestAnimationFrame(() => setTimeout(() => fresh.forEach((id) => globalThis.shown.set(id, Date.now()))));
+    }).observe(document.querySelector(".tree"), { childList: true, subtree: true });
+  });
+}
+
+/** From a call of a marked function, in a real program with its default settings, to its row on the screen. Both read one machine's clock. */
+async function calls() {
+  const program = process.env.MONITOR_BENCH_PACED;
+  if (!program) return console.error("MONITOR_BENCH_PACED is not set: calls to pixels are not measured");
+  const paced = spawn(program, ["100"], { env: { ...process.env, MONITOR_ENABLED: "1", MONITOR_SERVER_URL: server }, stdio: ["ignore", "pipe", "inherit"] });
+  let printed = "";
+  paced.stdout.on("data", (data) => (printed += data));
+  const ended = once(paced, "exit");
+  await onPage(async (page) => {
+    // High enough for a row of each call.
+    await page.setViewportSize({ width: 1440, height: 3400 });
+    await page.goto(`${server}/tasks?name=paced+calls`);
+    await page.locator('.root[data-state="running"] .title').first().click();
+    await page.locator('.connection[data-connection="live"]').waitFor();
+    await page.locator(".tree .node").first().waitFor();
+    await watchRows(page);
+    await ended;
+    await page.locator('.root-header[data-state="succeeded"]').waitFor();
+    const called = printed.trim().split("\n").map((us) => Number(us) / 1000);
+    const { processes } = await (await fetch(`${server}/api/v1/roots/${new URL(page.url()).pathname.split("/").at(-1)}/tree?limit=1000`)).json();
+    // Siblings come as they started.
+    const shown = await page.evaluate(() => Object.fromEntries(globalThis.shown));
+    const steps = processes.filter(({ parent_id }) => parent_id !== null);
+    const waits = steps.flatMap(({ id }, index) => (shown[id] === undefined ? [] : [shown[id] - called[index]]));
+    console.error(`calls to pixels: ${waits.length} of ${steps.length} calls had a row in sight; p50 ${percentile(waits, 0.5).toFixed(0)} ms, longest ${Math.max(...waits).toFixed(0)} ms`);
+    note("a call of a marked function to its pixel, p95", percentile(waits, 0.95), 250, "ms");
+  });
+}
+
 /** From the answer to an event's batch to its pixel: what the browser, the stream and the page take. */
 async function live() {
   const tree = new Tree("live bench");
@@ -161,19 +205,15 @@ async function live() {
     await page.goto(tree.address);
     await page.locator('.connection[data-connection="live"]').waitFor();
     await page.locator(".tree").waitFor();
-    await page.evaluate(() => {
-      globalThis.shown = new Map();
-      new MutationObserver(() => {
-        for (const row of document.querySelectorAll(".node")) if (!globalThis.shown.has(row.dataset.process)) globalThis.shown.set(row.dataset.process, Date.now());
-      }).observe(document.querySelector(".tree"), { childList: true, subtree: true });
-    });
+    await watchRows(page);
     const waits = [];
     for (let index = 0; index < 20; index += 1) {
       const step = tree.start(`step ${index}`, tree.id, 60_000 + index);
       await worker.send(step);
       const stored = Date.now();
       await page.locator(`.node[data-process="${step.id}"]`).waitFor();
-      waits.push((await page.evaluate((id) => globalThis.shown.get(id), step.id)) - stored);
+      const shown = await page.waitForFunction((id) => Number.isFinite(globalThis.shown.get(id)) && globalThis.shown.get(id), step.id);
+      waits.push((await shown.jsonValue()) - stored);
     }
     note("an event that is stored to its row, p95", Math.max(0, percentile(waits, 0.95)), 100, "ms");
     const sending = (async () => {
@@ -189,11 +229,9 @@ async function live() {
   });
 }
 
-await first();
-const tree = await grow(100);
-await sizes();
-await large(tree, "100,001", 500);
-await live();
+const only = options.includes("--only") ? options[options.indexOf("--only") + 1] : undefined;
+const parts = { first, sizes, large: async () => large(await grow(100), "100,001", 500), live, calls };
+for (const [name, measure] of Object.entries(parts)) if (only === undefined || only === name) await measure();
 if (options.includes("--million")) await large(await grow(1000), "1,000,001", 1500);
 await browser.close();
 if (options.includes("--json")) console.log(JSON.stringify(figures, null, 2));

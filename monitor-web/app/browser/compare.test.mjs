@@ -69,6 +69,35 @@ test("both trees stand side by side, what is the same only if it is wanted, and 
     await page.locator(".pair").first().waitFor();
   }));
 
+test("logs that are too long to compare whole say so", () =>
+  onPage("about:blank", async (page) => {
+    await page.route("**/logs?*", async (route) => {
+      const answer = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...answer, logs: answer.logs.slice(0, 1), next_cursor: "more" } });
+    });
+    await page.goto(`${bad.tree.address}?tab=compare`);
+    await hasText(page.locator(".first-line"), "Only the first 10,000 lines of each were compared.");
+  }));
+
+test("what is folded stays so while a tree grows above it", async () => {
+  const tree = new Tree(name);
+  const parse = tree.start("parse", tree.id, 200);
+  const row = tree.start("row", parse.id, 210);
+  await worker.send(tree.own, parse, row);
+  await onPage(`${tree.address}?tab=compare&view=tree&with=${good.tree.rootId}`, async (page) => {
+    await page.getByRole("checkbox", { name: "Also what is the same" }).check();
+    const parsed = page.locator(".pair").filter({ hasText: "parse" });
+    await parsed.getByRole("button", { name: "Close" }).first().click();
+    await page.locator(".pair").filter({ hasText: "row" }).waitFor({ state: "detached" });
+    await hasText(page.locator(".connection"), "live");
+    const early = tree.start("early", tree.id, 1);
+    await worker.send(early, tree.end(early, 1));
+    await page.locator(".pair").filter({ hasText: "early" }).waitFor();
+    assert.equal(await page.locator(".pair").filter({ hasText: "row" }).count(), 0);
+    await worker.send(tree.end(tree.own, 5));
+  });
+});
+
 test("what can't be compared says so", async () => {
   const alone = new Tree(`alone ${newId()}`);
   await worker.send(alone.own, alone.end(alone.own, 5));

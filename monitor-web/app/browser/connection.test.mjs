@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { createServer, request } from "node:http";
 import { after, before, test } from "node:test";
-import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
 import { server, Tree, Worker } from "./events.mjs";
 
 useBrowser();
@@ -98,6 +98,37 @@ test("a tree catches up as well", async () => {
   );
 });
 
+/** All that the screen of a tree consists of is there. */
+const hasTreeScreen = (page) =>
+  page.waitForFunction(() => {
+    const chunk = performance.getEntriesByType("resource").find(({ name }) => /\/RootPage-[^/]*\.js$/.test(name));
+    return chunk && import(chunk.name).then(() => true);
+  });
+
+test("a screen that could not be read is read when the connection is back", async () => {
+  const tree = new Tree("screen late");
+  await worker.send(tree.own, tree.end(tree.own, 5));
+  await onPage(
+    "about:blank",
+    async (page) => {
+      await page.route(/\/RootPage-/, (route) => route.abort());
+      await page.goto(`${origin}/tasks?name=screen+late`);
+      const row = page.locator(`.root[data-root="${tree.rootId}"]`);
+      await row.waitFor();
+      const connection = page.locator(".connection");
+      await hasText(connection, "live");
+      wire.cut();
+      await hasText(connection, /^last data/);
+      await row.click();
+      await hasAddress(page, new RegExp(tree.rootId));
+      await page.unroute(/\/RootPage-/);
+      wire.mend();
+      await page.locator(`.node[data-process="${tree.id}"]`).waitFor();
+    },
+    broken,
+  );
+});
+
 test("a tree that could not be read is read when the connection is back", async () => {
   const tree = new Tree("read late");
   await worker.send(tree.own, tree.end(tree.own, 5));
@@ -108,6 +139,7 @@ test("a tree that could not be read is read when the connection is back", async 
       await row.waitFor();
       const connection = page.locator(".connection");
       await hasText(connection, "live");
+      await hasTreeScreen(page);
       wire.cut();
       await hasText(connection, /^last data/);
       await row.click();

@@ -46,6 +46,29 @@ test("names of 10,000 characters, right to left, of signs and of joined signs", 
   });
 });
 
+test("what was cut is shown as cut, not as what it said", async () => {
+  const long = "é".repeat(40_000);
+  const tree = new Tree(`cut ${unique} ${long}`);
+  const step = tree.start("step", tree.id, 10, { fields: { a: "1", b: long.repeat(2) } });
+  const error = { message: `message ${long}`, chain: [`cause ${long}`, "never told"] };
+  const said = tree.log(step.id, 12, "info", `said ${long}`);
+  await worker.send(tree.own, step, said, tree.end(step, 5, error), tree.end(tree.own, 50));
+  await onPage(`${server}/tasks?q=cut+${unique}`, async (page) => {
+    await hasText(page.locator(".root[data-root] .mark.cut"), /^⌇ [\d,]+ bytes cut$/);
+    await fits(page);
+  });
+  for (const options of [{}, phone]) {
+    await onPage(`${tree.address}?process=${step.id}`, async (page) => {
+      await hasText(page.locator(".panel .message .mark.cut"), /^⌇ [\d,]+ bytes cut$/);
+      await hasText(page.locator(".panel"), /1 farther cause was left out/);
+      await hasText(page.locator(".panel"), /1 field was left out/);
+      await hasText(page.locator(".panel .log .message"), /…⌇$/);
+      assert.doesNotMatch(await page.locator("body").innerText(), /\[\d+ (bytes cut|more causes)\]|monitor\.cut/);
+      await fits(page);
+    }, options);
+  }
+});
+
 test("200 levels, with the last one selected", async () => {
   const tree = new Tree("two hundred deep");
   const chain = [tree.own];

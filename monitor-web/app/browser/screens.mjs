@@ -76,7 +76,7 @@ export async function screens(say = (text) => text) {
     { name: "filtered", address: `${crowd.address}?filter=${encodeURIComponent(say("三十"))}`, ready: '.node[data-state="failed"]' },
     { name: "timeline", address: `${night.address}?tab=timeline`, ready: ".stage canvas[data-window]" },
     { name: "timeline by thread", address: `${night.address}?tab=timeline&lanes=thread`, ready: ".stage canvas[data-window]" },
-    { name: "tasks by name", address: `${server}/tasks?by=name`, ready: ".named" },
+    { name: "tasks by name", address: `${server}/tasks?by=name`, ready: ".named[data-state]" },
     { name: "chosen tasks", address: `${server}/tasks?name=${named}`, ready: `.root[data-root="${tree.rootId}"]`, act: choose },
     { name: "logs", address: `${night.address}?tab=logs`, ready: ".log" },
     { name: "compare", address: `${night.address}?tab=compare`, ready: ".difference" },

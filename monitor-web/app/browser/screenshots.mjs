@@ -1,11 +1,15 @@
 /**
  * Pictures of every screen: `npm run screenshots -- FOLDER` makes one for each language, theme and width.
- * `npm run screenshots -- --docs FOLDER` makes those of the docs, in English and Chinese.
+ * `npm run screenshots -- --docs FOLDER` makes those of the docs, in English and Chinese; those of a real run want MONITOR_TEST_PIPELINE,
+ * the path of the pipeline example.
  * `npm run screenshots -- ADDRESS FILE` makes one of an address, as large as those in the docs.
  */
-import { mkdir } from "node:fs/promises";
+import { spawnSync } from "node:child_process";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { launch } from "./browser.mjs";
+import { server } from "./events.mjs";
 import { inEnglish, screens } from "./screens.mjs";
 
 const [what = "screenshots", file] = process.argv.slice(2);
@@ -26,20 +30,42 @@ async function picture(path, address, options, ready, act) {
   await page.locator(ready).first().waitFor();
   await page.locator(".split .notice").waitFor({ state: "detached" });
   await act?.(page);
+  // What is read last is there as well.
+  await page.waitForFunction(() => !/Loading …|正在加载/.test(document.body.innerText));
   await page.screenshot({ path });
   await context.close();
+}
+
+/** Lets the pipeline example count the page's own sources and a file that is no text; the address of its tree. */
+async function pipeline() {
+  const program = process.env.MONITOR_TEST_PIPELINE;
+  if (!program) return undefined;
+  const folder = await mkdtemp(join(tmpdir(), "pipeline-"));
+  const sources = join(folder, "monitor-web");
+  await cp(new URL("../src", import.meta.url), sources, { recursive: true });
+  await writeFile(join(sources, "shell", "logo.png"), Buffer.from([0x89, 0x50, 0x4e, 0x47]));
+  spawnSync(program, [sources, "--report", join(folder, "report.json")], { env: { ...process.env, MONITOR_ENABLED: "1", MONITOR_SERVER_URL: server } });
+  await rm(folder, { recursive: true });
+  const { roots } = await (await fetch(`${server}/api/v1/roots?name=count+sources&limit=1`)).json();
+  return `${server}/tasks/${roots[0].root_id}`;
 }
 
 if (what === "--docs") {
   const inDocs = ["tasks by name", "tree", "timeline by thread", "compare", "statistics", "logs"];
   await mkdir(file, { recursive: true });
+  const run = await pipeline();
   for (const { language, locale, say } of [
     { language: "en", locale: "en-US", say: inEnglish },
     { language: "zh", locale: "zh-CN", say: undefined },
   ]) {
+    const options = { viewport: { width: 1280, height: 640 }, colorScheme: "light", locale };
+    if (run) {
+      await picture(join(file, `run-${language}.png`), `${run}?group=1`, options, ".panel .message");
+      await picture(join(file, `run-timeline-${language}.png`), `${run}?tab=timeline&lanes=thread`, options, ".stage canvas[data-window]");
+    }
     for (const { name, address, ready, act } of await screens(say)) {
       if (!inDocs.includes(name)) continue;
-      await picture(join(file, `${name.replaceAll(" ", "-")}-${language}.png`), address, { viewport: { width: 1280, height: 640 }, colorScheme: "light", locale }, ready, act);
+      await picture(join(file, `${name.replaceAll(" ", "-")}-${language}.png`), address, options, ready, act);
     }
   }
 } else if (file !== undefined) {

@@ -45,6 +45,24 @@ test("a name has its figures, and a box drawn in the map lists exactly what is i
     assert.deepEqual(links.sort(), [...slow].sort());
   }));
 
+test("what lies in a box is searched for a while, and further only if that is wanted", () =>
+  onPage("about:blank", async (page) => {
+    let asked = 0;
+    await page.route("**/api/v1/processes?*", (route) => {
+      asked += 1;
+      return route.fulfill({ json: { processes: [], next_cursor: `${asked}`, as_of: 1 } });
+    });
+    await page.goto(`${server}/tasks/statistics?range=1h&name=${encodeURIComponent(name)}`);
+    await page.locator(".heat canvas").focus();
+    await page.keyboard.press("ArrowRight");
+    for (let row = 0; row < 45; row += 1) await page.keyboard.press(row < 22 ? "ArrowUp" : "Shift+ArrowDown");
+    for (let column = 0; column < 60; column += 1) await page.keyboard.press("Shift+ArrowLeft");
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Search on: 20,000 were searched" }).click();
+    await page.getByRole("button", { name: "Search on: 40,000 were searched" }).waitFor();
+    assert.equal(asked, 40);
+  }));
+
 test("the map is used by keys alone", () =>
   onPage(`${server}/tasks/statistics?range=1h&name=${encodeURIComponent(name)}`, async (page) => {
     const canvas = page.locator(".heat canvas");

@@ -56,8 +56,17 @@ test("filters narrow the list, stand in the address and survive a reload", async
     await hasAddress(page, /\/tasks$/);
     await page.getByRole("searchbox", { name: "Batch" }).fill(`batch ${unique}`);
     await page.getByRole("searchbox", { name: "Name" }).fill(`good ${unique}`);
-    await hasAddress(page, /name=good/);
+    // Typed one right after the other: the second takes nothing of the first back.
+    await hasAddress(page, new RegExp(`batch=batch\\+${unique}&name=good|name=good\\+${unique}&batch=batch`));
     await row(page, bad).waitFor({ state: "detached" });
+    await row(page, good).waitFor();
+
+    await page.getByRole("searchbox", { name: "Name" }).fill("typed and left");
+    await page.getByRole("link", { name: "Workers" }).click();
+    await hasAddress(page, /\/tasks\/workers$/);
+    await page.waitForTimeout(400);
+    await hasAddress(page, /\/tasks\/workers$/);
+    await page.goBack();
     await row(page, good).waitFor();
 
     await page.keyboard.press("Escape");
@@ -139,6 +148,78 @@ test("roots stand by name, with how the last ones ended", async () => {
     await worker.send(more.end(more.own, 5));
     await named.locator('.strip a[data-state="failed"]').click();
     await hasAddress(page, new RegExp(`/tasks/${trees[2].rootId}`));
+  });
+});
+
+test("names are read again even while roots change all the time", async () => {
+  const name = `busy name ${unique}`;
+  const busy = new Tree(`busy ${unique}`);
+  const busyWorker = await new Worker().online();
+  await busyWorker.send(busy.own);
+  await onPage(`${server}/tasks?by=name&q=${unique}`, async (page) => {
+    await page.locator(".named").filter({ hasText: `busy ${unique}` }).waitFor();
+    await hasText(page.locator(".connection"), "live");
+    let isOver = false;
+    const sending = (async () => {
+      for (let step = 0; !isOver; step += 1) {
+        await busyWorker.send(busy.start("step", busy.id, step));
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    })();
+    const tree = new Tree(name);
+    await worker.send(tree.own, tree.end(tree.own, 5));
+    try {
+      await page.locator(".named").filter({ hasText: name }).waitFor();
+    } finally {
+      isOver = true;
+      await sending;
+    }
+    await busyWorker.send(busy.end(busy.own, 5));
+  });
+});
+
+test("what is chosen is in sight: neither filters nor its end leave it behind", async () => {
+  const [one, other] = [new Tree(`chosen ${unique} one`), new Tree(`chosen ${unique} other`)];
+  await worker.send(one.own, other.own, other.end(other.own, 5));
+  await onPage(`${server}/tasks?q=chosen+${unique}`, async (page) => {
+    await row(page, one).getByRole("checkbox").check();
+    await row(page, other).getByRole("checkbox").check();
+    await hasText(page.locator(".checked-bar strong"), "2 chosen");
+    await page.getByRole("button", { name: "running" }).click();
+    await page.locator(".checked-bar").waitFor({ state: "detached" });
+    await row(page, one).getByRole("checkbox").check();
+    await hasText(page.locator(".checked-bar strong"), "1 chosen");
+    await worker.send(one.end(one.own, 5));
+    await row(page, one).waitFor({ state: "detached" });
+    await page.locator(".checked-bar").waitFor({ state: "detached" });
+  });
+});
+
+test("an export that fails says why, whatever answered", async () => {
+  const tree = new Tree(`taken ${unique}`);
+  await worker.send(tree.own, tree.end(tree.own, 10));
+  await onPage(
+    `${server}/tasks?q=taken+${unique}`,
+    async (page) => {
+      await page.route("**/export?*", (route) => route.fulfill({ status: 502, contentType: "text/html", body: "<h1>nobody there</h1>" }));
+      await row(page, tree).getByRole("checkbox").check();
+      await page.locator(".checked-bar .menu summary").click();
+      await page.locator(".checked-bar .choices button").first().click();
+      await hasText(page.locator(".checked-bar .problem"), "Done with 0 of 1, then: Bad Gateway");
+    },
+    { expected: /status of 502/ },
+  );
+});
+
+test("a root that runs for longer than it may is marked as it happens", async () => {
+  const tree = new Tree(`overdue ${unique}`, { timeout_ms: 61_000 });
+  await worker.send(tree.own);
+  await onPage(`${server}/tasks?q=overdue+${unique}`, async (page) => {
+    await row(page, tree).locator(".mark.overdue").waitFor();
+    await page.goto(tree.address);
+    await page.locator(".node .mark.overdue").waitFor();
+    await worker.send(tree.end(tree.own, 5));
+    await page.locator(".node .mark.overdue").waitFor({ state: "detached" });
   });
 });
 

@@ -2,6 +2,7 @@ import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { readAhead } from "./api/ahead.ts";
 import { startLiveRoots } from "./data/live-roots.ts";
 import { queryClient } from "./data/query.ts";
 import { loadTexts, locale } from "./i18n.ts";
@@ -26,6 +27,6 @@ createRoot(document.getElementById("root") as HTMLElement).render(
   </StrictMode>,
 );
 
-// All screens are there when they are gone to, even if the connection is not.
+// All screens are there when they are gone to, even if the connection is not; what is asked for goes first.
 const idle = globalThis.requestIdleCallback ?? setTimeout;
-idle(() => screens.forEach(({ load }) => void load().catch(() => undefined)));
+void readAhead.then(() => idle(() => screens.forEach(({ load }) => void load().catch(() => undefined))));

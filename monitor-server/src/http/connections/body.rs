@@ -17,22 +17,48 @@ pub(in crate::http) struct Stalled {
     after: Duration,
 }
 
-/// A body that ends with [`Stalled`] unless it keeps coming: it may stand still for a while, and of all the time beyond one such while
-/// every second must have brought its bytes.
+/// A body that ends with [`Stalled`] unless it keeps coming.
 pub(super) struct Received {
     body: Incoming,
+    bytes: u64,
+    /// Since it was first asked for: until then nobody waits for it.
+    begun: Option<Instant>,
+    pace: Pace,
+    sleep: Pin<Box<Sleep>>,
+}
+
+/// How long a body may take: it may stand still for a while, and every second beyond must bring its bytes. Who was fast may be slow
+/// later, but not for longer than one more such while.
+#[derive(Debug)]
+struct Pace {
     stall: Duration,
     bytes_per_second: u64,
-    bytes: u64,
-    /// When it was first asked for: until then nobody waits for it.
-    begun: Option<(Instant, Instant)>,
-    sleep: Pin<Box<Sleep>>,
+    last: Instant,
+    due: Instant,
+}
+
+impl Pace {
+    fn new(stall: Duration, bytes_per_second: u64, now: Instant) -> Self {
+        Self { stall, bytes_per_second, last: now, due: now + stall }
+    }
+
+    fn take(&mut self, bytes: usize, now: Instant) {
+        let earned = Duration::from_nanos((bytes as u64).saturating_mul(1_000_000_000) / self.bytes_per_second);
+        self.due = (self.due + earned).min(now + 2 * self.stall);
+        self.last = now;
+    }
+
+    /// When it is too slow unless more comes.
+    fn deadline(&self) -> Instant {
+        self.due.min(self.last + self.stall)
+    }
 }
 
 impl Received {
     pub(super) fn new(body: Incoming, stall: Duration, bytes_per_second: usize) -> Self {
-        let sleep = Box::pin(sleep_until(Instant::now() + stall));
-        Self { body, stall, bytes_per_second: bytes_per_second as u64, bytes: 0, begun: None, sleep }
+        let pace = Pace::new(stall, bytes_per_second as u64, Instant::now());
+        let sleep = Box::pin(sleep_until(pace.deadline()));
+        Self { body, bytes: 0, begun: None, pace, sleep }
     }
 }
 
@@ -42,16 +68,17 @@ impl Body for Received {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let now = Instant::now();
+        if self.begun.is_none() {
+            self.pace = Pace::new(self.pace.stall, self.pace.bytes_per_second, now);
+        }
+        let begun = *self.begun.get_or_insert(now);
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
             let length = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref().map(Bytes::len)).unwrap_or_default();
             self.bytes += length as u64;
-            let begun = self.begun.map_or(now, |(begun, _)| begun);
-            self.begun = Some((begun, now));
+            self.pace.take(length, now);
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let (begun, last) = *self.begun.get_or_insert((now, now));
-        let is_due = begun + self.stall + Duration::from_secs(self.bytes / self.bytes_per_second);
-        let deadline = is_due.min(last + self.stall);
+        let deadline = self.pace.deadline();
         if self.sleep.deadline() != deadline {
             self.sleep.as_mut().reset(deadline);
         }
@@ -73,4 +100,29 @@ impl Body for Received {
 pub(in crate::http) fn is_stalled(error: &axum::Error) -> Option<&Stalled> {
     let first: &(dyn Error + 'static) = error;
     std::iter::successors(Some(first), |error| (*error).source()).find_map(|error| error.downcast_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_fast_may_be_slow_for_a_while_only() {
+        let begun = Instant::now();
+        let (second, stall) = (Duration::from_secs(1), Duration::from_secs(15));
+        let mut pace = Pace::new(stall, 1_000, begun);
+        assert_eq!(pace.deadline(), begun + stall);
+        pace.take(1, begun + 10 * second);
+        assert_eq!(pace.deadline(), begun + stall + Duration::from_millis(1), "a byte buys a millisecond");
+        pace.take(2_000, begun + 10 * second);
+        assert_eq!(pace.deadline(), begun + stall + 2 * second + Duration::from_millis(1));
+        // Nine hours' worth at once.
+        pace.take(32 << 20, begun + 11 * second);
+        let mut now = begun + 11 * second;
+        while pace.deadline() > now + second {
+            now += second;
+            pace.take(1, now);
+        }
+        assert!(now - (begun + 11 * second) <= 2 * stall + second, "{:?}", now - begun);
+    }
 }

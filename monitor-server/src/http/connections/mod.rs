@@ -29,7 +29,7 @@ use self::phase::{Limits, Phase, Watched};
 use self::room::Room;
 pub(crate) use self::tls::Tls;
 pub use self::tls::TlsError;
-use super::access::Peer;
+use super::access::{Peer, has_proxy};
 use crate::config::Config;
 
 /// After a failure to accept, which is mostly a lack of file descriptors.
@@ -52,8 +52,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Arc<Co
                     continue;
                 }
             };
-            // Dropped, and so closed, if its client has too many.
-            let Some(phase) = room.enter(address.ip()).await else { continue };
+            // Dropped, and so closed, if its client has too many. A proxy on this machine is not one client.
+            let is_proxy = address.ip().to_canonical().is_loopback() && has_proxy(config);
+            let Some(phase) = room.enter((!is_proxy).then_some(address.ip())).await else { continue };
             if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(%error, "could not turn off delays of small packets");
             }

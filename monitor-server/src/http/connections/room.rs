@@ -22,7 +22,7 @@ pub(super) struct Room {
 #[derive(Default)]
 struct Inside {
     next: u64,
-    connections: HashMap<u64, (IpAddr, Weak<Phase>)>,
+    connections: HashMap<u64, (Option<IpAddr>, Weak<Phase>)>,
     clients: HashMap<IpAddr, usize>,
 }
 
@@ -30,7 +30,7 @@ struct Inside {
 pub(super) struct Place {
     inside: Arc<Mutex<Inside>>,
     key: u64,
-    client: IpAddr,
+    client: Option<IpAddr>,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -39,12 +39,12 @@ impl Room {
         Self { slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), max_of_client, inside: Arc::default() }
     }
 
-    /// A place for a connection, once there is one; none if its client has too many that are all at work.
-    pub(super) async fn enter(&self, client: IpAddr) -> Option<Arc<Phase>> {
-        let client = network(client);
-        let of_client = self.lock().clients.get(&client).copied().unwrap_or_default();
+    /// A place for a connection, once there is one; none if its client, if it is one, has too many that are all at work.
+    pub(super) async fn enter(&self, client: Option<IpAddr>) -> Option<Arc<Phase>> {
+        let client = client.map(network);
+        let of_client = client.and_then(|client| self.lock().clients.get(&client).copied()).unwrap_or_default();
         if of_client >= self.max_of_client && self.evict(|of| of == client) == 0 {
-            tracing::debug!(%client, "a connection too many of one client");
+            tracing::debug!(?client, "a connection too many of one client");
             return None;
         }
         if self.slots.available_permits() == 0 {
@@ -54,7 +54,9 @@ impl Room {
         let mut inside = self.lock();
         inside.next += 1;
         let key = inside.next;
-        *inside.clients.entry(client).or_default() += 1;
+        if let Some(client) = client {
+            *inside.clients.entry(client).or_default() += 1;
+        }
         let place = Place { inside: self.inside.clone(), key, client, _slot: slot };
         let phase = Arc::new(Phase::new(place));
         inside.connections.insert(key, (client, Arc::downgrade(&phase)));
@@ -62,7 +64,7 @@ impl Room {
     }
 
     /// Closes some that idle, those first that have idled longest; how many.
-    fn evict(&self, is_meant: impl Fn(IpAddr) -> bool) -> usize {
+    fn evict(&self, is_meant: impl Fn(Option<IpAddr>) -> bool) -> usize {
         // Kept until the lock is free: the last one to hold a phase gives its place back, which takes the lock.
         let phases: Vec<Arc<Phase>> =
             self.lock().connections.values().filter(|(of, _)| is_meant(*of)).filter_map(|(_, phase)| phase.upgrade()).collect();
@@ -82,10 +84,12 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         inside.connections.remove(&self.key);
-        if let Some(count) = inside.clients.get_mut(&self.client) {
+        if let Some(client) = self.client
+            && let Some(count) = inside.clients.get_mut(&client)
+        {
             *count -= 1;
             if *count == 0 {
-                inside.clients.remove(&self.client);
+                inside.clients.remove(&client);
             }
         }
     }

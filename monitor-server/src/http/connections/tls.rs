@@ -143,3 +143,35 @@ impl Files {
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_do_not_fit_leave_the_ones_before_them_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let write = || {
+            let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+            std::fs::write(&certificate, own.cert.pem()).unwrap();
+            std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+        };
+        write();
+        let tls = Tls::open(Some(&certificate), Some(&key)).unwrap().unwrap();
+        let held = || Arc::as_ptr(tls.acceptor().config());
+        let first = held();
+        assert!(!tls.reload().unwrap(), "they are as they were");
+        let other = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        for wrong in ["nonsense", &other] {
+            std::fs::write(&key, wrong).unwrap();
+            tls.reload().unwrap_err();
+            assert_eq!(held(), first);
+        }
+        std::fs::remove_file(&key).unwrap();
+        tls.reload().unwrap_err();
+        write();
+        assert!(tls.reload().unwrap());
+        assert_ne!(held(), first);
+    }
+}

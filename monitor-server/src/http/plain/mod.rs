@@ -106,7 +106,7 @@ async fn tree(app: App, below: &str, uri: &Uri, words: &'static Words) -> Result
     let Ok(RootName(root)) = below.parse() else { return Err(ApiError::NoPath { path: uri.path().to_owned() }) };
     let cursor = parameter(uri, "cursor");
     let found = app.ask(move |store| store.tree(root, PROCESSES, cursor.as_deref())).await?;
-    let page = found.ok_or_else(|| ApiError::NoRoot { root: below.to_owned() })?;
+    let Some(page) = found else { return Err(app.no_root(root, below).await) };
     let path = failing_path(&app, root, &page.root).await?;
     let title = Text(&page.root.title).to_string();
     Ok(document(words, &title, &tree_of(&page, &path, uri, words)))

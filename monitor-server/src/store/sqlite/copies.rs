@@ -73,10 +73,21 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     let new = beside(&database, "new");
     let _remove = Remove(&new);
     let _ = fs::remove_file(&new);
-    drop(folder::open_private(&new).map_err(disk("create", &new))?);
-    fs::copy(file, &new).map_err(disk("copy", file))?;
-    folder::make_private(&new).map_err(disk("write", &new))?;
+    // With its log, if it has one: a database that was put aside, or whose server was killed, has its newest transactions there. Who
+    // checks it writes them into the copy.
+    let (log, new_log) = (with(file, "-wal"), with(&new, "-wal"));
+    for (from, to) in [(file, &new), (&log, &new_log)] {
+        if from.exists() {
+            drop(folder::open_private(to).map_err(disk("create", to))?);
+            fs::copy(from, to).map_err(disk("copy", from))?;
+            folder::make_private(to).map_err(disk("write", to))?;
+        }
+    }
     if let Some(problem) = check(&new).map_err(|error| of_file(error, file))?.problems.into_iter().next() {
+        return Err(StoreError::Unsound { path: file.to_owned(), problem });
+    }
+    if new_log.exists() {
+        let problem = "its log could not be written into it".to_owned();
         return Err(StoreError::Unsound { path: file.to_owned(), problem });
     }
     File::open(&new).and_then(|new| new.sync_all()).map_err(disk("write", &new))?;

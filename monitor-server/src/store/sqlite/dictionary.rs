@@ -244,6 +244,7 @@ impl Dictionary {
         let shared = Arc::new(error.clone());
         self.bytes += 256 + error.message.len() + error.chain.iter().map(String::len).sum::<usize>();
         self.errors.insert(shared.clone(), keys);
+        self.errors_by_keys.insert(keys, shared.clone());
         Ok((shared, keys))
     }
 

@@ -6,7 +6,8 @@ use monitor_wire::{Process, Root, quantile_ns};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::dictionary::Dictionary;
-use super::write::rollups::Sums;
+use super::ids::code;
+use super::write::rollups::{LEVELS, Sums};
 
 /// So long what was read once is taken for true.
 pub(super) const VALID: Duration = Duration::from_secs(60);
@@ -16,9 +17,8 @@ const MIN_RUNS: u64 = 5;
 const MIN_RUNS_TO_JUDGE: u64 = 20;
 /// At most so many minutes are read that are not in the sums of longer times yet.
 const MAX_MINUTES: i64 = 5;
-/// Codes of states.
-pub(super) const RUNNING: i64 = 1;
-const SUCCEEDED: i64 = 0;
+/// The level of the longest times.
+const LONGEST: i64 = 3;
 
 /// How long the runs of a name took that ended well, in these 32 days and those before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,27 +32,21 @@ pub(super) struct Expected {
 impl Expected {
     /// By the sums of a name; none with too few runs.
     pub(super) fn of(connection: &Connection, name: i64) -> Result<Option<Self>> {
-        let last = |level: i64| -> Result<Option<i64>> {
-            let sql = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t DESC LIMIT 1";
-            connection.prepare_cached(sql)?.query_row([level], |row| row.get(0)).optional()
-        };
+        // Times that are over by the server's clock: one sender's wrong clock must not hide all others.
+        let rolled: i64 = connection.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
         let mut total = Sums::default();
         let mut add = |level: i64, t: i64| -> Result<()> {
             let sql = "SELECT sums FROM rollup WHERE level = ?1 AND t = ?2 AND name = ?3 AND state = ?4";
             let read = |row: &rusqlite::Row<'_>| Sums::read(row.get_ref(0)?.as_blob()?);
-            let found = connection.prepare_cached(sql)?.query_row(params![level, t, name, SUCCEEDED], read).optional()?;
+            let found = connection.prepare_cached(sql)?.query_row(params![level, t, name, code::SUCCEEDED], read).optional()?;
             total.merge(&found.unwrap_or_default());
             Ok(())
         };
-        if let Some(t) = last(3)? {
-            add(3, t)?;
-            add(3, t - 1)?;
-        }
-        if let Some(t) = last(0)? {
-            let rolled: i64 = connection.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
-            for t in rolled.max(t - MAX_MINUTES)..=t {
-                add(0, t)?;
-            }
+        let longest = rolled / LEVELS[LONGEST as usize] as i64;
+        add(LONGEST, longest)?;
+        add(LONGEST, longest - 1)?;
+        for t in rolled..=rolled + MAX_MINUTES {
+            add(0, t)?;
         }
         let histogram = total.histogram.iter().map(|(bucket, count)| (u32::from(*bucket), *count));
         let quantile = |part| quantile_ns(histogram.clone(), (total.least, total.most), part);

@@ -23,15 +23,26 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
     let path = folder.join(LOCK);
     let file = open_private(&path).map_err(disk("open the lock file", &path))?;
     match file.try_lock() {
-        Ok(()) => Ok(Lock { _file: file }),
+        Ok(()) => {
+            // Nobody serves this folder until somebody says where.
+            file.set_len(0).map_err(disk("write", &path))?;
+            Ok(Lock { _file: file })
+        }
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: folder.to_owned() }),
         Err(TryLockError::Error(source)) => Err(disk("lock", &path)(source)),
     }
 }
 
-/// Whether a server has the folder.
-pub(crate) fn is_locked(folder: &Path) -> bool {
-    File::open(folder.join(LOCK)).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+/// Says into the lock file where the one who holds it serves.
+pub(crate) fn serve_at(folder: &Path, url: &str) -> io::Result<()> {
+    std::fs::write(folder.join(LOCK), url)
+}
+
+/// Where the folder is served; none if nobody holds its lock, or who does is no server.
+pub(crate) fn served_at(folder: &Path) -> Option<String> {
+    let path = folder.join(LOCK);
+    let is_locked = File::open(&path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+    if is_locked { std::fs::read_to_string(path).ok() } else { None }
 }
 
 /// Where the database is in the folder; made if need be, so that it and what is beside it are readable by their owner alone.

@@ -48,6 +48,17 @@ pub(super) fn to_json<T: serde::Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("plain data with text keys is JSON")
 }
 
+/// Codes of the states that every build knows: in the file, so they never change.
+pub(super) mod code {
+    pub(in super::super) const SUCCEEDED: i64 = 0;
+    pub(in super::super) const RUNNING: i64 = 1;
+    pub(in super::super) const PENDING: i64 = 2;
+    pub(in super::super) const FAILED: i64 = 3;
+    pub(in super::super) const CANCELLED: i64 = 4;
+    pub(in super::super) const LOST: i64 = 5;
+}
+
+/// By their codes.
 const STATES: [State; 6] = [State::SUCCEEDED, State::RUNNING, State::PENDING, State::FAILED, State::CANCELLED, State::LOST];
 
 /// How many states have a code of their own.
@@ -56,9 +67,9 @@ pub(super) const KNOWN_STATES: usize = STATES.len();
 /// How a plain process ended, by the code of its state.
 pub(super) fn plain_outcome(code: i64) -> Option<PlainOutcome> {
     match code {
-        0 => Some(PlainOutcome::Succeeded),
-        3 => Some(PlainOutcome::Failed),
-        4 => Some(PlainOutcome::Cancelled),
+        code::SUCCEEDED => Some(PlainOutcome::Succeeded),
+        code::FAILED => Some(PlainOutcome::Failed),
+        code::CANCELLED => Some(PlainOutcome::Cancelled),
         _ => None,
     }
 }
@@ -98,4 +109,24 @@ const WORKER_STATES: [WorkerState; 3] = [WorkerState::ONLINE, WorkerState::OFFLI
 
 pub(super) fn worker_state_code(state: &WorkerState) -> i64 {
     WORKER_STATES.iter().position(|known| known == state).expect("a worker's state is derived here") as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_that_of_its_state() {
+        for (code, state) in [
+            (code::SUCCEEDED, State::SUCCEEDED),
+            (code::RUNNING, State::RUNNING),
+            (code::PENDING, State::PENDING),
+            (code::FAILED, State::FAILED),
+            (code::CANCELLED, State::CANCELLED),
+            (code::LOST, State::LOST),
+        ] {
+            assert_eq!((known_code(&state), &STATES[code as usize]), (Some(code), &state));
+            assert_eq!(plain_outcome(code).map(PlainOutcome::state), Some(state).filter(|_| [0, 3, 4].contains(&code)));
+        }
+    }
 }

@@ -11,6 +11,8 @@ use crate::store::{LogsQuery, RootKey};
 
 /// A page looks at so many lines at most: what has few that match comes in several pages.
 const LOOKED_AT: usize = 50_000;
+/// And holds about so much text at most.
+const BYTES: usize = 8 << 20;
 
 const COLUMNS: &str = "time, process, worker, number, about, level, target, stream, message, fields";
 
@@ -40,9 +42,9 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, root: RootKey, query: &LogsQuery
     let text = query.text.as_deref().map(str::to_lowercase);
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let (mut looked_at, mut last) = (0, None);
+    let (mut looked_at, mut bytes, mut last) = (0, 0, None);
     while let Some(row) = rows.next()? {
-        if page.logs.len() >= query.limit || looked_at >= LOOKED_AT {
+        if page.logs.len() >= query.limit || looked_at >= LOOKED_AT || bytes >= BYTES {
             page.next_cursor = last.map(|place: Place| place.map(|number| number.to_string()).join("."));
             break;
         }
@@ -54,6 +56,7 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, root: RootKey, query: &LogsQuery
         }
         let entry = read(connection, dictionary, row, level.to_string())?;
         if text.as_deref().is_none_or(|text| contains(&entry, text)) {
+            bytes += entry.message.len() + row.get_ref(9)?.as_blob_or_null().map_err(rusqlite::Error::from)?.map_or(0, <[u8]>::len);
             page.logs.push(entry);
         }
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use rusqlite::{Result, params};
 
-use super::ids;
+use super::ids::{self, code};
 use super::pool::Snapshot;
 use super::write::rollups::{ALL_NAMES, Sums};
 use crate::store::NameTotals;
@@ -14,11 +14,10 @@ use crate::store::NameTotals;
 pub(super) const FROM: &str = "SELECT name, state, sums FROM rollup WHERE level = ?1 AND t >= ?2";
 /// The level of the longest times.
 const LONGEST: i64 = 3;
-/// Code of those that were lost: they count, and took no time.
-const LOST: i64 = 5;
 
-/// The names with the most runs, at most so many; all others together have none.
-pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize) -> Result<Vec<NameTotals>> {
+/// The names with the most runs, at most so many; all others together have none. Those that were `chosen` before stay it: a figure of
+/// the others that became less would be taken for one that began anew.
+pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize, chosen: &mut HashSet<i64>) -> Result<Vec<NameTotals>> {
     let mut states = HashMap::<(i64, i64), u64>::default();
     let mut sums = HashMap::<i64, Sums>::default();
     let rolled: i64 = snapshot.prepare_cached("SELECT rolled FROM counter")?.query_row([], |row| row.get(0))?;
@@ -33,14 +32,16 @@ pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize) -> Result<Vec<Nam
             let found = Sums::read(row.get_ref(2)?.as_blob()?)?;
             *states.entry((name, state)).or_default() += found.count;
             let all = sums.entry(name).or_default();
-            if state != LOST {
+            // What was lost counts, and took no time.
+            if state != code::LOST {
                 all.merge(&found);
             }
         }
     }
     let mut names: Vec<_> = sums.into_iter().collect();
-    names.sort_unstable_by_key(|(name, sums)| (std::cmp::Reverse(sums.count), *name));
+    names.sort_unstable_by_key(|(name, sums)| (!chosen.contains(name), std::cmp::Reverse(sums.count), *name));
     let rest = names.split_off(most.min(names.len()));
+    chosen.extend(names.iter().map(|(name, _)| *name));
     let mut totals = Vec::new();
     let (connection, dictionary) = snapshot.parts();
     let listed: HashMap<i64, usize> = names.iter().enumerate().map(|(place, (name, _))| (*name, place)).collect();

@@ -31,6 +31,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use foldhash::HashSet;
 use monitor_wire::{
     ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage,
     Worker, WorkerId, WorkersPage,
@@ -40,12 +41,12 @@ use rusqlite::config::DbConfig;
 
 pub use self::copies::{Checked, Restored, backup, check, restore};
 pub(crate) use self::dictionary::NUMEROUS;
-pub(crate) use self::folder::{create_private, is_locked, open_private};
+pub(crate) use self::folder::{create_private, open_private, serve_at, served_at};
 use self::pool::{Pool, Snapshot};
 use self::write::Writer;
 use super::{
-    Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk,
-    StatsQuery, Store, StoreError, TreeColumns,
+    Beyond, Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery,
+    Shrunk, StatsQuery, Store, StoreError, Swept, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::retention::Retention;
@@ -54,6 +55,8 @@ use crate::retention::Retention;
 pub struct SqliteStore {
     writer: Mutex<Writer>,
     pool: Pool,
+    /// Names that have figures of their own, by their keys.
+    charted: Mutex<HashSet<i64>>,
     _lock: folder::Lock,
 }
 
@@ -75,13 +78,20 @@ impl SqliteStore {
         plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
-        Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), _lock: lock })
+        Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), charted: Mutex::default(), _lock: lock })
     }
 
     /// Keeps so many of the first lines of every process's log, and as many of the last; at least one.
     #[must_use]
     pub fn keep_logs(self, lines: usize) -> Self {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_logs(lines);
+        self
+    }
+
+    /// Keeps so many processes of each root, at least one; what is said of more is counted as dropped.
+    #[must_use]
+    pub fn keep_processes(self, most: u64) -> Self {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_processes(most);
         self
     }
 
@@ -148,7 +158,7 @@ impl Store for SqliteStore {
         self.write("drop trees", |writer| writer.drop_roots(drop, now_us))
     }
 
-    fn sweep(&self, rows: usize) -> Result<bool, StoreError> {
+    fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
         self.write("delete what was dropped", |writer| writer.sweep(rows))
     }
 
@@ -156,8 +166,12 @@ impl Store for SqliteStore {
         self.read("look for what is due", |snapshot| retention::due(snapshot, retention, now_us, from, limit))
     }
 
-    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Vec<u64>, StoreError> {
+    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Beyond, StoreError> {
         self.read("look for the oldest trees", |snapshot| Ok(retention::oldest_beyond(snapshot, bytes, most)?))
+    }
+
+    fn trim_unknown(&self, heard_before_us: u64, after: i64) -> Result<Option<i64>, StoreError> {
+        self.write("delete events of unknown types", |writer| writer.trim_unknown(heard_before_us, after))
     }
 
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
@@ -217,7 +231,8 @@ impl Store for SqliteStore {
     }
 
     fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
-        self.read("sum up by name", |snapshot| Ok(metrics::totals(snapshot, most)?))
+        let mut chosen = self.charted.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read("sum up by name", |snapshot| Ok(metrics::totals(snapshot, most, &mut chosen)?))
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {

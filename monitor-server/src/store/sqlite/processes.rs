@@ -10,7 +10,8 @@ use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 
 use super::dictionary::{Dictionary, NUMEROUS};
-use super::expected::{Outlook, RUNNING};
+use super::expected::Outlook;
+use super::ids::code;
 use super::pool::Snapshot;
 use super::roots::{RootRow, find_row, matching, spread};
 use super::row::{COLUMNS, Known, ProcessRow};
@@ -33,7 +34,7 @@ impl Viewer {
         row: &ProcessRow,
     ) -> Result<Process> {
         let mut process = self.plain_view(connection, dictionary, root, row)?;
-        if let Some(site) = row.site.filter(|_| row.state == RUNNING) {
+        if let Some(site) = row.site.filter(|_| row.state == code::RUNNING) {
             let name = dictionary.site(connection, site)?.name_key;
             Outlook::of(connection, dictionary, name, (number, row.id))?.tell(&mut process);
         }
@@ -89,7 +90,7 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Resul
     let mut page = ProcessesPage { processes: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
     let cursor = query.cursor.as_deref().map(place_of).transpose()?;
     let Some(filter) = Filter::of(snapshot, query)? else { return Ok(page) };
-    let mut found = Found { wanted: query.limit.saturating_add(1), rows: Vec::new() };
+    let mut found = Found { wanted: query.limit.saturating_add(1), rows: Vec::new(), stopped_at: None };
     if let Some(root) = query.root {
         if let Some(root) = find_row(snapshot, root)? {
             found.in_tree(snapshot, &filter, &root, cursor.map(|[_, at, id]| (at, id)))?;
@@ -102,6 +103,8 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Resul
     if found.rows.len() > query.limit {
         found.rows.truncate(query.limit);
         page.next_cursor = found.rows.last().map(|(root, row)| format!("{}.{}.{}", root.number, row.at, row.id));
+    } else if let Some(place) = found.stopped_at {
+        page.next_cursor = Some(place.map(|part| part.to_string()).join("."));
     }
     let (connection, dictionary) = snapshot.parts();
     let mut viewer = Viewer::default();
@@ -120,6 +123,11 @@ fn place_of(cursor: &str) -> Result<[i64; 3], ReadError> {
     numbers.try_into().map_err(|_| malformed())
 }
 
+/// The place behind all processes of a tree.
+fn behind(number: i64) -> [i64; 3] {
+    [number, 0, i64::MIN]
+}
+
 /// What each process must fulfil, apart from where it is looked for.
 pub(super) struct Filter {
     /// Parameters from [`FIRST_VALUE`] on.
@@ -131,7 +139,7 @@ pub(super) struct Filter {
 }
 
 /// Those before belong to the place where processes are looked for.
-const FIRST_VALUE: usize = 7;
+const FIRST_VALUE: usize = 8;
 
 impl Filter {
     /// None if nothing can match.
@@ -188,13 +196,13 @@ impl Filter {
         )
     }
 
-    /// Processes of kind ?6, by their roots, before (?1, ?2), begun from ?4 to ?5; with number and base of the root.
+    /// Processes of kind ?6, by their roots, before (?1, ?2) and from (?3, ?7) on, begun from ?4 to ?5; with number and base of the root.
     pub(super) fn of_kind(&self, limit: usize) -> String {
         format!(
             "SELECT {}, process.root, root.base FROM rare \
              JOIN process ON process.root = rare.root AND process.id = rare.id JOIN root ON root.number = rare.root \
              LEFT JOIN site ON site.id = process.site LEFT JOIN origin ON origin.id = process.origin \
-             WHERE rare.kind = ?6 AND (rare.root, rare.id) < (?1, ?2) \
+             WHERE rare.kind = ?6 AND (rare.root, rare.id) < (?1, ?2) AND (rare.root, rare.id) >= (?3, ?7) \
              AND process.at + root.base >= ?4 AND process.at + root.base < ?5{} \
              ORDER BY rare.root DESC, rare.id DESC LIMIT {limit}",
             Self::columns(),
@@ -204,13 +212,25 @@ impl Filter {
 }
 
 /// The trees that may have processes from ?1 to ?2, newest first, before (?3, ?4).
-pub(super) const TREES_BY_TIME: &str = "SELECT number FROM root INDEXED BY root_base \
-    WHERE base >= ?1 AND base <= ?2 AND (base, number) <= (?3, ?4) ORDER BY base DESC, number DESC";
+pub(super) const TREES_BY_TIME: &str = "SELECT number, base FROM root INDEXED BY root_base \
+    WHERE base >= ?1 AND base <= ?2 AND (base, number) <= (?3, ?4) \
+    UNION SELECT number, base FROM wide CROSS JOIN root ON number = wide.root WHERE (base, number) <= (?3, ?4) \
+    ORDER BY base DESC, number DESC";
+
+/// A page looks at trees with about so many processes: what has few that match comes in several pages.
+const LOOKED_AT: u64 = 500_000;
+/// Or at so many of a kind.
+const LOOKED_AT_OF_KIND: i64 = 100_000;
+/// The process of kind ?1 that comes ?4 places after (?2, ?3).
+pub(super) const LAST_OF_KIND: &str =
+    "SELECT root, id FROM rare WHERE kind = ?1 AND (root, id) < (?2, ?3) ORDER BY root DESC, id DESC LIMIT 1 OFFSET ?4";
 
 /// The rows of a page.
 struct Found {
     wanted: usize,
     rows: Vec<(RootRow, ProcessRow)>,
+    /// The place after which no more were looked at, if there may be more.
+    stopped_at: Option<[i64; 3]>,
 }
 
 impl Found {
@@ -235,7 +255,13 @@ impl Found {
     fn of_kind(&mut self, connection: &Connection, filter: &Filter, cursor: Option<[i64; 3]>) -> Result<()> {
         let [root, _, id] = cursor.unwrap_or([i64::MAX; 3]);
         let mut values = filter.values.clone();
-        let place = [root, id, 0, filter.after, filter.before, filter.rare_kind.unwrap_or_default()];
+        let kind = filter.rare_kind.unwrap_or_default();
+        let last = connection
+            .prepare_cached(LAST_OF_KIND)?
+            .query_row([kind, root, id, LOOKED_AT_OF_KIND - 1], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+        let last = last.optional()?;
+        let (from, from_id) = last.unwrap_or((i64::MIN, i64::MIN));
+        let place = [root, id, from, filter.after, filter.before, kind, from_id];
         for (value, place) in values.iter_mut().zip(place) {
             *value = Value::Integer(place);
         }
@@ -247,6 +273,7 @@ impl Found {
             let root = find_row(connection, RootKey::Number(number as u64))?.ok_or_else(missing)?;
             self.rows.push((root, ProcessRow::read(row, base)?));
         }
+        self.stopped_at = last.filter(|_| self.rows.len() < self.wanted).map(|(root, id)| [root, 0, id]);
         Ok(())
     }
 
@@ -261,14 +288,25 @@ impl Found {
         let until = filter.before.saturating_add(earliest);
         let mut statement = connection.prepare_cached(TREES_BY_TIME)?;
         let mut trees = statement.query([since, until, base, number])?;
+        let (mut looked_at, mut last) = (0, None);
         while self.rows.len() < self.wanted
             && let Some(tree) = trees.next()?
         {
+            if looked_at >= LOOKED_AT {
+                self.stopped_at = last.map(behind);
+                break;
+            }
             let number: i64 = tree.get(0)?;
+            if cursor == Some(behind(number)) {
+                continue;
+            }
+            last = Some(number);
+            looked_at += 1;
             let Some(root) = find_row(connection, RootKey::Number(number as u64))? else { continue };
             if root.last_us < filter.after {
                 continue;
             }
+            looked_at += root.counts.iter().sum::<u64>();
             let before = cursor.filter(|[last, ..]| *last == number).map(|[_, at, id]| (at, id));
             self.in_tree(connection, filter, &root, before)?;
         }

@@ -2,25 +2,28 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::ReadError;
-use super::ids;
+use super::ids::{self, code};
 use super::pool::Snapshot;
 use super::write::rollups::{LEVELS, MINUTE_US};
 use crate::retention::Retention;
-use crate::store::{Due, Place, Shrunk};
+use crate::store::{Beyond, Due, Place, Shrunk};
 
-/// What has ended and is not pinned.
+/// What has ended and is not pinned. A tree without a process, of which only lines of logs came, waits for nothing.
 macro_rules! may_go {
     () => {
-        "pinned = 0 AND running = 0 AND pending = 0 AND state NOT IN (1, 2)"
+        "pinned = 0 AND running = 0 AND pending = 0 AND (state NOT IN (1, 2) OR process IS NULL)"
     };
 }
 
-/// Those whose first word is older than ?1, after (?2, ?3), oldest first.
+// The codes that stand in it.
+const _: () = assert!(code::RUNNING == 1 && code::PENDING == 2);
+
+/// Those whose first word is older than ?1, after (?2, ?3), oldest first, and when something of them came last.
 pub(super) const OLD: &str = concat!(
-    "SELECT number, base, name, state, max(last, coalesce(ended, 0)), ",
+    "SELECT number, base, name, state, base + heard * 1000000, ",
     may_go!(),
     " FROM root INDEXED BY root_base WHERE base < ?1 AND (base, number) > (?2, ?3) ORDER BY base, number"
 );
@@ -37,7 +40,7 @@ const RESERVE: i64 = 100;
 const WORTH: i64 = 20;
 /// And at least so many.
 const LEAST: i64 = 16;
-/// So many pages are given back in a step: about 5 ms.
+/// So many pages are given back in a step: no batch waits long for that.
 const PAGES: i64 = 200;
 /// How long sums of minutes are kept, and those of hours, in minutes; longer ones are kept for ever.
 pub(super) const SUMS_KEPT: [u64; 2] = [8 * LEVELS[2], 400 * LEVELS[2]];
@@ -53,16 +56,19 @@ pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u6
     let soonest = retention.rules.iter().filter_map(|rule| rule.age).min();
     if let Some(soonest) = soonest.filter(|_| !from.is_past_old) {
         let cut = now.saturating_sub(soonest.as_micros() as i64);
-        let mut statement = snapshot.prepare_cached(OLD)?;
-        let mut rows = statement.query([cut, from.base, from.number])?;
-        while let Some(row) = rows.next()? {
-            let (number, base, last): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(4)?);
-            let is_old = |age: std::time::Duration| base + last <= now.saturating_sub(age.as_micros() as i64);
-            if row.get(5)? && age(row.get(2)?, row.get(3)?).is_some_and(is_old) {
-                due.old.push(number as u64);
-                if due.old.len() == limit {
-                    due.next = Some(Place { base, number, is_past_old: false });
-                    return Ok(due);
+        // What seems to begin in the future may have come long ago.
+        for (begin, end) in [((from.base, from.number), cut), ((from.base, from.number).max((now, i64::MAX)), i64::MAX)] {
+            let mut statement = snapshot.prepare_cached(OLD)?;
+            let mut rows = statement.query([end, begin.0, begin.1])?;
+            while let Some(row) = rows.next()? {
+                let (number, base, heard): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(4)?);
+                let is_old = |age: std::time::Duration| heard <= now.saturating_sub(age.as_micros() as i64);
+                if row.get(5)? && age(row.get(2)?, row.get(3)?).is_some_and(is_old) {
+                    due.old.push(number as u64);
+                    if due.old.len() == limit {
+                        due.next = Some(Place { base, number, is_past_old: false });
+                        return Ok(due);
+                    }
                 }
             }
         }
@@ -99,11 +105,14 @@ pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u6
     Ok(due)
 }
 
+/// Names and states of roots, and how many have them.
+pub(super) const NAMES: &str = "SELECT name, state, count FROM root_count";
+
 /// The rule for each name and state that roots have, by their keys, and how many have them.
 fn rules(snapshot: &mut Snapshot<'_>, retention: &Retention) -> Result<HashMap<(i64, i64), (usize, u64)>> {
     let (connection, dictionary) = snapshot.parts();
     let mut rules = HashMap::new();
-    let mut statement = connection.prepare_cached("SELECT name, state, count FROM root_count")?;
+    let mut statement = connection.prepare_cached(NAMES)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let (name, state, count) = (row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64);
@@ -114,11 +123,11 @@ fn rules(snapshot: &mut Snapshot<'_>, retention: &Retention) -> Result<HashMap<(
 }
 
 /// The oldest trees that have ended, about as many as have to go for the database to hold no more than `limit` bytes.
-pub(super) fn oldest_beyond(snapshot: &Snapshot<'_>, limit: u64, most: usize) -> Result<Vec<u64>> {
+pub(super) fn oldest_beyond(snapshot: &Snapshot<'_>, limit: u64, most: usize) -> Result<Beyond> {
     let (page, pages, free) = pages(snapshot)?;
     let used = ((pages - free) * page) as u64;
     if used <= limit {
-        return Ok(Vec::new());
+        return Ok(Beyond { used_bytes: used, ..Beyond::default() });
     }
     let processes: i64 = snapshot.query_row("SELECT coalesce(sum(count), 0) FROM tally WHERE what = 1", [], |row| row.get(0))?;
     // A little more, so that not every minute's new ones are one too many.
@@ -133,7 +142,36 @@ pub(super) fn oldest_beyond(snapshot: &Snapshot<'_>, limit: u64, most: usize) ->
         numbers.push(row.get::<_, i64>(0)? as u64);
         sum += row.get::<_, i64>(1)? as f64 * bytes_each;
     }
-    Ok(numbers)
+    Ok(Beyond { numbers, bytes: sum as u64, used_bytes: used })
+}
+
+/// The next worker of whom there are events of unknown types.
+pub(super) const NEXT_UNKNOWN: &str = "SELECT worker FROM unknown WHERE worker > ?1 ORDER BY worker LIMIT 1";
+/// So many workers are looked at in a step.
+const WORKERS_AT_ONCE: usize = 250;
+/// And so many events deleted.
+const UNKNOWN_AT_ONCE: i64 = 4_000;
+
+/// Deletes some events of unknown types of workers that were last heard of before a time; after which worker to go on.
+pub(super) fn trim_unknown(connection: &Connection, heard_before_us: u64, mut after: i64) -> Result<Option<i64>> {
+    let mut rest = UNKNOWN_AT_ONCE;
+    let transaction = connection.unchecked_transaction()?;
+    for _ in 0..WORKERS_AT_ONCE {
+        let next = transaction.prepare_cached(NEXT_UNKNOWN)?.query_row([after], |row| row.get::<_, i64>(0)).optional()?;
+        let Some(worker) = next else {
+            transaction.commit()?;
+            return Ok(None);
+        };
+        let sql = "DELETE FROM unknown WHERE worker = ?1 AND (SELECT last_seen FROM worker WHERE key = ?1) < ?2 \
+                   AND number IN (SELECT number FROM unknown WHERE worker = ?1 ORDER BY number LIMIT ?3)";
+        rest -= transaction.prepare_cached(sql)?.execute([worker, heard_before_us as i64, rest])? as i64;
+        if rest == 0 {
+            break;
+        }
+        after = worker;
+    }
+    transaction.commit()?;
+    Ok(Some(after))
 }
 
 /// Bytes of a page, how many there are, and how many of them are free.

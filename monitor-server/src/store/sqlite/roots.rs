@@ -4,19 +4,21 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use monitor_state::title;
-use monitor_wire::{Counts, ProcessId, Root, RootId, RootsPage};
+use monitor_wire::{Counts, Error, ProcessId, Root, RootId, RootsPage, State, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params_from_iter};
 
 use super::dictionary::Dictionary;
-use super::expected::{Outlook, RUNNING};
-use super::ids::KNOWN_STATES;
+use super::expected::Outlook;
+use super::ids::{KNOWN_STATES, code};
 use super::pool::Snapshot;
 use super::{ReadError, as_of, ids, number_of};
 use crate::store::{RootKey, RootSort, RootsQuery};
 
 const COLUMNS: &str = "number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, error, cause, \
-                       pending, running, succeeded, failed, cancelled, lost, other, pinned";
+                       pending, running, succeeded, failed, cancelled, lost, other, pinned, heard";
+/// When a root was heard of is kept in seconds.
+pub(super) const SECOND_US: i64 = 1_000_000;
 
 /// A row of `root`. Texts, the state and the worker are keys; times are Unix microseconds.
 #[derive(Debug, Clone)]
@@ -45,12 +47,21 @@ pub(super) struct RootRow {
     pub counts: [u64; KNOWN_STATES + 1],
     /// No rule drops it.
     pub is_pinned: bool,
+    /// When something of it came last, by the server's clock; from the file in whole seconds after the base.
+    pub heard_us: i64,
+    /// No process has a greater key, as far as the writer has looked.
+    pub greatest: Option<i64>,
 }
 
 impl RootRow {
     /// Number and base, by which its processes are found.
     pub(super) fn place(&self) -> (i64, i64) {
         (self.number, self.base_us)
+    }
+
+    /// How many processes it has.
+    pub(super) fn processes(&self) -> u64 {
+        self.counts.iter().sum()
     }
 
     /// The processes of a state.
@@ -60,31 +71,58 @@ impl RootRow {
 
     /// The root as it is shown.
     pub(super) fn show(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<Root> {
-        let name = dictionary.text(connection, self.name)?;
-        let batch = self.batch.map(|batch| dictionary.text(connection, batch)).transpose()?;
-        let [succeeded, running, pending, failed, cancelled, lost, other] = self.counts;
+        let words = RootWords::of(self, connection, dictionary)?;
+        let outlook = match self.process.filter(|_| self.state == code::RUNNING) {
+            Some(own) => Outlook::of(connection, dictionary, self.name, (self.number, ids::process_key(own)))?,
+            None => Outlook::default(),
+        };
+        Ok(words.root(self, outlook))
+    }
+}
+
+/// What the keys of a root's row stand for.
+pub(super) struct RootWords {
+    pub name: Arc<str>,
+    pub batch: Option<Arc<str>>,
+    pub worker: Option<WorkerId>,
+    pub state: State,
+    pub error: Option<Arc<Error>>,
+}
+
+impl RootWords {
+    pub(super) fn of(row: &RootRow, connection: &Connection, dictionary: &mut Dictionary) -> Result<Self> {
+        Ok(Self {
+            name: dictionary.text(connection, row.name)?,
+            batch: row.batch.map(|batch| dictionary.text(connection, batch)).transpose()?,
+            worker: row.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
+            state: ids::state(connection, dictionary, row.state)?,
+            error: row.error.map(|keys| dictionary.error(connection, keys)).transpose()?,
+        })
+    }
+
+    /// The root of a row, as it is shown.
+    pub(super) fn root(&self, row: &RootRow, outlook: Outlook) -> Root {
+        let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts;
         let mut root = Root {
-            root_id: self.id,
-            number: self.number as u64,
-            title: title(&name, batch.as_deref(), self.number as u64),
-            name: name.to_string(),
-            batch: batch.map(|batch| batch.to_string()),
-            state: ids::state(connection, dictionary, self.state)?,
-            started_us: self.started_us,
-            ended_us: self.ended_us,
-            elapsed_ns: self.elapsed_ns,
-            worker_id: self.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
+            root_id: row.id,
+            number: row.number as u64,
+            title: title(&self.name, self.batch.as_deref(), row.number as u64),
+            name: self.name.to_string(),
+            batch: self.batch.as_ref().map(ToString::to_string),
+            state: self.state.clone(),
+            started_us: row.started_us,
+            ended_us: row.ended_us,
+            elapsed_ns: row.elapsed_ns,
+            worker_id: self.worker,
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
-            error: self.error.map(|keys| dictionary.error(connection, keys)).transpose()?.map(Arc::unwrap_or_clone),
-            pinned: self.is_pinned,
+            error: self.error.as_deref().cloned(),
+            pinned: row.is_pinned,
             expected_ns: None,
             expected_p95_ns: None,
             overdue: false,
         };
-        if let Some(own) = self.process.filter(|_| self.state == RUNNING) {
-            Outlook::of(connection, dictionary, self.name, (self.number, ids::process_key(own)))?.tell_root(&mut root);
-        }
-        Ok(root)
+        outlook.tell_root(&mut root);
+        root
     }
 }
 
@@ -126,10 +164,13 @@ fn read(row: &Row<'_>) -> Result<RootRow> {
         error: error.0.zip(error.1),
         counts,
         is_pinned: row.get(23)?,
+        heard_us: base_us + row.get::<_, i64>(24)? * SECOND_US,
+        greatest: None,
     })
 }
 
-/// By how much processes may have begun after their root's base, and before it: (longest, earliest), in microseconds.
+/// By how much processes may have begun after their root's base, and before it: (longest, earliest), in microseconds. Not so those of
+/// trees that are in `wide`.
 pub(super) fn spread(connection: &Connection) -> Result<(i64, i64)> {
     connection.prepare_cached("SELECT longest, earliest FROM counter")?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
@@ -148,6 +189,7 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Ro
         }
     }
     page.roots.sort_unstable_by_key(|root| root.number);
+    page.roots.dedup_by_key(|root| root.number);
     if query.sort == RootSort::Newest {
         page.roots.reverse();
     }
@@ -190,15 +232,15 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
     }
     let by_time = Some("root_base").filter(|_| query.states.is_empty() && query.text.is_none());
     let (longest, earliest) = spread(snapshot)?;
-    for (condition, time, spread) in [
-        ("base >= ? AND base + started >= ?", query.started_after, (-longest, 0)),
-        ("base <= ? AND base + started < ?", query.started_before, (earliest, 0)),
-    ] {
+    // As far as the index can tell; in the end a tree's own start decides.
+    let (mut of_base, mut bounds) = (String::new(), Vec::new());
+    for (of_start, compare, time, spread) in
+        [("base + started >= ?", ">=", query.started_after, -longest), ("base + started < ?", "<=", query.started_before, earliest)]
+    {
         if let Some(time) = time {
             let time = time.min(i64::MAX as u64) as i64;
-            let (of_base, of_start) = condition.split_once(" AND ").expect("written so above");
-            add(of_base, by_time, Value::Integer(time.saturating_add(spread.0)));
             add(of_start, None, Value::Integer(time));
+            bounds.push((compare, time.saturating_add(spread)));
         }
     }
     if let Some(text) = &query.text {
@@ -212,19 +254,33 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
         )
         .expect("a string takes all");
     }
+    let is_by_time = !bounds.is_empty();
+    let index = index.or(by_time.filter(|_| is_by_time));
+    for (compare, bound) in bounds {
+        values.push(Value::Integer(bound));
+        write!(of_base, " AND base {compare} ?{}", values.len()).expect("a string takes all");
+    }
     let limit = query.limit.saturating_add(1);
-    let statement = |extra: &str, index: Option<&str>| {
+    let mut statements = Vec::new();
+    let mut add = |extra: &str, index: Option<&str>| {
         let by = index.map(|index| format!("INDEXED BY {index}")).unwrap_or_default();
-        format!("SELECT {COLUMNS} FROM root {by} WHERE {conditions}{extra} ORDER BY number {order} LIMIT {limit}")
+        let sql = |by: &str, of_base: &str| {
+            format!("SELECT {COLUMNS} FROM root {by} WHERE {conditions}{of_base}{extra} ORDER BY number {order} LIMIT {limit}")
+        };
+        statements.push((sql(&by, &of_base), values.clone()));
+        if is_by_time {
+            // No parameter but those of the bounds is the last one, so fewer of them are no gap.
+            let values = values[..values.len() - of_base.matches(" AND ").count()].to_vec();
+            statements.push((sql("", " AND number IN (SELECT root FROM wide)"), values));
+        }
     };
     if query.states.is_empty() {
-        return Ok(Some(vec![(statement("", index), values)]));
+        add("", index);
     }
-    let mut statements = Vec::new();
     let by_state = index.or(Some("root_state").filter(|_| query.text.is_none()));
     for state in &query.states {
         if let Some(code) = snapshot.find_state(state)? {
-            statements.push((statement(&format!(" AND state = {code}"), by_state), values.clone()));
+            add(&format!(" AND state = {code}"), by_state);
         }
     }
     statements.sort_unstable_by(|a, b| a.0.cmp(&b.0));

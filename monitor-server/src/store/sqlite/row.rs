@@ -365,26 +365,34 @@ impl ProcessRow {
     }
 
     /// Writes the row by [`INSERT_SHORT`], [`INSERT`] or [`UPDATE`]; whether a row was written.
-    pub(super) fn write(&self, statement: &mut CachedStatement<'_>, (root, base): (i64, i64)) -> Result<bool> {
+    pub(super) fn write(&self, statement: &mut CachedStatement<'_>, place: (i64, i64)) -> Result<bool> {
+        let count = statement.parameter_count();
+        self.bind(statement, 0, count, place)?;
+        Ok(statement.raw_execute()? == 1)
+    }
+
+    /// Binds the first `count` columns of [`INSERT`] to the parameters after `before`.
+    pub(super) fn bind(&self, statement: &mut CachedStatement<'_>, before: usize, count: usize, (root, base): (i64, i64)) -> Result<()> {
         let skew = self.ended.map(|ended| ended - self.at - whole_us(self.elapsed));
         let (first, last) = ([self.parent, self.site, self.origin], [self.start_no, self.end_no, self.error, self.cause, self.batch]);
         let numbers = [Some(root), Some(self.id)].into_iter().chain(first);
         let numbers = numbers.chain([Some(self.at - base), skew, self.elapsed, Some(self.state)]).chain(last);
-        let count = statement.parameter_count();
         for (index, number) in numbers.enumerate().take(count) {
-            statement.raw_bind_parameter(index + 1, number)?;
+            statement.raw_bind_parameter(before + index + 1, number)?;
         }
-        if count == PARAMETERS {
-            statement.raw_bind_parameter(PARAMETERS, self.more.as_deref())?;
+        if count == ALL {
+            statement.raw_bind_parameter(before + ALL, self.more.as_deref())?;
         }
-        Ok(statement.raw_execute()? == 1)
+        Ok(())
     }
 }
 
 pub(super) const FIND: &str = "SELECT id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch, more \
      FROM process WHERE root = ?1 AND id = ?2";
 /// How many parameters [`INSERT`] and [`UPDATE`] have.
-const PARAMETERS: usize = 15;
+pub(super) const ALL: usize = 15;
+/// How many of them [`INSERT_SHORT`] has.
+pub(super) const SHORT: usize = 11;
 /// As [`INSERT`], of a row without error, batch mark and more.
 pub(super) const INSERT_SHORT: &str = "INSERT OR IGNORE INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, \
      end_no) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// One step each from schema n to n + 1, the first from nothing to [`FIRST`]. A step that was released is never changed, only
 /// followed.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_7.sql"), include_str!("schema_8.sql")];
 
 /// The oldest schema that is read: those before it were never released.
 pub(super) const FIRST: u32 = 6;
@@ -80,6 +80,28 @@ mod tests {
         migrate_by(&[first, "ALTER TABLE a ADD COLUMN y DEFAULT 2"], &mut connection, &path).unwrap();
         let row = connection.query_row("SELECT x, y FROM a", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(row, (1, 2));
+    }
+
+    #[test]
+    fn a_database_of_the_oldest_schema_knows_afterwards_what_was_added() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut connection, path) = open(&folder);
+        migrate_by(&MIGRATIONS[..1], &mut connection, &path).unwrap();
+        let rows = "INSERT INTO root(number, id, base, last, own, at, name, state, ended, pending, running, succeeded, failed, cancelled, \
+                    lost, other, pinned) VALUES (1, x'01', 7, 5000000, 1, 0, 1, 0, 9000000, 0, 0, 1, 0, 0, 0, 0, 0), \
+                    (2, x'02', 7, 9000000000000, 1, 0, 1, 0, NULL, 0, 0, 1, 0, 0, 0, 0, 0); \
+                    UPDATE counter SET longest = 9000000000000, earliest = 3; \
+                    INSERT INTO dropped VALUES(1, 'a', 'b', x'', 9223372036854775807), (2, 'a', 'b', x'', 9223372036854775807), (2, 'c', 'b', x'', 4)";
+        connection.execute_batch(rows).unwrap();
+        migrate(&mut connection, &path).unwrap();
+        let all = |sql: &str| -> Vec<(i64, i64)> {
+            let mut statement = connection.prepare(sql).unwrap();
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+        };
+        assert_eq!(all("SELECT number, heard FROM root"), [(1, 9), (2, 9_000_000)]);
+        assert_eq!(all("SELECT root, 0 FROM wide"), [(2, 0)]);
+        assert_eq!(all("SELECT longest, earliest FROM counter"), [(32 * 86_400_000_000, 3)]);
+        assert_eq!(all("SELECT count, type = 'a' FROM dropped_sum ORDER BY type"), [(9_200_000_000_000_000_000, 1), (4, 0)]);
     }
 
     #[test]

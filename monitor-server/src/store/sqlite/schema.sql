@@ -140,7 +140,7 @@ CREATE TABLE rollup(
 CREATE TABLE sums_from(level INTEGER PRIMARY KEY, t INTEGER NOT NULL) STRICT;
 
 -- Failures by when they ended, shape of their error's message, and name. level: 1 hours, 2 days, 3 spans of 32 days. last, root and
--- id: the newest of them; message: its own.
+-- id: the newest of them, root 0 if that one did not fail after all; message: its own.
 CREATE TABLE failure(
   level INTEGER NOT NULL, t INTEGER NOT NULL, shape INTEGER NOT NULL, name INTEGER NOT NULL,
   count INTEGER NOT NULL, last INTEGER NOT NULL, root INTEGER NOT NULL, id INTEGER NOT NULL, message INTEGER NOT NULL,

@@ -7,6 +7,7 @@ use foldhash::{HashMap, HashSet};
 use monitor_wire::{ErrorStats, ErrorsPage, NameStats, SeriesStep, StatsPage, StatsSeries, quantile_ns};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params, params_from_iter};
 
+use super::ids::code;
 use super::pool::Snapshot;
 use super::roots::matching;
 use super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
@@ -21,6 +22,8 @@ pub(super) const OF_NAME: &str = "SELECT state, sums FROM rollup WHERE level = ?
 pub(super) const FIRST: &str = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t LIMIT 1";
 /// The last time of a level.
 pub(super) const LAST: &str = "SELECT t FROM rollup WHERE level = ?1 ORDER BY t DESC LIMIT 1";
+/// The next time of a level, from ?2 on.
+pub(super) const NEXT: &str = "SELECT t FROM rollup WHERE level = ?1 AND t >= ?2 ORDER BY t LIMIT 1";
 /// The first time of a level that failures are counted at.
 pub(super) const FIRST_FAILURE: &str = "SELECT t FROM failure WHERE level = ?1 ORDER BY t LIMIT 1";
 /// Failures in a range of one level.
@@ -33,12 +36,6 @@ const STEPS: [u64; 8] = [1, 5, 15, LEVELS[1], 6 * LEVELS[1], LEVELS[2], 8 * LEVE
 /// As many steps a series has unless told otherwise, and as many units of its level it reads at most.
 const USUAL_STEPS: u64 = 200;
 const MAX_UNITS: u64 = 1_500;
-
-/// Codes of states.
-const SUCCEEDED: i64 = 0;
-const FAILED: i64 = 3;
-const CANCELLED: i64 = 4;
-const LOST: i64 = 5;
 
 /// Processes alike.
 #[derive(Default)]
@@ -57,14 +54,14 @@ struct Totals {
 impl Totals {
     fn add(&mut self, state: i64, sums: &Sums) {
         let place = match state {
-            SUCCEEDED => 0,
-            FAILED => 1,
-            CANCELLED => 2,
-            LOST => 3,
+            code::SUCCEEDED => 0,
+            code::FAILED => 1,
+            code::CANCELLED => 2,
+            code::LOST => 3,
             _ => 4,
         };
         self.states[place] += sums.count;
-        if state == LOST || sums.count == 0 {
+        if state == code::LOST || sums.count == 0 {
             return;
         }
         self.least = if self.ended == 0 { sums.least } else { self.least.min(sums.least) };
@@ -200,18 +197,13 @@ pub(super) fn series(snapshot: &mut Snapshot<'_>, query: &SeriesQuery) -> Result
     let mut steps = BTreeMap::<u64, Totals>::new();
     let rolled = rolled(snapshot)?;
     let level = level_of(step);
-    let mut statement = snapshot.prepare_cached(OF_NAME)?;
     // What is not in the longer times yet is read by minutes.
     for (level, part) in [(level, from / LEVELS[level]..to / LEVELS[level]), (0, rolled.max(from)..to)] {
         let part = if level == 0 { part } else { part.start..part.end.min(rolled / LEVELS[level] + 1) };
-        let bounds = bounds(snapshot, level)?;
-        for t in part.start.max(bounds.start)..part.end.min(bounds.end) {
-            let mut rows = statement.query(params![level as i64, t as i64, name])?;
-            while let Some(row) = rows.next()? {
-                let at = t * LEVELS[level] / step * step;
-                steps.entry(at).or_default().add(row.get(0)?, &sums(row, 1)?);
-            }
-        }
+        each_of_name(snapshot, level, part, name, |t, state, sums| {
+            let at = t * LEVELS[level] / step * step;
+            steps.entry(at).or_default().add(state, &sums);
+        })?;
         if step < LEVELS[1] {
             break;
         }
@@ -248,7 +240,7 @@ pub(super) fn errors(snapshot: &mut Snapshot<'_>, query: &ErrorsQuery) -> Result
         while let Some(row) = rows.next()? {
             let key = (row.get(0)?, row.get(1)?);
             if name.is_none_or(|name| name == key.1) {
-                let (count, newest) = found.entry(key).or_default();
+                let (count, newest) = found.entry(key).or_insert((0, (i64::MIN, 0, 0, 0)));
                 *count += row.get::<_, i64>(2)? as u64;
                 *newest = (*newest).max((row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?));
             }
@@ -274,17 +266,31 @@ pub(super) fn errors(snapshot: &mut Snapshot<'_>, query: &ErrorsQuery) -> Result
 /// What became of the processes of a name.
 fn of_name(connection: &Connection, parts: &[(usize, Range<u64>)], name: i64) -> Result<Totals> {
     let mut totals = Totals::default();
-    let mut statement = connection.prepare_cached(OF_NAME)?;
     for (level, part) in parts {
-        let bounds = bounds(connection, *level)?;
-        for t in part.start.max(bounds.start)..part.end.min(bounds.end) {
-            let mut rows = statement.query(params![*level as i64, t as i64, name])?;
-            while let Some(row) = rows.next()? {
-                totals.add(row.get(0)?, &sums(row, 1)?);
-            }
-        }
+        each_of_name(connection, *level, part.clone(), name, |_, state, sums| totals.add(state, &sums))?;
     }
     Ok(totals)
+}
+
+/// The sums of a name at the times of a level: time, state, sums. Where there is nothing, it goes on at the next time that any name has.
+fn each_of_name(connection: &Connection, level: usize, times: Range<u64>, name: i64, mut add: impl FnMut(u64, i64, Sums)) -> Result<()> {
+    let mut statement = connection.prepare_cached(OF_NAME)?;
+    let mut next = connection.prepare_cached(NEXT)?;
+    let mut t = times.start;
+    while t < times.end {
+        let mut rows = statement.query(params![level as i64, t as i64, name])?;
+        let mut is_there = false;
+        while let Some(row) = rows.next()? {
+            is_there = true;
+            add(t, row.get(0)?, sums(row, 1)?);
+        }
+        t += 1;
+        if !is_there {
+            let found = next.query_row([level as i64, t as i64], |row| row.get::<_, i64>(0)).optional()?;
+            t = found.map_or(times.end, |t| t as u64);
+        }
+    }
+    Ok(())
 }
 
 fn sums(row: &Row<'_>, column: usize) -> Result<Sums> {

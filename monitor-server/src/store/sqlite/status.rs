@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use monitor_wire::{Counts, Dropped, Status, WorkerCounts};
-use rusqlite::{Connection, Result};
+use rusqlite::{Connection, Result, Row};
 
 use super::pool::Snapshot;
 use super::write::tally;
@@ -53,15 +53,12 @@ fn tallied(connection: &Connection, what: i64) -> Result<Vec<(i64, u64)>> {
     statement.query_map([what], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect()
 }
 
-/// There are as many rows as workers that dropped something: few.
+/// What all workers dropped of each type, for each reason.
+pub(super) const DROPPED: &str = "SELECT type, reason, count FROM dropped_sum ORDER BY type, reason";
+
 fn dropped(connection: &Connection) -> Result<Vec<Dropped>> {
-    let mut statement = connection.prepare_cached("SELECT type, reason, count FROM dropped")?;
-    let mut rows = statement.query([])?;
-    let mut sums = BTreeMap::<(String, String), u64>::new();
-    while let Some(row) = rows.next()? {
-        let sum = sums.entry((row.get(0)?, row.get(1)?)).or_default();
-        *sum = sum.saturating_add(row.get::<_, i64>(2)? as u64);
-    }
-    let dropped = |((event_type, reason), count)| Dropped { event_type, reason, root_id: None, count };
-    Ok(sums.into_iter().map(dropped).collect())
+    let mut statement = connection.prepare_cached(DROPPED)?;
+    let dropped =
+        |row: &Row<'_>| Ok(Dropped { event_type: row.get(0)?, reason: row.get(1)?, root_id: None, count: row.get::<_, i64>(2)? as u64 });
+    statement.query_map([], dropped)?.collect()
 }

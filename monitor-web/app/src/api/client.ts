@@ -1,5 +1,6 @@
 /** The one place that speaks HTTP: typed requests, and errors that say what the server said. */
 import createClient from "openapi-fetch";
+import { takeAhead } from "./ahead.ts";
 import type { operations, paths } from "./schema.ts";
 import type { ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerPage } from "./types.ts";
 
@@ -19,7 +20,7 @@ const client = createClient<paths>({ baseUrl: location.origin, fetch: send });
 
 async function send(request: Request): Promise<Response> {
   try {
-    const answer = await fetch(request);
+    const answer = await (takeAhead(request) ?? fetch(request));
     if (answer.status === 401) logIn();
     return answer;
   } catch (cause) {
@@ -62,9 +63,9 @@ export function fetchStatus(signal: AbortSignal): Promise<Status> {
 }
 
 /** For what is only done, by its path alone. */
-async function act(method: string, path: string): Promise<void> {
+async function act(method: string, path: string): Promise<Response> {
   const response = await send(new Request(new URL(path, location.origin), { method }));
-  if (response.ok) return;
+  if (response.ok) return response;
   const problem = (await response.json().catch(() => ({}))) as Problem;
   throw new ApiError(problem.detail || problem.title || response.statusText, response.status);
 }
@@ -99,12 +100,12 @@ export function fetchProcesses(query: NonNullable<operations["get_processes"]["p
   return unwrap(client.GET("/api/v1/processes", { params: { query }, signal }));
 }
 
-export function pinRoot(root: string, pinned: boolean): Promise<void> {
-  return act(pinned ? "POST" : "DELETE", `${rootPath(root)}/pin`);
+export async function pinRoot(root: string, pinned: boolean): Promise<void> {
+  await act(pinned ? "POST" : "DELETE", `${rootPath(root)}/pin`);
 }
 
-export function deleteRoot(root: string): Promise<void> {
-  return act("DELETE", rootPath(root));
+export async function deleteRoot(root: string): Promise<void> {
+  await act("DELETE", rootPath(root));
 }
 
 export const EXPORTS = ["json", "ndjson", "perfetto", "otlp"] as const;
@@ -112,6 +113,10 @@ export const EXPORTS = ["json", "ndjson", "perfetto", "otlp"] as const;
 /** Where a root can be taken away as a file. */
 export function exportAddress(root: string, format: (typeof EXPORTS)[number]): string {
   return `${rootPath(root)}/export?format=${format}`;
+}
+
+export async function exportRoot(root: string, format: (typeof EXPORTS)[number]): Promise<Blob> {
+  return (await act("GET", exportAddress(root, format))).blob();
 }
 
 export function fetchMe(signal: AbortSignal): Promise<Me> {

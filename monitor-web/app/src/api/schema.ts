@@ -101,7 +101,7 @@ export interface paths {
         };
         /**
          * Lists processes: newest first within a tree, and newest trees first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
-         *     searched within a tree or a range of time.
+         *     searched within a tree or a range of time. A page looks at so many trees only: it may be short, even empty, and still have a `next_cursor`.
          */
         get: operations["get_processes"];
         put?: never;
@@ -1316,7 +1316,7 @@ export interface components {
              * @description Number of the change that the page is true at.
              */
             as_of: number;
-            /** @description Where the next page begins, if there is one. */
+            /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
             next_cursor?: string | null;
             /** @description The processes, newest first. */
             processes: components["schemas"]["Process"][];
@@ -2261,6 +2261,24 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
+            /** @description It is no longer kept */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many are exported: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
         };
     };
     get_root_logs: {
@@ -2589,6 +2607,15 @@ export interface operations {
             };
             /** @description It is no longer kept */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too much is read: again after `Retry-After` */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -9,6 +9,8 @@ import { queryClient } from "./query.ts";
 const MOST = 5000;
 
 const roots = new Map<string, Dated<Root>>();
+/** By their numbers, which no other root gets. A list that was read before they went still has them. */
+const dropped = new Set<number>();
 const workers = new Map<string, Dated<Worker>>();
 /** When each worker was heard of, the last times that the page saw it. */
 const beats = new Map<string, number[]>();
@@ -46,6 +48,11 @@ export function liveRoots(): ReadonlyMap<string, Dated<Root>> {
   return roots;
 }
 
+/** The numbers of those that are no longer kept. */
+export function droppedRoots(): ReadonlySet<number> {
+  return dropped;
+}
+
 export function liveWorkers(): ReadonlyMap<string, Dated<Worker>> {
   return workers;
 }
@@ -55,11 +62,11 @@ export function beatsOf(id: string): readonly number[] {
   return beats.get(id) ?? [];
 }
 
-/** They were removed: the lists are read without them. */
-export function forgetRoots(ids: readonly string[]): void {
-  for (const id of ids) roots.delete(id);
-  void queryClient.invalidateQueries({ queryKey: ["roots"] });
-  void queryClient.invalidateQueries({ queryKey: ["names"] });
+function drop(numbers: readonly number[]): void {
+  if (numbers.length === 0) return;
+  for (const number of numbers) dropped.add(number);
+  for (const [id, { model }] of roots) if (dropped.has(model.number)) roots.delete(id);
+  tell();
 }
 
 /** A worker; one that is not known yet is asked for and comes with a later version. */
@@ -83,12 +90,17 @@ function take(batch: Batch): void {
     const known = beats.get(model.id) ?? [];
     if (known[known.length - 1] !== model.last_seen_us) beats.set(model.id, [...known, model.last_seen_us].slice(-MOST_BEATS));
   }
-  if (roots.size > MOST) readAgain();
+  drop(batch.dropped);
+  if (roots.size > MOST || dropped.size > MOST) readAgain();
 }
 
 function put<Model>(map: Map<string, Dated<Model>>, id: string, model: Model, asOf: number): void {
   if ((map.get(id)?.asOf ?? -1) >= asOf) return;
   map.set(id, { model, asOf });
+  tell();
+}
+
+function tell(): void {
   frame ||= requestAnimationFrame(() => {
     frame = 0;
     version += 1;
@@ -98,10 +110,11 @@ function put<Model>(map: Map<string, Dated<Model>>, id: string, model: Model, as
 
 function readAgain(): void {
   roots.clear();
+  dropped.clear();
   workers.clear();
   beats.clear();
   asked.clear();
-  void queryClient.invalidateQueries({ queryKey: ["roots"] });
+  for (const list of ["roots", "names", "status"]) void queryClient.invalidateQueries({ queryKey: [list] });
   void readWorkers();
 }
 

@@ -70,7 +70,7 @@ test("of many changes only the newest of each is handed on, to those whom it con
   server.send(change(2, { root: mine, process: process("a", null, 1) }), change(3, { root: other }));
   server.send(change(4, { root: mine, process: process("a", null, 1, { state: "failed" }) }));
   vi.advanceTimersByTime(20);
-  expect(list.batches()).toEqual([{ roots: [{ asOf: 4, model: mine }, { asOf: 3, model: other }], processes: [], workers: [], logs: [] }]);
+  expect(list.batches()).toEqual([{ roots: [{ asOf: 4, model: mine }, { asOf: 3, model: other }], processes: [], workers: [], logs: [], dropped: [] }]);
   expect(tree.batches()).toMatchObject([{ roots: [{ asOf: 4 }], processes: [{ asOf: 4, model: { state: "failed" } }] }]);
 });
 
@@ -131,6 +131,15 @@ test("a tree that changed as a whole with its worker is loaded anew, others are 
   server.send(change(3, { root: root(1) }, "worker-lost"));
   expect(mine.got.some(({ type }) => type === "reset")).toBe(true);
   expect(other.got.some(({ type }) => type === "reset")).toBe(false);
+});
+
+test("roots that are dropped are told by their numbers, and nothing of them after that", () => {
+  const server = new Server();
+  const list = page(new Hub(server.open), { kind: "roots" });
+  list.send({ type: "loaded", asOf: 1 });
+  server.send(change(2, { root: root(7) }), change(3, { root: root(8) }), { id: 4, type: "roots-dropped", data: JSON.stringify({ event: { type: "roots-dropped", numbers: [7, 9] } }) });
+  vi.advanceTimersByTime(20);
+  expect(list.batches()).toMatchObject([{ roots: [{ model: { number: 8 } }], dropped: [7, 9] }]);
 });
 
 test("without pages there is no stream, and a new page begins anew", async () => {

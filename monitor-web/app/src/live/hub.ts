@@ -30,6 +30,7 @@ interface Subscriber {
   processes: Map<string, Dated<Process>>;
   workers: Map<string, Dated<Worker>>;
   logs: LogLine[];
+  dropped: number[];
   send(message: ToPage): void;
 }
 
@@ -52,6 +53,7 @@ export class Hub {
       processes: new Map(),
       workers: new Map(),
       logs: [],
+      dropped: [],
       send,
     };
     return (message) => {
@@ -123,6 +125,7 @@ export class Hub {
       } else if (event.id !== null && event.data !== "") {
         const change = JSON.parse(event.data) as Change;
         this.sort(event.id, change);
+        if (event.type === "roots-dropped") this.drop((change.event as { numbers?: number[] }).numbers ?? []);
         // Of the very many processes that go with a worker only their trees are named.
         if (event.type.startsWith("worker-") && change.root && !change.process) this.resetTree(change.root.root_id);
       }
@@ -143,6 +146,14 @@ export class Hub {
     }
   }
 
+  private drop(numbers: readonly number[]): void {
+    const dropped = new Set(numbers);
+    for (const subscriber of this.subscribers) {
+      subscriber.dropped.push(...numbers);
+      for (const [id, { model }] of subscriber.roots) if (dropped.has(model.number)) subscriber.roots.delete(id);
+    }
+  }
+
   private resetTree(rootId: string): void {
     for (const { interest, send } of this.subscribers) {
       if (interest?.kind === "tree" && interest.rootId === rootId) send({ type: "reset" });
@@ -152,15 +163,17 @@ export class Hub {
   private flush(): void {
     this.flushTimer = undefined;
     for (const subscriber of this.subscribers) {
-      const { roots, processes, workers, logs, send } = subscriber;
-      if (roots.size + processes.size + workers.size + logs.length === 0) continue;
+      const { roots, processes, workers, logs, dropped, send } = subscriber;
+      if (roots.size + processes.size + workers.size + logs.length + dropped.length === 0) continue;
       const batch: Batch = {
         roots: [...roots.values()],
         processes: [...processes.values()],
         workers: [...workers.values()],
         logs,
+        dropped,
       };
       subscriber.logs = [];
+      subscriber.dropped = [];
       for (const map of [roots, processes, workers]) map.clear();
       send({ type: "batch", batch });
     }

@@ -17,6 +17,8 @@ export interface Batch {
   workers: Dated<Worker>[];
   /** What was said in the tree, in the order in which it was stored. */
   logs: LogLine[];
+  /** The numbers of roots that are no longer kept. */
+  dropped: number[];
 }
 
 export interface Connection {

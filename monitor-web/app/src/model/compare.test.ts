@@ -104,14 +104,20 @@ test("100,000 processes are compared at once, in width and in depth", () => {
 
 const line = (processId: string, timeUs: number, message: string, level = "info"): LogLine => ({ process_id: processId, time_us: timeUs, level, message, target: null, stream: null, fields: {}, worker_id: "w", number: timeUs });
 
+const whole = (lines: LogLine[]) => ({ lines, isCut: false });
+
 test("the first line that differs is found, whatever numbers are in it", () => {
   const { pairs } = compare(before, before, 0);
   const lefts = [line("001", 10, "read 12 rows in 3.4 ms"), line("001", 20, "done"), line("002", 30, "parsed")];
   const same = [line("001", 11, "read 99 rows in 7.1 ms"), line("001", 25, "done"), line("002", 26, "parsed")];
-  expect(firstDifference(pairs, before, before, lefts, same)).toBeNull();
+  expect(firstDifference(pairs, before, before, whole(lefts), whole(same))).toBeNull();
   const other = [line("001", 11, "read 99 rows in 7.1 ms"), line("001", 25, "gave up", "error"), line("002", 24, "parsed badly")];
-  expect(firstDifference(pairs, before, before, lefts, other)).toMatchObject({ left: { message: "parsed" }, right: { message: "parsed badly" } });
-  expect(firstDifference(pairs, before, before, lefts, same.slice(0, 1))).toMatchObject({ left: { message: "done" }, right: null });
+  expect(firstDifference(pairs, before, before, whole(lefts), whole(other))).toMatchObject({ left: { message: "parsed" }, right: { message: "parsed badly" } });
+  expect(firstDifference(pairs, before, before, whole(lefts), whole(same.slice(0, 1)))).toMatchObject({ left: { message: "done" }, right: null });
+  // What was not read may well be the same.
+  expect(firstDifference(pairs, before, before, whole(lefts), { lines: same.slice(0, 1), isCut: true })).toBeNull();
+  expect(firstDifference(pairs, before, before, { lines: lefts.slice(0, 1), isCut: true }, whole(other))).toBeNull();
+  expect(firstDifference(pairs, before, before, { lines: lefts, isCut: true }, whole(other))).toMatchObject({ left: { message: "parsed" } });
 });
 
 test("a message's shape has no numbers, ids or addresses", () => {

@@ -174,8 +174,14 @@ export interface LogDifference {
   right: LogLine | null;
 }
 
-/** The earliest line of the later tree, by its time, at which a process says something else than its partner did; null if none does. */
-export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree, lefts: readonly LogLine[], rights: readonly LogLine[]): LogDifference | null {
+/** What was said, from the beginning on; or only the first part of it. */
+export interface LogPart {
+  lines: readonly LogLine[];
+  isCut: boolean;
+}
+
+/** The earliest line of the later tree, by its time, at which a process says something else than its partner did; null if none does. That a part which was cut says nothing more is no difference. */
+export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree, lefts: LogPart, rights: LogPart): LogDifference | null {
   const byProcess = (lines: readonly LogLine[]) => {
     const found = new Map<string, LogLine[]>();
     for (const line of lines) {
@@ -185,7 +191,7 @@ export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree,
     }
     return found;
   };
-  const [before, after] = [byProcess(lefts), byProcess(rights)];
+  const [before, after] = [byProcess(lefts.lines), byProcess(rights.lines)];
   const [leftOrigin, rightOrigin] = [originOf(left), originOf(right)];
   let first: LogDifference | null = null;
   let firstUs = Infinity;
@@ -195,6 +201,7 @@ export function firstDifference(pairs: readonly Pair[], left: Tree, right: Tree,
     let at = 0;
     while (at < said.length && at < says.length && alike(said[at] as LogLine, says[at] as LogLine)) at += 1;
     const difference = { left: said[at] ?? null, right: says[at] ?? null };
+    if ((!difference.left && lefts.isCut) || (!difference.right && rights.isCut)) continue;
     // Since their root began: so that what the one lacks can stand beside what the other has.
     const timeUs = difference.right ? difference.right.time_us - rightOrigin : difference.left ? difference.left.time_us - leftOrigin : Infinity;
     if (timeUs >= firstUs) continue;

@@ -1,17 +1,29 @@
 /** An error as it reads best: the cause first, then what it led to. */
+import { brief } from "./text.ts";
+
 interface Failed {
   message: string;
   /** What caused it, from the nearest to the farthest. */
   chain?: readonly string[] | undefined;
 }
 
+/** How the server says that a chain was too long: in place of its farthest causes. */
+const MORE = /^\[(\d+) more causes\]$/;
+
+/** How many causes are left out, beyond the farthest that is told. */
+export function causesCut({ chain }: Failed): number {
+  return Number(MORE.exec(chain?.at(-1) ?? "")?.[1] ?? 0);
+}
+
 /** The farthest cause first; the last one is what the process itself said. A link that only repeats the one before is left out. */
-export function causeFirst({ message, chain = [] }: Failed): string[] {
-  const links = [message, ...chain].reverse();
+export function causeFirst(error: Failed): string[] {
+  const { message, chain = [] } = error;
+  const links = [message, ...(causesCut(error) > 0 ? chain.slice(0, -1) : chain)].reverse();
   return links.filter((link, index) => link !== links[index - 1]);
 }
 
 /** On one line, for a row. */
 export function errorLine(error: Failed): string {
-  return causeFirst(error).join(" ← ");
+  const links = causeFirst(error).map(brief);
+  return (causesCut(error) > 0 ? ["⌇", ...links] : links).join(" ← ");
 }

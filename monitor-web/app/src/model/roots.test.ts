@@ -38,6 +38,10 @@ test("what no longer passes the filter leaves the list", () => {
   expect(numbers(mergeRoots([page], ended, { state: "running" }, NONE))).toEqual([8]);
 });
 
+test("what is no longer kept leaves the list, whenever the page was read", () => {
+  expect(numbers(mergeRoots([page], live([root(10), 99]), {}, NONE, new Set([9])))).toEqual([10, 8]);
+});
+
 test("held roots wait and are counted, if they pass the filters", () => {
   const fresh = live([root(11), 101], [root(12, { name: "other" }), 102]);
   const held = new Set(fresh.keys());

@@ -5,13 +5,15 @@ import { type Filters, matches, matchesState } from "./filters.ts";
 
 /**
  * Newest first. Roots that the pages do not hold are new ones, or older than the last page read:
- * those come with their own page. `held` are new ones that wait so as not to push what is being read.
+ * those come with their own page. `held` are new ones that wait so as not to push what is being read,
+ * `dropped` the numbers of those that are gone.
  */
 export function mergeRoots(
   pages: readonly RootPage[],
   live: ReadonlyMap<string, Dated<Root>>,
   filters: Filters,
   held: ReadonlySet<string>,
+  dropped: ReadonlySet<number> = new Set(),
 ): Root[] {
   const newest = new Map<string, Dated<Root>>();
   for (const page of pages) {
@@ -25,7 +27,7 @@ export function mergeRoots(
     if (isNew || (known && dated.asOf > known.asOf)) newest.set(id, dated);
   }
   // For the rest of the filters the server's word stands: it chose the pages.
-  const roots = [...newest.values()].map((dated) => dated.model).filter((root) => matchesState(filters, root));
+  const roots = [...newest.values()].map((dated) => dated.model).filter((root) => matchesState(filters, root) && !dropped.has(root.number));
   return roots.sort((a, b) => b.number - a.number);
 }
 

@@ -17,7 +17,12 @@ const words: SnapshotWords = {
   unnamed: "(none)",
   taken: "Taken",
   left: (rows) => `${rows} left out`,
+  leftBars: (bars) => `${bars} bars left out`,
+  leftLines: "older lines left out",
+  missingLines: (lines) => `${lines} lines missing`,
 };
+
+const NONE = { lines: [], isCut: false, missing: 0 };
 
 const evil = "<img src=x onerror=alert(1)>\"'&";
 
@@ -28,7 +33,7 @@ function made(): string {
   tree.put(process("b", "a", 1000, { name: `row ${evil}`, state: "failed", elapsed_ns: 5e6, error, fields: { [evil]: evil } as unknown as Process["fields"] }), 1);
   tree.put(process("c", "a", 2000, { name: "", state: `new ${evil}`, elapsed_ns: 1e6 }), 1);
   const line = { process_id: "b", time_us: 1500, level: evil, message: `said ${evil}\nmore`, target: evil, stream: null, fields: {}, worker_id: "w", number: 1 };
-  return snapshot({ tree, root: root(7, { title: `job ${evil} <7>`, state: "failed", started_us: 0, elapsed_ns: 10e6 }), logs: [line], nowUs: 20_000 }, words);
+  return snapshot({ tree, root: root(7, { title: `job ${evil} <7>`, state: "failed", started_us: 0, elapsed_ns: 10e6 }), logs: { lines: [line], isCut: false, missing: 0 }, nowUs: 20_000 }, words);
 }
 
 test("nothing that came in becomes markup", () => {
@@ -50,8 +55,9 @@ test("a large tree is cut, and what failed stays with all above it", () => {
   const tree = new Tree();
   tree.put(process("a", null, 0), 1);
   for (let index = 0; index < 30_000; index += 1) tree.put(process(`b${index}`, "a", index + 1, { name: `step ${index}`, state: index === 29_000 ? "failed" : "succeeded", elapsed_ns: 1 }), 1);
-  const text = snapshot({ tree, root: root(1, { started_us: 0 }), logs: [], nowUs: 100_000 }, words);
+  const text = snapshot({ tree, root: root(1, { started_us: 0 }), logs: NONE, nowUs: 100_000 }, words);
   expect(text).toContain("10001 left out");
+  expect(text).toContain("25001 bars left out");
   expect(text).toContain("step 29000");
   expect(text).not.toContain("step 25000<");
   expect(text).not.toContain("Logs");
@@ -60,7 +66,24 @@ test("a large tree is cut, and what failed stays with all above it", () => {
 test("a tree 1,000 deep, and one without anything, is no trouble", () => {
   const tree = new Tree();
   for (let depth = 0; depth < 1000; depth += 1) tree.put(process(`p${depth}`, depth === 0 ? null : `p${depth - 1}`, depth), 1);
-  const text = snapshot({ tree, root: root(1), logs: [], nowUs: 5 }, words);
+  const text = snapshot({ tree, root: root(1), logs: NONE, nowUs: 5 }, words);
   expect(text.match(/<details/g)?.length).toBe(text.match(/<\/details/g)?.length);
-  expect(snapshot({ tree: new Tree(), root: root(1, { started_us: null }), logs: [], nowUs: 5 }, words)).toContain("job");
+  expect(snapshot({ tree: new Tree(), root: root(1, { started_us: null }), logs: NONE, nowUs: 5 }, words)).toContain("job");
+});
+
+test("bars lie where they should, however long it took", () => {
+  const hourUs = 3600e6;
+  const tree = new Tree();
+  tree.put(process("a", null, 0, { elapsed_ns: 2 * hourUs * 1000, state: "succeeded" }), 1);
+  tree.put(process("b", "a", hourUs, { elapsed_ns: (hourUs / 2) * 1000, state: "succeeded" }), 1);
+  const text = snapshot({ tree, root: root(1, { started_us: 0, elapsed_ns: 2 * hourUs * 1000 }), logs: NONE, nowUs: 3 * hourUs }, words);
+  expect(text).toContain("left:50.00%;width:25.00%");
+  expect(text).not.toContain("left out");
+});
+
+test("what is missing of the logs is said", () => {
+  const line = { process_id: "a", time_us: 1, level: "info", message: "said", target: null, stream: null, fields: {}, worker_id: "w", number: 1 };
+  const text = snapshot({ tree: new Tree(), root: root(1), logs: { lines: [line], isCut: true, missing: 7 }, nowUs: 5 }, words);
+  expect(text).toContain("older lines left out");
+  expect(text).toContain("7 lines missing");
 });

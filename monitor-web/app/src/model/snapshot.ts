@@ -6,14 +6,15 @@ import type { LogLine, Root } from "../api/types.ts";
 import { causeFirst, errorLine } from "./errors.ts";
 import { preorder } from "./rollup.ts";
 import { glyph, needsAttention } from "./state.ts";
-import { fieldText, visible, visibleLines } from "./text.ts";
+import { brief, fieldText, visible, visibleLines } from "./text.ts";
 import { layOut } from "./timeline.ts";
 import { ancestors, failures, firstFailure, type Tree } from "./tree.ts";
 
 /** Larger files open in no mail. What failed is kept whatever its place. */
 const MOST_ROWS = 20_000;
 const MOST_BARS = 5_000;
-const MOST_LINES = 20_000;
+/** For whoever reads the lines to take away. */
+export const MOST_LINES = 20_000;
 /** Deeper rows stand beside those above them. */
 const MOST_DEPTH = 200;
 const BAR = 14;
@@ -32,12 +33,16 @@ export interface SnapshotWords {
   taken: string;
   /** What is left out, if something is. */
   left(rows: number): string;
+  leftBars(bars: number): string;
+  leftLines: string;
+  missingLines(lines: number): string;
 }
 
 export interface Snapshot {
   tree: Tree;
   root: Root;
-  logs: readonly LogLine[];
+  /** In the order of time: all, or the newest, of which `missing` in between were not kept. */
+  logs: { lines: readonly LogLine[]; isCut: boolean; missing: number };
   nowUs: number;
 }
 
@@ -56,7 +61,8 @@ export function snapshot({ tree, root, logs, nowUs }: Snapshot, words: SnapshotW
   if (shown.count < tree.size) parts.push(`<p class="dim">${html(words.left(tree.size - shown.count))}</p>`);
   rows(parts, tree, root, order, shown.marks, nowUs, words);
   parts.push(`<h2>${html(words.timeline)}</h2>`, timeline(tree, root, order, nowUs, words));
-  if (logs.length > 0) parts.push(`<h2>${html(words.logs)}</h2>`, lines(tree, logs, words));
+  const notes = [logs.isCut && words.leftLines, logs.missing > 0 && words.missingLines(logs.missing)].filter((note) => note !== false).map((note) => `<p class="dim">${html(note)}</p>`);
+  if (logs.lines.length > 0) parts.push(`<h2>${html(words.logs)}</h2>`, ...notes, lines(tree, logs.lines, words));
   return `${parts.join("\n")}\n`;
 }
 
@@ -89,7 +95,7 @@ function failure(tree: Tree, slot: number, words: SnapshotWords): string {
 
 function rows(parts: string[], tree: Tree, root: Root, order: Int32Array, marks: Uint8Array, nowUs: number, words: SnapshotWords): void {
   const startUs = root.started_us ?? 0;
-  const wholeUs = Math.max(1, ((root.elapsed_ns ?? (nowUs - startUs) * 1000) / 1000) | 0 || 1);
+  const wholeUs = Math.max(1, Math.round((root.elapsed_ns ?? (nowUs - startUs) * 1000) / 1000));
   // How many are open, by their depth.
   const open: number[] = [];
   const depths = new Map<number, number>();
@@ -151,11 +157,13 @@ function timeline(tree: Tree, root: Root, order: Int32Array, nowUs: number, word
       bars.push(`<rect class="${stateClass(tree.stateOf(slot))}" x="${((from / endUs) * 1000).toFixed(2)}" y="${laneTop.get(row) ?? 0}" width="${Math.max(0.6, ((to - from) / endUs) * 1000).toFixed(2)}" height="${BAR - 3}"><title>${html(what)}</title></rect>`);
     }
   }
-  return `<svg viewBox="0 0 1000 ${Math.max(BAR, top)}" role="img" aria-label="${html(words.timeline)}">${labels.join("")}${bars.join("")}</svg>`;
+  const left = layout.slots.length - bars.length;
+  const note = left > 0 ? `<p class="dim">${html(words.leftBars(left))}</p>` : "";
+  return `${note}<svg viewBox="0 0 1000 ${Math.max(BAR, top)}" role="img" aria-label="${html(words.timeline)}">${labels.join("")}${bars.join("")}</svg>`;
 }
 
 function lines(tree: Tree, logs: readonly LogLine[], words: SnapshotWords): string {
-  const all = logs.slice(-MOST_LINES).map((line) => {
+  const all = logs.map((line) => {
     const slot = tree.find(line.process_id);
     const who = slot === undefined ? "" : tree.siteOf(slot).name;
     return `<tr class="${/^(error|warn)$/.test(line.level) ? line.level : "log"}"><td>${html(words.time(line.time_us))}<td>${html(line.level)}<td>${html(who)}<td>${lineHtml(line.message)}`;
@@ -179,11 +187,11 @@ function clamp(percent: number): number {
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
 function html(text: string): string {
-  return visible(text).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
+  return visible(brief(text)).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
 }
 
 function lineHtml(text: string): string {
-  return visibleLines(text).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
+  return visibleLines(brief(text)).replace(/[&<>"']/g, (character) => ENTITIES[character] as string);
 }
 
 const STYLE =

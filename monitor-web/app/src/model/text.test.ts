@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { fieldText, headAndTail, visible, visibleLines } from "./text.ts";
+import { fieldText, headAndTail, visible, visibleLines, brief, keptOf } from "./text.ts";
 
 test("control characters are seen", () => {
   expect(visible("a\u0000b\nc\td\u007f")).toBe("a␀b␊c␉d␡");
@@ -28,4 +28,12 @@ test("nothing is torn apart in its middle", () => {
 test("a field is shown as what it is", () => {
   expect(fieldText("text")).toBe("text");
   expect(fieldText({ a: [1, null] })).toBe('{"a":[1,null]}');
+});
+
+test("that a text was cut is told from the text, where the server says so", () => {
+  expect(keptOf("根根… [291 bytes cut]")).toEqual({ text: "根根…", cutBytes: 291 });
+  expect(keptOf("a line… (11808 bytes cut)")).toEqual({ text: "a line…", cutBytes: 11808 });
+  expect(keptOf("long… [7 bytes cut] <batch001:2106>")).toEqual({ text: "long… <batch001:2106>", cutBytes: 7 });
+  expect(brief("long… [7 bytes cut] <12>")).toBe("long… <12>⌇");
+  for (const whole of ["", "… [x bytes cut]", "it said… [7 bytes cut] and went on", "… [7 bytes cut] <b>"]) expect(keptOf(whole)).toEqual({ text: whole, cutBytes: 0 });
 });

@@ -20,6 +20,28 @@ function picture(character: string): string {
   return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
 }
 
+// As the server and the launcher say it, at the end of a text; or before the number of a title.
+const CUT = /… (?:\[(\d+) bytes cut\]|\((\d+) bytes cut\))(?=$| <[^<>]*\d+>$)/;
+
+export interface Kept {
+  /** What there is of it, with an ellipsis where the rest was. */
+  text: string;
+  /** How many bytes were cut, 0 for a whole text. */
+  cutBytes: number;
+}
+
+/** Tells a text from the note that it was too long and was cut. */
+export function keptOf(text: string): Kept {
+  const [note, brackets, parentheses] = CUT.exec(text) ?? [];
+  return note === undefined ? { text, cutBytes: 0 } : { text: text.replace(CUT, "…"), cutBytes: Number(brackets ?? parentheses) };
+}
+
+/** A cut text where there is no room for more than a mark of it. */
+export function brief(text: string): string {
+  const kept = keptOf(text);
+  return kept.cutBytes === 0 ? text : `${kept.text}⌇`;
+}
+
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 /** Longer than what people see as one character. */
 const LONGEST_GRAPHEME = 40;

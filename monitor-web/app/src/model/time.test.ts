@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { absolute, ago, duration, elapsed, splitUnit } from "./time.ts";
+import { absolute, ago, duration, elapsed, splitUnit, step } from "./time.ts";
 
 test.each([
   [-5, "0 ns"],
@@ -23,6 +23,11 @@ test.each([
 test("units are those of the language", () => {
   const texts = [12_340, 412e6, 41.2e9, 760e9, 11_100e9, 183_600e9].map((time) => duration(time, "zh").replaceAll("\u2009", " "));
   expect(texts).toEqual(["12.3 μs", "412 ms", "41.2 秒", "12 分钟 40 秒", "3 小时 05 分钟", "2 天 03 小时"]);
+});
+
+test("a whole number of one unit is told by that unit alone", () => {
+  const texts = [60e9, 900e9, 3600e9, 86_400e9, 90e9, 250e6].map((time) => step(time).replaceAll("\u2009", " "));
+  expect(texts).toEqual(["1 m", "15 m", "1 h", "1 d", "90 s", "250 ms"]);
 });
 
 test("a duration is split at its last unit", () => {

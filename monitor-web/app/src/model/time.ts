@@ -22,6 +22,13 @@ export function duration(nanoseconds: number, locale = "en"): string {
   return pair(Math.round(ns / HOUR), 24, "day", "hour", locale);
 }
 
+/** `1 m`, `15 m`, `1 h`: what is a whole number of one unit says no more than that. */
+export function step(nanoseconds: number, locale = "en"): string {
+  const units = [["day", DAY], ["hour", HOUR], ["minute", MINUTE], ["second", SECOND]] as const;
+  const whole = units.find(([, size]) => nanoseconds >= size && nanoseconds % size === 0);
+  return whole ? unit(nanoseconds / whole[1], 0, whole[0], locale) : duration(nanoseconds, locale);
+}
+
 function scaled(value: number, name: Unit, next: number, locale: string): string {
   if (value < 99.95) return unit(value, 1, name, locale);
   return value < 999.5 ? unit(value, 0, name, locale) : duration(next, locale);

@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "react";
 import { fetchRoots } from "../api/client.ts";
 import { t } from "../i18n.ts";
 import { glyph } from "../model/state.ts";
-import { visible } from "../model/text.ts";
+import { brief, visible } from "../model/text.ts";
 import { screens } from "../screens/screen.ts";
 import { Dialog } from "../ui/Dialog.tsx";
 
@@ -83,7 +83,7 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
             <span className="state" data-state={choice.state} aria-hidden="true">
               {choice.state === undefined ? "→" : glyph(choice.state)}
             </span>
-            <span className="text">{visible(choice.text)}</span>
+            <span className="text">{visible(brief(choice.text))}</span>
             <span className="dim">{choice.hint}</span>
           </li>
         ))}

@@ -1,5 +1,6 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from "@tanstack/react-router";
 import { t } from "../i18n.ts";
+import { connectionStore } from "../live/live.ts";
 import { parseSearch, stringifySearch } from "../model/filters.ts";
 import { screens } from "../screens/screen.ts";
 import { Shell } from "./Shell.tsx";
@@ -17,13 +18,37 @@ const home = createRoute({
 export const router = createRouter({
   routeTree: top.addChildren([
     home,
-    ...screens.map(({ path, load }) => createRoute({ getParentRoute: () => top, path, component: lazyRouteComponent(load) })),
+    ...screens.map(({ path, load }) => createRoute({ getParentRoute: () => top, path, component: lazyRouteComponent(() => whenConnected(load)) })),
   ]),
   parseSearch,
   stringifySearch,
   defaultPreload: "intent",
   defaultErrorComponent: Crashed,
 });
+
+/**
+ * A screen that can't be read while the connection is gone is there when it is back, by reading the page anew: the browser does not
+ * try a script twice. With a connection it is gone for good, by an update, of which the router knows what to do.
+ */
+async function whenConnected<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    const isLive = () => connectionStore.get().state === "live";
+    if (isLive()) throw error;
+    await new Promise<void>((resolve) => {
+      const stop = connectionStore.subscribe(() => {
+        if (!isLive()) return;
+        stop();
+        resolve();
+      });
+    });
+    // It may only have been pointed at.
+    if (!router.state.isLoading) throw error;
+    location.reload();
+    return new Promise(() => undefined);
+  }
+}
 
 function NotFound() {
   return (

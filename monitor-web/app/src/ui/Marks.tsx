@@ -2,9 +2,14 @@ import type { Process } from "../api/types.ts";
 import { t } from "../i18n.ts";
 import { visible } from "../model/text.ts";
 
+interface Oddity {
+  word: string;
+  why: string;
+}
+
 /** What is odd about a process, each with its explanation. */
-export function marksOf(process: Process, orphan: boolean): { word: string; why: string }[] {
-  const marks: { word: string; why: string }[] = [];
+export function marksOf(process: Process, orphan: boolean): Oddity[] {
+  const marks: Oddity[] = [];
   if (process.attachment === "inferred") marks.push({ word: t("mark.inferred"), why: t("mark.inferred.why") });
   if (process.attachment === "unattached") marks.push({ word: t("mark.unattached"), why: t("mark.unattached.why") });
   if (orphan) {
@@ -16,6 +21,7 @@ export function marksOf(process: Process, orphan: boolean): { word: string; why:
 export function Marks({ process, orphan }: { process: Process; orphan: boolean }) {
   return (
     <>
+      <Overdue of={process} />
       {marksOf(process, orphan).map(({ word, why }) => (
         <span key={word} className="mark" title={why}>
           {word}
@@ -23,5 +29,15 @@ export function Marks({ process, orphan }: { process: Process; orphan: boolean }
       ))}
       {process.attempt > 1 && <span className="mark">{t("mark.attempt", { attempt: process.attempt })}</span>}
     </>
+  );
+}
+
+/** That something runs longer than it should: as the server found. */
+export function Overdue({ of }: { of: { overdue?: boolean; state: string } }) {
+  if (of.overdue !== true || of.state !== "running") return null;
+  return (
+    <span className="mark overdue" title={t("mark.overdue.why")}>
+      <span aria-hidden="true">⚠</span> {t("mark.overdue")}
+    </span>
   );
 }

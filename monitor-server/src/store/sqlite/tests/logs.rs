@@ -121,3 +121,20 @@ fn pages_follow_each_other_both_ways_for_a_tree_and_a_process() {
         assert_eq!(ways[0], ways[1]);
     }
 }
+
+#[test]
+fn a_page_of_long_lines_is_short_and_has_a_next_one() {
+    let (_folder, store) = super::open();
+    let long = "x".repeat(64 << 10);
+    store.append(&[batch('A', 1, (1..=200).map(|time| line(process(1), time, &long)).collect())], 0).unwrap();
+    let (mut cursor, mut sizes) = (None, Vec::new());
+    loop {
+        let page = read(&store, &LogsQuery { cursor, ..of(process(1)) });
+        sizes.push(page.logs.len());
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [128, 72], "8 MiB and the rest");
+}

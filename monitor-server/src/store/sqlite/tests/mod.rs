@@ -2,6 +2,7 @@
 
 mod changes;
 mod columns;
+mod full;
 mod large;
 mod lists;
 mod logs;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use monitor_state::Facts;
-use monitor_wire::{Batch, Event, State};
+use monitor_state::{Facts, ProcessEvent};
+use monitor_wire::{Batch, Event, Process, Root, State, WorkerHeartbeat};
+use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 
 use super::super::roots::find_row;
 use super::super::row::ProcessRow;
@@ -13,27 +15,33 @@ use super::super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
 use super::super::{SqliteStore, ids};
 use super::support::generate::{delivery, history};
 use super::support::script::show;
+use super::support::worker;
 use super::{columns, open};
-use crate::store::{Change, RootKey, RootSort, RootsQuery, Store};
+use crate::store::{Change, Drop, ErrorsQuery, RootKey, RootSort, RootsQuery, Store};
 
-/// Events that the store made itself.
-fn apply_server_events(facts: &mut Facts, changes: &[Change]) {
-    for change in changes {
-        if let event @ (Event::WorkerLost(about) | Event::WorkerFound(about)) = &change.message.event {
-            facts.apply(0, about.worker_id, event);
-        }
-    }
+/// What only the server knows is not in the facts.
+fn root_of_facts(root: Root) -> Root {
+    assert!(!root.overdue || root.state == State::RUNNING, "{root:?}");
+    Root { overdue: false, expected_ns: None, expected_p95_ns: None, ..root }
 }
 
-fn assert_same(store: &SqliteStore, facts: &Facts) {
+fn of_facts(processes: Vec<Process>) -> Vec<Process> {
+    let of = |process: Process| {
+        assert!(!process.overdue || process.state == State::RUNNING, "{process:?}");
+        Process { overdue: false, expected_ns: None, expected_p95_ns: None, ..process }
+    };
+    processes.into_iter().map(of).collect()
+}
+
+pub(super) fn assert_same(store: &SqliteStore, facts: &Facts) {
     let roots = store.roots(&RootsQuery { limit: 100, sort: RootSort::Oldest, ..RootsQuery::default() }).unwrap().roots;
     assert_eq!(roots.len(), facts.roots().count());
     let mut open = BTreeMap::<_, u64>::new();
     for root in roots {
         let (expected, processes) = facts.tree(root.root_id, root.number).unwrap();
-        assert_eq!(root, expected);
+        assert_eq!(root_of_facts(root.clone()), expected);
         let page = store.tree(RootKey::Number(root.number), 1_000, None).unwrap().unwrap();
-        assert_eq!(page.root, expected);
+        assert_eq!(page.root, root);
         for process in &page.processes {
             let read = store.read("read facts", |snapshot| {
                 let (connection, dictionary) = snapshot.parts();
@@ -44,8 +52,13 @@ fn assert_same(store: &SqliteStore, facts: &Facts) {
             assert_eq!(Some(&read.unwrap()), facts.process(root.root_id, process.id));
         }
         assert_eq!(show(&page.processes), show(&processes));
-        assert_eq!(page.processes, processes);
-        assert_eq!(columns::tree(store, RootKey::Number(root.number)), page);
+        assert_eq!(of_facts(page.processes.clone()), processes);
+        let mut rounded = page;
+        for elapsed_ns in rounded.processes.iter_mut().filter_map(|process| process.elapsed_ns.as_mut()) {
+            // Beyond 104 days, as columns say.
+            *elapsed_ns = *elapsed_ns as f64 as u64;
+        }
+        assert_eq!(columns::tree(store, RootKey::Number(root.number)), rounded);
     }
     let workers = store.workers(100, None).unwrap().workers;
     assert_eq!(workers.len(), facts.workers().count());
@@ -146,6 +159,19 @@ pub(super) fn assert_counted(store: &SqliteStore, facts: &Facts) {
     assert_eq!(found.unwrap(), (failures, roots));
 }
 
+/// What is shown for an error is a process that failed with it, at that time.
+fn assert_examples(store: &SqliteStore, facts: &Facts) {
+    let page = store.stats_errors(&ErrorsQuery { limit: 1_000, ..ErrorsQuery::default() }).unwrap();
+    for error in page.errors {
+        let Some(root) = error.root_id else { continue };
+        let Some(known) = facts.process(root, error.id) else { panic!("it is not there: {error:?}") };
+        let (_, ended) = known.finished().expect("it ended");
+        let message = ended.what.error.as_ref().map(|error| error.message.as_str());
+        let found = (ended.what.outcome.as_str(), message, ended.stamp.time_us);
+        assert_eq!(found, ("failed", Some(error.message.as_str()), error.last_us), "{error:?}");
+    }
+}
+
 /// What the last change said of each process is what is read.
 fn assert_told(store: &SqliteStore, changes: &[Change]) {
     for change in changes {
@@ -165,7 +191,7 @@ fn assert_told(store: &SqliteStore, changes: &[Change]) {
 }
 
 /// Each case writes a database: fewer than usual, and more where `PROPTEST_CASES` asks for more.
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
     ProptestConfig { cases: usual.cases / 4, ..usual }
 }
@@ -180,7 +206,7 @@ fn minutes_that_are_over_are_summed_with_their_hour_and_day_and_corrected_there_
         let mut said = super::joined(&super::support::script::parse(lines));
         said.sequence = sequence;
         sequence += said.events.len() as u64;
-        store.append(std::slice::from_ref(&said), 0).unwrap();
+        store.append(std::slice::from_ref(&said), 3_001 * MINUTE).unwrap();
         facts.apply_batch(&said);
         assert_summed(store, facts);
     };
@@ -197,40 +223,144 @@ fn minutes_that_are_over_are_summed_with_their_hour_and_day_and_corrected_there_
     say(&store, &mut facts, &format!("started 8 at={}", 106 * MINUTE));
 }
 
+/// What is told of a process: short rows, long ones, ones that run, and ones that only ended.
+const SHAPES: [&str; 6] = [
+    "started ID parent=1\nended ID ok",
+    "started ID parent=1 batch=b\nended ID failed error=boom",
+    "started ID parent=1",
+    "started ID parent=1 x=1\nended ID ok",
+    "ended ID failed error=boom",
+    "started ID root=2\nended ID ok root=2",
+];
+
+/// All that was said, to forget some of it.
+#[derive(Default)]
+struct Said {
+    batches: Vec<Batch>,
+    by_server: Vec<Event>,
+}
+
+impl Said {
+    fn facts(&self) -> Facts {
+        let mut facts = Facts::of(&self.batches);
+        for event in &self.by_server {
+            if let Event::WorkerLost(about) | Event::WorkerFound(about) = event {
+                facts.apply(0, about.worker_id, event);
+            }
+        }
+        facts
+    }
+
+    fn apply(&mut self, changes: &[Change]) {
+        self.by_server.extend(changes.iter().map(|change| change.message.event.clone()));
+    }
+
+    /// Trees are gone: what was said of them says no more than that it was said, and by whom.
+    fn forget(&mut self) {
+        for event in self.batches.iter_mut().flat_map(|batch| &mut batch.events) {
+            if let Some(about) = ProcessEvent::of(event) {
+                *event = Event::WorkerHeartbeat(WorkerHeartbeat { time_us: about.time_us, worker: about.worker.cloned() });
+            }
+        }
+    }
+}
+
+/// A batch whose sender's clock is two centuries ahead.
+fn shifted(batch: &Batch) -> Batch {
+    const CENTURIES: u64 = 200 * 365 * 86_400 * 1_000_000;
+    let mut shifted = serde_json::to_value(batch).unwrap();
+    for event in shifted["events"].as_array_mut().unwrap() {
+        event["time_us"] = (event["time_us"].as_u64().unwrap() + CENTURIES).into();
+    }
+    Batch { lost: batch.lost, ..Batch::from_json(shifted.to_string().as_bytes()).unwrap() }
+}
+
 proptest! {
     #![proptest_config(config())]
+
+    #[test]
+    fn rows_that_are_written_together_are_each_as_told(
+        shapes in prop::collection::vec((1..120_u64, select(SHAPES.to_vec())), 40..120),
+        // After how many of them a transaction ends, and whether the server is restarted then.
+        (length, is_restarted) in (1..80_usize, any::<bool>()),
+    ) {
+        let (folder, mut store) = open();
+        let mut facts = Facts::default();
+        let mut sequence = 1;
+        for some in shapes.chunks(length) {
+            let lines: Vec<_> = some.iter().map(|(id, shape)| shape.replace("ID", &id.to_string())).collect();
+            let mut said = super::joined(&super::support::script::parse(&lines.join("\n")));
+            said.sequence = sequence;
+            sequence += said.events.len() as u64;
+            store.append(std::slice::from_ref(&said), 0).unwrap();
+            facts.apply_batch(&said);
+            if is_restarted {
+                drop(store);
+                store = SqliteStore::open(folder.path()).unwrap();
+            }
+        }
+        assert_same(&store, &facts);
+        assert_summed(&store, &facts);
+        assert_counted(&store, &facts);
+    }
 
     #[test]
     fn the_store_shows_what_the_fold_shows(
         batches in history().prop_flat_map(|history| delivery(&history)),
         together in 1..4_usize,
-        // Before which steps the server is restarted, and before which it looks for lost workers.
+        // Before which steps the server is restarted, and before which it looks for lost workers and for what is overdue.
         (restarts, looks) in (any::<u8>(), any::<u8>()),
+        // Which batches somebody else sends, for their worker is gone.
+        (losses, more_losses) in (any::<u16>(), any::<u16>()),
+        ahead in select(vec![None, None, Some('C')]),
+        // Before which step all trees are dropped.
+        drop_at in option::of(0..8_usize),
     ) {
         let (folder, mut store) = open();
-        let mut facts = Facts::default();
-        for (step, some) in batches.chunks(together).enumerate() {
-            let some: &[Batch] = some;
-            let now_us = step as u64 * 1_000;
+        let mut said = Said::default();
+        let sent = batches.into_iter().enumerate().map(|(index, batch)| {
+            let lost = losses & more_losses & (1 << (index % 16)) != 0;
+            let batch = Batch { lost, ..batch };
+            if ahead.is_some_and(|letter| batch.worker.id == worker(letter)) { shifted(&batch) } else { batch }
+        });
+        let mut is_dropped = false;
+        for (step, some) in sent.collect::<Vec<_>>().chunks(together).enumerate() {
+            let now_us = step as u64 * 2_000;
             let is_due = |steps: u8| steps & (1 << (step % 8)) != 0;
             if is_due(restarts) {
                 drop(store);
                 store = SqliteStore::open(folder.path()).unwrap();
             }
+            if drop_at == Some(step) {
+                let roots = store.roots(&RootsQuery { limit: 100, ..RootsQuery::default() }).unwrap().roots;
+                let numbers: Vec<_> = roots.iter().map(|root| root.number).collect();
+                let (dropped, _) = store.drop_roots(&Drop { numbers: &numbers, reason: "asked", may_run: true }, now_us).unwrap();
+                assert_eq!(dropped, numbers.len());
+                is_dropped |= dropped > 0;
+                said.forget();
+            }
+            if is_dropped {
+                store.sweep(3).unwrap();
+            }
             if is_due(looks) {
                 let lost = store.lose_workers(now_us, 0).unwrap();
-                apply_server_events(&mut facts, &lost);
+                said.apply(&lost);
                 assert_told(&store, &lost);
+                assert_told(&store, &store.find_overdue(now_us).unwrap());
             }
             let changes = store.append(some, now_us).unwrap();
-            for batch in some {
-                facts.apply_batch(batch);
-            }
-            apply_server_events(&mut facts, &changes);
+            said.batches.extend(some.iter().cloned());
+            said.apply(&changes);
             assert_told(&store, &changes);
-            assert_same(&store, &facts);
+            assert_same(&store, &said.facts());
         }
-        assert_summed(&store, &facts);
-        assert_counted(&store, &facts);
+        let facts = said.facts();
+        if !is_dropped {
+            // Sums outlive the trees.
+            assert_summed(&store, &facts);
+            assert_counted(&store, &facts);
+        }
+        assert_examples(&store, &facts);
+        assert_eq!(store.problems(), Vec::<String>::new());
     }
 }

@@ -98,6 +98,37 @@ fn what_runs_when_the_server_begins_is_watched_and_what_has_ended_is_not() {
 }
 
 #[test]
+fn what_ends_before_the_server_looks_is_overdue_no_more() {
+    let (folder, store) = super::open();
+    store.append(&[batch('A', 1, vec![started(1, NOW, Some(2_000)), started(2, NOW, Some(2_000))])], NOW).unwrap();
+    assert_eq!(told(&store, NOW + 5 * SECOND).len(), 2);
+    drop(store);
+    let store = SqliteStore::open(folder.path()).unwrap();
+    store.append(&[batch('A', 3, vec![ended(1, NOW + 6 * SECOND, 6_000_000_000)])], NOW + 6 * SECOND).unwrap();
+    // What is said of the other meanwhile knows it.
+    let changes = store.append(&[batch('A', 4, vec![started(2, NOW - 1, Some(2_000))])], NOW + 6 * SECOND).unwrap();
+    assert!(changes[0].message.process.as_ref().unwrap().overdue);
+    let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
+    let rows: i64 = connection.query_row("SELECT count(*) FROM overdue", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 1);
+}
+
+#[test]
+fn what_was_lost_when_its_time_was_up_is_overdue_once_it_is_found() {
+    let (_folder, store) = super::open();
+    let mut online = super::support::script::parse(&format!("online A interval=1000 at={NOW}"));
+    online[0].events.push(started(1, NOW, Some(60_000)));
+    store.append(&online, NOW).unwrap();
+    assert_eq!(store.lose_workers(NOW + 30 * SECOND, 0).unwrap().len(), 2);
+    assert_eq!(of_root(&store, 1).0, State::LOST);
+    assert_eq!(told(&store, NOW + 61 * SECOND), [], "nobody knows whether it runs");
+    store.append(&[batch('A', 3, Vec::new())], NOW + 62 * SECOND).unwrap();
+    assert_eq!(of_root(&store, 1).0, State::RUNNING);
+    assert_eq!(told(&store, NOW + 63 * SECOND), [(60_000_000_000, "timeout".to_owned())]);
+    assert_eq!(told(&store, NOW + 64 * SECOND), []);
+}
+
+#[test]
 fn by_its_name_s_history_a_process_is_expected_and_overdue() {
     let (folder, store) = super::open();
     let mut events = Vec::new();
@@ -158,4 +189,28 @@ fn of_two_different_ends_the_first_counts_and_the_other_is_counted() {
         let counted = store.worker(worker('A')).unwrap().unwrap().events;
         assert_eq!((counted["process-started"], counted["process-ended"]), (1, 2));
     }
+}
+
+#[test]
+fn one_clock_far_ahead_spoils_no_other_s_history() {
+    const CENTURIES: u64 = 200 * 365 * 86_400 * SECOND;
+    let (folder, store) = super::open();
+    let events = (1..=20).flat_map(|id| [started(id, NOW + id, None), ended(id, NOW + id + 100_000, 100_000_000)]).collect();
+    store.append(&[batch('A', 1, events)], NOW).unwrap();
+    let far = vec![started(30, NOW + CENTURIES, None), ended(30, NOW + CENTURIES, 5_000_000_000)];
+    store.append(&[batch('B', 1, far)], NOW + SECOND).unwrap();
+    let rolled = || -> u64 {
+        let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
+        connection.query_row("SELECT rolled FROM counter", [], |row| row.get::<_, i64>(0)).unwrap() as u64
+    };
+    assert!(rolled() <= NOW / 60_000_000, "minutes are over by the server's clock");
+    store.append(&[batch('A', 41, vec![started(31, NOW + 2 * SECOND, None)])], NOW + 2 * SECOND).unwrap();
+    let (_, _, expected) = of_root(&store, 31);
+    assert!(expected.is_some_and(|expected| expected.abs_diff(100_000_000) < 4_000_000), "{expected:?}");
+    // The far one is counted where it says it ended, and reading the time between costs nothing.
+    let query = crate::store::StatsQuery { name: Some("job".to_owned()), limit: 9, ..Default::default() };
+    assert_eq!(store.stats(&query).unwrap().stats[0].count, 21);
+    let steps = crate::store::SeriesQuery { name: Some("job".to_owned()), ..Default::default() };
+    assert_eq!(store.stats_series(&steps).unwrap().series.iter().map(|step| step.succeeded).sum::<u64>(), 21);
+    assert_eq!(store.problems(), Vec::<String>::new());
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use monitor_wire::State;
 use proptest::prelude::*;
+use proptest::sample::select;
 use rusqlite::Connection;
 
 use super::super::{SqliteStore, invariants};
@@ -37,13 +38,16 @@ fn keep(store: &SqliteStore, retention: &Retention, limit: usize) {
         let Some(next) = due.next else { break };
         place = next;
     }
-    while store.sweep(7).unwrap() {}
+    while store.sweep(7).unwrap().is_more {}
 }
 
 fn numbers(store: &SqliteStore) -> Vec<u64> {
     let query = RootsQuery { limit: 1_000, sort: RootSort::Oldest, ..RootsQuery::default() };
     store.roots(&query).unwrap().roots.iter().map(|root| root.number).collect()
 }
+
+/// Stands for the state of a tree of which only lines of logs came.
+const LOGS_ALONE: &str = "logs";
 
 /// A tree as the test makes it.
 #[derive(Debug, Clone)]
@@ -52,29 +56,38 @@ struct Tree {
     state: &'static str,
     /// How many seconds ago its root ended.
     age: u64,
+    /// By how much its worker's clock is behind, in seconds.
+    clock_is_behind: u64,
     is_pinned: bool,
     child_runs: bool,
 }
 
 fn store_of(trees: &[Tree]) -> (tempfile::TempDir, SqliteStore) {
     let (folder, store) = open();
-    let mut lines = vec!["online A".to_owned(), "B: online worker=B".to_owned()];
+    let mut lines = vec![(1, "online A".to_owned()), (1, "B: online worker=B".to_owned())];
     for (tree, id) in trees.iter().zip(1..) {
         let by = if tree.state == "lost" { "B: " } else { "" };
-        let at = NOW - tree.age * SECOND;
-        lines.push(format!("{by}started {} root={id} name={} at={}", id * 10, tree.name, at.saturating_sub(2)));
-        lines.push(format!("started {} root={id} parent={} at={}", id * 10 + 1, id * 10, at.saturating_sub(1)));
+        let (came, at) = (NOW - tree.age * SECOND, NOW - tree.age * SECOND - tree.clock_is_behind * SECOND);
+        let mut say = |line: String| lines.push((came, line));
+        if tree.state == LOGS_ALONE {
+            say(format!("logged {} root={id} at={}", id * 10, at - 5));
+            say(format!("logged {} root={id} at={at}", id * 10));
+            continue;
+        }
+        say(format!("{by}started {} root={id} name={} at={}", id * 10, tree.name, at - 2));
+        say(format!("started {} root={id} parent={} at={}", id * 10 + 1, id * 10, at - 1));
         if !tree.child_runs {
-            lines.push(format!("ended {} root={id} failed error=child_{id} at={at}", id * 10 + 1));
+            say(format!("ended {} root={id} failed error=child_{id} at={at}", id * 10 + 1));
         }
         if !matches!(tree.state, "lost" | "running") {
-            lines.push(format!("ended {} root={id} {} at={at}", id * 10, tree.state));
+            say(format!("ended {} root={id} {} at={at}", id * 10, tree.state));
         }
     }
-    let batches = parse(&lines.join("\n"));
-    for of in ['A', 'B'] {
-        let of: Vec<_> = batches.iter().filter(|batch| batch.worker.id == worker(of)).cloned().collect();
-        store.append(&[super::joined(&of)], 1).unwrap();
+    let text: Vec<_> = lines.iter().map(|(_, line)| line.as_str()).collect();
+    let sent: Vec<_> = lines.iter().map(|(came, _)| *came).zip(parse(&text.join("\n"))).collect();
+    for of in sent.chunk_by(|(a, _), (b, _)| a == b) {
+        let batches: Vec<_> = of.iter().map(|(_, batch)| batch.clone()).collect();
+        store.append(&batches, of[0].0).unwrap();
     }
     // A is heard of, B is not.
     let mut heartbeat = parse("heartbeat A");
@@ -91,16 +104,21 @@ fn store_of(trees: &[Tree]) -> (tempfile::TempDir, SqliteStore) {
 
 /// What must be kept, by number, told anew from the words of the documentation.
 fn kept(trees: &[Tree], retention: &Retention, number_of: impl Fn(usize) -> u64) -> BTreeSet<u64> {
-    let may_go = |tree: &Tree| !tree.is_pinned && !tree.child_runs && tree.state != "running";
-    let state_of = |tree: &Tree| State::from(if tree.state == "ok" { "succeeded" } else { tree.state });
-    let rule_of = |tree: &Tree| retention.rule_of(tree.name, &state_of(tree));
+    let runs = |tree: &Tree| tree.state != LOGS_ALONE && (tree.child_runs || tree.state == "running");
+    let may_go = |tree: &Tree| !tree.is_pinned && !runs(tree);
+    let state_of = |tree: &Tree| match tree.state {
+        "ok" => State::SUCCEEDED,
+        LOGS_ALONE => State::PENDING,
+        state => State::from(state),
+    };
+    // Nobody said the name of a tree without a process.
+    let name_of = |tree: &Tree| if tree.state == LOGS_ALONE { "" } else { tree.name };
+    let rule_of = |tree: &Tree| retention.rule_of(name_of(tree), &state_of(tree));
     let mut kept: BTreeSet<usize> = (0..trees.len()).collect();
     kept.retain(|index| {
         let tree = &trees[*index];
         let age = rule_of(tree).and_then(|rule| retention.rules[rule].age);
-        // The last that is known of a lost root is when its child ended or began.
-        let ended = if tree.state == "lost" { tree.age * SECOND + 1 } else { tree.age * SECOND };
-        !may_go(tree) || age.is_none_or(|age| Duration::from_micros(ended) < age)
+        !may_go(tree) || age.is_none_or(|age| Duration::from_secs(tree.age) < age)
     });
     let of_age = kept.clone();
     kept.retain(|index| {
@@ -109,7 +127,10 @@ fn kept(trees: &[Tree], retention: &Retention, number_of: impl Fn(usize) -> u64)
         let Some(count) = rule.and_then(|rule| retention.rules[rule].count) else { return true };
         let newer = of_age.iter().filter(|other| {
             let other_tree = &trees[**other];
-            may_go(other_tree) && other_tree.name == tree.name && rule_of(other_tree) == rule && number_of(**other) > number_of(*index)
+            may_go(other_tree)
+                && name_of(other_tree) == name_of(tree)
+                && rule_of(other_tree) == rule
+                && number_of(**other) > number_of(*index)
         });
         !may_go(tree) || (newer.count() as u64) < count
     });
@@ -117,16 +138,23 @@ fn kept(trees: &[Tree], retention: &Retention, number_of: impl Fn(usize) -> u64)
 }
 
 fn trees() -> impl Strategy<Value = Vec<Tree>> {
-    let name = prop::sample::select(vec!["nightly", "nightly_2", "import", "x"]);
-    let state = prop::sample::select(vec!["ok", "ok", "failed", "cancelled", "lost", "running", "skipped"]);
-    let tree = (name, state, 1..50_u64, prop::bool::weighted(0.1), prop::bool::weighted(0.1));
-    let tree = tree.prop_map(|(name, state, age, is_pinned, child_runs)| Tree { name, state, age: age * 100, is_pinned, child_runs });
+    let name = select(vec!["nightly", "nightly_2", "import", "x"]);
+    let state = select(vec!["ok", "ok", "failed", "cancelled", "lost", "running", "skipped", LOGS_ALONE]);
+    let tree = (name, state, 1..50_u64, select(vec![0, 0, 0, 4_000]), prop::bool::weighted(0.1), prop::bool::weighted(0.1));
+    let tree = tree.prop_map(|(name, state, age, clock_is_behind, is_pinned, child_runs)| Tree {
+        name,
+        state,
+        age: age * 100,
+        clock_is_behind,
+        is_pinned,
+        child_runs,
+    });
     prop::collection::vec(tree, 1..40)
 }
 
 fn retention() -> impl Strategy<Value = Retention> {
     let seconds = || prop::option::of((1..50_u64).prop_map(|age| Duration::from_secs(age * 100)));
-    let rules = prop::sample::select(vec![
+    let rules = select(vec![
         "[]",
         r#"[{ name = "nightly*", state = ["failed", "lost"], age = "4000s", count = 2 }, { name = "nightly", age = "1000s" }]"#,
         r#"[{ name = "x" }, { state = ["skipped"], count = 0 }]"#,
@@ -178,13 +206,13 @@ fn nothing_of_a_dropped_tree_is_left_but_its_sums() {
     late[0].sequence = 1_000;
     store.append(&late, 1).unwrap();
     let mut steps = 1;
-    while store.sweep(1).unwrap() {
+    while store.sweep(1).unwrap().is_more {
         steps += 1;
         assert_eq!(store.problems(), Vec::<String>::new(), "after {steps} steps");
     }
     assert!(steps > 5, "one row at a time: {steps}");
     let connection = Connection::open(folder.path().join("monitor.db")).unwrap();
-    for table in ["root", "process", "failed", "rare", "open", "log", "log_kept", "leaving", "root_count"] {
+    for table in ["root", "process", "failed", "rare", "open", "log", "log_kept", "overdue", "leaving", "root_count", "wide"] {
         let rows: i64 = connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 0, "{table}");
     }
@@ -220,7 +248,7 @@ fn pinned_and_running_trees_stay_and_are_told_of() {
     assert_eq!(told["event"]["type"], "root-unpinned");
     assert_eq!((drop(true), numbers(&store)), (2, vec![]));
     assert!(store.pin(RootKey::Number(1), true, 5).unwrap().is_none());
-    while store.sweep(100).unwrap() {}
+    while store.sweep(100).unwrap().is_more {}
     assert_eq!(store.problems(), Vec::<String>::new());
 }
 
@@ -259,12 +287,12 @@ fn the_oldest_go_until_it_fits_and_the_file_really_shrinks() {
     let bytes = store.status().unwrap().database_bytes;
     let limit = bytes / 2;
     loop {
-        let due = store.oldest_beyond(limit, 50).unwrap();
+        let due = store.oldest_beyond(limit, 50).unwrap().numbers;
         if due.is_empty() {
             break;
         }
         assert!(store.drop_roots(&Drop { numbers: &due, reason: "size", may_run: false }, 1).unwrap().0 > 0);
-        while store.sweep(1_000).unwrap() {}
+        while store.sweep(1_000).unwrap().is_more {}
     }
     let left = numbers(&store);
     assert!(left.len() > 40 && left.len() < 160 && left.contains(&3) && left.contains(&200) && !left.contains(&1), "{left:?}");
@@ -279,7 +307,7 @@ fn sums_of_minutes_go_before_those_of_hours_and_what_is_asked_is_told_in_hours_t
     let (_folder, store) = open();
     let lines: Vec<_> =
         (1..=500_u64).map(|day| format!("started {day} name=a at={}\nended {day} ok at={}", day * DAY, day * DAY + 90 * SECOND)).collect();
-    store.append(&[super::joined(&parse(&lines.join("\n")))], 1).unwrap();
+    store.append(&[super::joined(&parse(&lines.join("\n")))], 501 * DAY).unwrap();
     let count = |from: u64, to: u64| {
         let query = StatsQuery { from_us: Some(from), to_us: Some(to), limit: 9, ..StatsQuery::default() };
         let page = store.stats(&query).unwrap();
@@ -295,4 +323,28 @@ fn sums_of_minutes_go_before_those_of_hours_and_what_is_asked_is_told_in_hours_t
     assert_eq!(count(10 * DAY + minutes.start, 10 * DAY + minutes.end), (1, DAY), "then days");
     assert_eq!(all(&store), before);
     assert_eq!(store.problems(), Vec::<String>::new());
+}
+
+#[test]
+fn the_age_of_a_tree_counts_by_the_server_s_clock() {
+    const DAY: u64 = 86_400 * SECOND;
+    let (now, far) = (20_000 * DAY, 80_000 * DAY);
+    let (_folder, store) = open();
+    let retention = Retention::new(Vec::new(), Some(Duration::from_secs(30 * 86_400)), None, None, None);
+    for (batch, came) in
+        parse(&format!("ended 1 root=1 ok at=5\nended 2 root=2 ok at={now}\nended 3 root=3 ok at={far}")).into_iter().zip(0..)
+    {
+        store.append(&[batch], now + came).unwrap();
+    }
+    let old = |at: u64| {
+        let (mut old, mut place) = (Vec::new(), Some(Place::default()));
+        while let Some(from) = place.filter(|place| !place.is_past_old) {
+            let due = store.due(&retention, at, from, 1).unwrap();
+            old.extend(due.old);
+            place = due.next;
+        }
+        old
+    };
+    assert_eq!(old(now + 29 * DAY), Vec::<u64>::new(), "whatever their clocks said, they came a month ago at most");
+    assert_eq!(old(now + 31 * DAY), [1, 2, 3]);
 }

@@ -34,7 +34,7 @@ fn history() -> (tempfile::TempDir, super::SqliteStore, Vec<(u64, &'static str, 
         let mut batch = super::joined(&parse(&lines.collect::<Vec<_>>().join("\n")));
         batch.sequence = 2 * sequence - 1;
         sequence += part.len() as u64;
-        store.append(&[batch], 0).unwrap();
+        store.append(&[batch], part.last().unwrap().0).unwrap();
     }
     (folder, store, ended)
 }
@@ -146,4 +146,29 @@ fn like_errors_are_one_with_the_newest_for_an_example() {
     assert!(second.starts_with("1 × no_disk in b: no_disk at 20"), "{second}");
     assert_eq!(read(Some("b")).len(), 1);
     assert_eq!(read(Some("c")), Vec::<String>::new());
+}
+
+#[test]
+fn what_did_not_fail_after_all_is_no_example_of_an_error() {
+    let (_folder, store) = open();
+    store
+        .append(
+            &parse("started 1 name=a at=1\nended 1 failed error=boom at=9\nstarted 2 name=a at=1\nended 2 failed error=boom at=8"),
+            MINUTE,
+        )
+        .unwrap();
+    let example = || {
+        let errors = store.stats_errors(&ErrorsQuery { limit: 9, ..ErrorsQuery::default() }).unwrap().errors;
+        (errors[0].count, errors[0].root_id.is_some(), errors[0].id.get())
+    };
+    assert_eq!(example(), (2, true, 1));
+    let mut earlier = parse("ended 1 ok at=5").remove(0);
+    earlier.sequence = 5;
+    store.append(&[earlier], MINUTE).unwrap();
+    assert_eq!((example().0, example().1), (1, false), "another one is not known");
+    let mut later = parse("started 3 name=a at=1\nended 3 failed error=boom at=7");
+    later[0].sequence = 6;
+    later[1].sequence = 7;
+    store.append(&later, MINUTE).unwrap();
+    assert_eq!(example(), (2, true, 3));
 }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
-use monitor_state::{ProcessEvent, about_worker, title};
-use monitor_wire::{Counts, Error, Event, LogEntry, Process, ProcessId, Root, RootId, State, StreamMessage, Worker, WorkerId};
+use monitor_state::{ProcessEvent, about_worker};
+use monitor_wire::{Error, Event, LogEntry, Process, ProcessId, Root, RootId, StreamMessage, Worker, WorkerId};
 use rusqlite::{OptionalExtension, Result, params};
 
 use super::entries::Entry;
 use super::{Transaction, TransactionWords};
-use crate::packed::{Packed, PackedEvent};
+use crate::packed::{Packed, PackedEvent, size};
 use crate::store::Tell;
-use crate::store::sqlite::expected::{Outlook, RUNNING};
-use crate::store::sqlite::ids;
-use crate::store::sqlite::roots::RootRow;
-use crate::store::sqlite::row::Known;
+use crate::store::sqlite::expected::Outlook;
+use crate::store::sqlite::ids::{self, code};
+use crate::store::sqlite::roots::{RootRow, RootWords};
+use crate::store::sqlite::row::{Known, Plain};
 
 /// Of at most so many processes whose worker was lost, found or went offline the stream tells one by one. Of the rest it names the
 /// trees: a message about a worker with a root and without a process means that more of the tree changed than is told.
@@ -43,16 +43,13 @@ pub(super) struct Told {
     roots: Vec<Shown>,
     workers: Vec<Worker>,
     words: TransactionWords,
+    bytes: usize,
 }
 
 /// A root, and what its keys stand for.
 struct Shown {
     row: RootRow,
-    name: Arc<str>,
-    batch: Option<Arc<str>>,
-    worker: Option<WorkerId>,
-    state: State,
-    error: Option<Arc<Error>>,
+    words: RootWords,
     outlook: Outlook,
 }
 
@@ -90,22 +87,10 @@ impl Transaction<'_> {
         for root in &self.roots.entries {
             let row = root.row.clone();
             let (connection, dictionary) = (self.connection, &mut *self.dictionary);
-            let batch = row.batch.map(|batch| dictionary.text(connection, batch)).transpose()?;
-            let error = match row.error {
-                Some(keys) => Some(match self.words.errors.get(&keys) {
-                    Some(error) => error.clone(),
-                    None => dictionary.error(connection, keys)?,
-                }),
-                None => None,
-            };
             roots.push(Shown {
-                name: dictionary.text(connection, row.name)?,
-                batch,
-                worker: row.worker.map(|worker| dictionary.worker_id(connection, worker)).transpose()?,
-                state: ids::state(connection, dictionary, row.state)?,
-                error,
+                words: RootWords::of(&row, connection, dictionary)?,
                 outlook: match row.process {
-                    Some(own) if row.state == RUNNING => Outlook {
+                    Some(own) if row.state == code::RUNNING => Outlook {
                         expected: dictionary.expected(connection, row.name)?,
                         is_overdue: self.watch.overdue.contains(&(row.number, ids::process_key(own))),
                     },
@@ -114,7 +99,11 @@ impl Transaction<'_> {
                 row,
             });
         }
-        Ok(Told {
+        // What is shown of a process was made of its facts, which nobody asks for any more.
+        for entry in entries.iter_mut().filter(|entry| matches!(entry.known, Known::Full(_))) {
+            entry.known = Known::Plain(Plain::default());
+        }
+        let mut told = Told {
             batches: self.batches.iter().map(|gathered| gathered.packed.clone()).collect(),
             own: std::mem::take(&mut self.own),
             lines,
@@ -122,7 +111,10 @@ impl Transaction<'_> {
             roots,
             workers: workers.shown,
             words: std::mem::take(&mut self.words),
-        })
+            bytes: 0,
+        };
+        told.bytes = told.size();
+        Ok(told)
     }
 
     /// The event of a line, unless it is packed.
@@ -234,11 +226,27 @@ impl Workers {
 }
 
 impl Told {
+    /// About how many bytes it holds.
+    fn size(&self) -> usize {
+        let views = self.entries.iter().filter_map(|entry| entry.view.as_deref());
+        let errors = self.words.errors.values().chain(self.roots.iter().filter_map(|root| root.words.error.as_ref()));
+        self.lines.len() * size_of::<Line>()
+            + self.entries.len() * size_of::<Entry>()
+            + self.roots.len() * size_of::<Shown>()
+            + self.workers.iter().map(|worker| size_of::<Worker>() + size::of_worker(worker)).sum::<usize>()
+            + views.map(|view| size_of::<Process>() + size::of_process(view)).sum::<usize>()
+            + errors.map(|error| size_of::<Error>() + size::error(error)).sum::<usize>()
+            + self.batches.iter().map(|batch| batch.bytes).sum::<usize>()
+    }
+
     fn process(&self, index: u32) -> Option<Process> {
         let entry = self.entries.get(index as usize).filter(|entry| entry.is_there)?;
-        let mut process = match &entry.known {
-            Known::Plain(plain) => plain.view(&self.words.of(plain), self.roots[entry.root as usize].row.id, entry.id, entry.status),
-            Known::Full(_) => (**entry.view.as_ref()?).clone(),
+        let mut process = match (&entry.view, &entry.known) {
+            (Some(view), _) => (**view).clone(),
+            (None, Known::Plain(plain)) => {
+                plain.view(&self.words.of(plain), self.roots[entry.root as usize].row.id, entry.id, entry.status)
+            }
+            (None, Known::Full(_)) => return None,
         };
         process.orphan = entry.is_orphan;
         if let Some(outlook) = &entry.outlook {
@@ -250,28 +258,7 @@ impl Told {
 
 impl Shown {
     fn root(&self) -> Root {
-        let row = &self.row;
-        let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts;
-        let mut root = Root {
-            root_id: row.id,
-            number: row.number as u64,
-            title: title(&self.name, self.batch.as_deref(), row.number as u64),
-            name: self.name.to_string(),
-            batch: self.batch.as_ref().map(ToString::to_string),
-            state: self.state.clone(),
-            started_us: row.started_us,
-            ended_us: row.ended_us,
-            elapsed_ns: row.elapsed_ns,
-            worker_id: self.worker,
-            counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
-            error: self.error.as_deref().cloned(),
-            pinned: row.is_pinned,
-            expected_ns: None,
-            expected_p95_ns: None,
-            overdue: false,
-        };
-        self.outlook.tell_root(&mut root);
-        root
+        self.words.root(&self.row, self.outlook)
     }
 }
 
@@ -314,13 +301,7 @@ impl Tell for Told {
     }
 
     fn bytes(&self) -> usize {
-        let views = self.entries.iter().filter(|entry| entry.view.is_some()).count();
-        self.lines.len() * size_of::<Line>()
-            + self.entries.len() * size_of::<Entry>()
-            + self.roots.len() * size_of::<Shown>()
-            + self.workers.len() * 512
-            + views * (size_of::<Process>() + 1_024)
-            + self.batches.iter().map(|batch| batch.bytes).sum::<usize>()
+        self.bytes
     }
 }
 

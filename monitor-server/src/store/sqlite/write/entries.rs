@@ -32,6 +32,8 @@ pub(super) struct Entry {
     pub known: Known,
     /// An event said something of it.
     pub is_told_of: bool,
+    /// Nothing is kept of it, for its tree is full.
+    pub is_refused: bool,
     /// Whose change of status touches it, if none of its own events does.
     pub left_by: Option<WorkerId>,
     /// It is there: something is known of it.
@@ -108,6 +110,7 @@ impl Transaction<'_> {
                     id: item.id,
                     known: Known::Plain(Plain::default()),
                     is_told_of: false,
+                    is_refused: false,
                     left_by: None,
                     is_there: false,
                     is_written: false,

@@ -27,6 +27,8 @@ pub(super) struct Failures {
 struct Change {
     count: i64,
     newest: Option<Failure>,
+    /// Those that did not fail after all: number of the root, and key.
+    gone: Vec<(i64, i64)>,
 }
 
 impl Failures {
@@ -42,6 +44,9 @@ impl Failures {
             if count > 0 && change.newest.is_none_or(|newest| newest.finished.ended_us <= ended_us) {
                 change.newest = Some(failure);
             }
+            if count < 0 {
+                change.gone.push(failure.place);
+            }
         }
     }
 
@@ -53,11 +58,19 @@ impl Failures {
         )?;
         let mut subtract =
             connection.prepare_cached("UPDATE failure SET count = count + ?5 WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4")?;
+        // Whatever comes is a better example than what did not fail.
+        let mut forget = connection.prepare_cached(
+            "UPDATE failure SET root = 0, last = ?5 WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4 AND root = ?6 AND id = ?7",
+        )?;
         let mut clear =
             connection.prepare_cached("DELETE FROM failure WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4 AND count <= 0")?;
-        for ((hour, shape, name), Change { count, newest }) in &self.changed {
+        for ((hour, shape, name), Change { count, newest, gone }) in &self.changed {
             for (level, length) in LEVELS.iter().enumerate().skip(1) {
                 let (level, t) = (level as i64, (hour * LEVELS[1] / length) as i64);
+                let begin_us = t * (length * MINUTE_US) as i64;
+                for (root, id) in gone {
+                    forget.execute(params![level, t, shape, name, begin_us, root, id])?;
+                }
                 match newest {
                     Some(Failure { finished, message, place: (root, id), .. }) => {
                         add.execute(params![level, t, shape, name, count, finished.ended_us as i64, root, id, message])?;

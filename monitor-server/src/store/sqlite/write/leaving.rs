@@ -9,25 +9,25 @@ use rusqlite::{OptionalExtension, Result, params};
 
 use super::changes::{Line, NONE};
 use super::{Transaction, Writer};
-use crate::store::sqlite::ids::KNOWN_STATES;
+use crate::store::sqlite::ids::{KNOWN_STATES, code};
 use crate::store::sqlite::retention;
 use crate::store::sqlite::roots::{RootRow, find_row};
 use crate::store::sqlite::row::{COLUMNS, Known, ProcessRow};
-use crate::store::{Changes, Drop, RootKey, Shrunk};
+use crate::store::{Changes, Drop, RootKey, Shrunk, Swept};
 
 /// The next tree that is to go.
 pub(in super::super) const NEXT: &str = "SELECT root FROM leaving ORDER BY root LIMIT 1";
 /// Events of the server's own are nobody's.
 const NOBODY: u128 = 1;
 /// Tables whose rows of a tree are of no other account, and by what those are ordered.
-const PLAIN: [(&str, &str); 3] = [("failed", "ended, id"), ("log", "process, time, worker, number"), ("log_kept", "process")];
+const PLAIN: [(&str, &str); 4] =
+    [("failed", "ended, id"), ("overdue", "id"), ("log", "process, time, worker, number"), ("log_kept", "process")];
 
 impl RootRow {
     /// Something of the tree runs or waits to run.
     pub(in super::super) fn is_running(&self) -> bool {
-        // By the codes of the states.
-        let [_, running, pending, ..] = self.counts;
-        running + pending > 0 || matches!(self.state, 1 | 2)
+        let open = self.counts[code::RUNNING as usize] + self.counts[code::PENDING as usize];
+        open > 0 || (self.process.is_some() && matches!(self.state, code::RUNNING | code::PENDING))
     }
 }
 
@@ -38,7 +38,7 @@ impl Writer {
         if row.is_pinned == is_pinned {
             return Ok(Some(Changes::none()));
         }
-        let changes = self.transaction(|transaction| {
+        let changes = self.transaction(now_us, |transaction| {
             let index = transaction.root(row.id)?;
             transaction.roots.entries[index as usize].row.is_pinned = is_pinned;
             let sql = "UPDATE root SET pinned = ?2 WHERE number = ?1";
@@ -53,7 +53,7 @@ impl Writer {
     /// Drops those of these trees that may be dropped; how many that were.
     pub(in super::super) fn drop_roots(&mut self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes)> {
         let mut dropped = Vec::new();
-        let changes = self.transaction(|transaction| {
+        let changes = self.transaction(now_us, |transaction| {
             for number in drop.numbers {
                 if let Some(row) = find_row(transaction.connection, RootKey::Number(*number))?
                     && !row.is_pinned
@@ -72,13 +72,14 @@ impl Writer {
         Ok((dropped.len(), changes))
     }
 
-    /// Deletes up to about so many rows of trees that are dropped; whether there are more.
-    pub(in super::super) fn sweep(&mut self, rows: usize) -> Result<bool> {
+    /// Deletes up to about so many rows of trees that are dropped.
+    pub(in super::super) fn sweep(&mut self, rows: usize) -> Result<Swept> {
         if self.connection.prepare_cached(NEXT)?.query_row([], |_| Ok(())).optional()?.is_none() {
-            return Ok(false);
+            return Ok(Swept::default());
         }
         let mut is_more = false;
-        self.transaction(|transaction| {
+        let (page, _, free) = retention::pages(&self.connection)?;
+        self.transaction(0, |transaction| {
             let mut rest = rows;
             while let Some(number) = transaction.connection.prepare_cached(NEXT)?.query_row([], |row| row.get(0)).optional()? {
                 is_more = rest == 0;
@@ -89,13 +90,18 @@ impl Writer {
             }
             Ok(())
         })?;
-        Ok(is_more)
+        let freed = retention::pages(&self.connection)?.2 - free;
+        Ok(Swept { is_more, freed_bytes: (freed * page).max(0) as u64 })
     }
 }
 
 impl Writer {
     pub(in super::super) fn trim_sums(&mut self, now_us: u64) -> Result<bool> {
         retention::trim_sums(&self.connection, now_us)
+    }
+
+    pub(in super::super) fn trim_unknown(&mut self, heard_before_us: u64, after: i64) -> Result<Option<i64>> {
+        retention::trim_unknown(&self.connection, heard_before_us, after)
     }
 
     pub(in super::super) fn shrink(&mut self) -> Result<Shrunk> {
@@ -117,6 +123,7 @@ impl Transaction<'_> {
     fn leave(&mut self, row: &RootRow) -> Result<()> {
         self.connection.prepare_cached("DELETE FROM root WHERE number = ?1")?.execute([row.number])?;
         self.connection.prepare_cached("INSERT INTO leaving(root) VALUES(?1)")?.execute([row.number])?;
+        self.connection.prepare_cached("DELETE FROM wide WHERE root = ?1")?.execute([row.number])?;
         self.cache.forget(row.id);
         self.count_root(row.name, row.state, -1);
         // Those in a state unknown here are counted one by one, when they go.

@@ -53,6 +53,7 @@ impl Transaction<'_> {
         if entry.before.is_none() {
             entry.row.base_us = entry.row.base_us.min(logged.time_us as i64);
         }
+        entry.row.last_us = entry.row.last_us.max(logged.time_us as i64);
         let of = (entry.row.number, ids::process_key(logged.id));
         let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
         // Its batch is the one that is being gathered.
@@ -64,6 +65,9 @@ impl Transaction<'_> {
     /// Writes the lines that were gathered, as far as they are kept.
     pub(super) fn settle_logs(&mut self) -> Result<()> {
         let mut lines = std::mem::take(&mut self.logs);
+        if !self.refused.is_empty() {
+            lines.retain(|line| !self.refused.contains(&line.of));
+        }
         lines.sort_unstable_by_key(|line| (line.of, line.at));
         lines.chunk_by(|a, b| a.of == b.of).try_for_each(|lines| self.keep_lines(lines))
     }

@@ -8,21 +8,22 @@ mod changes;
 mod duties;
 mod entries;
 mod failures;
+mod insert;
 pub(super) mod leaving;
 mod logs;
-mod overdue;
+pub(super) mod overdue;
 pub(super) mod rollups;
 pub(super) mod roots;
-mod settle;
+pub(super) mod settle;
 mod workers;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Error, Event, RootId, WorkerChanged, WorkerId};
+use monitor_wire::{Error, Event, MAX_TIME_US, RootId, WorkerChanged, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
@@ -62,6 +63,8 @@ pub(super) struct Writer {
     counter: Counter,
     /// How many lines of a process's log are kept from its beginning, and as many from its end.
     logs_kept: usize,
+    /// How many processes are kept of one root.
+    most_processes: u64,
     watch: Watch,
     /// What is remembered is what the database holds: not so after a transaction that failed.
     is_trusted: bool,
@@ -88,6 +91,10 @@ struct Transaction<'a> {
     cache: &'a mut RootCache,
     rollups: &'a mut Rollups,
     counter: Counter,
+    /// The server's clock, in Unix microseconds.
+    now_us: u64,
+    /// When what is gathered came; none if it did not.
+    heard_us: Option<i64>,
     batches: Vec<Gathered>,
     /// The new events, in their order, and what they make known.
     lines: Vec<Line>,
@@ -96,6 +103,9 @@ struct Transaction<'a> {
     items: Vec<Item>,
     logs: Vec<LogLine>,
     logs_kept: usize,
+    most_processes: u64,
+    /// Processes that are not kept, for their root has as many as it may: number of the root, and key.
+    refused: HashSet<(i64, i64)>,
     watch: &'a mut Watch,
     begun: Vec<Begun>,
     /// How many events of each type there are, by key of the worker.
@@ -142,11 +152,12 @@ impl Writer {
             rollups: Rollups::default(),
             counter: Counter::default(),
             logs_kept: crate::Config::LOGS_KEPT,
+            most_processes: u64::MAX,
             watch: Watch::default(),
             is_trusted: false,
             is_shrinking: false,
         };
-        writer.transaction(|_| Ok(()))?;
+        writer.transaction(0, |_| Ok(()))?;
         Ok(writer)
     }
 
@@ -156,8 +167,14 @@ impl Writer {
         self.logs_kept = lines.clamp(1, 1 << 40);
     }
 
+    /// Keeps so many processes of each root; at least one.
+    pub(super) fn keep_processes(&mut self, most: u64) {
+        self.most_processes = most.max(1);
+    }
+
     pub(super) fn append(&mut self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes> {
-        self.transaction(|transaction| {
+        self.transaction(now_us, |transaction| {
+            transaction.heard_us = Some(now_us.min(MAX_TIME_US) as i64);
             batches.iter().try_for_each(|batch| {
                 transaction.gather(batch, now_us)?;
                 if batch.lost { transaction.lose(batch.worker.id, now_us) } else { Ok(()) }
@@ -174,16 +191,17 @@ impl Writer {
         if due.is_empty() {
             return Ok(Changes::none());
         }
-        self.transaction(|transaction| due.into_iter().try_for_each(|id| transaction.lose(id, now_us)))
+        self.transaction(now_us, |transaction| due.into_iter().try_for_each(|id| transaction.lose(id, now_us)))
     }
 
-    fn transaction<'a>(&'a mut self, gather: impl FnOnce(&mut Transaction<'a>) -> Result<()>) -> Result<Changes> {
+    /// `now_us`: the server's clock; 0 where that doesn't matter.
+    fn transaction<'a>(&'a mut self, now_us: u64, gather: impl FnOnce(&mut Transaction<'a>) -> Result<()>) -> Result<Changes> {
         if !self.is_trusted {
             self.dictionary = Dictionary::default();
             self.workers = Workers::default();
             self.roots = RootCache::default();
             self.rollups = Rollups::default();
-            self.watch = Watch::default();
+            self.watch = Watch::new(&self.connection)?;
             let sql = "SELECT seq, events, root, longest, earliest, rolled FROM counter";
             self.counter = self.connection.query_row(sql, [], |row| {
                 Ok(Counter {
@@ -210,12 +228,16 @@ impl Writer {
             cache: &mut self.roots,
             rollups: &mut self.rollups,
             counter: self.counter,
+            now_us,
+            heard_us: None,
             batches: Vec::new(),
             lines: Vec::new(),
             own: Vec::new(),
             items: Vec::new(),
             logs: Vec::new(),
             logs_kept: self.logs_kept,
+            most_processes: self.most_processes,
+            refused: HashSet::default(),
             watch: &mut self.watch,
             begun: Vec::new(),
             counted: HashMap::default(),

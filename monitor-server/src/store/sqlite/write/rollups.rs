@@ -77,8 +77,9 @@ impl Rollups {
         }
     }
 
-    /// Writes what was changed, given the first minute that is not in its hour and day yet; the new such minute.
-    pub(super) fn write(&mut self, connection: &Connection, rolled: i64) -> Result<i64> {
+    /// Writes what was changed, given the first minute that is not in its hour and day yet; the new such minute. What ended in the
+    /// future, by the server's clock, ends no minute.
+    pub(super) fn write(&mut self, connection: &Connection, rolled: i64, now_us: u64) -> Result<i64> {
         let rolled = rolled as u64;
         let mut touched = BTreeSet::<Key>::new();
         let mut newest = 0;
@@ -96,7 +97,7 @@ impl Rollups {
             }
         }
         self.write_rows(connection, touched)?;
-        let over = newest.saturating_sub(OPEN_MINUTES);
+        let over = newest.saturating_sub(OPEN_MINUTES).min(now_us / MINUTE_US);
         if over <= rolled {
             return Ok(rolled as i64);
         }

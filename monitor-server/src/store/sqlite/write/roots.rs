@@ -9,25 +9,25 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::entries::Entry;
 use super::{Transaction, tally};
 use crate::store::RootKey;
-use crate::store::sqlite::ids::{self, KNOWN_STATES};
-use crate::store::sqlite::roots::{RootRow, find_row};
+use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
+use crate::store::sqlite::roots::{RootRow, SECOND_US, find_row};
 use crate::store::sqlite::row::{Known, ProcessRow};
 
 /// The root's own process: looked for in the whole tree, but only when the one before it moved or was given a parent.
-const OWN: &str = "SELECT at, id FROM process WHERE root = ?1 AND parent IS NULL AND site IS NOT NULL ORDER BY at, id LIMIT 1";
+pub(in super::super) const OWN: &str =
+    "SELECT at, id FROM process WHERE root = ?1 AND parent IS NULL AND site IS NOT NULL ORDER BY at, id LIMIT 1";
 
 /// The earliest process: looked for in the whole tree, but only when the one before it moved.
-const EARLIEST: &str = "SELECT at, id FROM process WHERE root = ?1 ORDER BY at, id LIMIT 1";
+pub(in super::super) const EARLIEST: &str = "SELECT at, id FROM process WHERE root = ?1 ORDER BY at, id LIMIT 1";
 
 /// The earliest failed process without a failed child.
 pub(in super::super) const LEAF: &str = "SELECT id FROM failed AS leaf WHERE root = ?1 AND NOT EXISTS \
     (SELECT 1 FROM failed AS child INDEXED BY failed_parent WHERE child.root = leaf.root AND child.parent = leaf.id) \
     ORDER BY ended, id LIMIT 1";
 
-/// Code of the state of those that failed.
-const FAILED: i64 = 3;
-/// Code of the state of those that wait, as long as nothing is known.
-const PENDING: i64 = 2;
+/// The process of a root that has the greatest key.
+pub(in super::super) const GREATEST: &str = "SELECT id FROM process WHERE root = ?1 ORDER BY id DESC LIMIT 1";
+
 /// At most so many roots are remembered between transactions.
 const MAX_REMEMBERED: usize = 50_000;
 
@@ -86,6 +86,23 @@ pub(super) struct RootEntry {
     pub row: RootRow,
     /// What its indexes hold of it from before the transaction; none if it was not known.
     pub before: Option<Indexed>,
+    /// No process had a greater key before the transaction, if that was asked for.
+    greatest: Option<i64>,
+    /// One of its processes began far from its base.
+    pub is_wide: bool,
+}
+
+impl RootEntry {
+    /// Whether the file can't have a process of this key.
+    pub(super) fn is_beyond(&mut self, connection: &Connection, key: i64) -> Result<bool> {
+        let greatest = match self.greatest.or(self.row.greatest) {
+            Some(greatest) => greatest,
+            None => connection.prepare_cached(GREATEST)?.query_row([self.row.number], |row| row.get(0)).optional()?.unwrap_or(i64::MIN),
+        };
+        self.greatest = Some(greatest);
+        self.row.greatest.get_or_insert(greatest);
+        Ok(key > greatest)
+    }
 }
 
 /// What the indexes hold of a root.
@@ -143,7 +160,7 @@ impl Transaction<'_> {
             None => find_row(self.connection, RootKey::Id(id))?,
         };
         let before = found.as_ref().map(RootRow::indexed);
-        let row = if let Some(row) = found {
+        let mut row = if let Some(row) = found {
             row
         } else {
             self.counter.root += 1;
@@ -159,18 +176,21 @@ impl Transaction<'_> {
                 name,
                 batch: None,
                 worker: None,
-                state: PENDING,
+                state: code::PENDING,
                 started_us: None,
                 ended_us: None,
                 elapsed_ns: None,
                 error: None,
                 counts: [0; KNOWN_STATES + 1],
                 is_pinned: false,
+                heard_us: 0,
+                greatest: Some(i64::MIN),
             }
         };
+        row.heard_us = row.heard_us.max(self.heard_us.unwrap_or(0));
         let index = self.roots.entries.len() as u32;
         self.roots.by_id.insert(id, index);
-        self.roots.entries.push(RootEntry { row, before });
+        self.roots.entries.push(RootEntry { greatest: row.greatest, row, before, is_wide: false });
         Ok(index)
     }
 
@@ -226,7 +246,7 @@ impl Transaction<'_> {
         };
         let error = match shown.error {
             Some(error) => Some(error),
-            None if *self.roots.entries[index as usize].row.count(FAILED) == 0 => None,
+            None if *self.roots.entries[index as usize].row.count(code::FAILED) == 0 => None,
             None => self.error_of_leaf(place)?,
         };
         let row = &mut self.roots.entries[index as usize].row;
@@ -348,10 +368,14 @@ impl Transaction<'_> {
     }
 
     fn write_root(&mut self, index: usize) -> Result<()> {
-        let RootEntry { row, before } = &self.roots.entries[index];
+        let RootEntry { row, before, is_wide, .. } = &self.roots.entries[index];
+        if *is_wide {
+            self.connection.prepare_cached("INSERT OR IGNORE INTO wide(root) VALUES(?1)")?.execute([row.number])?;
+        }
         let (state, before) = (row.state, *before);
         let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts.map(|count| count as i64);
         let time = |time: Option<u64>| time.map(|time| time as i64 - row.base_us);
+        let heard = (row.heard_us - row.base_us).div_euclid(SECOND_US);
         if before == Some(row.indexed()) {
             self.connection.prepare_cached(UPDATE_COUNTS)?.execute(params![
                 row.number,
@@ -368,7 +392,8 @@ impl Transaction<'_> {
                 failed,
                 cancelled,
                 lost,
-                other
+                other,
+                heard
             ])?;
             self.cache.rows.insert(row.id, row.clone());
             return Ok(());
@@ -398,7 +423,8 @@ impl Transaction<'_> {
             failed,
             cancelled,
             lost,
-            other
+            other,
+            heard
         ])?;
         let name = row.name;
         self.cache.rows.insert(row.id, row.clone());
@@ -436,11 +462,11 @@ impl RootRow {
 }
 
 const INSERT: &str = "INSERT INTO root(number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, \
-    error, cause, pending, running, succeeded, failed, cancelled, lost, other, pinned) \
-    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, 0)";
+    error, cause, pending, running, succeeded, failed, cancelled, lost, other, heard, pinned) \
+    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, 0)";
 /// What no index holds.
 const UPDATE_COUNTS: &str = "UPDATE root SET last = ?2, process = ?3, own = ?4, at = ?5, started = ?6, ended = ?7, elapsed = ?8, \
-    pending = ?9, running = ?10, succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15 WHERE number = ?1";
+    pending = ?9, running = ?10, succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15, heard = ?16 WHERE number = ?1";
 const UPDATE: &str = "UPDATE root SET last = ?4, process = ?5, own = ?6, at = ?7, name = ?8, batch = ?9, worker = ?10, state = ?11, \
     started = ?12, ended = ?13, elapsed = ?14, error = ?15, cause = ?16, pending = ?17, running = ?18, succeeded = ?19, failed = ?20, \
-    cancelled = ?21, lost = ?22, other = ?23 WHERE number = ?1 AND id = ?2 AND base = ?3";
+    cancelled = ?21, lost = ?22, other = ?23, heard = ?24 WHERE number = ?1 AND id = ?2 AND base = ?3";

@@ -1,5 +1,7 @@
 //! From gathered events to rows.
 
+use std::collections::BTreeMap;
+
 use foldhash::{HashMap, HashMapExt as _};
 use monitor_state::ProcessFacts;
 use monitor_wire::{State, UnknownEvent, WorkerId};
@@ -9,20 +11,28 @@ use super::changes::{NONE, Told};
 use super::duties::{Duties, Duty};
 use super::entries::{Aside, Before, Entry, Item};
 use super::failures::Failure;
+use super::insert::Inserts;
 use super::overdue::Begun;
 use super::rollups::Finished;
+use super::roots::RootEntry;
 use super::{Counter, Transaction, root_id, tally};
-use crate::store::sqlite::expected::{Outlook, RUNNING};
-use crate::store::sqlite::ids::{self, KNOWN_STATES};
+use crate::store::sqlite::expected::Outlook;
+use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
 use crate::store::sqlite::row::{FIND, INSERT, INSERT_SHORT, Known, Plain, ProcessRow, UPDATE};
 
-/// Code of the state of those that failed.
-const FAILED: i64 = 3;
-/// Code of the state of those that were lost with their worker.
-const LOST: i64 = 5;
+/// Trees whose processes began further apart, be it that a clock is wrong, are kept in a list: they must not make each search by time
+/// look at all trees. 32 days; it is in the file.
+const WIDE_US: i64 = 32 * 86_400 * 1_000_000;
+
+/// Why something is dropped of a tree that has as many processes as it may.
+const FULL: &str = "full";
+
+/// What a worker has open.
+pub(in super::super) const LEFT: &str = "SELECT root, id FROM open WHERE worker = ?1";
 
 /// What rows of `process` are read and written by.
 struct Statements<'a> {
+    inserts: Inserts<'a>,
     find: CachedStatement<'a>,
     insert: CachedStatement<'a>,
     insert_short: CachedStatement<'a>,
@@ -44,6 +54,7 @@ impl Transaction<'_> {
         self.settle_bases(&entries);
         self.duties.done(Duty::Fold);
         let mut statements = Statements {
+            inserts: Inserts::prepare(self.connection)?,
             find: self.connection.prepare_cached(FIND)?,
             insert: self.connection.prepare_cached(INSERT)?,
             insert_short: self.connection.prepare_cached(INSERT_SHORT)?,
@@ -53,13 +64,14 @@ impl Transaction<'_> {
             entry.left_by = left.get(&(entry.root, entry.id)).copied();
             self.settle_process(entry, &mut statements)?;
         }
-        drop(statements);
+        statements.inserts.finish()?;
+        self.count_refused(&entries)?;
         self.settle_logs()?;
         self.duties.done(Duty::Rows);
         self.settle_roots(&entries)?;
         self.duties.done(Duty::Roots);
         self.failures.write(self.connection)?;
-        self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled)?;
+        self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled, self.now_us)?;
         self.workers.write(self.connection, &mut self.tallies)?;
         self.duties.done(Duty::Sums);
         let told = self.tell(entries)?;
@@ -79,7 +91,7 @@ impl Transaction<'_> {
         let mut left = HashMap::new();
         for worker in self.workers.changed() {
             let key = self.workers.known(worker).map(|row| row.key);
-            let mut statement = self.connection.prepare_cached("SELECT root, id FROM open WHERE worker = ?1")?;
+            let mut statement = self.connection.prepare_cached(LEFT)?;
             let mut rows = statement.query([key])?;
             let mut last = None;
             while let Some(row) = rows.next()? {
@@ -104,24 +116,39 @@ impl Transaction<'_> {
 
     /// Merges a process with what the file has of it, counts it, and writes it.
     fn settle_process(&mut self, entry: &mut Entry, statements: &mut Statements<'_>) -> Result<()> {
-        let is_new_root = self.roots.entries[entry.root as usize].before.is_none();
-        let place = self.roots.entries[entry.root as usize].row.place();
-        let may_be_new = entry.is_told_of && (is_new_root || matches!(&entry.known, Known::Plain(plain) if plain.start.is_some()));
+        let key = ids::process_key(entry.id);
+        let root = &mut self.roots.entries[entry.root as usize];
+        let place = root.row.place();
+        let may_be_new = root.before.is_none() || matches!(&entry.known, Known::Plain(plain) if plain.start.is_some());
         let mut before = None;
-        if may_be_new {
+        // What a full tree has is still brought up to date.
+        let is_full = root.row.processes() >= self.most_processes;
+        if entry.is_told_of && root.is_beyond(self.connection, key)? {
+            if is_full {
+                self.refuse(entry);
+                return Ok(());
+            }
+            let row = self.row(entry)?;
+            self.settled(entry, &row, None)?;
+            return statements.inserts.add(row, place);
+        }
+        if entry.is_told_of && may_be_new && !is_full {
             let row = self.row(entry)?;
             if row.write(statements.insert_for(&row), place)? {
                 return self.settled(entry, &row, None);
             }
         }
         let found = {
-            let mut rows = statements.find.query([place.0, ids::process_key(entry.id)])?;
+            let mut rows = statements.find.query([place.0, key])?;
             rows.next()?.map(|row| ProcessRow::read(row, place.1)).transpose()?
         };
         if let Some(row) = &found {
             let known = row.known(self.connection, self.dictionary)?;
             before = Some(self.before(place.0, row, &known)?);
             self.merge(&mut entry.known, &known);
+        } else if is_full {
+            self.refuse(entry);
+            return Ok(());
         } else if !entry.is_told_of {
             // Something was logged by a process that nobody spoke of yet.
             return Ok(());
@@ -136,10 +163,37 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Keeps nothing of what was said of a process.
+    fn refuse(&mut self, entry: &mut Entry) {
+        entry.known = Known::Plain(Plain::default());
+        entry.is_told_of = false;
+        entry.is_refused = true;
+        self.refused.insert((self.roots.entries[entry.root as usize].row.number, ids::process_key(entry.id)));
+    }
+
+    /// Counts what was said of the processes that are not kept as dropped, with who sent it.
+    fn count_refused(&mut self, entries: &[Entry]) -> Result<()> {
+        if self.refused.is_empty() {
+            return Ok(());
+        }
+        let mut counts = BTreeMap::<(WorkerId, u32, &str), u64>::new();
+        for line in self.lines.iter().filter(|line| line.batch != NONE) {
+            if let Some(entry) = entries.get(line.entry as usize).filter(|entry| entry.is_refused) {
+                let of = &self.batches[line.batch as usize];
+                *counts.entry((of.worker, entry.root, of.packed.type_name(line.event as usize))).or_default() += 1;
+            }
+        }
+        for ((worker, root, event_type), count) in counts {
+            let root = self.roots.entries[root as usize].row.id;
+            self.workers.get(self.connection, &mut self.tallies, worker)?.drop_more(event_type, FULL, root, count);
+        }
+        Ok(())
+    }
+
     /// The row of an entry, and on the way how it is shown.
     fn row(&mut self, entry: &mut Entry) -> Result<ProcessRow> {
         let row = self.plain_row(entry)?;
-        if let Some(site) = row.site.filter(|_| row.state == RUNNING) {
+        if let Some(site) = row.site.filter(|_| row.state == code::RUNNING) {
             let number = self.roots.entries[entry.root as usize].row.number;
             let name = self.dictionary.site(self.connection, site)?.name_key;
             let expected = self.dictionary.expected(self.connection, name)?;
@@ -184,11 +238,17 @@ impl Transaction<'_> {
         let is_known = before.is_some();
         let before = before.unwrap_or_default();
         entry.has_error = row.error.is_some() || before.had_error;
-        let root = &mut self.roots.entries[entry.root as usize].row;
+        let RootEntry { row: root, is_wide, .. } = &mut self.roots.entries[entry.root as usize];
         let (number, place) = (root.number, root.place());
         root.last_us = root.last_us.max(row.at);
-        self.counter.longest = self.counter.longest.max(row.at - root.base_us);
-        self.counter.earliest = self.counter.earliest.max(root.base_us - row.at);
+        root.greatest = root.greatest.map(|greatest| greatest.max(row.id));
+        let after = row.at - root.base_us;
+        if after.abs() > WIDE_US {
+            *is_wide = true;
+        } else {
+            self.counter.longest = self.counter.longest.max(after);
+            self.counter.earliest = self.counter.earliest.max(-after);
+        }
         if !is_known || before.state != row.state {
             if is_known {
                 *root.count(before.state) -= 1;
@@ -209,7 +269,9 @@ impl Transaction<'_> {
         let open_at = self.open_at(&entry.known);
         if open_at.is_empty() && !before.open_at.is_empty() {
             self.no_longer_overdue((number, row.id))?;
-        } else if let Some(worker) = open_at.first().filter(|_| before.open_at.is_empty()) {
+        } else if let Some(worker) =
+            open_at.first().filter(|_| before.open_at.is_empty() || (before.state, row.state) == (code::LOST, code::RUNNING))
+        {
             self.begin(entry, (number, row), *worker)?;
         }
         for worker in before.open_at.iter().filter(|worker| !open_at.contains(worker)) {
@@ -242,7 +304,7 @@ impl Transaction<'_> {
             },
             None => None,
         };
-        let has_failed = row.state == FAILED && row.error.is_some();
+        let has_failed = row.state == code::FAILED && row.error.is_some();
         Ok(Aside { kind, failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
     }
 
@@ -292,7 +354,7 @@ impl Transaction<'_> {
     }
 
     fn failure(&mut self, finished: Option<Finished>, message: Option<i64>, place: (i64, i64)) -> Result<Option<Failure>> {
-        let Some((finished, message)) = finished.filter(|finished| finished.state == FAILED).zip(message) else { return Ok(None) };
+        let Some((finished, message)) = finished.filter(|finished| finished.state == code::FAILED).zip(message) else { return Ok(None) };
         let shape = self.dictionary.shape_key(self.connection, message)?;
         Ok(Some(Failure { finished, message, shape, place }))
     }
@@ -301,11 +363,11 @@ impl Transaction<'_> {
     fn finished(&mut self, known: &Known, view: Option<&monitor_wire::Process>, state: i64) -> Result<Option<Finished>> {
         match known {
             // By its start: when its worker was lost may be told otherwise later.
-            Known::Plain(Plain { start: Some(start), .. }) if state == LOST => {
+            Known::Plain(Plain { start: Some(start), .. }) if state == code::LOST => {
                 let name = self.words.sites[&start.site].name_key;
                 Ok(Some(Finished { ended_us: start.time_us, name, state, elapsed_ns: 0 }))
             }
-            Known::Full(facts) if state == LOST && facts.finished().is_none() => {
+            Known::Full(facts) if state == code::LOST && facts.finished().is_none() => {
                 let Some(view) = view.filter(|_| facts.is_defined()) else { return Ok(None) };
                 let name = self.dictionary.searched_key(self.connection, &view.name)?;
                 Ok(Some(Finished { ended_us: facts.at_us(), name, state, elapsed_ns: 0 }))

@@ -1,9 +1,10 @@
 //! Workers as the writer knows them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use foldhash::HashMap;
 use monitor_state::{Ranges, WorkerFacts, WorkerStatus};
-use monitor_wire::{Dropped, Event, Worker, WorkerId, WorkerRef, WorkerState};
+use monitor_wire::{Dropped, Event, RootId, Worker, WorkerId, WorkerRef, WorkerState};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -30,14 +31,18 @@ pub(super) struct WorkerRow {
     clock: Clock,
     /// How many processes are open there.
     pub open: i64,
-    dropped: Vec<Dropped>,
+    dropped: HashMap<Reason, u64>,
+    /// By how much these rose in the transaction.
+    risen: HashMap<Reason, u64>,
     /// Where it was when the transaction began; none if it was not known.
     before: Option<WorkerState>,
     status_before: WorkerStatus,
     is_touched: bool,
     is_told_of: bool,
-    has_dropped: bool,
 }
+
+/// What was dropped: type of the event, why, and of which tree.
+type Reason = (String, String, Option<RootId>);
 
 impl Workers {
     /// A new transaction begins.
@@ -131,7 +136,8 @@ impl WorkerRow {
     fn begin(&mut self) {
         self.before = Some(self.facts.state());
         self.status_before = self.facts.status();
-        (self.is_touched, self.is_told_of, self.has_dropped) = (false, false, false);
+        (self.is_touched, self.is_told_of) = (false, false);
+        self.risen.clear();
     }
 
     fn find(connection: &Connection, id: WorkerId) -> Result<Option<Self>> {
@@ -147,17 +153,18 @@ impl WorkerRow {
                     last_seen_us: row.get::<_, i64>(1)? as u64,
                     clock: Clock { known: row.get(5)?, ..Clock::default() },
                     open: row.get(2)?,
-                    dropped: Vec::new(),
+                    dropped: HashMap::default(),
+                    risen: HashMap::default(),
                     before: None,
                     status_before: WorkerStatus::Online,
                     is_touched: false,
                     is_told_of: false,
-                    has_dropped: false,
                 })
             })
             .optional()?;
         let Some(mut row) = found else { return Ok(None) };
-        row.dropped = super::super::workers::dropped(connection, row.key)?;
+        let dropped = super::super::workers::dropped(connection, row.key)?;
+        row.dropped = dropped.into_iter().map(|of| ((of.event_type, of.reason, of.root_id), of.count)).collect();
         row.begin();
         Ok(Some(row))
     }
@@ -173,12 +180,12 @@ impl WorkerRow {
             last_seen_us: 0,
             clock: Clock::default(),
             open: 0,
-            dropped: Vec::new(),
+            dropped: HashMap::default(),
+            risen: HashMap::default(),
             before: None,
             status_before: WorkerStatus::Online,
             is_touched: true,
             is_told_of: true,
-            has_dropped: false,
         })
     }
 
@@ -209,14 +216,22 @@ impl WorkerRow {
 
     /// Takes cumulative counts: the greatest is the latest.
     pub(super) fn drop_counts(&mut self, dropped: &[Dropped]) {
-        for new in dropped {
-            let is_same = |old: &&mut Dropped| old.event_type == new.event_type && old.reason == new.reason && old.root_id == new.root_id;
-            match self.dropped.iter_mut().find(is_same) {
-                Some(old) => old.count = old.count.max(new.count),
-                None => self.dropped.push(new.clone()),
+        for Dropped { event_type, reason, root_id, count } in dropped {
+            let (of, count) = ((event_type.clone(), reason.clone(), *root_id), (*count).min(i64::MAX as u64));
+            let before = self.dropped.get(&of).copied().unwrap_or(0);
+            if count > before {
+                *self.risen.entry(of.clone()).or_default() += count - before;
+                self.dropped.insert(of, count);
             }
-            self.has_dropped = true;
         }
+    }
+
+    /// Counts what the server itself does not keep of a tree.
+    pub(super) fn drop_more(&mut self, event_type: &str, reason: &str, root: RootId, more: u64) {
+        let of = (event_type.to_owned(), reason.to_owned(), Some(root));
+        *self.risen.entry(of.clone()).or_default() += more;
+        let count = self.dropped.entry(of).or_default();
+        *count = count.saturating_add(more).min(i64::MAX as u64);
     }
 
     pub(super) fn is_online(&self) -> bool {
@@ -240,7 +255,13 @@ impl WorkerRow {
     }
 
     fn view(&self) -> Worker {
-        super::super::workers::view(self.id, &self.facts, (self.last_seen_us, self.clock.lag()), self.open, self.dropped.clone())
+        let dropped = self.dropped.iter().map(|((event_type, reason, root_id), count)| Dropped {
+            event_type: event_type.clone(),
+            reason: reason.clone(),
+            root_id: *root_id,
+            count: *count,
+        });
+        super::super::workers::view(self.id, &self.facts, (self.last_seen_us, self.clock.lag()), self.open, dropped.collect())
     }
 
     fn write(&self, connection: &Connection) -> Result<()> {
@@ -264,15 +285,32 @@ impl WorkerRow {
             let sql = "UPDATE worker SET facts = ?2 WHERE key = ?1";
             connection.prepare_cached(sql)?.execute(params![self.key, ids::to_json(&self.facts)])?;
         }
-        if self.has_dropped {
-            let sql = "INSERT INTO dropped(worker, type, reason, root, count) VALUES(?1, ?2, ?3, ?4, ?5) \
-                       ON CONFLICT DO UPDATE SET count = ?5";
-            let mut statement = connection.prepare_cached(sql)?;
-            for dropped in &self.dropped {
-                let root = dropped.root_id.map(|root| ids::root_key(root).to_vec()).unwrap_or_default();
-                let count = dropped.count.min(i64::MAX as u64) as i64;
-                statement.execute(params![self.key, dropped.event_type, dropped.reason, root, count])?;
-            }
+        if !self.risen.is_empty() {
+            self.write_dropped(connection)?;
+        }
+        Ok(())
+    }
+}
+
+impl WorkerRow {
+    /// Writes the counts that rose, and adds them to those of all workers.
+    fn write_dropped(&self, connection: &Connection) -> Result<()> {
+        let mut write = connection.prepare_cached(
+            "INSERT INTO dropped(worker, type, reason, root, count) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE SET count = ?5",
+        )?;
+        let mut sums = BTreeMap::<(&str, &str), u64>::new();
+        for (of @ (event_type, reason, root), more) in &self.risen {
+            let root = root.map(|root| ids::root_key(root).to_vec()).unwrap_or_default();
+            write.execute(params![self.key, event_type, reason, root, self.dropped[of] as i64])?;
+            let sum = sums.entry((event_type, reason)).or_default();
+            *sum = sum.saturating_add(*more);
+        }
+        let mut add = connection.prepare_cached(
+            "INSERT INTO dropped_sum(type, reason, count) VALUES(?1, ?2, ?3) \
+             ON CONFLICT DO UPDATE SET count = iif(count > 9223372036854775807 - ?3, 9223372036854775807, count + ?3)",
+        )?;
+        for ((event_type, reason), more) in sums {
+            add.execute(params![event_type, reason, more.min(i64::MAX as u64) as i64])?;
         }
         Ok(())
     }

@@ -1,22 +1,29 @@
 import type { Failure } from "../../api/types.ts";
 import { t, wordText } from "../../i18n.ts";
-import { causeFirst } from "../../model/errors.ts";
-import { visible, visibleLines } from "../../model/text.ts";
+import { causeFirst, causesCut } from "../../model/errors.ts";
+import { visible } from "../../model/text.ts";
+import { Said } from "../../ui/Text.tsx";
 import { Source } from "./Source.tsx";
 
 /** What failed and where: the cause first, then what it led to. */
 export function ErrorSection({ error }: { error: Failure }) {
   const [cause = "", ...led] = causeFirst(error);
+  const left = causesCut(error);
   return (
     <section className="failure">
       <h3>
         {t("panel.error")} <span className="dim">{[wordText("error", error.kind), visible(error.type ?? "")].filter(Boolean).join(" · ")}</span>
       </h3>
-      <p className="message">{visibleLines(cause)}</p>
+      <p className="message">
+        <Said text={cause} lines />
+      </p>
+      {left > 0 && <p className="dim">{t("cut.causes", { count: left })}</p>}
       {led.length > 0 && (
         <ol className="chain" aria-label={t("panel.led-to")}>
           {led.map((each, index) => (
-            <li key={index}>{visibleLines(each)}</li>
+            <li key={index}>
+              <Said text={each} lines />
+            </li>
           ))}
         </ol>
       )}

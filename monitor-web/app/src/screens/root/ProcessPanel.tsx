@@ -7,12 +7,13 @@ import { spread } from "../../model/histogram.ts";
 import { fieldParts } from "../../model/fields.ts";
 import { oddities } from "../../model/oddities.ts";
 import { absolute } from "../../model/time.ts";
-import { fieldText, visible, visibleLines } from "../../model/text.ts";
-import { marksOf } from "../../ui/Marks.tsx";
+import { fieldText, visible } from "../../model/text.ts";
+import { marksOf, Overdue } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { useNow } from "../../ui/now.ts";
+import { Said } from "../../ui/Text.tsx";
 import { Duration, DurationText } from "../../ui/Time.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
@@ -59,7 +60,7 @@ function GroupPanel({ view, id, onClose }: { view: RootView; id: string; onClose
     <aside className="panel" aria-label={t("panel.title")}>
       <div className="panel-head">
         <div>
-          <h2>{first === undefined ? t("panel.group.gone") : visible(view.tree.at(first).name)}</h2>
+          <h2>{first === undefined ? t("panel.group.gone") : <Said text={view.tree.at(first).name} />}</h2>
           {group && <p className="number">{t("fold.times", { count: count(group.members.length) })}</p>}
         </div>
         <Close onClose={onClose} />
@@ -100,9 +101,9 @@ function FoldSection({ fold }: { fold: Fold }) {
 function Title({ process }: { process: Process }) {
   return (
     <div>
-      <h2>{process.name === "" ? t("root.unnamed") : visible(process.name)}</h2>
+      <h2>{process.name === "" ? t("root.unnamed") : <Said text={process.name} />}</h2>
       <p>
-        <StateLabel state={process.state} /> <Duration process={process} /> <Expected process={process} />
+        <StateLabel state={process.state} /> <Duration process={process} /> <Overdue of={process} /> <Expected process={process} />
       </p>
     </div>
   );
@@ -180,6 +181,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
       <Fields title={t("panel.arguments")} fields={parts.arguments} />
       <Fields title={t("panel.returned")} fields={parts.returned} />
       <Fields title={t("panel.fields")} fields={parts.own} />
+      {parts.cut > 0 && <p className="oddity">{t("cut.fields", { count: parts.cut })}</p>}
       {!process.fold && process.name !== "" && <History key={`${process.id} history`} process={process} />}
       <Relatives key={process.id} view={view} slot={slot} onSelect={onSelect} />
       <Where process={process} />
@@ -222,7 +224,7 @@ function Fields({ title, fields }: { title: string; fields: readonly (readonly [
     <Section title={title}>
       {fields.map(([name, value]) => (
         <Row key={name} label={visible(name)}>
-          <span className="mono lines">{visibleLines(fieldText(value))}</span>
+          <span className="mono lines"><Said text={fieldText(value)} lines /></span>
         </Row>
       ))}
     </Section>
@@ -298,7 +300,11 @@ function Where({ process }: { process: Process }) {
 
 function Optional({ label, value }: { label: string; value: string | number | null | undefined }): ReactNode {
   if (value === null || value === undefined || value === "") return null;
-  return <Row label={label}>{visible(String(value))}</Row>;
+  return (
+    <Row label={label}>
+      <Said text={String(value)} />
+    </Row>
+  );
 }
 
 function progressText({ done, total, unit }: NonNullable<Process["progress"]>): string {

@@ -1,8 +1,8 @@
 import { useState } from "react";
 import { exportAddress, EXPORTS, fetchLogs, pinRoot } from "../../api/client.ts";
-import type { LogLine, Root } from "../../api/types.ts";
+import type { LogLine, LogsPage, Root } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
-import { snapshot } from "../../model/snapshot.ts";
+import { MOST_LINES, type Snapshot, snapshot } from "../../model/snapshot.ts";
 import { absolute, duration, zoneName } from "../../model/time.ts";
 import { Menu } from "../../ui/Menu.tsx";
 import { problemText } from "../../ui/Problem.tsx";
@@ -42,16 +42,24 @@ export function RootMenu({ view, root }: { view: RootView; root: Root }) {
 }
 
 const PAGE = 10_000;
-const MOST_LINES = 20_000;
+
+/** The newest lines, in the order of time. */
+async function readLogs(rootId: string): Promise<Snapshot["logs"]> {
+  const newestFirst: LogLine[] = [];
+  const { signal } = new AbortController();
+  let missing = 0;
+  let cursor: string | null = "";
+  while (cursor !== null && newestFirst.length < MOST_LINES) {
+    const page: LogsPage = await fetchLogs(rootId, undefined, { limit: PAGE, order: "newest", ...(cursor && { cursor }) }, signal);
+    newestFirst.push(...page.logs);
+    missing = page.missing;
+    cursor = page.next_cursor ?? null;
+  }
+  return { lines: newestFirst.reverse(), isCut: cursor !== null, missing };
+}
 
 async function saveSnapshot(view: RootView, root: Root): Promise<void> {
-  const logs: LogLine[] = [];
-  const { signal } = new AbortController();
-  for (let cursor: string | null = ""; cursor !== null && logs.length < MOST_LINES; ) {
-    const page: Awaited<ReturnType<typeof fetchLogs>> = await fetchLogs(root.root_id, undefined, { limit: PAGE, order: "oldest", ...(cursor && { cursor }) }, signal);
-    logs.push(...page.logs);
-    cursor = page.next_cursor;
-  }
+  const logs = await readLogs(root.root_id);
   const text = snapshot(
     { tree: view.tree, root, logs, nowUs: Date.now() * 1000 },
     {
@@ -67,6 +75,9 @@ async function saveSnapshot(view: RootView, root: Root): Promise<void> {
       unnamed: t("root.unnamed"),
       taken: t("root.snapshot.taken", { server: location.host }),
       left: (rows) => t("root.snapshot.left", { count: rows }),
+      leftBars: (bars) => t("root.snapshot.left.bars", { count: bars }),
+      leftLines: t("root.snapshot.left.lines", { count: count(MOST_LINES) }),
+      missingLines: (lines) => t("logs.missing", { count: count(lines) }),
     },
   );
   save(new Blob([text], { type: "text/html" }), `${root.number}.html`);

@@ -4,7 +4,7 @@ import { ApiError } from "../../api/client.ts";
 import { t } from "../../i18n.ts";
 import { estimate } from "../../model/estimate.ts";
 import { glyph } from "../../model/state.ts";
-import { visible } from "../../model/text.ts";
+import { brief, visible } from "../../model/text.ts";
 import { setFavicon } from "../../ui/favicon.ts";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -44,13 +44,14 @@ function OneRoot({ param }: { param: string }) {
   const part = root ? (estimate({ ...root, ...(own?.progress && { progress: own.progress }) }, nowUs)?.part ?? null) : null;
   const percent = part === null ? null : Math.floor(part * 100);
   useEffect(() => {
-    document.title = root ? [glyph(root.state), percent !== null && `${percent} %`, visible(root.title)].filter(Boolean).join(" ") : t("app.name");
+    document.title = root ? [glyph(root.state), percent !== null && `${percent} %`, visible(brief(root.title))].filter(Boolean).join(" ") : t("app.name");
     setFavicon(root?.state ?? null, percent === null ? null : percent / 100);
   }, [root?.state, root?.title, percent]);
   useEffect(() => () => setFavicon(null), []);
 
   if (!root) {
-    if (view.problem instanceof ApiError && view.problem.status === 404) return <Gone param={param} />;
+    const status = view.problem instanceof ApiError ? view.problem.status : undefined;
+    if (status === 404 || status === 410) return <Gone param={param} wasHere={status === 410} />;
     if (view.problem) return <ProblemNotice error={view.problem} onRetry={view.retry} />;
     return <p className="notice dim">{t("loading")}</p>;
   }
@@ -78,11 +79,11 @@ function OneRoot({ param }: { param: string }) {
   );
 }
 
-function Gone({ param }: { param: string }) {
+function Gone({ param, wasHere }: { param: string; wasHere: boolean }) {
   return (
     <div className="notice">
-      <h2>{t("root.gone", { root: visible(param) })}</h2>
-      <p>{t("root.gone.hint")}</p>
+      <h2>{t(wasHere ? "root.removed" : "root.gone", { root: visible(param) })}</h2>
+      <p>{t(wasHere ? "root.removed.hint" : "root.gone.hint")}</p>
       <Link to="/tasks" className="link">
         {t("root.back")}
       </Link>

@@ -1,8 +1,8 @@
 /** The pieces that the panel is laid out of. */
 import type { ReactNode } from "react";
-import { visible } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
+import { Said } from "../../ui/Text.tsx";
 
 export function Section({ title, children }: { title: string; children: ReactNode }) {
   return (
@@ -26,7 +26,9 @@ export function Row({ label, children }: { label: string; children: ReactNode })
 export function Code({ text, copy = false }: { text: string; copy?: boolean }) {
   return (
     <span className="code-line">
-      <span className="mono">{visible(text)}</span>
+      <span className="mono">
+        <Said text={text} />
+      </span>
       {copy && <CopyButton text={text} />}
     </span>
   );
@@ -34,13 +36,21 @@ export function Code({ text, copy = false }: { text: string; copy?: boolean }) {
 
 const UTC = "UTC";
 
+/** `GMT+1` of `Europe/Berlin (GMT+1)`: what stands beside each of several times. */
+function shortZone(zone: string): string {
+  return /\((.+)\)$/.exec(zone)?.[1] ?? zone;
+}
+
 /** A time in the reader's zone and in UTC. */
 export function When({ timeUs, never }: { timeUs: number | null; never: string }) {
   if (timeUs === null) return <span className="dim">{never}</span>;
   const zone = zoneName(timeUs);
   return (
     <span className="when">
-      <span className="mono">{absolute(timeUs)}</span> <span className="dim">{zone}</span>
+      <span className="mono">{absolute(timeUs)}</span>{" "}
+      <span className="dim" title={zone}>
+        {shortZone(zone)}
+      </span>
       {zone !== UTC && (
         <>
           <br />

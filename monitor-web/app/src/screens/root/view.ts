@@ -290,10 +290,20 @@ export class RootView {
   }
 
   private take(batch: Batch): void {
+    if (this.root && batch.dropped.includes(this.root.number)) return this.gone();
     for (const { model, asOf } of batch.roots) this.takeRoot(model, asOf);
     for (const { model, asOf } of batch.processes) this.tree.put(model, asOf);
     if (batch.logs.length > 0) for (const listener of this.logListeners) listener(batch.logs);
     if (batch.roots.length + batch.processes.length > 0) this.changed();
+  }
+
+  /** It is no longer kept: what is left of it here would never change again. */
+  private gone(): void {
+    this.reading?.abort();
+    this.root = null;
+    this.loading = false;
+    this.problem = new ApiError("", 410);
+    this.changed();
   }
 
   private takeRoot(root: Root, asOf: number): void {

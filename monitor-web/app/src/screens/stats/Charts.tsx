@@ -3,7 +3,7 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { count, locale, t } from "../../i18n.ts";
 import type { Lines } from "../../model/stats.ts";
-import { absolute, duration } from "../../model/time.ts";
+import { absolute, duration, step } from "../../model/time.ts";
 
 const HEIGHT = 160;
 
@@ -16,7 +16,7 @@ interface Props {
 
 /** How many ended and how long they took, over time. Dragging chooses a stretch of time. */
 export function Charts({ lines, stepUs, onZoom }: Props) {
-  const per = duration(stepUs * 1000, locale);
+  const per = step(stepUs * 1000, locale);
   const { times, succeeded, failed, p50, p95 } = lines;
   return (
     <>

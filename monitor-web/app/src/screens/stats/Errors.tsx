@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { fetchErrors } from "../../api/client.ts";
 import { count, t } from "../../i18n.ts";
-import { visible } from "../../model/text.ts";
+import { brief, visible } from "../../model/text.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import type { StatsSearch } from "./useStatsSearch.ts";
@@ -27,13 +27,13 @@ export function Errors({ search }: { search: StatsSearch }) {
         {errors.map((error) => (
           <li key={`${error.name} ${error.shape}`}>
             <span className="number times">{count(error.count)}</span>
-            <span className="shape" title={visible(error.message)}>
+            <span className="shape" title={visible(brief(error.message))}>
               {error.root_id ? (
                 <Link to="/tasks/$root" params={{ root: error.root_id }} search={{ process: error.id }}>
-                  {visible(error.shape)}
+                  {visible(brief(error.shape))}
                 </Link>
               ) : (
-                visible(error.shape)
+                visible(brief(error.shape))
               )}
             </span>
             <span className="dim">{visible(error.name)}</span>

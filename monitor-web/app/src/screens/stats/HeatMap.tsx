@@ -5,8 +5,14 @@ import { absolute, duration } from "../../model/time.ts";
 
 const HEIGHT = 180;
 
+/** A box of the map, and how many lie in it. */
+export interface Chosen {
+  within: Within;
+  count: number;
+}
+
 /** Durations over time: the more, the darker. A box drawn in it, by pointer or keys, is told. */
-export function HeatMapView({ map, onBox }: { map: HeatMap; onBox: (within: Within | null) => void }) {
+export function HeatMapView({ map, onBox }: { map: HeatMap; onBox: (chosen: Chosen | null) => void }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const [box, setBox] = useState<Box | null>(null);
   const drawn = useRef(false);
@@ -46,7 +52,7 @@ export function HeatMapView({ map, onBox }: { map: HeatMap; onBox: (within: With
     setBox({ ...box, toColumn: column, toRow: row });
   };
   const onUp = () => {
-    if (drawn.current && box) onBox(withinOf(map, box));
+    if (drawn.current && box) onBox({ within: withinOf(map, box), count: countIn(map, box) });
     drawn.current = false;
   };
   const onKey = (event: KeyboardEvent) => {
@@ -56,7 +62,7 @@ export function HeatMapView({ map, onBox }: { map: HeatMap; onBox: (within: With
       const toColumn = Math.min(map.columns - 1, Math.max(0, at.toColumn + (x ?? 0)));
       const toRow = Math.min(map.rows - 1, Math.max(0, at.toRow + (y ?? 0)));
       setBox(event.shiftKey ? { ...at, toColumn, toRow } : { fromColumn: toColumn, toColumn, fromRow: toRow, toRow });
-    } else if (event.key === "Enter" && box) onBox(withinOf(map, box));
+    } else if (event.key === "Enter" && box) onBox({ within: withinOf(map, box), count: countIn(map, box) });
     else if (event.key === "Escape" && box) {
       setBox(null);
       onBox(null);

@@ -1,6 +1,6 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 import { fetchProcesses } from "../../api/client.ts";
 import { locale, t } from "../../i18n.ts";
 import { durationsOf, isWithin, startsOf, type Within } from "../../model/stats.ts";
@@ -11,11 +11,13 @@ import { Name } from "../../ui/Text.tsx";
 import { Duration } from "../../ui/Time.tsx";
 
 const PAGE = 1000;
-/** So many are listed before one has to ask for more. */
+/** So many are listed, or so many pages searched, before one has to ask for more. */
 const AT_FIRST = 50;
+const MOST_PAGES = 20;
 
-/** Exactly those that lie in a box of the heat map. */
-export function Runs({ within, name, onClose }: { within: Within; name: string | undefined; onClose: () => void }) {
+/** Exactly those that lie in a box of the heat map, of which there are `count`. */
+export function Runs({ within, count, name, onClose }: { within: Within; count: number; name: string | undefined; onClose: () => void }) {
+  const [asked, setAsked] = useState(1);
   const query = useInfiniteQuery({
     queryKey: ["within", within, name],
     queryFn: async ({ pageParam, signal }) => {
@@ -26,9 +28,10 @@ export function Runs({ within, name, onClose }: { within: Within; name: string |
     getNextPageParam: (page) => page.next ?? undefined,
   });
   const found = query.data?.pages.flatMap((page) => page.found) ?? [];
-  // Pages are searched until there is something to look at.
+  // Pages are searched until there is something to look at, or nothing more in the box; but not all that there are.
   useEffect(() => {
-    if (found.length < AT_FIRST && query.hasNextPage && !query.isFetching && !query.isError) void query.fetchNextPage();
+    const [least, pages] = [Math.min(AT_FIRST * asked, count), MOST_PAGES * asked];
+    if (found.length < least && (query.data?.pages.length ?? 0) < pages && query.hasNextPage && !query.isFetching && !query.isError) void query.fetchNextPage();
   });
   const [from, to] = durationsOf(within);
   return (
@@ -53,10 +56,10 @@ export function Runs({ within, name, onClose }: { within: Within; name: string |
         ))}
       </ul>
       {query.isFetching && <p className="dim">{t("loading")}</p>}
-      {!query.isFetching && found.length === 0 && !query.error && <p className="dim">{t("stats.runs.none")}</p>}
-      {query.hasNextPage && !query.isFetching && (
-        <button type="button" className="outlined" onClick={() => void query.fetchNextPage()}>
-          {t("stats.more")}
+      {!query.isFetching && found.length === 0 && !query.hasNextPage && !query.error && <p className="dim">{t("stats.runs.none")}</p>}
+      {query.hasNextPage && !query.isFetching && found.length < count && (
+        <button type="button" className="outlined" onClick={() => setAsked(asked + 1)}>
+          {t("stats.runs.more", { count: (query.data?.pages.length ?? 0) * PAGE })}
         </button>
       )}
     </section>

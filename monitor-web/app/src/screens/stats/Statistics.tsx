@@ -2,13 +2,13 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { fetchSeries } from "../../api/client.ts";
 import { t } from "../../i18n.ts";
-import { heatMap, linesOf, type Within } from "../../model/stats.ts";
+import { heatMap, linesOf } from "../../model/stats.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, zoneName } from "../../model/time.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Charts } from "./Charts.tsx";
 import { Errors } from "./Errors.tsx";
-import { HeatMapView } from "./HeatMap.tsx";
+import { type Chosen, HeatMapView } from "./HeatMap.tsx";
 import { NameTable } from "./NameTable.tsx";
 import { Runs } from "./Runs.tsx";
 import { RANGES, type RangeName, useStatsSearch } from "./useStatsSearch.ts";
@@ -26,8 +26,8 @@ export default function Statistics() {
   }, []);
   const search = useStatsSearch(turn);
   const { fromUs, toUs, name } = search;
-  const [within, setWithin] = useState<Within | null>(null);
-  useEffect(() => setWithin(null), [name, search.rangeName, search.between]);
+  const [chosen, setChosen] = useState<Chosen | null>(null);
+  useEffect(() => setChosen(null), [name, search.rangeName, search.between]);
   useEffect(() => {
     document.title = `${t("stats.title")} · ${t("app.name")}`;
   }, []);
@@ -61,8 +61,8 @@ export default function Statistics() {
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       <div className="stats-parts">
         {lines && query.data && <Charts lines={lines} stepUs={query.data.step_us} onZoom={(from, to) => search.set({ between: `${from}-${to}` })} />}
-        {map && <HeatMapView map={map} onBox={setWithin} />}
-        {within && <Runs within={within} name={name} onClose={() => setWithin(null)} />}
+        {map && <HeatMapView map={map} onBox={setChosen} />}
+        {chosen && <Runs key={JSON.stringify(chosen.within)} {...chosen} name={name} onClose={() => setChosen(null)} />}
         <NameTable search={search} />
         <Errors search={search} />
       </div>

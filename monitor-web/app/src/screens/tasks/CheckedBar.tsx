@@ -1,7 +1,5 @@
 import { useState } from "react";
-import { deleteRoot, exportAddress, EXPORTS, pinRoot } from "../../api/client.ts";
-import { forgetRoots } from "../../data/live-roots.ts";
-import { queryClient } from "../../data/query.ts";
+import { deleteRoot, EXPORTS, exportRoot, pinRoot } from "../../api/client.ts";
 import { count, t } from "../../i18n.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
@@ -32,21 +30,13 @@ export function CheckedBar({ checked }: { checked: Checked }) {
       for (const id of done) checked.set(id, false);
     }
     setBusy(false);
-    return done;
   };
-  const pin = async (pinned: boolean) => {
-    if ((await each((id) => pinRoot(id, pinned))).length > 0) void queryClient.invalidateQueries({ queryKey: ["roots"] });
-  };
-  const remove = async () => {
+  const pin = (pinned: boolean) => each((id) => pinRoot(id, pinned));
+  const remove = () => {
     setAsking(false);
-    forgetRoots(await each(deleteRoot));
+    return each(deleteRoot);
   };
-  const take = (format: (typeof EXPORTS)[number]) =>
-    each(async (id) => {
-      const answer = await fetch(exportAddress(id, format));
-      if (!answer.ok) throw new Error(((await answer.json()) as { detail?: string }).detail ?? answer.statusText);
-      save(await answer.blob(), `${id}.${format === "ndjson" ? "ndjson" : `${format}.json`}`);
-    });
+  const take = (format: (typeof EXPORTS)[number]) => each(async (id) => save(await exportRoot(id, format), `${id}.${format === "ndjson" ? "ndjson" : `${format}.json`}`));
 
   return (
     <div className="checked-bar" role="toolbar" aria-label={t("tasks.checked", { count: ids.length })}>

@@ -113,6 +113,10 @@ function Field({ name, label, filters, onChange, reference }: FieldProps) {
   const current = filters[name] ?? "";
   const [text, setText] = useState(current);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  // What is typed is added to the filters as they are when it takes effect.
+  const newest = useRef({ filters, onChange });
+  newest.current = { filters, onChange };
+  useEffect(() => () => clearTimeout(timer.current), []);
   // The address may change by other means: Back, a link, "clear".
   useEffect(() => {
     clearTimeout(timer.current);
@@ -121,7 +125,7 @@ function Field({ name, label, filters, onChange, reference }: FieldProps) {
   const type = (value: string) => {
     setText(value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => onChange(withFilter(filters, name, value)), TYPING_MS);
+    timer.current = setTimeout(() => newest.current.onChange(withFilter(newest.current.filters, name, value)), TYPING_MS);
   };
   return (
     <input

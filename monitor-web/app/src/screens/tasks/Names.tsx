@@ -20,6 +20,14 @@ const PAGE = 100;
 /** How long at least between two looks at what has changed. */
 const AGAIN_MS = 2000;
 
+const columns = [
+  ["task", "tasks.column.task"],
+  ["strip", "tasks.column.runs"],
+  ["spark", "tasks.column.duration"],
+  ["started", "tasks.column.started"],
+  ["processes", "tasks.column.processes"],
+] as const;
+
 /** The roots by name: how each stands, how the last ones ended and how long they took. */
 export function Names({ q }: { q: string }) {
   const query = useInfiniteQuery({
@@ -28,12 +36,19 @@ export function Names({ q }: { q: string }) {
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
-  useAgain(() => void query.refetch());
+  useAgain(() => void query.refetch(), query.isFetching);
   const names = query.data?.pages.flatMap((page) => page.names) ?? [];
   const scroller = useRef<HTMLDivElement>(null);
   const narrow = useNarrow();
   const rowHeight = narrow ? 64 : 36;
-  const virtual = useVirtualizer({ count: names.length, getScrollElement: () => scroller.current, estimateSize: () => rowHeight, overscan: 12 });
+  const headHeight = narrow ? 0 : 28;
+  const virtual = useVirtualizer({
+    count: names.length,
+    getScrollElement: () => scroller.current,
+    estimateSize: () => rowHeight,
+    overscan: 12,
+    scrollMargin: headHeight,
+  });
   useEffect(() => virtual.measure(), [virtual, rowHeight]);
   const rows = virtual.getVirtualItems();
   const last = rows[rows.length - 1]?.index ?? 0;
@@ -45,10 +60,17 @@ export function Names({ q }: { q: string }) {
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {names.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "tasks.none")}</p>}
       <div ref={scroller} className="names scroller" role="table" aria-label={t("tasks.by-name")} aria-rowcount={names.length}>
+        <div className="named head" role="row">
+          {columns.map(([column, title]) => (
+            <span key={column} role="columnheader" className={column}>
+              {t(title)}
+            </span>
+          ))}
+        </div>
         <div className="canvas" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
           {rows.map(({ index, start }) => {
             const of = names[index];
-            return of && <OneName key={of.name} of={of} index={index} top={start} />;
+            return of && <OneName key={of.name} of={of} index={index} top={start - headHeight} />;
           })}
         </div>
       </div>
@@ -56,18 +78,22 @@ export function Names({ q }: { q: string }) {
   );
 }
 
-/** Calls `read` when roots have changed, but not all the time. */
-function useAgain(read: () => void): void {
+/** Calls `read` when roots have changed: not all the time, and not while a reading is under way. */
+function useAgain(read: () => void, isReading: boolean): void {
   const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
-  const first = useRef(version);
+  const seen = useRef(version);
+  const newest = useRef(read);
+  newest.current = read;
+  const isDue = !isReading && version !== seen.current;
+  // What changes while one look is due does not put it off.
   useEffect(() => {
-    if (version === first.current) return;
+    if (!isDue) return;
     const timer = setTimeout(() => {
-      first.current = version;
-      read();
+      seen.current = liveRootsStore.get();
+      newest.current();
     }, AGAIN_MS);
     return () => clearTimeout(timer);
-  }, [version]);
+  }, [isDue]);
 }
 
 function OneName({ of, index, top }: { of: NamedRoots; index: number; top: number }) {

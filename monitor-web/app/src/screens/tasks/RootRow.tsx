@@ -8,6 +8,7 @@ import { visible } from "../../model/text.ts";
 import { ago } from "../../model/time.ts";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
+import { Overdue } from "../../ui/Marks.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
@@ -39,13 +40,14 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
       </span>
       <span role="cell" className="task">
         <Link to="/tasks/$root" params={{ root: root.root_id }} className="title">
-          <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={18} />
+          <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={tailOf(root)} />
         </Link>
         {root.pinned === true && (
           <span className="mark" title={t("tasks.pinned.why")}>
             {t("tasks.pinned")}
           </span>
         )}
+        <Overdue of={root} />
         <Why root={root} />
         <Expected process={root} />
       </span>
@@ -64,6 +66,11 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
     </div>
   );
 });
+
+/** The end of a title that is always shown: batch and number, and of a name the last few signs, by which many differ. */
+function tailOf({ name, title }: Root): number {
+  return Math.min(24, Math.max(0, title.length - name.length) + 4);
+}
 
 /** What went wrong, in the row itself. */
 function Why({ root }: { root: Root }) {

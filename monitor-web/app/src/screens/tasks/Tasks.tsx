@@ -24,7 +24,7 @@ export default function Tasks() {
   );
   const group = (on: boolean) => void navigate({ to: "/tasks", search: on ? { ...filters, by: "name" } : filters });
   const list = useRoots(filters);
-  const checked = useChecked();
+  const checked = useChecked(list.roots, JSON.stringify(filters));
 
   useEffect(() => {
     document.title = `${t("tasks.title")} · ${t("app.name")}`;

@@ -1,4 +1,5 @@
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
+import type { Root } from "../../api/types.ts";
 
 export interface Checked {
   ids: ReadonlySet<string>;
@@ -6,9 +7,9 @@ export interface Checked {
   clear: () => void;
 }
 
-/** Which roots are chosen for something to be done with all of them. */
-export function useChecked(): Checked {
-  const [ids, setIds] = useState<ReadonlySet<string>>(new Set());
+/** Which of these roots are chosen for something to be done with all of them: none that is out of sight, by filters or by itself. */
+export function useChecked(roots: readonly Root[], filters: string): Checked {
+  const [chosen, setIds] = useState<ReadonlySet<string>>(new Set());
   const set = useCallback((id: string, checked: boolean) => {
     setIds((before) => {
       const next = new Set(before);
@@ -18,5 +19,7 @@ export function useChecked(): Checked {
     });
   }, []);
   const clear = useCallback(() => setIds(new Set()), []);
+  useEffect(clear, [filters, clear]);
+  const ids = useMemo(() => (chosen.size === 0 ? chosen : new Set(roots.map(({ root_id }) => root_id).filter((id) => chosen.has(id)))), [chosen, roots]);
   return useMemo(() => ({ ids, set, clear }), [ids, set, clear]);
 }

@@ -2,7 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { fetchRoots } from "../../api/client.ts";
 import type { Root } from "../../api/types.ts";
-import { liveRoots, liveRootsStore, rootsLoaded } from "../../data/live-roots.ts";
+import { droppedRoots, liveRoots, liveRootsStore, rootsLoaded } from "../../data/live-roots.ts";
 import { connectionStore } from "../../live/live.ts";
 import { type Filters, queryOf } from "../../model/filters.ts";
 import { countHeld, mergeRoots } from "../../model/roots.ts";
@@ -49,7 +49,7 @@ export function useRoots(filters: Filters): RootListState {
   // `filters` is made anew at every render; its contents decide.
   const key = JSON.stringify(filters);
   const live = liveRoots();
-  const roots = useMemo(() => mergeRoots(pages ?? [], live, filters, held), [pages, live, key, held, version]);
+  const roots = useMemo(() => mergeRoots(pages ?? [], live, filters, held, droppedRoots()), [pages, live, key, held, version]);
 
   return {
     roots,

@@ -1,11 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useMemo, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
 import { fetchLogs, fetchRoots } from "../../../api/client.ts";
-import type { LogLine, Root } from "../../../api/types.ts";
-import { locale, t, wordText } from "../../../i18n.ts";
-import { CHANGES, type ChangeKind, compare, firstDifference, ranked } from "../../../model/compare.ts";
-import { visible } from "../../../model/text.ts";
+import type { LogLine, LogsPage, Root } from "../../../api/types.ts";
+import { count, locale, t, wordText } from "../../../i18n.ts";
+import { CHANGES, type ChangeKind, compare, type Comparison, firstDifference, type LogPart, ranked } from "../../../model/compare.ts";
+import { Derived } from "../../../model/derived.ts";
+import { brief, visible } from "../../../model/text.ts";
 import { ago } from "../../../model/time.ts";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { StateLabel, stateWord } from "../../../ui/State.tsx";
@@ -98,9 +99,8 @@ interface TwoProps {
 function Two({ view, other, search, onSelect }: TwoProps) {
   const left = useMemo(() => new RootView(other), [other]);
   useSyncExternalStore(left.subscribe, left.get);
-  const version = `${left.tree.version} ${view.tree.version}`;
   const isWhole = !left.loading && !view.loading;
-  const comparison = useMemo(() => (isWhole ? compare(left.tree, view.tree, Date.now() * 1000) : null), [isWhole, version]);
+  const comparison = useComparison(left, view, isWhole);
   const order = useMemo(() => (comparison ? ranked(comparison, left.tree, view.tree) : []), [comparison]);
   const [kind, setKind] = useState<ChangeKind | null>(null);
   if (left.problem !== null) return <ProblemNotice error={left.problem} onRetry={left.retry} />;
@@ -140,21 +140,34 @@ function Two({ view, other, search, onSelect }: TwoProps) {
   );
 }
 
+/** Made anew as the two trees change, but not at every frame; null until both are there. */
+function useComparison(left: RootView, right: RootView, isWhole: boolean): Comparison | null {
+  const [, again] = useReducer((turn: number) => turn + 1, 0);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const derived = useMemo(() => new Derived<Comparison>((ms) => (timer.current = setTimeout(again, ms))), [left, right]);
+  // A later rendering asks again by itself, if it is still behind.
+  clearTimeout(timer.current);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return isWhole ? derived.get("", left.tree.version + right.tree.version, () => compare(left.tree, right.tree, Date.now() * 1000)) : null;
+}
+
 /** The first line of the logs in which the two differ. */
-function FirstLine({ left, right, comparison, onSelect }: { left: RootView; right: RootView; comparison: NonNullable<ReturnType<typeof compare>>; onSelect: (id: string) => void }) {
+function FirstLine({ left, right, comparison, onSelect }: { left: RootView; right: RootView; comparison: Comparison; onSelect: (id: string) => void }) {
   const query = useQuery({
     queryKey: ["compare logs", left.param, right.param],
     queryFn: async ({ signal }) => Promise.all([left, right].map((view) => fetchLogs(view.param, undefined, { limit: MOST_LINES, order: "oldest" }, signal))),
   });
   const [before, after] = query.data ?? [];
-  const found = useMemo(() => (before && after ? firstDifference(comparison.pairs, left.tree, right.tree, before.logs, after.logs) : null), [before, after, comparison]);
+  const found = useMemo(() => (before && after ? firstDifference(comparison.pairs, left.tree, right.tree, partOf(before), partOf(after)) : null), [before, after, comparison]);
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
   if (!before || !after || before.logs.length + after.logs.length === 0) return null;
-  if (!found) return <p className="dim first-line">{t("compare.logs.same")}</p>;
-  const line = (of: LogLine | null) => <span className="mono">{of ? `${wordText("level", of.level)} ${visible(of.message)}` : t("compare.logs.silent")}</span>;
+  const cut = before.next_cursor != null || after.next_cursor != null ? t("compare.logs.cut", { count: count(MOST_LINES) }) : "";
+  if (!found) return <p className="dim first-line">{cut || t("compare.logs.same")}</p>;
+  const line = (of: LogLine | null) => <span className="mono">{of ? `${wordText("level", of.level)} ${visible(brief(of.message))}` : t("compare.logs.silent")}</span>;
   return (
     <div className="first-line">
       <h3>{t("compare.logs.first")}</h3>
+      {cut !== "" && <p className="dim">{cut}</p>}
       <p className="before">
         {"− "}
         {line(found.left)}
@@ -170,4 +183,8 @@ function FirstLine({ left, right, comparison, onSelect }: { left: RootView; righ
       </p>
     </div>
   );
+}
+
+function partOf({ logs, next_cursor }: LogsPage): LogPart {
+  return { lines: logs, isCut: next_cursor != null };
 }

@@ -3,7 +3,7 @@ import { useRef } from "react";
 import { locale, t } from "../../../i18n.ts";
 import type { Comparison, Pair } from "../../../model/compare.ts";
 import { errorLine } from "../../../model/errors.ts";
-import { visible } from "../../../model/text.ts";
+import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
 import type { Tree } from "../../../model/tree.ts";
 import { Name } from "../../../ui/Text.tsx";
@@ -47,7 +47,7 @@ function Difference({ pair, comparison, left, right, top, onSelect }: Omit<Props
         <button type="button" className="inline" disabled={pair.right < 0} onClick={() => onSelect(one.id)}>
           <Name text={one.name === "" ? t("root.unnamed") : one.name} />
         </button>
-        <span className="dim path">{one.error && pair.change === "failing" ? visible(errorLine(one.error)) : above.map(visible).join(" › ")}</span>
+        <span className="dim path">{one.error && pair.change === "failing" ? visible(errorLine(one.error)) : above.map((each) => visible(brief(each))).join(" › ")}</span>
       </span>
       <Times pair={pair} left={left} right={right} />
     </div>

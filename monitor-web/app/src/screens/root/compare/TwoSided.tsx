@@ -20,7 +20,7 @@ interface Props {
 /** Both trees with partners on one row; what differs nowhere is folded away unless all is wanted. */
 export function TwoSided({ comparison, left, right, onSelect }: Props) {
   const [all, setAll] = useState(false);
-  const [toggled, setToggled] = useState<ReadonlySet<number>>(new Set());
+  const [toggled, setToggled] = useState<ReadonlySet<string>>(new Set());
   const scroller = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => {
     const shown: number[] = [];
@@ -29,7 +29,7 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
       if (parent >= 0 && !open[parent]) return;
       if (!all && !comparison.differs[at] && parent >= 0) return;
       shown.push(at);
-      open[at] = toggled.has(at) ? 0 : 1;
+      open[at] = toggled.has(nameOf(comparison.pairs[at] as Pair)) ? 0 : 1;
     });
     return shown;
   }, [comparison, all, toggled]);
@@ -39,10 +39,10 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
     return found;
   }, [comparison]);
   const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 });
-  const toggle = (at: number) =>
+  const toggle = (pair: Pair) =>
     setToggled((before) => {
       const next = new Set(before);
-      if (!next.delete(at)) next.add(at);
+      if (!next.delete(nameOf(pair))) next.add(nameOf(pair));
       return next;
     });
   return (
@@ -56,9 +56,9 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
             const at = rows[index] as number;
             const pair = comparison.pairs[at] as Pair;
             return (
-              <div key={at} className="pair" role="row" aria-level={pair.depth + 1} aria-expanded={hasChildren[at] ? !toggled.has(at) : undefined} data-change={pair.change} style={{ transform: `translateY(${start}px)` }}>
+              <div key={at} className="pair" role="row" aria-level={pair.depth + 1} aria-expanded={hasChildren[at] ? !toggled.has(nameOf(pair)) : undefined} data-change={pair.change} style={{ transform: `translateY(${start}px)` }}>
                 <Side tree={left} slot={pair.left} depth={pair.depth}>
-                  {hasChildren[at] ? <Twist open={!toggled.has(at)} onClick={() => toggle(at)} /> : null}
+                  {hasChildren[at] ? <Twist open={!toggled.has(nameOf(pair))} onClick={() => toggle(pair)} /> : null}
                 </Side>
                 <Side tree={right} slot={pair.right} depth={pair.depth} onSelect={onSelect} />
                 <span role="gridcell" className="change">
@@ -101,4 +101,9 @@ function Side({ tree, slot, depth, onSelect, children }: { tree: Tree; slot: num
         ))}
     </span>
   );
+}
+
+/** Its place among the pairs changes as the trees grow. */
+function nameOf({ left, right }: Pair): string {
+  return `${left} ${right}`;
 }

@@ -3,10 +3,11 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalS
 import type { LogLine } from "../../../api/types.ts";
 import { count, t, wordText } from "../../../i18n.ts";
 import { LEVELS } from "../../../model/logs.ts";
-import { fieldText, visible, visibleLines } from "../../../model/text.ts";
+import { brief, fieldText, visible } from "../../../model/text.ts";
 import { absolute, zoneName } from "../../../model/time.ts";
 import { CopyButton } from "../../../ui/CopyButton.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
+import { Said } from "../../../ui/Text.tsx";
 import type { RootView } from "../view.ts";
 import { LogFeed } from "./feed.ts";
 import "./logs.css";
@@ -67,11 +68,17 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
 
   // What is being read stays where it is, while older lines come above it; who follows stays at the end.
   const anchor = useRef<{ line: LogLine | undefined; offset: number }>({ line: undefined, offset: 0 });
+  /** Where following has put it last. */
+  const put = useRef(0);
   useLayoutEffect(() => {
     const element = scroller.current;
     if (!element) return;
-    if (follows) element.scrollTop = element.scrollHeight;
-    else if (anchor.current.line) {
+    if (follows) {
+      // Who has scrolled away since follows no longer, though the browser has not said so yet.
+      if (element.scrollTop + 1 < Math.min(put.current, element.scrollHeight - element.clientHeight)) return;
+      element.scrollTop = element.scrollHeight;
+      put.current = element.scrollTop;
+    } else if (anchor.current.line) {
       const at = lines.indexOf(anchor.current.line);
       if (at >= 0) element.scrollTop = at * ROW + anchor.current.offset;
     }
@@ -81,6 +88,7 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
     if (!element) return;
     const { scrollTop, clientHeight, scrollHeight } = element;
     const atEnd = scrollTop + clientHeight >= scrollHeight - ROW / 2;
+    if (atEnd) put.current = scrollTop;
     if (atEnd !== follows) {
       setFollows(atEnd);
       setSeen(lines.length + feed.forgotten);
@@ -105,7 +113,10 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
           </div>
         </div>
         {!follows && (
-          <button type="button" className="outlined follow" onClick={() => setFollows(true)}>
+          <button type="button" className="outlined follow" onClick={() => {
+              put.current = 0;
+              setFollows(true);
+            }}>
             ↓ {missed > 0 ? t("logs.follow.new", { count: missed }) : t("logs.follow")}
           </button>
         )}
@@ -121,8 +132,8 @@ function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number;
     <button type="button" className="log" data-level={line.level} aria-expanded={opened} style={{ transform: `translateY(${top}px)` }} onClick={onOpen}>
       <span className="time">{absolute(line.time_us).slice(11, 23)}</span>
       <span className="level">{wordText("level", line.level)}</span>
-      {view && slot !== undefined && view.tree.parentOf(slot) !== undefined && <span className="who">{visible(view.tree.at(slot).name)}</span>}
-      <span className="message">{visible(line.message)}</span>
+      {view && slot !== undefined && view.tree.parentOf(slot) !== undefined && <span className="who">{visible(brief(view.tree.at(slot).name))}</span>}
+      <span className="message">{visible(brief(line.message))}</span>
     </button>
   );
 }
@@ -138,7 +149,7 @@ function Opened({ line, onSelect, onClose }: { line: LogLine; onSelect: ((proces
   return (
     <div className="opened">
       <p className="message mono">
-        {visibleLines(line.message)} <CopyButton text={line.message} />
+        <Said text={line.message} lines /> <CopyButton text={line.message} />
       </p>
       <dl>
         {facts.map(
@@ -146,7 +157,9 @@ function Opened({ line, onSelect, onClose }: { line: LogLine; onSelect: ((proces
             value !== null && (
               <div key={index}>
                 <dt className="dim">{visible(name)}</dt>
-                <dd className="mono">{visible(value)}</dd>
+                <dd className="mono">
+                  <Said text={value} />
+                </dd>
               </div>
             ),
         )}

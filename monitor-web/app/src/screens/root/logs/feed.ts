@@ -54,7 +54,7 @@ export class LogFeed {
   private start(): void {
     // Listens first, so that nothing is missed between the two.
     const take = (lines: readonly LogLine[] | null) => {
-      if (lines === null) return void this.read(false);
+      if (lines === null) return this.startAnew();
       if (this.lines.add(lines.filter((line) => matchesLog(this.filter, line))) === 0) return;
       const over = this.lines.trim();
       this.forgotten += over;
@@ -63,6 +63,14 @@ export class LogFeed {
     };
     this.view.logListeners.add(take);
     this.unwatch = () => this.view.logListeners.delete(take);
+    void this.read(false);
+  }
+
+  /** Something was missed: what is known would have a hole that nobody sees. */
+  private startAnew(): void {
+    this.lines = new Lines(MOST);
+    this.cursor = null;
+    this.forgotten = 0;
     void this.read(false);
   }
 

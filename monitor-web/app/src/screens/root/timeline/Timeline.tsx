@@ -3,7 +3,8 @@ import type { Process, Root } from "../../../api/types.ts";
 import { knownWorker } from "../../../data/live-roots.ts";
 import { count, locale, t } from "../../../i18n.ts";
 import type { Origin } from "../../../model/columns.ts";
-import { visible } from "../../../model/text.ts";
+import { errorLine } from "../../../model/errors.ts";
+import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
 import { criticalPath, foldGaps, type LaneName, type RangeSum, sumRange, TimeMap } from "../../../model/timeline.ts";
 import { useNow } from "../../../ui/now.ts";
@@ -204,13 +205,13 @@ function Card({ process, hovered, originUs, nowUs }: { process: Process; hovered
   const isRight = hovered.x > innerWidth / 2;
   return (
     <div className="card" style={{ top: hovered.y + 96, ...(isRight ? { right: `calc(100% - ${hovered.x - 12}px)` } : { left: hovered.x + 12 }) }}>
-      <strong>{visible(process.name)}</strong>
+      <strong>{visible(brief(process.name))}</strong>
       <span>
         <StateLabel state={process.state} /> {took !== null && <span className="number">{duration(took, locale)}</span>}
       </span>
       <span className="dim">{t("timeline.after", { duration: duration(((process.started_us ?? originUs) - originUs) * 1000, locale) })}</span>
       {process.thread !== null && <span className="dim">{visible(process.thread)}</span>}
-      {process.error && <span className="why">{visible(process.error.message)}</span>}
+      {process.error && <span className="why">{visible(errorLine(process.error))}</span>}
     </div>
   );
 }

@@ -156,8 +156,7 @@ function drawRow(
     state = -1;
   };
   while (bar < rowEnd && (layout.starts[bar] as number) <= toUs) {
-    const left = Math.max(-2, x(layout.starts[bar] as number));
-    const right = Math.min(width + 2, Math.max(x(Math.min(scene.nowUs, layout.ends[bar] as number)), left + 1));
+    const [left, right] = edges(scene, bar, x, width);
     const wide = right - left;
     const of = layout.states[bar] as number;
     if (state === of && wide <= 3 && left <= to + 0.5) {
@@ -245,7 +244,7 @@ function atLeast(sorted: Int32Array, value: number): number {
 }
 
 interface Sprite {
-  picture: OffscreenCanvas;
+  picture: ImageBitmap;
   width: number;
 }
 
@@ -278,7 +277,7 @@ function sprite(colour: Colours, name: string): Sprite {
   context.strokeText(text, 1, BAR / 2 + 0.5);
   context.fillStyle = colour.text;
   context.fillText(text, 1, BAR / 2 + 0.5);
-  const made = { picture: context.canvas, width };
+  const made = { picture: context.canvas.transferToImageBitmap(), width };
   sprites.set(name, made);
   return made;
 }
@@ -321,6 +320,7 @@ function drawRuler(context: CanvasRenderingContext2D, { map, window }: Scene, co
   const step = rulerStep(window.to - window.from, width / TICK_PX);
   const gapAt = (time: number) => map.gaps.find(([from, to]) => time > from && time < to);
   const toUs = map.toReal(window.to);
+  const labels = gapLabels(context, map, x, width);
   let free = -Infinity;
   for (let time = Math.ceil(map.toReal(window.from) / step) * step; time <= toUs; time += step) {
     const gap = gapAt(time);
@@ -333,22 +333,33 @@ function drawRuler(context: CanvasRenderingContext2D, { map, window }: Scene, co
     context.fillRect(at, RULER - 6, 1, 6);
     if (at < free) continue;
     const text = tick(time, step);
+    const end = at + 4 + context.measureText(text).width;
+    if (labels.some(({ left, right }) => at + 4 < right && end > left)) continue;
     context.fillStyle = colour.dim;
     context.fillText(text, at + 4, RULER / 2);
-    free = at + context.measureText(text).width + 16;
+    free = end + 12;
   }
-  free = -Infinity;
+  for (const { text, left, right } of labels) {
+    context.fillStyle = colour.raised;
+    context.fillRect(left, 2, right - left, RULER - 5);
+    context.fillStyle = colour.text;
+    context.fillText(text, left + 4, RULER / 2);
+  }
+}
+
+/** How long the folded stretches are, where there is room to say so; a tick has none beside it. */
+function gapLabels(context: CanvasRenderingContext2D, map: TimeMap, x: (real: number) => number, width: number): { text: string; left: number; right: number }[] {
+  const labels: { text: string; left: number; right: number }[] = [];
+  let free = -Infinity;
   for (const [from, to] of map.gaps) {
     const text = `↔ ${duration((to - from) * 1000, locale)}`;
-    const wide = context.measureText(text).width;
+    const half = context.measureText(text).width / 2 + 4;
     const middle = (x(from) + x(to)) / 2;
-    if (middle < 0 || middle > width || middle - wide / 2 < free) continue;
-    free = middle + wide / 2 + 8;
-    context.fillStyle = colour.raised;
-    context.fillRect(middle - wide / 2 - 4, 2, wide + 8, RULER - 5);
-    context.fillStyle = colour.text;
-    context.fillText(text, middle - wide / 2, RULER / 2);
+    if (middle < 0 || middle > width || middle - half < free) continue;
+    free = middle + half + 4;
+    labels.push({ text, left: middle - half, right: middle + half });
   }
+  return labels;
 }
 
 /** The time of a tick, as exact as the step. */
@@ -365,16 +376,8 @@ function tick(time: number, step: number): string {
 export function drawMinimap(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number): void {
   const colour = coloursOf(context.canvas);
   const { map, window } = scene;
-  context.fillStyle = colour.raised;
-  context.fillRect(0, 0, width, height);
-  const { running, failed } = load(scene, Math.floor(width));
-  const most = running.reduce((max, each) => Math.max(max, each), 1);
-  context.fillStyle = colour.bars[STATES.indexOf("running")] ?? colour.dim;
-  for (const [at, each] of running.entries()) {
-    if (each > 0) context.fillRect(at, height - Math.max(1, (each / most) * (height - 8)), 1, height);
-  }
-  context.fillStyle = colour.bars[FAILED] ?? colour.dim;
-  for (const [at, each] of failed.entries()) if (each > 0) context.fillRect(at - 1, 0, 3, 6);
+  const picture = loadPicture(scene, colour, width, height);
+  if (picture) context.drawImage(picture, 0, 0, width, height);
   const [left, right] = [(window.from / map.total) * width, (window.to / map.total) * width];
   context.globalAlpha = 0.6;
   context.fillStyle = colour.ground;
@@ -386,10 +389,42 @@ export function drawMinimap(context: CanvasRenderingContext2D, scene: Scene, wid
   context.strokeRect(left + 0.75, 0.75, Math.max(2, right - left - 1.5), height - 1.5);
 }
 
-const loads = new WeakMap<Layout, { key: string; running: Float64Array; failed: Uint32Array }>();
+let pictured: { load: Load; look: string; picture: ImageBitmap } | null = null;
+
+/** The load over all time, drawn again only when it has changed: while one zooms and moves it is the same. */
+function loadPicture(scene: Scene, colour: Colours, width: number, height: number): ImageBitmap | null {
+  if (width < 1 || height < 1) return null;
+  const of = load(scene, Math.floor(width));
+  const look = `${colour.raised} ${colour.bars.join()} ${width} ${height} ${devicePixelRatio}`;
+  if (pictured?.load === of && pictured.look === look) return pictured.picture;
+  const canvas = new OffscreenCanvas(Math.ceil(width * devicePixelRatio), Math.ceil(height * devicePixelRatio));
+  const context = canvas.getContext("2d", { alpha: false }) as OffscreenCanvasRenderingContext2D;
+  context.scale(devicePixelRatio, devicePixelRatio);
+  context.fillStyle = colour.raised;
+  context.fillRect(0, 0, width, height);
+  const { running, failed } = of;
+  const most = running.reduce((max, each) => Math.max(max, each), 1);
+  context.fillStyle = colour.bars[STATES.indexOf("running")] ?? colour.dim;
+  for (const [at, each] of running.entries()) {
+    if (each > 0) context.fillRect(at, height - Math.max(1, (each / most) * (height - 8)), 1, height);
+  }
+  context.fillStyle = colour.bars[FAILED] ?? colour.dim;
+  for (const [at, each] of failed.entries()) if (each > 0) context.fillRect(at - 1, 0, 3, 6);
+  pictured?.picture.close();
+  pictured = { load: of, look, picture: canvas.transferToImageBitmap() };
+  return pictured.picture;
+}
+
+interface Load {
+  key: string;
+  running: Float64Array;
+  failed: Uint32Array;
+}
+
+const loads = new WeakMap<Layout, Load>();
 
 /** How many leaves run in each of so many parts of the whole, and how many end there failed. */
-function load({ tree, layout, map, nowUs }: Scene, parts: number): { running: Float64Array; failed: Uint32Array } {
+function load({ tree, layout, map, nowUs }: Scene, parts: number): Load {
   const key = `${parts} ${map.total}`;
   const before = loads.get(layout);
   if (before?.key === key) return before;

@@ -3,14 +3,14 @@
 //! A child has only the thread that forked. What the shipper was in the middle of, it would be in the middle of for ever in
 //! there: a cell of a library's that it was about to set, or a lock. So a fork waits until the shipper sleeps.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 #[cfg(unix)]
 use std::time::Instant;
 
-#[cfg(unix)]
-use super::SHIPPER;
+use crate::{inside, switch};
 
 /// A fork doesn't wait longer: its thread may hold what the shipper waits for.
 #[cfg(unix)]
@@ -24,16 +24,15 @@ const FORK: u32 = 2;
 
 /// [`AWAKE`], plus [`FORK`] for each thread that is forking.
 static STATE: AtomicU32 = AtomicU32::new(0);
+/// What else a child forgets.
+static FORGET: OnceLock<fn()> = OnceLock::new();
 
-/// Has every fork from here on wait for the shipper, and [`in_child`] called in every child, and in their children.
+/// Has every fork from here on wait for the shipper, and every child, and theirs, forget what was its parent's. `forget` does no more
+/// than that: stores to atomics, and no call of a library.
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "only the C library knows when a program forks; to ask for the pid would cost every call")]
-pub(super) fn register() {
-    use std::sync::atomic::AtomicBool;
-
-    static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
-
-    if !IS_REGISTERED.swap(true, Ordering::AcqRel) {
+pub fn register(forget: fn()) {
+    if FORGET.set(forget).is_ok() {
         // SAFETY: these are plain functions that live as long as the program and don't unwind. `in_child` only stores to
         // atomics and to thread-locals that need no set-up, so it may run in a child whose other threads are gone.
         // Without memory for one more handler a child records nothing, which harms nobody.
@@ -43,10 +42,12 @@ pub(super) fn register() {
 
 /// Nothing forks here.
 #[cfg(not(unix))]
-pub(super) fn register() {}
+pub fn register(forget: fn()) {
+    let _ = FORGET.set(forget);
+}
 
 /// The shipper, or who prepares it, is about to use libraries: forks wait, and it waits for those that have begun.
-pub(super) fn awake() {
+pub fn awake() {
     while STATE.compare_exchange_weak(0, AWAKE, Ordering::AcqRel, Ordering::Relaxed).is_err() {
         if STATE.load(Ordering::Relaxed) & AWAKE != 0 {
             return;
@@ -56,18 +57,24 @@ pub(super) fn awake() {
 }
 
 /// The shipper is in the middle of nothing.
-pub(super) fn asleep() {
+pub fn asleep() {
     STATE.fetch_and(!AWAKE, Ordering::AcqRel);
+}
+
+/// The shipper goes on for long without sleeping, and is in the middle of nothing right now: a fork that waits has its turn.
+pub fn give_way() {
+    if STATE.load(Ordering::Relaxed) > AWAKE {
+        asleep();
+        awake();
+    }
 }
 
 #[cfg(unix)]
 extern "C" fn before() {
-    // The child inherits what is current: that is not to be folded.
-    let _ = monitor_core::Context::current();
-    monitor_core::switch::before_fork();
+    switch::before_fork();
     STATE.fetch_add(FORK, Ordering::AcqRel);
     // A library that forks within the shipper would wait for itself.
-    if monitor_core::inside::is_inside() || STATE.load(Ordering::Acquire) & AWAKE == 0 {
+    if inside::is_inside() || STATE.load(Ordering::Acquire) & AWAKE == 0 {
         return;
     }
     let begun = Instant::now();
@@ -78,7 +85,7 @@ extern "C" fn before() {
 
 #[cfg(unix)]
 extern "C" fn in_parent() {
-    monitor_core::switch::after_fork();
+    switch::after_fork();
     STATE.fetch_sub(FORK, Ordering::AcqRel);
 }
 
@@ -86,6 +93,8 @@ extern "C" fn in_parent() {
 #[cfg(unix)]
 extern "C" fn in_child() {
     STATE.store(0, Ordering::Release);
-    SHIPPER.forget();
-    monitor_core::switch::forked();
+    if let Some(forget) = FORGET.get() {
+        forget();
+    }
+    switch::forked();
 }

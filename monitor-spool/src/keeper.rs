@@ -8,23 +8,25 @@ use std::sync::{Mutex, PoisonError};
 
 use monitor_core::image::{CHUNK_BYTES, FIRST_RECORDS, FOLDS_BYTES, REGION_BYTES, segment_bytes};
 use monitor_core::keep::{Keeper, Memory, Piece, Queued, Slip};
-use monitor_spool::{Entry, Lane, Marks, Pieces, SpoolError};
 
-use super::folds::Folds;
-use super::to_wire;
+use crate::{Entry, Lane, Marks, Pieces, SpoolError};
 
 /// A larger one is not made before it is needed.
 const LARGEST_SPARE: usize = segment_bytes(8 * FIRST_RECORDS);
 
 /// Once the disk refuses anything, all goes on in memory.
 #[derive(Debug)]
-pub(super) struct SpoolKeeper {
+pub struct SpoolKeeper {
     pieces: Pieces,
     lane: Lane,
     marks: Marks,
+    /// The JSON of an event without its times, or of an error; empty if there is none.
+    encode: fn(Queued<'_>) -> Vec<u8>,
     /// Held while something is appended and queued.
     order: Mutex<()>,
     has_failed: AtomicBool,
+    /// Something was recorded that found no room: it is in memory alone.
+    has_overflown: AtomicBool,
     /// Why, until it is told. Not by the thread that finds out: it may hold a lock, and whom it tells is the program's.
     failure: Mutex<Option<SpoolError>>,
     /// Something was used that should be ready for the next one.
@@ -36,13 +38,16 @@ pub(super) struct SpoolKeeper {
 }
 
 impl SpoolKeeper {
-    pub(super) fn new(pieces: Pieces, lane: Lane, marks: Marks) -> Self {
+    /// `encode` makes an event, without its times, or an error JSON; nothing where there is none.
+    pub fn new(pieces: Pieces, lane: Lane, marks: Marks, encode: fn(Queued<'_>) -> Vec<u8>) -> Self {
         SpoolKeeper {
             pieces,
             lane,
             marks,
+            encode,
             order: Mutex::new(()),
             has_failed: AtomicBool::new(false),
+            has_overflown: AtomicBool::new(false),
             failure: Mutex::new(None),
             is_used: AtomicBool::new(true),
             next_ring: AtomicUsize::new(0),
@@ -51,12 +56,17 @@ impl SpoolKeeper {
     }
 
     /// Whether it has not failed.
-    pub(super) fn is_good(&self) -> bool {
+    pub fn is_good(&self) -> bool {
         !self.has_failed.load(Ordering::Acquire)
     }
 
+    /// Whether all that was recorded is in it.
+    pub fn is_whole(&self) -> bool {
+        self.is_good() && !self.has_overflown.load(Ordering::Acquire)
+    }
+
     /// From here on all goes on in memory.
-    pub(super) fn fail(&self, why: SpoolError) {
+    pub fn fail(&self, why: SpoolError) {
         if !self.has_failed.swap(true, Ordering::AcqRel) {
             self.marks.given_up();
             *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
@@ -64,17 +74,17 @@ impl SpoolKeeper {
     }
 
     /// Why it has failed, once.
-    pub(super) fn failure(&self) -> Option<SpoolError> {
+    pub fn failure(&self) -> Option<SpoolError> {
         if self.is_good() { None } else { self.failure.lock().unwrap_or_else(PoisonError::into_inner).take() }
     }
 
     /// Entries up to this number are needed no more.
-    pub(super) fn settled(&self, number: u64) {
+    pub fn settled(&self, number: u64) {
         self.lane.taken(number);
     }
 
     /// Makes files ready for all that a call may need next, so that no recording thread has to.
-    pub(super) fn prepare(&self) {
+    pub fn prepare(&self) {
         if !self.is_good() || !self.is_used.swap(false, Ordering::AcqRel) {
             return;
         }
@@ -124,14 +134,7 @@ unsafe impl Keeper for SpoolKeeper {
     }
 
     fn encode(&self, queued: Queued<'_>) -> Vec<u8> {
-        if !self.is_good() {
-            return Vec::new();
-        }
-        let encoded = match queued {
-            Queued::Record(record) => to_wire::event(record.clone(), &mut Folds::default()).map(|event| serde_json::to_vec(&event)),
-            Queued::Failure(failure) => Some(serde_json::to_vec(&to_wire::error(failure.clone()))),
-        };
-        encoded.and_then(Result::ok).unwrap_or_default()
+        if self.is_good() { (self.encode)(queued) } else { Vec::new() }
     }
 
     fn append(&self, slip: Slip, encoded: &[u8], queue: &mut dyn FnMut(u64)) {
@@ -142,8 +145,9 @@ unsafe impl Keeper for SpoolKeeper {
         };
         let appended = if self.is_good() && !encoded.is_empty() { self.lane.append(&entry) } else { Ok(self.lane.last()) };
         let number = appended.unwrap_or_else(|error| {
-            // One that finds no room is kept in memory alone.
-            if !matches!(error, SpoolError::Full { .. }) {
+            if matches!(error, SpoolError::Full { .. }) {
+                self.has_overflown.store(true, Ordering::Release);
+            } else {
                 self.fail(error);
             }
             self.lane.last()

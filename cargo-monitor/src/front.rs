@@ -1,0 +1,143 @@
+//! `cargo monitor build`, `run`, `test` and `bench`: cargo itself, with this program in rustc's place.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::SystemTime;
+
+use anyhow::Context;
+
+use crate::config::{Config, Rule};
+use crate::plan::{self, Plan};
+use crate::project::{CargoArguments, Project};
+use crate::report::Report;
+use crate::source::read_crate;
+use crate::weave::{Limit, rule_for};
+use crate::{launch, runtime};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// cargo's own arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    cargo: Vec<OsString>,
+}
+
+pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode> {
+    let said = CargoArguments::read(&args.cargo);
+    let project = Project::find(&said)?;
+    let config = Config::read(config, &project.root)?;
+    if verb != "build" {
+        launch::server()?;
+    }
+    warn_of_patterns(&project, &config);
+    let mut command = Command::new(&project.cargo);
+    command.arg(verb);
+    if said.target_dir.is_none() {
+        command.arg("--target-dir").arg(project.monitor_dir().join("build"));
+    }
+    let begun = SystemTime::now();
+    let plan = prepare(&project, &config);
+    match &plan {
+        Ok((path, _)) => {
+            command.env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?).env(plan::VARIABLE, path);
+            if let Some(wrapper) = project.outer_wrapper() {
+                note(&format!("{} is not used: it would take the weaver for a compiler", Path::new(&wrapper).display()));
+                command.env("RUSTC_WRAPPER", "").env("CARGO_BUILD_RUSTC_WRAPPER", "");
+            }
+        }
+        // The build goes on as it would without.
+        Err(error) => note(&format!("nothing is monitored: {error:#}")),
+    }
+    if plan.is_ok() && verb != "build" {
+        command.arg("--config").arg(runner(&project)?);
+    }
+    let status = command.args(&args.cargo).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
+    if let Ok((_, plan)) = &plan {
+        tell(&plan.reports, begun);
+    }
+    Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
+}
+
+/// The file that tells the wrapper what to do, and what is in it.
+fn prepare(project: &Project, config: &Config) -> anyhow::Result<(std::path::PathBuf, Plan)> {
+    let folder = project.own_dir();
+    let plan = Plan {
+        runtime: if project.uses_client { None } else { Some(runtime::build(project)?) },
+        slices: folder.join("crates"),
+        reports: folder.join("reports"),
+        shadows: folder.join("woven"),
+        inner: project.inner_wrapper(),
+        is_cross: project.target.is_some(),
+    };
+    for name in project.crates.iter().map(|of| &of.name).collect::<BTreeSet<_>>() {
+        let rules: Vec<Rule> = config.rules.iter().filter_map(|rule| rule.for_crate(name)).collect();
+        plan::write(&plan.slice(name), &rules)?;
+    }
+    // Two builds of different kinds may run at once.
+    let path = folder.join(format!("plan-{}.json", project.target.as_deref().unwrap_or("host")));
+    plan::write(&path, &plan)?;
+    Ok((path, plan))
+}
+
+/// cargo's setting of what runs programs: this program, and then what was set before.
+fn runner(project: &Project) -> anyhow::Result<String> {
+    let exe = std::env::current_exe()?.into_os_string().into_string().ok().context("the path of cargo-monitor is no text")?;
+    let words = [exe, "launch".to_owned()].into_iter().chain(project.runner()).chain(["--".to_owned()]);
+    let words = toml::Value::Array(words.map(toml::Value::String).collect());
+    Ok(format!("target.{}.runner={words}", project.target.as_ref().unwrap_or(&project.host)))
+}
+
+/// Patterns that match nothing: the build goes on, but somebody meant something by them.
+fn warn_of_patterns(project: &Project, config: &Config) {
+    if config.file.is_none() {
+        return;
+    }
+    for message in unmatched(project, config) {
+        note(&message);
+    }
+}
+
+/// What is to be said of patterns that match nothing.
+pub(crate) fn unmatched(project: &Project, config: &Config) -> Vec<String> {
+    let crates = project.crates.iter().filter(|of| of.why_not.is_none());
+    let functions: Vec<_> = crates.flat_map(|of| read_crate(&of.root, &of.name).0).flat_map(|file| file.functions).collect();
+    let matched: BTreeSet<usize> =
+        functions.iter().filter_map(|function| rule_for(&config.rules, function)).map(|rule| rule.index).collect();
+    let paths: Vec<&str> = functions.iter().map(|function| function.path.as_str()).collect();
+    let is_matched = |rule: &&Rule| matched.contains(&rule.index) || functions.iter().any(|function| rule.takes(function));
+    config.rules.iter().filter(|rule| !is_matched(rule)).map(|rule| config.matches_nothing(rule, &paths)).collect()
+}
+
+/// What was woven by this build, and what was not.
+fn tell(reports: &Path, begun: SystemTime) {
+    let mut by_crate = BTreeMap::<String, Report>::new();
+    for entry in fs::read_dir(reports).into_iter().flatten().flatten() {
+        let is_new = entry.metadata().and_then(|data| data.modified()).is_ok_and(|modified| modified >= begun);
+        if let Some(report) = plan::read::<Report>(&entry.path()).ok().flatten().filter(|_| is_new) {
+            let known = by_crate.entry(report.crate_name.clone()).or_default();
+            if report.woven >= known.woven {
+                *known = report;
+            }
+        }
+    }
+    let woven: usize = by_crate.values().map(|report| report.woven).sum();
+    let refused = by_crate.values().flat_map(|report| report.refused.values()).filter(|refusal| refusal.limit == Limit::Out).count();
+    if woven > 0 {
+        let less = if refused > 0 { format!(", {refused} left out (see the warnings)") } else { String::new() };
+        let crates = by_crate.values().filter(|report| report.woven > 0).count();
+        let many = |count: usize, word: &str| if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") };
+        note(&format!("{} woven in {}{less}", many(woven, "function"), many(crates, "crate")));
+    }
+    for report in by_crate.values() {
+        if let Some(why) = &report.unmonitored {
+            note(&format!("`{}` is not monitored: {why}", report.crate_name));
+        }
+    }
+}
+
+fn note(message: &str) {
+    let _ = writeln!(anstream::stderr(), "cargo monitor: {message}");
+}

@@ -1,0 +1,58 @@
+//! Starts a program as it would be without, and beside it one that ships what it records.
+
+mod follow;
+mod post;
+
+use std::collections::hash_map::RandomState;
+use std::ffi::OsString;
+use std::hash::BuildHasher;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+pub(crate) use follow::follow;
+pub(crate) use post::server;
+
+/// `launch [RUNNER…] -- PROGRAM …`, by cargo. The program takes this one's place: its signals, terminal, number and exit code are its own.
+pub(crate) fn launch(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.collect();
+    let split = args.iter().position(|arg| arg == "--").unwrap_or(0);
+    let mut words = args[..split].iter().chain(args.iter().skip(split + 1));
+    let Some(program) = words.next() else { return ExitCode::from(125) };
+    let launch = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
+    let mut command = Command::new(program);
+    command.args(words).env("MONITOR_ENABLED", "1").env("MONITOR_LAUNCH", &launch).env_remove(crate::plan::VARIABLE);
+    if let Err(error) = begin_to_follow(&launch) {
+        let _ = writeln!(io::stderr(), "cargo monitor: what is recorded waits in the spool, for nobody ships it: {error}");
+    }
+    let error = exec(command);
+    let _ = writeln!(io::stderr(), "cargo monitor: {} can't be run: {error}", Path::new(program).display());
+    ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
+}
+
+/// The one who ships is nobody's child, so that the program never meets it.
+fn begin_to_follow(launch: &str) -> io::Result<()> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("follow").arg(launch).arg(std::process::id().to_string());
+    if let Some(dir) = std::env::var_os("MONITOR_SPOOL_DIR").filter(|dir| !dir.is_empty() && !dir.eq_ignore_ascii_case("off")) {
+        command.env("MONITOR_SPOOL_DIR", std::path::absolute(dir)?);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+    command.spawn()?.wait()?;
+    Ok(())
+}
+
+#[cfg(unix)]
+fn exec(mut command: Command) -> io::Error {
+    use std::os::unix::process::CommandExt;
+
+    command.exec()
+}
+
+#[cfg(not(unix))]
+fn exec(mut command: Command) -> io::Error {
+    match command.status() {
+        Ok(status) => std::process::exit(status.code().unwrap_or(1)),
+        Err(error) => error,
+    }
+}

@@ -1,0 +1,183 @@
+//! Ships what woven programs of one launch write, while they run and once they are gone.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use monitor_spool::{Follower, Head, Life, Spool, Verdict};
+use monitor_wire::WorkerId;
+
+use super::post::{Answer, Post};
+
+/// Between two looks, while there is something to be seen, and when there was nothing for long.
+const PAUSE: Duration = Duration::from_millis(25);
+const LONG_PAUSE: Duration = Duration::from_millis(200);
+/// A server that doesn't answer is asked again after so long; once all programs are gone, for so long at most.
+const RETRY: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// `follow LAUNCH PID`: until this process and all others of the launch are gone and shipped.
+pub(crate) fn follow(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    let launch = args.next().and_then(|launch| launch.into_string().ok());
+    let pid = args.next().and_then(|pid| pid.to_str()?.parse().ok());
+    let (Some(launch), Some(pid)) = (launch, pid) else { return ExitCode::from(2) };
+    let program = Running::of(pid);
+    if !detach() {
+        return ExitCode::SUCCESS;
+    }
+    // Whatever goes wrong here waits in the spool for the next one who ships.
+    match work(&launch, &program) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn work(launch: &str, program: &Running) -> anyhow::Result<()> {
+    let post = Post::new()?;
+    let Some(dir) = monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()) else { return Ok(()) };
+    let spool = Spool::open(&dir)?;
+    let mut followers = BTreeMap::<WorkerId, Follower>::new();
+    let (mut news, mut ended) = (Instant::now(), None::<Instant>);
+    loop {
+        // Before anything is looked for: what it made until then is found.
+        let is_over = !program.is_running();
+        let found = spool.launched(launch)?;
+        let (mut is_busy, mut has_answer, mut is_done) = (false, true, true);
+        for (worker, life) in found {
+            if life == Life::Living {
+                is_done = false;
+                if !followers.contains_key(&worker) {
+                    followers.extend(spool.follow(worker)?.map(|follower| (worker, follower)));
+                }
+                let shipped = followers.get_mut(&worker).map_or(Shipped::Nothing, |follower| ship_living(&post, follower));
+                is_busy |= shipped == Shipped::Some;
+                has_answer &= shipped != Shipped::NoAnswer;
+            } else {
+                is_busy = true;
+                let acknowledged = followers.remove(&worker).map_or(0, |follower| follower.acknowledged());
+                if !ship_dead(&post, &spool, worker, acknowledged)? {
+                    (has_answer, is_done) = (false, false);
+                }
+            }
+        }
+        if is_over && is_done {
+            return Ok(());
+        }
+        if is_over && !has_answer && ended.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+            return Ok(());
+        }
+        if is_busy {
+            news = Instant::now();
+        }
+        let pause = if news.elapsed() > Duration::from_secs(5) { LONG_PAUSE } else { PAUSE };
+        std::thread::sleep(if has_answer { pause } else { RETRY });
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shipped {
+    Nothing,
+    Some,
+    NoAnswer,
+}
+
+fn ship_living(post: &Post, follower: &mut Follower) -> Shipped {
+    let mut shipped = Shipped::Nothing;
+    while let Some(parcel) = follower.next() {
+        let head = Head { worker: follower.worker(), sent_us: now_us(), dropped: follower.dropped(), lost: false };
+        match post.send(parcel.body(&head), parcel.last()) {
+            Answer::Accepted => follower.accepted(&parcel),
+            Answer::Later => return Shipped::NoAnswer,
+            // It is taken apart when the program is gone.
+            Answer::TooLarge | Answer::Unreadable(_) => break,
+        }
+        shipped = Shipped::Some;
+    }
+    shipped
+}
+
+/// `false` if nobody answered.
+fn ship_dead(post: &Post, spool: &Spool, worker: WorkerId, acknowledged: u64) -> anyhow::Result<bool> {
+    let Some(mut replay) = spool.claim_behind(worker, acknowledged)? else { return Ok(true) };
+    let of = replay.worker().clone();
+    loop {
+        let dropped = replay.dropped();
+        let Some(parcel) = replay.next() else { break };
+        let head = Head { worker: &of, sent_us: now_us(), dropped: &dropped, lost: true };
+        let verdict = match post.send(parcel.body(&head), parcel.last()) {
+            Answer::Accepted => Verdict::Accepted,
+            Answer::Later => return Ok(false),
+            Answer::TooLarge => Verdict::TooLarge,
+            Answer::Unreadable(number) => Verdict::Unreadable(number),
+        };
+        replay.settle(verdict);
+    }
+    replay.finish()?;
+    Ok(true)
+}
+
+/// A process, told apart from a later one of its number.
+struct Running {
+    pid: u32,
+    start: Option<String>,
+}
+
+impl Running {
+    fn of(pid: u32) -> Self {
+        Self { pid, start: start(pid) }
+    }
+
+    fn is_running(&self) -> bool {
+        if cfg!(target_os = "linux") { self.start.is_some() && start(self.pid) == self.start } else { exists(self.pid) }
+    }
+}
+
+/// When it began, unless it has ended and only its number is left.
+fn start(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") { None } else { fields.nth(18).map(str::to_owned) }
+}
+
+#[cfg(unix)]
+#[allow(unsafe_code, reason = "whether a process is there, only the system can tell")]
+fn exists(pid: u32) -> bool {
+    // SAFETY: signal 0 is none.
+    unsafe { libc::kill(pid as i32, 0) == 0 }
+}
+
+#[cfg(not(unix))]
+fn exists(_: u32) -> bool {
+    false
+}
+
+/// Whether this is the one that goes on: nobody's child, with no terminal.
+#[cfg(unix)]
+#[allow(unsafe_code, reason = "a process can't become nobody's child otherwise")]
+fn detach() -> bool {
+    // SAFETY: this program has one thread here, so that its child has all of it.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: it takes no memory. What else was open is the program's, who waits for its end perhaps.
+            unsafe {
+                libc::setsid();
+                for descriptor in 3..1_024 {
+                    libc::close(descriptor);
+                }
+            }
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(not(unix))]
+fn detach() -> bool {
+    true
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}

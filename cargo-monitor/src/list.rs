@@ -1,0 +1,115 @@
+//! `cargo monitor list`
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::config::Config;
+use crate::front::unmatched;
+use crate::project::{CargoArguments, Project};
+use crate::source::{Function, Obstacle, SourceFile, read_crate};
+use crate::weave::rule_for;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Prints JSON instead of text for people
+    #[arg(long)]
+    json: bool,
+    /// The manifest of the project
+    #[arg(long, value_name = "FILE")]
+    manifest_path: Option<PathBuf>,
+}
+
+/// Arguments for cargo that name a project.
+pub(crate) fn of_manifest(path: Option<&PathBuf>) -> CargoArguments {
+    let args: Vec<OsString> = path.map(|path| vec!["--manifest-path".into(), path.into()]).unwrap_or_default();
+    CargoArguments::read(&args)
+}
+
+pub(crate) fn run(config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode> {
+    let project = Project::find(&of_manifest(args.manifest_path.as_ref()))?;
+    let config = Config::read(config, &project.root)?;
+    let unmatched = unmatched(&project, &config);
+    let mut out = anstream::stdout().lock();
+    let mut listed = Vec::new();
+    for of in &project.crates {
+        let (files, unread) = if of.why_not.is_some() { Default::default() } else { read_crate(&of.root, &of.name) };
+        if args.json {
+            let functions: Vec<Value> = functions(&files).map(|(file, function)| as_json(&project, &config, file, function)).collect();
+            let unread: Vec<Value> = unread.iter().map(|(path, why)| json!({"file": path, "why": why})).collect();
+            listed.push(json!({"crate": of.name, "package": of.package, "kind": of.kind, "skipped": of.why_not, "functions": functions, "unread": unread}));
+            continue;
+        }
+        let all = functions(&files).count();
+        let (mut lines, mut woven, mut excluded) = (Vec::new(), 0, 0);
+        let mut skipped = BTreeMap::<&str, Vec<String>>::new();
+        for (file, function) in functions(&files) {
+            let place = format!("{}:{}", shown(&project, &file.path), function.line);
+            match (function.obstacle, rule_for(&config.rules, function)) {
+                (_, None) => excluded += 1,
+                (Some(obstacle), _) => skipped.entry(obstacle.why()).or_default().push(format!("{}  {place}", function.path)),
+                (None, Some(rule)) => {
+                    woven += 1;
+                    let name = rule.name.as_ref().map_or_else(String::new, |name| format!("  {name:?}"));
+                    lines.push(format!("  {:<13} {}  {place}{name}", rule.kind.word(), function.path));
+                }
+            }
+        }
+        let why = of.why_not.map_or_else(String::new, |why| format!(": not woven, {why}"));
+        writeln!(out, "{} ({} of {}){why}", of.name, of.kind, of.package)?;
+        lines.into_iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        for (why, functions) in skipped {
+            writeln!(out, "  skipped: {why}")?;
+            functions.into_iter().try_for_each(|function| writeln!(out, "    {function}"))?;
+        }
+        for (path, why) in unread {
+            writeln!(out, "  not read: {}: {why}", shown(&project, &path))?;
+        }
+        if all > 0 {
+            writeln!(
+                out,
+                "  {woven} of {all} functions are woven{}",
+                if excluded > 0 { format!(", {excluded} match no table") } else { String::new() }
+            )?;
+        }
+    }
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string_pretty(&json!({"crates": listed, "unmatched": unmatched}))?)?;
+    } else {
+        writeln!(out, "Functions that macros make are not seen here, and not woven.")?;
+        if project.uses_client {
+            writeln!(out, "The project uses monitor-client: only crates that depend on it themselves are woven, with its attributes.")?;
+        }
+    }
+    out.flush()?;
+    for message in &unmatched {
+        writeln!(anstream::stderr(), "cargo monitor: {message}")?;
+    }
+    Ok(if unmatched.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn functions(files: &[SourceFile]) -> impl Iterator<Item = (&SourceFile, &Function)> {
+    files.iter().flat_map(|file| file.functions.iter().map(move |function| (file, function)))
+}
+
+fn as_json(project: &Project, config: &Config, file: &SourceFile, function: &Function) -> Value {
+    let rule = rule_for(&config.rules, function);
+    let is_woven = rule.is_some() && function.obstacle.is_none();
+    json!({
+        "path": function.path,
+        "file": shown(project, &file.path),
+        "line": function.line,
+        "woven": is_woven,
+        "kind": rule.filter(|_| is_woven).map(|rule| rule.kind.word()),
+        "skipped": function.obstacle.filter(|_| rule.is_some()).map(Obstacle::why),
+    })
+}
+
+/// As people know it: below the workspace's folder.
+pub(crate) fn shown(project: &Project, path: &Path) -> String {
+    path.strip_prefix(&project.root).unwrap_or(path).display().to_string()
+}

@@ -1,0 +1,141 @@
+//! The command `cargo monitor`: builds an unmodified Rust project with its functions monitored.
+//!
+//! ```text
+//! cargo monitor build ─► cargo build ─► this program in rustc's place: source ─► weave ─► shadow ─► rustc
+//!                    └─► runtime (once)                    │ what the compiler refuses is left out
+//! cargo monitor run ──► cargo run ──► launch ─► the program itself, and one beside it that ships its spool
+//! ```
+
+mod config;
+mod front;
+mod init;
+mod launch;
+mod list;
+mod pattern;
+mod plan;
+mod project;
+mod report;
+mod runtime;
+mod source;
+mod weave;
+mod wrapper;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo monitor run --release -- --help      builds and runs, and shows it at http://127.0.0.1:60010/tasks
+  cargo monitor test                         the same tests, with the same results
+  cargo monitor init                         writes a monitor.toml that lists the project's functions
+  cargo monitor list                         what would be woven, what not, and why
+
+Sources, Cargo.toml, Cargo.lock and plain builds stay as they are: all of it lies in target/monitor.
+What is built with `build` and started by hand records if MONITOR_ENABLED=1 is set.";
+
+/// Monitors a Rust project without a line of it changed
+#[derive(Debug, Parser)]
+#[command(name = "cargo-monitor", bin_name = "cargo monitor", version, after_help = EXAMPLES)]
+struct Cli {
+    /// Which functions are woven [default: monitor.toml in the workspace's folder; without one, all]
+    #[arg(long, value_name = "FILE", env = "MONITOR_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// As cargo build
+    Build(front::Args),
+    /// As cargo run; what runs is shown while it runs
+    Run(front::Args),
+    /// As cargo test
+    Test(front::Args),
+    /// As cargo bench
+    Bench(front::Args),
+    /// Writes a monitor.toml with the project's own functions, module by module
+    Init(init::Args),
+    /// Shows what would be woven, what is skipped and why, and patterns that match nothing
+    List(list::Args),
+    /// Prints the completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages into a folder
+    Man {
+        /// The folder, which is made if it is not there
+        folder: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let mut args = env::args_os().skip(1);
+    if let Some(plan) = env::var_os(plan::VARIABLE)
+        && is_compiler(env::args_os().nth(1))
+    {
+        return wrapper::run(&plan, args);
+    }
+    if env::var_os(runtime::VARIABLE).is_some() {
+        return runtime::wrap(args);
+    }
+    match args.next().as_deref().and_then(|first| first.to_str()) {
+        Some("launch") => return launch::launch(args),
+        Some("follow") => return launch::follow(args),
+        _ => {}
+    }
+    // cargo says its own word first.
+    let args = env::args_os().enumerate().filter(|(at, arg)| *at != 1 || arg != "monitor").map(|(_, arg)| arg);
+    let cli = Cli::parse_from(args);
+    let config = cli.config.as_deref();
+    let result = match &cli.command {
+        Command::Build(args) => front::run("build", config, args),
+        Command::Run(args) => front::run("run", config, args),
+        Command::Test(args) => front::run("test", config, args),
+        Command::Bench(args) => front::run("bench", config, args),
+        Command::Init(args) => init::run(config, args),
+        Command::List(args) => list::run(config, args),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "cargo-monitor", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man { folder } => man(folder),
+    };
+    result.unwrap_or_else(|error| {
+        let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
+        let _ = writeln!(anstream::stderr(), "cargo monitor: {}", causes.join(": "));
+        ExitCode::FAILURE
+    })
+}
+
+/// cargo calls a wrapper with the compiler's path.
+fn is_compiler(arg: Option<OsString>) -> bool {
+    arg.is_some_and(|arg| {
+        let name = PathBuf::from(&arg);
+        let name = name.file_stem().map(|name| name.to_string_lossy().into_owned());
+        name.is_some_and(|name| name.contains("rustc") || env::var_os("RUSTC").is_some_and(|rustc| rustc == arg))
+    })
+}
+
+fn man(folder: &std::path::Path) -> anyhow::Result<ExitCode> {
+    std::fs::create_dir_all(folder)?;
+    let mut command = Cli::command();
+    command.build();
+    let write = |command: &clap::Command, name: String| -> anyhow::Result<()> {
+        let mut page = Vec::new();
+        let file = folder.join(format!("{name}.1"));
+        clap_mangen::Man::new(command.clone().name(&*String::leak(name))).render(&mut page)?;
+        Ok(std::fs::write(file, page)?)
+    };
+    write(&command, "cargo-monitor".to_owned())?;
+    for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+        write(below, format!("cargo-monitor-{}", below.get_name()))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

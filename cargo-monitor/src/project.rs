@@ -1,0 +1,213 @@
+//! The project that is built: its crates, its compiler, its settings of cargo's.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+use cargo_metadata::{MetadataCommand, TargetKind};
+use sha2::{Digest, Sha256};
+use toml::{Table, Value};
+
+use crate::plan;
+
+/// What is known of it before anything is built.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) cargo: OsString,
+    pub(crate) root: PathBuf,
+    target_dir: PathBuf,
+    /// The target that is built for, if it is said.
+    pub(crate) target: Option<String>,
+    pub(crate) host: String,
+    /// `rustc -vV`
+    pub(crate) rustc_version: String,
+    pub(crate) crates: Vec<Crate>,
+    /// monitor-client is part of it.
+    pub(crate) uses_client: bool,
+    settings: Vec<Table>,
+}
+
+/// A library, program, test, example or bench of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Crate {
+    pub(crate) name: String,
+    pub(crate) package: String,
+    pub(crate) kind: String,
+    pub(crate) root: PathBuf,
+    /// Why none of it is woven.
+    pub(crate) why_not: Option<&'static str>,
+}
+
+/// What of cargo's own arguments matters here.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct CargoArguments {
+    pub(crate) target: Option<String>,
+    pub(crate) manifest: Option<PathBuf>,
+    pub(crate) target_dir: Option<PathBuf>,
+    /// `--locked` and its like.
+    network: Vec<String>,
+}
+
+impl CargoArguments {
+    pub(crate) fn read(args: &[OsString]) -> Self {
+        let mut found = Self::default();
+        let mut args = args.iter().take_while(|arg| *arg != "--").map(|arg| arg.to_string_lossy());
+        while let Some(arg) = args.next() {
+            let (name, value) = arg.split_once('=').map_or((&*arg, None), |(name, value)| (name, Some(value.to_owned())));
+            match name {
+                "--target" => found.target = value.or_else(|| args.next().map(Into::into)),
+                "--manifest-path" => found.manifest = value.or_else(|| args.next().map(Into::into)).map(Into::into),
+                "--target-dir" => found.target_dir = value.or_else(|| args.next().map(Into::into)).map(Into::into),
+                "--locked" | "--offline" | "--frozen" => found.network.push(name.to_owned()),
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
+impl Project {
+    /// The project of the current folder, or of the manifest in these arguments.
+    ///
+    /// # Errors
+    /// When there is none, or cargo can't read it.
+    pub(crate) fn find(arguments: &CargoArguments) -> anyhow::Result<Self> {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = MetadataCommand::new();
+        command.cargo_path(&cargo).no_deps().other_options(arguments.network.clone());
+        if let Some(manifest) = &arguments.manifest {
+            command.manifest_path(manifest);
+        }
+        let metadata = command.exec().map_err(|error| match error {
+            // cargo's own words say it best.
+            cargo_metadata::Error::CargoMetadata { stderr } => anyhow::anyhow!("{}", stderr.trim().trim_start_matches("error: ")),
+            error => error.into(),
+        })?;
+        let root = metadata.workspace_root.clone().into_std_path_buf();
+        let settings = settings(&env::current_dir()?);
+        let rustc_version = rustc_version(&root)?;
+        let host = rustc_version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc doesn't tell its host")?.to_owned();
+        let lock = fs::read_to_string(root.join("Cargo.lock")).unwrap_or_default();
+        let uses_client = lock.contains("name = \"monitor-client\"")
+            || metadata.packages.iter().any(|package| package.dependencies.iter().any(|dependency| dependency.name == "monitor-client"));
+        let mut project = Self {
+            target: None,
+            crates: metadata.packages.iter().flat_map(crates).collect(),
+            target_dir: metadata.target_directory.into_std_path_buf(),
+            cargo,
+            root,
+            host,
+            rustc_version,
+            uses_client,
+            settings,
+        };
+        let target = arguments.target.clone().or_else(|| env::var("CARGO_BUILD_TARGET").ok());
+        project.target = target.or_else(|| project.setting(&["build", "target"])?.as_str().map(str::to_owned));
+        Ok(project)
+    }
+
+    /// Where everything of ours is.
+    pub(crate) fn monitor_dir(&self) -> PathBuf {
+        self.target_dir.join("monitor")
+    }
+
+    /// What is of this project alone: many may share one folder for what is built.
+    pub(crate) fn own_dir(&self) -> PathBuf {
+        let digest = Sha256::digest(self.root.as_os_str().as_encoded_bytes());
+        self.monitor_dir().join(plan::short(&digest, 4))
+    }
+
+    /// A setting of cargo's, from its files.
+    fn setting(&self, path: &[&str]) -> Option<&Value> {
+        let get = |table| path.iter().skip(1).try_fold(Table::get(table, path[0])?, |value, key| value.get(key));
+        self.settings.iter().find_map(get)
+    }
+
+    /// A wrapper for the crates of a workspace that was there before.
+    pub(crate) fn inner_wrapper(&self) -> Option<PathBuf> {
+        let variables = ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"];
+        let said = variables.into_iter().find_map(env::var_os);
+        let said = said.or_else(|| self.setting(&["build", "rustc-workspace-wrapper"])?.as_str().map(OsString::from));
+        said.filter(|wrapper| !wrapper.is_empty()).map(PathBuf::from)
+    }
+
+    /// A wrapper for all crates, as sccache, which would take ours for a compiler.
+    pub(crate) fn outer_wrapper(&self) -> Option<OsString> {
+        let said = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"].into_iter().find_map(env::var_os);
+        let said = said.or_else(|| self.setting(&["build", "rustc-wrapper"])?.as_str().map(OsString::from));
+        said.filter(|wrapper| !wrapper.is_empty())
+    }
+
+    /// What programs are run by, word by word.
+    pub(crate) fn runner(&self) -> Vec<String> {
+        let target = self.target.as_ref().unwrap_or(&self.host);
+        let variable = format!("CARGO_TARGET_{}_RUNNER", target.to_uppercase().replace(['-', '.'], "_"));
+        if let Ok(said) = env::var(variable) {
+            return said.split_whitespace().map(str::to_owned).collect();
+        }
+        match self.setting(&["target", target, "runner"]) {
+            Some(Value::String(words)) => words.split_whitespace().map(str::to_owned).collect(),
+            Some(Value::Array(words)) => words.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+fn crates(package: &cargo_metadata::Package) -> Vec<Crate> {
+    let of = |target: &cargo_metadata::Target| {
+        let is = |kind: &TargetKind| target.kind.contains(kind);
+        let why_not = if is(&TargetKind::ProcMacro) {
+            Some("a macro runs in the compiler")
+        } else if is(&TargetKind::CustomBuild) {
+            Some("a build script runs before the program is built")
+        } else {
+            None
+        };
+        Crate {
+            name: target.name.replace('-', "_"),
+            package: package.name.to_string(),
+            kind: target.kind.first().map_or_else(String::new, ToString::to_string),
+            root: target.src_path.clone().into_std_path_buf(),
+            why_not,
+        }
+    };
+    package.targets.iter().map(of).collect()
+}
+
+fn rustc_version(folder: &Path) -> anyhow::Result<String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(&rustc).arg("-vV").current_dir(folder).output();
+    let output = output.with_context(|| format!("{} can't be run", Path::new(&rustc).display()))?;
+    if !output.status.success() {
+        bail!("rustc -vV: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// cargo's own files of settings, the strongest first. What can't be read is cargo's to complain of.
+fn settings(folder: &Path) -> Vec<Table> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let folders = folder.ancestors().map(|folder| folder.join(".cargo")).chain(home);
+    let read = |folder: PathBuf| {
+        let names = ["config", "config.toml"];
+        names.iter().map(OsStr::new).find_map(|name| fs::read_to_string(folder.join(name)).ok()?.parse::<Table>().ok())
+    };
+    folders.filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matters_of_cargos_arguments_is_found() {
+        let read = |text: &str| CargoArguments::read(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        let found = read("--release --target=x --manifest-path a/Cargo.toml --target-dir t --locked -p y -- --target z --offline");
+        assert_eq!((found.target.as_deref(), found.manifest, found.target_dir), (Some("x"), Some("a/Cargo.toml".into()), Some("t".into())));
+        assert_eq!(found.network, ["--locked"]);
+        assert_eq!(read("--features full"), CargoArguments::default());
+    }
+}

@@ -1,0 +1,162 @@
+//! The functions of one file.
+
+use proc_macro2::Span;
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
+use syn::{Attribute, Block, FnArg, ImplItemFn, Item, ItemFn, ItemImpl, ItemMod, ItemTrait, Meta, Pat, Signature, TraitItemFn, Type};
+
+use super::tokens::Tokens;
+use super::{Function, Obstacle};
+
+/// Attributes of ours that a function may carry.
+const OURS: [&str; 5] = ["normal_task", "root_task", "cross_thread", "cross_process", "woven"];
+/// Traits and attributes of what the recorder needs itself.
+const BENEATH: [&str; 5] = ["GlobalAlloc", "Allocator", "panic_handler", "alloc_error_handler", "ctor"];
+
+/// Finds functions, and modules that stand in other files.
+pub(super) struct Finder<'a> {
+    pub(super) tokens: &'a Tokens,
+    pub(super) text: &'a str,
+    /// Bytes that stand before what was parsed.
+    pub(super) offset: usize,
+    pub(super) path: Vec<String>,
+    pub(super) functions: Vec<Function>,
+    /// `mod name;` with the modules of this file around it, and its attributes.
+    pub(super) outside: Vec<(Vec<ItemMod>, ItemMod)>,
+    pub(super) inline: Vec<ItemMod>,
+    pub(super) is_beneath: bool,
+}
+
+impl Finder<'_> {
+    fn function(&mut self, attrs: &[Attribute], signature: &Signature, body: &Block, whole: Span) {
+        let start = attrs.iter().map(|attr| attr.span().byte_range().start).fold(whole.byte_range().start, usize::min);
+        let first_line = attrs.iter().map(|attr| attr.span().start().line).fold(whole.start().line, usize::min);
+        let body_line = body.stmts.first().map_or(body.span().end().line, |statement| statement.span().start().line);
+        // A line that nothing of the body stands on may move: no code has its columns.
+        let of_its_own = (first_line < body_line).then_some(start);
+        let place = self.tokens.place_before(start, &self.text[self.offset..]).or(of_its_own);
+        let name = signature.ident.unraw().to_string();
+        let body_lines = (body.span().end().line + 1).saturating_sub(body.span().start().line);
+        let obstacle = if signature.constness.is_some() {
+            Some(Obstacle::Const)
+        } else if attrs.iter().any(|attr| names(attr, &["naked"])) {
+            Some(Obstacle::Naked)
+        } else if signature.variadic.is_some() {
+            Some(Obstacle::Variadic)
+        } else if attrs.iter().any(|attr| names(attr, &OURS)) {
+            Some(Obstacle::Attributed)
+        } else if self.is_beneath || attrs.iter().any(|attr| names(attr, &BENEATH)) {
+            Some(Obstacle::Beneath)
+        } else if place.is_none() {
+            Some(Obstacle::OneLine)
+        } else {
+            None
+        };
+        self.path.push(name);
+        // What is parsed begins with the line that the offset ends.
+        let before = self.text[..self.offset].matches('\n').count();
+        self.functions.push(Function {
+            path: self.path.join("::"),
+            line: before + signature.ident.span().start().line,
+            lines: (before + first_line, before + whole.end().line),
+            body_lines,
+            parameters: signature.inputs.iter().filter_map(parameter).collect(),
+            is_async: signature.asyncness.is_some(),
+            place: place.unwrap_or(0) + self.offset,
+            obstacle,
+        });
+        visit::visit_block(self, body);
+        self.path.pop();
+    }
+
+    fn within(&mut self, name: String, is_beneath: bool, visit: impl FnOnce(&mut Self)) {
+        let before = self.is_beneath;
+        self.is_beneath |= is_beneath;
+        self.path.push(name);
+        visit(self);
+        self.path.pop();
+        self.is_beneath = before;
+    }
+}
+
+impl<'ast> Visit<'ast> for Finder<'_> {
+    fn visit_item_fn(&mut self, item: &'ast ItemFn) {
+        self.function(&item.attrs, &item.sig, &item.block, item.span());
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast ImplItemFn) {
+        self.function(&item.attrs, &item.sig, &item.block, item.span());
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast TraitItemFn) {
+        if let Some(body) = &item.default {
+            self.function(&item.attrs, &item.sig, body, item.span());
+        }
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
+        let of = item.trait_.as_ref().and_then(|(path, _)| path.segments.last());
+        let is_beneath = of.is_some_and(|last| BENEATH.iter().any(|name| last.ident == name));
+        self.within(type_name(&item.self_ty), is_beneath, |finder| visit::visit_item_impl(finder, item));
+    }
+
+    fn visit_item_trait(&mut self, item: &'ast ItemTrait) {
+        self.within(item.ident.unraw().to_string(), false, |finder| visit::visit_item_trait(finder, item));
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
+        if item.content.is_none() {
+            self.outside.push((self.inline.clone(), item.clone()));
+            return;
+        }
+        self.inline.push(ItemMod { content: None, ..item.clone() });
+        self.within(item.ident.unraw().to_string(), false, |finder| visit::visit_item_mod(finder, item));
+        self.inline.pop();
+    }
+
+    fn visit_item(&mut self, item: &'ast Item) {
+        // What is computed by the compiler is computed without us.
+        if !matches!(item, Item::Const(_) | Item::Static(_) | Item::Macro(_)) {
+            visit::visit_item(self, item);
+        }
+    }
+}
+
+/// Whether an attribute is one of these, by its last name; also within `cfg_attr` and `unsafe`.
+fn names(attr: &Attribute, known: &[&str]) -> bool {
+    if let Meta::List(list) = &attr.meta
+        && (attr.path().is_ident("cfg_attr") || attr.path().is_ident("unsafe"))
+    {
+        return list.tokens.clone().into_iter().any(|token| known.contains(&token.to_string().as_str()));
+    }
+    attr.path().segments.last().is_some_and(|last| known.iter().any(|name| last.ident == name))
+}
+
+fn parameter(argument: &FnArg) -> Option<String> {
+    match argument {
+        FnArg::Typed(typed) => match &*typed.pat {
+            Pat::Ident(pattern) => Some(pattern.ident.unraw().to_string()),
+            _ => None,
+        },
+        FnArg::Receiver(_) => None,
+    }
+}
+
+/// The name that people have for a type.
+fn type_name(of: &Type) -> String {
+    match of {
+        Type::Path(path) => path.path.segments.last().map_or_else(String::new, |last| last.ident.unraw().to_string()),
+        Type::Reference(reference) => type_name(&reference.elem),
+        Type::Paren(paren) => type_name(&paren.elem),
+        Type::Group(group) => type_name(&group.elem),
+        Type::Slice(slice) => format!("[{}]", type_name(&slice.elem)),
+        Type::Array(array) => format!("[{}]", type_name(&array.elem)),
+        Type::TraitObject(object) => object.bounds.first().map_or_else(String::new, |bound| match bound {
+            syn::TypeParamBound::Trait(bound) => bound.path.segments.last().map_or_else(String::new, |last| last.ident.to_string()),
+            _ => String::new(),
+        }),
+        Type::Tuple(_) => "()".to_owned(),
+        _ => "_".to_owned(),
+    }
+}

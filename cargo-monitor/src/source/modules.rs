@@ -1,0 +1,139 @@
+//! Follows `mod` from a crate's root.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use proc_macro2::TokenStream;
+use syn::ext::IdentExt;
+use syn::visit::Visit;
+use syn::{Attribute, Expr, ExprLit, File, ItemMod, Lit, Meta};
+
+use super::SourceFile;
+use super::functions::Finder;
+use super::tokens::Tokens;
+
+/// Reads all files of a crate whose root is `root`. What can't be read or parsed is among the second, with why: the compiler says it
+/// better, if it is to be said at all.
+pub(crate) fn read_crate(root: &Path, crate_name: &str) -> (Vec<SourceFile>, Vec<(PathBuf, String)>) {
+    let mut reader = Reader { files: Vec::new(), unread: Vec::new(), seen: HashSet::new() };
+    reader.read(&absolute(root), &[crate_name.to_owned()], true);
+    (reader.files, reader.unread)
+}
+
+struct Reader {
+    files: Vec<SourceFile>,
+    unread: Vec<(PathBuf, String)>,
+    seen: HashSet<PathBuf>,
+}
+
+impl Reader {
+    /// `owns_folder`: its modules stand beside it, as those of a root or of a `mod.rs`.
+    fn read(&mut self, path: &Path, module: &[String], owns_folder: bool) {
+        if !self.seen.insert(path.to_owned()) {
+            return;
+        }
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => return self.unread.push((path.to_owned(), error.to_string())),
+        };
+        let offset = preamble(&text);
+        let parsed = text[offset..].parse::<TokenStream>().map_err(|error| error.to_string());
+        let parsed =
+            parsed.and_then(|tokens| Ok((Tokens::of(tokens.clone()), syn::parse2::<File>(tokens).map_err(|error| error.to_string())?)));
+        let (tokens, file) = match parsed {
+            Ok(parsed) => parsed,
+            Err(why) => return self.unread.push((path.to_owned(), why)),
+        };
+        let mut finder = Finder {
+            tokens: &tokens,
+            text: &text,
+            offset,
+            path: module.to_vec(),
+            functions: Vec::new(),
+            outside: Vec::new(),
+            inline: Vec::new(),
+            is_beneath: false,
+        };
+        finder.visit_file(&file);
+        let (functions, outside) = (finder.functions, finder.outside);
+        self.files.push(SourceFile { path: path.to_owned(), text, functions });
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let stem = path.file_stem().unwrap_or_default();
+        for (around, item) in outside {
+            let mut below = if owns_folder { folder.to_owned() } else { folder.join(stem) };
+            // `path` in the midst of inline modules counts from where those would stand.
+            for inline in &around {
+                below = paths(&inline.attrs).into_iter().next().map_or_else(|| below.join(name(inline)), |path| below.join(path));
+            }
+            let mut named = module.to_vec();
+            named.extend(around.iter().chain([&item]).map(name));
+            let from = if around.is_empty() { folder.to_owned() } else { below.clone() };
+            let told = paths(&item.attrs);
+            for path in &told {
+                self.read(&absolute(&from.join(path)), &named, true);
+            }
+            // `cfg_attr` may not hold.
+            let is_certain = item.attrs.iter().any(|attr| attr.path().is_ident("path"));
+            let beside = below.join(format!("{}.rs", name(&item)));
+            let inside = below.join(name(&item)).join("mod.rs");
+            if is_certain {
+            } else if beside.is_file() {
+                self.read(&absolute(&beside), &named, false);
+            } else if inside.is_file() {
+                self.read(&absolute(&inside), &named, true);
+            }
+        }
+    }
+}
+
+fn name(item: &ItemMod) -> String {
+    item.ident.unraw().to_string()
+}
+
+/// What `#[path = "…"]` says, also within `cfg_attr`.
+fn paths(attrs: &[Attribute]) -> Vec<String> {
+    let mut found = Vec::new();
+    for attr in attrs {
+        let nested: Vec<Meta> = if attr.path().is_ident("cfg_attr") {
+            let list = attr.parse_args_with(syn::punctuated::Punctuated::<Meta, syn::Token![,]>::parse_terminated);
+            list.map_or_else(|_| Vec::new(), |list| list.into_iter().skip(1).collect())
+        } else {
+            vec![attr.meta.clone()]
+        };
+        for meta in nested {
+            if let Meta::NameValue(value) = &meta
+                && value.path.is_ident("path")
+                && let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = &value.value
+            {
+                found.push(text.value());
+            }
+        }
+    }
+    found
+}
+
+/// A byte order mark and a line of `#!`, which are no tokens.
+fn preamble(text: &str) -> usize {
+    let mark = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    let rest = &text[mark..];
+    let is_script = rest.starts_with("#!") && !rest[2..].trim_start().starts_with('[');
+    // The end of the line belongs to what follows, so that lines are counted as they are.
+    mark + if is_script { rest.find('\n').unwrap_or(rest.len()) } else { 0 }
+}
+
+/// Absolute, without `.` and `..`; links stay, as for the compiler.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::CurDir => {}
+            other => clean.push(other),
+        }
+    }
+    clean
+}

@@ -1,0 +1,101 @@
+//! Where tokens stand: what is inserted at the end of one moves nothing that follows on other lines.
+
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+
+/// Where each token begins and ends, in their order; brackets are tokens of their own, doc comments are one.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens(Vec<(usize, usize)>);
+
+impl Tokens {
+    pub(crate) fn of(stream: TokenStream) -> Self {
+        let mut tokens = Self::default();
+        tokens.add(stream);
+        tokens
+    }
+
+    fn add(&mut self, stream: TokenStream) {
+        for token in stream {
+            if let TokenTree::Group(group) = &token
+                && group.delimiter() != Delimiter::None
+            {
+                self.push(group.span_open());
+                self.add(group.stream());
+                self.push(group.span_close());
+            } else {
+                self.push(token.span());
+            }
+        }
+    }
+
+    fn push(&mut self, span: Span) {
+        let range = span.byte_range();
+        // A doc comment is several tokens at one place.
+        if self.0.last().is_none_or(|(_, end)| *end <= range.start) {
+            self.0.push((range.start, range.end));
+        }
+    }
+
+    /// Where an attribute of the item that begins at `start` can be put so that nothing of it moves by a column: behind the token
+    /// before it, or on the next line if that is a doc comment. None if both stand on one line.
+    pub(crate) fn place_before(&self, start: usize, text: &str) -> Option<usize> {
+        let index = self.0.partition_point(|(begin, _)| *begin < start);
+        let Some((begin, end)) = index.checked_sub(1).map(|index| self.0[index]) else {
+            // The first item: whatever stands before it is no token, but may be a comment.
+            return gap(text, 0, start);
+        };
+        let is_comment = text[begin..end].starts_with("//") || text[begin..end].starts_with("/*");
+        if is_comment { gap(text, end, start) } else { text[end..start].contains('\n').then_some(end) }
+    }
+}
+
+/// An empty line between two places, or the end of one without a comment.
+fn gap(text: &str, from: usize, to: usize) -> Option<usize> {
+    let mut at = from;
+    let mut is_in_block = false;
+    for line in text[from..to].split_inclusive('\n') {
+        let is_whole = line.ends_with('\n') && (at > from || from == 0 || text[..from].ends_with('\n'));
+        let content = line.trim();
+        if is_whole && content.is_empty() && !is_in_block {
+            return Some(at);
+        }
+        // Comments that begin or end in the midst of others: nothing is put near them.
+        is_in_block = (is_in_block || content.contains("/*")) && !content.ends_with("*/");
+        at += line.len();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `|` marks where it is put before the `fn f` of the text.
+    fn check(marked: &str) {
+        let text = marked.replace('|', "");
+        let tokens = Tokens::of(text.parse().unwrap());
+        let start = ["/// of f", "#[x]", "fn f"].into_iter().find_map(|begin| text.find(begin)).unwrap();
+        assert_eq!(tokens.place_before(start, &text), marked.find('|'), "{marked}");
+    }
+
+    #[test]
+    fn it_is_put_behind_the_token_before() {
+        check("fn a() {}|\nfn f() {}");
+        check("fn a() {}| // a comment\n\n/// of f\n#[x]\nfn f() {}");
+        check("impl A {|\n    fn f() {}\n}");
+        check("use a;|\r\nfn f() {}");
+    }
+
+    #[test]
+    fn behind_a_doc_comment_or_nothing_it_is_put_on_an_empty_line() {
+        check("//! A crate\n|\nfn f() {}");
+        check("// A crate\n|\n#[x]\nfn f() {}");
+        check("/* of\n\nmany lines */\n|\nfn f() {}");
+    }
+
+    #[test]
+    fn nothing_is_moved_on_its_own_line() {
+        check("fn f() {}");
+        check("impl A { fn f() {} }");
+        check("//! A crate\nfn f() {}");
+    }
+}

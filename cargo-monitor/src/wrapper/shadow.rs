@@ -1,0 +1,132 @@
+//! A crate's woven files, beside links to all others, so that whatever it includes is found.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use super::Arguments;
+use crate::config::Rule;
+use crate::source::{SourceFile, absolute};
+use crate::weave::{self, Attributes, Limit};
+
+#[derive(Debug)]
+pub(super) struct Shadow {
+    /// `/shadow`, which stands before absolute paths.
+    folder: PathBuf,
+    /// rustc's working folder, which stays.
+    working: PathBuf,
+    /// The crate was named by an absolute path.
+    is_absolute: bool,
+    pub(super) root: PathBuf,
+    pub(super) inserted: Vec<String>,
+    pub(super) count: usize,
+}
+
+impl Shadow {
+    /// Makes it anew.
+    pub(super) fn make(
+        folder: &Path,
+        files: &[SourceFile],
+        rules: &[Rule],
+        limits: &BTreeMap<String, Limit>,
+        attributes: &Attributes,
+        arguments: &Arguments,
+    ) -> io::Result<Self> {
+        let working = std::env::current_dir()?;
+        let root = absolute(&arguments.root);
+        let mut shadow = Self {
+            root: below(folder, &root),
+            folder: folder.to_owned(),
+            is_absolute: arguments.root.is_absolute(),
+            working,
+            inserted: Vec::new(),
+            count: 0,
+        };
+        let mut woven: BTreeMap<&Path, String> = BTreeMap::new();
+        for file in files {
+            if let Some(found) = weave::weave(file, rules, limits, attributes) {
+                shadow.count += found.count;
+                shadow.inserted.extend(found.inserted);
+                woven.insert(&file.path, found.text);
+            }
+        }
+        if shadow.count == 0 {
+            return Ok(shadow);
+        }
+        if arguments.edition == "2015" && *attributes == Attributes::Woven {
+            // There a path begins at the crate itself.
+            let text = woven
+                .entry(&root)
+                .or_insert_with(|| files.iter().find(|file| file.path == root).map_or_else(String::new, |file| file.text.clone()));
+            text.push_str("\nextern crate monitor_woven;\n");
+        }
+        shadow.write(&root, &woven)?;
+        Ok(shadow)
+    }
+
+    fn write(&self, root: &Path, woven: &BTreeMap<&Path, String>) -> io::Result<()> {
+        match fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let of_files = woven.keys().copied().chain([root]);
+        let folders: BTreeSet<&Path> = of_files.flat_map(|path| path.ancestors().skip(1)).collect();
+        for original in &folders {
+            let copy = below(&self.folder, original);
+            fs::create_dir_all(&copy)?;
+            // Above the working folder nothing is looked for.
+            if !original.starts_with(&self.working) && !woven.keys().any(|path| path.parent() == Some(original)) {
+                continue;
+            }
+            for entry in fs::read_dir(original)? {
+                let path = entry?.path();
+                if !folders.contains(&*path) && !woven.contains_key(&*path) {
+                    link(&path, &below(&self.folder, &path))?;
+                }
+            }
+        }
+        for (path, text) in woven {
+            fs::write(below(&self.folder, path), text)?;
+        }
+        Ok(())
+    }
+
+    /// What makes the compiler name files as without a shadow. The last one that fits counts.
+    pub(super) fn remaps(&self) -> Vec<OsString> {
+        let remap = |from: &Path, to: &str| {
+            let mut argument = OsString::from("--remap-path-prefix=");
+            argument.push(from);
+            argument.push("/=");
+            argument.push(to);
+            argument
+        };
+        let mut remaps = vec![remap(&self.folder, "/")];
+        if !self.is_absolute {
+            remaps.push(remap(&below(&self.folder, &self.working), ""));
+        }
+        remaps
+    }
+
+    /// A line of what the compiler wrote, with the user's files for ours.
+    pub(super) fn original(&self, line: &str) -> String {
+        let escaped = |path: &Path| format!("{}/", path.to_string_lossy().replace(' ', "\\ "));
+        let line = if self.is_absolute { line.to_owned() } else { line.replace(&escaped(&below(&self.folder, &self.working)), "") };
+        line.replace(&escaped(&self.folder), "/")
+    }
+}
+
+/// An absolute path as one below a folder.
+fn below(folder: &Path, path: &Path) -> PathBuf {
+    folder.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+#[cfg(unix)]
+fn link(original: &Path, at: &Path) -> io::Result<()> {
+    std::os::unix::fs::symlink(original, at)
+}
+
+#[cfg(not(unix))]
+fn link(original: &Path, at: &Path) -> io::Result<()> {
+    if original.is_dir() { std::os::windows::fs::symlink_dir(original, at) } else { std::os::windows::fs::symlink_file(original, at) }
+}

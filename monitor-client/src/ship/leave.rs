@@ -1,0 +1,98 @@
+//! The other way to end: what the server hasn't taken is left to another process, and nobody waits for the server.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use monitor_spool::Spool;
+use monitor_wire::WorkerId;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+
+use super::adopt::step;
+use super::backoff::Backoff;
+use super::post::{Answer, Post};
+use super::{SHIPPER, exit, now_us};
+use crate::settings::Settings;
+
+/// A server that asks to wait is not waited for longer.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// What a program has left in the spool for another process, which may get this as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// Of any bytes, which JSON has no path for.
+    dir: OsString,
+    worker: WorkerId,
+    ended_us: u64,
+}
+
+/// Ends recording and leaves what the server hasn't taken yet in the spool, so that the end of the program waits for nobody. The
+/// other process is to call [`Left::ship`] once this one has ended; whoever ships what the dead left does it else.
+///
+/// `None` when all of it is sent as ever at the program's end: nothing was recorded, or not all of it is in the spool.
+///
+/// ```
+/// assert_eq!(monitor_client::leave(), None); // MONITOR_ENABLED is not set
+/// ```
+pub fn leave() -> Option<Left> {
+    let shipper = SHIPPER.get().filter(|shipper| exit::is_own(shipper))?;
+    let (left, keeper) = shipper.kept.as_ref().filter(|(_, keeper)| keeper.is_whole())?;
+    if !monitor_core::switch::turn_off() {
+        return None;
+    }
+    if !keeper.is_whole() {
+        exit::say_goodbye(shipper);
+        return None;
+    }
+    Some(Left { ended_us: now_us(), ..left.clone() })
+}
+
+impl Left {
+    pub(super) fn new(dir: &Path, worker: WorkerId) -> Self {
+        Self { dir: dir.into(), worker, ended_us: 0 }
+    }
+
+    /// Sends it to the server of this process's own settings, and says goodbye for the program, which has ended. Whether the server
+    /// has all of it; else it stays in the spool. It is tried once, and silently.
+    #[must_use]
+    pub fn ship(&self) -> bool {
+        let (settings, _) = Settings::read(&|name| std::env::var_os(name));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let (true, Ok(runtime)) = (settings.recording.enabled, runtime) else { return false };
+        let is_shipped = runtime.block_on(self.send(&Post::new(&settings)));
+        // The name of a server may still be looked up.
+        runtime.shutdown_background();
+        is_shipped
+    }
+
+    async fn send(&self, post: &Post) -> bool {
+        let claimed =
+            Spool::existing(self.dir.as_ref()).ok().flatten().and_then(|spool| spool.claim_ended(self.worker, self.ended_us).ok());
+        // Somebody else may have been faster.
+        let Some(mut replay) = claimed.flatten() else { return false };
+        let (begun, mut backoff) = (Instant::now(), Backoff::default());
+        while let Some(answer) = step(post, &mut replay, false).await {
+            match answer {
+                Answer::Accepted | Answer::TooLarge | Answer::Unreadable { .. } => {}
+                Answer::Busy { retry_after, .. } if begun.elapsed() < LONGEST => sleep(backoff.next(retry_after).min(LONGEST)).await,
+                Answer::Busy { .. } | Answer::Away { .. } | Answer::Refused { .. } => return false,
+            }
+        }
+        replay.finish().is_ok()
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn a_spool_in_a_folder_of_any_bytes_is_told_as_json() {
+        let left = Left::new(Path::new(OsStr::from_bytes(b"/var/\xff")), WorkerId::new(7).unwrap());
+        assert_eq!(serde_json::from_str::<Left>(&serde_json::to_string(&left).unwrap()).unwrap(), left);
+    }
+}

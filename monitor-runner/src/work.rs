@@ -1,0 +1,309 @@
+//! Watches a command: keeps its time, ends it, tries it again, and records what comes of it.
+
+mod traffic;
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::identity::Identity;
+use crate::inject::Injection;
+use crate::launcher::Watch;
+use crate::limits::Limits;
+use crate::messages::{Ask, Line, Tell, Whom};
+use crate::outcome::Outcome;
+use crate::pump::Pumping;
+use crate::record::Record;
+use crate::spec::Spec;
+use crate::sys::{self, Signals};
+use crate::tail::{FileTail, Tail};
+use crate::terminal::Outer;
+
+/// How often the use of CPU time is looked at, and whether anything is left of a tree.
+const LOOK: Duration = Duration::from_millis(50);
+/// Whoever reads the output of a command that was to be ended has at least so long.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// No instant is further away.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3_600);
+
+/// What goes on while it runs.
+pub(crate) struct Work<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) signals: Signals,
+    pub(crate) line: Line<Ask, Tell>,
+    pub(crate) helper: u32,
+    /// The terminal that the launcher has taken, and the one that the command has in its place.
+    pub(crate) outer: Option<Outer>,
+    pub(crate) terminal: Option<OwnedFd>,
+    pub(crate) sizes: Option<(OwnedFd, OwnedFd)>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) injection: Option<&'a Injection>,
+    pub(crate) record: &'a Record,
+    pub(crate) pumping: Vec<Pumping>,
+    /// Streams that nobody reads any more.
+    pub(crate) closed: Arc<Mutex<Vec<usize>>>,
+    /// One was added.
+    pub(crate) news: Arc<OwnedFd>,
+    /// Keys that the command's terminal has no room for yet.
+    pub(crate) typed: Vec<u8>,
+    /// Signals for the launcher itself, oldest first.
+    pub(crate) asked: VecDeque<i32>,
+    /// Somebody wants it to end: it is not tried again.
+    pub(crate) is_interrupted: bool,
+    /// So too, if it ends soon after it was hung up: others read their settings again.
+    pub(crate) hung_up: Option<Instant>,
+    /// It runs.
+    pub(crate) has_command: bool,
+    /// Somebody may see that the launcher has stopped, and continue it.
+    pub(crate) has_terminal: bool,
+    /// Whoever reads the output of a command that was to be ended is not waited for any longer.
+    pub(crate) give_up_at: Option<Instant>,
+}
+
+/// An attempt that is to end.
+struct Ending {
+    reason: &'static str,
+    kill_at: Instant,
+    is_killed: bool,
+}
+
+impl Work<'_> {
+    pub(crate) fn run(mut self, tail: &Mutex<Tail>, watch: &mut dyn Watch) -> Outcome {
+        if let Some(outer) = &mut self.outer {
+            outer.take();
+        }
+        let mut file_tail = if self.spec.capture { None } else { FileTail::of_stderr() };
+        let mut attempt = 1;
+        let (outcome, is_over) = loop {
+            // Without it the command runs as well.
+            let following = self.injection.and_then(|injection| injection.follow().ok());
+            let mut outcome = self.attempt(watch);
+            outcome.attempts = attempt;
+            self.is_interrupted |= self.is_end_wanted(&outcome);
+            self.drain();
+            let was_started = outcome.error.is_none();
+            let again = attempt <= self.spec.retry && was_started && !outcome.is_success() && !self.is_interrupted;
+            let mut said = tail.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(file) = file_tail.as_mut().filter(|_| said.is_empty()) {
+                said = file.take();
+            }
+            let is_over = if again { false } else { self.let_go() };
+            if let Some(following) = following {
+                let (_, script) = self.record.ids().unwrap_or_default();
+                let lost = following.stop(&script, outcome.exit_code());
+                if lost > 0 {
+                    self.record.field("injected_lost", lost);
+                }
+            }
+            self.record.end(&outcome, &said);
+            if again {
+                if self.sleep(self.spec.backoff.saturating_mul(1 << (attempt - 1).min(20))) {
+                    attempt += 1;
+                    self.record.again(attempt);
+                    continue;
+                }
+                break (outcome, self.let_go());
+            }
+            break (outcome, is_over);
+        };
+        watch.ended(&outcome);
+        // One whose reader was given up may still be in the middle of it.
+        if self.give_up_at.is_none_or(|at| Instant::now() < at) {
+            self.pumping.drain(..).for_each(Pumping::stop);
+        }
+        self.record.close_file();
+        bid_farewell(&mut self.line, !is_over);
+        outcome
+    }
+
+    /// Whether somebody ended it by the terminal: by hanging up, or by keys that only the command has heard of.
+    fn is_end_wanted(&mut self, outcome: &Outcome) -> bool {
+        let is_hung_up = self.hung_up.take().is_some_and(|at| at.elapsed() <= self.spec.grace);
+        is_hung_up || (self.outer.is_some() && matches!(outcome.signal, Some(libc::SIGINT | libc::SIGQUIT)))
+    }
+
+    /// Starts the command and waits for its end.
+    fn attempt(&mut self, watch: &mut dyn Watch) -> Outcome {
+        let mut env: Vec<(OsString, Option<OsString>)> = self.record.environment();
+        env.extend(self.injection.into_iter().flat_map(Injection::env));
+        env.extend(self.spec.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
+        self.line.say(&Ask::Spawn { env });
+        let begun = Instant::now();
+        let mut ending: Option<Ending> = None;
+        let used_before = self.limits.used_cpu().unwrap_or_default();
+        let killed_before = self.limits.killed_for_memory();
+        self.has_command = true;
+        loop {
+            let timeout = self.spec.timeout.map(|timeout| begun + timeout).filter(|_| ending.is_none());
+            let kill = ending.as_ref().filter(|ending| !ending.is_killed).map(|ending| ending.kill_at);
+            let look = self.limits.cpu.filter(|_| ending.is_none()).map(|_| Instant::now() + LOOK);
+            let next = [timeout, kill, look].into_iter().flatten().min();
+            self.wait(next.map(|next| next.saturating_duration_since(Instant::now())));
+            self.take_signals();
+            while let Some(signal) = self.asked.pop_front() {
+                let is_kill = signal == sys::kill_tree();
+                if is_kill || (signal == sys::end_tree() && ending.is_none()) {
+                    let grace = if is_kill { Duration::ZERO } else { self.spec.grace };
+                    ending = Some(self.end("killed", grace));
+                }
+            }
+            while let Some(tell) = self.line.next() {
+                match tell {
+                    Tell::Spawned { pid } => {
+                        self.record.field("pid", pid);
+                        watch.started(Identity::of(pid));
+                    }
+                    Tell::NotSpawned { stage, errno } => {
+                        self.has_command = false;
+                        return Outcome::not_started(self.spec, stage, &io::Error::from_raw_os_error(errno));
+                    }
+                    Tell::Stopped => self.stop(),
+                    Tell::Ended { code, signal, cpu_us, peak_bytes, io_bytes } => {
+                        self.has_command = false;
+                        if let Some(ending) = &mut ending {
+                            self.clear_up(ending);
+                        }
+                        let reason = match ending.map(|ending| ending.reason) {
+                            None if self.limits.killed_for_memory() > killed_before => Some("memory"),
+                            None if self.spec.cpu.is_some() && signal == Some(libc::SIGXCPU) => Some("cpu"),
+                            reason => reason,
+                        };
+                        return Outcome {
+                            code,
+                            signal,
+                            reason: reason.map(str::to_owned),
+                            error: None,
+                            cpu: Duration::from_micros(cpu_us),
+                            peak_bytes,
+                            io_bytes,
+                            attempts: 0,
+                        };
+                    }
+                    Tell::Left(_) | Tell::HasLetGo => {}
+                }
+            }
+            if self.line.is_over {
+                let error = "the helper that started the command was killed: how the command ended is unknown".to_owned();
+                return Outcome { error: Some(error), reason: Some("lost".to_owned()), ..Outcome::default() };
+            }
+            if ending.is_none() && timeout.is_some_and(|at| at <= Instant::now()) {
+                ending = Some(self.end("timeout", self.spec.grace));
+            }
+            if let (None, Some(limit), Some(used)) = (&ending, self.limits.cpu, self.limits.used_cpu())
+                && used.saturating_sub(used_before) >= limit
+            {
+                ending = Some(self.end("cpu", self.spec.grace));
+            }
+            if let Some(ending) = ending.as_mut().filter(|ending| !ending.is_killed && ending.kill_at <= Instant::now()) {
+                self.line.say(&Ask::KillAll);
+                ending.is_killed = true;
+            }
+        }
+    }
+
+    fn end(&mut self, reason: &'static str, grace: Duration) -> Ending {
+        self.is_interrupted |= reason == "killed";
+        self.line.say(&Ask::Signal { signal: libc::SIGTERM, whom: Whom::Tree });
+        // One that is stopped would not hear it.
+        self.line.say(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Tree });
+        Ending { reason, kill_at: Instant::now() + grace, is_killed: false }
+    }
+
+    /// The command has ended as it was to; what it has started may take as long as it might have.
+    fn clear_up(&mut self, ending: &mut Ending) {
+        while !ending.is_killed && Instant::now() < ending.kill_at {
+            self.line.say(&Ask::Left);
+            let answer = self.answer(|tell| if let Tell::Left(is_left) = tell { Some(*is_left) } else { None });
+            if answer != Some(true) {
+                break;
+            }
+            self.wait(Some(LOOK));
+            self.take_signals();
+            if self.asked.drain(..).any(|signal| signal == sys::kill_tree()) {
+                ending.kill_at = Instant::now();
+            }
+        }
+        self.line.say(&Ask::KillAll);
+        self.give_up_at = Some(Instant::now() + self.spec.grace.max(LEAST_PATIENCE));
+    }
+
+    /// Waits so long, unless somebody wants it to end; `false` if so.
+    fn sleep(&mut self, longest: Duration) -> bool {
+        self.give_back_keys();
+        let until = Instant::now() + longest.min(LONGEST_WAIT);
+        while Instant::now() < until && !self.is_interrupted && !self.line.is_over {
+            self.wait(Some(until.saturating_duration_since(Instant::now())));
+            self.take_signals();
+            self.is_interrupted |= self.hung_up.is_some() || self.asked.drain(..).count() > 0;
+        }
+        if let Some(outer) = &mut self.outer {
+            outer.take();
+        }
+        !self.is_interrupted && !self.line.is_over
+    }
+
+    /// The helper's answer.
+    fn answer<T>(&mut self, take: impl Fn(&Tell) -> Option<T>) -> Option<T> {
+        loop {
+            while let Some(tell) = self.line.next() {
+                if let Some(answer) = take(&tell) {
+                    return Some(answer);
+                }
+            }
+            if self.line.is_over {
+                return None;
+            }
+            self.wait(None);
+            self.take_signals();
+        }
+    }
+
+    /// Has all output copied that was written by now; whether nobody can write any more. Somebody may want the launcher to end
+    /// while nobody reads that output, and who reads that of a command that was to be ended has his time.
+    fn drain(&mut self) -> bool {
+        let was_interrupted = std::mem::take(&mut self.is_interrupted);
+        let answers: Vec<_> = self.pumping.iter().map(Pumping::drain).collect();
+        let mut is_over = true;
+        for answer in answers {
+            loop {
+                match answer.recv_timeout(LOOK) {
+                    Ok(is_this_over) => is_over &= is_this_over,
+                    Err(mpsc::RecvTimeoutError::Disconnected) => {}
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        self.take_signals();
+                        let is_given_up = self.give_up_at.is_some_and(|at| at <= Instant::now());
+                        if !self.is_interrupted && self.hung_up.is_none() && !is_given_up {
+                            continue;
+                        }
+                        is_over = false;
+                    }
+                }
+                break;
+            }
+        }
+        self.is_interrupted |= was_interrupted;
+        is_over
+    }
+
+    /// Nothing more is started; whether nobody can write output any more. Whoever still can has the helper to copy it.
+    fn let_go(&mut self) -> bool {
+        self.line.say(&Ask::LetGo);
+        self.answer(|tell| matches!(tell, Tell::HasLetGo).then_some(()));
+        let is_over = self.drain();
+        if let Some(outer) = &mut self.outer {
+            outer.give_back();
+        }
+        is_over
+    }
+}
+
+/// The launcher ends, and with it all that it does. What the server has not taken yet is sent by a process that nobody waits for;
+/// but not where the end of this one, or of whoever waits for it, may be the end of all: in a container.
+pub(crate) fn bid_farewell(line: &mut Line<Ask, Tell>, goes_on: bool) {
+    let is_last = [std::process::id(), std::os::unix::process::parent_id()].contains(&1);
+    let left = if is_last || line.is_over { None } else { monitor_client::leave() };
+    line.say(&Ask::End { goes_on, left });
+}

@@ -1,0 +1,197 @@
+//! What comes and goes while a command runs: messages, keys, signals, and the size of the terminal.
+
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::process::{getppid, getsid};
+use rustix::termios::{tcgetwinsize, tcsetwinsize};
+
+use super::Work;
+use crate::helper::wait_for;
+use crate::identity::Stat;
+use crate::messages::{Ask, Whom};
+use crate::pump::Pumping;
+use crate::sys;
+use crate::terminal::Outer;
+
+/// How often it is looked whether keys are meant for this program by now.
+const FOREGROUND: Duration = Duration::from_millis(200);
+
+impl Work<'_> {
+    /// Waits until something happens, or this is over.
+    pub(super) fn wait(&mut self, longest: Option<Duration>) {
+        // It may have come into the foreground, of which nobody tells.
+        let outer = self.outer.as_mut().filter(|outer| self.has_command && !outer.is_taken());
+        let longest = outer.map_or(longest, |outer| {
+            outer.take();
+            Some(longest.unwrap_or(FOREGROUND).min(FOREGROUND))
+        });
+        let mut files =
+            vec![PollFd::new(&self.line, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.news, PollFlags::IN)];
+        if let Some((outer, terminal)) = self.outer.as_ref().zip(self.terminal.as_ref()) {
+            let is_wanted = outer.is_taken() && self.typed.is_empty();
+            // Its end is told in any case.
+            files.push(PollFd::new(outer, if is_wanted { PollFlags::IN } else { PollFlags::empty() }));
+            if outer.is_taken() && !is_wanted {
+                files.push(PollFd::new(terminal, PollFlags::OUT));
+            }
+        }
+        if !wait_for(&mut files, longest) {
+            return;
+        }
+        let seen = |index: usize| files.get(index).map_or(PollFlags::empty(), PollFd::revents);
+        let (is_told, outer, is_room) = (!seen(0).is_empty(), seen(3), !seen(4).is_empty());
+        drop(files);
+        if outer.contains(PollFlags::IN) || is_room {
+            self.hand_on_keys();
+        } else if outer.intersects(PollFlags::HUP | PollFlags::ERR) {
+            self.lose_terminal();
+        }
+        if is_told {
+            self.line.listen();
+        }
+        let _ = rustix::io::read(&self.news, &mut [0_u8; 8][..]);
+        for pump in self.closed.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            self.line.say(&Ask::Close { pump });
+        }
+    }
+
+    /// From the terminal to the command's, as far as there is room.
+    fn hand_on_keys(&mut self) {
+        let (Some(outer), Some(terminal)) = (&self.outer, &self.terminal) else { return };
+        if self.typed.is_empty() {
+            let mut buffer = [0; 1_024];
+            match rustix::io::read(outer, &mut buffer) {
+                Ok(0) | Err(Errno::IO) => return self.lose_terminal(),
+                Ok(length) => self.typed.extend_from_slice(&buffer[..length]),
+                Err(_) => {}
+            }
+        }
+        if let Ok(length) = rustix::io::write(terminal, &self.typed) {
+            self.typed.drain(..length);
+        }
+    }
+
+    /// Keys are the terminal's own business from here on: Ctrl-C is a signal. One that was pressed before, for a command that had
+    /// ended by then, counts as well; all else that was typed is for the next attempt.
+    pub(super) fn give_back_keys(&mut self) {
+        let Some(outer) = &mut self.outer else { return };
+        outer.give_back();
+        let mut buffer = [0; 1_024];
+        while outer.is_foreground() && wait_for(&mut [PollFd::new(&*outer, PollFlags::IN)], Some(Duration::ZERO)) {
+            match rustix::io::read(&*outer, &mut buffer) {
+                Ok(length @ 1..) => self.typed.extend_from_slice(&buffer[..length]),
+                _ => break,
+            }
+        }
+        self.is_interrupted |= self.typed.iter().any(|key| outer.ends(*key));
+    }
+
+    /// The terminal was closed, and so is the command's.
+    fn lose_terminal(&mut self) {
+        (self.outer, self.terminal) = (None, None);
+        // The first one is the terminal's, and nobody else has that end.
+        self.pumping.iter().take(1).for_each(Pumping::close);
+        self.line.say(&Ask::Close { pump: 0 });
+    }
+
+    /// Passes signals on, and takes note of those that are for the launcher itself.
+    pub(super) fn take_signals(&mut self) {
+        while let Some(arrived) = self.signals.next() {
+            let signal = arrived.signal;
+            let is_within = arrived.sender.is_some_and(|sender| sender == self.helper || descends(sender, self.helper));
+            match signal {
+                libc::SIGCHLD | libc::SIGTTIN | libc::SIGTTOU => continue,
+                libc::SIGTSTP if !self.has_command => {
+                    self.stop();
+                    continue;
+                }
+                libc::SIGWINCH => self.resize(),
+                // One that was ignored before this began is nobody's wish to end it.
+                _ if is_within || self.signals.is_ignored(signal) => {}
+                libc::SIGHUP => self.hung_up = Some(Instant::now()),
+                libc::SIGINT | libc::SIGTERM | libc::SIGQUIT => self.is_interrupted = true,
+                _ if signal == sys::end_tree() || signal == sys::kill_tree() => {
+                    self.asked.push_back(signal);
+                    continue;
+                }
+                _ => {}
+            }
+            let whom = if let Some(outer) = &mut self.outer {
+                match signal {
+                    libc::SIGWINCH => continue,
+                    libc::SIGCONT => {
+                        outer.take_anew();
+                        self.resize();
+                        Whom::Group
+                    }
+                    // As a shell sends them, to all of a job.
+                    libc::SIGHUP | libc::SIGINT | libc::SIGQUIT | libc::SIGTERM | libc::SIGTSTP => Whom::Group,
+                    _ => Whom::Command,
+                }
+            } else if arrived.sender.is_none() || is_within {
+                // The command is in the same group: what came from the terminal it has itself, and from within it, too.
+                continue;
+            } else {
+                Whom::Command
+            };
+            self.line.say(&Ask::Signal { signal, whom });
+        }
+    }
+
+    /// The command was stopped, and so is the launcher, for the shell to see.
+    pub(super) fn stop(&mut self) {
+        if !self.has_terminal {
+            return;
+        }
+        if !has_shell() {
+            // Nobody would continue it: the system itself stops no such program by its keys.
+            if self.outer.is_some() {
+                self.line.say(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Group });
+            }
+            return;
+        }
+        if let Some(outer) = &mut self.outer {
+            outer.give_back();
+        }
+        sys::stop_self();
+        if self.outer.is_some() && self.has_command {
+            self.outer.as_mut().into_iter().for_each(Outer::take_anew);
+            self.resize();
+            self.line.say(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Group });
+        }
+    }
+
+    fn resize(&mut self) {
+        if let (Some(size), Some(terminal)) = (self.outer.as_ref().and_then(Outer::size), &self.terminal) {
+            let _ = tcsetwinsize(terminal, size);
+        }
+        if let Some((outer, terminal)) = &self.sizes
+            && let Ok(size) = tcgetwinsize(outer)
+        {
+            let _ = tcsetwinsize(terminal, size);
+            // Unlike the launcher's terminal, this one has nobody in its foreground whom it would tell.
+            self.line.say(&Ask::Signal { signal: libc::SIGWINCH, whom: Whom::Command });
+        }
+    }
+}
+
+/// Whether whoever has started this program is in its session, and may continue what has stopped.
+fn has_shell() -> bool {
+    getppid().is_some_and(|parent| getsid(Some(parent)).ok() == getsid(None).ok())
+}
+
+/// Whether a process was started below `top`.
+fn descends(pid: u32, top: u32) -> bool {
+    let mut pid = pid;
+    for _ in 0..1_000 {
+        match Stat::of(pid) {
+            Some(stat) if stat.parent == top => return true,
+            Some(stat) if stat.parent > 1 => pid = stat.parent,
+            _ => return false,
+        }
+    }
+    false
+}

@@ -1,0 +1,183 @@
+//! What stands in the journal, whoever wrote it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use monitor_wire::WorkerId;
+
+use super::{FILE, Journal, Lost, Meta, Place, Stage, name};
+use crate::SpoolError;
+use crate::block::{self, Blocks, HEADER, Item, Magic};
+use crate::folder::Folder;
+use crate::parcel::{Parcel, Rejected};
+use crate::sys;
+
+/// A longer file is read so far.
+pub(crate) const LONGEST_FILE: u64 = 2 * FILE + block::LONGEST as u64;
+/// Events, and bytes as they are kept, that small batches are joined up to.
+const JOINED_EVENTS: u64 = 5_000;
+const JOINED_BYTES: usize = 256 << 10;
+
+impl Stage {
+    fn of(word: u64) -> Option<Self> {
+        [Self::Running, Self::Draft, Self::Last, Self::GivenUp].into_iter().find(|stage| *stage as u64 == word >> Self::BITS)
+    }
+}
+
+impl Journal {
+    /// The journal of a dead program: what stands at these places, in these files.
+    pub(crate) fn open(folder: Arc<Folder>, places: VecDeque<Place>, files: VecDeque<(u64, u64)>) -> Self {
+        let made = files.iter().map(|(file, _)| *file).max().unwrap_or(0);
+        Self { folder, places, files, current: None, made, under_way: 0, lost: Lost::default() }
+    }
+
+    /// The oldest batch that is not acknowledged. One that can't be read is counted as lost, and the next one is read.
+    pub fn front(&mut self) -> Option<Parcel> {
+        loop {
+            let place = *self.places.front()?;
+            if let Some(parcel) = read(&self.folder, &place) {
+                return Some(parcel);
+            }
+            self.count_damaged(place.count);
+            self.places.pop_front();
+        }
+    }
+
+    /// The oldest batches that are not acknowledged, as many as make a request of a good size: who is behind would else wait for
+    /// an answer to each of many small ones. As long as others can be given up, these are not.
+    pub fn front_joined(&mut self) -> Option<Parcel> {
+        let parcel = self.joined()?;
+        self.under_way = parcel.last();
+        Some(parcel)
+    }
+
+    fn joined(&mut self) -> Option<Parcel> {
+        let first = self.front()?;
+        let (mut events, mut bytes, mut parcels) = (first.count(), first.bytes(), vec![first]);
+        for place in self.places.iter().skip(1) {
+            (events, bytes) = (events.saturating_add(place.count), bytes.saturating_add(place.bytes as usize));
+            if events > JOINED_EVENTS || bytes > JOINED_BYTES || parcels.last().is_none_or(|before| before.last() + 1 != place.first) {
+                break;
+            }
+            // One that can't be read is counted when it is the first.
+            let Some(parcel) = read(&self.folder, place) else { break };
+            parcels.push(parcel);
+        }
+        if parcels.len() > 1
+            && let Some(joined) = Parcel::joined(&parcels)
+        {
+            Some(joined)
+        } else {
+            parcels.into_iter().next()
+        }
+    }
+
+    /// Counts events that the server can't take.
+    pub fn reject_all(&mut self, parcel: &Parcel) {
+        self.lost.add_all(parcel, "rejected");
+    }
+
+    /// Counts an event that the server can't take.
+    pub fn reject(&mut self, event: Rejected) {
+        self.lost.add(event, "rejected", 1);
+    }
+
+    /// Counts events of batches that can't be read.
+    pub(crate) fn count_damaged(&mut self, count: u64) {
+        if count > 0 {
+            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "damaged", count);
+        }
+    }
+
+    /// Goes on in a new file.
+    pub(crate) fn begin_anew(&mut self) -> Result<(), SpoolError> {
+        self.next_file()
+    }
+}
+
+/// Reads one batch again.
+pub(crate) fn read(folder: &Folder, place: &Place) -> Option<Parcel> {
+    let file = folder.dir().file(&name(place.file), false).ok()?;
+    let mut bytes = vec![0; usize::try_from(place.bytes).ok()?];
+    let read = sys::read_at(&file, &mut bytes, place.offset).ok()?;
+    let (header, payload) = block::read_one(folder.worker(), &bytes[..read])?;
+    let (_, frame) = payload.split_at_checked(header.b as u32 as usize)?;
+    (header.number == place.first && header.a == place.count).then(|| Parcel::kept(header.number, header.a, frame.to_vec()))
+}
+
+/// What a file of the journal holds.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) places: Vec<Place>,
+    drafts: Vec<Place>,
+    /// Of all batches together: the greatest position of each ring and of the lane, and the latest list of drops.
+    pub(crate) meta: Meta,
+    pub(crate) stage: Stage,
+    /// Number after the last event of any batch.
+    pub(crate) next: u64,
+    /// Batches that can't be read.
+    pub(crate) damaged: u64,
+    /// The first numbers of those whose headers can be, and how many events they held.
+    lost: Vec<(u64, u64)>,
+}
+
+impl Written {
+    /// Events above this number that are known to have been in batches that can't be read.
+    pub(crate) fn lost_since(&self, acknowledged: u64) -> u64 {
+        let is_above = |(first, count): &&(u64, u64)| first.saturating_add(*count).saturating_sub(1) > acknowledged;
+        self.lost.iter().filter(is_above).fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    /// Reads one more file. An event number counts up to 2^63.
+    pub(crate) fn read(&mut self, worker: WorkerId, file: u64, bytes: &[u8]) {
+        for item in Blocks::new(worker, bytes) {
+            let (at, header, payload) = match item {
+                Item::Block { at, header, payload } if header.magic == Magic::Record => (at, header, payload),
+                Item::Damaged { header } if header.magic == Magic::Record => {
+                    self.damaged += 1;
+                    self.lost.push((header.number, header.a));
+                    self.next = self.next.max(header.number.saturating_add(header.a));
+                    continue;
+                }
+                _ => {
+                    self.damaged += 1;
+                    continue;
+                }
+            };
+            let meta = payload.get(..header.b as u32 as usize).and_then(|meta| serde_json::from_slice::<Meta>(meta).ok());
+            let end = header.number.checked_add(header.a).filter(|end| i64::try_from(*end).is_ok() && header.number > 0);
+            let (Some(meta), Some(end), Some(stage)) = (meta, end, Stage::of(header.b)) else {
+                self.damaged += 1;
+                continue;
+            };
+            let bytes = (HEADER + header.length) as u64;
+            let place = Place { file, offset: at as u64, bytes, first: header.number, count: header.a };
+            // What another one began to write, and did not finish.
+            self.drafts.retain(|draft| draft.last() < place.first);
+            match stage {
+                Stage::Running => {}
+                Stage::Draft => {
+                    self.drafts.push(place);
+                    continue;
+                }
+                Stage::Last => self.places.append(&mut self.drafts),
+                Stage::GivenUp => self.places.clear(),
+            }
+            if stage != Stage::Running {
+                self.stage = stage;
+            }
+            for (region, taken) in &meta.taken {
+                let all = self.meta.taken.entry(*region).or_default();
+                *all = (*all).max(*taken);
+            }
+            self.meta.lane = self.meta.lane.max(meta.lane);
+            if end >= self.next {
+                (self.meta.dropped, self.meta.held) = (meta.dropped, meta.held);
+                self.next = end;
+            }
+            if place.count > 0 {
+                self.places.push(place);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Events as they are kept: numbered in a row, encoded once, however often they are sent.
+
+use crate::wire::RootId;
+
+/// A block of a frame is never longer.
+const BLOCK: usize = 128 << 10;
+
+/// Events of one number after another, as the zstd frame of their JSON array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parcel {
+    first: u64,
+    count: u64,
+    frame: Vec<u8>,
+}
+
+/// An event that the server can't take.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rejected {
+    /// Its type.
+    pub event_type: String,
+    /// Its tree, where it has one.
+    pub root_id: Option<RootId>,
+}
+
+impl Parcel {
+    /// So many events from the number `first` on, whose JSON array this is. Nothing is compressed: who ships it may do that.
+    pub fn plain(first: u64, count: u64, json: &[u8]) -> Self {
+        Self { first, count, frame: frame(json) }
+    }
+
+    /// A parcel as it was kept.
+    pub(crate) fn kept(first: u64, count: u64, frame: Vec<u8>) -> Self {
+        Self { first, count, frame }
+    }
+
+    pub(crate) fn frame(&self) -> &[u8] {
+        &self.frame
+    }
+
+    /// Number of the first event.
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    /// How many events.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Number of the last event.
+    pub fn last(&self) -> u64 {
+        self.first.saturating_add(self.count).saturating_sub(1)
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// What type each event is of, and in which tree: without zstd nobody can say.
+    #[cfg(not(feature = "read"))]
+    #[expect(clippy::unused_self, reason = "as with zstd")]
+    pub(crate) fn kinds(&self) -> Vec<Rejected> {
+        Vec::new()
+    }
+}
+
+/// A zstd frame of raw blocks (RFC 8878, 3.1.1).
+fn frame(content: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::with_capacity(content.len() + 16);
+    frame.extend_from_slice(&0xfd2f_b528_u32.to_le_bytes());
+    // A single segment, its size in 8 bytes: no window has to be told.
+    frame.push(0b1110_0000);
+    frame.extend_from_slice(&(content.len() as u64).to_le_bytes());
+    let mut blocks = content.chunks(BLOCK).peekable();
+    if blocks.peek().is_none() {
+        frame.extend_from_slice(&[1, 0, 0]);
+    }
+    while let Some(block) = blocks.next() {
+        let header = (block.len() as u32) << 3 | u32::from(blocks.peek().is_none());
+        frame.extend_from_slice(&header.to_le_bytes()[..3]);
+        frame.extend_from_slice(block);
+    }
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_of_raw_blocks_is_read_by_zstd() {
+        for length in [0, 1, 1_000, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
+            let content: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            let parcel = Parcel::plain(1, 1, &content);
+            assert_eq!(zstd::decode_all(parcel.frame()).unwrap(), content, "{length}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What stands in the file `program`, whoever wrote it.
+
+use std::collections::HashMap;
+
+use monitor_wire::{Registered, WorkerId};
+
+use super::{About, Calibration, ClockSample, DROPS, FACTOR, GIVEN_UP, MAGIC, PAGE, STATES, State, TYPES, VERSION, check};
+use crate::block::{self, Magic};
+
+/// So many threads may be between the two words of a count when the program dies.
+const BETWEEN: u64 = 64;
+
+impl State {
+    fn of([revision, acknowledged, next, ticks, wall_ns, ns_per_tick, lane]: [u64; 7]) -> Self {
+        let ns_per_tick = f64::from_bits(ns_per_tick);
+        let clock = (ns_per_tick.is_finite() && ns_per_tick > 0.0).then_some(Calibration { ticks, wall_ns, ns_per_tick });
+        Self { revision, acknowledged, next, clock, lane }
+    }
+}
+
+/// What a file `program` says, as far as it is whole.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    /// Layout of the rings and the first sample of the clocks; none if the header is damaged, or of another version.
+    pub(crate) header: Option<(u64, ClockSample)>,
+    /// The version, if it is not this one's.
+    pub(crate) other_version: Option<u64>,
+    pub(crate) state: Option<State>,
+    pub(crate) about: Option<About>,
+    /// By number; those that are damaged are missing.
+    pub(crate) sites: HashMap<u64, Registered>,
+    /// Types of events and how many were dropped.
+    pub(crate) dropped: Vec<(&'static str, u64)>,
+    /// Only the journal is to be sent.
+    pub(crate) is_given_up: bool,
+    pub(crate) damaged: u64,
+}
+
+impl Written {
+    pub(crate) fn read(worker: WorkerId, bytes: &[u8]) -> Self {
+        let mut written = Self::default();
+        match line(worker, bytes, 0) {
+            Some([MAGIC, VERSION, layout, is_counter, ticks, wall_ns, _]) => {
+                written.header = Some((layout, ClockSample { ticks, wall_ns, is_counter: is_counter != 0 }));
+            }
+            Some([MAGIC, version, ..]) => written.other_version = Some(version),
+            _ => written.damaged += 1,
+        }
+        let states = STATES.map(|at| line(worker, bytes, at).map(State::of));
+        written.state = states.into_iter().flatten().max_by_key(|state| state.revision);
+        written.damaged += u64::from(written.state.is_none());
+        for (index, event_type) in TYPES.into_iter().enumerate() {
+            let count = word(bytes, DROPS + index * 16);
+            let again = word(bytes, DROPS + index * 16 + 8).wrapping_mul(INVERSE);
+            if count.wrapping_sub(again) > BETWEEN {
+                written.damaged += 1;
+            } else if count > 0 {
+                written.dropped.push((event_type, count));
+            }
+        }
+        // By far most of its bits: a damaged one doesn't decide.
+        written.is_given_up = word(bytes, GIVEN_UP).count_ones() > 32;
+        for item in block::Blocks::new(worker, bytes.get(PAGE..).unwrap_or_default()) {
+            match item {
+                block::Item::Block { header, payload, .. } if header.magic == Magic::Site && header.number == u64::MAX => {
+                    written.about = serde_json::from_slice(payload).ok();
+                }
+                block::Item::Block { header, payload, .. } if header.magic == Magic::Site => {
+                    written.sites.extend(serde_json::from_slice(payload).ok().map(|site| (header.number, site)));
+                }
+                _ => written.damaged += 1,
+            }
+        }
+        written
+    }
+}
+
+/// [`FACTOR`] undone.
+const INVERSE: u64 = {
+    let (mut inverse, mut step) = (FACTOR, 0);
+    while step < 5 {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(FACTOR.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse
+};
+
+fn word(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
+}
+
+fn line(worker: WorkerId, bytes: &[u8], at: usize) -> Option<[u64; 7]> {
+    bytes.get(at..at + 64)?;
+    let words: [u64; 7] = std::array::from_fn(|index| word(bytes, at + index * 8));
+    (word(bytes, at + 56) == check(worker, words)).then_some(words)
+}

@@ -1,0 +1,291 @@
+//! What a recording program is told by its environment. A bad value is a problem to be told, and the default taken; it never stops
+//! the program.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::dir_of;
+use crate::wire::{ProcessId, RootId};
+
+/// What every recording program is told, whoever ships for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Whether anything is recorded at all.
+    pub enabled: bool,
+    /// Bound of what waits in memory.
+    pub buffer_bytes: usize,
+    /// Where what is recorded outlives the program, as a whole path; none to keep it in memory alone.
+    pub spool_dir: Option<PathBuf>,
+    /// Bound of what this program may keep there.
+    pub spool_bytes: u64,
+    /// So many children of one parent and name are told singly.
+    pub fold_after: u64,
+    /// How often this program says that it is alive.
+    pub heartbeat: Duration,
+    /// How long the end of the program may wait.
+    pub exit_timeout: Duration,
+    /// The recorder's own messages go to stderr as well.
+    pub log_to_stderr: bool,
+    /// The tree and the process that started this program.
+    pub inherited: Option<(RootId, ProcessId)>,
+    /// Names the one who ships while this program runs, if it doesn't ship itself.
+    pub launch: Option<String>,
+}
+
+impl Settings {
+    /// Reads them through `reader`.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let enabled = reader.value("MONITOR_ENABLED", "1, true, on or yes to record, 0, false, off or no not to", false, switch);
+        // Nothing else matters to a program that is off, nor is anybody to be told about it, unless it was meant to be on perhaps.
+        let log_to_stderr = (enabled || !reader.problems.is_empty()) && reader.value("MONITOR_LOG", "stderr, or nothing", false, log);
+        let default = Self { enabled, log_to_stderr, ..Self::default() };
+        if !enabled {
+            return default;
+        }
+        Self {
+            buffer_bytes: reader.value("MONITOR_BUFFER_BYTES", "a number of bytes from 65536 on", default.buffer_bytes, |text| {
+                text.trim().parse().ok().filter(|bytes| *bytes >= 65_536)
+            }),
+            // The whole path: the program may change its folder.
+            spool_dir: dir_of(reader.raw("MONITOR_SPOOL_DIR").as_deref()).map(|dir| std::path::absolute(&dir).unwrap_or(dir)),
+            spool_bytes: reader.value("MONITOR_SPOOL_BYTES", "a number of bytes from 4194304 on", default.spool_bytes, |text| {
+                text.trim().parse().ok().filter(|bytes| *bytes >= 4_194_304)
+            }),
+            fold_after: reader.value("MONITOR_FOLD_AFTER", "a number from 1 on, or off", default.fold_after, |text| match text.trim() {
+                "off" => Some(u64::MAX),
+                number => number.parse().ok().filter(|number| *number > 0),
+            }),
+            heartbeat: reader.value("MONITOR_HEARTBEAT", "a duration from 100ms to 1h, such as 10s", default.heartbeat, |text| {
+                duration(text).filter(|d| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(d))
+            }),
+            exit_timeout: reader.value("MONITOR_EXIT_TIMEOUT", "a duration such as 500ms, 2s or 1m", default.exit_timeout, duration),
+            inherited: {
+                let root = reader.value("MONITOR_ROOT_ID", "32 lower-case hex digits", None, |text| id::<RootId>(text).ok());
+                let parent = reader.value("MONITOR_PARENT_ID", "16 lower-case hex digits", None, |text| id::<ProcessId>(text).ok());
+                root.zip(parent)
+            },
+            launch: reader.raw("MONITOR_LAUNCH").and_then(|name| name.into_string().ok()).filter(|name| !name.is_empty()),
+            ..default
+        }
+    }
+}
+
+impl Default for Settings {
+    /// Of a program that is told nothing, which records nothing.
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            buffer_bytes: 64 << 20,
+            spool_dir: None,
+            spool_bytes: 256 << 20,
+            fold_after: 1_000,
+            heartbeat: Duration::from_secs(10),
+            exit_timeout: Duration::from_secs(2),
+            log_to_stderr: false,
+            inherited: None,
+            launch: None,
+        }
+    }
+}
+
+/// Reads variables one by one, and gathers what is wrong with them.
+pub struct Reader<'a> {
+    get: &'a dyn Fn(&str) -> Option<OsString>,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads through `get`, which is asked for each variable by its name.
+    pub fn new(get: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self { get, problems: Vec::new() }
+    }
+
+    /// What is wrong with the values that were read, a sentence each: which variable, its value, and what was expected.
+    pub fn problems(self) -> Vec<String> {
+        self.problems
+    }
+
+    /// The value of `name`, or `default` when it is absent or, as a problem, when it is not what is `wanted`.
+    pub fn value<T>(&mut self, name: &str, wanted: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> T {
+        self.parsed(name, wanted, default, parse, shortened)
+    }
+
+    /// The same, of a value that is secret even when it is wrong.
+    pub fn secret<T>(&mut self, name: &str, wanted: &str, default: T, parse: impl Fn(&str) -> Option<T>) -> T {
+        self.parsed(name, wanted, default, parse, |_| "its value".to_owned())
+    }
+
+    fn raw(&self, name: &str) -> Option<OsString> {
+        (self.get)(name)
+    }
+
+    fn parsed<T>(&mut self, name: &str, wanted: &str, default: T, parse: impl Fn(&str) -> Option<T>, show: impl Fn(&str) -> String) -> T {
+        let Some(raw) = self.raw(name) else { return default };
+        raw.to_str().and_then(parse).unwrap_or_else(|| {
+            self.problems.push(format!("{name}: {} is not taken: expected {wanted}", show(&raw.to_string_lossy())));
+            default
+        })
+    }
+}
+
+fn shortened(text: &str) -> String {
+    if text.chars().count() <= 80 { format!("{text:?}") } else { format!("{:?}…", text.chars().take(80).collect::<String>()) }
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "on" | "yes" => Some(true),
+        "" | "0" | "false" | "off" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+fn log(text: &str) -> Option<bool> {
+    match text.trim() {
+        "" => Some(false),
+        "stderr" => Some(true),
+        _ => None,
+    }
+}
+
+/// An id that may be absent, which is not the same as malformed.
+fn id<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
+/// `500ms`, `2s`, `1m`, `1h`.
+fn duration(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit_ms).map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::default_dir;
+
+    fn read(pairs: &[(&str, &str)]) -> (Settings, Vec<String>) {
+        let get = |name: &str| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
+        let mut reader = Reader::new(&get);
+        (Settings::read(&mut reader), reader.problems())
+    }
+
+    #[test]
+    fn the_switch_reads_the_words_people_write() {
+        for on in ["1", "true", "TRUE", "On", "yes", " 1 "] {
+            let (settings, problems) = read(&[("MONITOR_ENABLED", on)]);
+            assert_eq!((settings.enabled, problems), (true, vec![]), "{on:?}");
+        }
+        for off in ["", "0", "false", "Off", "NO"] {
+            assert_eq!(read(&[("MONITOR_ENABLED", off)]), (Settings::default(), vec![]), "{off:?}");
+        }
+        assert_eq!(read(&[]), (Settings::default(), vec![]));
+    }
+
+    #[test]
+    fn one_that_is_off_hears_of_the_switch_alone() {
+        let others = [("MONITOR_FOLD_AFTER", "never"), ("MONITOR_LOG", "stderr")];
+        assert_eq!(read(&others), (Settings::default(), vec![]));
+        let (settings, problems) = read(&[("MONITOR_ENABLED", "enabled"), others[0], others[1]]);
+        assert_eq!(settings, Settings { log_to_stderr: true, ..Settings::default() });
+        let words = "MONITOR_ENABLED: \"enabled\" is not taken: expected 1, true, on or yes to record, 0, false, off or no not to";
+        assert_eq!(problems, [words]);
+    }
+
+    #[test]
+    fn a_bad_value_is_told_and_the_default_taken() {
+        let long = "x".repeat(100_000);
+        for (name, value, expected) in [
+            ("MONITOR_BUFFER_BYTES", "64MiB", "a number of bytes from 65536 on"),
+            ("MONITOR_BUFFER_BYTES", "1", "a number of bytes from 65536 on"),
+            ("MONITOR_BUFFER_BYTES", "99999999999999999999999", "a number of bytes from 65536 on"),
+            ("MONITOR_SPOOL_BYTES", "4194303", "a number of bytes from 4194304 on"),
+            ("MONITOR_SPOOL_BYTES", "much", "a number of bytes from 4194304 on"),
+            ("MONITOR_FOLD_AFTER", "0", "a number from 1 on, or off"),
+            ("MONITOR_FOLD_AFTER", "-1", "a number from 1 on, or off"),
+            ("MONITOR_FOLD_AFTER", long.as_str(), "a number from 1 on, or off"),
+            ("MONITOR_HEARTBEAT", "0s", "a duration from 100ms to 1h, such as 10s"),
+            ("MONITOR_HEARTBEAT", "10", "a duration from 100ms to 1h, such as 10s"),
+            ("MONITOR_EXIT_TIMEOUT", "-1s", "a duration such as 500ms, 2s or 1m"),
+            ("MONITOR_EXIT_TIMEOUT", "18446744073709551615h", "a duration such as 500ms, 2s or 1m"),
+            ("MONITOR_LOG", "stdout", "stderr, or nothing"),
+            ("MONITOR_ROOT_ID", "00000000000000000000000000000000", "32 lower-case hex digits"),
+            ("MONITOR_PARENT_ID", "A3CE929D0E0E4736", "16 lower-case hex digits"),
+        ] {
+            let (settings, problems) = read(&[("MONITOR_ENABLED", "1"), (name, value)]);
+            assert_eq!(settings, Settings { enabled: true, spool_dir: default_dir(), ..Settings::default() }, "{name}");
+            let [problem] = problems.as_slice() else { panic!("{name}: {problems:?}") };
+            assert!(problem.starts_with(&format!("{name}: \"")) && problem.len() < 400, "{problem}");
+            assert!(problem.ends_with(&format!(" is not taken: expected {expected}")), "{problem}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_told_even_when_it_is_wrong() {
+        let get = |_: &str| Some(OsString::from("two words"));
+        let mut reader = Reader::new(&get);
+        assert_eq!(reader.secret("MONITOR_TOKEN", "one word", 7, |_| None), 7);
+        assert_eq!(reader.problems(), ["MONITOR_TOKEN: its value is not taken: expected one word"]);
+    }
+
+    #[test]
+    fn the_spool_is_on_unless_it_is_said_to_be_off() {
+        let dir = |value: &str| read(&[("MONITOR_ENABLED", "1"), ("MONITOR_SPOOL_DIR", value)]).0.spool_dir;
+        assert_eq!((dir(""), dir("off"), dir(" OFF ")), (default_dir(), None, None));
+        assert_eq!(dir("below"), Some(std::env::current_dir().unwrap().join("below")), "whatever folder the program goes to");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_may_be_of_any_bytes_and_a_value_may_not() {
+        use std::os::unix::ffi::OsStringExt;
+
+        let bytes = || OsString::from_vec(b"/var/\xff".to_vec());
+        let get = |name: &str| Some(if name == "MONITOR_ENABLED" { "1".into() } else { bytes() }).filter(|_| name != "MONITOR_LAUNCH");
+        let mut reader = Reader::new(&get);
+        assert_eq!(Settings::read(&mut reader), Settings { enabled: true, spool_dir: Some(bytes().into()), ..Settings::default() });
+        let problems = reader.problems();
+        assert_eq!(problems.len(), 8, "{problems:?}");
+    }
+
+    #[test]
+    fn good_values_are_taken() {
+        let (settings, problems) = read(&[
+            ("MONITOR_ENABLED", "yes"),
+            ("MONITOR_BUFFER_BYTES", "1000000"),
+            ("MONITOR_SPOOL_DIR", "/var/spool/of mine"),
+            ("MONITOR_SPOOL_BYTES", "10000000"),
+            ("MONITOR_FOLD_AFTER", "off"),
+            ("MONITOR_HEARTBEAT", "500ms"),
+            ("MONITOR_EXIT_TIMEOUT", "0s"),
+            ("MONITOR_LOG", "stderr"),
+            ("MONITOR_ROOT_ID", "0199a3ce929d0e0e47360199a3ce929d"),
+            ("MONITOR_PARENT_ID", "ffffffffffffffff"),
+            ("MONITOR_LAUNCH", "x"),
+        ]);
+        assert_eq!(problems, Vec::<String>::new());
+        let expected = Settings {
+            enabled: true,
+            buffer_bytes: 1_000_000,
+            spool_dir: Some("/var/spool/of mine".into()),
+            spool_bytes: 10_000_000,
+            fold_after: u64::MAX,
+            heartbeat: Duration::from_millis(500),
+            exit_timeout: Duration::ZERO,
+            log_to_stderr: true,
+            inherited: RootId::new(0x0199_a3ce_929d_0e0e_4736_0199_a3ce_929d).zip(ProcessId::new(u64::MAX)),
+            launch: Some("x".to_owned()),
+        };
+        assert_eq!(settings, expected);
+    }
+}

@@ -1,0 +1,229 @@
+//! A journal is read behind a program that writes it.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use monitor_spool::{About, Begun, Follower, Life, Parcel};
+
+use crate::support::{TestSpool, about, begin_as, drain, file, journal, processes};
+
+/// Bounds a folder so that a file of its journal is closed when it has more than 4 KiB.
+const SMALL: u64 = 32 << 10;
+
+fn follow(test: &TestSpool, begun: &Begun) -> Follower {
+    test.spool.follow(begun.folder.worker()).unwrap().unwrap()
+}
+
+/// Numbers of these events, which are those of their processes.
+fn numbers(parcel: &Parcel) -> Vec<u64> {
+    let numbers: Vec<u64> = (parcel.first()..=parcel.last()).collect();
+    assert_eq!(processes(parcel), numbers);
+    numbers
+}
+
+/// Those that are next.
+fn next(follower: &mut Follower) -> Vec<u64> {
+    follower.next().as_ref().map(numbers).unwrap_or_default()
+}
+
+/// The same, and the server takes them.
+fn take(follower: &mut Follower) -> Vec<u64> {
+    let next = follower.next();
+    if let Some(parcel) = &next {
+        follower.accepted(parcel);
+    }
+    next.as_ref().map(numbers).unwrap_or_default()
+}
+
+/// The numbers of the journal's files.
+fn files(folder: &Path) -> Vec<u64> {
+    let number = |name: String| name.strip_prefix("journal-")?.parse().ok();
+    let mut files: Vec<u64> =
+        fs::read_dir(folder).unwrap().filter_map(|entry| number(entry.unwrap().file_name().into_string().unwrap())).collect();
+    files.sort_unstable();
+    files
+}
+
+/// Appends batches of three events, from the number `first` on, until one of them begins another file; the number of its first event.
+fn fill(begun: &mut Begun, mut first: u64) -> u64 {
+    journal(begun, first, 3);
+    let last = files(begun.folder.path()).pop();
+    loop {
+        first += 3;
+        journal(begun, first, 3);
+        if files(begun.folder.path()).pop() != last {
+            return first;
+        }
+    }
+}
+
+/// Turns a bit.
+fn damage(path: &Path, at: u64) {
+    let disk = File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    disk.read_exact_at(&mut byte, at).unwrap();
+    disk.write_all_at(&[byte[0] ^ 1], at).unwrap();
+}
+
+#[test]
+fn a_journal_is_followed_while_it_grows() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    let mut follower = follow(&test, &begun);
+    assert_eq!((next(&mut follower), follower.acknowledged()), (vec![], 0));
+    assert_eq!(follower.worker().id, begun.folder.worker());
+    journal(&mut begun, 1, 3);
+    assert_eq!((next(&mut follower), next(&mut follower), follower.acknowledged()), (vec![1, 2, 3], vec![1, 2, 3], 0));
+    // What came meanwhile goes with it.
+    journal(&mut begun, 4, 2);
+    assert_eq!((take(&mut follower), follower.acknowledged()), (vec![1, 2, 3, 4, 5], 5));
+    assert!(next(&mut follower).is_empty());
+    // Numbers of one batch have no gaps.
+    journal(&mut begun, 6, 1);
+    journal(&mut begun, 8, 2);
+    assert_eq!((take(&mut follower), take(&mut follower), take(&mut follower)), (vec![6], vec![8, 9], vec![]));
+    // Nor is it too large.
+    journal(&mut begun, 10, 3_000);
+    journal(&mut begun, 3_010, 2_000);
+    journal(&mut begun, 5_010, 1);
+    assert!(take(&mut follower).into_iter().eq(10..5_010));
+    assert_eq!((take(&mut follower), follower.acknowledged()), (vec![5_010], 5_010));
+}
+
+#[test]
+fn nothing_is_missed_of_what_is_written_meanwhile() {
+    const END: u64 = 6_001;
+    let test = TestSpool::new();
+    // Room for all of it, in several files, however slow the reader is.
+    let mut begun = test.begin_within(1 << 20);
+    let mut follower = follow(&test, &begun);
+    let writer = std::thread::spawn(move || {
+        (1..END).step_by(3).for_each(|first| journal(&mut begun, first, 3));
+        begun
+    });
+    let mut found = Vec::new();
+    while found.last() != Some(&(END - 1)) {
+        let is_written = writer.is_finished();
+        let taken = take(&mut follower);
+        assert!(!is_written || !taken.is_empty(), "the rest behind {:?} is missed", found.last());
+        found.extend(taken);
+    }
+    assert!(found.into_iter().eq(1..END));
+    assert!(matches!(files(writer.join().unwrap().folder.path())[..], [last] if last > 2));
+}
+
+#[test]
+fn half_a_block_is_waited_for() {
+    let test = TestSpool::new();
+    let mut begun = test.begin();
+    journal(&mut begun, 1, 1);
+    let path = file(begun.folder.path(), "journal-");
+    let whole = fs::metadata(&path).unwrap().len();
+    journal(&mut begun, 2, 1);
+    let (bytes, disk) = (fs::read(&path).unwrap(), File::options().write(true).open(&path).unwrap());
+    for end in whole..bytes.len() as u64 {
+        disk.set_len(end).unwrap();
+        let mut follower = follow(&test, &begun);
+        let found = take(&mut follower);
+        // All that is missing may be what fills it up.
+        let is_there = found == [1, 2] && end + 8 > bytes.len() as u64;
+        assert!(is_there || (found == [1] && next(&mut follower).is_empty()), "{found:?} of {end} bytes");
+        // Its room may be there before what is in it.
+        disk.set_len(bytes.len() as u64).unwrap();
+        assert!(is_there || next(&mut follower).is_empty(), "{end}");
+        disk.write_all_at(&bytes[end as usize..], end).unwrap();
+        assert_eq!(take(&mut follower), if is_there { vec![] } else { vec![2] }, "{end}");
+    }
+}
+
+#[test]
+fn files_go_when_the_server_has_all_of_them_but_never_the_last() {
+    let test = TestSpool::new();
+    let mut begun = test.begin_within(SMALL);
+    let folder = begun.folder.path().to_owned();
+    let mut follower = follow(&test, &begun);
+    let second = fill(&mut begun, 1);
+    let third = fill(&mut begun, second + 3);
+    assert_eq!((next(&mut follower).len() as u64, files(&folder)), (second - 1, vec![1, 2, 3]));
+    assert!(take(&mut follower).into_iter().eq(1..second));
+    assert_eq!(files(&folder), [1, 2, 3], "it goes with the next one");
+    assert!(next(&mut follower).into_iter().eq(second..third) && files(&folder) == [1, 2, 3], "the server does not have it");
+    assert!(take(&mut follower).into_iter().eq(second..third));
+    assert_eq!(files(&folder), [2, 3]);
+    // Whoever writes has room for another one.
+    let used = begun.folder.used_bytes();
+    begun.journal.forget_removed();
+    assert!(begun.folder.used_bytes() + 4_096 <= used);
+    assert_eq!((take(&mut follower), files(&folder)), ((third..third + 3).collect(), vec![3]));
+    assert_eq!((take(&mut follower), files(&folder)), (vec![], vec![3]));
+    journal(&mut begun, third + 3, 3);
+    assert_eq!((take(&mut follower), files(&folder)), ((third + 3..third + 6).collect(), vec![3]));
+    // Who begins anew finds what is left.
+    assert!(next(&mut follow(&test, &begun)).into_iter().eq(third..third + 6));
+}
+
+#[test]
+fn a_damaged_batch_and_what_is_behind_it_wait_for_the_end_of_the_program() {
+    // A bit of its header, and one of its payload: in that case it is known how many events it held.
+    for (at, lost) in [(8, 0), (60, 3)] {
+        let test = TestSpool::new();
+        let mut begun = test.begin_within(SMALL);
+        let (worker, folder) = (begun.folder.worker(), begun.folder.path().to_owned());
+        let mut follower = follow(&test, &begun);
+        journal(&mut begun, 1, 3);
+        let path = file(&folder, "journal-");
+        let begins = fs::metadata(&path).unwrap().len();
+        let end = fill(&mut begun, 4) + 3;
+        damage(&path, begins + at);
+        assert_eq!((take(&mut follower), next(&mut follower)), (vec![1, 2, 3], vec![]));
+        assert_eq!((follower.acknowledged(), files(&folder)), (3, vec![1, 2]));
+        drop(begun);
+        let mut replay = test.spool.claim_behind(worker, follower.acknowledged()).unwrap().unwrap();
+        let dropped = replay.dropped();
+        assert_eq!(dropped.iter().map(|dropped| (dropped.reason.as_str(), dropped.count)).max(), (lost > 0).then_some(("damaged", lost)));
+        assert_eq!(replay.damaged(), 1);
+        assert!(drain(&mut replay).into_iter().map(|(number, _)| number).eq(7..end), "{at}");
+    }
+}
+
+#[test]
+fn what_was_given_up_is_passed_over_and_told() {
+    let test = TestSpool::new();
+    let mut begun = test.begin_within(SMALL);
+    let folder = begun.folder.path().to_owned();
+    let mut follower = follow(&test, &begun);
+    journal(&mut begun, 1, 3);
+    let path = file(&folder, "journal-");
+    assert_eq!(take(&mut follower), [1, 2, 3]);
+    let mut end = fill(&mut begun, 4) + 3;
+    damage(&path, fs::metadata(&path).unwrap().len() - 60);
+    let before = take(&mut follower);
+    assert_eq!((before.first(), next(&mut follower)), (Some(&4), vec![]));
+    while path.exists() {
+        journal(&mut begun, end, 3);
+        end += 3;
+    }
+    let first = next(&mut follower)[0];
+    let found = std::iter::repeat_with(|| take(&mut follower)).take_while(|taken| !taken.is_empty()).flatten();
+    assert!(found.eq(first..end));
+    // Whoever writes doesn't know what the server has of it.
+    let lost = first - 1 - before.last().unwrap();
+    let told = follower.dropped();
+    assert!(lost > 0 && told.iter().map(|dropped| dropped.count).sum::<u64>() >= lost, "{lost}: {told:?}");
+    assert!(told.iter().all(|dropped| dropped.reason == "spool"), "{told:?}");
+}
+
+#[test]
+fn programs_are_found_by_who_launched_them() {
+    let test = TestSpool::new();
+    let of = |launch: &str| begin_as(&test.spool, &About { launch: Some(launch.to_owned()), ..about() }, SMALL);
+    let (ours, theirs, plain) = (of("ours"), of("theirs"), test.begin());
+    let worker = ours.folder.worker();
+    assert_eq!(test.spool.launched("ours").unwrap(), [(worker, Life::Living)]);
+    drop((ours, theirs, plain));
+    assert_eq!(test.spool.launched("ours").unwrap(), [(worker, Life::Dead)]);
+    assert!(test.spool.follow(worker).unwrap().is_some());
+    assert!(test.spool.clear(worker).unwrap());
+    assert!(test.spool.follow(worker).unwrap().is_none() && test.spool.launched("ours").unwrap().is_empty());
+}

@@ -1,0 +1,78 @@
+/** What changes something: refused to nobody in particular, done after a login, and seen by all pages at once. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { before, test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { newId, server, Tree, Worker } from "./events.mjs";
+
+const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
+useBrowser();
+const unique = newId();
+const [user, password] = [`ada-${unique}`, "correct horse battery"];
+let worker;
+const skip = monitor && data ? false : "MONITOR_TEST_MONITOR and MONITOR_TEST_DATA, the program `monitor` and the server's data folder, are not set";
+before(async () => {
+  if (skip) return;
+  worker = await new Worker().online();
+  const added = spawnSync(monitor, ["user", "add", user, "--role", "operator", "--data", data], { input: `${password}\n` });
+  assert.equal(added.status, 0, added.stderr.toString());
+});
+
+const row = (page, tree) => page.locator(`.root[data-root="${tree.rootId}"]`);
+const button = (page, name) => page.locator(".checked-bar").getByRole("button", { name, exact: true });
+
+test("a root is pinned and deleted by who has logged in, and other pages follow", { skip }, async () => {
+  const tree = new Tree(`kept ${unique}`);
+  const other = new Tree(`kept ${unique} beside`);
+  await worker.send(tree.own, tree.end(tree.own, 5), other.own, other.end(other.own, 5));
+  const address = `${server}/tasks?q=kept+${unique}`;
+  await onPage(
+    address,
+    async (page, context) => {
+      const watching = await context.newPage();
+      await watching.goto(address);
+      await row(watching, tree).waitFor();
+      await hasText(watching.locator(".connection"), "live");
+      const inside = await context.newPage();
+      await inside.goto(tree.address);
+      await inside.locator(".node").first().waitFor();
+      await hasText(inside.locator(".connection"), "live");
+
+      await row(page, tree).getByRole("checkbox").check();
+      await button(page, "Pin").click();
+      await hasAddress(page, /\/login\?next=/);
+      await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(user);
+      await page.locator("input[type=password]").fill(password);
+      await page.locator("form button").first().click();
+      await hasAddress(page, /\/tasks\?q=kept/);
+
+      await row(page, tree).getByRole("checkbox").check();
+      await button(page, "Pin").click();
+      await page.locator(".checked-bar").waitFor({ state: "detached" });
+      for (const each of [page, watching]) await hasText(row(each, tree).locator(".mark"), "pinned");
+
+      await row(page, tree).getByRole("checkbox").check();
+      await button(page, "Unpin").click();
+      await page.locator(".checked-bar").waitFor({ state: "detached" });
+      for (const each of [page, watching]) await row(each, tree).locator(".mark").waitFor({ state: "detached" });
+
+      await row(page, tree).getByRole("checkbox").check();
+      await button(page, "Delete").click();
+      await page.getByRole("dialog").getByRole("button", { name: "Keep" }).click();
+      await row(page, tree).waitFor();
+      await button(page, "Delete").click();
+      await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+      for (const each of [page, watching]) {
+        await row(each, tree).waitFor({ state: "detached" });
+        assert.equal(await row(each, other).count(), 1);
+      }
+      await hasText(inside.locator(".notice h2"), `Root ${tree.rootId} is no longer kept.`);
+      await inside.reload();
+      await inside.locator(".notice h2").waitFor();
+      await page.reload();
+      await row(page, other).waitFor();
+      assert.equal(await row(page, tree).count(), 0);
+    },
+    { expected: /status of 401|status of 4(04|10)/ },
+  );
+});

@@ -1,0 +1,37 @@
+import { readFileSync } from "node:fs";
+import { afterEach, expect, test, vi } from "vitest";
+
+const script = readFileSync(new URL("../../public/ahead.js", import.meta.url), "utf8");
+
+/** What is asked for at an address before the page is there. */
+function askedAt(pathname: string, search = ""): string[] {
+  const asked: string[] = [];
+  const location = { origin: "http://here", pathname, search };
+  const fetch = (path: string) => {
+    asked.push(path);
+    return Promise.resolve("answer");
+  };
+  new Function("location", "fetch", "globalThis", script)(location, fetch, globalThis);
+  return asked;
+}
+
+afterEach(() => {
+  vi.resetModules();
+  delete (globalThis as { ahead?: unknown }).ahead;
+});
+
+test("a tree and the whole list are read ahead, other screens and filtered lists are not", () => {
+  expect(askedAt("/tasks/2106", "?tab=logs")).toEqual(["/api/v1/roots/2106/tree?limit=250"]);
+  expect(askedAt("/tasks")).toEqual(["/api/v1/roots?limit=100"]);
+  for (const [path, search] of [["/tasks", "?name=x"], ["/tasks/workers", ""], ["/tasks/statistics", ""], ["/tasks/about", ""], ["/tasks/2106/x", ""], ["/", ""]]) expect(askedAt(path as string, search)).toEqual([]);
+});
+
+test("what was read ahead is taken once, and by the same request only", async () => {
+  askedAt("/tasks/2106");
+  const { takeAhead } = await import("./ahead.ts");
+  const url = "http://here/api/v1/roots/2106/tree?limit=250";
+  expect(takeAhead(new Request("http://here/api/v1/roots/2107/tree?limit=250"))).toBeUndefined();
+  expect(takeAhead(new Request(url, { method: "DELETE" }))).toBeUndefined();
+  expect(await takeAhead(new Request(url))).toBe("answer");
+  expect(takeAhead(new Request(url))).toBeUndefined();
+});

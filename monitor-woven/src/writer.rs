@@ -1,0 +1,283 @@
+//! From the rings to the journal: a thread of its own, that the program never waits for but at its end.
+
+use std::any::Any;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver as Commands, Sender};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context as Task, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use monitor_core::image::LAYOUT;
+use monitor_core::own::Own;
+use monitor_core::queue::{self, Clock, Receiver};
+use monitor_core::{Context, fork, inside, switch};
+use monitor_spool::settings::{Reader, Settings};
+use monitor_spool::wire::{Dropped, Registered, RootId, Source, WorkerId, WorkerRef};
+use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
+
+use crate::to_json;
+
+/// After the first record, others are waited for so long.
+const LINGER: Duration = Duration::from_millis(20);
+/// A call that has run for so long is told as running; a shorter one as soon as it has ended.
+const RUNNING_FOR: Duration = Duration::from_millis(5);
+
+/// What this program was told at its start; a forked child was told the same.
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+/// The way to the writer, once there is one.
+static WRITER: Own<Handle> = Own::new();
+
+struct Handle {
+    /// Write what is recorded and the goodbye, then say so.
+    exit: Sender<Sender<()>>,
+    thread: Thread,
+    pid: u32,
+    timeout: Duration,
+}
+
+monitor_core::starter!(start);
+
+/// Runs once, at the first woven call of the program or of a forked child.
+fn start() {
+    let settings = SETTINGS.get_or_init(|| {
+        let mut reader = Reader::new(&|name| std::env::var_os(name));
+        let settings = Settings::read(&mut reader);
+        for problem in reader.problems() {
+            warn_if(settings.log_to_stderr, &problem);
+        }
+        settings
+    });
+    if !settings.enabled {
+        return;
+    }
+    monitor_core::warn::set(warn);
+    if let Some(context) = settings.inherited.and_then(|(root, parent)| Context::new(root.get(), parent.get())) {
+        monitor_core::set_inherited(context);
+    }
+    fork::register(|| WRITER.forget());
+    fork::awake();
+    if let Err(why) = begin(settings) {
+        fork::asleep();
+        switch::turn_off();
+        warn(&format!("nothing is recorded: {why}"));
+    }
+}
+
+/// Turns recording on, and starts the thread that writes.
+fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> {
+    monitor_core::fold::set_after(settings.fold_after);
+    let Some(dir) = &settings.spool_dir else { return Err("there is no spool to keep it in (MONITOR_SPOOL_DIR)".into()) };
+    let started_us = now_us();
+    let about = About { launch: settings.launch.clone(), ..About::this(identity(), env!("CARGO_PKG_VERSION"), started_us) };
+    let Clock { ticks, wall_ns, is_counter, .. } = Clock::now();
+    let sample = ClockSample { ticks, wall_ns, is_counter };
+    let begun = Spool::open(dir)?.begin(&about, sites(), u64::from(LAYOUT), sample, settings.spool_bytes)?;
+    let Begun { program, journal, lane, pieces, folder: _ } = begun;
+    let keeper: &'static SpoolKeeper = Box::leak(Box::new(SpoolKeeper::new(pieces, lane, program.marks(), to_json::queued)));
+    let receiver = queue::open_with(settings.buffer_bytes, keeper).ok_or("it is recorded already")?;
+    let (exit, commands) = mpsc::channel();
+    let writer = Writer { receiver, commands, keeper, program, journal, folds: Folds::default(), next: 1, heartbeat: settings.heartbeat };
+    register_exit();
+    switch::turn_on();
+    let spawned = thread::Builder::new().name("monitor-writer".to_owned()).spawn(move || {
+        // Its allocations must make nothing more to be recorded.
+        inside::stay();
+        let result = catch_unwind(AssertUnwindSafe(|| writer.run(started_us)));
+        switch::turn_off();
+        if let Err(why) = result.unwrap_or_else(|payload| Err(Failure::Panic(payload))) {
+            warn(&format!("nothing more is recorded: {why}"));
+        }
+        fork::asleep();
+    })?;
+    WRITER.set(Handle { exit, thread: spawned.thread().clone(), pid: std::process::id(), timeout: settings.exit_timeout });
+    Ok(())
+}
+
+fn identity() -> WorkerRef {
+    let pid = std::process::id();
+    // Two hashers seeded by the operating system.
+    let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, pid, now_us())));
+    let program = std::env::current_exe().ok().or_else(|| std::env::args_os().next().map(Into::into));
+    WorkerRef {
+        id: WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set"),
+        hostname: monitor_spool::hostname(),
+        pid,
+        program: program.and_then(|path| path.file_stem().map(|name| name.to_string_lossy().into_owned())).unwrap_or_default(),
+    }
+}
+
+/// All woven functions, as a reader of the rings needs them.
+fn sites() -> impl Iterator<Item = Registered> {
+    monitor_core::registered().iter().map(|site| Registered {
+        name: site.name.to_owned(),
+        kind: site.kind.into(),
+        source: Source { file: site.file.to_owned(), line: site.line },
+    })
+}
+
+/// Why the writer ended.
+enum Failure {
+    Spool(SpoolError),
+    Panic(Box<dyn Any + Send>),
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Spool(error) => error.fmt(f),
+            Self::Panic(payload) => f.write_str(
+                payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic"),
+            ),
+        }
+    }
+}
+
+impl From<SpoolError> for Failure {
+    fn from(error: SpoolError) -> Self {
+        Self::Spool(error)
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+struct Writer {
+    receiver: Receiver,
+    commands: Commands<Sender<()>>,
+    keeper: &'static SpoolKeeper,
+    program: Program,
+    journal: Journal,
+    folds: Folds,
+    /// Number of the next event.
+    next: u64,
+    heartbeat: Duration,
+}
+
+impl Writer {
+    fn run(mut self, started_us: u64) -> Result<(), Failure> {
+        // First of all: the calls that follow the first one are not to wait for it.
+        self.keeper.prepare();
+        self.put(&[to_json::online(started_us, env!("CARGO_PKG_VERSION"), self.heartbeat.as_millis() as u64)])?;
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut beaten = Instant::now();
+        loop {
+            let exit = self.commands.try_recv().ok();
+            while self.gather(if exit.is_some() { Duration::ZERO } else { RUNNING_FOR })? {
+                fork::give_way();
+            }
+            if let Some(done) = exit {
+                self.put(&[to_json::worker("worker-offline", now_us())])?;
+                // Nobody waits any more if this fails.
+                let _ = done.send(());
+                return Ok(());
+            }
+            if beaten.elapsed() >= self.heartbeat {
+                beaten = Instant::now();
+                self.put(&[to_json::worker("worker-heartbeat", now_us())])?;
+            }
+            if self.receiver.poll_news(&mut Task::from_waker(&waker)).is_pending() {
+                fork::asleep();
+                thread::park_timeout(self.heartbeat.saturating_sub(beaten.elapsed()));
+                fork::awake();
+            }
+            // Others are to come with it, unless this was the call to end.
+            if self.receiver.poll_news(&mut Task::from_waker(&waker)).is_ready() {
+                fork::asleep();
+                thread::park_timeout(LINGER);
+                fork::awake();
+            }
+        }
+    }
+
+    /// Moves what is recorded into the journal, as much as makes one batch. Whether there was anything.
+    fn gather(&mut self, running_for: Duration) -> Result<bool, Failure> {
+        let has_taken = self.receiver.look(running_for);
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while let Some(entry) = self.receiver.take() {
+            bytes += entry.bytes;
+            events.extend(to_json::event(&entry.record, &mut self.folds));
+        }
+        let Clock { ticks, wall_ns, ns_per_tick, .. } = self.receiver.clock();
+        self.program.calibrate(Calibration { ticks, wall_ns, ns_per_tick });
+        let written = self.put(&events);
+        self.receiver.commit();
+        queue::release(bytes);
+        written?;
+        self.keeper.prepare();
+        self.keeper.failure().map_or(Ok(has_taken), |why| Err(why.into()))
+    }
+
+    /// Numbers events and appends them, with how far rings and lane are read.
+    fn put(&mut self, events: &[String]) -> Result<(), SpoolError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let parcel = Parcel::plain(self.next, events.len() as u64, format!("[{}]", events.join(",")).as_bytes());
+        let taken = self.receiver.taken();
+        let dropped = queue::dropped().into_iter().map(|(drop, count)| Dropped {
+            event_type: drop.event.to_owned(),
+            reason: drop.reason.to_owned(),
+            root_id: drop.root.and_then(RootId::new),
+            count,
+        });
+        let meta = Meta { taken: taken.rings.iter().copied().collect(), lane: taken.queue, held: taken.held, dropped: dropped.collect() };
+        self.journal.forget_removed();
+        self.journal.append(&parcel, &meta).inspect_err(|_| self.program.marks().given_up())?;
+        self.next += parcel.count();
+        self.program.advance(self.next, taken.queue);
+        self.keeper.settled(taken.settled);
+        Ok(())
+    }
+}
+
+/// Has [`at_exit`] called at the end of the program, and of its forked children.
+#[allow(unsafe_code, reason = "only the C library knows when a program ends by process::exit")]
+fn register_exit() {
+    static IS_REGISTERED: OnceLock<()> = OnceLock::new();
+
+    IS_REGISTERED.get_or_init(|| {
+        // SAFETY: `at_exit` is a plain function that doesn't unwind: its body is guarded.
+        unsafe { libc::atexit(at_exit) };
+    });
+}
+
+extern "C" fn at_exit() {
+    let _ = catch_unwind(|| {
+        let Some(writer) = WRITER.get() else { return };
+        // A child that was made behind the C library's back has a copy of all this, but no thread. And one that has ended before
+        // will not answer.
+        if writer.pid != std::process::id() || inside::is_inside() || !switch::turn_off() {
+            return;
+        }
+        let (done, answer) = mpsc::channel();
+        if writer.exit.send(done).is_ok() {
+            writer.thread.unpark();
+            // What is not written by then is in the rings, for who reads those.
+            let _ = answer.recv_timeout(writer.timeout);
+        }
+    });
+}
+
+fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
+
+/// For those who ask: a woven program's stderr is its own.
+fn warn(message: &str) {
+    warn_if(SETTINGS.get().is_some_and(|settings| settings.log_to_stderr), message);
+}
+
+fn warn_if(is_asked: bool, message: &str) {
+    if is_asked {
+        let _ = io::stderr().write_all(format!("monitor: warning: {message}\n").as_bytes());
+    }
+}

@@ -1,0 +1,348 @@
+//! `cargo monitor` on a project that nobody edits: the same program, and a tree.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use expect_test::expect;
+use monitor_tests::{Finished, Server, command, outline, run, wait_for};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A copy of the project under test.
+struct Project {
+    folder: TempDir,
+}
+
+impl Project {
+    fn new() -> Self {
+        let project = Self { folder: tempfile::tempdir().expect("a folder") };
+        copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/woven")), project.folder.path());
+        project
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let text = fs::read_to_string(self.path(file)).expect("a file");
+        assert!(text.contains(from), "{file} has no {from}");
+        fs::write(self.path(file), text.replace(from, to)).expect("a file");
+    }
+
+    /// Plain cargo.
+    fn cargo(&self, line: &str) -> Command {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(line.split(' ')).current_dir(&self.folder);
+        cargo.env("CARGO_TARGET_DIR", self.path("target"));
+        plain(&mut cargo);
+        cargo
+    }
+
+    /// `cargo monitor`. What it builds for all projects is built once for all tests.
+    fn monitor(&self, line: &str, server: Option<&Server>) -> Command {
+        let mut monitor = command("cargo-monitor");
+        monitor.arg("monitor").args(line.split(' ')).current_dir(&self.folder);
+        monitor.env("CARGO_TARGET_DIR", concat!(env!("CARGO_TARGET_TMPDIR"), "/woven"));
+        if let Some(server) = server {
+            monitor.env("MONITOR_SERVER_URL", server.url()).env("MONITOR_SPOOL_DIR", server.spool());
+        }
+        plain(&mut monitor);
+        monitor
+    }
+
+    /// All its files, but what is built.
+    fn files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("a folder").flatten() {
+                let path = entry.path();
+                if path.is_dir() && !path.ends_with("target") {
+                    folders.push(path);
+                } else if path.is_file() {
+                    files.insert(path.clone(), fs::read(path).expect("a file"));
+                }
+            }
+        }
+        files
+    }
+}
+
+/// What the tests' own cargo has said to them is not meant for others.
+fn plain(command: &mut Command) {
+    for name in ["CARGO_INCREMENTAL", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+        command.env_remove(name);
+    }
+    command.env("CARGO_NET_RETRY", "2").env("CARGO_TERM_COLOR", "never");
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("the project").flatten() {
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            fs::copy(&path, &to).expect("a file");
+        }
+    }
+}
+
+/// The lines of a text that hold one of these.
+fn lines(text: &str, words: &[&str]) -> Vec<String> {
+    let is_meant = |line: &&str| words.iter().any(|word| line.contains(word));
+    text.lines().filter(is_meant).map(|line| line.trim().to_owned()).collect()
+}
+
+fn good(finished: Finished) -> Finished {
+    assert_eq!(finished.code, Some(0), "{}\n{}", finished.stdout, finished.stderr);
+    finished
+}
+
+/// The outline of the tree with a root of this name, as soon as nothing in it runs.
+fn tree(server: &Server, name: &str) -> String {
+    let is_over = |root: &Value| root["name"] == name && root["counts"]["running"] == 0 && root["state"] != "running";
+    wait_for(name, || server.roots().into_iter().find(is_over).map(|root| outline(&server.tree(&root))))
+}
+
+#[test]
+fn a_project_runs_as_without_and_is_seen_as_a_tree() {
+    let (server, project) = (Server::start(), Project::new());
+    let plain = good(run(project.cargo("run --locked -p shop")));
+    let before = project.files();
+    let woven = good(run(project.monitor("run -p shop", Some(&server))));
+    assert_eq!(woven.stdout, plain.stdout);
+    expect![[r#"
+        shop::main
+          shop_lib::Cart::new
+          shop_lib::Cart::add
+          shop_lib::add
+          shop_lib::Cart::price
+            shop_lib::Cart::price::each
+          old::greet
+            old::inner::make
+          shop::block_on
+            shop_lib::fetch [failed]: nothing to fetch
+          shop::block_on
+            shop_lib::fetch
+          shop_lib::add [inferred]
+    "#]]
+    .assert_eq(&tree(&server, "shop::main"));
+    assert!(project.files() == before, "sources and lock file are untouched");
+
+    // Nobody has to build anything anew.
+    let plain = good(run(project.cargo("build --locked -p shop")));
+    assert_eq!(lines(&plain.stderr, &["Compiling"]), Vec::<String>::new());
+    let again = good(run(project.monitor("build -p shop", None)));
+    assert_eq!(lines(&again.stderr, &["Compiling"]), Vec::<String>::new());
+    project.edit("old/src/inner.rs", "unused = 1", "unused = 2");
+    let again = good(run(project.monitor("build -p shop", None)));
+    let compiled: Vec<String> =
+        lines(&again.stderr, &["Compiling"]).iter().map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert_eq!(compiled, ["old", "shop"], "{}", again.stderr);
+
+    // One table less in the file concerns only the crates that it names.
+    fs::write(
+        project.path("monitor.toml"),
+        "[[function]]\npath = \"old::greet\"\n[[function]]\npath = \"shop::**\"\n[[function]]\npath = \"shop_lib::**\"\n",
+    )
+    .unwrap();
+    let again = good(run(project.monitor("build -p shop", None)));
+    assert_eq!(lines(&again.stderr, &["Compiling old"]).len(), 1, "{}", again.stderr);
+    fs::write(
+        project.path("monitor.toml"),
+        "[[function]]\npath = \"old::**\"\n[[function]]\npath = \"shop::**\"\n[[function]]\npath = \"shop_lib::**\"\n",
+    )
+    .unwrap();
+    let again = good(run(project.monitor("build -p shop", None)));
+    assert!(lines(&again.stderr, &["Compiling shop-lib"]).is_empty() && again.stderr.contains("Compiling old"), "{}", again.stderr);
+}
+
+#[test]
+fn tests_and_doctests_have_the_same_results() {
+    let (server, project) = (Server::start(), Project::new());
+    let results = |finished: Finished| {
+        let mut results = lines(&good(finished).stdout, &["test ", "running "]);
+        for line in &mut results {
+            line.truncate(line.find(" finished in").unwrap_or(line.len()));
+        }
+        results.sort();
+        results
+    };
+    let plain = results(run(project.cargo("test --workspace --features shop-lib/extra")));
+    assert!(plain.iter().any(|line| line.contains("lib.rs - add")), "{plain:?}");
+    assert_eq!(results(run(project.monitor("test --workspace --features shop-lib/extra", Some(&server)))), plain);
+    assert!(tree(&server, "it::it_runs").starts_with("it::it_runs"));
+    // A program that a test has started is shipped as well.
+    assert!(tree(&server, "shop::main").contains("shop_lib::fetch"));
+}
+
+#[test]
+fn what_the_compiler_and_a_panic_say_is_the_same() {
+    let project = Project::new();
+    let said = |finished: &Finished| {
+        let all = finished.stderr.lines().skip_while(|line| !line.starts_with("warning:") && !line.starts_with("error"));
+        let ours = |line: &&str| {
+            !["Compiling", "Checking", "Finished", "Running", "cargo monitor:", "Blocking"].iter().any(|word| line.contains(word))
+        };
+        all.filter(ours).map(str::to_owned).collect::<Vec<_>>()
+    };
+    // Warnings.
+    let (plain, woven) = (run(project.cargo("build -p old")), run(project.monitor("build -p old", None)));
+    assert!(said(&plain).iter().any(|line| line.contains("old/src/inner.rs:4:9")), "{}", plain.stderr);
+    assert_eq!(said(&good(woven)), said(&plain));
+
+    // Where a panic stands, in its message and in the backtrace.
+    let places = |mut command: Command| {
+        let finished = run({
+            command.env("RUST_BACKTRACE", "1").env("MONITOR_ENABLED", "0");
+            command
+        });
+        assert_eq!(finished.code, Some(101), "{}", finished.stderr);
+        // Without the number of the thread.
+        let at = lines(&finished.stderr, &["panicked at", "bin/src/main.rs:", "stock.rs:"]);
+        at.into_iter().map(|line| line.rsplit(' ').next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let plain = places(project.cargo("run -q -p shop -- panic"));
+    let woven = places(project.monitor("run -q -p shop -- panic", None));
+    let own = ["lib/src/elsewhere/stock.rs:4:5:", "./lib/src/elsewhere/stock.rs:4:5", "./bin/src/main.rs:11:13"];
+    assert!(own.iter().all(|place| plain.iter().any(|found| found == place)), "{plain:?}");
+    assert!(own.iter().all(|place| woven.iter().any(|found| found == place)), "{woven:?}");
+
+    // The user's own mistakes.
+    project.edit("lib/src/lib.rs", "self.items.iter()", "self.item.iter()");
+    project.edit("lib/src/lib.rs", "mac::twice!(a) - a + b", "mac::twice!(a) - a + \"b\"");
+    let (plain, woven) = (run(project.cargo("build -p shop-lib")), run(project.monitor("build -p shop-lib", None)));
+    assert_eq!((plain.code, woven.code), (Some(101), Some(101)));
+    assert_eq!(said(&woven), said(&plain));
+    assert!(woven.stderr.contains("lib/src/lib.rs:13:24") || woven.stderr.contains("lib/src/lib.rs:13:"), "{}", woven.stderr);
+}
+
+#[test]
+fn what_can_not_be_woven_is_left_out() {
+    let project = Project::new();
+    let first = good(run(project.monitor("build -p shop", None)));
+    assert!(first.stderr.contains("warning: `shop::short` is not monitored: too many words"), "{}", first.stderr);
+    let listed = good(run(project.monitor("list --json", None)));
+    let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
+    let of = |name: &str| listed["crates"].as_array().unwrap().iter().find(|of| of["crate"] == name).unwrap().clone();
+    let functions = |name: &str| of(name)["functions"].as_array().unwrap().clone();
+    let fixed = functions("shop_lib").into_iter().find(|function| function["path"] == "shop_lib::fixed").unwrap();
+    assert_eq!((&fixed["woven"], fixed["skipped"].as_str()), (&Value::Bool(false), Some("a const fn may run in the compiler")));
+    assert_eq!(functions("shop_lib").iter().filter(|function| function["woven"] == true).count(), 13);
+    assert_eq!(of("mac")["skipped"], "a macro runs in the compiler");
+    // It is remembered: the compiler is asked once.
+    project.edit("bin/src/main.rs", "n + 1", "n + 2");
+    project.edit("bin/src/main.rs", "n + 2", "n + 1");
+    let again = good(run(project.monitor("build -p shop", None)));
+    assert!(again.stderr.contains("`shop::short` is not monitored"), "{}", again.stderr);
+}
+
+#[test]
+fn every_kind_of_build_does_the_same() {
+    let (server, project) = (Server::start(), Project::new());
+    let plain = good(run(project.cargo("run -q -p shop"))).stdout;
+    let mut rustc = Command::new("rustc");
+    rustc.arg("-vV");
+    let host = run(rustc).stdout;
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned();
+    for line in ["run -q -p shop --release", "run -q -p shop --profile fat", &format!("run -q -p shop --target {host}")] {
+        assert_eq!(good(run(project.monitor(line, Some(&server)))).stdout, plain, "{line}");
+    }
+    let is_good = |root: &Value| root["name"] == "shop::main" && root["state"] == "succeeded";
+    wait_for("all three", || (server.roots().iter().filter(|root| is_good(root)).count() == 3).then_some(()));
+    // The program's own end.
+    assert_eq!(run(project.monitor("run -q -p shop -- exit", Some(&server))).code, Some(7));
+}
+
+#[test]
+fn a_bad_setting_is_said_to_who_asks_and_the_default_taken() {
+    let (server, project) = (Server::start(), Project::new());
+    let words = "MONITOR_FOLD_AFTER: \"never\" is not taken: expected a number from 1 on, or off";
+    for (log, said) in [("stderr", 1), ("", 0)] {
+        let mut exit = project.monitor("run -q -p shop -- exit", Some(&server));
+        exit.env("MONITOR_FOLD_AFTER", "never").env("MONITOR_LOG", log);
+        let finished = run(exit);
+        assert_eq!(finished.code, Some(7));
+        assert_eq!(finished.stderr.matches(words).count(), said, "{log}: {}", finished.stderr);
+    }
+    wait_for("both are recorded", || (server.roots().iter().filter(|root| root["name"] == "shop::main").count() == 2).then_some(()));
+}
+
+#[test]
+fn a_killed_program_leaves_its_tree() {
+    let (server, project) = (Server::start(), Project::new());
+    let mut child = project.monitor("run -q -p shop -- wait", Some(&server)).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
+    let pid = output.by_ref().map_while(Result::ok).last_number();
+    let waits =
+        |root: &Value| root["name"] == "shop::main" && root["state"] == "running" && outline(&server.tree(root)).contains("shop::wait");
+    wait_for("the program is seen while it runs", || server.roots().iter().any(waits).then_some(()));
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    assert_ne!(child.wait().unwrap().code(), Some(0));
+    let root = wait_for("its end", || server.roots().into_iter().find(|root| root["name"] == "shop::main" && root["state"] != "running"));
+    let text = outline(&server.tree(&root));
+    assert!(text.contains("shop_lib::fetch") && text.contains("shop::wait [lost]"), "{text}");
+    wait_for("nothing is left in the spool", || fs::read_dir(server.spool()).unwrap().next().is_none().then_some(()));
+}
+
+/// The number that a program prints.
+trait LastNumber {
+    fn last_number(self) -> String;
+}
+
+impl<I: Iterator<Item = String>> LastNumber for I {
+    fn last_number(mut self) -> String {
+        self.find(|line| line.bytes().all(|byte| byte.is_ascii_digit()) && !line.is_empty()).expect("its number")
+    }
+}
+
+/// As `cargo new` writes it: nothing stands before `main` that could carry anything.
+#[test]
+fn a_function_on_the_first_line_of_a_file_is_woven_and_its_body_keeps_its_columns() {
+    let (server, project) = (Server::start(), Project { folder: tempfile::tempdir().expect("a folder") });
+    fs::create_dir(project.path("src")).unwrap();
+    fs::write(project.path("Cargo.toml"), "[package]\nname = \"hello\"\nedition = \"2018\"\n[workspace]\n").unwrap();
+    fs::write(project.path("src/main.rs"), "fn main() {\n    std::env::args().nth(9).unwrap();\n}\n").unwrap();
+    let finished = run(project.monitor("run", Some(&server)));
+    assert!(finished.code == Some(101) && finished.stderr.contains("src/main.rs:2:29:"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("1 function woven in 1 crate\n"), "{}", finished.stderr);
+    assert!(tree(&server, "hello::main").contains("failed"), "{}", tree(&server, "hello::main"));
+}
+
+#[test]
+fn a_file_of_settings_is_written_listed_and_checked() {
+    let project = Project::new();
+    good(run(project.monitor("init", None)));
+    let text = fs::read_to_string(project.path("monitor.toml")).unwrap();
+    for part in ["path = \"shop::main\"\nkind = \"root\"", "path = \"old::inner::**\"", "# shop_lib::Cart::add  lib/src/lib.rs:34"] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let listed = good(run(project.monitor("list", None))).stdout;
+    assert!(listed.contains("  root          shop::main  bin/src/main.rs:4\n"), "{listed}");
+    let again = run(project.monitor("init", None));
+    assert!(again.code == Some(1) && again.stderr.contains("is there already; --force overwrites it"), "{}", again.stderr);
+
+    for (text, place, words) in [
+        ("[[function]]\npath = \"shop_lib::Crat::add\"\n", "monitor.toml:2:8: ", "much like it: shop_lib::Cart::add"),
+        ("[[function]]\npath = \"shop::**\"\nkin = \"root\"\n", "monitor.toml:3:1: ", "kin"),
+        ("[[function]]\npath = \"shop:**\"\n", "monitor.toml:2:8: ", "`**` stands alone"),
+        ("[function]\n", "monitor.toml:1:1: ", "sequence"),
+    ] {
+        fs::write(project.path("monitor.toml"), text).unwrap();
+        let listed = run(project.monitor("list", None));
+        assert!(listed.code == Some(1) && listed.stderr.contains(place) && listed.stderr.contains(words), "{text}\n{}", listed.stderr);
+    }
+    for (line, words) in [
+        ("--config nowhere.toml build", "nowhere.toml can't be read"),
+        ("build --manifest-path nowhere/Cargo.toml", "nowhere/Cargo.toml"),
+        ("biuld", "build"),
+    ] {
+        let finished = run(project.monitor(line, None));
+        assert!(finished.code != Some(0) && finished.stderr.contains(words), "{line}\n{}", finished.stderr);
+    }
+}

@@ -1,0 +1,241 @@
+//! `cargo monitor` on real projects, fetched by version: the same test results as plain, and what it costs, side by side.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::run::{cargo, step, target, workspace};
+
+/// A project: its crate, version, program, and arguments of a short run; `{}` is this repository.
+const PROJECTS: [(&str, &str, &str, &[&str]); 4] = [
+    ("ripgrep", "15.2.0", "rg", &["--no-config", "-c", "fn ", "{}/monitor-server"]),
+    ("fd-find", "10.5.0", "fd", &["-e", "rs", ".", "{}/monitor-server"]),
+    ("hyperfine", "2.0.0", "hyperfine", &["-N", "-r", "20", "true"]),
+    ("mini-redis", "0.4.1", "mini-redis-cli", &["--help"]),
+];
+/// Runs of each program, of which the shortest counts.
+const RUNS: usize = 7;
+
+/// Compares all of it, and prints a table.
+pub(crate) fn soak() -> Result<()> {
+    step("build", &mut cargo(&["build", "--release", "-p", "cargo-monitor", "-p", "monitor-cli"]))?;
+    let binaries = target().join("release");
+    let folder = target().join("weave");
+    let sources = fetch(&folder)?;
+    let server = Server::start(&binaries, &folder)?;
+    let mut rows = Vec::new();
+    for (name, version, program, args) in PROJECTS {
+        let project = Project {
+            folder: folder.join(name),
+            monitor: binaries.join("cargo-monitor"),
+            url: server.url.clone(),
+            spool: folder.join("spool"),
+        };
+        if project.folder.exists() {
+            fs::remove_dir_all(&project.folder)?;
+        }
+        copy(&sources[name], &project.folder)?;
+        println!("\n── {name} {version}");
+        let (plain, woven) = (project.test(false)?, project.test(true)?);
+        let differences: Vec<_> = plain.iter().filter(|(test, result)| woven.get(*test) != Some(result)).collect();
+        ensure!(differences.is_empty() && plain.len() == woven.len(), "{name}: not the same results: {differences:?}");
+        let (built, built_woven) = (project.build(false)?, project.build(true)?);
+        let args: Vec<String> = args.iter().map(|arg| arg.replace("{}", &workspace().to_string_lossy())).collect();
+        let (off, run) = (project.program(true, program), project.program(false, program));
+        let (sizes, times) = ((size(&run)?, size(&off)?), project.run(&run, &off, &args)?);
+        rows.push(format!(
+            "| {name} {version} | {} | {:.1} / {:.1} | {:.1} / {:.1} / {:.1} | {:.2} / {:.2} |",
+            plain.len(),
+            built.as_secs_f64(),
+            built_woven.as_secs_f64(),
+            millis(times.0),
+            millis(times.1),
+            millis(times.2),
+            sizes.0 as f64 / 1e6,
+            sizes.1 as f64 / 1e6,
+        ));
+    }
+    println!(
+        "\n| project | tests, all alike | release build, s: plain / woven (with the runtime) | run, ms: plain / woven, off / on | program, MB |"
+    );
+    println!("|---|---|---|---|---|\n{}", rows.join("\n"));
+    server.show("rg::main")
+}
+
+/// The sources of all projects, by cargo.
+fn fetch(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let fetch = folder.join("fetch");
+    fs::create_dir_all(fetch.join("src"))?;
+    fs::write(fetch.join("src/lib.rs"), "")?;
+    let wanted = PROJECTS.iter().fold(String::new(), |text, (name, version, ..)| text + &format!("{name} = \"={version}\"\n"));
+    fs::write(
+        fetch.join("Cargo.toml"),
+        format!("[package]\nname = \"fetch\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n[dependencies]\n{wanted}"),
+    )?;
+    let output =
+        cargo(&["metadata", "--format-version", "1", "--manifest-path"]).arg(fetch.join("Cargo.toml")).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "the projects can't be fetched");
+    let metadata: Value = serde_json::from_slice(&output.stdout)?;
+    let packages = metadata["packages"].as_array().context("packages")?;
+    // Crates without a library are fetched, and then left out: they stand beside the one that has one.
+    let manifest =
+        packages.iter().find(|package| package["name"] == "mini-redis").context("mini-redis was not fetched")?["manifest_path"].as_str();
+    let beside = Path::new(manifest.context("a path")?).ancestors().nth(2).context("a folder")?;
+    Ok(PROJECTS.iter().map(|(name, version, ..)| ((*name).to_owned(), beside.join(format!("{name}-{version}")))).collect())
+}
+
+struct Project {
+    folder: PathBuf,
+    monitor: PathBuf,
+    url: String,
+    spool: PathBuf,
+}
+
+impl Project {
+    fn command(&self, is_woven: bool, verb: &str) -> Command {
+        let mut command = if is_woven { Command::new(&self.monitor) } else { cargo(&[]) };
+        if is_woven {
+            command.arg("monitor");
+        }
+        command.arg(verb).current_dir(&self.folder).stdin(Stdio::null());
+        command.env("CARGO_TARGET_DIR", self.folder.join("target")).env_remove("CARGO_INCREMENTAL");
+        command.env("MONITOR_SERVER_URL", &self.url).env("MONITOR_SPOOL_DIR", &self.spool);
+        command
+    }
+
+    /// The result of each test.
+    fn test(&self, is_woven: bool) -> Result<BTreeMap<String, String>> {
+        let begun = Instant::now();
+        let output = self.command(is_woven, "test").arg("--no-fail-fast").stderr(Stdio::inherit()).output()?;
+        println!("{} tests: {:.0} s", if is_woven { "woven" } else { "plain" }, begun.elapsed().as_secs_f64());
+        let text = String::from_utf8_lossy(&output.stdout);
+        let (mut results, mut binary) = (BTreeMap::new(), 0);
+        for line in text.lines() {
+            binary += usize::from(line.starts_with("running "));
+            if let Some((test, result)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) {
+                results.insert(format!("{binary} {test}"), result.to_owned());
+            }
+        }
+        ensure!(!results.is_empty(), "no test ran: {text}");
+        Ok(results)
+    }
+
+    /// How long a build from nothing takes, with all dependencies; of a woven one with the runtime.
+    fn build(&self, is_woven: bool) -> Result<Duration> {
+        fs::remove_dir_all(self.folder.join("target"))?;
+        let begun = Instant::now();
+        let status = self.command(is_woven, "build").arg("--release").status()?;
+        ensure!(status.success(), "the build failed");
+        let time = begun.elapsed();
+        // The next one removes it.
+        for entry in fs::read_dir(self.built(is_woven))?.flatten().filter(|entry| entry.path().is_file()) {
+            let kept = self.folder.join(if is_woven { "woven" } else { "plain" });
+            fs::create_dir_all(&kept)?;
+            fs::copy(entry.path(), kept.join(entry.file_name()))?;
+        }
+        Ok(time)
+    }
+
+    fn built(&self, is_woven: bool) -> PathBuf {
+        self.folder.join(if is_woven { "target/monitor/build/release" } else { "target/release" })
+    }
+
+    fn program(&self, is_woven: bool, name: &str) -> PathBuf {
+        self.folder.join(if is_woven { "woven" } else { "plain" }).join(name)
+    }
+
+    /// The shortest of some runs: plain, woven, and woven with everything recorded. In turn, so that all meet the same machine.
+    fn run(&self, plain: &Path, woven: &Path, args: &[String]) -> Result<(Duration, Duration, Duration)> {
+        let mut best = [Duration::MAX; 3];
+        for _ in 0..RUNS {
+            for (index, best) in best.iter_mut().enumerate() {
+                let mut command =
+                    if index == 2 { Command::new(&self.monitor) } else { Command::new(if index == 0 { plain } else { woven }) };
+                if index == 2 {
+                    command.args(["launch", "--"]).arg(woven);
+                }
+                command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                command.env("MONITOR_SERVER_URL", &self.url).env("MONITOR_SPOOL_DIR", &self.spool);
+                let begun = Instant::now();
+                command.status().with_context(|| format!("{}", plain.display()))?;
+                *best = begun.elapsed().min(*best);
+            }
+        }
+        Ok((best[0], best[1], best[2]))
+    }
+}
+
+/// `monitor server` on a folder of its own.
+struct Server {
+    child: Child,
+    url: String,
+    monitor: PathBuf,
+}
+
+impl Server {
+    fn start(binaries: &Path, folder: &Path) -> Result<Self> {
+        let monitor = binaries.join("monitor");
+        let mut command = Command::new(&monitor);
+        command.args(["server", "--listen", "127.0.0.1:0", "--spool-dir", "off", "--data"]).arg(folder.join("data"));
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("piped")?).lines();
+        let url = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| line.split_whitespace().find_map(|word| word.strip_suffix("/tasks").map(str::to_owned)));
+        std::thread::spawn(move || lines.for_each(drop));
+        match url {
+            Some(url) => Ok(Self { child, url, monitor }),
+            None => bail!("the server did not start: {:?}", child.wait()),
+        }
+    }
+
+    /// The newest tree of this name, as the terminal shows it.
+    fn show(&self, name: &str) -> Result<()> {
+        let roots = Command::new(&self.monitor).args(["roots", "--json", "--name", name, "--server", &self.url]).output()?;
+        let roots: Value = serde_json::from_slice(&roots.stdout)?;
+        let number = roots["roots"][0]["number"].to_string();
+        step("its tree", Command::new(&self.monitor).args(["tree", &number, "--server", &self.url]))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn size(path: &Path) -> Result<u64> {
+    Ok(path.metadata().with_context(|| format!("{}", path.display()))?.len())
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)?.flatten() {
+        let (path, to) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &to)?;
+        } else {
+            fs::copy(&path, &to)?;
+        }
+    }
+    // A workspace of its own: what is around it is none of its business.
+    let manifest = to.join("Cargo.toml");
+    if let Ok(text) = fs::read_to_string(&manifest)
+        && !text.contains("[workspace]")
+    {
+        fs::write(manifest, text + "\n[workspace]\n")?;
+    }
+    Ok(())
+}
