@@ -54,7 +54,7 @@ impl Helper {
             let _ = ioctl_tiocsctty(terminal);
         }
         let Ok(line) = self.line.try_clone() else { return 70 };
-        let mut work = Work { line: Line::new(line), command: None };
+        let mut work = Work { line: Line::new(line), command: None, is_told: false };
         while !work.line.is_over {
             wait_for(&mut [PollFd::new(&work.line, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)], None);
             while self.signals.next().is_some() {}
@@ -85,7 +85,7 @@ impl Helper {
             Ask::Spawn { env } => {
                 let tell = match self.spawn(env) {
                     Ok(pid) => {
-                        work.command = Some(pid);
+                        (work.command, work.is_told) = (Some(pid), false);
                         Tell::Spawned { pid }
                     }
                     Err((stage, error)) => Tell::NotSpawned { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) },
@@ -98,6 +98,12 @@ impl Helper {
                 (Whom::Group, Some(pid)) => sys::kill(-(pid as i32), signal),
                 (_, None) => {}
             },
+            Ask::Reap => {
+                if let Some(pid) = work.command.take() {
+                    sys::reap(pid);
+                }
+                work.reap();
+            }
             Ask::KillAll => tree::kill(own, || work.reap()),
             Ask::Left => {
                 let is_left = !tree::descendants(own).is_empty();
@@ -251,26 +257,33 @@ struct Work {
     line: Line<Tell, Ask>,
     /// The command, until it has ended.
     command: Option<u32>,
+    /// The launcher was told of its end.
+    is_told: bool,
 }
 
 impl Work {
-    /// Takes who has ended, and tells if it was the command.
+    /// Reaps who has ended, and tells if it was the command, which a launcher that is there has reaped when it has heard of it.
     fn reap(&mut self) {
-        loop {
-            // Gone when it is taken.
-            let io_bytes = sys::peek().filter(|pid| Some(*pid) == self.command).and_then(io_of);
-            match sys::wait() {
-                None => return,
-                Some(Change::Dead(dead)) if Some(dead.pid) == self.command => {
-                    self.command = None;
-                    let Dead { code, signal, cpu, peak_bytes, .. } = dead;
-                    self.line.say(&Tell::Ended { code, signal, cpu_us: cpu.as_micros() as u64, peak_bytes, io_bytes });
-                }
-                Some(Change::Stopped { pid }) if Some(pid) == self.command => self.line.say(&Tell::Stopped),
+        while let Some(change) = sys::stop_or_continuation() {
+            match change {
+                Change::Stopped { pid } if Some(pid) == self.command => self.line.say(&Tell::Stopped),
                 // The launcher stopped with it.
-                Some(Change::Continued { pid }) if Some(pid) == self.command && !self.line.is_over => sys::continue_parent(),
-                Some(_) => {}
+                Change::Continued { pid } if Some(pid) == self.command && !self.line.is_over => sys::continue_parent(),
+                _ => {}
             }
+        }
+        while let Some(dead) = sys::peek() {
+            if Some(dead.pid) == self.command {
+                if !std::mem::replace(&mut self.is_told, true) {
+                    let Dead { pid, code, signal, cpu, peak_bytes } = dead;
+                    self.line.say(&Tell::Ended { code, signal, cpu_us: cpu.as_micros() as u64, peak_bytes, io_bytes: io_of(pid) });
+                }
+                if !self.line.is_over {
+                    return;
+                }
+                self.command = None;
+            }
+            sys::reap(dead.pid);
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Ask {
     Spawn { env: Vec<(OsString, Option<OsString>)> },
     /// Send a signal.
     Signal { signal: i32, whom: Whom },
+    /// The command's end was heard of: let the system forget it.
+    Reap,
     /// Kill all that it has started.
     KillAll,
     /// Say whether anything of it is left.
@@ -51,7 +53,7 @@ pub(crate) enum Tell {
     NotSpawned { stage: Stage, errno: i32 },
     /// It was stopped.
     Stopped,
-    /// It has ended.
+    /// It has ended, and is there until it is to be reaped: who sent a signal can be looked up as long.
     Ended { code: Option<i32>, signal: Option<i32>, cpu_us: u64, peak_bytes: u64, io_bytes: Option<(u64, u64)> },
     /// Whether anything of it is left.
     Left(bool),

@@ -195,49 +195,66 @@ pub(crate) struct Dead {
     pub(crate) peak_bytes: u64,
 }
 
-/// What became of a child.
+/// What else became of a child.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Change {
-    Dead(Dead),
     Stopped { pid: u32 },
     Continued { pid: u32 },
 }
 
-/// The pid of a child that has ended and is not taken yet.
-pub(crate) fn peek() -> Option<u32> {
-    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: filled in by the call; zeroed before, as it stays if nothing is there.
+/// A child that has ended and is not reaped yet.
+pub(crate) fn peek() -> Option<Dead> {
+    let (info, usage) = wait(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
+    // SAFETY: set for each child that has ended.
+    let (pid, status) = unsafe { (info.si_pid() as u32, info.si_status()) };
+    let time = |of: libc::timeval| Duration::from_micros(of.tv_sec as u64 * 1_000_000 + of.tv_usec as u64);
+    let has_exited = info.si_code == libc::CLD_EXITED;
+    Some(Dead {
+        pid,
+        code: has_exited.then_some(status),
+        signal: (!has_exited).then_some(status),
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        peak_bytes: usage.ru_maxrss as u64 * 1_024,
+    })
+}
+
+/// Has the system forget a child that has ended.
+pub(crate) fn reap(pid: u32) {
+    wait(libc::P_PID, pid, libc::WEXITED | libc::WNOHANG);
+}
+
+/// Takes the next change of any child but its end.
+pub(crate) fn stop_or_continuation() -> Option<Change> {
+    let (info, _) = wait(libc::P_ALL, 0, libc::WSTOPPED | libc::WCONTINUED | libc::WNOHANG)?;
+    // SAFETY: set for each change of a child.
+    let pid = unsafe { info.si_pid() as u32 };
+    Some(if info.si_code == libc::CLD_CONTINUED { Change::Continued { pid } } else { Change::Stopped { pid } })
+}
+
+/// The system call, which tells what was used as well: of the library's functions none does so and leaves the child there.
+fn wait(of: libc::idtype_t, pid: u32, flags: i32) -> Option<(libc::siginfo_t, libc::rusage)> {
+    let (mut info, mut usage) = (MaybeUninit::<libc::siginfo_t>::zeroed(), MaybeUninit::<libc::rusage>::zeroed());
+    // SAFETY: both are filled in by the call; zeroed before, as they stay if nothing is there.
     unsafe {
-        let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-        if libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) != 0 {
+        if libc::syscall(libc::SYS_waitid, of, pid, info.as_mut_ptr(), flags, usage.as_mut_ptr()) != 0 {
             return None;
         }
-        Some(info.assume_init().si_pid() as u32).filter(|pid| *pid != 0)
+        let info = info.assume_init();
+        (info.si_pid() != 0).then(|| (info, usage.assume_init()))
     }
 }
 
-/// Takes the next change of any child.
-pub(crate) fn wait() -> Option<Change> {
-    let mut status = 0;
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    let flags = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
-    // SAFETY: both are filled in by the call, or stay zero.
-    let (pid, usage) = unsafe { (libc::wait4(-1, &raw mut status, flags, usage.as_mut_ptr()), usage.assume_init()) };
-    let pid = u32::try_from(pid).ok().filter(|pid| *pid != 0)?;
-    if libc::WIFSTOPPED(status) {
-        return Some(Change::Stopped { pid });
-    }
-    if libc::WIFCONTINUED(status) {
-        return Some(Change::Continued { pid });
-    }
-    let time = |of: libc::timeval| Duration::from_micros(of.tv_sec as u64 * 1_000_000 + of.tv_usec as u64);
-    Some(Change::Dead(Dead {
-        pid,
-        code: libc::WIFEXITED(status).then(|| libc::WEXITSTATUS(status)),
-        signal: libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status)),
-        cpu: time(usage.ru_utime) + time(usage.ru_stime),
-        peak_bytes: usage.ru_maxrss as u64 * 1_024,
-    }))
+/// The session of a process, of this program for 0. It is 0 if its leader can't be seen from here, as from within a container,
+/// which rustix has no type for.
+pub(crate) fn session_of(pid: u32) -> i32 {
+    // SAFETY: takes a number.
+    unsafe { libc::getsid(pid as i32) }
+}
+
+/// Whether this program's process group, which as well may be 0, is in the foreground of its terminal.
+pub(crate) fn is_foreground(terminal: &OwnedFd) -> bool {
+    // SAFETY: take a descriptor that is open, and nothing.
+    unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) == libc::getpgrp() }
 }
 
 /// Sends a signal; to a group if `pid` is negative. One that is gone is no error.

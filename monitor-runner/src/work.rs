@@ -162,6 +162,9 @@ impl Work<'_> {
                     }
                     Tell::Stopped => self.stop(),
                     Tell::Ended { code, signal, cpu_us, peak_bytes, io_bytes } => {
+                        // It may have sent them itself.
+                        self.take_signals();
+                        self.line.say(&Ask::Reap);
                         self.has_command = false;
                         if let Some(ending) = &mut ending {
                             self.clear_up(ending);

@@ -186,6 +186,18 @@ fn signals_of_the_commands_own_keep_no_attempt_away() {
     run.process_group(0);
     assert_eq!(output(run, b"").status.code(), Some(0));
 
+    // And may have ended before the launcher takes it.
+    let house = House::new();
+    let script = "trap '' TERM; echo x >> tries; echo $$ > ready; while ! [ -e go ]; do sleep 0.02; done; kill -TERM 0; exit $(($(wc -l < tries) < 2))";
+    let mut run = house.run(&["--retry", "1", "--backoff", "1ms"], &["bash", "-c", script]);
+    let mut child = run.process_group(0).stdin(Stdio::null()).spawn().unwrap();
+    let command = line_of(house.folder.path().join("ready"));
+    kill(child.id(), "STOP");
+    std::fs::write(house.folder.path().join("go"), "").unwrap();
+    wait_for("its end", || (!is_alive(command.parse().unwrap())).then_some(()));
+    kill(child.id(), "CONT");
+    assert_eq!(end_of(&mut child).code(), Some(0));
+
     let house = House::new();
     let script = "trap 'echo again > heard' HUP; echo x >> tries; echo $$ > ready; [ $(wc -l < tries) -ge 2 ] && exit 0; \
         while ! [ -e heard ]; do sleep 0.02; done; sleep 0.5; exit 1";

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -219,6 +220,23 @@ fn control_z_without_a_shell_changes_nothing() {
     terminal.type_in("something\n");
     terminal.see("something arrived");
     assert!(end_of(&mut child).success());
+}
+
+/// As in a container that was entered from without: sessions and groups whose leaders stay there have no number within.
+#[test]
+fn whoever_leads_the_session_may_be_out_of_sight() {
+    let within = |program: &Path| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]).arg(program);
+        command
+    };
+    if !within(Path::new("true")).status().is_ok_and(|status| status.success()) {
+        println!("not tested: no namespaces may be made here");
+        return;
+    }
+    let mut test = within(&std::env::current_exe().unwrap());
+    let output = test.args(["--exact", "terminal::control_z_without_a_shell_changes_nothing"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]

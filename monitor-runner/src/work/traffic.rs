@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::process::{getppid, getsid};
 use rustix::termios::{tcgetwinsize, tcsetwinsize};
 
 use super::Work;
@@ -180,7 +179,8 @@ impl Work<'_> {
 
 /// Whether whoever has started this program is in its session, and may continue what has stopped.
 fn has_shell() -> bool {
-    getppid().is_some_and(|parent| getsid(Some(parent)).ok() == getsid(None).ok())
+    let parent = std::os::unix::process::parent_id();
+    parent != 0 && sys::session_of(parent) == sys::session_of(0)
 }
 
 /// Whether a process was started below `top`.
