@@ -33,6 +33,16 @@ impl Project {
         fs::write(self.path(file), text.replace(from, to)).expect("a file");
     }
 
+    /// A program of one file, of a name of its own: all are built into one folder.
+    fn of(name: &str, dependencies: &str, main: &str) -> Self {
+        let project = Self { folder: tempfile::tempdir().expect("a folder") };
+        fs::create_dir(project.path("src")).expect("a folder");
+        let manifest = format!("[package]\nname = {name:?}\nedition = \"2018\"\n[workspace]\n[dependencies]\n{dependencies}");
+        fs::write(project.path("Cargo.toml"), manifest).expect("a file");
+        fs::write(project.path("src/main.rs"), main).expect("a file");
+        project
+    }
+
     /// Plain cargo.
     fn cargo(&self, line: &str) -> Command {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -304,14 +314,82 @@ impl<I: Iterator<Item = String>> LastNumber for I {
 /// As `cargo new` writes it: nothing stands before `main` that could carry anything.
 #[test]
 fn a_function_on_the_first_line_of_a_file_is_woven_and_its_body_keeps_its_columns() {
-    let (server, project) = (Server::start(), Project { folder: tempfile::tempdir().expect("a folder") });
-    fs::create_dir(project.path("src")).unwrap();
-    fs::write(project.path("Cargo.toml"), "[package]\nname = \"hello\"\nedition = \"2018\"\n[workspace]\n").unwrap();
-    fs::write(project.path("src/main.rs"), "fn main() {\n    std::env::args().nth(9).unwrap();\n}\n").unwrap();
+    let (server, project) = (Server::start(), Project::of("hello", "", "fn main() {\n    std::env::args().nth(9).unwrap();\n}\n"));
     let finished = run(project.monitor("run", Some(&server)));
     assert!(finished.code == Some(101) && finished.stderr.contains("src/main.rs:2:29:"), "{}", finished.stderr);
     assert!(finished.stderr.contains("1 function woven in 1 crate\n"), "{}", finished.stderr);
     assert!(tree(&server, "hello::main").contains("failed"), "{}", tree(&server, "hello::main"));
+}
+
+/// Both keep what they are asked for: one for all crates, as sccache, and one for those of the workspace.
+#[cfg(unix)]
+#[test]
+fn wrappers_that_the_project_has_are_called() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (server, elsewhere) = (Server::start(), tempfile::tempdir().unwrap());
+    fs::create_dir(elsewhere.path().join("src")).unwrap();
+    fs::write(elsewhere.path().join("Cargo.toml"), "[package]\nname = \"other\"\n[workspace]\n").unwrap();
+    fs::write(elsewhere.path().join("src/lib.rs"), "pub fn greet() {}\n").unwrap();
+    let project = Project::of("wrapped", &format!("other.path = {:?}\n", elsewhere.path()), "fn main() {\n    other::greet()\n}\n");
+    fs::create_dir(project.path(".cargo")).unwrap();
+    let settings = "[build]\nrustc-wrapper = \"./outer\"\nrustc-workspace-wrapper = \"./inner\"\n";
+    fs::write(project.path(".cargo/config.toml"), settings).unwrap();
+    for name in ["outer", "inner"] {
+        let log = project.path(&format!("{name}.log"));
+        fs::write(project.path(name), format!("#!/bin/sh\necho \"$@\" >> {}\nexec \"$@\"\n", log.display())).unwrap();
+        fs::set_permissions(project.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    good(run(project.monitor("run", Some(&server))));
+    let compiled = |name: &str| {
+        let log = fs::read_to_string(project.path(name)).unwrap();
+        let of = |of: &&str| log.contains(&format!("--crate-name {of} "));
+        ["wrapped", "other"].into_iter().filter(of).collect::<Vec<_>>()
+    };
+    assert_eq!((compiled("outer.log"), compiled("inner.log")), (vec!["other"], vec!["wrapped"]));
+    assert_eq!(tree(&server, "wrapped::main"), "wrapped::main\n");
+}
+
+/// Its attributes and what is woven are recorded by one recorder: its own.
+#[test]
+fn a_project_that_has_attributes_already_has_one_tree() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let (server, project) = (
+        Server::start(),
+        Project::of(
+            "own",
+            &format!("monitor-client.path = {:?}\n", repository.join("monitor-client")),
+            "#[monitor_client::root_task]\nfn work() {\n    step(3);\n}\n\nfn step(n: u32) {\n    let _ = n;\n    last();\n}\n\n\
+             #[monitor_client::normal_task(name = \"the last\")]\nfn last() {}\n\nfn main() {\n    work();\n}\n",
+        ),
+    );
+    // What has been fetched for this repository will do.
+    fs::copy(repository.join("Cargo.lock"), project.path("Cargo.lock")).unwrap();
+    fs::write(project.path("monitor.toml"), "[[function]]\npath = \"own::step\"\n").unwrap();
+    let finished = good(run(project.monitor("run", Some(&server))));
+    assert!(finished.stderr.contains("1 function woven in 1 crate\n"), "{}", finished.stderr);
+    assert_eq!(tree(&server, "work"), "work\n  own::step\n    the last\n");
+}
+
+#[test]
+fn who_ships_for_others_does_so_by_https_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    fs::write(&certificate, own.cert.pem()).unwrap();
+    fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let server = Server::start_with_tls(&certificate, &key);
+    assert!(server.url().starts_with("https://"), "{}", server.url());
+    let project = Project::of("far", "", "fn main() {\n}\n");
+    let mut woven = project.monitor("run", Some(&server));
+    woven.env("SSL_CERT_FILE", &certificate);
+    good(run(woven));
+    let mut launched = command("monitor");
+    launched.args(["run", "--", "true"]).env("MONITOR_SERVER_URL", server.url()).env("SSL_CERT_FILE", &certificate);
+    good(run(launched));
+    for name in ["far::main", "true"] {
+        assert_eq!(tree(&server, name), format!("{name}\n"));
+    }
 }
 
 #[test]

@@ -41,12 +41,12 @@ pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Res
     let begun = SystemTime::now();
     let plan = prepare(&project, &config);
     match &plan {
-        Ok((path, _)) => {
-            command.env("RUSTC_WORKSPACE_WRAPPER", std::env::current_exe()?).env(plan::VARIABLE, path);
-            if let Some(wrapper) = project.outer_wrapper() {
-                note(&format!("{} is not used: it would take the weaver for a compiler", Path::new(&wrapper).display()));
-                command.env("RUSTC_WRAPPER", "").env("CARGO_BUILD_RUSTC_WRAPPER", "");
+        Ok((path, plan)) => {
+            let own = std::env::current_exe()?;
+            if plan.outer.is_some() {
+                command.env("RUSTC_WRAPPER", &own);
             }
+            command.env("RUSTC_WORKSPACE_WRAPPER", own).env(plan::VARIABLE, path);
         }
         // The build goes on as it would without.
         Err(error) => note(&format!("nothing is monitored: {error:#}")),
@@ -70,6 +70,7 @@ fn prepare(project: &Project, config: &Config) -> anyhow::Result<(std::path::Pat
         reports: folder.join("reports"),
         shadows: folder.join("woven"),
         inner: project.inner_wrapper(),
+        outer: project.outer_wrapper(),
         is_cross: project.target.is_some(),
     };
     for name in project.crates.iter().map(|of| &of.name).collect::<BTreeSet<_>>() {

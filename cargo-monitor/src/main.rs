@@ -114,9 +114,12 @@ fn main() -> ExitCode {
     })
 }
 
-/// cargo calls a wrapper with the compiler's path.
+/// cargo calls a wrapper with the compiler's path, or with that of the next wrapper.
 fn is_compiler(arg: Option<OsString>) -> bool {
     arg.is_some_and(|arg| {
+        if wrapper::is_own(&arg) {
+            return true;
+        }
         let name = PathBuf::from(&arg);
         let name = name.file_stem().map(|name| name.to_string_lossy().into_owned());
         name.is_some_and(|name| name.contains("rustc") || env::var_os("RUSTC").is_some_and(|rustc| rustc == arg))

@@ -23,8 +23,10 @@ pub(crate) struct Plan {
     pub(crate) reports: PathBuf,
     /// Where woven files lie.
     pub(crate) shadows: PathBuf,
-    /// A wrapper that the project had before.
+    /// A wrapper that the project had before for the crates of its workspace.
     pub(crate) inner: Option<PathBuf>,
+    /// And one for all crates, as sccache: this program is called in its place, and leaves it those that are not woven.
+    pub(crate) outer: Option<PathBuf>,
     /// What is built runs elsewhere: what rustc makes for this machine are only tools.
     pub(crate) is_cross: bool,
 }

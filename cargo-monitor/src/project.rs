@@ -27,7 +27,15 @@ pub(crate) struct Project {
     pub(crate) crates: Vec<Crate>,
     /// monitor-client is part of it.
     pub(crate) uses_client: bool,
-    settings: Vec<Table>,
+    settings: Vec<Settings>,
+}
+
+/// One of cargo's files of settings.
+#[derive(Debug)]
+struct Settings {
+    table: Table,
+    /// What relative paths of programs in it begin at.
+    folder: PathBuf,
 }
 
 /// A library, program, test, example or bench of the workspace.
@@ -66,6 +74,12 @@ impl CargoArguments {
             }
         }
         found
+    }
+}
+
+impl Settings {
+    fn get(&self, path: &[&str]) -> Option<&Value> {
+        path.iter().skip(1).try_fold(self.table.get(path[0])?, |value, key| value.get(key))
     }
 }
 
@@ -122,23 +136,30 @@ impl Project {
 
     /// A setting of cargo's, from its files.
     fn setting(&self, path: &[&str]) -> Option<&Value> {
-        let get = |table| path.iter().skip(1).try_fold(Table::get(table, path[0])?, |value, key| value.get(key));
-        self.settings.iter().find_map(get)
+        self.settings.iter().find_map(|settings| settings.get(path))
+    }
+
+    /// A program that variables of the environment name, or cargo's files. One without a slash is looked for as a command.
+    fn program(&self, variables: [&str; 2], path: &[&str]) -> Option<PathBuf> {
+        let resolve = |folder: &Path, said: &OsStr| {
+            let said = Path::new(said);
+            if said.components().count() > 1 { folder.join(said) } else { said.to_owned() }
+        };
+        if let Some(said) = variables.into_iter().find_map(env::var_os) {
+            return Some(resolve(&env::current_dir().ok()?, &said)).filter(|_| !said.is_empty());
+        }
+        let (settings, value) = self.settings.iter().find_map(|settings| Some((settings, settings.get(path)?)))?;
+        value.as_str().filter(|said| !said.is_empty()).map(|said| resolve(&settings.folder, said.as_ref()))
     }
 
     /// A wrapper for the crates of a workspace that was there before.
     pub(crate) fn inner_wrapper(&self) -> Option<PathBuf> {
-        let variables = ["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"];
-        let said = variables.into_iter().find_map(env::var_os);
-        let said = said.or_else(|| self.setting(&["build", "rustc-workspace-wrapper"])?.as_str().map(OsString::from));
-        said.filter(|wrapper| !wrapper.is_empty()).map(PathBuf::from)
+        self.program(["RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER"], &["build", "rustc-workspace-wrapper"])
     }
 
-    /// A wrapper for all crates, as sccache, which would take ours for a compiler.
-    pub(crate) fn outer_wrapper(&self) -> Option<OsString> {
-        let said = ["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"].into_iter().find_map(env::var_os);
-        let said = said.or_else(|| self.setting(&["build", "rustc-wrapper"])?.as_str().map(OsString::from));
-        said.filter(|wrapper| !wrapper.is_empty())
+    /// A wrapper for all crates, as sccache.
+    pub(crate) fn outer_wrapper(&self) -> Option<PathBuf> {
+        self.program(["RUSTC_WRAPPER", "CARGO_BUILD_RUSTC_WRAPPER"], &["build", "rustc-wrapper"])
     }
 
     /// What programs are run by, word by word.
@@ -188,12 +209,13 @@ fn rustc_version(folder: &Path) -> anyhow::Result<String> {
 }
 
 /// cargo's own files of settings, the strongest first. What can't be read is cargo's to complain of.
-fn settings(folder: &Path) -> Vec<Table> {
+fn settings(folder: &Path) -> Vec<Settings> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let folders = folder.ancestors().map(|folder| folder.join(".cargo")).chain(home);
     let read = |folder: PathBuf| {
         let names = ["config", "config.toml"];
-        names.iter().map(OsStr::new).find_map(|name| fs::read_to_string(folder.join(name)).ok()?.parse::<Table>().ok())
+        let table = names.iter().find_map(|name| fs::read_to_string(folder.join(name)).ok()?.parse::<Table>().ok())?;
+        Some(Settings { table, folder: folder.parent().map_or_else(PathBuf::new, Path::to_owned) })
     };
     folders.filter_map(read).collect()
 }

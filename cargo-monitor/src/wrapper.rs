@@ -5,7 +5,7 @@ mod diagnostics;
 mod shadow;
 
 use std::collections::{BTreeMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -27,9 +27,17 @@ const TRIES: usize = 8;
 
 /// Compiles as `rustc arguments…` would.
 pub(crate) fn run(plan: &OsString, mut args: impl Iterator<Item = OsString>) -> ExitCode {
-    let rustc = args.next().unwrap_or_default();
+    let plan = Plan::read(plan);
+    let mut rustc = args.next().unwrap_or_default();
+    let outer = plan.as_ref().ok().and_then(|plan| plan.outer.clone()).map(OsString::from);
+    // In the place of both wrappers it is called with itself for a crate of the workspace.
+    let is_others = outer.is_some() && !is_own(&rustc);
+    if is_own(&rustc) {
+        rustc = args.next().unwrap_or_default();
+    }
     let args: Vec<OsString> = args.collect();
-    let result = match (Plan::read(plan), Arguments::read(&args)) {
+    let result = match (plan, Arguments::read(&args)) {
+        _ if is_others => plainly(outer.as_ref(), &rustc, &args),
         (Ok(plan), Some(arguments)) => Unit { plan, rustc: rustc.clone(), arguments }.compile(),
         // A probe, or what is no crate of the project's own.
         (plan, _) => {
@@ -44,6 +52,11 @@ pub(crate) fn run(plan: &OsString, mut args: impl Iterator<Item = OsString>) -> 
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether this program is meant.
+pub(crate) fn is_own(program: &OsStr) -> bool {
+    std::env::current_exe().is_ok_and(|own| own == Path::new(program))
 }
 
 fn command(inner: Option<&OsString>, rustc: &OsString) -> Command {

@@ -28,12 +28,24 @@ impl Server {
         Self::start_with(Vec::new())
     }
 
+    /// The same by https, with this certificate and its key: files of PEM.
+    pub fn start_with_tls(certificate: &Path, key: &Path) -> Self {
+        let pem = std::fs::read(certificate).expect("a certificate");
+        let trusted = reqwest::Certificate::from_pem(&pem).expect("a certificate");
+        let http = reqwest::blocking::Client::builder().tls_certs_only([trusted]);
+        Self::start_by(http, vec![("MONITOR_TLS_CERT", certificate.into()), ("MONITOR_TLS_KEY", key.into())])
+    }
+
     /// The same, with more in its environment.
     pub fn start_with(env: Vec<(&'static str, OsString)>) -> Self {
+        Self::start_by(reqwest::blocking::Client::builder(), env)
+    }
+
+    fn start_by(http: reqwest::blocking::ClientBuilder, env: Vec<(&'static str, OsString)>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (data, spool) = (folder.path().join("data"), folder.path().join("spool"));
         let (child, url) = spawn(&data, "127.0.0.1:0", &env).expect("the server starts");
-        let http = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().expect("an HTTP client");
+        let http = http.no_proxy().timeout(None).build().expect("an HTTP client");
         Self { child, url, data, spool, env, _folder: Some(folder), http }
     }
 
