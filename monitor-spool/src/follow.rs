@@ -8,7 +8,7 @@ use crate::block::{HEADER, read_one, size};
 use crate::found::{Life, life};
 use crate::journal::{self, LONGEST_FILE, Meta};
 use crate::parcel::Parcel;
-use crate::program::About;
+use crate::program::{self, About};
 use crate::sys::{self, Dir};
 use crate::{Spool, SpoolError};
 
@@ -103,6 +103,8 @@ impl Follower {
     pub fn accepted(&mut self, parcel: &Parcel) {
         self.acknowledged = self.acknowledged.max(parcel.last());
         self.at = self.end;
+        // Without it the program may count as given up what the server has.
+        let _ = program::follow(&self.dir, self.acknowledged);
         for file in self.files().into_iter().filter(|file| *file < self.file) {
             // It is found again, and dropped by its numbers.
             let _ = self.dir.remove_file(&journal::name(file));

@@ -200,7 +200,8 @@ impl Journal {
         self.places.iter().fold(0, |sum, place| sum.saturating_add(place.count))
     }
 
-    /// The server has all events up to this number, and [`Program::acknowledge`](crate::Program::acknowledge) knows it.
+    /// The server has all events up to this number, and [`Program::acknowledge`](crate::Program::acknowledge) knows it, or it is
+    /// what was [`followed`](crate::Program::followed).
     pub fn acknowledge(&mut self, number: u64) {
         while self.places.front().is_some_and(|place| place.last() <= number) {
             self.places.pop_front();
@@ -264,17 +265,6 @@ impl Journal {
             return parcel;
         }
         Parcel::kept(place.first, place.count, Vec::new())
-    }
-
-    /// Files whose batches somebody else has shipped, and removed, meanwhile: their room is free.
-    pub fn forget_removed(&mut self) {
-        while let Some((file, bytes)) = self.files.front().copied().filter(|_| self.files.len() > 1)
-            && self.folder.dir().status_in(&name(file)).is_err()
-        {
-            self.files.pop_front();
-            self.places.retain(|place| place.file != file);
-            self.folder.room().give_back_of_journal(bytes);
-        }
     }
 
     fn remove_file(&mut self, at: usize) {

@@ -6,6 +6,7 @@
 //!  256  state   the same; the two are written in turn, so that one of them is whole at any moment
 //!  384  drops   8 words: how many events of 4 types were dropped, each as it is and times an odd number
 //!  512  1 word: not 0 once the program records elsewhere
+//!  520  2 words: acknowledged, as one who ships for the program says it, as it is and times an odd number
 //! 4096  blocks  who it is (JSON), then its call sites (JSON), in their order
 //! ```
 
@@ -38,6 +39,7 @@ pub(crate) const HEAD: usize = 4 * PAGE;
 const STATES: [usize; 2] = [128, 256];
 const DROPS: usize = 384;
 const GIVEN_UP: usize = 512;
+const FOLLOWED: usize = 520;
 
 /// Types of events that are counted apart when they are dropped.
 pub(crate) const TYPES: [&str; 4] = ["process-started", "process-updated", "process-ended", OTHER];
@@ -244,6 +246,11 @@ impl Program {
         self.state.acknowledged
     }
 
+    /// Number of the last event that the server has by a [`Follower`](crate::Follower).
+    pub fn followed(&self) -> u64 {
+        followed([FOLLOWED, FOLLOWED + 8].map(|at| self.page.word(at).load(Ordering::Acquire)))
+    }
+
     fn save(&mut self) {
         self.state.revision += 1;
         self.store(STATES[(self.state.revision % 2) as usize], self.state.words());
@@ -256,6 +263,18 @@ impl Program {
         }
         self.page.word(at + 56).store(check, Ordering::Release);
     }
+}
+
+/// 0 unless both words are whole.
+fn followed([number, again]: [u64; 2]) -> u64 {
+    if number.wrapping_mul(FACTOR) == again { number } else { 0 }
+}
+
+/// Writes into the file of a living program how far the server has it.
+#[cfg(feature = "read")]
+pub(crate) fn follow(dir: &sys::Dir, number: u64) -> std::io::Result<()> {
+    let words = [number.to_ne_bytes(), number.wrapping_mul(FACTOR).to_ne_bytes()];
+    sys::write_at(&dir.file(NAME, true)?, words.as_flattened(), FOLLOWED as u64)
 }
 
 impl Page {

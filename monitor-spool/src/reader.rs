@@ -240,7 +240,7 @@ impl Estate {
     }
 
     pub(crate) fn acknowledged(&self) -> u64 {
-        self.program.state.map_or(0, |state| state.acknowledged)
+        self.program.state.map_or(0, |state| state.acknowledged).max(self.program.followed)
     }
 
     pub(crate) fn damaged(&self) -> u64 {

@@ -230,7 +230,7 @@ impl Writer {
             count,
         });
         let meta = Meta { taken: taken.rings.iter().copied().collect(), lane: taken.queue, held: taken.held, dropped: dropped.collect() };
-        self.journal.forget_removed();
+        self.journal.acknowledge(self.program.followed());
         self.journal.append(&parcel, &meta).inspect_err(|_| self.program.marks().given_up())?;
         self.next += parcel.count();
         self.program.advance(self.next, taken.queue);
