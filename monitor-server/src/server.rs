@@ -97,10 +97,11 @@ impl Server {
         config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
 
         let (data, logs_kept, most) = (config.data.clone(), config.logs_kept, config.max_processes_per_root as u64);
+        let most_depth = u32::try_from(config.max_depth).unwrap_or(u32::MAX);
         let (store, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
             let store = SqliteStore::open(&data)?;
             http::remove_leftovers(&data);
-            let store: Arc<dyn Store> = Arc::new(store.keep_logs(logs_kept).keep_processes(most));
+            let store: Arc<dyn Store> = Arc::new(store.keep_logs(logs_kept).keep_processes(most).keep_depth(most_depth));
             let as_of = store.workers(1, None)?.as_of;
             Ok((store, as_of))
         })

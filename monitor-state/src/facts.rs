@@ -122,7 +122,7 @@ impl Facts {
         let mut views: Vec<_> =
             facts.iter().map(|(id, facts)| facts.view(root_id, **id, &mut |worker| self.worker_status(worker))).collect();
         let nodes: Vec<_> = facts.iter().zip(&views).map(|((_, facts), view)| Node::of(facts, view)).collect();
-        let Order { placed, own, .. } = order(&nodes);
+        let Order { placed, own, .. } = order(&nodes, u32::MAX);
 
         let face = own.or_else(|| (0..nodes.len()).min_by_key(|index| (nodes[*index].at_us, nodes[*index].id)));
         let batch = face.and_then(|index| facts[index].1.batch());

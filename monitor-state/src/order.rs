@@ -33,6 +33,8 @@ pub struct Order {
     pub own: Option<usize>,
     /// How many parents were ignored because they would have closed a cycle.
     pub ignored_parents: usize,
+    /// How many were ignored because the process would have hung too deep.
+    pub deep_parents: usize,
 }
 
 /// Where a process stands.
@@ -44,15 +46,19 @@ pub struct Placed {
     pub below: Option<u32>,
     /// How deep, 0 for the root's own process.
     pub depth: u32,
-    /// It has no known parent and is not the root's own.
+    /// It has no known parent, or one that is ignored, and is not the root's own.
     pub is_orphan: bool,
+    /// Its parent is ignored because it would hang too deep.
+    pub is_deep: bool,
 }
 
 /// No index.
 const NONE: u32 = u32::MAX;
 
 /// Puts `nodes` in order; their own order doesn't matter. Each id must be there once, and there are less than 2^32.
-pub fn order(nodes: &[Node]) -> Order {
+///
+/// What would hang deeper than `most_depth`, at least 1, hangs below the root's own process instead, with all that hangs below it.
+pub fn order(nodes: &[Node], most_depth: u32) -> Order {
     let count = u32::try_from(nodes.len()).expect("less than 2^32 processes");
     let mut sorted: Vec<(u64, ProcessId, u32)> = (0..count).zip(nodes).map(|(index, node)| (node.at_us, node.id, index)).collect();
     sorted.sort_unstable();
@@ -69,25 +75,63 @@ pub fn order(nodes: &[Node]) -> Order {
         }
     }
 
-    // Walked from the last sibling to the first, so that each list of children ends up in order.
-    let mut first_child = vec![NONE; nodes.len()];
-    let mut next_sibling = vec![NONE; nodes.len()];
+    let mut placed = place(&sorted, &parents, &is_orphan);
+    let too_deep = too_deep(&placed, own.is_some(), most_depth.max(1));
+    if !too_deep.is_empty() {
+        let mut is_deep = vec![false; nodes.len()];
+        for index in &too_deep {
+            (is_deep[*index as usize], is_orphan[*index as usize]) = (true, true);
+            parents[*index as usize] = own.unwrap_or(NONE);
+        }
+        placed = place(&sorted, &parents, &is_orphan);
+        for placed in &mut placed {
+            placed.is_deep = is_deep[placed.index as usize];
+        }
+    }
+    Order { placed, own: own.map(|own| own as usize), ignored_parents, deep_parents: too_deep.len() }
+}
+
+/// Walks the tree that these parents make, siblings as they are sorted.
+fn place(sorted: &[(u64, ProcessId, u32)], parents: &[u32], is_orphan: &[bool]) -> Vec<Placed> {
+    // From the last sibling to the first, so that each list of children ends up in order.
+    let mut first_child = vec![NONE; parents.len()];
+    let mut next_sibling = vec![NONE; parents.len()];
     let mut first_top = NONE;
-    for (_, _, index) in sorted.into_iter().rev() {
-        let list = first_child.get_mut(parents[index as usize] as usize).unwrap_or(&mut first_top);
-        next_sibling[index as usize] = std::mem::replace(list, index);
+    for (_, _, index) in sorted.iter().rev() {
+        let list = first_child.get_mut(parents[*index as usize] as usize).unwrap_or(&mut first_top);
+        next_sibling[*index as usize] = std::mem::replace(list, *index);
     }
 
-    let mut placed: Vec<Placed> = Vec::with_capacity(nodes.len());
+    let mut placed: Vec<Placed> = Vec::with_capacity(parents.len());
     let mut open: Vec<(u32, Option<u32>, u32)> = vec![(first_top, None, 0)];
     while let Some((index, below, depth)) = open.pop() {
         let Some(next) = next_sibling.get(index as usize) else { continue };
         let place = placed.len() as u32;
-        placed.push(Placed { index, below, depth, is_orphan: is_orphan[index as usize] });
+        placed.push(Placed { index, below, depth, is_orphan: is_orphan[index as usize], is_deep: false });
         open.push((*next, below, depth));
         open.push((first_child[index as usize], Some(place), depth + 1));
     }
-    Order { placed, own: own.map(|own| own as usize), ignored_parents }
+    placed
+}
+
+/// The processes whose parents are to be ignored for none to hang deeper than `most`: each that does, where what hangs below it counts
+/// from its new place.
+fn too_deep(placed: &[Placed], has_own: bool, most: u32) -> Vec<u32> {
+    // Few trees have as many processes as that.
+    if placed.len() <= most as usize {
+        return Vec::new();
+    }
+    let mut too_deep = Vec::new();
+    let mut depths: Vec<u32> = Vec::with_capacity(placed.len());
+    for Placed { index, below, .. } in placed {
+        let mut depth = below.map_or(0, |below| depths[below as usize] + 1);
+        if depth > most {
+            too_deep.push(*index);
+            depth = u32::from(has_own);
+        }
+        depths.push(depth);
+    }
+    too_deep
 }
 
 /// The indices of all parents, [`NONE`] where they are not there.

@@ -294,6 +294,10 @@ pub struct TreePage {
     /// How many parents are ignored in the whole tree because they would close a cycle.
     #[serde(default)]
     pub ignored_parents: u64,
+    /// How many are ignored because the process would hang deeper than the server shows trees (`max-depth`): it hangs below the root's
+    /// own process, marked as an orphan, with all that hangs below it.
+    #[serde(default)]
+    pub deep_parents: u64,
     /// What its programs could not keep or send of it, all of them together, by type and reason.
     #[serde(default)]
     pub dropped: Vec<Dropped>,

@@ -84,6 +84,8 @@ settings! {
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
     /// How many processes are kept of one root; what is said of more is counted with the tree as dropped
     max_processes_per_root: usize = 10_000_000, COUNT;
+    /// How deep a tree is shown; what would hang deeper hangs below its root's own process and is counted
+    max_depth: usize = 10_000, COUNT;
     /// How long a tree is kept after it has ended; `off` for ever
     retention_age: Option<Duration> = None, SOME_DURATION;
     /// How long one is kept that failed or was lost [default: as all others]

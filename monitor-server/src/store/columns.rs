@@ -18,6 +18,7 @@ pub(crate) const NOWHERE: u32 = u32::MAX;
 const OTHER_STATE: u8 = 255;
 const IS_ORPHAN: u8 = 1;
 const HAS_MORE: u8 = 2;
+const IS_DEEP: u8 = 4;
 /// How many processes, or entries of a table, one part holds.
 const PART: usize = 16_384;
 
@@ -52,6 +53,7 @@ pub struct TreeColumns {
 pub(crate) struct Head {
     pub root: Root,
     pub ignored_parents: u64,
+    pub deep_parents: u64,
     pub dropped: Vec<Dropped>,
     pub as_of: u64,
     pub count: usize,
@@ -141,8 +143,9 @@ impl TreeColumns {
         placed.iter().map(|placed| placed.depth).for_each(|depth| put_u32(&mut bytes, depth));
         bytes.extend(rows().map(|row| row.state));
         bytes.extend(placed.iter().map(|placed| {
-            let orphan = if placed.is_orphan { IS_ORPHAN } else { 0 };
-            if self.more.contains_key(&placed.index) { orphan | HAS_MORE } else { orphan }
+            let flag = |is_so, flag| if is_so { flag } else { 0 };
+            let has_more = self.more.contains_key(&placed.index);
+            flag(placed.is_orphan, IS_ORPHAN) | flag(has_more, HAS_MORE) | flag(placed.is_deep, IS_DEEP)
         }));
         part(kind::PROCESSES, bytes, 0)
     }

@@ -2,6 +2,7 @@
 
 mod access;
 mod bodies;
+mod deep;
 mod guard;
 mod keeping;
 mod lifecycle;

@@ -66,6 +66,9 @@ fn missing(tree: &TreePage) -> Vec<String> {
     if tree.ignored_parents > 0 {
         missing.push(format!("ignored: {} × parent (the chain of parents would be a circle)", thousands(tree.ignored_parents)));
     }
+    if tree.deep_parents > 0 {
+        missing.push(format!("ignored: {} × parent (the process would hang too deep)", thousands(tree.deep_parents)));
+    }
     missing
 }
 
@@ -195,11 +198,16 @@ mod tests {
     #[test]
     fn what_is_missing_stands_below() {
         let dropped = json!([{"type": "process-started", "reason": "mem\u{1b}ory", "count": 12_345}]);
-        let tree =
-            TreePage { dropped: serde_json::from_value(dropped).expect("a list"), ignored_parents: 2, ..sample(&[(0, "", "running")]) };
+        let tree = TreePage {
+            dropped: serde_json::from_value(dropped).expect("a list"),
+            ignored_parents: 2,
+            deep_parents: 3,
+            ..sample(&[(0, "", "running")])
+        };
         let lines = render(&tree, None);
         assert_eq!(lines[1], "not in this tree: 12,345 × process-started (mem␛ory)\n");
         assert_eq!(lines[2], "ignored: 2 × parent (the chain of parents would be a circle)\n");
+        assert_eq!(lines[3], "ignored: 3 × parent (the process would hang too deep)\n");
     }
 
     #[test]

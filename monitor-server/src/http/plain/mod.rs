@@ -163,6 +163,9 @@ fn tree_of(page: &TreePage, path: &[Process], uri: &Uri, words: &Words) -> Strin
     for dropped in &page.dropped {
         let _ = write!(body, "<p>{}: {} × {} ({})</p>", words.missing, dropped.count, Text(&dropped.event_type), Text(&dropped.reason));
     }
+    if page.deep_parents > 0 {
+        let _ = write!(body, "<p>{}: {} (max-depth)</p>", words.deep, page.deep_parents);
+    }
     let _ = write!(body, "<h2>{}</h2><table><tr><th>{}<th>{}<th>{}", words.tree, words.state, words.process, words.took);
     let on_path: HashSet<ProcessId> = path.iter().map(|process| process.id).collect();
     for process in &page.processes {

@@ -16,14 +16,14 @@ use crate::store::RootKey;
 use crate::store::columns::{Cells, Head, NOWHERE, Origin, Site, TreeColumns, UNKNOWN, more, state_code};
 
 /// All of a tree; none if there is no such tree.
-pub(super) fn read(snapshot: &mut Snapshot<'_>, key: RootKey) -> Result<Option<TreeColumns>> {
+pub(super) fn read(snapshot: &mut Snapshot<'_>, key: RootKey, most_depth: u32) -> Result<Option<TreeColumns>> {
     let as_of = as_of(snapshot)?;
     let (connection, dictionary) = snapshot.parts();
     let Some(root) = find_row(connection, key)? else { return Ok(None) };
     let count = root.counts.iter().sum::<u64>() as usize;
     let shown = root.show(connection, dictionary)?;
     let dropped = dropped(connection, root.id)?;
-    let head = Head { root: shown, ignored_parents: 0, dropped, as_of, count };
+    let head = Head { root: shown, ignored_parents: 0, deep_parents: 0, dropped, as_of, count };
     let mut tables = Tables { tree: TreeColumns::new(head, count), places: Places::default(), viewer: Viewer::default() };
     let mut nodes = Vec::with_capacity(count);
 
@@ -36,13 +36,13 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>, key: RootKey) -> Result<Option<T
         tables.push(connection, dictionary, &row)?;
     }
     let mut tree = tables.tree;
-    let Order { placed, ignored_parents, .. } = order(&nodes);
+    let Order { placed, ignored_parents, deep_parents, .. } = order(&nodes, most_depth);
     for placed in placed.iter().filter(|placed| placed.is_orphan) {
         if let Some(parent) = nodes[placed.index as usize].parent_id {
             tree.add_told_parent(placed.index, parent);
         }
     }
-    (tree.head.ignored_parents, tree.head.count) = (ignored_parents as u64, placed.len());
+    (tree.head.ignored_parents, tree.head.deep_parents, tree.head.count) = (ignored_parents as u64, deep_parents as u64, placed.len());
     tree.placed = placed;
     Ok(Some(tree))
 }

@@ -12,12 +12,12 @@ use super::tree::nodes;
 use crate::store::{Outline, RootKey, Standing};
 
 /// The order of a tree.
-pub(super) fn outline(snapshot: &mut Snapshot<'_>, key: RootKey) -> Result<Option<Outline>> {
+pub(super) fn outline(snapshot: &mut Snapshot<'_>, key: RootKey, most_depth: u32) -> Result<Option<Outline>> {
     let (connection, dictionary) = snapshot.parts();
     let Some(row) = find_row(connection, key)? else { return Ok(None) };
     let root = row.show(connection, dictionary)?;
     let nodes = nodes(connection, row.place())?;
-    let standing = order(&nodes).placed.into_iter().map(|place| {
+    let standing = order(&nodes, most_depth).placed.into_iter().map(|place| {
         let node = nodes[place.index as usize];
         Standing { id: node.id, at_us: node.at_us, depth: place.depth, is_orphan: place.is_orphan }
     });

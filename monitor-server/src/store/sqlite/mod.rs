@@ -57,6 +57,8 @@ pub struct SqliteStore {
     pool: Pool,
     /// Names that have figures of their own, by their keys.
     charted: Mutex<HashSet<i64>>,
+    /// No process is shown deeper in its tree.
+    most_depth: u32,
     _lock: folder::Lock,
 }
 
@@ -78,7 +80,7 @@ impl SqliteStore {
         plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
-        Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), charted: Mutex::default(), _lock: lock })
+        Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), charted: Mutex::default(), most_depth: u32::MAX, _lock: lock })
     }
 
     /// Keeps so many of the first lines of every process's log, and as many of the last; at least one.
@@ -93,6 +95,12 @@ impl SqliteStore {
     pub fn keep_processes(self, most: u64) -> Self {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_processes(most);
         self
+    }
+
+    /// Shows no process deeper than so, at least 1; those that would hang deeper hang below the root's own, and are counted.
+    #[must_use]
+    pub fn keep_depth(self, most: u32) -> Self {
+        Self { most_depth: most.max(1), ..self }
     }
 
     fn write<T>(&self, action: &'static str, write: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
@@ -203,11 +211,11 @@ impl Store for SqliteStore {
     }
 
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
-        self.read("read a tree", |snapshot| tree::page(snapshot, root, limit, cursor))
+        self.read("read a tree", |snapshot| tree::page(snapshot, root, (limit, cursor), self.most_depth))
     }
 
     fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
-        self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root)?))
+        self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root, self.most_depth)?))
     }
 
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
@@ -223,7 +231,7 @@ impl Store for SqliteStore {
     }
 
     fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError> {
-        self.read("read a tree's order", |snapshot| Ok(export::outline(snapshot, root)?))
+        self.read("read a tree's order", |snapshot| Ok(export::outline(snapshot, root, self.most_depth)?))
     }
 
     fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError> {

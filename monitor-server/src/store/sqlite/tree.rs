@@ -15,7 +15,12 @@ use crate::store::RootKey;
 const PART: usize = 4;
 
 /// One page of a tree.
-pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, ReadError> {
+pub(super) fn page(
+    snapshot: &mut Snapshot<'_>,
+    key: RootKey,
+    (limit, cursor): (usize, Option<&str>),
+    most_depth: u32,
+) -> Result<Option<TreePage>, ReadError> {
     let as_of = as_of(snapshot)?;
     let (connection, dictionary) = snapshot.parts();
     let Some(row) = find_row(connection, key)? else { return Ok(None) };
@@ -24,7 +29,7 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
     let is_part = limit < row.counts.iter().sum::<u64>() as usize / PART;
     let rows = if is_part { Vec::new() } else { all_rows(connection, place)? };
     let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(Node::try_from).collect::<Result<_>>()? };
-    let Order { placed, ignored_parents, .. } = order(&nodes);
+    let Order { placed, ignored_parents, deep_parents, .. } = order(&nodes, most_depth);
     let begin = match cursor {
         None => 0,
         Some(cursor) => {
@@ -52,7 +57,8 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, limit: usize, curs
     }
     let next_cursor = processes.last().filter(|_| end < placed.len()).map(|last| last.id.to_string());
     let dropped = dropped(connection, root.root_id)?;
-    Ok(Some(TreePage { root, processes, ignored_parents: ignored_parents as u64, dropped, next_cursor, as_of }))
+    let (ignored_parents, deep_parents) = (ignored_parents as u64, deep_parents as u64);
+    Ok(Some(TreePage { root, processes, ignored_parents, deep_parents, dropped, next_cursor, as_of }))
 }
 
 /// What all workers together dropped of a tree.

@@ -1640,6 +1640,12 @@ export interface components {
              * @description Number of the change that the page is true at.
              */
             as_of: number;
+            /**
+             * Format: int64
+             * @description How many are ignored because the process would hang deeper than the server shows trees (`max-depth`): it hangs below the root's
+             *     own process, marked as an orphan, with all that hangs below it.
+             */
+            deep_parents?: number;
             /** @description What its programs could not keep or send of it, all of them together, by type and reason. */
             dropped?: components["schemas"]["Dropped"][];
             /**

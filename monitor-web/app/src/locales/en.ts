@@ -125,6 +125,7 @@ export const en = {
   "missing.reason.full": "the tree has as many processes as the server keeps of one (max-processes-per-root)",
   "missing.reason.rejected": "the server could not read it",
   "missing.parents": "{count, plural, one {# parent is} other {# parents are}} ignored: the chain of parents would be a circle",
+  "missing.deep": "{count, plural, one {# parent is} other {# parents are}} ignored: the tree would be deeper than the server shows it (max-depth)",
 
   "workers.title": "Workers",
   "workers.none": "No program has reported yet.",

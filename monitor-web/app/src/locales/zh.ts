@@ -127,6 +127,7 @@ export const zh: Messages = {
   "missing.reason.full": "此树的进程数已达服务器上限（max-processes-per-root）",
   "missing.reason.rejected": "服务器无法读取",
   "missing.parents": "{count, plural, other {忽略了 # 个父进程}}：否则父进程链会成环",
+  "missing.deep": "{count, plural, other {忽略了 # 个父进程}}：否则树的层级会超过服务器的上限（max-depth）",
 
   "workers.title": "工作进程",
   "workers.none": "还没有程序上报。",

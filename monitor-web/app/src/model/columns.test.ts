@@ -53,7 +53,7 @@ function join(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 const MAGIC = new TextEncoder().encode("PMTREE01");
-const head = { root: {}, ignored_parents: 0, dropped: [], as_of: 7, count: 6 };
+const head = { root: {}, ignored_parents: 0, deep_parents: 0, dropped: [], as_of: 7, count: 6 };
 const error = { kind: "error", message: "no such table" };
 const answer = join([
   MAGIC,
@@ -134,6 +134,29 @@ test("what the stream told since is kept, what was read before is replaced", () 
   expect(tree.size).toBe(6);
   tree.put(process(id(99), id(10), 15, { name: "found" }), 10);
   expect(tree.at(tree.parentOf(tree.find(id(13)) as number) as number).name).toBe("found");
+});
+
+test("what the server hangs elsewhere for its depth stays there, whatever is told of it", () => {
+  const deep = join([
+    MAGIC,
+    json(1, { ...head, deep_parents: 1, count: 4 }),
+    processes(0, [
+      { id: id(10), started: 10 },
+      { id: id(11), started: 20, parent: 0 },
+      { id: id(12), started: 5, parent: 0, flags: 7 },
+      { id: id(13), started: 40, parent: 2 },
+    ]),
+    json(6, [[2, { parent_id: id(11) }]]),
+    part(0, new Uint8Array(0)),
+  ]);
+  const tree = load(new ColumnReader().push(deep));
+  const at = (number: number) => tree.find(id(number)) as number;
+  const hangs = () => [11, 12, 13].map((number) => tree.idOf(tree.parentOf(at(number)) as number));
+  expect(hangs()).toEqual([id(10), id(10), id(12)]);
+  expect(tree.at(at(12))).toMatchObject({ orphan: true, parent_id: id(11) });
+  tree.put(process(id(12), id(11), 5, { state: "succeeded" }), 8);
+  expect(hangs()).toEqual([id(10), id(10), id(12)]);
+  expect(tree.stateOf(at(12))).toBe("succeeded");
 });
 
 test("what is no tree, or broke off, is said", () => {

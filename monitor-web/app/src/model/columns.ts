@@ -6,6 +6,8 @@ export const MEDIA_TYPE = "application/vnd.process-monitor.tree";
 const MAGIC = "PMTREE01";
 export const NOTHING = 0xffff_ffff;
 export const ORPHAN = 1;
+/** Its parent is there and is ignored: it would hang too deep. */
+export const DEEP = 4;
 
 export interface Site {
   name: string;
@@ -18,7 +20,7 @@ export interface Origin {
   thread: string | null;
 }
 
-export type Head = Pick<TreePage, "root" | "ignored_parents" | "dropped" | "as_of"> & { count: number };
+export type Head = Pick<TreePage, "root" | "ignored_parents" | "deep_parents" | "dropped" | "as_of"> & { count: number };
 
 /** Columns of processes that follow one another in pre-order; times that are not known are NaN. */
 export interface Columns {

@@ -5,7 +5,7 @@
  * A parent may come after its children: until then they hang below the root's own process.
  */
 import type { Failure, Process } from "../api/types.ts";
-import { type Columns, NOTHING, type Origin, ORPHAN, type Rare, type Site } from "./columns.ts";
+import { type Columns, DEEP, NOTHING, type Origin, ORPHAN, type Rare, type Site } from "./columns.ts";
 import { hex, IdTable, words } from "./ids.ts";
 import { isState, needsAttention, STATES } from "./state.ts";
 
@@ -301,12 +301,13 @@ export class Tree {
     const base = { sites: this.sites.length, origins: this.origins.length, errors: this.failures.length };
     const places = new Int32Array(count).fill(NONE);
     const orphans = new Set<number>();
+    const deep = new Set<number>();
     return {
       sites: (table) => append(this.sites, table),
       origins: (table) => append(this.origins, table),
       errors: (table) => append(this.failures, table),
-      processes: (columns) => this.putColumns(columns, places, base, asOf, orphans),
-      rare: (entries) => this.putRare(entries, places, asOf, orphans),
+      processes: (columns) => this.putColumns(columns, places, base, asOf, orphans, deep),
+      rare: (entries) => this.putRare(entries, places, asOf, orphans, deep),
       end: () => {
         // What has no parent and is not the root's own process.
         for (const slot of orphans) {
@@ -318,7 +319,7 @@ export class Tree {
     };
   }
 
-  private putColumns(columns: Columns, places: Int32Array, base: Base, asOf: number, orphans: Set<number>): void {
+  private putColumns(columns: Columns, places: Int32Array, base: Base, asOf: number, orphans: Set<number>, deep: Set<number>): void {
     const { count, first, ids, parents, flags } = columns;
     const place = (table: Uint32Array, index: number, from: number) => (table[index] === NOTHING ? NONE : (table[index] as number) + from);
     for (let index = 0; index < count; index += 1) {
@@ -350,6 +351,7 @@ export class Tree {
       } else if (isOrphan) {
         // Which parent it was told to have comes with what is rare.
         orphans.add(slot);
+        if (((flags[index] as number) & DEEP) !== 0) deep.add(slot);
         this.link(slot, UNTOLD);
       } else {
         this.link(slot, null);
@@ -360,7 +362,7 @@ export class Tree {
     this.content += 1;
   }
 
-  private putRare(entries: readonly Rare[], places: Int32Array, asOf: number, orphans: Set<number>): void {
+  private putRare(entries: readonly Rare[], places: Int32Array, asOf: number, orphans: Set<number>, deep: Set<number>): void {
     for (const [place, rest] of entries) {
       const slot = places[place] ?? NONE;
       if (slot === NONE || this.asOf[slot] !== asOf) continue;
@@ -368,6 +370,10 @@ export class Tree {
       this.writeExtra(slot, rest);
       if (rest.parent_id !== undefined && rest.parent_id !== null) {
         orphans.delete(slot);
+        if (deep.has(slot)) {
+          this.told.set(slot, rest.parent_id);
+          continue;
+        }
         this.unlink(slot);
         this.link(slot, rest.parent_id);
       }

@@ -6,10 +6,10 @@ import type { RootView } from "./view.ts";
 
 /** What the tree can't show, so that nobody takes it for the whole. */
 export function Missing({ view }: { view: RootView }) {
-  const { dropped, ignored_parents } = view.missing;
+  const { dropped, ignored_parents, deep_parents } = view.missing;
   // While it is read it is not worth the look.
   const clocks = view.loading ? new Map<string, number>() : view.clocks();
-  if (dropped.length === 0 && ignored_parents === 0 && clocks.size === 0) return null;
+  if (dropped.length === 0 && ignored_parents === 0 && deep_parents === 0 && clocks.size === 0) return null;
   return (
     <ul className="missing">
       {dropped.map((lost) => {
@@ -18,6 +18,7 @@ export function Missing({ view }: { view: RootView }) {
         return <li key={`${type} ${reason}`}>{t("missing.dropped", { count: count(lost.count), type, reason })}</li>;
       })}
       {ignored_parents > 0 && <li>{t("missing.parents", { count: ignored_parents })}</li>}
+      {deep_parents > 0 && <li>{t("missing.deep", { count: deep_parents })}</li>}
       {[...clocks].map(([id, us]) => (
         <li key={id}>{t("clock.off", { worker: visible(knownWorker(id)?.hostname ?? id), by: `${us > 0 ? "−" : "+"}${duration(Math.abs(us) * 1000, locale)}` })}</li>
       ))}

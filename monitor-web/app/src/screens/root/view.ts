@@ -31,7 +31,7 @@ export class RootView {
   readonly folding = new Folding();
   root: Root | null = null;
   /** What is known to be missing of the tree, as far as it was when the tree was read or ended. */
-  missing: Pick<TreePage, "dropped" | "ignored_parents"> = { dropped: [], ignored_parents: 0 };
+  missing: Pick<TreePage, "dropped" | "ignored_parents" | "deep_parents"> = { dropped: [], ignored_parents: 0, deep_parents: 0 };
   loading = true;
   problem: unknown = null;
 
