@@ -87,10 +87,10 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
         // Its allocations must make nothing more to be recorded.
         inside::stay();
         let result = catch_unwind(AssertUnwindSafe(|| writer.run(started_us)));
-        switch::turn_off();
         if let Err(why) = result.unwrap_or_else(|payload| Err(Failure::Panic(payload))) {
             warn(&format!("nothing more is recorded: {why}"));
         }
+        switch::turn_off();
         fork::asleep();
     })?;
     WRITER.set(Handle { exit, thread: spawned.thread().clone(), pid: std::process::id(), timeout: settings.exit_timeout });

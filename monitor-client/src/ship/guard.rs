@@ -13,15 +13,16 @@ pub(super) fn run(ship: impl FnOnce()) {
     // Its allocations, and what reqwest and tokio tell a `tracing` subscriber, must make nothing more to be sent.
     inside::stay();
     let result = catch_unwind(AssertUnwindSafe(ship));
-    let was_on = switch::turn_off();
     if let Err(payload) = result {
-        // Whoever could not wake it may have said so already.
-        if was_on {
+        // Whoever could not wake it may have said so already. A program that sees that nothing is recorded may end at once: it is
+        // said before.
+        if switch::is_on() {
             report::warn(&format!("what is recorded can't be sent any more, nothing more is recorded: {}", words(&*payload)));
         }
         // It may panic again when it is dropped.
         std::mem::forget(payload);
     }
+    switch::turn_off();
 }
 
 fn words(payload: &(dyn Any + Send)) -> &str {
