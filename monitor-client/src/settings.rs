@@ -31,7 +31,8 @@ impl Settings {
             let wanted = "a URL such as http://127.0.0.1:60010";
             let read = |text: &str| url(text.trim()).map(|base| events_url(&base));
             settings.events_url = reader.value("MONITOR_SERVER_URL", wanted, settings.events_url, read);
-            settings.token = reader.secret("MONITOR_TOKEN", "printable characters", None, |text| token(text).map(Some));
+            let token = reader.secret("MONITOR_TOKEN", "printable characters", None, |text| token(text).map(Some));
+            settings.token = token.filter(|token| !token.is_empty());
         }
         (settings, reader.problems())
     }
@@ -97,6 +98,6 @@ mod tests {
         assert_eq!(settings.events_url.as_str(), "http://monitor.example:1234/below/api/v1/events");
         assert_eq!((settings.token.as_deref(), settings.recording.buffer_bytes), (Some("secret"), 1_000_000));
         let plain = read(&[("MONITOR_ENABLED", "1"), ("MONITOR_SERVER_URL", " "), ("MONITOR_TOKEN", "")]);
-        assert_eq!((plain.0.events_url.as_str(), plain.1), ("http://127.0.0.1:60010/api/v1/events", vec![]));
+        assert_eq!((plain.0.events_url.as_str(), plain.0.token, plain.1), ("http://127.0.0.1:60010/api/v1/events", None, vec![]));
     }
 }

@@ -196,6 +196,23 @@ fn whoever_is_left_behind_keeps_its_output() {
     assert_eq!(std::io::read_to_string(child.stdout.take().unwrap()).unwrap(), "early\nlate\n");
 }
 
+/// As a small container has it: no certificates. On this machine, and elsewhere, of which this address is taken for one.
+#[test]
+fn http_needs_no_certificates() {
+    let house = House::new();
+    let port = house.server.url.rsplit(':').next().unwrap();
+    for url in [house.server.url.clone(), format!("http://[::ffff:127.0.0.1]:{port}")] {
+        for args in [&["run", "--", "true"][..], &["roots"][..]] {
+            let mut monitor = house.monitor(args);
+            monitor.env("SSL_CERT_FILE", "/dev/null").env("SSL_CERT_DIR", "/dev/null").env("MONITOR_SERVER_URL", &url);
+            monitor.env("MONITOR_SPOOL_DIR", "off").env("MONITOR_TOKEN", "");
+            let said = output(monitor, b"");
+            assert!(said.status.success(), "{url} {args:?}: {}", String::from_utf8_lossy(&said.stderr));
+        }
+    }
+    wait_for("both", || (house.trees().len() == 2).then_some(()));
+}
+
 #[test]
 fn a_server_that_is_away_changes_nothing() {
     let mut house = House::new();

@@ -61,11 +61,11 @@ impl Post {
         if is_loopback {
             // A proxy is for what is elsewhere.
             client = client.no_proxy();
-            #[cfg(feature = "tls")]
-            if self.url.scheme() == "http" {
-                // No certificate is ever looked at, so none has to be read.
-                client = client.tls_certs_only([]);
-            }
+        }
+        #[cfg(feature = "tls")]
+        if self.url.scheme() == "http" {
+            // No certificate is ever looked at: none has to be read, and none has to be there.
+            client = client.tls_certs_only([]);
         }
         let client = client.build()?;
         Ok(self.client.get_or_init(|| client))
