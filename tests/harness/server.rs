@@ -85,6 +85,16 @@ impl Server {
         self.child.wait().expect("the server ends");
     }
 
+    /// SIGTERM, and waits until it has ended well.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn stop(&mut self) {
+        let told = std::process::Command::new("kill").arg(self.child.id().to_string()).status();
+        assert!(told.expect("every Unix has it").success(), "the server runs");
+        assert!(self.child.wait().expect("the server ends").success(), "the server stops well");
+    }
+
     /// What it has in its environment when it is started again.
     pub fn set_env(&mut self, env: Vec<(&'static str, OsString)>) {
         self.env = env;

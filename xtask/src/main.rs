@@ -67,6 +67,12 @@ enum Only {
         #[arg(long, default_value_t = 60)]
         minutes: u64,
     },
+    /// Shippers, the network and the server from seeds: the server ends as if all had come in order. `MONITOR_SIM_SEED` repeats one.
+    Simulation {
+        /// How many of them.
+        #[arg(long, default_value_t = 200)]
+        seeds: u32,
+    },
     /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
     Peers,
     /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
@@ -82,6 +88,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
         Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
+        Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),
         Chore::Soak { only: Some(Only::Weave), .. } => weave::soak(),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),

@@ -16,6 +16,12 @@ pub(crate) fn soak(rounds: u32) -> Result<()> {
     step("whole-system tests, long", tests.env("MONITOR_SOAK_ROUNDS", rounds.to_string()))
 }
 
+/// Batches that come late, twice, cut, or not at all, to a server that is killed meanwhile: from so many seeds that nobody tried before.
+pub(crate) fn simulation(seeds: u32) -> Result<()> {
+    let mut test = cargo(&["test", "-p", "monitor-tests", "--test", "simulation"]);
+    step("simulated networks", test.env("MONITOR_SOAK_ROUNDS", seeds.to_string()))
+}
+
 /// In a release build, for it tells what it costs.
 pub(crate) fn away(minutes: u64) -> Result<()> {
     let mut test = cargo(&["test", "--release", "-p", "monitor-tests", "--test", "away", "--", "--nocapture"]);
