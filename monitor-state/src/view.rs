@@ -75,6 +75,12 @@ impl ProcessFacts {
         self.state_of(left, fold.as_ref().map(|(fold, is_lost)| (fold, *is_lost)))
     }
 
+    /// What it has counted, if it is a fold, whatever became of its workers; and when that was told.
+    pub fn counted(&self) -> Option<(monitor_wire::Fold, u64)> {
+        let told_us = self.shards.iter().map(|shard| shard.stamp.time_us).max()?;
+        fold::sum(&self.shards, &mut |_| WorkerStatus::Online).map(|(fold, _)| (fold, told_us))
+    }
+
     /// Its batch mark.
     pub fn batch(&self) -> Option<&str> {
         let updated = self.batch.as_ref().map(|(_, batch)| batch);

@@ -101,10 +101,12 @@ pub fn event() -> impl Strategy<Value = Event> {
         let (level, target, stream, fields) = ("info".to_owned(), None, None, Fields::new());
         with_common!(common, ProcessLogged { level, message, target, stream, fields })
     });
-    let folded = (common(), parent(), name(), 0..2_u64, 0..3_u64, 0..9_u64, 0..2_u64, option::of(0..9_u64)).prop_map(
-        |(common, parent_id, name, shard, revision, count, running, min_ns)| {
-            let (kind, failed, cancelled, total_ns, max_ns) = (Kind::NORMAL, count / 3, count / 4, count * 7, min_ns);
-            let histogram = vec![(count as u32, count), (9, 1)];
+    let folded = (common(), parent(), name(), 0..2_u64, 0..4_u64, option::of(0..9_u64)).prop_map(
+        |(common, parent_id, name, shard, revision, min_ns)| {
+            // Counts only ever grow.
+            let (count, running, failed, cancelled) = (4 * revision, revision % 2, revision, revision);
+            let (kind, total_ns, max_ns) = (Kind::NORMAL, count * 7, min_ns);
+            let histogram = vec![(9, revision), (20 + shard as u32, count - running - revision)];
             with_common!(
                 common,
                 ProcessFolded {

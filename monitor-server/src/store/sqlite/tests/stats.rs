@@ -1,10 +1,12 @@
 //! What is read from the sums is what became of the processes.
 
+use std::collections::BTreeMap;
+
 use monitor_wire::NameStats;
 
 use super::open;
 use super::support::script::parse;
-use super::support::worker;
+use super::support::{batch, process, root, worker};
 use crate::store::{ErrorsQuery, SeriesQuery, StatsQuery, StatsSort, Store};
 
 const MINUTE: u64 = 60_000_000;
@@ -80,6 +82,59 @@ fn any_range_holds_what_ended_in_it() {
     assert_eq!(page.stats.iter().map(|stats| stats.count).sum::<u64>(), ended.len() as u64);
     assert_eq!(store.stats(&StatsQuery { text: Some("STORE".to_owned()), ..any() }).unwrap().stats.len(), 1);
     assert_eq!(store.stats(&StatsQuery { name: Some("nothing".to_owned()), ..any() }).unwrap().stats, []);
+}
+
+/// What a fold counts is as much as if each call had been told of, in the minute in which it was.
+#[test]
+fn calls_in_folds_count_when_they_are_told() {
+    let (_folder, store) = open();
+    let fold = |shard: u64, revision: u64, at_us: u64, counts: [u64; 4], durations: &[u64]| {
+        let [count, running, failed, cancelled] = counts;
+        let mut histogram = BTreeMap::<u32, u64>::new();
+        durations.iter().for_each(|ns| *histogram.entry(((*ns as f64).ln() / 1.04_f64.ln()) as u32).or_default() += 1);
+        assert_eq!(durations.len() as u64, count - running);
+        serde_json::json!({
+            "type": "process-folded", "root_id": root(1), "id": process(7), "time_us": at_us, "kind": "normal", "name": "each", "shard": shard,
+            "revision": revision, "count": count, "running": running, "failed": failed, "cancelled": cancelled, "total_ns": durations.iter().sum::<u64>(),
+            "min_ns": durations.iter().min(), "max_ns": durations.iter().max(), "histogram": histogram.into_iter().collect::<Vec<_>>()
+        })
+    };
+    let (first, second) = (1_000 * DAY, 1_000 * DAY + 3 * MINUTE);
+    let durations = [1_000, 1_000, 2_000, 3_000, 5_000, 1_000_000, 1_000_000, 2_000_000];
+    let events = [
+        fold(0, 0, first, [4, 1, 0, 0], &durations[..3]),
+        fold(1, 0, first, [2, 0, 1, 0], &durations[3..5]),
+        fold(0, 1, second, [6, 0, 1, 1], &[&durations[..3], &durations[5..]].concat()),
+        // It came late, and again.
+        fold(0, 0, first, [4, 1, 0, 0], &durations[..3]),
+    ];
+    for (sequence, event) in (1..).zip(events) {
+        let event = serde_json::from_value(event).unwrap();
+        store.append(&[batch('A', sequence, vec![event])], second).unwrap();
+    }
+    let page = store.stats(&StatsQuery { name: Some("each".to_owned()), ..any() }).unwrap();
+    let [stats] = &page.stats[..] else { panic!("{page:?}") };
+    assert_eq!((stats.count, stats.succeeded, stats.failed, stats.cancelled), (8, 5, 2, 1));
+    assert_eq!((stats.total_ns, stats.min_ns, stats.max_ns), (durations.iter().sum(), Some(1_000), Some(2_000_000)));
+    let p50 = stats.p50_ns.unwrap();
+    assert!((2_900..=3_100).contains(&p50), "{p50}");
+    let query = SeriesQuery { from_us: Some(first), to_us: Some(second + MINUTE), name: Some("each".to_owned()), step_us: Some(MINUTE) };
+    let series = store.stats_series(&query).unwrap().series;
+    let counts: Vec<_> = series.iter().filter(|at| !at.histogram.is_empty()).map(|at| (at.succeeded, at.failed, at.cancelled)).collect();
+    assert_eq!(counts, [(4, 1, 0), (1, 1, 1)]);
+
+    // Nonsense adds up to something, too.
+    for (shard, sequence) in [(2, 5), (3, 6)] {
+        let mut event = fold(shard, 0, second, [0; 4], &[]);
+        for name in ["count", "failed", "cancelled", "total_ns", "min_ns"] {
+            event[name] = u64::MAX.into();
+        }
+        event["histogram"] = serde_json::json!([[u32::MAX, u64::MAX], [3, u64::MAX], [3, 1]]);
+        store.append(&[batch('A', sequence, vec![serde_json::from_value(event).unwrap()])], second).unwrap();
+    }
+    let page = store.stats(&StatsQuery { name: Some("each".to_owned()), ..any() }).unwrap();
+    assert!(page.stats[0].count > 1 << 40, "{page:?}");
+    store.stats_series(&query).unwrap();
 }
 
 #[test]

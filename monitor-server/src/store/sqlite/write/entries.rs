@@ -1,7 +1,7 @@
 //! The processes that a transaction is about.
 
 use monitor_state::{ProcessEvent, WorkerStatus};
-use monitor_wire::{Process, ProcessId, WorkerId};
+use monitor_wire::{Fold, Process, ProcessId, WorkerId};
 
 use super::changes::NONE;
 use super::failures::Failure;
@@ -59,6 +59,8 @@ pub(super) struct Before {
     pub had_error: bool,
     pub finished: Option<Finished>,
     pub failure: Option<Failure>,
+    /// What it counted.
+    pub fold: Option<Fold>,
     pub aside: Aside,
 }
 

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use foldhash::HashMap;
+use monitor_wire::Fold;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use crate::store::sqlite::ids;
+use crate::store::sqlite::ids::{self, code};
 
 /// Minutes of a minute, an hour, a day, and 32 days: the levels 0 to 3.
 pub(in super::super) const LEVELS: [u64; 4] = [1, 60, 1_440, 46_080];
@@ -18,6 +19,8 @@ pub(in super::super) const ALL_NAMES: i64 = 0;
 const OPEN_MINUTES: u64 = 2;
 /// The sums of minutes that are over.
 pub(in super::super) const OVER: &str = "SELECT t, name, state, sums FROM rollup WHERE level = 0 AND t >= ?1 AND t < ?2";
+/// Calls of a fold from one word about it to the next; more are nonsense, and shall not make any sum overflow.
+const MOST_COUNTED: u64 = 1 << 40;
 /// At most so many rows are remembered between transactions.
 const MAX_REMEMBERED: usize = 20_000;
 
@@ -74,6 +77,39 @@ impl Rollups {
         self.removed.extend(before);
         if let Some(Finished { ended_us, name, state, elapsed_ns }) = after {
             self.added.entry((ended_us / MINUTE_US, name, state)).or_default().add(elapsed_ns);
+        }
+    }
+
+    /// A fold counts more than it did before, as it was told at `told_us`: what was counted in between belongs to that minute. Of its
+    /// calls nobody tells which took how long: the durations are dealt out to the states.
+    pub(super) fn grow(&mut self, before: Option<&Fold>, after: &Fold, told_us: u64, name: i64) {
+        let more = |of: fn(&Fold) -> u64| of(after).saturating_sub(before.map_or(0, of)).min(MOST_COUNTED);
+        let succeeded = |fold: &Fold| fold.count.saturating_sub(fold.running).saturating_sub(fold.failed).saturating_sub(fold.cancelled);
+        let counts =
+            [(code::SUCCEEDED, more(succeeded)), (code::FAILED, more(|fold| fold.failed)), (code::CANCELLED, more(|fold| fold.cancelled))];
+        let known: HashMap<u32, u64> = before.into_iter().flat_map(|fold| fold.histogram.iter().copied()).collect();
+        let buckets = after
+            .histogram
+            .iter()
+            .map(|(bucket, count)| (*bucket, count.saturating_sub(known.get(bucket).copied().unwrap_or(0)).min(MOST_COUNTED)));
+        let buckets: Vec<(u32, u64)> = buckets.filter(|(_, count)| *count > 0).collect();
+        let least = after.min_ns.unwrap_or(0).max(buckets.first().map_or(0, |(first, _)| bound(bucket_of(*first))));
+        let most = after.max_ns.unwrap_or(0).min(buckets.last().map_or(u64::MAX, |(last, _)| bound(bucket_of(*last) + 1)));
+        let mut left = counts.map(|(_, count)| count);
+        let totals = deal(after.total_ns.saturating_sub(before.map_or(0, |fold| fold.total_ns)), left);
+        let mut dealt: [Sums; 3] =
+            std::array::from_fn(|at| Sums { count: left[at], total: totals[at].into(), least, most, ..Sums::default() });
+        for (bucket, count) in buckets {
+            let shares = deal(count.min(left.iter().sum()), left);
+            for (at, share) in shares.into_iter().enumerate().filter(|(_, share)| *share > 0) {
+                left[at] -= share;
+                dealt[at].add_to_bucket(bucket_of(bucket), share);
+            }
+        }
+        for ((state, count), sums) in counts.into_iter().zip(dealt) {
+            if count > 0 {
+                self.added.entry((told_us / MINUTE_US, name, state)).or_default().merge(&sums);
+            }
         }
     }
 
@@ -159,6 +195,21 @@ fn row<'a>(rows: &'a mut HashMap<Key, Sums>, connection: &Connection, key: Key) 
 /// The bucket of a duration.
 pub(in super::super) fn bucket(elapsed_ns: u64) -> u16 {
     if elapsed_ns < 2 { 0 } else { ((elapsed_ns as f64).ln() / 1.04_f64.ln()) as u16 }
+}
+
+/// Parts of an amount, which are to each other as these.
+fn deal(amount: u64, among: [u64; 3]) -> [u64; 3] {
+    let (mut amount, mut others) = (u128::from(amount), among.iter().map(|part| u128::from(*part)).sum::<u128>());
+    among.map(|of| {
+        let part = (amount * u128::from(of)).checked_div(others).unwrap_or(0);
+        (amount, others) = (amount - part, others - u128::from(of));
+        part as u64
+    })
+}
+
+/// The bucket of this number, or the last one.
+fn bucket_of(number: u32) -> u16 {
+    number.min(u32::from(bucket(u64::MAX))) as u16
 }
 
 /// Where a bucket begins.

@@ -266,6 +266,12 @@ impl Transaction<'_> {
         let failure = self.failure(finished, row.error, (number, row.id))?;
         self.failures.change(before.failure, failure);
         self.rollups.change(before.finished, finished);
+        if let (Known::Full(facts), Some(view)) = (&entry.known, &entry.view)
+            && let Some((fold, told_us)) = facts.counted()
+        {
+            let name = self.dictionary.searched_key(self.connection, &view.name)?;
+            self.rollups.grow(before.fold.as_ref(), &fold, told_us, name);
+        }
         let open_at = self.open_at(&entry.known);
         if open_at.is_empty() && !before.open_at.is_empty() {
             self.no_longer_overdue((number, row.id))?;
@@ -350,7 +356,8 @@ impl Transaction<'_> {
         let finished = self.finished(known, view.as_ref(), row.state)?;
         let (open_at, aside) = (self.open_at(known), self.aside(row)?);
         let failure = self.failure(finished, row.error, (number, row.id))?;
-        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, failure, aside })
+        let fold = if let Known::Full(facts) = known { facts.counted().map(|(fold, _)| fold) } else { None };
+        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, failure, fold, aside })
     }
 
     fn failure(&mut self, finished: Option<Finished>, message: Option<i64>, place: (i64, i64)) -> Result<Option<Failure>> {
