@@ -133,7 +133,9 @@ pub(super) fn assert_summed(store: &SqliteStore, facts: &Facts) {
         let more = more.entry((key.0, key.2.is_some())).or_default();
         (more.0, more.1) = (more.0 + found.count - expected.count, more.1 + found.total - expected.total);
         for (buckets, sign) in [(&found.histogram, 1), (&expected.histogram, -1)] {
-            buckets.iter().for_each(|(bucket, count)| *more.2.entry(*bucket).or_default() += sign * *count as i64);
+            for (bucket, count) in buckets {
+                *more.2.entry(*bucket).or_default() += sign * *count as i64;
+            }
         }
     }
     assert_eq!(expected, BTreeMap::new());

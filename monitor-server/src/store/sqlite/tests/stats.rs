@@ -91,7 +91,9 @@ fn calls_in_folds_count_when_they_are_told() {
     let fold = |shard: u64, revision: u64, at_us: u64, counts: [u64; 4], durations: &[u64]| {
         let [count, running, failed, cancelled] = counts;
         let mut histogram = BTreeMap::<u32, u64>::new();
-        durations.iter().for_each(|ns| *histogram.entry(((*ns as f64).ln() / 1.04_f64.ln()) as u32).or_default() += 1);
+        for ns in durations {
+            *histogram.entry(((*ns as f64).ln() / 1.04_f64.ln()) as u32).or_default() += 1;
+        }
         assert_eq!(durations.len() as u64, count - running);
         serde_json::json!({
             "type": "process-folded", "root_id": root(1), "id": process(7), "time_us": at_us, "kind": "normal", "name": "each", "shard": shard,
