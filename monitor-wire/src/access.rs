@@ -45,3 +45,29 @@ pub struct AuditPage {
     /// Where the next page begins; none on the last one.
     pub next_cursor: Option<String>,
 }
+
+/// What may be shown of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TokenState {
+    /// The part of it that may be shown.
+    pub id: String,
+    /// Its name, like no other's.
+    pub name: String,
+    /// What it allows: as in [`Me::scopes`].
+    pub scopes: Vec<String>,
+    /// When it was made, Unix microseconds.
+    pub created_us: u64,
+    /// When it ends or has ended; none if never.
+    pub expires_us: Option<u64>,
+    /// When it was last used, to a minute; none if never.
+    pub used_us: Option<u64>,
+}
+
+/// `GET /api/v1/tokens`: all tokens, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Tokens {
+    /// That of the server's own folder among them, called `local`, if there is one.
+    pub tokens: Vec<TokenState>,
+}

@@ -13,7 +13,7 @@ mod model;
 mod stats;
 mod words;
 
-pub use access::{AuditEntry, AuditPage, Me};
+pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use event::{
     CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
@@ -22,8 +22,8 @@ pub use event::{
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Counts, Fold, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage, TreePage,
-    Worker, WorkerCounts, WorkersPage, quantile_ns,
+    Counts, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage,
+    TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
 };
 pub use stats::{ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries};
 pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};

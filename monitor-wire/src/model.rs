@@ -419,9 +419,31 @@ pub struct Status {
     /// Events that were taken to be stored in the past ten seconds, per second.
     #[serde(default)]
     pub events_per_second: f64,
-    /// Which trees are kept, in words.
+    /// Which trees are kept, in English words.
     #[serde(default)]
     pub retention: String,
+    /// The same as rules: the first one that is for a tree decides, and what none is for is kept for ever.
+    #[serde(default)]
+    pub keeps: Vec<KeepRule>,
+    /// The oldest trees go while the database is larger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps_bytes: Option<u64>,
+}
+
+/// How long trees of some names and outcomes are kept. Without a limit: for ever.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct KeepRule {
+    /// Of which names, a pattern as in a shell; `*` is for all.
+    pub name: String,
+    /// In which states their root ended; empty for any.
+    pub states: Vec<State>,
+    /// How long after something of it came last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_s: Option<u64>,
+    /// How many of each name, the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
 }
 
 /// Workers by state.

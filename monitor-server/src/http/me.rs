@@ -1,8 +1,8 @@
-//! `GET /api/v1/me` and `GET /api/v1/audit`
+//! `GET /api/v1/me`, `GET /api/v1/audit` and `GET /api/v1/tokens`
 
 use axum::extract::State;
 use axum::{Extension, Json};
-use monitor_wire::{AuditPage, Me, Problem};
+use monitor_wire::{AuditPage, Me, Problem, TokenState, Tokens};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -10,7 +10,7 @@ use super::access::Admin;
 use super::params::{Limit, NoParams, Strict};
 use super::problem::ApiError;
 use super::{Answer, App};
-use crate::access::Principal;
+use crate::access::{Access, Principal, Token};
 
 /// Who asks, and what they may do.
 #[utoipa::path(
@@ -63,4 +63,28 @@ pub(super) async fn get_audit(_: Admin, State(app): State<App>, Strict(params): 
         detail: "parameter `cursor`: take `next_cursor` of the page before as it is".to_owned(),
     })?;
     Ok(Json(app.ask_access(move |access| access.audit(params.limit.0, before)).await?))
+}
+
+/// All tokens, by name; a token itself is shown to nobody.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tokens",
+    tag = "access",
+    responses(
+        (status = 200, description = "All of them", body = Tokens),
+        (status = 401, description = "It takes a token or a login", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "It takes `admin`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_tokens(_: Admin, State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Tokens> {
+    let tokens = app.ask_access(Access::tokens).await?;
+    let state = |Token { id, name, scopes, created_us, expires_us, used_us }| TokenState {
+        scopes: scopes.words().into_iter().map(str::to_owned).collect(),
+        id,
+        name,
+        created_us,
+        expires_us,
+        used_us,
+    };
+    Ok(Json(Tokens { tokens: tokens.into_iter().map(state).collect() }))
 }

@@ -216,6 +216,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(backup::post_backup))
         .routes(routes!(me::get_me))
         .routes(routes!(me::get_audit))
+        .routes(routes!(me::get_tokens))
         .routes(routes!(health::get_health))
         .routes(routes!(openapi::get_openapi))
         .split_for_parts();

@@ -20,12 +20,15 @@ use crate::store::Store;
 )]
 pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Status> {
     let status = app.ask(Store::status).await?;
+    let retention = app.config.keeps();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_us: app.started_us,
         queue_bytes: app.ingest.figures().waiting_bytes,
         events_per_second: app.ingest.events_per_second(),
-        retention: app.config.keeps().to_string(),
+        retention: retention.to_string(),
+        keeps: retention.rules.iter().map(crate::retention::Rule::told).collect(),
+        keeps_bytes: retention.size,
         ..status
     }))
 }

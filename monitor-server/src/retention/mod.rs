@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use globset::{Glob, GlobMatcher};
-use monitor_wire::State;
+use monitor_wire::{KeepRule, State};
 use serde::Deserialize;
 
 pub(crate) use self::run::run;
@@ -75,6 +75,14 @@ impl Retention {
     /// The rule for trees of a name whose root ended so, by its place.
     pub fn rule_of(&self, name: &str, state: &State) -> Option<usize> {
         self.rules.iter().position(|rule| rule.name.0.is_match(name) && (rule.states.is_empty() || rule.states.contains(state)))
+    }
+}
+
+impl Rule {
+    /// As the API tells it.
+    pub(crate) fn told(&self) -> KeepRule {
+        let name = self.name.0.glob().glob().to_owned();
+        KeepRule { name, states: self.states.clone(), age_s: self.age.map(|age| age.as_secs()), count: self.count }
     }
 }
 

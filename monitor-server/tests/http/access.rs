@@ -1,3 +1,6 @@
+use std::time::Duration;
+
+use monitor_server::access::NewToken;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -27,12 +30,14 @@ async fn every_scope_opens_what_it_is_for_and_nothing_else() {
     // Nothing is there yet: who may, is told that.
     let change = || request(&server, Method::DELETE, "/api/v1/roots/999");
     let audit = || server.get("/api/v1/audit");
+    let list = || server.get("/api/v1/tokens");
     for (scope, token) in &tokens {
         for (what, request, allowed) in [
             ("ingest", ingest(), ["ingest", "admin"].as_slice()),
             ("roots", roots(), &["read", "operate", "admin"]),
             ("change", change(), &["operate", "admin"]),
             ("audit", audit(), &["admin"]),
+            ("tokens", list(), &["admin"]),
         ] {
             let (status, detail) = status(foreign(request).bearer_auth(token)).await;
             assert_eq!(status == 403, !allowed.contains(scope), "{scope} {what}: {status} {detail}");
@@ -79,7 +84,7 @@ async fn this_machine_records_and_reads_without_a_token_but_changes_nothing() {
 async fn behind_a_proxy_nobody_is_taken_for_this_machine() {
     let data = tempfile::tempdir().unwrap();
     let access = monitor_server::access::Access::open(data.path()).unwrap();
-    let new = monitor_server::access::NewToken { name: "a".to_owned(), scopes: "read".parse().unwrap(), lifetime: None };
+    let new = NewToken { name: "a".to_owned(), scopes: "read".parse().unwrap(), lifetime: None };
     let token = access.create_token(&new).unwrap();
     let server = TestServer::on(data, |config| config.public_url = Some("https://monitor.example.com".parse().unwrap())).await;
     assert_eq!(status(server.get("/api/v1/roots")).await.0, 401);
@@ -278,6 +283,31 @@ async fn what_changes_something_is_recorded_with_who_did_it() {
     assert!(entries.iter().all(|entry| entry["address"] == "127.0.0.1"), "{entries:?}");
     let (found, _) = status(server.get("/api/v1/audit?cursor=x").bearer_auth(&admin)).await;
     assert_eq!((found, last["next_cursor"].clone()), (400, Value::Null));
+}
+
+#[tokio::test]
+async fn tokens_tell_what_they_allow_and_when_they_end_but_not_themselves() {
+    let server = TestServer::start().await;
+    let (admin, ingest) = (server.token("admin"), server.token("ingest"));
+    let brief = NewToken { name: "brief".to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(3600)) };
+    server.access().create_token(&brief).unwrap();
+    server.get("/api/v1/tokens").bearer_auth(&admin).send().await.unwrap();
+    // That it was used is noted beside the answer.
+    while server.access().tokens().unwrap()[0].used_us.is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (_, page) = read(server.get("/api/v1/tokens").bearer_auth(&admin).send().await.unwrap()).await;
+    let tokens = page["tokens"].as_array().unwrap();
+    let told: Vec<_> = tokens.iter().map(|token| (token["name"].as_str().unwrap(), token["scopes"].clone())).collect();
+    assert_eq!(
+        told,
+        [("a-admin", json!(["admin"])), ("a-ingest", json!(["ingest"])), ("brief", json!(["read"])), ("local", json!(["admin"]))]
+    );
+    let lifetime = tokens[2]["expires_us"].as_u64().unwrap() - tokens[2]["created_us"].as_u64().unwrap();
+    assert_eq!((lifetime, &tokens[1]["expires_us"], &tokens[1]["used_us"]), (3_600_000_000, &Value::Null, &Value::Null));
+    assert!(tokens[0]["used_us"].is_u64(), "the one that asks is in use: {page}");
+    let secret = ingest.rsplit('_').next().unwrap();
+    assert!(!page.to_string().contains(secret), "{page}");
 }
 
 #[tokio::test]

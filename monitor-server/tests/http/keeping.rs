@@ -159,7 +159,19 @@ async fn a_running_tree_is_deleted_only_when_that_is_said() {
 
 #[tokio::test]
 async fn what_the_rules_say_is_dropped_while_the_server_runs() {
-    let server = TestServer::with(|config| config.retention_age = Some(Duration::ZERO)).await;
+    let server = TestServer::with(|config| {
+        config.retention_age = Some(Duration::ZERO);
+        config.retention_failed_age = Some(Duration::ZERO);
+        config.retention_size = Some(1 << 40);
+    })
+    .await;
+    let told = server.ask("/api/v1/status").await;
+    let rule = |states| json!({"name": "*", "states": states, "age_s": 0});
+    assert_eq!(
+        (&told["keeps"], &told["keeps_bytes"]),
+        (&json!([rule(json!(["failed", "lost"])), rule(json!([]))]), &json!(1_u64 << 40)),
+        "{told}"
+    );
     let mut stream = Reader::open(server.get("/api/v1/stream?types=roots-dropped")).await;
     // The rules are looked at every minute, and whenever something was deleted.
     server.send(&ended()).await;

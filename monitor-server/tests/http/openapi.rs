@@ -36,6 +36,7 @@ async fn every_route_is_described() {
         "get /api/v1/stats/series",
         "get /api/v1/status",
         "get /api/v1/stream",
+        "get /api/v1/tokens",
         "get /api/v1/workers",
         "get /api/v1/workers/{id}",
         "get /healthz",

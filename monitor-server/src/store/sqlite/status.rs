@@ -45,6 +45,8 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
         queue_bytes: 0,
         events_per_second: 0.0,
         retention: String::new(),
+        keeps: Vec::new(),
+        keeps_bytes: None,
     })
 }
 

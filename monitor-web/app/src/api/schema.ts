@@ -357,6 +357,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All tokens, by name; a token itself is shown to nobody. */
+        get: operations["get_tokens"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/workers": {
         parameters: {
             query?: never;
@@ -738,6 +755,23 @@ export interface components {
             status: string;
             /** @description Version of the server. */
             version: string;
+        };
+        /** @description How long trees of some names and outcomes are kept. Without a limit: for ever. */
+        KeepRule: {
+            /**
+             * Format: int64
+             * @description How long after something of it came last.
+             */
+            age_s?: number | null;
+            /**
+             * Format: int64
+             * @description How many of each name, the newest.
+             */
+            count?: number | null;
+            /** @description Of which names, a pattern as in a shell; `*` is for all. */
+            name: string;
+            /** @description In which states their root ended; empty for any. */
+            states: components["schemas"]["State"][];
         };
         /** @description What a process is. */
         Kind: string;
@@ -1594,6 +1628,13 @@ export interface components {
              * @description How many of them are free for what is to come.
              */
             free_bytes?: number;
+            /** @description The same as rules: the first one that is for a tree decides, and what none is for is kept for ever. */
+            keeps?: components["schemas"]["KeepRule"][];
+            /**
+             * Format: int64
+             * @description The oldest trees go while the database is larger.
+             */
+            keeps_bytes?: number | null;
             /** @description Processes by state. */
             processes: components["schemas"]["Counts"];
             /**
@@ -1601,7 +1642,7 @@ export interface components {
              * @description Bytes of batches that wait to be stored.
              */
             queue_bytes?: number;
-            /** @description Which trees are kept, in words. */
+            /** @description Which trees are kept, in English words. */
             retention?: string;
             /** @description Roots by state. */
             roots: components["schemas"]["Counts"];
@@ -1632,6 +1673,35 @@ export interface components {
             process?: components["schemas"]["Process"] | null;
             root?: components["schemas"]["Root"] | null;
             worker?: components["schemas"]["Worker"] | null;
+        };
+        /** @description What may be shown of a token. */
+        TokenState: {
+            /**
+             * Format: int64
+             * @description When it was made, Unix microseconds.
+             */
+            created_us: number;
+            /**
+             * Format: int64
+             * @description When it ends or has ended; none if never.
+             */
+            expires_us?: number | null;
+            /** @description The part of it that may be shown. */
+            id: string;
+            /** @description Its name, like no other's. */
+            name: string;
+            /** @description What it allows: as in [`Me::scopes`]. */
+            scopes: string[];
+            /**
+             * Format: int64
+             * @description When it was last used, to a minute; none if never.
+             */
+            used_us?: number | null;
+        };
+        /** @description `GET /api/v1/tokens`: all tokens, by name. */
+        Tokens: {
+            /** @description That of the server's own folder among them, called `local`, if there is one. */
+            tokens: components["schemas"]["TokenState"][];
         };
         /** @description `GET /api/v1/roots/{root}/tree`. */
         TreePage: {
@@ -2846,6 +2916,44 @@ export interface operations {
             };
             /** @description Too many read the stream: again after `Retry-After` */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description It takes a token or a login */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes `admin` */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
