@@ -27,6 +27,11 @@ createRoot(document.getElementById("root") as HTMLElement).render(
   </StrictMode>,
 );
 
-// All screens are there when they are gone to, even if the connection is not; what is asked for goes first.
-const idle = globalThis.requestIdleCallback ?? setTimeout;
-void readAhead.then(() => idle(() => screens.forEach(({ load }) => void load().catch(() => undefined))));
+// All screens are there when they are gone to, even if the connection is not; what is asked for goes first, and one after the other
+// none of them keeps the page from answering.
+const idle = () => new Promise((resolve) => (globalThis.requestIdleCallback ?? setTimeout)(resolve));
+await readAhead;
+for (const { load } of screens) {
+  await idle();
+  await load().catch(() => undefined);
+}

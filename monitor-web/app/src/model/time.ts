@@ -126,11 +126,15 @@ function dateFormat(zone: string | undefined): Intl.DateTimeFormat {
   return format;
 }
 
+let zoneFormat: { format: Intl.DateTimeFormat; zone: string } | undefined;
+
 /** The browser's zone at that time: `Europe/Berlin (GMT+1)`. */
 export function zoneName(timeUs: number): string {
-  const options: Intl.DateTimeFormatOptions = { timeZoneName: "shortOffset" };
-  const format = new Intl.DateTimeFormat("en", options);
+  if (!zoneFormat) {
+    const format = new Intl.DateTimeFormat("en", { timeZoneName: "shortOffset" });
+    zoneFormat = { format, zone: format.resolvedOptions().timeZone };
+  }
+  const { format, zone } = zoneFormat;
   const offset = format.formatToParts(timeUs / 1000).find((part) => part.type === "timeZoneName")?.value;
-  const zone = format.resolvedOptions().timeZone;
   return offset === undefined || zone === "UTC" ? zone : `${zone} (${offset})`;
 }

@@ -32,5 +32,7 @@ export function DurationText({ nanoseconds }: { nanoseconds: number }) {
 export function Ago({ timeUs }: { timeUs: number | null }) {
   const nowUs = useNow(timeUs === null ? "never" : "slow");
   if (timeUs === null) return <span className="dim">–</span>;
-  return <span title={`${absolute(timeUs)} ${zoneName(timeUs)}`}>{ago(timeUs, nowUs, locale)}</span>;
+  // Made when it is looked at: a list has many.
+  const tell = ({ currentTarget }: React.PointerEvent<HTMLElement>) => (currentTarget.title = `${absolute(timeUs)} ${zoneName(timeUs)}`);
+  return <span onPointerEnter={tell}>{ago(timeUs, nowUs, locale)}</span>;
 }
