@@ -83,6 +83,22 @@ test("a bar tells of itself and is selected by a click", async () => {
   });
 });
 
+test("all names come, though not all with the first frame", async () => {
+  const tree = new Tree("many names");
+  const steps = Array.from({ length: 30 }, (_, index) => tree.start(`step number ${index}`, tree.id, index));
+  await worker.send(tree.own, ...steps, ...steps.map((step) => tree.end(step, 900)), tree.end(tree.own, 1000));
+  const test = async (page) => {
+    await windowIs(page);
+    // Where a name stands the bar is not of one colour.
+    await page.waitForFunction((rows) => {
+      const context = document.querySelector(".stage canvas").getContext("2d");
+      const isNamed = (row) => new Set(new Uint32Array(context.getImageData(40, 24 + row * 18 + 4, 60, 10).data.buffer)).size > 2;
+      return Array.from({ length: rows }, (_, row) => row).every(isNamed);
+    }, steps.length + 1);
+  };
+  await onPage(`${tree.address}?tab=timeline`, test, { expected: /willReadFrequently/ });
+});
+
 test("a range that is dragged over is summed up", async () => {
   const { tree, events } = busy();
   await worker.send(...events);
@@ -98,6 +114,12 @@ test("a range that is dragged over is summed up", async () => {
     await page.keyboard.up("Shift");
     await hasText(page.locator(".sum span").first(), /^30\d ms selected: [345] processes, 27\d ms together · 1 failed$/);
     await windowIs(page, (from, to) => from === 0 && to === 1000000);
+
+    // And by keys alone: what is in the window.
+    await page.keyboard.press("r");
+    await page.locator(".sum").waitFor({ state: "detached" });
+    await page.keyboard.press("r");
+    await hasText(page.locator(".sum span").first(), /^1\.0 s selected: 10 processes, 900 ms together · 1 failed$/);
   });
 });
 

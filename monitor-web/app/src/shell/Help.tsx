@@ -30,6 +30,7 @@ const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, Mes
       ["A D", "keys.pan"],
       ["0", "keys.all"],
       ["⇧", "keys.range"],
+      ["R", "keys.sum"],
     ],
   ],
 ];

@@ -78,7 +78,9 @@ export function rowsHeight(lanes: readonly Lane[]): number {
   return lanes.reduce((height, lane) => height + lane.rows * ROW + (lane.label === "" ? 0 : LANE), RULER);
 }
 
-export function draw(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number, scrollTop: number): void {
+/** Returns whether names are left for the next frame. */
+export function draw(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number, scrollTop: number): boolean {
+  made = 0;
   const colour = coloursOf(context.canvas);
   const { layout, map, window } = scene;
   const scale = width / (window.to - window.from);
@@ -125,6 +127,7 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
     context.strokeRect(left, barTop, Math.max(2, right - left), BAR);
   }
   drawRuler(context, scene, colour, x, width);
+  return made > NEW_PER_FRAME;
 }
 
 /** Where a bar begins and ends, no further than needed beyond the edges. */
@@ -251,18 +254,26 @@ interface Sprite {
 /** Names as pictures: to draw one again costs a small part of what drawing its text does. */
 const sprites = new Map<string, Sprite>();
 const MOST_SPRITES = 2000;
+/** To make one takes as long as to draw a hundred bars: the rest come with the next frames. */
+const NEW_PER_FRAME = 12;
+let made = 0;
+/** All are made on this one. */
+let easel: OffscreenCanvasRenderingContext2D | undefined;
 /** Wider names are cut. */
 const WIDEST_PX = 600;
 let spritesFor = "";
 
-function sprite(colour: Colours, name: string): Sprite {
+/** Undefined if it is to wait for the next frame. */
+function sprite(colour: Colours, name: string): Sprite | undefined {
   const look = `${colour.text} ${colour.ground} ${colour.font} ${devicePixelRatio}`;
   if (look !== spritesFor || sprites.size > MOST_SPRITES) sprites.clear();
   spritesFor = look;
   const known = sprites.get(name);
   if (known) return known;
+  made += 1;
+  if (made > NEW_PER_FRAME) return undefined;
   const text = visible(name.slice(0, 200));
-  const context = new OffscreenCanvas(1, 1).getContext("2d") as OffscreenCanvasRenderingContext2D;
+  const context = (easel ??= new OffscreenCanvas(1, 1).getContext("2d") as OffscreenCanvasRenderingContext2D);
   context.font = `11px ${colour.font}`;
   const width = Math.min(WIDEST_PX, Math.ceil(context.measureText(text).width) + 2);
   context.canvas.width = Math.max(1, Math.ceil(width * devicePixelRatio));
@@ -277,15 +288,17 @@ function sprite(colour: Colours, name: string): Sprite {
   context.strokeText(text, 1, BAR / 2 + 0.5);
   context.fillStyle = colour.text;
   context.fillText(text, 1, BAR / 2 + 0.5);
-  const made = { picture: context.canvas.transferToImageBitmap(), width };
-  sprites.set(name, made);
-  return made;
+  const done = { picture: context.canvas.transferToImageBitmap(), width };
+  sprites.set(name, done);
+  return done;
 }
 
 /** As much of a name as there is room for. */
 function label(context: CanvasRenderingContext2D, colour: Colours, name: string, left: number, right: number, top: number): void {
   if (name === "") return;
-  const { picture, width } = sprite(colour, name);
+  const of = sprite(colour, name);
+  if (!of) return;
+  const { picture, width } = of;
   const shown = Math.min(width, right - left - 8);
   if (shown < 12) return;
   const part = Math.min(picture.width, Math.round((shown / width) * picture.width));

@@ -1,5 +1,5 @@
 /** The timeline's canvases: keeps the window, turns pointers, wheel and keys into it, and draws once per frame. */
-import type { TimeMap } from "../../../model/timeline.ts";
+import { firstBar, type TimeMap } from "../../../model/timeline.ts";
 import { draw, drawMinimap, LANE, type Scene, ROW, rowsHeight } from "./draw.ts";
 
 /** The least of the time that a window shows, in µs. */
@@ -101,7 +101,7 @@ export class Stage {
     this.redraw();
   }
 
-  /** W and S zoom, A and D move, 0 shows all; returns whether the key meant something. */
+  /** W and S zoom, A and D move, 0 shows all, R sums up what is in the window; returns whether the key meant something. */
   key(key: string): boolean {
     const span = this.window.to - this.window.from;
     switch (key.toLowerCase()) {
@@ -123,6 +123,11 @@ export class Stage {
         this.goTo(null);
         this.on.onWindow(null);
         return true;
+      case "r":
+        if (!this.map) return false;
+        this.select(this.range ? null : { fromUs: this.map.toReal(this.window.from), toUs: this.map.toReal(this.window.to) });
+        this.on.onRange(this.range);
+        return true;
       default:
         return false;
     }
@@ -141,7 +146,7 @@ export class Stage {
     const { clientWidth, clientHeight, scrollTop } = this.scroller;
     this.canvas.style.height = `${clientHeight}px`;
     const begin = performance.now();
-    draw(fit(this.canvas, clientWidth, clientHeight), scene, clientWidth, clientHeight, scrollTop);
+    if (draw(fit(this.canvas, clientWidth, clientHeight), scene, clientWidth, clientHeight, scrollTop)) this.redraw();
     drawMinimap(fit(this.minimap, this.minimap.clientWidth, this.minimap.clientHeight), scene, this.minimap.clientWidth, this.minimap.clientHeight);
     // What a test may look at, and the bench.
     this.canvas.dataset["drawMs"] = (performance.now() - begin).toFixed(2);
@@ -296,7 +301,7 @@ export class Stage {
     // What is less than two pixels wide can still be met.
     const [from, to] = [map.toReal(at - 2 * perPixel), map.toReal(at + 2 * perPixel)];
     let best: number | null = null;
-    for (let bar = layout.rowStarts[row] as number; bar < (layout.rowStarts[row + 1] as number); bar += 1) {
+    for (let bar = firstBar(layout, row, from); bar < (layout.rowStarts[row + 1] as number); bar += 1) {
       if ((layout.starts[bar] as number) > to) break;
       if (Math.min(nowUs, layout.ends[bar] as number) >= from) best = layout.slots[bar] as number;
     }
