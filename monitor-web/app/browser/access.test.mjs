@@ -76,3 +76,18 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
     { expected: /status of 401|status of 4(04|10)/ },
   );
 });
+
+test("who is an admin sees the state of all tokens, and nobody else does", { skip }, async () => {
+  const admin = `root-${unique}`;
+  const run = (...args) => assert.equal(spawnSync(monitor, [...args, "--data", data], { input: `${password}\n` }).status, 0, args.join(" "));
+  run("user", "add", admin, "--role", "admin");
+  run("token", "create", `ci-${unique}`, "--scope", "ingest", "--expires", "1h");
+  await onPage(`${server}/tasks/about`, (page) => hasText(page.locator(".about"), /Tokenstheir state is shown to admins/));
+  await onPage(`${server}/login?next=%2Ftasks%2Fabout`, async (page) => {
+    await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(admin);
+    await page.locator("input[type=password]").fill(password);
+    await page.locator("form button").first().click();
+    await hasText(page.locator(`[data-token="ci-${unique}"] dd`), /^may send · never used · ends in (59|60) min\.|^may send · never used · ends in 1 hr\./);
+    await hasText(page.locator('[data-token="local"] dd'), /^may do all · .* · does not end$/);
+  });
+});

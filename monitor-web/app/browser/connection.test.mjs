@@ -68,6 +68,12 @@ test("the list says since when it is cut off, and catches up", () =>
       await hasText(connection, "live");
       wire.cut();
       await hasText(connection, /^last data \d+ s ago$/);
+      // Said once; how the seconds pass is there to be read.
+      const said = page.locator("p[role=status]");
+      await hasText(said, /^last data \d+ s ago$/);
+      const first = await said.textContent();
+      await hasText(connection, /^last data [3-9] s ago$/);
+      assert.equal(await said.textContent(), first);
       const tree = new Tree("while cut off");
       await worker.send(tree.own);
       wire.mend();

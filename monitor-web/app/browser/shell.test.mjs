@@ -56,6 +56,14 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await hasText(page.locator('.palette li[aria-selected="true"]'), /open this task$/);
     await page.keyboard.press("Enter");
     await hasText(page.locator(".root-header h1"), `palette ${unique} <${root.number}>`);
+    await ask(`00-${tree.rootId}-${child.id}-01`);
+    await page.keyboard.press("Enter");
+    await hasText(page.locator(".panel h2"), "child");
+    await ask(`palette ${unique}`);
+    await page.getByRole("option", { name: /all tasks of this name$/ }).click();
+    await hasAddress(page, new RegExp(`/tasks\\?name=palette\\+${unique}$`));
+    await page.goBack();
+    await page.locator(".root-header").waitFor();
     await ask(`no such ${newId()}`);
     // Only the tree could be narrowed to it.
     await hasText(page.locator(".palette ul"), /filter this tree$/);
@@ -92,6 +100,28 @@ test("the server tells its own figures", () =>
     await page.reload();
     await hasText(page.locator(".server-notice"), /^This page is of version .*, the server of version 99\.0\.0\./);
   }));
+
+test("what is kept is told rule by rule, in the reader's language", () =>
+  onPage(
+    "about:blank",
+    async (page) => {
+      const status = await (await fetch(`${server}/api/v1/status`)).json();
+      const told = { ...status, retention: "in English" };
+      const kept = page.locator(".about section").first().locator("dt:text-is('保留') + dd > div");
+      const shows = async (keeps, keeps_bytes, expected) => {
+        await page.unroute("**/api/v1/status");
+        await page.route("**/api/v1/status", (route) => route.fulfill({ json: { ...told, keeps, keeps_bytes } }));
+        await page.goto(`${server}/tasks/about`);
+        await kept.first().waitFor();
+        assert.deepEqual((await kept.allTextContents()).map((text) => text.replaceAll("\u2009", " ").trim()), expected);
+      };
+      await shows([], undefined, ["所有任务树: 永久"]);
+      const night = { name: "nightly*", states: ["failed", "lost"], age_s: 7_776_000, count: 5 };
+      await shows([night], 3 * 10 ** 9, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 天 00 小时", "其余全部: 永久", "其中不超过 3 GB 的最新部分"]);
+      await shows([night, { name: "*", states: [], age_s: 86_400 }], undefined, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 天 00 小时", "其余全部: 保留 1 天 00 小时"]);
+    },
+    { locale: "zh-CN" },
+  ));
 
 test("a worker tells what runs there and, when it is lost, what it took down", async () => {
   const silent = await new Worker().online(300);

@@ -28,6 +28,9 @@ test("a root shows up, runs and fails without a reload", () =>
     await hasText(row(page, tree).locator(".state").first(), /running/);
     await hasText(row(page, tree).locator(".title"), new RegExp(`^导入 <script>alert\\(1\\)</script> ${unique} <b<1>:\\d+>$`));
     await hasText(row(page, tree).locator(".worker"), "browser-test");
+    const started = row(page, tree).locator(".started span");
+    await started.hover();
+    assert.match((await started.getAttribute("title")) ?? "", /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6} \S+/);
     const first = await row(page, tree).locator(".duration").textContent();
     await hasText(row(page, tree).locator(".duration"), new RegExp(`^(?!${first.replaceAll("\u2009", " ")}$)`));
 
@@ -91,6 +94,9 @@ test("a row is a link, and Back returns to the same list", async () => {
   const tree = new Tree(`linked ${unique}`);
   await worker.send(tree.own, tree.end(tree.own, 5));
   await onPage(`${server}/tasks?q=linked+${unique}`, async (page) => {
+    await row(page, tree).locator(".started").click();
+    await hasAddress(page, new RegExp(`/tasks/${tree.rootId}$`));
+    await page.goBack();
     await row(page, tree).click();
     await hasAddress(page, new RegExp(`/tasks/${tree.rootId}$`));
     await hasText(page.locator(".node .name"), `linked ${unique}`);
@@ -109,6 +115,8 @@ test("while older rows are read, new ones wait and are counted", async () => {
     await page.locator(".list .scroller").evaluate((element) => element.scrollTo(0, 600));
     const late = new Tree(`scrolled ${unique} late`);
     await worker.send(late.own, late.end(late.own, 1));
+    // Whoever can't see it hears of it.
+    await hasText(page.locator("p[role=status]"), /1 new/);
     await page.getByRole("button", { name: "1 new" }).click();
     await row(page, late).waitFor();
   });
@@ -119,6 +127,8 @@ test("all pages of a long list come as one scrolls", async () => {
   await worker.send(...many.flatMap((tree) => [tree.own, tree.end(tree.own, 1)]));
   await onPage(`${server}/tasks?q=paged+${unique}`, async (page) => {
     await row(page, many[249]).waitFor();
+    const told = () => page.locator(".list .scroller").getAttribute("aria-rowcount");
+    assert.equal(await told(), "-1", "nobody knows yet how many there are");
     const end = row(page, many[0]);
     await page.waitForFunction((rootId) => {
       const scroller = document.querySelector(".list .scroller");
@@ -126,6 +136,7 @@ test("all pages of a long list come as one scrolls", async () => {
       return document.querySelector(`[data-root="${rootId}"]`) !== null;
     }, many[0].rootId);
     await end.waitFor();
+    assert.equal(await told(), "251");
   });
 });
 
@@ -148,6 +159,45 @@ test("roots stand by name, with how the last ones ended", async () => {
     await worker.send(more.end(more.own, 5));
     await named.locator('.strip a[data-state="failed"]').click();
     await hasAddress(page, new RegExp(`/tasks/${trees[2].rootId}`));
+  });
+});
+
+test("while names are read further down, new ones wait and nothing moves", async () => {
+  const name = (index) => `steady ${unique} ${index}`;
+  const many = Array.from({ length: 60 }, (_, index) => new Tree(name(index)));
+  for (const tree of many) await worker.send(tree.own, tree.end(tree.own, 1));
+  await onPage(`${server}/tasks?by=name&q=steady+${unique}`, async (page) => {
+    const named = (index) => page.locator(".named[data-state]").filter({ has: page.locator(`.name[title="${name(index)}"]`) });
+    await named(59).waitFor();
+    await hasText(page.locator(".connection"), "live");
+    await page.locator(".names.scroller").evaluate((element) => element.scrollTo(0, 600));
+    await named(40).waitFor();
+    const place = async () => (await named(40).boundingBox())?.y;
+    const before = await place();
+    // The one that is looked at runs again, which puts it in front; and there is a new one.
+    const again = new Tree(name(40));
+    const late = new Tree(name(60));
+    await worker.send(again.own, late.own, late.end(late.own, 1));
+    await named(40).locator('.strip a[data-state="running"]').waitFor();
+    assert.equal(await place(), before);
+    await page.getByRole("button", { name: "1 new" }).click();
+    await named(60).waitFor();
+    assert.equal(await page.locator(".named[data-state] .name").first().getAttribute("title"), name(60));
+    await worker.send(again.end(again.own, 1));
+  });
+});
+
+test("names are narrowed by the search alone: any other filter leads to the roots", async () => {
+  const tree = new Tree(`grouped ${unique}`);
+  await worker.send(tree.own, tree.end(tree.own, 5, { message: "no" }));
+  await onPage(`${server}/tasks?q=grouped+${unique}&state=failed`, async (page) => {
+    await row(page, tree).waitFor();
+    await page.getByRole("button", { name: "By name" }).click();
+    await hasAddress(page, /^(?!.*state=).*by=name/);
+    await page.locator(".named").filter({ hasText: `grouped ${unique}` }).waitFor();
+    await page.getByRole("button", { name: "failed" }).click();
+    await row(page, tree).waitFor();
+    await hasAddress(page, /^(?!.*by=name).*state=failed/);
   });
 });
 

@@ -37,6 +37,39 @@ test("the tree grows while the work runs", async () => {
     await hasText(node(page, step).locator(".word"), "succeeded");
     await hasText(ticking, "50.0ms");
     await hasText(page.locator(".root-header .state").first(), /succeeded/);
+    await hasText(page.locator("p[role=status]"), /growing <\d+>: succeeded/);
+  });
+});
+
+test("what is reported twice and differently says so in its row and in the panel", async () => {
+  const tree = new Tree("contradicted");
+  const step = tree.start("step", tree.id, 10);
+  await worker.send(tree.own, step, tree.end(step, 5), tree.end(step, 50, { message: "no" }), tree.end(tree.own, 100));
+  await onPage(`${tree.address}?process=${step.id}`, async (page) => {
+    await hasText(node(page, step).locator(".mark"), "contradiction");
+    await hasText(page.locator(".panel .oddity"), /^contradiction 1 report of it contradicts the others/);
+  });
+});
+
+test("a name that is cut is copied whole", async () => {
+  const name = `long ${"name ".repeat(60)}end`;
+  const tree = new Tree("names");
+  const step = tree.start(name, tree.id, 10);
+  await worker.send(tree.own, step, tree.end(step, 5), tree.end(tree.own, 100));
+  await onPage(`${tree.address}?process=${step.id}`, async (page, context) => {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: new URL(server).origin });
+    const shown = node(page, step).locator(".name");
+    await hasText(shown, name);
+    assert.ok(await shown.locator(".head").evaluate((head) => head.scrollWidth > head.clientWidth), "there is no room for all of it");
+    const end = await shown.locator(".tail").boundingBox();
+    const cell = await node(page, step).locator(".what").boundingBox();
+    assert.ok(end && cell && end.x + end.width <= cell.x + cell.width, "its end is in sight");
+    await page.locator(".panel").getByRole("button", { name: "Copy the name" }).click();
+    await page.locator(".panel").getByRole("button", { name: "Copied" }).waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), name);
+    await page.locator(".root-header").getByRole("button", { name: "Copy the name" }).click();
+    await page.locator(".root-header").getByRole("button", { name: "Copied" }).waitFor();
+    assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^names <\d+>$/);
   });
 });
 

@@ -2,7 +2,7 @@
 import createClient from "openapi-fetch";
 import { takeAhead } from "./ahead.ts";
 import type { operations, paths } from "./schema.ts";
-import type { ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
@@ -121,4 +121,8 @@ export async function exportRoot(root: string, format: (typeof EXPORTS)[number])
 
 export function fetchMe(signal: AbortSignal): Promise<Me> {
   return unwrap(client.GET("/api/v1/me", { signal }));
+}
+
+export function fetchTokens(signal: AbortSignal): Promise<Tokens> {
+  return unwrap(client.GET("/api/v1/tokens", { signal }));
 }

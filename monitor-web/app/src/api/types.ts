@@ -30,13 +30,8 @@ export type Fold = Written<Schemas["Fold"]>;
 export type Failure = Schemas["Error"];
 export type Counts = Schemas["Counts"];
 export type Worker = Written<Omit<Schemas["Worker"], "registered">> & Pick<Schemas["Worker"], "registered">;
-export type Status = Schemas["Status"] & {
-  /** What few servers tell. */
-  wal_bytes?: number;
-  queue_bytes?: number;
-  /** What is kept, in words. */
-  retention?: string | null;
-};
+export type Status = Schemas["Status"];
+export type KeepRule = Schemas["KeepRule"];
 export type Problem = Partial<Schemas["Problem"]>;
 
 export type RootPage = With<Schemas["RootsPage"], { roots: Root[] }>;
@@ -63,3 +58,4 @@ export type ErrorsPage = Schemas["ErrorsPage"];
 
 /** Whom the server takes the reader for. */
 export type Me = Written<Schemas["Me"]>;
+export type Tokens = Schemas["Tokens"];

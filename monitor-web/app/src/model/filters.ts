@@ -37,6 +37,11 @@ export function isFiltered(filters: Filters): boolean {
   return FILTERS.some((key) => filters[key] !== undefined);
 }
 
+/** Whether names can be narrowed so: by the search alone, all else is of a root. */
+export function isOfNames({ q: _, ...rest }: Filters): boolean {
+  return !isFiltered(rest);
+}
+
 /** Whether a root that the stream brings belongs into the list: the server's own rules. */
 export function matches(filters: Filters, root: Root, nowUs = Date.now() * 1000): boolean {
   const { name, batch, worker, q } = filters;

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
-import { fetchRoots } from "../api/client.ts";
+import { fetchNames, fetchRoots } from "../api/client.ts";
 import { t } from "../i18n.ts";
 import { glyph } from "../model/state.ts";
 import { brief, visible } from "../model/text.ts";
@@ -10,6 +10,7 @@ import { Dialog } from "../ui/Dialog.tsx";
 
 const TYPING_MS = 150;
 const MOST = 8;
+const MOST_NAMES = 3;
 
 interface Choice {
   id: string;
@@ -103,7 +104,19 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
     staleTime: 0,
     placeholderData: (before) => before,
   });
+  const names = useQuery({
+    queryKey: ["palette names", asked],
+    queryFn: ({ signal }) => fetchNames({ limit: MOST_NAMES, q: asked }, signal),
+    staleTime: 0,
+    enabled: asked !== "",
+    placeholderData: (before) => before,
+  });
   const choices: Choice[] = [];
+  // As in a `traceparent`, or anything else that has both ids.
+  const [, ofRoot, ofProcess] = /(?<![0-9a-f])([0-9a-f]{32})[^0-9a-f]+([0-9a-f]{16})(?![0-9a-f])/.exec(wanted) ?? [];
+  if (ofRoot !== undefined && ofProcess !== undefined) {
+    choices.push({ id: "both", text: ofProcess, hint: t("palette.process"), go: () => void navigate({ to: "/tasks/$root", params: { root: ofRoot }, search: { process: ofProcess } }) });
+  }
   // An id says by its length what it is of; a number is that of a task.
   if (/^[0-9a-f]{32}$/.test(wanted) || /^\d{1,15}$/.test(wanted)) {
     choices.push({ id: "root", text: wanted, hint: t("palette.root"), go: () => void navigate({ to: "/tasks/$root", params: { root: wanted } }) });
@@ -120,6 +133,9 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
     if (nav && t(nav).toLowerCase().includes(wanted)) choices.push({ id: path, text: t(nav), hint: t("palette.screen"), go: () => void navigate({ to: path }) });
   }
   if (t("keys.title").toLowerCase().includes(wanted)) choices.push({ id: "keys", text: t("keys.title"), hint: "?", go: onHelp });
+  for (const { name } of asked === "" ? [] : (names.data?.names ?? [])) {
+    if (name !== "") choices.push({ id: `name ${name}`, text: name, hint: t("palette.name"), go: () => void navigate({ to: "/tasks", search: { name } }) });
+  }
   for (const found of query.data?.roots ?? []) {
     const go = () => void navigate({ to: "/tasks/$root", params: { root: found.root_id } });
     choices.push({ id: found.root_id, text: found.title, hint: t("palette.task"), state: found.state, go });

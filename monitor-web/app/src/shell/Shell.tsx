@@ -2,6 +2,7 @@ import { Link, Outlet } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { t } from "../i18n.ts";
 import { screens } from "../screens/screen.ts";
+import { Announcer } from "./Announcer.tsx";
 import { ConnectionState } from "./ConnectionState.tsx";
 import { Help } from "./Help.tsx";
 import { LanguageButton } from "./LanguageButton.tsx";
@@ -57,6 +58,7 @@ export function Shell() {
         <ServerNotice />
         <Outlet />
       </main>
+      <Announcer />
       {over === "help" && <Help onClose={close} />}
       {over === "palette" && <Palette onClose={close} onHelp={() => setOver("help")} />}
     </>

@@ -1,8 +1,8 @@
 import { useEffect, useState } from "react";
 import { t } from "../i18n.ts";
 
-/** Copies `text` as it is, not as it is shown. With a `label` it is a button with words. */
-export function CopyButton({ text, label }: { text: string | (() => string); label?: string }) {
+/** Copies `text` as it is, not as it is shown. With a `label` it is a button with words, without one `what` says what it copies. */
+export function CopyButton({ text, label, what = t("copy") }: { text: string | (() => string); label?: string; what?: string }) {
   const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return;
@@ -20,7 +20,7 @@ export function CopyButton({ text, label }: { text: string | (() => string); lab
     );
   }
   return (
-    <button type="button" className="copy" title={t("copy")} aria-label={t(copied ? "copied" : "copy")} onClick={copy}>
+    <button type="button" className="copy" title={what} aria-label={copied ? t("copied") : what} onClick={copy}>
       {copied ? (
         "✓"
       ) : (

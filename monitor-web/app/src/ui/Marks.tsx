@@ -15,6 +15,8 @@ export function marksOf(process: Process, orphan: boolean): Oddity[] {
   if (orphan) {
     marks.push({ word: t("mark.orphan"), why: t("mark.orphan.why", { parent: visible(process.parent_id ?? "") }) });
   }
+  const contradictions = process.contradictions ?? 0;
+  if (contradictions > 0) marks.push({ word: t("mark.contradiction"), why: t("odd.contradictions", { count: contradictions }) });
   return marks;
 }
 

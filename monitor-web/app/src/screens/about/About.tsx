@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { type ReactNode, useEffect, useRef, useState } from "react";
-import { fetchMe, fetchStatus } from "../../api/client.ts";
-import type { Status } from "../../api/types.ts";
+import { type ReactNode, useEffect } from "react";
+import { fetchMe, fetchStatus, fetchTokens } from "../../api/client.ts";
+import type { KeepRule, Status } from "../../api/types.ts";
 import { count, locale, t, wordText } from "../../i18n.ts";
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
-import { absolute, duration, zoneName } from "../../model/time.ts";
+import { absolute, ago, duration, zoneName } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
@@ -30,7 +30,6 @@ export default function About() {
 
 function Figures({ status }: { status: Status }) {
   const nowUs = useNow("slow");
-  const rate = useRate(status);
   const unknown = Object.entries(status.unknown_events);
   return (
     <>
@@ -43,9 +42,9 @@ function Figures({ status }: { status: Status }) {
         <Figure label={t("about.database")}>{bytes(status.database_bytes)}</Figure>
         {status.wal_bytes !== undefined && <Figure label={t("about.wal")}>{bytes(status.wal_bytes)}</Figure>}
         {status.queue_bytes !== undefined && <Figure label={t("about.queue")}>{bytes(status.queue_bytes)}</Figure>}
-        {status.retention && <Figure label={t("about.retention")}><span translate="no">{visible(status.retention)}</span></Figure>}
+        <Kept status={status} />
         <Figure label={t("about.events")}>{count(status.events)}</Figure>
-        <Figure label={t("about.ingest")}>{rate === null ? "–" : t("about.ingest.rate", { count: count(rate) })}</Figure>
+        {status.events_per_second !== undefined && <Figure label={t("about.ingest")}>{t("about.ingest.rate", { count: count(Math.round(status.events_per_second)) })}</Figure>}
         {unknown.map(([type, of]) => (
           <Figure key={type} label={t("about.unknown", { type: visible(type) })}>
             {count(of)}
@@ -86,38 +85,87 @@ function Figures({ status }: { status: Status }) {
   );
 }
 
-/** Events stored each second, between the last two looks. */
-function useRate({ events }: Status): number | null {
-  const last = useRef({ events, atMs: performance.now() });
-  const [rate, setRate] = useState<number | null>(null);
-  useEffect(() => {
-    const atMs = performance.now();
-    const seconds = (atMs - last.current.atMs) / 1000;
-    if (seconds < 1) return;
-    setRate(Math.round((events - last.current.events) / seconds));
-    last.current = { events, atMs };
-  });
-  return rate;
+/** Which trees are kept, rule by rule. */
+function Kept({ status }: { status: Status }) {
+  const { keeps, keeps_bytes, retention } = status;
+  if (!keeps) {
+    // As an older server says it.
+    return retention ? (
+      <Figure label={t("about.retention")}>
+        <span translate="no">{visible(retention)}</span>
+      </Figure>
+    ) : null;
+  }
+  const isForAll = ({ name, states }: KeepRule) => name === "*" && states.length === 0;
+  const rules = keeps.some(isForAll) ? keeps : [...keeps, { name: "*", states: [] }];
+  return (
+    <Figure label={t("about.retention")}>
+      {rules.map((rule, index) => (
+        <div key={index}>
+          {rule.name !== "*" && <span translate="no">{visible(rule.name)} </span>}
+          {isForAll(rule) ? t(index === 0 ? "about.keep.all" : "about.keep.rest") : rule.states.map(stateWord).join(" · ")}: {limits(rule)}
+        </div>
+      ))}
+      {keeps_bytes != null && <div>{t("about.keep.bytes", { bytes: bytes(keeps_bytes) })}</div>}
+    </Figure>
+  );
+}
+
+function limits({ age_s, count: most }: KeepRule): string {
+  const found = [most != null && t("about.keep.count", { count: count(most) }), age_s != null && t("about.keep.age", { duration: duration(age_s * 1e9, locale) })].filter(Boolean);
+  return found.length === 0 ? t("about.keep.ever") : found.join(", ");
 }
 
 /** Whom the server takes the reader for. */
 function Access() {
+  const nowUs = useNow("slow");
   const query = useQuery({ queryKey: ["me"], queryFn: ({ signal }) => fetchMe(signal) });
   if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
   const me = query.data;
   if (!me) return null;
+  const isAdmin = me.scopes.includes("admin");
   return (
-    <Part title={t("about.access")}>
-      <Figure label={t("about.user")}>{me.user === null ? "–" : visible(me.user)}</Figure>
-      {me.role !== null && <Figure label={t("about.role")}>{wordText("role", me.role)}</Figure>}
-      <Figure label={t("about.how")}>{wordText("how", me.how)}</Figure>
-      {me.how === "session" && (
-        <form method="post" action="/logout">
-          <button type="submit" className="outlined">
-            {t("about.logout")}
-          </button>
-        </form>
-      )}
+    <>
+      <Part title={t("about.access")}>
+        <Figure label={t("about.user")}>{me.user === null ? "–" : visible(me.user)}</Figure>
+        {me.role !== null && <Figure label={t("about.role")}>{wordText("role", me.role)}</Figure>}
+        <Figure label={t("about.how")}>{wordText("how", me.how)}</Figure>
+        {me.how === "session" && (
+          <form method="post" action="/logout">
+            <button type="submit" className="outlined">
+              {t("about.logout")}
+            </button>
+          </form>
+        )}
+        {!isAdmin && <Figure label={t("about.tokens")}>{t("about.tokens.admin")}</Figure>}
+      </Part>
+      {isAdmin && <TokenList nowUs={nowUs} />}
+    </>
+  );
+}
+
+/** What each token allows, when it was last used, and whether it still holds. */
+function TokenList({ nowUs }: { nowUs: number }) {
+  const query = useQuery({ queryKey: ["tokens"], queryFn: ({ signal }) => fetchTokens(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
+  if (query.error) return <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />;
+  const time = (timeUs: number) => ago(timeUs, nowUs, locale);
+  return (
+    <Part title={t("about.tokens")}>
+      {query.data?.tokens.length === 0 && <Figure label={t("about.nothing")}>{count(0)}</Figure>}
+      {query.data?.tokens.map(({ id, name, scopes, used_us, expires_us }) => {
+        const isOver = expires_us != null && expires_us <= nowUs;
+        const states = [
+          scopes.map((scope) => wordText("scope", scope)).join(", "),
+          used_us == null ? t("about.token.unused") : t("about.token.used", { time: time(used_us) }),
+          expires_us == null ? t("about.token.ever") : t(isOver ? "about.token.over" : "about.token.ends", { time: time(expires_us) }),
+        ];
+        return (
+          <div key={id} data-token={name} data-state={isOver ? "failed" : undefined}>
+            <dt className="dim" translate="no">{visible(name)}</dt>
+            <dd>{states.join(" · ")}</dd>
+          </div>
+        );
+      })}
     </Part>
   );
 }

@@ -101,7 +101,10 @@ function FoldSection({ fold }: { fold: Fold }) {
 function Title({ process }: { process: Process }) {
   return (
     <div>
-      <h2>{process.name === "" ? t("root.unnamed") : <Said text={process.name} />}</h2>
+      <div className="copied-name">
+        <h2>{process.name === "" ? t("root.unnamed") : <Said text={process.name} />}</h2>
+        {process.name !== "" && <CopyButton text={process.name} what={t("copy.name")} />}
+      </div>
       <p>
         <StateLabel state={process.state} /> <Duration process={process} /> <Overdue of={process} /> <Expected process={process} />
       </p>
@@ -145,7 +148,6 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
           <span className="mark">{stateWord("lost")}</span> {t("panel.lost", { worker: visible(worker?.hostname ?? process.worker_id ?? "?"), since: worker?.lost_us ? absolute(worker.lost_us).slice(0, 19) : "?" })}
         </p>
       )}
-      {(process.contradictions ?? 0) > 0 && <p className="oddity">{t("odd.contradictions", { count: process.contradictions ?? 0 })}</p>}
       {odd.map((each) => (
         <p key={each} className="oddity">
           <span className="mark">{t("mark.clock")}</span> {t(`odd.${each}`)}

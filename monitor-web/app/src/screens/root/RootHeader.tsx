@@ -5,6 +5,7 @@ import { locale, t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
 import { ago } from "../../model/time.ts";
+import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel } from "../../ui/State.tsx";
@@ -29,6 +30,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
         <h1>
           <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={18} />
         </h1>
+        <CopyButton text={root.title} what={t("copy.name")} />
         <span className="facts dim">
           <Duration process={root} />
           <Expected process={view.own() ?? root} />

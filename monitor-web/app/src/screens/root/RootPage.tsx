@@ -1,13 +1,15 @@
 import { Link, useParams } from "@tanstack/react-router";
-import { lazy, Suspense, useEffect, useMemo, useSyncExternalStore } from "react";
+import { lazy, Suspense, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { ApiError } from "../../api/client.ts";
 import { t } from "../../i18n.ts";
 import { estimate } from "../../model/estimate.ts";
 import { glyph } from "../../model/state.ts";
 import { brief, visible } from "../../model/text.ts";
+import { announce } from "../../ui/announce.ts";
 import { setFavicon } from "../../ui/favicon.ts";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { stateWord } from "../../ui/State.tsx";
 import { Missing } from "./Missing.tsx";
 import { ProcessPanel } from "./ProcessPanel.tsx";
 import { RootHeader } from "./RootHeader.tsx";
@@ -48,6 +50,11 @@ function OneRoot({ param }: { param: string }) {
     setFavicon(root?.state ?? null, percent === null ? null : percent / 100);
   }, [root?.state, root?.title, percent]);
   useEffect(() => () => setFavicon(null), []);
+  const toldState = useRef<string>(undefined);
+  useEffect(() => {
+    if (root && toldState.current !== undefined && toldState.current !== root.state) announce("root", `${visible(brief(root.title))}: ${stateWord(root.state)}`);
+    toldState.current = root?.state;
+  }, [root?.state]);
 
   if (!root) {
     const status = view.problem instanceof ApiError ? view.problem.status : undefined;

@@ -1,13 +1,15 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { fetchNames } from "../../api/client.ts";
 import type { NamedRoots } from "../../api/types.ts";
 import { liveRootsStore } from "../../data/live-roots.ts";
 import { locale, t } from "../../i18n.ts";
+import { steadyNames } from "../../model/names.ts";
 import { glyph } from "../../model/state.ts";
 import { absolute, duration } from "../../model/time.ts";
+import { announce } from "../../ui/announce.ts";
 import { Counts } from "../../ui/Counts.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Sparkline } from "../../ui/Sparkline.tsx";
@@ -37,8 +39,18 @@ export function Names({ q }: { q: string }) {
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
   useAgain(() => void query.refetch(), query.isFetching);
-  const names = query.data?.pages.flatMap((page) => page.names) ?? [];
+  const fresh = query.data?.pages.flatMap((page) => page.names) ?? [];
   const scroller = useRef<HTMLDivElement>(null);
+  // What is being read further down stays where it is.
+  const [holds, setHolds] = useState(false);
+  const shown = useRef<readonly string[]>([]);
+  const { names, waiting } = steadyNames(fresh, holds ? shown.current : []);
+  useEffect(() => {
+    shown.current = names.map(({ name }) => name);
+  });
+  useEffect(() => {
+    if (waiting > 0) announce("new", t("tasks.new", { count: waiting }));
+  }, [waiting]);
   const narrow = useNarrow();
   const rowHeight = narrow ? 64 : 36;
   const headHeight = narrow ? 0 : 28;
@@ -59,21 +71,37 @@ export function Names({ q }: { q: string }) {
     <>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {names.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "tasks.none")}</p>}
-      <div ref={scroller} className="names scroller" role="table" aria-label={t("tasks.by-name")} aria-rowcount={names.length}>
-        <div className="named head" role="row">
-          {columns.map(([column, title]) => (
-            <span key={column} role="columnheader" className={column}>
-              {t(title)}
-            </span>
-          ))}
+      {names.length > 0 && (
+        <div className="list">
+          {waiting > 0 && (
+            <button type="button" className="new" onClick={() => scroller.current?.scrollTo({ top: 0 })}>
+              {t("tasks.new", { count: waiting })}
+            </button>
+          )}
+          <div
+            ref={scroller}
+            className="names scroller"
+            role="table"
+            aria-label={t("tasks.by-name")}
+            aria-rowcount={query.hasNextPage ? -1 : names.length + 1}
+            onScroll={({ currentTarget }) => setHolds(currentTarget.scrollTop > rowHeight)}
+          >
+            <div className="named head" role="row" aria-rowindex={1}>
+              {columns.map(([column, title]) => (
+                <span key={column} role="columnheader" className={column}>
+                  {t(title)}
+                </span>
+              ))}
+            </div>
+            <div className="canvas" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
+              {rows.map(({ index, start }) => {
+                const of = names[index];
+                return of && <OneName key={of.name} of={of} index={index} top={start - headHeight} />;
+              })}
+            </div>
+          </div>
         </div>
-        <div className="canvas" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
-          {rows.map(({ index, start }) => {
-            const of = names[index];
-            return of && <OneName key={of.name} of={of} index={index} top={start - headHeight} />;
-          })}
-        </div>
-      </div>
+      )}
     </>
   );
 }
@@ -100,7 +128,7 @@ function OneName({ of, index, top }: { of: NamedRoots; index: number; top: numbe
   const oldestFirst = of.roots.toReversed();
   const newest = of.roots[0];
   return (
-    <div className="named" role="row" aria-rowindex={index + 1} style={{ transform: `translateY(${top}px)` }} data-state={newest?.state}>
+    <div className="named" role="row" aria-rowindex={index + 2} style={{ transform: `translateY(${top}px)` }} data-state={newest?.state}>
       <span role="cell" className="task">
         {newest && <StateGlyph state={newest.state} />}
         <Link to="/tasks" search={{ name: of.name }} className="title">

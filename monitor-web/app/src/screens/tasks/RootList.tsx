@@ -1,6 +1,7 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef } from "react";
 import { t } from "../../i18n.ts";
+import { announce } from "../../ui/announce.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
 import { RootRow } from "./RootRow.tsx";
 import type { Checked } from "./useChecked.ts";
@@ -23,10 +24,14 @@ export function RootList({ list, checked }: { list: RootListState; checked: Chec
     estimateSize: () => rowHeight,
     getItemKey: (index) => roots[index]?.root_id ?? index,
     initialOffset: scrolled.get(view) ?? 0,
-    overscan: 12,
+    overscan: 6,
     scrollMargin: headHeight,
   });
   useEffect(() => virtual.measure(), [virtual, rowHeight]);
+
+  useEffect(() => {
+    if (held > 0) announce("new", t("tasks.new", { count: held }));
+  }, [held]);
 
   const rows = virtual.getVirtualItems();
   const lastRow = rows[rows.length - 1]?.index ?? 0;
@@ -56,9 +61,9 @@ export function RootList({ list, checked }: { list: RootListState; checked: Chec
         onScroll={onScroll}
         role="table"
         aria-label={t("tasks.list")}
-        aria-rowcount={roots.length}
+        aria-rowcount={list.hasMore ? -1 : roots.length + 1}
       >
-        <div className="root head" role="row">
+        <div className="root head" role="row" aria-rowindex={1}>
           <span role="columnheader" className="check">
             <input type="checkbox" aria-label={t("tasks.check.all")} checked={roots.length > 0 && roots.every((root) => checked.ids.has(root.root_id))} onChange={(event) => roots.forEach((root) => checked.set(root.root_id, event.target.checked))} />
           </span>

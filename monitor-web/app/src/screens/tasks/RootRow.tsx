@@ -27,10 +27,11 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
     <div
       className="root"
       role="row"
-      aria-rowindex={index + 1}
+      aria-rowindex={index + 2}
       data-root={root.root_id}
       data-state={root.state}
       style={{ transform: `translateY(${top}px)` }}
+      onClick={follow}
     >
       <span role="cell" className="check">
         <input type="checkbox" aria-label={t("tasks.check", { task: visible(root.title) })} checked={checked} onChange={(event) => onCheck(root.root_id, event.target.checked)} />
@@ -66,6 +67,11 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
     </div>
   );
 });
+
+/** What stands above the link that the whole row is leads where it leads. */
+function follow({ target, currentTarget }: React.MouseEvent): void {
+  if (!(target as Element).closest("a, .check")) currentTarget.querySelector("a")?.click();
+}
 
 /** The end of a title that is always shown: batch and number, and of a name the last few signs, by which many differ. */
 function tailOf({ name, title }: Root): number {

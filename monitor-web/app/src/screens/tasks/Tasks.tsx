@@ -1,7 +1,7 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect } from "react";
 import { t } from "../../i18n.ts";
-import { type Filters, filtersOf, isFiltered } from "../../model/filters.ts";
+import { type Filters, filtersOf, isFiltered, isOfNames } from "../../model/filters.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { CheckedBar } from "./CheckedBar.tsx";
 import { Empty } from "./Empty.tsx";
@@ -16,13 +16,13 @@ import "./tasks.css";
 export default function Tasks() {
   const search = useSearch({ strict: false }) as { by?: string };
   const filters = filtersOf(search);
-  const byName = search.by === "name";
+  const byName = search.by === "name" && isOfNames(filters);
   const navigate = useNavigate();
   const setFilters = useCallback(
-    (next: Filters) => void navigate({ to: "/tasks", search: byName ? { ...next, by: "name" } : next, replace: true }),
+    (next: Filters) => void navigate({ to: "/tasks", search: byName && isOfNames(next) ? { ...next, by: "name" } : next, replace: true }),
     [navigate, byName],
   );
-  const group = (on: boolean) => void navigate({ to: "/tasks", search: on ? { ...filters, by: "name" } : filters });
+  const group = (on: boolean) => void navigate({ to: "/tasks", search: on ? { ...(filters.q !== undefined && { q: filters.q }), by: "name" } : filters });
   const list = useRoots(filters);
   const checked = useChecked(list.roots, JSON.stringify(filters));
 

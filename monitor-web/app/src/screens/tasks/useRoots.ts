@@ -18,6 +18,8 @@ export interface RootListState {
   /** Whether older ones are being read. */
   loadingMore: boolean;
   loadMore: () => void;
+  /** Whether there are older ones than those that were read. */
+  hasMore: boolean;
   /** New ones that wait while older ones are being read. */
   held: number;
   /** Whether new ones shall wait. */
@@ -60,6 +62,7 @@ export function useRoots(filters: Filters): RootListState {
     loadMore: () => {
       if (query.hasNextPage && !query.isFetching && !query.isFetchNextPageError) void query.fetchNextPage();
     },
+    hasMore: query.hasNextPage,
     held: countHeld(live, filters, held),
     hold,
   };

@@ -12,7 +12,7 @@ import type { RootView } from "../view.ts";
 import { LogFeed } from "./feed.ts";
 import "./logs.css";
 
-const ROW = 20;
+const ROW = 24;
 const TYPING_MS = 250;
 
 interface Props {
