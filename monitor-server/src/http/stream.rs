@@ -3,7 +3,6 @@
 //! What can't be resumed is one `reset`: load anew, the stream goes on from its id. While nothing happens the stream tells that it
 //! lives, with an id as well, so that a reader who filters doesn't fall behind.
 
-use std::collections::HashSet;
 use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use futures_util::{SinkExt, Stream};
 use http::{HeaderMap, Uri, header};
 use monitor_wire::{Problem, ProcessId, RootId, StreamMessage, WorkerId};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
@@ -28,7 +27,7 @@ use super::App;
 use super::connections::Busy;
 use super::params::{RootName, Strict, Words};
 use super::problem::ApiError;
-use crate::live::{About, Frame, Live, Read};
+use crate::live::{About, Calls, Frame, Live, Read, Wanted};
 
 /// An event is stored a moment before it is on the stream; a reader who has just loaded it waits at most so long.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -104,11 +103,12 @@ pub(super) async fn get_stream(
     };
     let after = caught_up(&app, after).await?;
     let (process_id, worker_id, name) = (params.process, params.worker, params.name);
+    let wanted = Wanted { types: params.types.each().into_iter().collect(), root_id };
     let reader = Reader {
-        newest: app.live.watch(),
+        calls: app.live.call(&wanted),
         live: app.live,
         after,
-        filter: Arc::new(Filter { types: params.types.each().into_iter().collect(), root_id, process_id, worker_id, name }),
+        filter: Arc::new(Filter { wanted, process_id, worker_id, name }),
         greeted: false,
         heartbeat: app.config.stream_heartbeat,
         last_sent: Instant::now(),
@@ -176,20 +176,13 @@ async fn caught_up(app: &App, after: u64) -> Result<u64, ApiError> {
 }
 
 struct Filter {
-    types: HashSet<String>,
-    root_id: Option<RootId>,
+    wanted: Wanted,
     process_id: Option<ProcessId>,
     worker_id: Option<WorkerId>,
     name: Option<String>,
 }
 
 impl Filter {
-    fn passes(&self, event_type: &str, of: Option<RootId>) -> bool {
-        let is_of_type = self.types.is_empty() || self.types.contains(event_type);
-        let is_of_root = self.root_id.is_none_or(|root| of.is_none_or(|of| of == root));
-        is_of_type && is_of_root
-    }
-
     fn is_about(&self, about: &About) -> bool {
         self.process_id.is_none_or(|id| about.process_id == Some(id))
             && self.worker_id.is_none_or(|id| about.worker_id == Some(id))
@@ -211,7 +204,7 @@ enum Piece {
 
 struct Reader {
     live: Live,
-    newest: watch::Receiver<u64>,
+    calls: Calls,
     after: u64,
     filter: Arc<Filter>,
     greeted: bool,
@@ -236,11 +229,13 @@ impl Reader {
             if self.stopping.is_cancelled() {
                 return None;
             }
-            self.newest.mark_unchanged();
-            let read = {
+            let skipped = self.live.skip(self.after, &mut self.calls);
+            let read = if let Some(newest) = skipped {
+                Read::Frames(Vec::new(), newest)
+            } else {
                 // Encoding takes a while, and others want this thread too.
                 let (live, filter, after) = (self.live.clone(), self.filter.clone(), self.after);
-                let read = move || live.read(after, |event_type, root| filter.passes(event_type, root), |about| filter.is_about(about));
+                let read = move || live.read(after, &filter.wanted, |about| filter.is_about(about));
                 tokio::task::spawn_blocking(read).await.ok()?
             };
             let (frames, after) = match read {
@@ -263,13 +258,13 @@ impl Reader {
             if self.last_sent.elapsed() >= self.heartbeat {
                 return Some(Piece::Nothing(self.after));
             }
-            if has_moved {
+            if has_moved && skipped.is_none() {
                 // All were filtered out, and there may be many more of them.
                 tokio::task::yield_now().await;
             } else {
                 tokio::select! {
                     () = self.stopping.cancelled() => return None,
-                    _ = self.newest.changed() => {}
+                    _ = self.calls.changed() => {}
                     () = tokio::time::sleep_until(self.last_sent + self.heartbeat) => {}
                 }
             }

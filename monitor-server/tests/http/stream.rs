@@ -215,6 +215,29 @@ async fn a_reader_slower_than_memory_is_told_to_load_anew() {
 }
 
 #[tokio::test]
+async fn what_a_reader_did_not_want_it_does_not_miss_when_it_is_forgotten() {
+    let server = TestServer::with(|config| config.stream_buffer_bytes = 50_000).await;
+    let mut ends = Reader::open(server.get("/api/v1/stream?types=process-ended")).await;
+    server.send(&batch(1, &[started(OTHER, PROCESS, None, "another")])).await;
+    let mut tree = Reader::open(server.get(&format!("/api/v1/stream?types=process-started&root={OTHER}"))).await;
+    let name = "n".repeat(1_000);
+    let crowd = async |from: u64| {
+        for sequence in 0..4 {
+            let events: Vec<_> = (1..=250).map(|n| started(ROOT, &format!("{:016x}", from + n), Some(PROCESS), &name)).collect();
+            server.send(&batch(from + sequence * 250, &events)).await;
+        }
+    };
+    // Each crowd is more than is remembered.
+    crowd(1_000).await;
+    server.send(&batch(2, &[failed(ROOT, PROCESS, "first")])).await;
+    assert_eq!(ends.next().await.data["event"]["error"]["message"], "first");
+    crowd(10_000).await;
+    server.send(&batch(3, &[failed(ROOT, CHILD, "last"), started(OTHER, CHILD, Some(PROCESS), "another")])).await;
+    assert_eq!(ends.next().await.data["event"]["error"]["message"], "last");
+    assert_eq!(tree.next().await.data["event"]["id"], CHILD);
+}
+
+#[tokio::test]
 async fn a_reader_who_reads_nothing_is_cut_off() {
     let server = TestServer::with(|config| {
         config.stall_timeout = Duration::from_millis(200);
