@@ -51,6 +51,25 @@ test("what is reported twice and differently says so in its row and in the panel
   });
 });
 
+test("sources open in the editor that was chosen, all of them and from then on", async () => {
+  const tree = new Tree("edited");
+  const step = tree.start("step", tree.id, 10);
+  await worker.send(tree.own, step, tree.end(step, 5, { message: "no", source: { file: "src/a b.rs", line: 88 } }), tree.end(tree.own, 100));
+  await onPage(`${tree.address}?process=${step.id}`, async (page) => {
+    const links = () => page.locator(".source a").evaluateAll((found) => found.map(({ href }) => href));
+    await page.locator(".source .menu summary").first().click();
+    assert.deepEqual(await links(), []);
+    await page.locator(".source select").first().selectOption("VS Code");
+    await page.locator(".source label input").nth(1).fill("/home/me/app");
+    const expected = ["vscode://file/home/me/app/src/a%20b.rs:88", "vscode://file/home/me/app/src/main.rs:12"];
+    await page.locator(".source a").nth(1).waitFor();
+    assert.deepEqual(await links(), expected);
+    await page.reload();
+    await page.locator(".source a").nth(1).waitFor();
+    assert.deepEqual(await links(), expected);
+  });
+});
+
 test("a name that is cut is copied whole", async () => {
   const name = `long ${"name ".repeat(60)}end`;
   const tree = new Tree("names");

@@ -15,7 +15,7 @@ export const EDITORS: Readonly<Record<string, string>> = {
   Emacs: "org-protocol://open-source?url=file://{path}&line={line}",
 };
 
-export function chosenEditor(): Editor {
+function kept(): Editor {
   try {
     const { link, folder } = JSON.parse(localStorage.getItem(KEY) ?? "{}") as Partial<Editor>;
     return { link: typeof link === "string" ? link : "", folder: typeof folder === "string" ? folder : "" };
@@ -24,9 +24,23 @@ export function chosenEditor(): Editor {
   }
 }
 
+let chosen: Editor | undefined;
+const listeners = new Set<() => void>();
+
 export function chooseEditor(editor: Editor): void {
+  chosen = editor;
   localStorage.setItem(KEY, JSON.stringify(editor));
+  for (const listener of listeners) listener();
 }
+
+/** For `useSyncExternalStore`: all sources in sight follow one choice. */
+export const editorStore = {
+  get: () => (chosen ??= kept()),
+  subscribe: (listener: () => void) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
+};
 
 /** Undefined without an editor, and for links that would run something in the page itself. */
 export function editorLink({ link, folder }: Editor, source: { file: string; line: number }): string | undefined {

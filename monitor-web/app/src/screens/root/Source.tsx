@@ -1,17 +1,13 @@
-import { useState } from "react";
+import { useSyncExternalStore } from "react";
 import { t } from "../../i18n.ts";
 import { Menu } from "../../ui/Menu.tsx";
-import { chooseEditor, chosenEditor, EDITORS, editorLink } from "../../ui/editor.ts";
+import { chooseEditor, EDITORS, editorLink, editorStore } from "../../ui/editor.ts";
 import { Code } from "./facts.tsx";
 
 /** Where something stands in the program; opens in the reader's editor once one is chosen. */
 export function Source({ source }: { source: { file: string; line: number } }) {
-  const [editor, setEditor] = useState(chosenEditor);
-  const change = (part: Partial<typeof editor>) => {
-    const next = { ...editor, ...part };
-    chooseEditor(next);
-    setEditor(next);
-  };
+  const editor = useSyncExternalStore(editorStore.subscribe, editorStore.get);
+  const change = (part: Partial<typeof editor>) => chooseEditor({ ...editor, ...part });
   const link = editorLink(editor, source);
   return (
     <span className="source">
