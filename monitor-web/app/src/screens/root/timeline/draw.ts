@@ -254,7 +254,7 @@ interface Sprite {
 /** Names as pictures: to draw one again costs a small part of what drawing its text does. */
 const sprites = new Map<string, Sprite>();
 const MOST_SPRITES = 2000;
-/** To make one takes as long as to draw a hundred bars: the rest come with the next frames. */
+/** To make one takes far longer than to draw a bar: the rest come with the next frames. */
 const NEW_PER_FRAME = 12;
 let made = 0;
 /** All are made on this one. */
