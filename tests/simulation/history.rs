@@ -27,6 +27,8 @@ pub(crate) struct History {
 struct Tree {
     root_id: String,
     processes: u64,
+    /// How often its folds were told of.
+    folded: u64,
 }
 
 fn id(number: u64) -> String {
@@ -37,7 +39,7 @@ impl History {
     pub(crate) fn new(rng: &mut Rng) -> Self {
         let workers: Vec<String> = (0..rng.usize(2..5)).map(|_| format!("{:032x}", rng.u128(1..))).collect();
         let mut trees: Vec<Tree> =
-            (0..rng.usize(1..4)).map(|_| Tree { root_id: format!("{:032x}", rng.u128(1..)), processes: 0 }).collect();
+            (0..rng.usize(1..4)).map(|_| Tree { root_id: format!("{:032x}", rng.u128(1..)), processes: 0, folded: 0 }).collect();
         let mut told: Vec<Told> = Vec::new();
         let mut time_us = BEGIN_US;
         for worker in 0..workers.len() {
@@ -92,17 +94,14 @@ fn begin(rng: &mut Rng, tree: &mut Tree) -> Value {
 }
 
 /// Something of a process that is there, which another worker than the one that began it may tell.
-fn go_on(rng: &mut Rng, tree: &Tree) -> Value {
+fn go_on(rng: &mut Rng, tree: &mut Tree) -> Value {
     let own_id = id(rng.u64(..tree.processes));
     let more = match rng.u8(..12) {
         0 => json!({"type": "process-updated", "fields": {"state": rng.u8(..4)}, "name": NAMES[rng.usize(..NAMES.len())]}),
         1 => json!({"type": "process-updated", "parent_id": id(rng.u64(..tree.processes))}),
         2 => json!({"type": "process-progressed", "done": rng.u8(..9), "total": 9, "unit": "rows"}),
         3 => json!({"type": "process-logged", "level": "warn", "message": format!("line {}", rng.u8(..))}),
-        4 => json!({
-            "type": "process-folded", "kind": "normal", "name": "leaf", "shard": rng.u8(..2), "revision": rng.u8(..), "count": 5, "running": 0,
-            "failed": 1, "cancelled": 0, "total_ns": 70, "min_ns": 3, "max_ns": 40, "histogram": [[30, 4], [90, 1]],
-        }),
+        4 => folded(rng, tree),
         5 => json!({"type": "process-started", "kind": "normal", "name": NAMES[rng.usize(..NAMES.len())], "attempt": rng.u8(1..4)}),
         6 => json!({"type": "moon-phase", "phase": rng.u8(..4)}),
         7 => json!({"type": "process-ended", "outcome": "failed", "attempt": rng.u8(1..4),
@@ -114,4 +113,16 @@ fn go_on(rng: &mut Rng, tree: &Tree) -> Value {
     let mut event = json!({"root_id": tree.root_id, "id": own_id});
     event.as_object_mut().expect("an object").append(&mut more.as_object().expect("an object").clone());
     event
+}
+
+/// A fold below any process: it has one name for ever, and its counts only grow.
+fn folded(rng: &mut Rng, tree: &mut Tree) -> Value {
+    let parent = rng.u64(..tree.processes);
+    tree.folded += 1;
+    let n = tree.folded;
+    json!({
+        "type": "process-folded", "id": id(0xf000 + parent), "parent_id": id(parent), "kind": "normal", "name": "leaf", "shard": rng.u8(..2),
+        "revision": n, "count": 5 * n, "running": 0, "failed": n, "cancelled": 0, "total_ns": 70 * n, "min_ns": 3, "max_ns": 40,
+        "histogram": [[30, 4 * n], [90, n]],
+    })
 }
