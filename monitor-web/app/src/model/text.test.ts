@@ -14,6 +14,10 @@ test("in several lines the lines stay", () => {
 test("a long name keeps its end, a short one stays whole", () => {
   expect(headAndTail("load_row")).toEqual(["load_row", ""]);
   expect(headAndTail("a_very_long_name_of_a_function", 8)).toEqual(["a_very_long_name_of_a_", "function"]);
+  // A title on a phone, whose number must stay in sight.
+  expect(headAndTail("导入订单 1795224729510 <批次一:1880>", 18)).toEqual(["导入订单 179522", "4729510 <批次一:1880>"]);
+  expect(headAndTail("twelve chars", 8)).toEqual(["twelve chars", ""]);
+  expect(headAndTail(`ab${"👩\u200d".repeat(9)}👩`, 10)[1]).toBe("");
 });
 
 test("nothing is torn apart in its middle", () => {

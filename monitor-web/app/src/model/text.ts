@@ -46,14 +46,17 @@ const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 /** Longer than what people see as one character. */
 const LONGEST_GRAPHEME = 40;
 
+/** What is left of a head that gives way to the tail. */
+const LEAST_HEAD = 4;
+
 /** Splits a long name so that it can be cut in the middle: the end often tells more than the middle. */
 export function headAndTail(text: string, tailLength = 10): [head: string, tail: string] {
-  if (text.length <= 2 * tailLength) return [text, ""];
+  if (text.length <= tailLength + LEAST_HEAD) return [text, ""];
   // What is seen as one character is not torn apart.
   const from = Math.max(0, text.length - tailLength - LONGEST_GRAPHEME);
   const around = graphemes.segment(text.slice(from)).containing(text.length - tailLength - from);
   const cut = from + (around?.index ?? 0);
-  return [text.slice(0, cut), text.slice(cut)];
+  return cut < LEAST_HEAD ? [text, ""] : [text.slice(0, cut), text.slice(cut)];
 }
 
 /** A field's value on one line: strings as they are, everything else as JSON. */
