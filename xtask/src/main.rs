@@ -78,7 +78,10 @@ enum Only {
     /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
     Otlp,
     /// `cargo monitor` on ripgrep, fd, hyperfine and mini-redis: the same test results, and what it costs, beside plain.
-    Weave,
+    Weave {
+        /// ripgrep, fd-find, hyperfine, mini-redis [default: all]
+        projects: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -89,7 +92,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
         Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),
-        Chore::Soak { only: Some(Only::Weave), .. } => weave::soak(),
+        Chore::Soak { only: Some(Only::Weave { projects }), .. } => weave::soak(&projects),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),
         Chore::Sanitize => sanitize::sanitize(),
         Chore::Bench { args } => bench::bench(&args),

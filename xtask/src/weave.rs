@@ -16,21 +16,26 @@ use crate::run::{cargo, step, target, workspace};
 const PROJECTS: [(&str, &str, &str, &[&str]); 4] = [
     ("ripgrep", "15.2.0", "rg", &["--no-config", "-c", "fn ", "{}/monitor-server"]),
     ("fd-find", "10.5.0", "fd", &["-e", "rs", ".", "{}/monitor-server"]),
-    ("hyperfine", "2.0.0", "hyperfine", &["-N", "-r", "20", "true"]),
+    ("hyperfine", "1.20.0", "hyperfine", &["-N", "-r", "20", "true"]),
     ("mini-redis", "0.4.1", "mini-redis-cli", &["--help"]),
 ];
 /// Runs of each program, of which the shortest counts.
 const RUNS: usize = 7;
 
-/// Compares all of it, and prints a table.
-pub(crate) fn soak() -> Result<()> {
+/// Compares these projects, or all of them, and prints a table.
+pub(crate) fn soak(names: &[String]) -> Result<()> {
+    let is_known = |name: &&String| PROJECTS.iter().any(|(known, ..)| known == name);
+    if let Some(name) = names.iter().find(|name| !is_known(name)) {
+        bail!("{name} is none of {}", PROJECTS.map(|(name, ..)| name).join(", "));
+    }
+    let projects = || PROJECTS.iter().filter(|(name, ..)| names.is_empty() || names.iter().any(|wanted| wanted == name));
     step("build", &mut cargo(&["build", "--release", "-p", "cargo-monitor", "-p", "monitor-cli"]))?;
     let binaries = target().join("release");
     let folder = target().join("weave");
     let sources = fetch(&folder)?;
     let server = Server::start(&binaries, &folder)?;
     let mut rows = Vec::new();
-    for (name, version, program, args) in PROJECTS {
+    for (name, version, program, args) in projects() {
         let project = Project {
             folder: folder.join(name),
             monitor: binaries.join("cargo-monitor"),
@@ -40,7 +45,7 @@ pub(crate) fn soak() -> Result<()> {
         if project.folder.exists() {
             fs::remove_dir_all(&project.folder)?;
         }
-        copy(&sources[name], &project.folder)?;
+        copy(&sources[*name], &project.folder)?;
         println!("\n── {name} {version}");
         let (plain, woven) = (project.test(false)?, project.test(true)?);
         let differences: Vec<_> = plain.iter().filter(|(test, result)| woven.get(*test) != Some(result)).collect();
@@ -65,7 +70,37 @@ pub(crate) fn soak() -> Result<()> {
         "\n| project | tests, all alike | release build, s: plain / woven (with the runtime) | run, ms: plain / woven, off / on | program, MB |"
     );
     println!("|---|---|---|---|---|\n{}", rows.join("\n"));
-    server.show("rg::main")
+    projects().try_for_each(|(name, _, program, _)| {
+        server.show(&format!("{}::main", program.replace('-', "_")))?;
+        if *name == "mini-redis" { converse(&folder.join(name), &binaries, &server) } else { Ok(()) }
+    })
+}
+
+/// A woven mini-redis-server with two clients, until it is killed: an asynchronous tree.
+fn converse(project: &Path, binaries: &Path, server: &Server) -> Result<()> {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port().to_string();
+    let mut command = Command::new(binaries.join("cargo-monitor"));
+    command.args(["launch", "--"]).arg(project.join("woven/mini-redis-server")).args(["--port", &port]);
+    command.env("MONITOR_SERVER_URL", &server.url).env("MONITOR_SPOOL_DIR", project.join("../spool"));
+    let mut redis = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let said = |args: &[&str]| -> Result<String> {
+        let client = Command::new(project.join("plain/mini-redis-cli")).args(["--port", &port]).args(args).output()?;
+        Ok(String::from_utf8_lossy(&client.stdout).trim().to_owned())
+    };
+    let begun = Instant::now();
+    while said(&["set", "key", "value"])? != "OK" {
+        ensure!(begun.elapsed() < Duration::from_secs(10), "mini-redis-server doesn't answer");
+    }
+    let value = said(&["get", "key"])?;
+    redis.kill()?;
+    redis.wait()?;
+    ensure!(value == "\"value\"", "mini-redis-server answers {value}");
+    // As soon as what it left is shipped.
+    let is_shipped = || fs::read_dir(project.join("../spool")).map_or(true, |mut left| left.next().is_none());
+    while !is_shipped() && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    server.show("mini_redis_server::main")
 }
 
 /// The sources of all projects, by cargo.
