@@ -203,6 +203,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(export::get_export))
         .routes(routes!(process::get_process))
         .routes(routes!(processes::get_processes))
+        .routes(routes!(processes::get_processes_of_id))
         .routes(routes!(logs::get_root_logs))
         .routes(routes!(logs::get_process_logs))
         .routes(routes!(workers::get_workers))

@@ -1,12 +1,12 @@
-//! `GET /api/v1/processes`
+//! `GET /api/v1/processes` and `GET /api/v1/processes/{id}`
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{Kind, Problem, ProcessesPage, WorkerId};
+use monitor_wire::{Kind, Problem, ProcessId, ProcessesPage, WorkerId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::params::{Limit, RootName, Strict, TimeUs, Words};
+use super::params::{Limit, NoParams, PathParts, RootName, Strict, TimeUs, Words};
 use super::problem::ApiError;
 use super::{Answer, App};
 use crate::store::{NUMEROUS, ProcessesQuery};
@@ -76,4 +76,27 @@ pub(super) async fn get_processes(State(app): State<App>, Strict(params): Strict
         cursor: params.cursor,
     };
     Ok(Json(app.ask(move |store| store.processes(&query)).await?))
+}
+
+/// So many trees hardly have a process of the same id.
+const MOST_OF_ID: usize = 50;
+
+/// Finds processes by their id alone, in the newest 20,000 trees, newest first: none if no such process is there.
+#[utoipa::path(
+    get,
+    path = "/api/v1/processes/{id}",
+    tag = "trees",
+    params(("id" = ProcessId, Path, description = "The process")),
+    responses(
+        (status = 200, description = "All of them", body = ProcessesPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_processes_of_id(
+    State(app): State<App>,
+    path: PathParts,
+    Strict(NoParams {}): Strict<NoParams>,
+) -> Answer<ProcessesPage> {
+    let id = path.read("id")?;
+    Ok(Json(app.ask(move |store| store.processes_of_id(id, MOST_OF_ID)).await?))
 }

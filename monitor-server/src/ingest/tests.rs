@@ -112,6 +112,10 @@ impl Store for Gate {
         self.inner.process(root, id)
     }
 
+    fn processes_of_id(&self, id: ProcessId, limit: usize) -> Result<ProcessesPage, StoreError> {
+        self.inner.processes_of_id(id, limit)
+    }
+
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
         self.inner.processes(query)
     }

@@ -85,6 +85,9 @@ pub trait Store: Send + Sync + 'static {
     /// One process; none if there is no such process.
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError>;
 
+    /// The processes of this id in the newest trees, newest first, at most so many.
+    fn processes_of_id(&self, id: ProcessId, limit: usize) -> Result<ProcessesPage, StoreError>;
+
     /// One page of processes across trees.
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError>;
 

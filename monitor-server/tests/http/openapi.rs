@@ -93,6 +93,7 @@ async fn answers_are_as_described() {
         (format!("/api/v1/roots/{ROOT}/tree"), "/api/v1/roots/{root}/tree"),
         (format!("/api/v1/roots/{ROOT}/processes/{CHILD}"), "/api/v1/roots/{root}/processes/{id}"),
         ("/api/v1/processes?kind=root".to_owned(), "/api/v1/processes"),
+        (format!("/api/v1/processes/{CHILD}"), "/api/v1/processes/{id}"),
         ("/api/v1/workers".to_owned(), "/api/v1/workers"),
         (format!("/api/v1/workers/{WORKER}"), "/api/v1/workers/{id}"),
         ("/api/v1/roots/names".to_owned(), "/api/v1/roots/names"),

@@ -26,6 +26,8 @@ async fn a_wrong_parameter_is_named_with_what_is_allowed() {
         ("/api/v1/roots/1/processes/0000000000000000", "id", "not all zero"),
         ("/api/v1/roots/1/processes/a3ce929d0e0e4736?x=", "x", "none"),
         ("/api/v1/processes", "root", "started_after"),
+        ("/api/v1/processes/1", "id", "16 lower-case hex digits"),
+        ("/api/v1/processes/a3ce929d0e0e4736?limit=1", "limit", "none"),
         ("/api/v1/processes?kind=normal", "root", "`normal`"),
         ("/api/v1/processes?kind=cross_thread", "root", "started_after"),
         ("/api/v1/processes?kind=span&state=failed", "root", "started_after"),

@@ -62,6 +62,21 @@ async fn pages_follow_each_other_without_gap_or_repetition() {
 }
 
 #[tokio::test]
+async fn a_process_is_found_by_its_id_alone() {
+    let server = TestServer::start().await;
+    let mut events: Vec<_> = (2..=5).map(|n| started(&format!("{n:032x}"), PROCESS, None, "own")).collect();
+    events.push(started(ROOT, CHILD, Some(PROCESS), "child"));
+    server.send(&batch(1, &events)).await;
+    let found = |page: Value| -> Vec<String> {
+        page["processes"].as_array().unwrap().iter().map(|process| process["root_id"].as_str().unwrap().to_owned()).collect()
+    };
+    let newest_first: Vec<_> = [5, 4, 3, 2].map(|n| format!("{n:032x}")).into();
+    assert_eq!(found(server.ask(&format!("/api/v1/processes/{PROCESS}")).await), newest_first);
+    assert_eq!(found(server.ask(&format!("/api/v1/processes/{CHILD}")).await), [ROOT]);
+    assert_eq!(found(server.ask("/api/v1/processes/00000000000000ff").await), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn the_status_counts_what_is_there() {
     let server = TestServer::start().await;
     let mut batch = batch(

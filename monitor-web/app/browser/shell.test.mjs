@@ -59,6 +59,14 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await ask(`00-${tree.rootId}-${child.id}-01`);
     await page.keyboard.press("Enter");
     await hasText(page.locator(".panel h2"), "child");
+    // By its id alone, from where no tree is open.
+    await page.goto(`${server}/tasks/workers`);
+    await hasText(page.locator(".connection"), "live");
+    await ask(child.id);
+    await hasText(page.locator('.palette li[aria-selected="true"]'), /^.*child.*process of this id$/);
+    await page.keyboard.press("Enter");
+    await hasText(page.locator(".panel h2"), "child");
+    await hasAddress(page, new RegExp(`/tasks/${tree.rootId}`));
     await ask(`palette ${unique}`);
     await page.getByRole("option", { name: /all tasks of this name$/ }).click();
     await hasAddress(page, new RegExp(`/tasks\\?name=palette\\+${unique}$`));

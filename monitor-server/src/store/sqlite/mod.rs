@@ -222,6 +222,10 @@ impl Store for SqliteStore {
         self.read("read a process", |snapshot| Ok(processes::one(snapshot, root, id)?))
     }
 
+    fn processes_of_id(&self, id: ProcessId, limit: usize) -> Result<ProcessesPage, StoreError> {
+        self.read("look for a process", |snapshot| Ok(processes::of_id(snapshot, id, limit)?))
+    }
+
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
         self.read("list processes", |snapshot| processes::list(snapshot, query))
     }

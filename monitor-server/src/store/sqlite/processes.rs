@@ -85,6 +85,25 @@ pub(super) fn one(snapshot: &mut Snapshot<'_>, root: RootKey, id: ProcessId) -> 
     Ok(Some(process))
 }
 
+/// Those of the newest ?2 trees that have the process ?1, newest first.
+pub(super) const TREES_WITH: &str = "SELECT number FROM (SELECT number FROM root ORDER BY number DESC LIMIT ?2) \
+    WHERE EXISTS (SELECT 1 FROM process WHERE root = number AND id = ?1) LIMIT ?3";
+/// So many trees are looked at for an id: no index of all processes is worth that question.
+const NEWEST: i64 = 20_000;
+
+/// The processes of this id in the newest trees.
+pub(super) fn of_id(snapshot: &mut Snapshot<'_>, id: ProcessId, limit: usize) -> Result<ProcessesPage> {
+    let mut statement = snapshot.prepare_cached(TREES_WITH)?;
+    let trees =
+        statement.query_map(params![ids::process_key(id), NEWEST, limit as i64], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
+    drop(statement);
+    let mut page = ProcessesPage { processes: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
+    for number in trees {
+        page.processes.extend(one(snapshot, RootKey::Number(number as u64), id)?);
+    }
+    Ok(page)
+}
+
 /// One page of processes: newest first within a tree, and newest trees first.
 pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Result<ProcessesPage, ReadError> {
     let mut page = ProcessesPage { processes: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };

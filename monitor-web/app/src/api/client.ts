@@ -74,6 +74,11 @@ export const rootPath = (root: string) => `/api/v1/roots/${encodeURIComponent(ro
 
 type QueryOf<Operation extends keyof operations> = operations[Operation]["parameters"] extends { query?: infer Query } ? NonNullable<Query> : never;
 
+/** Those of this id in the newest trees. */
+export function fetchProcessesOfId(id: string, signal: AbortSignal): Promise<ProcessPage> {
+  return unwrap(client.GET("/api/v1/processes/{id}", { params: { path: { id } }, signal }));
+}
+
 export function fetchNames(query: QueryOf<"get_names">, signal: AbortSignal): Promise<NamesPage> {
   return unwrap(client.GET("/api/v1/roots/names", { params: { query }, signal }));
 }

@@ -112,6 +112,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/processes/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Finds processes by their id alone, in the newest 20,000 trees, newest first: none if no such process is there. */
+        get: operations["get_processes_of_id"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/roots": {
         parameters: {
             query?: never;
@@ -2139,6 +2156,38 @@ export interface operations {
                 };
             };
             /** @description A parameter can't be read, or too much would have to be searched */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_processes_of_id: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The process */
+                id: components["schemas"]["ProcessId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description All of them */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProcessesPage"];
+                };
+            };
+            /** @description A parameter can't be read */
             400: {
                 headers: {
                     [name: string]: unknown;

@@ -32,6 +32,7 @@ export const en = {
   "palette.none": "Nothing is called so.",
   "palette.root": "open this task",
   "palette.process": "select this process",
+  "palette.found.process": "process of this id",
   "palette.filter": "filter this tree",
   "palette.screen": "screen",
   "palette.task": "task",

@@ -34,6 +34,7 @@ export const zh: Messages = {
   "palette.none": "没有这样的名称。",
   "palette.root": "打开此任务",
   "palette.process": "选择此进程",
+  "palette.found.process": "此编号的进程",
   "palette.filter": "筛选此树",
   "palette.screen": "页面",
   "palette.name": "此名称的所有任务",

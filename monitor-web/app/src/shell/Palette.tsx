@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
-import { fetchNames, fetchRoots } from "../api/client.ts";
+import { fetchNames, fetchProcessesOfId, fetchRoots } from "../api/client.ts";
 import { t } from "../i18n.ts";
 import { glyph } from "../model/state.ts";
 import { brief, visible } from "../model/text.ts";
@@ -111,6 +111,12 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
     enabled: asked !== "",
     placeholderData: (before) => before,
   });
+  const isProcess = /^[0-9a-f]{16}$/.test(wanted);
+  const processes = useQuery({
+    queryKey: ["palette process", wanted],
+    queryFn: ({ signal }) => fetchProcessesOfId(wanted, signal),
+    enabled: isProcess,
+  });
   const choices: Choice[] = [];
   // As in a `traceparent`, or anything else that has both ids.
   const [, ofRoot, ofProcess] = /(?<![0-9a-f])([0-9a-f]{32})[^0-9a-f]+([0-9a-f]{16})(?![0-9a-f])/.exec(wanted) ?? [];
@@ -121,9 +127,13 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
   if (/^[0-9a-f]{32}$/.test(wanted) || /^\d{1,15}$/.test(wanted)) {
     choices.push({ id: "root", text: wanted, hint: t("palette.root"), go: () => void navigate({ to: "/tasks/$root", params: { root: wanted } }) });
   }
-  if (root !== undefined && /^[0-9a-f]{16}$/.test(wanted)) {
+  if (root !== undefined && isProcess) {
     const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, process: wanted }) });
     choices.push({ id: "process", text: wanted, hint: t("palette.process"), go });
+  }
+  for (const found of isProcess ? (processes.data?.processes ?? []) : []) {
+    const go = () => void navigate({ to: "/tasks/$root", params: { root: found.root_id }, search: { process: found.id } });
+    choices.push({ id: `process ${found.root_id}`, text: found.name, hint: t("palette.found.process"), state: found.state, go });
   }
   if (root !== undefined && text !== "") {
     const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, tab: undefined, filter: text }) });

@@ -101,6 +101,9 @@ fn no_list_of_processes_walks_all_processes() {
         // The list beside them is short.
         assert_indexed(processes::TREES_BY_TIME, &found, true);
         assert!(found.matches("TEMP B-TREE").count() <= 1, "{found}");
+        let found = plan(snapshot, processes::TREES_WITH, vec![Value::Integer(1); 3]);
+        assert!(found.contains("SEARCH process EXISTS USING PRIMARY KEY (root=? AND id=?)"), "{found}");
+        assert!(!found.contains("TEMP B-TREE"), "{found}");
         Ok(())
     });
     checked.unwrap();
