@@ -24,6 +24,7 @@ async fn every_route_is_described() {
         "get /api/v1/audit",
         "get /api/v1/me",
         "get /api/v1/processes",
+        "get /api/v1/processes/{id}",
         "get /api/v1/roots",
         "get /api/v1/roots/{root}/export",
         "get /api/v1/roots/{root}/logs",
