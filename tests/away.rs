@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use monitor_tests::{Server, command, wait_for};
+use monitor_tests::{Server, command, request_body, wait_for};
 use serde_json::Value;
 
 /// Bound of the spool of the program that is to reach it.
@@ -102,7 +102,7 @@ impl Seen {
     fn serve(&self, stream: &TcpStream) {
         let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
         let mut reader = BufReader::new(stream);
-        while let Some(body) = request(&mut reader) {
+        while let Some(body) = request_body(&mut reader) {
             let under_way = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
             if self.is_away.load(Ordering::SeqCst) {
                 self.under_way.fetch_sub(1, Ordering::SeqCst);
@@ -145,23 +145,6 @@ impl Seen {
             from_us: started.first().map_or(0, |event| event["time_us"].as_u64().unwrap()),
             dropped: reasons,
         });
-    }
-}
-
-/// The body of the next request.
-fn request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        if line.trim().is_empty() {
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).ok()?;
-            return Some(body);
-        }
-        if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
-            length = value.trim().parse().ok()?;
-        }
     }
 }
 

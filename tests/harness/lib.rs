@@ -8,6 +8,7 @@ pub use programs::{Finished, command, example, run, worker};
 pub use server::Server;
 pub use tree::{outline, states};
 
+use std::io::BufRead;
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy machine.
@@ -31,4 +32,21 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// How often a test that repeats itself does so: a few times, or as often as `cargo xtask soak` says.
 pub fn rounds(short: u32) -> u32 {
     std::env::var("MONITOR_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(short)
+}
+
+/// The body of the next request of a connection; none at its end.
+pub fn request_body(reader: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+        if line.trim().is_empty() {
+            let mut body = vec![0; length];
+            reader.read_exact(&mut body).ok()?;
+            return Some(body);
+        }
+        if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
+            length = value.trim().parse().ok()?;
+        }
+    }
 }

@@ -198,14 +198,14 @@ fn encoded(rng: &mut Rng, body: Vec<u8>) -> (Vec<u8>, &'static str) {
     }
 }
 
-fn head(encoding: &str, length: usize) -> String {
+pub(crate) fn head(encoding: &str, length: usize) -> String {
     let encoding = if encoding == "identity" { String::new() } else { format!("content-encoding: {encoding}\r\n") };
     format!(
         "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\n{encoding}content-length: {length}\r\n\r\n"
     )
 }
 
-fn connect(server: &Server) -> TcpStream {
+pub(crate) fn connect(server: &Server) -> TcpStream {
     let socket = TcpStream::connect(server.url().trim_start_matches("http://")).expect("the server runs");
     socket.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
     socket

@@ -1,17 +1,17 @@
 //! Programs with their real shippers, and a relay that lets their batches suffer.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use fastrand::Rng;
-use monitor_tests::{Server, command, wait_for};
+use monitor_tests::{Server, command, request_body, wait_for};
 use serde_json::{Value, json};
 
-use crate::network::post;
+use crate::network::{connect, head, post};
 use crate::state;
 
 const PROGRAMS: usize = 3;
@@ -94,12 +94,8 @@ impl Relay {
                 &json!({"type": "about:blank", "title": "busy", "status": 503, "detail": "not now"}),
             )),
             Fate::Cut => {
-                let mut socket = TcpStream::connect(server.url().trim_start_matches("http://")).ok()?;
-                let head = format!(
-                    "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-encoding: zstd\r\ncontent-length: {}\r\n\r\n",
-                    body.len()
-                );
-                socket.write_all(head.as_bytes()).ok()?;
+                let mut socket = connect(&server);
+                socket.write_all(head("zstd", body.len()).as_bytes()).ok()?;
                 socket.write_all(&body[..body.len() / 2]).ok()?;
                 None
             }
@@ -110,7 +106,7 @@ impl Relay {
 /// Passes the requests of a connection on, as far as they are meant to come.
 fn serve(relay: &Weak<Relay>, stream: &TcpStream) {
     let mut reader = BufReader::new(stream);
-    while let Some(body) = request(&mut reader) {
+    while let Some(body) = request_body(&mut reader) {
         let Some(relay) = relay.upgrade() else { break };
         let (fate, pause) = relay.take_note(&body);
         std::thread::sleep(pause);
@@ -121,23 +117,6 @@ fn serve(relay: &Weak<Relay>, stream: &TcpStream) {
         }
     }
     let _ = stream.shutdown(Shutdown::Both);
-}
-
-/// The body of the next request.
-fn request(reader: &mut impl BufRead) -> Option<Vec<u8>> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        if line.trim().is_empty() {
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).ok()?;
-            return Some(body);
-        }
-        if let Some((_, value)) = line.split_once(':').filter(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
-            length = value.trim().parse().ok()?;
-        }
-    }
 }
 
 /// Ends with the test.

@@ -5,7 +5,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::support::{TestServer, read, tree};
+use crate::support::{TestServer, read, tree, until};
 
 /// As if it came by a proxy, from elsewhere.
 fn foreign(request: RequestBuilder) -> RequestBuilder {
@@ -293,9 +293,7 @@ async fn tokens_tell_what_they_allow_and_when_they_end_but_not_themselves() {
     server.access().create_token(&brief).unwrap();
     server.get("/api/v1/tokens").bearer_auth(&admin).send().await.unwrap();
     // That it was used is noted beside the answer.
-    while server.access().tokens().unwrap()[0].used_us.is_none() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until(async || server.access().tokens().unwrap()[0].used_us.is_some()).await;
     let (_, page) = read(server.get("/api/v1/tokens").bearer_auth(&admin).send().await.unwrap()).await;
     let tokens = page["tokens"].as_array().unwrap();
     let told: Vec<_> = tokens.iter().map(|token| (token["name"].as_str().unwrap(), token["scopes"].clone())).collect();
