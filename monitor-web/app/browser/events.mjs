@@ -28,7 +28,11 @@ export class Worker {
   /** What it says that it had to drop. */
   dropped = [];
   #sequence = 1;
-  #identity = { id: hex(16), hostname: "browser-test", pid: 4121, program: "browser-test" };
+  #identity;
+
+  constructor(rest = {}) {
+    this.#identity = { id: hex(16), hostname: "browser-test", pid: 4121, program: "browser-test", ...rest };
+  }
 
   get id() {
     return this.#identity.id;

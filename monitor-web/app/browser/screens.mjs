@@ -74,6 +74,7 @@ export async function screens(say = (text) => text) {
     { name: "fold", address: `${crowd.address}?group=1&process=${fold.id}`, ready: ".panel .histogram" },
     { name: "group", address: `${crowd.address}?group=1&process=~${rows[0].id}`, ready: ".panel .histogram" },
     { name: "filtered", address: `${crowd.address}?filter=${encodeURIComponent(say("三十"))}`, ready: '.node[data-state="failed"]' },
+    { name: "tree by thread", address: `${night.address}?lanes=thread`, ready: ".node .lane-name" },
     { name: "timeline", address: `${night.address}?tab=timeline`, ready: ".stage canvas[data-window]" },
     { name: "timeline by thread", address: `${night.address}?tab=timeline&lanes=thread`, ready: ".stage canvas[data-window]" },
     { name: "tasks by name", address: `${server}/tasks?by=name`, ready: ".named[data-state]" },

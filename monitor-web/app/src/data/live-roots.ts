@@ -20,6 +20,7 @@ const asked = new Set<string>();
 let workersRead = false;
 const listeners = new Set<() => void>();
 let version = 0;
+let workersChanged = 0;
 let frame = 0;
 let subscription: Subscription | undefined;
 
@@ -43,6 +44,11 @@ export const liveRootsStore = {
     return () => listeners.delete(listener);
   },
 };
+
+/** Rises whenever a worker comes or changes: for `useSyncExternalStore` with `liveRootsStore.subscribe`. */
+export function workersVersion(): number {
+  return workersChanged;
+}
 
 export function liveRoots(): ReadonlyMap<string, Dated<Root>> {
   return roots;
@@ -97,6 +103,7 @@ function take(batch: Batch): void {
 function put<Model>(map: Map<string, Dated<Model>>, id: string, model: Model, asOf: number): void {
   if ((map.get(id)?.asOf ?? -1) >= asOf) return;
   map.set(id, { model, asOf });
+  if ((map as unknown) === workers) workersChanged += 1;
   tell();
 }
 

@@ -1,5 +1,5 @@
 /** Which processes of a tree a text is found in, with all that stand above them. */
-import type { Tree } from "./tree.ts";
+import type { Forest, Tree } from "./tree.ts";
 
 export const ABOVE = 1;
 export const MATCH = 2;
@@ -10,8 +10,8 @@ export interface Found {
   count: number;
 }
 
-/** Looks in names, errors and ids, in any case. */
-export function find(tree: Tree, text: string): Found {
+/** Looks in names, errors and ids, in any case. What stands above is what does in `forest`. */
+export function find(tree: Tree, text: string, forest: Forest = tree): Found {
   const wanted = text.toLowerCase();
   const marks = new Uint8Array(tree.size);
   let count = 0;
@@ -30,7 +30,7 @@ export function find(tree: Tree, text: string): Found {
     if (!isNamed(slot) && slot !== byId && !has(error?.message) && !(error?.chain ?? []).some(has)) continue;
     marks[slot] = MATCH;
     count += 1;
-    for (let above = tree.parentOf(slot); above !== undefined && !marks[above]; above = tree.parentOf(above)) marks[above] = ABOVE;
+    for (let above = forest.parentOf(slot); above !== undefined && !marks[above]; above = forest.parentOf(above)) marks[above] = ABOVE;
   }
   return { marks, count };
 }

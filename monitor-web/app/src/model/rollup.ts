@@ -1,9 +1,10 @@
 /** What stands below each process, so that a closed one tells of what it hides. */
+import type { Lanes } from "./lanes.ts";
 import { STATES } from "./state.ts";
-import type { Tree } from "./tree.ts";
+import type { Forest, Tree } from "./tree.ts";
 
 /** All slots of a tree in pre-order: every process stands before those below it. */
-export function preorder(tree: Tree): Int32Array {
+export function preorder(tree: Forest): Int32Array {
   const order = new Int32Array(tree.size);
   let count = 0;
   const stack: number[] = [];
@@ -24,22 +25,30 @@ const WIDTH = STATES.length + 1;
 const FAILED = STATES.indexOf("failed");
 const LOST = STATES.indexOf("lost");
 
-/** The states of all processes below each one; a fold counts as all those that it stands for. */
+/** The states of all processes below each one, in its lane if there are lanes; a fold counts as all those that it stands for. */
 export class Rollup {
   private readonly counts: Uint32Array;
+  private readonly size: number;
 
-  constructor(tree: Tree, order: Int32Array) {
-    this.counts = new Uint32Array(tree.size * WIDTH);
+  constructor(tree: Tree, order: Int32Array, lanes?: Lanes) {
+    this.size = tree.size;
+    this.counts = new Uint32Array((tree.size + (lanes?.list.length ?? 0)) * WIDTH);
     const { counts } = this;
+    const forest = lanes ?? tree;
     for (let at = order.length - 1; at >= 0; at -= 1) {
       const slot = order[at] as number;
-      const parent = tree.parentOf(slot);
-      if (parent === undefined) continue;
+      const above = forest.parentOf(slot) ?? (lanes && this.ofLane(lanes.indexOf(slot)));
+      if (above === undefined) continue;
       const from = slot * WIDTH;
-      const to = parent * WIDTH;
+      const to = above * WIDTH;
       for (let column = 0; column < WIDTH; column += 1) (counts[to + column] as number) += counts[from + column] as number;
       this.addOwn(tree, slot, to);
     }
+  }
+
+  /** What stands for a lane where the methods below take a slot. */
+  ofLane(index: number): number {
+    return this.size + index;
   }
 
   /** How many below a process are in a state. */

@@ -67,9 +67,9 @@ test("who is revealed is taken out of a closed group", () => {
   const hidden = tree.find("a2") as number;
   const position = () => visibleRows(tree, folding, { rollup: rollupOf(tree) }).positions[hidden];
   expect(position()).toBe(-1);
-  folding.reveal(tree, tree.find("a4") as number, rollupOf(tree));
+  folding.reveal(tree, tree.find("a4") as number, { rollup: rollupOf(tree) });
   expect(position()).toBe(-1);
-  folding.reveal(tree, hidden, rollupOf(tree));
+  folding.reveal(tree, hidden, { rollup: rollupOf(tree) });
   expect(position()).toBe(3);
 });
 

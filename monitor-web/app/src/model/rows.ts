@@ -1,20 +1,30 @@
 /** Which processes of a tree stand in rows, given what is folded open. */
 import type { Found } from "./filter.ts";
+import type { Lane, Lanes } from "./lanes.ts";
 import type { Rollup } from "./rollup.ts";
 import { needsAttention } from "./state.ts";
 import { ancestors, type Tree } from "./tree.ts";
 
-/** Like siblings that share a row. */
+/** Like siblings that share a row, or a lane. */
 export interface Group {
   key: string;
   members: readonly number[];
+  lane?: Lane;
+}
+
+export interface Arrangement {
+  /** Leaves only what was found, open. */
+  found?: Found | undefined;
+  /** Lets like siblings share a row, save for those that need a look. */
+  rollup?: Rollup | undefined;
+  lanes?: Lanes | undefined;
 }
 
 /** The rows from top to bottom. */
 export interface Rows {
   /** The slot of each row; those of groups are -1 minus the group's place in `groups`. */
   slots: Int32Array;
-  /** How deep each process hangs in the tree. */
+  /** How deep each process hangs in the tree, or in its lane, which is no process but takes a level. */
   depths: Int32Array;
   /** How deep each row is shown: members of a group stand below it. */
   levels: Int32Array;
@@ -23,9 +33,12 @@ export interface Rows {
   sizes: Int32Array;
   /** The row of each slot, -1 for those out of sight. */
   positions: Int32Array;
+  /** The lanes come first, in their order. */
   groups: readonly Group[];
   /** The row of each group, by its first member. */
   groupRows: ReadonlyMap<number, number>;
+  /** The row of each lane, by its key. */
+  laneRows: ReadonlyMap<string, number>;
 }
 
 /** Rows that a tree may fill by itself when it is opened; what is deeper starts folded. */
@@ -37,6 +50,7 @@ const SMALLEST_GROUP = 3;
 export class Folding {
   private readonly toggled = new Map<number, boolean>();
   private readonly groups = new Set<string>();
+  private readonly closedLanes = new Set<string>();
   private depth = Infinity;
   private changes = 0;
 
@@ -68,22 +82,36 @@ export class Folding {
     this.changes += 1;
   }
 
+  isLaneOpen(key: string): boolean {
+    return !this.closedLanes.has(key);
+  }
+
+  setLane(key: string, open: boolean): void {
+    if (open) this.closedLanes.delete(key);
+    else this.closedLanes.add(key);
+    this.changes += 1;
+  }
+
   /** Opens all processes above `depth` and no others. */
   toDepth(depth: number): void {
     this.toggled.clear();
     this.groups.clear();
+    this.closedLanes.clear();
     this.depth = depth;
     this.changes += 1;
   }
 
-  /** Opens whatever hides a process; with `rollup` also the groups that it or one above it is in. */
-  reveal(tree: Tree, slot: number, rollup?: Rollup): void {
-    const above = ancestors(tree, slot);
+  /** Opens whatever hides a process: with `rollup` also the groups that it or one above it is in. */
+  reveal(tree: Tree, slot: number, { rollup, lanes }: Omit<Arrangement, "found"> = {}): void {
+    const above = ancestors(lanes ?? tree, slot);
+    const top = lanes ? 1 : 0;
     above.forEach((ancestor, index) => {
-      if (!this.isOpen(ancestor, above.length - 1 - index)) this.set(ancestor, true);
+      if (!this.isOpen(ancestor, top + above.length - 1 - index)) this.set(ancestor, true);
     });
+    const lane = lanes?.list[lanes.indexOf(slot)];
+    if (lane && !this.isLaneOpen(lane.key)) this.setLane(lane.key, true);
     for (const each of rollup ? [slot, ...above] : []) {
-      const key = groupKey(tree, each);
+      const key = groupKey(tree, each, lane);
       if (rollup && mayBeGrouped(tree, each, rollup) && !this.groups.has(key)) this.setGroup(key, true);
     }
   }
@@ -103,26 +131,34 @@ export function comfortableDepth(tree: Tree): number {
   return Infinity;
 }
 
-/** `found` leaves only what was found, open; `rollup` lets like siblings share a row, save for those that need a look. */
-export function visibleRows(tree: Tree, folding: Folding, { found, rollup }: { found?: Found; rollup?: Rollup } = {}): Rows {
-  const groups: Group[] = [];
+export function visibleRows(tree: Tree, folding: Folding, { found, rollup, lanes }: Arrangement = {}): Rows {
+  const groups: Group[] = (lanes?.list ?? []).map((lane) => ({ key: lane.key, members: lane.tops, lane }));
+  const forest = lanes ?? tree;
   // A group stands for three at least and adds a row.
-  const most = tree.size + Math.ceil(tree.size / SMALLEST_GROUP) + 1;
+  const most = tree.size + Math.ceil(tree.size / SMALLEST_GROUP) + 1 + groups.length;
   const [slots, depths, levels, places, sizes] = [new Int32Array(most), new Int32Array(most), new Int32Array(most), new Int32Array(most), new Int32Array(most)];
   let count = 0;
   const positions = new Int32Array(tree.size).fill(-1);
   const groupRows = new Map<number, number>();
+  const laneRows = new Map<string, number>();
   // Slot, or group as in `slots`; depth; level; place; size.
   const stack: number[] = [];
   const push = (children: readonly number[], depth: number, level: number) => {
     for (let index = children.length - 1; index >= 0; index -= 1) stack.push(children[index] as number, depth, level, index + 1, children.length);
   };
-  const pushChildren = (children: readonly number[], depth: number, level: number) => {
+  const pushChildren = (children: readonly number[], depth: number, level: number, lane?: Lane) => {
     if (found) push(children.filter((child) => found.marks[child]), depth, level);
-    else if (rollup && children.length >= SMALLEST_GROUP) push(grouped(tree, children, rollup, groups), depth, level);
+    else if (rollup && children.length >= SMALLEST_GROUP) push(grouped(tree, children, rollup, groups, lane), depth, level);
     else push(children, depth, level);
   };
-  pushChildren(tree.childrenOf(undefined), 0, 0);
+  if (lanes) {
+    const shown = groups.map((_, index) => index).filter((index) => !found || groups[index]?.members.some((top) => found.marks[top]));
+    push(shown.map((index) => -1 - index), 0, 0);
+  } else {
+    pushChildren(tree.childrenOf(undefined), 0, 0);
+  }
+  // All rows of a lane follow its own.
+  let lane: Lane | undefined;
   while (stack.length > 0) {
     sizes[count] = stack.pop() as number;
     places[count] = stack.pop() as number;
@@ -136,32 +172,38 @@ export function visibleRows(tree: Tree, folding: Folding, { found, rollup }: { f
     count += 1;
     if (slot >= 0) {
       positions[slot] = row;
-      const children = tree.childrenOf(slot);
-      if (children.length > 0 && (found || folding.isOpen(slot, depth))) pushChildren(children, depth + 1, level + 1);
+      const children = forest.childrenOf(slot);
+      if (children.length > 0 && (found || folding.isOpen(slot, depth))) pushChildren(children, depth + 1, level + 1, lane);
+      continue;
+    }
+    const group = groups[-1 - slot] as Group;
+    if (group.lane) {
+      ({ lane } = group);
+      laneRows.set(group.key, row);
+      if (found || folding.isLaneOpen(group.key)) pushChildren(group.members, depth + 1, level + 1, lane);
     } else {
-      const { key, members } = groups[-1 - slot] as Group;
-      groupRows.set(members[0] as number, row);
-      if (folding.isGroupOpen(key)) push(members, depth, level + 1);
+      groupRows.set(group.members[0] as number, row);
+      if (folding.isGroupOpen(group.key)) push(group.members, depth, level + 1);
     }
   }
   // What few rows are shown of many holds no more memory than it needs.
   const trim = (column: Int32Array) => (count * 2 < most ? column.slice(0, count) : column.subarray(0, count));
-  return { slots: trim(slots), depths: trim(depths), levels: trim(levels), places: trim(places), sizes: trim(sizes), positions, groups, groupRows };
+  return { slots: trim(slots), depths: trim(depths), levels: trim(levels), places: trim(places), sizes: trim(sizes), positions, groups, groupRows, laneRows };
 }
 
 /** The children, with a group in the place of the first of those that it takes. */
-function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups: Group[]): number[] {
+function grouped(tree: Tree, children: readonly number[], rollup: Rollup, groups: Group[], lane: Lane | undefined): number[] {
   const alike = new Map<string, number[]>();
   for (const child of children) {
     if (!mayBeGrouped(tree, child, rollup)) continue;
-    const key = groupKey(tree, child);
+    const key = groupKey(tree, child, lane);
     const members = alike.get(key);
     if (members) members.push(child);
     else alike.set(key, [child]);
   }
   const shown: number[] = [];
   for (const child of children) {
-    const key = groupKey(tree, child);
+    const key = groupKey(tree, child, lane);
     const members = alike.get(key);
     const isMember = members && members.length >= SMALLEST_GROUP && mayBeGrouped(tree, child, rollup);
     if (!isMember) {
@@ -178,7 +220,7 @@ function mayBeGrouped(tree: Tree, slot: number, rollup: Rollup): boolean {
   return !needsAttention(tree.stateOf(slot)) && rollup.isQuiet(slot);
 }
 
-function groupKey(tree: Tree, slot: number): string {
+function groupKey(tree: Tree, slot: number, lane: Lane | undefined): string {
   const { kind, name } = tree.siteOf(slot);
-  return `${tree.parentOf(slot) ?? ""} ${kind} ${name}`;
+  return `${lane?.key ?? ""} ${tree.parentOf(slot) ?? ""} ${kind} ${name}`;
 }

@@ -1,5 +1,6 @@
 /** Where the processes of a tree lie on a timeline. Pure; times are µs from the timeline's origin. */
 import type { Origin } from "./columns.ts";
+import type { LaneName } from "./lanes.ts";
 import { STATES } from "./state.ts";
 import type { Tree } from "./tree.ts";
 
@@ -32,11 +33,6 @@ export interface Layout {
   lanes: Lane[];
   /** When the last one ended or began. */
   lastUs: number;
-}
-
-export interface LaneName {
-  key: string;
-  label: string;
 }
 
 const unshifted = () => 0;

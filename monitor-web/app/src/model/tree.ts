@@ -546,8 +546,11 @@ function intern<Item>(keys: Map<string, number>, table: Item[], key: string, mak
   return at;
 }
 
+/** What hangs below what: the tree, or what it is cut into. */
+export type Forest = Pick<Tree, "size" | "childrenOf" | "parentOf">;
+
 /** The slots above one, nearest first. */
-export function ancestors(tree: Tree, slot: number): number[] {
+export function ancestors(tree: Forest, slot: number): number[] {
   const above: number[] = [];
   for (let at = tree.parentOf(slot); at !== undefined; at = tree.parentOf(at)) above.push(at);
   return above;

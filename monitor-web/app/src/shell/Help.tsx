@@ -20,6 +20,7 @@ const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, Mes
       ["Home End", "keys.ends"],
       ["1 … 9", "keys.level"],
       ["e E", "keys.failure"],
+      ["p", "keys.parent"],
       ["Esc", "keys.close"],
     ],
   ],

@@ -2,14 +2,17 @@ import { lazy, type ReactNode, Suspense } from "react";
 import type { Fold, Process } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { count, t, wordText } from "../../i18n.ts";
+import type { Origin } from "../../model/columns.ts";
 import { selfTime } from "../../model/selftime.ts";
 import { spread } from "../../model/histogram.ts";
 import { fieldParts } from "../../model/fields.ts";
 import { oddities } from "../../model/oddities.ts";
+import { type State, STATES } from "../../model/state.ts";
 import { absolute } from "../../model/time.ts";
 import { fieldText, visible } from "../../model/text.ts";
 import { marksOf, Overdue } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
+import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { useNow } from "../../ui/now.ts";
@@ -36,6 +39,7 @@ interface Props {
 
 /** Everything that is known of the selected process. */
 export function ProcessPanel({ view, id, onClose, onSelect }: Props) {
+  if (id.startsWith("@")) return <LanePanel view={view} id={id} onClose={onClose} />;
   if (id.startsWith("~")) return <GroupPanel view={view} id={id} onClose={onClose} />;
   const slot = view.tree.find(id);
   const process = slot === undefined ? undefined : view.tree.at(slot);
@@ -66,6 +70,31 @@ function GroupPanel({ view, id, onClose }: { view: RootView; id: string; onClose
         <Close onClose={onClose} />
       </div>
       {of?.spread && <SpreadSection histogram={of.histogram} spread={of.spread} />}
+    </aside>
+  );
+}
+
+/** What is known of a lane. */
+function LanePanel({ view, id, onClose }: { view: RootView; id: string; onClose: () => void }) {
+  const row = view.rowOf(id);
+  const slot = row < 0 ? 0 : (view.rows().slots[row] as number);
+  const lane = row < 0 ? undefined : view.groupAt(row)?.lane;
+  const rollup = view.rollup();
+  const of = rollup.ofLane(-1 - slot);
+  return (
+    <aside className="panel" aria-label={t("lanes.panel")}>
+      <div className="panel-head">
+        <div>
+          <h2>{lane ? <Said text={lane.label} /> : t("lanes.gone")}</h2>
+          {lane && (
+            <p>
+              {t("root.processes", { count: rollup.total(of) })} <Counts counts={Object.fromEntries(STATES.map((state) => [state, rollup.below(of, state)])) as Record<State, number>} />
+            </p>
+          )}
+        </div>
+        <Close onClose={onClose} />
+      </div>
+      {lane && <Where of={view.placeOf(lane)} />}
     </aside>
   );
 }
@@ -186,7 +215,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
       {parts.cut > 0 && <p className="oddity">{t("cut.fields", { count: parts.cut })}</p>}
       {!process.fold && process.name !== "" && <History key={`${process.id} history`} process={process} />}
       <Relatives key={process.id} view={view} slot={slot} onSelect={onSelect} />
-      <Where process={process} />
+      <Where of={process} />
       <Section title={t("panel.ids")}>
         <Row label={t("panel.id")}>
           <Code text={process.id} copy />
@@ -269,9 +298,9 @@ function ParentId({ id, onSelect }: { id: string; onSelect: ((id: string) => voi
   );
 }
 
-function Where({ process }: { process: Process }) {
-  const worker = useWorker(process.worker_id);
-  if (process.worker_id === null && process.thread === null) return null;
+function Where({ of }: { of: Origin }) {
+  const worker = useWorker(of.worker_id);
+  if (of.worker_id === null && of.thread === null) return null;
   return (
     <Section title={t("panel.where")}>
       {worker && (
@@ -284,16 +313,16 @@ function Where({ process }: { process: Process }) {
           </Row>
         </>
       )}
-      <Optional label={t("panel.thread")} value={process.thread} />
+      <Optional label={t("panel.thread")} value={of.thread} />
       {worker && <Row label={t("panel.worker-state")}>{wordText("worker", worker.state)}</Row>}
       {worker && worker.state !== "online" && (
         <Row label={t("panel.last-seen")}>
           <When timeUs={worker.last_seen_us} never="" />
         </Row>
       )}
-      {process.worker_id !== null && (
+      {of.worker_id !== null && (
         <Row label={t("panel.worker")}>
-          <Code text={process.worker_id} copy />
+          <Code text={of.worker_id} copy />
         </Row>
       )}
     </Section>

@@ -1,6 +1,7 @@
 import { Link, useParams } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { ApiError } from "../../api/client.ts";
+import { liveRootsStore, workersVersion } from "../../data/live-roots.ts";
 import { t } from "../../i18n.ts";
 import { estimate } from "../../model/estimate.ts";
 import { glyph } from "../../model/state.ts";
@@ -10,6 +11,7 @@ import { setFavicon } from "../../ui/favicon.ts";
 import { useNow } from "../../ui/now.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { stateWord } from "../../ui/State.tsx";
+import { laneKindOf } from "./lanes.ts";
 import { Missing } from "./Missing.tsx";
 import { ProcessPanel } from "./ProcessPanel.tsx";
 import { RootHeader } from "./RootHeader.tsx";
@@ -34,9 +36,12 @@ export default function RootPage() {
 function OneRoot({ param }: { param: string }) {
   const view = useMemo(() => new RootView(param), [param]);
   useSyncExternalStore(view.subscribe, view.get);
+  // Lanes have their names of workers.
+  useSyncExternalStore(liveRootsStore.subscribe, workersVersion);
   const selection = useSelection(view);
   const search = useRootSearch();
-  useEffect(() => view.arrange(search.filter, search.grouped), [view, search.filter, search.grouped]);
+  const lanes = laneKindOf(search.lanes);
+  useEffect(() => view.arrange(search.filter, search.grouped, lanes), [view, search.filter, search.grouped, lanes]);
   const { root } = view;
   const { tab = "tree" } = search;
 

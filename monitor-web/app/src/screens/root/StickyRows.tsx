@@ -36,11 +36,12 @@ export function StickyRows({ view, first, narrow, onSelect }: Props) {
       {stuck.map((row, level) => {
         const id = view.idOf(row) ?? "";
         const slot = view.rows().slots[row] as number;
-        const { name, state } = tree.at(slot >= 0 ? slot : (view.groupAt(row)?.members[0] as number));
+        const group = view.groupAt(row);
+        const { name, state } = group?.lane ? { name: group.lane.label, state: undefined } : tree.at(group ? (group.members[0] as number) : slot);
         return (
           <div key={id} className="stuck" style={{ paddingLeft: level * 16 + 8 }} onClick={() => onSelect(id)}>
             <span className="twist">▾</span>
-            <StateGlyph state={state} />
+            {state !== undefined && <StateGlyph state={state} />}
             <Name text={name === "" ? t("root.unnamed") : name} />
           </div>
         );

@@ -5,7 +5,7 @@ import { type Spread, spread } from "../../model/histogram.ts";
 import type { Rollup } from "../../model/rollup.ts";
 import { glyph, type State } from "../../model/state.ts";
 import { errorLine } from "../../model/errors.ts";
-import { visible } from "../../model/text.ts";
+import { brief, visible } from "../../model/text.ts";
 import { duration, elapsed } from "../../model/time.ts";
 import { Marks } from "../../ui/Marks.tsx";
 import { StateGlyph, stateWord } from "../../ui/State.tsx";
@@ -37,6 +37,12 @@ interface Props extends RowProps {
   process: Process;
   /** What stands below it, while it is closed. */
   below: string;
+  /** What handed it over from another lane. */
+  from: Process | undefined;
+  fromLane: string | undefined;
+  /** How many of its children run in other lanes, and the first of them. */
+  elsewhere: number;
+  elsewhereId: string | undefined;
   orphan: boolean;
   /** It stands here only for what was found below it. */
   faint: boolean;
@@ -45,7 +51,7 @@ interface Props extends RowProps {
 }
 
 export const TreeRow = memo(function TreeRow(props: Props) {
-  const { process, below, orphan, faint } = props;
+  const { process, below, from, fromLane = "", elsewhere, elsewhereId, orphan, faint, onSelect } = props;
   const { fold } = process;
   const of = fold && spread(fold.histogram, { total: fold.total_ns, min: fold.min_ns, max: fold.max_ns });
   return (
@@ -55,6 +61,16 @@ export const TreeRow = memo(function TreeRow(props: Props) {
         <Name text={process.name === "" ? t("root.unnamed") : process.name} />
         {fold && <Times count={fold.count} failed={fold.failed} running={fold.running} spread={of ?? undefined} />}
         {below !== "" && <Below below={below} />}
+        {from && (
+          <Handed to={from.id} onSelect={onSelect} title={t("lanes.from.why", { name: visible(brief(from.name)), lane: visible(fromLane) })} className="from">
+            ↖ <Name text={from.name === "" ? t("root.unnamed") : from.name} />
+          </Handed>
+        )}
+        {elsewhereId !== undefined && (
+          <Handed to={elsewhereId} onSelect={onSelect} title={t("lanes.elsewhere.why", { count: elsewhere })}>
+            ↘ {count(elsewhere)}
+          </Handed>
+        )}
         <Marks process={process} orphan={orphan} />
         {process.error && (
           <span className="why" title={visible(errorLine(process.error))}>
@@ -74,6 +90,43 @@ export const TreeRow = memo(function TreeRow(props: Props) {
     </RowFrame>
   );
 });
+
+/** Leads to who handed over, or to whom, in another lane. */
+function Handed({ to, onSelect, title, className = "", children }: { to: string; onSelect: (id: string) => void; title: string; className?: string; children: ReactNode }) {
+  return (
+    <button
+      type="button"
+      className={`handed dim ${className}`}
+      tabIndex={-1}
+      title={title}
+      onClick={(event) => {
+        event.stopPropagation();
+        onSelect(to);
+      }}
+      onDoubleClick={(event) => event.stopPropagation()}
+    >
+      <span className="hidden">{title}</span>
+      {children}
+    </button>
+  );
+}
+
+/** A lane: what runs on one host, worker or thread stands below it. */
+export function LaneRow(props: RowProps & { label: string; below: string }) {
+  return (
+    <RowFrame {...props} state="" faint={false} data={undefined}>
+      <What {...props}>
+        <span className="lane-name">
+          <Name text={props.label} />
+        </span>
+        <Below below={props.below} />
+      </What>
+      <span role="gridcell" className="word state" aria-hidden="true" />
+      <span role="gridcell" className="duration" />
+      <span role="gridcell" className="axis" aria-hidden="true" />
+    </RowFrame>
+  );
+}
 
 interface GroupProps extends RowProps {
   name: string;

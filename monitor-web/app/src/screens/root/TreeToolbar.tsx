@@ -1,6 +1,7 @@
 import { useEffect, useRef, useState } from "react";
 import { count, t } from "../../i18n.ts";
 import { stepFailure } from "./keys.ts";
+import { laneKindOf, LANES } from "./lanes.ts";
 import type { RootSearch } from "./useRootSearch.ts";
 import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
@@ -17,6 +18,7 @@ export function TreeToolbar({ view, selection, search }: Props) {
   const loaded = view.tree.size;
   const found = view.found();
   const { level } = view.folding;
+  const lanes = laneKindOf(search.lanes);
   return (
     <div className="toolbar">
       <span className="dim size">
@@ -40,6 +42,16 @@ export function TreeToolbar({ view, selection, search }: Props) {
       <button type="button" className="toggle" aria-pressed={search.grouped} title={t("root.group.why")} onClick={() => search.set({ group: search.grouped ? undefined : "1" })}>
         {t("root.group")}
       </button>
+      <label className="lanes dim">
+        <span>{t("lanes")}</span>
+        <select aria-label={t("lanes")} title={t("lanes.why")} value={lanes} onChange={(event) => search.set({ lanes: event.target.value === "tree" ? undefined : event.target.value })}>
+          {LANES.map((each) => (
+            <option key={each} value={each}>
+              {t(each === "tree" ? "lanes.none" : `lanes.${each}`)}
+            </option>
+          ))}
+        </select>
+      </label>
       <span className="group levels" role="group" aria-label={t("root.level")}>
         {[1, 2, 3, 4].map((each) => (
           <button

@@ -1,14 +1,14 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useCallback, useEffect, useRef } from "react";
 import type { Root } from "../../api/types.ts";
 import { locale, t } from "../../i18n.ts";
 import { duration, elapsed } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
+import { useRows } from "../../ui/useRows.ts";
 import { ABOVE } from "../../model/filter.ts";
 import { EVERYWHERE, fold, handleKey, isOpen } from "./keys.ts";
 import { StickyRows, stuckRows } from "./StickyRows.tsx";
-import { belowOf, GroupRow, type RowProps, TreeRow } from "./TreeRow.tsx";
+import { belowOf, GroupRow, LaneRow, type RowProps, TreeRow } from "./TreeRow.tsx";
 import { bringIntoSight, useAnchor } from "./useAnchor.ts";
 import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
@@ -32,6 +32,7 @@ export function TreeView({ view, root, selection }: Props) {
   const selected = selection.id === null ? undefined : tree.find(selection.id);
   const selectedRow = selection.id === null ? -1 : view.rowOf(selection.id);
   const found = view.found();
+  const lanes = view.lanes();
   const onToggle = useCallback(
     (id: string) => {
       const row = view.rowOf(id);
@@ -40,15 +41,12 @@ export function TreeView({ view, root, selection }: Props) {
     [view],
   );
 
-  const onScroll = useAnchor(scroller, tree, rows, selected, ROW);
-  const virtual = useVirtualizer({
-    count: slots.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => ROW,
-    overscan: 10,
-    // The sticky head takes the place of the first row.
-    scrollMargin: ROW,
-  });
+  const virtual = useRows(scroller, { count: slots.length, rowHeight: ROW, head: ROW });
+  const anchor = useAnchor(scroller, virtual, lanes ?? tree, rows, selected, ROW);
+  const onScroll = () => {
+    virtual.onScroll();
+    anchor();
+  };
 
   // A new selection is opened up to and brought into sight; once, so that scrolling away stays possible.
   const shownTurn = useRef(-1);
@@ -57,8 +55,8 @@ export function TreeView({ view, root, selection }: Props) {
     if (selected !== undefined) view.reveal(selected);
     // What had to be opened for it is drawn first.
     if (selectedRow < 0 || !scroller.current) return;
-    bringIntoSight(scroller.current, selectedRow, ROW, stuckRows(rows, selectedRow, narrow));
-    onScroll();
+    bringIntoSight(scroller.current, virtual, selectedRow, ROW, stuckRows(rows, selectedRow, narrow));
+    anchor();
     shownTurn.current = selection.turn;
   });
 
@@ -86,6 +84,7 @@ export function TreeView({ view, root, selection }: Props) {
         aria-activedescendant={selectedRow >= 0 ? `row-${selection.id}` : undefined}
         tabIndex={0}
         onScroll={onScroll}
+        onScrollEnd={virtual.onScrollEnd}
         onWheel={selection.touch}
         onPointerDown={selection.touch}
       >
@@ -99,9 +98,10 @@ export function TreeView({ view, root, selection }: Props) {
           </span>
         </div>
         {slots.length === 0 && !view.loading && <p className="notice dim">{t(found ? "root.found.none" : "root.empty")}</p>}
-        <StickyRows view={view} first={Math.floor((scroller.current?.scrollTop ?? 0) / ROW)} narrow={narrow} onSelect={selection.select} />
-        <div className="canvas" style={{ height: virtual.getTotalSize() }}>
-          {virtual.getVirtualItems().map(({ index, start }) => {
+        <StickyRows view={view} first={Math.floor(virtual.top() / ROW)} narrow={narrow} onSelect={selection.select} />
+        <div className="canvas" style={{ height: virtual.height }}>
+          {Array.from({ length: virtual.end - virtual.first }, (_, at) => {
+            const index = virtual.first + at;
             const slot = slots[index];
             const id = view.idOf(index);
             if (slot === undefined || id === undefined) return null;
@@ -109,7 +109,7 @@ export function TreeView({ view, root, selection }: Props) {
             const props: RowProps = {
               id,
               row: index,
-              top: start - ROW,
+              top: virtual.topOf(index),
               level: rows.levels[index] ?? 0,
               place: rows.places[index] ?? 0,
               size: rows.sizes[index] ?? 0,
@@ -120,17 +120,25 @@ export function TreeView({ view, root, selection }: Props) {
               onToggle,
             };
             const group = view.groupAt(index);
+            if (group?.lane) return <LaneRow key={id} {...props} label={group.lane.label} below={belowOf(view.rollup(), view.rollup().ofLane(-1 - slot))} />;
             if (group) {
               const { spread, running } = view.spreadOf(group);
               const first = tree.at(group.members[0] as number);
               return <GroupRow key={id} {...props} name={first.name} count={group.members.length} running={running} spread={spread} />;
             }
+            const parent = tree.parentOf(slot);
+            const from = lanes && parent !== undefined && lanes.parentOf(slot) === undefined ? tree.at(parent) : undefined;
+            const elsewhere = lanes?.elsewhere(slot);
             return (
               <TreeRow
                 key={id}
                 {...props}
                 process={tree.at(slot)}
                 below={open === false ? belowOf(view.rollup(), slot) : ""}
+                from={from}
+                fromLane={from && lanes?.list[lanes.indexOf(parent as number)]?.label}
+                elsewhere={elsewhere?.count ?? 0}
+                elsewhereId={elsewhere && tree.idOf(elsewhere.first)}
                 orphan={tree.isOrphan(slot)}
                 faint={found?.marks[slot] === ABOVE}
                 startUs={axis.startUs}

@@ -30,6 +30,8 @@ export function handleKey(key: string, view: RootView, selection: Selection): bo
     return true;
   };
   switch (key) {
+    case "p":
+      return selectParent(view, selection);
     case "ArrowDown":
       return go(row + 1);
     case "ArrowUp":
@@ -65,20 +67,29 @@ export function stepFailure(view: RootView, selection: Selection, step: 1 | -1):
   return true;
 }
 
+/** Selects the parent of the selected process, wherever it runs. */
+function selectParent(view: RootView, selection: Selection): boolean {
+  const slot = view.tree.find(selection.current() ?? "");
+  const parent = slot === undefined ? undefined : view.tree.parentOf(slot);
+  if (parent !== undefined) selection.select(view.tree.idOf(parent));
+  return slot !== undefined;
+}
+
 /** Whether a row is folded open; undefined where there is nothing to open. */
 export function isOpen(view: RootView, row: number): boolean | undefined {
   const { slots, depths } = view.rows();
   const slot = slots[row] as number;
   const group = view.groupAt(row);
+  if (group?.lane) return view.found() !== undefined || view.folding.isLaneOpen(group.key);
   if (group) return view.folding.isGroupOpen(group.key);
-  if (view.tree.childrenOf(slot).length === 0) return undefined;
+  if ((view.lanes() ?? view.tree).childrenOf(slot).length === 0) return undefined;
   return view.found() !== undefined || view.folding.isOpen(slot, depths[row] ?? 0);
 }
 
 /** Folds a row open or closed. */
 export function fold(view: RootView, row: number, open: boolean): void {
   const group = view.groupAt(row);
-  if (group) view.foldGroup(group.key, open);
+  if (group) view.foldGroup(group, open);
   else view.fold(view.rows().slots[row] as number, open);
 }
 
@@ -101,14 +112,17 @@ function closeOrLeave(view: RootView, row: number, go: (row: number) => void): b
 
 /** The nearest row above that a row hangs below; -1 at the top. */
 export function rowAbove(view: RootView, row: number): number {
-  const { levels, slots, positions } = view.rows();
+  const { levels, slots, positions, laneRows } = view.rows();
   const level = levels[row] ?? 0;
   if (level === 0) return -1;
   const slot = slots[row] as number;
-  const parent = view.tree.parentOf(slot >= 0 ? slot : (view.groupAt(row)?.members[0] as number));
-  const parentRow = parent === undefined ? -1 : (positions[parent] ?? -1);
-  if (parentRow >= 0 && levels[parentRow] === level - 1) return parentRow;
+  const lanes = view.lanes();
+  const member = slot >= 0 ? slot : (view.groupAt(row)?.members[0] as number);
+  const parent = (lanes ?? view.tree).parentOf(member);
+  const lane = parent === undefined && lanes?.list[lanes.indexOf(member)];
+  const above = lane ? (laneRows.get(lane.key) ?? -1) : parent === undefined ? -1 : (positions[parent] ?? -1);
+  if (above >= 0 && levels[above] === level - 1) return above;
   // It is a member of a group, whose row stands between.
-  for (let above = row - 1; above >= 0; above -= 1) if ((levels[above] ?? 0) < level) return above;
+  for (let before = row - 1; before >= 0; before -= 1) if ((levels[before] ?? 0) < level) return before;
   return -1;
 }

@@ -1,17 +1,18 @@
 import { type RefObject, useCallback, useLayoutEffect, useRef } from "react";
 import type { Rows } from "../../model/rows.ts";
-import type { Tree } from "../../model/tree.ts";
+import type { Forest } from "../../model/tree.ts";
+import type { VirtualRows } from "../../ui/useRows.ts";
 
 /** Scrolls as little as needed; to the middle when it is far. The head takes the room of one row, `stuck` others lie over the rest. */
-export function bringIntoSight(element: HTMLElement, row: number, rowHeight: number, stuck: number): void {
+export function bringIntoSight(element: HTMLElement, virtual: VirtualRows, row: number, rowHeight: number, stuck: number): void {
   const top = row * rowHeight;
   const room = element.clientHeight - rowHeight;
-  const first = element.scrollTop + stuck * rowHeight;
-  const last = element.scrollTop + room - rowHeight;
+  const first = virtual.top() + stuck * rowHeight;
+  const last = virtual.top() + room - rowHeight;
   if (top >= first && top <= last) return;
   const isFar = top < first - 2 * rowHeight || top > last + 2 * rowHeight;
-  if (isFar) element.scrollTop = top - Math.round((room - rowHeight) / 2);
-  else element.scrollTop = top < first ? top - stuck * rowHeight : top - room + rowHeight;
+  if (isFar) virtual.scrollTo(top - Math.round((room - rowHeight) / 2));
+  else virtual.scrollTo(top < first ? top - stuck * rowHeight : top - room + rowHeight);
 }
 
 /**
@@ -22,7 +23,8 @@ export function bringIntoSight(element: HTMLElement, row: number, rowHeight: num
  */
 export function useAnchor(
   scroller: RefObject<HTMLElement | null>,
-  tree: Tree,
+  { top, scrollTo }: VirtualRows,
+  forest: Forest,
   rows: Rows,
   selected: number | undefined,
   rowHeight: number,
@@ -32,27 +34,26 @@ export function useAnchor(
   const drop = useCallback(() => {
     const element = scroller.current;
     if (!element) return;
-    const { scrollTop, clientHeight } = element;
+    const scrolled = top();
     const { slots, positions } = rows;
     const selectedTop = selected === undefined ? -1 : (positions[selected] ?? -1) * rowHeight;
-    const isInSight = selectedTop >= 0 && selectedTop >= scrollTop && selectedTop < scrollTop + clientHeight - rowHeight;
-    const slot = isInSight ? selected : scrollTop > 0 ? slots[Math.floor(scrollTop / rowHeight)] : undefined;
-    anchor.current = slot === undefined ? null : { slot, offset: (positions[slot] ?? 0) * rowHeight - scrollTop };
-  }, [scroller, rows, selected, rowHeight]);
+    const isInSight = selectedTop >= 0 && selectedTop >= scrolled && selectedTop < scrolled + element.clientHeight - rowHeight;
+    const slot = isInSight ? selected : scrolled > 0 ? slots[Math.floor(scrolled / rowHeight)] : undefined;
+    anchor.current = slot === undefined ? null : { slot, offset: (positions[slot] ?? 0) * rowHeight - scrolled };
+  }, [scroller, top, rows, selected, rowHeight]);
 
   useLayoutEffect(() => {
-    const element = scroller.current;
-    if (element && anchor.current) {
+    if (anchor.current) {
       let slot: number | undefined = anchor.current.slot;
       // Folded away: what it is folded into stands for it.
-      while (slot !== undefined && (rows.positions[slot] ?? -1) < 0) slot = tree.parentOf(slot);
+      while (slot !== undefined && (rows.positions[slot] ?? -1) < 0) slot = forest.parentOf(slot);
       if (slot !== undefined) {
-        const top = Math.max(0, (rows.positions[slot] ?? 0) * rowHeight - anchor.current.offset);
-        if (top !== element.scrollTop) element.scrollTop = top;
+        const wanted = Math.max(0, (rows.positions[slot] ?? 0) * rowHeight - anchor.current.offset);
+        if (wanted !== top()) scrollTo(wanted);
       }
     }
     drop();
-  }, [scroller, tree, rows, rowHeight, drop]);
+  }, [top, scrollTo, forest, rows, rowHeight, drop]);
 
   return drop;
 }

@@ -2,7 +2,7 @@
 import { ApiError, fetchTree } from "../../api/client.ts";
 import { readColumns } from "../../api/columns.ts";
 import type { LogLine, Process, Root, TreePage } from "../../api/types.ts";
-import { liveRootsStore } from "../../data/live-roots.ts";
+import { workersVersion } from "../../data/live-roots.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
 import { clockOffsets } from "../../model/clocks.ts";
@@ -10,10 +10,12 @@ import type { Origin, Part } from "../../model/columns.ts";
 import { Derived } from "../../model/derived.ts";
 import { find, type Found } from "../../model/filter.ts";
 import { type Histogram, histogramOf, type Spread, spread } from "../../model/histogram.ts";
+import { type Lane, Lanes } from "../../model/lanes.ts";
 import { preorder, Rollup } from "../../model/rollup.ts";
-import { comfortableDepth, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
-import { type LaneName, type Layout, layOut } from "../../model/timeline.ts";
+import { type Arrangement, comfortableDepth, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
+import { type Layout, layOut } from "../../model/timeline.ts";
 import { type ColumnLoad, failures, firstFailure, Tree } from "../../model/tree.ts";
+import { type LaneKind, laneNames } from "./lanes.ts";
 
 /** Enough for the first look at once; the rest comes in few large pieces. */
 const FIRST_PAGE = 250;
@@ -47,6 +49,7 @@ export class RootView {
   private readonly listeners = new Set<() => void>();
   private filter = "";
   private grouped = false;
+  private laneKind: LaneKind = "tree";
   private readonly spreads = new WeakMap<Group, GroupSpread & { version: number }>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readonly later = (ms: number) => {
@@ -57,6 +60,7 @@ export class RootView {
   };
   private readonly orders = new Derived<Int32Array>(this.later);
   private readonly layouts = new Derived<Layout>(this.later);
+  private readonly laneLists = new Derived<Lanes>(this.later);
   private readonly offsets = new Derived<Map<string, number>>(this.later);
   private readonly rollups = new Derived<Rollup>(this.later);
   private readonly finds = new Derived<Found>(this.later);
@@ -89,12 +93,27 @@ export class RootView {
   }
 
   /** All processes as bars of a timeline. */
-  layout(lanes: string, originUs: number, laneOf: (origin: Origin) => LaneName, corrected: boolean): Layout {
-    // The names of lanes come with their workers.
-    const settings = `${lanes} ${originUs} ${corrected}`;
+  layout(kind: LaneKind, originUs: number, corrected: boolean): Layout {
     const offsets = this.clocks();
     const shift = corrected ? ({ worker_id }: Origin) => (worker_id === null ? 0 : (offsets.get(worker_id) ?? 0)) : undefined;
-    return this.layouts.get(lanes === "tree" ? settings : `${settings} ${liveRootsStore.get()}`, this.tree.version, () => layOut(this.tree, this.order(), originUs, laneOf, shift));
+    return this.layouts.get(`${kind} ${originUs} ${corrected}`, this.namedVersion(), () => layOut(this.tree, this.order(), originUs, laneNames(kind), shift));
+  }
+
+  /** What the tree is cut into, if it is. */
+  lanes(): Lanes | undefined {
+    if (this.laneKind === "tree") return undefined;
+    return this.laneLists.get(this.laneKind, this.namedVersion(), () => new Lanes(this.tree, this.order(), laneNames(this.laneKind)));
+  }
+
+  /** What all processes of a lane have in common of where they run. */
+  placeOf({ tops }: Lane): Origin {
+    const { worker_id, thread } = this.tree.originOf(tops[0] as number);
+    return { worker_id: this.laneKind === "host" ? null : worker_id, thread: this.laneKind === "thread" ? thread : null };
+  }
+
+  /** Rises with the tree and with what is known of workers, which lanes have their names of. */
+  private namedVersion(): number {
+    return this.tree.version + workersVersion();
   }
 
   /** What is to be added to the times of workers whose clocks are off. */
@@ -102,40 +121,47 @@ export class RootView {
     return this.offsets.get("", this.tree.version, () => clockOffsets(this.tree, this.order()));
   }
 
-  /** What stands below each process. */
+  /** What stands below each process, in its lane if there are lanes. */
   rollup(): Rollup {
-    return this.rollups.get("", this.tree.version, () => new Rollup(this.tree, this.order()));
+    return this.rollups.get(this.laneKind, this.namedVersion(), () => new Rollup(this.tree, this.order(), this.lanes()));
   }
 
   /** What the filter finds; undefined without one. */
   found(): Found | undefined {
     if (this.filter === "") return undefined;
-    return this.finds.get(this.filter, this.tree.version, () => find(this.tree, this.filter));
+    return this.finds.get(`${this.laneKind} ${this.filter}`, this.tree.version, () => find(this.tree, this.filter, this.lanes()));
   }
 
   rows(): Rows {
-    const found = this.found();
-    // What is found, and what needs a look, changes with any process; where rows stand, with their places only.
-    const version = found || this.grouped ? this.tree.version : this.tree.structureVersion;
-    const settings = `${this.folding.version} ${this.grouped} ${this.filter}`;
-    return this.rowLists.get(settings, version, () =>
-      visibleRows(this.tree, this.folding, found ? { found } : this.grouped ? { rollup: this.rollup() } : {}),
-    );
+    const arrangement = this.arrangement();
+    const { found, rollup, lanes } = arrangement;
+    // What is found, what needs a look and what runs where changes with any process; where rows stand, with their places only.
+    const version = lanes ? this.namedVersion() : found || rollup ? this.tree.version : this.tree.structureVersion;
+    const settings = `${this.folding.version} ${this.grouped} ${this.laneKind} ${this.filter}`;
+    return this.rowLists.get(settings, version, () => visibleRows(this.tree, this.folding, arrangement));
   }
 
-  /** What a row is selected by: the id of its process; of a group, that of its first member after a `~`. */
+  private arrangement(): Arrangement {
+    const found = this.found();
+    return { found, rollup: this.grouped && !found ? this.rollup() : undefined, lanes: this.lanes() };
+  }
+
+  /** What a row is selected by: the id of its process; of a group, that of its first member after a `~`; of a lane, its key after an `@`. */
   idOf(row: number): string | undefined {
     const slot = this.rows().slots[row];
-    if (slot === undefined) return undefined;
-    return slot >= 0 ? this.tree.idOf(slot) : `~${this.tree.idOf(this.groupAt(row)?.members[0] as number)}`;
+    if (slot === undefined || slot >= 0) return slot === undefined ? undefined : this.tree.idOf(slot);
+    const { lane, members } = this.groupAt(row) as Group;
+    return lane ? `@${encodeURIComponent(lane.key)}` : `~${this.tree.idOf(members[0] as number)}`;
   }
 
   /** The row of an id as of `idOf`; -1 if it is not in sight. */
   rowOf(id: string): number {
+    const { laneRows, groupRows, positions } = this.rows();
+    if (id.startsWith("@")) return laneRows.get(laneKey(id)) ?? -1;
     const isGroup = id.startsWith("~");
     const slot = this.tree.find(isGroup ? id.slice(1) : id);
     if (slot === undefined) return -1;
-    return (isGroup ? this.rows().groupRows.get(slot) : this.rows().positions[slot]) ?? -1;
+    return (isGroup ? groupRows.get(slot) : positions[slot]) ?? -1;
   }
 
   groupAt(row: number): Group | undefined {
@@ -155,15 +181,22 @@ export class RootView {
   }
 
   /** What the address says of the rows. */
-  arrange(filter: string, grouped: boolean): void {
+  arrange(filter: string, grouped: boolean, lanes: LaneKind): void {
     this.filter = filter;
     this.grouped = grouped;
+    this.laneKind = lanes;
     this.changed();
   }
 
-  /** Where it began to go wrong, in tree order. */
+  /** Where it began to go wrong, in the order of the rows. */
   failures(): number[] {
-    return this.leaves.get("", this.tree.version, () => failures(this.tree));
+    const lanes = this.lanes();
+    return this.leaves.get(this.laneKind, lanes ? this.namedVersion() : this.tree.version, () => {
+      const leaves = failures(this.tree);
+      if (!lanes || leaves.length < 2) return leaves;
+      const found = new Set(leaves);
+      return Array.from(preorder(lanes)).filter((slot) => found.has(slot));
+    });
   }
 
   firstFailure(): number | undefined {
@@ -177,8 +210,9 @@ export class RootView {
     this.changed();
   }
 
-  foldGroup(key: string, open: boolean): void {
-    this.folding.setGroup(key, open);
+  foldGroup({ key, lane }: Group, open: boolean): void {
+    if (lane) this.folding.setLane(key, open);
+    else this.folding.setGroup(key, open);
     this.changed();
   }
 
@@ -189,7 +223,7 @@ export class RootView {
 
   reveal(slot: number): void {
     const before = this.folding.version;
-    this.folding.reveal(this.tree, slot, this.grouped ? this.rollup() : undefined);
+    this.folding.reveal(this.tree, slot, this.arrangement());
     if (this.folding.version !== before) this.changed();
   }
 
@@ -331,5 +365,14 @@ export class RootView {
       this.version += 1;
       for (const listener of this.listeners) listener();
     });
+  }
+}
+
+function laneKey(id: string): string {
+  try {
+    return decodeURIComponent(id.slice(1));
+  } catch {
+    // Addresses are written by anybody.
+    return "";
   }
 }

@@ -2,14 +2,14 @@ import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Process, Root } from "../../../api/types.ts";
 import { knownWorker } from "../../../data/live-roots.ts";
 import { count, locale, t } from "../../../i18n.ts";
-import type { Origin } from "../../../model/columns.ts";
 import { errorLine } from "../../../model/errors.ts";
 import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
-import { criticalPath, foldGaps, type LaneName, type RangeSum, sumRange, TimeMap } from "../../../model/timeline.ts";
+import { criticalPath, foldGaps, type RangeSum, sumRange, TimeMap } from "../../../model/timeline.ts";
 import { useNow } from "../../../ui/now.ts";
 import { StateLabel } from "../../../ui/State.tsx";
 import { EVERYWHERE, handleKey } from "../keys.ts";
+import { laneKindOf, LANES } from "../lanes.ts";
 import type { RootSearch } from "../useRootSearch.ts";
 import type { Selection } from "../useSelection.ts";
 import type { RootView } from "../view.ts";
@@ -17,8 +17,6 @@ import { rowsHeight } from "./draw.ts";
 import { type Hovered, type Range, Stage } from "./stage.ts";
 import "./timeline.css";
 
-const LANES = ["tree", "thread", "worker", "host"] as const;
-type Lanes = (typeof LANES)[number];
 /** Browsers slow down pages that change their address at every step of a wheel. */
 const ADDRESS_MS = 200;
 
@@ -31,7 +29,7 @@ interface Props {
 
 /** All processes of a root on one axis of time. */
 export default function Timeline({ view, root, selection, search }: Props) {
-  const lanes: Lanes = LANES.find((each) => each === search.lanes) ?? "tree";
+  const lanes = laneKindOf(search.lanes);
   const [foldsGaps, setFoldsGaps] = useState(true);
   const [hovered, setHovered] = useState<Hovered | null>(null);
   const [range, setRange] = useState<Range | null>(null);
@@ -43,7 +41,7 @@ export default function Timeline({ view, root, selection, search }: Props) {
   const { tree } = view;
   const originUs = root.started_us ?? tree.at(tree.childrenOf(undefined)[0] ?? 0)?.started_us ?? 0;
   const corrected = search.clocks !== "raw";
-  const layout = view.layout(lanes, originUs, laneNames(lanes), corrected);
+  const layout = view.layout(lanes, originUs, corrected);
   const runs = root.counts.running > 0 || root.state === "running";
   const nowUs = useNow(runs ? "fast" : "never");
   const endUs = Math.max(1, layout.lastUs, runs ? nowUs - originUs : 0, (elapsed(root, nowUs) ?? 0) / 1000);
@@ -119,10 +117,10 @@ export default function Timeline({ view, root, selection, search }: Props) {
   return (
     <div className="timeline">
       <div className="timeline-bar">
-        <span className="group" role="group" aria-label={t("timeline.lanes")}>
+        <span className="group" role="group" aria-label={t("lanes")}>
           {LANES.map((each) => (
             <button key={each} type="button" aria-pressed={lanes === each} onClick={() => set({ lanes: each === "tree" ? undefined : each })}>
-              {t(`timeline.lanes.${each}`)}
+              {t(`lanes.${each}`)}
             </button>
           ))}
         </span>
@@ -160,24 +158,6 @@ function windowOf(text: string | undefined): Range | null {
   const [, from, to] = /^(\d+)-(\d+)$/.exec(text ?? "") ?? [];
   const range = { fromUs: Number(from), toUs: Number(to) };
   return range.toUs > range.fromUs ? range : null;
-}
-
-/** The lane of a process, by what the lanes are. */
-function laneNames(lanes: Lanes): (origin: Origin) => LaneName {
-  const worker = (process: Origin) => (process.worker_id === null ? undefined : knownWorker(process.worker_id));
-  switch (lanes) {
-    case "tree":
-      return () => ({ key: "", label: "" });
-    case "thread":
-      return (process) => ({ key: `${process.worker_id} ${process.thread}`, label: [process.thread ?? t("timeline.unknown"), worker(process)?.hostname, worker(process)?.pid].filter(Boolean).join(" · ") });
-    case "worker":
-      return (process) => ({ key: `${process.worker_id}`, label: [worker(process)?.program ?? t("timeline.unknown"), worker(process)?.hostname, worker(process)?.pid].filter(Boolean).join(" · ") });
-    case "host":
-      return (process) => {
-        const host = worker(process)?.hostname ?? t("timeline.unknown");
-        return { key: host, label: host };
-      };
-  }
 }
 
 function Sum({ sum, range, onClose }: { sum: RangeSum; range: Range; onClose: () => void }) {

@@ -1,0 +1,104 @@
+import { type RefObject, useCallback, useLayoutEffect, useMemo, useReducer, useRef } from "react";
+import { flushSync } from "react-dom";
+import { TallScroll } from "../model/tall.ts";
+
+/** Rows beyond both edges that exist, so that nothing is empty before it is drawn. */
+const OVERSCAN = 10;
+
+interface Options {
+  count: number;
+  rowHeight: number;
+  /** The height of what stays at the top of the view. */
+  head: number;
+  /** Where the view begins. */
+  initialTop?: number;
+}
+
+export interface VirtualRows {
+  /** The rows that are to exist. */
+  first: number;
+  end: number;
+  /** Of what the rows are in. */
+  height: number;
+  /** Where a row stands in it. */
+  topOf: (row: number) => number;
+  /** What of all rows is at the top of the view, in px. */
+  top: () => number;
+  scrollTo: (top: number) => void;
+  /** Both are the scroller's. */
+  onScroll: () => void;
+  onScrollEnd: () => void;
+}
+
+/** Rows of one height, however many, of which only those in sight exist. */
+export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHeight, head, initialTop = 0 }: Options): VirtualRows {
+  const [, redraw] = useReducer((turn: number) => turn + 1, 0);
+  const scroll = useMemo(() => new TallScroll(devicePixelRatio), []);
+  const room = useRef(0);
+  scroll.resize(count * rowHeight, room.current);
+  const range = () => {
+    const from = Math.floor(scroll.top / rowHeight);
+    const to = Math.ceil((scroll.top + room.current) / rowHeight);
+    return { from, to, shift: scroll.shift };
+  };
+  const drawn = useRef(range());
+  drawn.current = range();
+  const newest = useRef(range);
+  newest.current = range;
+
+  const scrollTo = useCallback(
+    (top: number) => {
+      const to = scroll.goTo(top);
+      if (scroller.current && scroller.current.scrollTop !== to) scroller.current.scrollTop = to;
+      redraw();
+    },
+    [scroll, scroller],
+  );
+  const top = useCallback(() => scroll.top, [scroll]);
+  const onScroll = useCallback(() => {
+    scroll.scrolled(scroller.current?.scrollTop ?? 0);
+    const { from, to, shift } = newest.current();
+    // Before the frame is painted, or its new rows would be empty.
+    if (from !== drawn.current.from || to !== drawn.current.to || shift !== drawn.current.shift) flushSync(redraw);
+  }, [scroll, scroller]);
+  const onScrollEnd = useCallback(() => {
+    const to = scroll.goTo(scroll.top);
+    if (scroll.shift === drawn.current.shift || !scroller.current) return;
+    flushSync(redraw);
+    scroller.current.scrollTop = to;
+  }, [scroll, scroller]);
+
+  useLayoutEffect(() => {
+    const element = scroller.current;
+    if (!element) return;
+    const measure = () => {
+      room.current = element.clientHeight - head;
+      redraw();
+    };
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [scroller, head]);
+  const { isTall } = scroll;
+  useLayoutEffect(() => {
+    if (isTall) scrollTo(scroll.top);
+  }, [isTall, scroll, scrollTo]);
+  const begun = useRef(false);
+  useLayoutEffect(() => {
+    if (!begun.current && initialTop > 0) scrollTo(initialTop);
+    begun.current = true;
+  }, [initialTop, scrollTo]);
+
+  const { from, to, shift } = drawn.current;
+  return {
+    first: Math.max(0, from - OVERSCAN),
+    end: Math.min(count, to + OVERSCAN),
+    height: scroll.height,
+    topOf: (row) => row * rowHeight - shift,
+    top,
+    scrollTo,
+    onScroll,
+    onScrollEnd,
+  };
+}
