@@ -99,6 +99,77 @@ test("all names come, though not all with the first frame", async () => {
   await onPage(`${tree.address}?tab=timeline`, test, { expected: /willReadFrequently/ });
 });
 
+test("more names in sight than are kept are drawn, and then nothing more", async () => {
+  const tree = new Tree("thousands of names");
+  const steps = Array.from({ length: 2400 }, (_, index) => tree.start(`step number ${index}`, tree.id, Math.floor(index / 80) * 1000 + (index % 80) / 100));
+  await worker.send(tree.own, ...steps, ...steps.map((step) => tree.end(step, 900)), tree.end(tree.own, 30_000));
+  const test = async (page) => {
+    await windowIs(page);
+    // Twelve are made in a frame; once all are there no frame is drawn any more.
+    const idle = await page.evaluate(async () => {
+      const canvas = document.querySelector(".stage canvas");
+      let drawn = 0;
+      new MutationObserver(() => (drawn += 1)).observe(canvas, { attributes: true, attributeFilter: ["data-draw-ms"] });
+      const frames = (count) => new Promise((resolve) => (function next(left) {
+        if (left === 0) resolve();
+        else requestAnimationFrame(() => next(left - 1));
+      })(count));
+      for (let turn = 0; turn < 60; turn += 1) {
+        const before = drawn;
+        await frames(20);
+        if (drawn === before) return true;
+      }
+      return false;
+    });
+    assert.ok(idle, "it is drawn again and again");
+  };
+  await onPage(`${tree.address}?tab=timeline`, test, { viewport: { width: 3000, height: 1700 } });
+});
+
+test("what the end waited for is underlined, and no more than that", async () => {
+  const tree = new Tree("critical");
+  const first = tree.start("first", tree.id, 0);
+  const beside = tree.start("beside", tree.id, 100);
+  const last = tree.start("last", tree.id, 500);
+  await worker.send(tree.own, first, tree.end(first, 400), beside, tree.end(beside, 250), last, tree.end(last, 500), tree.end(tree.own, 1000));
+  const test = async (page) => {
+    await windowIs(page);
+    // The root's bar lies in the first row; below it `first` and `last`, then `beside`, for which nobody waited.
+    const at = [
+      ["first", 1, 0.2, true],
+      ["last", 1, 0.75, true],
+      ["beside", 2, 0.25, false],
+      ["the root while a child ran", 0, 0.2, false],
+      ["the root between two children", 0, 0.45, true],
+    ];
+    const colours = await page.evaluate((places) => {
+      const canvas = document.querySelector(".stage canvas");
+      const ratio = devicePixelRatio;
+      const context = canvas.getContext("2d");
+      const accent = getComputedStyle(document.querySelector(".minimap")).getPropertyValue("--text").trim();
+      const probe = document.body.appendChild(document.createElement("i"));
+      probe.style.color = accent;
+      const wanted = getComputedStyle(probe).color.match(/\d+/g).slice(0, 3).map(Number);
+      probe.remove();
+      return places.map(([, row, part]) => {
+        const x = Math.round(canvas.clientWidth * part * ratio);
+        const column = context.getImageData(x, (24 + row * 18) * ratio, 1, 18 * ratio).data;
+        return Array.from({ length: column.length / 4 }, (_, y) => y).some((y) => wanted.every((value, index) => Math.abs(column[4 * y + index] - value) < 8));
+      });
+    }, at);
+    assert.deepEqual(at.map(([name], index) => [name, colours[index]]), at.map(([name, , , isCritical]) => [name, isCritical]));
+    const box = await stage(page).boundingBox();
+    const hover = (part, row) => page.mouse.move(box.x + box.width * part, box.y + 24 + row * 18 + 9);
+    await hover(0.2, 1);
+    await hasText(page.locator(".card"), /^first.*The end waited 400 ms for it/);
+    await hover(0.25, 2);
+    await hasText(page.locator(".card"), /^beside(?!.*The end waited)/);
+    await hover(0.45, 0);
+    await hasText(page.locator(".card"), /^critical.*The end waited 100 ms for it/);
+  };
+  await onPage(`${tree.address}?tab=timeline&process=${last.id}`, test, { expected: /willReadFrequently/ });
+});
+
 test("a range that is dragged over is summed up", async () => {
   const { tree, events } = busy();
   await worker.send(...events);

@@ -218,9 +218,10 @@ export const en = {
   "timeline.gaps": "Fold idle gaps",
   "timeline.gaps.why": "Long stretches in which nothing ran but the task itself are shown narrow",
   "timeline.all": "Show all",
-  "timeline.hint": "wheel or W S zoom · drag or A D move · Shift and drag sum up",
+  "timeline.hint": "wheel or W S zoom · drag or A D move · Shift and drag sum up · underlined: what the end waited for",
   "timeline.sum": "{range} selected: {count, plural, one {# process} other {# processes}}, {busy} together",
   "timeline.after": "{duration} after the start",
+  "timeline.critical": "The end waited {duration} for it",
   "timeline.absent": "{count, plural, one {# process has} other {# processes have}} no start and no place here.",
 
   "root.tab.logs": "Logs",

@@ -220,9 +220,10 @@ export const zh: Messages = {
   "timeline.gaps": "折叠空闲",
   "timeline.gaps.why": "长时间除任务本身外没有任何运行的部分会变窄",
   "timeline.all": "显示全部",
-  "timeline.hint": "滚轮或 W S 缩放 · 拖动或 A D 移动 · 按住 Shift 拖动以汇总",
+  "timeline.hint": "滚轮或 W S 缩放 · 拖动或 A D 移动 · 按住 Shift 拖动以汇总 · 下划线：任务结束所等待的部分",
   "timeline.sum": "已选 {range}：{count, plural, other {# 个进程}}，合计 {busy}",
   "timeline.after": "开始后 {duration}",
+  "timeline.critical": "任务的结束为它等待了 {duration}",
   "timeline.absent": "{count, plural, other {# 个进程}}没有开始时间，因此不在此处。",
 
   "root.tab.logs": "日志",

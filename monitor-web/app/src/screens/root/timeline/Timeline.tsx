@@ -5,7 +5,7 @@ import { count, locale, t } from "../../../i18n.ts";
 import { errorLine } from "../../../model/errors.ts";
 import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
-import { criticalPath, foldGaps, type RangeSum, sumRange, TimeMap } from "../../../model/timeline.ts";
+import { criticalPath, foldGaps, type RangeSum, type Stretch, sumRange, TimeMap } from "../../../model/timeline.ts";
 import { useNow } from "../../../ui/now.ts";
 import { StateLabel } from "../../../ui/State.tsx";
 import { EVERYWHERE, handleKey } from "../keys.ts";
@@ -144,7 +144,7 @@ export default function Timeline({ view, root, selection, search }: Props) {
       </div>
       {layout.slots.length < tree.size && !view.loading && <p className="dim absent">{t("timeline.absent", { count: tree.size - layout.slots.length })}</p>}
       {sum && range && <Sum sum={sum} range={range} onClose={() => [setRange(null), stage.current?.select(null)]} />}
-      {hovered && <Card process={tree.at(hovered.slot)} hovered={hovered} originUs={originUs} nowUs={endUs + originUs} />}
+      {hovered && <Card process={tree.at(hovered.slot)} hovered={hovered} originUs={originUs} nowUs={endUs + originUs} waitedUs={waitedFor(critical, hovered.slot)} />}
     </div>
   );
 }
@@ -180,7 +180,12 @@ function Sum({ sum, range, onClose }: { sum: RangeSum; range: Range; onClose: ()
   );
 }
 
-function Card({ process, hovered, originUs, nowUs }: { process: Process; hovered: Hovered; originUs: number; nowUs: number }) {
+/** How long the end waited for a process itself. */
+function waitedFor(critical: readonly Stretch[], slot: number): number {
+  return critical.reduce((sum, stretch) => sum + (stretch.slot === slot ? stretch.toUs - stretch.fromUs : 0), 0);
+}
+
+function Card({ process, hovered, originUs, nowUs, waitedUs }: { process: Process; hovered: Hovered; originUs: number; nowUs: number; waitedUs: number }) {
   const took = elapsed(process, nowUs);
   const isRight = hovered.x > innerWidth / 2;
   return (
@@ -190,6 +195,7 @@ function Card({ process, hovered, originUs, nowUs }: { process: Process; hovered
         <StateLabel state={process.state} /> {took !== null && <span className="number">{duration(took, locale)}</span>}
       </span>
       <span className="dim">{t("timeline.after", { duration: duration(((process.started_us ?? originUs) - originUs) * 1000, locale) })}</span>
+      {waitedUs > 0 && <span>{t("timeline.critical", { duration: duration(waitedUs * 1000, locale) })}</span>}
       {process.thread !== null && <span className="dim">{visible(process.thread)}</span>}
       {process.error && <span className="why">{visible(errorLine(process.error))}</span>}
     </div>

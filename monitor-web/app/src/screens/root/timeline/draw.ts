@@ -1,5 +1,6 @@
 /** Draws the timeline: only rows in sight, and of bars that share a pixel only one. */
 import { locale } from "../../../i18n.ts";
+import { Recent } from "../../../model/recent.ts";
 import { STATES } from "../../../model/state.ts";
 import { visible } from "../../../model/text.ts";
 import { duration } from "../../../model/time.ts";
@@ -81,6 +82,7 @@ export function rowsHeight(lanes: readonly Lane[]): number {
 /** Returns whether names are left for the next frame. */
 export function draw(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number, scrollTop: number): boolean {
   made = 0;
+  sprites.begin();
   const colour = coloursOf(context.canvas);
   const { layout, map, window } = scene;
   const scale = width / (window.to - window.from);
@@ -116,7 +118,6 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
     top += lane.rows * ROW;
   }
   for (const [row, barTop] of rowTop) drawFailed(context, scene, colour, row, barTop, x, width);
-  drawCritical(context, scene, colour, rowTop, x, width);
   for (const slot of [scene.hovered, scene.selected]) {
     const bar = slot === null ? -1 : (layout.barOf[slot] ?? -1);
     const barTop = bar < 0 ? undefined : rowTop.get(rowOf(layout, bar));
@@ -126,6 +127,7 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
     context.lineWidth = 2;
     context.strokeRect(left, barTop, Math.max(2, right - left), BAR);
   }
+  drawCritical(context, scene, colour, rowTop, x, width);
   drawRuler(context, scene, colour, x, width);
   return made > NEW_PER_FRAME;
 }
@@ -252,8 +254,7 @@ interface Sprite {
 }
 
 /** Names as pictures: to draw one again costs a small part of what drawing its text does. */
-const sprites = new Map<string, Sprite>();
-const MOST_SPRITES = 2000;
+const sprites = new Recent<Sprite>(2000, ({ picture }) => picture.close());
 /** To make one takes far longer than to draw a bar: the rest come with the next frames. */
 const NEW_PER_FRAME = 12;
 let made = 0;
@@ -266,7 +267,7 @@ let spritesFor = "";
 /** Undefined if it is to wait for the next frame. */
 function sprite(colour: Colours, name: string): Sprite | undefined {
   const look = `${colour.text} ${colour.ground} ${colour.font} ${devicePixelRatio}`;
-  if (look !== spritesFor || sprites.size > MOST_SPRITES) sprites.clear();
+  if (look !== spritesFor) sprites.clear();
   spritesFor = look;
   const known = sprites.get(name);
   if (known) return known;
