@@ -170,6 +170,10 @@ test("while names are read further down, new ones wait and nothing moves", async
     const named = (index) => page.locator(".named[data-state]").filter({ has: page.locator(`.name[title="${name(index)}"]`) });
     await named(59).waitFor();
     await hasText(page.locator(".connection"), "live");
+    await page.waitForFunction(() => {
+      const bottom = (element) => element.getBoundingClientRect().bottom;
+      return bottom([...document.querySelectorAll(".named[data-state]")].at(-1)) >= bottom(document.querySelector(".names.scroller"));
+    });
     await page.locator(".names.scroller").evaluate((element) => element.scrollTo(0, 600));
     await named(40).waitFor();
     const place = async () => (await named(40).boundingBox())?.y;
@@ -377,3 +381,153 @@ test("on a phone nothing is cut off at the side", () =>
     },
     { viewport: { width: 360, height: 740 } },
   ));
+
+/** So many ended roots, the first one the oldest; a second lies between two of them. */
+async function history(name, count) {
+  const trees = Array.from({ length: count }, () => new Tree(name));
+  for (const [index, tree] of trees.entries()) {
+    tree.startUs = tree.own.time_us = Date.UTC(2026, 10, 20) * 1000 + index * 1e6;
+  }
+  await worker.sendAll(trees.flatMap((tree) => [tree.own, tree.end(tree.own, 5)]));
+  return trees;
+}
+
+const focused = (page) => page.evaluate(() => document.activeElement.closest(".root, .named")?.dataset.root);
+
+/** Waits until the row with the focus is of this tree. */
+const hasFocus = (page, tree) => page.waitForFunction((id) => document.activeElement.closest("[data-root]")?.dataset.root === id, tree.rootId).catch(async () => assert.equal(await focused(page), tree.rootId));
+
+test("arrows go through the rows, Enter opens one, Space and Shift choose, and Back finds the list as it was", async () => {
+  const trees = await history(`keys ${unique}`, 150);
+  const newest = trees.toReversed();
+  await onPage(`${server}/tasks?name=keys+${unique}`, async (page) => {
+    await row(page, newest[0]).waitFor();
+    const press = async (...keys) => {
+      for (const key of keys) await page.keyboard.press(key);
+    };
+    await press("ArrowDown");
+    await hasFocus(page, newest[0]);
+    await press("ArrowDown", "ArrowDown", "ArrowUp");
+    await hasFocus(page, newest[1]);
+    await press(" ", "ArrowDown");
+    await hasText(page.locator(".checked-bar strong"), "1 chosen");
+    await press("Shift+ArrowDown", "Shift+ArrowDown");
+    await hasText(page.locator(".checked-bar strong"), "4 chosen");
+    await hasFocus(page, newest[4]);
+    await press(" ");
+    await hasText(page.locator(".checked-bar strong"), "3 chosen");
+    await press("PageDown");
+    await hasFocus(page, newest[4 + (await page.evaluate(() => Math.floor((document.querySelector(".list .scroller").clientHeight - 28) / 28) - 1))]);
+    // The last one that was read; then more of them come.
+    await press("End");
+    await hasFocus(page, newest[99]);
+    await row(page, newest[101]).waitFor();
+    await press("End");
+    await hasFocus(page, newest[149]);
+    await press("Home");
+    await hasFocus(page, newest[0]);
+    await press("ArrowDown", "Enter");
+    await hasAddress(page, new RegExp(`/tasks/${newest[1].rootId}`));
+    await page.goBack();
+    await row(page, newest[0]).waitFor();
+    // What is typed into a field goes nowhere else.
+    await page.getByRole("searchbox", { name: "Search" }).focus();
+    await press("ArrowDown");
+    assert.equal(await focused(page), undefined);
+  });
+});
+
+test("names are gone through by arrows as well", async () => {
+  for (const name of ["one", "two"]) await history(`named keys ${unique} ${name}`, 1);
+  await onPage(`${server}/tasks?by=name&q=named+keys+${unique}`, async (page) => {
+    await page.locator(".named .title").nth(1).waitFor();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await hasAddress(page, /name=named\+keys\+.*one/);
+  });
+});
+
+test("the oldest come first if one wants, and the choice is a link", async () => {
+  const trees = await history(`sorted ${unique}`, 150);
+  await onPage(`${server}/tasks?name=sorted+${unique}`, async (page) => {
+    await row(page, trees[149]).waitFor();
+    await page.getByRole("button", { name: "Started" }).click();
+    await hasAddress(page, /sort=oldest/);
+    await row(page, trees[0]).waitFor();
+    assert.equal(await page.getByRole("columnheader", { name: "Started" }).getAttribute("aria-sort"), "ascending");
+    await page.keyboard.press("End");
+    await row(page, trees[101]).waitFor();
+    // New ones stand at the end of all.
+    const late = new Tree(`sorted ${unique}`);
+    await worker.send(late.own, late.end(late.own, 1));
+    await page.keyboard.press("End");
+    await row(page, late).waitFor();
+    await page.getByRole("button", { name: "Started" }).click();
+    await hasAddress(page, /^(?!.*sort=)/);
+    await row(page, late).waitFor();
+  });
+});
+
+test("the list begins at a time, newer ones stand above it, and the time is a link", async () => {
+  const trees = await history(`timed ${unique}`, 400);
+  await onPage(
+    `${server}/tasks?name=timed+${unique}`,
+    async (page) => {
+      await row(page, trees[399]).waitFor();
+      await page.locator(".since").selectOption({ label: "go to a time …" });
+      await page.getByLabel("Begin the list at").fill("2026-11-20T00:03");
+      await page.keyboard.press("Enter");
+      await hasAddress(page, /at=2026-11-20T00%3A03Z/);
+      const inSight = () => page.evaluate(() => {
+        const { top } = document.querySelector(".list .head").getBoundingClientRect();
+        return [...document.querySelectorAll(".root[data-root]")].find((each) => each.getBoundingClientRect().top >= top + 20)?.dataset.root;
+      });
+      await row(page, trees[180]).waitFor();
+      await page.waitForFunction(() => document.querySelector(".list .scroller").scrollTop > 0);
+      assert.equal(await inSight(), trees[180].rootId);
+      await page.reload();
+      await row(page, trees[180]).waitFor();
+      const box = await row(page, trees[180]).boundingBox();
+      await page.mouse.move(box.x + 200, box.y + 100);
+      for (let turn = 0; turn < 5; turn += 1) await page.mouse.wheel(0, -700);
+      await row(page, trees[280]).waitFor();
+      await page.locator(".since").selectOption("");
+      await row(page, trees[399]).waitFor();
+      await hasAddress(page, /^(?!.*at=)/);
+    },
+    { timezoneId: "UTC" },
+  );
+});
+
+test("pages far away are let go and come again, in a list that is as long as one likes", async () => {
+  const trees = await history(`long ${unique}`, 3000);
+  const newest = trees.toReversed();
+  await onPage(`${server}/tasks?name=long+${unique}`, async (page) => {
+    page.setDefaultTimeout(60_000);
+    await row(page, newest[0]).waitFor();
+    await row(page, newest[0]).getByRole("checkbox").check();
+    await page.waitForFunction((rootId) => {
+      const scroller = document.querySelector(".list .scroller");
+      scroller.scrollTo(0, scroller.scrollHeight);
+      return document.querySelector(`[data-root="${rootId}"]`) !== null;
+    }, newest[2999].rootId);
+    // Chosen ones stay chosen.
+    await hasText(page.locator(".checked-bar strong"), "1 chosen");
+    const place = (tree) => row(page, tree).getAttribute("aria-rowindex");
+    assert.equal(await place(newest[2999]), "3001");
+    // Up again by the wheel, over what was let go.
+    const scroller = page.locator(".list .scroller");
+    await scroller.evaluate((element) => element.scrollTo(0, 1010 * 28));
+    await row(page, newest[1010]).waitFor();
+    assert.equal(await place(newest[1010]), "1012");
+    // By the thumb far into it: about there, and then to the very first one.
+    await scroller.evaluate((element) => element.scrollTo(0, 400 * 28));
+    await page.locator('.root[aria-rowindex="405"]').waitFor();
+    await page.keyboard.press("Home");
+    await row(page, newest[0]).waitFor();
+    await hasFocus(page, newest[0]);
+    assert.equal(await place(newest[0]), "2");
+    assert.equal(await row(page, newest[0]).getByRole("checkbox").isChecked(), true);
+  });
+});

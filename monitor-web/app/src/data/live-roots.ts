@@ -11,6 +11,8 @@ const MOST = 5000;
 const roots = new Map<string, Dated<Root>>();
 /** By their numbers, which no other root gets. A list that was read before they went still has them. */
 const dropped = new Set<number>();
+/** The ids of those among them that the stream had told of. */
+const droppedIds = new Set<string>();
 const workers = new Map<string, Dated<Worker>>();
 /** When each worker was heard of, the last times that the page saw it. */
 const beats = new Map<string, number[]>();
@@ -59,6 +61,11 @@ export function droppedRoots(): ReadonlySet<number> {
   return dropped;
 }
 
+/** Whether a root that the stream told of is no longer kept. */
+export function wasDropped(id: string): boolean {
+  return droppedIds.has(id);
+}
+
 export function liveWorkers(): ReadonlyMap<string, Dated<Worker>> {
   return workers;
 }
@@ -71,7 +78,7 @@ export function beatsOf(id: string): readonly number[] {
 function drop(numbers: readonly number[]): void {
   if (numbers.length === 0) return;
   for (const number of numbers) dropped.add(number);
-  for (const [id, { model }] of roots) if (dropped.has(model.number)) roots.delete(id);
+  for (const [id, { model }] of roots) if (dropped.has(model.number) && roots.delete(id)) droppedIds.add(id);
   tell();
 }
 
@@ -118,6 +125,7 @@ function tell(): void {
 function readAgain(): void {
   roots.clear();
   dropped.clear();
+  droppedIds.clear();
   workers.clear();
   beats.clear();
   asked.clear();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { filtersOf, isFiltered, matches, parseSearch, stringifySearch, withFilter } from "./filters.ts";
+import { atUs, filtersOf, isFiltered, matches, parseSearch, queryOf, stringifySearch, withFilter } from "./filters.ts";
 import { root } from "./samples.ts";
 
 test("filters survive the address", () => {
@@ -10,6 +10,14 @@ test("filters survive the address", () => {
 test("what is empty, unknown or no text is left out", () => {
   expect(filtersOf({ state: "", name: "a", other: "b", q: 3 })).toEqual({ name: "a" });
   expect(stringifySearch({ state: "", name: undefined })).toBe("");
+});
+
+test("order and time of a list are no filters, and none if they are not known", () => {
+  expect(filtersOf({ sort: "oldest", at: "2026-11-20T13:00Z" })).toEqual({ sort: "oldest", at: "2026-11-20T13:00Z" });
+  expect(filtersOf({ sort: "newest", at: "yesterday" })).toEqual({});
+  expect(isFiltered({ sort: "oldest", at: "2026-11-20T13:00Z" })).toBe(false);
+  expect(atUs({ at: "1970-01-01T00:01Z" })).toBe(60e6);
+  expect(queryOf({ sort: "oldest", at: "2026-11-20T13:00Z", name: "a" }, 0)).toEqual({ name: "a" });
 });
 
 test("ids and numbers in an address stay text", () => {

@@ -2,7 +2,10 @@
 import type { Root } from "../api/types.ts";
 
 const FILTERS = ["state", "name", "batch", "worker", "q", "since"] as const;
-export type Filters = Partial<Record<(typeof FILTERS)[number], string>>;
+/** Where the list begins and in which order it goes on: they leave nothing out. */
+const VIEW = ["sort", "at"] as const;
+const ALL = [...FILTERS, ...VIEW];
+export type Filters = Partial<Record<(typeof ALL)[number], string>>;
 
 /** How long ago a root may have begun. */
 export const SINCE = { "1h": 3600, "24h": 86_400, "7d": 604_800 } as const;
@@ -13,7 +16,7 @@ function sinceUs({ since }: Filters, nowUs: number): number | undefined {
 }
 
 /** The filters as the server is asked by them. */
-export function queryOf({ since, ...rest }: Filters, nowUs: number): Omit<Filters, "since"> & { started_after?: number } {
+export function queryOf({ since, sort: _, at: __, ...rest }: Filters, nowUs: number): Omit<Filters, "since" | "sort" | "at"> & { started_after?: number } {
   const started_after = sinceUs({ ...(since !== undefined && { since }) }, nowUs);
   return started_after === undefined ? rest : { ...rest, started_after };
 }
@@ -21,11 +24,22 @@ export function queryOf({ since, ...rest }: Filters, nowUs: number): Omit<Filter
 /** Reads the filters of an address; what is empty or unknown is left out. */
 export function filtersOf(search: Record<string, unknown>): Filters {
   const filters: Filters = {};
-  for (const key of FILTERS) {
+  for (const key of ALL) {
     const value = search[key];
     if (typeof value === "string" && value !== "") filters[key] = value;
   }
+  if (Number.isNaN(Date.parse(filters.at ?? "2000"))) delete filters.at;
+  if (filters.sort !== "oldest") delete filters.sort;
   return filters;
+}
+
+export function isOldestFirst({ sort }: Filters): boolean {
+  return sort === "oldest";
+}
+
+/** The time that the list begins at, if it is not its first root's. */
+export function atUs({ at }: Filters): number | undefined {
+  return at === undefined ? undefined : Date.parse(at) * 1000;
 }
 
 /** The filters with one of them changed; empty removes it. */

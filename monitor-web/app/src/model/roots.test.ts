@@ -14,7 +14,7 @@ function numbers(roots: Root[]): number[] {
   return roots.map(({ number }) => number);
 }
 
-const page = { roots: [root(9), root(8)], next_cursor: "x", as_of: 100 };
+const page = { roots: [root(9), root(8)], before: null, after: "8", index: 0, as_of: 100 };
 
 test("new roots come first, in the order of their numbers", () => {
   expect(numbers(mergeRoots([page], live([root(11), 101], [root(10), 102]), {}, NONE))).toEqual([11, 10, 9, 8]);
@@ -23,7 +23,18 @@ test("new roots come first, in the order of their numbers", () => {
 test("what is older than the last page read comes with its own page", () => {
   const changed = live([root(3), 101]);
   expect(numbers(mergeRoots([page], changed, {}, NONE))).toEqual([9, 8]);
-  expect(numbers(mergeRoots([{ ...page, next_cursor: null }], changed, {}, NONE))).toEqual([9, 8, 3]);
+  expect(numbers(mergeRoots([{ ...page, after: null }], changed, {}, NONE))).toEqual([9, 8, 3]);
+});
+
+test("what stands before the first page that is there comes with its own page, too", () => {
+  expect(numbers(mergeRoots([{ ...page, before: "9" }], live([root(10), 101]), {}, NONE))).toEqual([9, 8]);
+});
+
+test("the oldest come first if that is wanted, and new ones at the end once it is there", () => {
+  const oldest = { roots: [root(1), root(2)], before: null, after: "2", index: 0, as_of: 100 };
+  const fresh = live([root(3), 101]);
+  expect(numbers(mergeRoots([oldest], fresh, { sort: "oldest" }, NONE))).toEqual([1, 2]);
+  expect(numbers(mergeRoots([{ ...oldest, after: null }], fresh, { sort: "oldest" }, NONE))).toEqual([1, 2, 3]);
 });
 
 test("the newer of two versions stands, wherever it came from", () => {

@@ -1,15 +1,16 @@
 /** The list of roots: the pages that were read, made true by what the stream brought since. */
-import type { Root, RootPage } from "../api/types.ts";
+import type { Root } from "../api/types.ts";
 import type { Dated } from "../live/messages.ts";
-import { type Filters, matches, matchesState } from "./filters.ts";
+import { type Filters, isOldestFirst, matches, matchesState } from "./filters.ts";
+import type { Page } from "./pages.ts";
 
 /**
- * Newest first. Roots that the pages do not hold are new ones, or older than the last page read:
- * those come with their own page. `held` are new ones that wait so as not to push what is being read,
- * `dropped` the numbers of those that are gone.
+ * Newest first, or oldest first by the filters. Roots that the pages do not hold are new ones, or stand before or after the pages that
+ * were read: those come with their own page. `held` are new ones that wait so as not to push what is being read, `dropped` the numbers
+ * of those that are gone.
  */
 export function mergeRoots(
-  pages: readonly RootPage[],
+  pages: readonly Page[],
   live: ReadonlyMap<string, Dated<Root>>,
   filters: Filters,
   held: ReadonlySet<string>,
@@ -19,16 +20,18 @@ export function mergeRoots(
   for (const page of pages) {
     for (const root of page.roots) newest.set(root.root_id, { model: root, asOf: page.as_of });
   }
-  const last = pages[pages.length - 1];
-  const oldest = last?.next_cursor ? (last.roots[last.roots.length - 1]?.number ?? 0) : 0;
+  const [first, last] = [pages[0], pages[pages.length - 1]];
+  const ends = [first?.before == null ? null : first.roots[0]?.number, last?.after == null ? null : last.roots[last.roots.length - 1]?.number];
+  const [above, below] = isOldestFirst(filters) ? ends.toReversed() : ends;
+  const isWithin = (number: number) => number < (above ?? Infinity) && number > (below ?? 0);
   for (const [id, dated] of live) {
     const known = newest.get(id);
-    const isNew = !known && dated.model.number > oldest && !held.has(id) && matches(filters, dated.model);
+    const isNew = !known && isWithin(dated.model.number) && !held.has(id) && matches(filters, dated.model);
     if (isNew || (known && dated.asOf > known.asOf)) newest.set(id, dated);
   }
   // For the rest of the filters the server's word stands: it chose the pages.
   const roots = [...newest.values()].map((dated) => dated.model).filter((root) => matchesState(filters, root) && !dropped.has(root.number));
-  return roots.sort((a, b) => b.number - a.number);
+  return roots.sort(isOldestFirst(filters) ? (a, b) => a.number - b.number : (a, b) => b.number - a.number);
 }
 
 /** How many new ones wait. */

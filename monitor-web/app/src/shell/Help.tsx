@@ -12,6 +12,17 @@ const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, Mes
     ],
   ],
   [
+    "keys.lists",
+    [
+      ["↑ ↓", "keys.move"],
+      ["PgUp PgDn", "keys.page"],
+      ["Home End", "keys.ends"],
+      ["Enter", "keys.enter"],
+      ["␣", "keys.tick"],
+      ["⇧↑ ⇧↓", "keys.tick.more"],
+    ],
+  ],
+  [
     "root.tab.tree",
     [
       ["↑ ↓", "keys.move"],

@@ -12,6 +12,8 @@ interface Options {
   head: number;
   /** Where the view begins. */
   initialTop?: number;
+  /** As rows came or went above what is being read: from where to where it has moved. Whoever has scrolled meanwhile stays there. */
+  moved?: { from: number; to: number } | undefined;
 }
 
 export interface VirtualRows {
@@ -31,14 +33,22 @@ export interface VirtualRows {
 }
 
 /** Rows of one height, however many, of which only those in sight exist. */
-export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHeight, head, initialTop = 0 }: Options): VirtualRows {
+export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHeight, head, initialTop = 0, moved }: Options): VirtualRows {
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);
   const scroll = useMemo(() => new TallScroll(devicePixelRatio), []);
-  const room = useRef(0);
-  scroll.resize(count * rowHeight, room.current);
+  const viewHeight = useRef(0);
+  const room = Math.max(0, viewHeight.current - head);
+  scroll.resize(count * rowHeight, room);
+  const follow = useRef<number | null>(null);
+  // Before it is drawn: the rows that are there stay there, and with them the focus.
+  if (moved && Math.abs(scroll.top - moved.from) < 1 && Math.abs(moved.to - moved.from) >= 1) follow.current = scroll.goTo(moved.to);
+  useLayoutEffect(() => {
+    if (follow.current !== null && scroller.current) scroller.current.scrollTop = follow.current;
+    follow.current = null;
+  });
   const range = () => {
     const from = Math.floor(scroll.top / rowHeight);
-    const to = Math.ceil((scroll.top + room.current) / rowHeight);
+    const to = Math.ceil((scroll.top + room) / rowHeight);
     return { from, to, shift: scroll.shift };
   };
   const drawn = useRef(range());
@@ -68,18 +78,28 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
     scroller.current.scrollTop = to;
   }, [scroll, scroller]);
 
+  // The scroller may come later than the first render, or another one take its place.
+  const observed = useRef<{ element: HTMLElement | null; observer: ResizeObserver | null }>({ element: null, observer: null });
   useLayoutEffect(() => {
     const element = scroller.current;
-    if (!element) return;
+    if (element === observed.current.element) return;
+    observed.current.observer?.disconnect();
     const measure = () => {
-      room.current = element.clientHeight - head;
+      viewHeight.current = element?.clientHeight ?? 0;
       redraw();
     };
     measure();
-    const observer = new ResizeObserver(measure);
-    observer.observe(element);
-    return () => observer.disconnect();
-  }, [scroller, head]);
+    const observer = element && new ResizeObserver(measure);
+    if (element) observer?.observe(element);
+    observed.current = { element, observer };
+  });
+  useLayoutEffect(
+    () => () => {
+      observed.current.observer?.disconnect();
+      observed.current = { element: null, observer: null };
+    },
+    [],
+  );
   const { isTall } = scroll;
   useLayoutEffect(() => {
     if (isTall) scrollTo(scroll.top);

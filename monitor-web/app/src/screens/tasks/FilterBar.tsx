@@ -59,14 +59,7 @@ export function FilterBar({ filters, onChange, byName, onGroup }: BarProps) {
       <Field name="name" label="tasks.filter.name" filters={filters} onChange={onChange} />
       <Field name="batch" label="tasks.filter.batch" filters={filters} onChange={onChange} />
       <Field name="q" label="tasks.filter.q" filters={filters} onChange={onChange} reference={search} />
-      <select className="since" aria-label={t("tasks.since")} value={filters.since ?? ""} onChange={(event) => onChange(withFilter(filters, "since", event.target.value))}>
-        <option value="">{t("tasks.since.any")}</option>
-        {(Object.keys(SINCE) as (keyof typeof SINCE)[]).map((each) => (
-          <option key={each} value={each}>
-            {t(`tasks.since.${each}`)}
-          </option>
-        ))}
-      </select>
+      <Since filters={filters} onChange={onChange} />
       <button type="button" className="toggle" aria-pressed={byName} title={t("tasks.by-name.why")} onClick={() => onGroup(!byName)}>
         {t("tasks.by-name")}
       </button>
@@ -78,6 +71,56 @@ export function FilterBar({ filters, onChange, byName, onGroup }: BarProps) {
         </button>
       )}
     </div>
+  );
+}
+
+/** How long ago they may have begun, or at which time the list begins. */
+function Since({ filters, onChange }: Props) {
+  const [asks, setAsks] = useState(false);
+  const hasTime = asks || filters.at !== undefined;
+  const choose = (value: string) => {
+    setAsks(value === "at");
+    onChange(withFilter(withFilter(filters, "at", ""), "since", value === "at" ? "" : value));
+  };
+  return (
+    <>
+      <select className="since" aria-label={t("tasks.since")} value={hasTime ? "at" : (filters.since ?? "")} onChange={(event) => choose(event.target.value)}>
+        <option value="">{t("tasks.since.any")}</option>
+        {(Object.keys(SINCE) as (keyof typeof SINCE)[]).map((each) => (
+          <option key={each} value={each}>
+            {t(`tasks.since.${each}`)}
+          </option>
+        ))}
+        <option value="at">{t("tasks.at.go")}</option>
+      </select>
+      {hasTime && <Time key={filters.at} at={filters.at} onChange={(at) => onChange(withFilter(filters, "at", at))} />}
+    </>
+  );
+}
+
+/** A time in the reader's zone; the address has it in UTC. */
+function Time({ at, onChange }: { at: string | undefined; onChange: (at: string) => void }) {
+  const local = (text: string) => {
+    const time = new Date(text);
+    return new Date(time.getTime() - time.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  };
+  const [text, setText] = useState(at === undefined ? "" : local(at));
+  const take = () => {
+    const time = Date.parse(text);
+    if (!Number.isNaN(time)) onChange(`${new Date(time).toISOString().slice(0, 16)}Z`);
+  };
+  return (
+    <input
+      type="datetime-local"
+      className="at"
+      aria-label={t("tasks.at")}
+      title={t("tasks.at.why")}
+      autoFocus={at === undefined}
+      value={text}
+      onChange={(event) => setText(event.target.value)}
+      onBlur={take}
+      onKeyDown={(event) => event.key === "Enter" && take()}
+    />
   );
 }
 

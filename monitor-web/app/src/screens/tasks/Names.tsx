@@ -1,6 +1,5 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { fetchNames } from "../../api/client.ts";
 import type { NamedRoots } from "../../api/types.ts";
@@ -17,6 +16,8 @@ import { StateGlyph, stateWord } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import { useNarrow } from "../../ui/useNarrow.ts";
+import { useRowKeys } from "../../ui/useRowKeys.ts";
+import { useRows } from "../../ui/useRows.ts";
 
 const PAGE = 100;
 /** How long at least between two looks at what has changed. */
@@ -54,18 +55,10 @@ export function Names({ q }: { q: string }) {
   const narrow = useNarrow();
   const rowHeight = narrow ? 64 : 36;
   const headHeight = narrow ? 0 : 28;
-  const virtual = useVirtualizer({
-    count: names.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => rowHeight,
-    overscan: 12,
-    scrollMargin: headHeight,
-  });
-  useEffect(() => virtual.measure(), [virtual, rowHeight]);
-  const rows = virtual.getVirtualItems();
-  const last = rows[rows.length - 1]?.index ?? 0;
+  const virtual = useRows(scroller, { count: names.length, rowHeight, head: headHeight });
+  useRowKeys(scroller, virtual, { count: names.length, rowHeight, head: headHeight });
   useEffect(() => {
-    if (last >= names.length - 20 && query.hasNextPage && !query.isFetching) void query.fetchNextPage();
+    if (virtual.end >= names.length - 20 && query.hasNextPage && !query.isFetching) void query.fetchNextPage();
   });
   return (
     <>
@@ -74,7 +67,7 @@ export function Names({ q }: { q: string }) {
       {names.length > 0 && (
         <div className="list">
           {waiting > 0 && (
-            <button type="button" className="new" onClick={() => scroller.current?.scrollTo({ top: 0 })}>
+            <button type="button" className="new" onClick={() => virtual.scrollTo(0)}>
               {t("tasks.new", { count: waiting })}
             </button>
           )}
@@ -84,7 +77,11 @@ export function Names({ q }: { q: string }) {
             role="table"
             aria-label={t("tasks.by-name")}
             aria-rowcount={query.hasNextPage ? -1 : names.length + 1}
-            onScroll={({ currentTarget }) => setHolds(currentTarget.scrollTop > rowHeight)}
+            onScroll={() => {
+              virtual.onScroll();
+              setHolds(virtual.top() > rowHeight);
+            }}
+            onScrollEnd={virtual.onScrollEnd}
           >
             <div className="named head" role="row" aria-rowindex={1}>
               {columns.map(([column, title]) => (
@@ -93,11 +90,10 @@ export function Names({ q }: { q: string }) {
                 </span>
               ))}
             </div>
-            <div className="canvas" role="rowgroup" style={{ height: virtual.getTotalSize() }}>
-              {rows.map(({ index, start }) => {
-                const of = names[index];
-                return of && <OneName key={of.name} of={of} index={index} top={start - headHeight} />;
-              })}
+            <div className="canvas" role="rowgroup" style={{ height: virtual.height }}>
+              {names.slice(virtual.first, virtual.end).map((of, at) => (
+                <OneName key={of.name} of={of} index={virtual.first + at} top={virtual.topOf(virtual.first + at)} />
+              ))}
             </div>
           </div>
         </div>

@@ -24,7 +24,7 @@ export default function Tasks() {
   );
   const group = (on: boolean) => void navigate({ to: "/tasks", search: on ? { ...(filters.q !== undefined && { q: filters.q }), by: "name" } : filters });
   const list = useRoots(filters);
-  const checked = useChecked(list.roots, JSON.stringify(filters));
+  const checked = useChecked(list.belongs, list.roots, JSON.stringify(filters));
 
   useEffect(() => {
     document.title = `${t("tasks.title")} · ${t("app.name")}`;
@@ -40,22 +40,22 @@ export default function Tasks() {
         <>
           {checked.ids.size > 0 && <CheckedBar checked={checked} />}
           {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
-          <Rows list={list} filters={filters} checked={checked} onClear={() => setFilters({})} />
+          <Rows list={list} filters={filters} checked={checked} onFilters={setFilters} />
         </>
       )}
     </div>
   );
 }
 
-function Rows({ list, filters, checked, onClear }: { list: RootListState; filters: Filters; checked: Checked; onClear: () => void }) {
-  if (list.roots.length > 0) return <RootList key={JSON.stringify(filters)} list={list} checked={checked} />;
+function Rows({ list, filters, checked, onFilters }: { list: RootListState; filters: Filters; checked: Checked; onFilters: (filters: Filters) => void }) {
+  if (list.roots.length > 0) return <RootList key={JSON.stringify(filters)} list={list} checked={checked} filters={filters} onFilters={onFilters} />;
   if (list.problem) return null;
   if (list.loading) return <p className="notice dim">{t("loading")}</p>;
   if (!isFiltered(filters)) return <Empty />;
   return (
     <div className="notice">
       <h2>{t("tasks.none")}</h2>
-      <button type="button" className="outlined" onClick={onClear}>
+      <button type="button" className="outlined" onClick={() => onFilters({})}>
         {t("tasks.filter.clear")}
       </button>
     </div>

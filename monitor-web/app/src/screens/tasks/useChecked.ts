@@ -7,8 +7,8 @@ export interface Checked {
   clear: () => void;
 }
 
-/** Which of these roots are chosen for something to be done with all of them: none that is out of sight, by filters or by itself. */
-export function useChecked(roots: readonly Root[], filters: string): Checked {
+/** Which roots are chosen for something to be done with all of them: none that has left the list, by filters or by itself. */
+export function useChecked(belongs: (id: string) => boolean, roots: readonly Root[], filters: string): Checked {
   const [chosen, setIds] = useState<ReadonlySet<string>>(new Set());
   const set = useCallback((id: string, checked: boolean) => {
     setIds((before) => {
@@ -20,6 +20,6 @@ export function useChecked(roots: readonly Root[], filters: string): Checked {
   }, []);
   const clear = useCallback(() => setIds(new Set()), []);
   useEffect(clear, [filters, clear]);
-  const ids = useMemo(() => (chosen.size === 0 ? chosen : new Set(roots.map(({ root_id }) => root_id).filter((id) => chosen.has(id)))), [chosen, roots]);
+  const ids = useMemo(() => (chosen.size === 0 ? chosen : new Set([...chosen].filter(belongs))), [chosen, roots]);
   return useMemo(() => ({ ids, set, clear }), [ids, set, clear]);
 }

@@ -1,71 +1,139 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
-import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
 import { fetchRoots } from "../../api/client.ts";
 import type { Root } from "../../api/types.ts";
-import { droppedRoots, liveRoots, liveRootsStore, rootsLoaded } from "../../data/live-roots.ts";
+import { droppedRoots, liveRoots, liveRootsStore, rootsLoaded, wasDropped } from "../../data/live-roots.ts";
 import { connectionStore } from "../../live/live.ts";
-import { type Filters, queryOf } from "../../model/filters.ts";
+import { atUs, type Filters, isOldestFirst, matches, queryOf } from "../../model/filters.ts";
+import { numberAt, pageOf, type PageParam, paramAfter, paramAt, paramBefore } from "../../model/pages.ts";
 import { countHeld, mergeRoots } from "../../model/roots.ts";
 
 const PAGE = 100;
+/** So many pages are kept around what is looked at; others are read again. */
+const MOST_PAGES = 20;
 
 export interface RootListState {
   roots: Root[];
+  /** Where the first of them stands in the whole list, as far as is known. */
+  index: number;
   loading: boolean;
   /** Why nothing, or nothing newer or older than what is there, could be read. */
   problem: unknown;
   retry: () => void;
-  /** Whether older ones are being read. */
+  /** Whether more of them are being read. */
   loadingMore: boolean;
   loadMore: () => void;
-  /** Whether there are older ones than those that were read. */
+  /** Whether there are more after those that were read. */
   hasMore: boolean;
+  loadBefore: () => void;
+  /** Whether there are some before those that were read. */
+  hasBefore: boolean;
+  /** Reads those around a place far before the ones that are there. */
+  jump: (index: number) => void;
+  /** Goes to the first of the whole list. */
+  toTop: () => void;
+  /** Whether a root belongs into the list, be it there or let go. */
+  belongs: (id: string) => boolean;
   /** New ones that wait while older ones are being read. */
   held: number;
   /** Whether new ones shall wait. */
   hold: (hold: boolean) => void;
 }
 
+interface Start extends PageParam {
+  /** Also if the filters ask for a time. */
+  top?: boolean;
+}
+
+/** Where each list was begun, for Back. */
+const starts = new Map<string, Start>();
+const TOP: Start = { index: 0 };
+
 /** The roots that pass the filters, newest first, kept true by the stream. */
 export function useRoots(filters: Filters): RootListState {
+  // `filters` is made anew at every render; its contents decide.
+  const key = JSON.stringify(filters);
+  const [, redraw] = useReducer((turn: number) => turn + 1, 0);
+  const start = starts.get(key) ?? TOP;
+  const begin = (at: Start) => {
+    starts.set(key, at);
+    redraw();
+  };
   const query = useInfiniteQuery({
-    queryKey: ["roots", filters],
+    queryKey: ["roots", filters, start],
     queryFn: async ({ pageParam, signal }) => {
-      const page = await fetchRoots({ ...queryOf(filters, Date.now() * 1000), limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) }, signal);
+      const time = pageParam === start && !start.top && start.cursor === undefined ? atUs(filters) : undefined;
+      const param = time === undefined ? pageParam : await paramOfTime(time, isOldestFirst(filters), signal);
+      const { cursor, back = false } = param;
+      const sort = back === isOldestFirst(filters) ? {} : { sort: "oldest" as const };
+      const page = await fetchRoots({ ...queryOf(filters, Date.now() * 1000), limit: PAGE, ...sort, ...(cursor !== undefined && { cursor }) }, signal);
       rootsLoaded(page.as_of);
-      return page;
+      return pageOf(page, param);
     },
-    initialPageParam: "",
-    getNextPageParam: (page) => page.next_cursor ?? undefined,
+    initialPageParam: start as PageParam,
+    getNextPageParam: paramAfter,
+    getPreviousPageParam: paramBefore,
+    maxPages: MOST_PAGES,
+    // What is there stays until what is jumped to has come.
+    placeholderData: (before, last) => (JSON.stringify(last?.queryKey[1]) === key ? before : undefined),
   });
   const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
   const { held, hold } = useHeld(version);
 
-  const retry = () => void (query.isFetchNextPageError ? query.fetchNextPage() : query.refetch());
+  const retry = () => void (query.isFetchNextPageError ? query.fetchNextPage() : query.isFetchPreviousPageError ? query.fetchPreviousPage() : query.refetch());
   const connection = useSyncExternalStore(connectionStore.subscribe, connectionStore.get);
   useEffect(() => {
     if (connection.state === "live" && query.isError) retry();
   }, [connection.state]);
 
   const pages = query.data?.pages;
-  // `filters` is made anew at every render; its contents decide.
-  const key = JSON.stringify(filters);
   const live = liveRoots();
   const roots = useMemo(() => mergeRoots(pages ?? [], live, filters, held, droppedRoots()), [pages, live, key, held, version]);
+  const first = pages?.[0];
+  const edge = useRef(0);
+  if (first?.before === null) edge.current = first.roots[0]?.number ?? 0;
 
   return {
     roots,
+    index: first?.index ?? 0,
     loading: query.isPending,
     problem: query.error,
     retry,
-    loadingMore: query.isFetchingNextPage,
+    loadingMore: query.isFetchingNextPage || query.isFetchingPreviousPage || query.isPlaceholderData,
     loadMore: () => {
       if (query.hasNextPage && !query.isFetching && !query.isFetchNextPageError) void query.fetchNextPage();
     },
     hasMore: query.hasNextPage,
+    loadBefore: () => {
+      if (query.hasPreviousPage && !query.isFetching && !query.isFetchPreviousPageError) void query.fetchPreviousPage();
+    },
+    hasBefore: query.hasPreviousPage,
+    jump: (index) => {
+      if (first && !query.isFetching) begin({ ...paramAt(index, first, edge.current), top: true });
+    },
+    toTop: () => {
+      if (query.hasPreviousPage) begin({ index: 0, top: true });
+    },
+    belongs: (id) => {
+      const isIt = ({ root_id }: Root) => root_id === id;
+      if (roots.some(isIt)) return true;
+      if (wasDropped(id) || pages?.some((page) => page.roots.some(isIt))) return false;
+      const known = live.get(id)?.model;
+      return known === undefined || matches(filters, known);
+    },
     held: countHeld(live, filters, held),
     hold,
   };
+}
+
+/** The page that begins at a time. */
+async function paramOfTime(timeUs: number, oldestFirst: boolean, signal: AbortSignal): Promise<PageParam> {
+  const one = async (query: Parameters<typeof fetchRoots>[0]) => (await fetchRoots({ ...query, limit: 1 }, signal)).roots[0];
+  const [oldest, newest] = await Promise.all([one({ sort: "oldest" }), one({})]);
+  if (!oldest || !newest) return { index: 0 };
+  const number = await numberAt(timeUs, oldest.number, newest.number, (near) => one({ cursor: String(near + 1) }));
+  if (number === newest.number && !oldestFirst) return { index: 0 };
+  return { index: 0, cursor: String(oldestFirst ? number : number + 1) };
 }
 
 const NOTHING: ReadonlySet<string> = new Set();

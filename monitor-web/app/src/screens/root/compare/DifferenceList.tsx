@@ -1,4 +1,3 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useRef } from "react";
 import { locale, t } from "../../../i18n.ts";
 import type { Comparison, Pair } from "../../../model/compare.ts";
@@ -7,6 +6,7 @@ import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
 import type { Tree } from "../../../model/tree.ts";
 import { Name } from "../../../ui/Text.tsx";
+import { useRows } from "../../../ui/useRows.ts";
 
 const ROW = 44;
 
@@ -22,14 +22,14 @@ interface Props {
 /** What differs, what matters most first. */
 export function DifferenceList({ comparison, order, left, right, onSelect }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
-  const virtual = useVirtualizer({ count: order.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 10 });
+  const virtual = useRows(scroller, { count: order.length, rowHeight: ROW, head: 0 });
   if (order.length === 0) return <p className="notice dim">{t("compare.same")}</p>;
   return (
-    <div ref={scroller} className="scroller differences" role="list" aria-label={t("compare.changes")} tabIndex={0}>
-      <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
-        {virtual.getVirtualItems().map(({ index, start }) => {
-          const pair = comparison.pairs[order[index] as number];
-          return pair && <Difference key={order[index]} pair={pair} comparison={comparison} left={left} right={right} top={start} onSelect={onSelect} />;
+    <div ref={scroller} className="scroller differences" role="list" aria-label={t("compare.changes")} tabIndex={0} onScroll={virtual.onScroll} onScrollEnd={virtual.onScrollEnd}>
+      <div style={{ height: virtual.height, position: "relative" }}>
+        {order.slice(virtual.first, virtual.end).map((place, at) => {
+          const pair = comparison.pairs[place];
+          return pair && <Difference key={place} pair={pair} comparison={comparison} left={left} right={right} top={virtual.topOf(virtual.first + at)} onSelect={onSelect} />;
         })}
       </div>
     </div>

@@ -1,10 +1,10 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef, useState } from "react";
 import { t } from "../../../i18n.ts";
 import type { Comparison, Pair } from "../../../model/compare.ts";
 import type { Tree } from "../../../model/tree.ts";
 import { StateGlyph } from "../../../ui/State.tsx";
 import { Name } from "../../../ui/Text.tsx";
+import { useRows } from "../../../ui/useRows.ts";
 import { Times } from "./DifferenceList.tsx";
 
 const ROW = 28;
@@ -38,7 +38,7 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
     for (const { parent } of comparison.pairs) if (parent >= 0) found[parent] = 1;
     return found;
   }, [comparison]);
-  const virtual = useVirtualizer({ count: rows.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 12 });
+  const virtual = useRows(scroller, { count: rows.length, rowHeight: ROW, head: 0 });
   const toggle = (pair: Pair) =>
     setToggled((before) => {
       const next = new Set(before);
@@ -50,10 +50,10 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
       <label className="all-pairs">
         <input type="checkbox" checked={all} onChange={(event) => setAll(event.target.checked)} /> {t("compare.all")}
       </label>
-      <div ref={scroller} className="scroller two-sided" role="treegrid" aria-label={t("compare.view.tree")} aria-rowcount={rows.length} tabIndex={0}>
-        <div role="rowgroup" style={{ height: virtual.getTotalSize(), position: "relative" }}>
-          {virtual.getVirtualItems().map(({ index, start }) => {
-            const at = rows[index] as number;
+      <div ref={scroller} className="scroller two-sided" role="treegrid" aria-label={t("compare.view.tree")} aria-rowcount={rows.length} tabIndex={0} onScroll={virtual.onScroll} onScrollEnd={virtual.onScrollEnd}>
+        <div role="rowgroup" style={{ height: virtual.height, position: "relative" }}>
+          {rows.slice(virtual.first, virtual.end).map((at, index) => {
+            const start = virtual.topOf(virtual.first + index);
             const pair = comparison.pairs[at] as Pair;
             return (
               <div key={at} className="pair" role="row" aria-level={pair.depth + 1} aria-expanded={hasChildren[at] ? !toggled.has(nameOf(pair)) : undefined} data-change={pair.change} style={{ transform: `translateY(${start}px)` }}>

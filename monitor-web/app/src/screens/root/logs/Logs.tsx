@@ -1,4 +1,3 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { LogLine } from "../../../api/types.ts";
 import { count, t, wordText } from "../../../i18n.ts";
@@ -8,6 +7,7 @@ import { absolute, zoneName } from "../../../model/time.ts";
 import { CopyButton } from "../../../ui/CopyButton.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { Said } from "../../../ui/Text.tsx";
+import { useRows } from "../../../ui/useRows.ts";
 import type { RootView } from "../view.ts";
 import { LogFeed } from "./feed.ts";
 import "./logs.css";
@@ -64,7 +64,7 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
   const [seen, setSeen] = useState(0);
   const [opened, setOpened] = useState<LogLine | null>(null);
   const lines = feed.lines.all;
-  const virtual = useVirtualizer({ count: lines.length, getScrollElement: () => scroller.current, estimateSize: () => ROW, overscan: 20 });
+  const virtual = useRows(scroller, { count: lines.length, rowHeight: ROW, head: 0 });
 
   // What is being read stays where it is, while older lines come above it; who follows stays at the end.
   const anchor = useRef<{ line: LogLine | undefined; offset: number }>({ line: undefined, offset: 0 });
@@ -94,6 +94,7 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
       setSeen(lines.length + feed.forgotten);
     }
     anchor.current = { line: lines[Math.floor(scrollTop / ROW)], offset: scrollTop % ROW };
+    virtual.onScroll();
     if (scrollTop < 20 * ROW) feed.older();
   };
   const missed = lines.length + feed.forgotten - seen;
@@ -105,10 +106,10 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
       {lines.length === 0 && feed.problem === null && <p className="dim none">{t(feed.loading ? "loading" : isFiltered ? "logs.none.found" : "logs.none")}</p>}
       <div className="lines-frame" hidden={lines.length === 0}>
         <div ref={scroller} className="log-lines" role="log" aria-live="off" aria-label={t("logs.title")} tabIndex={0} onScroll={onScroll}>
-          <div style={{ height: virtual.getTotalSize(), position: "relative" }}>
-            {virtual.getVirtualItems().map(({ index, start }) => {
-              const line = lines[index];
-              return line && <Line key={`${line.worker_id} ${line.number}`} line={line} top={start} opened={line === opened} view={onSelect && view} onOpen={() => setOpened(line === opened ? null : line)} />;
+          <div style={{ height: virtual.height, position: "relative" }}>
+            {lines.slice(virtual.first, virtual.end).map((line, at) => {
+              const top = virtual.topOf(virtual.first + at);
+              return <Line key={`${line.worker_id} ${line.number}`} line={line} top={top} opened={line === opened} view={onSelect && view} onOpen={() => setOpened(line === opened ? null : line)} />;
             })}
           </div>
         </div>

@@ -1,0 +1,88 @@
+import { type RefObject, useEffect, useLayoutEffect, useRef } from "react";
+import type { VirtualRows } from "./useRows.ts";
+
+interface Options {
+  count: number;
+  rowHeight: number;
+  /** The height of what stays at the top of the view. */
+  head: number;
+}
+
+/** The head is the first row for those who count them. */
+const HEAD_ROWS = 2;
+
+/**
+ * Keys that go through the rows of a list: the link of a row has the focus, so that Enter follows it. Space ticks the row, Shift and an
+ * arrow this one and the next.
+ */
+export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: VirtualRows, options: Options): void {
+  /** Which row had the focus last, also when it is out of sight. */
+  const current = useRef(-1);
+  const wanted = useRef<{ row: number; ticks: boolean } | null>(null);
+  const newest = useRef({ virtual, options });
+  newest.current = { virtual, options };
+
+  const arrive = () => {
+    const { current: to } = wanted;
+    const row = to && scroller.current?.querySelector(`[aria-rowindex="${to.row + HEAD_ROWS}"]`);
+    const link = row?.querySelector<HTMLElement>("a");
+    if (!row || !link) return;
+    // A tick draws the list anew, which arrives as well.
+    wanted.current = null;
+    current.current = to.row;
+    if (to.ticks) tick(row, true);
+    link.focus({ preventScroll: true });
+  };
+  // What had to be scrolled to, or read, is there only after it has been drawn.
+  useLayoutEffect(arrive);
+
+  useEffect(() => {
+    const go = (to: number, ticks: boolean) => {
+      const { virtual: rows, options: of } = newest.current;
+      const row = Math.min(of.count - 1, Math.max(0, to));
+      const room = (scroller.current?.clientHeight ?? 0) - of.head;
+      wanted.current = { row, ticks };
+      const top = row * of.rowHeight;
+      if (top < rows.top()) rows.scrollTo(top);
+      else if (top + of.rowHeight > rows.top() + room) rows.scrollTo(top + of.rowHeight - room);
+      arrive();
+    };
+    const onKeyDown = (event: KeyboardEvent) => {
+      const target = event.target as Element;
+      const isInside = scroller.current?.contains(target) ?? false;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !(isInside || target === document.body)) return;
+      const { virtual: rows, options: of } = newest.current;
+      if (of.count === 0) return;
+      const row = isInside ? target.closest("[aria-rowindex]") : null;
+      const at = row ? Number(row.getAttribute("aria-rowindex")) - HEAD_ROWS : current.current;
+      const page = Math.max(1, Math.floor(((scroller.current?.clientHeight ?? 0) - of.head) / of.rowHeight) - 1);
+      // Whoever begins does so with what is in sight.
+      const from = at < 0 ? Math.ceil(rows.top() / of.rowHeight) - (event.key === "ArrowDown" ? 1 : 0) : at;
+      const to = { ArrowDown: from + 1, ArrowUp: from - 1, PageDown: from + page, PageUp: from - page, Home: 0, End: of.count - 1 }[event.key];
+      if (to !== undefined) {
+        const ticks = event.shiftKey && event.key.startsWith("Arrow");
+        if (ticks && row) tick(row, true);
+        go(to, ticks);
+        event.preventDefault();
+      } else if (event.key === " " && row && at >= 0 && target instanceof HTMLAnchorElement) {
+        tick(row);
+        event.preventDefault();
+      }
+    };
+    const forget = () => {
+      wanted.current = null;
+    };
+    addEventListener("keydown", onKeyDown);
+    addEventListener("pointerdown", forget);
+    return () => {
+      removeEventListener("keydown", onKeyDown);
+      removeEventListener("pointerdown", forget);
+    };
+  }, [scroller]);
+}
+
+/** Ticks the box of a row, or turns it round. */
+function tick(row: Element, to?: boolean): void {
+  const box = row.querySelector<HTMLInputElement>("input[type=checkbox]");
+  if (box && box.checked !== to) box.click();
+}
