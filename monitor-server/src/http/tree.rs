@@ -13,10 +13,7 @@ use utoipa::IntoParams;
 use super::App;
 use super::params::{Limit, PathParts, RootName, Strict};
 use super::problem::ApiError;
-use crate::store::{COLUMNS_MEDIA_TYPE, RootKey, TreeColumns};
-
-/// A usual process takes about so much as JSON.
-const BYTES_OF_A_PROCESS: usize = 600;
+use crate::store::{COLUMNS_MEDIA_TYPE, RootKey, TreeColumns, tree_json_bytes};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -60,19 +57,12 @@ pub(super) async fn get_tree(
     Ok(response)
 }
 
-/// As [`axum::Json`] answers, but written to a place that is large enough from the start, and in memory only if there is room.
+/// As [`axum::Json`] answers, but written where blocking is allowed, and in memory only if there is room: it may be the largest of all.
 async fn json(app: &App, root: RootKey, params: TreeParams) -> Result<Option<Response>, ApiError> {
-    let expected = |processes: usize| BYTES_OF_A_PROCESS * (processes + 2);
-    let held = app.answers.room(expected(params.limit.0)).await?;
-    // Encoded where blocking is allowed, too: it may be the largest of all answers.
-    let encoded = app.ask(move |store| {
-        let Some(page) = store.tree(root, params.limit.0, params.cursor.as_deref())? else { return Ok(None) };
-        let mut body = Vec::with_capacity(expected(page.processes.len()));
-        serde_json::to_writer(&mut body, &page).expect("plain data with text keys is JSON");
-        Ok(Some(body))
-    });
+    let held = app.answers.room(tree_json_bytes(params.limit.0)).await?;
+    let json = app.ask(move |store| store.tree_json(root, params.limit.0, params.cursor.as_deref())).await?;
     let body = |body| ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], held.body(body)).into_response();
-    Ok(encoded.await?.map(body))
+    Ok(json.map(body))
 }
 
 fn wants_columns(headers: &HeaderMap) -> bool {

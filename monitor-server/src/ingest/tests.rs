@@ -104,6 +104,10 @@ impl Store for Gate {
         self.inner.tree(root, limit, cursor)
     }
 
+    fn tree_json(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.tree_json(root, limit, cursor)
+    }
+
     fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
         self.inner.tree_columns(root)
     }

@@ -79,6 +79,9 @@ pub trait Store: Send + Sync + 'static {
     /// One page of a tree; none if there is no such tree.
     fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError>;
 
+    /// The same page as JSON.
+    fn tree_json(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// A whole tree as columns, from one snapshot that is over when this returns; none if there is no such tree.
     fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError>;
 
@@ -123,6 +126,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The store at a glance. The server fills in what the store can't know: its version and start, its queue and rules.
     fn status(&self) -> Result<Status, StoreError>;
+}
+
+/// About how many bytes [`Store::tree_json`] takes for so many processes.
+pub(crate) fn tree_json_bytes(processes: usize) -> usize {
+    600_usize.saturating_mul(processes.saturating_add(2))
 }
 
 /// A tree, by either of its names.

@@ -214,6 +214,10 @@ impl Store for SqliteStore {
         self.read("read a tree", |snapshot| tree::page(snapshot, root, (limit, cursor), self.most_depth))
     }
 
+    fn tree_json(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read("read a tree", |snapshot| tree::json(snapshot, root, (limit, cursor), self.most_depth))
+    }
+
     fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
         self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root, self.most_depth)?))
     }

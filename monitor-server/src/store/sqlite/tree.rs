@@ -1,64 +1,134 @@
 //! Reading trees.
 
-use monitor_state::{Node, Order, Placed, order};
-use monitor_wire::{Dropped, ProcessId, RootId, TreePage};
-use rusqlite::{Connection, Result, Row};
+use std::cell::RefCell;
 
+use monitor_state::{Node, Order, Placed, order};
+use monitor_wire::{Dropped, Process, ProcessId, Root, RootId, TreePage};
+use rusqlite::{Connection, Result, Row};
+use serde::{Serialize, Serializer};
+
+use super::dictionary::Dictionary;
 use super::pool::Snapshot;
 use super::processes::Viewer;
 use super::roots::find_row;
 use super::row::{COLUMNS, ProcessRow};
 use super::{ReadError, as_of, ids};
-use crate::store::RootKey;
+use crate::store::{RootKey, tree_json_bytes};
 
 /// For a larger part of a tree than one in so many, all rows are read.
 const PART: usize = 4;
 
-/// One page of a tree.
-pub(super) fn page(
-    snapshot: &mut Snapshot<'_>,
-    key: RootKey,
-    (limit, cursor): (usize, Option<&str>),
-    most_depth: u32,
-) -> Result<Option<TreePage>, ReadError> {
-    let as_of = as_of(snapshot)?;
-    let (connection, dictionary) = snapshot.parts();
-    let Some(row) = find_row(connection, key)? else { return Ok(None) };
-    let (root, place) = (row.show(connection, dictionary)?, row.place());
-    // Of a large part of the tree each row is read once.
-    let is_part = limit < row.counts.iter().sum::<u64>() as usize / PART;
-    let rows = if is_part { Vec::new() } else { all_rows(connection, place)? };
-    let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(Node::try_from).collect::<Result<_>>()? };
-    let Order { placed, ignored_parents, deep_parents, .. } = order(&nodes, most_depth);
-    let begin = match cursor {
-        None => 0,
-        Some(cursor) => {
-            let malformed = || ReadError::Cursor(cursor.to_owned());
-            let last: ProcessId = cursor.parse().map_err(|_| malformed())?;
-            placed.iter().position(|place| nodes[place.index as usize].id == last).ok_or_else(malformed)? + 1
-        }
-    };
-    let end = begin.saturating_add(limit).min(placed.len());
-    let shown = &placed[begin..end];
+/// Which page: at most so many processes, from a cursor on.
+type Place<'a> = (usize, Option<&'a str>);
 
-    let mut viewer = Viewer::default();
-    let mut processes = Vec::with_capacity(shown.len());
-    for Placed { index, depth, is_orphan, .. } in shown {
-        let index = *index as usize;
-        let id = nodes[index].id;
-        let mut process = if let Some(row) = rows.get(index) {
-            viewer.view(connection, dictionary, (root.root_id, root.number as i64), row)?
-        } else {
-            let row = ProcessRow::find(connection, place, id)?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            viewer.view(connection, dictionary, (root.root_id, root.number as i64), &row)?
-        };
-        (process.depth, process.orphan) = (Some(*depth), *is_orphan);
-        processes.push(process);
-    }
-    let next_cursor = processes.last().filter(|_| end < placed.len()).map(|last| last.id.to_string());
-    let dropped = dropped(connection, root.root_id)?;
-    let (ignored_parents, deep_parents) = (ignored_parents as u64, deep_parents as u64);
+/// One page of a tree.
+pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, place: Place<'_>, most_depth: u32) -> Result<Option<TreePage>, ReadError> {
+    let Some((page, part)) = Part::read(snapshot, key, place, most_depth)? else { return Ok(None) };
+    let (connection, dictionary) = snapshot.parts();
+    let processes = part.processes(connection, dictionary).collect::<Result<_>>()?;
+    let Page { root, ignored_parents, deep_parents, dropped, next_cursor, as_of, .. } = page;
     Ok(Some(TreePage { root, processes, ignored_parents, deep_parents, dropped, next_cursor, as_of }))
+}
+
+/// The same as JSON: each process is written before the next one is made.
+pub(super) fn json(snapshot: &mut Snapshot<'_>, key: RootKey, place: Place<'_>, most_depth: u32) -> Result<Option<Vec<u8>>, ReadError> {
+    let Some((page, part)) = Part::read(snapshot, key, place, most_depth)? else { return Ok(None) };
+    let (connection, dictionary) = snapshot.parts();
+    let (mut processes, mut failure) = (part.processes(connection, dictionary), None);
+    let processes = std::iter::from_fn(|| processes.next()?.map_err(|error| failure = Some(error)).ok());
+    let Page { root, ignored_parents, deep_parents, dropped, next_cursor, as_of, .. } = page;
+    let page = Page { root, processes: Each(RefCell::new(processes)), ignored_parents, deep_parents, dropped, next_cursor, as_of };
+    let mut json = Vec::with_capacity(tree_json_bytes(part.shown.len()));
+    serde_json::to_writer(&mut json, &page).expect("plain data with text keys is JSON");
+    drop(page);
+    failure.map_or(Ok(Some(json)), |error| Err(error.into()))
+}
+
+/// A [`TreePage`], its processes in any form.
+#[derive(Serialize)]
+struct Page<P> {
+    root: Root,
+    processes: P,
+    ignored_parents: u64,
+    deep_parents: u64,
+    dropped: Vec<Dropped>,
+    next_cursor: Option<String>,
+    as_of: u64,
+}
+
+/// All that an iterator gives.
+struct Each<I>(RefCell<I>);
+
+impl<T: Serialize, I: Iterator<Item = T>> Serialize for Each<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_seq(&mut *self.0.borrow_mut())
+    }
+}
+
+/// The processes of a page, before they are shown.
+struct Part {
+    root: (RootId, i64),
+    base: i64,
+    nodes: Vec<Node>,
+    /// Of all nodes, unless only few are shown.
+    rows: Vec<ProcessRow>,
+    shown: Vec<Placed>,
+}
+
+impl Part {
+    fn read(
+        snapshot: &mut Snapshot<'_>,
+        key: RootKey,
+        (limit, cursor): Place<'_>,
+        most_depth: u32,
+    ) -> Result<Option<(Page<()>, Self)>, ReadError> {
+        let as_of = as_of(snapshot)?;
+        let (connection, dictionary) = snapshot.parts();
+        let Some(row) = find_row(connection, key)? else { return Ok(None) };
+        let (root, place, count) = (row.show(connection, dictionary)?, row.place(), row.counts.iter().sum::<u64>() as usize);
+        // Of a large part of the tree each row is read once.
+        let is_part = limit < count / PART;
+        let rows = if is_part { Vec::new() } else { all_rows(connection, place, count)? };
+        let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(Node::try_from).collect::<Result<_>>()? };
+        let Order { placed, ignored_parents, deep_parents, .. } = order(&nodes, most_depth);
+        let begin = match cursor {
+            None => 0,
+            Some(cursor) => {
+                let malformed = || ReadError::Cursor(cursor.to_owned());
+                let last: ProcessId = cursor.parse().map_err(|_| malformed())?;
+                placed.iter().position(|place| nodes[place.index as usize].id == last).ok_or_else(malformed)? + 1
+            }
+        };
+        let end = begin.saturating_add(limit).min(placed.len());
+        let shown = placed[begin..end].to_vec();
+        let last = shown.last().filter(|_| end < placed.len());
+        let page = Page {
+            processes: (),
+            ignored_parents: ignored_parents as u64,
+            deep_parents: deep_parents as u64,
+            dropped: dropped(connection, root.root_id)?,
+            next_cursor: last.map(|last| nodes[last.index as usize].id.to_string()),
+            as_of,
+            root,
+        };
+        let part = Self { root: (page.root.root_id, place.0), base: place.1, nodes, rows, shown };
+        Ok(Some((page, part)))
+    }
+
+    fn processes<'a>(&'a self, connection: &'a Connection, dictionary: &'a mut Dictionary) -> impl Iterator<Item = Result<Process>> + 'a {
+        let mut viewer = Viewer::default();
+        self.shown.iter().map(move |Placed { index, depth, is_orphan, .. }| {
+            let index = *index as usize;
+            let mut process = if let Some(row) = self.rows.get(index) {
+                viewer.view(connection, dictionary, self.root, row)?
+            } else {
+                let row = ProcessRow::find(connection, (self.root.1, self.base), self.nodes[index].id)?;
+                viewer.view(connection, dictionary, self.root, &row.ok_or(rusqlite::Error::QueryReturnedNoRows)?)?
+            };
+            (process.depth, process.orphan) = (Some(*depth), *is_orphan);
+            Ok(process)
+        })
+    }
 }
 
 /// What all workers together dropped of a tree.
@@ -92,9 +162,14 @@ pub(super) fn nodes(connection: &Connection, (number, base): (i64, i64)) -> Resu
     statement.query_map([number], node)?.collect()
 }
 
-fn all_rows(connection: &Connection, (number, base): (i64, i64)) -> Result<Vec<ProcessRow>> {
+/// All rows of a tree, of about `count` processes.
+fn all_rows(connection: &Connection, (number, base): (i64, i64), count: usize) -> Result<Vec<ProcessRow>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM process WHERE root = ?1"))?;
-    statement.query_map([number], |row| ProcessRow::read(row, base))?.collect()
+    let (mut all, mut rows) = (Vec::with_capacity(count), statement.query([number])?);
+    while let Some(row) = rows.next()? {
+        all.push(ProcessRow::read(row, base)?);
+    }
+    Ok(all)
 }
 
 impl TryFrom<&ProcessRow> for Node {
