@@ -22,6 +22,11 @@ impl Node {
     pub fn of(facts: &ProcessFacts, view: &Process) -> Self {
         Self { id: view.id, parent_id: view.parent_id, at_us: facts.at_us(), is_defined: facts.is_defined() }
     }
+
+    /// Siblings are shown in this order.
+    fn begin(&self) -> (u64, ProcessId) {
+        (self.at_us, self.id)
+    }
 }
 
 /// The places of a tree's processes.
@@ -60,10 +65,10 @@ const NONE: u32 = u32::MAX;
 /// What would hang deeper than `most_depth`, at least 1, hangs below the root's own process instead, with all that hangs below it.
 pub fn order(nodes: &[Node], most_depth: u32) -> Order {
     let count = u32::try_from(nodes.len()).expect("less than 2^32 processes");
-    let mut sorted: Vec<(u64, ProcessId, u32)> = (0..count).zip(nodes).map(|(index, node)| (node.at_us, node.id, index)).collect();
-    sorted.sort_unstable();
+    let mut sorted: Vec<u32> = (0..count).collect();
+    sorted.sort_unstable_by_key(|index| nodes[*index as usize].begin());
     let is_top = |node: &Node| node.is_defined && node.parent_id.is_none();
-    let own = sorted.iter().map(|(_, _, index)| *index).find(|index| is_top(&nodes[*index as usize]));
+    let own = sorted.iter().copied().find(|index| is_top(&nodes[*index as usize]));
 
     let mut parents = find_parents(nodes);
     let ignored_parents = break_cycles(&mut parents, nodes);
@@ -92,12 +97,12 @@ pub fn order(nodes: &[Node], most_depth: u32) -> Order {
 }
 
 /// Walks the tree that these parents make, siblings as they are sorted.
-fn place(sorted: &[(u64, ProcessId, u32)], parents: &[u32], is_orphan: &[bool]) -> Vec<Placed> {
+fn place(sorted: &[u32], parents: &[u32], is_orphan: &[bool]) -> Vec<Placed> {
     // From the last sibling to the first, so that each list of children ends up in order.
     let mut first_child = vec![NONE; parents.len()];
     let mut next_sibling = vec![NONE; parents.len()];
     let mut first_top = NONE;
-    for (_, _, index) in sorted.iter().rev() {
+    for index in sorted.iter().rev() {
         let list = first_child.get_mut(parents[*index as usize] as usize).unwrap_or(&mut first_top);
         next_sibling[*index as usize] = std::mem::replace(list, *index);
     }
@@ -136,16 +141,23 @@ fn too_deep(placed: &[Placed], has_own: bool, most: u32) -> Vec<u32> {
 
 /// The indices of all parents, [`NONE`] where they are not there.
 fn find_parents(nodes: &[Node]) -> Vec<u32> {
-    let mut by_id: Vec<(ProcessId, u32)> = nodes.iter().map(|node| node.id).zip(0..).collect();
     // A store hands them out in this order.
-    if !by_id.is_sorted() {
+    let is_sorted = nodes.is_sorted_by_key(|node| node.id);
+    let mut by_id: Vec<(ProcessId, u32)> = Vec::new();
+    if !is_sorted {
+        by_id.extend(nodes.iter().map(|node| node.id).zip(0..));
         by_id.sort_unstable();
     }
+    let index_of = |id: ProcessId| {
+        if is_sorted {
+            return nodes.binary_search_by_key(&id, |node| node.id).ok().map(|index| index as u32);
+        }
+        by_id.binary_search_by_key(&id, |(id, _)| *id).ok().map(|found| by_id[found].1)
+    };
     let mut last = (None, NONE);
     let find = |node: &Node| {
         if node.parent_id != last.0 {
-            let found = node.parent_id.and_then(|id| by_id.binary_search_by_key(&id, |(id, _)| *id).ok());
-            last = (node.parent_id, found.map_or(NONE, |found| by_id[found].1));
+            last = (node.parent_id, node.parent_id.and_then(index_of).unwrap_or(NONE));
         }
         last.1
     };
@@ -172,7 +184,7 @@ fn break_cycles(parents: &mut [u32], nodes: &[Node]) -> usize {
         }
         let (mut first, mut next) = (at, parents[at] as usize);
         while next != at {
-            first = std::cmp::min_by_key(first, next, |index| (nodes[*index].at_us, nodes[*index].id));
+            first = std::cmp::min_by_key(first, next, |index| nodes[*index].begin());
             next = parents[next] as usize;
         }
         parents[first] = NONE;
