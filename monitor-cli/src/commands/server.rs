@@ -63,6 +63,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     if args.print_settings {
         return print(&config, &origins);
     }
+    return_large_blocks();
     config.max_connections = config.max_connections.min(open_files().saturating_sub(RESERVED_FILES)).max(1);
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("could not start the runtime")?.block_on(serve(config))
 }
@@ -96,6 +97,23 @@ fn open_files() -> usize {
 fn open_files() -> usize {
     usize::MAX
 }
+
+/// Gives blocks of the heap from 8 MiB on back to the system once they are free. Otherwise glibc keeps up to 32 MiB of each, in a heap of
+/// every thread: eight reads of a tree of a million beside ingest left 281 MB behind, with this 177 MB, and the peak was 387 and 306 MB.
+/// Smaller ones, such as a usual answer, are better kept.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "glibc has no other way to say it in a program that runs")]
+fn return_large_blocks() {
+    const LARGE: libc::c_int = 8 << 20;
+    for (option, bytes) in [(libc::M_MMAP_THRESHOLD, LARGE), (libc::M_TRIM_THRESHOLD, 2 * LARGE)] {
+        // SAFETY: mallopt only takes two numbers, and may be called at any time.
+        let is_set = unsafe { libc::mallopt(option, bytes) } == 1;
+        tracing::debug!(option, bytes, is_set, "set the allocator");
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn return_large_blocks() {}
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anyone can know the address: whoever reads it may send a signal at once.
