@@ -14,7 +14,7 @@ use crate::packed::{Limits, Packed};
 use crate::retention::Retention;
 use crate::store::{
     Beyond, Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery,
-    Shrunk, SqliteStore, StatsQuery, Store, StoreError, Swept, TreeColumns,
+    Shrunk, SqliteStore, StatsQuery, Store, StoreError, Swept, TreeColumns, Unused,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -78,6 +78,18 @@ impl Store for Gate {
 
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
         self.inner.trim_sums(now_us)
+    }
+
+    fn begin_unused(&self) -> Result<Unused, StoreError> {
+        self.inner.begin_unused()
+    }
+
+    fn find_unused(&self, unused: &mut Unused) -> Result<bool, StoreError> {
+        self.inner.find_unused(unused)
+    }
+
+    fn drop_unused(&self, unused: &mut Unused, heard_before_us: u64) -> Result<bool, StoreError> {
+        self.inner.drop_unused(unused, heard_before_us)
     }
 
     fn shrink(&self) -> Result<Shrunk, StoreError> {

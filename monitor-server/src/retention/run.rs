@@ -23,8 +23,15 @@ const JUDGED_BYTES: u64 = 1 << 20;
 const PART: u64 = 10;
 /// So many rows of dropped trees are deleted in a transaction: no batch waits long for that.
 const ROWS: usize = 4_000;
+/// What is unused is looked for when trees went of which as many are left as so many times those: it takes a look at all that is left.
+const WORTH: u64 = 4;
+/// Without a rule for the age of trees, a worker that is gone is known for so long.
+const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 /// The writer has at least as many times a step's length for others between two steps.
 const SHARE: u32 = 2;
+
+/// No search for what is unused so far: the first tree that goes is worth one.
+const NEVER: u64 = u64::MAX / 2;
 
 /// Whoever carries out the rules.
 struct Keeper<'a> {
@@ -34,6 +41,8 @@ struct Keeper<'a> {
     stopping: &'a CancellationToken,
     /// How large the database was when dropping trees made it hardly smaller, in bytes; 0 if it does.
     stuck_bytes: AtomicU64,
+    /// How many trees went since what is unused was looked for; without a last time, as many as there may ever be.
+    gone: AtomicU64,
 }
 
 /// Why a pass ended early.
@@ -56,7 +65,7 @@ impl From<StoreError> for Break {
 
 /// Keeps to the rules, at once and every minute, and whenever it is woken, until it is told to stop.
 pub(crate) async fn run(retention: &Retention, store: &Arc<dyn Store>, ingest: &Ingest, wake: &Notify, stopping: &CancellationToken) {
-    let keeper = Keeper { retention, store, ingest, stopping, stuck_bytes: AtomicU64::new(0) };
+    let keeper = Keeper { retention, store, ingest, stopping, stuck_bytes: AtomicU64::new(0), gone: AtomicU64::new(NEVER) };
     let mut said = String::new();
     loop {
         let problem = match keeper.pass().await {
@@ -105,6 +114,7 @@ impl Keeper<'_> {
                 after = self.step(move |store| store.trim_unknown(heard_before_us, place)).await?;
             }
         }
+        self.drop_unused().await?;
         if dropped > 0 {
             tracing::info!(trees = dropped, "dropped what is no longer kept");
         }
@@ -158,10 +168,33 @@ impl Keeper<'_> {
         loop {
             let swept = self.step(|store| store.sweep(ROWS)).await?;
             freed += swept.freed_bytes;
+            self.gone.fetch_add(swept.trees, Ordering::Relaxed);
             if !swept.is_more {
                 return Ok(freed);
             }
         }
+    }
+
+    /// Deletes the words that only dropped trees had, and the workers that only they knew, once that is worth a look at all there is.
+    async fn drop_unused(&self) -> Result<(), Break> {
+        let gone = self.gone.load(Ordering::Relaxed);
+        if gone == 0 || gone == NEVER || gone.saturating_mul(WORTH) < self.ask(|store| Ok(store.status()?.roots.total())).await? {
+            return Ok(());
+        }
+        let mut unused = self.step(Store::begin_unused).await?;
+        let mut is_more = true;
+        while is_more {
+            let looked = self.ask(move |store| Ok((store.find_unused(&mut unused)?, unused)));
+            (is_more, unused) = self.stopping.run_until_cancelled(looked).await.ok_or(Break::Stopping)??;
+        }
+        let heard_before_us = now_us().saturating_sub(self.retention.longest().unwrap_or(REMEMBERED).as_micros() as u64);
+        is_more = true;
+        while is_more {
+            let dropped = self.step(move |store| Ok((store.drop_unused(&mut unused, heard_before_us)?, unused)));
+            (is_more, unused) = dropped.await?;
+        }
+        self.gone.fetch_sub(gone, Ordering::Relaxed);
+        Ok(())
     }
 
     async fn step<T: Send + 'static>(&self, step: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, Break> {
@@ -225,7 +258,14 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
         let ingest = Ingest::start(store.clone(), |_| {});
         let (retention, stopping) = (Retention::default(), CancellationToken::new());
-        let keeper = Keeper { retention: &retention, store: &store, ingest: &ingest, stopping: &stopping, stuck_bytes: AtomicU64::new(0) };
+        let keeper = Keeper {
+            retention: &retention,
+            store: &store,
+            ingest: &ingest,
+            stopping: &stopping,
+            stuck_bytes: AtomicU64::new(0),
+            gone: AtomicU64::new(NEVER),
+        };
         let broken = keeper.ask(|_| -> Result<(), StoreError> { panic!("as it happens") }).await;
         assert!(matches!(broken, Err(Break::Failed(problem)) if problem.contains("broke off")));
         assert!(keeper.pass().await.is_ok());
@@ -243,7 +283,14 @@ mod tests {
         append(&store, Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() });
         let ingest = Ingest::start(store.clone(), |_| {});
         let (retention, stopping) = (Retention { rules: Vec::new(), size: Some(1 << 20) }, CancellationToken::new());
-        let keeper = Keeper { retention: &retention, store: &store, ingest: &ingest, stopping: &stopping, stuck_bytes: AtomicU64::new(0) };
+        let keeper = Keeper {
+            retention: &retention,
+            store: &store,
+            ingest: &ingest,
+            stopping: &stopping,
+            stuck_bytes: AtomicU64::new(0),
+            gone: AtomicU64::new(NEVER),
+        };
         for _ in 0..3 {
             assert!(keeper.pass().await.is_ok());
         }
@@ -256,5 +303,35 @@ mod tests {
         assert_eq!(status.unknown_events["odd"], 100, "they are still counted");
         assert!(status.database_bytes < 1 << 20, "{status:?}");
         assert!(store.worker(worker('B')).unwrap().is_some());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn words_and_workers_go_with_the_trees_that_had_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
+        let lines: Vec<_> = (1..=50).map(|id| format!("started {id} root={id} batch=mark_{id}\nended {id} root={id} ok")).collect();
+        let batches = parse(&format!("online A\n{}\noffline A", lines.join("\n")));
+        append(&store, Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() });
+        let words = || -> i64 {
+            let connection = rusqlite::Connection::open(folder.path().join("monitor.db")).unwrap();
+            connection.query_row("SELECT count(*) FROM text WHERE value LIKE 'mark%'", [], |row| row.get(0)).unwrap()
+        };
+        assert_eq!(words(), 50);
+        let ingest = Ingest::start(store.clone(), |_| {});
+        let (retention, stopping) =
+            (Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None), CancellationToken::new());
+        let keeper = Keeper {
+            retention: &retention,
+            store: &store,
+            ingest: &ingest,
+            stopping: &stopping,
+            stuck_bytes: AtomicU64::new(0),
+            gone: AtomicU64::new(NEVER),
+        };
+        assert!(keeper.pass().await.is_ok());
+        // The last word of all keeps its key.
+        assert!(words() <= 1, "{} words are left", words());
+        assert!(store.worker(worker('A')).unwrap().is_some(), "the last of all, too");
+        assert_eq!(number_of_roots(&store), 0);
     }
 }

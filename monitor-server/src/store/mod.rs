@@ -14,7 +14,7 @@ use monitor_wire::{
 
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
-pub use self::sqlite::{Checked, Restored, SqliteStore, backup, check, restore};
+pub use self::sqlite::{Checked, Restored, SqliteStore, Unused, backup, check, restore};
 pub(crate) use self::sqlite::{NUMEROUS, create_private, open_private, serve_at, served_at};
 use crate::packed::Packed;
 use crate::retention::Retention;
@@ -56,6 +56,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deletes some sums of short times that are too old, which are in those of longer times; whether there are more.
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError>;
+
+    /// Begins to look for words and workers that nothing refers to any more, since the trees that had them are gone.
+    fn begin_unused(&self) -> Result<Unused, StoreError>;
+
+    /// Looks at some more of what refers to them; whether there is more.
+    fn find_unused(&self, unused: &mut Unused) -> Result<bool, StoreError>;
+
+    /// Deletes some of those that nothing referred to, once all was looked at; of workers only those that are gone and were last heard
+    /// of before this time. Whether there is more.
+    fn drop_unused(&self, unused: &mut Unused, heard_before_us: u64) -> Result<bool, StoreError>;
 
     /// Gives some of the free space back to the disk, if there is much.
     fn shrink(&self) -> Result<Shrunk, StoreError>;
@@ -169,6 +179,8 @@ pub struct Due {
 pub struct Swept {
     /// There is more of them.
     pub is_more: bool,
+    /// How many of them nothing is left of.
+    pub trees: u64,
     /// How much of the database is free for that.
     pub freed_bytes: u64,
 }

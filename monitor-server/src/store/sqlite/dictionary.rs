@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use monitor_wire::{Error, ErrorKind, Kind, Source, WorkerId};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,15 @@ pub(super) struct Dictionary {
     shapes: HashMap<i64, i64>,
     expected: HashMap<i64, (Instant, Option<Expected>)>,
     bytes: usize,
+    /// What was looked up since this is wanted.
+    touched: Option<Touched>,
+}
+
+/// Keys of what may be referred to since a search for what is unused began.
+#[derive(Default)]
+pub(super) struct Touched {
+    pub texts: HashSet<i64>,
+    pub origins: HashSet<i64>,
 }
 
 /// What and where a process is in its program.
@@ -66,8 +75,23 @@ impl Dictionary {
     /// Forgets everything if it grew too large. Never in the middle of a transaction or query.
     pub(super) fn trim(&mut self, max_bytes: usize) {
         if self.bytes > max_bytes {
-            *self = Self::default();
+            self.forget();
         }
+    }
+
+    /// Forgets everything but what was looked up.
+    pub(super) fn forget(&mut self) {
+        *self = Self { touched: self.touched.take(), ..Self::default() };
+    }
+
+    /// Notes from now on what is looked up, or no longer.
+    pub(super) fn note_touched(&mut self, is_wanted: bool) {
+        *self = Self { touched: is_wanted.then(Touched::default), ..Self::default() };
+    }
+
+    /// What was looked up since this is wanted.
+    pub(super) fn touched(&self) -> Option<&Touched> {
+        self.touched.as_ref()
     }
 
     /// What is expected of a process of this name; as long as it is remembered, what was true a moment ago.
@@ -152,6 +176,9 @@ impl Dictionary {
 
     fn remember_text(&mut self, key: i64, text: &Arc<str>, found: bool) {
         self.bytes += text.len() + 96;
+        if let Some(touched) = &mut self.touched {
+            touched.texts.insert(key);
+        }
         self.texts.insert(key, text.clone());
         self.text_keys.insert(text.clone(), (key, found));
     }
@@ -198,6 +225,7 @@ impl Dictionary {
             let sql = "SELECT worker, thread FROM origin WHERE id = ?1";
             let origin = connection.prepare_cached(sql)?.query_row([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
             self.bytes += 32;
+            self.touch_origin(key);
             self.origins.insert(key, origin);
             origin
         };
@@ -213,8 +241,15 @@ impl Dictionary {
         let select = "SELECT id FROM origin WHERE worker = ?1 AND thread = ?2";
         let key = find_or_insert(connection, select, "INSERT INTO origin(worker, thread) VALUES(?1, ?2)", params![worker, thread])?;
         self.bytes += 64;
+        self.touch_origin(key);
         self.origin_keys.insert((worker, thread), key);
         Ok(key)
+    }
+
+    fn touch_origin(&mut self, key: i64) {
+        if let Some(touched) = &mut self.touched {
+            touched.origins.insert(key);
+        }
     }
 
     pub(super) fn worker_id(&mut self, connection: &Connection, key: i64) -> Result<WorkerId> {

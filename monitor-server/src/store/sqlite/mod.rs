@@ -21,6 +21,7 @@ mod shape;
 mod stats;
 mod status;
 mod tree;
+mod unused;
 mod workers;
 mod write;
 
@@ -43,6 +44,7 @@ pub use self::copies::{Checked, Restored, backup, check, restore};
 pub(crate) use self::dictionary::NUMEROUS;
 pub(crate) use self::folder::{create_private, open_private, serve_at, served_at};
 use self::pool::{Pool, Snapshot};
+pub use self::unused::Unused;
 use self::write::Writer;
 use super::{
     Beyond, Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery,
@@ -184,6 +186,23 @@ impl Store for SqliteStore {
 
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
         self.write("delete old sums", |writer| writer.trim_sums(now_us))
+    }
+
+    fn begin_unused(&self) -> Result<Unused, StoreError> {
+        self.write("look for what is unused", Writer::begin_unused)
+    }
+
+    fn find_unused(&self, unused: &mut Unused) -> Result<bool, StoreError> {
+        self.read("look for what is unused", |snapshot| Ok(unused.look(snapshot)?))
+    }
+
+    fn drop_unused(&self, unused: &mut Unused, heard_before_us: u64) -> Result<bool, StoreError> {
+        self.write("delete what is unused", |writer| {
+            let is_more = writer.drop_unused(unused, heard_before_us);
+            // Before anyone can write a word anew, under another key.
+            self.pool.forget();
+            is_more
+        })
     }
 
     fn shrink(&self) -> Result<Shrunk, StoreError> {

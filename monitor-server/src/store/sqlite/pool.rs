@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ pub(super) struct Pool {
     path: PathBuf,
     state: Mutex<State>,
     returned: Condvar,
+    /// Rises whenever rows went that readers may remember.
+    forgotten: AtomicU64,
 }
 
 #[derive(Default)]
@@ -27,6 +30,8 @@ struct State {
 struct Reader {
     connection: Connection,
     dictionary: Dictionary,
+    /// The pool's, when the dictionary was new.
+    forgotten: u64,
 }
 
 /// One snapshot of the database.
@@ -45,7 +50,7 @@ impl Deref for Snapshot<'_> {
 
 impl Pool {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, state: Mutex::default(), returned: Condvar::new() }
+        Self { path, state: Mutex::default(), returned: Condvar::new(), forgotten: AtomicU64::new(0) }
     }
 
     /// The database.
@@ -56,10 +61,22 @@ impl Pool {
     /// Answers a question from one snapshot.
     pub(super) fn read<T>(&self, question: impl FnOnce(&mut Snapshot<'_>) -> T) -> Result<T> {
         let mut reader = self.take()?;
-        let Reader { connection, dictionary } = reader.reader.as_mut().expect("taken only with a reader");
+        let Reader { connection, dictionary, forgotten } = reader.reader.as_mut().expect("taken only with a reader");
         dictionary.trim(MAX_READER_BYTES);
+        let before = self.forgotten.load(Ordering::Acquire);
         let transaction = connection.transaction()?;
+        // The snapshot is that of the first look.
+        transaction.prepare_cached("SELECT seq FROM counter")?.query_row([], |_| Ok(()))?;
+        if *forgotten != self.forgotten.load(Ordering::Acquire) {
+            dictionary.forget();
+            *forgotten = before;
+        }
         Ok(question(&mut Snapshot { transaction, dictionary }))
+    }
+
+    /// Readers forget what they remember, before they answer again.
+    pub(super) fn forget(&self) {
+        self.forgotten.fetch_add(1, Ordering::Release);
     }
 
     fn take(&self) -> Result<Place<'_>> {
@@ -84,7 +101,7 @@ impl Pool {
         connection.execute_batch("PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;")?;
         super::plan_once(&connection)?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(Reader { connection, dictionary: Dictionary::default() })
+        Ok(Reader { connection, dictionary: Dictionary::default(), forgotten: self.forgotten.load(Ordering::Acquire) })
     }
 }
 

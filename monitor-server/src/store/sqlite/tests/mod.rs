@@ -15,6 +15,7 @@ mod plans;
 mod retention;
 mod snapshots;
 mod stats;
+mod unused;
 
 use std::sync::Arc;
 

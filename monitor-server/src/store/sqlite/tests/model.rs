@@ -334,8 +334,11 @@ proptest! {
         ahead in select(vec![None, None, Some('C')]),
         // Before which step all trees are dropped.
         drop_at in option::of(0..8_usize),
+        // Before which steps a search for what is unused goes on.
+        searches in any::<u8>(),
     ) {
         let (folder, mut store) = open();
+        let mut search = None;
         let mut said = Said::default();
         let sent = batches.into_iter().enumerate().map(|(index, batch)| {
             let lost = losses & more_losses & (1 << (index % 16)) != 0;
@@ -360,6 +363,16 @@ proptest! {
             }
             if is_dropped {
                 store.sweep(3).unwrap();
+            }
+            if is_due(searches) {
+                search = match search.take() {
+                    None => Some((store.begin_unused().unwrap(), true)),
+                    Some((mut unused, true)) => {
+                        let is_more = store.find_unused(&mut unused).unwrap();
+                        Some((unused, is_more))
+                    }
+                    Some((mut unused, false)) => store.drop_unused(&mut unused, 0).unwrap().then_some((unused, false)),
+                };
             }
             if is_due(looks) {
                 let lost = store.lose_workers(now_us, 0).unwrap();

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::super::write::rollups::OVER;
 use super::super::write::{DUE, leaving, overdue, roots as writing, settle};
-use super::super::{logs, metrics, names, processes, retention, roots, stats, status};
+use super::super::{logs, metrics, names, processes, retention, roots, stats, status, unused};
 use super::support::script::parse;
 use super::support::worker;
 use super::{any, open};
@@ -167,6 +167,18 @@ fn texts_of_three_characters_are_searched_by_their_parts() {
             let found = plan(snapshot, &sql, values);
             assert_eq!(found.contains("text_parts VIRTUAL TABLE INDEX"), is_indexed, "{text}:\n{found}");
             assert_eq!(found.lines().any(|line| line == "SCAN text"), !is_indexed, "{text}:\n{found}");
+            Ok(())
+        });
+        checked.unwrap();
+    }
+}
+
+#[test]
+fn what_refers_to_something_is_looked_at_from_a_place_on() {
+    let (_folder, store) = open();
+    for (sql, values) in unused::statements() {
+        let checked = store.read("explain", |snapshot| {
+            assert_indexed(&sql, &plan(snapshot, &sql, vec![Value::Integer(1); values]), false);
             Ok(())
         });
         checked.unwrap();

@@ -5,14 +5,16 @@
 
 use foldhash::HashSet;
 use monitor_wire::{Event, Fields, UnknownEvent, WorkerId};
-use rusqlite::{OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::changes::{Line, NONE};
-use super::{Transaction, Writer};
+use super::workers::Workers;
+use super::{Transaction, Writer, tally};
 use crate::store::sqlite::ids::{KNOWN_STATES, code};
 use crate::store::sqlite::retention;
 use crate::store::sqlite::roots::{RootRow, find_row};
 use crate::store::sqlite::row::{COLUMNS, Known, ProcessRow};
+use crate::store::sqlite::unused::Unused;
 use crate::store::{Changes, Drop, RootKey, Shrunk, Swept};
 
 /// The next tree that is to go.
@@ -77,7 +79,7 @@ impl Writer {
         if self.connection.prepare_cached(NEXT)?.query_row([], |_| Ok(())).optional()?.is_none() {
             return Ok(Swept::default());
         }
-        let mut is_more = false;
+        let (mut is_more, mut trees) = (false, 0);
         let (page, _, free) = retention::pages(&self.connection)?;
         self.transaction(0, |transaction| {
             let mut rest = rows;
@@ -86,12 +88,12 @@ impl Writer {
                 if is_more {
                     break;
                 }
-                transaction.sweep_tree(number, &mut rest)?;
+                trees += u64::from(transaction.sweep_tree(number, &mut rest)?);
             }
             Ok(())
         })?;
         let freed = retention::pages(&self.connection)?.2 - free;
-        Ok(Swept { is_more, freed_bytes: (freed * page).max(0) as u64 })
+        Ok(Swept { is_more, trees, freed_bytes: (freed * page).max(0) as u64 })
     }
 }
 
@@ -104,9 +106,57 @@ impl Writer {
         retention::trim_unknown(&self.connection, heard_before_us, after)
     }
 
+    pub(in super::super) fn begin_unused(&mut self) -> Result<Unused> {
+        self.dictionary.note_touched(true);
+        Unused::begin(&self.connection)
+    }
+
+    /// Deletes some of what is unused; whether there is more.
+    pub(in super::super) fn drop_unused(&mut self, unused: &mut Unused, heard_before_us: u64) -> Result<bool> {
+        let mut is_more = false;
+        self.transaction(0, |transaction| {
+            let connection = transaction.connection;
+            let mut gone = Vec::new();
+            // Without the writer's word nothing is known to be unused.
+            if let Some(touched) = transaction.dictionary.touched() {
+                is_more = unused.drop_some(connection, touched, |worker| {
+                    gone.extend(delete_worker(connection, worker, heard_before_us)?);
+                    Ok(())
+                })?;
+            }
+            for state in gone {
+                transaction.count(tally::WORKERS, state, -1);
+            }
+            Ok(())
+        })?;
+        // The search goes on until all is judged.
+        if is_more {
+            self.dictionary.forget();
+        } else {
+            self.dictionary.note_touched(false);
+        }
+        self.workers = Workers::default();
+        Ok(is_more)
+    }
+
     pub(in super::super) fn shrink(&mut self) -> Result<Shrunk> {
         retention::shrink(&self.connection, &mut self.is_shrinking)
     }
+}
+
+/// Deletes a worker that is gone and was last heard of before that time, unless something is its own; its state if so.
+fn delete_worker(connection: &Connection, key: i64, heard_before_us: u64) -> Result<Option<i64>> {
+    let sql = "DELETE FROM worker WHERE key = ?1 AND state <> 0 AND last_seen < ?2 AND open = 0 \
+               AND NOT EXISTS (SELECT 1 FROM origin WHERE worker = ?1) AND NOT EXISTS (SELECT 1 FROM unknown WHERE worker = ?1) \
+               RETURNING state";
+    let heard_before = heard_before_us.min(i64::MAX as u64) as i64;
+    let state = connection.prepare_cached(sql)?.query_row([key, heard_before], |row| row.get(0)).optional()?;
+    if state.is_some() {
+        for table in ["worker_events", "dropped"] {
+            connection.prepare_cached(&format!("DELETE FROM {table} WHERE worker = ?1"))?.execute([key])?;
+        }
+    }
+    Ok(state)
 }
 
 impl Transaction<'_> {
@@ -133,7 +183,8 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    fn sweep_tree(&mut self, number: i64, rest: &mut usize) -> Result<()> {
+    /// Deletes some of a tree's rows; whether nothing is left of it.
+    fn sweep_tree(&mut self, number: i64, rest: &mut usize) -> Result<bool> {
         let rows = self.first_rows(number, *rest)?;
         *rest -= rows.len();
         if let Some(last) = rows.last() {
@@ -143,19 +194,20 @@ impl Transaction<'_> {
         }
         for (table, columns) in PLAIN {
             if *rest == 0 {
-                return Ok(());
+                return Ok(false);
             }
             let sql = format!(
                 "DELETE FROM {table} WHERE root = ?1 AND ({columns}) IN (SELECT {columns} FROM {table} WHERE root = ?1 ORDER BY {columns} LIMIT ?2)"
             );
             *rest -= self.connection.prepare_cached(&sql)?.execute(params![number, *rest as i64])?;
         }
-        if *rest > 0 {
+        let is_gone = *rest > 0;
+        if is_gone {
             self.connection.prepare_cached("DELETE FROM leaving WHERE root = ?1")?.execute([number])?;
             // An empty tree is work, too.
             *rest -= 1;
         }
-        Ok(())
+        Ok(is_gone)
     }
 
     fn first_rows(&self, number: i64, limit: usize) -> Result<Vec<ProcessRow>> {

@@ -197,7 +197,7 @@ impl Writer {
     /// `now_us`: the server's clock; 0 where that doesn't matter.
     fn transaction<'a>(&'a mut self, now_us: u64, gather: impl FnOnce(&mut Transaction<'a>) -> Result<()>) -> Result<Changes> {
         if !self.is_trusted {
-            self.dictionary = Dictionary::default();
+            self.dictionary.forget();
             self.workers = Workers::default();
             self.roots = RootCache::default();
             self.rollups = Rollups::default();
