@@ -1,7 +1,7 @@
 /** What processes say, live. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
 import { Tree, Worker } from "./events.mjs";
 
 useBrowser();
@@ -53,6 +53,10 @@ test("lines are found by level and text, shown in full, and lead to their proces
     await hasText(message(page, 0), "<img src=x onerror=alert(1)> second␊line");
     await hasText(message(page, 1), "odd level");
     await page.locator(".logs-bar input").fill("SECOND");
+    await page.waitForFunction(() => document.querySelectorAll(".log").length === 1);
+    // What is looked for is a link.
+    await hasAddress(page, /level=warn.*said=SECOND/);
+    await page.reload();
     await page.waitForFunction(() => document.querySelectorAll(".log").length === 1);
     await page.locator(".log").click();
     const opened = await page.locator(".opened").textContent();

@@ -418,6 +418,12 @@ test("arrows go through the rows, Enter opens one, Space and Shift choose, and B
     await hasText(page.locator(".checked-bar strong"), "3 chosen");
     await press("PageDown");
     await hasFocus(page, newest[4 + (await page.evaluate(() => Math.floor((document.querySelector(".list .scroller").clientHeight - 28) / 28) - 1))]);
+    await press("Home");
+    await row(page, newest[10]).getByRole("checkbox").click();
+    await row(page, newest[15]).getByRole("checkbox").click({ modifiers: ["Shift"] });
+    await hasText(page.locator(".checked-bar strong"), "9 chosen");
+    await row(page, newest[12]).getByRole("checkbox").click({ modifiers: ["Shift"] });
+    await hasText(page.locator(".checked-bar strong"), "5 chosen");
     // The last one that was read; then more of them come.
     await press("End");
     await hasFocus(page, newest[99]);

@@ -38,6 +38,10 @@ test("the tab is a link, zooms by key and wheel, and keeps its window in the add
     await page.getByRole("button", { name: "Timeline" }).click();
     await hasAddress(page, /tab=timeline/);
     assert.deepEqual(await windowIs(page), [0, 1_000_000]);
+    await page.goBack();
+    await page.locator(".tree").waitFor();
+    await page.goForward();
+    await windowIs(page);
     await page.keyboard.press("w");
     const [from, to] = await windowIs(page, (from, to) => to - from < 700000);
     assert.ok(from > 100_000 && to < 900_000);
@@ -232,6 +236,7 @@ test("idle gaps are folded unless one wants to see them", async () => {
     await nameAt(0.8);
     await hasText(page.locator(".card strong"), "late");
     await page.getByRole("button", { name: "Fold idle gaps" }).click();
+    await hasAddress(page, /gaps=open/);
     await nameAt(0.21);
     await page.locator(".card").waitFor({ state: "detached" });
   });

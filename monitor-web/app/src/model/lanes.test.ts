@@ -68,6 +68,8 @@ test("lanes and processes fold, and whoever is revealed is opened up to", () => 
   expect(lines(tree, folding)).toContain("  load 1/1");
   folding.toDepth(1);
   expect(lines(tree, folding)).toEqual(["[on M] 1/3", " main 1/1", "[on A] 2/3", " parse 1/2", " back 2/2", "[on B] 3/3", " send 1/1"]);
+  folding.toDepth(0);
+  expect(lines(tree, folding)).toEqual(["[on M] 1/3", "[on A] 2/3", "[on B] 3/3"]);
   folding.reveal(tree, tree.find("load") as number, { lanes });
   expect(lines(tree, folding)).toContain("  load 1/1");
 });

@@ -50,7 +50,7 @@ const SMALLEST_GROUP = 3;
 export class Folding {
   private readonly toggled = new Map<number, boolean>();
   private readonly groups = new Set<string>();
-  private readonly closedLanes = new Set<string>();
+  private readonly lanes = new Map<string, boolean>();
   private depth = Infinity;
   private changes = 0;
 
@@ -83,12 +83,11 @@ export class Folding {
   }
 
   isLaneOpen(key: string): boolean {
-    return !this.closedLanes.has(key);
+    return this.lanes.get(key) ?? this.depth > 0;
   }
 
   setLane(key: string, open: boolean): void {
-    if (open) this.closedLanes.delete(key);
-    else this.closedLanes.add(key);
+    this.lanes.set(key, open);
     this.changes += 1;
   }
 
@@ -96,7 +95,7 @@ export class Folding {
   toDepth(depth: number): void {
     this.toggled.clear();
     this.groups.clear();
-    this.closedLanes.clear();
+    this.lanes.clear();
     this.depth = depth;
     this.changes += 1;
   }

@@ -40,7 +40,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
         <Counts counts={root.counts} />
         <nav className="tabs" aria-label={t("root.tabs")}>
           {TABS.map((tab) => (
-            <button key={tab} type="button" aria-current={(search.tab ?? "tree") === tab ? "page" : undefined} onClick={() => search.set({ tab: tab === "tree" ? undefined : tab })}>
+            <button key={tab} type="button" aria-current={(search.tab ?? "tree") === tab ? "page" : undefined} onClick={() => search.go({ tab: tab === "tree" ? undefined : tab })}>
               {t(`root.tab.${tab}`)}
             </button>
           ))}

@@ -78,7 +78,7 @@ function OneRoot({ param }: { param: string }) {
           {tab === "timeline" ? (
             <Timeline view={view} root={root} selection={selection} search={search} />
           ) : tab === "logs" ? (
-            <Logs view={view} onSelect={selection.select} />
+            <Logs view={view} search={search} onSelect={selection.select} />
           ) : tab === "compare" ? (
             <Compare view={view} root={root} search={search} onSelect={selection.select} />
           ) : (

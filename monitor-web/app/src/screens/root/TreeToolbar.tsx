@@ -70,7 +70,7 @@ export function TreeToolbar({ view, selection, search }: Props) {
         <button type="button" onClick={() => view.foldAll(Infinity)}>
           {t("root.expand")}
         </button>
-        <button type="button" onClick={() => view.foldAll(1)}>
+        <button type="button" onClick={() => view.foldAll(lanes === "tree" ? 1 : 0)}>
           {t("root.collapse")}
         </button>
       </span>

@@ -17,22 +17,31 @@ interface RootParams {
   view?: string | undefined;
   /** `raw` leaves times as the workers' clocks have them. */
   clocks?: string | undefined;
-  /** What the timeline's lanes are. */
+  /** What the lanes of tree and timeline are. */
   lanes?: string | undefined;
+  /** `open` shows idle gaps of the timeline as long as they are. */
+  gaps?: string | undefined;
+  /** The least level of the logs that are shown, and what they contain. */
+  level?: string | undefined;
+  said?: string | undefined;
 }
 
 export interface RootSearch extends RootParams {
   filter: string;
   grouped: boolean;
   set: (change: RootParams) => void;
+  /** The same as a step that Back undoes. */
+  go: (change: RootParams) => void;
 }
 
 export function useRootSearch(): RootSearch {
   const search = useSearch({ strict: false }) as RootParams;
   const navigate = useNavigate();
-  const set = useCallback(
-    (change: RootParams) => void navigate({ to: ".", search: (before: object) => ({ ...before, ...change }), replace: true }),
+  const change = useCallback(
+    (to: RootParams, replace: boolean) => void navigate({ to: ".", search: (before: object) => ({ ...before, ...to }), replace }),
     [navigate],
   );
-  return { ...search, filter: search.filter ?? "", grouped: search.group === "1", set };
+  const set = useCallback((to: RootParams) => change(to, true), [change]);
+  const go = useCallback((to: RootParams) => change(to, false), [change]);
+  return { ...search, filter: search.filter ?? "", grouped: search.group === "1", set, go };
 }

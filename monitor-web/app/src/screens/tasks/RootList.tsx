@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useRef } from "react";
+import { useCallback, useEffect, useLayoutEffect, useRef } from "react";
 import { t } from "../../i18n.ts";
 import { type Filters, isOldestFirst, withFilter } from "../../model/filters.ts";
 import { announce } from "../../ui/announce.ts";
@@ -52,6 +52,22 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
   };
   useLayoutEffect(drop);
 
+  // With Shift, all from the one that was ticked before.
+  const ticked = useRef<string>(undefined);
+  const newest = useRef(roots);
+  newest.current = roots;
+  const { set } = checked;
+  const onCheck = useCallback(
+    (id: string, to: boolean, isRange: boolean) => {
+      const place = (of: string | undefined) => newest.current.findIndex(({ root_id }) => root_id === of);
+      const [from, until] = [place(ticked.current), place(id)].toSorted((a, b) => a - b) as [number, number];
+      const range = isRange && from >= 0 ? newest.current.slice(from, until + 1) : [];
+      for (const each of [id, ...range.map(({ root_id }) => root_id)]) set(each, to);
+      ticked.current = id;
+    },
+    [set],
+  );
+
   const isOldest = isOldestFirst(filters);
   const onScroll = () => {
     virtual.onScroll();
@@ -101,7 +117,7 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
         <div className="canvas" role="rowgroup" style={{ height: virtual.height }}>
           {roots.slice(Math.max(0, first - before), Math.max(0, end - before)).map((root, at) => {
             const index = Math.max(first, before) + at;
-            return <RootRow key={root.root_id} root={root} index={index} top={virtual.topOf(index)} checked={checked.ids.has(root.root_id)} onCheck={checked.set} />;
+            return <RootRow key={root.root_id} root={root} index={index} top={virtual.topOf(index)} checked={checked.ids.has(root.root_id)} onCheck={onCheck} />;
           })}
         </div>
       </div>

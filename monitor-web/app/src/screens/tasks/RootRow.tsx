@@ -18,7 +18,7 @@ interface Props {
   index: number;
   top: number;
   checked: boolean;
-  onCheck: (id: string, checked: boolean) => void;
+  onCheck: (id: string, checked: boolean, isRange: boolean) => void;
 }
 
 export const RootRow = memo(function RootRow({ root, index, top, checked, onCheck }: Props) {
@@ -34,7 +34,7 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
       onClick={follow}
     >
       <span role="cell" className="check">
-        <input type="checkbox" aria-label={t("tasks.check", { task: visible(root.title) })} checked={checked} onChange={(event) => onCheck(root.root_id, event.target.checked)} />
+        <input type="checkbox" aria-label={t("tasks.check", { task: visible(root.title) })} checked={checked} onChange={(event) => onCheck(root.root_id, event.target.checked, (event.nativeEvent as MouseEvent).shiftKey)} />
       </span>
       <span role="cell" className="state">
         <StateLabel state={root.state} />

@@ -8,6 +8,7 @@ import { CopyButton } from "../../../ui/CopyButton.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { Said } from "../../../ui/Text.tsx";
 import { useRows } from "../../../ui/useRows.ts";
+import type { RootSearch } from "../useRootSearch.ts";
 import type { RootView } from "../view.ts";
 import { LogFeed } from "./feed.ts";
 import "./logs.css";
@@ -19,23 +20,29 @@ interface Props {
   view: RootView;
   /** Only what this process said. */
   process?: string;
+  /** Keeps what is looked for in the address. */
+  search?: RootSearch;
   onSelect?: (process: string) => void;
 }
 
 /** What was said, with the newest at the end; follows it until one scrolls up. */
-export default function Logs({ view, process, onSelect }: Props) {
-  const [level, setLevel] = useState<(typeof LEVELS)[number] | "">("");
-  const [text, setText] = useState("");
-  const [q, setQ] = useState("");
+export default function Logs({ view, process, search, onSelect }: Props) {
+  const [own, setOwn] = useState({ level: "", said: "" });
+  const { level: wanted = "", said: q = "" } = search ?? own;
+  const level = LEVELS.find((each) => each === wanted);
+  const set = (change: { level?: string; said?: string }) => (search ? search.set(change) : setOwn((before) => ({ ...before, ...change })));
+  const [text, setText] = useState(q);
+  useEffect(() => setText(q), [q]);
   useEffect(() => {
-    const timer = setTimeout(() => setQ(text), TYPING_MS);
+    if (text === q) return;
+    const timer = setTimeout(() => set({ said: text }), TYPING_MS);
     return () => clearTimeout(timer);
   }, [text]);
-  const feed = useMemo(() => new LogFeed(view, { process, level: level || undefined, q: q || undefined }), [view, process, level, q]);
+  const feed = useMemo(() => new LogFeed(view, { process, level, q: q || undefined }), [view, process, level, q]);
   return (
     <div className="logs">
       <div className="logs-bar">
-        <select aria-label={t("logs.level")} value={level} onChange={(event) => setLevel(event.target.value as typeof level)}>
+        <select aria-label={t("logs.level")} value={level ?? ""} onChange={(event) => set({ level: event.target.value })}>
           <option value="">{t("logs.level.all")}</option>
           {LEVELS.slice(0, -1).map((each) => (
             <option key={each} value={each}>
@@ -45,7 +52,7 @@ export default function Logs({ view, process, onSelect }: Props) {
         </select>
         <input type="search" aria-label={t("logs.search")} placeholder={t("logs.search")} spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
       </div>
-      <Lines feed={feed} isFiltered={level !== "" || q !== ""} onSelect={process === undefined ? onSelect : undefined} view={view} />
+      <Lines feed={feed} isFiltered={level !== undefined || q !== ""} onSelect={process === undefined ? onSelect : undefined} view={view} />
     </div>
   );
 }

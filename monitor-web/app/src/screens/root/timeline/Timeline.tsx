@@ -30,7 +30,7 @@ interface Props {
 /** All processes of a root on one axis of time. */
 export default function Timeline({ view, root, selection, search }: Props) {
   const lanes = laneKindOf(search.lanes);
-  const [foldsGaps, setFoldsGaps] = useState(true);
+  const foldsGaps = search.gaps !== "open";
   const [hovered, setHovered] = useState<Hovered | null>(null);
   const [range, setRange] = useState<Range | null>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -124,7 +124,7 @@ export default function Timeline({ view, root, selection, search }: Props) {
             </button>
           ))}
         </span>
-        <button type="button" aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => setFoldsGaps(!foldsGaps)}>
+        <button type="button" aria-pressed={foldsGaps} title={t("timeline.gaps.why")} onClick={() => set({ gaps: foldsGaps ? "open" : undefined })}>
           {t("timeline.gaps")}
         </button>
         {view.clocks().size > 0 && (
