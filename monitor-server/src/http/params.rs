@@ -67,13 +67,19 @@ pub(crate) fn read_queries(query: &str) {
     fn read<T: DeserializeOwned + IntoParams>(query: &str) {
         let _ = read_query::<T>(query);
     }
+    read::<super::export::ExportParams>(query);
+    read::<super::keeping::DeleteParams>(query);
     read::<super::logs::LogsParams>(query);
+    read::<super::me::AuditParams>(query);
+    read::<super::names::NamesParams>(query);
     read::<super::processes::ProcessesParams>(query);
     read::<super::roots::RootsParams>(query);
-    read::<super::stats::StatsParams>(query);
+    read::<super::stats::ErrorsParams>(query);
     read::<super::stats::SeriesParams>(query);
+    read::<super::stats::StatsParams>(query);
     read::<super::stream::StreamParams>(query);
     read::<super::tree::TreeParams>(query);
+    read::<super::workers::WorkersParams>(query);
 }
 
 fn decode(part: &str) -> Result<String, String> {

@@ -2,6 +2,8 @@
 
 mod access;
 mod bodies;
+#[path = "../../../fuzz/corpus.rs"]
+mod corpus;
 mod deep;
 mod guard;
 mod keeping;

@@ -2,6 +2,8 @@
 #![cfg(unix)]
 
 mod bound;
+#[path = "../../../fuzz/corpus.rs"]
+mod corpus;
 mod damage;
 mod follow;
 mod full;

@@ -3,19 +3,45 @@
 use monitor_spool::fuzz;
 use proptest::prelude::*;
 
+use crate::corpus;
+
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 3] = [("spool_raw", fuzz::raw), ("spool_framed", fuzz::framed), ("spool_rings", fuzz::rings)];
+
 proptest! {
     #[test]
     fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..9_000)) {
+        for (_, read) in TARGETS {
+            read(&bytes);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(corpus::cases(8, 1))]
+
+    #[test]
+    fn any_damaged_files_are_read(bytes in corpus::damaged("spool_raw")) {
         fuzz::raw(&bytes);
     }
 
     #[test]
-    fn any_blocks_are_read(bytes in prop::collection::vec(any::<u8>(), 0..9_000)) {
+    fn any_damaged_blocks_are_read(bytes in corpus::damaged("spool_framed")) {
         fuzz::framed(&bytes);
     }
 
     #[test]
-    fn any_rings_are_read(bytes in prop::collection::vec(any::<u8>(), 0..9_000)) {
+    fn any_damaged_rings_are_read(bytes in corpus::damaged("spool_rings")) {
         fuzz::rings(&bytes);
+    }
+}
+
+#[test]
+fn what_a_fuzzer_found_is_read() {
+    for (target, read) in TARGETS {
+        for bytes in corpus::files(target) {
+            read(&bytes);
+        }
     }
 }

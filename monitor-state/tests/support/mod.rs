@@ -1,7 +1,9 @@
-//! Events for tests: written as lines, or generated. The store's tests use it too.
+//! Events for tests: written as lines, or generated. The store's tests and the fuzz targets use it too.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test uses a part of it")]
 
+pub mod chosen;
 pub mod generate;
+pub mod model;
 pub mod script;
 
 use monitor_wire::{Batch, Event, ProcessId, RootId, WorkerId, WorkerRef};

@@ -1,0 +1,276 @@
+//! The rules as they are told, looked up among all events at once: slow, and simple enough to be right.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use monitor_state::{Facts, about_worker};
+use monitor_wire::{Batch, Event, Root};
+use serde_json::{Map, Value, json};
+
+/// What must be shown of these batches is shown of them, and of the same in another order.
+pub fn check(batches: &[Batch]) {
+    let facts = Facts::of(batches);
+    assert_eq!(facts, Facts::of(batches.iter().rev()), "the order of batches matters");
+    let history = History::of(batches);
+    assert_eq!(facts.roots().map(|root| json!(root)).collect::<Vec<_>>(), history.roots());
+    for root in facts.roots() {
+        let (shown, processes) = facts.tree(root, 7).expect("it was just listed");
+        let expected = history.tree(&json!(root));
+        assert_eq!(processes.iter().map(|process| json!(process)).collect::<Vec<_>>(), expected);
+        check_root(&shown, &expected);
+    }
+}
+
+/// The root's own face; its counts are those of its processes.
+fn check_root(shown: &Root, processes: &[Value]) {
+    let mut counts = BTreeMap::<_, u64>::new();
+    for process in processes {
+        let state = process["state"].as_str().expect("a word");
+        let is_known = ["pending", "running", "succeeded", "failed", "cancelled", "lost"].contains(&state);
+        *counts.entry(if is_known { state } else { "other" }).or_default() += 1;
+    }
+    let shown = json!(shown);
+    let told = shown["counts"].as_object().expect("counts").iter().filter(|(_, count)| **count != 0);
+    assert_eq!(told.map(|(state, count)| (state.as_str(), count.as_u64().unwrap())).collect::<BTreeMap<_, _>>(), counts);
+    if let Some(own) = processes.iter().find(|process| process["orphan"] == false && process["depth"] == 0) {
+        for key in ["name", "state", "started_us", "ended_us", "elapsed_ns", "worker_id"] {
+            assert_eq!(shown[key], own[key], "{key}");
+        }
+    }
+}
+
+/// Tells events apart and orders them: time, worker of the batch, number.
+type Stamp = (u64, Value, u64);
+
+/// One event, each once.
+#[derive(Debug)]
+struct Said {
+    stamp: Stamp,
+    /// Whom it is about: its own worker, or else the batch's.
+    worker: Value,
+    json: Value,
+}
+
+impl Said {
+    fn is(&self, what: &str) -> bool {
+        self.json["type"] == what
+    }
+
+    fn attempt(&self) -> u64 {
+        self.json["attempt"].as_u64().unwrap_or(1)
+    }
+}
+
+/// All that was said, by stamp.
+struct History(Vec<Said>);
+
+impl History {
+    fn of(batches: &[Batch]) -> Self {
+        let mut all = BTreeMap::new();
+        for batch in batches {
+            for (number, event) in (batch.sequence..).zip(&batch.events) {
+                all.entry((batch.worker.id, number)).or_insert(event);
+            }
+        }
+        let said = |((by, number), event): (_, &Event)| {
+            let json = serde_json::to_value(event).expect("events are JSON");
+            let own = json["worker"]["id"].clone();
+            let worker = if own.is_null() { json!(about_worker(event, by).0) } else { own };
+            Said { stamp: (json["time_us"].as_u64().unwrap_or(0), json!(by), number), worker, json }
+        };
+        let mut all: Vec<_> = all.into_iter().map(said).collect();
+        all.sort_by_key(|said| (said.stamp.0, said.stamp.1.to_string(), said.stamp.2));
+        Self(all)
+    }
+
+    /// What was said of trees.
+    fn of_processes(&self) -> impl Iterator<Item = &Said> {
+        const TYPES: [&str; 7] = ["queued", "started", "updated", "progressed", "logged", "folded", "ended"];
+        let is_one = |said: &&Said| TYPES.iter().any(|kind| said.is(&format!("process-{kind}")));
+        self.0.iter().filter(is_one)
+    }
+
+    fn roots(&self) -> Vec<Value> {
+        let ids: BTreeSet<_> = self.of_processes().map(|said| said.json["root_id"].to_string()).collect();
+        ids.iter().map(|id| serde_json::from_str(id).expect("it was JSON")).collect()
+    }
+
+    /// Whether a worker is lost, and when it went offline.
+    fn gone(&self, worker: &Value) -> (bool, Option<u64>) {
+        let about = |what: &'static str| self.0.iter().filter(move |said| said.worker == *worker && said.is(what)).map(|said| said.stamp.0);
+        let offline = about("worker-offline").min();
+        (offline.is_none() && about("worker-lost").max() > about("worker-found").max(), offline)
+    }
+
+    /// The tree's processes as they are shown: in pre-order, siblings as they began.
+    fn tree(&self, root: &Value) -> Vec<Value> {
+        let mut said = BTreeMap::<_, Vec<_>>::new();
+        for event in self.of_processes().filter(|said| said.json["root_id"] == *root && !said.is("process-logged")) {
+            said.entry(event.json["id"].to_string()).or_default().push(event);
+        }
+        let nodes: BTreeMap<_, _> = said.into_iter().map(|(id, said)| (id, self.process(&said))).collect();
+        let place = |id: &String| (nodes[id].at, id.clone());
+        let tops = nodes.iter().filter(|(_, node)| node.is_defined && node.shown["parent_id"].is_null());
+        let own = tops.map(|(id, _)| id.clone()).min_by_key(place);
+        let told = |id: &String| Some(nodes[id].shown["parent_id"].to_string()).filter(|parent| nodes.contains_key(parent));
+        // Of a cycle the parent of its first is ignored.
+        let known = |id: &String| {
+            let mut cycle = vec![id.clone()];
+            while let Some(next) = told(&cycle[cycle.len() - 1]) {
+                if next == *id {
+                    let first = cycle.into_iter().min_by_key(place)?;
+                    return told(id).filter(|_| first != *id);
+                }
+                if cycle.contains(&next) {
+                    break;
+                }
+                cycle.push(next);
+            }
+            told(id)
+        };
+        let mut shown = Vec::new();
+        for (id, node) in &nodes {
+            let mut process = node.shown.clone();
+            let is_own = own.as_ref() == Some(id);
+            process["orphan"] = (!is_own && known(id).is_none()).into();
+            let mut path = vec![place(id)];
+            let mut at = id.clone();
+            while let Some(above) = known(&at).or_else(|| own.clone().filter(|own| *own != at)) {
+                path.insert(0, place(&above));
+                at = above;
+            }
+            process["depth"] = (path.len() - 1).into();
+            shown.push((path, process));
+        }
+        shown.sort_by(|(one, _), (other, _)| one.cmp(other));
+        shown.into_iter().map(|(_, process)| process).collect()
+    }
+
+    /// One process, by all that was said of it.
+    fn process(&self, said: &[&Said]) -> Node {
+        let attempt = said.iter().map(|said| said.attempt()).max().expect("something was said");
+        let all = |what: &'static str| said.iter().copied().filter(move |said| said.is(what));
+        let now = |what: &'static str| all(what).find(|said| said.attempt() == attempt);
+        // The first of the highest attempt that has one.
+        let newest = |what: &'static str| all(what).min_by_key(|said| std::cmp::Reverse(said.attempt()));
+        let (queued, started, ended) = (now("process-queued"), now("process-started"), now("process-ended"));
+        let sign = said.iter().copied().filter(|said| said.is("process-updated") || said.is("process-progressed"));
+        let sign = sign.min_by_key(|said| std::cmp::Reverse(said.attempt()));
+        let shards = shards(said);
+
+        let waits = queued.is_some() || !shards.is_empty();
+        let runs = started.or_else(|| sign.filter(|sign| sign.attempt() == attempt && !waits)).filter(|_| ended.is_none());
+        let (is_lost, offline) = runs.map(|said| self.gone(&said.worker)).unwrap_or_default();
+        let fold = self.fold(&shards);
+        let definitions = newest("process-queued").into_iter().chain(newest("process-started"));
+        let definition = definitions.max_by_key(|said| said.attempt()).map(|said| &said.json);
+        let defined = |key: &str| definition.or(shards.first().map(|shard| &shard.json)).map_or(Value::Null, |json| json[key].clone());
+        let updated = |key: &str| all("process-updated").map(|said| &said.json[key]).rfind(|value| !value.is_null()).cloned();
+        let word = |value: Value| if value.is_null() { json!("") } else { value };
+
+        let started_us = started.map(|said| said.stamp.0);
+        let ended_us = ended.map(|said| said.stamp.0).or(offline.map(|offline| offline.max(started_us.unwrap_or(0))));
+        let measured = ended.and_then(|said| said.json["elapsed_ns"].as_u64());
+        let elapsed_ns = measured.or_else(|| Some(1_000 * ended_us?.saturating_sub(started_us?)));
+        let end = |key: &str| ended.map_or(Value::Null, |said| said.json[key].clone());
+        let mut fields = Map::new();
+        for (key, value) in [newest("process-queued"), newest("process-started")]
+            .into_iter()
+            .flatten()
+            .chain(all("process-updated"))
+            .flat_map(|said| said.json["fields"].as_object().into_iter().flatten())
+        {
+            fields.insert(key.clone(), value.clone());
+        }
+        let contrary = all("process-ended").filter(|said| said.attempt() == attempt).skip(1).take(8);
+        let contradictions = contrary.filter(|said| said.json["outcome"] != end("outcome")).count();
+        let links: BTreeMap<_, _> = said
+            .iter()
+            .flat_map(|said| said.json["links"].as_array().into_iter().flatten())
+            .map(|link| (["root_id", "id", "relation"].map(|key| link[key].as_str().expect("a word").to_owned()), link))
+            .collect();
+        let progress = all("process-progressed").rfind(|said| said.attempt() == attempt);
+        let state = match (&fold, started.is_some() || queued.is_some()) {
+            _ if ended.is_some() => end("outcome"),
+            _ if is_lost => json!("lost"),
+            _ if offline.is_some() => json!("cancelled"),
+            (Some((_, state)), false) => json!(state),
+            _ if started.is_none() && queued.is_some() => json!("pending"),
+            _ => json!("running"),
+        };
+        let mut shown = json!({
+            "id": said[0].json["id"], "root_id": said[0].json["root_id"], "attempt": attempt.max(1), "state": state,
+            "parent_id": updated("parent_id").unwrap_or_else(|| defined("parent_id")),
+            "name": word(updated("name").unwrap_or_else(|| defined("name"))),
+            "kind": word(defined("kind")),
+            "thread": definition.map(|json| &json["thread"]), "source": definition.map(|json| &json["source"]),
+            "attachment": definition.and_then(|json| json["attachment"].as_str()).unwrap_or("explicit"),
+            "started_us": started_us, "ended_us": ended_us, "elapsed_ns": elapsed_ns,
+            "worker_id": started.or(ended).or(runs).map(|said| &said.worker),
+            "error": end("error"), "exit_code": end("exit_code"), "signal": end("signal"),
+            "reason": if offline.is_some() { json!("exited") } else { end("reason") },
+            "native_id": said.iter().map(|said| &said.json["native_id"]).find(|id| !id.is_null()),
+            "links": links.into_values().collect::<Vec<_>>(), "fields": fields,
+            "progress": progress.map(|said| ["done", "total", "unit"].map(|key| (key.to_owned(), said.json[key].clone()))).map(Map::from_iter),
+            "fold": fold.map(|(fold, _)| fold),
+        });
+        if contradictions > 0 {
+            shown["contradictions"] = contradictions.into();
+        }
+        let of_shards = shards.iter().map(|shard| shard.stamp.0).min();
+        let at = [started, queued, ended, sign].into_iter().flatten().map(|said| said.stamp.0).next().or(of_shards).unwrap_or(0);
+        Node { at, is_defined: definition.is_some() || !shards.is_empty(), shown }
+    }
+
+    /// The sum of the shards, and the state that follows from it.
+    fn fold(&self, shards: &[&Said]) -> Option<(Value, &'static str)> {
+        if shards.is_empty() {
+            return None;
+        }
+        let (mut running, mut cancelled, mut is_lost) = (0, 0, false);
+        for shard in shards {
+            let open = shard.json["running"].as_u64().expect("a count");
+            cancelled += shard.json["cancelled"].as_u64().expect("a count");
+            let (lost, offline) = self.gone(&shard.worker);
+            is_lost |= lost && open > 0;
+            *(if offline.is_some() { &mut cancelled } else { &mut running }) += open;
+        }
+        let each = |key: &'static str| shards.iter().filter_map(move |shard| shard.json[key].as_u64());
+        let (count, failed) = (each("count").sum::<u64>(), each("failed").sum::<u64>());
+        let mut histogram = BTreeMap::<_, u64>::new();
+        for bucket in shards.iter().flat_map(|shard| shard.json["histogram"].as_array().into_iter().flatten()) {
+            *histogram.entry(bucket[0].as_u64()).or_default() += bucket[1].as_u64().expect("a count");
+        }
+        let sums = json!({
+            "count": count, "running": running, "failed": failed, "cancelled": cancelled, "total_ns": each("total_ns").sum::<u64>(),
+            "min_ns": each("min_ns").min(), "max_ns": each("max_ns").max(), "histogram": histogram.into_iter().collect::<Vec<_>>(),
+        });
+        let state = match () {
+            () if is_lost => "lost",
+            () if running > 0 => "running",
+            () if failed > 0 => "failed",
+            () if cancelled > 0 && cancelled == count => "cancelled",
+            () => "succeeded",
+        };
+        Some((sums, state))
+    }
+}
+
+/// Of each shard of a fold the highest revision, ascending by (worker, shard).
+fn shards<'a>(said: &[&'a Said]) -> Vec<&'a Said> {
+    let mut newest = BTreeMap::<_, &Said>::new();
+    for shard in said.iter().copied().filter(|said| said.is("process-folded")) {
+        let revision = |said: &Said| said.json["revision"].as_u64();
+        let kept = newest.entry((shard.worker.to_string(), shard.json["shard"].as_u64())).or_insert(shard);
+        if revision(shard) >= revision(kept) {
+            *kept = shard;
+        }
+    }
+    newest.into_values().collect()
+}
+
+/// A process, and what its place depends on.
+struct Node {
+    at: u64,
+    is_defined: bool,
+    shown: Value,
+}
