@@ -4,7 +4,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use monitor_tests::{PATIENCE, Server, command, rounds, run, wait_for};
 use serde_json::{Value, json};
@@ -42,6 +42,14 @@ fn until_closed(mut socket: TcpStream) -> String {
         Err(error) => panic!("not closed: {error}"),
     }
     String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// All that it answers to this, until it closes.
+fn say(server: &Server, request: &str) -> String {
+    let mut socket = connect(server);
+    // It may have enough before it has all.
+    let _ = socket.write_all(request.as_bytes());
+    until_closed(socket)
 }
 
 /// A batch of one root with so many children.
@@ -82,7 +90,6 @@ fn idle_connections_and_a_flood_of_them_leave_room_for_others() {
 #[test]
 fn those_who_dawdle_are_closed_in_their_time_while_others_are_served() {
     let server = Server::start();
-    let begun = Instant::now();
     let heads: Vec<_> = (0..50)
         .map(|_| {
             let mut socket = connect(&server);
@@ -98,16 +105,75 @@ fn those_who_dawdle_are_closed_in_their_time_while_others_are_served() {
             socket
         })
         .collect();
+    let begun = Instant::now();
     assert_eq!(server.post(&tree(1, 10)).0, 200);
     for socket in heads {
         assert_eq!(until_closed(socket), "");
     }
-    println!("the heads were closed after {:?}", begun.elapsed());
+    let heads = begun.elapsed();
     for socket in bodies {
         let answer = until_closed(socket);
         assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     }
-    println!("the bodies were closed after {:?}", begun.elapsed());
+    let bodies = begun.elapsed();
+    println!("closed after {heads:?} and {bodies:?}");
+    assert!(heads < Duration::from_secs(10) && bodies < Duration::from_secs(20), "{heads:?} {bodies:?}");
+}
+
+#[test]
+fn requests_at_once_are_answered_in_their_order_and_what_is_none_is_answered_or_closed() {
+    let server = Server::start();
+    let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{more}\r\n");
+    let pairs = (get("/healthz", "") + &get("/nope", "")).repeat(100);
+    let answer = say(&server, &(pairs + &get("/healthz", "connection: close\r\n")));
+    let told: Vec<_> = answer.match_indices("HTTP/1.1 ").map(|(at, _)| &answer[at + 9..at + 12]).collect();
+    assert_eq!(told, [["200", "404"].repeat(100), vec!["200"]].concat());
+
+    let batch = tree(1, 1).to_string();
+    let (length, long) = (batch.len(), "x".repeat(1 << 20));
+    let post = "POST /api/v1/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    for (request, statuses) in [
+        // Less than was promised never comes: whoever sends no more is told so or closed.
+        (format!("{post}content-length: {}\r\n\r\n{batch}", length - 1), &["400"][..]),
+        (format!("{post}content-length: {length}\r\ncontent-length: {}\r\n\r\n{batch}", length + 1), &["400"]),
+        (format!("{post}content-length: -1\r\n\r\n{batch}"), &["400"]),
+        (format!("{post}content-length: 99999999999999999999999\r\n\r\n{batch}"), &["400"]),
+        (format!("{post}content-length: 99999999999\r\n\r\n{batch}"), &["413"]),
+        (format!("{post}content-length: {length}\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"), &["400"]),
+        (format!("{post}transfer-encoding: chunked\r\n\r\nffffffffffffffffffff\r\n{batch}\r\n0\r\n\r\n"), &["400"]),
+        (get(&format!("/{long}"), ""), &["414", "431", ""]),
+        (get("/healthz", &format!("x: {long}\r\n")), &["431", ""]),
+        (get("/healthz", &"x: y\r\n".repeat(1_000)), &["431", ""]),
+        ("GET / HTTP/9.9\r\n\r\n".to_owned(), &["400", "505", ""]),
+        ("\u{16}\u{3}\u{1}\0\u{5}hello\r\n\r\n".to_owned(), &["400", ""]),
+    ] {
+        let answer = say(&server, &request);
+        let status = answer.strip_prefix("HTTP/1.1 ").map_or("", |rest| &rest[..3]);
+        assert!(statuses.contains(&status), "{request:.200}: {answer}");
+    }
+    assert_eq!(server.get("/status")["events"], 0);
+    assert_eq!(server.post(&tree(1, 1)).0, 200);
+}
+
+/// A page of somebody else's whose name now leads to this machine, and one that asks across origins.
+#[test]
+fn pages_of_others_neither_read_nor_write() {
+    let server = Server::start();
+    let batch = tree(1, 1).to_string();
+    for (headers, status) in [
+        ("host: evil.example:60010", 421),
+        ("host: localhost\r\norigin: http://evil.example", 403),
+        ("host: localhost\r\norigin: null", 403),
+        ("host: evil.example\r\nhost: localhost", 421),
+    ] {
+        for asked in ["GET /api/v1/roots", "GET /api/v1/stream", "POST /api/v1/events", "DELETE /api/v1/roots/1"] {
+            let length = batch.len();
+            let head = format!("{asked} HTTP/1.1\r\n{headers}\r\nconnection: close\r\ncontent-type: application/json");
+            let answer = say(&server, &format!("{head}\r\ncontent-length: {length}\r\n\r\n{batch}"));
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{asked}, {headers}: {answer}");
+        }
+    }
+    assert_eq!(server.get("/status")["events"], 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -131,6 +132,32 @@ fn a_server_with_tls_is_asked_by_the_name_of_its_certificate() {
         let refused = audit(&url);
         assert!(!refused.status.success(), "{url}");
     }
+}
+
+#[test]
+fn a_certificate_that_changes_is_taken_without_a_stop() {
+    let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [cert, key, trusted, old] = ["cert.pem", "key.pem", "trusted.pem", "old.pem"].map(|name| folder.path().join(name));
+    let write = || {
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+        std::fs::write(&cert, own.cert.pem()).unwrap();
+        std::fs::write(&trusted, own.cert.pem()).unwrap();
+    };
+    write();
+    let args =
+        ["--listen", "127.0.0.1:0", "--tls-interval", "50ms", "--tls-cert", cert.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let server = TestServer::with(&args, data);
+    let url = format!("https://localhost:{}", server.url.rsplit(':').next().unwrap());
+    let is_trusted = |by: &Path| monitor(&["status", "--server", &url]).env("SSL_CERT_FILE", by).output().unwrap().status.success();
+    assert!(is_trusted(&trusted));
+    std::fs::copy(&trusted, &old).unwrap();
+    write();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_trusted(&trusted) {
+        assert!(Instant::now() < deadline, "the new certificate is not taken");
+    }
+    assert!(!is_trusted(&old));
 }
 
 #[test]
