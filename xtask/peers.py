@@ -20,6 +20,7 @@ SPANS = 200  # of a trace, and of a request
 REQUESTS = 400
 SECONDS = 10
 KILL_AFTER = 1.5
+PAUSE = 0.02
 
 
 def trace(number):
@@ -94,10 +95,11 @@ class running:
 
 
 class Load:
-    """Requests that are sent over a few connections until there are none or the server is gone."""
+    """Requests that are sent over a few connections until there are none, the time is up or the server is killed."""
 
     def __init__(self, requests):
-        self.requests, self.lock, self.acknowledged, self.sent = iter(requests), threading.Lock(), 0, 0
+        self.requests, self.lock, self.acknowledged, self.sent, self.is_over = iter(requests), threading.Lock(), 0, 0, False
+        self.wrong = set()
         self.threads = [threading.Thread(target=self.send) for _ in range(SENDERS)]
 
     def send(self):
@@ -105,19 +107,32 @@ class Load:
         while True:
             with self.lock:
                 request = next(self.requests, None)
-                if request is None or time.monotonic() > self.until:
+                if request is None:
                     return
                 self.sent += request[3]
             path, kind, body, count = request
-            try:
-                connection.request("POST", path, body, {"Content-Type": kind})
-                answer = connection.getresponse()
-                answer.read()
-            except (OSError, http.client.HTTPException):
-                return
-            if answer.status < 300:
-                with self.lock:
+            # What is refused for now, or breaks off, is sent again, as exporters do.
+            while (status := self.status_of(connection, path, kind, body)) in (429, 503, None):
+                if self.is_over or time.monotonic() > self.until:
+                    return
+                connection.close()
+                time.sleep(PAUSE)
+            with self.lock:
+                if status < 300:
                     self.acknowledged += count
+                else:
+                    self.wrong.add(status)
+            if self.is_over or time.monotonic() > self.until:
+                return
+
+    def status_of(self, connection, path, kind, body):
+        try:
+            connection.request("POST", path, body, {"Content-Type": kind})
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        except (OSError, http.client.HTTPException):
+            return None
 
     def begin(self, seconds):
         self.until = time.monotonic() + seconds
@@ -127,6 +142,8 @@ class Load:
     def end(self):
         for thread in self.threads:
             thread.join()
+        if self.wrong:
+            sys.exit(f"answered with {self.wrong}")
 
 
 def main():
@@ -146,6 +163,7 @@ def main():
         last.begin(SECONDS)
         time.sleep(min(KILL_AFTER, seconds / 4))
         server.kill()
+        last.is_over = True
         last.end()
     acknowledged = first.acknowledged + last.acknowledged
     result = {"name": name, "per_second": first.acknowledged / seconds, "acknowledged": acknowledged, "stored": stored(name)}

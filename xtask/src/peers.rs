@@ -7,22 +7,25 @@ use serde_json::Value;
 
 use crate::run::{cargo, command, step, target, workspace};
 
-/// Their packages, and the ports they are asked to take.
-const PHOENIX: &str = "arize-phoenix";
-const PREFECT: &str = "prefect";
+/// Where each is installed, and what.
+const PHOENIX: (&str, &[&str]) = ("phoenix", &["arize-phoenix==20.26.1"]);
+/// With a `FastAPI` whose `Body` still takes what Prefect says: with 0.165, which pip would choose, it doesn't start.
+const PREFECT: (&str, &[&str]) = ("prefect", &["prefect==3.8.8", "fastapi==0.139.2"]);
+/// The ports they are asked to take.
 const PORT: &str = "61980";
 const OTHER_PORT: &str = "61981";
 
 pub(crate) fn peers() -> Result<()> {
     step("the server", &mut cargo(&["build", "--release", "-p", "monitor-cli"]))?;
     let folder = target().join("peers");
-    for package in [PHOENIX, PREFECT] {
-        let venv = folder.join(package);
-        if !venv.join("ready").exists() {
-            step(&format!("a Python for {package}"), command("python3", &["-m", "venv"]).arg(&venv))?;
-            let mut install = command(venv.join("bin/pip"), &["install", "--quiet", "--disable-pip-version-check", package]);
-            step(&format!("install {package} from PyPI"), &mut install)?;
-            std::fs::write(venv.join("ready"), "")?;
+    for (name, packages) in [PHOENIX, PREFECT] {
+        let venv = folder.join(name);
+        let ready = venv.join(packages.join(" "));
+        if !ready.exists() {
+            step(&format!("a Python for {name}"), command("python3", &["-m", "venv"]).arg(&venv))?;
+            let mut install = command(venv.join("bin/pip"), &["install", "--quiet", "--disable-pip-version-check"]);
+            step(&format!("install {} from PyPI", packages.join(" ")), install.args(packages))?;
+            std::fs::write(ready, "")?;
         }
     }
     let monitor = target().join("release/monitor").display().to_string();
@@ -31,9 +34,9 @@ pub(crate) fn peers() -> Result<()> {
     let listen = format!("127.0.0.1:{PORT}");
     // OTLP comes with Phoenix's Python.
     let rows = [
-        measure(&folder, "ours", PHOENIX, &[&monitor, "server", "--listen", &listen, "--data", &ours])?,
-        measure(&folder, "phoenix", PHOENIX, &[&bin(&folder, PHOENIX, "phoenix"), "serve"])?,
-        measure(&folder, "prefect", PREFECT, &[&bin(&folder, PREFECT, "prefect"), "server", "start", "--port", PORT])?,
+        measure(&folder, "ours", PHOENIX.0, &[&monitor, "server", "--listen", &listen, "--data", &ours])?,
+        measure(&folder, "phoenix", PHOENIX.0, &[&bin(&folder, PHOENIX.0), "serve"])?,
+        measure(&folder, "prefect", PREFECT.0, &[&bin(&folder, PREFECT.0), "server", "start", "--port", PORT])?,
     ];
     println!("\n{:<24}{:>16}{:>16}{:>16}{:>12}", "", "taken in /s", "acknowledged", "there after it", "lost, %");
     for (name, row) in ["ours, OTLP spans", "Phoenix, OTLP spans", "Prefect, task runs"].iter().zip(&rows) {
@@ -48,19 +51,20 @@ pub(crate) fn peers() -> Result<()> {
     Ok(())
 }
 
-fn bin(folder: &Path, package: &str, name: &str) -> String {
-    folder.join(package).join("bin").join(name).display().to_string()
+/// Its command, which is called as it is.
+fn bin(folder: &Path, name: &str) -> String {
+    folder.join(name).join("bin").join(name).display().to_string()
 }
 
 /// What the script prints of a server on an empty folder.
-fn measure(folder: &Path, name: &str, package: &str, server: &[&str]) -> Result<Value> {
+fn measure(folder: &Path, name: &str, python: &str, server: &[&str]) -> Result<Value> {
     println!("\n── {name}");
     let data = folder.join(format!("{name}-data"));
     if data.exists() {
         std::fs::remove_dir_all(&data).with_context(|| format!("can't empty {}", data.display()))?;
     }
     std::fs::create_dir_all(&data)?;
-    let mut script = command(folder.join(package).join("bin/python"), &[]);
+    let mut script = command(folder.join(python).join("bin/python"), &[]);
     script.arg(workspace().join("xtask/peers.py")).arg(name).args(server).env("PORT", PORT).env("FOLDER", &data);
     script.env("MONITOR_SPOOL_DIR", "off");
     // Nothing of a user's own, and nothing told to anybody.
