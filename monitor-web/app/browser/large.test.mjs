@@ -93,16 +93,16 @@ async function scrollFar(page) {
   // Each turn of the wheel moves the rows by what it was turned.
   const box = await scroller.boundingBox();
   await page.mouse.move(box.x + 200, box.y + 200);
-  for (const turn of [100, 300, -150, 37]) {
+  for (const turns of [[100], [300], [-150], [37], [60, 60, 60, 60, 60], [-300]]) {
     const before = await placed(page);
     const row = Object.keys(before).find((index) => before[index] > 350 && before[index] < 450);
-    await page.mouse.wheel(0, turn);
+    for (const turn of turns) await page.mouse.wheel(0, turn);
     await page.waitForFunction(
       ([index, wanted]) => {
         const top = document.querySelector(".tree-head").getBoundingClientRect().bottom;
         return Math.round(document.querySelector(`.node[aria-rowindex="${index}"]`)?.getBoundingClientRect().top - top) === wanted;
       },
-      [row, before[row] - turn],
+      [row, before[row] - turns.reduce((sum, turn) => sum + turn)],
     );
   }
 

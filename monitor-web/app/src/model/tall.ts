@@ -60,7 +60,8 @@ export class TallScroll {
   /** Goes to a place in the content; returns where the element has to be scrolled to. */
   goTo(top: number): number {
     const within = Math.max(0, Math.min(top, this.total - this.room));
-    this.scrollTop = this.isTall ? this.elementAt(within) : within;
+    // Browsers keep whole pixels: a part of one would move the content each time.
+    this.scrollTop = this.isTall ? Math.round(this.elementAt(within)) : within;
     this.shift = within - this.scrollTop;
     return this.scrollTop;
   }

@@ -43,6 +43,8 @@ export interface RootListState {
 interface Start extends PageParam {
   /** Also if the filters ask for a time. */
   top?: boolean;
+  /** The number of the list's first root, as far as it was known. */
+  edge?: number;
 }
 
 /** Where each list was begun, for Back. */
@@ -90,7 +92,7 @@ export function useRoots(filters: Filters): RootListState {
   const live = liveRoots();
   const roots = useMemo(() => mergeRoots(pages ?? [], live, filters, held, droppedRoots()), [pages, live, key, held, version]);
   const first = pages?.[0];
-  const edge = useRef(0);
+  const edge = useRef(start.edge ?? 0);
   if (first?.before === null) edge.current = first.roots[0]?.number ?? 0;
 
   return {
@@ -109,7 +111,7 @@ export function useRoots(filters: Filters): RootListState {
     },
     hasBefore: query.hasPreviousPage,
     jump: (index) => {
-      if (first && !query.isFetching) begin({ ...paramAt(index, first, edge.current), top: true });
+      if (first && !query.isFetching) begin({ ...paramAt(index, first, edge.current), top: true, edge: edge.current });
     },
     toTop: () => {
       if (query.hasPreviousPage) begin({ index: 0, top: true });
