@@ -10,7 +10,7 @@ use anyhow::Result;
 use rusqlite::{Connection, params};
 
 use super::load::Plan;
-use super::trees::Process;
+use super::trees::{Process, SHARED, Shape};
 use crate::machine;
 use crate::report::Samples;
 
@@ -127,7 +127,7 @@ pub(crate) fn raw_insert(folder: &Path, plan: Plan) -> Result<Speed> {
     let (mut known, mut count) = (0, 0);
     for rows in &transactions {
         connection.execute_batch("BEGIN IMMEDIATE")?;
-        insert(&connection, rows, &trees, &mut known)?;
+        insert(&connection, rows, &trees, &mut known, if plan.shape == Shape::Batches { SHARED as u32 } else { 1 })?;
         connection.execute_batch("COMMIT")?;
         count += rows.len();
     }
@@ -136,7 +136,8 @@ pub(crate) fn raw_insert(folder: &Path, plan: Plan) -> Result<Speed> {
     Ok(Speed { rate: events / seconds, cpu_us: (machine::cpu_seconds("self")? - cpu) * 1e6 / events })
 }
 
-fn insert(connection: &Connection, rows: &[(i64, Row)], trees: &[Vec<Root>], known: &mut i64) -> Result<()> {
+/// `shared`: so many trees of a connection have a batch mark in common.
+fn insert(connection: &Connection, rows: &[(i64, Row)], trees: &[Vec<Root>], known: &mut i64, shared: u32) -> Result<()> {
     let mut process = connection.prepare_cached(
         "INSERT INTO process(root, id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch)
          VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
@@ -151,7 +152,8 @@ fn insert(connection: &Connection, rows: &[(i64, Row)], trees: &[Vec<Root>], kno
     let mut rare = connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(1, ?1, ?2)")?;
     for (number, row) in rows {
         let state = if row.error.is_some() { FAILED } else { SUCCEEDED };
-        let batch = row.parent.is_none().then_some(number + 10_000);
+        let mark = 10_000 + 64 * i64::from(row.tree.1 / shared) + row.tree.0 as i64;
+        let batch = row.parent.is_none().then_some(mark);
         let numbers = [Some(*number), Some(row.id), row.parent, Some(row.name), Some(3), Some(row.at), Some(0), Some(row.elapsed)];
         let more = [Some(state), Some(row.numbers.0), Some(row.numbers.1), row.error, row.error, batch];
         for (index, value) in (1..).zip(numbers.into_iter().chain(more)) {
@@ -165,10 +167,11 @@ fn insert(connection: &Connection, rows: &[(i64, Row)], trees: &[Vec<Root>], kno
             *known = *number;
             let (id, base, ended, errors) = trees[row.tree.0 as usize][row.tree.1 as usize];
             let id = id.to_be_bytes();
-            let mark = format!("batch{:02}-{:06}", row.tree.0, row.tree.1);
-            // A hash is scattered.
-            text.execute(params![batch.unwrap_or(number + 10_000), number.wrapping_mul(0x9e37_79b9) & 0xffff_ffff, mark])?;
-            let mark = number + 10_000;
+            if row.tree.1 % shared == 0 {
+                let words = format!("batch{:02}-{:06}", row.tree.0, row.tree.1 / shared);
+                // A hash is scattered.
+                text.execute(params![mark, number.wrapping_mul(0x9e37_79b9) & 0xffff_ffff, words])?;
+            }
             rare.execute([number, &row.id])?;
             root.execute(params![number, id, base, ended, row.id, mark, state, row.elapsed, row.error, 1, errors])?;
         }

@@ -44,6 +44,7 @@ impl Plan {
     fn trees(&self) -> (u64, u32) {
         match self.shape {
             Shape::Trees(size) => ((self.processes_per_connection() / u64::from(size)).max(1), size),
+            Shape::Batches => (self.processes_per_connection().max(1), 1),
             Shape::Huge | Shape::HugeRandom => (1, self.processes_per_connection() as u32),
         }
     }

@@ -180,7 +180,8 @@ fn shapes(options: &Options) -> Result<Section> {
     let mut table = Table { title: "8 × 1,000".to_owned(), columns: columns(), rows: Vec::new() };
     let mut targets = Vec::new();
     let shapes = [
-        ("lone roots", Shape::Trees(1), events, Some(300_000.0), Some(250.0)),
+        ("lone roots, 100 to a batch mark", Shape::Batches, events, Some(300_000.0), Some(250.0)),
+        ("lone roots, a batch mark each", Shape::Trees(1), events, None, None),
         ("trees of 10", Shape::Trees(10), events, None, Some(100.0)),
         ("trees of 200", Shape::Trees(200), events, None, Some(70.0)),
         ("trees of 10,000", Shape::Trees(10_000), events, None, None),

@@ -26,6 +26,8 @@ const NAMES: [&str; 20] = [
     "clean up",
 ];
 const MAX_DEPTH: usize = 5;
+/// So many lone roots have a batch mark in common.
+pub(crate) const SHARED: u64 = 100;
 /// 2026-01-01.
 const BEGIN_US: u64 = 1_767_225_600_000_000;
 
@@ -34,6 +36,8 @@ const BEGIN_US: u64 = 1_767_225_600_000_000;
 pub(crate) enum Shape {
     /// Trees of so many processes, one after the other on each connection.
     Trees(u32),
+    /// Roots alone, [`SHARED`] of them in a row with the same batch mark.
+    Batches,
     /// One tree per connection, however many processes; ids ascend, as those of a recording thread do.
     Huge,
     /// The same with random ids, as other recorders give them.
@@ -126,7 +130,8 @@ pub(crate) fn tree(connection: u64, number: u64, size: u32, ids: Shape) -> Tree 
             events.push(index as i32 + 1);
         }
     }
-    Tree { root, batch: format!("batch{connection:02}-{number:06}"), processes, events }
+    let batch = if ids == Shape::Batches { number / SHARED } else { number };
+    Tree { root, batch: format!("batch{connection:02}-{batch:06}"), processes, events }
 }
 
 impl Tree {
