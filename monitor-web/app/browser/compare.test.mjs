@@ -47,6 +47,8 @@ test("a failed root is compared with the last good one of its name before it", (
     assert.deepEqual(await listed(page), ["failing row", `failing ${name}`, "failing parse", "new clean up", "gone publish", "slower fetch"]);
     const chosen = await page.locator(".compare-bar select").inputValue();
     assert.equal(chosen, good.tree.rootId);
+    for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "Enter"]) await page.keyboard.press(key);
+    await hasText(page.locator(".panel h2"), "parse");
     await hasText(page.locator(".first-line .before"), "− info stored");
     await hasText(page.locator(".first-line .after"), /^\+ error no such table/);
 

@@ -8,12 +8,9 @@ interface Options {
   head: number;
 }
 
-/** The head is the first row for those who count them. */
-const HEAD_ROWS = 2;
-
 /**
- * Keys that go through the rows of a list: the link of a row has the focus, so that Enter follows it. Space ticks the row, Shift and an
- * arrow this one and the next.
+ * Keys that go through the rows of a list, which say by `data-row` which they are: the link or else the button of a row has the focus,
+ * so that Enter follows it. Space ticks the row, Shift and an arrow this one and the next.
  */
 export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: VirtualRows, options: Options): void {
   /** Which row had the focus last, also when it is out of sight. */
@@ -24,8 +21,8 @@ export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: Vir
 
   const arrive = () => {
     const { current: to } = wanted;
-    const row = to && scroller.current?.querySelector(`[aria-rowindex="${to.row + HEAD_ROWS}"]`);
-    const link = row?.querySelector<HTMLElement>("a");
+    const row = to && scroller.current?.querySelector(`[data-row="${to.row}"]`);
+    const link = row?.querySelector<HTMLElement>("a, button:not(.twist)");
     if (!row || !link) return;
     // A tick draws the list anew, which arrives as well.
     wanted.current = null;
@@ -53,8 +50,8 @@ export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: Vir
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || !(isInside || target === document.body)) return;
       const { virtual: rows, options: of } = newest.current;
       if (of.count === 0) return;
-      const row = isInside ? target.closest("[aria-rowindex]") : null;
-      const at = row ? Number(row.getAttribute("aria-rowindex")) - HEAD_ROWS : current.current;
+      const row = isInside ? target.closest<HTMLElement>("[data-row]") : null;
+      const at = row ? Number(row.dataset["row"]) : current.current;
       const page = Math.max(1, Math.floor(((scroller.current?.clientHeight ?? 0) - of.head) / of.rowHeight) - 1);
       // Whoever begins does so with what is in sight.
       const from = at < 0 ? Math.ceil(rows.top() / of.rowHeight) - (event.key === "ArrowDown" ? 1 : 0) : at;
@@ -64,7 +61,7 @@ export function useRowKeys(scroller: RefObject<HTMLElement | null>, virtual: Vir
         if (ticks && row) tick(row, true);
         go(to, ticks);
         event.preventDefault();
-      } else if (event.key === " " && row && at >= 0 && target instanceof HTMLAnchorElement) {
+      } else if (event.key === " " && row && target instanceof HTMLAnchorElement) {
         tick(row);
         event.preventDefault();
       }

@@ -124,7 +124,7 @@ function OneName({ of, index, top }: { of: NamedRoots; index: number; top: numbe
   const oldestFirst = of.roots.toReversed();
   const newest = of.roots[0];
   return (
-    <div className="named" role="row" aria-rowindex={index + 2} style={{ transform: `translateY(${top}px)` }} data-state={newest?.state}>
+    <div className="named" role="row" aria-rowindex={index + 2} data-row={index} style={{ transform: `translateY(${top}px)` }} data-state={newest?.state}>
       <span role="cell" className="task">
         {newest && <StateGlyph state={newest.state} />}
         <Link to="/tasks" search={{ name: of.name }} className="title">

@@ -28,6 +28,7 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
       className="root"
       role="row"
       aria-rowindex={index + 2}
+      data-row={index}
       data-root={root.root_id}
       data-state={root.state}
       style={{ transform: `translateY(${top}px)` }}

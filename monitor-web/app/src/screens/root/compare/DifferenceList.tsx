@@ -6,6 +6,7 @@ import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
 import type { Tree } from "../../../model/tree.ts";
 import { Name } from "../../../ui/Text.tsx";
+import { useRowKeys } from "../../../ui/useRowKeys.ts";
 import { useRows } from "../../../ui/useRows.ts";
 
 const ROW = 44;
@@ -23,28 +24,29 @@ interface Props {
 export function DifferenceList({ comparison, order, left, right, onSelect }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
   const virtual = useRows(scroller, { count: order.length, rowHeight: ROW, head: 0 });
+  useRowKeys(scroller, virtual, { count: order.length, rowHeight: ROW, head: 0 });
   if (order.length === 0) return <p className="notice dim">{t("compare.same")}</p>;
   return (
     <div ref={scroller} className="scroller differences" role="list" aria-label={t("compare.changes")} tabIndex={0} onScroll={virtual.onScroll} onScrollEnd={virtual.onScrollEnd}>
       <div style={{ height: virtual.height, position: "relative" }}>
         {order.slice(virtual.first, virtual.end).map((place, at) => {
           const pair = comparison.pairs[place];
-          return pair && <Difference key={place} pair={pair} comparison={comparison} left={left} right={right} top={virtual.topOf(virtual.first + at)} onSelect={onSelect} />;
+          return pair && <Difference key={place} pair={pair} comparison={comparison} left={left} right={right} row={virtual.first + at} size={order.length} top={virtual.topOf(virtual.first + at)} onSelect={onSelect} />;
         })}
       </div>
     </div>
   );
 }
 
-function Difference({ pair, comparison, left, right, top, onSelect }: Omit<Props, "order"> & { pair: Pair; top: number }) {
+function Difference({ pair, comparison, left, right, row, size, top, onSelect }: Omit<Props, "order"> & { pair: Pair; row: number; size: number; top: number }) {
   const one = pair.right >= 0 ? right.at(pair.right) : left.at(pair.left);
   const above: string[] = [];
   for (let at = comparison.pairs[pair.parent]; at; at = comparison.pairs[at.parent]) above.unshift((at.right >= 0 ? right.at(at.right) : left.at(at.left)).name);
   return (
-    <div className="difference" role="listitem" data-change={pair.change} style={{ transform: `translateY(${top}px)` }}>
+    <div className="difference" role="listitem" aria-posinset={row + 1} aria-setsize={size} data-row={row} data-change={pair.change} style={{ transform: `translateY(${top}px)` }}>
       <span className="change">{t(`compare.change.${pair.change}`)}</span>
       <span className="where">
-        <button type="button" className="inline" disabled={pair.right < 0} onClick={() => onSelect(one.id)}>
+        <button type="button" className="inline" aria-disabled={pair.right < 0} onClick={() => pair.right >= 0 && onSelect(one.id)}>
           <Name text={one.name === "" ? t("root.unnamed") : one.name} />
         </button>
         <span className="dim path">{one.error && pair.change === "failing" ? visible(errorLine(one.error)) : above.map((each) => visible(brief(each))).join(" › ")}</span>
