@@ -64,6 +64,18 @@ test("both trees stand side by side, what is the same only if it is wanted, and 
     await page.locator('.pair[data-change="gone"]').waitFor();
     const sides = () => page.locator(".pair").evaluateAll((rows) => rows.map((row) => [...row.querySelectorAll(".side")].map((side) => side.querySelector(".name")?.textContent ?? "").join(" | ")));
     assert.deepEqual(await sides(), [`${name} | ${name}`, "fetch | fetch", "parse | parse", "row | row", " | clean up", "publish | "]);
+    const focused = () => page.evaluate(() => document.activeElement.closest(".pair")?.textContent);
+    for (const key of ["ArrowDown", "ArrowDown", "ArrowDown", "ArrowLeft"]) await page.keyboard.press(key);
+    assert.match(await focused(), /parse/);
+    await page.locator(".pair").filter({ hasText: "row" }).waitFor({ state: "detached" });
+    await page.keyboard.press("ArrowRight");
+    await page.locator(".pair").filter({ hasText: "row" }).waitFor();
+    await page.keyboard.press("End");
+    assert.match(await focused(), /publish/);
+    await page.keyboard.press("Home");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await hasText(page.locator(".panel h2"), "fetch");
     await page.locator(".compare-bar form input").fill(good.tree.rootId);
     await page.keyboard.press("Enter");
     await hasAddress(page, new RegExp(`with=${good.tree.rootId}`));

@@ -1,9 +1,10 @@
-import { useMemo, useRef, useState } from "react";
+import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import { t } from "../../../i18n.ts";
 import type { Comparison, Pair } from "../../../model/compare.ts";
 import type { Tree } from "../../../model/tree.ts";
 import { StateGlyph } from "../../../ui/State.tsx";
 import { Name } from "../../../ui/Text.tsx";
+import { useRowKeys } from "../../../ui/useRowKeys.ts";
 import { useRows } from "../../../ui/useRows.ts";
 import { Times } from "./DifferenceList.tsx";
 
@@ -39,25 +40,33 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
     return found;
   }, [comparison]);
   const virtual = useRows(scroller, { count: rows.length, rowHeight: ROW, head: 0 });
+  useRowKeys(scroller, virtual, { count: rows.length, rowHeight: ROW, head: 0 });
   const toggle = (pair: Pair) =>
     setToggled((before) => {
       const next = new Set(before);
       if (!next.delete(nameOf(pair))) next.add(nameOf(pair));
       return next;
     });
+  const onKeyDown = (event: KeyboardEvent) => {
+    const at = rows[Number((event.target as Element).closest<HTMLElement>("[data-row]")?.dataset["row"])];
+    const pair = at === undefined ? undefined : comparison.pairs[at];
+    if (at === undefined || !pair || !hasChildren[at] || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+    if (toggled.has(nameOf(pair)) === (event.key === "ArrowRight")) toggle(pair);
+    event.preventDefault();
+  };
   return (
     <>
       <label className="all-pairs">
         <input type="checkbox" checked={all} onChange={(event) => setAll(event.target.checked)} /> {t("compare.all")}
       </label>
-      <div ref={scroller} className="scroller two-sided" role="treegrid" aria-label={t("compare.view.tree")} aria-rowcount={rows.length} tabIndex={0} onScroll={virtual.onScroll} onScrollEnd={virtual.onScrollEnd}>
+      <div ref={scroller} className="scroller two-sided" role="treegrid" aria-label={t("compare.view.tree")} aria-rowcount={rows.length} tabIndex={0} onKeyDown={onKeyDown} onScroll={virtual.onScroll} onScrollEnd={virtual.onScrollEnd}>
         <div role="rowgroup" style={{ height: virtual.height, position: "relative" }}>
           {rows.slice(virtual.first, virtual.end).map((at, index) => {
             const start = virtual.topOf(virtual.first + index);
             const pair = comparison.pairs[at] as Pair;
             return (
-              <div key={at} className="pair" role="row" aria-level={pair.depth + 1} aria-expanded={hasChildren[at] ? !toggled.has(nameOf(pair)) : undefined} data-change={pair.change} style={{ transform: `translateY(${start}px)` }}>
-                <Side tree={left} slot={pair.left} depth={pair.depth}>
+              <div key={at} className="pair" role="row" aria-level={pair.depth + 1} aria-rowindex={virtual.first + index + 1} data-row={virtual.first + index} aria-expanded={hasChildren[at] ? !toggled.has(nameOf(pair)) : undefined} data-change={pair.change} style={{ transform: `translateY(${start}px)` }}>
+                <Side tree={left} slot={pair.left} depth={pair.depth} isGone={pair.right < 0}>
                   {hasChildren[at] ? <Twist open={!toggled.has(nameOf(pair))} onClick={() => toggle(pair)} /> : null}
                 </Side>
                 <Side tree={right} slot={pair.right} depth={pair.depth} onSelect={onSelect} />
@@ -84,7 +93,8 @@ function Twist({ open, onClick }: { open: boolean; onClick: () => void }) {
   );
 }
 
-function Side({ tree, slot, depth, onSelect, children }: { tree: Tree; slot: number; depth: number; onSelect?: (id: string) => void; children?: React.ReactNode }) {
+/** What has no partner on the other side, to which it could lead, can still have the focus. */
+function Side({ tree, slot, depth, isGone = false, onSelect, children }: { tree: Tree; slot: number; depth: number; isGone?: boolean; onSelect?: (id: string) => void; children?: React.ReactNode }) {
   const process = slot < 0 ? null : tree.at(slot);
   const name = process && <Name text={process.name === "" ? t("root.unnamed") : process.name} />;
   return (
@@ -92,8 +102,8 @@ function Side({ tree, slot, depth, onSelect, children }: { tree: Tree; slot: num
       {children ?? <span className="twist" />}
       {process && <StateGlyph state={process.state} />}
       {process &&
-        (onSelect ? (
-          <button type="button" className="inline" onClick={() => onSelect(process.id)}>
+        (onSelect || isGone ? (
+          <button type="button" className="inline" aria-disabled={isGone} onClick={() => onSelect?.(process.id)}>
             {name}
           </button>
         ) : (
