@@ -200,6 +200,19 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Ro
     Ok(page)
 }
 
+/// So many roots are sorted for a page, at most.
+pub(super) const FEW: i64 = 10_000;
+/// How many roots begin from ?1 to ?2, as far as ?3.
+pub(super) const BEGUN: &str = "SELECT count(*) FROM (SELECT 1 FROM root INDEXED BY root_base WHERE base >= ?1 AND base <= ?2 LIMIT ?3)";
+
+/// Whether few roots are within bounds of their base.
+fn is_few(connection: &Connection, bounds: &[(&str, i64)]) -> Result<bool> {
+    let bound = |of: &str, without| bounds.iter().find(|(compare, _)| *compare == of).map_or(without, |(_, bound)| *bound);
+    let values = [bound(">=", i64::MIN), bound("<=", i64::MAX), FEW + 1];
+    let count: i64 = connection.prepare_cached(BEGUN)?.query_row(values, |row| row.get(0))?;
+    Ok(count <= FEW)
+}
+
 pub(super) type Statement = (String, Vec<Value>);
 
 /// The statements whose rows together hold the page; none if nothing can match.
@@ -255,7 +268,9 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
         .expect("a string takes all");
     }
     let is_by_time = !bounds.is_empty();
-    let index = index.or(by_time.filter(|_| is_by_time));
+    // Few are sorted; of many the list's own order soon comes to some that match.
+    let by_time = by_time.filter(|_| is_by_time);
+    let index = index.or(if index.is_none() && by_time.is_some() && is_few(snapshot, &bounds)? { by_time } else { None });
     for (compare, bound) in bounds {
         values.push(Value::Integer(bound));
         write!(of_base, " AND base {compare} ?{}", values.len()).expect("a string takes all");

@@ -150,6 +150,34 @@ fn a_tree_and_a_process_are_found_by_either_name_of_the_root() {
 }
 
 #[test]
+fn of_many_roots_within_a_time_the_list_comes_to_the_first_that_match() {
+    let many = super::super::roots::FEW as u64 + 100;
+    let (_folder, store) = open();
+    let ids: Vec<_> = (1..=many).collect();
+    for ids in ids.chunks(5_000) {
+        let event = |id: &u64| {
+            let event = serde_json::json!({"type": "process-started", "root_id": format!("{id:032x}"), "id": format!("{id:016x}"), "time_us": id,
+                "kind": "root", "name": "n"});
+            serde_json::from_value(event).unwrap()
+        };
+        store.append(&[super::support::batch('A', ids[0], ids.iter().map(event).collect())], 0).unwrap();
+    }
+    let starts = |query: &RootsQuery| -> Vec<u64> {
+        let page = store.roots(query).unwrap();
+        assert!(page.next_cursor.is_some());
+        page.roots.iter().map(|root| root.started_us.unwrap()).collect()
+    };
+    let oldest = |query| RootsQuery { sort: RootSort::Oldest, limit: 3, ..query };
+    let after = || RootsQuery { started_after: Some(7), limit: 3, ..any() };
+    let before = || RootsQuery { started_before: Some(many - 7), limit: 3, ..any() };
+    assert_eq!(starts(&after()), [many, many - 1, many - 2]);
+    assert_eq!(starts(&oldest(after())), [7, 8, 9]);
+    assert_eq!(starts(&before()), [many - 8, many - 9, many - 10]);
+    assert_eq!(starts(&oldest(before())), [1, 2, 3]);
+    assert_eq!(starts(&RootsQuery { started_before: Some(5), limit: 3, ..any() }), [4, 3, 2]);
+}
+
+#[test]
 fn workers_are_paged_newest_first() {
     let (_folder, store) = filled();
     let first = store.workers(1, None).unwrap();
