@@ -65,7 +65,7 @@ impl From<StoreError> for Break {
 
 /// Keeps to the rules, at once and every minute, and whenever it is woken, until it is told to stop.
 pub(crate) async fn run(retention: &Retention, store: &Arc<dyn Store>, ingest: &Ingest, wake: &Notify, stopping: &CancellationToken) {
-    let keeper = Keeper { retention, store, ingest, stopping, stuck_bytes: AtomicU64::new(0), gone: AtomicU64::new(NEVER) };
+    let keeper = Keeper::new(retention, store, ingest, stopping);
     let mut said = String::new();
     loop {
         let problem = match keeper.pass().await {
@@ -86,7 +86,11 @@ pub(crate) async fn run(retention: &Retention, store: &Arc<dyn Store>, ingest: &
     }
 }
 
-impl Keeper<'_> {
+impl<'a> Keeper<'a> {
+    fn new(retention: &'a Retention, store: &'a Arc<dyn Store>, ingest: &'a Ingest, stopping: &'a CancellationToken) -> Self {
+        Self { retention, store, ingest, stopping, stuck_bytes: AtomicU64::new(0), gone: AtomicU64::new(NEVER) }
+    }
+
     async fn pass(&self) -> Result<(), Break> {
         let mut dropped = 0;
         let mut place = Place::default();
@@ -258,14 +262,7 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
         let ingest = Ingest::start(store.clone(), |_| {});
         let (retention, stopping) = (Retention::default(), CancellationToken::new());
-        let keeper = Keeper {
-            retention: &retention,
-            store: &store,
-            ingest: &ingest,
-            stopping: &stopping,
-            stuck_bytes: AtomicU64::new(0),
-            gone: AtomicU64::new(NEVER),
-        };
+        let keeper = Keeper::new(&retention, &store, &ingest, &stopping);
         let broken = keeper.ask(|_| -> Result<(), StoreError> { panic!("as it happens") }).await;
         assert!(matches!(broken, Err(Break::Failed(problem)) if problem.contains("broke off")));
         assert!(keeper.pass().await.is_ok());
@@ -283,14 +280,7 @@ mod tests {
         append(&store, Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() });
         let ingest = Ingest::start(store.clone(), |_| {});
         let (retention, stopping) = (Retention { rules: Vec::new(), size: Some(1 << 20) }, CancellationToken::new());
-        let keeper = Keeper {
-            retention: &retention,
-            store: &store,
-            ingest: &ingest,
-            stopping: &stopping,
-            stuck_bytes: AtomicU64::new(0),
-            gone: AtomicU64::new(NEVER),
-        };
+        let keeper = Keeper::new(&retention, &store, &ingest, &stopping);
         for _ in 0..3 {
             assert!(keeper.pass().await.is_ok());
         }
@@ -320,14 +310,7 @@ mod tests {
         let ingest = Ingest::start(store.clone(), |_| {});
         let (retention, stopping) =
             (Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None), CancellationToken::new());
-        let keeper = Keeper {
-            retention: &retention,
-            store: &store,
-            ingest: &ingest,
-            stopping: &stopping,
-            stuck_bytes: AtomicU64::new(0),
-            gone: AtomicU64::new(NEVER),
-        };
+        let keeper = Keeper::new(&retention, &store, &ingest, &stopping);
         assert!(keeper.pass().await.is_ok());
         // The last word of all keeps its key.
         assert!(words() <= 1, "{} words are left", words());
