@@ -1,10 +1,11 @@
 //! What only dropped trees had goes with them; what others have, too, stays.
 
+use monitor_wire::{Batch, Dropped};
 use rusqlite::Connection;
 
 use super::super::SqliteStore;
 use super::support::script::parse;
-use super::support::{root, worker};
+use super::support::{batch, root, worker};
 use super::{any, joined, open};
 use crate::store::{Drop, LogsQuery, RootKey, RootsQuery, Store, Unused};
 
@@ -22,6 +23,15 @@ fn drop_tree(store: &SqliteStore, number: u64) {
     let number = store.root(RootKey::Id(root(number as u8))).unwrap().unwrap().number;
     store.drop_roots(&Drop { numbers: &[number], reason: "asked", may_run: false }, 0).unwrap();
     while store.sweep(3).unwrap().is_more {}
+}
+
+/// Two trees, of which the first is dropped.
+fn one_dropped_of_two() -> (tempfile::TempDir, SqliteStore) {
+    let (folder, store) = open();
+    tree(&store, 'A', 1, 1);
+    tree(&store, 'B', 2, 1);
+    drop_tree(&store, 1);
+    (folder, store)
 }
 
 fn looked(store: &SqliteStore) -> Unused {
@@ -78,10 +88,7 @@ fn words_and_workers_of_dropped_trees_alone_go() {
 
 #[test]
 fn what_is_taken_up_again_between_the_look_and_the_end_stays() {
-    let (folder, store) = open();
-    tree(&store, 'A', 1, 1);
-    tree(&store, 'B', 2, 1);
-    drop_tree(&store, 1);
+    let (folder, store) = one_dropped_of_two();
     let unused = looked(&store);
     let lines = "A: started 1 root=3 name=build batch=mark_1\nA: ended 1 root=3 failed error=own_1\nA: offline worker=A";
     let mut again = joined(&parse(lines));
@@ -94,6 +101,30 @@ fn what_is_taken_up_again_between_the_look_and_the_end_stays() {
     // The writer notes no more: what it remembers is as good as before.
     tree(&store, 'D', 4, 9);
     assert_eq!(texts(&folder).iter().filter(|text| text.starts_with("mark_")).count(), 3);
+}
+
+#[test]
+fn a_worker_stays_while_a_tree_misses_what_it_dropped_or_it_may_be_heard_of() {
+    let (_folder, store) = open();
+    tree(&store, 'A', 1, 1);
+    tree(&store, 'B', 2, 1);
+    // Without a word of when it will be heard of, there is no waiting for it; C promised one.
+    store.append(&[joined(&parse("D: started 1 root=3\nD: ended 1 root=3 ok"))], 1).unwrap();
+    store.append(&[joined(&parse("C: online worker=C\nC: started 1 root=3 parent=9\nC: ended 1 root=3 ok"))], 1).unwrap();
+    let dropped = Dropped { event_type: "process-started".to_owned(), reason: "full".to_owned(), root_id: Some(root(2)), count: 7 };
+    store.append(&[Batch { dropped: vec![dropped.clone()], ..batch('A', 100, Vec::new()) }], 1).unwrap();
+    // The last of all keeps its key.
+    tree(&store, 'E', 4, 1);
+    drop_tree(&store, 1);
+    drop_tree(&store, 3);
+    let known = || ['A', 'B', 'C', 'D'].map(|letter| store.worker(worker(letter)).unwrap().is_some());
+    finish(&store, looked(&store), u64::MAX);
+    assert_eq!(known(), [true, true, true, false]);
+    assert_eq!(store.tree(RootKey::Id(root(2)), 9, None).unwrap().unwrap().dropped, [dropped]);
+    drop_tree(&store, 2);
+    finish(&store, looked(&store), u64::MAX);
+    assert_eq!(known(), [false, false, true, false]);
+    assert_eq!(store.problems(), Vec::<String>::new());
 }
 
 #[test]
@@ -112,10 +143,7 @@ fn whoever_reads_forgets_a_word_that_went_and_finds_it_when_it_is_back() {
 
 #[test]
 fn a_search_from_before_a_restart_deletes_nothing() {
-    let (folder, store) = open();
-    tree(&store, 'A', 1, 1);
-    tree(&store, 'B', 2, 1);
-    drop_tree(&store, 1);
+    let (folder, store) = one_dropped_of_two();
     let unused = looked(&store);
     let before = texts(&folder);
     drop(store);
