@@ -117,14 +117,11 @@ test("what comes after the lanes were made stands once at most", () => {
   expect(lanes.indexOf(tree.find("late") as number)).toBe(2);
 });
 
-test("100,000 processes of eight threads are cut and listed without ado", () => {
+test("100,000 processes of eight threads are cut, and all of them are listed", () => {
   const tree = new Tree();
   const id = (at: number) => (at + 1).toString(16).padStart(16, "0");
   tree.put(process(id(0), null, 0, on("M")), 1);
   for (let at = 1; at < 100_000; at += 1) tree.put(process(id(at), at % 100 === 0 ? id(0) : id(at - (at % 100)), at, on(`T${at % 8}`)), 1 + at);
-  const begin = performance.now();
   const { slots } = visibleRows(tree, new Folding(), { lanes: lanesOf(tree) });
   expect(slots.length).toBe(tree.size + 9);
-  // Far above what it takes, for timings decide no test.
-  expect(performance.now() - begin).toBeLessThan(5_000);
 });

@@ -4,11 +4,12 @@
  */
 import type { LogLine, Root } from "../api/types.ts";
 import { causeFirst, errorLine } from "./errors.ts";
+import { failures, firstFailure } from "./failures.ts";
 import { preorder } from "./rollup.ts";
 import { glyph, needsAttention } from "./state.ts";
 import { brief, fieldText, visible, visibleLines } from "./text.ts";
 import { layOut } from "./timeline.ts";
-import { ancestors, failures, firstFailure, type Tree } from "./tree.ts";
+import { ancestors, type Tree } from "./tree.ts";
 
 /** Larger files open in no mail. What failed is kept whatever its place. */
 const MOST_ROWS = 20_000;

@@ -72,18 +72,18 @@ export class TallScroll {
   }
 
   private elementAt(top: number): number {
-    const { exact } = this;
-    const [content, element] = [this.total - this.room, this.height - this.room];
-    if (top <= exact) return top;
-    if (top >= content - exact) return element - (content - top);
-    return exact + ((top - exact) * (element - 2 * exact)) / (content - 2 * exact);
+    return this.map(top, this.total - this.room, this.height - this.room);
   }
 
   private contentAt(scrollTop: number): number {
+    return this.map(scrollTop, this.height - this.room, this.total - this.room);
+  }
+
+  /** A place in one of the two, of which these are the ends, as one in the other. */
+  private map(at: number, end: number, otherEnd: number): number {
     const { exact } = this;
-    const [content, element] = [this.total - this.room, this.height - this.room];
-    if (scrollTop <= exact) return scrollTop;
-    if (scrollTop >= element - exact) return content - (element - scrollTop);
-    return exact + ((scrollTop - exact) * (content - 2 * exact)) / (element - 2 * exact);
+    if (at <= exact) return at;
+    if (at >= end - exact) return otherEnd - (end - at);
+    return exact + ((at - exact) * (otherEnd - 2 * exact)) / (end - 2 * exact);
   }
 }

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import type { Process } from "../api/types.ts";
+import { failures, firstFailure } from "./failures.ts";
 import { comfortableDepth, Folding, visibleRows } from "./rows.ts";
 import { process } from "./samples.ts";
-import { failures, firstFailure, Tree } from "./tree.ts";
+import { Tree } from "./tree.ts";
 
 function treeOf(processes: Process[]): Tree {
   const tree = new Tree();

@@ -8,13 +8,14 @@ import type { Batch } from "../../live/messages.ts";
 import { clockOffsets } from "../../model/clocks.ts";
 import type { Origin, Part } from "../../model/columns.ts";
 import { Derived } from "../../model/derived.ts";
+import { failures, firstFailure } from "../../model/failures.ts";
 import { find, type Found } from "../../model/filter.ts";
 import { type Histogram, histogramOf, type Spread, spread } from "../../model/histogram.ts";
 import { type Lane, Lanes } from "../../model/lanes.ts";
 import { preorder, Rollup } from "../../model/rollup.ts";
 import { type Arrangement, comfortableDepth, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
 import { type Layout, layOut } from "../../model/timeline.ts";
-import { type ColumnLoad, failures, firstFailure, Tree } from "../../model/tree.ts";
+import { type ColumnLoad, Tree } from "../../model/tree.ts";
 import { type LaneKind, laneNames } from "./lanes.ts";
 
 /** Enough for the first look at once; the rest comes in few large pieces. */
