@@ -27,6 +27,8 @@ const ROWS: usize = 4_000;
 const WORTH: u64 = 4;
 /// Without a rule for the age of trees, a worker that is gone is known for so long.
 const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+/// However young trees go, it is known for so long: what it sends once more, after the server was away, must not count twice.
+const REMEMBERED_AT_LEAST: Duration = Duration::from_secs(86_400);
 /// The writer has at least as many times a step's length for others between two steps.
 const SHARE: u32 = 2;
 
@@ -191,7 +193,8 @@ impl<'a> Keeper<'a> {
             let looked = self.ask(move |store| Ok((store.find_unused(&mut unused)?, unused)));
             (is_more, unused) = self.stopping.run_until_cancelled(looked).await.ok_or(Break::Stopping)??;
         }
-        let heard_before_us = now_us().saturating_sub(self.retention.longest().unwrap_or(REMEMBERED).as_micros() as u64);
+        let remembered = self.retention.longest().unwrap_or(REMEMBERED).max(REMEMBERED_AT_LEAST);
+        let heard_before_us = now_us().saturating_sub(remembered.as_micros() as u64);
         is_more = true;
         while is_more {
             let dropped = self.step(move |store| Ok((store.drop_unused(&mut unused, heard_before_us)?, unused)));
@@ -292,7 +295,7 @@ mod tests {
         let status = store.status().unwrap();
         assert_eq!(status.unknown_events["odd"], 100, "they are still counted");
         assert!(status.database_bytes < 1 << 20, "{status:?}");
-        assert!(store.worker(worker('B')).unwrap().is_some());
+        assert!(store.worker(worker('B')).unwrap().is_some(), "what it sends once more is known for a day");
     }
 
     #[tokio::test(flavor = "multi_thread")]
