@@ -5,7 +5,7 @@ use std::sync::Arc;
 use monitor_state::{Definition, ProcessFacts, Stamp, Told, WorkerStatus};
 use monitor_wire::{Attachment, Error, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
 use rusqlite::types::Type;
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Result, Row};
+use rusqlite::{Connection, OptionalExtension, Result, Row, Statement};
 
 use super::dictionary::{Dictionary, Site};
 use super::ids;
@@ -365,14 +365,14 @@ impl ProcessRow {
     }
 
     /// Writes the row by [`INSERT_SHORT`], [`INSERT`] or [`UPDATE`]; whether a row was written.
-    pub(super) fn write(&self, statement: &mut CachedStatement<'_>, place: (i64, i64)) -> Result<bool> {
+    pub(super) fn write(&self, statement: &mut Statement<'_>, place: (i64, i64)) -> Result<bool> {
         let count = statement.parameter_count();
         self.bind(statement, 0, count, place)?;
         Ok(statement.raw_execute()? == 1)
     }
 
     /// Binds the first `count` columns of [`INSERT`] to the parameters after `before`.
-    pub(super) fn bind(&self, statement: &mut CachedStatement<'_>, before: usize, count: usize, (root, base): (i64, i64)) -> Result<()> {
+    pub(super) fn bind(&self, statement: &mut Statement<'_>, before: usize, count: usize, (root, base): (i64, i64)) -> Result<()> {
         let skew = self.ended.map(|ended| ended - self.at - whole_us(self.elapsed));
         let (first, last) = ([self.parent, self.site, self.origin], [self.start_no, self.end_no, self.error, self.cause, self.batch]);
         let numbers = [Some(root), Some(self.id)].into_iter().chain(first);

@@ -1,55 +1,65 @@
-//! Rows of processes that are surely new, many by one statement: half of what a statement costs is its beginning and its end.
+//! Rows that are surely new, many by one statement: half of what a statement costs is its beginning and its end.
 
-use std::sync::LazyLock;
-
-use rusqlite::{CachedStatement, Connection, Result};
-
-use crate::store::sqlite::row::{ALL, INSERT, ProcessRow, SHORT};
+use rusqlite::{CachedStatement, Connection, Result, Statement};
 
 /// So many rows have a statement; twice as many gain nothing more.
 const ROWS: usize = 16;
 
-static INSERT_MANY: LazyLock<String> = LazyLock::new(|| {
+/// A row of a table.
+pub(super) trait NewRow {
+    /// Writes one row; its parameters are numbered.
+    const INSERT: &'static str;
+    /// [`insert_many`] of it.
+    fn insert_many() -> &'static str;
+    /// How many parameters of [`Self::INSERT`] it needs; those behind them are null.
+    fn needs(&self) -> usize;
+    /// Binds the first `count` parameters of [`Self::INSERT`], those after `before` here.
+    fn bind(&self, statement: &mut Statement<'_>, before: usize, count: usize) -> Result<()>;
+}
+
+/// The statement that writes as many rows as one takes.
+pub(super) fn insert_many(insert: &str) -> String {
+    let (head, values) = insert.split_once("VALUES").expect("it has values");
+    let columns = values.matches('?').count();
     let row = |row: usize| {
-        let parameters: Vec<_> = (1..=ALL).map(|column| format!("?{}", row * ALL + column)).collect();
+        let parameters: Vec<_> = (1..=columns).map(|column| format!("?{}", row * columns + column)).collect();
         format!("({})", parameters.join(", "))
     };
     // A failure ends the transaction: so no page need be copied before the statement changes it.
-    let head = INSERT.split("VALUES").next().expect("it has values").replace(" OR IGNORE", " OR FAIL");
-    format!("{head}VALUES {}", (0..ROWS).map(row).collect::<Vec<_>>().join(", "))
-});
-
-/// Writes rows in the order in which it gets them.
-pub(super) struct Inserts<'a> {
-    many: CachedStatement<'a>,
-    one: CachedStatement<'a>,
-    rows: Vec<(ProcessRow, (i64, i64))>,
-    /// Whether more than the short part of a row is bound since the last time.
-    is_long: [bool; ROWS],
+    let table = head.split_once("INTO").expect("it has a table").1;
+    format!("INSERT OR FAIL INTO{table}VALUES {}", (0..ROWS).map(row).collect::<Vec<_>>().join(", "))
 }
 
-impl<'a> Inserts<'a> {
+/// Writes rows in the order in which it gets them.
+pub(super) struct Inserts<'a, R> {
+    many: CachedStatement<'a>,
+    one: CachedStatement<'a>,
+    rows: Vec<R>,
+    /// How many parameters of each row are bound since the last time: what is bound stays so.
+    bound: [usize; ROWS],
+}
+
+impl<'a, R: NewRow> Inserts<'a, R> {
     pub(super) fn prepare(connection: &'a Connection) -> Result<Self> {
         Ok(Self {
-            many: connection.prepare_cached(&INSERT_MANY)?,
-            one: connection.prepare_cached(INSERT)?,
+            many: connection.prepare_cached(R::insert_many())?,
+            one: connection.prepare_cached(R::INSERT)?,
             rows: Vec::with_capacity(ROWS),
-            is_long: [false; ROWS],
+            bound: [0; ROWS],
         })
     }
 
-    /// Writes the row of a process that is not there, of the tree of this number and base, now or with one of the next.
-    pub(super) fn add(&mut self, row: ProcessRow, place: (i64, i64)) -> Result<()> {
-        self.rows.push((row, place));
+    /// Writes a row that is not there, now or with one of the next.
+    pub(super) fn add(&mut self, row: R) -> Result<()> {
+        self.rows.push(row);
         if self.rows.len() < ROWS {
             return Ok(());
         }
-        for (index, (row, place)) in self.rows.drain(..).enumerate() {
-            let is_long = !row.is_short();
-            // What is bound stays so.
-            let count = if is_long || self.is_long[index] { ALL } else { SHORT };
-            row.bind(&mut self.many, index * ALL, count, place)?;
-            self.is_long[index] = is_long;
+        let columns = self.one.parameter_count();
+        for (index, row) in self.rows.drain(..).enumerate() {
+            let needs = row.needs();
+            row.bind(&mut self.many, index * columns, needs.max(self.bound[index]))?;
+            self.bound[index] = needs;
         }
         self.many.raw_execute()?;
         Ok(())
@@ -57,8 +67,10 @@ impl<'a> Inserts<'a> {
 
     /// Writes what is left.
     pub(super) fn finish(mut self) -> Result<()> {
-        for (row, place) in self.rows.drain(..) {
-            row.write(&mut self.one, place)?;
+        let columns = self.one.parameter_count();
+        for row in self.rows.drain(..) {
+            row.bind(&mut self.one, 0, columns)?;
+            self.one.raw_execute()?;
         }
         Ok(())
     }

@@ -106,6 +106,8 @@ struct Transaction<'a> {
     most_processes: u64,
     /// Processes that are not kept, for their root has as many as it may: number of the root, and key.
     refused: HashSet<(i64, i64)>,
+    /// Processes of rare kinds that are to be kept beside their rows.
+    rare: Vec<settle::NewRare>,
     watch: &'a mut Watch,
     begun: Vec<Begun>,
     /// How many events of each type there are, by key of the worker.
@@ -238,6 +240,7 @@ impl Writer {
             logs_kept: self.logs_kept,
             most_processes: self.most_processes,
             refused: HashSet::default(),
+            rare: Vec::new(),
             watch: &mut self.watch,
             begun: Vec::new(),
             counted: HashMap::default(),

@@ -1,12 +1,14 @@
 //! The roots that a transaction is about: which process is a root's face, and which error it shows.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use foldhash::HashMap;
 use monitor_wire::{ProcessId, RootId};
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use rusqlite::{Connection, OptionalExtension, Result, Statement};
 
 use super::entries::Entry;
+use super::insert::{Inserts, NewRow, insert_many};
 use super::{Transaction, tally};
 use crate::store::RootKey;
 use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
@@ -35,7 +37,7 @@ const MAX_REMEMBERED: usize = 50_000;
 #[derive(Default)]
 pub(super) struct RootCache {
     rows: HashMap<RootId, RootRow>,
-    /// The greatest id of all.
+    /// The greatest id of all that are in the file.
     greatest: Option<RootId>,
 }
 
@@ -45,17 +47,22 @@ impl RootCache {
         self.rows.remove(&id);
     }
 
-    /// Whether an id is greater than all that are known, as that of a new tree mostly is; from here on it is the greatest.
+    /// Whether an id is greater than all in the file, as that of a new tree mostly is.
     fn is_newest(&mut self, connection: &Connection, id: RootId) -> Result<bool> {
         if self.greatest.is_none() {
             let sql = "SELECT id FROM root ORDER BY id DESC LIMIT 1";
             self.greatest = connection.prepare_cached(sql)?.query_row([], |row| ids::root(row, 0)).optional()?;
         }
-        let is_newest = self.greatest.is_none_or(|greatest| id > greatest);
-        if is_newest {
-            self.greatest = Some(id);
+        Ok(self.greatest.is_none_or(|greatest| id > greatest))
+    }
+
+    /// A root is written.
+    fn add(&mut self, row: &RootRow) {
+        self.greatest = self.greatest.max(Some(row.id));
+        // Of what is over, little comes later.
+        if row.is_running() {
+            self.rows.insert(row.id, row.clone());
         }
-        Ok(is_newest)
     }
 
     pub(super) fn trim(&mut self) {
@@ -218,11 +225,13 @@ impl Transaction<'_> {
             self.settle_root(first.root, own)?;
             rest = others;
         }
+        let mut inserts = Inserts::prepare(self.connection)?;
         let mut order: Vec<usize> = (0..self.roots.entries.len()).collect();
         order.sort_unstable_by_key(|index| self.roots.entries[*index].row.number);
         for index in order {
-            self.write_root(index)?;
+            self.write_root(index, &mut inserts)?;
         }
+        inserts.finish()?;
         self.write_root_counts()?;
         for code in 0..KNOWN_STATES {
             self.count(tally::PROCESSES, code as i64, self.roots.states[code]);
@@ -367,67 +376,24 @@ impl Transaction<'_> {
         })
     }
 
-    fn write_root(&mut self, index: usize) -> Result<()> {
+    fn write_root(&mut self, index: usize, inserts: &mut Inserts<'_, RootRow>) -> Result<()> {
         let RootEntry { row, before, is_wide, .. } = &self.roots.entries[index];
         if *is_wide {
             self.connection.prepare_cached("INSERT OR IGNORE INTO wide(root) VALUES(?1)")?.execute([row.number])?;
         }
         let (state, before) = (row.state, *before);
-        let [succeeded, running, pending, failed, cancelled, lost, other] = row.counts.map(|count| count as i64);
-        let time = |time: Option<u64>| time.map(|time| time as i64 - row.base_us);
-        let heard = (row.heard_us - row.base_us).div_euclid(SECOND_US);
-        if before == Some(row.indexed()) {
-            self.connection.prepare_cached(UPDATE_COUNTS)?.execute(params![
-                row.number,
-                row.last_us - row.base_us,
-                row.process.map(ids::process_key),
-                row.is_own,
-                row.at_us as i64 - row.base_us,
-                time(row.started_us),
-                time(row.ended_us),
-                row.elapsed_ns.map(|elapsed| elapsed as i64),
-                pending,
-                running,
-                succeeded,
-                failed,
-                cancelled,
-                lost,
-                other,
-                heard
-            ])?;
-            self.cache.rows.insert(row.id, row.clone());
-            return Ok(());
+        match before {
+            None => inserts.add(row.clone())?,
+            Some(before) => {
+                let sql = if before == row.indexed() { UPDATE_COUNTS } else { UPDATE };
+                let mut statement = self.connection.prepare_cached(sql)?;
+                let count = statement.parameter_count();
+                row.bind(&mut statement, 0, count)?;
+                statement.raw_execute()?;
+            }
         }
-        let sql = if before.is_none() { INSERT } else { UPDATE };
-        let mut statement = self.connection.prepare_cached(sql)?;
-        statement.execute(params![
-            row.number,
-            ids::root_key(row.id),
-            row.base_us,
-            row.last_us - row.base_us,
-            row.process.map(ids::process_key),
-            row.is_own,
-            row.at_us as i64 - row.base_us,
-            row.name,
-            row.batch,
-            row.worker,
-            row.state,
-            time(row.started_us),
-            time(row.ended_us),
-            row.elapsed_ns.map(|elapsed| elapsed as i64),
-            row.error.map(|(message, _)| message),
-            row.error.map(|(_, cause)| cause),
-            pending,
-            running,
-            succeeded,
-            failed,
-            cancelled,
-            lost,
-            other,
-            heard
-        ])?;
         let name = row.name;
-        self.cache.rows.insert(row.id, row.clone());
+        self.cache.add(row);
         let before = before.map(|before| (before.name, before.state));
         if before != Some((name, state)) {
             self.count_root(name, state, 1);
@@ -461,12 +427,50 @@ impl RootRow {
     }
 }
 
-const INSERT: &str = "INSERT INTO root(number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, \
-    error, cause, pending, running, succeeded, failed, cancelled, lost, other, heard, pinned) \
-    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, 0)";
+impl NewRow for RootRow {
+    const INSERT: &'static str = "INSERT INTO root(number, id, base, last, process, own, at, started, ended, elapsed, pending, running, \
+        succeeded, failed, cancelled, lost, other, heard, name, batch, worker, state, error, cause, pinned) \
+        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
+
+    fn insert_many() -> &'static str {
+        static SQL: LazyLock<String> = LazyLock::new(|| insert_many(RootRow::INSERT));
+        &SQL
+    }
+
+    fn needs(&self) -> usize {
+        25
+    }
+
+    fn bind(&self, statement: &mut Statement<'_>, before: usize, count: usize) -> Result<()> {
+        let [succeeded, running, pending, failed, cancelled, lost, other] = self.counts.map(|count| count as i64);
+        let time = |time: Option<u64>| time.map(|time| time as i64 - self.base_us);
+        let heard = (self.heard_us - self.base_us).div_euclid(SECOND_US);
+        let (number, process) = (Some(self.number), self.process.map(ids::process_key));
+        let first = [
+            Some(self.base_us),
+            Some(self.last_us - self.base_us),
+            process,
+            Some(self.is_own.into()),
+            Some(self.at_us as i64 - self.base_us),
+        ];
+        let times = [time(self.started_us), time(self.ended_us), self.elapsed_ns.map(|elapsed| elapsed as i64)];
+        let counts = [pending, running, succeeded, failed, cancelled, lost, other, heard].map(Some);
+        let (message, cause) = self.error.unzip();
+        let indexed = [Some(self.name), self.batch, self.worker, Some(self.state), message, cause, Some(self.is_pinned.into())];
+        statement.raw_bind_parameter(before + 1, number)?;
+        statement.raw_bind_parameter(before + 2, ids::root_key(self.id))?;
+        let rest = first.into_iter().chain(times).chain(counts).chain(indexed);
+        for (index, number) in rest.enumerate().take(count - 2) {
+            statement.raw_bind_parameter(before + 3 + index, number)?;
+        }
+        Ok(())
+    }
+}
+
 /// What no index holds.
-const UPDATE_COUNTS: &str = "UPDATE root SET last = ?2, process = ?3, own = ?4, at = ?5, started = ?6, ended = ?7, elapsed = ?8, \
-    pending = ?9, running = ?10, succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15, heard = ?16 WHERE number = ?1";
-const UPDATE: &str = "UPDATE root SET last = ?4, process = ?5, own = ?6, at = ?7, name = ?8, batch = ?9, worker = ?10, state = ?11, \
-    started = ?12, ended = ?13, elapsed = ?14, error = ?15, cause = ?16, pending = ?17, running = ?18, succeeded = ?19, failed = ?20, \
-    cancelled = ?21, lost = ?22, other = ?23, heard = ?24 WHERE number = ?1 AND id = ?2 AND base = ?3";
+const UPDATE_COUNTS: &str = "UPDATE root SET last = ?4, process = ?5, own = ?6, at = ?7, started = ?8, ended = ?9, elapsed = ?10, \
+    pending = ?11, running = ?12, succeeded = ?13, failed = ?14, cancelled = ?15, lost = ?16, other = ?17, heard = ?18 \
+    WHERE number = ?1";
+const UPDATE: &str = "UPDATE root SET last = ?4, process = ?5, own = ?6, at = ?7, started = ?8, ended = ?9, elapsed = ?10, \
+    pending = ?11, running = ?12, succeeded = ?13, failed = ?14, cancelled = ?15, lost = ?16, other = ?17, heard = ?18, \
+    name = ?19, batch = ?20, worker = ?21, state = ?22, error = ?23, cause = ?24 WHERE number = ?1";

@@ -1,24 +1,25 @@
 //! From gathered events to rows.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use foldhash::{HashMap, HashMapExt as _};
 use monitor_state::ProcessFacts;
 use monitor_wire::{State, UnknownEvent, WorkerId};
-use rusqlite::{CachedStatement, Result, params};
+use rusqlite::{CachedStatement, Result, Statement, params};
 
 use super::changes::{NONE, Told};
 use super::duties::{Duties, Duty};
 use super::entries::{Aside, Before, Entry, Item};
 use super::failures::Failure;
-use super::insert::Inserts;
+use super::insert::{Inserts, NewRow, insert_many};
 use super::overdue::Begun;
 use super::rollups::Finished;
 use super::roots::RootEntry;
 use super::{Counter, Transaction, root_id, tally};
 use crate::store::sqlite::expected::Outlook;
 use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
-use crate::store::sqlite::row::{FIND, INSERT, INSERT_SHORT, Known, Plain, ProcessRow, UPDATE};
+use crate::store::sqlite::row::{ALL, FIND, INSERT, INSERT_SHORT, Known, Plain, ProcessRow, SHORT, UPDATE};
 
 /// Trees whose processes began further apart, be it that a clock is wrong, are kept in a list: they must not make each search by time
 /// look at all trees. 32 days; it is in the file.
@@ -30,9 +31,59 @@ const FULL: &str = "full";
 /// What a worker has open.
 pub(in super::super) const LEFT: &str = "SELECT root, id FROM open WHERE worker = ?1";
 
+/// A process that is surely not there, and the number and the base of its tree.
+struct NewProcess {
+    row: ProcessRow,
+    place: (i64, i64),
+}
+
+impl NewRow for NewProcess {
+    const INSERT: &'static str = INSERT;
+
+    fn insert_many() -> &'static str {
+        static SQL: LazyLock<String> = LazyLock::new(|| insert_many(INSERT));
+        &SQL
+    }
+
+    fn needs(&self) -> usize {
+        if self.row.is_short() { SHORT } else { ALL }
+    }
+
+    fn bind(&self, statement: &mut Statement<'_>, before: usize, count: usize) -> Result<()> {
+        self.row.bind(statement, before, count, self.place)
+    }
+}
+
+/// A process of a kind that is rare.
+pub(super) struct NewRare {
+    kind: i64,
+    root: i64,
+    id: i64,
+}
+
+impl NewRow for NewRare {
+    const INSERT: &'static str = "INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)";
+
+    fn insert_many() -> &'static str {
+        static SQL: LazyLock<String> = LazyLock::new(|| insert_many(NewRare::INSERT));
+        &SQL
+    }
+
+    fn needs(&self) -> usize {
+        3
+    }
+
+    fn bind(&self, statement: &mut Statement<'_>, before: usize, _: usize) -> Result<()> {
+        for (index, number) in [self.kind, self.root, self.id].into_iter().enumerate() {
+            statement.raw_bind_parameter(before + index + 1, number)?;
+        }
+        Ok(())
+    }
+}
+
 /// What rows of `process` are read and written by.
 struct Statements<'a> {
-    inserts: Inserts<'a>,
+    inserts: Inserts<'a, NewProcess>,
     find: CachedStatement<'a>,
     insert: CachedStatement<'a>,
     insert_short: CachedStatement<'a>,
@@ -65,6 +116,11 @@ impl Transaction<'_> {
             self.settle_process(entry, &mut statements)?;
         }
         statements.inserts.finish()?;
+        let mut inserts = Inserts::prepare(self.connection)?;
+        for rare in self.rare.drain(..) {
+            inserts.add(rare)?;
+        }
+        inserts.finish()?;
         self.count_refused(&entries)?;
         self.settle_logs()?;
         self.duties.done(Duty::Rows);
@@ -130,7 +186,7 @@ impl Transaction<'_> {
             }
             let row = self.row(entry)?;
             self.settled(entry, &row, None)?;
-            return statements.inserts.add(row, place);
+            return statements.inserts.add(NewProcess { row, place });
         }
         if entry.is_told_of && may_be_new && !is_full {
             let row = self.row(entry)?;
@@ -321,7 +377,7 @@ impl Transaction<'_> {
                 self.connection.prepare_cached(sql)?.execute([kind, root, id])?;
             }
             if let Some(kind) = after.kind {
-                self.connection.prepare_cached("INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)")?.execute([kind, root, id])?;
+                self.rare.push(NewRare { kind, root, id });
             }
         }
         if before.failed != after.failed {
