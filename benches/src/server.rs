@@ -48,15 +48,15 @@ impl Server {
 
     fn start_by(monitor: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<Self> {
         let folder = tempfile::tempdir().context("no temporary folder")?;
-        let (child, url) = start(monitor, folder.path(), spawn)?;
+        let (child, url) = start(monitor, folder.path(), &[], spawn)?;
         Ok(Self { child, url, monitor: monitor.to_owned(), folder })
     }
 
-    /// Kills it and starts it again on the same folder, on all cores.
-    pub(crate) fn restart(&mut self) -> Result<()> {
+    /// Kills it and starts it again on the same folder, on all cores, with these arguments besides.
+    pub(crate) fn restart(&mut self, more: &[&str]) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        (self.child, self.url) = start(&self.monitor, self.folder.path(), spawn)?;
+        (self.child, self.url) = start(&self.monitor, self.folder.path(), more, spawn)?;
         Ok(())
     }
 
@@ -123,11 +123,11 @@ fn spawn(command: &mut Command) -> Result<Child> {
     command.spawn().with_context(|| format!("can't start {}", command.get_program().display()))
 }
 
-fn start(monitor: &Path, folder: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<(Child, String)> {
+fn start(monitor: &Path, folder: &Path, more: &[&str], spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<(Child, String)> {
     let mut command = cores::command(monitor);
     command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(folder.join("data"));
     // One client is all there are here.
-    command.args(["--max-requests-per-second", "1000000"]);
+    command.args(["--max-requests-per-second", "1000000"]).args(more);
     // That it serves is known; what goes wrong is to be seen.
     command.env("RUST_LOG", "warn").env("MONITOR_SPOOL_DIR", "off");
     let mut child = spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;

@@ -28,7 +28,11 @@ const DUTIES: [(&str, &str); 10] = [
 pub(super) fn measure(options: &Options) -> Result<Section> {
     let mut rows = Vec::new();
     let events = if options.quick { 200_000 } else { 4_000_000 };
-    let shapes = [("trees of 200", Shape::Trees(200)), ("lone roots, 100 to a batch mark", Shape::Batches), ("8 huge trees, random ids", Shape::HugeRandom)];
+    let shapes = [
+        ("trees of 200", Shape::Trees(200)),
+        ("lone roots, 100 to a batch mark", Shape::Batches),
+        ("8 huge trees, random ids", Shape::HugeRandom),
+    ];
     let mut columns = Vec::new();
     let mut figures: BTreeMap<&str, Vec<Option<f64>>> = BTreeMap::new();
     for (name, shape) in shapes.into_iter().filter(|shape| shape.0.contains(&options.row)) {

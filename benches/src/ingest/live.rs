@@ -100,7 +100,9 @@ fn heard(server: &Server, subscribers: usize, query: &str, events: u64) -> Resul
         is_done.store(true, Ordering::Relaxed);
         probing.join().expect("probing doesn't panic")?;
         std::thread::sleep(Duration::from_millis(500));
-        sockets.iter().for_each(|socket| drop(socket.shutdown(std::net::Shutdown::Both)));
+        for socket in &sockets {
+            drop(socket.shutdown(std::net::Shutdown::Both));
+        }
         Ok(load?.ack(0.99))
     })?;
     drop((hear, sent));
@@ -139,7 +141,9 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
                 });
             }
             let sent = full.send(server.address(), None);
-            socket.iter().for_each(|socket| drop(socket.shutdown(std::net::Shutdown::Both)));
+            if let Some(socket) = &socket {
+                drop(socket.shutdown(std::net::Shutdown::Both));
+            }
             sent
         })?;
         let read = bytes.load(Ordering::Relaxed) as f64 / sent.events as f64;

@@ -2,6 +2,7 @@
 //!
 //! The server is the real binary with its own settings; the load comes from the same cores. Whatever was sent is checked afterwards.
 
+mod dropping;
 mod duties;
 mod http;
 mod limits;
@@ -55,6 +56,8 @@ pub(crate) enum Measurement {
     Duties,
     /// 50,000 events per second.
     Paced,
+    /// The same while a million processes are dropped.
+    Dropping,
     /// What subscribers cost, and how soon they hear.
     Live,
     /// On a file of many processes: ingest, start-up, and what reading takes meanwhile.
@@ -68,6 +71,7 @@ impl Measurement {
             Self::Shapes => shapes(options),
             Self::Duties => duties::measure(options),
             Self::Paced => paced(options),
+            Self::Dropping => dropping::measure(options),
             Self::Live => live::measure(options),
             Self::Grown => reads::grown(options),
         }

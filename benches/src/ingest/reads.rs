@@ -57,7 +57,7 @@ pub(super) fn grown(options: &Options) -> Result<Section> {
         plan.send(server.address(), None)?;
     }
     let begin = Instant::now();
-    server.restart()?;
+    server.restart(&[])?;
     let start_up = begin.elapsed().as_secs_f64();
 
     progress("grown: ingest");
