@@ -10,7 +10,9 @@ use crate::machine;
 use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
 use crate::server::Server;
 
+/// Processes of a tree.
 const TREE: u64 = 200;
+/// Events a second.
 const RATE: f64 = 50_000.0;
 /// It must be over after so many rounds of two seconds.
 const ROUNDS: u64 = 100;

@@ -243,13 +243,14 @@ fn minutes_that_are_over_are_summed_with_their_hour_and_day_and_corrected_there_
 }
 
 /// What is told of a process: short rows, long ones, ones that run, and ones that only ended.
-const SHAPES: [&str; 6] = [
+const SHAPES: [&str; 7] = [
     "started ID parent=1\nended ID ok",
-    "started ID parent=1 batch=b\nended ID failed error=boom",
+    "started ID parent=1 batch=b kind=root\nended ID failed error=boom",
     "started ID parent=1",
     "started ID parent=1 x=1\nended ID ok",
     "ended ID failed error=boom",
-    "started ID root=2\nended ID ok root=2",
+    "started ID root=2 kind=root\nended ID ok root=2",
+    "started ID kind=root\nended ID ok",
 ];
 
 /// All that was said, to forget some of it.
@@ -294,6 +295,11 @@ fn shifted(batch: &Batch) -> Batch {
     Batch { lost: batch.lost, ..Batch::from_json(shifted.to_string().as_bytes()).unwrap() }
 }
 
+/// Lines about processes, as ones about those of this tree.
+fn of_tree(lines: &str, root: u64) -> String {
+    lines.lines().map(|line| format!("{line} root={root}")).collect::<Vec<_>>().join("\n")
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -302,12 +308,13 @@ proptest! {
         shapes in prop::collection::vec((1..120_u64, select(SHAPES.to_vec())), 40..120),
         // After how many of them a transaction ends, and whether the server is restarted then.
         (length, is_restarted) in (1..80_usize, any::<bool>()),
+        roots in select(vec![1, 1, 7, 60_u64]),
     ) {
         let (folder, mut store) = open();
         let mut facts = Facts::default();
         let mut sequence = 1;
         for some in shapes.chunks(length) {
-            let lines: Vec<_> = some.iter().map(|(id, shape)| shape.replace("ID", &id.to_string())).collect();
+            let lines: Vec<_> = some.iter().map(|(id, shape)| of_tree(&shape.replace("ID", &id.to_string()), id % roots + 1)).collect();
             let mut said = super::joined(&super::support::script::parse(&lines.join("\n")));
             said.sequence = sequence;
             sequence += said.events.len() as u64;
@@ -321,6 +328,7 @@ proptest! {
         assert_same(&store, &facts);
         assert_summed(&store, &facts);
         assert_counted(&store, &facts);
+        assert_eq!(store.problems(), Vec::<String>::new());
     }
 
     #[test]
