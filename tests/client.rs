@@ -276,6 +276,43 @@ fn counts_of_several_programs_add_up_in_one_fold() {
     assert_eq!(server.tree(&root).iter().filter(|process| !process["fold"].is_null()).count(), 1);
 }
 
+/// Whatever takes turns, on however many threads: a thousand of the calls below one parent are shipped singly, fifty more for each
+/// thread, and those that fail or are slow.
+#[test]
+fn loops_that_take_turns_are_counted_as_one_that_is_alone() {
+    const LOOPS: usize = 4;
+    for workers in [1, 2, 4, 8] {
+        let server = Server::start();
+        let mut turns = worker(&server, &["turns", &workers.to_string(), &LOOPS.to_string()]);
+        turns.env("MONITOR_EXIT_TIMEOUT", "1m");
+        assert_eq!(run(turns).code, Some(0));
+        let processes = server.tree(&server.finished_root());
+        assert_eq!(server.get("/status")["dropped"], json!([]));
+        let parents: Vec<&Value> = processes.iter().filter(|process| ["takes_turns", "shared"].contains(&name(process))).collect();
+        assert_eq!(parents.len(), LOOPS + 1);
+        for parent in parents {
+            let below = |parent: &Value, name: &str| -> Vec<Value> {
+                let is_below = |process: &&Value| process["parent_id"] == parent["id"] && self::name(process) == name;
+                processes.iter().filter(is_below).cloned().collect()
+            };
+            let ([singly, counted], _) = counted(&below(parent, "outer"), "outer");
+            assert_eq!(singly + counted, 30_000, "{workers} workers");
+            // Slow ones: each at least twice as slow as all before, and at least a millisecond.
+            let most = 1_000 + (50 + 10) * workers;
+            assert!(singly <= most, "{workers} workers: {singly} of {} below {}", singly + counted, name(parent));
+            let fold = below(parent, "outer").into_iter().find(|process| !process["fold"].is_null()).expect("one");
+            let ([singly, counted], [failed, _]) = self::counted(&below(&fold, "leaf"), "leaf");
+            assert!(singly - failed <= most, "{workers} workers: {singly} of {} below the fold", singly + counted);
+        }
+        let ([singly, counted], _) = counted(&processes, "leaf");
+        assert_eq!(singly + counted, 30_000 * (LOOPS as u64 + 1), "{workers} workers");
+    }
+}
+
+fn name(process: &Value) -> &str {
+    process["name"].as_str().unwrap_or_default()
+}
+
 #[test]
 fn a_fold_is_seen_while_it_grows() {
     let server = Server::start();

@@ -14,11 +14,13 @@ pub(crate) enum Shape {
     Ready,
     /// An async function that yields once.
     Yields,
+    /// A plain function, called by two parents that take turns after each hundred calls.
+    Turns,
 }
 
 impl Shape {
     /// All of them, in the order of the tables.
-    pub(crate) const ALL: [Self; 3] = [Self::Sync, Self::Ready, Self::Yields];
+    pub(crate) const ALL: [Self; 4] = [Self::Sync, Self::Ready, Self::Yields, Self::Turns];
 
     /// As it is called in a table and on the command line of a child.
     pub(crate) fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl Shape {
             Self::Sync => "sync",
             Self::Ready => "async",
             Self::Yields => "async-yield",
+            Self::Turns => "by-turns",
         }
     }
 
@@ -54,6 +57,26 @@ pub(crate) fn repeat(calls: u64, leaf: impl Fn(u64) -> u64) {
     for n in 0..calls {
         black_box(leaf(black_box(n)));
     }
+}
+
+/// Calls a leaf again and again, and lets others have their turn after each hundred calls.
+pub(crate) async fn repeat_by_turns(calls: u64, leaf: impl Fn(u64) -> u64) {
+    for first in (0..calls).step_by(100) {
+        repeat((calls - first).min(100), &leaf);
+        yield_once().await;
+    }
+}
+
+/// Polls both by turns until both are ready.
+pub(crate) async fn both(one: impl Future<Output = ()>, other: impl Future<Output = ()>) {
+    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut is_one_over, mut is_other_over) = (false, false);
+    poll_fn(|cx| {
+        is_one_over = is_one_over || one.as_mut().poll(cx).is_ready();
+        is_other_over = is_other_over || other.as_mut().poll(cx).is_ready();
+        if is_one_over && is_other_over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 /// Awaits a leaf again and again.

@@ -14,6 +14,8 @@ pub(crate) const SLOW: Duration = Duration::from_millis(1);
 /// Failures of a fold that are recorded singly, by each thread.
 pub(crate) const FAILURES_KEPT: u64 = 100;
 
+/// Of the children of one parent and name, a thread counts so many by itself, at most.
+const LARGEST_SHARE: u64 = 50;
 const GROWTH: f64 = 1.04;
 /// Bits of a duration below its highest that its cell is found by.
 const MANTISSA_BITS: u32 = 5;
@@ -22,14 +24,23 @@ const CELLS: usize = 32 << MANTISSA_BITS;
 static AFTER: AtomicU64 = AtomicU64::new(u64::MAX);
 static TABLE: Own<Table> = Own::new();
 
-/// So many children of one parent and name are recorded singly, by each thread; `u64::MAX`, the default, folds nothing. To be
-/// called before recording begins.
+/// So many children of one parent and name are recorded singly; `u64::MAX`, the default, folds nothing. To be called before
+/// recording begins.
 pub fn set_after(children: u64) {
     AFTER.store(children, Ordering::Relaxed);
 }
 
 pub(crate) fn after() -> u64 {
     AFTER.load(Ordering::Relaxed)
+}
+
+/// So many children of one parent and name a thread counts by itself before it adds them to what others have counted: a part of
+/// the number beyond which they are folded that goes into it without a rest, so that one thread alone keeps to it exactly.
+pub(crate) fn share() -> u64 {
+    match after() {
+        u64::MAX => u64::MAX,
+        after => (1..=LARGEST_SHARE).rev().find(|share| after.is_multiple_of(*share) && share * 20 <= after).unwrap_or(1),
+    }
 }
 
 /// Nothing is folded before it is known what a tick is.

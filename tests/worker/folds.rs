@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use monitor_client::{CommandExt, Process, normal_task, root_task};
+use monitor_client::{CommandExt, InCurrent, Process, normal_task, root_task};
 
 use crate::{leaf, read_line, say};
 
@@ -57,6 +57,43 @@ pub(crate) fn bursts_elsewhere(count: u64) {
     for mut child in [start(), start()] {
         assert!(child.wait().expect("it ends").success());
     }
+}
+
+/// Calls of each loop of [`turns`].
+const LOOP: u64 = 30_000;
+
+/// So many loops of many calls that take turns on so many workers, and as many threads that call below one parent.
+#[root_task]
+pub(crate) fn turns(workers: u64, loops: u64) {
+    warm_up();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers as usize).build().expect("a runtime");
+    let tasks: Vec<_> = (0..loops).map(|_| runtime.spawn(takes_turns().in_current())).collect();
+    for task in tasks {
+        runtime.block_on(task).expect("no panic");
+    }
+    shared(workers);
+}
+
+#[normal_task]
+async fn takes_turns() {
+    for n in 0..LOOP {
+        outer(n);
+        if n % 100 == 99 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[normal_task]
+fn shared(threads: u64) {
+    let calls = move || (0..LOOP / threads).for_each(outer);
+    let threads: Vec<_> = (0..threads).map(|_| monitor_client::spawn(calls)).collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+}
+
+#[normal_task]
+fn outer(n: u64) {
+    let _ = leaf(n);
 }
 
 /// Many steps, one of which waits for a line.

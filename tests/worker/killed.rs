@@ -43,7 +43,8 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
     let counters = map(file);
     for (number, counter) in counters.iter().enumerate() {
         let record = move || match number {
-            0 | 1 => sync(counter, calls),
+            0 => sync(counter, calls),
+            1 => turns(counter, calls),
             2 => by_hand(counter, calls),
             _ => futures(counter, calls),
         };
@@ -145,6 +146,24 @@ fn futures(counter: &'static Counter, calls: u64) {
             counter.ended.fetch_add(1, Ordering::SeqCst);
         }
     });
+}
+
+/// The calls of two loops that take turns.
+fn turns(counter: &'static Counter, calls: u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async { tokio::join!(one_of_two(counter, calls / 2), one_of_two(counter, calls / 2)) });
+}
+
+#[normal_task]
+async fn one_of_two(counter: &'static Counter, calls: u64) {
+    for n in 0..calls {
+        counter.begun.fetch_add(1, Ordering::SeqCst);
+        let _ = counted(n);
+        counter.ended.fetch_add(1, Ordering::SeqCst);
+        if n % 100 == 99 {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 /// Asks for more than there may be, until the standard library ends the program.

@@ -78,6 +78,7 @@ fn main() {
         "one-waits" => folds::one_waits(),
         "one-says-who-it-is" => folds::one_says_who_it_is(),
         "grows" => folds::grows(),
+        "turns" => folds::turns(number(), number()),
         "forks" => forks::forks(),
         "forks-and-returns" => forks::forks_and_returns(),
         "forks-while-busy" => forks::forks_while_busy(number()),

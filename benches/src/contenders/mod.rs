@@ -101,11 +101,15 @@ fn count_exported(spans: usize) {
 macro_rules! tree {
     () => {
         pub(super) fn tree(shape: crate::work::Shape, calls: u64) {
-            use crate::work::{Shape, drive, repeat, repeat_async};
+            use crate::work::{Shape, both, drive, repeat, repeat_async, repeat_by_turns};
             match shape {
                 Shape::Sync => root(|| repeat(calls, leaf)),
                 Shape::Ready => drive(async_root(repeat_async(calls, ready))),
                 Shape::Yields => drive(async_root(repeat_async(calls, yields))),
+                Shape::Turns => {
+                    let part = |calls| async_root(repeat_by_turns(calls, leaf));
+                    drive(both(part(calls / 2), part(calls - calls / 2)));
+                }
             }
         }
     };

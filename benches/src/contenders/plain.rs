@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use crate::work::{Shape, drive, leaf_body, repeat, repeat_async, yield_once};
+use crate::work::{Shape, both, drive, leaf_body, repeat, repeat_async, repeat_by_turns, yield_once};
 
 #[inline(never)]
 fn leaf(n: u64) -> u64 {
@@ -34,6 +34,7 @@ pub(super) fn two_reads(shape: Shape, calls: u64) {
         Shape::Sync => repeat(calls, leaf_read),
         Shape::Ready => drive(repeat_async(calls, ready_read)),
         Shape::Yields => drive(repeat_async(calls, yields_read)),
+        Shape::Turns => drive(both(repeat_by_turns(calls / 2, leaf_read), repeat_by_turns(calls - calls / 2, leaf_read))),
     }
 }
 

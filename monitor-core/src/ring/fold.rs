@@ -1,27 +1,33 @@
 //! Calls that are counted instead of recorded: the monitored side.
 //!
-//! A thread counts the children of each parent by name. Beyond a number the next ones are *folded*: they run in frames as
-//! all others do, but their ends are counted in a fold slot. A call leaves its fold and is recorded singly if its ids are
-//! read, if it fails (up to a number), if it is slow, and if the one who drains has told of it because it runs so long.
+//! A thread counts the children of each parent by name, and adds them to those of the other threads a share at a time
+//! ([`counts`]). Beyond a number the next ones are *folded*: they run in frames as all others do, but their ends are counted in
+//! a fold slot of the thread. A call leaves its fold and is recorded singly if its ids are read, if it fails (up to a number), if
+//! it is slow, and if the one who drains has told of it because it runs so long.
+//!
+//! A thread has few places for the pairs of parent and name that it counts. When one has to give way, its count is added to the
+//! others first, and when it comes back the count goes on from there: parents that take turns lose nothing. Only where the parent
+//! is a call that is gone there is nothing to keep, and this is what most pairs are: a call that calls another one once.
 //!
 //! What a folded call begins has the *mark* of the fold for its parent, which only the one who drains knows to resolve.
 
-use super::layout::{Child, FOLD_CHUNK_BYTES, FREE, Fold, Frame, RUNNING, Region, Words, child_key};
-use super::{Ending, Facts, writer};
+use super::layout::{Child, FOLD_CHUNK_BYTES, FREE, Fold, Frame, Place, RUNNING, Region, Words, child_key, site_of};
+use super::{Ending, Facts, counts, writer};
 use crate::fold::{self, FAILURES_KEPT};
 use crate::record::Attachment;
-use crate::{clock, inside, park, queue};
+use crate::{clock, inside, park, queue, site};
 
 /// A pair that was not met for so many calls gives up the place where it is found at once.
 const IDLE: u64 = 256;
 
-/// Counts a child of this parent; the fold that it begins in, if it is one too many to be recorded singly.
+/// Counts a child of this parent; the fold that it begins in, if it is one too many to be recorded singly. `above`: what is
+/// current, if that is the parent.
 #[inline]
-pub(super) fn join(region: &'static Region, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
+pub(super) fn join(region: &'static Region, above: Option<&'static Frame>, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
     let key = child_key(parent, site as u64);
     let child = region.child(key);
     if child.key.get() != key {
-        return join_slowly(region, parent, root[0], root[1], site);
+        return join_slowly(region, above, parent, root[0], root[1], site);
     }
     join_as(region, child, parent, root, site)
 }
@@ -30,9 +36,13 @@ pub(super) fn join(region: &'static Region, parent: u64, root: [u64; 2], site: u
 fn join_as(region: &'static Region, child: &Child, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
     child.seen.set(region.writer.last_id.get());
     let Some(fold) = child.fold() else {
-        let count = child.count.get() + 1;
-        child.count.set(count);
-        return if count <= region.writer.fold_after.get() { None } else { open(region, child, parent, root[0], root[1], site) };
+        let count = child.count.get();
+        return if count < region.writer.fold_share.get() {
+            child.count.set(count + 1);
+            None
+        } else {
+            add_share(region, child, parent, root[0], root[1], site)
+        };
     };
     fold.begun.publish(fold.begun.get() + 1);
     park::order();
@@ -40,10 +50,17 @@ fn join_as(region: &'static Region, child: &Child, parent: u64, root: [u64; 2], 
     if fold.reader.state.get() == 0 { Some(fold) } else { stay_out(child, fold) }
 }
 
-/// The pair is counted at another place, or not yet.
+/// The pair is counted at another place, or not by now.
 #[cold]
 #[inline(never)]
-fn join_slowly(region: &'static Region, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
+fn join_slowly(
+    region: &'static Region,
+    above: Option<&'static Frame>,
+    parent: u64,
+    root_high: u64,
+    root_low: u64,
+    site: usize,
+) -> Option<&'static Fold> {
     let root = [root_high, root_low];
     let key = child_key(parent, site as u64);
     let (first, ways) = (region.child(key), region.child_ways(key));
@@ -57,10 +74,68 @@ fn join_slowly(region: &'static Region, parent: u64, root_high: u64, root_low: u
         return join_as(region, child, parent, root, site);
     }
     let child = ways.iter().fold(first, |oldest, child| if age(child) > age(oldest) { child } else { oldest });
+    let after = region.writer.fold_after.get();
+    if after != u64::MAX {
+        give_way(child);
+    }
     child.key.set(key);
     child.count.set(0);
-    child.set_fold(None);
+    // A line that is clear is of what is only made current, and for a moment.
+    let place = above.map_or(Place::Unknown, |above| match above.fold() {
+        Some(fold) => Place::ParentFold(fold),
+        None if above.line.is_clear() => Place::Unknown,
+        None => Place::Parent(above),
+    });
+    child.set_place(place);
+    let is_known = !matches!(place, Place::Parent(above) if above.gave_way.get() != parent);
+    if after != u64::MAX && is_known && counts::get(shared_key(child, parent, site)) >= after {
+        child.seen.set(now);
+        return open(region, child, parent, root_high, root_low, site);
+    }
     join_as(region, child, parent, root, site)
+}
+
+/// Adds what is counted of a pair to what others have, if its parent may have more children.
+#[inline]
+fn give_way(child: &Child) {
+    let (key, count) = (child.key.get(), child.count.get());
+    match child.place() {
+        Place::Parent(above) => {
+            let parent = above.below.get();
+            if site_of(key, parent).is_some() {
+                above.gave_way.set(parent);
+                counts::add(key, count);
+            }
+        }
+        Place::ParentFold(fold) => {
+            if let Some(site) = site_of(key, fold.mark.get()) {
+                counts::add(child_key(fold.key.get(), site), count);
+            }
+        }
+        Place::Unknown if key != 0 => drop(counts::add(key, count)),
+        Place::Unknown | Place::Fold(_) => {}
+    }
+}
+
+/// What all threads count a pair by. Each thread has a mark of its own for a fold, so its mark tells them apart.
+fn shared_key(child: &Child, parent: u64, site: usize) -> u64 {
+    match child.place() {
+        Place::ParentFold(fold) if fold.mark.get() == parent => child_key(fold.key.get(), site as u64),
+        _ => child.key.get(),
+    }
+}
+
+/// A share is full: adds it to what others have counted, and begins a fold if those are enough.
+#[cold]
+#[inline(never)]
+fn add_share(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
+    // Until it is known what a tick is worth, which the shipper finds out first of all, each call tries.
+    fold::table()?;
+    if counts::add(shared_key(child, parent, site), child.count.get()) < region.writer.fold_after.get() {
+        child.count.set(1);
+        return None;
+    }
+    open(region, child, parent, root_high, root_low, site)
 }
 
 /// The fold is being closed: the pair is counted anew.
@@ -69,33 +144,41 @@ fn join_slowly(region: &'static Region, parent: u64, root_high: u64, root_low: u
 fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
     fold.begun.publish(fold.begun.get() - 1);
     child.count.set(1);
-    child.set_fold(None);
+    child.set_place(Place::Unknown);
     None
 }
 
-/// Begins a fold, if there is a slot for it; else the next try is as many calls away. Until it is known what a tick is worth,
-/// which the shipper finds out first of all, each call tries.
+/// Finds the thread's fold of the pair or begins it. If there is no slot for it, or it is none to be folded, it is counted anew.
 #[cold]
 #[inline(never)]
 fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, root_low: u64, site: usize) -> Option<&'static Fold> {
     let root = [root_high, root_low];
     let table = fold::table()?;
-    child.count.set(0);
-    let is_root = crate::site::registered().get(site).is_none_or(|site| site.kind == "root");
-    if is_root || parent == 0 {
-        return None;
-    }
-    let own =
+    let key = shared_key(child, parent, site);
+    let is_own =
         |fold: &&'static Fold| fold.reader.state.get() == 0 && fold.parent.get() == parent && Facts(fold.facts.get()).site_number() == site;
-    let known = (1..=region.writer.folds.get()).filter_map(|number| region.fold(number)).find(own);
+    let place = region.fold_place(child.key.get());
+    let known = region.fold(place.get()).filter(is_own);
+    let known = known.or_else(|| (1..=region.writer.folds.get()).filter_map(|number| region.fold(number)).find(is_own));
     let fold = if let Some(fold) = known {
         fold
     } else {
-        let fold = free_slot(region)?;
+        let is_root = site::registered().get(site).is_none_or(|site| site.kind == "root");
+        let Some(fold) = Some(region).filter(|_| !is_root && parent != 0).and_then(free_slot) else {
+            counts::reset(key);
+            child.count.set(1);
+            return None;
+        };
         prepare(region, fold, parent, root, site, table.slow);
+        fold.key.set(key);
         fold
     };
-    child.set_fold(Some(fold));
+    place.set(fold.number.get());
+    // Who comes back finds it open.
+    if let Place::Parent(above) = child.place() {
+        above.gave_way.set(parent);
+    }
+    child.set_place(Place::Fold(fold));
     join_as(region, child, parent, root, site)
 }
 
@@ -107,7 +190,7 @@ fn free_slot(region: &'static Region) -> Option<&'static Fold> {
         for child in region.all_children() {
             if child.fold().is_some_and(|other| std::ptr::eq(other, fold)) {
                 child.count.set(0);
-                child.set_fold(None);
+                child.set_place(Place::Unknown);
             }
         }
         return Some(fold);

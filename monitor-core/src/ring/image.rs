@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use super::layout::{
     CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, FOLD_CHUNK_BYTES, FREE, Fold, FoldReader, Frame, NAME, RUNNING, Reader, Region, Segment, Words,
-    Writer,
+    Writer, inverse,
 };
 pub use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts};
@@ -321,17 +321,6 @@ fn counted(bytes: &[u8]) -> Option<Counted> {
 fn numbered(line: &[u8]) -> Option<(Words, u64)> {
     let (words, check) = words(line);
     (check != 0).then(|| (words, check.wrapping_sub(words.check(0)).wrapping_mul(inverse(FACTORS[7]))))
-}
-
-/// By which an odd number is multiplied to give 1: each step doubles the bits that are right, of which there are three at first.
-const fn inverse(odd: u64) -> u64 {
-    let mut inverse = odd;
-    let mut step = 0;
-    while step < 5 {
-        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
-        step += 1;
-    }
-    inverse
 }
 
 fn words(bytes: &[u8]) -> (Words, u64) {

@@ -9,7 +9,8 @@
 //! ├─ chunks      what runs as futures that began on the thread: an open table
 //! ├─ refused     how many starts found no room, by tree
 //! ├─ children    how many of one name the thread began below one parent, for the latest of these pairs
-//! └─ folds       calls that are counted instead of recorded: one slot per parent and name
+//! ├─ folds       calls that are counted instead of recorded: one slot per parent and name
+//! └─ fold_places which of these to look at first
 //! segment, one or more per region
 //! └─ records     what has ended: a ring
 //! ```
@@ -27,7 +28,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 pub(super) use self::fold::{CLOSING, FREE, Fold, FoldReader};
 pub(super) use self::segment::{Segment, SegmentRef};
-pub(super) use super::line::{ENDED_IN_SLOT, FACTORS, Line, RUNNING, Word, Words};
+pub(super) use super::line::{ENDED_IN_SLOT, FACTORS, Line, RUNNING, Word, Words, inverse};
 use super::memory;
 use crate::keep::{Keeper, Piece};
 
@@ -73,6 +74,8 @@ pub(super) struct Frame {
     /// Frames of what came by the queue: its id, while nobody else knows that.
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
+    /// What its children have for a parent, if [`counts`](super::counts) may know of them.
+    pub(super) gave_way: Word,
 }
 
 /// What is so with a frame or is not.
@@ -160,28 +163,81 @@ pub(super) struct Chunk {
 pub(super) struct Child {
     /// Parent and site, see [`child_key`]; 0 for none.
     pub(super) key: Word,
+    /// Those that were not added to what other threads have counted.
     pub(super) count: Word,
     /// The last id of the thread when there was one more.
     pub(super) seen: Word,
-    fold: AtomicPtr<Fold>,
+    /// See [`Place`]: a pointer, and in its lowest bits to what.
+    place: AtomicPtr<u8>,
 }
+
+/// What is known of the children of one name besides their number.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place {
+    /// Further ones are counted in this fold.
+    Fold(&'static Fold),
+    /// None is folded by now. Their parent had this frame or slot when the first of them began; it may be another one's now.
+    Parent(&'static Frame),
+    /// None is folded by now. Their parents are the calls that were counted in this fold; it may count others now.
+    ParentFold(&'static Fold),
+    /// None is folded by now, and their parent may live anywhere.
+    Unknown,
+}
+
+impl Place {
+    const FOLD: usize = 1;
+    const PARENT: usize = 2;
+    const PARENT_FOLD: usize = 4;
+    const BITS: usize = 7;
+}
+
+const SITE: u64 = FACTORS[1];
 
 /// Stands for a parent and a site. Ids are random, so no two pairs have the same.
 #[inline]
 pub(super) fn child_key(parent: u64, site: u64) -> u64 {
-    parent.wrapping_add(site.wrapping_mul(FACTORS[1]))
+    parent.wrapping_add(site.wrapping_mul(SITE))
+}
+
+/// The site, if the key is of this parent.
+pub(super) fn site_of(key: u64, parent: u64) -> Option<u64> {
+    const MOST_SITES: u64 = 1 << 32;
+    Some(key.wrapping_sub(parent).wrapping_mul(inverse(SITE))).filter(|site| *site < MOST_SITES)
 }
 
 impl Child {
-    /// What is counted of them, if more are folded.
+    /// The fold that further ones begin in, if there is one.
     #[inline]
     pub(super) fn fold(&self) -> Option<&'static Fold> {
-        // SAFETY: null, or a slot that lives as long as the program.
-        unsafe { self.fold.load(Ordering::Relaxed).as_ref() }
+        let place = self.place.load(Ordering::Relaxed);
+        // SAFETY: a fold, by what `set_place` was given, and folds live as long as the program.
+        if place.addr() & Place::FOLD != 0 { Some(unsafe { &*place.byte_sub(Place::FOLD).cast::<Fold>() }) } else { None }
     }
 
-    pub(super) fn set_fold(&self, fold: Option<&'static Fold>) {
-        self.fold.store(fold.map_or(null_mut(), |fold| std::ptr::from_ref(fold).cast_mut()), Ordering::Relaxed);
+    #[inline]
+    pub(super) fn place(&self) -> Place {
+        let place = self.place.load(Ordering::Relaxed);
+        let pointer = place.map_addr(|place| place & !Place::BITS);
+        // SAFETY: what `set_place` was given, all of which lives as long as the program.
+        unsafe {
+            match place.addr() & Place::BITS {
+                Place::FOLD => Place::Fold(&*pointer.cast::<Fold>()),
+                Place::PARENT => Place::Parent(&*pointer.cast::<Frame>()),
+                Place::PARENT_FOLD => Place::ParentFold(&*pointer.cast::<Fold>()),
+                _ => Place::Unknown,
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_place(&self, place: Place) {
+        let (pointer, bits): (*const u8, usize) = match place {
+            Place::Fold(fold) => (std::ptr::from_ref(fold).cast(), Place::FOLD),
+            Place::Parent(frame) => (std::ptr::from_ref(frame).cast(), Place::PARENT),
+            Place::ParentFold(fold) => (std::ptr::from_ref(fold).cast(), Place::PARENT_FOLD),
+            Place::Unknown => (std::ptr::null(), 0),
+        };
+        self.place.store(pointer.map_addr(|pointer| pointer | bits).cast_mut(), Ordering::Relaxed);
     }
 
     pub(super) fn swap(&self, other: &Child) {
@@ -190,9 +246,9 @@ impl Child {
             own.set(other.get());
             other.set(value);
         }
-        let fold = self.fold();
-        self.set_fold(other.fold());
-        other.set_fold(fold);
+        let place = self.place.load(Ordering::Relaxed);
+        self.place.store(other.place.load(Ordering::Relaxed), Ordering::Relaxed);
+        other.place.store(place, Ordering::Relaxed);
     }
 }
 
@@ -235,8 +291,8 @@ pub(super) struct Writer {
     pub(super) capacity: Word,
     /// Number of the region.
     pub(super) region: Word,
-    /// So many children of one parent and name are recorded singly.
-    pub(super) fold_after: Word,
+    /// So many children of one parent and name are counted before they are added to those of other threads.
+    pub(super) fold_share: Word,
     /// Fold slots that were ever used.
     pub(super) folds: Word,
     /// How often one came into use.
@@ -244,6 +300,8 @@ pub(super) struct Writer {
     segment: AtomicPtr<Segment>,
     /// Starts that found no room, and the same times an odd number: a reader can tell that it is a count.
     pub(super) refused: [Word; 2],
+    /// So many children of one parent and name are recorded singly.
+    pub(super) fold_after: Word,
 }
 
 /// What others than the recording thread write.
@@ -288,6 +346,8 @@ pub(super) struct Region {
     /// For each frame in use what is current by it: itself, or the slot of a future. Means something to its own thread alone.
     current: [AtomicPtr<Frame>; DEPTH],
     pub(super) frames: [Frame; DEPTH],
+    /// Numbers of fold slots, by the [`child_key`] of what they count: where to look first.
+    fold_places: [Word; FOLDS_AT_ONCE * FOLD_CHUNKS],
 }
 
 impl Region {
@@ -410,6 +470,11 @@ impl Region {
         let chunk = NonNull::new(self.folds.get(index / FOLDS_AT_ONCE)?.load(Ordering::Acquire))?;
         // SAFETY: a chunk of that many folds, which lives as long as the program.
         Some(unsafe { chunk.add(index % FOLDS_AT_ONCE).as_ref() })
+    }
+
+    /// Holds the number of the fold slot of this key, or of another one's.
+    pub(super) fn fold_place(&self, key: u64) -> &Word {
+        &self.fold_places[(key.wrapping_mul(FACTORS[0]) >> 32) as usize % (FOLDS_AT_ONCE * FOLD_CHUNKS)]
     }
 
     /// Adds the chunk that holds the fold slot of this number, which is the first one in it.

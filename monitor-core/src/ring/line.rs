@@ -20,6 +20,17 @@ pub(super) const FACTORS: [u64; 8] = [
     0xe703_7ed1_a0b4_28db,
 ];
 
+/// By which an odd number is multiplied to give 1: each step doubles the bits that are right, of which there are three at first.
+pub(super) const fn inverse(odd: u64) -> u64 {
+    let mut inverse = odd;
+    let mut step = 0;
+    while step < 5 {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        step += 1;
+    }
+    inverse
+}
+
 /// A word that has one writer at a time.
 #[derive(Debug)]
 #[repr(transparent)]

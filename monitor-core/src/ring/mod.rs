@@ -3,6 +3,7 @@
 //! The monitored side is [`writer`] and, for what is counted instead, [`fold`]; the draining side is [`drain`]; [`layout`] is
 //! what they share.
 
+mod counts;
 mod drain;
 mod fold;
 mod folds;

@@ -180,6 +180,7 @@ fn prepare(region: &'static Region, thread: u64, name: &str) {
     writer.thread.set(thread);
     writer.sites.set(site::first() as u64);
     writer.fold_after.set(crate::fold::after());
+    writer.fold_share.set(crate::fold::share());
     if writer.last_id.get() == 0 {
         writer.last_id.set(ids::seed());
     }

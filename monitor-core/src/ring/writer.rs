@@ -65,13 +65,14 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
     if depth == 0 || depth >= region.writer.ceiling.get() {
         return Begun::Elsewhere;
     }
-    let Some(parent) = region.current(depth as usize - 1).map(Frame::parent_ids) else { return Begun::Elsewhere };
+    let Some(above) = region.current(depth as usize - 1) else { return Begun::Elsewhere };
+    let parent = above.parent_ids();
     if !admits(region, depth) {
         return refuse(region, parent);
     }
     let frame = &region.frames[depth as usize];
     region.set_current(depth as usize, frame);
-    begin(region, frame, site, parent, Attachment::Explicit, std::thread::panicking());
+    begin(region, frame, site, Some(above), parent, Attachment::Explicit, std::thread::panicking());
     region.writer.depth.publish(depth + 1);
     park::wake();
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
@@ -90,7 +91,7 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
     }
     let frame = &region.frames[depth as usize];
     region.set_current(depth as usize, frame);
-    begin(region, frame, site, parent, attached.attachment, std::thread::panicking());
+    begin(region, frame, site, None, parent, attached.attachment, std::thread::panicking());
     if attached.entry {
         enter_tree(frame);
     }
@@ -125,7 +126,7 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     let parent = above.parent_ids();
     let Some(slot) = slots::take(region) else { return without_slot(region, parent) };
     slot.leftover.set(0);
-    begin(region, slot, site, parent, Attachment::Explicit, false);
+    begin(region, slot, site, Some(above), parent, Attachment::Explicit, false);
     park::wake();
     Begun::Recorded(Slot(slot))
 }
@@ -136,7 +137,7 @@ pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
     let parent = ids_of(attached.parent);
     let Some(slot) = slots::take(region) else { return without_slot(region, parent) };
     slot.leftover.set(0);
-    begin(region, slot, site, parent, attached.attachment, false);
+    begin(region, slot, site, None, parent, attached.attachment, false);
     if attached.entry {
         enter_tree(slot);
     }
@@ -356,6 +357,7 @@ fn begin(
     region: &'static Region,
     frame: &Frame,
     site: &'static Site,
+    above: Option<&'static Frame>,
     (parent, root): (u64, [u64; 2]),
     attachment: Attachment,
     was_panicking: bool,
@@ -366,7 +368,7 @@ fn begin(
     let mut facts = Facts::new(site, attachment, writer.thread.get());
     // Before what the call is counted in is written to: that would hold up the clock.
     let start = clock::now();
-    let fold = fold::join(region, parent, root, site);
+    let fold = fold::join(region, above, parent, root, site);
     let id = id_after(writer);
     frame.set_fold(fold);
     frame.below.set(fold.map_or(id, |fold| fold.mark.get()));

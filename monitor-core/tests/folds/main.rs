@@ -6,6 +6,7 @@ mod by_name;
 mod calls;
 mod property;
 mod told;
+mod turns;
 
 use std::future::{Future, poll_fn};
 use std::panic::{catch_unwind, resume_unwind};

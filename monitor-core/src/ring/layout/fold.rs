@@ -34,6 +34,8 @@ pub(in crate::ring) struct Fold {
     pub(in crate::ring) left: Word,
     pub(in crate::ring) failed: Word,
     pub(in crate::ring) cancelled: Word,
+    /// What all threads count these calls by, see [`counts`](crate::ring::counts).
+    pub(in crate::ring) key: Word,
     pub(in crate::ring) reader: FoldReader,
     pub(in crate::ring) buckets: [Word; BUCKETS],
 }
