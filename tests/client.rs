@@ -280,7 +280,7 @@ fn counts_of_several_programs_add_up_in_one_fold() {
 /// thread, and those that fail or are slow.
 #[test]
 fn loops_that_take_turns_are_counted_as_one_that_is_alone() {
-    const LOOPS: usize = 4;
+    const LOOPS: usize = 2;
     for workers in [1, 2, 4, 8] {
         let server = Server::start();
         let mut turns = worker(&server, &["turns", &workers.to_string(), &LOOPS.to_string()]);

@@ -23,7 +23,13 @@ const IDLE: u64 = 256;
 /// Counts a child of this parent; the fold that it begins in, if it is one too many to be recorded singly. `above`: what is
 /// current, if that is the parent.
 #[inline]
-pub(super) fn join(region: &'static Region, above: Option<&'static Frame>, parent: u64, root: [u64; 2], site: usize) -> Option<&'static Fold> {
+pub(super) fn join(
+    region: &'static Region,
+    above: Option<&'static Frame>,
+    parent: u64,
+    root: [u64; 2],
+    site: usize,
+) -> Option<&'static Fold> {
     let key = child_key(parent, site as u64);
     let child = region.child(key);
     if child.key.get() != key {
