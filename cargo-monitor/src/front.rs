@@ -55,8 +55,11 @@ pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Res
         command.arg("--config").arg(runner(&project)?);
     }
     let status = command.args(&args.cargo).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
-    if let Ok((_, plan)) = &plan {
+    if let Ok((path, plan)) = &plan {
         tell(&plan.reports, begun);
+        if let Some(why) = launch::unsent(path) {
+            note(&format!("what was recorded waits in the spool (`monitor spool list`): {why}"));
+        }
     }
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(code as u8)))
 }

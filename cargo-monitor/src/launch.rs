@@ -2,6 +2,7 @@
 
 mod follow;
 mod post;
+mod unsent;
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 pub(crate) use follow::follow;
 pub(crate) use post::server;
+pub(crate) use unsent::unsent;
 
 /// `launch [RUNNER…] -- PROGRAM …`, by cargo. The program takes this one's place: its signals, terminal, number and exit code are its own.
 pub(crate) fn launch(args: impl Iterator<Item = OsString>) -> ExitCode {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use monitor_server::access::Local;
-use monitor_wire::{Accepted, Problem};
+use monitor_spool::{Answer, Sent};
+use monitor_wire::Problem;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -88,19 +89,6 @@ struct RpcStatus {
     message: String,
 }
 
-/// What became of a batch.
-#[derive(Debug)]
-pub(crate) enum Posted {
-    /// All events up to this number are stored.
-    Accepted(u64),
-    /// Not now: the same again, so much later.
-    Busy(Duration),
-    /// Too large: in halves.
-    TooLarge,
-    /// It can't be read; which event is at fault, if the server says so.
-    Unreadable(Option<u64>),
-}
-
 /// A query: names and values.
 pub(crate) type Query<'a> = Vec<(&'a str, String)>;
 
@@ -155,25 +143,18 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Posts a batch, compressed with zstd.
-    pub(crate) async fn post_events(&self, body: Vec<u8>) -> Result<Posted, ClientError> {
+    /// Posts a batch, compressed with zstd. A refusal, or that nobody answered, is an error, whose words are for who reads them.
+    pub(crate) async fn post_events(&self, body: Vec<u8>, sent: Sent) -> Result<Answer, ClientError> {
         let (url, client) = self.prepare(&["api", "v1", "events"])?;
         let request = client.post(url).header("content-type", "application/json").header("content-encoding", "zstd").body(body);
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
-        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let body = response.bytes().await.map_err(|error| self.broken(error))?;
-        if status.is_success() {
-            let accepted: Accepted = serde_json::from_slice(&body).map_err(|_| self.foreign(status))?;
-            return Ok(Posted::Accepted(accepted.accepted));
+        match Answer::of(sent, status.as_u16(), retry_after.as_deref(), &body) {
+            Answer::Refused { .. } => Err(serde_json::from_slice(&body).map_or_else(|_| self.foreign(status), ClientError::Refused)),
+            answer => Ok(answer),
         }
-        let problem: Problem = serde_json::from_slice(&body).map_err(|_| self.foreign(status))?;
-        Ok(match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Posted::Busy(Duration::from_secs(retry_after.unwrap_or(1))),
-            StatusCode::PAYLOAD_TOO_LARGE => Posted::TooLarge,
-            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Posted::Unreadable(problem.event_number),
-            _ => return Err(ClientError::Refused(problem)),
-        })
     }
 
     /// Posts JSON; what is too much for now is sent again when the server says, and why is said once.

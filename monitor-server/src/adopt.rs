@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use monitor_spool::{Head, Replay, Spool, SpoolError, Verdict};
+use monitor_spool::{Answer, Head, Replay, Spool, SpoolError};
 use monitor_wire::WorkerId;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -91,29 +91,32 @@ fn take(replay: &mut Replay, ingest: &Ingest, stopping: &CancellationToken) -> O
             return Some(Taken { events: replay.accepted(), damaged: replay.damaged(), dropped });
         };
         let head = Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: true };
-        let verdict = match parcel.batch(&head) {
-            Err(error) => {
-                tracing::warn!(%worker.id, "an event that a dead program had left can't be read, it is dropped: {error}");
-                Verdict::Unreadable(error.event_number)
-            }
+        let sent = parcel.sent();
+        let answer = match parcel.batch(&head) {
+            Err(error) => Answer::unreadable(sent, error.event_number, error.to_string()),
             Ok(batch) => match runtime.block_on(ingest.accept(batch)) {
-                Ok(_) => Verdict::Accepted,
-                Err(IngestError::Event { number, message }) => {
-                    tracing::warn!(%worker.id, number, "an event that a dead program had left can't be, it is dropped: {message}");
-                    Verdict::Unreadable(Some(number))
-                }
+                Ok(_) => Answer::Accepted,
+                Err(IngestError::Event { number, message }) => Answer::unreadable(sent, Some(number), message),
                 Err(IngestError::Busy) if !stopping.is_cancelled() => {
                     std::thread::sleep(PAUSE);
                     continue;
                 }
                 Err(IngestError::Busy | IngestError::Stopped) => return None,
-                Err(error @ IngestError::Store(_)) => {
-                    tracing::warn!(%worker.id, "what a dead program had left is not taken in now: {error}");
-                    return None;
-                }
+                Err(error @ IngestError::Store(_)) => Answer::Refused { why: error.to_string() },
             },
         };
-        replay.settle(verdict);
+        let is_settled = replay.settle(&answer);
+        match answer {
+            Answer::Unreadable { number, why } => {
+                tracing::warn!(%worker.id, number, "an event that a dead program had left can't be read, it is dropped: {why}");
+            }
+            // What nobody will ever read is given up.
+            Answer::Refused { why } if !is_settled => {
+                tracing::warn!(%worker.id, "what a dead program had left is not taken in now: {why}");
+                return None;
+            }
+            _ => {}
+        }
         if stopping.is_cancelled() {
             return None;
         }

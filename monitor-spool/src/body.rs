@@ -118,7 +118,13 @@ impl Parcel {
         events.into_iter().map(Rejected::of).collect()
     }
 
-    fn json(&self) -> Option<Vec<u8>> {
+    /// Returns true if it is no list of as many events as it says: whoever reads it, nothing can be made of it.
+    pub(crate) fn is_damaged(&self) -> bool {
+        let json = self.json().unwrap_or_default();
+        serde_json::from_slice::<Vec<&RawValue>>(&json).map_or(true, |events| events.len() as u64 != self.count())
+    }
+
+    pub(crate) fn json(&self) -> Option<Vec<u8>> {
         use std::io::Read;
         let mut json = Vec::new();
         // What a frame says about its own length is not believed.

@@ -39,6 +39,8 @@ mod sys;
 pub mod wire;
 
 #[cfg(feature = "read")]
+mod answer;
+#[cfg(feature = "read")]
 mod body;
 #[cfg(feature = "read")]
 mod follow;
@@ -66,6 +68,8 @@ pub fn hostname() -> String {
 }
 
 #[cfg(feature = "read")]
+pub use answer::{Answer, Backoff, Sent};
+#[cfg(feature = "read")]
 pub use body::Head;
 #[cfg(feature = "read")]
 pub use follow::Follower;
@@ -75,7 +79,7 @@ pub use found::{Found, Life};
 #[cfg(feature = "read")]
 pub use reader::fuzz;
 #[cfg(feature = "read")]
-pub use replay::{Replay, Verdict};
+pub use replay::Replay;
 
 /// How rings lie in memory in this build: rings of another layout are left to their own.
 pub const LAYOUT: u64 = monitor_core::image::LAYOUT as u64;

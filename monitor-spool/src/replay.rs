@@ -7,12 +7,12 @@ use std::sync::Arc;
 use monitor_wire::{Dropped, Event, WorkerId, WorkerOffline, WorkerOnline, WorkerRef};
 use serde_json::Value;
 
-use crate::SpoolError;
 use crate::folder::Folder;
 use crate::journal::{Journal, Meta, Stage, merged};
 use crate::parcel::Parcel;
 use crate::program::{OTHER, Program, TYPES};
 use crate::reader::{Estate, Events};
+use crate::{Answer, SpoolError};
 
 /// Events of a batch that is put together here.
 const BATCH: usize = 5_000;
@@ -46,17 +46,6 @@ pub struct Replay {
     accepted: u64,
     /// What stands in rings and lane is for another version of this.
     is_foreign: bool,
-}
-
-/// What the server said to a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is stored.
-    Accepted,
-    /// It is too large.
-    TooLarge,
-    /// It can't be read; which event is at fault, if the server says so.
-    Unreadable(Option<u64>),
 }
 
 impl Replay {
@@ -172,28 +161,39 @@ impl Replay {
         self.parts.front()
     }
 
-    /// What became of the batch that was [`next`](Self::next). Without a verdict (nobody answered) it stays the next one.
-    pub fn settle(&mut self, verdict: Verdict) {
-        let Some(parcel) = self.parts.pop_front() else { return };
-        if verdict == Verdict::Accepted || parcel.count() == 0 {
-            self.told = Some(sum(&self.dropped()));
-        }
-        match verdict {
-            Verdict::Accepted => self.accepted += parcel.count(),
-            Verdict::TooLarge | Verdict::Unreadable(None) => self.halve(&parcel),
-            Verdict::Unreadable(Some(number)) => match parcel.without(number) {
+    /// What the server answered to the batch that was [`next`](Self::next). Returns false if that is neither taken nor given up by it,
+    /// but stays the next one.
+    pub fn settle(&mut self, answer: &Answer) -> bool {
+        let Some(parcel) = self.parts.pop_front() else { return false };
+        match answer {
+            Answer::Accepted => {
+                self.told = Some(sum(&self.dropped()));
+                self.accepted += parcel.count();
+            }
+            Answer::TooLarge { .. } => match parcel.halve() {
+                Some((before, behind)) => self.put_back(Some(before), Some(behind)),
+                None => self.journal.reject_all(&parcel),
+            },
+            Answer::Unreadable { number, .. } => match parcel.without(*number) {
                 Some((before, rejected, behind)) => {
                     self.journal.reject(rejected);
                     self.put_back(before, behind);
                 }
-                None => self.halve(&parcel),
+                None => self.journal.count_damaged(parcel.count()),
             },
+            // Whatever is changed at the server, it can't be read there either.
+            Answer::Refused { .. } if parcel.is_damaged() => self.journal.count_damaged(parcel.count()),
+            Answer::Refused { .. } | Answer::Busy { .. } | Answer::Away { .. } => {
+                self.parts.push_front(parcel);
+                return false;
+            }
         }
         if self.parts.is_empty() {
             self.settled();
-        } else if let (Verdict::Accepted, Some(program)) = (verdict, &mut self.program) {
+        } else if let (Answer::Accepted, Some(program)) = (answer, &mut self.program) {
             program.acknowledge(parcel.last());
         }
+        true
     }
 
     /// All parts of a batch are stored or given up.
@@ -211,13 +211,6 @@ impl Replay {
     fn put_back(&mut self, before: Option<Parcel>, behind: Option<Parcel>) {
         for parcel in [behind, before].into_iter().flatten() {
             self.parts.push_front(parcel);
-        }
-    }
-
-    fn halve(&mut self, parcel: &Parcel) {
-        match parcel.halve() {
-            Some((before, behind)) => self.put_back(Some(before), Some(behind)),
-            None => self.journal.reject_all(parcel),
         }
     }
 

@@ -32,6 +32,12 @@ fn talks() {
     monitor_client::log(Level::Error, "gave up");
 }
 
+/// Says so many bytes at once.
+#[root_task]
+fn says(bytes: u64) {
+    monitor_client::log(Level::Info, "x".repeat(bytes as usize));
+}
+
 fn main() {
     let mut args = std::env::args().skip(1);
     let what = args.next().unwrap_or_default();
@@ -50,6 +56,7 @@ fn main() {
         "finds-no-room" => killed::finds_no_room(&args.next().expect("a file")),
         "calls" => calls(&args.next().expect("a program"), &args.next().expect("its argument")),
         "talks" => talks(),
+        "says" => says(number()),
         "waits" => killed::waits(),
         "panic" => panic_inside(),
         "abort" => exits::abort_inside(),

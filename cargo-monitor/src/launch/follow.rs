@@ -5,16 +5,16 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use monitor_spool::{Follower, Head, Life, Spool, Verdict};
+use monitor_spool::{Answer, Backoff, Follower, Head, Life, Spool};
 use monitor_wire::WorkerId;
 
-use super::post::{Answer, Post};
+use super::post::Post;
+use super::unsent::Unsent;
 
 /// Between two looks, while there is something to be seen, and when there was nothing for long.
 const PAUSE: Duration = Duration::from_millis(25);
 const LONG_PAUSE: Duration = Duration::from_millis(200);
-/// A server that doesn't answer is asked again after so long; once all programs are gone, for so long at most.
-const RETRY: Duration = Duration::from_millis(500);
+/// Once all programs are gone, a server that doesn't take what they left is tried for so long.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `follow LAUNCH PID`: until this process and all others of the launch are gone and shipped.
@@ -37,84 +37,93 @@ fn work(launch: &str, program: &Running) -> anyhow::Result<()> {
     let post = Post::new()?;
     let Some(dir) = monitor_spool::dir_of(std::env::var_os("MONITOR_SPOOL_DIR").as_deref()) else { return Ok(()) };
     let spool = Spool::open(&dir)?;
-    let mut followers = BTreeMap::<WorkerId, Follower>::new();
-    let (mut news, mut ended) = (Instant::now(), None::<Instant>);
+    let (mut followers, mut backoff, unsent) = (BTreeMap::<WorkerId, Follower>::new(), Backoff::default(), Unsent::of_this_project());
+    let (mut news, mut ended, mut next_try) = (Instant::now(), None::<Instant>, Instant::now());
     loop {
         // Before anything is looked for: what it made until then is found.
         let is_over = !program.is_running();
+        if is_over && ended.get_or_insert_with(Instant::now).elapsed() > PATIENCE && next_try > Instant::now() {
+            return Ok(());
+        }
+        let pause = if news.elapsed() > Duration::from_secs(5) { LONG_PAUSE } else { PAUSE };
+        if next_try > Instant::now() {
+            std::thread::sleep(pause);
+            continue;
+        }
         let found = spool.launched(launch)?;
-        let (mut is_busy, mut has_answer, mut is_done) = (false, true, true);
+        let (mut is_busy, mut refusal, mut is_done) = (false, None, true);
         for (worker, life) in found {
-            if life == Life::Living {
+            let shipped = if life == Life::Living {
                 is_done = false;
                 if !followers.contains_key(&worker) {
                     followers.extend(spool.follow(worker)?.map(|follower| (worker, follower)));
                 }
-                let shipped = followers.get_mut(&worker).map_or(Shipped::Nothing, |follower| ship_living(&post, follower));
-                is_busy |= shipped == Shipped::Some;
-                has_answer &= shipped != Shipped::NoAnswer;
+                followers.get_mut(&worker).map_or_else(Shipped::default, |follower| ship_living(&post, follower))
             } else {
-                is_busy = true;
                 let acknowledged = followers.remove(&worker).map_or(0, |follower| follower.acknowledged());
-                if !ship_dead(&post, &spool, worker, acknowledged)? {
-                    (has_answer, is_done) = (false, false);
-                }
-            }
+                ship_dead(&post, &spool, worker, acknowledged)?
+            };
+            is_busy |= shipped.is_any;
+            is_done &= shipped.refusal.is_none();
+            refusal = refusal.or(shipped.refusal);
         }
         if is_over && is_done {
             return Ok(());
         }
-        if is_over && !has_answer && ended.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-            return Ok(());
-        }
         if is_busy {
             news = Instant::now();
+            backoff.reset();
         }
-        let pause = if news.elapsed() > Duration::from_secs(5) { LONG_PAUSE } else { PAUSE };
-        std::thread::sleep(if has_answer { pause } else { RETRY });
+        if let Some(refusal) = &refusal {
+            unsent.say(refusal);
+            next_try = Instant::now() + backoff.after(refusal).unwrap_or_default();
+        } else {
+            if is_busy {
+                unsent.over();
+            }
+            std::thread::sleep(pause);
+        }
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shipped {
-    Nothing,
-    Some,
-    NoAnswer,
+#[derive(Default)]
+struct Shipped {
+    is_any: bool,
+    /// The answer after which the rest waits.
+    refusal: Option<Answer>,
 }
 
 fn ship_living(post: &Post, follower: &mut Follower) -> Shipped {
-    let mut shipped = Shipped::Nothing;
+    let mut is_any = false;
     while let Some(parcel) = follower.next() {
         let head = Head { worker: follower.worker(), sent_us: now_us(), dropped: follower.dropped(), lost: false };
-        match post.send(parcel.body(&head), parcel.last()) {
+        match post.send(&parcel, &head) {
             Answer::Accepted => follower.accepted(&parcel),
-            Answer::Later => return Shipped::NoAnswer,
             // It is taken apart when the program is gone.
-            Answer::TooLarge | Answer::Unreadable(_) => break,
+            Answer::TooLarge { why } | Answer::Unreadable { why, .. } => return Shipped { is_any, refusal: Some(Answer::Refused { why }) },
+            refusal => return Shipped { is_any, refusal: Some(refusal) },
         }
-        shipped = Shipped::Some;
+        is_any = true;
     }
-    shipped
+    Shipped { is_any, refusal: None }
 }
 
-/// `false` if nobody answered.
-fn ship_dead(post: &Post, spool: &Spool, worker: WorkerId, acknowledged: u64) -> anyhow::Result<bool> {
-    let Some(mut replay) = spool.claim_behind(worker, acknowledged)? else { return Ok(true) };
+fn ship_dead(post: &Post, spool: &Spool, worker: WorkerId, acknowledged: u64) -> anyhow::Result<Shipped> {
+    let Some(mut replay) = spool.claim_behind(worker, acknowledged)? else { return Ok(Shipped::default()) };
     let of = replay.worker().clone();
+    let mut is_any = false;
     loop {
         let dropped = replay.dropped();
         let Some(parcel) = replay.next() else { break };
-        let head = Head { worker: &of, sent_us: now_us(), dropped: &dropped, lost: true };
-        let verdict = match post.send(parcel.body(&head), parcel.last()) {
-            Answer::Accepted => Verdict::Accepted,
-            Answer::Later => return Ok(false),
-            Answer::TooLarge => Verdict::TooLarge,
-            Answer::Unreadable(number) => Verdict::Unreadable(number),
-        };
-        replay.settle(verdict);
+        let answer = post.send(parcel, &Head { worker: &of, sent_us: now_us(), dropped: &dropped, lost: true });
+        replay.settle(&answer);
+        if matches!(answer, Answer::Busy { .. } | Answer::Refused { .. } | Answer::Away { .. }) {
+            return Ok(Shipped { is_any, refusal: Some(answer) });
+        }
+        is_any = true;
     }
     replay.finish()?;
-    Ok(true)
+    Ok(Shipped { is_any: true, refusal: None })
 }
 
 /// A process, told apart from a later one of its number.

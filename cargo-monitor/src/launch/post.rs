@@ -1,21 +1,16 @@
 //! One request: a batch out, the server's word back.
 
+use std::io::Read;
 use std::time::Duration;
 
 use anyhow::Context;
-use monitor_wire::{Accepted, Problem};
-use reqwest::blocking::Client;
-use reqwest::{StatusCode, Url};
+use monitor_spool::{Answer, Head, Parcel};
+use reqwest::Url;
+use reqwest::blocking::{Client, Response};
+use reqwest::header::RETRY_AFTER;
 
-/// What became of a batch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Accepted,
-    /// The same again, later.
-    Later,
-    TooLarge,
-    Unreadable(Option<u64>),
-}
+/// More of an answer is not read: it is none of our server's.
+const LONGEST_ANSWER: u64 = 64 << 10;
 
 /// The way to the server.
 #[derive(Debug)]
@@ -60,25 +55,22 @@ impl Post {
         Ok(Self { client: client.build()?, url, token })
     }
 
-    /// Sends a batch once, whose last event has this number.
-    pub(crate) fn send(&self, body: Vec<u8>, last: u64) -> Answer {
+    /// Sends a batch once.
+    pub(crate) fn send(&self, parcel: &Parcel, head: &Head<'_>) -> Answer {
         let mut request = self.client.post(self.url.clone()).header("Content-Type", "application/json").header("Content-Encoding", "zstd");
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
-        let Ok(response) = request.body(body).send() else { return Answer::Later };
-        let status = response.status();
-        let Ok(body) = response.bytes() else { return Answer::Later };
-        if status.is_success() {
-            let is_ours = serde_json::from_slice::<Accepted>(&body).is_ok_and(|answer| answer.accepted == last);
-            return if is_ours { Answer::Accepted } else { Answer::Later };
-        }
-        let problem = serde_json::from_slice::<Problem>(&body).ok();
-        match (status, problem) {
-            (StatusCode::PAYLOAD_TOO_LARGE, _) => Answer::TooLarge,
-            // Without a problem's words it wasn't our server that could not read the batch.
-            (StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY, Some(problem)) => Answer::Unreadable(problem.event_number),
-            _ => Answer::Later,
+        let read = |response: Response| {
+            let status = response.status().as_u16();
+            let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let mut body = Vec::new();
+            response.take(LONGEST_ANSWER).read_to_end(&mut body)?;
+            Ok::<_, std::io::Error>(Answer::of(parcel.sent(), status, retry_after.as_deref(), &body))
+        };
+        match request.body(parcel.body(head)).send().map_err(std::io::Error::other).and_then(read) {
+            Ok(answer) => answer,
+            Err(error) => Answer::Away { why: error.to_string() },
         }
     }
 }

@@ -4,13 +4,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use monitor_spool::{Head, Replay, Spool, SpoolError, Verdict};
+use monitor_spool::{Answer, Backoff, Head, Replay, Spool, SpoolError};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::backoff::Backoff;
 use super::outbox::Request;
-use super::post::{Answer, Post};
+use super::post::Post;
 use super::{now_us, shipper::Shared};
 use crate::report;
 
@@ -46,17 +45,9 @@ async fn ship(post: &Post, mut replay: Replay) {
     let mut backoff = Backoff::default();
     loop {
         let begun = Instant::now();
-        let wait = match step(post, &mut replay, true).await {
-            None => break,
-            Some(Answer::Accepted) => {
-                backoff.reset();
-                // As long again for those who have something new.
-                begun.elapsed().min(Duration::from_secs(1))
-            }
-            Some(Answer::TooLarge | Answer::Unreadable { .. }) => Duration::ZERO,
-            Some(Answer::Busy { retry_after, .. }) => backoff.next(retry_after),
-            Some(Answer::Away { .. } | Answer::Refused { .. }) => backoff.next(None),
-        };
+        let Some(answer) = step(post, &mut replay, true).await else { break };
+        // After one that was taken as long again, for those who have something new.
+        let wait = backoff.after(&answer).unwrap_or_else(|| begun.elapsed().min(Duration::from_secs(1)));
         sleep(wait).await;
     }
     let (events, pid) = (replay.accepted(), replay.worker().pid);
@@ -65,19 +56,14 @@ async fn ship(post: &Post, mut replay: Replay) {
     }
 }
 
-/// Sends what is next, and settles it if the server has decided on it; `None` when nothing is left. A program that `is_lost` has
+/// Sends what is next, and settles it as the server answers; `None` when nothing is left. A program that `is_lost` has
 /// what is open then for lost: one that says goodbye may have told of its end further on.
 pub(super) async fn step(post: &Post, replay: &mut Replay, is_lost: bool) -> Option<Answer> {
     let worker = replay.worker().clone();
     let dropped = replay.dropped();
     let parcel = replay.next()?;
     let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: is_lost });
-    let answer = post.send(&Request { body, last: parcel.last() }).await;
-    match answer {
-        Answer::Accepted => replay.settle(Verdict::Accepted),
-        Answer::TooLarge => replay.settle(Verdict::TooLarge),
-        Answer::Unreadable { event_number, .. } => replay.settle(Verdict::Unreadable(event_number)),
-        Answer::Busy { .. } | Answer::Away { .. } | Answer::Refused { .. } => {}
-    }
+    let answer = post.send(&Request { body, sent: parcel.sent() }).await;
+    replay.settle(&answer);
     Some(answer)
 }

@@ -4,14 +4,13 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use monitor_spool::Spool;
+use monitor_spool::{Answer, Backoff, Spool};
 use monitor_wire::WorkerId;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::adopt::step;
-use super::backoff::Backoff;
-use super::post::{Answer, Post};
+use super::post::Post;
 use super::{SHIPPER, exit, now_us};
 use crate::settings::Settings;
 
@@ -73,10 +72,10 @@ impl Left {
         let Some(mut replay) = claimed.flatten() else { return false };
         let (begun, mut backoff) = (Instant::now(), Backoff::default());
         while let Some(answer) = step(post, &mut replay, false).await {
-            match answer {
-                Answer::Accepted | Answer::TooLarge | Answer::Unreadable { .. } => {}
-                Answer::Busy { retry_after, .. } if begun.elapsed() < LONGEST => sleep(backoff.next(retry_after).min(LONGEST)).await,
-                Answer::Busy { .. } | Answer::Away { .. } | Answer::Refused { .. } => return false,
+            match (backoff.after(&answer), answer) {
+                (None, _) => {}
+                (Some(wait), Answer::Busy { .. }) if begun.elapsed() < LONGEST => sleep(wait.min(LONGEST)).await,
+                (Some(_), _) => return false,
             }
         }
         replay.finish().is_ok()

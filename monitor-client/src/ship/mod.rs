@@ -1,7 +1,6 @@
 //! From the queue to the server: a thread of its own, with its own runtime, that the program never waits for.
 
 mod adopt;
-mod backoff;
 mod desk;
 mod exit;
 mod guard;

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use monitor_core::queue::{self, Clock, Taken};
-use monitor_spool::{Head, Parcel, Rejected};
+use monitor_spool::{Answer, Head, Parcel, Rejected, Sent};
 use monitor_wire::{Dropped, Event, RootId, WorkerRef};
 
 use super::now_us;
@@ -35,8 +35,8 @@ pub(super) struct Outbox {
 pub(super) struct Request {
     /// Compressed by zstd.
     pub(super) body: Vec<u8>,
-    /// Number of its last event.
-    pub(super) last: u64,
+    /// What the rule of [answers](Answer) needs to know of it.
+    pub(super) sent: Sent,
 }
 
 impl Outbox {
@@ -107,8 +107,8 @@ impl Outbox {
         Some(self.request(&parcel))
     }
 
-    /// The request that is next, if there is one: the same one until it is told what became of it, by [`accepted`](Self::accepted),
-    /// [`halve`](Self::halve) or [`without`](Self::without).
+    /// The request that is next, if there is one: the same one until [`settle`](Self::settle) is told of an answer that takes it, or
+    /// a part of it, away.
     pub(super) fn next(&mut self) -> Option<Request> {
         if self.parts.is_empty()
             && let Some(parcel) = self.shelf.as_mut().and_then(Shelf::front)
@@ -119,30 +119,27 @@ impl Outbox {
         self.parts.front().or(self.parcels.front()).map(|parcel| self.request(parcel))
     }
 
-    /// The server has what was next.
-    pub(super) fn accepted(&mut self) {
-        self.settle([None, None]);
-    }
-
-    /// What was next is too large, or can't be read as a whole: in halves. One event alone is given up.
-    pub(super) fn halve(&mut self) {
-        let Some(parcel) = self.first() else { return };
-        if let Some((before, behind)) = parcel.halve() {
-            return self.settle([Some(before), Some(behind)]);
-        }
-        for event in parcel.kinds() {
-            self.reject(event);
-        }
-        self.settle([None, None]);
-    }
-
-    /// One event of what was next can't be read: it is given up, and what stands before and behind it is sent on.
-    pub(super) fn without(&mut self, number: u64) {
-        let Some((before, rejected, behind)) = self.first().and_then(|parcel| parcel.without(number)) else {
-            return self.halve();
+    /// What the server answered to what was next. Returns true if an event was given up by it.
+    pub(super) fn settle(&mut self, answer: &Answer) -> bool {
+        let Some(parcel) = self.first() else { return false };
+        let (given_up, left) = match answer {
+            Answer::Accepted => (Vec::new(), [None, None]),
+            Answer::TooLarge { .. } => match parcel.halve() {
+                Some((before, behind)) => (Vec::new(), [Some(before), Some(behind)]),
+                None => (parcel.kinds(), [None, None]),
+            },
+            Answer::Unreadable { number, .. } => match parcel.without(*number) {
+                Some((before, rejected, behind)) => (vec![rejected], [before, behind]),
+                None => (parcel.kinds(), [None, None]),
+            },
+            Answer::Busy { .. } | Answer::Refused { .. } | Answer::Away { .. } => return false,
         };
-        self.reject(rejected);
-        self.settle([before, behind]);
+        let is_any = !given_up.is_empty();
+        for event in given_up {
+            *self.rejected.entry(event).or_default() += 1;
+        }
+        self.replace(left);
+        is_any
     }
 
     /// All is said: nothing is left behind.
@@ -164,7 +161,7 @@ impl Outbox {
     }
 
     /// Puts what is left of what was next in its place.
-    fn settle(&mut self, left: [Option<Parcel>; 2]) {
+    fn replace(&mut self, left: [Option<Parcel>; 2]) {
         if let Some(settled) = self.parts.pop_front() {
             let is_all = left.iter().all(Option::is_none);
             for parcel in left.into_iter().flatten().rev() {
@@ -190,15 +187,11 @@ impl Outbox {
         self.bytes += parcel.bytes();
     }
 
-    fn reject(&mut self, event: Rejected) {
-        *self.rejected.entry(event).or_default() += 1;
-    }
-
     fn request(&self, parcel: &Parcel) -> Request {
         let mut dropped = self.dropped();
         dropped.extend(self.shelf.as_ref().map(Shelf::dropped).unwrap_or_default());
         let body = parcel.body(&Head { worker: &self.worker, sent_us: now_us(), dropped: &dropped, lost: false });
-        Request { body, last: parcel.last() }
+        Request { body, sent: parcel.sent() }
     }
 
     fn dropped(&self) -> Vec<Dropped> {
@@ -233,12 +226,20 @@ mod tests {
         outbox
     }
 
+    fn too_large() -> Answer {
+        Answer::TooLarge { why: String::new() }
+    }
+
+    fn unreadable(number: u64) -> Answer {
+        Answer::Unreadable { number, why: String::new() }
+    }
+
     /// As the server reads it.
     fn batch(request: &Request) -> Batch {
         let mut json = Vec::new();
         zstd::Decoder::new(&*request.body).unwrap().read_to_end(&mut json).unwrap();
         let batch = Batch::from_json(&json).unwrap();
-        assert_eq!(batch.last_number(), request.last);
+        assert_eq!(batch.last_number(), request.sent.last);
         batch
     }
 
@@ -246,7 +247,7 @@ mod tests {
     fn ranges(mut outbox: Outbox) -> Vec<(u64, u64)> {
         let next = || {
             let batch = batch(&outbox.next()?);
-            outbox.accepted();
+            outbox.settle(&Answer::Accepted);
             Some((batch.sequence, batch.last_number()))
         };
         std::iter::from_fn(next).collect()
@@ -265,17 +266,17 @@ mod tests {
     fn a_batch_that_is_kept_or_halved_keeps_its_numbers() {
         let mut outbox = outbox(5);
         assert_eq!(batch(&outbox.next().unwrap()).events, batch(&outbox.next().unwrap()).events);
-        outbox.halve();
+        outbox.settle(&too_large());
         assert_eq!(ranges(outbox), [(1, 2), (3, 5)]);
     }
 
     #[test]
     fn an_unreadable_event_is_counted_and_the_rest_is_sent() {
-        for (number, left) in [(1, vec![(2, 5)]), (3, vec![(1, 2), (4, 5)]), (5, vec![(1, 4)]), (77, vec![(1, 2), (3, 5)])] {
+        for (number, left) in [(1, vec![(2, 5)]), (3, vec![(1, 2), (4, 5)]), (5, vec![(1, 4)])] {
             let mut outbox = outbox(5);
-            outbox.without(number);
+            assert!(outbox.settle(&unreadable(number)));
             let rejected: u64 = outbox.rejected.values().sum();
-            assert_eq!((ranges(outbox), rejected), (left, u64::from(number <= 5)), "{number}");
+            assert_eq!((ranges(outbox), rejected), (left, 1), "{number}");
         }
     }
 
@@ -288,13 +289,13 @@ mod tests {
         let mut outbox = Outbox::new(worker, shelf);
         outbox.put(&(0..5).map(|_| worker::heartbeat()).collect::<Vec<_>>(), &Taken::default());
         outbox.next().unwrap();
-        outbox.without(2);
+        outbox.settle(&unreadable(2));
         // Not taken the first time.
         outbox.next().unwrap();
         assert_eq!((outbox.settled(), batch(&outbox.next().unwrap()).last_number()), (0, 1));
-        outbox.accepted();
+        outbox.settle(&Answer::Accepted);
         assert_eq!((outbox.settled(), batch(&outbox.next().unwrap()).sequence), (2, 3));
-        outbox.accepted();
+        outbox.settle(&Answer::Accepted);
         assert_eq!((outbox.settled(), outbox.last(), outbox.is_empty()), (5, 5, true));
         assert_eq!(outbox.rejected.values().sum::<u64>(), 1);
     }
@@ -302,7 +303,7 @@ mod tests {
     #[test]
     fn one_event_that_can_not_be_halved_is_given_up() {
         let mut outbox = outbox(1);
-        outbox.halve();
+        assert!(outbox.settle(&too_large()));
         assert!(outbox.is_empty());
         let dropped = batch(&outbox.aside(worker::heartbeat()).unwrap()).dropped;
         assert_eq!((&*dropped[0].reason, &*dropped[0].event_type, dropped[0].count), ("rejected", "worker-heartbeat", 1));

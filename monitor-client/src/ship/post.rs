@@ -3,9 +3,9 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use monitor_wire::{Accepted, Problem};
+use monitor_spool::Answer;
+use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Client, StatusCode};
 
 use super::outbox::Request;
 use crate::settings::Settings;
@@ -17,23 +17,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// More of an answer is not read: it is none of our server's.
 const LONGEST_ANSWER: usize = 64 << 10;
-
-/// What became of a batch.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// Stored.
-    Accepted,
-    /// Nobody answered: the same batch again, later.
-    Away { why: String },
-    /// Not now: the same batch again, later.
-    Busy { why: String, retry_after: Option<Duration> },
-    /// Something is set wrongly, here or there: the same batch again, later, and somebody should look.
-    Refused { why: String },
-    /// Too large: in halves.
-    TooLarge,
-    /// It can't be read; which event is at fault, if the server says so.
-    Unreadable { why: String, event_number: Option<u64> },
-}
 
 /// The way to the server.
 #[derive(Debug)]
@@ -78,7 +61,7 @@ impl Post {
 
     /// Sends a batch once.
     pub(super) async fn send(&self, request: &Request) -> Answer {
-        let Request { body, last } = request;
+        let Request { body, sent } = request;
         let client = match self.client() {
             Ok(client) => client,
             Err(error) => return Answer::Refused { why: causes(error) },
@@ -92,7 +75,7 @@ impl Post {
             Err(error) => return Answer::Away { why: causes(error) },
         };
         let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut body = Vec::new();
         while body.len() < LONGEST_ANSWER {
             match response.chunk().await {
@@ -101,26 +84,7 @@ impl Post {
                 Err(error) => return Answer::Away { why: causes(error) },
             }
         }
-        if status.is_success() {
-            return match serde_json::from_slice::<Accepted>(&body) {
-                Ok(Accepted { accepted }) if accepted == *last => Answer::Accepted,
-                _ => Answer::Refused { why: format!("what answers at {} is no Process Monitor", self.address()) },
-            };
-        }
-        let problem = serde_json::from_slice::<Problem>(&body).ok();
-        let detail = problem.as_ref().map_or_else(|| format!("it answered {status}"), |problem| problem.detail.clone());
-        match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::REQUEST_TIMEOUT => {
-                Answer::Busy { why: detail, retry_after }
-            }
-            StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge,
-            // Without a problem's words it wasn't our server that could not read the batch.
-            StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if problem.is_some() => {
-                Answer::Unreadable { why: detail, event_number: problem.and_then(|problem| problem.event_number) }
-            }
-            status if status.is_server_error() => Answer::Busy { why: detail, retry_after },
-            _ => Answer::Refused { why: detail },
-        }
+        Answer::of(*sent, status.as_u16(), retry_after.as_deref(), &body)
     }
 }
 

@@ -3,10 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use monitor_spool::{Answer, Backoff};
 use tokio::time::timeout;
 
-use super::backoff::Backoff;
-use super::post::Answer;
 use super::shipper::Shared;
 use crate::report::{self, Said};
 
@@ -36,7 +35,7 @@ impl Sender {
                 continue;
             };
             let answer = self.shared.post.send(&request).await;
-            if let Some(wait) = self.settle(answer) {
+            if let Some(wait) = self.settle(&answer) {
                 if self.shared.is_in_vain.get() {
                     self.shared.sent.notify_one();
                 }
@@ -48,55 +47,45 @@ impl Sender {
         }
     }
 
-    /// What became of the first parcel; how long to wait if it is to be sent again.
-    fn settle(&mut self, answer: Answer) -> Option<Duration> {
-        let wait = self.take_note(answer);
+    /// Settles the first parcel by the server's answer. Returns how long to wait if it is to be sent again.
+    fn settle(&mut self, answer: &Answer) -> Option<Duration> {
+        let has_given_up = self.shared.outbox.borrow_mut().settle(answer);
+        self.say(answer, has_given_up);
         self.shared.desk.sent(self.shared.outbox.borrow().settled());
-        wait
+        self.backoff.after(answer)
     }
 
-    fn take_note(&mut self, answer: Answer) -> Option<Duration> {
-        let shared = self.shared.clone();
-        let (mut outbox, address) = (shared.outbox.borrow_mut(), || shared.post.address());
-        Some(match answer {
-            Answer::Accepted => {
-                outbox.accepted();
-                self.reached();
-                return None;
+    /// Says once what somebody may want to change, and notes whether it is in vain to try on.
+    fn say(&mut self, answer: &Answer, has_given_up: bool) {
+        let (shared, address) = (self.shared.clone(), || self.shared.post.address());
+        match answer {
+            Answer::Accepted => self.reached(),
+            Answer::TooLarge { why } if has_given_up => {
+                self.said.warn_once("large", || format!("an event is too large for the server at {}, it is dropped: {why}", address()));
             }
-            Answer::TooLarge => {
-                outbox.halve();
-                return None;
-            }
-            Answer::Unreadable { why, event_number } => {
+            Answer::TooLarge { .. } => {}
+            Answer::Unreadable { why, .. } => {
                 self.said.warn_once("unreadable", || format!("the server could not read an event, it is dropped: {why}"));
-                match event_number {
-                    Some(number) => outbox.without(number),
-                    None => outbox.halve(),
-                }
-                return None;
             }
             Answer::Away { why } => {
                 self.said.warn_once("away", || format!("the server at {} is not reached, what is recorded waits: {why}", address()));
                 // A server that was never there will not come in the last seconds; one that was there may only be restarting,
                 // but if what waits is kept anyway nobody has to wait with it.
-                shared.is_in_vain.set(!self.was_reached || outbox.kept().is_some());
-                self.backoff.next(None)
+                shared.is_in_vain.set(!self.was_reached || shared.outbox.borrow().kept().is_some());
             }
-            Answer::Busy { why, retry_after } => {
+            Answer::Busy { why, .. } => {
                 self.said.warn_once("busy", || format!("the server at {} asks to wait: {why}", address()));
                 self.was_reached = true;
                 shared.is_in_vain.set(false);
-                self.backoff.next(retry_after)
             }
             Answer::Refused { why } => {
                 shared.is_in_vain.set(true);
                 self.said.warn_once("refused", || {
-                    format!("the server at {} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}", address())
+                    let refuses = format!("the server at {} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?)", address());
+                    format!("{refuses}, which waits and is sent again now and then: {why}")
                 });
-                self.backoff.next(None)
             }
-        })
+        }
     }
 
     fn reached(&mut self) {

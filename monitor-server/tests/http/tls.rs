@@ -50,7 +50,7 @@ async fn it_speaks_tls_and_takes_a_new_certificate_without_a_stop() {
     assert_eq!(answer.status(), 200);
     // Whoever forgets the `s` is told so.
     let plain = server.get("/healthz").send().await.unwrap();
-    assert_eq!(plain.status(), 400);
+    assert_eq!(plain.status(), 421);
     assert!(plain.text().await.unwrap().contains("https only"));
 
     let second = Authority::new();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use monitor_spool::{Meta, Parcel, Verdict};
+use monitor_spool::{Answer, Meta, Parcel};
 use monitor_wire::{Dropped, Event, RootId};
 
 use crate::support::{TestSpool, drain, journal, lane, processes};
@@ -141,7 +141,7 @@ fn of_dead_programs_the_oldest_is_given_up_first_and_told() {
     let parcel = replay.next().expect("to tell what was given up");
     assert_eq!((processes(parcel).len(), parcel.first()), (0, 311));
     assert_eq!(count(&replay.dropped()).values().sum::<u64>(), 310);
-    replay.settle(Verdict::Accepted);
+    replay.settle(&Answer::Accepted);
     assert!(replay.next().is_none());
     // Nothing of a living program is given up, whatever the bound.
     test.spool.keep_within(0).unwrap();

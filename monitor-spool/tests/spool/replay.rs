@@ -2,7 +2,7 @@
 
 use monitor_core::image::made;
 use monitor_core::keep::Piece;
-use monitor_spool::{Calibration, ClockSample, Entry, Head, Life, Meta, Parcel, Verdict};
+use monitor_spool::{Answer, Calibration, ClockSample, Entry, Head, Life, Meta, Parcel};
 use monitor_wire::{Batch, Dropped, Event, RootId};
 
 use crate::support::{LIMIT, TestSpool, about, child, drain, event, journal, lane, processes, say, sites};
@@ -43,7 +43,7 @@ fn a_replay_that_breaks_off_goes_on_where_it_stopped() {
         let mut replay = test.replay(worker);
         let Some(parcel) = replay.next() else { break };
         found.extend((parcel.first()..).zip(processes(parcel)));
-        replay.settle(Verdict::Accepted);
+        replay.settle(&Answer::Accepted);
         // Nobody answers to the next one.
         replay.next();
     }
@@ -85,16 +85,16 @@ fn what_the_server_can_not_take_is_given_up_alone() {
     let mut replay = test.replay(worker);
     let mut taken = Vec::new();
     while let Some(parcel) = replay.next() {
-        let verdict = match (parcel.first(), parcel.count()) {
-            (1, 7) => Verdict::Unreadable(Some(2)),
-            (4, 1) => Verdict::TooLarge,
-            (first, count) if first <= 4 && count > 1 => Verdict::TooLarge,
+        let answer = match (parcel.first(), parcel.count()) {
+            (1, 7) => Answer::Unreadable { number: 2, why: String::new() },
+            (4, 1) => Answer::TooLarge { why: String::new() },
+            (first, count) if first <= 4 && count > 1 => Answer::TooLarge { why: String::new() },
             _ => {
                 taken.extend(parcel.first()..=parcel.last());
-                Verdict::Accepted
+                Answer::Accepted
             }
         };
-        replay.settle(verdict);
+        replay.settle(&answer);
     }
     assert_eq!(taken, [1, 3, 5, 6, 7]);
     let dropped = replay.dropped();
@@ -121,7 +121,7 @@ fn what_was_dropped_without_being_told_is_told() {
     let dropped: Vec<_> = replay.dropped().into_iter().map(|d| (d.event_type, d.reason, d.count)).collect();
     let expected = [("process-started", 1_000), ("other", 1)].map(|(kind, count)| (kind.to_owned(), "memory".to_owned(), count));
     assert_eq!(dropped, expected);
-    replay.settle(Verdict::Accepted);
+    replay.settle(&Answer::Accepted);
     assert!(replay.next().is_none());
 }
 

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use monitor_spool::{About, Begun, ClockSample, Entry, Meta, Parcel, Replay, Spool, Verdict};
+use monitor_spool::{About, Answer, Begun, ClockSample, Entry, Meta, Parcel, Replay, Spool};
 use monitor_wire::{Event, Kind, Registered, Source, WorkerId, WorkerRef};
 use tempfile::TempDir;
 
@@ -118,7 +118,7 @@ pub(crate) fn drain(replay: &mut Replay) -> Vec<(u64, u64)> {
     while let Some(parcel) = replay.next() {
         let first = parcel.first();
         found.extend((first..).zip(processes(parcel)));
-        replay.settle(Verdict::Accepted);
+        replay.settle(&Answer::Accepted);
     }
     found
 }

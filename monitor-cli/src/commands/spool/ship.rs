@@ -1,15 +1,14 @@
 //! `monitor spool ship`
 
 use std::io::{IsTerminal, Write as _};
-use std::time::Duration;
 
-use monitor_spool::{Found, Head, Life, Replay, Verdict};
+use monitor_spool::{Answer, Backoff, Found, Head, Life, Replay};
 use monitor_wire::Dropped;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Place, counted, failed, report, title};
-use crate::client::{ClientError, Connection, Posted, print_json};
+use crate::client::{ClientError, Connection, print_json};
 use crate::exit;
 use crate::text::{now_us, thousands};
 
@@ -20,9 +19,6 @@ Examples:
   monitor spool ship --all          also what programs on other machines left in a shared folder
 
 What is shipped is removed. If it breaks off, the rest stays, and nothing counts twice.";
-
-/// A server that asks for more is come back to all the same.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Sends what dead programs left to the server
 #[derive(Debug, clap::Args)]
@@ -89,27 +85,25 @@ pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<()> {
 fn send(replay: &mut Replay, title: &str, connection: &Connection) -> Result<(), ClientError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
     let worker = replay.worker().clone();
+    let mut backoff = Backoff::default();
     let mut progress = Progress { title, total: replay.waiting() };
     loop {
         progress.show(replay.accepted());
         let dropped = replay.dropped();
         let Some(parcel) = replay.next() else { break };
-        let last = parcel.last();
+        let sent = parcel.sent();
         let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: true });
-        let verdict = match runtime.block_on(connection.post_events(body))? {
-            Posted::Accepted(number) if number == last => Verdict::Accepted,
-            Posted::Accepted(_) => {
-                let (url, status) = (connection.server().clone(), reqwest::StatusCode::OK);
-                return Err(ClientError::Foreign { url, status });
+        match runtime.block_on(connection.post_events(body, sent)) {
+            Ok(answer) => {
+                replay.settle(&answer);
+                std::thread::sleep(backoff.after(&answer).unwrap_or_default());
             }
-            Posted::Busy(wait) => {
-                std::thread::sleep(wait.min(LONGEST_WAIT));
-                continue;
+            Err(error) => {
+                if !replay.settle(&Answer::Refused { why: error.to_string() }) {
+                    return Err(error);
+                }
             }
-            Posted::TooLarge => Verdict::TooLarge,
-            Posted::Unreadable(number) => Verdict::Unreadable(number),
-        };
-        replay.settle(verdict);
+        }
     }
     progress.end(replay);
     Ok(())

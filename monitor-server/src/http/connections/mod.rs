@@ -15,7 +15,7 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_io_timeout::TimeoutStream;
@@ -34,6 +34,8 @@ use crate::config::Config;
 
 /// After a failure to accept, which is mostly a lack of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Of what comes by plain HTTP where TLS is spoken no more is read.
+const LONGEST_PLAIN: u64 = 4 << 20;
 
 trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
@@ -144,6 +146,8 @@ async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<Box<d
         let mut socket = bounded(socket, config);
         let _ = socket.write_all(&plain_answer()).await;
         let _ = socket.shutdown().await;
+        // A connection that is closed while its client still sends is reset, and the client would never read why.
+        let _ = tokio::io::copy(&mut socket.take(LONGEST_PLAIN), &mut tokio::io::sink()).await;
         return None;
     }
     match tls.acceptor().accept(bounded(socket, config)).await {
@@ -158,10 +162,10 @@ async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<Box<d
 /// What somebody reads who speaks plain HTTP to a server with TLS.
 fn plain_answer() -> Vec<u8> {
     let detail = "this server speaks https only: begin the address with https://";
-    let body = format!(r#"{{"type":"about:blank","title":"Bad Request","status":400,"detail":"{detail}"}}"#);
+    let body = format!(r#"{{"type":"about:blank","title":"Misdirected Request","status":421,"detail":"{detail}"}}"#);
     let length = body.len();
     let head = format!(
-        "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+        "HTTP/1.1 421 Misdirected Request\r\ncontent-type: application/problem+json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
     );
     (head + &body).into_bytes()
 }

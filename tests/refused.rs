@@ -1,0 +1,119 @@
+//! A server, or something in its place, that refuses what is recorded: what becomes of it is one rule, whoever sends it.
+
+use std::path::Path;
+
+use monitor_tests::{Server, command, run, wait_for, worker};
+use serde_json::json;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+/// The folders of programs in a spool.
+fn folders(spool: &Path) -> usize {
+    std::fs::read_dir(spool).map_or(0, |entries| entries.map_while(Result::ok).count())
+}
+
+fn ship_by_hand(server: &Server) {
+    let mut ship = command("monitor");
+    ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(server.spool());
+    let shipped = run(ship);
+    assert_eq!(shipped.code, Some(0), "{}", shipped.stderr);
+    assert_eq!(folders(server.spool()), 0);
+}
+
+/// The newest tree of `many COUNT` is at the server, whole, and nothing was dropped.
+fn check(server: &Server, count: u64) {
+    let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "many"));
+    assert_eq!(root["counts"]["succeeded"].as_u64().unwrap(), count + count / 100 + 1, "{root}");
+    assert_eq!(server.get("/status")["dropped"], json!([]));
+}
+
+#[test]
+fn a_program_that_says_http_to_a_server_with_tls_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, own.cert.pem()).unwrap();
+    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let server = Server::start_with_tls(&certificate, &key);
+    let plain = server.url().replace("https://", "http://");
+    let mut many = worker(&server, &["many", "900"]);
+    many.env("MONITOR_SERVER_URL", &plain).env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "1m").env("MONITOR_FOLD_AFTER", "off");
+    let finished = run(many);
+    assert_eq!(finished.code, Some(0));
+    assert_eq!(finished.stderr.matches("this server speaks https only").count(), 1, "{}", finished.stderr);
+    assert!(finished.stderr.contains("are kept until the server is there"), "{}", finished.stderr);
+    // Neither does who ships by the same address.
+    let mut ship = command("monitor");
+    ship.args(["spool", "ship", "--server", &plain, "--dir"]).arg(server.spool());
+    let refused = run(ship);
+    assert!(refused.code != Some(0) && refused.stderr.contains("this server speaks https only"), "{}", refused.stderr);
+    assert_eq!(folders(server.spool()), 1);
+    // The next program, which says https.
+    let mut next = worker(&server, &["hang"]);
+    next.env("SSL_CERT_FILE", &certificate);
+    let mut child = next.spawn().unwrap();
+    wait_for("the spool to hold nothing but what lives", || (folders(server.spool()) == 1 && server.roots().len() == 2).then_some(()));
+    drop(child.stdin.take());
+    assert!(child.wait().unwrap().success());
+    check(&server, 900);
+}
+
+#[tokio::test]
+async fn whatever_is_refused_without_naming_an_event_of_the_batch_is_kept() {
+    let answers = [
+        (400, None),
+        (400, Some(0)),
+        (400, Some(1_000_000)),
+        (401, None),
+        (403, None),
+        (404, None),
+        (413, None),
+        (421, None),
+        (422, Some(2)),
+        (426, None),
+        (302, None),
+    ];
+    for (status, event_number) in answers {
+        let stranger = MockServer::start().await;
+        let problem = json!({"type": "about:blank", "title": "", "status": status, "detail": "not here", "event_number": event_number});
+        let answer = ResponseTemplate::new(status).set_body_json(problem);
+        Mock::given(method("POST")).and(path("/api/v1/events")).respond_with(answer).mount(&stranger).await;
+        let url = stranger.uri();
+        let checked = move || {
+            let server = Server::start();
+            let mut many = worker(&server, &["many", "300"]);
+            many.env("MONITOR_SERVER_URL", &url).env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "1m");
+            many.env("MONITOR_FOLD_AFTER", "off");
+            let finished = run(many);
+            assert_eq!(finished.code, Some(0));
+            assert_eq!(finished.stderr.matches("refuses what is recorded").count(), 1, "{status}: {}", finished.stderr);
+            assert!(!finished.stderr.contains("dropped"), "{status}: {}", finished.stderr);
+            let mut ship = command("monitor");
+            ship.args(["spool", "ship", "--server", &url, "--dir"]).arg(server.spool());
+            assert_ne!(run(ship).code, Some(0), "{status}");
+            ship_by_hand(&server);
+            check(&server, 300);
+        };
+        tokio::task::spawn_blocking(checked).await.unwrap();
+    }
+}
+
+#[test]
+fn one_event_that_is_really_too_large_is_given_up_and_counted_and_the_rest_arrives() {
+    let server = Server::start_with(vec![("MONITOR_MAX_BODY_BYTES", "128KiB".into())]);
+    for spool in [server.spool(), Path::new("off")] {
+        let mut says = worker(&server, &["says", "200000"]);
+        says.env("MONITOR_SPOOL_DIR", spool).env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "1m");
+        let finished = run(says);
+        assert_eq!(finished.stderr.matches("an event is too large for the server").count(), 1, "{}", finished.stderr);
+    }
+    assert_eq!(folders(server.spool()), 0);
+    let roots = server.roots();
+    assert_eq!(roots.len(), 2);
+    assert!(roots.iter().all(|root| root["name"] == "says" && root["state"] == "succeeded"), "{roots:?}");
+    let dropped = wait_for("what was dropped", || {
+        let dropped = server.get("/status")["dropped"].as_array().unwrap().clone();
+        (dropped[0]["count"] == 2).then_some(dropped)
+    });
+    assert_eq!(dropped, [json!({"type": "process-logged", "reason": "rejected", "root_id": null, "count": 2})]);
+}
