@@ -143,14 +143,14 @@ impl Server {
                 }
             }
         };
-        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access, stopping.clone(), started_us);
+        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access.clone(), stopping.clone(), started_us);
         let keep = {
             let (retention, ingest, wake, stopping) = (config.keeps(), ingest.clone(), app.sweep.clone(), stopping.clone());
             tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
             async move { retention::run(&retention, &store, &ingest, &wake, &stopping).await }
         };
         let (changing, otlp) = (app.changing.clone(), app.otlp.clone());
-        let serve = http::serve(listener, http::router(app), &config, tls.clone(), stopping.clone());
+        let serve = http::serve(listener, http::router(app), &config, access, tls.clone(), stopping.clone());
         let renew = async {
             if let Some(tls) = &tls {
                 tls.watch(config.tls_interval, &stopping).await;

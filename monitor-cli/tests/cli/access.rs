@@ -1,5 +1,5 @@
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,40 @@ fn tokens_are_made_listed_and_revoked_beside_a_running_server() {
     assert!(code == 1 && message.contains("monitor token list"), "{message}");
     let (code, _, message) = run(&server, &["token", "create", "a", "--scope", "write"], "");
     assert!(code == 2 && message.contains("`ingest`, `read`, `operate` and `admin`"), "{message}");
+}
+
+#[test]
+fn a_stream_ends_when_another_process_revokes_its_token_or_removes_its_user() {
+    let server = TestServer::start();
+    let address = server.url.strip_prefix("http://").unwrap();
+    let answer = |request: String| {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
+        let (mut reader, mut head) = (BufReader::new(socket), String::new());
+        while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
+        (reader, head)
+    };
+    let stream = |header: &str| answer(format!("GET /api/v1/stream HTTP/1.1\r\nhost: {address}\r\n{header}\r\n\r\n"));
+    let (_, token, _) = run(&server, &["token", "create", "dashboard", "--scope", "read"], "");
+    run(&server, &["user", "add", "ada"], "correct horse\n");
+    let form = "user=ada&password=correct+horse";
+    let kind = "content-type: application/x-www-form-urlencoded";
+    let (_, head) =
+        answer(format!("POST /login HTTP/1.1\r\nhost: {address}\r\n{kind}\r\ncontent-length: {}\r\n\r\n{form}", form.len()));
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next()).unwrap();
+    for (header, end) in [
+        (format!("authorization: Bearer {}", token.trim()), ["token", "revoke", "dashboard"]),
+        (format!("cookie: {cookie}"), ["user", "remove", "ada"]),
+    ] {
+        let (mut reader, head) = stream(&header);
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert_eq!(run(&server, &end, "").0, 0);
+        // It is over, in order or not, and not only silent.
+        if let Err(error) = reader.read_to_end(&mut Vec::new()) {
+            assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{end:?}: the stream goes on");
+        }
+    }
 }
 
 #[test]

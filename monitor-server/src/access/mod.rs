@@ -1,7 +1,9 @@
 //! Who may do what: tokens, users, their sessions, and what they changed. All of it lies in `access.db` of the data folder, which the
-//! command line opens beside a running server; every request looks there, so what is revoked is refused at once.
+//! command line opens beside a running server; every request looks there, so what is revoked is refused at once, and what is still being
+//! answered is looked up again when the file has changed (`grant`).
 
 mod audit;
+mod grant;
 mod local;
 mod pace;
 mod scope;
@@ -11,12 +13,14 @@ mod tokens;
 mod users;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::audit::Deed;
+pub(crate) use self::grant::{Credential, Grant};
 pub use self::local::Local;
 pub(crate) use self::pace::{Pace, network};
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};
@@ -34,6 +38,8 @@ pub struct Access {
     /// Apart, so that nobody who asks waits for a disk that writes.
     reader: Mutex<Connection>,
     writer: Mutex<Connection>,
+    /// Version of the file as the reader has last seen it.
+    version: AtomicU64,
 }
 
 /// Who asks.
@@ -45,6 +51,8 @@ pub struct Principal {
     pub how: How,
     /// What they may do.
     pub scopes: Scopes,
+    /// When their token or login ends by itself, Unix µs.
+    pub expires_us: Option<u64>,
 }
 
 /// How it is known who asks.
@@ -159,7 +167,7 @@ impl Access {
         migrate(&mut writer, &path)?;
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
-        Ok(Self { folder: folder.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer) })
+        Ok(Self { folder: folder.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer), version: AtomicU64::new(0) })
     }
 
     /// Whether anybody but whoever has the data folder could come in: any token made by hand, or any user.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// One thing that may be done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Send events.
     Ingest,

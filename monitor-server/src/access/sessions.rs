@@ -27,14 +27,14 @@ impl Access {
     /// Whose cookie this is; none if nobody's who is logged in.
     pub(crate) fn by_session(&self, secret: &str) -> Result<Option<Principal>, AccessError> {
         // A row is found by a hash, so that how long that takes tells nothing of what is hashed.
-        let sql = "SELECT name, role FROM session JOIN user ON name = user WHERE hash = ? AND expires > ?";
+        let sql = "SELECT name, role, expires FROM session JOIN user ON name = user WHERE hash = ? AND expires > ?";
         let found = self.read(|connection| {
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
             connection.prepare_cached(sql)?.query_row(params![hash(secret), now_us() as i64], read).optional()
         })?;
-        Ok(found.map(|(name, word)| {
+        Ok(found.map(|(name, word, expires)| {
             let scopes = [role(&word).scope()].into_iter().collect();
-            Principal { name: Some(name), how: How::Session, scopes }
+            Principal { name: Some(name), how: How::Session, scopes, expires_us: Some(expires as u64) }
         }))
     }
 

@@ -100,7 +100,10 @@ impl Access {
         let (token, kept) = found.map_or((None, vec![0; 32]), |(token, kept)| (Some(token), kept));
         let is_right = is_same(&hash(secret), &kept);
         let token = token.filter(|token| is_right && token.expires_us.is_none_or(|expires| now_us() < expires));
-        Ok(token.map(|token| (Principal { name: Some(token.name.clone()), how: How::Token, scopes: token.scopes }, token)))
+        Ok(token.map(|token| {
+            let (name, expires_us) = (Some(token.name.clone()), token.expires_us);
+            (Principal { name, how: How::Token, scopes: token.scopes, expires_us }, token)
+        }))
     }
 
     /// Whether [`Access::used`] is to be called.

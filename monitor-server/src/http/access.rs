@@ -13,9 +13,10 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 
 use super::App;
+use super::connections::Busy;
 use super::guard;
 use super::problem::ApiError;
-use crate::access::{Access, AccessError, Deed, How, Pace, Principal, Scope, Scopes};
+use crate::access::{Access, AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes};
 use crate::config::Config;
 
 /// Failures of a client: so many at once, then one per period.
@@ -120,7 +121,9 @@ fn admit(app: &App, request: &mut Request) -> Result<Admitted, ApiError> {
     if let Some(client) = client(app, peer, request.headers()) {
         app.paces.requests.count(client, Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "requests" })?;
     }
-    let principal = identify(app, peer, request.headers())?;
+    // Before the lookup, so that no change falls between the two.
+    let version = app.access.version();
+    let (principal, credential) = identify(app, peer, request.headers())?;
     let is_write = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
     // A cookie is sent by pages of every port of this host.
     if is_write && principal.as_ref().is_some_and(|principal| principal.how == How::Session) {
@@ -128,7 +131,13 @@ fn admit(app: &App, request: &mut Request) -> Result<Admitted, ApiError> {
     }
     match wants(&method, path) {
         Wants::Nothing => {}
-        Wants::Scope(scope) => allow(principal.as_ref(), scope)?,
+        Wants::Scope(scope) => {
+            allow(principal.as_ref(), scope)?;
+            if let Some(busy) = request.extensions().get::<Busy>() {
+                let expires_us = principal.as_ref().and_then(|principal| principal.expires_us);
+                busy.grant(credential.map(|credential| Grant { credential, scope, expires_us, version }));
+            }
+        }
         Wants::Page if allow(principal.as_ref(), Scope::Read).is_ok() => {}
         Wants::Page => {
             let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -142,24 +151,26 @@ pub(super) fn peer(request: &Request) -> Option<Peer> {
     request.extensions().get::<Peer>().copied()
 }
 
-fn identify(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Result<Option<Principal>, ApiError> {
+/// Who asks, and the secret that tells so, if it is one.
+fn identify(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Result<(Option<Principal>, Option<Credential>), ApiError> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let text = value.to_str().ok().and_then(|text| text.split_once(' '));
         let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
         let token = token.ok_or_else(|| ApiError::Unauthorized { detail: "`Authorization` is read as `Bearer TOKEN` only".to_owned() })?;
-        return by_token(app, client(app, peer, headers), token).map(Some);
+        let principal = by_token(app, client(app, peer, headers), token)?;
+        return Ok((Some(principal), Some(Credential::Token(token.into()))));
     }
     if let Some(session) = session(headers)
         && let Some(principal) = app.access.by_session(session)?
     {
-        return Ok(Some(principal));
+        return Ok((Some(principal), Some(Credential::Session(session.into()))));
     }
     let both = || [Scope::Ingest, Scope::Read].into_iter().collect::<Scopes>();
     if app.config.insecure {
-        return Ok(Some(Principal { name: None, how: How::Insecure, scopes: both() }));
+        return Ok((Some(Principal { name: None, how: How::Insecure, scopes: both(), expires_us: None }), None));
     }
     let is_local = peer.is_some_and(|peer| is_local(app, peer.address.ip(), headers));
-    Ok(is_local.then(|| Principal { name: None, how: How::Loopback, scopes: both() }))
+    Ok((is_local.then(|| Principal { name: None, how: How::Loopback, scopes: both(), expires_us: None }), None))
 }
 
 fn by_token(app: &App, client: Option<IpAddr>, text: &str) -> Result<Principal, ApiError> {

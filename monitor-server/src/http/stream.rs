@@ -33,6 +33,8 @@ use crate::live::{About, Calls, Frame, Live, Read, Wanted};
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// What readers say by WebSocket is not listened to, so it needn't be much.
 const MAX_SAID_BYTES: usize = 4 << 10;
+/// How long the last word on a WebSocket may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -123,30 +125,42 @@ pub(super) async fn get_stream(
     Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(reader.into_stream())).into_response())
 }
 
-/// Tells by WebSocket until either side ends it. What isn't read in time ends the connection, as for any answer.
-async fn by_socket(mut reader: Reader, mut socket: WebSocket, busy: Busy) {
+/// Tells by WebSocket until either side ends it, or the right to it has ended. What isn't read in time ends the connection, as for any
+/// answer.
+async fn by_socket(reader: Reader, mut socket: WebSocket, busy: Busy) {
+    let evicted = busy.evicted();
+    let close = tokio::select! {
+        close = tell(reader, &mut socket) => close,
+        () = evicted.cancelled() => Some(CloseFrame { code: close_code::POLICY, reason: "the token or login has ended".into() }),
+    };
+    if close.is_some() {
+        // One that doesn't read needn't hear it.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, socket.send(Message::Close(close))).await;
+    }
+    drop(busy);
+}
+
+/// Tells all that there is; how to end, if the other side is still there.
+async fn tell(mut reader: Reader, socket: &mut WebSocket) -> Option<CloseFrame> {
     loop {
         let piece = tokio::select! {
             piece = reader.next() => piece,
             said = socket.recv() => match said {
                 // Pings are answered by themselves; all else is not for us.
                 Some(Ok(_)) => continue,
-                Some(Err(_)) | None => break,
+                Some(Err(_)) | None => return None,
             },
         };
         let Some(piece) = piece else {
-            let close = CloseFrame { code: close_code::RESTART, reason: "the server stops".into() };
-            let _ = socket.send(Message::Close(Some(close))).await;
-            break;
+            return Some(CloseFrame { code: close_code::RESTART, reason: "the server stops".into() });
         };
         reader.last_sent = Instant::now();
         let mut texts = futures_util::stream::iter(piece.texts().into_iter().map(|text| Ok(Message::Text(text.into()))));
         if let Err(error) = socket.send_all(&mut texts).await {
             tracing::debug!(%error, "a reader of the stream is gone");
-            break;
+            return None;
         }
     }
-    drop(busy);
 }
 
 async fn find(app: &App, RootName(root): RootName) -> Result<RootId, ApiError> {

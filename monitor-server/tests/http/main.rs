@@ -17,6 +17,7 @@ mod parameters;
 mod plain;
 mod random;
 mod reading;
+mod revoked;
 mod slow;
 mod spool;
 mod stream;

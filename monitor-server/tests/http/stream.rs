@@ -41,6 +41,11 @@ impl Reader {
         }
     }
 
+    /// Reads on until the server ends it, or breaks it off.
+    pub(crate) async fn end(&mut self) {
+        while let Some(Ok(_)) = tokio::time::timeout(Duration::from_secs(20), self.bytes.next()).await.expect("an end within 20 s") {}
+    }
+
     /// That it lives, before anything else.
     pub(crate) async fn heartbeat(&mut self) {
         while !self.block().await.expect("no end").contains(": nothing new") {}

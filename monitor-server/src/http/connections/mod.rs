@@ -2,6 +2,7 @@
 
 mod body;
 mod phase;
+mod revoked;
 mod room;
 mod tls;
 
@@ -30,6 +31,7 @@ use self::room::Room;
 pub(crate) use self::tls::Tls;
 pub use self::tls::TlsError;
 use super::access::{Peer, has_proxy};
+use crate::access::Access;
 use crate::config::Config;
 
 /// After a failure to accept, which is mostly a lack of file descriptors.
@@ -41,7 +43,14 @@ trait Socket: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Socket for S {}
 
 /// Serves until told to stop, and then until all requests are answered or `stop_timeout` is over.
-pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Arc<Config>, tls: Option<Tls>, stopping: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    config: &Arc<Config>,
+    access: Arc<Access>,
+    tls: Option<Tls>,
+    stopping: CancellationToken,
+) {
     let room = Arc::new(Room::new(config.max_connections, config.max_connections_per_client));
     let mut connections = JoinSet::new();
     let accept = async {
@@ -66,7 +75,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Arc<Co
                 let served = serve_one(socket, address, phase, router, config, tls, stopping);
                 tokio::select! {
                     () = served => {}
-                    () = evicted.cancelled() => tracing::debug!(%address, "an idle connection made room for another"),
+                    () = evicted.cancelled() => tracing::debug!(%address, "a connection was closed: it idled where another came, or the right to its request has ended"),
                 }
             });
             while connections.try_join_next().is_some() {}
@@ -74,6 +83,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, config: &Arc<Co
     };
     tokio::select! {
         () = accept => {}
+        () = revoked::watch(access, room.clone()) => {}
         () = stopping.cancelled() => {}
     }
     drop(listener);

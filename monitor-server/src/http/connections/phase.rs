@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::room::Place;
+use crate::access::Grant;
 
 /// How long a connection may take.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +32,8 @@ pub(super) struct Phase {
 struct State {
     /// Requests under way.
     busy: usize,
+    /// The right to the request under way, if it came with a token or a login.
+    grant: Option<Grant>,
     waits: Waits,
     since: Instant,
     /// Who reads, and has to count the time again once nobody is busy.
@@ -49,7 +52,7 @@ enum Waits {
 
 impl Phase {
     pub(super) fn new(place: Place) -> Self {
-        let state = State { busy: 0, waits: Waits::First, since: Instant::now(), reader: None };
+        let state = State { busy: 0, grant: None, waits: Waits::First, since: Instant::now(), reader: None };
         Self { state: Mutex::new(state), evicted: CancellationToken::new(), _place: place }
     }
 
@@ -67,6 +70,24 @@ impl Phase {
     pub(super) fn waits_since(&self) -> Option<Instant> {
         let state = self.lock();
         (state.busy == 0).then_some(state.since)
+    }
+
+    /// The right to what is under way.
+    pub(super) fn granted(&self) -> Option<Grant> {
+        self.lock().grant.clone()
+    }
+
+    /// Notes that this right was found to hold at a version of the database, or closes the connection. Does nothing if another request is
+    /// under way by now.
+    pub(super) fn settle(&self, grant: &Grant, version: u64, holds: bool) {
+        let mut state = self.lock();
+        if let Some(own) = state.grant.as_mut().filter(|own| *own == grant) {
+            if holds {
+                own.version = version;
+            } else {
+                self.evicted.cancel();
+            }
+        }
     }
 
     /// Tells it to close.
@@ -99,6 +120,18 @@ impl Phase {
 /// Keeps a connection from being taken for idle, and in its place.
 pub(in crate::http) struct Busy(Arc<Phase>);
 
+impl Busy {
+    /// Says by which right the request under way was admitted.
+    pub(in crate::http) fn grant(&self, grant: Option<Grant>) {
+        self.0.lock().grant = grant;
+    }
+
+    /// Cancelled when the connection is to close.
+    pub(in crate::http) fn evicted(&self) -> CancellationToken {
+        self.0.evicted()
+    }
+}
+
 impl Clone for Busy {
     fn clone(&self) -> Self {
         self.0.busy()
@@ -110,7 +143,7 @@ impl Drop for Busy {
         let mut state = self.0.lock();
         state.busy -= 1;
         if state.busy == 0 {
-            (state.waits, state.since) = (Waits::Next, Instant::now());
+            (state.waits, state.since, state.grant) = (Waits::Next, Instant::now(), None);
             let reader = state.reader.take();
             drop(state);
             reader.into_iter().for_each(Waker::wake);

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::phase::Phase;
-use crate::access::network;
+use crate::access::{Grant, network};
 
 /// Of those that idle so many go at once: one of 16, so that a flood doesn't search all of them each time.
 const SHARE: usize = 16;
@@ -73,6 +73,12 @@ impl Room {
         let count = idle.len().div_ceil(SHARE);
         idle.iter().take(count).for_each(|(_, phase)| phase.evict());
         count
+    }
+
+    /// The connections with a request under way that came with a token or a login, and the right by which it was admitted.
+    pub(super) fn granted(&self) -> Vec<(Arc<Phase>, Grant)> {
+        let phases: Vec<Arc<Phase>> = self.lock().connections.values().filter_map(|(_, phase)| phase.upgrade()).collect();
+        phases.into_iter().filter_map(|phase| phase.granted().map(|grant| (phase, grant))).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {

@@ -1,0 +1,93 @@
+//! Rights of requests that are still being answered: each was checked when it began, and is checked again when something of `access.db`
+//! has changed, by this process or by another one.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::{Access, AccessError, Scope};
+use crate::server::now_us;
+
+/// A secret that a request came with.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Credential {
+    /// A token, as text.
+    Token(Arc<str>),
+    /// The value of a login's cookie.
+    Session(Arc<str>),
+}
+
+/// The right by which a request was admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// The secret that gave it.
+    pub(crate) credential: Credential,
+    /// The scope that the request needs.
+    pub(crate) scope: Scope,
+    /// When the credential ends by itself, Unix µs.
+    pub(crate) expires_us: Option<u64>,
+    /// The version of the database ([`Access::version`]) before the credential was looked up.
+    pub(crate) version: u64,
+}
+
+impl Access {
+    /// The newest version of the database that [`Access::look`] has seen. Whoever looks up a credential reads this first: a change that the
+    /// lookup misses then leads to another version, and so to another lookup.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// Looks whether the file has changed since the last time, by whichever process, and returns its version.
+    pub(crate) fn look(&self) -> Result<u64, AccessError> {
+        // It differs whenever another connection has committed, and all that is written here is written by another connection.
+        let version: i64 = self.read(|connection| connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))?;
+        self.version.store(version as u64, Ordering::Release);
+        Ok(version as u64)
+    }
+
+    /// Returns true if a grant needs to be looked up again at this version of the database.
+    pub(crate) fn is_stale(grant: &Grant, version: u64) -> bool {
+        grant.version != version || grant.expires_us.is_some_and(|expires| expires <= now_us())
+    }
+
+    /// Returns true if the credential still allows what it was used for.
+    pub(crate) fn holds(&self, credential: &Credential, scope: Scope) -> Result<bool, AccessError> {
+        let principal = match credential {
+            Credential::Token(token) => self.by_token(token)?.map(|(principal, _)| principal),
+            Credential::Session(session) => self.by_session(session)?,
+        };
+        Ok(principal.is_some_and(|principal| principal.scopes.has(scope)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{NewToken, Role};
+    use super::*;
+
+    #[test]
+    fn what_another_connection_changes_makes_grants_stale_and_what_ends_no_longer_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let (access, other) = (Access::open(folder.path()).unwrap(), Access::open(folder.path()).unwrap());
+        let new = NewToken { name: "a".to_owned(), scopes: [Scope::Read].into_iter().collect(), lifetime: None };
+        let token = Credential::Token(access.create_token(&new).unwrap().into());
+        access.add_user("ada", Role::Operator, "correct horse").unwrap();
+        let session = Credential::Session(access.begin_session("ada", Duration::from_hours(1)).unwrap().into());
+        let version = access.look().unwrap();
+        let grant = Grant { credential: token.clone(), scope: Scope::Read, expires_us: None, version };
+        assert!(!Access::is_stale(&grant, access.look().unwrap()), "nothing has changed");
+        assert!(Access::is_stale(&Grant { expires_us: Some(now_us()), ..grant.clone() }, version), "its time is over");
+        assert!(access.holds(&token, Scope::Read).unwrap() && !access.holds(&token, Scope::Operate).unwrap());
+        other.revoke_token("a").unwrap();
+        assert!(Access::is_stale(&grant, access.look().unwrap()));
+        assert!(!access.holds(&token, Scope::Read).unwrap());
+        assert!(access.holds(&session, Scope::Operate).unwrap());
+        let version = access.look().unwrap();
+        // Somebody of the same name with fewer rights is somebody else.
+        access.remove_user("ada").unwrap();
+        access.add_user("ada", Role::Viewer, "correct horse").unwrap();
+        assert_ne!(access.look().unwrap(), version, "what this process changes counts as well");
+        assert!(!access.holds(&session, Scope::Read).unwrap());
+    }
+}
