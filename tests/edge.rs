@@ -256,6 +256,62 @@ fn awkward_json_is_refused_where_it_is_wrong_and_harms_nobody() {
     assert_eq!(server.post(&tree(1, 1)).0, 200);
 }
 
+/// Half of them by WebSocket. They want every event, have read the greeting, and read nothing more.
+fn dawdlers(server: &Server, count: usize) -> Vec<TcpStream> {
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let open = |more: &str| {
+        let mut socket = connect(server);
+        socket2::SockRef::from(&socket).set_recv_buffer_size(4_096).expect("smaller");
+        socket.write_all(format!("GET /api/v1/stream HTTP/1.1\r\nhost: localhost\r\n{more}\r\n").as_bytes()).expect("sent");
+        let (mut said, mut piece) = (Vec::new(), [0; 1 << 10]);
+        while !said.windows(9).any(|part| part == b"connected") {
+            let read = socket.read(&mut piece).expect("a greeting");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&said));
+            said.extend_from_slice(&piece[..read]);
+        }
+        socket
+    };
+    (0..count).map(|number| open(if number % 2 == 0 { "" } else { upgrade })).collect()
+}
+
+/// The value of a metric.
+fn metric(server: &Server, name: &str) -> u64 {
+    let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
+    let text = client.get(format!("{}/metrics", server.url())).send().expect("an answer").text().expect("text");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
+}
+
+#[test]
+fn readers_of_the_stream_who_dawdle_take_little_memory_and_share_what_they_have_not_read() {
+    raise_files();
+    let readers = 400 * rounds(1);
+    let most = u64::from(readers) * 64 * 1024 + 8 * MIB;
+    let server = Server::start_with(vec![
+        ("MONITOR_MAX_SUBSCRIBERS", readers.to_string().into()),
+        ("MONITOR_STREAM_BUFFER_BYTES", "16MiB".into()),
+        // Nobody is cut off meanwhile.
+        ("MONITOR_STALL_TIMEOUT", "10m".into()),
+    ]);
+    let slow = dawdlers(&server, readers as usize);
+    assert_eq!(metric(&server, "monitor_stream_subscribers"), u64::from(readers));
+    let batches = 30;
+    for number in 1..=batches {
+        assert_eq!(server.post(&tree(number, 5_000)).0, 200);
+        let unsent = metric(&server, "monitor_stream_unsent_bytes");
+        assert!(unsent <= most, "{unsent} of {most}");
+    }
+    let pieces = metric(&server, "monitor_stream_pieces_total");
+    let memory = server.peak_memory();
+    println!("{readers} readers who dawdle, {pieces} pieces: peak {} MiB", memory / MIB);
+    assert!(memory < 160 * MIB, "{memory}");
+    assert_eq!(metric(&server, "monitor_stream_subscribers"), u64::from(readers), "none was cut off");
+    assert_eq!(server.roots().len(), batches as usize);
+    drop(slow);
+    let held = || (metric(&server, "monitor_stream_unsent_bytes") <= 8 * MIB).then_some(());
+    wait_for("what was held to be given back", held);
+}
+
 /// A full queue is told with `Retry-After`, and a real program waits so long and loses nothing.
 #[test]
 fn a_program_obeys_a_server_that_asks_it_to_wait() {

@@ -107,7 +107,7 @@ impl Server {
         })
         .await??;
         access.write_local(&url_of(config.listen, tls.is_some()))?;
-        let live = Live::new(as_of, config.stream_buffer_bytes);
+        let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers);
         let published = live.clone();
         let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), ..Default::default() };
         let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);

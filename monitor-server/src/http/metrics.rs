@@ -34,8 +34,12 @@ const OTHERS: &str = "";
 pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
     let most = app.config.metrics_names;
     let (status, names) = app.ask(move |store| Ok((store.status()?, store.name_totals(most)?))).await?;
-    let figures =
-        Figures { status, names, ingest: app.ingest.figures(), subscribers: app.live.readers() as u64, started_us: app.started_us };
+    let stream = StreamFigures {
+        subscribers: app.live.readers() as u64,
+        unsent_bytes: app.live.unsent_bytes(),
+        pieces: app.live.pieces_written(),
+    };
+    let figures = Figures { status, names, ingest: app.ingest.figures(), stream, started_us: app.started_us };
     let mut registry = Registry::with_prefix("monitor");
     registry.register_collector(Box::new(figures));
     let mut body = String::new();
@@ -49,8 +53,15 @@ struct Figures {
     status: Status,
     names: Vec<NameTotals>,
     ingest: IngestFigures,
-    subscribers: u64,
+    stream: StreamFigures,
     started_us: u64,
+}
+
+#[derive(Debug)]
+struct StreamFigures {
+    subscribers: u64,
+    unsent_bytes: u64,
+    pieces: u64,
 }
 
 type Encoded = Result<(), std::fmt::Error>;
@@ -65,7 +76,10 @@ impl Collector for Figures {
         gauge(to, "ingest_queue", "Batches that wait to be stored", None, ingest.waiting)?;
         gauge(to, "ingest_queue", "What waits to be stored, decoded", Some(&Unit::Bytes), ingest.waiting_bytes)?;
         gauge(to, "database", "The database on disk", Some(&Unit::Bytes), status.database_bytes)?;
-        gauge(to, "stream_subscribers", "Readers of the event stream", None, self.subscribers)?;
+        gauge(to, "stream_subscribers", "Readers of the event stream", None, self.stream.subscribers)?;
+        let help = "Pieces of the stream that readers have not yet taken, or that are kept for others";
+        gauge(to, "stream_unsent", help, Some(&Unit::Bytes), self.stream.unsent_bytes)?;
+        counter(to, "stream_pieces", "Pieces of the stream written since the server began, each for all that want it", self.stream.pieces)?;
         gauge(to, "start_time", "When the server began", Some(&Unit::Seconds), self.started_us / 1_000_000)?;
         family(to, ("roots", "Trees by state", None, MetricType::Gauge), by_state(status.roots), |to, count| to.encode_gauge(&count))?;
         family(to, ("processes", "Processes by state", None, MetricType::Gauge), by_state(status.processes), |to, count| {

@@ -4,7 +4,6 @@
 //! lives, with an id as well, so that a reader who filters doesn't fall behind.
 
 use std::convert::Infallible;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +11,13 @@ use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, Stream};
 use http::{HeaderMap, Uri, header};
 use monitor_wire::{Problem, ProcessId, RootId, StreamMessage, WorkerId};
 use serde::Deserialize;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
@@ -27,12 +26,14 @@ use super::App;
 use super::connections::Busy;
 use super::params::{RootName, Strict, Words};
 use super::problem::ApiError;
-use crate::live::{About, Calls, Frame, Live, Read, Wanted};
+use crate::live::{Format, Live, Next, Piece, Subscription, Wanted};
 
 /// An event is stored a moment before it is on the stream; a reader who has just loaded it waits at most so long.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// What readers say by WebSocket is not listened to, so it needn't be much.
 const MAX_SAID_BYTES: usize = 4 << 10;
+/// A WebSocket gathers so many bytes before they go to its socket.
+const MAX_UNSENT_BYTES: usize = 16 << 10;
 /// How long the last word on a WebSocket may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -105,12 +106,13 @@ pub(super) async fn get_stream(
     };
     let after = caught_up(&app, after).await?;
     let (process_id, worker_id, name) = (params.process, params.worker, params.name);
-    let wanted = Wanted { types: params.types.each().into_iter().collect(), root_id };
+    let wanted = Wanted { types: params.types.each().into_iter().collect(), root_id, process_id, worker_id, name };
     let reader = Reader {
-        calls: app.live.call(&wanted),
+        subscription: app.live.subscribe(wanted),
         live: app.live,
+        format: if upgrade.is_some() { Format::Lines } else { Format::Events },
         after,
-        filter: Arc::new(Filter { wanted, process_id, worker_id, name }),
+        hand: Arc::new(Semaphore::new(1)),
         greeted: false,
         heartbeat: app.config.stream_heartbeat,
         last_sent: Instant::now(),
@@ -119,6 +121,7 @@ pub(super) async fn get_stream(
     };
     if let Some(upgrade) = upgrade {
         let upgrade = upgrade.max_message_size(MAX_SAID_BYTES).max_frame_size(MAX_SAID_BYTES);
+        let upgrade = upgrade.read_buffer_size(MAX_SAID_BYTES).write_buffer_size(MAX_UNSENT_BYTES);
         return Ok(upgrade.on_upgrade(move |socket| by_socket(reader, socket, busy)));
     }
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
@@ -143,19 +146,19 @@ async fn by_socket(reader: Reader, mut socket: WebSocket, busy: Busy) {
 /// Tells all that there is; how to end, if the other side is still there.
 async fn tell(mut reader: Reader, socket: &mut WebSocket) -> Option<CloseFrame> {
     loop {
-        let piece = tokio::select! {
-            piece = reader.next() => piece,
+        let told = tokio::select! {
+            told = reader.next() => told,
             said = socket.recv() => match said {
                 // Pings are answered by themselves; all else is not for us.
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return None,
             },
         };
-        let Some(piece) = piece else {
+        let Some(told) = told else {
             return Some(CloseFrame { code: close_code::RESTART, reason: "the server stops".into() });
         };
         reader.last_sent = Instant::now();
-        let mut texts = futures_util::stream::iter(piece.texts().into_iter().map(|text| Ok(Message::Text(text.into()))));
+        let mut texts = futures_util::stream::iter(texts(&told).map(Ok));
         if let Err(error) = socket.send_all(&mut texts).await {
             tracing::debug!(%error, "a reader of the stream is gone");
             return None;
@@ -189,27 +192,11 @@ async fn caught_up(app: &App, after: u64) -> Result<u64, ApiError> {
     Ok(after)
 }
 
-struct Filter {
-    wanted: Wanted,
-    process_id: Option<ProcessId>,
-    worker_id: Option<WorkerId>,
-    name: Option<String>,
-}
-
-impl Filter {
-    fn is_about(&self, about: &About) -> bool {
-        self.process_id.is_none_or(|id| about.process_id == Some(id))
-            && self.worker_id.is_none_or(|id| about.worker_id == Some(id))
-            && self.name.as_deref().is_none_or(|name| about.name.as_deref() == Some(name))
-    }
-}
-
-/// What is told at once.
-enum Piece {
+/// What is told apart from events.
+#[derive(Debug, Clone, Copy)]
+enum Note {
     /// The stream begins after this.
     Greeting(u64),
-    /// These happened.
-    Frames(Vec<Frame>),
     /// Load anew; it goes on after this.
     Reset(u64),
     /// Nothing that is wanted up to this.
@@ -218,105 +205,102 @@ enum Piece {
 
 struct Reader {
     live: Live,
-    calls: Calls,
+    subscription: Subscription,
+    format: Format,
     after: u64,
-    filter: Arc<Filter>,
     greeted: bool,
     heartbeat: Duration,
     last_sent: Instant,
     stopping: CancellationToken,
+    /// The place of the one piece that a reader holds.
+    hand: Arc<Semaphore>,
     _turn: OwnedSemaphorePermit,
+}
+
+/// A piece in the hand of a reader, until its socket has taken all of it.
+struct Held {
+    piece: Arc<Piece>,
+    _hand: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        (*self.piece).as_ref()
+    }
 }
 
 impl Reader {
     fn into_stream(self) -> impl Stream<Item = Result<Bytes, Infallible>> {
         futures_util::stream::unfold(self, |mut reader| async move {
-            let piece = reader.next().await?;
+            let bytes = reader.next().await?;
             reader.last_sent = Instant::now();
-            Some((Ok(piece.lines().into()), reader))
+            Some((Ok(bytes), reader))
         })
     }
 
     /// What to send next; nothing when the server stops.
-    async fn next(&mut self) -> Option<Piece> {
+    async fn next(&mut self) -> Option<Bytes> {
+        let stopping = self.stopping.clone();
+        stopping.run_until_cancelled(self.next_of_all()).await.flatten()
+    }
+
+    async fn next_of_all(&mut self) -> Option<Bytes> {
+        let hand = self.hand.clone().acquire_owned().await.ok()?;
         loop {
-            if self.stopping.is_cancelled() {
-                return None;
-            }
-            let skipped = self.live.skip(self.after, &mut self.calls);
-            let read = if let Some(newest) = skipped {
-                Read::Frames(Vec::new(), newest)
+            let skipped = self.live.skip(self.after, &mut self.subscription);
+            let (piece, after) = if let Some(newest) = skipped {
+                (None, newest)
             } else {
-                // Encoding takes a while, and others want this thread too.
-                let (live, filter, after) = (self.live.clone(), self.filter.clone(), self.after);
-                let read = move || live.read(after, &filter.wanted, |about| filter.is_about(about));
-                tokio::task::spawn_blocking(read).await.ok()?
-            };
-            let (frames, after) = match read {
-                Read::Frames(frames, after) => (frames, after),
-                Read::Reset(newest) => {
-                    self.after = newest;
-                    self.greeted = true;
-                    return Some(Piece::Reset(newest));
+                match self.live.next(&self.subscription, self.after, self.format).await? {
+                    Next::Piece(piece) => {
+                        let until = piece.until();
+                        (Some(piece).filter(|piece| !piece.is_empty()), until)
+                    }
+                    Next::Reset(newest) => {
+                        self.after = newest;
+                        self.greeted = true;
+                        return Some(self.format.note(Note::Reset(newest)));
+                    }
                 }
             };
             if !self.greeted {
                 self.greeted = true;
-                return Some(Piece::Greeting(self.after));
+                return Some(self.format.note(Note::Greeting(self.after)));
             }
             let has_moved = after > self.after;
             self.after = after;
-            if !frames.is_empty() {
-                return Some(Piece::Frames(frames));
+            if let Some(piece) = piece {
+                return Some(Bytes::from_owner(Held { piece, _hand: hand }));
             }
             if self.last_sent.elapsed() >= self.heartbeat {
-                return Some(Piece::Nothing(self.after));
+                return Some(self.format.note(Note::Nothing(self.after)));
             }
             if has_moved && skipped.is_none() {
                 // All were filtered out, and there may be many more of them.
                 tokio::task::yield_now().await;
             } else {
-                tokio::select! {
-                    () = self.stopping.cancelled() => return None,
-                    _ = self.calls.changed() => {}
-                    () = tokio::time::sleep_until(self.last_sent + self.heartbeat) => {}
-                }
+                let _ = tokio::time::timeout_at(self.last_sent + self.heartbeat, self.subscription.called()).await;
             }
         }
     }
 }
 
-impl Piece {
-    /// As server-sent events.
-    fn lines(&self) -> String {
-        let frames = match self {
-            Self::Frames(frames) => frames,
-            Self::Greeting(at) => return format!("retry: 1000\nid: {at}\n: connected\n\n"),
-            Self::Reset(at) => return format!("retry: 1000\nid: {at}\nevent: reset\ndata: {{\"as_of\":{at}}}\n\n"),
-            Self::Nothing(at) => return format!("id: {at}\n: nothing new\n\n"),
+impl Format {
+    fn note(self, note: Note) -> Bytes {
+        let text = match (self, note) {
+            (Self::Events, Note::Greeting(at)) => format!("retry: 1000\nid: {at}\n: connected\n\n"),
+            (Self::Events, Note::Reset(at)) => format!("retry: 1000\nid: {at}\nevent: reset\ndata: {{\"as_of\":{at}}}\n\n"),
+            (Self::Events, Note::Nothing(at)) => format!("id: {at}\n: nothing new\n\n"),
+            (Self::Lines, Note::Greeting(at)) => format!(r#"{{"id":{at},"event":"connected"}}"#),
+            (Self::Lines, Note::Reset(at)) => format!(r#"{{"id":{at},"event":"reset","data":{{"as_of":{at}}}}}"#),
+            (Self::Lines, Note::Nothing(at)) => format!(r#"{{"id":{at},"event":"heartbeat"}}"#),
         };
-        let mut text = String::new();
-        for frame in frames {
-            // A type unknown here is whatever was sent, and a line break would end its field.
-            let event_type = frame.event_type.replace(|c: char| c.is_control(), "\u{fffd}");
-            let _ = writeln!(text, "id: {}\nevent: {event_type}\ndata: {}\n", frame.seq, frame.data);
-        }
-        text
+        text.into()
     }
+}
 
-    /// As texts of a WebSocket, each an object.
-    fn texts(&self) -> Vec<String> {
-        match self {
-            Self::Greeting(at) => vec![format!(r#"{{"id":{at},"event":"connected"}}"#)],
-            Self::Reset(at) => vec![format!(r#"{{"id":{at},"event":"reset","data":{{"as_of":{at}}}}}"#)],
-            Self::Nothing(at) => vec![format!(r#"{{"id":{at},"event":"heartbeat"}}"#)],
-            Self::Frames(frames) => {
-                let text = |Frame { seq, event_type, data, .. }: &Frame| {
-                    let event_type = serde_json::Value::from(&**event_type);
-                    format!(r#"{{"id":{seq},"event":{event_type},"data":{data}}}"#)
-                };
-                frames.iter().map(text).collect()
-            }
-        }
-    }
+/// The texts of a WebSocket in what is to be told, a line each.
+fn texts(told: &Bytes) -> impl Iterator<Item = Message> {
+    let lines = told.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines.filter_map(|line| Utf8Bytes::try_from(told.slice_ref(line)).ok()).map(Message::Text)
 }

@@ -163,4 +163,7 @@ async fn a_thousand_subscribers_get_every_event_in_order() {
         }
         assert_eq!(ids, expected);
     }
+    let metrics = server.get("/metrics").send().await.unwrap().text().await.unwrap();
+    let pieces = metrics.lines().find_map(|line| line.strip_prefix("monitor_stream_pieces_total ")).unwrap();
+    assert!(pieces.parse::<u64>().unwrap() <= 30, "written for all together: {pieces}");
 }

@@ -66,6 +66,7 @@ pub(crate) async fn serve(
             // Dropped, and so closed, if its client has too many. A proxy on this machine is not one client.
             let is_proxy = address.ip().to_canonical().is_loopback() && has_proxy(config);
             let Some(phase) = room.enter((!is_proxy).then_some(address.ip())).await else { continue };
+            limit_unsent(&socket);
             if let Err(error) = socket.set_nodelay(true) {
                 tracing::debug!(%error, "could not turn off delays of small packets");
             }
@@ -141,6 +142,18 @@ async fn serve_one(
         tracing::debug!(%error, "a connection broke");
     }
 }
+
+/// Keeps the system from buffering megabytes of what a slow client has not asked for yet, whatever its connection could hold under way.
+#[cfg(target_os = "linux")]
+fn limit_unsent(socket: &TcpStream) {
+    const UNSENT_BYTES: u32 = 128 << 10;
+    if let Err(error) = socket2::SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES) {
+        tracing::debug!(%error, "could not bound what a socket holds unsent");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_unsent(_: &TcpStream) {}
 
 fn bounded(socket: TcpStream, config: &Config) -> Box<dyn Socket> {
     let mut socket = TimeoutStream::new(socket);

@@ -1,0 +1,168 @@
+//! The changes of a transaction as readers look at them: which types and trees they are of, and each as JSON when the first reader wants it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use foldhash::{HashMap, HashSet};
+use monitor_wire::{ProcessId, RootId, StreamMessage, WorkerId};
+
+use super::Wanted;
+use crate::store::Changes;
+
+/// What a frame costs besides its bytes.
+const FRAME_OVERHEAD_BYTES: usize = 64;
+
+/// An event, encoded once for all readers.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    /// Its number.
+    pub(super) seq: u64,
+    /// Its type.
+    pub(super) event_type: Arc<str>,
+    /// [`monitor_wire::StreamMessage`] as JSON, without line breaks.
+    pub(super) data: Arc<str>,
+    /// What it is about.
+    pub(super) about: About,
+}
+
+/// What an event is about, for those who want little.
+#[derive(Debug, Clone, Default)]
+pub(super) struct About {
+    /// Its process.
+    pub(super) process_id: Option<ProcessId>,
+    /// The worker that it is about, or that runs its process.
+    pub(super) worker_id: Option<WorkerId>,
+    /// The process's name.
+    pub(super) name: Option<Arc<str>>,
+}
+
+/// The changes of a transaction.
+pub(super) struct Part {
+    pub(super) changes: Changes,
+    index: OnceLock<Index>,
+    frames: Box<[OnceLock<Option<Frame>>]>,
+    /// What the frames take that are encoded by now.
+    pub(super) encoded: AtomicUsize,
+    /// What of it the ring has counted.
+    pub(super) counted: AtomicUsize,
+}
+
+/// What a part has, so that whoever wants none of it need not look at each change. Made for the first reader who
+/// does not want all.
+pub(super) struct Index {
+    /// Types of its events, each with a place.
+    types: HashMap<Arc<str>, u32>,
+    /// The place of the type of each change.
+    type_of: Vec<u32>,
+    /// The trees of its events.
+    roots: HashSet<Option<RootId>>,
+}
+
+impl Part {
+    pub(super) fn new(changes: Changes) -> Self {
+        let frames = (0..changes.count()).map(|_| OnceLock::new()).collect();
+        Self { changes, index: OnceLock::new(), frames, encoded: AtomicUsize::new(0), counted: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn last_seq(&self) -> u64 {
+        self.changes.first_seq() + self.changes.count() as u64 - 1
+    }
+
+    pub(super) fn cost(&self) -> usize {
+        self.changes.tell().bytes() + self.frames.len() * (size_of::<OnceLock<Option<Frame>>>() + size_of::<u32>())
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::of(&self.changes))
+    }
+
+    /// Whether some of it may be wanted.
+    pub(super) fn has(&self, wanted: &Wanted) -> bool {
+        let is_of_root = || [None, wanted.root_id].iter().any(|root| self.index().roots.contains(root));
+        let is_of_type = || {
+            let types = &self.index().types;
+            // Both may be as many as somebody likes.
+            if wanted.types.len() <= types.len() {
+                wanted.types.iter().any(|name| types.contains_key(&**name))
+            } else {
+                types.keys().any(|name| wanted.types.contains(&**name))
+            }
+        };
+        (wanted.root_id.is_none() || is_of_root()) && (wanted.types.is_empty() || is_of_type())
+    }
+
+    /// Which of its types are wanted, and the type of each change, by its place among these; none if all are.
+    pub(super) fn types(&self, wanted: &Wanted) -> Option<(Vec<bool>, &[u32])> {
+        if wanted.types.is_empty() {
+            return None;
+        }
+        let Index { types, type_of, .. } = self.index();
+        let mut is_wanted = vec![false; types.len()];
+        for (name, place) in types {
+            is_wanted[*place as usize] = wanted.types.contains(&**name);
+        }
+        Some((is_wanted, type_of))
+    }
+
+    pub(super) fn frame(&self, index: usize, encoded: &mut usize) -> Option<Frame> {
+        let frame = self.frames[index].get_or_init(|| {
+            let seq = self.changes.first_seq() + index as u64;
+            let tell = self.changes.tell();
+            let message = tell.message(index);
+            match serde_json::to_string(&message) {
+                Ok(data) => {
+                    let about = About::of(&message);
+                    let frame = Frame { seq, event_type: tell.type_name(index).into(), data: data.into(), about };
+                    *encoded += frame.cost();
+                    self.encoded.fetch_add(frame.cost(), Ordering::Relaxed);
+                    Some(frame)
+                }
+                Err(error) => {
+                    tracing::error!(seq, %error, "an event can't be written as JSON and is left out of the stream");
+                    None
+                }
+            }
+        });
+        frame.clone()
+    }
+}
+
+impl Index {
+    fn of(changes: &Changes) -> Self {
+        let tell = changes.tell();
+        let mut index = Self { types: HashMap::default(), type_of: Vec::with_capacity(changes.count()), roots: HashSet::default() };
+        let mut last = None;
+        for place in 0..changes.count() {
+            let (name, root) = (tell.type_name(place), tell.root_id(place));
+            let at = index.types.get(name).copied().unwrap_or_else(|| {
+                let next = index.types.len() as u32;
+                index.types.insert(name.into(), next);
+                next
+            });
+            index.type_of.push(at);
+            if last != Some(root) {
+                index.roots.insert(root);
+                last = Some(root);
+            }
+        }
+        index
+    }
+}
+
+impl About {
+    fn of(message: &StreamMessage) -> Self {
+        let StreamMessage { process, worker, .. } = message;
+        let by_worker = worker.as_ref().map(|worker| worker.id);
+        Self {
+            process_id: process.as_ref().map(|process| process.id),
+            worker_id: process.as_ref().and_then(|process| process.worker_id).or(by_worker),
+            name: process.as_ref().map(|process| process.name.as_str().into()),
+        }
+    }
+}
+
+impl Frame {
+    pub(super) fn cost(&self) -> usize {
+        self.data.len() + self.event_type.len() + self.about.name.as_ref().map_or(0, |name| name.len()) + FRAME_OVERHEAD_BYTES
+    }
+}

@@ -1,0 +1,310 @@
+//! Pieces of the stream as readers are sent them. Readers that want the same from the same place on share a piece, and all pieces that
+//! somebody has not yet sent are counted under one budget.
+//!
+//! A piece is written by one of few turns, for whoever asks first; those who ask for the same meanwhile wait for that turn and find it. The
+//! newest pieces are kept for readers that come a little later. A reader holds one piece at a time, until its socket has taken it, so that
+//! the budget holds all readers, however slow: only events larger than a piece make others wait for room.
+
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::HashMap;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::part::Frame;
+use super::{Live, Read, Subscription};
+
+/// A piece has about so many bytes at most, unless a single event is larger.
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
+/// Bytes of the newest pieces, kept for others.
+pub(crate) const RECENT_BYTES: usize = 8 << 20;
+/// What keeping a piece costs besides its bytes.
+const PIECE_OVERHEAD_BYTES: usize = 256;
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// As server-sent events.
+    Events,
+    /// Each as a line of JSON, for a WebSocket.
+    Lines,
+}
+
+/// Some events, written.
+#[derive(Debug)]
+pub struct Piece {
+    text: String,
+    until: u64,
+    room: OwnedSemaphorePermit,
+}
+
+/// What comes after a place.
+#[derive(Debug)]
+pub enum Next {
+    /// These events; none if nothing that is wanted has happened.
+    Piece(Arc<Piece>),
+    /// It is forgotten, or never was: load anew, and go on after this number.
+    Reset(u64),
+}
+
+/// Writes pieces, and keeps the newest.
+pub(super) struct Pieces {
+    kibibytes: Arc<Semaphore>,
+    most: usize,
+    most_of_readers: u32,
+    turns: Arc<Semaphore>,
+    recent: Mutex<Recent>,
+}
+
+/// Who may share a piece: whoever wants the same, in the same form, after the same event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    group: u64,
+    format: Format,
+    after: u64,
+}
+
+#[derive(Default)]
+struct Recent {
+    pieces: HashMap<Key, Arc<Piece>>,
+    oldest_first: VecDeque<Key>,
+    bytes: usize,
+    made: u64,
+}
+
+impl Piece {
+    /// Number of the event after which to go on.
+    pub fn until(&self) -> u64 {
+        self.until
+    }
+
+    /// Returns true if nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    fn cost(&self) -> usize {
+        self.room.num_permits() << 10
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
+impl Format {
+    fn write(self, Frame { seq, event_type, data, .. }: &Frame, text: &mut String) {
+        let _ = match self {
+            Self::Events => {
+                // A type unknown here is whatever was sent, and a line break would end its field.
+                let event_type = event_type.replace(|c: char| c.is_control(), "\u{fffd}");
+                writeln!(text, "id: {seq}\nevent: {event_type}\ndata: {data}\n")
+            }
+            Self::Lines => {
+                let event_type = serde_json::Value::from(&**event_type);
+                writeln!(text, r#"{{"id":{seq},"event":{event_type},"data":{data}}}"#)
+            }
+        };
+    }
+}
+
+impl Pieces {
+    /// Room for a piece of each of so many readers.
+    pub(super) fn new(readers: usize) -> Self {
+        let most_of_readers = u32::try_from(readers.clamp(1, 1 << 20) * PIECE_BYTES >> 10).unwrap_or(u32::MAX);
+        let most = most_of_readers as usize + (RECENT_BYTES >> 10);
+        // Others want the processors, too: who stores before all.
+        let turns = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+        Self {
+            kibibytes: Arc::new(Semaphore::new(most)),
+            most,
+            most_of_readers,
+            turns: Arc::new(Semaphore::new(turns)),
+            recent: Mutex::default(),
+        }
+    }
+
+    fn find(&self, key: &Key) -> Option<Arc<Piece>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).pieces.get(key).cloned()
+    }
+
+    fn keep(&self, key: Key, piece: &Arc<Piece>) {
+        let recent = &mut *self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.made += 1;
+        let Entry::Vacant(place) = recent.pieces.entry(key) else { return };
+        place.insert(piece.clone());
+        recent.oldest_first.push_back(key);
+        recent.bytes += piece.cost();
+        while recent.bytes > RECENT_BYTES
+            && let Some(oldest) = recent.oldest_first.pop_front()
+            && let Some(piece) = recent.pieces.remove(&oldest)
+        {
+            recent.bytes -= piece.cost();
+        }
+    }
+
+    /// Room for so many bytes; what is larger than the room of all readers gets all of that.
+    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kibibytes = u32::try_from(bytes.div_ceil(1 << 10)).unwrap_or(u32::MAX).min(self.most_of_readers);
+        self.kibibytes.clone().acquire_many_owned(kibibytes).await.ok()
+    }
+
+    /// Makes `room` that of a text of so many bytes. Nothing is held meanwhile, so that no two wait for each other.
+    async fn fit(&self, mut room: OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let kibibytes = bytes.div_ceil(1 << 10);
+        match room.num_permits().checked_sub(kibibytes) {
+            Some(surplus) => drop(room.split(surplus)),
+            None => {
+                drop(room);
+                room = self.room(bytes).await?;
+            }
+        }
+        Some(room)
+    }
+}
+
+impl Live {
+    /// The next events after number `after`, written. None if that failed.
+    pub async fn next(&self, reader: &Subscription, after: u64, format: Format) -> Option<Next> {
+        let pieces = &self.pieces;
+        let key = Key { group: reader.group, format, after };
+        if let Some(piece) = pieces.find(&key) {
+            return Some(Next::Piece(piece));
+        }
+        let turn = pieces.turns.clone().acquire_owned().await.ok()?;
+        if let Some(piece) = pieces.find(&key) {
+            return Some(Next::Piece(piece));
+        }
+        let room = pieces.room(PIECE_BYTES).await?;
+        let (live, wanted) = (self.clone(), reader.wanted.clone());
+        // The turn is over when it is written, also if nobody waits for it any more.
+        let written = tokio::task::spawn_blocking(move || (live.write(after, &wanted, format), turn));
+        let ((text, until), _turn) = match written.await.ok()? {
+            (Ok(written), turn) => (written, turn),
+            (Err(newest), _) => return Some(Next::Reset(newest)),
+        };
+        let room = pieces.fit(room, text.len() + PIECE_OVERHEAD_BYTES).await?;
+        let piece = Arc::new(Piece { text, until, room });
+        if until > after {
+            pieces.keep(key, &piece);
+        }
+        Some(Next::Piece(piece))
+    }
+
+    fn write(&self, after: u64, wanted: &super::Wanted, format: Format) -> Result<(String, u64), u64> {
+        match self.read(after, wanted) {
+            Read::Reset(newest) => Err(newest),
+            Read::Frames(frames, until) => {
+                let mut text = String::new();
+                frames.iter().for_each(|frame| format.write(frame, &mut text));
+                text.shrink_to_fit();
+                Ok((text, until))
+            }
+        }
+    }
+
+    /// Bytes of pieces that readers have not yet sent, or that are kept for others.
+    pub fn unsent_bytes(&self) -> u64 {
+        (self.pieces.most - self.pieces.kibibytes.available_permits()) as u64 * 1024
+    }
+
+    /// Number of pieces written since the server began, each for however many readers.
+    pub fn pieces_written(&self) -> u64 {
+        self.pieces.recent.lock().unwrap_or_else(PoisonError::into_inner).made
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use monitor_wire::StreamMessage;
+
+    use super::super::Wanted;
+    use super::*;
+    use crate::store::Changes;
+
+    /// Events of about so many bytes each.
+    fn changes(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Changes {
+        let message = |seq: u64| {
+            let event = serde_json::json!({"type": "large", "n": seq, "text": "x".repeat(bytes)});
+            StreamMessage { event: serde_json::from_value(event).unwrap(), root: None, process: None, worker: None, log: None }
+        };
+        Changes::new(*seqs.start(), seqs.map(message).collect::<Vec<_>>())
+    }
+
+    async fn piece(live: &Live, reader: &Subscription, after: u64, format: Format) -> Arc<Piece> {
+        match live.next(reader, after, format).await {
+            Some(Next::Piece(piece)) => piece,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn those_who_want_the_same_share_pieces_and_others_have_their_own() {
+        let live = Live::new(0, usize::MAX, 1_000);
+        let readers: Vec<_> = (0..1_000).map(|_| live.subscribe(Wanted::default())).collect();
+        let other = live.subscribe(Wanted { name: Some("of nothing".to_owned()), ..Wanted::default() });
+        live.publish(changes(1..=1_000, 100));
+        let first = piece(&live, &readers[0], 0, Format::Events).await;
+        assert!((1..1_000).contains(&first.until()), "a part of it");
+        let (mut after, mut made) = (0, 0);
+        while after < 1_000 {
+            let one = piece(&live, &readers[0], after, Format::Events).await;
+            for reader in &readers {
+                assert!(Arc::ptr_eq(&one, &piece(&live, reader, after, Format::Events).await));
+            }
+            assert!(one.text.len() <= PIECE_BYTES && one.text.starts_with(&format!("id: {}\nevent: large\ndata: {{", after + 1)));
+            (after, made) = (one.until(), made + 1);
+        }
+        assert_eq!(live.pieces_written(), made);
+        let lines = piece(&live, &readers[0], 0, Format::Lines).await;
+        assert!(lines.text.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["event"] == "large"));
+        assert!(piece(&live, &other, 0, Format::Events).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_readers_hold_and_what_is_kept_for_others_stays_within_the_budget() {
+        let live = Live::new(0, usize::MAX, 4);
+        let reader = live.subscribe(Wanted::default());
+        live.publish(changes(1..=12_000, 1_000));
+        let (mut after, mut held) = (0, VecDeque::new());
+        while after < 12_000 {
+            let piece = piece(&live, &reader, after, Format::Events).await;
+            after = piece.until();
+            held.push_back(piece);
+            // Each of four holds one at a time.
+            if held.len() > 3 {
+                held.pop_front();
+            }
+            assert!(live.unsent_bytes() <= (4 * PIECE_BYTES + RECENT_BYTES) as u64);
+        }
+        assert!(live.unsent_bytes() > RECENT_BYTES as u64 / 2, "some are kept for others");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_larger_than_a_piece_wait_until_others_have_sent_theirs() {
+        let live = Live::new(0, usize::MAX, 64);
+        let reader = live.subscribe(Wanted::default());
+        live.publish(changes(1..=40, 20 * PIECE_BYTES));
+        let (mut held, budget) = (VecDeque::new(), 64 * PIECE_BYTES + RECENT_BYTES);
+        let next = async |after: u64| {
+            let next = piece(&live, &reader, after, Format::Events);
+            tokio::time::timeout(Duration::from_secs(1), next).await.ok()
+        };
+        while let Some(piece) = next(held.len() as u64).await {
+            assert_eq!(piece.until(), held.len() as u64 + 1, "one is a piece by itself");
+            held.push_back(piece);
+        }
+        let bytes: usize = held.iter().map(|piece| piece.text.len()).sum();
+        assert!(bytes <= budget && bytes + 40 * PIECE_BYTES > budget, "{bytes}");
+        let after = held.len() as u64;
+        held.pop_front();
+        held.pop_front();
+        assert!(next(after).await.is_some(), "what was sent makes room");
+    }
+}
