@@ -258,7 +258,8 @@ fn awkward_json_is_refused_where_it_is_wrong_and_harms_nobody() {
 
 /// Half of them by WebSocket. They want every event, have read the greeting, and read nothing more.
 fn dawdlers(server: &Server, count: usize) -> Vec<TcpStream> {
-    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let upgrade =
+        "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
     let open = |more: &str| {
         let mut socket = connect(server);
         socket2::SockRef::from(&socket).set_recv_buffer_size(4_096).expect("smaller");

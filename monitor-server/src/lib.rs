@@ -21,6 +21,6 @@ pub mod store;
 #[path = "../../monitor-state/tests/support/mod.rs"]
 mod support;
 
-pub use config::{Config, File, FileError, Form, SETTINGS, Setting, read_duration};
+pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, read_duration};
 pub use http::TlsError;
 pub use server::{ServeError, Server};

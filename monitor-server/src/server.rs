@@ -89,6 +89,11 @@ impl Server {
         if config.is_open() && !config.insecure && !access.has_any()? {
             return Err(ServeError::NotLoopback { address, public_url: config.public_url, folder: config.data });
         }
+        if config.is_open() && config.listen.ip().to_canonical().is_loopback() && config.trusted_proxies.is_empty() {
+            tracing::warn!(
+                "behind a proxy all clients are counted as one: name the proxy with `--trusted-proxies 127.0.0.1` once it sets `X-Forwarded-For` itself"
+            );
+        }
         let tls = Tls::open(config.tls_cert.as_deref(), config.tls_key.as_deref())?;
         let listener = TcpListener::bind(address).await.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => ServeError::PortInUse { address },

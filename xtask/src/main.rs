@@ -75,6 +75,8 @@ enum Only {
     },
     /// Arize Phoenix and Prefect on the same machine: what they take in, and what is there after kill -9.
     Peers,
+    /// A real nginx before the server, as `docs/operations.md` has it.
+    Proxies,
     /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
     Otlp,
     /// `cargo monitor` on ripgrep, fd, hyperfine and mini-redis: the same test results, and what it costs, beside plain.
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
         Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
+        Chore::Soak { only: Some(Only::Proxies), .. } => soak::proxies(),
         Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),
         Chore::Soak { only: Some(Only::Weave { projects }), .. } => weave::soak(&projects),
         Chore::Soak { rounds, only: None } => soak::soak(rounds),

@@ -1,5 +1,7 @@
 //! The tests' long cases: the same code as in `cargo xtask test`, more often and with more data.
 
+use std::process::Stdio;
+
 use anyhow::Result;
 
 use crate::run::{cargo, command, step, target, workspace};
@@ -37,4 +39,11 @@ pub(crate) fn otlp() -> Result<()> {
     step("OpenTelemetry's SDK for Python", command(bin.join("pip"), &["install", "--quiet", "-r"]).arg(requirements))?;
     let mut test = cargo(&["test", "-p", "monitor-tests", "--features", "otlp", "--test", "otlp"]);
     step("spans of Python", test.env("MONITOR_OTLP_PYTHON", bin.join("python")))
+}
+
+/// The settings for nginx in the documentation, with the machine's own nginx.
+pub(crate) fn proxies() -> Result<()> {
+    let has_nginx = command("nginx", &["-v"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    anyhow::ensure!(has_nginx, "nginx is missing: sudo apt-get install nginx-light, or your system's package");
+    step("nginx", &mut cargo(&["test", "-p", "monitor-tests", "--features", "proxies", "--test", "proxies"]))
 }

@@ -19,13 +19,13 @@ use crate::server::Server;
 const MANY: usize = 1_000;
 
 /// The stream of a server, line by line.
-struct Stream {
+pub(super) struct Stream {
     reader: BufReader<TcpStream>,
 }
 
 impl Stream {
     /// Subscribes, and waits for the greeting.
-    fn open(address: &str, query: &str) -> Result<Self> {
+    pub(super) fn open(address: &str, query: &str) -> Result<Self> {
         let mut socket = TcpStream::connect(address).context("the server takes no connection")?;
         write!(socket, "GET /api/v1/stream{query} HTTP/1.1\r\nHost: {address}\r\n\r\n")?;
         let mut stream = Self { reader: BufReader::with_capacity(1 << 16, socket) };
@@ -35,6 +35,11 @@ impl Stream {
             ensure!(stream.reader.read_line(&mut line)? > 0, "the server closed the stream");
         }
         Ok(stream)
+    }
+
+    /// What it comes by.
+    pub(super) fn socket(&mut self) -> &mut TcpStream {
+        self.reader.get_mut()
     }
 
     /// Follows the stream to its end. Chunks of the transfer may end within a line: what is looked for there is missed, which a
@@ -76,7 +81,7 @@ fn probed(line: &[u8]) -> Option<u64> {
 }
 
 /// How long after its POST began each probe was on the sockets of so many subscribers, while 50,000 events a second come in.
-fn heard(server: &Server, subscribers: usize, query: &str, events: u64) -> Result<(Samples, f64)> {
+pub(super) fn heard(server: &Server, subscribers: usize, query: &str, events: u64) -> Result<(Samples, f64)> {
     let (is_done, (sent, times)) = (AtomicBool::new(false), mpsc::channel());
     let (hear, heard) = mpsc::channel();
     let address = server.address();

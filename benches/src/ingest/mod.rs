@@ -8,6 +8,7 @@ mod http;
 mod limits;
 mod live;
 mod load;
+mod readers;
 mod reads;
 mod trees;
 
@@ -60,6 +61,8 @@ pub(crate) enum Measurement {
     Dropping,
     /// What subscribers cost, and how soon they hear.
     Live,
+    /// What 2,000 readers of the stream cost, half of them slow.
+    Readers,
     /// On a file of many processes: ingest, start-up, and what reading takes meanwhile.
     Grown,
 }
@@ -73,6 +76,7 @@ impl Measurement {
             Self::Paced => paced(options),
             Self::Dropping => dropping::measure(options),
             Self::Live => live::measure(options),
+            Self::Readers => readers::measure(options),
             Self::Grown => reads::grown(options),
         }
     }

@@ -1,4 +1,4 @@
-//! What `monitor token` and `monitor user` work on.
+//! The data folder that `monitor token`, `monitor user` and `monitor open` work on.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    fn path(&self) -> anyhow::Result<PathBuf> {
+    pub(super) fn path(&self) -> anyhow::Result<PathBuf> {
         self.data.clone().map_or_else(settings::data_folder, Ok)
     }
 

@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod logs;
+pub(crate) mod open;
 pub(crate) mod restore;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]

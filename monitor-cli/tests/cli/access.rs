@@ -61,8 +61,7 @@ fn a_stream_ends_when_another_process_revokes_its_token_or_removes_its_user() {
     run(&server, &["user", "add", "ada"], "correct horse\n");
     let form = "user=ada&password=correct+horse";
     let kind = "content-type: application/x-www-form-urlencoded";
-    let (_, head) =
-        answer(format!("POST /login HTTP/1.1\r\nhost: {address}\r\n{kind}\r\ncontent-length: {}\r\n\r\n{form}", form.len()));
+    let (_, head) = answer(format!("POST /login HTTP/1.1\r\nhost: {address}\r\n{kind}\r\ncontent-length: {}\r\n\r\n{form}", form.len()));
     let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next()).unwrap();
     for (header, end) in [
         (format!("authorization: Bearer {}", token.trim()), ["token", "revoke", "dashboard"]),
@@ -76,6 +75,52 @@ fn a_stream_ends_when_another_process_revokes_its_token_or_removes_its_user() {
             assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{end:?}: the stream goes on");
         }
     }
+}
+
+/// The head of an answer.
+fn head(address: &str, request: &str) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    write!(socket, "{request}\r\nhost: {address}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer.split("\r\n\r\n").next().unwrap().to_owned()
+}
+
+#[test]
+fn a_server_that_wants_tokens_on_loopback_is_opened_by_who_has_its_folder() {
+    let server = TestServer::with(&["--listen", "127.0.0.1:0", "--loopback", "token"], tempfile::tempdir().unwrap());
+    let address = server.url.strip_prefix("http://").unwrap();
+    assert!(head(address, "GET /api/v1/roots HTTP/1.1").starts_with("HTTP/1.1 401"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let status = |data: &Path| monitor(&["status", "--server", &server.url]).env("MONITOR_DATA", data).output().unwrap();
+    assert!(status(server.data.path()).status.success(), "the command line has the folder's token");
+    let refused = String::from_utf8(status(elsewhere.path()).stderr).unwrap();
+    assert!(refused.contains("takes a token or a login"), "{refused}");
+
+    let (code, link, said) = run(&server, &["open"], "");
+    assert!(code == 0 && said.contains("once"), "{said}");
+    let path = link.trim().strip_prefix(&server.url).unwrap();
+    assert!(path.starts_with("/login?link="), "{link}");
+    let first = head(address, &format!("GET {path} HTTP/1.1"));
+    let cookie = first.lines().find_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next()).unwrap();
+    assert!(first.starts_with("HTTP/1.1 303"), "{first}");
+    assert!(head(address, &format!("GET {path} HTTP/1.1")).starts_with("HTTP/1.1 401"), "only once");
+    let roots = format!("GET /api/v1/roots HTTP/1.1\r\ncookie: {cookie}");
+    assert!(head(address, &roots).starts_with("HTTP/1.1 200"));
+    let list: Value = serde_json::from_str(&run(&server, &["token", "list", "--json"], "").1).unwrap();
+    let browser = list.as_array().unwrap().iter().find_map(|token| token["name"].as_str()?.strip_prefix("browser-")).unwrap();
+    assert_eq!(run(&server, &["token", "revoke", &format!("browser-{browser}")], "").0, 0);
+    assert!(head(address, &roots).starts_with("HTTP/1.1 401"));
+
+    let (_, elsewhere, _) = run(&server, &["open", "--role", "viewer", "--server", "https://monitor.example.com"], "");
+    assert!(elsewhere.starts_with("https://monitor.example.com/login?link="), "{elsewhere}");
+    let none = tempfile::tempdir().unwrap();
+    let refused = monitor(&["open", "--data", none.path().to_str().unwrap()]).output().unwrap();
+    let message = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(1) && message.contains("monitor server"), "{message}");
+    let refused = monitor(&["server", "--loopback", "closed"]).output().unwrap();
+    assert!(String::from_utf8(refused.stderr).unwrap().contains("expected open or token"));
 }
 
 #[test]

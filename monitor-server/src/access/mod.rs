@@ -4,6 +4,7 @@
 
 mod audit;
 mod grant;
+mod links;
 mod local;
 mod pace;
 mod scope;
@@ -21,6 +22,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 pub use self::audit::Deed;
 pub(crate) use self::grant::{Credential, Grant};
+pub use self::links::LINK_LIFETIME;
 pub use self::local::Local;
 pub(crate) use self::pace::{Pace, network};
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};
@@ -30,7 +32,7 @@ use crate::store::{create_private, open_private};
 
 /// Marks the file as this program's: `PMac`.
 const APPLICATION_ID: i32 = 0x504d_6163;
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// The tokens, users, sessions and deeds of a data folder. Every method blocks, briefly.
 pub struct Access {
@@ -104,7 +106,7 @@ pub enum AccessError {
         name: String,
     },
     /// A name that the server uses itself.
-    #[error("the token {name:?} is the server's own, for `monitor` on its machine: choose another name")]
+    #[error("the token {name:?} is the server's own, for `monitor` and browsers on its machine: choose another name")]
     Reserved {
         /// The name.
         name: String,
@@ -175,8 +177,8 @@ impl Access {
     /// # Errors
     /// If the database fails.
     pub fn has_any(&self) -> Result<bool, AccessError> {
-        let sql = "SELECT EXISTS(SELECT 1 FROM token WHERE name <> ?1) OR EXISTS(SELECT 1 FROM user)";
-        Ok(self.read(|connection| connection.query_row(sql, [local::NAME], |row| row.get(0)))?)
+        let sql = "SELECT EXISTS(SELECT 1 FROM token WHERE name <> ?1 AND name NOT GLOB ?2) OR EXISTS(SELECT 1 FROM user)";
+        Ok(self.read(|connection| connection.query_row(sql, [local::NAME, links::BROWSERS], |row| row.get(0)))?)
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
@@ -203,12 +205,14 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), AccessError> 
     if is_empty {
         transaction.execute_batch(include_str!("schema.sql"))?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
     } else if application != i64::from(APPLICATION_ID) {
         return Err(AccessError::Foreign { path: path.to_owned() });
     } else if found > SCHEMA {
         return Err(AccessError::TooNew { path: path.to_owned(), found });
+    } else if found < 2 {
+        transaction.execute_batch("CREATE TABLE link(hash BLOB PRIMARY KEY, role TEXT NOT NULL, expires INTEGER NOT NULL) STRICT")?;
     }
+    transaction.pragma_update(None, "user_version", SCHEMA)?;
     Ok(transaction.commit()?)
 }
 

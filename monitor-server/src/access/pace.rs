@@ -1,6 +1,7 @@
-//! How often a client may do something: an even pace, and a burst before it. What is remembered is bounded.
+//! How often a client or an account may do something: an even pace, and a burst before it. What is remembered is bounded.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,26 +11,27 @@ const MAX_CLIENTS: usize = 10_000;
 
 /// Counts by client (GCRA: one time is kept of each, when its burst would be whole again).
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct Pace<K> {
     period: Duration,
     burst: Duration,
-    clients: Mutex<HashMap<IpAddr, Instant>>,
+    /// The key `None` stands for all that came when there was no more room.
+    clients: Mutex<HashMap<Option<K>, Instant>>,
 }
 
-impl Pace {
+impl<K: Eq + Hash> Pace<K> {
     /// `burst` at once, then one every `period`.
     pub(crate) fn new(period: Duration, burst: u32) -> Self {
         Self { period, burst: period * burst, clients: Mutex::default() }
     }
 
     /// Counts one; how long to wait if it is too many.
-    pub(crate) fn count(&self, client: IpAddr, now: Instant) -> Result<(), Duration> {
+    pub(crate) fn count(&self, client: K, now: Instant) -> Result<(), Duration> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut client = network(client);
+        let mut client = Some(client);
         if clients.len() >= MAX_CLIENTS && !clients.contains_key(&client) {
             clients.retain(|_, whole| *whole > now);
             if clients.len() >= MAX_CLIENTS {
-                client = Ipv6Addr::UNSPECIFIED.into();
+                client = None;
             }
         }
         let whole = clients.get(&client).copied().unwrap_or(now).max(now) + self.period;
@@ -42,9 +44,9 @@ impl Pace {
     }
 
     /// Takes one back that was counted.
-    pub(crate) fn forgive(&self, client: IpAddr) {
+    pub(crate) fn forgive(&self, client: K) {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(whole) = clients.get_mut(&network(client)) {
+        if let Some(whole) = clients.get_mut(&Some(client)) {
             *whole = whole.checked_sub(self.period).unwrap_or(*whole);
         }
     }
@@ -88,11 +90,12 @@ mod tests {
     fn addresses_of_one_network_are_one_client() {
         let pace = Pace::new(Duration::from_secs(1), 1);
         let start = Instant::now();
-        pace.count("2001:db8::1".parse().unwrap(), start).unwrap();
-        pace.count("2001:db8::2".parse().unwrap(), start).unwrap_err();
-        pace.count("2001:db8:0:1::1".parse().unwrap(), start).unwrap();
-        pace.count("::ffff:192.0.2.1".parse().unwrap(), start).unwrap();
-        pace.count("192.0.2.1".parse().unwrap(), start).unwrap_err();
+        let count = |address: &str| pace.count(network(address.parse().unwrap()), start);
+        count("2001:db8::1").unwrap();
+        count("2001:db8::2").unwrap_err();
+        count("2001:db8:0:1::1").unwrap();
+        count("::ffff:192.0.2.1").unwrap();
+        count("192.0.2.1").unwrap_err();
     }
 
     #[test]

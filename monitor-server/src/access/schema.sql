@@ -33,3 +33,10 @@ CREATE TABLE audit(
   action TEXT NOT NULL,
   outcome TEXT NOT NULL
 ) STRICT;
+
+-- What `monitor open` prints, until a browser has come by it.
+CREATE TABLE link(
+  hash BLOB PRIMARY KEY,            -- SHA-256 of its secret part, which is random
+  role TEXT NOT NULL,
+  expires INTEGER NOT NULL
+) STRICT;

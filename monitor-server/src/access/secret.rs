@@ -11,10 +11,15 @@ use super::AccessError;
 pub(super) fn random(bytes: usize) -> Result<String, AccessError> {
     let mut buffer = vec![0; bytes];
     getrandom::fill(&mut buffer).map_err(AccessError::Random)?;
-    Ok(buffer.iter().fold(String::with_capacity(2 * bytes), |mut hex, byte| {
+    Ok(hex(&buffer))
+}
+
+/// Bytes as hex digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
         hex
-    }))
+    })
 }
 
 /// What is kept of a random word. It can't be guessed, so that a slow hash would gain nothing.

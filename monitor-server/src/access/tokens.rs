@@ -45,7 +45,7 @@ impl Access {
     /// # Errors
     /// If there is one of this name, or it is the server's own, or the database fails.
     pub fn create_token(&self, new: &NewToken) -> Result<String, AccessError> {
-        if new.name == super::local::NAME {
+        if new.name == super::local::NAME || new.name.starts_with(super::links::BROWSER) {
             return Err(AccessError::Reserved { name: new.name.clone() });
         }
         self.put_token(new)

@@ -7,6 +7,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use rusqlite::{OptionalExtension, params};
 
+use super::secret::{hash as hash_of_secret, hex, is_same};
 use super::{Access, AccessError, Role, check_name};
 use crate::server::now_us;
 
@@ -97,6 +98,29 @@ impl Access {
     }
 }
 
+impl Access {
+    /// What a browser keeps that has once logged in as this user; none if there is nobody of this name. It lets nobody in. It tells the
+    /// tries of those who knew the password before from the tries of strangers, and changes with the password.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) fn device(&self, name: &str) -> Result<Option<String>, AccessError> {
+        let sql = "SELECT password FROM user WHERE name = ?";
+        let kept: Option<String> =
+            self.read(|connection| connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional())?;
+        // The salt and the hash in it are known to nobody else.
+        Ok(kept.map(|kept| hex(&hash_of_secret(&format!("a browser that knows {kept}")))))
+    }
+
+    /// Returns true if a browser has logged in as this user before, by the password that holds.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) fn is_device(&self, name: &str, kept: &str) -> Result<bool, AccessError> {
+        Ok(self.device(name)?.is_some_and(|device| is_same(device.as_bytes(), kept.as_bytes())))
+    }
+}
+
 fn hash(password: &str) -> Result<String, AccessError> {
     if !PASSWORD.contains(&password.chars().count()) {
         return Err(AccessError::Password);
@@ -139,6 +163,19 @@ mod tests {
     fn a_name_that_is_not_there_takes_as_long() {
         assert!(PasswordHash::new(NOBODY).is_ok_and(|hash| Argon2::default().verify_password(b"x", &hash).is_err()));
         assert!(PasswordHash::new(NOBODY).is_ok_and(|hash| hash.hash.is_some() && hash.salt.is_some()));
+    }
+
+    #[test]
+    fn a_browser_is_known_by_one_user_until_the_password_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let access = Access::open(folder.path()).unwrap();
+        access.add_user("ada", Role::Operator, "correct horse").unwrap();
+        access.add_user("bob", Role::Operator, "correct horse").unwrap();
+        let device = access.device("ada").unwrap().unwrap();
+        assert!(access.is_device("ada", &device).unwrap() && !access.is_device("bob", &device).unwrap());
+        assert!(!access.is_device("ada", "").unwrap() && !access.is_device("nobody", &device).unwrap());
+        access.set_password("ada", "correct horse").unwrap();
+        assert!(!access.is_device("ada", &device).unwrap());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! How values are written: read from words, shown as words.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
+use super::Loopback;
 use crate::retention::{self, Rule};
 
 /// What a value is in a file.
@@ -71,6 +73,31 @@ pub(super) const ORIGIN: Kind<Option<Url>> = Kind {
         if is_origin { Ok(Some(url)) } else { Err("expected a URL without a path, like https://monitor.example.com".to_owned()) }
     },
     show: |url| url.as_ref().map(ToString::to_string).unwrap_or_default(),
+};
+
+pub(super) const NETWORKS: Kind<Vec<IpNet>> = Kind {
+    placeholder: "NETWORKS",
+    form: Form::Text,
+    read: |text| {
+        let expected = |part: &str| format!("{part:?}: expected addresses and networks between commas, like 127.0.0.1,10.0.0.0/8,fd00::/8");
+        let network = |part: &str| part.parse().or_else(|_| part.parse().map(IpAddr::into)).map_err(|_| expected(part));
+        text.split(',').map(|part| network(part.trim())).collect()
+    },
+    show: |networks| networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+};
+
+pub(super) const LOOPBACK: Kind<Loopback> = Kind {
+    placeholder: "WHO",
+    form: Form::Text,
+    read: |text| match text {
+        "open" => Ok(Loopback::Open),
+        "token" => Ok(Loopback::Token),
+        _ => Err("expected open or token".to_owned()),
+    },
+    show: |loopback| match loopback {
+        Loopback::Open => "open".to_owned(),
+        Loopback::Token => "token".to_owned(),
+    },
 };
 
 pub(super) const SWITCH: Kind<bool> = Kind {
@@ -169,6 +196,10 @@ mod tests {
         assert_eq!((BYTES.read)("64MiB"), Ok(64 << 20));
         assert_eq!((BYTES.read)("1 GiB"), Ok(1 << 30));
         assert_eq!((COUNT.read)("10_000"), Ok(10_000));
+        for text in ["127.0.0.1/32", "10.0.0.0/8,fd00::/8"] {
+            assert_eq!((NETWORKS.show)(&(NETWORKS.read)(text).unwrap()), text);
+        }
+        assert_eq!((NETWORKS.show)(&(NETWORKS.read)("127.0.0.1, ::1").unwrap()), "127.0.0.1/32,::1/128");
         assert_eq!((ADDRESS.read)("localhost:1"), Ok("127.0.0.1:1".parse().unwrap()));
     }
 
@@ -184,5 +215,9 @@ mod tests {
             assert!((COUNT.read)(text).is_err(), "{text}");
         }
         assert!((SWITCH.read)("perhaps").is_err());
+        assert!((LOOPBACK.read)("closed").is_err());
+        for text in ["", "localhost", "10.0.0.0/33", "10.0.0.1,", "::1/129", "10.0.0.0-10.0.0.9"] {
+            assert!((NETWORKS.read)(text).unwrap_err().contains("10.0.0.0/8"), "{text}");
+        }
     }
 }

@@ -7,13 +7,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
 use crate::packed::Limits;
 
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
-use self::kinds::{ADDRESS, BYTES, COUNT, DURATION, FILE, FOLDER, ORIGIN, RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH};
+use self::kinds::{
+    ADDRESS, BYTES, COUNT, DURATION, FILE, FOLDER, LOOPBACK, NETWORKS, ORIGIN, RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+};
 use crate::retention::{Retention, Rule};
 
 /// Writes [`Config`] and [`SETTINGS`]: `field: Type = default, how it is written;`. `max_body_bytes` is the flag
@@ -54,6 +57,11 @@ settings! {
     data: PathBuf = PathBuf::new(), FOLDER;
     /// The address that others reach the server by, if it is another; whoever comes then needs a token or a login
     public_url: Option<Url> = None, ORIGIN;
+    /// The proxies before the server, addresses and networks between commas: `X-Forwarded-For` is read from its right, past these and no
+    /// further
+    trusted_proxies: Vec<IpNet> = Vec::new(), NETWORKS;
+    /// Who may record and read by loopback: `open`, everybody on this machine, or `token`, whoever has a token or a login
+    loopback: Loopback = Loopback::Open, LOOPBACK;
     /// Lets everybody who reaches it record and read without a token
     insecure: bool = false, SWITCH;
     /// The largest batch, compressed and decompressed
@@ -130,6 +138,15 @@ settings! {
     stop_timeout: Duration = Duration::from_secs(10), DURATION;
 }
 
+/// Who may record and read by loopback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loopback {
+    /// Everybody on this machine.
+    Open,
+    /// Whoever has a token or a login.
+    Token,
+}
+
 impl Config {
     /// The address to listen on unless told otherwise.
     pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 60010);
@@ -142,6 +159,11 @@ impl Config {
             fields_bytes: self.max_fields_bytes,
             event_bytes: self.max_event_bytes,
         }
+    }
+
+    /// Returns true if this is an address of a proxy whose `X-Forwarded-For` is believed.
+    pub(crate) fn trusts_proxy(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(&address.to_canonical()))
     }
 
     /// Whether others than this machine reach it.

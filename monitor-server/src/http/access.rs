@@ -16,12 +16,14 @@ use super::App;
 use super::connections::Busy;
 use super::guard;
 use super::problem::ApiError;
-use crate::access::{Access, AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes};
-use crate::config::Config;
+use crate::access::{Access, AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
+use crate::config::{Config, Loopback};
 
 /// Failures of a client: so many at once, then one per period.
 const FAILURES: u32 = 10;
 const FAILURES_PERIOD: Duration = Duration::from_secs(6);
+/// Wrong passwords of an account, from wherever they come, then have this period.
+const ACCOUNT_PERIOD: Duration = Duration::from_mins(1);
 /// What proxies add.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
@@ -35,15 +37,25 @@ pub(super) struct Peer {
 /// Paces clients.
 #[derive(Debug)]
 pub(super) struct Paces {
-    requests: Pace,
-    pub(super) failures: Pace,
+    requests: Pace<IpAddr>,
+    /// Wrong tokens and passwords of a client.
+    pub(super) failures: Pace<IpAddr>,
+    /// Wrong passwords for an account, whether there is one of that name or not, from browsers that it doesn't know.
+    pub(super) accounts: Pace<String>,
+    /// Wrong passwords for an account from browsers that have logged in to it before.
+    pub(super) devices: Pace<String>,
 }
 
 impl Paces {
     /// So many requests per second.
     pub(super) fn new(requests_per_second: usize) -> Self {
         let per_second = u32::try_from(requests_per_second).unwrap_or(u32::MAX).clamp(1, 1_000_000);
-        Self { requests: Pace::new(Duration::from_secs(1) / per_second, per_second), failures: Pace::new(FAILURES_PERIOD, FAILURES) }
+        Self {
+            requests: Pace::new(Duration::from_secs(1) / per_second, per_second),
+            failures: Pace::new(FAILURES_PERIOD, FAILURES),
+            accounts: Pace::new(ACCOUNT_PERIOD, FAILURES),
+            devices: Pace::new(FAILURES_PERIOD, FAILURES),
+        }
     }
 }
 
@@ -93,7 +105,7 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
         }
         Ok(Admitted::In(principal)) => {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-            let address = peer(&request).map(|peer| peer.address.ip().to_canonical().to_string());
+            let address = origin(&app, peer(&request), request.headers()).map(|address| address.to_string());
             request.extensions_mut().insert(principal.clone());
             if wants(&method, &path) != Wants::Scope(Scope::Operate) {
                 return next.run(request).await;
@@ -194,16 +206,28 @@ fn by_token(app: &App, client: Option<IpAddr>, text: &str) -> Result<Principal, 
     Err(ApiError::Unauthorized { detail: detail.to_owned() })
 }
 
-/// Whose requests and failures are counted together. Behind a proxy on this machine it is whom the proxy names: the last of
-/// `X-Forwarded-For`, for what stands before it came from outside. Rights never follow from it.
+/// Whose requests and failures are counted together. Rights never follow from it.
 pub(super) fn client(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Option<IpAddr> {
-    let address = peer?.address.ip();
-    let named = || {
-        let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?.rsplit(',').next()?.trim();
-        last.parse().ok().or_else(|| last.parse::<SocketAddr>().ok().map(|address| address.ip()))
-    };
-    let is_proxy = address.to_canonical().is_loopback() && has_proxy(&app.config);
-    Some(if is_proxy { named().unwrap_or(address) } else { address })
+    origin(app, peer, headers).map(network)
+}
+
+/// From where a request comes, as far as that is known: the address of its connection, or whom a trusted proxy names there. Each proxy
+/// adds the address that it was asked from at the end of `X-Forwarded-For`, so the header is read from its right, and no further than to
+/// the first address that is no trusted proxy: what stands before that one is its own word.
+pub(super) fn origin(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Option<IpAddr> {
+    let mut at = peer?.address.ip().to_canonical();
+    let lists = headers.get_all("x-forwarded-for").iter().rev().map(|list| list.to_str().unwrap_or_default());
+    for hop in lists.flat_map(|list| list.rsplit(',')) {
+        if !app.config.trusts_proxy(at) {
+            break;
+        }
+        let hop = hop.trim();
+        let named = hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()));
+        // A proxy that names nobody speaks for itself.
+        let Ok(named) = named else { break };
+        at = named.to_canonical();
+    }
+    Some(at)
 }
 
 /// Whether there is a proxy before the server: behind one that says nothing of itself everybody comes from this machine, and
@@ -212,16 +236,22 @@ pub(super) fn has_proxy(config: &Config) -> bool {
     config.public_url.as_ref().is_some_and(|url| !url.host_str().is_some_and(guard::is_loopback))
 }
 
-/// Whether a request comes from this machine, and not by a proxy on it.
+/// Whether a request comes from this machine, and not by a proxy on it, and may do so without a token.
 fn is_local(app: &App, ip: IpAddr, headers: &HeaderMap) -> bool {
-    ip.to_canonical().is_loopback() && !has_proxy(&app.config) && !FORWARDED.iter().any(|name| headers.contains_key(*name))
+    let is_open = app.config.loopback == Loopback::Open && ip.to_canonical().is_loopback() && !has_proxy(&app.config);
+    is_open && !FORWARDED.iter().any(|name| headers.contains_key(*name))
 }
 
 /// What the cookie of a login has.
 pub(super) fn session(headers: &HeaderMap) -> Option<&str> {
+    cookie(headers, super::login::SESSION)
+}
+
+/// The value of a cookie, with TLS or without.
+pub(super) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == super::login::COOKIE || *name == super::login::SECURE_COOKIE).map(|(_, value)| value)
+    pairs.find(|(name, _)| name.strip_prefix(super::login::SECURE).unwrap_or(name) == wanted).map(|(_, value)| value)
 }
 
 fn allow(principal: Option<&Principal>, scope: Scope) -> Result<(), ApiError> {

@@ -1,22 +1,31 @@
-//! `GET /login`, `POST /login`, `POST /logout`: a page without scripts, and the cookie.
+//! `GET /login`, `POST /login`, `POST /logout`: a page without scripts, and the cookies.
+//!
+//! Passwords are guessed by the thousand, from as many addresses as somebody has, or names to a careless proxy. So tries are counted twice:
+//! by the client's address, and by the account, whether there is one or not. A stranger could keep an account's owner out by that; but
+//! whoever has logged in before has a second cookie that proves it, which no stranger has, and is counted by that alone.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use axum::Form;
 use axum::extract::{FromRequest, Query, Request, State};
-use axum::response::{Html, IntoResponse, Redirect, Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
 use super::App;
-use super::access::{client, peer, session};
+use super::access::{Peer, client, cookie, origin, peer, session};
 use super::problem::ApiError;
 use crate::access::{Deed, How};
 
-/// The cookie's name without TLS.
-pub(super) const COOKIE: &str = "monitor_session";
-/// With TLS: a browser takes it only by TLS, and for this host alone.
-pub(super) const SECURE_COOKIE: &str = "__Host-monitor_session";
+/// Name of the cookie that somebody is logged in by.
+pub(super) const SESSION: &str = "monitor_session";
+/// Name of the cookie of a browser that has logged in before.
+const DEVICE: &str = "monitor_device";
+/// Before a cookie's name with TLS: a browser takes it only by TLS, and for this host alone.
+pub(super) const SECURE: &str = "__Host-";
+/// As long as browsers keep a cookie at most.
+const DEVICE_LIFETIME: Duration = Duration::from_hours(400 * 24);
 
 /// Whoever logs in waits so long for others whose passwords are checked.
 const HASH_PATIENCE: Duration = Duration::from_secs(10);
@@ -30,6 +39,7 @@ const POLICY: &str =
 pub(super) struct LoginParams {
     next: String,
     lang: String,
+    link: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,12 +54,78 @@ pub(super) struct Credentials {
     lang: String,
 }
 
-pub(super) async fn get_login(Query(params): Query<LoginParams>, headers: HeaderMap) -> Response {
-    page(StatusCode::OK, Words::of(&params.lang, &headers), None, "", &params.next)
+pub(super) async fn get_login(State(app): State<App>, Query(params): Query<LoginParams>, request: Request) -> Response {
+    let words = Words::of(&params.lang, request.headers());
+    // Whoever only looks what is there takes nothing.
+    if params.link.is_empty() || *request.method() != Method::GET {
+        return page(StatusCode::OK, words, None, "", &params.next);
+    }
+    let (peer, address) = (peer(&request), address(&app, &request));
+    let lifetime = app.config.session_lifetime;
+    let taken = app
+        .ask_access(move |access| {
+            let taken = access.take_link(&params.link, lifetime)?;
+            let (who, outcome) = taken.as_ref().map_or(("unknown", "no such link"), |(name, _)| (name, "done"));
+            access.record(&Deed { who, how: How::Session, address, action: "login by a link", outcome })?;
+            Ok(taken)
+        })
+        .await;
+    match taken {
+        Err(error) => error.into_response(),
+        Ok(None) => page(StatusCode::UNAUTHORIZED, words, Some(|words| words.used), "", &params.next),
+        Ok(Some((_, token))) => {
+            let cookie = set_cookie(&app, peer, SESSION, &token, lifetime);
+            ([(header::SET_COOKIE, cookie)], Redirect::to(local(&params.next))).into_response()
+        }
+    }
+}
+
+fn address(app: &App, request: &Request) -> Option<String> {
+    origin(app, peer(request), request.headers()).map(|address| address.to_string())
+}
+
+/// By what a try is counted, before it is looked at: of many at once not more are looked at than one by one.
+enum Counted {
+    /// A browser that has logged in to this account before.
+    Device(String),
+    /// Anybody: by the address and by the account.
+    Stranger(Option<IpAddr>, String),
+}
+
+impl Counted {
+    /// Counts a try; how long to wait if it is one too many.
+    fn new(app: &App, client: Option<IpAddr>, user: &str, device: Option<&str>) -> Result<Result<Self, Duration>, ApiError> {
+        let (now, paces) = (Instant::now(), &app.paces);
+        // No user's name is longer.
+        let user: String = user.chars().take(65).collect();
+        let is_device = device.map(|device| app.access.is_device(&user, device)).transpose()?.unwrap_or_default();
+        if is_device {
+            return Ok(paces.devices.count(user.clone(), now).map(|()| Self::Device(user)));
+        }
+        if let Err(wait) = client.map_or(Ok(()), |client| paces.failures.count(client, now)) {
+            return Ok(Err(wait));
+        }
+        let counted = paces.accounts.count(user.clone(), now);
+        if counted.is_err() {
+            client.inspect(|client| paces.failures.forgive(*client));
+        }
+        Ok(counted.map(|()| Self::Stranger(client, user)))
+    }
+
+    /// Takes the try back.
+    fn forgive(self, app: &App) {
+        match self {
+            Self::Device(user) => app.paces.devices.forgive(user),
+            Self::Stranger(client, user) => {
+                client.inspect(|client| app.paces.failures.forgive(*client));
+                app.paces.accounts.forgive(user);
+            }
+        }
+    }
 }
 
 pub(super) async fn post_login(State(app): State<App>, request: Request) -> Response {
-    let (peer, headers) = (peer(&request), request.headers().clone());
+    let (peer, address, headers) = (peer(&request), address(&app, &request), request.headers().clone());
     let form = Form::<Credentials>::from_request(request, &()).await;
     let Ok(Form(Credentials { user, password, next, lang })) = form else {
         return page(StatusCode::BAD_REQUEST, Words::of("", &headers), Some(|words| words.unreadable), "", "");
@@ -57,20 +133,20 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
     let words = Words::of(&lang, &headers);
     let shown: String = user.chars().take(64).collect();
     let refused = |status, why| page(status, words, Some(why), &shown, &next);
-    // Counted before it is looked at, and given back if it is right: of many at once not more are looked at than one by one.
-    let client = client(&app, peer, &headers);
-    if let Err(wait) = client.map_or(Ok(()), |client| app.paces.failures.count(client, Instant::now())) {
-        let mut response = refused(StatusCode::TOO_MANY_REQUESTS, |words| words.too_often);
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
-        return response;
-    }
+    let counted = match Counted::new(&app, client(&app, peer, &headers), &user, cookie(&headers, DEVICE)) {
+        Err(error) => return error.into_response(),
+        Ok(Err(wait)) => {
+            let mut response = refused(StatusCode::TOO_MANY_REQUESTS, |words| words.too_often);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
+            return response;
+        }
+        Ok(Ok(counted)) => counted,
+    };
     // A hash takes 19 MiB: not many at once.
-    let forgive = || client.inspect(|client| app.paces.failures.forgive(*client));
     let Ok(turn) = tokio::time::timeout(HASH_PATIENCE, app.hashing.clone().acquire_owned()).await else {
-        forgive();
+        counted.forgive(&app);
         return refused(StatusCode::SERVICE_UNAVAILABLE, |words| words.too_often);
     };
-    let address = peer.map(|peer| peer.address.ip().to_canonical().to_string());
     let lifetime = app.config.session_lifetime;
     let begun = app
         .ask_access(move |access| {
@@ -79,28 +155,28 @@ pub(super) async fn post_login(State(app): State<App>, request: Request) -> Resp
             let outcome = if is_right { "done" } else { "wrong name or password" };
             let who: String = user.chars().take(64).collect();
             access.record(&Deed { who: &who, how: How::Session, address, action: "login", outcome })?;
-            if is_right { access.begin_session(&user, lifetime).map(Some) } else { Ok(None) }
+            Ok(if is_right { Some(access.begin_session(&user, lifetime)?).zip(access.device(&user)?) } else { None })
         })
         .await;
     match begun {
         Err(error) => {
-            forgive();
+            counted.forgive(&app);
             error.into_response()
         }
         Ok(None) => refused(StatusCode::UNAUTHORIZED, |words| words.wrong),
-        Ok(Some(secret)) => {
-            forgive();
-            let is_secure =
-                peer.is_some_and(|peer| peer.is_tls) || app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
-            let seconds = lifetime.as_secs();
-            let cookie = if is_secure {
-                format!("{SECURE_COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}; Secure")
-            } else {
-                format!("{COOKIE}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}")
-            };
-            ([(header::SET_COOKIE, cookie)], Redirect::to(local(&next))).into_response()
+        Ok(Some((session, device))) => {
+            counted.forgive(&app);
+            let session = set_cookie(&app, peer, SESSION, &session, lifetime);
+            let device = set_cookie(&app, peer, DEVICE, &device, DEVICE_LIFETIME);
+            (AppendHeaders([(header::SET_COOKIE, session), (header::SET_COOKIE, device)]), Redirect::to(local(&next))).into_response()
         }
     }
+}
+
+fn set_cookie(app: &App, peer: Option<Peer>, name: &str, value: &str, lifetime: Duration) -> String {
+    let is_secure = peer.is_some_and(|peer| peer.is_tls) || app.config.public_url.as_ref().is_some_and(|url| url.scheme() == "https");
+    let (prefix, suffix) = if is_secure { (SECURE, "; Secure") } else { ("", "") };
+    format!("{prefix}{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{suffix}", lifetime.as_secs())
 }
 
 pub(super) async fn post_logout(State(app): State<App>, headers: HeaderMap) -> Result<Response, ApiError> {
@@ -109,10 +185,8 @@ pub(super) async fn post_logout(State(app): State<App>, headers: HeaderMap) -> R
         app.ask_access(move |access| access.end_session(&session)).await?;
     }
     let mut response = Redirect::to("/login").into_response();
-    for cookie in [
-        format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"),
-        format!("{SECURE_COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0; Secure"),
-    ] {
+    for (prefix, suffix) in [("", ""), (SECURE, "; Secure")] {
+        let cookie = format!("{prefix}{SESSION}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0{suffix}");
         response.headers_mut().append(header::SET_COOKIE, HeaderValue::try_from(cookie).expect("ASCII"));
     }
     Ok(response)
@@ -139,6 +213,7 @@ struct Words {
     wrong: &'static str,
     too_often: &'static str,
     unreadable: &'static str,
+    used: &'static str,
     other: (&'static str, &'static str),
 }
 
@@ -148,10 +223,11 @@ const ENGLISH: Words = Words {
     user: "User",
     password: "Password",
     log_in: "Log in",
-    hint: "Users are added on the server's machine: monitor user add NAME",
+    hint: "Users are added on the server's machine: monitor user add NAME. There, monitor open lets your own browser in.",
     wrong: "The user or the password is wrong.",
     too_often: "Too many tries: wait a minute.",
     unreadable: "The form could not be read: try again.",
+    used: "This link was used before, or is older than a minute: monitor open makes another.",
     other: ("zh", "中文"),
 };
 
@@ -161,10 +237,11 @@ const CHINESE: Words = Words {
     user: "用户",
     password: "密码",
     log_in: "登录",
-    hint: "在服务器所在的机器上添加用户：monitor user add NAME",
+    hint: "在服务器所在的机器上添加用户：monitor user add NAME。在该机器上，monitor open 可让您自己的浏览器直接登录。",
     wrong: "用户名或密码不正确。",
     too_often: "尝试次数过多，请等待一分钟。",
     unreadable: "无法读取表单，请重试。",
+    used: "此链接已被使用，或已超过一分钟：请运行 monitor open 获取新链接。",
     other: ("en", "English"),
 };
 

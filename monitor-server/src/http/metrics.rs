@@ -34,11 +34,8 @@ const OTHERS: &str = "";
 pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
     let most = app.config.metrics_names;
     let (status, names) = app.ask(move |store| Ok((store.status()?, store.name_totals(most)?))).await?;
-    let stream = StreamFigures {
-        subscribers: app.live.readers() as u64,
-        unsent_bytes: app.live.unsent_bytes(),
-        pieces: app.live.pieces_written(),
-    };
+    let stream =
+        StreamFigures { subscribers: app.live.readers() as u64, unsent_bytes: app.live.unsent_bytes(), pieces: app.live.pieces_written() };
     let figures = Figures { status, names, ingest: app.ingest.figures(), stream, started_us: app.started_us };
     let mut registry = Registry::with_prefix("monitor");
     registry.register_collector(Box::new(figures));

@@ -16,8 +16,8 @@ use monitor_wire::{ProcessId, RootId, WorkerId};
 use tokio::sync::watch;
 
 use self::part::{About, Frame, Part};
-pub use self::piece::{Format, Next, Piece};
 use self::piece::Pieces;
+pub use self::piece::{Format, Next, Piece};
 use crate::store::Changes;
 
 /// About how many bytes a reader takes at once, and makes JSON of for that; with what else is written for each event, a piece has room
@@ -325,7 +325,8 @@ mod tests {
     #[test]
     fn whoever_wants_little_is_called_for_that_alone_and_forgets_nothing_by_what_came_between() {
         let live = Live::new(7, 1, 9);
-        let [mut even, mut neither, mut all] = [of_type("even"), of_type("neither"), Wanted::default()].map(|wanted| live.subscribe(wanted));
+        let [mut even, mut neither, mut all] =
+            [of_type("even"), of_type("neither"), Wanted::default()].map(|wanted| live.subscribe(wanted));
         assert_eq!((live.readers(), live.skip(7, &mut even)), (3, Some(7)), "nothing is there");
         live.publish(changes(8..=8));
         live.publish(changes(9..=9));

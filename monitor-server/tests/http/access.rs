@@ -198,6 +198,7 @@ async fn passwords_that_are_tried_at_once_are_slowed_as_well() {
 async fn behind_a_proxy_each_client_is_paced_by_itself() {
     let server = TestServer::with(|config| {
         config.public_url = Some("https://monitor.example.com".parse().unwrap());
+        config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
         config.insecure = true;
         config.max_connections_per_client = 1;
     })
@@ -232,6 +233,129 @@ async fn behind_a_proxy_each_client_is_paced_by_itself() {
         assert_eq!(status(request).await.0, 401);
     }
     assert_eq!(status(server.get("/api/v1/roots").bearer_auth("pm_x").header("x-forwarded-for", "192.0.2.77")).await.0, 429);
+}
+
+/// Logs in as the client that the proxy names; the answer's status and cookies.
+async fn login_by(server: &TestServer, forwarded: &str, user: &str, password: &str, cookies: &str) -> (u16, Vec<String>) {
+    let form = format!("user={user}&password={password}");
+    let request = server.client.post(format!("http://{}/login", server.address)).header("x-forwarded-for", forwarded);
+    let request = request.header("content-type", "application/x-www-form-urlencoded").header("cookie", cookies).body(form);
+    let answer = request.send().await.unwrap();
+    let cookies = answer.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap().to_owned()).collect();
+    (answer.status().as_u16(), cookies)
+}
+
+#[tokio::test]
+async fn passwords_are_not_guessed_by_naming_other_addresses_and_their_owner_is_not_locked_out() {
+    // A proxy that passes on what its clients say of themselves: one that is not trusted, and one that is by mistake.
+    for trusted in ["", "127.0.0.1/32"] {
+        let server = TestServer::with(|config| {
+            config.public_url = Some("https://monitor.example.com".parse().unwrap());
+            config.insecure = true;
+            config.trusted_proxies = trusted.parse().into_iter().collect();
+        })
+        .await;
+        let access = server.access();
+        for user in ["ada", "bob"] {
+            access.add_user(user, monitor_server::access::Role::Admin, "correct horse").unwrap();
+        }
+        let (status, cookies) = login_by(&server, "192.0.2.1", "ada", "correct+horse", "").await;
+        assert_eq!((status, cookies.len()), (303, 2), "{cookies:?}");
+        let device = cookies.iter().find(|cookie| cookie.starts_with("__Host-monitor_device=")).unwrap();
+        assert!(device.contains("; HttpOnly; SameSite=Strict; ") && device.ends_with("; Secure"), "{device}");
+        let device = device.split(';').next().unwrap();
+        let mut statuses = Vec::new();
+        for n in 0..40 {
+            statuses.push(login_by(&server, &format!("198.51.100.{n}"), "ada", "wrong", "").await.0);
+        }
+        assert_eq!(statuses, [vec![401; 10], vec![429; 30]].concat(), "trusted: {trusted:?}");
+        assert_eq!(login_by(&server, "198.51.100.99", "ada", "correct+horse", "").await.0, 429, "whoever never was here waits");
+        assert_eq!(login_by(&server, "192.0.2.1", "ada", "correct+horse", device).await.0, 303, "its owner does not");
+        // A browser of somebody else's is no help, and one of hers has its own limit.
+        let other = login_by(&server, "192.0.2.2", "bob", "correct+horse", device).await;
+        assert_eq!(other.0 == 303, !trusted.is_empty(), "by a proxy that is not trusted all are one client");
+        for expected in [[401; 10].as_slice(), &[429]].concat() {
+            assert_eq!(login_by(&server, "192.0.2.1", "ada", "wrong", device).await.0, expected);
+        }
+        // Names that nobody has are slowed alike, or they would tell who there is.
+        if !trusted.is_empty() {
+            for (n, expected) in [[401; 10].as_slice(), &[429]].concat().into_iter().enumerate() {
+                assert_eq!(login_by(&server, &format!("198.51.101.{n}"), "eve", "wrong", "").await.0, expected);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_is_the_first_from_the_right_that_is_no_trusted_proxy() {
+    let server = TestServer::with(|config| {
+        config.trusted_proxies = ["127.0.0.0/8", "10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec();
+    })
+    .await;
+    let admin = server.token("admin");
+    let cases = [
+        ("192.0.2.7", "192.0.2.7"),
+        ("203.0.113.9, 192.0.2.7", "192.0.2.7"),
+        ("203.0.113.9,192.0.2.7 , 10.1.2.3", "192.0.2.7"),
+        ("203.0.113.9, fd00::1, 10.1.2.3", "203.0.113.9"),
+        ("10.9.9.9, 10.1.2.3", "10.9.9.9"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("192.0.2.7:4711, [fd00::2]:80", "192.0.2.7"),
+        ("203.0.113.9, unknown, 10.1.2.3", "10.1.2.3"),
+        ("203.0.113.9, ", "127.0.0.1"),
+        ("", "127.0.0.1"),
+        ("192.0.2.7, \u{7f}x", "127.0.0.1"),
+    ];
+    for (n, (forwarded, expected)) in cases.into_iter().enumerate() {
+        let Ok(_) = reqwest::header::HeaderValue::from_str(forwarded) else { continue };
+        assert_eq!(login_by(&server, forwarded, &format!("nobody-{n}"), "wrong", "").await.0, 401, "{forwarded}");
+        let (_, page) = read(server.get("/api/v1/audit?limit=1").bearer_auth(&admin).send().await.unwrap()).await;
+        assert_eq!(page["entries"][0]["address"], expected, "{forwarded}");
+    }
+    // The header may come in parts, each after the one before.
+    let form = "user=nobody&password=wrong";
+    let request = server.client.post(format!("http://{}/login", server.address)).header("x-forwarded-for", "203.0.113.9, 192.0.2.8");
+    let request = request.header("x-forwarded-for", "10.1.2.3").header("content-type", "application/x-www-form-urlencoded").body(form);
+    assert_eq!(request.send().await.unwrap().status(), 401);
+    let (_, page) = read(server.get("/api/v1/audit?limit=1").bearer_auth(&admin).send().await.unwrap()).await;
+    assert_eq!(page["entries"][0]["address"], "192.0.2.8");
+}
+
+#[tokio::test]
+async fn on_loopback_a_token_may_be_wanted_of_everybody_and_a_link_lets_one_browser_in() {
+    let server = TestServer::with(|config| config.loopback = monitor_server::Loopback::Token).await;
+    let (ingest, reading) = (server.token("ingest"), server.token("read"));
+    assert_eq!(status(server.post(tree().to_string())).await.0, 401);
+    assert_eq!(status(server.post(tree().to_string()).bearer_auth(&ingest)).await.0, 200);
+    for path in ["/api/v1/roots", "/api/v1/stream", "/metrics"] {
+        assert_eq!(status(server.get(path)).await.0, 401, "{path}");
+    }
+    assert_eq!(status(server.get("/api/v1/roots").bearer_auth(&reading)).await.0, 200);
+    assert_eq!(status(server.get("/healthz")).await.0, 200);
+    assert_eq!(server.get("/tasks").send().await.unwrap().status(), 303);
+
+    let link = server.access().create_link(monitor_server::access::Role::Operator).unwrap();
+    let path = format!("/login?link={link}&next=/tasks/1");
+    // Whoever only looks what is there doesn't take it.
+    assert!(server.client.head(format!("http://{}{path}", server.address)).send().await.unwrap().headers().get("set-cookie").is_none());
+    let taken = server.get(&path).send().await.unwrap();
+    assert_eq!((taken.status().as_u16(), &taken.headers()["location"]), (303, &"/tasks/1".parse().unwrap()));
+    let cookie = taken.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    for used in [path, "/login?link=x".to_owned(), format!("/login?link={}", "0".repeat(64))] {
+        let again = server.get(&used).send().await.unwrap();
+        assert!(again.status() == 401 && again.headers().get("set-cookie").is_none(), "{used}");
+        assert!(again.text().await.unwrap().contains("monitor open"));
+    }
+    let (_, me) = read(server.get("/api/v1/me").header("cookie", &cookie).send().await.unwrap()).await;
+    assert_eq!((&me["how"], &me["role"]), (&json!("session"), &json!("operator")));
+    // It is a cookie as any other: it acts for this server's page alone, and is over when it is revoked.
+    let delete = || request(&server, Method::DELETE, "/api/v1/roots/999").header("cookie", &cookie);
+    assert_eq!(status(delete()).await.0, 403);
+    assert_eq!(status(delete().header("origin", format!("http://{}", server.address))).await.0, 404);
+    let mut stream = crate::stream::Reader::open(server.get("/api/v1/stream").header("cookie", &cookie)).await;
+    server.access().revoke_token(me["user"].as_str().unwrap()).unwrap();
+    stream.end().await;
+    assert_eq!(status(server.get("/api/v1/roots").header("cookie", &cookie)).await.0, 401);
 }
 
 #[tokio::test]

@@ -63,8 +63,8 @@ pub(crate) async fn serve(
                     continue;
                 }
             };
-            // Dropped, and so closed, if its client has too many. A proxy on this machine is not one client.
-            let is_proxy = address.ip().to_canonical().is_loopback() && has_proxy(config);
+            // Dropped, and so closed, if its client has too many. A proxy is not one client.
+            let is_proxy = config.trusts_proxy(address.ip()) || (address.ip().to_canonical().is_loopback() && has_proxy(config));
             let Some(phase) = room.enter((!is_proxy).then_some(address.ip())).await else { continue };
             limit_unsent(&socket);
             if let Err(error) = socket.set_nodelay(true) {

@@ -1,0 +1,49 @@
+//! `monitor open`
+
+use std::io::Write as _;
+
+use anyhow::Context;
+use monitor_server::access::{LINK_LIFETIME, Local, Role};
+use url::Url;
+
+use super::access_folder::Folder;
+use crate::client::read_url;
+use crate::exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor open                       the browser that follows the link may read, and change what is recorded
+  monitor open --role viewer         it may only read
+
+The link is printed and not handed to a browser: what programs are started with shows to all users of a machine. The browser gets a
+token of its own, `browser-…` in `monitor token list`, for as long as a login lasts (session-lifetime).";
+
+/// Prints a link that lets a browser in, once
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// viewer (reads), operator (changes what is recorded), admin (all)
+    #[arg(long, default_value = "operator")]
+    role: Role,
+    /// The server's address as the browser reaches it [default: its own on this machine]
+    #[arg(long, value_name = "URL", value_parser = read_url)]
+    server: Option<Url>,
+    #[command(flatten)]
+    folder: Folder,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let path = args.folder.path()?;
+    let local = Local::find(&path).with_context(|| {
+        format!("no server runs on the data folder {}: start `monitor server`, or name its folder with --data", path.display())
+    })?;
+    let access = args.folder.open()?;
+    let mut url = args.server.clone().unwrap_or(local.url);
+    url.path_segments_mut().expect("an http URL has a path").pop_if_empty().push("login");
+    url.query_pairs_mut().append_pair("link", &access.create_link(args.role)?);
+    args.folder.record(&access, &format!("open --role {}", args.role.as_str()));
+    let _ = writeln!(anstream::stderr(), "monitor: within {} s, and once:", LINK_LIFETIME.as_secs());
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{url}")?;
+    Ok(out.flush()?)
+}
