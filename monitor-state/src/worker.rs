@@ -24,6 +24,10 @@ pub struct WorkerFacts {
     /// When it was last lost or found, and whether found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<(u64, bool)>,
+    /// When the server last took it for gone because it had said nothing for long and had nothing open. Only of a worker that never
+    /// announced itself, and so promised no heartbeat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<u64>,
 }
 
 /// What a worker says when it begins to report.
@@ -66,7 +70,7 @@ impl WorkerFacts {
         is_news
     }
 
-    /// Takes an event about this worker, by the number of the batch's worker. Others change nothing.
+    /// Takes an event about this worker, by the number of the batch's worker; 0 if the server made it itself. Others change nothing.
     pub fn apply(&mut self, number: u64, batch_worker: WorkerId, event: &Event) {
         let stamp = |time_us| Stamp { time_us, worker: batch_worker, number };
         match event {
@@ -82,6 +86,7 @@ impl WorkerFacts {
                     self.online = Some((stamp, announced));
                 }
             }
+            Event::WorkerOffline(event) if number == 0 => self.idle = self.idle.max(Some(event.time_us)),
             Event::WorkerOffline(event) => {
                 let stamp = stamp(event.time_us);
                 self.offline = Some(self.offline.map_or(stamp, |first| first.min(stamp)));
@@ -96,9 +101,22 @@ impl WorkerFacts {
     pub fn status(&self) -> WorkerStatus {
         match (self.offline, self.changed) {
             (Some(stamp), _) => WorkerStatus::Offline { time_us: stamp.time_us },
-            (None, Some((_, false))) => WorkerStatus::Lost,
-            (None, _) => WorkerStatus::Online,
+            (None, changed) => match self.idle {
+                Some(idle_us) if changed.is_none_or(|(time_us, _)| time_us < idle_us) => WorkerStatus::Offline { time_us: idle_us },
+                _ if changed.is_some_and(|(_, is_found)| !is_found) => WorkerStatus::Lost,
+                _ => WorkerStatus::Online,
+            },
         }
+    }
+
+    /// When the server last judged where it is: found it lost, idle, or there again.
+    pub fn judged_us(&self) -> Option<u64> {
+        self.changed.map(|(time_us, _)| time_us).max(self.idle)
+    }
+
+    /// Returns true if the server took it for gone, and it didn't say so itself: whatever comes of it finds it again.
+    pub fn is_missed(&self) -> bool {
+        self.offline.is_none() && self.status() != WorkerStatus::Online
     }
 
     /// Where it is, as shown.

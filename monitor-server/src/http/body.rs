@@ -1,7 +1,5 @@
 //! The body of a request as a batch: size, encoding and content are checked before anything is stored.
 
-use std::cell::RefCell;
-use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,11 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
 use super::connections::is_stalled;
+use super::encoding::{Encoding, decompress, encoding};
 use super::problem::ApiError;
 use crate::packed::{Packed, Refused};
-
-/// Frames that announce a larger window than this are refused: the window is memory, however small the frame.
-const ZSTD_WINDOW_LOG_MAX: u32 = 25;
 
 /// A batch that was read from a request's body.
 pub(super) struct Wire {
@@ -106,29 +102,6 @@ pub(super) fn unread(essence: Option<&str>, read: &str) -> ApiError {
     ApiError::MediaType { detail: format!("the body {found}: send `Content-Type: {read}`") }
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Encoding {
-    Plain,
-    Zstd,
-    Gzip,
-}
-
-fn encoding(headers: &HeaderMap) -> Result<Encoding, ApiError> {
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let encoding = encodings.next().map_or("identity", |value| value.to_str().unwrap_or("?").trim());
-    match encoding.to_ascii_lowercase().as_str() {
-        _ if encodings.next().is_some() => {
-            Err(ApiError::MediaType { detail: "the body has several Content-Encodings: use one".to_owned() })
-        }
-        "" | "identity" => Ok(Encoding::Plain),
-        "zstd" => Ok(Encoding::Zstd),
-        "gzip" | "x-gzip" => Ok(Encoding::Gzip),
-        _ => Err(ApiError::MediaType {
-            detail: format!("the body's Content-Encoding is {encoding:?}; read are `zstd`, `gzip`, and none at all"),
-        }),
-    }
-}
-
 /// The body as it was sent.
 async fn receive(headers: &HeaderMap, stream: &mut Body, app: &App, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
     let limit = app.config.max_body_bytes;
@@ -170,68 +143,6 @@ async fn discard(headers: &HeaderMap, mut stream: Body, app: &App) {
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-pub(super) fn decompress(body: Vec<u8>, encoding: Encoding, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
-    match encoding {
-        Encoding::Plain => Ok(body),
-        Encoding::Gzip => inflate("gzip", flate2::read::MultiGzDecoder::new(&*body), limit, memory),
-        Encoding::Zstd => {
-            if let Some(body) = unpack(&body, limit, memory)? {
-                return Ok(body);
-            }
-            let decoder = zstd::Decoder::with_buffer(&*body).and_then(|mut decoder| {
-                decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
-                Ok(decoder)
-            });
-            let decoder = decoder.map_err(|error| not_decompressed("zstd", 0, &error))?;
-            inflate("zstd", decoder, limit, memory)
-        }
-    }
-}
-
-thread_local! {
-    /// Made once, for it takes longer to make than most bodies to decompress.
-    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
-}
-
-/// Decompresses a body that says how long it will be; none of any other, which is read as a stream.
-fn unpack(body: &[u8], limit: usize, memory: &mut Memory) -> Result<Option<Vec<u8>>, ApiError> {
-    let said = zstd::zstd_safe::get_frame_content_size(body).ok().flatten();
-    let Some(length) = said.and_then(|length| usize::try_from(length).ok()).filter(|length| *length <= limit) else { return Ok(None) };
-    memory.grow(length)?;
-    let mut whole = Vec::with_capacity(length);
-    let is_whole = UNPACKER.with_borrow_mut(|kept| {
-        let decoder = match kept {
-            Some(decoder) => decoder,
-            None => kept.insert(zstd::bulk::Decompressor::new()?),
-        };
-        decoder.decompress_to_buffer(body, &mut whole)
-    });
-    // What went wrong is found again by the one who reads it as a stream, and says so.
-    Ok(is_whole.is_ok().then_some(whole))
-}
-
-fn inflate(name: &str, mut decoder: impl Read, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
-    let mut body = Vec::new();
-    let mut chunk = vec![0; 64 << 10];
-    loop {
-        let read = match decoder.read(&mut chunk) {
-            Ok(0) => return Ok(body),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(not_decompressed(name, body.len(), &error)),
-        };
-        if body.len() + read > limit {
-            return Err(ApiError::TooLarge { limit, when: " when decompressed" });
-        }
-        memory.grow(read)?;
-        body.extend_from_slice(&chunk[..read]);
-    }
-}
-
-fn not_decompressed(name: &str, read: usize, error: &io::Error) -> ApiError {
-    ApiError::Body { detail: format!("the body is no whole {name}: {error} (after {read} decompressed bytes)") }
 }
 
 /// Bounds the memory of all bodies together.

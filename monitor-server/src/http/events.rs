@@ -13,7 +13,7 @@ use super::{Answer, App};
     post,
     path = "/api/v1/events",
     tag = "events",
-    request_body(content = Batch, description = "JSON, plain or with `Content-Encoding: zstd` or `gzip`"),
+    request_body(content = Batch, description = "JSON, plain or with `Content-Encoding: zstd`, `gzip` or `deflate`"),
     responses(
         (status = 200, description = "All events up to this number are stored", body = Accepted),
         (status = 400, description = "Not a batch; `event_number` where one event is at fault", body = Problem, content_type = "application/problem+json"),

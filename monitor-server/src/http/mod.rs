@@ -7,6 +7,7 @@ mod answers;
 mod backup;
 mod body;
 mod connections;
+mod encoding;
 mod events;
 mod export;
 mod guard;
@@ -222,6 +223,8 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(openapi::get_openapi))
         .split_for_parts();
     api.layer(axum::Extension(Arc::new(description)))
+        // Not described: it takes nothing, and says so.
+        .route("/v1/metrics", post(otlp::post_metrics))
         .route("/login", get(login::get_login).post(login::post_login))
         .route("/login.css", get(login::get_style))
         .route("/logout", post(login::post_logout))

@@ -1,8 +1,9 @@
-//! `POST /v1/traces` and `POST /v1/logs`: OTLP/HTTP.
+//! `POST /v1/traces`, `POST /v1/logs` and `POST /v1/metrics`: OTLP/HTTP.
 //!
 //! The answer is of the form that the request has. What is wrong with a request is told as `google.rpc.Status`, as OTLP says.
 
 use std::collections::HashSet;
+use std::hash::Hash;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -11,12 +12,12 @@ use monitor_wire::{Problem, ProcessId, RootId};
 use prost::Message;
 use serde::Serialize;
 
-use super::App;
 use super::body::{self, Received};
 use super::problem::ApiError;
+use super::{App, encoding};
 use crate::otlp::proto::{LogsTaken, RejectedLogs, RejectedSpans, RpcStatus, TracesTaken};
 use crate::otlp::{self, Form, Most, Refused, Said};
-use crate::store::RootKey;
+use crate::store::{RootKey, Store, StoreError};
 
 const FORMS: [(&str, Form); 2] = [("application/x-protobuf", Form::Protobuf), ("application/json", Form::Json)];
 
@@ -27,7 +28,7 @@ const FORMS: [(&str, Form); 2] = [("application/x-protobuf", Form::Protobuf), ("
     tag = "OpenTelemetry",
     request_body(
         content((Vec<u8> = "application/x-protobuf"), (Object = "application/json")),
-        description = "`ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd`"
+        description = "`ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip`, `deflate` or `zstd`"
     ),
     responses(
         (status = 200, description = "`ExportTraceServiceResponse`: stored, but for what `partial_success` counts", body = Object),
@@ -51,7 +52,7 @@ pub(super) async fn post_traces(State(app): State<App>, request: Request) -> Res
     tag = "OpenTelemetry",
     request_body(
         content((Vec<u8> = "application/x-protobuf"), (Object = "application/json")),
-        description = "`ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd`"
+        description = "`ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip`, `deflate` or `zstd`"
     ),
     responses(
         (status = 200, description = "`ExportLogsServiceResponse`: stored, but for what `partial_success` counts", body = Object),
@@ -86,13 +87,13 @@ async fn answer<T: Message + Serialize>(app: App, request: Request, read: Read, 
 
 /// How many items were rejected, if any, and why.
 async fn take(app: &App, request: Request, read: Read) -> Result<(Form, Option<(i64, String)>), ApiError> {
-    let Received { content_type: form, encoding, body, mut memory } = body::received(request, app, form_of).await?;
+    let Received { content_type: form, encoding: by, body, mut memory } = body::received(request, app, form_of).await?;
     let limit = app.config.max_body_bytes;
     let most = Most { events: app.config.max_batch_events, bytes: limit.saturating_mul(GROWTH), limits: app.config.limits() };
     let turn = app.decoding.clone().acquire_owned().await;
     let decoded = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let body = body::decompress(body, encoding, limit, &mut memory)?;
+        let body = encoding::decompress(body, by, limit, &mut memory)?;
         let said = read(&body, form, &most).map_err(|refused| match refused {
             Refused::Unreadable(detail) => ApiError::Body { detail },
             Refused::TooMuch(detail) => ApiError::TooMuch { detail },
@@ -101,6 +102,10 @@ async fn take(app: &App, request: Request, read: Read) -> Result<(Form, Option<(
         Ok::<_, ApiError>((said, memory))
     });
     let (mut said, _memory) = decoded.await??;
+    let unsampled = std::mem::take(&mut said.maybe_unsampled);
+    if !unsampled.is_empty() {
+        said.reject_lines_of(&unknown(app, unsampled).await?);
+    }
     let with_lines = said.ended_with_lines();
     if !with_lines.is_empty() {
         said.without_lines_of(&ended(app, with_lines).await?);
@@ -112,20 +117,32 @@ async fn take(app: &App, request: Request, read: Read) -> Result<(Form, Option<(
     Ok((form, why.map(|why| (count as i64, format!("{count} rejected; the first: {why}")))))
 }
 
-/// Those that are known to have ended: they were taken before.
-async fn ended(app: &App, mut processes: HashSet<(RootId, ProcessId)>) -> Result<HashSet<(RootId, ProcessId)>, ApiError> {
-    let ask = app.ask(move |store| {
-        let mut failed = None;
-        processes.retain(|(root, id)| match store.process(RootKey::Id(*root), *id) {
-            Ok(process) => process.is_some_and(|process| process.ended_us.is_some()),
-            Err(error) => {
-                failed = Some(error);
-                false
-            }
-        });
-        failed.map_or(Ok(processes), Err)
-    });
-    ask.await
+/// Refuses metrics in words that name the setting which ends their sending; nothing is stored of them.
+pub(super) async fn post_metrics(request: Request) -> Response {
+    let error = ApiError::NoMetrics;
+    match form_of(body::essence(request.headers())) {
+        Ok(form) => refuse(error, form),
+        Err(_) => error.into_response(),
+    }
+}
+
+/// Of these processes, those that are known to have ended: they were taken before.
+async fn ended(app: &App, processes: HashSet<(RootId, ProcessId)>) -> Result<HashSet<(RootId, ProcessId)>, ApiError> {
+    filter(app, processes, |store, (root, id)| Ok(store.process(RootKey::Id(root), id)?.is_some_and(|process| process.ended_us.is_some()))).await
+}
+
+/// Of these trees, those of which nothing is here.
+async fn unknown(app: &App, roots: HashSet<RootId>) -> Result<HashSet<RootId>, ApiError> {
+    filter(app, roots, |store, root| Ok(store.root(RootKey::Id(root))?.is_none())).await
+}
+
+async fn filter<T: Copy + Eq + Hash + Send + 'static>(
+    app: &App,
+    of: HashSet<T>,
+    is_meant: fn(&dyn Store, T) -> Result<bool, StoreError>,
+) -> Result<HashSet<T>, ApiError> {
+    let judged = move |store: &dyn Store, item| is_meant(store, item).map(|is_meant| is_meant.then_some(item)).transpose();
+    app.ask(move |store| of.into_iter().filter_map(|item| judged(store, item)).collect()).await
 }
 
 fn form_of(essence: Option<&str>) -> Result<Form, ApiError> {

@@ -63,6 +63,12 @@ pub(super) enum ApiError {
         /// The path.
         path: String,
     },
+    /// Metrics of OTLP.
+    #[error(
+        "this server takes traces and logs of OpenTelemetry, and no metrics: set OTEL_METRICS_EXPORTER=none in the environment of the \
+         program that sends them"
+    )]
+    NoMetrics,
     /// No such method here.
     #[error("{method} is not possible at {path}: the header `Allow` names what is, /api/openapi.json describes it")]
     Method {
@@ -207,7 +213,9 @@ impl ApiError {
             // Whoever sends it keeps it for a server that reads it.
             Self::Batch(error) if error.wrong_version => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Parameter { .. } | Self::Body { .. } | Self::Batch(_) | Self::Event { .. } => StatusCode::BAD_REQUEST,
-            Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } => StatusCode::NOT_FOUND,
+            Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } | Self::NoMetrics => {
+                StatusCode::NOT_FOUND
+            },
             Self::Gone { .. } => StatusCode::GONE,
             Self::Kept { .. } => StatusCode::CONFLICT,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -267,7 +275,7 @@ impl IntoResponse for ApiError {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"Process Monitor\""));
             }
             Self::MediaType { .. } => {
-                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd, gzip"));
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("zstd, gzip, deflate"));
             }
             // What is left of the body is not read, so the connection can't go on.
             Self::TooLarge { .. } | Self::Stalled { .. } => {

@@ -13,6 +13,8 @@ use crate::packed::{Limits, bytes_of_fields, cut_fields, cut_text, shortened};
 
 /// The attribute by which an export tells what OTLP has no status for.
 pub(crate) const STATE: &str = "process.state";
+/// The bit of a trace's flags that says that its spans are kept.
+pub(super) const SAMPLED: u32 = 1;
 /// Bits of a span's flags: it is known whether its parent is remote, and it is.
 const REMOTE_PARENT: u32 = 0x300;
 
@@ -86,12 +88,17 @@ pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span, limits: &Limits
     let tells_resource = tells_resource(&span);
     let elapsed_ns = span.end_time_unix_nano.saturating_sub(span.start_time_unix_nano);
     let is_failed = span.status.as_ref().is_some_and(|status| status.code == 2);
-    let error = is_failed.then(|| error(span.status.as_ref(), &span.events));
     let mut events = Vec::with_capacity(2 + span.events.len());
     for event in &span.events {
         events.push(event_of(speaker, scope, (root_id, id), event, limits)?);
     }
     let mut fields = fields_of(&span.attributes);
+    let error = is_failed.then(|| error(span.status.as_ref(), &span.events, &fields));
+    for (key, value) in [("otel.scope.name", &scope.name), ("otel.scope.version", &scope.version)] {
+        if !value.is_empty() && !fields.contains_key(key) {
+            fields.insert(key.to_owned(), shortened(value, limits.name_bytes).into());
+        }
+    }
     let source = source(&mut fields);
     let thread = fields.remove("thread.name").map(|name| name.as_str().map_or_else(|| name.to_string(), str::to_owned));
     if let Some(kind) =
@@ -219,8 +226,8 @@ fn logged(
     }
 }
 
-/// Why a span failed: by its status, and by the last exception that it recorded.
-fn error(status: Option<&Status>, events: &[SpanEvent]) -> Error {
+/// Why a span failed: by the last exception that it recorded, by its status, or else by what its attributes say of an answer.
+fn error(status: Option<&Status>, events: &[SpanEvent], fields: &Fields) -> Error {
     let exception = events.iter().rev().find(|event| event.name == "exception").map(|event| fields_of(&event.attributes));
     let text = |key: &str| exception.as_ref()?.get(key)?.as_str().map(str::to_owned);
     let status = status.map(|status| status.message.clone()).filter(|message| !message.is_empty());
@@ -230,10 +237,20 @@ fn error(status: Option<&Status>, events: &[SpanEvent]) -> Error {
         message: text("exception.message")
             .or(status)
             .or_else(|| text("exception.type"))
+            .or_else(|| http_status(fields))
+            .or_else(|| fields.get("error.type")?.as_str().map(str::to_owned))
             .unwrap_or_else(|| "no reason was given".to_owned()),
         chain: Vec::new(),
         source: None,
     }
+}
+
+/// The status of an HTTP answer, by the attribute's names of now and of before.
+fn http_status(fields: &Fields) -> Option<String> {
+    let found = ["http.response.status_code", "http.status_code"].iter().find_map(|name| fields.get(*name))?;
+    let code = found.as_u64().or_else(|| found.as_str()?.parse().ok())?;
+    let status = http::StatusCode::from_u16(u16::try_from(code).ok()?).ok()?;
+    Some(format!("HTTP {status}").trim_end_matches(" <unknown status code>").to_owned())
 }
 
 /// Where a span stands in its program, by the names of now and of before.

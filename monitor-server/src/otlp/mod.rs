@@ -19,10 +19,10 @@ use monitor_wire::{Batch, Event, ProcessId, RootId, VERSION, WorkerId, WorkerOff
 
 pub(crate) use self::convert::STATE;
 use self::convert::Speaker;
-use self::proto::{Resource, Scope, Span};
+use self::proto::{LogRecord, Resource, Scope, Span};
 pub use self::read::Form;
 use crate::ingest::{Ingest, IngestError};
-use crate::packed::{Limits, Packed};
+use crate::packed::{Limits, Packed, fit};
 use crate::server::now_us;
 
 /// Numbers events as those of one worker, this server.
@@ -66,6 +66,8 @@ pub struct Said {
     pub rejected: (u64, Option<String>),
     /// About how many bytes the events hold beyond what stands in the request.
     pub bytes: usize,
+    /// The traces of records that don't say that they are sampled: of the others the spans come, if they aren't here yet.
+    pub maybe_unsampled: HashSet<RootId>,
 }
 
 impl Said {
@@ -74,7 +76,8 @@ impl Said {
         if self.events.len() + events > most.events {
             return Err(Refused::TooMuch(format!("the body makes more than {} events: send less at a time", most.events)));
         }
-        let each = size_of::<Event>() + speaker.worker_bytes() + scope.name.len().min(most.limits.name_bytes);
+        let scope_bytes: usize = [&scope.name, &scope.version].map(|text| text.len().min(most.limits.name_bytes)).iter().sum();
+        let each = size_of::<Event>() + speaker.worker_bytes() + scope_bytes;
         self.bytes += events * each;
         self.charge_bytes(most)
     }
@@ -88,8 +91,13 @@ impl Said {
         Ok(())
     }
 
-    fn take(&mut self, events: Result<Vec<Event>, String>) {
-        match events {
+    fn take(&mut self, events: Result<Vec<Event>, String>, most: &Most) {
+        // Else the writer would refuse all that came with it.
+        let fitting = events.and_then(|mut events| match events.iter_mut().try_for_each(|event| fit(event, &most.limits)) {
+            Ok(()) => Ok(events),
+            Err(size) => Err(format!("it takes about {size} bytes, and an event may take {}", most.limits.event_bytes)),
+        });
+        match fitting {
             Ok(events) => self.events.extend(events),
             Err(why) => self.reject(why),
         }
@@ -98,6 +106,15 @@ impl Said {
     fn reject(&mut self, why: String) {
         self.rejected.0 += 1;
         self.rejected.1.get_or_insert(why);
+    }
+
+    /// Rejects the lines of trees of which nothing is known and nothing will be: a trace that isn't sampled sends no spans.
+    pub fn reject_lines_of(&mut self, roots: &HashSet<RootId>) {
+        let before = self.events.len();
+        self.events.retain(|event| of_line(event).is_none_or(|(root, _)| !roots.contains(&root)));
+        for _ in self.events.len()..before {
+            self.reject("its trace is not sampled, and no span of it is here".to_owned());
+        }
     }
 
     /// The processes whose end is told, and lines of them.
@@ -126,9 +143,9 @@ fn of_line(event: &Event) -> Option<(RootId, ProcessId)> {
 pub fn traces(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
     let mut said = Said::default();
     let speak = |resource: &Resource| Speaker::of(resource, &most.limits);
-    read::each(body, form, speak, |speaker, scope, span: Result<Span, String>| {
-        let span = match span {
-            Ok(span) => span,
+    read::each(body, form, speak, |item| {
+        let (speaker, scope, span): (_, _, Span) = match item {
+            Ok(item) => item,
             Err(why) => {
                 said.reject(why);
                 return Ok(());
@@ -139,7 +156,7 @@ pub fn traces(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
             said.bytes += speaker.fields_bytes();
             said.charge_bytes(most)?;
         }
-        said.take(convert::span(speaker, scope, span, &most.limits));
+        said.take(convert::span(speaker, scope, span, &most.limits), most);
         Ok(())
     })?;
     Ok(said)
@@ -150,13 +167,24 @@ pub fn traces(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
 /// # Errors
 /// If the body is none, or too much.
 pub fn logs(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
-    let mut said = Said::default();
+    let (mut said, mut sampled) = (Said::default(), HashSet::new());
     let speak = |resource: &Resource| Speaker::of(resource, &most.limits);
-    read::each(body, form, speak, |speaker, scope, record| {
+    read::each(body, form, speak, |item| {
+        let (speaker, scope, record): (_, _, LogRecord) = match item {
+            Ok(item) => item,
+            Err(why) => {
+                said.reject(why);
+                return Ok(());
+            }
+        };
         said.charge(1, speaker, scope, most)?;
-        said.take(record.and_then(|record| convert::log(speaker, scope, record, &most.limits)).map(|event| vec![event]));
+        let of_traces = if record.flags & convert::SAMPLED == 0 { &mut said.maybe_unsampled } else { &mut sampled };
+        let event = convert::log(speaker, scope, record, &most.limits);
+        of_traces.extend(event.as_ref().ok().and_then(of_line).map(|(root, _)| root));
+        said.take(event.map(|event| vec![event]), most);
         Ok(())
     })?;
+    said.maybe_unsampled.retain(|root| !sampled.contains(root));
     Ok(said)
 }
 

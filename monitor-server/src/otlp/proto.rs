@@ -131,6 +131,9 @@ pub struct LogRecord {
     /// What it says of itself.
     #[prost(message, repeated, tag = "6")]
     pub attributes: Vec<KeyValue>,
+    /// Its lowest byte: the trace flags.
+    #[prost(fixed32, tag = "8")]
+    pub flags: u32,
     /// 16 bytes.
     #[prost(bytes = "vec", tag = "9")]
     #[serde(with = "hex")]
@@ -160,6 +163,10 @@ pub struct Scope {
     /// Of a library, most likely.
     #[prost(string, tag = "1")]
     pub name: String,
+    /// Of that library.
+    #[prost(string, tag = "2")]
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
 }
 
 /// One attribute.

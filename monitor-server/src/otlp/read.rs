@@ -20,8 +20,10 @@ pub enum Form {
 /// The most bytes of one span, line, resource or scope.
 const MAX_ITEM_BYTES: usize = 1 << 20;
 
-/// Hands over each item with who says it, as `speak` makes it of a resource; or how large an item is that is too large. The outer two
-/// levels of both kinds of requests are alike.
+/// An item with who says it; or why it can't be read, by itself or for its resource or scope can't be.
+pub(super) type Item<'a, S, T> = Result<(&'a S, &'a Scope, T), String>;
+
+/// Hands over each item with who says it, as `speak` makes it of a resource. The outer two levels of both kinds of requests are alike.
 ///
 /// # Errors
 /// If the body is none of these requests, or `take` says so; what was handed over before is to be forgotten.
@@ -29,7 +31,7 @@ pub(super) fn each<S, T: Message + Default + DeserializeOwned>(
     body: &[u8],
     form: Form,
     speak: impl Fn(&Resource) -> S,
-    mut take: impl FnMut(&S, &Scope, Result<T, String>) -> Result<(), Refused>,
+    mut take: impl FnMut(Item<'_, S, T>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
     match form {
         Form::Protobuf => each_protobuf(body, &speak, &mut take),
@@ -40,43 +42,49 @@ pub(super) fn each<S, T: Message + Default + DeserializeOwned>(
 fn each_protobuf<S, T: Message + Default>(
     body: &[u8],
     speak: &impl Fn(&Resource) -> S,
-    take: &mut impl FnMut(&S, &Scope, Result<T, String>) -> Result<(), Refused>,
+    take: &mut impl FnMut(Item<'_, S, T>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
     let message = "the body";
     for group in (Parts { rest: body, of: message }) {
         let (1, group) = group? else { continue };
-        let resource: Resource = head(group, "a resource")?;
-        let mut speaker = None;
+        let speaker = head(group, "a resource")?.map(|resource| speak(&resource));
         for part in (Parts { rest: group, of: "a resource's part" }) {
             let (2, part) = part? else { continue };
-            let scope: Scope = head(part, "a scope")?;
+            let scope: Result<Scope, String> = head(part, "a scope")?;
             for item in (Parts { rest: part, of: "a scope's part" }) {
                 let (2, item) = item? else { continue };
-                let speaker = speaker.get_or_insert_with(|| speak(&resource));
-                let item = match check_size(item.len(), "an item") {
-                    Ok(()) => Ok(decode(item, "an item")?),
-                    Err(why) => Err(why),
-                };
-                take(speaker, &scope, item)?;
+                take(said_by(&speaker, &scope, || decode(item, "an item")))?;
             }
         }
     }
     Ok(())
 }
 
-/// The first part of a message, by whom what follows is said.
-fn head<T: Message + Default>(message: &[u8], what: &'static str) -> Result<T, String> {
-    let mut found = T::default();
+fn said_by<'a, S, T>(
+    speaker: &'a Result<S, String>,
+    scope: &'a Result<Scope, String>,
+    item: impl FnOnce() -> Result<T, String>,
+) -> Item<'a, S, T> {
+    let said_by = (speaker.as_ref().map_err(Clone::clone)?, scope.as_ref().map_err(Clone::clone)?);
+    Ok((said_by.0, said_by.1, item()?))
+}
+
+/// The first part of a message, by whom what follows is said; or why that can't be read.
+///
+/// # Errors
+/// If the message around it is none.
+fn head<T: Message + Default>(message: &[u8], what: &'static str) -> Result<Result<T, String>, String> {
+    let mut found = Ok(T::default());
     for part in (Parts { rest: message, of: what }) {
         if let (1, part) = part? {
-            check_size(part.len(), what)?;
-            found = decode(part, what)?;
+            found = decode(part, what);
         }
     }
     Ok(found)
 }
 
 fn decode<T: Message + Default>(bytes: &[u8], what: &str) -> Result<T, String> {
+    check_size(bytes.len(), what)?;
     T::decode(bytes).map_err(|error| format!("{what} can't be read: {error}"))
 }
 
@@ -152,7 +160,7 @@ impl<'a> Iterator for Parts<'a> {
 fn each_json<S, T: DeserializeOwned>(
     body: &[u8],
     speak: &impl Fn(&Resource) -> S,
-    take: &mut impl FnMut(&S, &Scope, Result<T, String>) -> Result<(), Refused>,
+    take: &mut impl FnMut(Item<'_, S, T>) -> Result<(), Refused>,
 ) -> Result<(), Refused> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -176,38 +184,36 @@ fn each_json<S, T: DeserializeOwned>(
         #[serde(borrow, default, alias = "logRecords")]
         spans: Vec<&'a RawValue>,
     }
+    // Bytes that are no text can only stand in what a span or line says: the rest of the request is read.
+    let text = String::from_utf8_lossy(body);
     // To serde a list is a message too.
-    if body.trim_ascii_start().first() != Some(&b'{') {
+    if !text.trim_ascii_start().starts_with('{') {
         return Err("the body can't be read: it is no JSON object".to_owned().into());
     }
-    let request: Request<'_> = serde_json::from_slice(body).map_err(|error| format!("the body can't be read: {error}"))?;
+    let request: Request<'_> = serde_json::from_str(&text).map_err(|error| format!("the body can't be read: {error}"))?;
     let mut number = 0_u64;
     for group in request.resource_spans {
-        let group: Group<'_> = parse(group, "a group of a resource")?;
-        let resource = group.resource.map_or_else(|| Ok(Resource::default()), |resource| head_of(resource, "a resource"))?;
-        let mut speaker = None;
+        let group: Group<'_> = parse_outer(group, "a group of a resource")?;
+        let resource = group.resource.map_or_else(|| Ok(Resource::default()), |resource| parse(resource, "a resource"));
+        let speaker = resource.map(|resource| speak(&resource));
         for part in group.scope_spans {
-            let part: Part<'_> = parse(part, "a group of a scope")?;
-            let scope = part.scope.map_or_else(|| Ok(Scope::default()), |scope| head_of(scope, "a scope"))?;
-            for found in part.spans {
+            let part: Part<'_> = parse_outer(part, "a group of a scope")?;
+            let scope = part.scope.map_or_else(|| Ok(Scope::default()), |scope| parse(scope, "a scope"));
+            for item in part.spans {
                 number += 1;
-                let speaker = speaker.get_or_insert_with(|| speak(&resource));
-                let item = match check_size(found.get().len(), "an item") {
-                    Ok(()) => Ok(parse(found, "an item").map_err(|error| format!("number {number}: {error}"))?),
-                    Err(why) => Err(why),
-                };
-                take(speaker, &scope, item)?;
+                take(said_by(&speaker, &scope, || parse(item, "an item")).map_err(|why| format!("number {number}: {why}")))?;
             }
         }
     }
     Ok(())
 }
 
-fn head_of<T: DeserializeOwned>(json: &RawValue, what: &str) -> Result<T, String> {
+fn parse<T: DeserializeOwned>(json: &RawValue, what: &str) -> Result<T, String> {
     check_size(json.get().len(), what)?;
-    parse(json, what)
+    parse_outer(json, what)
 }
 
-fn parse<'a, T: Deserialize<'a>>(json: &'a RawValue, what: &str) -> Result<T, String> {
+/// Reads what holds many items, and so may be large.
+fn parse_outer<'a, T: Deserialize<'a>>(json: &'a RawValue, what: &str) -> Result<T, String> {
     serde_json::from_str(json.get()).map_err(|error| format!("{what} can't be read: {error}"))
 }

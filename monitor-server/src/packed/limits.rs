@@ -52,8 +52,8 @@ impl Packed {
         for (number, index) in (self.sequence..).zip(0..self.events.len()) {
             let size = match &mut self.events[index] {
                 PackedEvent::Other(event) => {
-                    cut_event(event, limits);
-                    size::of_event(event)
+                    fit(event, limits).map_err(|size| (number, size))?;
+                    continue;
                 }
                 _ if largest <= limits.event_bytes => continue,
                 _ => size::of_packed(self, index),
@@ -64,6 +64,13 @@ impl Packed {
         }
         Ok(())
     }
+}
+
+/// Cuts an event; or says about how many bytes it takes all the same, if that is more than it may.
+pub(crate) fn fit(event: &mut Event, limits: &Limits) -> Result<(), usize> {
+    cut_event(event, limits);
+    let size = size::of_event(event);
+    if size > limits.event_bytes { Err(size) } else { Ok(()) }
 }
 
 fn cut_each<'a>(texts: impl IntoIterator<Item = &'a mut String>, most: usize) {

@@ -14,7 +14,7 @@ use monitor_wire::{
 
 pub(crate) use self::decode::Refused;
 pub use self::limits::Limits;
-pub(crate) use self::limits::{cut_fields, cut_text, shortened};
+pub(crate) use self::limits::{cut_fields, cut_text, fit, shortened};
 pub(crate) use self::size::fields as bytes_of_fields;
 
 /// Events of one worker, numbered in a row.

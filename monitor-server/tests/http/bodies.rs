@@ -28,11 +28,31 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn deflate(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// As some send what they call `deflate`.
+fn bare_deflate(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
 #[tokio::test]
 async fn a_batch_is_taken_plain_and_compressed_and_counts_once() {
     let server = TestServer::start().await;
     let body = tree().to_string().into_bytes();
-    for (encoding, body) in [(None, body.clone()), (Some("zstd"), zstd(&body)), (Some("gzip"), gzip(&body)), (Some("identity"), body)] {
+    for (encoding, body) in [
+        (None, body.clone()),
+        (Some("zstd"), zstd(&body)),
+        (Some("gzip"), gzip(&body)),
+        (Some("deflate"), deflate(&body)),
+        (Some("deflate"), bare_deflate(&body)),
+        (Some("identity"), body),
+    ] {
         let mut request = server.post(body);
         if let Some(encoding) = encoding {
             request = request.header("content-encoding", encoding);
@@ -90,7 +110,7 @@ async fn a_body_cut_at_any_length_is_refused() {
         let problem = refused(&server, server.post(body[..length].to_vec()), 400, &["no batch"]).await;
         assert!(problem.get("event_number").is_none(), "no event is at fault: {problem}");
     }
-    for (encoding, body) in [("zstd", zstd(&body)), ("gzip", gzip(&body))] {
+    for (encoding, body) in [("zstd", zstd(&body)), ("gzip", gzip(&body)), ("deflate", deflate(&body)), ("deflate", bare_deflate(&body))] {
         for length in 0..body.len() {
             let request = server.post(body[..length].to_vec()).header("content-encoding", encoding);
             refused(&server, request, 400, &[]).await;
@@ -118,6 +138,10 @@ async fn what_is_no_whole_compressed_body_is_refused() {
         ("gzip", zstd(&body)),
         ("zstd", with_tail(zstd(&body))),
         ("gzip", with_tail(gzip(&body))),
+        ("deflate", body.clone()),
+        ("deflate", gzip(&body)),
+        ("deflate", with_tail(deflate(&body))),
+        ("deflate", with_tail(bare_deflate(&body))),
         ("zstd", greedy),
     ] {
         refused(&server, server.post(body).header("content-encoding", encoding), 400, &[encoding]).await;
@@ -182,8 +206,8 @@ async fn only_json_in_known_encodings_is_read() {
         (post().header("content-type", "application/x-www-form-urlencoded"), "application/json"),
         (post().header("content-type", "application/jsonp"), "application/json"),
         (server.post(tree().to_string().replace("\"version\":1", "\"version\":2")), "version 2"),
-        (server.post("").header("content-encoding", "br"), "`zstd`, `gzip`"),
-        (server.post("").header("content-encoding", "gzip, zstd"), "`zstd`, `gzip`"),
+        (server.post("").header("content-encoding", "br"), "`zstd`, `gzip`, `deflate`"),
+        (server.post("").header("content-encoding", "gzip, zstd"), "`zstd`, `gzip`, `deflate`"),
         (server.post("").header("content-encoding", "gzip").header("content-encoding", "gzip"), "several"),
     ] {
         refused(&server, request, 415, &[words]).await;

@@ -1,7 +1,10 @@
-use monitor_server::otlp::proto::{KeyValue, Span, SpanEvent, TracesTaken};
+use monitor_server::otlp::proto::{AnyValue, KeyValue, KeyValueList, Span, SpanEvent, TracesTaken, Value as AttributeValue};
 use prost::Message;
 use reqwest::{RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, rustls};
 
 use crate::support::{PROCESS, ROOT, TestServer, batch, started};
 
@@ -114,7 +117,7 @@ async fn json_is_read_as_otlp_writes_it() {
     assert_eq!((&process["state"], &process["error"]["message"]), (&json!("failed"), &json!("no")));
     assert_eq!(
         process["fields"],
-        json!({"int": i64::MIN, "number": 7, "double": "NaN", "bytes": "AAEC", "list": [true, null], "map": {"k": "v"}, "nothing": null, "span.kind": "client"})
+        json!({"int": i64::MIN, "number": 7, "double": "NaN", "bytes": "AAEC", "list": [true, null], "map": {"k": "v"}, "nothing": null, "span.kind": "client", "otel.scope.name": "s"})
     );
     let record = |span: &str, body: Value| {
         json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
@@ -182,13 +185,8 @@ async fn what_is_wrong_is_told_in_the_form_that_was_sent() {
     let server = TestServer::with(|config| (config.max_body_bytes, config.max_batch_events) = (3 << 20, 100)).await;
     for (body, words) in [
         ("[]", "the body can't be read"),
-        (
-            "{\"resourceSpans\": [{\"scopeSpans\": [{\"spans\": [{\"traceId\": \"xy\"}]}]}]}",
-            "number 1: an item can't be read: \"xy\" are no hex digits",
-        ),
-        ("{\"resourceSpans\": [{\"scopeSpans\": [{\"spans\": [{\"startTimeUnixNano\": \"soon\"}]}]}]}", "no whole number of 64 bits"),
-        ("{\"resourceSpans\": [{\"scopeSpans\": [{\"spans\": [{\"startTimeUnixNano\": \"99999999999999999999\"}]}]}]}", "no whole number"),
         ("{\"resourceSpans\": [", "EOF"),
+        ("{\"resourceSpans\": [{\"scopeSpans\": [7]}]}", "a group of a scope can't be read"),
     ] {
         let (status, content_type, answer) = read(post(&server, "/v1/traces", "application/json", body)).await;
         let answer: Value = serde_json::from_slice(&answer).unwrap();
@@ -215,6 +213,193 @@ async fn what_is_wrong_is_told_in_the_form_that_was_sent() {
     assert_eq!(server.ask("/api/v1/roots").await["roots"], json!([]), "nothing of all that was taken");
 }
 
+/// Protobuf: a field of that number that is a message.
+fn wrap(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut wrapped = vec![tag << 3 | 2];
+    prost::encode_length_delimiter(bytes.len(), &mut wrapped).unwrap();
+    wrapped.extend(bytes);
+    wrapped
+}
+
+/// Attributes that are 50 lists of keys and values in each other.
+fn deep(levels: usize) -> KeyValue {
+    let innermost = KeyValue { key: "k".to_owned(), value: None };
+    (0..levels).fold(innermost, |inner, _| {
+        let value = AnyValue { value: Some(AttributeValue::KvlistValue(KeyValueList { values: vec![inner] })) };
+        KeyValue { key: "k".to_owned(), value: Some(value) }
+    })
+}
+
+fn message(id: u8, attributes: Vec<KeyValue>) -> Span {
+    let (trace_id, span_id) = (u128::from_str_radix(ROOT, 16).unwrap().to_be_bytes().to_vec(), vec![id; 8]);
+    Span { trace_id, span_id, name: "a span".to_owned(), start_time_unix_nano: 1, end_time_unix_nano: 2, attributes, ..Span::default() }
+}
+
+#[tokio::test]
+async fn a_span_that_can_t_be_read_is_counted_and_the_rest_is_stored() {
+    let server = TestServer::start().await;
+    let mut not_text = message(3, vec![]).encode_to_vec();
+    let name = not_text.windows(6).position(|bytes| bytes == b"a span").unwrap();
+    not_text[name] = 0xff;
+    let spans_ = [message(1, vec![deep(10)]).encode_to_vec(), not_text, message(4, vec![deep(50)]).encode_to_vec(), b"\x0a\xff".to_vec()];
+    let group = wrap(1, &wrap(2, &spans_.iter().flat_map(|span| wrap(2, span)).collect::<Vec<_>>()));
+    // A resource whose attribute is named by what is no text, with two spans.
+    let two = [wrap(2, &message(5, vec![]).encode_to_vec()), wrap(2, &message(6, vec![]).encode_to_vec())].concat();
+    let nameless = wrap(1, &[wrap(1, &wrap(1, &wrap(1, b"\xff"))), wrap(2, &two)].concat());
+    let last = wrap(1, &wrap(2, &wrap(2, &message(7, vec![]).encode_to_vec())));
+    let (status, _, answer) = read(post(&server, "/v1/traces", TYPE, [group, nameless, last].concat())).await;
+    let told = TracesTaken::decode(&*answer).unwrap().partial_success.unwrap();
+    assert_eq!((status, told.rejected_spans), (200, 5));
+    assert!(told.error_message.starts_with("5 rejected; the first: an item can't be read"), "{}", told.error_message);
+    let ids = async || -> Vec<Value> { tree(&server).await.into_iter().map(|process| process["id"].clone()).collect() };
+    assert_eq!(ids().await, ["0101010101010101", "0707070707070707"]);
+
+    let mut wrong = ["00000000000000a1", "00000000000000a2", "00000000000000a3", "00000000000000a4", "00000000000000a5"].map(span);
+    wrong[0]["traceId"] = json!("xy");
+    wrong[1]["startTimeUnixNano"] = json!("soon");
+    wrong[2]["startTimeUnixNano"] = json!("99999999999999999999");
+    wrong[3]["attributes"] = serde_json::to_value([deep(50)]).unwrap();
+    let answer = send_json(&server, "/v1/traces", &spans(&json!(wrong))).await;
+    assert_eq!(answer["partialSuccess"]["rejectedSpans"], "4");
+    let words = "4 rejected; the first: number 1: an item can't be read: \"xy\" are no hex digits";
+    assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().starts_with(words), "{answer}");
+    assert_eq!(ids().await.len(), 3);
+    // Bytes that are no text, in JSON.
+    let mut body = spans(&json!([span("00000000000000b1"), span("00000000000000b2")])).to_string().into_bytes();
+    let name = body.windows(6).position(|bytes| bytes == b"a span").unwrap();
+    body[name] = 0xff;
+    assert_eq!(read(post(&server, "/v1/traces", "application/json", body)).await.0, 200);
+    let names: Vec<_> = tree(&server).await.iter().map(|process| process["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(names.iter().filter(|name| *name == "\u{fffd} span").count(), 1, "{names:?}");
+}
+
+#[tokio::test]
+async fn a_span_that_would_take_more_than_an_event_may_costs_no_other() {
+    let server = TestServer::with(|config| config.max_event_bytes = 1 << 16).await;
+    let mut large = span("00000000000000a1");
+    large["links"] = json!(vec![json!({"traceId": ROOT, "spanId": "00000000000000a2"}); 5_000]);
+    let answer = send_json(&server, "/v1/traces", &spans(&json!([large, span("00000000000000a2")]))).await;
+    assert_eq!(answer["partialSuccess"]["rejectedSpans"], "1", "{answer}");
+    assert_eq!(tree(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn lines_of_a_trace_that_is_not_sampled_make_no_tree() {
+    let server = TestServer::start().await;
+    let record = |flags: u32| {
+        json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
+            {"traceId": ROOT, "spanId": "00000000000000a1", "flags": flags, "timeUnixNano": "1000", "body": {"stringValue": "a line"}}]}]}]})
+    };
+    let answer = send_json(&server, "/v1/logs", &record(0)).await;
+    assert_eq!(answer["partialSuccess"]["rejectedLogRecords"], "1");
+    assert!(answer["partialSuccess"]["errorMessage"].as_str().unwrap().contains("not sampled"), "{answer}");
+    assert_eq!(server.ask("/api/v1/roots").await["roots"], json!([]));
+    // A line of a span that has not ended yet comes before it.
+    assert_eq!(send_json(&server, "/v1/logs", &record(1)).await, json!({}));
+    assert_eq!(send_json(&server, "/v1/traces", &spans(&json!([span("00000000000000a1")]))).await, json!({}));
+    assert_eq!(send_json(&server, "/v1/logs", &record(0)).await, json!({}), "the trace is here, whatever its flags say");
+    assert_eq!(server.ask("/api/v1/roots/1/logs").await["logs"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_failure_without_words_has_the_status_of_its_answer_as_reason() {
+    let server = TestServer::start().await;
+    let attribute = |key: &str, value: Value| json!({"key": key, "value": value});
+    let failed = |id: &str, message: &str, attributes: Value| {
+        let mut failed = span(id);
+        failed["status"] = json!({"code": 2, "message": message});
+        failed["attributes"] = attributes;
+        failed
+    };
+    let status = attribute("http.response.status_code", json!({"intValue": "500"}));
+    let cases = [
+        failed("00000000000000a1", "", json!([status])),
+        failed("00000000000000a2", "", json!([attribute("http.status_code", json!({"stringValue": "599"}))])),
+        failed("00000000000000a3", "out of stock", json!([status])),
+        failed("00000000000000a4", "", json!([attribute("error.type", json!({"stringValue": "timeout"}))])),
+        failed("00000000000000a5", "", json!([attribute("http.status_code", json!({"intValue": "-7"}))])),
+    ];
+    let scope = json!({"name": "shop.http", "version": "1.2"});
+    let body = json!({"resourceSpans": [{"scopeSpans": [{"scope": scope, "spans": cases}]}]});
+    assert_eq!(send_json(&server, "/v1/traces", &body).await, json!({}));
+    let processes = tree(&server).await;
+    let reasons: Vec<_> = processes.iter().map(|process| process["error"]["message"].as_str().unwrap()).collect();
+    assert_eq!(reasons, ["HTTP 500 Internal Server Error", "HTTP 599", "out of stock", "timeout", "no reason was given"]);
+    let fields = &processes[0]["fields"];
+    assert_eq!((&fields["otel.scope.name"], &fields["otel.scope.version"]), (&json!("shop.http"), &json!("1.2")));
+}
+
+#[tokio::test]
+async fn metrics_are_refused_in_words_that_say_what_to_set() {
+    let server = TestServer::start().await;
+    let (status, content_type, answer) = read(post(&server, "/v1/metrics", "application/json", "{}")).await;
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!((status, content_type.as_str()), (404, "application/json"));
+    assert!(answer["message"].as_str().unwrap().contains("OTEL_METRICS_EXPORTER=none"), "{answer}");
+    let (status, content_type, answer) = read(post(&server, "/v1/metrics", TYPE, TRACES)).await;
+    assert_eq!((status, content_type.as_str()), (404, TYPE));
+    assert!(String::from_utf8_lossy(&answer).contains("OTEL_METRICS_EXPORTER=none"));
+}
+
+/// What a client of HTTP/2 reads: each frame's kind, stream and payload.
+async fn speak_http2(mut socket: impl AsyncRead + AsyncWrite + Unpin) -> Vec<(u8, u32, Vec<u8>)> {
+    // Settings, a window, and a request on stream 3 whose head nobody has to understand.
+    let frames = [&b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\xff\xff"[..], b"\0\0\x04\x08\0\0\0\0\0\0\0\xff\xff", b"\0\0\x01\x01\x04\0\0\0\x03\x83"];
+    socket.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frames.concat().as_slice()].concat()).await.unwrap();
+    let (mut read, mut goes_away) = (Vec::new(), false);
+    while !goes_away {
+        let mut head = [0; 9];
+        socket.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        socket.read_exact(&mut payload).await.unwrap();
+        goes_away = head[3] == 7;
+        read.push((head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload));
+    }
+    socket.shutdown().await.unwrap();
+    assert_eq!(socket.read(&mut [0]).await.unwrap(), 0, "it is closed, and not reset");
+    read
+}
+
+fn assert_grpc_is_told(frames: &[(u8, u32, Vec<u8>)]) {
+    let kinds: Vec<_> = frames.iter().map(|(kind, stream, _)| (*kind, *stream)).collect();
+    assert_eq!(kinds, [(4, 0), (4, 0), (1, 3), (7, 0)], "settings, theirs acknowledged, an answer to the request, and the end");
+    let words = String::from_utf8_lossy(&frames[2].2);
+    assert!(words.contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf") && words.contains("grpc-status\u{2}12"), "{words:?}");
+}
+
+#[tokio::test]
+async fn who_speaks_grpc_is_told_what_to_set() {
+    let server = TestServer::start().await;
+    assert_grpc_is_told(&speak_http2(TcpStream::connect(server.address).await.unwrap()).await);
+    // Its preface alone, and then nothing more, or no frames.
+    for rest in [&b""[..], b"\xff\xff\xff\x01\x04\0\0\0\x01", b"\0"] {
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
+        socket.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", rest].concat()).await.unwrap();
+        socket.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        assert_eq!(answer[..9], [0, 0, 0, 4, 0, 0, 0, 0, 0], "no more than settings");
+    }
+    assert_eq!(server.ask("/healthz").await["status"], "ok");
+}
+
+#[tokio::test]
+async fn who_speaks_grpc_in_tls_is_told_too() {
+    let data = tempfile::tempdir().unwrap();
+    let (certificate, key) = (data.path().join("cert.pem"), data.path().join("key.pem"));
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(&certificate, own.cert.pem()).unwrap();
+    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let server = TestServer::on(data, |config| (config.tls_cert, config.tls_key) = (Some(certificate), Some(key))).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(own.cert.der().clone()).unwrap();
+    let mut config = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let socket = TcpStream::connect(server.address).await.unwrap();
+    let socket = TlsConnector::from(std::sync::Arc::new(config)).connect("localhost".try_into().unwrap(), socket).await.unwrap();
+    assert_grpc_is_told(&speak_http2(socket).await);
+}
+
 #[tokio::test]
 async fn one_span_may_be_large_but_not_too_large() {
     let server = TestServer::start().await;
@@ -228,14 +413,8 @@ async fn one_span_may_be_large_but_not_too_large() {
             events: vec![SpanEvent::default()],
             ..Span::default()
         };
-        let wrap = |tag: u8, bytes: Vec<u8>| {
-            let mut wrapped = vec![tag << 3 | 2];
-            prost::encode_length_delimiter(bytes.len(), &mut wrapped).unwrap();
-            wrapped.extend(bytes);
-            wrapped
-        };
-        let spans: Vec<u8> = sizes.iter().flat_map(|size| wrap(2, span(*size).encode_to_vec())).collect();
-        wrap(1, wrap(2, spans))
+        let spans: Vec<u8> = sizes.iter().flat_map(|size| wrap(2, &span(*size).encode_to_vec())).collect();
+        wrap(1, &wrap(2, &spans))
     };
     assert_eq!(read(post(&server, "/v1/traces", "application/x-protobuf", request(&[100_000]))).await, (200, TYPE.to_owned(), vec![]));
     let (status, _, answer) = read(post(&server, "/v1/traces", "application/x-protobuf", request(&[7, 1_000_000, 8]))).await;

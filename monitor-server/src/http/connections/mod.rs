@@ -1,6 +1,7 @@
 //! Accepts connections, bounds how many there are and how long they may dawdle, and lets them end when the server stops.
 
 mod body;
+mod grpc;
 mod phase;
 mod revoked;
 mod room;
@@ -105,17 +106,11 @@ async fn serve_one(
     stopping: CancellationToken,
 ) {
     let is_tls = tls.is_some();
-    let socket: Box<dyn Socket> = match tls {
-        None => bounded(socket, &config),
-        Some(tls) => {
-            let greeted = tokio::select! {
-                greeted = tokio::time::timeout(config.header_timeout, handshake(socket, tls, &config)) => greeted,
-                () = stopping.cancelled() => return,
-            };
-            let Ok(Some(socket)) = greeted else { return };
-            socket
-        }
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(config.header_timeout, greet(socket, address, tls, &config)) => greeted,
+        () = stopping.cancelled() => return,
     };
+    let Ok(Some(socket)) = greeted else { return };
     let limits = Limits { head: config.header_timeout, idle: config.idle_timeout };
     let io = TokioIo::new(Watched::new(socket, phase.clone(), limits));
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
@@ -161,7 +156,26 @@ fn bounded(socket: TcpStream, config: &Config) -> Box<dyn Socket> {
     Box::new(Box::pin(socket))
 }
 
-async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<Box<dyn Socket>> {
+/// The connection, once its first bytes have come; none if it speaks something else than this server, and was told so.
+async fn greet(socket: TcpStream, address: SocketAddr, tls: Option<Tls>, config: &Config) -> Option<Box<dyn Socket>> {
+    let (socket, is_http2): (Box<dyn Socket>, bool) = match tls {
+        Some(tls) => handshake(socket, tls, config).await?,
+        None => {
+            let is_http2 = grpc::is_http2(&socket).await.ok()?;
+            (bounded(socket, config), is_http2)
+        }
+    };
+    if !is_http2 {
+        return Some(socket);
+    }
+    if let Err(error) = grpc::refuse(socket, address).await {
+        tracing::debug!(%error, "a client that speaks HTTP/2 could not be told so");
+    }
+    None
+}
+
+/// A connection that speaks TLS, and whether HTTP/2 is all that its client speaks in it.
+async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<(Box<dyn Socket>, bool)> {
     // Every TLS connection begins with this byte, and no HTTP request.
     const HANDSHAKE: u8 = 0x16;
     let mut first = [0];
@@ -174,7 +188,10 @@ async fn handshake(socket: TcpStream, tls: Tls, config: &Config) -> Option<Box<d
         return None;
     }
     match tls.acceptor().accept(bounded(socket, config)).await {
-        Ok(socket) => Some(Box::new(socket)),
+        Ok(socket) => {
+            let is_http2 = socket.get_ref().1.alpn_protocol() == Some(tls::HTTP2);
+            Some((Box::new(socket), is_http2))
+        }
         Err(error) => {
             tracing::debug!(%error, "a TLS handshake failed");
             None

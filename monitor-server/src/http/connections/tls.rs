@@ -12,6 +12,9 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
+/// How TLS names HTTP/2.
+pub(super) const HTTP2: &[u8] = b"h2";
+
 /// The newest certificate, for every connection that begins.
 #[derive(Clone)]
 pub(crate) struct Tls {
@@ -139,7 +142,8 @@ impl Files {
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(unfit)?;
         let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(certified));
         let mut config = builder.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // The server's order decides: HTTP/2 is taken from those only who offer nothing else, to be told what they should speak.
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), HTTP2.to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
 }

@@ -8,7 +8,7 @@ use crate::store::StoreError;
 
 /// One step each from schema n to n + 1, the first from nothing to [`FIRST`]. A step that was released is never changed, only
 /// followed.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_7.sql"), include_str!("schema_8.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("schema_7.sql"), include_str!("schema_8.sql"), include_str!("schema_9.sql")];
 
 /// The oldest schema that is read: those before it were never released.
 pub(super) const FIRST: u32 = 6;
@@ -90,6 +90,9 @@ mod tests {
         let rows = "INSERT INTO root(number, id, base, last, own, at, name, state, ended, pending, running, succeeded, failed, cancelled, \
                     lost, other, pinned) VALUES (1, x'01', 7, 5000000, 1, 0, 1, 0, 9000000, 0, 0, 1, 0, 0, 0, 0, 0), \
                     (2, x'02', 7, 9000000000000, 1, 0, 1, 0, NULL, 0, 0, 1, 0, 0, 0, 0, 0); \
+                    INSERT INTO worker(id, state, last_seen, open, applied, facts) VALUES(x'01', 0, 5, 0, x'', CAST('{}' AS BLOB)), \
+                    (x'02', 0, 5, 1, x'', CAST('{}' AS BLOB)), (x'03', 0, 5, 0, x'', CAST('{\"online\":[1,{}]}' AS BLOB)), \
+                    (x'04', 1, 5, 0, x'', CAST('{}' AS BLOB)); \
                     UPDATE counter SET longest = 9000000000000, earliest = 3; \
                     INSERT INTO dropped VALUES(1, 'a', 'b', x'', 9223372036854775807), (2, 'a', 'b', x'', 9223372036854775807), (2, 'c', 'b', x'', 4)";
         connection.execute_batch(rows).unwrap();
@@ -100,6 +103,7 @@ mod tests {
         };
         assert_eq!(all("SELECT number, heard FROM root"), [(1, 9), (2, 9_000_000)]);
         assert_eq!(all("SELECT root, 0 FROM wide"), [(2, 0)]);
+        assert_eq!(all("SELECT key, due FROM worker WHERE due IS NOT NULL"), [(1, 900_000_005)]);
         assert_eq!(all("SELECT longest, earliest FROM counter"), [(32 * 86_400_000_000, 3)]);
         assert_eq!(all("SELECT count, type = 'a' FROM dropped_sum ORDER BY type"), [(9_200_000_000_000_000_000, 1), (4, 0)]);
     }

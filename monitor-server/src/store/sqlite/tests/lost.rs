@@ -92,6 +92,31 @@ fn a_worker_that_promised_no_heartbeat_is_not_missed() {
 }
 
 #[test]
+fn a_worker_that_never_announced_itself_is_offline_a_quarter_of_an_hour_after_its_last_word() {
+    let (folder, store) = open();
+    let state = |store: &SqliteStore| store.worker(worker('A')).unwrap().unwrap().state;
+    append(&store, "started 1\nended 1 ok", 0);
+    assert_eq!(store.lose_workers(900 * SECOND - 1, 0).unwrap().len(), 0);
+    assert_eq!(store.lose_workers(900 * SECOND, 100 * SECOND).unwrap().len(), 0, "the time before the server began does not count");
+    let changes = store.lose_workers(900 * SECOND, 0).unwrap();
+    assert_eq!(changes.len(), 1);
+    assert!(matches!(&changes[0].message.event, Event::WorkerOffline(event) if event.time_us == 900 * SECOND));
+    assert_eq!((state(&store), tree(&store).as_str()), (WorkerState::OFFLINE, "1 succeeded ended=2\n"));
+    drop(store);
+    let store = SqliteStore::open(folder.path()).unwrap();
+    assert_eq!((state(&store), store.status().unwrap().workers.offline), (WorkerState::OFFLINE, 1));
+    // What runs keeps it, and what comes after it was idle brings it back.
+    let more = parse("heartbeat\nheartbeat\nstarted 2\nended 2 ok");
+    let changes = store.append(&more[2..3], 1_000 * SECOND).unwrap();
+    assert!(matches!(changes[0].message.event, Event::WorkerFound(_)));
+    assert_eq!(state(&store), WorkerState::ONLINE);
+    assert_eq!(store.lose_workers(9_000 * SECOND, 0).unwrap().len(), 0);
+    store.append(&more[3..], 9_000 * SECOND).unwrap();
+    assert_eq!(store.lose_workers(9_900 * SECOND, 0).unwrap().len(), 1);
+    assert_eq!((state(&store), store.status().unwrap().workers.offline), (WorkerState::OFFLINE, 1));
+}
+
+#[test]
 fn a_worker_that_goes_offline_closes_what_it_had_open_and_the_stream_tells_it() {
     let (_folder, store) = open();
     append(&store, "started 1\nstarted 2 parent=1", 0);

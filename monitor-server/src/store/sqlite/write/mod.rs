@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Error, Event, MAX_TIME_US, RootId, WorkerChanged, WorkerId};
+use monitor_wire::{Error, Event, MAX_TIME_US, RootId, WorkerChanged, WorkerId, WorkerOffline};
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
@@ -49,7 +49,7 @@ pub(super) mod tally {
     pub(in super::super) const UNKNOWN: i64 = 3;
 }
 
-/// Workers that are lost at ?1, where nothing counts that was before ?2.
+/// Workers that are lost or idle at ?1, where nothing counts that was before ?2.
 pub(super) const DUE: &str = "SELECT id FROM worker INDEXED BY worker_due \
     WHERE due IS NOT NULL AND due <= ?1 AND max(last_seen, ?2) + (due - last_seen) <= ?1 ORDER BY due";
 
@@ -193,7 +193,7 @@ impl Writer {
         if due.is_empty() {
             return Ok(Changes::none());
         }
-        self.transaction(now_us, |transaction| due.into_iter().try_for_each(|id| transaction.lose(id, now_us)))
+        self.transaction(now_us, |transaction| due.into_iter().try_for_each(|id| transaction.give_up(id, now_us)))
     }
 
     /// `now_us`: the server's clock; 0 where that doesn't matter.
@@ -389,13 +389,26 @@ impl Transaction<'_> {
         Ok(gathered.roots[place])
     }
 
-    /// A worker reports: if it was lost it is found.
+    /// A worker reports: if it was lost or idle it is found.
     fn hear_of(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
         worker.hear(now_us);
-        if worker.is_lost() {
+        if worker.is_missed() {
             let time_us = worker.change_us(now_us);
             self.push_server_event(id, Event::WorkerFound(WorkerChanged { time_us, worker_id: id }));
+        }
+        Ok(())
+    }
+
+    /// A worker has said nothing for long: it is lost, or idle if it never announced itself and has nothing open.
+    fn give_up(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
+        let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
+        if !worker.is_unannounced() {
+            return self.lose(id, now_us);
+        }
+        if worker.is_online() && worker.open == 0 {
+            let time_us = worker.change_us(now_us);
+            self.push_server_event(id, Event::WorkerOffline(WorkerOffline { time_us, worker: None }));
         }
         Ok(())
     }

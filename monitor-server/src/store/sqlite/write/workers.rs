@@ -11,6 +11,8 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::super::ids;
 use super::tally;
 
+/// How long a worker that never announced itself may say nothing before it counts as offline.
+const IDLE_US: u64 = 15 * 60 * 1_000_000;
 /// At most so many workers are remembered between transactions.
 const MAX_REMEMBERED: usize = 10_000;
 
@@ -238,20 +240,29 @@ impl WorkerRow {
         self.facts.status() == WorkerStatus::Online
     }
 
-    pub(super) fn is_lost(&self) -> bool {
-        self.facts.status() == WorkerStatus::Lost
+    pub(super) fn is_missed(&self) -> bool {
+        self.facts.is_missed()
+    }
+
+    /// Returns true if it never announced itself, as what comes by OTLP doesn't.
+    pub(super) fn is_unannounced(&self) -> bool {
+        self.facts.online.is_none()
     }
 
     /// The time of the next loss or find: later than the one before, whatever the clock says, for the latest decides.
     pub(super) fn change_us(&self, now_us: u64) -> u64 {
-        self.facts.changed.map_or(now_us, |(before_us, _)| now_us.max(before_us.saturating_add(1)))
+        self.facts.judged_us().map_or(now_us, |before_us| now_us.max(before_us.saturating_add(1)))
     }
 
-    /// When it is lost unless it is heard of; none if it is gone already or never promised to be heard of.
+    /// When it is lost or idle unless it is heard of; none if it is gone already, or announced itself and promised no heartbeat, or has
+    /// something open that nobody promised to end.
     fn due_us(&self) -> Option<u64> {
-        let interval_us = self.facts.heartbeat_interval_ms()?.saturating_mul(1_000);
-        let is_watched = self.facts.status() == WorkerStatus::Online;
-        is_watched.then(|| self.last_seen_us.saturating_add(interval_us.saturating_mul(2)))
+        let patience_us = if self.is_unannounced() {
+            Some(IDLE_US).filter(|_| self.open == 0)
+        } else {
+            self.facts.heartbeat_interval_ms().map(|interval| interval.saturating_mul(2_000))
+        };
+        patience_us.filter(|_| self.is_online()).map(|patience_us| self.last_seen_us.saturating_add(patience_us))
     }
 
     fn view(&self) -> Worker {
