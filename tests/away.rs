@@ -110,7 +110,10 @@ impl Seen {
             }
             self.most_under_way.fetch_max(under_way, Ordering::SeqCst);
             let post = http.post(format!("{}/api/v1/events", self.server));
-            let post = post.header("content-type", "application/json").header("content-encoding", "zstd").body(body.clone());
+            let post = post
+                .header("content-type", "application/json")
+                .header("content-encoding", monitor_tests::encoding(&body))
+                .body(body.clone());
             let answer = post.send().unwrap();
             let (status, text) = (answer.status(), answer.text().unwrap());
             if status.is_success() {
@@ -128,7 +131,7 @@ impl Seen {
     }
 
     fn note(&self, body: &[u8]) {
-        let batch: Value = serde_json::from_slice(&zstd::decode_all(body).unwrap()).unwrap();
+        let batch: Value = serde_json::from_slice(&monitor_tests::decompressed(body)).unwrap();
         let events = batch["events"].as_array().unwrap();
         let started: Vec<&Value> = events.iter().filter(|event| event["type"] == "process-started").collect();
         let dropped = batch["dropped"].as_array().into_iter().flatten().filter(|dropped| dropped["type"] == "process-started");

@@ -9,7 +9,10 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
     ("monitor-macros", &["proc-macro2", "quote", "syn"]),
     ("monitor-core", &["libc"]),
-    ("monitor-spool", &["monitor-wire", "monitor-core", "crc32fast", "etcetera", "libc", "serde", "serde_json", "zstd"]),
+    (
+        "monitor-spool",
+        &["monitor-wire", "monitor-core", "crc32fast", "etcetera", "flate2", "libc", "ruzstd", "serde", "serde_json", "zstd"],
+    ),
     ("monitor-woven", &["monitor-core", "monitor-macros", "monitor-spool", "libc"]),
     ("cargo-monitor", &["monitor-wire", "monitor-spool", "*"]),
     ("monitor-state", &["monitor-wire", "serde", "serde_json"]),

@@ -143,10 +143,14 @@ impl Connection {
         Ok(bytes)
     }
 
-    /// Posts a batch, compressed with zstd. A refusal, or that nobody answered, is an error, whose words are for who reads them.
+    /// Posts a batch, compressed. A refusal, or that nobody answered, is an error, whose words are for who reads them.
     pub(crate) async fn post_events(&self, body: Vec<u8>, sent: Sent) -> Result<Answer, ClientError> {
         let (url, client) = self.prepare(&["api", "v1", "events"])?;
-        let request = client.post(url).header("content-type", "application/json").header("content-encoding", "zstd").body(body);
+        let request = client
+            .post(url)
+            .header("content-type", "application/json")
+            .header("content-encoding", monitor_spool::content_encoding(&body))
+            .body(body);
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         let retry_after = response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);

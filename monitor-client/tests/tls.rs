@@ -78,6 +78,17 @@ fn config(authority: &CertifiedIssuer<'static, KeyPair>) -> ServerConfig {
     builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap()
 }
 
+/// What was sent, as the server reads it.
+fn decompressed(body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    if body.starts_with(&[0x1f, 0x8b]) {
+        flate2::read::MultiGzDecoder::new(body).read_to_end(&mut plain).unwrap();
+    } else {
+        zstd::Decoder::new(body).unwrap().read_to_end(&mut plain).unwrap();
+    }
+    plain
+}
+
 /// Takes batches until the client goes.
 fn serve(mut socket: std::net::TcpStream, config: Arc<ServerConfig>, batches: &Sender<Value>) {
     let mut connection = ServerConnection::new(config).unwrap();
@@ -92,7 +103,7 @@ fn serve(mut socket: std::net::TcpStream, config: Arc<ServerConfig>, batches: &S
             continue;
         };
         assert!(head.contains("authorization: bearer a-token"), "{head}");
-        let batch: Value = serde_json::from_slice(&zstd::decode_all(&bytes[body.clone()]).unwrap()).unwrap();
+        let batch: Value = serde_json::from_slice(&decompressed(&bytes[body.clone()])).unwrap();
         let last = batch["sequence"].as_u64().unwrap() + batch["events"].as_array().unwrap().len() as u64 - 1;
         let answer = json!({"accepted": last}).to_string();
         bytes.drain(..body.end);

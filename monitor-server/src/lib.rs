@@ -20,6 +20,8 @@ pub mod store;
 #[cfg(test)]
 #[path = "../../monitor-state/tests/support/mod.rs"]
 mod support;
+#[cfg(target_os = "linux")]
+mod watchdog;
 
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, read_duration};
 pub use http::TlsError;

@@ -150,6 +150,7 @@ impl Server {
         };
         let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access.clone(), stopping.clone(), started_us);
         let keep = {
+            let store = store.clone();
             let (retention, ingest, wake, stopping) = (config.keeps(), ingest.clone(), app.sweep.clone(), stopping.clone());
             tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
             async move { retention::run(&retention, &store, &ingest, &wake, &stopping).await }
@@ -161,12 +162,16 @@ impl Server {
                 tls.watch(config.tls_interval, &stopping).await;
             }
         };
+        #[cfg(target_os = "linux")]
+        let watchdog = crate::watchdog::run(&ingest, &store, &stopping);
+        #[cfg(not(target_os = "linux"))]
+        let watchdog = async {};
         let stop = async {
             shutdown.await;
             tracing::info!("stopping");
             stopping.cancel();
         };
-        tokio::join!(serve, stop, adopt, keep, renew);
+        tokio::join!(serve, stop, adopt, keep, renew, watchdog);
         changing.close();
         if tokio::time::timeout(config.stop_timeout, changing.wait()).await.is_err() {
             tracing::warn!("what was to be changed took longer than `stop-timeout`");

@@ -6,10 +6,11 @@ use monitor_wire::{Batch, DecodeError, Dropped, Event, RootId, VERSION, WorkerRe
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::encoding;
 use crate::parcel::{Parcel, Rejected};
 
 /// Events of a parcel, decoded, are never longer.
-const LONGEST: usize = 256 << 20;
+const LONGEST: u64 = 256 << 20;
 
 /// What stands before the events of a request.
 #[derive(Debug, Clone)]
@@ -50,20 +51,21 @@ impl Parcel {
     /// As [`encode`](Self::encode), of anything that is events in JSON.
     pub(crate) fn of<T: Serialize>(first: u64, events: &[T]) -> Option<Self> {
         let json = serde_json::to_vec(events).ok().filter(|_| !events.is_empty())?;
-        let frame = zstd::bulk::compress(&json, 1).ok()?;
+        let frame = encoding::compress(&json)?;
         Some(Self::kept(first, events.len() as u64, frame))
     }
 
     /// No events, before the number `first`: a request that only tells what was dropped.
     pub fn empty(first: u64) -> Self {
-        Self::kept(first, 0, compressed(b"[]"))
+        Self::kept(first, 0, encoding::compress(b"[]").unwrap_or_default())
     }
 
-    /// The body of a request, to be sent as `application/json` with `Content-Encoding: zstd`: frames one behind the other.
+    /// The body of a request, to be sent as `application/json` with its [`content_encoding`](crate::content_encoding): pieces one behind
+    /// the other.
     pub fn body(&self, head: &Head<'_>) -> Vec<u8> {
-        let mut body = compressed(&opening(head, self.first()));
+        let mut body = encoding::beside(self.frame(), &opening(head, self.first()));
         body.extend_from_slice(self.frame());
-        body.extend_from_slice(&compressed(b"}"));
+        body.extend_from_slice(&encoding::beside(self.frame(), b"}"));
         body
     }
 
@@ -72,7 +74,8 @@ impl Parcel {
     /// # Errors
     /// Says which event can't be read, if it is one event.
     pub fn batch(&self, head: &Head<'_>) -> Result<Batch, DecodeError> {
-        let unreadable = || DecodeError { message: "the frame is no zstd".to_owned(), event_number: None, wrong_version: false };
+        let unreadable =
+            || DecodeError { message: "what was compressed can't be read".to_owned(), event_number: None, wrong_version: false };
         let mut json = opening(head, self.first());
         json.extend_from_slice(&self.json().ok_or_else(unreadable)?);
         json.push(b'}');
@@ -83,14 +86,14 @@ impl Parcel {
     pub(crate) fn joined(parcels: &[Self]) -> Option<Self> {
         let mut json = Vec::new();
         for parcel in parcels {
-            let part = parcel.json().filter(|part| json.len() + part.len() < LONGEST)?;
+            let part = parcel.json().filter(|part| ((json.len() + part.len()) as u64) < LONGEST)?;
             // One list, for each of them is one.
             json.push(if json.is_empty() { b'[' } else { b',' });
             json.extend_from_slice(part.strip_prefix(b"[")?.strip_suffix(b"]")?);
         }
         json.push(b']');
         let count = parcels.iter().fold(0_u64, |sum, parcel| sum.saturating_add(parcel.count()));
-        Some(Self::kept(parcels.first()?.first(), count, zstd::bulk::compress(&json, 1).ok()?))
+        Some(Self::kept(parcels.first()?.first(), count, encoding::compress(&json)?))
     }
 
     /// Both halves of it, in the order of their numbers; `None` if it is one event, or can't be read.
@@ -125,12 +128,7 @@ impl Parcel {
     }
 
     pub(crate) fn json(&self) -> Option<Vec<u8>> {
-        use std::io::Read;
-        let mut json = Vec::new();
-        // What a frame says about its own length is not believed.
-        let decoder = zstd::Decoder::new(self.frame()).ok()?;
-        decoder.take(LONGEST as u64).read_to_end(&mut json).ok()?;
-        Some(json)
+        encoding::decompress(self.frame(), LONGEST)
     }
 }
 
@@ -154,9 +152,4 @@ fn opening(head: &Head<'_>, sequence: u64) -> Vec<u8> {
     json.pop();
     json.extend_from_slice(b",\"events\":");
     json
-}
-
-fn compressed(json: &[u8]) -> Vec<u8> {
-    // Into a buffer of the size that it asks for itself it can't fail.
-    zstd::bulk::compress(json, 1).unwrap_or_default()
 }

@@ -43,6 +43,8 @@ mod answer;
 #[cfg(feature = "read")]
 mod body;
 #[cfg(feature = "read")]
+mod encoding;
+#[cfg(feature = "read")]
 mod follow;
 #[cfg(feature = "read")]
 mod found;
@@ -71,6 +73,8 @@ pub fn hostname() -> String {
 pub use answer::{Answer, Backoff, Sent};
 #[cfg(feature = "read")]
 pub use body::Head;
+#[cfg(feature = "read")]
+pub use encoding::content_encoding;
 #[cfg(feature = "read")]
 pub use follow::Follower;
 #[cfg(feature = "read")]

@@ -5,7 +5,7 @@ use crate::wire::RootId;
 /// A block of a frame is never longer.
 const BLOCK: usize = 128 << 10;
 
-/// Events of one number after another, as the zstd frame of their JSON array.
+/// Events of one number after another, as their JSON array, compressed: a gzip member or a zstd frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parcel {
     first: u64,
@@ -57,16 +57,16 @@ impl Parcel {
         self.frame.len()
     }
 
-    /// What type each event is of, and in which tree: without zstd nobody can say.
+    /// What type each event is of, and in which tree: without what decompresses it nobody can say.
     #[cfg(not(feature = "read"))]
-    #[expect(clippy::unused_self, reason = "as with zstd")]
+    #[expect(clippy::unused_self, reason = "as with the feature `read`")]
     pub(crate) fn kinds(&self) -> Vec<Rejected> {
         Vec::new()
     }
 }
 
 /// A zstd frame of raw blocks (RFC 8878, 3.1.1).
-fn frame(content: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(content: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(content.len() + 16);
     frame.extend_from_slice(&0xfd2f_b528_u32.to_le_bytes());
     // A single segment, its size in 8 bytes: no window has to be told.
@@ -89,11 +89,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_of_raw_blocks_is_read_by_zstd() {
+    fn a_frame_of_raw_blocks_is_read() {
         for length in [0, 1, 1_000, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK] {
             let content: Vec<u8> = (0..length).map(|n| n as u8).collect();
             let parcel = Parcel::plain(1, 1, &content);
-            assert_eq!(zstd::decode_all(parcel.frame()).unwrap(), content, "{length}");
+            assert_eq!(crate::encoding::decompress(parcel.frame(), u64::MAX).unwrap(), content, "{length}");
         }
     }
 }

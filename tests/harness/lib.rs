@@ -8,7 +8,7 @@ pub use programs::{Finished, command, example, run, worker};
 pub use server::Server;
 pub use tree::{outline, states};
 
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a busy machine.
@@ -32,6 +32,25 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 /// How often a test that repeats itself does so: a few times, or as often as `cargo xtask soak` says.
 pub fn rounds(short: u32) -> u32 {
     std::env::var("MONITOR_SOAK_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(short)
+}
+
+/// The `Content-Encoding` of what clients send, which begins as gzip or zstd does.
+pub fn encoding(body: &[u8]) -> &'static str {
+    if body.starts_with(&[0x1f, 0x8b]) { "gzip" } else { "zstd" }
+}
+
+/// What clients sent, as the server reads it.
+///
+/// # Panics
+/// When it is not compressed as it should be.
+pub fn decompressed(body: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let read = match encoding(body) {
+        "gzip" => flate2::read::MultiGzDecoder::new(body).read_to_end(&mut plain),
+        _ => zstd::Decoder::new(body).expect("a decoder").read_to_end(&mut plain),
+    };
+    read.expect("a compressed body");
+    plain
 }
 
 /// The body of the next request of a connection; none at its end.

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use anyhow::Context;
-use monitor_spool::{Answer, Head, Parcel};
+use monitor_spool::{Answer, Head, Parcel, content_encoding};
 use reqwest::Url;
 use reqwest::blocking::{Client, Response};
 use reqwest::header::RETRY_AFTER;
@@ -57,7 +57,9 @@ impl Post {
 
     /// Sends a batch once.
     pub(crate) fn send(&self, parcel: &Parcel, head: &Head<'_>) -> Answer {
-        let mut request = self.client.post(self.url.clone()).header("Content-Type", "application/json").header("Content-Encoding", "zstd");
+        let body = parcel.body(head);
+        let mut request = self.client.post(self.url.clone()).header("Content-Type", "application/json");
+        request = request.header("Content-Encoding", content_encoding(&body));
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
         }
@@ -68,7 +70,7 @@ impl Post {
             response.take(LONGEST_ANSWER).read_to_end(&mut body)?;
             Ok::<_, std::io::Error>(Answer::of(parcel.sent(), status, retry_after.as_deref(), &body))
         };
-        match request.body(parcel.body(head)).send().map_err(std::io::Error::other).and_then(read) {
+        match request.body(body).send().map_err(std::io::Error::other).and_then(read) {
             Ok(answer) => answer,
             Err(error) => Answer::Away { why: error.to_string() },
         }

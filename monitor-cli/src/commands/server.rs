@@ -18,7 +18,7 @@ Examples:
 Once it accepts requests it prints one line to stdout, with the real port:
   listening on http://127.0.0.1:60010/tasks
 Its log goes to stderr; RUST_LOG says how much (info by default).
-It stops on Ctrl-C and on SIGTERM, after it has answered what it was asked and stored what it was
+It stops on Ctrl-C, on SIGTERM and when its terminal is closed (SIGHUP), after it has answered what it was asked and stored what it was
 sent; a second one makes it break off requests that are still going on.
 
 Every setting is a flag, an environment variable and a key of the settings file, in this order of
@@ -143,14 +143,39 @@ fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("could not wait for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
+    let mut hangup = match hangup_is_ignored() {
+        true => None,
+        false => Some(signal(SignalKind::hangup()).context("could not wait for SIGHUP")?),
+    };
     Ok(async move {
         for _ in 0..count {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hung_up => {}
             }
         }
     })
+}
+
+/// Returns true if whoever started the server wants it to outlive its terminal, as nohup does.
+#[cfg(unix)]
+#[expect(unsafe_code, reason = "std has no way to ask what is done with a signal")]
+fn hangup_is_ignored() -> bool {
+    static IS_IGNORED: std::sync::LazyLock<bool> = std::sync::LazyLock::new(|| {
+        let mut now = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: without a new action nothing changes, and all of the old one is written to where there is room for it. Zeroes are a
+        // valid action.
+        unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), now.as_mut_ptr()) == 0 && now.assume_init().sa_sigaction == libc::SIG_IGN }
+    });
+    // Asked once, before a handler of ours takes its place.
+    *IS_IGNORED
 }
 
 /// Done after so many signals to stop.

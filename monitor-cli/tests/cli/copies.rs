@@ -52,11 +52,13 @@ fn a_copy_in_the_data_folder_outlives_a_restart() {
     let copy = server.data.path().join("backup-2026-11-20.db");
     backup(&server, &copy, 0);
     let data = server.stop();
-    fs::write(data.path().join(".sending-1763600000123456.db.part"), "half of a copy").unwrap();
+    for left in [".sending-1763600000123456.db.part", "monitor.db.new", "monitor.db.new-wal"] {
+        fs::write(data.path().join(left), "half of a copy").unwrap();
+    }
     let server = TestServer::on(data);
     assert_eq!(json(&["check", text(&copy)])["roots"], 1);
     let left = names(server.data.path());
-    assert!(!left.iter().any(|name| name.contains("sending")), "{left:?}");
+    assert!(!left.iter().any(|name| name.contains("sending") || name.contains(".new")), "{left:?}");
 }
 
 #[test]

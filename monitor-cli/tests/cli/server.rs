@@ -1,5 +1,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::support::{ROOT, TestServer, monitor, started};
 
@@ -57,13 +58,86 @@ fn data_goes_to_the_user_s_data_folder_by_default() {
 #[cfg(unix)]
 #[test]
 fn a_signal_stops_it_in_good_order() {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP"] {
         let mut server = TestServer::start();
         server.send(1, &[started(ROOT, 1, None, "kept")]);
         let pid = server.child.id().to_string();
         assert!(Command::new("kill").args([format!("-{signal}"), pid]).status().unwrap().success());
         assert_eq!(server.child.wait().unwrap().code(), Some(0), "{signal}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_was_started_to_outlive_its_terminal_does() {
+    let data = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    command.args(["-c", "trap '' HUP; exec \"$0\" server --listen 127.0.0.1:0 --data \"$1\""]).arg(monitor).arg(data.path());
+    let mut child = command.env("MONITOR_SPOOL_DIR", "off").stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim_end().trim_start_matches("listening on ").trim_end_matches("/tasks").to_owned();
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    signal("-HUP");
+    crate::support::monitor(&["status", "--server", &url]).assert().success();
+    signal("-TERM");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_data_folder_that_others_may_write_to_is_not_taken_without_a_word() {
+    use std::os::unix::fs::PermissionsExt;
+    for (mode, is_said) in [(0o777, true), (0o1777, true), (0o720, true), (0o755, false), (0o700, false)] {
+        let data = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(data.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+        command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("MONITOR_SPOOL_DIR", "off");
+        let mut child = command.env_remove("RUST_LOG").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        child.kill().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(said.contains("chmod 700"), is_said, "{mode:o}: {said}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_hears_that_it_serves_and_works_and_nothing_while_its_writer_is_stuck() {
+    use std::os::unix::net::UnixDatagram;
+    let data = tempfile::tempdir().unwrap();
+    let socket = UnixDatagram::bind(data.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("monitor"));
+    command.args(["server", "--listen", "127.0.0.1:0", "--data"]).arg(data.path()).env("MONITOR_SPOOL_DIR", "off");
+    command.env("NOTIFY_SOCKET", data.path().join("notify")).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut server = TestServer::of(child, data);
+    let hear = || {
+        let mut words = [0; 64];
+        socket.recv(&mut words).map(|length| String::from_utf8_lossy(&words[..length]).trim().to_owned())
+    };
+    assert_eq!([hear().unwrap(), hear().unwrap(), hear().unwrap()], ["READY=1", "WATCHDOG=1", "WATCHDOG=1"]);
+    // Nobody else may write: the writer waits for it, up to ten seconds.
+    let database = rusqlite::Connection::open(server.data.path().join("monitor.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let sent = scope.spawn(|| server.send(1, &[started(ROOT, 1, None, "kept")]));
+        // What was told before it got stuck is heard first; then it is quiet for many times as long as between two beats.
+        socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        while hear().is_ok() {
+            assert!(!sent.is_finished(), "the batch waits for the database");
+        }
+        assert!(!sent.is_finished());
+        database.execute_batch("ROLLBACK").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        assert_eq!(hear().unwrap(), "WATCHDOG=1");
+    });
+    assert!(Command::new("kill").arg(server.child.id().to_string()).status().unwrap().success());
+    while hear().unwrap() != "STOPPING=1" {}
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(unix)]

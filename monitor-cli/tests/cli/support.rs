@@ -39,7 +39,11 @@ impl TestServer {
         command.arg("server").args(args).arg("--data").arg(data.path()).env("RUST_LOG", "warn");
         // What other programs of this user left is none of a test's.
         command.env("MONITOR_SPOOL_DIR", "off");
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("a server");
+        Self::of(command.stdout(Stdio::piped()).spawn().expect("a server"), data)
+    }
+
+    /// A server that was just started, whose output is piped.
+    pub(crate) fn of(mut child: Child, data: TempDir) -> Self {
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let url = line.strip_prefix("listening on ").and_then(|url| url.strip_suffix("/tasks\n"));

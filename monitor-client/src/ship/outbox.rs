@@ -33,7 +33,7 @@ pub(super) struct Outbox {
 /// A request as it is sent.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// Compressed by zstd.
+    /// Compressed; [`content_encoding`](monitor_spool::content_encoding) says how.
     pub(super) body: Vec<u8>,
     /// What the rule of [answers](Answer) needs to know of it.
     pub(super) sent: Sent,
@@ -237,7 +237,11 @@ mod tests {
     /// As the server reads it.
     fn batch(request: &Request) -> Batch {
         let mut json = Vec::new();
-        zstd::Decoder::new(&*request.body).unwrap().read_to_end(&mut json).unwrap();
+        if monitor_spool::content_encoding(&request.body) == "gzip" {
+            flate2::read::MultiGzDecoder::new(&*request.body).read_to_end(&mut json).unwrap();
+        } else {
+            zstd::Decoder::new(&*request.body).unwrap().read_to_end(&mut json).unwrap();
+        }
         let batch = Batch::from_json(&json).unwrap();
         assert_eq!(batch.last_number(), request.sent.last);
         batch

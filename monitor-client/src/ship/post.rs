@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use monitor_spool::Answer;
+use monitor_spool::{Answer, content_encoding};
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 
@@ -66,7 +66,8 @@ impl Post {
             Ok(client) => client,
             Err(error) => return Answer::Refused { why: causes(error) },
         };
-        let mut request = client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, "zstd");
+        let mut request =
+            client.post(self.url.clone()).header(CONTENT_TYPE, "application/json").header(CONTENT_ENCODING, content_encoding(body));
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }

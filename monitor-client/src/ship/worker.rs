@@ -19,7 +19,7 @@ pub(super) fn identity() -> WorkerRef {
         .and_then(|path| path.file_stem().map(|name| name.to_string_lossy().into_owned()))
         .or_else(|| std::env::args_os().next().map(|name| name.to_string_lossy().into_owned()))
         .unwrap_or_default();
-    WorkerRef { id, hostname: gethostname::gethostname().to_string_lossy().into_owned(), pid, program }
+    WorkerRef { id, hostname: monitor_spool::hostname(), pid, program }
 }
 
 /// The first thing said.

@@ -35,7 +35,10 @@ const NAME: (&str, &str) = (".sending-", ".db");
     )
 )]
 pub(super) async fn post_backup(State(app): State<App>, _: Admin, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
-    let Ok(turn) = app.copying.clone().try_acquire_owned() else { return Err(ApiError::Busy) };
+    let Ok(turn) = app.copying.clone().try_acquire_owned() else {
+        let detail = "another copy of the database is being made or sent, and there is one at a time: ask again when that is done";
+        return Err(ApiError::TooManyAnswers { detail: detail.to_owned() });
+    };
     let path = app.config.data.join(format!("{}{}{}", NAME.0, crate::server::now_us(), NAME.1));
     let copy = Copy { path, _turn: turn };
     let (bytes, file, copy) = app

@@ -114,7 +114,8 @@ struct Deflated<'a> {
 impl<'a> Deflated<'a> {
     fn new(body: &'a [u8]) -> Self {
         // RFC 1950: the method, and a check of the first two bytes.
-        let is_zlib = body.first_chunk().is_some_and(|[first, second]| first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
+        let is_zlib =
+            body.first_chunk().is_some_and(|[first, second]| first & 0x0f == 8 && u16::from_be_bytes([*first, *second]) % 31 == 0);
         Self { state: Decompress::new(is_zlib), rest: body, is_done: false }
     }
 }

@@ -128,7 +128,8 @@ pub(super) async fn post_metrics(request: Request) -> Response {
 
 /// Of these processes, those that are known to have ended: they were taken before.
 async fn ended(app: &App, processes: HashSet<(RootId, ProcessId)>) -> Result<HashSet<(RootId, ProcessId)>, ApiError> {
-    filter(app, processes, |store, (root, id)| Ok(store.process(RootKey::Id(root), id)?.is_some_and(|process| process.ended_us.is_some()))).await
+    filter(app, processes, |store, (root, id)| Ok(store.process(RootKey::Id(root), id)?.is_some_and(|process| process.ended_us.is_some())))
+        .await
 }
 
 /// Of these trees, those of which nothing is here.

@@ -215,7 +215,7 @@ impl ApiError {
             Self::Parameter { .. } | Self::Body { .. } | Self::Batch(_) | Self::Event { .. } => StatusCode::BAD_REQUEST,
             Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } | Self::NoMetrics => {
                 StatusCode::NOT_FOUND
-            },
+            }
             Self::Gone { .. } => StatusCode::GONE,
             Self::Kept { .. } => StatusCode::CONFLICT,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,

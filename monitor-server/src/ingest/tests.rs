@@ -60,6 +60,10 @@ impl Store for Gate {
         self.inner.drop_roots(drop, now_us)
     }
 
+    fn probe(&self) -> Result<(), StoreError> {
+        self.inner.probe()
+    }
+
     fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
         self.inner.sweep(rows)
     }

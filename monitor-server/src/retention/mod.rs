@@ -155,12 +155,19 @@ pub fn read_rules(text: &str) -> Result<Vec<Rule>, String> {
         let glob = Glob::new(name).map_err(|error| wrong(format!("name = {name:?}: {}", error.kind())))?;
         let known = [State::SUCCEEDED, State::FAILED, State::CANCELLED, State::LOST];
         for state in &written.state {
+            let is_known = known.iter().any(|known| known.as_str() == state);
+            if let Some(meant) = known.iter().find(|known| !is_known && strsim::jaro_winkler(known.as_str(), &state.to_lowercase()) > 0.8) {
+                return Err(wrong(format!("state = {state:?}: is {:?} meant?", meant.as_str())));
+            }
             if [State::RUNNING, State::PENDING].iter().any(|open| open.as_str() == state) {
                 return Err(wrong(format!("state = {state:?}: what has not ended is always kept")));
             }
             if state.is_empty() {
                 let known: Vec<_> = known.iter().map(State::as_str).collect();
                 return Err(wrong(format!("state = \"\": expected an outcome, like {}", known.join(", "))));
+            }
+            if !is_known {
+                tracing::warn!("retention: rule {} is for trees whose root ended as {state:?}, an outcome of a program's own", place + 1);
             }
         }
         let age = written.age.as_deref().map(crate::config::read_duration).transpose();
@@ -238,6 +245,12 @@ mod tests {
     }
 
     #[test]
+    fn an_outcome_of_a_programs_own_may_have_a_rule() {
+        let rules = read_rules("[{ state = [\"skipped\", \"blocked\"], age = \"1d\" }]").unwrap();
+        assert_eq!(rules[0].states, [State::from("skipped"), State::from("blocked")]);
+    }
+
+    #[test]
     fn what_is_no_rule_is_named() {
         for (text, words) in [
             ("", "expected rules like"),
@@ -248,6 +261,11 @@ mod tests {
             ("[{ name = \"[\" }]", "rule 1: name = \"[\""),
             ("[{ state = [\"running\"] }]", "what has not ended is always kept"),
             ("[{ state = [\"\"] }]", "expected an outcome"),
+            ("[{ state = [\"lost\", \"faild\"] }]", "rule 1: state = \"faild\": is \"failed\" meant?"),
+            ("[{ state = [\"Failed\"] }]", "is \"failed\" meant?"),
+            ("[{ state = [\"success\"] }]", "is \"succeeded\" meant?"),
+            ("[{ state = [\"canceled\"] }]", "is \"cancelled\" meant?"),
+            ("[{ state = [\"lots\"] }]", "is \"lost\" meant?"),
         ] {
             let error = read_rules(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");

@@ -25,6 +25,9 @@ use crate::retention::Retention;
 /// Every method fails if the database or its disk does; lists also for a cursor that they did not make.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 pub trait Store: Send + Sync + 'static {
+    /// Reads the smallest thing that there is, without waiting for those who ask something else.
+    fn probe(&self) -> Result<(), StoreError>;
+
     /// Takes all of `batches` or none of them, durably; taking one again changes nothing. What changed, in order.
     ///
     /// `now_us` is the server's clock: when its workers were last heard of.

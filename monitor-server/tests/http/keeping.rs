@@ -132,6 +132,14 @@ async fn a_copy_that_nobody_waits_for_is_not_left() {
     ask_and_leave(&server, "POST", "/api/v1/backup", async || until(async || !left().is_empty()).await).await;
     // Its turn is given back once it is gone.
     until(async || left().is_empty()).await;
+    // A copy that is being sent: there is one at a time, and no batch is meant.
+    let post = || server.client.post(format!("http://{}/api/v1/backup", server.address)).bearer_auth(server.local_token());
+    let first = post().send().await.unwrap();
+    let (status, problem) = read(post().send().await.unwrap()).await;
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(first.status() == 200 && status == 503 && detail.contains("another copy") && !detail.contains("batch"), "{problem}");
+    drop(first);
+    until(async || left().is_empty()).await;
     until(async || {
         let request = server.client.post(format!("http://{}/api/v1/backup", server.address)).bearer_auth(server.local_token());
         let response = request.send().await.unwrap();

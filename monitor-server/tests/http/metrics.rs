@@ -41,6 +41,20 @@ async fn scrape(server: &TestServer) -> BTreeMap<String, f64> {
 }
 
 #[tokio::test]
+async fn what_has_an_empty_name_is_among_the_others_and_no_sample_comes_twice() {
+    for most in [1, 100] {
+        let server = TestServer::with(|config| config.metrics_names = most).await;
+        let names = [("00000000000000f1", "a"), ("00000000000000f2", ""), ("00000000000000f3", "b"), ("00000000000000f4", "a")];
+        let events: Vec<_> = names.iter().flat_map(|(id, name)| [started(ROOT, id, None, name), failed(ROOT, id, "x")]).collect();
+        server.send(&batch(1, &events)).await;
+        let samples = scrape(&server).await;
+        let others = if most == 1 { 2.0 } else { 1.0 };
+        assert_eq!(samples.get("monitor_process_ended_total{name=\"\",state=\"failed\"}"), Some(&others), "{samples:#?}");
+        assert_eq!(samples.get("monitor_process_ended_total{name=\"a\",state=\"failed\"}"), Some(&2.0));
+    }
+}
+
+#[tokio::test]
 async fn figures_are_told_as_openmetrics() {
     let server = TestServer::start().await;
     let _reader = Reader::open(server.get("/api/v1/stream")).await;

@@ -344,7 +344,8 @@ async fn metrics_are_refused_in_words_that_say_what_to_set() {
 /// What a client of HTTP/2 reads: each frame's kind, stream and payload.
 async fn speak_http2(mut socket: impl AsyncRead + AsyncWrite + Unpin) -> Vec<(u8, u32, Vec<u8>)> {
     // Settings, a window, and a request on stream 3 whose head nobody has to understand.
-    let frames = [&b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\xff\xff"[..], b"\0\0\x04\x08\0\0\0\0\0\0\0\xff\xff", b"\0\0\x01\x01\x04\0\0\0\x03\x83"];
+    let frames =
+        [&b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\xff\xff"[..], b"\0\0\x04\x08\0\0\0\0\0\0\0\xff\xff", b"\0\0\x01\x01\x04\0\0\0\x03\x83"];
     socket.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frames.concat().as_slice()].concat()).await.unwrap();
     let (mut read, mut goes_away) = (Vec::new(), false);
     while !goes_away {

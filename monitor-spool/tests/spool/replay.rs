@@ -1,5 +1,7 @@
 //! What a dead program left comes out once, in order.
 
+use std::io::Read;
+
 use monitor_core::image::made;
 use monitor_core::keep::Piece;
 use monitor_spool::{Answer, Calibration, ClockSample, Entry, Head, Life, Meta, Parcel};
@@ -65,7 +67,13 @@ fn times_are_filled_in_by_the_programs_clock() {
     let mut replay = test.replay(worker);
     let head = Head { worker: &replay.worker().clone(), sent_us: 5, dropped: &replay.dropped(), lost: true };
     let body = replay.next().unwrap().body(&head);
-    let batch = Batch::from_json(&zstd::decode_all(&body[..]).unwrap()).unwrap();
+    assert_eq!(monitor_spool::content_encoding(&body), if cfg!(feature = "zstd") { "zstd" } else { "gzip" });
+    let mut json = Vec::new();
+    match monitor_spool::content_encoding(&body) {
+        "gzip" => flate2::read::MultiGzDecoder::new(&body[..]).read_to_end(&mut json).unwrap(),
+        _ => zstd::Decoder::new(&body[..]).unwrap().read_to_end(&mut json).unwrap(),
+    };
+    let batch = Batch::from_json(&json).unwrap();
     assert_eq!((batch.worker.program.as_str(), batch.sequence, batch.sent_us), ("nightly", 1, 5));
     let [Event::WorkerOnline(online), Event::ProcessStarted(started), Event::ProcessEnded(ended)] = &batch.events[..] else {
         panic!("{batch:?}")

@@ -135,6 +135,13 @@ impl Files {
         if chain.is_empty() {
             return Err(not(&self.certificate, "certificate", None));
         }
+        if is_authority(&chain[0]) {
+            tracing::warn!(
+                "the certificate in {} says of itself that it is an authority's, as `openssl req -x509` makes them: monitored programs and \
+                 `monitor` refuse it (CaUsedAsEndEntity). Make it with `-addext basicConstraints=critical,CA:FALSE`",
+                self.certificate.display()
+            );
+        }
         let key = PrivateKeyDer::from_pem_slice(&read.key).map_err(|error| not(&self.key, "private key", Some(error)))?;
         let unfit = |source| TlsError::Unfit { certificate: self.certificate.clone(), key: self.key.clone(), source };
         let provider = Arc::new(aws_lc_rs::default_provider());
@@ -148,9 +155,39 @@ impl Files {
     }
 }
 
+/// Returns true if a certificate has the extension `basicConstraints` (RFC 5280, 4.2.1.9) with `cA` true. rustls refuses such a one as a
+/// server's own.
+fn is_authority(certificate: &[u8]) -> bool {
+    // In DER: the extension's id 2.5.29.19; `critical`, if it is; a text of bytes with a list that begins with `cA`, if that is true.
+    const ID: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x13];
+    const TRUE: &[u8] = &[0x01, 0x01, 0xff];
+    let behind = |place: usize| &certificate[place + ID.len()..];
+    certificate.windows(ID.len()).enumerate().filter(|(_, bytes)| *bytes == ID).any(|(place, _)| {
+        let value = behind(place).strip_prefix(TRUE).unwrap_or(behind(place));
+        matches!(value, [0x04, _, 0x30, _, list @ ..] if list.starts_with(TRUE))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_is_an_authority_s_is_known() {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+        for (is_ca, expected) in [
+            (IsCa::Ca(BasicConstraints::Unconstrained), true),
+            (IsCa::Ca(BasicConstraints::Constrained(0)), true),
+            (IsCa::ExplicitNoCa, false),
+            (IsCa::NoCa, false),
+        ] {
+            let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+            params.is_ca = is_ca.clone();
+            let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+            assert_eq!(is_authority(certificate.der()), expected, "{is_ca:?}");
+        }
+        assert!(!is_authority(b"\x06\x03\x55\x1d\x13"), "nothing behind it");
+    }
 
     #[test]
     fn files_that_do_not_fit_leave_the_ones_before_them_in_place() {

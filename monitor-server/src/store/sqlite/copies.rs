@@ -70,9 +70,9 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     }
     let _lock = folder::lock(data)?;
     let database = folder::path(data);
+    remove_leftovers(&database);
     let new = beside(&database, "new");
     let _remove = Remove(&new);
-    let _ = fs::remove_file(&new);
     // With its log, if it has one: a database that was put aside, or whose server was killed, has its newest transactions there. Who
     // checks it writes them into the copy.
     let (log, new_log) = (with(file, "-wal"), with(&new, "-wal"));
@@ -108,6 +108,16 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     fs::rename(&new, &database).map_err(disk("create", &database))?;
     sync_folder(&database).map_err(disk("write the folder of", &database))?;
     Ok(Restored { database, aside })
+}
+
+/// Removes what a restore left that was killed: a copy under a name of its own, which was not yet checked. Whoever calls it holds the
+/// data folder.
+pub(super) fn remove_leftovers(database: &Path) {
+    let new = beside(database, "new");
+    if new.exists() {
+        drop(Remove(&new));
+        tracing::info!(path = %new.display(), "removed a copy that was not put in the database's place to its end");
+    }
 }
 
 /// Looks whether a database is whole, while a server has it or not; a data folder means the one in it.

@@ -20,6 +20,10 @@ pub(super) fn lock(folder: &Path) -> Result<Lock, StoreError> {
         move |source: io::Error| StoreError::Disk { action, path, source }
     };
     create_private(folder).map_err(disk("create the data folder", folder))?;
+    if let Some(mode) = others_may_write(folder) {
+        let path = folder.display();
+        tracing::warn!("other users of this machine may replace the files of the data folder {path} (mode {mode:04o}): chmod 700 {path}");
+    }
     let path = folder.join(LOCK);
     let file = open_private(&path).map_err(disk("open the lock file", &path))?;
     match file.try_lock() {
@@ -61,6 +65,15 @@ pub(super) fn path(folder: &Path) -> PathBuf {
 pub(super) fn existing(folder: &Path) -> Result<PathBuf, StoreError> {
     let path = path(folder);
     if path.is_file() { Ok(path) } else { Err(StoreError::Missing { path }) }
+}
+
+/// The folder's mode, if others than its owner may make, rename and remove files in it.
+fn others_may_write(folder: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    let mode = std::os::unix::fs::PermissionsExt::mode(&folder.metadata().ok()?.permissions()) & 0o7777;
+    #[cfg(not(unix))]
+    let mode = { folder.metadata().map_or(0, |_| 0) };
+    (mode & 0o022 != 0).then_some(mode)
 }
 
 /// Lets only its owner read a file.

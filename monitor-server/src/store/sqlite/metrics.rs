@@ -15,7 +15,7 @@ pub(super) const FROM: &str = "SELECT name, state, sums FROM rollup WHERE level 
 /// The level of the longest times.
 const LONGEST: i64 = 3;
 
-/// The names with the most runs, at most so many; all others together have none. Those that were `chosen` before stay it: a figure of
+/// The names with the most runs, at most so many; all others together have none, and so has what has an empty name. Those that were `chosen` before stay it: a figure of
 /// the others that became less would be taken for one that began anew.
 pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize, chosen: &mut HashSet<i64>) -> Result<Vec<NameTotals>> {
     let mut states = HashMap::<(i64, i64), u64>::default();
@@ -39,8 +39,10 @@ pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize, chosen: &mut Hash
         }
     }
     let mut names: Vec<_> = sums.into_iter().collect();
-    names.sort_unstable_by_key(|(name, sums)| (!chosen.contains(name), std::cmp::Reverse(sums.count), *name));
-    let rest = names.split_off(most.min(names.len()));
+    let empty = snapshot.find_text("")?;
+    names.sort_unstable_by_key(|(name, sums)| (Some(*name) == empty, !chosen.contains(name), std::cmp::Reverse(sums.count), *name));
+    let named = names.len() - usize::from(names.last().is_some_and(|(name, _)| Some(*name) == empty));
+    let rest = names.split_off(most.min(named));
     chosen.extend(names.iter().map(|(name, _)| *name));
     let mut totals = Vec::new();
     let (connection, dictionary) = snapshot.parts();

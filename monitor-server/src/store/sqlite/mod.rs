@@ -72,6 +72,7 @@ impl SqliteStore {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let lock = folder::lock(folder)?;
         let path = folder::database(folder)?;
+        copies::remove_leftovers(&path);
         let failed = |source| StoreError::of_open(source, &path);
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
@@ -148,6 +149,10 @@ fn as_of(connection: &Connection) -> rusqlite::Result<u64> {
 }
 
 impl Store for SqliteStore {
+    fn probe(&self) -> Result<(), StoreError> {
+        self.pool.probe().map_err(|source| StoreError::Database { action: "read", source })
+    }
+
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
         self.write("store events", |writer| writer.append(batches, now_us))
     }

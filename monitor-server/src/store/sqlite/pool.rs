@@ -17,6 +17,8 @@ pub(super) struct Pool {
     path: PathBuf,
     state: Mutex<State>,
     returned: Condvar,
+    /// A connection beside those of the readers, for [`probe`](Pool::probe).
+    probe: Mutex<Option<Reader>>,
     /// Rises whenever rows went that readers may remember.
     forgotten: AtomicU64,
 }
@@ -50,7 +52,7 @@ impl Deref for Snapshot<'_> {
 
 impl Pool {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, state: Mutex::default(), returned: Condvar::new(), forgotten: AtomicU64::new(0) }
+        Self { path, state: Mutex::default(), returned: Condvar::new(), probe: Mutex::default(), forgotten: AtomicU64::new(0) }
     }
 
     /// The database.
@@ -72,6 +74,20 @@ impl Pool {
             *forgotten = before;
         }
         Ok(question(&mut Snapshot { transaction, dictionary }))
+    }
+
+    /// Reads the smallest thing that there is, beside all readers: whoever wants to know whether the database can be read doesn't wait
+    /// for their answers.
+    pub(super) fn probe(&self) -> Result<()> {
+        let mut probe = self.probe.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = match probe.take() {
+            Some(reader) => reader,
+            None => self.open()?,
+        };
+        // One that failed is not used again.
+        reader.connection.query_row("SELECT seq FROM counter", [], |_| Ok(()))?;
+        *probe = Some(reader);
+        Ok(())
     }
 
     /// Readers forget what they remember, before they answer again.

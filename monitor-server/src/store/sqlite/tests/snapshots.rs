@@ -36,3 +36,32 @@ fn what_is_read_is_one_snapshot_however_many_read() {
     });
     assert_eq!(page(&store).processes.len(), 99);
 }
+
+#[test]
+fn whoever_asks_whether_the_database_can_be_read_waits_for_no_reader() {
+    let (_folder, store) = open();
+    let (begun, all_begun) = std::sync::mpsc::channel();
+    let gate = std::sync::Mutex::new(());
+    let closed = gate.lock().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..MAX_READERS {
+            let (begun, store, gate) = (begun.clone(), &store, &gate);
+            scope.spawn(move || {
+                store.pool.read(|_| {
+                    begun.send(()).unwrap();
+                    drop(gate.lock());
+                })
+            });
+        }
+        for _ in 0..MAX_READERS {
+            all_begun.recv().unwrap();
+        }
+        for _ in 0..3 {
+            store.probe().unwrap();
+        }
+        let waits = scope.spawn(|| store.status());
+        assert!(!waits.is_finished(), "a question does wait");
+        drop(closed);
+        waits.join().unwrap().unwrap();
+    });
+}

@@ -1,0 +1,46 @@
+//! What systemd is told where it asked to be (`Type=notify`): that the server serves, that it stops, and, as often as `WatchdogSec=`
+//! wants it, that it works.
+//!
+//! It works as long as its writer gets around to a task and its readers answer a question. Either may take its time, but if one of them
+//! takes longer than `WatchdogSec=`, systemd restarts the server.
+
+use std::sync::Arc;
+
+use sd_notify::NotifyState;
+use tokio_util::sync::CancellationToken;
+
+use crate::ingest::Ingest;
+use crate::store::{Changes, Store};
+
+/// Tells that the server serves, and then that it works, until it stops. Nothing happens where nobody listens.
+pub(crate) async fn run(ingest: &Ingest, store: &Arc<dyn Store>, stopping: &CancellationToken) {
+    tell(NotifyState::Ready);
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        let beats = async {
+            loop {
+                if works(ingest, store).await {
+                    tell(NotifyState::Watchdog);
+                }
+                tokio::time::sleep(limit / 4).await;
+            }
+        };
+        let _: Option<()> = stopping.run_until_cancelled(beats).await;
+    }
+    stopping.cancelled().await;
+    tell(NotifyState::Stopping);
+}
+
+/// Waits until the writer and a reader have answered; false if one of them never will.
+async fn works(ingest: &Ingest, store: &Arc<dyn Store>) -> bool {
+    let store = store.clone();
+    // A database that fails is told by `/healthz`: to begin anew would not mend it.
+    let read = tokio::task::spawn_blocking(move || store.workers(1, None).map(drop));
+    let (wrote, read) = tokio::join!(ingest.change(|_| Ok(((), Changes::none()))), read);
+    wrote.is_ok() && read.is_ok()
+}
+
+fn tell(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "could not tell systemd how the server is");
+    }
+}
