@@ -16,6 +16,7 @@ mod machine;
 mod report;
 mod server;
 mod startup;
+mod weight;
 mod work;
 
 use std::path::PathBuf;
@@ -78,6 +79,8 @@ enum Measurement {
     Compile,
     /// How much of a burst arrives.
     Burst,
+    /// What a cold build, its crates and the program weigh.
+    Weight,
 }
 
 impl Measurement {
@@ -88,6 +91,7 @@ impl Measurement {
             Self::Startup => startup::measure(options),
             Self::Compile => compile::measure(options),
             Self::Burst => burst::measure(options),
+            Self::Weight => weight::measure(options),
         }
     }
 }
