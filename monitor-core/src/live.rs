@@ -191,11 +191,15 @@ impl Live {
     /// As a command.
     pub(crate) fn exited(self, exit: Exit) {
         let _inside = inside::enter();
-        let Exit { code, signal, reason, message } = exit;
-        let outcome = message.map_or(Outcome::Succeeded, |message| {
-            let kind = if signal.is_some() { "signal" } else { "exit" };
-            Outcome::Failed(Box::new(Failure { kind, message, ..Failure::default() }))
-        });
+        let Exit { code, signal, reason, message, is_cancelled } = exit;
+        let outcome = match message {
+            _ if is_cancelled => Outcome::Cancelled,
+            None => Outcome::Succeeded,
+            Some(message) => {
+                let kind = if signal.is_some() { "signal" } else { "exit" };
+                Outcome::Failed(Box::new(Failure { kind, message, ..Failure::default() }))
+            }
+        };
         let extra = EndExtra { exit_code: code, signal, reason, attempt: self.attempt };
         self.end_as(outcome, Some(Box::new(extra)));
     }

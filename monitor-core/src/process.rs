@@ -133,6 +133,8 @@ pub struct Exit {
     pub reason: Option<Cow<'static, str>>,
     /// Why it failed; none if it succeeded.
     pub message: Option<String>,
+    /// Somebody asked it to end: it was cancelled, and has not failed, whatever its code or signal.
+    pub is_cancelled: bool,
 }
 
 impl Drop for Process {
@@ -242,7 +244,8 @@ impl ProcessBuilder {
     /// to be the same; 1 for one that got its ids elsewhere. The highest attempt decides what became of the process.
     pub fn again(self, process: Context, attempt: u32) -> Self {
         self.with(|draft| {
-            draft.extra.attempt = attempt;
+            // The first one is nothing to tell of.
+            draft.extra.attempt = if attempt > 1 { attempt } else { 0 };
             draft.again = Some(process);
         })
     }

@@ -101,7 +101,7 @@ pub fn start(monitor: &Path, runs: &Path, spec: &Spec, server: Option<&str>) -> 
         move |source| RunError::Folder { path, wanted: "can't be used for detached runs (MONITOR_RUNS_DIR)", source }
     };
     let spec = Spec {
-        cwd: Some(spec.folder()),
+        cwd: spec.cwd.as_ref().map(|cwd| std::path::absolute(cwd).unwrap_or_else(|_| cwd.clone())),
         capture: true,
         log_dir: spec.log_dir.as_ref().map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.clone())),
         ..spec.clone()

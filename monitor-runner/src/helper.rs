@@ -9,7 +9,6 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -30,7 +29,6 @@ use crate::tree;
 /// All that the helper is given.
 pub(crate) struct Helper {
     pub(crate) spec: Spec,
-    pub(crate) folder: PathBuf,
     pub(crate) line: UnixStream,
     /// Stands for the launcher.
     pub(crate) launcher: OwnedFd,
@@ -135,16 +133,21 @@ impl Helper {
     }
 
     fn spawn(&self, env: Vec<(OsString, Option<OsString>)>) -> Result<u32, (Stage, io::Error)> {
-        if let Err(error) = fs::read_dir(&self.folder) {
+        if let Some(folder) = &self.spec.cwd
+            && let Err(error) = fs::read_dir(folder)
             // One that may be entered and not read is good enough.
-            if !self.folder.is_dir() || error.kind() == io::ErrorKind::NotFound {
-                return Err((Stage::Folder, error));
-            }
+            && (!folder.is_dir() || error.kind() == io::ErrorKind::NotFound)
+        {
+            return Err((Stage::Folder, error));
         }
         let start = |error: io::Error| (Stage::Start, error);
         let (program, arguments) = self.spec.command.split_first().ok_or_else(|| start(io::ErrorKind::NotFound.into()))?;
         let mut command = Command::new(program);
-        command.args(arguments).current_dir(&self.folder);
+        command.args(arguments);
+        // This program's own folder is kept as it is: it may have been removed, or be one that its user may not enter.
+        if let Some(folder) = &self.spec.cwd {
+            command.current_dir(folder);
+        }
         for (name, value) in env {
             match value {
                 Some(value) => command.env(name, value),

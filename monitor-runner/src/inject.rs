@@ -4,7 +4,11 @@
 //! A hook writes lines of words with a tab between, at most 4,096 bytes each, so that several writers don't mix:
 //! ```text
 //! S  id  parent  tree  kind  pid  place  batch  name      it began
-//! E  id  outcome  type  message                           it ended: ok, failed, cancelled, or an exit code
+//! E  id  outcome  type  message                           it ended: ok, failed, cancelled, or an exit code, which is no failure if
+//!                                                         the type is `condition`
+//! N  id                                                   its script's exit code is none of its own
+//! H  id                                                   its id was handed on to others
+//! P                                                       a Python program has begun
 //! L  count                                                so many lines found no room
 //! ```
 //! In a word `\n`, `\t`, `\r` and `\\` stand for what they do in most languages.
@@ -29,8 +33,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::helper::wait_for;
 use crate::identity::Stat;
+use crate::mask;
 use crate::outcome::RunError;
 use crate::spec::Spec;
+use crate::sys;
 
 const BASH: &str = include_str!("inject/hook.bash");
 const PYTHON: &str = include_str!("inject/sitecustomize.py");
@@ -40,6 +46,8 @@ const FEED: usize = 1 << 20;
 const LONGEST_LINE: usize = 4 << 10;
 /// More of them at a time are not followed.
 const MOST: usize = 100_000;
+/// So many children of one parent and name are told singly, unless `MONITOR_FOLD_AFTER` says otherwise; further ones are counted.
+const FOLD_AFTER: u64 = 100;
 
 /// What is made to tell of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +94,11 @@ struct Config {
 pub(crate) struct Injection {
     folder: PathBuf,
     feed: File,
-    env: Vec<(OsString, OsString)>,
+    /// Set in the command's environment, or taken away there.
+    env: Vec<(OsString, Option<OsString>)>,
+    folds: u64,
+    /// The file that names functions of Python.
+    python: Option<PathBuf>,
 }
 
 impl Injection {
@@ -98,7 +110,8 @@ impl Injection {
         if spec.inject.is_empty() {
             return Ok(None);
         }
-        let tables = if spec.inject.contains(&Inject::Python) { Some(read(&spec.folder(), spec.inject_config.as_deref())?) } else { None };
+        let config = spec.inject.contains(&Inject::Python).then(|| config_of(spec));
+        let tables = config.as_deref().map(read).transpose()?;
         let place = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
         let make = |place: &Path| {
             // Nobody is to know it before.
@@ -108,45 +121,54 @@ impl Injection {
         };
         let refused = || RunError::system("make a folder for what --inject needs");
         let folder = make(&place).or_else(|_| make(&std::env::temp_dir())).map_err(refused())?;
-        let injection = Self::fill(folder.clone(), spec, tables.as_deref());
+        let injection = Self::fill(folder.clone(), spec, config.as_deref(), tables.as_deref());
         injection.map(Some).map_err(|error| {
             let _ = fs::remove_dir_all(&folder);
             refused()(error)
         })
     }
 
-    fn fill(folder: PathBuf, spec: &Spec, tables: Option<&[Function]>) -> io::Result<Self> {
+    fn fill(folder: PathBuf, spec: &Spec, config: Option<&Path>, tables: Option<&[Function]>) -> io::Result<Self> {
         let path = folder.join("feed");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         let feed = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(&path)?;
         // As far as the system allows.
         let _ = fcntl_setpipe_size(&feed, FEED);
-        let mut env: Vec<(OsString, OsString)> =
-            vec![("MONITOR_FEED".into(), path.into()), ("MONITOR_FEED_PID".into(), std::process::id().to_string().into())];
+        let mut env: Vec<(OsString, Option<OsString>)> =
+            vec![("MONITOR_FEED".into(), Some(path.into())), ("MONITOR_FEED_PID".into(), Some(std::process::id().to_string().into()))];
+        let folds = if let Ok(asked) = std::env::var("MONITOR_FOLD_AFTER") {
+            asked.trim().parse().unwrap_or(u64::MAX)
+        } else {
+            // For what is recorded here, and not in the command.
+            sys::set_env("MONITOR_FOLD_AFTER", &FOLD_AFTER.to_string());
+            env.push(("MONITOR_FOLD_AFTER".into(), None));
+            FOLD_AFTER
+        };
+        env.push(("MONITOR_FEED_FOLDS".into(), Some(folds.min(i64::MAX as u64).to_string().into())));
         if spec.inject.contains(&Inject::Shell) {
             fs::write(folder.join("hook.bash"), BASH)?;
-            env.extend(std::env::var_os("BASH_ENV").filter(|own| !is_hook(own)).map(|own| ("MONITOR_BASH_ENV".into(), own)));
-            env.push(("BASH_ENV".into(), folder.join("hook.bash").into()));
+            env.extend(std::env::var_os("BASH_ENV").filter(|own| !is_hook(own)).map(|own| ("MONITOR_BASH_ENV".into(), Some(own))));
+            env.push(("BASH_ENV".into(), Some(folder.join("hook.bash").into())));
         }
         if let Some(tables) = tables {
             let python = folder.join("python");
             fs::create_dir(&python)?;
             fs::write(python.join("sitecustomize.py"), PYTHON)?;
             fs::write(folder.join("python.json"), serde_json::to_vec(tables)?)?;
-            env.push(("MONITOR_PYTHON_CONFIG".into(), folder.join("python.json").into()));
+            env.push(("MONITOR_PYTHON_CONFIG".into(), Some(folder.join("python.json").into())));
             let mut paths = python.into_os_string();
             if let Some(own) = std::env::var_os("PYTHONPATH").filter(|own| !own.is_empty()) {
                 paths.push(":");
                 paths.push(own);
             }
-            env.push(("PYTHONPATH".into(), paths));
+            env.push(("PYTHONPATH".into(), Some(paths)));
         }
-        Ok(Self { folder, feed, env })
+        Ok(Self { folder, feed, env, folds, python: config.map(Path::to_owned) })
     }
 
     /// What the command has in its environment.
     pub(crate) fn env(&self) -> impl Iterator<Item = (OsString, Option<OsString>)> {
-        self.env.iter().map(|(name, value)| (name.clone(), Some(value.clone())))
+        self.env.iter().cloned()
     }
 
     /// Records what is told, until it is stopped.
@@ -155,9 +177,10 @@ impl Injection {
         let feed = self.feed.try_clone().map_err(refused())?;
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| refused()(error.into()))?);
         let stopped = stop.clone();
-        let run = move || follow(feed, &stopped);
+        let (folds, python) = (self.folds, self.python.clone());
+        let run = move || follow(feed, &stopped, Told { folds, ..Told::default() });
         let thread = std::thread::Builder::new().name("monitor-feed".to_owned()).spawn(run).map_err(refused())?;
-        Ok(Following { stop, thread })
+        Ok(Following { stop, thread, python, lost: self.folder.join("lost") })
     }
 
     /// In the helper, where the folder is not to be removed.
@@ -177,24 +200,30 @@ fn is_hook(path: &OsString) -> bool {
 }
 
 /// The configuration: as it is named, or `monitor-python.toml` where the command runs.
-fn read(folder: &Path, named: Option<&Path>) -> Result<Vec<Function>, RunError> {
-    let path = folder.join(named.unwrap_or(Path::new("monitor-python.toml")));
-    let text = fs::read_to_string(&path).map_err(|source| RunError::Folder {
-        path: path.clone(),
+fn config_of(spec: &Spec) -> PathBuf {
+    spec.in_folder(spec.inject_config.as_deref().unwrap_or(Path::new("monitor-python.toml")))
+}
+
+fn read(path: &Path) -> Result<Vec<Function>, RunError> {
+    let text = fs::read_to_string(path).map_err(|source| RunError::Folder {
+        path: path.to_owned(),
         wanted: "can't be read: --inject python needs a configuration that names functions (--inject-config)",
         source,
     })?;
-    let config: Config = toml::from_str(&text).map_err(|error| RunError::Config { path: path.clone(), message: error.to_string() })?;
+    let config: Config = toml::from_str(&text).map_err(|error| RunError::Config { path: path.to_owned(), message: error.to_string() })?;
     if let Some(bad) =
         config.function.iter().flat_map(|function| function.exclude.iter().chain([&function.path])).find(|path| !is_pattern(path))
     {
         let message = format!(
             "{bad:?} is no pattern: expected names with dots between, as `package.module.Class.method`; `*` is one, `**` any number of them"
         );
-        return Err(RunError::Config { path, message });
+        return Err(RunError::Config { path: path.to_owned(), message });
     }
     if config.function.is_empty() {
-        return Err(RunError::Config { path, message: "it names no function: add a [[function]] with a `path`".to_owned() });
+        return Err(RunError::Config {
+            path: path.to_owned(),
+            message: "it names no function: add a [[function]] with a `path`".to_owned(),
+        });
     }
     Ok(config.function)
 }
@@ -208,23 +237,47 @@ fn is_pattern(path: &str) -> bool {
 pub(crate) struct Following {
     stop: Arc<OwnedFd>,
     thread: JoinHandle<Told>,
+    python: Option<PathBuf>,
+    /// Has the numbers of lines that found no room at the end of a program.
+    lost: PathBuf,
+}
+
+/// What there is to say of a command that was made to tell of itself.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// Lines that found no room.
+    pub(crate) lost: u64,
+    /// Why there is nothing to be seen of it.
+    pub(crate) nothing: Option<String>,
 }
 
 impl Following {
     /// All that was told is recorded when this returns. The last step of the script that ended with `code` was what it ended
-    /// with; anything else that has not ended was given up. How many lines were lost.
-    pub(crate) fn stop(self, script: &str, code: u8) -> u64 {
+    /// with; anything else that has not ended was given up.
+    pub(crate) fn stop(self, script: &str, code: u8) -> Heard {
         let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
-        let Ok(mut told) = self.thread.join() else { return 0 };
+        let Ok(mut told) = self.thread.join() else { return Heard::default() };
         told.end_steps(script, &code.to_string());
-        let lost = told.lost;
+        let nothing = self.python.filter(|_| !told.has_functions).map(|path| {
+            if told.has_python {
+                format!(
+                    "nothing was heard of a function that {} names: the first part of a `path` is the name of the module or the script",
+                    path.display()
+                )
+            } else {
+                "no Python was seen: `python -I`, `-E` and `-S` leave the hook out, and so does a program that clears its environment"
+                    .to_owned()
+            }
+        });
+        let late = fs::read_to_string(&self.lost).unwrap_or_default();
+        let _ = fs::remove_file(&self.lost);
+        let heard = Heard { lost: told.lost + late.lines().filter_map(|line| line.parse::<u64>().ok()).sum::<u64>(), nothing };
         told.end();
-        lost
+        heard
     }
 }
 
-fn follow(mut feed: File, stop: &OwnedFd) -> Told {
-    let mut told = Told::default();
+fn follow(mut feed: File, stop: &OwnedFd, mut told: Told) -> Told {
     let (mut text, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     let mut is_last = false;
     loop {
@@ -260,6 +313,13 @@ struct Told {
     steps: HashMap<(String, String), String>,
     /// Lines that found no room.
     lost: u64,
+    /// How often something of this name began below this parent. Beyond `folds` all that is told of one is that it began and ended,
+    /// so that it can be counted with others.
+    seen: HashMap<(u64, String), u64>,
+    folds: u64,
+    /// A Python program has begun, and a function of one.
+    has_python: bool,
+    has_functions: bool,
 }
 
 #[derive(Debug)]
@@ -267,6 +327,10 @@ struct Open {
     process: Process,
     /// The script that it is a step of.
     script: Option<(String, String)>,
+    /// The exit code of its script is none of its own.
+    is_untold: bool,
+    /// It is one of many that are counted together if they went well.
+    is_one_of_many: bool,
 }
 
 impl Told {
@@ -276,6 +340,10 @@ impl Told {
             ["S", id, parent, root, kind, pid, place, batch, name] => self.started(id, parent, root, kind, pid, place, batch, name),
             ["E", id, outcome, type_name, message] => self.ended(id, outcome, type_name, message),
             ["L", count] => self.lost += count.parse::<u64>().unwrap_or(0),
+            ["N", id] => self.open.get_mut(id).into_iter().for_each(|open| open.is_untold = true),
+            // Its ids are known to others: asked for, it is told singly.
+            ["H", id] => self.open.get(id).into_iter().for_each(|open| _ = open.process.context()),
+            ["P"] => self.has_python = true,
             // Of another version, or nobody's.
             _ => {}
         }
@@ -293,12 +361,22 @@ impl Told {
         if self.open.len() >= MOST || self.open.contains_key(id) {
             return;
         }
-        let mut builder = Process::start(unescape(name)).kind(kind.to_owned()).nowhere().parent(above).again(own, 1);
-        if let Ok(pid) = pid.parse::<u32>() {
-            builder = builder.field("pid", pid);
+        let mut builder =
+            Process::start(mask::without_passwords(&unescape(name))).kind(kind.to_owned()).nowhere().parent(above).again(own, 1);
+        self.has_functions |= kind != "script";
+        if self.seen.len() >= MOST {
+            self.seen.clear();
         }
-        if !place.is_empty() {
-            builder = builder.field("place", unescape(place));
+        let seen = self.seen.entry((above.process(), name.to_owned())).or_default();
+        *seen += 1;
+        let is_one_of_many = *seen > self.folds;
+        if !is_one_of_many {
+            if let Ok(pid) = pid.parse::<u32>() {
+                builder = builder.field("pid", pid);
+            }
+            if !place.is_empty() {
+                builder = builder.field("place", unescape(place));
+            }
         }
         if !batch.is_empty() {
             builder = builder.batch(unescape(batch));
@@ -307,7 +385,7 @@ impl Told {
         if let Some(script) = &script {
             self.steps.insert(script.clone(), id.to_owned());
         }
-        self.open.insert(id.to_owned(), Open { process: builder.begin(), script });
+        self.open.insert(id.to_owned(), Open { process: builder.begin(), script, is_untold: false, is_one_of_many });
     }
 
     /// What was started by `parent` has ended, with this outcome if it was one script: its last step ended so. Of several nobody
@@ -318,14 +396,15 @@ impl Told {
         let outcome = if ended.len() == 1 { outcome } else { "unknown" };
         for script in ended {
             if let Some(step) = self.steps.remove(&script) {
-                self.ended(&step, outcome, "", "");
+                let is_untold = self.open.get(&step).is_some_and(|open| open.is_untold);
+                self.ended(&step, if is_untold { "unknown" } else { outcome }, "", "");
             }
         }
     }
 
     fn ended(&mut self, id: &str, outcome: &str, type_name: &str, message: &str) {
         self.end_steps(id, outcome);
-        let Some(Open { process, script }) = self.open.remove(id) else { return };
+        let Some(Open { process, script, is_one_of_many, .. }) = self.open.remove(id) else { return };
         if let Some(script) = script.filter(|script| self.steps.get(script).is_some_and(|step| step == id)) {
             self.steps.remove(&script);
         }
@@ -333,8 +412,10 @@ impl Told {
             ("ok", _) => process.succeed(),
             ("cancelled", _) => process.cancel(),
             ("unknown", _) => process.exited(Exit { reason: Some("unknown".into()), ..Exit::default() }),
+            // Its code would be something of its own.
+            (_, Ok(code)) if is_one_of_many && (code == 0 || type_name == "condition") => process.succeed(),
             (_, Ok(code)) => {
-                let message = (code != 0).then(|| format!("exit code {code}"));
+                let message = (code != 0 && type_name != "condition").then(|| format!("exit code {code}"));
                 process.exited(Exit { code: Some(code), message, ..Exit::default() });
             }
             _ => {
@@ -381,7 +462,8 @@ mod tests {
     fn config(text: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("monitor-python.toml"), text).unwrap();
-        read(folder.path(), None).map_or_else(|error| error.to_string(), |functions| format!("{functions:?}"))
+        let spec = Spec { cwd: Some(folder.path().to_owned()), ..Spec::new(["python3"]) };
+        read(&config_of(&spec)).map_or_else(|error| error.to_string(), |functions| format!("{functions:?}"))
     }
 
     #[test]
@@ -398,7 +480,7 @@ mod tests {
             let error = config(text);
             assert!(error.contains(says), "{text:?}: {error}");
         }
-        assert!(read(Path::new("/no/such/folder"), None).is_err());
+        assert!(read(Path::new("/no/such/file")).is_err());
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -23,7 +21,7 @@ use crate::spec::Spec;
 use crate::streams::{Pump, Streams, dup};
 use crate::sys::{self, Signals};
 use crate::tail::Tail;
-use crate::terminal::Outer;
+use crate::terminal::{Outer, Shown};
 use crate::tree::DETACHED;
 use crate::work::{Work, bid_farewell};
 
@@ -31,12 +29,11 @@ use crate::work::{Work, bid_farewell};
 #[derive(Debug)]
 pub struct Launcher {
     spec: Spec,
-    folder: PathBuf,
     signals: Signals,
     line: Line<Ask, Tell>,
     pumps: Vec<Pump>,
     outer: Option<Outer>,
-    sizes: Option<(OwnedFd, OwnedFd)>,
+    shown: Option<Shown>,
     limits: Limits,
     injection: Option<Injection>,
     helper: u32,
@@ -63,10 +60,9 @@ pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
     if spec.command.first().is_none_or(|program| program.is_empty()) {
         return Err(RunError::NoCommand);
     }
-    let folder = spec.folder();
     let signals = Signals::take().map_err(RunError::system("take the signals"))?;
     let output = RunError::system;
-    let Streams { theirs, pumps, outer, sizes } = Streams::plan(&spec).map_err(output("take the output"))?;
+    let Streams { theirs, pumps, outer, shown } = Streams::plan(&spec).map_err(output("take the output"))?;
     let again = pumps.iter().map(|pump| pump.again().map(Some)).collect::<io::Result<Vec<_>>>().map_err(output("take the output"))?;
     let terminal = theirs[0].as_ref().map(dup).transpose().map_err(output("take the terminal"))?;
     let injection = Injection::new(&spec)?;
@@ -81,13 +77,13 @@ pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
     match sys::fork().map_err(RunError::system("start the helper"))? {
         None => {
             // The launcher's, whose end is to be seen.
-            drop((line, pumps, outer, sizes));
+            drop((line, pumps, outer, shown));
             if let Some(injection) = injection {
                 injection.forget();
             }
-            sys::end_with(|| Helper { spec, folder, line: helpers, launcher, signals, theirs, pumps: again, terminal, limits }.run())
+            sys::end_with(|| Helper { spec, line: helpers, launcher, signals, theirs, pumps: again, terminal, limits }.run())
         }
-        Some(helper) => Ok(Launcher { spec, folder, signals, line: Line::new(line), pumps, outer, sizes, limits, injection, helper }),
+        Some(helper) => Ok(Launcher { spec, signals, line: Line::new(line), pumps, outer, shown, limits, injection, helper }),
     }
 }
 
@@ -101,8 +97,8 @@ impl Launcher {
     }
 
     pub(crate) fn run_watched(self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
-        let Self { spec, folder, signals, mut line, pumps, outer, sizes, limits, injection, helper } = self;
-        let record = Arc::new(Record::begin(&spec, &folder, limits.words(&spec)));
+        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper } = self;
+        let record = Arc::new(Record::begin(&spec, limits.words(&spec)));
         watch.began(record.ids(), Identity::of(helper));
         if let Err(error) = record.open_file(&spec) {
             let path = spec.log_dir.clone().unwrap_or_default();
@@ -137,7 +133,7 @@ impl Launcher {
             helper,
             outer,
             terminal,
-            sizes,
+            shown,
             limits: &limits,
             injection: injection.as_ref(),
             record: &record,

@@ -34,14 +34,44 @@ pub(crate) fn shown(command: &[OsString], words: &[String]) -> String {
         } else {
             text.clone().into_owned()
         };
-        let safe = hidden.replace('\0', "\u{fffd}");
-        shown.push(if safe.contains(HIDDEN) {
+        let safe = without_passwords(&hidden).replace('\0', "\u{fffd}");
+        // A word that is hidden is no pattern for a shell.
+        shown.push(if safe.contains(HIDDEN) && !safe.contains(char::is_whitespace) {
             safe
         } else {
             shlex::try_quote(&safe).map_or_else(|_| safe.clone(), std::borrow::Cow::into_owned)
         });
     }
     shown.join(" ")
+}
+
+/// The text without the passwords of URLs in it: `https://me:***@host/`, `?user=me&token=***`.
+pub(crate) fn without_passwords(text: &str) -> String {
+    let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(start) = rest.find("://") {
+        let (before, url) = rest.split_at(start + 3);
+        shown.push_str(before);
+        let ends_host = |c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`');
+        let (host, after) = url.split_at(url.find(ends_host).unwrap_or(url.len()));
+        match host.rsplit_once('@').and_then(|(who, host)| Some((who.split_once(':')?.0, host))) {
+            Some((who, host)) => shown.extend([who, ":", HIDDEN, "@", host]),
+            None => shown.push_str(host),
+        }
+        // The next URL may begin within this one's path or query.
+        let (path, after) = after.split_at(after.find("://").unwrap_or(after.len()));
+        for parameter in path.split_inclusive(['?', '&', ';', '#']) {
+            match parameter.split_once('=') {
+                Some((name, value)) if SECRET.iter().any(|word| name.to_lowercase().contains(word)) => {
+                    let is_value = |c: char| !(c.is_whitespace() || matches!(c, '?' | '&' | ';' | '#' | '"' | '\'' | '`'));
+                    shown.extend([name, "=", HIDDEN, value.trim_start_matches(is_value)]);
+                }
+                _ => shown.push_str(parameter),
+            }
+        }
+        rest = after;
+    }
+    shown.push_str(rest);
+    shown
 }
 
 #[cfg(test)]
@@ -56,6 +86,16 @@ mod tests {
             ("psql --password hunter2 db", "", "psql --password *** db"),
             ("env API_TOKEN=abc make", "", "env API_TOKEN=*** make"),
             ("curl https://me:pw@host/", "pw@", "curl ***"),
+            ("curl https://me:pw@host/a@b:c", "", "curl https://me:***@host/a@b:c"),
+            ("psql postgres://me:p@w:x@host:5432/db?a=1", "", "psql postgres://me:***@host:5432/db?a=1"),
+            ("tool redis://:pw@host ssh://git@host:22/x host://", "", "tool redis://:***@host ssh://git@host:22/x host://"),
+            (
+                "tool --url=https://me:pw@host HTTP_PROXY=http://u:p@proxy:1",
+                "",
+                "tool --url=https://me:***@host HTTP_PROXY=http://u:***@proxy:1",
+            ),
+            ("curl http://host/a?x=1&Api_Key=abc&y=2#end", "", "curl http://host/a?x=1&Api_Key=***&y=2#end"),
+            ("x http://a/?next=https://me:pw@host/ 根://我:密@处", "", "x http://a/?next=https://me:***@host/ 根://我:***@处"),
             ("login -u me", "-u", "login -u ***"),
             ("any a b", "*", "any *** ***"),
             ("tool --customer=Smith x", "customer", "tool --customer=*** x"),
@@ -64,6 +104,8 @@ mod tests {
             let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
             assert_eq!(shown(&command, &words), expected);
         }
+        let script = shown(&["sh".into(), "-c".into(), "curl 'http://me:pw@a/' http://b/?token=t c".into()], &[]);
+        assert_eq!(script, r#"sh -c "curl 'http://me:***@a/' http://b/?token=*** c""#);
         let quoted = shown(&["sh".into(), "-c".into(), "echo 'a b'".into()], &[]);
         assert_eq!(quoted, r#"sh -c "echo 'a b'""#);
     }

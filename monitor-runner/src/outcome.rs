@@ -1,7 +1,7 @@
 //! How it ended.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,12 @@ pub struct Outcome {
     pub io_bytes: Option<(u64, u64)>,
     /// How often it was tried.
     pub attempts: u32,
+    /// It ended because somebody asked it to: by `monitor runs kill`, a key, or a signal to the launcher.
+    #[serde(default)]
+    pub is_cancelled: bool,
+    /// What else whoever asked for it is to be told.
+    #[serde(default)]
+    pub note: Option<String>,
 }
 
 impl Outcome {
@@ -48,13 +54,13 @@ impl Outcome {
         let name = program.to_string_lossy().into_owned();
         let is_path = name.contains('/');
         let (code, reason, why) = match (stage, error.kind()) {
-            (Stage::Start, io::ErrorKind::NotFound) if is_path && spec.folder().join(&program).exists() => {
+            (Stage::Start, io::ErrorKind::NotFound) if is_path && spec.in_folder(Path::new(&program)).exists() => {
                 (126, "not-executable", format!("{name}: the interpreter that its first line names is not there"))
             }
             (Stage::Start, io::ErrorKind::NotFound) if is_path => (127, "not-found", format!("{name}: there is no such file")),
             (Stage::Start, io::ErrorKind::NotFound) => (127, "not-found", format!("{name}: command not found")),
             (Stage::Start, _) => (126, "not-executable", format!("{name}: can't be executed: {error}")),
-            (Stage::Folder, _) => (125, "not-started", format!("the folder {} can't be entered: {error}", spec.folder().display())),
+            (Stage::Folder, _) => (125, "not-started", format!("the folder {} can't be entered: {error}", spec.shown_folder().display())),
             (Stage::Memory, _) => (125, "not-started", format!("the memory can't be limited (--memory): {error}")),
             (Stage::Cpu, _) => (125, "not-started", format!("the CPU time can't be limited (--cpu): {error}")),
             (Stage::Nice, _) => (125, "not-started", format!("it can't run so nice (--nice): {error}")),

@@ -1,7 +1,6 @@
 //! What is recorded of a run: one process, with an attempt for each time that the command is started.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -52,10 +51,10 @@ impl About {
 
 impl Record {
     /// Begins it: below the process that this program was started by, if there is one.
-    pub(crate) fn begin(spec: &Spec, folder: &Path, limits: Vec<(&'static str, String)>) -> Self {
+    pub(crate) fn begin(spec: &Spec, limits: Vec<(&'static str, String)>) -> Self {
         let mut fields = vec![
             ("command", mask::shown(&spec.command, &spec.mask)),
-            ("cwd", folder.to_string_lossy().into_owned()),
+            ("cwd", spec.shown_folder().to_string_lossy().into_owned()),
             ("host", gethostname::gethostname().to_string_lossy().into_owned()),
         ];
         fields.extend(limits);
@@ -167,7 +166,13 @@ impl Record {
             let words = outcome.words();
             if tail.is_empty() || outcome.error.is_some() { words } else { format!("{words}\n{tail}") }
         });
-        process.exited(Exit { code: outcome.code, signal: outcome.signal, reason: outcome.reason.clone().map(Into::into), message });
+        process.exited(Exit {
+            code: outcome.code,
+            signal: outcome.signal,
+            reason: outcome.reason.clone().map(Into::into),
+            message,
+            is_cancelled: outcome.is_cancelled,
+        });
     }
 
     /// Nothing more is written.

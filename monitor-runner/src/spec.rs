@@ -96,9 +96,18 @@ impl Spec {
         })
     }
 
-    /// Where it runs.
-    pub(crate) fn folder(&self) -> PathBuf {
-        let here = std::env::current_dir().unwrap_or_default();
-        self.cwd.as_deref().map_or_else(|| here.clone(), |cwd: &Path| here.join(cwd))
+    /// A path as the command would read it, which may run in another folder than this program.
+    pub(crate) fn in_folder(&self, path: &Path) -> PathBuf {
+        self.cwd.as_deref().map_or_else(|| path.to_owned(), |cwd| cwd.join(path))
+    }
+
+    /// Name of the folder that it runs in. This program's own may have been removed, which its name then says.
+    pub(crate) fn shown_folder(&self) -> PathBuf {
+        let here = || std::env::current_dir().or_else(|_| std::fs::read_link("/proc/self/cwd")).unwrap_or_default();
+        match &self.cwd {
+            Some(cwd) if cwd.is_absolute() => cwd.clone(),
+            Some(cwd) => here().join(cwd),
+            None => here(),
+        }
     }
 }

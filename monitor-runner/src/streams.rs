@@ -9,7 +9,7 @@ use rustix::io::ioctl_fionread;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::spec::Spec;
-use crate::terminal::{Outer, Pty, is_terminal};
+use crate::terminal::{Outer, Pty, Shown, is_terminal};
 
 /// All of them.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ pub(crate) struct Streams {
     pub(crate) pumps: Vec<Pump>,
     /// The launcher's terminal, if the command has one of its own in its place.
     pub(crate) outer: Option<Outer>,
-    /// Only output goes through a terminal of its own, which has to be as large as this one.
-    pub(crate) sizes: Option<(OwnedFd, OwnedFd)>,
+    /// The launcher's terminal, if only output goes through one of the command's own.
+    pub(crate) shown: Option<Shown>,
 }
 
 /// Output on its way.
@@ -37,7 +37,7 @@ pub(crate) struct Pump {
 impl Streams {
     pub(crate) fn plan(spec: &Spec) -> io::Result<Self> {
         let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
-        let mut streams = Self { theirs: [None, None, None], pumps: Vec::new(), outer: None, sizes: None };
+        let mut streams = Self { theirs: [None, None, None], pumps: Vec::new(), outer: None, shown: None };
         if is_terminal(stdin) && is_terminal(stdout) {
             let pty = Pty::like(stdin, false)?;
             streams.theirs = [Some(dup(&pty.theirs)?), Some(dup(&pty.theirs)?), None];
@@ -46,7 +46,7 @@ impl Streams {
             } else {
                 streams.take(2, stderr, "stderr", spec)?;
             }
-            streams.outer = Some(Outer::new(dup(stdin)?)?);
+            streams.outer = Some(Outer::new(dup(stdin)?, &pty)?);
             let has_errors = is_terminal(stderr);
             // First, for the launcher writes to it what is typed.
             streams.pumps.insert(0, Pump::new("terminal", pty.ours, dup(stdout)?, has_errors)?);
@@ -69,8 +69,8 @@ impl Streams {
     fn take(&mut self, number: usize, to: BorrowedFd<'static>, name: &'static str, spec: &Spec) -> io::Result<Option<OwnedFd>> {
         let (ours, theirs) = if is_terminal(to) {
             let pty = Pty::like(to, true)?;
-            if self.sizes.is_none() {
-                self.sizes = Some((dup(to)?, dup(&pty.ours)?));
+            if self.shown.is_none() {
+                self.shown = Some(Shown::new(dup(to)?, dup(&pty.ours)?));
             }
             (pty.ours, pty.theirs)
         } else if is_file(to) && !spec.capture {

@@ -252,9 +252,9 @@ pub(crate) fn session_of(pid: u32) -> i32 {
 }
 
 /// Whether this program's process group, which as well may be 0, is in the foreground of its terminal.
-pub(crate) fn is_foreground(terminal: &OwnedFd) -> bool {
+pub(crate) fn is_foreground(terminal: impl AsFd) -> bool {
     // SAFETY: take a descriptor that is open, and nothing.
-    unsafe { libc::tcgetpgrp(terminal.as_raw_fd()) == libc::getpgrp() }
+    unsafe { libc::tcgetpgrp(terminal.as_fd().as_raw_fd()) == libc::getpgrp() }
 }
 
 /// Sends a signal; to a group if `pid` is negative. One that is gone is no error.

@@ -2,10 +2,12 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{
-    LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, Winsize, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+    LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, Winsize, isatty, tcgetattr, tcgetsid, tcgetwinsize, tcsetattr,
+    tcsetwinsize,
 };
 
 use crate::sys;
@@ -20,14 +22,15 @@ pub(crate) struct Pty {
 }
 
 impl Pty {
-    /// One that is as large as `outer` and in the same modes. If `only_output`, bytes go through it as they are: the outer one
-    /// makes of them what is to be seen.
+    /// One that is as large as `outer` and in the same modes; in those of a new terminal while `outer` belongs to somebody else, as
+    /// to a shell that edits what is typed. If `only_output`, bytes go through it as they are: the outer one makes of them what is
+    /// to be seen.
     pub(crate) fn like(outer: impl AsFd, only_output: bool) -> Result<Self, Errno> {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&ours)?;
         unlockpt(&ours)?;
         let theirs = ioctl_tiocgptpeer(&ours, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-        let mut modes = tcgetattr(&outer)?;
+        let mut modes = if sys::is_foreground(&outer) { tcgetattr(&outer)? } else { tcgetattr(&theirs)? };
         if only_output {
             modes.output_modes.remove(OutputModes::OPOST);
         }
@@ -43,16 +46,19 @@ impl Pty {
 #[derive(Debug)]
 pub(crate) struct Outer {
     file: OwnedFd,
-    /// As it was found.
+    /// As it was found when it was taken last.
     modes: Termios,
     /// It hands keys on as they are pressed.
     is_raw: bool,
+    /// Modes of the command's terminal that was made while this one belonged to somebody else.
+    provisional: Option<Termios>,
 }
 
 impl Outer {
-    pub(crate) fn new(file: OwnedFd) -> Result<Self, Errno> {
+    pub(crate) fn new(file: OwnedFd, pty: &Pty) -> Result<Self, Errno> {
         let modes = tcgetattr(&file)?;
-        Ok(Self { file, modes, is_raw: false })
+        let provisional = if sys::is_foreground(&file) { None } else { Some(tcgetattr(&pty.theirs)?) };
+        Ok(Self { file, modes, is_raw: false, provisional })
     }
 
     /// Whether keys are meant for this program.
@@ -60,19 +66,35 @@ impl Outer {
         sys::is_foreground(&self.file)
     }
 
-    /// Has keys handed on as they are pressed, if they are meant for this program.
-    pub(crate) fn take(&mut self) {
-        if !self.is_raw && self.is_foreground() {
-            let mut raw = self.modes.clone();
-            raw.make_raw();
-            self.is_raw = tcsetattr(&self.file, OptionalActions::Drain, &raw).is_ok();
+    /// Has keys handed on as they are pressed, if they are meant for this program. `terminal` is the command's: if it was made in the
+    /// background, it gets the modes of this one now, unless the command has chosen its own.
+    pub(crate) fn take(&mut self, terminal: &OwnedFd) {
+        if self.is_raw || !self.is_foreground() {
+            return;
         }
+        let raw = |modes: &Termios| {
+            let mut raw = modes.clone();
+            raw.make_raw();
+            raw
+        };
+        // A shell may have set other modes since, and those that were found in the background were the shell's own.
+        if let Ok(found) = tcgetattr(&self.file)
+            && !are_same(&found, &raw(&self.modes))
+        {
+            self.modes = found;
+        }
+        if let Some(provisional) = self.provisional.take()
+            && tcgetattr(terminal).is_ok_and(|modes| are_same(&modes, &provisional))
+        {
+            let _ = tcsetattr(terminal, OptionalActions::Now, &self.modes);
+        }
+        self.is_raw = tcsetattr(&self.file, OptionalActions::Drain, &raw(&self.modes)).is_ok();
     }
 
     /// As [`take`](Self::take), where a shell may have had it meanwhile.
-    pub(crate) fn take_anew(&mut self) {
+    pub(crate) fn take_anew(&mut self, terminal: &OwnedFd) {
         self.is_raw = false;
-        self.take();
+        self.take(terminal);
     }
 
     /// As it was found.
@@ -111,6 +133,83 @@ impl Drop for Outer {
     fn drop(&mut self) {
         self.give_back();
     }
+}
+
+/// The launcher's terminal, where the command has one of its own for its output alone. Keys stay where they are, unless the command
+/// reads them from the terminal of its output, as pagers do: it tells by having them unedited.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    outer: OwnedFd,
+    /// What the launcher reads and writes of the command's.
+    terminal: OwnedFd,
+    /// For reading keys, if the terminal is that of this program's session.
+    keys: Option<OwnedFd>,
+    /// The modes that `outer` had, and those that it was given, while keys are handed on.
+    taken: Option<(Termios, Termios)>,
+}
+
+impl Shown {
+    pub(crate) fn new(outer: OwnedFd, terminal: OwnedFd) -> Self {
+        let is_own = tcgetsid(&outer).is_ok_and(|session| session.as_raw_nonzero().get() == sys::session_of(0));
+        let keys = is_own.then(|| open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).ok()).flatten();
+        Self { outer, terminal, keys, taken: None }
+    }
+
+    /// Where keys are read from and where they go, while they are handed on.
+    pub(crate) fn keys(&self) -> Option<(&OwnedFd, &OwnedFd)> {
+        self.taken.as_ref().and(self.keys.as_ref()).map(|keys| (keys, &self.terminal))
+    }
+
+    /// Whether the command may ask for keys.
+    pub(crate) fn may_hand_on(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    /// Has keys handed on if the command wants them unedited, and lets them be if it doesn't any more. What they are besides, as
+    /// Ctrl-C, they are for the outer terminal, in whose foreground the command is.
+    pub(crate) fn follow(&mut self) {
+        let Ok(wanted) = tcgetattr(&self.terminal) else { return self.give_back() };
+        if wanted.local_modes.contains(LocalModes::ICANON) || self.keys.is_none() || !sys::is_foreground(&self.outer) {
+            return self.give_back();
+        }
+        let Some(own) = self.taken.as_ref().map(|(own, _)| own.clone()).or_else(|| tcgetattr(&self.outer).ok()) else { return };
+        let mut modes = own.clone();
+        modes.input_modes = wanted.input_modes;
+        // The command's terminal shows what is typed, if it is to be shown.
+        modes.local_modes = wanted.local_modes - LocalModes::ECHO;
+        if self.taken.as_ref().is_none_or(|(_, given)| !are_same(given, &modes))
+            && tcsetattr(&self.outer, OptionalActions::Drain, &modes).is_ok()
+        {
+            self.taken = Some((own, modes));
+        }
+    }
+
+    /// As it was found.
+    pub(crate) fn give_back(&mut self) {
+        if let Some((own, _)) = self.taken.take()
+            && sys::is_foreground(&self.outer)
+        {
+            let _ = tcsetattr(&self.outer, OptionalActions::Drain, &own);
+        }
+    }
+
+    /// Makes the command's terminal as large as the outer one.
+    pub(crate) fn resize(&self) {
+        if let Ok(size) = tcgetwinsize(&self.outer) {
+            let _ = tcsetwinsize(&self.terminal, size);
+        }
+    }
+}
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Whether keys and output are treated the same in both.
+fn are_same(a: &Termios, b: &Termios) -> bool {
+    (a.input_modes, a.output_modes, a.local_modes) == (b.input_modes, b.output_modes, b.local_modes)
 }
 
 /// Whether it is a terminal.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::identity::Identity;
-use crate::inject::Injection;
+use crate::inject::{Heard, Injection};
 use crate::launcher::Watch;
 use crate::limits::Limits;
 use crate::messages::{Ask, Line, Tell, Whom};
@@ -20,12 +20,14 @@ use crate::record::Record;
 use crate::spec::Spec;
 use crate::sys::{self, Signals};
 use crate::tail::{FileTail, Tail};
-use crate::terminal::Outer;
+use crate::terminal::{Outer, Shown};
 
 /// How often the use of CPU time is looked at, and whether anything is left of a tree.
 const LOOK: Duration = Duration::from_millis(50);
 /// Whoever reads the output of a command that was to be ended has at least so long.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// Reason of a run that was ended by `monitor runs kill`.
+const KILLED: &str = "killed";
 /// No instant is further away.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3_600);
 
@@ -38,7 +40,8 @@ pub(crate) struct Work<'a> {
     /// The terminal that the launcher has taken, and the one that the command has in its place.
     pub(crate) outer: Option<Outer>,
     pub(crate) terminal: Option<OwnedFd>,
-    pub(crate) sizes: Option<(OwnedFd, OwnedFd)>,
+    /// The launcher's terminal, if only the command's output goes through one of its own.
+    pub(crate) shown: Option<Shown>,
     pub(crate) limits: &'a Limits,
     pub(crate) injection: Option<&'a Injection>,
     pub(crate) record: &'a Record,
@@ -72,9 +75,7 @@ struct Ending {
 
 impl Work<'_> {
     pub(crate) fn run(mut self, tail: &Mutex<Tail>, watch: &mut dyn Watch) -> Outcome {
-        if let Some(outer) = &mut self.outer {
-            outer.take();
-        }
+        self.take_keys();
         let mut file_tail = if self.spec.capture { None } else { FileTail::of_stderr() };
         let mut attempt = 1;
         let (outcome, is_over) = loop {
@@ -83,6 +84,7 @@ impl Work<'_> {
             let mut outcome = self.attempt(watch);
             outcome.attempts = attempt;
             self.is_interrupted |= self.is_end_wanted(&outcome);
+            outcome.is_cancelled = self.was_asked_to_end(&outcome);
             self.drain();
             let was_started = outcome.error.is_none();
             let again = attempt <= self.spec.retry && was_started && !outcome.is_success() && !self.is_interrupted;
@@ -93,10 +95,14 @@ impl Work<'_> {
             let is_over = if again { false } else { self.let_go() };
             if let Some(following) = following {
                 let (_, script) = self.record.ids().unwrap_or_default();
-                let lost = following.stop(&script, outcome.exit_code());
+                let Heard { lost, nothing } = following.stop(&script, outcome.exit_code());
                 if lost > 0 {
                     self.record.field("injected_lost", lost);
                 }
+                if let Some(why) = &nothing {
+                    self.record.field("injected_nothing", why.clone());
+                }
+                outcome.note = nothing;
             }
             self.record.end(&outcome, &said);
             if again {
@@ -125,6 +131,13 @@ impl Work<'_> {
         is_hung_up || (self.outer.is_some() && matches!(outcome.signal, Some(libc::SIGINT | libc::SIGQUIT)))
     }
 
+    /// Returns true if the command ended because somebody asked for it. One that went well all the same has succeeded, unless it was to
+    /// be killed.
+    fn was_asked_to_end(&self, outcome: &Outcome) -> bool {
+        outcome.error.is_none()
+            && (outcome.reason.as_deref() == Some(KILLED) || (outcome.reason.is_none() && self.is_interrupted && !outcome.is_success()))
+    }
+
     /// Starts the command and waits for its end.
     fn attempt(&mut self, watch: &mut dyn Watch) -> Outcome {
         let mut env: Vec<(OsString, Option<OsString>)> = self.record.environment();
@@ -147,7 +160,7 @@ impl Work<'_> {
                 let is_kill = signal == sys::kill_tree();
                 if is_kill || (signal == sys::end_tree() && ending.is_none()) {
                     let grace = if is_kill { Duration::ZERO } else { self.spec.grace };
-                    ending = Some(self.end("killed", grace));
+                    ending = Some(self.end(KILLED, grace));
                 }
             }
             while let Some(tell) = self.line.next() {
@@ -178,11 +191,10 @@ impl Work<'_> {
                             code,
                             signal,
                             reason: reason.map(str::to_owned),
-                            error: None,
                             cpu: Duration::from_micros(cpu_us),
                             peak_bytes,
                             io_bytes,
-                            attempts: 0,
+                            ..Outcome::default()
                         };
                     }
                     Tell::Left(_) | Tell::HasLetGo => {}
@@ -208,7 +220,7 @@ impl Work<'_> {
     }
 
     fn end(&mut self, reason: &'static str, grace: Duration) -> Ending {
-        self.is_interrupted |= reason == "killed";
+        self.is_interrupted |= reason == KILLED;
         self.line.say(&Ask::Signal { signal: libc::SIGTERM, whom: Whom::Tree });
         // One that is stopped would not hear it.
         self.line.say(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Tree });
@@ -242,9 +254,7 @@ impl Work<'_> {
             self.take_signals();
             self.is_interrupted |= self.hung_up.is_some() || self.asked.drain(..).count() > 0;
         }
-        if let Some(outer) = &mut self.outer {
-            outer.take();
-        }
+        self.take_keys();
         !self.is_interrupted && !self.line.is_over
     }
 
@@ -296,9 +306,7 @@ impl Work<'_> {
         self.line.say(&Ask::LetGo);
         self.answer(|tell| matches!(tell, Tell::HasLetGo).then_some(()));
         let is_over = self.drain();
-        if let Some(outer) = &mut self.outer {
-            outer.give_back();
-        }
+        self.give_back_terminal();
         is_over
     }
 }

@@ -95,7 +95,7 @@ fn kill_ends_all_that_it_has_started() {
     // The shell may say before that its `sleep` was terminated as well.
     assert!(text(&["runs", "logs", &id], &house).1.ends_with("told\n"));
     let process = house.process();
-    assert_eq!((&process["reason"], &process["exit_code"], &process["state"]), (&"killed".into(), &5.into(), &"failed".into()));
+    assert_eq!((&process["reason"], &process["exit_code"], &process["state"]), (&"killed".into(), &5.into(), &"cancelled".into()));
     let (code, _, why) = text(&["runs", "kill", &id], &house);
     assert!(code == Some(1) && why.contains("has ended before"), "{why}");
 }

@@ -49,7 +49,7 @@ bash (script) [failed]: exit code 4\nlast below.sh 0
   echo $n $x (script)
   for n in 1 2 (script)
   echo $n $x (script)
-  false (script) [failed]: exit code 1
+  false (script)
   true (script)
   bash below.sh (script)
     true (script)
@@ -83,6 +83,127 @@ bash (script)
   : (script)
 ";
     assert_eq!(outline(&house.tree()), expected);
+}
+
+/// What a script only asks is no failure, whatever the answer.
+#[test]
+fn a_condition_that_is_not_met_is_no_failure() {
+    let house = House::new();
+    let script = "if grep -q x /dev/null; then :; fi\n[ a = b ]\n[[ a == b ]]\n((0))\nfalse || true\ntrue && false || echo no\n! true\n\
+                  while grep -q y /dev/null; do :; done\ngrep -q z /dev/null\ntrue | false\necho last\n";
+    std::fs::write(house.folder.path().join("it.sh"), script).unwrap();
+    let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+    assert_eq!((out.status.code(), &*out.stdout), (Some(0), &b"no\nlast\n"[..]));
+    let expected = "\
+bash (script)
+  grep -q x /dev/null (script)
+  [ a = b ] (script)
+  [[ a == b ]] (script)
+  ((0)) (script)
+  false (script)
+  true (script)
+  true (script)
+  false (script)
+  echo no (script)
+  true (script)
+  grep -q y /dev/null (script)
+  grep -q z /dev/null (script) [failed]: exit code 1
+  true (script)
+  false (script) [failed]: exit code 1
+  echo last (script)
+";
+    let tree = house.tree();
+    assert_eq!(outline(&tree), expected);
+    assert_eq!(tree[2]["exit_code"], 1, "what it answered is told");
+    // A script with an ERR trap of its own keeps it, and what it says of conditions is lost.
+    let house = House::new();
+    std::fs::write(house.folder.path().join("it.sh"), "trap 'echo own' ERR\nfalse || true\nfalse\n[ a = b ]\ntrue\n").unwrap();
+    let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+    assert_eq!(&*out.stdout, b"own\nown\n");
+    assert_eq!(house.tree().iter().filter(|process| process["name"] == "[ a = b ]" && process["state"] == "failed").count(), 0);
+}
+
+#[test]
+fn commands_of_an_exit_trap_have_their_own_names() {
+    for (trap, end, names) in [
+        ("echo bye $?; rm -f \"x y\"; echo 'a b'", "exit 3", &["exit 3", "echo bye $?", "rm -f \"x y\"", "echo 'a b'"][..]),
+        ("echo one\necho two", "false", &["false", "echo one", "echo two"]),
+        ("cleanup", "echo over", &["echo over", "cleanup"]),
+        ("echo one && echo two", "echo over", &["echo over", "echo one && echo two", "echo one && echo two"]),
+    ] {
+        let house = House::new();
+        let script = format!("set -f\ncleanup() {{ echo c; }}\ntrue\ntrap {} EXIT\n{end}\n", shell_word(trap));
+        std::fs::write(house.folder.path().join("it.sh"), &script).unwrap();
+        let plain = output(
+            {
+                let mut bash = Command::new("bash");
+                bash.arg("it.sh").current_dir(house.folder.path());
+                bash
+            },
+            b"",
+        );
+        let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+        assert_eq!((out.status.code(), &out.stdout, &out.stderr), (plain.status.code(), &plain.stdout, &plain.stderr), "{trap}");
+        let tree = house.tree();
+        let seen: Vec<_> = tree.iter().skip(4).map(|process| process["name"].as_str().unwrap()).collect();
+        assert_eq!(seen, names, "{}", outline(&tree));
+        let last = tree.last().unwrap();
+        assert_eq!((&last["state"], &last["reason"]), (&"succeeded".into(), &"unknown".into()), "the script's code is none of its own");
+        assert!(last["fields"]["place"].as_str().unwrap().ends_with("it.sh:EXIT"), "{last:#}");
+    }
+}
+
+fn shell_word(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[test]
+fn what_a_script_becomes_by_exec_is_its_last_command() {
+    let house = House::new();
+    std::fs::write(house.folder.path().join("it.sh"), "exec 3>&1 2> err\necho one >&3\nexec bash next.sh\n").unwrap();
+    std::fs::write(house.folder.path().join("next.sh"), "echo two\nfalse\nexec sh -c 'exit 5'\n").unwrap();
+    let out = output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+    assert_eq!((out.status.code(), &*out.stdout), (Some(5), &b"one\ntwo\n"[..]));
+    let expected = "\
+bash (script) [failed]: exit code 5
+  exec 3>&1 2> err (script)
+  echo one 1>&3 (script)
+  exec bash next.sh (script) [failed]: exit code 5
+    echo two (script)
+    false (script) [failed]: exit code 1
+    exec sh -c 'exit 5' (script) [failed]: exit code 5
+";
+    assert_eq!(outline(&house.tree()), expected);
+}
+
+/// Beyond a hundred, commands that look alike are counted, with what they start; what is no script hangs below the script itself.
+#[test]
+fn loops_fold() {
+    let house = House::new();
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    let script = format!(
+        "for n in {{1..400}}; do\n  : $n\n  [ $n = 350 ] && {} run --name afar -- true\n  bash below.sh\ndone\nfalse\n",
+        monitor.display()
+    );
+    std::fs::write(house.folder.path().join("it.sh"), script).unwrap();
+    std::fs::write(house.folder.path().join("below.sh"), "# $(touch harm)\ntrue 'x]$(touch harm)'\n").unwrap();
+    output(house.run(&["--inject", "shell"], &["bash", "it.sh"]), b"");
+    let tree = house.tree();
+    let of = |name: &str| tree.iter().filter(|process| process["name"].as_str().unwrap().starts_with(name)).collect::<Vec<_>>();
+    for name in [": $n", "[ $n = 350 ]", "bash below.sh"] {
+        let found = of(name);
+        let counted: u64 = found.iter().filter_map(|process| process["fold"]["count"].as_u64()).sum();
+        let single = found.iter().filter(|process| process["fold"].is_null()).count() as u64;
+        assert_eq!(counted + single, 400, "{name}");
+        assert!((100..150).contains(&single), "{name}: {single} are told singly");
+        assert!(found.iter().all(|process| process["state"] == "succeeded"));
+    }
+    // Slow ones are told singly, too, and so is what is below these.
+    assert!(tree.len() < 900, "{}", tree.len());
+    assert!(!house.folder.path().join("harm").exists(), "the text of a command is never run");
+    let afar = of("afar");
+    assert_eq!((afar.len(), afar[0]["orphan"].as_bool()), (1, Some(false)));
+    assert_eq!((tree[tree.len() - 1]["name"].as_str(), tree[tree.len() - 1]["state"].as_str()), (Some("false"), Some("failed")));
 }
 
 /// Two scripts of one step: which of them ended how is not told, and each of their last commands has ended.
@@ -243,6 +364,10 @@ exclude = ["app.hidden", "app.Job.__init__"]
 fn pythons() -> Vec<String> {
     let mut found = vec!["python3".to_owned()];
     found.extend((8..=15).map(|minor| format!("python3.{minor}")));
+    // Those of pyenv, too, whichever is chosen.
+    let versions = std::env::home_dir().unwrap_or_default().join(".pyenv/versions");
+    let versions = std::fs::read_dir(versions).into_iter().flatten().flatten();
+    found.extend(versions.map(|version| version.path().join("bin/python3").to_string_lossy().into_owned()));
     let runs = |python: &String| {
         Command::new(python).args(["-c", "import sys; sys.exit(sys.version_info < (3, 8))"]).output().is_ok_and(|out| out.status.success())
     };
@@ -312,6 +437,78 @@ fn python_functions_are_processes_as_configured() {
     }
 }
 
+const DEEP: &str = r#"
+import sys, threading
+assert sys.getrecursionlimit() == 1000
+def down(n): return 0 if n == 0 else 1 + down(n - 1)
+LIMIT = 950
+def leaf(n): return n
+def endless(n): return endless(n + 1)
+class Job:
+    def run(self): return down(900), down(LIMIT)
+def numbers(n):
+    if n: yield from numbers(n - 1)
+    yield n
+def main():
+    assert Job().run() == (900, 950), "deep"
+    assert sum(numbers(200)) == 20100
+    for _ in range(3):
+        try: endless(0)
+        except RecursionError: pass
+        else: assert False
+    sys.setrecursionlimit(3000)
+    assert sys.getrecursionlimit() == 3000 and down(2900) == 2900
+    result = []
+    thread = threading.Thread(target=lambda: result.append(down(2900))); thread.start(); thread.join()
+    assert result == [2900]
+    assert sum(leaf(n) for n in range(50000)) == 1249975000
+if __name__ == "__main__":
+    main()
+    print("done")
+"#;
+
+/// The main script's functions are there, none of our frames counts, and many calls are few rows.
+#[test]
+fn python_calls_may_be_deep_and_many_and_in_the_main_script() {
+    for python in pythons() {
+        let house = House::new();
+        std::fs::write(house.folder.path().join("deep.py"), DEEP).unwrap();
+        std::fs::write(house.folder.path().join("monitor-python.toml"), "[[function]]\npath = \"deep.**\"\n").unwrap();
+        let out = output(house.run(&["--inject", "python"], &[&python, "deep.py"]), b"");
+        assert_eq!((&*String::from_utf8_lossy(&out.stdout), &*String::from_utf8_lossy(&out.stderr)), ("done\n", ""), "{python}");
+        let tree = house.tree();
+        let count = |name: &str| {
+            tree.iter().filter(|process| process["name"] == name).map(|process| process["fold"]["count"].as_u64().unwrap_or(1)).sum::<u64>()
+        };
+        let lost = tree[0]["fields"]["injected_lost"].as_u64().unwrap_or(0);
+        assert_eq!((count("deep.main"), count("deep.Job.run")), (1, 1), "{python}");
+        assert!(count("deep.leaf") <= 50_000 && count("deep.leaf") + lost >= 50_000, "{python}: {} and {lost} lost", count("deep.leaf"));
+        let leaves = tree.iter().filter(|process| process["name"] == "deep.leaf").count();
+        assert!(leaves < 1_000, "{python}: {leaves} rows");
+        assert!(count("deep.down") + lost >= 901 + 951 + 2 * 2_901, "{python}: {}", count("deep.down"));
+    }
+}
+
+#[test]
+fn nothing_that_matches_gets_a_word() {
+    let house = House::new();
+    std::fs::write(house.folder.path().join("app.py"), APP).unwrap();
+    std::fs::write(house.folder.path().join("monitor-python.toml"), "[[function]]\npath = \"ap.**\"\n").unwrap();
+    for (command, says) in [
+        (&["python3", "-c", "import app; app.step(1)"][..], "monitor run: nothing was heard of a function that monitor-python.toml names"),
+        (&["python3", "-I", "-c", "print"], "monitor run: no Python was seen"),
+        (&["true"], "monitor run: no Python was seen"),
+    ] {
+        let out = output(house.run(&["--inject", "python"], command), b"");
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.success() && stderr.starts_with(says) && stderr.lines().count() == 1, "{command:?}: {stderr}");
+    }
+    wait_for("all of them", || {
+        let trees = house.trees();
+        (trees.len() == 3 && trees.iter().all(|tree| tree[0]["fields"]["injected_nothing"].is_string())).then_some(())
+    });
+}
+
 #[test]
 fn a_hook_that_fails_harms_no_program() {
     let house = House::new();
@@ -362,7 +559,9 @@ fn packages_run_as_programs_and_daemons_keep_their_files() {
     std::fs::write(house.folder.path().join("monitor-python.toml"), "[[function]]\npath = \"tool.**\"\n").unwrap();
     for python in pythons() {
         let out = output(house.run(&["--inject", "python"], &[&python, "-m", "tool"]), b"");
-        assert_eq!((&*String::from_utf8_lossy(&out.stdout), &*String::from_utf8_lossy(&out.stderr)), ("3\n", ""), "{python}");
+        assert_eq!(&*String::from_utf8_lossy(&out.stdout), "3\n", "{python}");
+        // It closes the way by which it would be heard.
+        assert!(out.stderr.starts_with(b"monitor run: nothing was heard of a function"), "{}", String::from_utf8_lossy(&out.stderr));
         for number in 0..20 {
             assert_eq!(std::fs::read_to_string(house.folder.path().join(format!("own{number}"))).unwrap(), "mine\n");
         }

@@ -258,6 +258,97 @@ fn one_that_began_in_the_background_has_the_keys_when_it_is_fetched() {
     assert!(end_of(&mut shell).success());
 }
 
+/// A shell edits what is typed while it waits: the modes that it has for that are nobody else's.
+#[test]
+fn one_that_began_in_the_background_leaves_and_has_the_modes_of_the_terminal() {
+    let house = House::new();
+    let mut terminal = Terminal::new();
+    let mut shell = terminal.start(shell(&house));
+    terminal.see("READY> ");
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    let (before, after) = (house.folder.path().join("before"), house.folder.path().join("after"));
+    terminal.type_in(&format!(
+        "stty -a > before; {} run -- bash -c 'read line; stty -a > inner; echo \"$line\" arrived; read line' &\n",
+        monitor.display()
+    ));
+    terminal.see("READY> ");
+    wait_for("it to be known", || house.trees().first().map(drop));
+    terminal.type_in("fg\n");
+    terminal.see("run --");
+    terminal.type_in("something\n");
+    // What is typed is seen, and then what comes of it.
+    terminal.see("something\r\nsomething arrived");
+    terminal.type_in("\x1a");
+    terminal.see("Stopped");
+    terminal.see("READY> ");
+    terminal.type_in("fg\n");
+    terminal.see("run --");
+    terminal.type_in("\n");
+    terminal.see("READY> ");
+    terminal.type_in("stty -a > after; exit\n");
+    assert!(end_of(&mut shell).success());
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+    assert_eq!(text(&before), text(&after));
+    assert_eq!(text(&before), text(&house.folder.path().join("inner")));
+}
+
+/// Its input is a pipe, so it reads keys from the terminal of its output.
+#[test]
+fn a_pager_at_the_end_of_a_pipe_has_the_keys() {
+    let pager = "stty -icanon -echo <&2; echo paging; read -r -n1 key <&2; echo key $key; read -r -n1 key <&2; stty icanon echo <&2; \
+                 echo last $key; cat; read -r line < /dev/tty; echo line $line";
+    let has_less = Command::new("less").arg("--version").output().is_ok_and(|out| out.status.success());
+    let less: &[&str] = if has_less { &["less"] } else { &[] };
+    for command in [&["bash", "-c", pager][..], less] {
+        if command.is_empty() {
+            println!("less is not tested: it is not there");
+            continue;
+        }
+        let house = House::new();
+        let mut terminal = Terminal::new();
+        let mut shell = terminal.start(shell(&house));
+        terminal.see("READY> ");
+        let run = house.run(&[], command);
+        let words: Vec<_> = std::iter::once(run.get_program()).chain(run.get_args()).map(|word| word.to_str().unwrap()).collect();
+        let script = format!("#!/bin/sh\nexec {}\n", words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "));
+        std::fs::write(house.folder.path().join("paged"), script).unwrap();
+        terminal.type_in("stty -a > before; seq 1000 | sh paged; stty -a > after\n");
+        if command[0] == "less" {
+            terminal.see("38\r");
+            terminal.type_in("G");
+            terminal.see("1000\r");
+            terminal.type_in("q");
+        } else {
+            terminal.see("paging");
+            terminal.type_in("x");
+            terminal.see("key x");
+            terminal.type_in("y");
+            terminal.see("last y");
+            terminal.see("1000\r\n");
+            terminal.type_in("a whole line\n");
+            terminal.see("line a whole line\r\n");
+        }
+        terminal.see("READY> ");
+        // Its modes are told by the terminal, and it can still be interrupted with all that is before it.
+        terminal.type_in("sleep 600 | sh paged\n");
+        if command[0] == "less" {
+            wait_for("the second one", || (house.trees().len() == 2).then_some(()));
+        } else {
+            terminal.see("paging");
+        }
+        terminal.type_in("\x03");
+        if command[0] == "less" {
+            // It takes it for the end of its input.
+            terminal.type_in("q");
+        }
+        terminal.see("READY> ");
+        terminal.type_in("exit\n");
+        end_of(&mut shell);
+        let text = |name: &str| std::fs::read_to_string(house.folder.path().join(name)).unwrap();
+        assert_eq!(text("before"), text("after"), "{command:?}");
+    }
+}
+
 /// What failed stands there, not what was to be seen on the terminal.
 #[test]
 fn stderr_that_goes_to_a_file_is_what_the_error_tells_of() {

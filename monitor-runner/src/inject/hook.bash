@@ -11,17 +11,54 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
     # The script may do with the variables what it likes.
     __monitor_feed=$MONITOR_FEED __monitor_reader=${MONITOR_FEED_PID-0} __monitor_root=${MONITOR_ROOT_ID-}
     __monitor_parent=$MONITOR_PARENT_ID __monitor_step= __monitor_command= __monitor_count=0 __monitor_code=0 __monitor_child=
+    # Of many commands that look alike a script among them finds the id of its own here, and all others that of the script above it in
+    # MONITOR_PARENT_ID.
+    if [[ ${MONITOR_STEP-} == "$MONITOR_PARENT_ID":* ]]; then
+        __monitor_parent=${MONITOR_STEP#*:}
+    fi
+    __monitor_above=$MONITOR_PARENT_ID __monitor_folds=${MONITOR_FEED_FOLDS:-100} __monitor_line=0 __monitor_has_err=0
+    declare -A __monitor_seen=()
+    # Text of the script's EXIT trap, the line at which it was set, and how many of its commands were seen.
+    __monitor_exit= __monitor_exit_line=0 __monitor_exiting=0
     # Not from RANDOM, whose row of numbers is the script's.
     printf -v __monitor_prefix '%08x' $((($$ * 2654435761 + ${EPOCHREALTIME//[!0-9]/}) & 0xffffffff))
 
+    # Sets `command` to the command of the EXIT trap that comes next: bash itself names the one before the trap. Where the text is
+    # more than a row of simple commands, it stands for each of them. $1 is what $- was.
+    __monitor_exit_command() {
+        local piece quotes IFS=$';\n'
+        command=$__monitor_exit
+        set -f
+        local pieces=($__monitor_exit)
+        [[ $1 != *f* ]] && set +f
+        for piece in "${pieces[@]}"; do
+            quotes=${piece//[!\'\"]/}
+            if [[ $piece == *[\|\&\(\)\{\}\\]* || ${quotes//\'\'/} == *\'* || ${quotes//\"\"/} == *\"* ]] ||
+                [[ $piece =~ ^[[:space:]]*(if|then|elif|else|fi|for|while|until|do|done|case|esac|select|function|time|!)([[:space:]]|$) ]]; then
+                return
+            fi
+        done
+        if ((__monitor_exiting <= ${#pieces[@]})); then
+            command=${pieces[__monitor_exiting - 1]}
+            command=${command#"${command%%[![:space:]]*}"}
+        fi
+    }
+
     # Ends the step before with its exit code, and begins the next one; fails when there is to be no other. $1 is what $_ was.
     __monitor_debug() {
-        local code=$? end word command=$BASH_COMMAND place="${BASH_SOURCE[1]-$0}:${BASH_LINENO[0]}" children= IFS=$' \t\n'
+        local code=$? why= end word lines command=$BASH_COMMAND place=${BASH_SOURCE[1]-$0} line=${BASH_LINENO[0]} children= IFS=$' \t\n'
         __monitor_under=$1
         # Nobody reads any more, or it has been enough.
         if [[ ! -p $__monitor_feed ]] || ! kill -0 "$__monitor_reader" || ((__monitor_count >= 10000)); then
-            export MONITOR_PARENT_ID=$__monitor_parent
+            export MONITOR_PARENT_ID=$__monitor_above
+            unset MONITOR_STEP
             return 1
+        fi
+        # Bash calls its ERR trap for what fails, but not for a condition.
+        if declare -F __monitor_failed >/dev/null; then
+            unset -f __monitor_failed
+        elif ((__monitor_has_err)); then
+            why=condition
         fi
         end=$code
         if ((code)); then
@@ -34,11 +71,36 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
             # In the middle of a pipeline the code is still that of the command before.
             *) if ((code && code == __monitor_code)) && [[ $children != "$__monitor_child" && $children != "${!-}" ]]; then end=0; fi ;;
         esac
+        case $__monitor_command in
+            '['* | '(('* | 'test '*) why=condition ;;
+            # It ends before that trap would be called.
+            exit | 'exit '*) why= ;;
+            'trap '*)
+                if [[ $__monitor_command == *ERR* ]]; then
+                    __monitor_has_err=0
+                fi
+                if [[ $__monitor_command == *@(EXIT|0)* ]]; then
+                    word=$(trap -p EXIT)
+                    eval "__monitor_exit=(${word#trap -- })"
+                    __monitor_exit=${__monitor_exit[0]-} __monitor_exit_line=$__monitor_line
+                fi
+                ;;
+        esac
         if [[ -n $__monitor_step ]]; then
-            printf 'E\t%s\t%s\t\t\n' "$__monitor_step" "$end" 1<>"$__monitor_feed"
+            printf 'E\t%s\t%s\t%s\t\n' "$__monitor_step" "$end" "$why" 1<>"$__monitor_feed"
         fi
-        __monitor_command=$command __monitor_code=$code __monitor_child=$children
-        command=${command:0:300}
+        if [[ -n $__monitor_exit ]]; then
+            # Lines of a trap are counted from its own first one.
+            lines=${__monitor_exit//[!$'\n']/}
+            lines=$((${#lines} + 1))
+            if ((__monitor_exiting || (line <= lines && __monitor_exit_line > lines))) || [[ $__monitor_command == exit?( *) ]]; then
+                ((++__monitor_exiting))
+                __monitor_exit_command "$-"
+                line=EXIT
+            fi
+        fi
+        __monitor_command=$command __monitor_code=$code __monitor_child=$children __monitor_line=$line
+        command=${command:0:300} place=$place:$line
         for word in command place; do
             local -n text=$word
             text=${text//\\/\\\\} text=${text//$'\n'/\\n} text=${text//$'\t'/\\t} text=${text//$'\r'/\\r}
@@ -46,9 +108,26 @@ if [[ -n ${MONITOR_FEED-} && -p ${MONITOR_FEED-} && -n ${MONITOR_PARENT_ID-} && 
         printf -v __monitor_step '%s%08x' "$__monitor_prefix" $((++__monitor_count))
         printf 'S\t%s\t%s\t%s\tscript\t%s\t%s\t\t%s\n' "$__monitor_step" "$__monitor_parent" "$__monitor_root" "$$" \
             "${place:0:600}" "$command" 1<>"$__monitor_feed"
-        export MONITOR_PARENT_ID=$__monitor_step
+        if ((__monitor_exiting)); then
+            # The script's own code is none of theirs.
+            printf 'N\t%s\n' "$__monitor_step" 1<>"$__monitor_feed"
+        fi
+        # Beyond this they are counted together, and have no ids that others could know. Arithmetic would expand the text once more.
+        word=${__monitor_seen["x$command"]-0}
+        __monitor_seen["x$command"]=$((word + 1))
+        if ((word >= __monitor_folds)); then
+            export MONITOR_PARENT_ID=$__monitor_above MONITOR_STEP=$__monitor_above:$__monitor_step
+        else
+            export MONITOR_PARENT_ID=$__monitor_step
+            unset MONITOR_STEP
+        fi
         return 0
     }
+    if [[ -z $(trap -p ERR) ]]; then
+        # A definition is no command: the other trap is not called for it, and $_ stays as it is.
+        __monitor_has_err=1
+        trap '__monitor_failed() { :; }' ERR
+    fi
     # What `set -x` says of it goes nowhere. A trap that is taken away within the function is back when that returns.
-    trap '{ __monitor_debug "$_" || { trap - DEBUG; : "$__monitor_under"; }; } 2>/dev/null' DEBUG
+    trap '{ __monitor_debug "$_" || { trap - DEBUG; ((__monitor_has_err)) && trap - ERR; : "$__monitor_under"; }; } 2>/dev/null' DEBUG
 fi

@@ -7,6 +7,7 @@ import sys
 
 
 def _monitor():
+    import atexit
     import contextvars
     import functools
     import importlib.abc
@@ -24,6 +25,10 @@ def _monitor():
     root, parent = os.environ.get("MONITOR_ROOT_ID"), os.environ.get("MONITOR_PARENT_ID")
     if not (feed and config and root and parent):
         return
+    # One that was counted with others in a script above has no id of its own there.
+    own = os.environ.get("MONITOR_STEP", "").split(":")
+    if len(own) == 2 and own[0] == parent:
+        parent = own[1]
     with open(config, encoding="utf-8") as file:
         tables = json.load(file)
 
@@ -59,7 +64,8 @@ def _monitor():
     # The feed is never waited for: what finds no room is given up. Opened for reading as well, it never breaks.
     output = os.open(feed, os.O_RDWR | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
     known = os.fstat(output)
-    current = contextvars.ContextVar("monitor_current", default=(root, parent))
+    # The tree, the process, and how many calls it is in.
+    current = contextvars.ContextVar("monitor_current", default=(root, parent, 0))
 
     def clean(text):
         return str(text)[:600].replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
@@ -78,8 +84,44 @@ def _monitor():
                 lost[0] = 0
         except BlockingIOError:
             lost[0] += 1
+        except RecursionError:
+            # Whoever goes on after one and goes deeper is ended by older interpreters.
+            raise
         except Exception:
             pass
+
+    @atexit.register
+    def tell_lost():
+        # Where there is always room.
+        if lost[0]:
+            with open(os.path.join(os.path.dirname(feed), "lost"), "a") as file:
+                file.write("%d\n" % lost[0])
+
+    # Frames that are here for the program's calls don't count: its limit of recursion is what it would be, and what it sees of it, too.
+    # Some room is for what is called meanwhile.
+    get_limit, set_limit, room, added = sys.getrecursionlimit, sys.setrecursionlimit, 50, [0]
+
+    def add_frames(count):
+        limit = get_limit() - added[0]
+        added[0] = count
+        set_limit(limit + count)
+
+    @functools.wraps(get_limit)
+    def getrecursionlimit():
+        return get_limit() - added[0]
+
+    @functools.wraps(set_limit)
+    def setrecursionlimit(limit, /):
+        set_limit(limit + added[0] if isinstance(limit, int) and limit > 0 else limit)
+
+    add_frames(room)
+    sys.getrecursionlimit, sys.setrecursionlimit = getrecursionlimit, setrecursionlimit
+
+    def hand_on():
+        root, process, depth = current.get()
+        if depth:
+            say("H", process)
+        return root, process
 
     def ident(value, digits):
         text = str(value).strip().lower() if value is not None else ""
@@ -88,33 +130,23 @@ def _monitor():
     class Call:
         """A call: begun when it is made, current while it is entered."""
 
-        def __init__(self, table, name, function, signature, args, kwargs):
+        def __init__(self, table, name, code, given):
             self.id = os.urandom(8).hex()
-            self.root, above = current.get()
+            self.root, above, depth = current.get()
+            self.depth = depth + 1
             batch = ""
-            if table.get("batch") or table["kind"] == "cross_process":
-                given = {}
-                try:
-                    bound = signature.bind(*args, **kwargs)
-                    bound.apply_defaults()
-                    given = dict(bound.arguments)
-                    for parameter in signature.parameters.values():
-                        if parameter.kind is parameter.VAR_KEYWORD:
-                            given.update(given.get(parameter.name, {}))
-                except TypeError:
-                    pass
+            if given is not None:
                 if table.get("batch") in given:
                     batch = clean(given[table["batch"]])
                 if table["kind"] == "cross_process":
                     ids = ident(given.get("root_id"), 32), ident(given.get("parent_id"), 16)
                     if all(ids):
                         self.root, above = ids
-            code = function.__code__
             place = clean("%s:%d" % (code.co_filename, code.co_firstlineno))
             say("S", self.id, above, self.root, table["kind"], str(os.getpid()), place, batch, clean(table.get("name") or name))
 
         def enter(self):
-            return current.set((self.root, self.id))
+            return current.set((self.root, self.id, self.depth))
 
         def end(self, error=None):
             if error is None or (isinstance(error, SystemExit) and not error.code) or isinstance(error, StopIteration):
@@ -129,9 +161,31 @@ def _monitor():
                     text = "(its own words failed)"
                 say("E", self.id, "failed", clean("%s.%s" % (kind.__module__, kind.__qualname__)), text)
 
-    def begin(*call):
+    def arguments(table, signature, args, kwargs):
+        """Of a call, by name, if something of them is to be known."""
+        if signature is None:
+            return None
         try:
-            return Call(*call)
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = dict(bound.arguments)
+            for parameter in signature.parameters.values():
+                if parameter.kind is parameter.VAR_KEYWORD:
+                    given.update(given.get(parameter.name, {}))
+            return given
+        except TypeError:
+            return {}
+
+    def begin(table, name, function, signature, args, kwargs):
+        try:
+            call = Call(table, name, function.__code__, arguments(table, signature, args, kwargs))
+            # One frame for each call that this one is in, as far as it may be on the stack.
+            if call.depth + room > added[0]:
+                add_frames(call.depth + 2 * room)
+            return call
+        except RecursionError:
+            # The program's own: with what was added, plain calls would not have come as far.
+            raise
         except Exception:
             return None
 
@@ -141,6 +195,9 @@ def _monitor():
         except ValueError:
             # Left in another context than it was entered in, as a generator may be.
             pass
+
+    # Called when a call that the main script has made is over.
+    going_on = [None]
 
     def wrapped(function, table, name):
         signature = None
@@ -240,7 +297,7 @@ def _monitor():
                 call = begin(*about, args, kwargs)
                 if call is None:
                     return function(*args, **kwargs)
-                token = call.enter()
+                token, is_outermost = call.enter(), call.depth == 1 and going_on[0] is not None
                 try:
                     result = function(*args, **kwargs)
                 except BaseException as failure:
@@ -248,27 +305,49 @@ def _monitor():
                     raise
                 finally:
                     leave(token)
+                    if is_outermost and going_on[0] is not None:
+                        going_on[0]()
                 call.end()
                 return result
 
         return wrapper
 
+    # What starts a class is not to be taken for one that can be called otherwise.
+    left_alone = ("__new__", "__init_subclass__", "__class_getitem__", "__del__")
+
+    def main_names():
+        """By which a configuration may name the main module: that of `python -m`, else of its file."""
+        main = sys.modules.get("__main__")
+        spec, path = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        stem = os.path.splitext(os.path.basename(path))[0] if path else None
+        return [name for name in (spec and spec.name, stem, "__main__") if name]
+
+    def find(module, rest):
+        """The table of a function, and its path."""
+        for name in main_names() if module == "__main__" else [module]:
+            path = name + "." + rest
+            table = table_of(path)
+            if table is not None:
+                return table, path
+        return None, None
+
     def weave(holder, prefix, module, seen):
         for key, value in list(vars(holder).items()):
-            path = prefix + "." + key
+            rest = prefix + key
             inner, shell = value, None
             if isinstance(value, (staticmethod, classmethod)):
                 inner, shell = value.__func__, type(value)
             if isinstance(inner, types.FunctionType):
-                table = table_of(path) if inner.__module__ == module.__name__ else None
-                # What starts a class is not to be taken for one that can be called otherwise.
-                if table is None or key in ("__new__", "__init_subclass__", "__class_getitem__", "__del__"):
+                is_own = inner.__module__ == module.__name__ and not hasattr(inner, "__monitored__")
+                table, path = find(inner.__module__, rest) if is_own else (None, None)
+                if table is None or key in left_alone:
                     continue
                 new = wrapped(inner, table, path)
+                new.__monitored__ = True
                 setattr(holder, key, shell(new) if shell else new)
             elif isinstance(value, type) and value.__module__ == module.__name__ and id(value) not in seen:
                 seen.add(id(value))
-                weave(value, path, module, seen)
+                weave(value, rest + ".", module, seen)
 
     class Loader(importlib.abc.Loader):
         def __init__(self, loader):
@@ -288,7 +367,7 @@ def _monitor():
                 module.__spec__.loader = self.loader
             self.loader.exec_module(module)
             try:
-                weave(module, module.__name__, module, set())
+                weave(module, "", module, set())
             except Exception:
                 pass
 
@@ -360,7 +439,7 @@ def _monitor():
             try:
                 # `env` is the eleventh.
                 if len(args) < 11 and kwargs.get("env") is None:
-                    root, process = current.get()
+                    root, process = hand_on()
                     kwargs["env"] = dict(os.environ, MONITOR_ROOT_ID=root, MONITOR_PARENT_ID=process)
             except Exception:
                 pass
@@ -398,13 +477,142 @@ def _monitor():
     for name in list(patches):
         if name in sys.modules:
             patches.pop(name)(sys.modules[name])
-    sys.meta_path.insert(0, Finder())
     sys.meta_path.insert(0, PatchFinder())
+    say("P")
+
+    def watch_calls(events):
+        """From 3.12 on the interpreter tells of calls, by no frame of ours. Fails if others have all places for that."""
+        tool = next(tool for tool in (4, 3) if events.get_tool(tool) is None)
+        events.use_tool_id(tool, "process-monitor")
+        kinds = events.events
+        # The table and the path of each code that is watched; by the id of its frame each call, and what takes back that it is current.
+        watched, calls = {}, {}
+
+        def begin_watched(code, frame):
+            found = watched.get(code)
+            if found is None:
+                rest, module = code.co_qualname, frame.f_globals.get("__name__")
+                # The body of a class is none, nor is what stands within a function.
+                is_function = code.co_flags & 3 == 3 and "<" not in rest and rest.rpartition(".")[2] not in left_alone
+                found = find(module, rest) if is_function and isinstance(module, str) else (None, None)
+                if found[0] is None:
+                    return events.DISABLE
+                events.set_local_events(tool, code, kinds.PY_RETURN | kinds.PY_YIELD | kinds.PY_RESUME)
+                watched[code] = found
+            table, path = found
+            given = None
+            if table.get("batch") or table["kind"] == "cross_process":
+                given = dict(frame.f_locals)
+                if code.co_flags & inspect.CO_VARKEYWORDS:
+                    last = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
+                    given.update(given.get(code.co_varnames[last], {}))
+            call = Call(table, path, code, given)
+            calls[id(frame)] = [call, call.enter()]
+
+        def started(code, offset):
+            try:
+                return begin_watched(code, sys._getframe(1))
+            except Exception:
+                return None
+
+        def over(frame, error=None):
+            call, token = calls.pop(id(frame), (None, None))
+            if call is not None:
+                leave(token)
+                call.end(error)
+
+        def returned(code, offset, value):
+            try:
+                over(sys._getframe(1))
+            except Exception:
+                pass
+
+        def yielded(code, offset, value):
+            call = calls.get(id(sys._getframe(1)))
+            if call is not None:
+                leave(call[1])
+
+        def resumed(code, offset, error=None):
+            call = calls.get(id(sys._getframe(1)))
+            if call is not None:
+                call[1] = call[0].enter()
+
+        def unwound(code, offset, error):
+            try:
+                if code in watched:
+                    over(sys._getframe(1), error)
+            except Exception:
+                pass
+
+        callbacks = {
+            kinds.PY_START: started,
+            kinds.PY_RETURN: returned,
+            kinds.PY_YIELD: yielded,
+            kinds.PY_RESUME: resumed,
+            kinds.PY_THROW: resumed,
+            kinds.PY_UNWIND: unwound,
+        }
+        for kind, callback in callbacks.items():
+            events.register_callback(tool, kind, callback)
+        events.set_events(tool, kinds.PY_START | kinds.PY_THROW | kinds.PY_UNWIND)
+
+    def watch_main():
+        """Puts wrappers around functions of the main script between its lines, since nobody imports it."""
+        main = sys.modules["__main__"]
+        state = types.SimpleNamespace(script=None, known=0, lines=0, calls=0, is_importing=False)
+
+        def line(frame, event, argument):
+            try:
+                if event != "line":
+                    return line
+                state.is_importing = False
+                state.lines += 1
+                # One that has so many lines to run defines no more functions; and one that nobody names has none.
+                if state.lines > 10000 or (state.lines == 1 and not any(map(may_hold, main_names()))):
+                    sys.settrace(None)
+                    return None
+                if len(main.__dict__) != state.known:
+                    weave(main, "", main, set())
+                    state.known = len(main.__dict__)
+            except Exception:
+                pass
+            return line
+
+        def call(frame, event, argument):
+            code = frame.f_code
+            if state.script is None:
+                if code.co_name == "<module>" and frame.f_globals is main.__dict__:
+                    state.script = frame
+                    return line
+            elif frame.f_back is state.script and code.co_name == "_find_and_load":
+                state.is_importing = True
+            elif frame.f_back is state.script and code.co_filename == __file__ and code.co_name == "wrapper":
+                # The program is at work; its script goes on when this call is over.
+                sys.settrace(None)
+                going_on[0] = go_on
+            elif not state.is_importing:
+                state.calls += 1
+                if state.calls > 50000:
+                    sys.settrace(None)
+            return None
+
+        def go_on():
+            going_on[0] = None
+            sys.settrace(call)
+
+        sys.settrace(call)
+
+    try:
+        watch_calls(sys.monitoring)
+    except Exception:
+        sys.meta_path.insert(0, Finder())
+        if sys.gettrace() is None:
+            watch_main()
 
     # For programs that hand their ids on: `from process_monitor import task_monitor`.
     class TaskMonitor:
         root_id = property(lambda self: current.get()[0])
-        current_id = property(lambda self: current.get()[1])
+        current_id = property(lambda self: hand_on()[1])
 
     public = types.ModuleType("process_monitor", "Ids of what runs here and now.")
     public.task_monitor = TaskMonitor()

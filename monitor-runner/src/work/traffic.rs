@@ -1,11 +1,12 @@
 //! What comes and goes while a command runs: messages, keys, signals, and the size of the terminal.
 
+use std::os::fd::AsFd as _;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::termios::{tcgetwinsize, tcsetwinsize};
+use rustix::termios::tcsetwinsize;
 
 use super::Work;
 use crate::helper::wait_for;
@@ -13,20 +14,26 @@ use crate::identity::Stat;
 use crate::messages::{Ask, Whom};
 use crate::pump::Pumping;
 use crate::sys;
-use crate::terminal::Outer;
+use crate::terminal::{Outer, Shown};
 
 /// How often it is looked whether keys are meant for this program by now.
 const FOREGROUND: Duration = Duration::from_millis(200);
+/// How often the modes of the command's terminal are looked at where only its output goes through one.
+const MODES: Duration = Duration::from_millis(100);
 
 impl Work<'_> {
     /// Waits until something happens, or this is over.
     pub(super) fn wait(&mut self, longest: Option<Duration>) {
         // It may have come into the foreground, of which nobody tells.
-        let outer = self.outer.as_mut().filter(|outer| self.has_command && !outer.is_taken());
-        let longest = outer.map_or(longest, |outer| {
-            outer.take();
-            Some(longest.unwrap_or(FOREGROUND).min(FOREGROUND))
-        });
+        let mut longest = longest;
+        if self.has_command && self.outer.as_ref().is_some_and(|outer| !outer.is_taken()) {
+            self.take_keys();
+            longest = Some(longest.unwrap_or(FOREGROUND).min(FOREGROUND));
+        }
+        if let Some(shown) = self.shown.as_mut().filter(|shown| self.has_command && shown.may_hand_on()) {
+            shown.follow();
+            longest = Some(longest.unwrap_or(MODES).min(MODES));
+        }
         let mut files =
             vec![PollFd::new(&self.line, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.news, PollFlags::IN)];
         if let Some((outer, terminal)) = self.outer.as_ref().zip(self.terminal.as_ref()) {
@@ -34,6 +41,12 @@ impl Work<'_> {
             // Its end is told in any case.
             files.push(PollFd::new(outer, if is_wanted { PollFlags::IN } else { PollFlags::empty() }));
             if outer.is_taken() && !is_wanted {
+                files.push(PollFd::new(terminal, PollFlags::OUT));
+            }
+        } else if let Some((keys, terminal)) = self.shown.as_ref().and_then(Shown::keys) {
+            let is_wanted = self.typed.is_empty();
+            files.push(PollFd::new(keys, if is_wanted { PollFlags::IN } else { PollFlags::empty() }));
+            if !is_wanted {
                 files.push(PollFd::new(terminal, PollFlags::OUT));
             }
         }
@@ -59,10 +72,12 @@ impl Work<'_> {
 
     /// From the terminal to the command's, as far as there is room.
     fn hand_on_keys(&mut self) {
-        let (Some(outer), Some(terminal)) = (&self.outer, &self.terminal) else { return };
+        let outer = self.outer.as_ref().zip(self.terminal.as_ref()).map(|(outer, terminal)| (outer.as_fd(), terminal));
+        let shown = || self.shown.as_ref().and_then(Shown::keys).map(|(keys, terminal)| (keys.as_fd(), terminal));
+        let Some((keys, terminal)) = outer.or_else(shown) else { return };
         if self.typed.is_empty() {
             let mut buffer = [0; 1_024];
-            match rustix::io::read(outer, &mut buffer) {
+            match rustix::io::read(keys, &mut buffer) {
                 Ok(0) | Err(Errno::IO) => return self.lose_terminal(),
                 Ok(length) => self.typed.extend_from_slice(&buffer[..length]),
                 Err(_) => {}
@@ -88,8 +103,26 @@ impl Work<'_> {
         self.is_interrupted |= self.typed.iter().any(|key| outer.ends(*key));
     }
 
+    /// Has keys handed on as they are pressed, if they are meant for this program.
+    pub(super) fn take_keys(&mut self) {
+        if let (Some(outer), Some(terminal)) = (&mut self.outer, &self.terminal) {
+            outer.take(terminal);
+        }
+    }
+
+    /// The terminal is as it was found.
+    pub(super) fn give_back_terminal(&mut self) {
+        self.outer.as_mut().into_iter().for_each(Outer::give_back);
+        self.shown.as_mut().into_iter().for_each(Shown::give_back);
+    }
+
     /// The terminal was closed, and so is the command's.
     fn lose_terminal(&mut self) {
+        if self.outer.is_none() {
+            // Its output is told of by who writes there.
+            self.shown = None;
+            return;
+        }
         (self.outer, self.terminal) = (None, None);
         // The first one is the terminal's, and nobody else has that end.
         self.pumping.iter().take(1).for_each(Pumping::close);
@@ -118,11 +151,11 @@ impl Work<'_> {
                 }
                 _ => {}
             }
-            let whom = if let Some(outer) = &mut self.outer {
+            let whom = if let (Some(outer), Some(terminal)) = (&mut self.outer, &self.terminal) {
                 match signal {
                     libc::SIGWINCH => continue,
                     libc::SIGCONT => {
-                        outer.take_anew();
+                        outer.take_anew(terminal);
                         self.resize();
                         Whom::Group
                     }
@@ -152,12 +185,12 @@ impl Work<'_> {
             }
             return;
         }
-        if let Some(outer) = &mut self.outer {
-            outer.give_back();
-        }
+        self.give_back_terminal();
         sys::stop_self();
-        if self.outer.is_some() && self.has_command {
-            self.outer.as_mut().into_iter().for_each(Outer::take_anew);
+        if self.has_command
+            && let (Some(outer), Some(terminal)) = (&mut self.outer, &self.terminal)
+        {
+            outer.take_anew(terminal);
             self.resize();
             self.line.say(&Ask::Signal { signal: libc::SIGCONT, whom: Whom::Group });
         }
@@ -167,10 +200,8 @@ impl Work<'_> {
         if let (Some(size), Some(terminal)) = (self.outer.as_ref().and_then(Outer::size), &self.terminal) {
             let _ = tcsetwinsize(terminal, size);
         }
-        if let Some((outer, terminal)) = &self.sizes
-            && let Ok(size) = tcgetwinsize(outer)
-        {
-            let _ = tcsetwinsize(terminal, size);
+        if let Some(shown) = &self.shown {
+            shown.resize();
             // Unlike the launcher's terminal, this one has nobody in its foreground whom it would tell.
             self.line.say(&Ask::Signal { signal: libc::SIGWINCH, whom: Whom::Command });
         }
