@@ -1,8 +1,9 @@
 //! Asks the server's HTTP API.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +12,7 @@ use monitor_server::access::Local;
 use monitor_spool::{Answer, Sent};
 use monitor_wire::Problem;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
@@ -23,6 +24,8 @@ use crate::text::visible;
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// A download may take so long.
 const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(6 * 3_600);
+/// No token is nearly as long, in bytes.
+const LONGEST_TOKEN: u64 = 64 << 10;
 
 /// How the server is reached, and in which form its answer is shown.
 #[derive(Debug, Args)]
@@ -30,9 +33,13 @@ pub(crate) struct Connection {
     /// The server's address
     #[arg(long = "server", value_name = "URL", env = "MONITOR_SERVER_URL", default_value = "http://127.0.0.1:60010", value_parser = read_url)]
     server: Url,
-    /// Shown to the server: one of `monitor token create` [default: the one in the data folder of a server on this machine]
-    #[arg(long, value_name = "TOKEN", env = "MONITOR_TOKEN", hide_env_values = true)]
+    /// Shown to the server: one of `monitor token create`. Everybody on this machine can read it in the list of processes: better say
+    /// it by --token-file or `MONITOR_TOKEN` [default: the one in the data folder of a server on this machine]
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     token: Option<String>,
+    /// The file whose first line is the token
+    #[arg(long, value_name = "FILE", value_parser = read_token_file)]
+    token_file: Option<Secret>,
     /// Prints the API's JSON instead of text for people
     #[arg(long)]
     pub(crate) json: bool,
@@ -46,6 +53,25 @@ pub(crate) fn read_url(text: &str) -> Result<Url, String> {
     }
 }
 
+/// What is shown nowhere.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The first line of a file.
+fn read_token_file(path: &str) -> Result<Secret, String> {
+    let mut line = String::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    std::io::BufReader::new(file.take(LONGEST_TOKEN)).read_line(&mut line).map_err(|error| error.to_string())?;
+    let token = line.trim();
+    if token.is_empty() { Err("its first line holds no token".to_owned()) } else { Ok(Secret(token.to_owned())) }
+}
+
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -57,7 +83,7 @@ pub(crate) enum ClientError {
     Refused(Problem),
     #[error("{url} answered {status}, but not as Process Monitor does: is it another program's address?")]
     Foreign { url: Url, status: StatusCode },
-    #[error("the token holds characters that none has (--token, MONITOR_TOKEN)")]
+    #[error("the token holds characters that none has (--token, --token-file, MONITOR_TOKEN)")]
     Token,
     #[error("the server's answer can't be read: is it of another version than this command?")]
     Unreadable(#[source] serde_json::Error),
@@ -282,7 +308,16 @@ impl Connection {
     /// The address to ask, and the token to show there: the one that was given; else that of the server of this machine's data folder,
     /// if it is the one that is meant. Then its own address is asked: what else a name may stand for can be another user's program.
     fn whom(&self) -> (Url, Option<String>) {
-        let given = self.token.clone().filter(|token| !token.is_empty());
+        static WARNED: Once = Once::new();
+        if self.token.is_some() {
+            WARNED.call_once(|| {
+                let text =
+                    "monitor: everybody on this machine can read --token in the list of processes: use --token-file or MONITOR_TOKEN";
+                let _ = writeln!(anstream::stderr(), "{text}");
+            });
+        }
+        let in_file = || self.token_file.as_ref().map(|Secret(token)| token.clone());
+        let given = self.token.clone().or_else(in_file).or_else(|| std::env::var("MONITOR_TOKEN").ok()).filter(|token| !token.is_empty());
         let local = || {
             let local = is_loopback(&self.server).then(|| Local::find(&settings::data_folder().ok()?)).flatten()?;
             is_meant(&self.server, &local.url).then_some(local)
@@ -296,6 +331,18 @@ impl Connection {
                 None => (self.server.clone(), None),
             },
         }
+    }
+
+    /// Has the server change something: its answer, or null if it has none.
+    pub(crate) fn change(&self, method: Method, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+        runtime.block_on(async {
+            let (url, client) = self.prepare(path)?;
+            let response = self.answer(client.request(method, url).query(query)).await?;
+            let status = response.status();
+            let body = response.bytes().await.map_err(|error| self.broken(error))?;
+            if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body).map_err(|_| self.foreign(status)) }
+        })
     }
 
     async fn ask(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
@@ -336,6 +383,48 @@ pub(crate) fn print_json(answer: &Value) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
+/// Passes JSON on with the control characters that it lets stand as the escapes that it reads, however it is cut into pieces.
+pub(crate) struct Escaping<W> {
+    out: W,
+    /// The byte that begins a control character above U+007F came last.
+    is_begun: bool,
+}
+
+impl<W: std::io::Write> Escaping<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, is_begun: false }
+    }
+}
+
+impl<W: std::io::Write> std::io::Write for Escaping<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut plain = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            // In UTF-8 these characters are 0xC2 and a byte from 0x80 to 0x9F.
+            let escaped = match (std::mem::take(&mut self.is_begun), byte) {
+                (true, 0x80..=0x9f) | (_, 0x7f) => Some(format!("\\u{byte:04x}")),
+                (true, _) => {
+                    self.out.write_all(&[0xc2])?;
+                    None
+                }
+                _ => None,
+            };
+            self.is_begun = *byte == 0xc2;
+            if escaped.is_some() || self.is_begun {
+                self.out.write_all(&bytes[plain..at])?;
+                plain = at + 1;
+            }
+            self.out.write_all(escaped.unwrap_or_default().as_bytes())?;
+        }
+        self.out.write_all(&bytes[plain..])?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Writes the control characters that JSON lets stand as the escapes that it reads.
 pub(crate) fn escape_controls(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
@@ -359,6 +448,16 @@ mod tests {
         let text = escape_controls(&serde_json::to_string_pretty(&value).unwrap());
         assert!(!text.chars().any(|c| c != '\n' && c.is_control()), "{text:?}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn control_characters_are_escaped_however_the_json_is_cut() {
+        let text = "{\"a\": \"\u{9b}31m\u{80}\u{9f}\u{a0}é\u{7f}根\u{c2}\"}\n";
+        for length in 1..text.len() {
+            let mut escaping = Escaping::new(Vec::new());
+            text.as_bytes().chunks(length).for_each(|piece| escaping.write_all(piece).unwrap());
+            assert_eq!(String::from_utf8(escaping.out).unwrap(), escape_controls(text), "{length}");
+        }
     }
 
     #[test]
@@ -398,7 +497,7 @@ mod tests {
         let part = folder.path().join("copy.db.part");
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let connection = Connection { server, token: Some("t".to_owned()), json: false };
+        let connection = Connection { server, token: None, token_file: Some(Secret("t".to_owned())), json: false };
         let slow = slow_server(listener, 10 * READ_TIMEOUT);
         let (bytes, ()) = tokio::join!(connection.save_into(&["api", "v1", "backup"], &part), slow);
         assert_eq!(bytes.unwrap(), 4);

@@ -39,6 +39,9 @@ enum Command {
     Logs(commands::logs::Args),
     Export(commands::export::Args),
     Import(commands::import::Args),
+    Pin(commands::pin::Pin),
+    Unpin(commands::pin::Unpin),
+    Delete(commands::delete::Args),
     Spool(commands::spool::Args),
     Backup(commands::backup::Args),
     Restore(commands::restore::Args),
@@ -52,7 +55,14 @@ enum Command {
 }
 
 fn main() -> std::process::ExitCode {
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        #[cfg(target_os = "linux")]
+        Err(error) => return commands::run::misread(&error),
+        #[cfg(not(target_os = "linux"))]
+        Err(error) => error.exit(),
+    };
+    let result = match cli.command {
         Command::Server(args) => commands::server::run(args),
         #[cfg(target_os = "linux")]
         Command::Run(args) => return commands::run::run(*args),
@@ -64,6 +74,9 @@ fn main() -> std::process::ExitCode {
         Command::Logs(args) => commands::logs::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Import(args) => commands::import::run(&args),
+        Command::Pin(args) => commands::pin::pin(&args),
+        Command::Unpin(args) => commands::pin::unpin(&args),
+        Command::Delete(args) => commands::delete::run(&args),
         Command::Spool(args) => commands::spool::run(&args),
         Command::Backup(args) => commands::backup::run(&args),
         Command::Restore(args) => commands::restore::run(&args),

@@ -28,7 +28,7 @@ impl Folder {
 
     /// Records what was done, and says where: another folder's server would know nothing of it.
     pub(super) fn record(&self, access: &Access, action: &str) {
-        let who = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| "unknown".to_owned());
+        let who = user();
         let deed = Deed { who: &who, how: How::Folder, address: None, action, outcome: "done" };
         if let Err(error) = access.record(&deed) {
             eprintln!("monitor: it is done, but could not be recorded: {error}");
@@ -37,6 +37,18 @@ impl Folder {
             let _ = writeln!(anstream::stderr(), "monitor: done in {}", visible(&folder.display().to_string()));
         }
     }
+}
+
+/// Name of the user who started this program, as the system knows it: what the environment says may be anything.
+#[cfg(unix)]
+fn user() -> String {
+    let uid = nix::unistd::getuid();
+    nix::unistd::User::from_uid(uid).ok().flatten().map_or_else(|| format!("uid {uid}"), |user| user.name)
+}
+
+#[cfg(not(unix))]
+fn user() -> String {
+    std::env::var("USERNAME").unwrap_or_else(|_| "unknown".to_owned())
 }
 
 /// A time, or that there is none.

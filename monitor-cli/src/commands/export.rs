@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::ValueEnum;
 
-use crate::client::Connection;
+use crate::client::{Connection, Escaping};
 use crate::exit;
 use crate::text::{bytes, visible};
 
@@ -51,7 +51,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let path = ["api", "v1", "roots", &args.root, "export"];
     let query = vec![("format", format)];
     let Some(output) = &args.output else {
-        args.connection.download(&path, &query, &mut std::io::stdout().lock())?;
+        // Every form is JSON: whatever names hold, none of it steers a terminal.
+        args.connection.download(&path, &query, &mut Escaping::new(BufWriter::new(std::io::stdout().lock())))?;
         return Ok(());
     };
     let shown = visible(&output.display().to_string()).into_owned();

@@ -5,10 +5,12 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod delete;
 pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod logs;
 pub(crate) mod open;
+pub(crate) mod pin;
 pub(crate) mod restore;
 pub(crate) mod roots;
 #[cfg(target_os = "linux")]

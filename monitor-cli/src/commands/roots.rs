@@ -7,7 +7,9 @@ use monitor_wire::{Root, RootsPage};
 
 use crate::client::{Connection, Query, print_json, read};
 use crate::exit;
-use crate::text::{DURATION_COLUMNS, Line, STATES, elapsed, fit, glyph, moment, now_us, style, terminal_width, thousands, visible, width};
+use crate::text::{
+    DURATION_COLUMNS, Line, STATES, elapsed, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands, visible, width,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,9 +26,9 @@ const TITLE_COLUMNS: usize = 60;
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
-    /// Only in these states, between commas: pending, running, succeeded, failed, cancelled, lost
-    #[arg(long, value_name = "STATES")]
-    state: Option<String>,
+    /// Only in these states, between commas
+    #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = ["pending", "running", "succeeded", "failed", "cancelled", "lost"])]
+    state: Vec<String>,
     /// Only of exactly this name
     #[arg(long)]
     name: Option<String>,
@@ -45,7 +47,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
-    for (name, value) in [("state", &args.state), ("name", &args.name), ("batch", &args.batch), ("q", &args.q)] {
+    if !args.state.is_empty() {
+        query.push(("state", args.state.join(",")));
+    }
+    for (name, value) in [("name", &args.name), ("batch", &args.batch), ("q", &args.q)] {
         query.extend(value.clone().map(|value| (name, value)));
     }
     let answer = args.connection.get(&["api", "v1", "roots"], &query)?;
@@ -79,7 +84,7 @@ fn render(roots: &[Root], columns: Option<usize>, now_us: u64) -> String {
         line.column(title_columns + state_columns + 27);
         line.right(&elapsed(&root.state, root.elapsed_ns, root.started_us, now_us), DURATION_COLUMNS).text("  ").text(&processes(root));
         if let Some(error) = &root.error {
-            line.text("  ").styled(style, &visible(&error.message));
+            line.text("  ").styled(style, &one_line(&error.message));
         }
         text.push_str(&line.finish(columns));
     }

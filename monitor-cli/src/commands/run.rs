@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use monitor_runner::{Inject, OnDeath, RunError, Spec, detached};
 use url::Url;
 
@@ -29,6 +30,9 @@ Exit codes:
   126  the command can't be executed
   127  the command was not found
   2    the command line is wrong";
+
+/// The exit code of a command that was not found.
+const NOT_FOUND: u8 = 127;
 
 /// Runs a command and shows it as a process, with no line of it changed
 #[derive(Debug, clap::Args)]
@@ -124,6 +128,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     let server = args.server.as_ref().map(ToString::to_string);
     let (from, is_detached) = (args.from.clone(), args.detach);
     let spec = spec(args);
+    let hint = unquoted(&spec.command);
     let outcome = match from {
         Some(folder) => detached::launch(&folder),
         None if is_detached => return detach(&spec, server.as_deref()),
@@ -133,10 +138,58 @@ pub(crate) fn run(args: Args) -> ExitCode {
         Ok(outcome) => {
             if let Some(error) = &outcome.error {
                 say(error);
+                hint_at(hint.filter(|_| outcome.code == Some(NOT_FOUND.into())));
             }
+            outcome.note.iter().for_each(|note| say(note));
             ExitCode::from(outcome.exit_code())
         }
         Err(error) => failed(&error),
+    }
+}
+
+/// Tells what is wrong with a command line, and how a command that stands where options do is to be written. Ends the program.
+pub(crate) fn misread(error: &clap::Error) -> ExitCode {
+    let is_shown = error.print().is_ok();
+    let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    if is_shown
+        && error.kind() == ErrorKind::UnknownArgument
+        && args.first().is_some_and(|command| command == "run")
+        && let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg)
+        && let Some(at) = args.iter().position(|arg| arg == unknown).filter(|_| !unknown.starts_with('-'))
+    {
+        let words = |args: &[String]| args.iter().map(|arg| quoted(arg)).collect::<Vec<_>>().join(" ");
+        let command = match &args[at..] {
+            [command] if command.contains(char::is_whitespace) => in_shell(command),
+            command => words(command),
+        };
+        hint_at(Some(format!("the command stands behind `--`: monitor {} -- {command}", words(&args[..at]))));
+    }
+    ExitCode::from(error.exit_code() as u8)
+}
+
+/// What a command of one word with spaces in it was probably meant to be.
+fn unquoted(command: &[OsString]) -> Option<String> {
+    let [command] = command else { return None };
+    let command = command.to_string_lossy();
+    let is_line = command.trim().contains(char::is_whitespace);
+    is_line.then(|| {
+        format!("this is one word, with spaces in it: leave out its quotes, or let a shell read it: monitor run -- {}", in_shell(&command))
+    })
+}
+
+fn in_shell(line: &str) -> String {
+    format!("sh -c {}", quoted(line))
+}
+
+/// As a shell reads it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+fn hint_at(hint: Option<String>) {
+    if let Some(hint) = hint {
+        let _ = writeln!(anstream::stderr(), "hint: {}", visible(&hint));
     }
 }
 
@@ -155,7 +208,11 @@ fn detach(spec: &Spec, server: Option<&str>) -> ExitCode {
             let _ = writeln!(std::io::stdout(), "{}", run.id());
             ExitCode::SUCCESS
         }
-        Err(error) => failed(&error),
+        Err(error) => {
+            let code = failed(&error);
+            hint_at(unquoted(&spec.command).filter(|_| matches!(error, RunError::NotStarted { code: NOT_FOUND, .. })));
+            code
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use monitor_runner::{Outcome, RunError};
 use serde_json::json;
 
 use super::run;
+use crate::client::print_json;
 use crate::exit;
 use crate::text::{duration, fit, moment, now_us, visible};
 
@@ -118,7 +119,7 @@ fn answer(args: &Args) -> anyhow::Result<ExitCode> {
                 anyhow::bail!("{} has ended before: {}", run.id(), words(&before));
             }
             let life = run.kill(*now)?;
-            writeln!(std::io::stdout(), "{}", words(&life))?;
+            writeln!(anstream::stdout(), "{}", visible(&words(&life)))?;
         }
         Command::Clear { older } => {
             let before = now_us().saturating_sub(older.as_micros() as u64);
@@ -137,7 +138,7 @@ fn list(runs: &[Run], is_json: bool) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     if is_json {
         let runs: Vec<_> = runs.iter().map(as_json).collect();
-        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&json!({"runs": runs}))?)?);
+        return print_json(&json!({"runs": runs}));
     }
     if runs.is_empty() {
         writeln!(out, "there are no detached runs: `monitor run --detach` makes one")?;

@@ -6,7 +6,7 @@ mod state;
 mod time;
 
 pub(crate) use line::Line;
-pub(crate) use safe::{fit, visible, width};
+pub(crate) use safe::{fit, one_line, visible, width};
 pub(crate) use state::{STATES, glyph, style};
 pub(crate) use time::{bytes, duration, exact_moment, moment, now_us, thousands};
 

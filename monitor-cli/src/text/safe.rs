@@ -25,6 +25,16 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// An error's first line, and its last one, where those of a program often say why; made harmless.
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
+    let mut lines = text.lines().map(|line| line.trim_matches([' ', '\t', '\r'])).filter(|line| !line.is_empty());
+    match (lines.next(), lines.next_back()) {
+        (Some(first), Some(last)) => format!("{} … {}", visible(first), visible(last)).into(),
+        (Some(only), None) => visible(only),
+        (None, _) => Cow::Borrowed(""),
+    }
+}
+
 /// Control characters, line and paragraph separators, and what changes the direction of text or hides in it.
 fn is_active(c: char) -> bool {
     c.is_control()
@@ -71,6 +81,19 @@ mod tests {
             ("a\u{202e}b\u{2066}c\u{200b}\u{feff}", "a<U+202E>b<U+2066>c<U+200B><U+FEFF>"),
         ] {
             assert_eq!(visible(text), shown);
+        }
+    }
+
+    #[test]
+    fn errors_of_many_lines_take_one() {
+        for (text, line) in [
+            ("no such table", "no such table"),
+            ("exit code 3\none\n\n  two\r\n\n", "exit code 3 … two"),
+            ("\n\u{1b}[31mred\n", "␛[31mred"),
+            ("\n \n", ""),
+            ("a\u{9b}\nb\u{2028}c", "a<U+009B> … b<U+2028>c"),
+        ] {
+            assert_eq!(one_line(text), line);
         }
     }
 

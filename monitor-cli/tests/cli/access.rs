@@ -154,6 +154,59 @@ fn the_command_line_finds_its_token_in_the_data_folder_of_a_server_on_its_machin
     assert!(!audit(data, &other.url).status.success());
 }
 
+#[test]
+fn a_token_is_taken_from_a_file_and_warned_of_on_the_command_line() {
+    let server = TestServer::start();
+    let token = run(&server, &["token", "create", "ops", "--scope", "admin"], "").1.trim().to_owned();
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let audit = |args: &[&str]| {
+        let mut command = monitor(&["audit", "--server", &server.url]);
+        let output = command.args(args).env("MONITOR_DATA", elsewhere.path()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let file = |name: &str, text: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let good = file("good", format!("{token}\n").as_bytes());
+    assert_eq!(audit(&["--token-file", &good]), (0, String::new()));
+    let (code, said) = audit(&["--token", &token]);
+    assert!(code == 0 && said.contains("--token-file") && said.lines().count() == 1, "{said}");
+    for (args, words) in [
+        (["--token-file", "/no/such/file"], "No such file"),
+        (["--token-file", &file("empty", b"\n")], "holds no token"),
+        (["--token-file", "/dev/null"], "holds no token"),
+        (["--token-file", &file("binary", b"\xff\xfe\n")], "UTF-8"),
+    ] {
+        let (code, said) = audit(&args);
+        assert!(code == 2 && said.contains(words) && said.contains("--token-file"), "{args:?}: {said}");
+    }
+    let (code, said) = audit(&["--token-file", &good, "--token", &token]);
+    assert!(code == 2 && said.contains("cannot be used with"), "{said}");
+    let (code, said) = audit(&["--token-file", &file("wrong", b"pm_wrong")]);
+    assert!(code == 1 && !said.contains("pm_wrong"), "{said}");
+    // Every command that shows a token has both.
+    for command in ["status", "roots", "tree", "logs", "export", "import", "pin", "unpin", "delete", "backup", "audit"] {
+        let help = String::from_utf8(monitor(&[command, "--help"]).output().unwrap().stdout).unwrap();
+        assert!(help.contains("--token ") && help.contains("--token-file "), "{command}: {help}");
+    }
+}
+
+/// Who did it is what the system says, and not what the environment does.
+#[test]
+fn the_audit_names_the_user_whom_the_system_knows() {
+    let server = TestServer::start();
+    let data = server.data.path().to_str().unwrap();
+    let create = ["token", "create", "a", "--scope", "read", "--data", data];
+    assert!(monitor(&create).env("USER", "mallory").env("LOGNAME", "mallory").output().unwrap().status.success());
+    let whoami = std::process::Command::new("id").arg("-run").output().unwrap();
+    let page: Value =
+        serde_json::from_slice(&monitor(&["audit", "--server", &server.url, "--json"]).env("MONITOR_DATA", data).output().unwrap().stdout)
+            .unwrap();
+    assert_eq!(page["entries"][0]["who"], String::from_utf8(whoami.stdout).unwrap().trim());
+}
+
 /// The head of a request that `monitor audit` sends to a program of somebody else's.
 fn asked_of_another(listener: TcpListener, data: &Path) -> String {
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -50,6 +50,18 @@ fn told(server: &TestServer) -> (Value, Vec<Value>) {
     (tree, logs.collect())
 }
 
+/// Control characters above U+007F may stand in JSON as they are, but steer a terminal.
+#[test]
+fn what_is_exported_to_the_terminal_steers_nothing() {
+    let server = TestServer::start();
+    server.send(1, &[started(ROOT, 1, None, "csi\u{9b}31m\u{7f}\u{85}é根")]);
+    for format in ["ndjson", "json", "perfetto", "otlp"] {
+        let text = server.run(&["export", "1", "--format", format]);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n') && text.contains(r"csi\u009b31m\u007f\u0085é根"), "{format}: {text:?}");
+        serde_json::Deserializer::from_str(&text).into_iter::<Value>().for_each(|value| drop(value.unwrap()));
+    }
+}
+
 #[test]
 fn a_tree_that_is_exported_and_imported_is_the_same() {
     let server = rich();

@@ -25,7 +25,7 @@ fn a_tree_is_drawn() {
 ✓ 夜间构建 nightly <1>  succeeded   3.00 s
 ├─ ✗ 编译               failed      3m 05s  a child failed
 │  ├─ ✓ read            succeeded  1.50 µs
-│  └─ ✗ parse           failed     12.3 ms  no such␊table
+│  └─ ✗ parse           failed     12.3 ms  no such … table
 └─ ✓ test               succeeded   999 ns
 ";
     assert_eq!(server.run(&["tree", "1"]), expected);
@@ -65,6 +65,56 @@ fn awkward_names_are_shown_and_never_sent_raw() {
     assert!(!error.contains(&0x1b), "{}", String::from_utf8_lossy(&error));
 }
 
+/// An error of many lines is one line of a list, and its causes stand below it in the tree.
+#[test]
+fn errors_are_short_and_have_their_causes() {
+    let server = TestServer::start();
+    let mut end = ended(ROOT, 2, 1_000, Some("exit code 1\nTraceback:\n  File x\nValueError: bad"));
+    end["error"]["chain"] = json!(["no such table", "disk\u{9b}31m full"]);
+    server.send(1, &[started(ROOT, 1, None, "import"), started(ROOT, 2, Some(1), "load"), end.clone()]);
+    end["id"] = json!("0000000000000001");
+    server.send(4, &[end]);
+    let line = "exit code 1 … ValueError: bad\n";
+    let roots = server.run(&["roots"]);
+    assert!(roots.ends_with(&format!("  {line}")) && roots.lines().count() == 1, "{roots}");
+    let tree = server.run(&["tree", "1"]);
+    let expected = format!(
+        "✗ import <1>  failed  1.00 µs  {line}│    caused by: no such table\n│    caused by: disk<U+009B>31m full\n\
+         └─ ✗ load     failed  1.00 µs  {line}        caused by: no such table\n        caused by: disk<U+009B>31m full\n"
+    );
+    assert_eq!(tree, expected);
+}
+
+#[test]
+fn trees_are_pinned_unpinned_and_deleted() {
+    let server = TestServer::start();
+    server.send(1, &[started(ROOT, 1, None, "nightly\u{9b}"), ended(ROOT, 1, 1, None), started(&ROOT.replace('9', "8"), 1, None, "runs")]);
+    let run = |args: &[&str], input: &str| {
+        let data = server.data.path();
+        let output = monitor(args).args(["--server", &server.url]).env("MONITOR_DATA", data).write_stdin(input).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    assert_eq!(run(&["pin", "1"], ""), (0, "pinned nightly<U+009B> <1>\n".to_owned(), String::new()));
+    assert_eq!(server.json(&["roots", "--name", "nightly\u{9b}"])["roots"][0]["pinned"], true);
+    let (code, _, why) = run(&["delete", "1", "--yes"], "");
+    assert!(code == 1 && why.contains("`monitor unpin 1`"), "{why}");
+    assert_eq!(run(&["unpin", ROOT], "").1, "unpinned nightly<U+009B> <1>\n");
+    // Nobody is there to be asked, whatever comes of the pipe.
+    let (code, _, why) = run(&["delete", "1"], "y\n");
+    assert!(code == 1 && why.contains("--yes"), "{why}");
+    assert_eq!(run(&["delete", "1", "--yes"], "").1, "deleted nightly<U+009B> <1>\n");
+    assert_eq!(run(&["tree", "1"], "").0, 4);
+    let (code, _, why) = run(&["delete", "2", "--yes"], "");
+    assert!(code == 1 && why.contains("--running"), "{why}");
+    let (code, shown, _) = run(&["delete", "2", "--yes", "--running", "--json"], "");
+    assert_eq!((code, &serde_json::from_str::<serde_json::Value>(&shown).unwrap()["name"]), (0, &json!("runs")));
+    for command in [&["pin", "9"][..], &["unpin", "9"], &["delete", "9", "--yes"]] {
+        assert_eq!(run(command, "").0, 4, "{command:?}");
+    }
+    assert_eq!(run(&["pin", "x/.."], "").0, 2);
+}
+
 #[test]
 fn a_tree_of_any_depth_has_short_lines() {
     let server = TestServer::start();
@@ -94,6 +144,10 @@ fn roots_are_listed_and_filtered() {
 ";
     assert_eq!(server.run(&["roots"]), both);
     assert_eq!(server.run(&["roots", "--state", "failed,lost"]), failed);
+    let output = monitor(&["roots", "--state", "failed,succeded", "--server", &server.url]).assert().code(2).get_output().stderr.clone();
+    let message = String::from_utf8(output).unwrap();
+    let states = ["'succeded'", "pending, running, succeeded, failed, cancelled, lost", "'succeeded'"];
+    assert!(states.iter().all(|words| message.contains(words)), "{message}");
     assert_eq!(server.run(&["roots", "--name", "import"]), failed);
     assert_eq!(server.run(&["roots", "--q", "SUCH TABLE"]), failed);
     assert_eq!(server.run(&["roots", "--limit", "1"]), failed);

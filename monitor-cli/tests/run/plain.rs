@@ -93,6 +93,83 @@ fn exit_codes_are_the_commands_own_and_the_launchers_are_apart() {
     });
 }
 
+/// Somebody wanted it to end: by a signal to the launcher, whatever the command makes of it. What else ends it is a failure.
+#[test]
+fn one_that_was_asked_to_end_is_cancelled() {
+    for (to_launcher, command, state, signal, code) in [
+        (true, "echo $$ > ready; exec sleep 600", "cancelled", Some(15), None),
+        (true, "trap 'exit 4' TERM; echo $$ > ready; while :; do sleep 0.05; done", "cancelled", None, Some(4)),
+        (true, "trap 'exit 0' TERM; echo $$ > ready; while :; do sleep 0.05; done", "succeeded", None, Some(0)),
+        (false, "echo $$ > ready; exec sleep 600", "failed", Some(15), None),
+    ] {
+        let house = House::new();
+        let mut child = house.run(&[], &["sh", "-c", command]).stdin(Stdio::null()).spawn().unwrap();
+        let pid = line_of(house.folder.path().join("ready")).parse().unwrap();
+        kill(if to_launcher { child.id() } else { pid }, "TERM");
+        end_of(&mut child);
+        let process = house.process();
+        assert_eq!(
+            (process["state"].as_str(), process["signal"].as_i64(), process["exit_code"].as_i64()),
+            (Some(state), signal, code),
+            "{command}: {process:#}"
+        );
+    }
+}
+
+/// As without: a program that asks nothing of its folder runs in any.
+#[test]
+fn a_folder_that_was_removed_or_may_not_be_entered_is_none_of_the_launchers_business() {
+    let house = House::new();
+    let run = house.run(&[], &["printf", "ran"]);
+    let own = {
+        let uid = std::process::Command::new("id").arg("-u").output().unwrap();
+        if uid.stdout == b"0\n" { "chmod 700 . && exec setpriv --reuid 65534 --regid 65534 --clear-groups" } else { "chmod 000 . && exec" }
+    };
+    for (folder, leave) in [("gone", "rmdir ../gone && exec"), ("locked", own)] {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &format!("mkdir {folder} && cd {folder} && {leave} \"$@\""), "sh"]).arg(run.get_program()).args(run.get_args());
+        for (name, value) in run.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.env("MONITOR_SPOOL_DIR", "off").env("MONITOR_TOKEN", "").current_dir(house.folder.path());
+        let out = output(shell, b"");
+        assert_eq!((out.status.code(), &*out.stdout, &*String::from_utf8_lossy(&out.stderr)), (Some(0), &b"ran"[..], ""), "{folder}");
+    }
+    wait_for("both to be recorded", || {
+        let trees = house.trees();
+        (trees.len() == 2 && trees.iter().all(|tree| tree[0]["state"] == "succeeded")).then(|| {
+            let cwd = trees[0][0]["fields"]["cwd"].as_str().unwrap();
+            assert!(cwd.ends_with("/gone (deleted)"), "{cwd}");
+        })
+    });
+}
+
+#[test]
+fn a_command_that_is_written_wrong_gets_a_hint() {
+    let house = House::new();
+    for (args, code, hint) in [
+        (&["run", "ls"][..], 2, "hint: the command stands behind `--`: monitor run -- ls\n"),
+        (&["run", "--timeout", "3s", "make", "-j8", "a b"], 2, "monitor run --timeout 3s -- make -j8 'a b'\n"),
+        (&["run", "ls -la"], 2, "monitor run -- sh -c 'ls -la'\n"),
+        (
+            &["run", "--", "ls -la"],
+            127,
+            "monitor run: ls -la: command not found\nhint: this is one word, with spaces in it: leave out its quotes",
+        ),
+        (&["run", "--detach", "--", "it's \u{9b}2J"], 127, "monitor run -- sh -c 'it'\\''s <U+009B>2J'\n"),
+        (&["run", "--", "no-such-command"], 127, ""),
+        (&["run", "--timeot", "3s", "--", "true"], 2, ""),
+    ] {
+        let out = output(house.monitor(args), b"");
+        let stderr = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(hint) && stderr.contains("hint: ") != hint.is_empty(), "{args:?}: {stderr}");
+    }
+}
+
 #[test]
 fn a_command_line_that_is_wrong_is_answered_before_anything_runs() {
     let house = House::new();

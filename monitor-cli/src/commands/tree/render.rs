@@ -4,14 +4,16 @@ use std::io;
 
 use monitor_wire::{Attachment, Process, TreePage};
 
-use crate::text::{DURATION_COLUMNS, Line, duration, elapsed, fit, glyph, style, thousands, visible, width};
+use crate::text::{DURATION_COLUMNS, Line, duration, elapsed, fit, glyph, one_line, style, thousands, visible, width};
 
 /// Deeper than this, a number stands for the branches that can't be drawn.
 const DRAWN_LEVELS: usize = 40;
 /// Names begin the line and the rest is aligned behind them, up to this column where there is no terminal.
 const NAME_COLUMNS: usize = 80;
+/// More causes of one error are counted.
+const MOST_CAUSES: usize = 20;
 
-/// Writes the tree, a line a process, cut to `columns`.
+/// Writes the tree, a line a process and one for each cause of its error, cut to `columns`.
 pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut write: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
     let followed = followed(&tree.processes);
     let name_limit = columns.map_or(NAME_COLUMNS, |columns| columns / 2);
@@ -27,7 +29,7 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
     let name_columns = names.iter().map(|(branch, name)| shown_columns(width(branch) + 2 + width(name)));
     let name_columns = name_columns.filter(|taken| *taken <= name_limit).max().unwrap_or(0);
     let state_columns = tree.processes.iter().map(|process| width(&visible(process.state.as_str()))).max().unwrap_or(0);
-    for ((branch, name), process) in names.iter().zip(&tree.processes) {
+    for (index, ((branch, name), process)) in names.iter().zip(&tree.processes).enumerate() {
         let style = style(&process.state);
         let name = match columns {
             Some(_) => fit(name, name_limit.saturating_sub(width(branch) + 2)),
@@ -43,9 +45,15 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
             line.text("  ").text(&mark);
         }
         if let Some(error) = &process.error {
-            line.text("  ").styled(style, &visible(&error.message));
+            line.text("  ").styled(style, &one_line(&error.message));
         }
         write(&line.finish(columns))?;
+        let has_children = tree.processes.get(index + 1).is_some_and(|next| depth(index + 1, next) > depth(index, process));
+        for cause in causes(process) {
+            let mut line = Line::default();
+            line.text(&below(branch, has_children)).styled(style, &cause);
+            write(&line.finish(columns))?;
+        }
     }
     for missing in missing(tree) {
         let mut line = Line::default();
@@ -53,6 +61,24 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
         write(&line.finish(columns))?;
     }
     Ok(())
+}
+
+/// Causes of an error, nearest first, a line each.
+fn causes(process: &Process) -> Vec<String> {
+    let chain = process.error.as_ref().map_or(&[][..], |error| &error.chain);
+    let mut lines: Vec<_> = chain.iter().take(MOST_CAUSES).map(|cause| format!("caused by: {}", one_line(cause))).collect();
+    if chain.len() > MOST_CAUSES {
+        lines.push(format!("and {} causes more", thousands((chain.len() - MOST_CAUSES) as u64)));
+    }
+    lines
+}
+
+/// The branches beside what stands below a process that has this branch.
+fn below(branch: &str, has_children: bool) -> String {
+    let own = branch.replace("├─", "│ ").replace("└─", "  ");
+    // Where branches are too many to be drawn, a number stands for them.
+    let own: String = if own.starts_with('⋯') { " ".repeat(width(&own)) } else { own };
+    format!("{own}{}", if has_children { "│    " } else { "     " })
 }
 
 /// What the tree can't show, so that nobody takes it for the whole.
@@ -193,6 +219,28 @@ mod tests {
             "   └─ • d                  new        1.00 µs\n",
         ];
         assert_eq!(render(&sample(&shape), None), expected);
+    }
+
+    #[test]
+    fn causes_stand_below_what_failed() {
+        let mut page = sample(&[(0, "", "failed"), (1, "a", "failed"), (2, "b", "succeeded"), (1, "c", "failed"), (50, "d", "failed")]);
+        for (index, count) in [(0, 1), (1, 2), (3, 1), (4, 23)] {
+            let error = page.processes[index].error.as_mut().expect("it failed");
+            error.chain = (1..=count).map(|number| format!("cause {number}\u{1b}\nof\nmany")).collect();
+        }
+        let lines = render(&page, Some(80));
+        let shown: Vec<_> = lines.iter().map(|line| line.trim_end()).filter(|line| line.contains("cause")).collect();
+        assert_eq!(
+            shown[..5],
+            [
+                "│    caused by: cause 1␛ … many",
+                "│  │    caused by: cause 1␛ … many",
+                "│  │    caused by: cause 2␛ … many",
+                "   │    caused by: cause 1␛ … many",
+                "                caused by: cause 1␛ … many",
+            ]
+        );
+        assert_eq!((shown.len(), shown[24].trim()), (25, "and 3 causes more"));
     }
 
     #[test]

@@ -1,0 +1,63 @@
+//! `monitor delete`
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+
+use monitor_wire::{State, TreePage};
+use reqwest::Method;
+
+use crate::client::{Connection, Query, print_json, read};
+use crate::exit;
+use crate::text::{thousands, visible};
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor delete 2106                 asks first
+  monitor delete 2106 --yes           for scripts
+  monitor delete 2106 --running       although it runs
+
+What became of the tree stays counted in the statistics. A pinned tree is not deleted: unpin it first.";
+
+/// Deletes a tree with all its processes and logs
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    root: String,
+    /// Deletes without asking
+    #[arg(long)]
+    yes: bool,
+    /// Deletes the tree although it runs; what is told of it afterwards makes a new tree
+    #[arg(long)]
+    running: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let answer = args.connection.get(&["api", "v1", "roots", &args.root, "tree"], &vec![("limit", "1".to_owned())])?;
+    let as_json = answer["root"].clone();
+    let root = read::<TreePage>(answer)?.root;
+    let (title, number) = (visible(&root.title).into_owned(), root.number);
+    anyhow::ensure!(!root.pinned, "{title} is pinned: `monitor unpin {number}` first");
+    let is_running = matches!(&root.state, state if *state == State::RUNNING || *state == State::PENDING);
+    anyhow::ensure!(args.running || !is_running, "{title} is running: wait until it has ended, or delete it all the same with --running");
+    if !args.yes {
+        anyhow::ensure!(std::io::stdin().is_terminal(), "nobody is there to be asked: say --yes to delete {title}");
+        let mut err = anstream::stderr();
+        write!(err, "Delete {title} and all that is known of its {} processes? [y/N] ", thousands(root.counts.total()))?;
+        err.flush()?;
+        let mut reply = String::new();
+        std::io::stdin().lock().read_line(&mut reply)?;
+        anyhow::ensure!(matches!(reply.trim().to_lowercase().as_str(), "y" | "yes"), "nothing was deleted");
+    }
+    let mut query: Query<'_> = Vec::new();
+    if args.running {
+        query.push(("running", "true".to_owned()));
+    }
+    // By its id, which no other tree ever has.
+    args.connection.change(Method::DELETE, &["api", "v1", "roots", &root.root_id.to_string()], &query)?;
+    if args.connection.json {
+        return print_json(&as_json);
+    }
+    Ok(writeln!(anstream::stdout(), "deleted {title}")?)
+}

@@ -1,0 +1,60 @@
+//! `monitor pin` and `monitor unpin`
+
+use std::io::Write as _;
+
+use monitor_wire::Root;
+use reqwest::Method;
+
+use crate::client::{Connection, print_json, read};
+use crate::exit;
+use crate::text::visible;
+
+const PIN_EXAMPLES: &str = "\
+Examples:
+  monitor pin 2106
+  monitor roots --json | jq '.roots[] | select(.pinned)'";
+
+const UNPIN_EXAMPLES: &str = "\
+Examples:
+  monitor unpin 2106";
+
+/// Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{PIN_EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Pin {
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Unpins a tree: the rules of retention hold for it again
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{UNPIN_EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Unpin {
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, clap::Args)]
+struct Which {
+    /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
+    root: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+pub(crate) fn pin(args: &Pin) -> anyhow::Result<()> {
+    change(&args.which, Method::POST, "pinned")
+}
+
+pub(crate) fn unpin(args: &Unpin) -> anyhow::Result<()> {
+    change(&args.which, Method::DELETE, "unpinned")
+}
+
+fn change(Which { root, connection }: &Which, method: Method, done: &str) -> anyhow::Result<()> {
+    let answer = connection.change(method, &["api", "v1", "roots", root, "pin"], &Vec::new())?;
+    if connection.json {
+        return print_json(&answer);
+    }
+    let root: Root = read(answer)?;
+    Ok(writeln!(anstream::stdout(), "{done} {}", visible(&root.title))?)
+}
