@@ -108,11 +108,30 @@ impl Shadow {
         remaps
     }
 
-    /// A line of what the compiler wrote, with the user's files for ours.
+    /// A line of the compiler's list of files, with the user's files for ours.
     pub(super) fn original(&self, line: &str) -> String {
-        let escaped = |path: &Path| format!("{}/", path.to_string_lossy().replace(' ', "\\ "));
-        let line = if self.is_absolute { line.to_owned() } else { line.replace(&escaped(&below(&self.folder, &self.working)), "") };
-        line.replace(&escaped(&self.folder), "/")
+        let mut words: Vec<String> = Vec::new();
+        for word in line.split(' ') {
+            // A space within a name has a backslash before it.
+            match words.last_mut().filter(|before| before.ends_with('\\')) {
+                Some(before) => *before = format!("{before} {word}"),
+                None => words.push(word.to_owned()),
+            }
+        }
+        words.iter().map(|word| self.original_word(word)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A macro may have made a path relative to our file, and so one that leads out of our folder to the user's own.
+    fn original_word(&self, word: &str) -> String {
+        let (name, colon) = word.strip_suffix(':').map_or((word, ""), |name| (name, ":"));
+        let path = PathBuf::from(name.replace("\\ ", " "));
+        if !path.starts_with(&self.folder) {
+            return word.to_owned();
+        }
+        let clean = absolute(&path);
+        let own = clean.strip_prefix(&self.folder).map_or_else(|_| clean.clone(), |rest| Path::new("/").join(rest));
+        let shown = own.strip_prefix(&self.working).ok().filter(|_| !self.is_absolute).unwrap_or(&own);
+        shown.to_string_lossy().replace(' ', "\\ ") + colon
     }
 }
 
@@ -129,4 +148,24 @@ fn link(original: &Path, at: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn link(original: &Path, at: &Path) -> io::Result<()> {
     if original.is_dir() { std::os::windows::fs::symlink_dir(original, at) } else { std::os::windows::fs::symlink_file(original, at) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_files_names_the_users_own() {
+        let folder = PathBuf::from("/p/my app/target/woven/app-7");
+        let mut shadow =
+            Shadow { root: PathBuf::new(), folder, working: "/p/my app".into(), is_absolute: false, inserted: Vec::new(), count: 1 };
+        let ours = r"/p/my\ app/target/woven/app-7";
+        let line = format!(
+            r"target/app.d: {ours}/p/my\ app/src/main.rs {ours}/p/my\ app/src/../../../../../../templates/a\ b.txt /usr/x.rs {ours}/q/y.rs"
+        );
+        assert_eq!(shadow.original(&line), r"target/app.d: src/main.rs templates/a\ b.txt /usr/x.rs /q/y.rs");
+        assert_eq!(shadow.original(&format!(r"{ours}/p/my\ app/src/main.rs:")), "src/main.rs:");
+        shadow.is_absolute = true;
+        assert_eq!(shadow.original(&format!(r"{ours}/p/my\ app/src/main.rs:")), r"/p/my\ app/src/main.rs:");
+    }
 }

@@ -7,6 +7,16 @@ pub fn twice(input: TokenStream) -> TokenStream {
     helper(input)
 }
 
+/// The bytes of a file of the crate, by a path that begins where the macro is called.
+#[proc_macro]
+pub fn beside(name: TokenStream) -> TokenStream {
+    let here = std::path::absolute(proc_macro::Span::call_site().local_file().unwrap()).unwrap();
+    let up = "../".repeat(here.components().count() - 2);
+    let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap();
+    let name = name.to_string();
+    format!("include_bytes!(\"{up}{}/{}\")", &folder[1..], name.trim_matches('"')).parse().unwrap()
+}
+
 fn helper(input: TokenStream) -> TokenStream {
     format!("(({input}) * 2)").parse().unwrap()
 }
