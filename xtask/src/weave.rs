@@ -12,15 +12,26 @@ use serde_json::Value;
 
 use crate::run::{cargo, step, target, workspace};
 
-/// A project: its crate, version, program, and arguments of a short run; `{}` is this repository.
-const PROJECTS: [(&str, &str, &str, &[&str]); 4] = [
+/// A project: its crate, version, program, and arguments of a short run; `{}` is this repository, `{project}` the project's folder. A
+/// library has no program.
+const PROJECTS: [(&str, &str, &str, &[&str]); 11] = [
     ("ripgrep", "15.2.0", "rg", &["--no-config", "-c", "fn ", "{}/monitor-server"]),
     ("fd-find", "10.5.0", "fd", &["-e", "rs", ".", "{}/monitor-server"]),
     ("hyperfine", "1.20.0", "hyperfine", &["-N", "-r", "20", "true"]),
     ("mini-redis", "0.4.1", "mini-redis-cli", &["--help"]),
+    // Both call themselves as deep as the stack of a test's thread bears it: `recursion_limit::bugfix`, `ackermann`.
+    ("just", "1.59.0", "just", &["--dump", "--justfile", "{project}/justfile"]),
+    ("jaq-core", "3.1.2", "", &[]),
+    ("jaq", "3.1.2", "jaq", &["-n", "[range(10000)] | add"]),
+    ("tokei", "15.0.0", "tokei", &["{}/monitor-server"]),
+    ("zoxide", "0.10.0", "zoxide", &["init", "bash"]),
+    ("oxipng", "10.2.1", "oxipng", &["--pretend", "{}/docs/page/logs-en.png"]),
+    ("base64", "0.23.1", "", &[]),
 ];
 /// Runs of each program, of which the shortest counts.
 const RUNS: usize = 7;
+/// Builds of each project's own crates, of which the cheapest counts.
+const BUILDS: usize = 3;
 
 /// Compares these projects, or all of them, and prints a table.
 pub(crate) fn soak(names: &[String]) -> Result<()> {
@@ -51,26 +62,38 @@ pub(crate) fn soak(names: &[String]) -> Result<()> {
         let differences: Vec<_> = plain.iter().filter(|(test, result)| woven.get(*test) != Some(result)).collect();
         ensure!(differences.is_empty() && plain.len() == woven.len(), "{name}: not the same results: {differences:?}");
         let (built, built_woven) = (project.build(false)?, project.build(true)?);
-        let args: Vec<String> = args.iter().map(|arg| arg.replace("{}", &workspace().to_string_lossy())).collect();
-        let (off, run) = (project.program(true, program), project.program(false, program));
-        let (sizes, times) = ((size(&run)?, size(&off)?), project.run(&run, &off, &args)?);
+        let (own, own_woven) = project.build_own()?;
+        let args = args.iter().map(|arg| arg.replace("{}", &workspace().to_string_lossy()));
+        let args: Vec<String> = args.map(|arg| arg.replace("{project}", &project.folder.to_string_lossy())).collect();
+        let ran = if program.is_empty() {
+            "– | –".to_owned()
+        } else {
+            let (off, run) = (project.program(true, program), project.program(false, program));
+            let (sizes, times) = ((size(&run)?, size(&off)?), project.run(&run, &off, &args)?);
+            format!(
+                "{:.1} / {:.1} / {:.1} | {:.2} / {:.2}",
+                millis(times.0),
+                millis(times.1),
+                millis(times.2),
+                sizes.0 as f64 / 1e6,
+                sizes.1 as f64 / 1e6
+            )
+        };
         rows.push(format!(
-            "| {name} {version} | {} | {:.1} / {:.1} | {:.1} / {:.1} / {:.1} | {:.2} / {:.2} |",
+            "| {name} {version} | {} | {:.1} / {:.1} | {:.1} / {:.1}: {:.2} | {ran} |",
             plain.len(),
             built.as_secs_f64(),
             built_woven.as_secs_f64(),
-            millis(times.0),
-            millis(times.1),
-            millis(times.2),
-            sizes.0 as f64 / 1e6,
-            sizes.1 as f64 / 1e6,
+            own.as_secs_f64(),
+            own_woven.as_secs_f64(),
+            own_woven.as_secs_f64() / own.as_secs_f64(),
         ));
     }
     println!(
-        "\n| project | tests, all alike | release build, s: plain / woven (with the runtime) | run, ms: plain / woven, off / on | program, MB |"
+        "\n| project | tests, all alike | release build, s: plain / woven (with the runtime) | own crates anew, s of processor: plain / woven | run, ms: plain / woven, off / on | program, MB |"
     );
-    println!("|---|---|---|---|---|\n{}", rows.join("\n"));
-    projects().try_for_each(|(name, _, program, _)| {
+    println!("|---|---|---|---|---|---|\n{}", rows.join("\n"));
+    projects().filter(|(_, _, program, _)| !program.is_empty()).try_for_each(|(name, _, program, _)| {
         server.show(&format!("{}::main", program.replace('-', "_")))?;
         if *name == "mini-redis" { converse(&folder.join(name), &binaries, &server) } else { Ok(()) }
     })
@@ -163,10 +186,12 @@ impl Project {
 
     /// How long a build from nothing takes, with all dependencies; of a woven one with the runtime.
     fn build(&self, is_woven: bool) -> Result<Duration> {
-        fs::remove_dir_all(self.folder.join("target"))?;
+        let before = self.folder.join(if is_woven { "target/monitor" } else { "target/release" });
+        if before.exists() {
+            fs::remove_dir_all(before)?;
+        }
         let begun = Instant::now();
-        let status = self.command(is_woven, "build").arg("--release").status()?;
-        ensure!(status.success(), "the build failed");
+        self.build_again(is_woven)?;
         let time = begun.elapsed();
         // The next one removes it.
         for entry in fs::read_dir(self.built(is_woven))?.flatten().filter(|entry| entry.path().is_file()) {
@@ -175,6 +200,26 @@ impl Project {
             fs::copy(entry.path(), kept.join(entry.file_name()))?;
         }
         Ok(time)
+    }
+
+    fn build_again(&self, is_woven: bool) -> Result<()> {
+        let status = self.command(is_woven, "build").arg("--release").status()?;
+        ensure!(status.success(), "the build failed");
+        Ok(())
+    }
+
+    /// The processor's time for the project's own crates alone, plain and woven, by turns.
+    fn build_own(&self) -> Result<(Duration, Duration)> {
+        let mut best = [Duration::MAX; 2];
+        for _ in 0..BUILDS {
+            for (is_woven, best) in [false, true].into_iter().zip(&mut best) {
+                touch(&self.folder.join("src"))?;
+                let before = cpu_of_children()?;
+                self.build_again(is_woven)?;
+                *best = cpu_of_children()?.saturating_sub(before).min(*best);
+            }
+        }
+        Ok((best[0], best[1]))
     }
 
     fn built(&self, is_woven: bool) -> PathBuf {
@@ -249,6 +294,27 @@ impl Drop for Server {
 
 fn size(path: &Path) -> Result<u64> {
     Ok(path.metadata().with_context(|| format!("{}", path.display()))?.len())
+}
+
+/// As if each source had been written anew.
+fn touch(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder)?.flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            touch(&path)?;
+        } else {
+            fs::File::options().append(true).open(&path)?.set_modified(std::time::SystemTime::now())?;
+        }
+    }
+    Ok(())
+}
+
+/// User and system time of all programs that have ended, as Linux tells it: in hundredths of a second.
+fn cpu_of_children() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/self/stat").context("only Linux tells the processor's time of a build")?;
+    let fields = stat.rsplit_once(')').context("a name in brackets")?.1.split_whitespace();
+    let ticks: u64 = fields.skip(13).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(Duration::from_millis(ticks * 10))
 }
 
 fn millis(time: Duration) -> f64 {
