@@ -24,6 +24,9 @@ pub(crate) struct Rule {
     pub(crate) name: Option<String>,
     pub(crate) batch: Option<String>,
     pub(crate) exclude: Vec<String>,
+    /// Patterns of functions that are woven though they would be left out.
+    #[serde(default)]
+    pub(crate) include: Vec<String>,
     pub(crate) min_lines: usize,
 }
 
@@ -62,20 +65,40 @@ impl Kind {
 impl Rule {
     /// Everything, as it is without a file.
     fn all() -> Self {
-        Self { index: 0, path: "**".to_owned(), kind: Kind::Normal, name: None, batch: None, exclude: Vec::new(), min_lines: 0 }
+        Self {
+            index: 0,
+            path: "**".to_owned(),
+            kind: Kind::Normal,
+            name: None,
+            batch: None,
+            exclude: Vec::new(),
+            include: Vec::new(),
+            min_lines: 0,
+        }
     }
 
     pub(crate) fn takes(&self, function: &Function) -> bool {
+        let is_included = |include: &String| pattern::matches(include, &function.path);
+        self.matches(function) && (function.left_out.is_none() || self.names_it() || self.include.iter().any(is_included))
+    }
+
+    /// Returns true if the rule is about a function, be it one that is left out.
+    pub(crate) fn matches(&self, function: &Function) -> bool {
         pattern::matches(&self.path, &function.path)
             && function.body_lines >= self.min_lines
             && !self.exclude.iter().any(|exclude| pattern::matches(exclude, &function.path))
     }
 
+    /// Returns true if the path is a function's, and no pattern of many: that function is woven, and each of its calls recorded.
+    pub(crate) fn names_it(&self) -> bool {
+        !self.path.contains('*')
+    }
+
     /// What of it concerns a crate.
     pub(crate) fn for_crate(&self, name: &str) -> Option<Self> {
         pattern::may_match_crate(&self.path, name).then(|| {
-            let exclude = self.exclude.iter().filter(|exclude| pattern::may_match_crate(exclude, name)).cloned().collect();
-            Self { exclude, ..self.clone() }
+            let of_it = |patterns: &[String]| patterns.iter().filter(|of| pattern::may_match_crate(of, name)).cloned().collect();
+            Self { exclude: of_it(&self.exclude), include: of_it(&self.include), ..self.clone() }
         })
     }
 }
@@ -110,6 +133,8 @@ struct Table {
     #[serde(default)]
     exclude: Vec<Spanned<String>>,
     #[serde(default)]
+    include: Vec<Spanned<String>>,
+    #[serde(default)]
     min_lines: usize,
 }
 
@@ -135,7 +160,7 @@ impl Config {
         };
         let (mut rules, mut places) = (Vec::new(), Vec::new());
         for (index, table) in document.function.into_iter().enumerate() {
-            for text in std::iter::once(&table.path).chain(&table.exclude) {
+            for text in std::iter::once(&table.path).chain(&table.exclude).chain(&table.include) {
                 if let Some(mistake) = pattern::mistake(text.get_ref()) {
                     return Err(at(text.span(), &mistake));
                 }
@@ -154,6 +179,7 @@ impl Config {
                 name: table.name.map(Spanned::into_inner),
                 batch: table.batch.map(Spanned::into_inner),
                 exclude: table.exclude.into_iter().map(Spanned::into_inner).collect(),
+                include: table.include.into_iter().map(Spanned::into_inner).collect(),
                 min_lines: table.min_lines,
             });
         }
@@ -225,6 +251,7 @@ mod tests {
             ("[[function]]\npth = \"app::main\"\n", "monitor.toml:2:1:", "pth"),
             ("[[function]]\npath = \"app:::main\"\n", "monitor.toml:2:8:", "`:`"),
             ("[[function]]\npath = \"app\"\nexclude = [\"a\", \"\"]\n", "monitor.toml:3:17:", "something"),
+            ("[[function]]\npath = \"app\"\ninclude = [\"a:b\"]\n", "monitor.toml:3:12:", "`:`"),
             ("[[function]]\npath = \"app\"\nbatch = \"b\"\n", "monitor.toml:3:9:", "root"),
             ("[[function]]\npath = \"app\n", "monitor.toml:2:12:", "string"),
             ("[[function]]\nkind = \"root\"\n", "monitor.toml:1:1:", "path"),

@@ -14,7 +14,7 @@ use crate::config::{Config, Rule};
 use crate::plan::{self, Plan};
 use crate::project::{CargoArguments, Project};
 use crate::report::Report;
-use crate::source::read_crate;
+use crate::source::{absolute, read_crate};
 use crate::weave::{Limit, rule_for};
 use crate::{launch, runtime};
 
@@ -52,7 +52,7 @@ pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Res
         Err(error) => note(&format!("nothing is monitored: {error:#}")),
     }
     if plan.is_ok() && verb != "build" {
-        command.arg("--config").arg(runner(&project)?);
+        command.arg("--config").arg(runner(&project, if verb == "test" { "launch-tests" } else { "launch" })?);
     }
     let status = command.args(&args.cargo).status().with_context(|| format!("{} can't be run", Path::new(&project.cargo).display()))?;
     if let Ok((path, plan)) = &plan {
@@ -72,6 +72,7 @@ fn prepare(project: &Project, config: &Config) -> anyhow::Result<(std::path::Pat
         slices: folder.join("crates"),
         reports: folder.join("reports"),
         shadows: folder.join("woven"),
+        tests: project.crates.iter().filter(|of| of.is_test()).map(|of| absolute(&of.root)).collect(),
         inner: project.inner_wrapper(),
         outer: project.outer_wrapper(),
         is_cross: project.target.is_some(),
@@ -87,9 +88,9 @@ fn prepare(project: &Project, config: &Config) -> anyhow::Result<(std::path::Pat
 }
 
 /// cargo's setting of what runs programs: this program, and then what was set before.
-fn runner(project: &Project) -> anyhow::Result<String> {
+fn runner(project: &Project, launch: &str) -> anyhow::Result<String> {
     let exe = std::env::current_exe()?.into_os_string().into_string().ok().context("the path of cargo-monitor is no text")?;
-    let words = [exe, "launch".to_owned()].into_iter().chain(project.runner()).chain(["--".to_owned()]);
+    let words = [exe, launch.to_owned()].into_iter().chain(project.runner()).chain(["--".to_owned()]);
     let words = toml::Value::Array(words.map(toml::Value::String).collect());
     Ok(format!("target.{}.runner={words}", project.target.as_ref().unwrap_or(&project.host)))
 }
@@ -107,11 +108,11 @@ fn warn_of_patterns(project: &Project, config: &Config) {
 /// What is to be said of patterns that match nothing.
 pub(crate) fn unmatched(project: &Project, config: &Config) -> Vec<String> {
     let crates = project.crates.iter().filter(|of| of.why_not.is_none());
-    let functions: Vec<_> = crates.flat_map(|of| read_crate(&of.root, &of.name).0).flat_map(|file| file.functions).collect();
+    let functions: Vec<_> = crates.flat_map(|of| read_crate(&of.root, &of.name, of.is_test()).0).flat_map(|file| file.functions).collect();
     let matched: BTreeSet<usize> =
         functions.iter().filter_map(|function| rule_for(&config.rules, function)).map(|rule| rule.index).collect();
     let paths: Vec<&str> = functions.iter().map(|function| function.path.as_str()).collect();
-    let is_matched = |rule: &&Rule| matched.contains(&rule.index) || functions.iter().any(|function| rule.takes(function));
+    let is_matched = |rule: &&Rule| matched.contains(&rule.index) || functions.iter().any(|function| rule.matches(function));
     config.rules.iter().filter(|rule| !is_matched(rule)).map(|rule| config.matches_nothing(rule, &paths)).collect()
 }
 

@@ -23,6 +23,8 @@ const HEAD: &str = "\
 #   name       of the process, instead of the function's path
 #   batch      for roots: the parameter whose value marks the batch
 #   exclude    patterns of functions that this table doesn't take
+#   include    patterns of functions that it takes though they are left out: accessors, Clone, Debug, Default, Drop, From and the like,
+#              helpers of tests. A path without `*` takes its function whatever it is
 #   min-lines  of the function's body
 ";
 
@@ -47,8 +49,8 @@ pub(crate) fn run(config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode
         .iter()
         .filter(|of| of.why_not.is_none() && matches!(of.kind.as_str(), "lib" | "bin" | "rlib" | "cdylib" | "staticlib"))
     {
-        for file in read_crate(&of.root, &of.name).0 {
-            for function in file.functions.iter().filter(|function| function.obstacle.is_none()) {
+        for file in read_crate(&of.root, &of.name, of.is_test()).0 {
+            for function in file.functions.iter().filter(|function| function.obstacle.is_none() && function.left_out.is_none()) {
                 if function.path == format!("{}::main", of.name) {
                     write!(mains, "\n[[function]]\npath = {:?}\nkind = \"root\"\n", function.path)?;
                     continue;

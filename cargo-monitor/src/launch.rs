@@ -2,6 +2,8 @@
 
 mod follow;
 mod post;
+#[cfg(unix)]
+mod stack;
 mod unsent;
 
 use std::collections::hash_map::RandomState;
@@ -15,8 +17,11 @@ pub(crate) use follow::follow;
 pub(crate) use post::server;
 pub(crate) use unsent::unsent;
 
-/// `launch [RUNNER…] -- PROGRAM …`, by cargo. The program takes this one's place: its signals, terminal, number and exit code are its own.
-pub(crate) fn launch(args: impl Iterator<Item = OsString>) -> ExitCode {
+/// Tells a woven program that it was started to run its tests: the number that it has as a process.
+const TESTS: &str = "MONITOR_TESTS";
+
+/// `launch [RUNNER…] -- PROGRAM …`, by cargo; `launch-tests` where the program is one of tests. The program takes this one's place: its signals, terminal, number and exit code are its own.
+pub(crate) fn launch(args: impl Iterator<Item = OsString>, is_of_tests: bool) -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let split = args.iter().position(|arg| arg == "--").unwrap_or(0);
     let mut words = args[..split].iter().chain(args.iter().skip(split + 1));
@@ -24,9 +29,14 @@ pub(crate) fn launch(args: impl Iterator<Item = OsString>) -> ExitCode {
     let launch = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
     let mut command = Command::new(program);
     command.args(words).env("MONITOR_ENABLED", "1").env("MONITOR_LAUNCH", &launch).env_remove(crate::plan::VARIABLE);
+    if is_of_tests {
+        command.env(TESTS, std::process::id().to_string());
+    }
     if let Err(error) = begin_to_follow(&launch) {
         let _ = writeln!(io::stderr(), "cargo monitor: what is recorded waits in the spool, for nobody ships it: {error}");
     }
+    #[cfg(unix)]
+    stack::widen(&mut command);
     let error = exec(command);
     let _ = writeln!(io::stderr(), "cargo monitor: {} can't be run: {error}", Path::new(program).display());
     ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::config::Config;
+use crate::config::{Config, Rule};
 use crate::front::unmatched;
 use crate::project::{CargoArguments, Project};
-use crate::source::{Function, Obstacle, SourceFile, read_crate};
-use crate::weave::rule_for;
+use crate::source::{Function, LeftOut, Obstacle, SourceFile, read_crate};
+use crate::weave::{is_outermost, rule_for};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,7 +37,7 @@ pub(crate) fn run(config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode
     let mut out = anstream::stdout().lock();
     let mut listed = Vec::new();
     for of in &project.crates {
-        let (files, unread) = if of.why_not.is_some() { Default::default() } else { read_crate(&of.root, &of.name) };
+        let (files, unread) = if of.why_not.is_some() { Default::default() } else { read_crate(&of.root, &of.name, of.is_test()) };
         if args.json {
             let functions: Vec<Value> = functions(&files).map(|(file, function)| as_json(&project, &config, file, function)).collect();
             let unread: Vec<Value> = unread.iter().map(|(path, why)| json!({"file": path, "why": why})).collect();
@@ -49,13 +49,14 @@ pub(crate) fn run(config: Option<&Path>, args: &Args) -> anyhow::Result<ExitCode
         let mut skipped = BTreeMap::<&str, Vec<String>>::new();
         for (file, function) in functions(&files) {
             let place = format!("{}:{}", shown(&project, &file.path), function.line);
-            match (function.obstacle, rule_for(&config.rules, function)) {
-                (_, None) => excluded += 1,
-                (Some(obstacle), _) => skipped.entry(obstacle.why()).or_default().push(format!("{}  {place}", function.path)),
-                (None, Some(rule)) => {
+            match decide(&config, function) {
+                Decision::NotAsked => excluded += 1,
+                Decision::Skipped(why) => skipped.entry(why).or_default().push(format!("{}  {place}", function.path)),
+                Decision::Woven(rule) => {
                     woven += 1;
                     let name = rule.name.as_ref().map_or_else(String::new, |name| format!("  {name:?}"));
-                    lines.push(format!("  {:<13} {}  {place}{name}", rule.kind.word(), function.path));
+                    let outermost = if is_outermost(function, rule) { "  (calls itself: the outermost call)" } else { "" };
+                    lines.push(format!("  {:<13} {}  {place}{name}{outermost}", rule.kind.word(), function.path));
                 }
             }
         }
@@ -96,16 +97,40 @@ fn functions(files: &[SourceFile]) -> impl Iterator<Item = (&SourceFile, &Functi
     files.iter().flat_map(|file| file.functions.iter().map(move |function| (file, function)))
 }
 
+/// What becomes of a function.
+enum Decision<'a> {
+    Woven(&'a Rule),
+    Skipped(&'static str),
+    /// No table is about it.
+    NotAsked,
+}
+
+fn decide<'a>(config: &'a Config, function: &Function) -> Decision<'a> {
+    if !config.rules.iter().any(|rule| rule.matches(function)) {
+        return Decision::NotAsked;
+    }
+    let why = function.obstacle.map(Obstacle::why).or(function.left_out.map(LeftOut::why));
+    match (function.obstacle, rule_for(&config.rules, function), why) {
+        (None, Some(rule), _) => Decision::Woven(rule),
+        (_, _, Some(why)) => Decision::Skipped(why),
+        _ => Decision::NotAsked,
+    }
+}
+
 fn as_json(project: &Project, config: &Config, file: &SourceFile, function: &Function) -> Value {
-    let rule = rule_for(&config.rules, function);
-    let is_woven = rule.is_some() && function.obstacle.is_none();
+    let (rule, skipped) = match decide(config, function) {
+        Decision::Woven(rule) => (Some(rule), None),
+        Decision::Skipped(why) => (None, Some(why)),
+        Decision::NotAsked => (None, None),
+    };
     json!({
         "path": function.path,
         "file": shown(project, &file.path),
         "line": function.line,
-        "woven": is_woven,
-        "kind": rule.filter(|_| is_woven).map(|rule| rule.kind.word()),
-        "skipped": function.obstacle.filter(|_| rule.is_some()).map(Obstacle::why),
+        "woven": rule.is_some(),
+        "kind": rule.map(|rule| rule.kind.word()),
+        "outermost": rule.is_some_and(|rule| is_outermost(function, rule)),
+        "skipped": skipped,
     })
 }
 

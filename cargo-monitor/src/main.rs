@@ -86,7 +86,8 @@ fn main() -> ExitCode {
         return runtime::wrap(args);
     }
     match args.next().as_deref().and_then(|first| first.to_str()) {
-        Some("launch") => return launch::launch(args),
+        Some("launch") => return launch::launch(args, false),
+        Some("launch-tests") => return launch::launch(args, true),
         Some("follow") => return launch::follow(args),
         _ => {}
     }

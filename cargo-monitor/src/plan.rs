@@ -1,5 +1,6 @@
 //! What the front tells the wrapper: a file, named by an environment variable.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ pub(crate) struct Plan {
     pub(crate) reports: PathBuf,
     /// Where woven files lie.
     pub(crate) shadows: PathBuf,
+    /// Roots of crates that are tests.
+    pub(crate) tests: BTreeSet<PathBuf>,
     /// A wrapper that the project had before for the crates of its workspace.
     pub(crate) inner: Option<PathBuf>,
     /// And one for all crates, as sccache: this program is called in its place, and leaves it those that are not woven.

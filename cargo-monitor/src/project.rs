@@ -49,6 +49,13 @@ pub(crate) struct Crate {
     pub(crate) why_not: Option<&'static str>,
 }
 
+impl Crate {
+    /// Of the folder `tests`.
+    pub(crate) fn is_test(&self) -> bool {
+        self.kind == "test"
+    }
+}
+
 /// What of cargo's own arguments matters here.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct CargoArguments {

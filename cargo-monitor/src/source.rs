@@ -2,13 +2,19 @@
 
 mod functions;
 mod modules;
+mod recursion;
 mod tokens;
+mod worth;
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(test)]
+pub(crate) use modules::read_text;
 pub(crate) use modules::{absolute, read_crate};
+pub(crate) use recursion::Callee;
+pub(crate) use worth::LeftOut;
 
 /// A file of a crate.
 #[derive(Debug)]
@@ -37,6 +43,29 @@ pub(crate) struct Function {
     pub(crate) place: usize,
     /// Why it can't be woven.
     pub(crate) obstacle: Option<Obstacle>,
+    /// Why it isn't woven unless someone asks for it.
+    pub(crate) left_out: Option<LeftOut>,
+    pub(crate) is_test: bool,
+    /// What it calls, by name.
+    pub(crate) callees: Vec<Callee>,
+    /// It calls itself, directly or through others of its crate.
+    pub(crate) is_recursive: bool,
+}
+
+impl Function {
+    pub(crate) fn name(&self) -> &str {
+        self.path.rsplit("::").next().unwrap_or_default()
+    }
+
+    /// The name of its processes: that of a test is the harness's own.
+    pub(crate) fn shown(&self) -> &str {
+        self.path.split_once("::").filter(|_| self.is_test).map_or(&self.path, |(_, test)| test)
+    }
+
+    /// The type or trait that it is a method or function of.
+    pub(crate) fn of_type(&self) -> Option<&str> {
+        self.path.rsplit("::").nth(1).filter(|of| of.starts_with(|first: char| !first.is_lowercase() || first == '_'))
+    }
 }
 
 /// Why a function can't be woven.

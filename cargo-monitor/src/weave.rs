@@ -62,19 +62,25 @@ pub(crate) fn weave(file: &SourceFile, rules: &[Rule], limits: &BTreeMap<String,
     Some(Woven { text, count: insertions.len(), inserted: insertions.into_iter().map(|(_, insertion)| insertion).collect() })
 }
 
+/// Returns true if a function's calls within each other are not recorded, but for the outermost one.
+pub(crate) fn is_outermost(function: &Function, rule: &Rule) -> bool {
+    function.is_recursive && !function.is_async && !rule.names_it()
+}
+
 /// Tells functions of the same path apart, as those of two impls.
 pub(crate) fn key(function: &Function) -> String {
     format!("{}:{}", function.path, function.line)
 }
 
 fn attribute(function: &Function, rule: &Rule, is_guarded: bool, attributes: &Attributes) -> String {
-    let name = rule.name.as_deref().unwrap_or(&function.path);
+    let name = rule.name.as_deref().unwrap_or_else(|| function.shown());
     let batch = rule.batch.as_ref().filter(|batch| rule.kind == Kind::Root && function.parameters.contains(batch));
     let batch = batch.map_or_else(String::new, |batch| format!(", batch = {batch:?}"));
     match attributes {
         Attributes::Woven => {
             let guard = if is_guarded { ", guard" } else { "" };
-            format!("#[::monitor_woven::woven({}{guard}, {name:?}{batch})]", rule.kind.word())
+            let outermost = if is_outermost(function, rule) { ", outermost" } else { "" };
+            format!("#[::monitor_woven::woven({}{guard}{outermost}, {name:?}{batch})]", rule.kind.word())
         }
         Attributes::Client(client) => format!("#[::{client}::{}({name:?}{batch}, crate = ::{client})]", rule.kind.attribute()),
     }

@@ -19,7 +19,7 @@ use self::shadow::Shadow;
 use crate::config::Rule;
 use crate::plan::{self, Plan};
 use crate::report::{Refusal, Report};
-use crate::source::{Function, SourceFile, read_crate};
+use crate::source::{Function, SourceFile, absolute, read_crate};
 use crate::weave::{Attributes, Limit, key};
 
 /// So often a crate is compiled with less of it woven.
@@ -115,7 +115,11 @@ impl Unit {
             self.save(&Report { crate_name: name.clone(), unmonitored: Some(why), ..Report::default() });
             return self.plain(Vec::new());
         };
-        let (files, _) = if rules.is_empty() { Default::default() } else { read_crate(&self.arguments.root, name) };
+        let (files, _) = if rules.is_empty() {
+            Default::default()
+        } else {
+            read_crate(&self.arguments.root, name, self.plan.tests.contains(&absolute(&self.arguments.root)))
+        };
         self.lend_libraries();
         match self.weave(&files, &rules, &attributes)? {
             Ok(status) => Ok(status),

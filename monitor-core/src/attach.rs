@@ -1,6 +1,7 @@
 //! Where a new process hangs: the rules by which it finds its parent.
 
 use crate::context::{self, Context};
+use crate::home;
 use crate::record::Attachment;
 use crate::trees;
 use crate::warn::Warning;
@@ -13,8 +14,9 @@ pub(crate) enum Bond {
     Root,
     /// Below what is current, or else below the one tree that is alive in this program.
     CrossThread,
-    /// The same, and where there is none it begins a tree: for functions that nobody chose, in a program that carries no contexts.
-    Woven,
+    /// The same, and where there is none it begins a tree: for functions that nobody chose, in a program that carries no contexts. With
+    /// the name that it will have.
+    Woven(&'static str),
     /// Below a process of another program.
     Remote(Remote),
     /// Below this one.
@@ -49,7 +51,9 @@ pub(crate) fn attach(bond: Bond) -> Attached {
         Bond::Current => below_current(false),
         Bond::Root => below_current(true),
         Bond::CrossThread => below_the_one_alive().unwrap_or_else(astray),
-        Bond::Woven => below_the_one_alive().unwrap_or(Attached { parent: None, attachment: Attachment::Explicit, entry: true }),
+        Bond::Woven(name) => {
+            at_home(name).or_else(below_the_one_alive).unwrap_or(Attached { parent: None, attachment: Attachment::Explicit, entry: true })
+        }
         Bond::Remote(remote) => below_remote(remote),
         Bond::Under(parent) => Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false },
         Bond::NewTree => Attached { parent: None, attachment: Attachment::Explicit, entry: true },
@@ -62,6 +66,10 @@ fn below_current(root: bool) -> Attached {
         None => context::inherited().map_or((None, true), |inherited| (Some(inherited), root)),
     };
     Attached { parent, attachment: Attachment::Explicit, entry }
+}
+
+fn at_home(name: &str) -> Option<Attached> {
+    home::parent(name).map(|parent| Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false })
 }
 
 fn below_the_one_alive() -> Option<Attached> {

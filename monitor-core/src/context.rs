@@ -103,15 +103,11 @@ pub fn set_inherited(context: Context) {
 
 /// The same for a forked child, where what its parent inherited counts no more.
 pub(crate) fn inherit(context: Context) {
-    INHERITED.root_high.store((context.root() >> 64) as u64, Ordering::Relaxed);
-    INHERITED.root_low.store(context.root() as u64, Ordering::Relaxed);
-    INHERITED.process.store(context.process(), Ordering::Release);
+    INHERITED.set(context);
 }
 
 pub(crate) fn inherited() -> Option<Context> {
-    let process = INHERITED.process.load(Ordering::Acquire);
-    let root = u128::from(INHERITED.root_high.load(Ordering::Relaxed)) << 64 | u128::from(INHERITED.root_low.load(Ordering::Relaxed));
-    Context::new(root, process)
+    INHERITED.get()
 }
 
 /// Sees to it that the thread records into a ring, if it can.
@@ -247,14 +243,33 @@ fn sweep_at_end(stack: &mut Stack) {
     }
 }
 
-/// In parts, and not behind a lock: a forked child sets it again, and must not wait for a thread that it has not.
-struct Inherited {
+/// A context of the whole program. In parts, and not behind a lock: a forked child sets it again, and must not wait for a thread that
+/// it has not.
+pub(crate) struct OfProgram {
     root_high: AtomicU64,
     root_low: AtomicU64,
     process: AtomicU64,
 }
 
-static INHERITED: Inherited = Inherited { root_high: AtomicU64::new(0), root_low: AtomicU64::new(0), process: AtomicU64::new(0) };
+static INHERITED: OfProgram = OfProgram::new();
+
+impl OfProgram {
+    pub(crate) const fn new() -> Self {
+        Self { root_high: AtomicU64::new(0), root_low: AtomicU64::new(0), process: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn set(&self, context: Context) {
+        self.root_high.store((context.root() >> 64) as u64, Ordering::Relaxed);
+        self.root_low.store(context.root() as u64, Ordering::Relaxed);
+        self.process.store(context.process(), Ordering::Release);
+    }
+
+    pub(crate) fn get(&self) -> Option<Context> {
+        let process = self.process.load(Ordering::Acquire);
+        let root = u128::from(self.root_high.load(Ordering::Relaxed)) << 64 | u128::from(self.root_low.load(Ordering::Relaxed));
+        Context::new(root, process)
+    }
+}
 
 thread_local! {
     /// Without a destructor: those of the program's own thread-locals may call monitored functions, before and after.

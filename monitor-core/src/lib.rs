@@ -6,6 +6,7 @@
 pub mod context;
 pub mod fold;
 pub mod fork;
+pub mod home;
 pub mod inside;
 pub mod keep;
 pub mod own;

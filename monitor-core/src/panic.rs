@@ -52,6 +52,16 @@ pub(crate) fn latest() -> Failure {
     Failure { kind: "panic", message, place, ..Failure::default() }
 }
 
+/// The last panic that this thread has seen, if any.
+pub(crate) fn seen() -> Option<Failure> {
+    with_latest(|_| ()).map(|()| latest())
+}
+
+/// Registers what the thread remembers of panics, so that it is there as long as what is registered later.
+pub(crate) fn prepare() {
+    let _ = LATEST.try_with(|_| ());
+}
+
 fn with_latest<R>(look: impl FnOnce(&Latest) -> R) -> Option<R> {
     LATEST.try_with(|latest| latest.try_borrow().ok()?.as_ref().map(look)).ok().flatten()
 }

@@ -20,14 +20,20 @@ use crate::record::{Origin, StartExtra};
 use crate::ring::{self, Begun, Call};
 use crate::switch;
 
-pub use crate::{__batch as batch, __site as site};
+pub use crate::future::InCurrent;
+pub use crate::{__batch as batch, __outermost as outermost, __site as site};
+pub use carried::{Carried, CarriedOnce, Entered};
 pub use ending::Done;
+pub use outermost::{IsOpen, Outermost};
+pub use std::thread_local;
 
 /// Stands for every place when nothing is recorded.
 #[cfg(not(feature = "record"))]
 pub static NOWHERE: Site = Site { name: "", kind: "", file: "", line: 0 };
 
+mod carried;
 mod ending;
+mod outermost;
 pub mod probe;
 
 /// What the kind of an attribute adds to a start.
@@ -41,6 +47,8 @@ pub enum How {
     CrossThread,
     /// A normal one by `cargo monitor`
     Woven,
+    /// A call within another one of the same function, of which nothing is recorded
+    Within,
     /// What needs memory is apart, so that all of it is passed in registers.
     Told(Box<Told>),
 }
@@ -118,7 +126,7 @@ impl Guard {
 impl Running {
     #[inline(never)]
     fn start(site: &'static Site, how: How) -> Self {
-        if inside::is_inside() {
+        if inside::is_inside() || matches!(how, How::Within) {
             return Running::Off;
         }
         if let How::Normal | How::Root | How::CrossThread | How::Woven = how {
@@ -224,7 +232,8 @@ fn draft(site: &'static Site, how: How) -> Draft {
         How::Normal => Bond::Current,
         How::Root => Bond::Root,
         How::CrossThread => Bond::CrossThread,
-        How::Woven => Bond::Woven,
+        // Of a call within another one nothing is begun.
+        How::Woven | How::Within => Bond::Woven(site.name),
         How::Told(told) => match *told {
             Told::Batch(batch) => {
                 extra.batch = Some(batch);
@@ -260,6 +269,15 @@ pub fn call_simply<A, R>(site: &'static Site, how: How, parameters: A, body: imp
         return call_within(site, how, parameters, body).succeed();
     }
     body(parameters)
+}
+
+/// Like [`call`], for functions that nobody chose and that may call themselves: all of it becomes part of the function's own frame,
+/// and only the guard is added to that. A panic is seen by the guard.
+#[expect(clippy::inline_always, reason = "without optimization it would be a frame of its own, with a copy of what is returned")]
+#[inline(always)]
+pub fn call_in_place<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
+    let process = Guard::enter(site, how);
+    Done { returned: body(parameters), process }
 }
 
 /// Apart, so that a call that isn't recorded has nothing to look after.

@@ -20,6 +20,8 @@ pub(crate) struct Args {
     pub(crate) is_woven: bool,
     /// No closure around the body, though a returned `Err` is not seen then.
     pub(crate) is_guarded: bool,
+    /// The function calls itself, and of its calls within each other only the outermost one is recorded.
+    pub(crate) is_outermost: bool,
 }
 
 /// The parameter that marks the batch, as it was written: `"parameter"` or `parameter`.
@@ -29,14 +31,15 @@ pub(crate) enum Batch {
 }
 
 impl Args {
-    /// Reads what `cargo monitor` writes: a kind, `guard` or nothing, and then as below.
+    /// Reads what `cargo monitor` writes: a kind, `guard` and `outermost` where needed, and then as below.
     pub(crate) fn parse_woven(tokens: TokenStream, mistakes: &mut Mistakes) -> (Kind, Self) {
         let mut pieces = split_at_commas(tokens).into_iter().peekable();
         let word = |piece: &TokenStream| syn::parse2::<Ident>(piece.clone()).ok().map(|word| word.to_string());
         let kind = pieces.next_if(|piece| word(piece).is_some()).and_then(|piece| Kind::of(&word(&piece)?)).unwrap_or(Kind::Normal);
-        let is_guarded = pieces.next_if(|piece| word(piece).as_deref() == Some("guard")).is_some();
+        let mut is = |name: &str| pieces.next_if(|piece| word(piece).as_deref() == Some(name)).is_some();
+        let (is_guarded, is_outermost) = (is("guard"), is("outermost"));
         let mut args = Self::read(pieces, mistakes);
-        (args.is_woven, args.is_guarded) = (true, is_guarded);
+        (args.is_woven, args.is_guarded, args.is_outermost) = (true, is_guarded, is_outermost);
         // The names of the macro's own crate: in edition 2015 the user's would not be found.
         args.client = Some(args.client.unwrap_or_else(|| parse_quote!(::monitor_woven)));
         (kind, args)

@@ -3,19 +3,24 @@
 //! Its own names have `mixed_site` spans, so that they can't meet the user's; all paths are absolute; the user's braces
 //! stay around the user's statements, so that errors in their type point there.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Pat, Type, TypeGroup, TypeParen, TypePath, parse_quote};
+use syn::{Pat, Type, parse_quote};
 
+use crate::carry::carry;
 use crate::function::{Body, Function};
-use crate::plan::{Kind, Parameter, Plan, Shape};
+use crate::plan::{Kind, Parameter, Plan, Shape, can_fail};
 
 pub(crate) fn expand(plan: Plan) -> TokenStream {
     let start = start(&plan);
-    let Plan { client, parameters, shape, mut function, .. } = plan;
+    let Plan { client, parameters, shape, carries, mut function, .. } = plan;
     let private = quote!(#client::__private);
+    if carries {
+        function.body.statements = carry(&function.body.statements, &private);
+    }
     let statements = match shape {
         Shape::Sync { returned } => sync(&private, &start, &parameters, &function.body, &returned),
+        Shape::Woven { returned } => woven(&private, &start, &parameters, &function.body, &returned),
         Shape::Guard => guard(&private, &start, &parameters, &function.body),
         Shape::Async { returned } => within_async(&private, &start, &parameters, &function.body, &returned),
         Shape::AsyncAtCall { returned } => {
@@ -42,9 +47,10 @@ fn start(plan: &Plan) -> Start {
     let client = &plan.client;
     let private = quote!(#client::__private);
     let (name, kind) = (&plan.name, plan.kind.name());
-    // At the user's place, and so by the names of the user's edition: in 2015 a path begins at the crate, which has `std` in it.
+    // At the user's place.
     let at = plan.function.sig.ident.span();
-    let line = if plan.is_woven { quote_spanned!(at=> ::std::line!()) } else { quote_spanned!(at=> ::core::line!()) };
+    let line =
+        if plan.is_woven { Literal::usize_unsuffixed(at.unwrap().line()).to_token_stream() } else { quote_spanned!(at=> ::core::line!()) };
     let from_parameters = match (plan.kind, &plan.batch) {
         (Kind::Root, Some(batch)) => Some(quote!(Batch(#private::batch!(#batch)))),
         (Kind::CrossProcess, _) => {
@@ -53,16 +59,23 @@ fn start(plan: &Plan) -> Start {
         }
         _ => None,
     };
-    let own = own("how");
+    let told = own("how");
     // Read before the body gets them.
-    let before = from_parameters.map(|told| quote!(let #own = #private::how(|| #private::Told::#told);));
+    let mut before = from_parameters.map(|parameters| quote!(let #told = #private::how(|| #private::Told::#parameters);));
     let how = match plan.kind {
-        _ if before.is_some() => own.to_token_stream(),
+        _ if before.is_some() => told.to_token_stream(),
         // Nobody carried a context to the threads of a program that nobody edited.
         Kind::Normal if plan.is_woven => quote!(#private::How::Woven),
         Kind::Normal | Kind::CrossProcess => quote!(#private::How::Normal),
         Kind::Root => quote!(#private::How::Root),
         Kind::CrossThread => quote!(#private::How::CrossThread),
+    };
+    let how = if plan.is_outermost {
+        let open = own("open");
+        before.get_or_insert_default().extend(quote!(let #open = #private::outermost!();));
+        quote!(#open.how(#how))
+    } else {
+        how
     };
     Start { before, arguments: quote!(#private::site!(#name, #kind, #line), #how) }
 }
@@ -87,6 +100,19 @@ fn sync(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &B
         }
     } else {
         quote!(#before #private::call_simply(#arguments, #work))
+    }
+}
+
+/// Both the closure and what calls it are inlined whatever the compiler optimizes, so that the user's statements stay in the
+/// function's own frame.
+fn woven(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
+    let Start { before, arguments } = start;
+    let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
+    let (value, finish) = (own("returned"), finish(private));
+    quote! {
+        #before
+        let #value = #private::call_in_place(#arguments, #outer, #[inline(always)] move |#outer| -> #returned #body);
+        { #finish }
     }
 }
 
@@ -187,20 +213,6 @@ fn finish(private: &TokenStream) -> TokenStream {
 
 fn is_nothing(returned: &Type) -> bool {
     matches!(returned, Type::Tuple(tuple) if tuple.elems.is_empty())
-}
-
-/// Whether a value of this type may be a `Result` or a boxed future, by any name.
-fn can_fail(returned: &Type) -> bool {
-    const SIMPLE: [&str; 17] =
-        ["bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64"];
-    match returned {
-        Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) => can_fail(elem),
-        Type::Path(TypePath { qself: None, path, .. }) => {
-            path.get_ident().is_none_or(|ident| !SIMPLE.contains(&ident.to_string().as_str()))
-        }
-        Type::Tuple(_) | Type::Array(_) | Type::Reference(_) | Type::Ptr(_) | Type::FnPtr(_) | Type::Never(_) => false,
-        _ => true,
-    }
 }
 
 /// The user's statements with the parameters bound first, as the compiler itself does it for async functions: the plain

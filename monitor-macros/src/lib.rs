@@ -3,6 +3,7 @@
 //! `args` reads what stands in the brackets, `plan` holds the rules, `expand` writes the code and cannot fail.
 
 mod args;
+mod carry;
 mod expand;
 mod function;
 mod mistakes;
@@ -114,7 +115,7 @@ pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::CrossProcess, args, item)
 }
 
-/// What `cargo monitor` inserts: `#[woven(kind, guard, "name", batch = "parameter")]`, all but the kind left out where not needed.
+/// What `cargo monitor` inserts: `#[woven(kind, guard, outermost, "name", batch = "parameter")]`, all but the kind left out where not needed.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn woven(args: TokenStream, item: TokenStream) -> TokenStream {

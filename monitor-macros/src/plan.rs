@@ -5,8 +5,8 @@ use quote::format_ident;
 use syn::ext::IdentExt;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, FnArg, GenericArgument, LitStr, Pat, PatIdent, Path, PathArguments, Token, Type, TypeImplTrait, TypeInfer, TypeParamBound,
-    parse_quote,
+    Attribute, FnArg, GenericArgument, LitStr, Pat, PatIdent, Path, PathArguments, Token, Type, TypeGroup, TypeImplTrait, TypeInfer,
+    TypeParamBound, TypeParen, TypePath, parse_quote,
 };
 
 use crate::args::{Args, Batch};
@@ -28,6 +28,10 @@ pub(crate) struct Plan {
     pub(crate) name: LitStr,
     /// By `cargo monitor`.
     pub(crate) is_woven: bool,
+    /// Calls within another call of the function on the same thread are not recorded.
+    pub(crate) is_outermost: bool,
+    /// What it hands to other threads carries the context there: nobody has written that into the program.
+    pub(crate) carries: bool,
     /// Where `monitor-client` is.
     pub(crate) client: Path,
     /// The parameter that marks the batch.
@@ -41,6 +45,8 @@ pub(crate) struct Plan {
 pub(crate) enum Shape {
     /// In a closure, which sees what is returned.
     Sync { returned: Type },
+    /// By a guard and a closure that is no call of its own: as `Sync`, but each call takes little stack.
+    Woven { returned: Type },
     /// By a guard, where a closure would change what the body means. It cannot see an `Err`.
     Guard,
     /// In an async block within the async function.
@@ -85,15 +91,32 @@ impl Plan {
         if kind == Kind::CrossProcess {
             check_ids(&function, &mut parameters, mistakes);
         }
+        let shape = if args.is_guarded && function.sig.asyncness.is_none() { Shape::Guard } else { shape(kind, &function) };
+        let shape = if args.is_woven { shape.with_small_frames() } else { shape };
         Plan {
             kind,
             name,
             is_woven: args.is_woven,
+            // Where the compiler refuses a closure around the body, it is likely to be about those within it.
+            carries: args.is_woven && !args.is_guarded,
+            is_outermost: args.is_outermost && matches!(shape, Shape::Sync { .. } | Shape::Woven { .. } | Shape::Guard),
             client: args.client.unwrap_or_else(|| parse_quote!(::monitor_client)),
             batch,
             parameters,
-            shape: if args.is_guarded && function.sig.asyncness.is_none() { Shape::Guard } else { shape(kind, &function) },
+            shape,
             function,
+        }
+    }
+}
+
+impl Shape {
+    /// The shape for a program that nobody edited, which may call itself as deep as its stack allows. Only what can fail needs a
+    /// closure.
+    fn with_small_frames(self) -> Self {
+        match self {
+            Shape::Sync { returned } if can_fail(&returned) => Shape::Woven { returned },
+            Shape::Sync { .. } => Shape::Guard,
+            other => other,
         }
     }
 }
@@ -217,6 +240,23 @@ fn shape(kind: Kind, function: &Function) -> Shape {
         return Shape::Guard;
     }
     Shape::Sync { returned: without_impl(&returned) }
+}
+
+/// Returns true if a value of this type may be a `Result` or a boxed future, by any name.
+pub(crate) fn can_fail(returned: &Type) -> bool {
+    const SIMPLE: [&str; 33] = [
+        "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32", "f64",
+        "String", "Vec", "VecDeque", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "Box", "Rc", "Arc", "Cow", "PathBuf", "OsString",
+        "Ordering", "Duration", "Instant",
+    ];
+    match returned {
+        Type::Group(TypeGroup { elem, .. }) | Type::Paren(TypeParen { elem, .. }) => can_fail(elem),
+        Type::Path(TypePath { qself: None, path, .. }) => {
+            path.segments.last().is_none_or(|last| !SIMPLE.contains(&last.ident.to_string().as_str()))
+        }
+        Type::Tuple(_) | Type::Array(_) | Type::Reference(_) | Type::Ptr(_) | Type::FnPtr(_) | Type::Never(_) => false,
+        _ => true,
+    }
 }
 
 /// `#[tokio::main]`, `#[tokio::test]` and their like want an async function.

@@ -5,6 +5,7 @@
 //! Not for users: it changes without notice.
 
 mod remote;
+mod tests;
 mod to_json;
 mod writer;
 

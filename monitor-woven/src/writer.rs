@@ -19,7 +19,7 @@ use monitor_spool::settings::{Reader, Settings};
 use monitor_spool::wire::{Dropped, Registered, RootId, Source, WorkerId, WorkerRef};
 use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
 
-use crate::to_json;
+use crate::{tests, to_json};
 
 /// After the first record, others are waited for so long.
 const LINGER: Duration = Duration::from_millis(20);
@@ -94,6 +94,7 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
         fork::asleep();
     })?;
     WRITER.set(Handle { exit, thread: spawned.thread().clone(), pid: std::process::id(), timeout: settings.exit_timeout });
+    tests::begin();
     Ok(())
 }
 
@@ -255,7 +256,11 @@ extern "C" fn at_exit() {
         let Some(writer) = WRITER.get() else { return };
         // A child that was made behind the C library's back has a copy of all this, but no thread. And one that has ended before
         // will not answer.
-        if writer.pid != std::process::id() || inside::is_inside() || !switch::turn_off() {
+        if writer.pid != std::process::id() || inside::is_inside() {
+            return;
+        }
+        tests::end();
+        if !switch::turn_off() {
             return;
         }
         let (done, answer) = mpsc::channel();

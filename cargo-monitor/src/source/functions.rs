@@ -7,7 +7,8 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Block, FnArg, ImplItemFn, Item, ItemFn, ItemImpl, ItemMod, ItemTrait, Meta, Pat, Signature, TraitItemFn, Type};
 
 use super::tokens::Tokens;
-use super::{Function, Obstacle};
+use super::worth::{is_convention, is_for_tests, is_test, is_trivial};
+use super::{Function, LeftOut, Obstacle, recursion};
 
 /// Attributes of ours that a function may carry.
 const OURS: [&str; 5] = ["normal_task", "root_task", "cross_thread", "cross_process", "woven"];
@@ -26,6 +27,9 @@ pub(super) struct Finder<'a> {
     pub(super) outside: Vec<(Vec<ItemMod>, ItemMod)>,
     pub(super) inline: Vec<ItemMod>,
     pub(super) is_beneath: bool,
+    pub(super) is_convention: bool,
+    /// All of this is built for tests alone.
+    pub(super) is_for_tests: bool,
 }
 
 impl Finder<'_> {
@@ -53,6 +57,19 @@ impl Finder<'_> {
         } else {
             None
         };
+        let is_test = is_test(attrs);
+        let is_main = self.path.len() == 1 && name == "main";
+        let left_out = if is_test || is_main {
+            None
+        } else if self.is_for_tests || is_for_tests(attrs) {
+            Some(LeftOut::TestHelper)
+        } else if self.is_convention {
+            Some(LeftOut::Convention)
+        } else if is_trivial(body) {
+            Some(LeftOut::Trivial)
+        } else {
+            None
+        };
         self.path.push(name);
         // What is parsed begins with the line that the offset ends.
         let before = self.text[..self.offset].matches('\n').count();
@@ -65,18 +82,22 @@ impl Finder<'_> {
             is_async: signature.asyncness.is_some(),
             place: place.unwrap_or(0) + self.offset,
             obstacle,
+            left_out,
+            is_test,
+            callees: recursion::callees(body),
+            is_recursive: false,
         });
         visit::visit_block(self, body);
         self.path.pop();
     }
 
-    fn within(&mut self, name: String, is_beneath: bool, visit: impl FnOnce(&mut Self)) {
-        let before = self.is_beneath;
-        self.is_beneath |= is_beneath;
+    fn within(&mut self, name: String, attrs: &[Attribute], visit: impl FnOnce(&mut Self)) {
+        let before = (self.is_beneath, self.is_convention, self.is_for_tests);
+        self.is_for_tests |= is_for_tests(attrs);
         self.path.push(name);
         visit(self);
         self.path.pop();
-        self.is_beneath = before;
+        (self.is_beneath, self.is_convention, self.is_for_tests) = before;
     }
 }
 
@@ -98,11 +119,15 @@ impl<'ast> Visit<'ast> for Finder<'_> {
     fn visit_item_impl(&mut self, item: &'ast ItemImpl) {
         let of = item.trait_.as_ref().and_then(|(path, _)| path.segments.last());
         let is_beneath = of.is_some_and(|last| BENEATH.iter().any(|name| last.ident == name));
-        self.within(type_name(&item.self_ty), is_beneath, |finder| visit::visit_item_impl(finder, item));
+        self.within(type_name(&item.self_ty), &item.attrs, |finder| {
+            finder.is_beneath |= is_beneath;
+            finder.is_convention |= is_convention(item);
+            visit::visit_item_impl(finder, item);
+        });
     }
 
     fn visit_item_trait(&mut self, item: &'ast ItemTrait) {
-        self.within(item.ident.unraw().to_string(), false, |finder| visit::visit_item_trait(finder, item));
+        self.within(item.ident.unraw().to_string(), &item.attrs, |finder| visit::visit_item_trait(finder, item));
     }
 
     fn visit_item_mod(&mut self, item: &'ast ItemMod) {
@@ -111,7 +136,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             return;
         }
         self.inline.push(ItemMod { content: None, ..item.clone() });
-        self.within(item.ident.unraw().to_string(), false, |finder| visit::visit_item_mod(finder, item));
+        self.within(item.ident.unraw().to_string(), &item.attrs, |finder| visit::visit_item_mod(finder, item));
         self.inline.pop();
     }
 
@@ -124,7 +149,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 }
 
 /// Whether an attribute is one of these, by its last name; also within `cfg_attr` and `unsafe`.
-fn names(attr: &Attribute, known: &[&str]) -> bool {
+pub(super) fn names(attr: &Attribute, known: &[&str]) -> bool {
     if let Meta::List(list) = &attr.meta
         && (attr.path().is_ident("cfg_attr") || attr.path().is_ident("unsafe"))
     {

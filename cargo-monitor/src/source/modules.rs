@@ -9,15 +9,17 @@ use syn::ext::IdentExt;
 use syn::visit::Visit;
 use syn::{Attribute, Expr, ExprLit, File, ItemMod, Lit, Meta};
 
-use super::SourceFile;
 use super::functions::Finder;
 use super::tokens::Tokens;
+use super::worth::is_for_tests;
+use super::{SourceFile, recursion};
 
-/// Reads all files of a crate whose root is `root`. What can't be read or parsed is among the second, with why: the compiler says it
+/// Reads all files of a crate whose root is `root`, which may be one of tests. What can't be read or parsed is among the second, with why: the compiler says it
 /// better, if it is to be said at all.
-pub(crate) fn read_crate(root: &Path, crate_name: &str) -> (Vec<SourceFile>, Vec<(PathBuf, String)>) {
+pub(crate) fn read_crate(root: &Path, crate_name: &str, is_for_tests: bool) -> (Vec<SourceFile>, Vec<(PathBuf, String)>) {
     let mut reader = Reader { files: Vec::new(), unread: Vec::new(), seen: HashSet::new() };
-    reader.read(&absolute(root), &[crate_name.to_owned()], true);
+    reader.read(&absolute(root), &[crate_name.to_owned()], true, is_for_tests);
+    recursion::mark(&mut reader.files);
     (reader.files, reader.unread)
 }
 
@@ -29,7 +31,7 @@ struct Reader {
 
 impl Reader {
     /// `owns_folder`: its modules stand beside it, as those of a root or of a `mod.rs`.
-    fn read(&mut self, path: &Path, module: &[String], owns_folder: bool) {
+    fn read(&mut self, path: &Path, module: &[String], owns_folder: bool, is_tests: bool) {
         if !self.seen.insert(path.to_owned()) {
             return;
         }
@@ -54,6 +56,8 @@ impl Reader {
             outside: Vec::new(),
             inline: Vec::new(),
             is_beneath: false,
+            is_convention: false,
+            is_for_tests: is_tests,
         };
         finder.visit_file(&file);
         let (functions, outside) = (finder.functions, finder.outside);
@@ -69,9 +73,10 @@ impl Reader {
             let mut named = module.to_vec();
             named.extend(around.iter().chain([&item]).map(name));
             let from = if around.is_empty() { folder.to_owned() } else { below.clone() };
+            let is_tests = is_tests || around.iter().chain([&item]).any(|of| is_for_tests(&of.attrs));
             let told = paths(&item.attrs);
             for path in &told {
-                self.read(&absolute(&from.join(path)), &named, true);
+                self.read(&absolute(&from.join(path)), &named, true, is_tests);
             }
             // `cfg_attr` may not hold.
             let is_certain = item.attrs.iter().any(|attr| attr.path().is_ident("path"));
@@ -79,9 +84,9 @@ impl Reader {
             let inside = below.join(name(&item)).join("mod.rs");
             if is_certain {
             } else if beside.is_file() {
-                self.read(&absolute(&beside), &named, false);
+                self.read(&absolute(&beside), &named, false, is_tests);
             } else if inside.is_file() {
-                self.read(&absolute(&inside), &named, true);
+                self.read(&absolute(&inside), &named, true, is_tests);
             }
         }
     }
@@ -136,4 +141,15 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
         }
     }
     clean
+}
+
+/// A crate of one file, whose name is `a`.
+#[cfg(test)]
+pub(crate) fn read_text(text: &str) -> Vec<SourceFile> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().join("lib.rs");
+    fs::write(&root, text).expect("a file");
+    let (files, unread) = read_crate(&root, "a", false);
+    assert!(unread.is_empty(), "{unread:?}");
+    files
 }

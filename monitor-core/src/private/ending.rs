@@ -66,7 +66,7 @@ impl<P: Ending, T> Done<P, T> {
     #[inline]
     pub(crate) fn end(self, failure: impl FnOnce(&T) -> Option<Failure>) -> T {
         if !self.process.is_off() {
-            self.process.end(failure(&self.returned));
+            conclude(self.process, &self.returned, failure);
         }
         self.returned
     }
@@ -74,8 +74,17 @@ impl<P: Ending, T> Done<P, T> {
     /// Ends the process, of which is known that it succeeded.
     #[inline]
     pub fn succeed(self) -> T {
-        self.end(|_| None)
+        if !self.process.is_off() {
+            self.process.end(None);
+        }
+        self.returned
     }
+}
+
+/// Apart, so that the words of a failure take no room in the frame of a function that may call itself.
+#[inline(never)]
+fn conclude<T>(process: impl Ending, returned: &T, failure: impl FnOnce(&T) -> Option<Failure>) {
+    process.end(failure(returned));
 }
 
 /// The process of a function that returns no boxed future ends as it returns. For a boxed one `finish` is a method of

@@ -18,7 +18,7 @@ fn main() {
 
 #[mac::terse]
 fn short(n: u32) -> u32 {
-    n + 1
+    n.pow(1) + 1
 }
 
 fn wait() {

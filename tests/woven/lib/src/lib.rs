@@ -69,6 +69,9 @@ pub async fn fetch(n: u32) -> Result<u32, String> {
     }
 }
 
+/// By a macro that makes its path relative to this file.
+pub const DATA: &[u8] = mac::beside!("data.txt");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +84,17 @@ mod tests {
         c.add("a").add("b");
         assert_eq!((c.iter().count(), c.one_line(), c.twice()), (2, 2, 12));
     }
+
+    macro_rules! check {
+        ($name:ident) => {
+            #[test]
+            fn $name() {
+                assert_eq!(add(2, 2), 4);
+            }
+        };
+    }
+
+    check!(by_a_macro);
 
     #[test]
     #[should_panic(expected = "index out of bounds")]

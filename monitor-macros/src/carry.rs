@@ -1,0 +1,179 @@
+//! What a woven function hands to other threads and tasks takes along what is current, where the source shows it: closures and async
+//! blocks that are given to `spawn` and its like, and all closures of a function that makes a parallel iterator.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::Parser;
+use syn::punctuated::Punctuated;
+use syn::visit_mut::{self, VisitMut};
+use syn::{Block, Expr, ExprCall, ExprClosure, ExprMethodCall, Item, Macro, Path, Token, parse_quote};
+
+/// Functions and methods of std, rayon, crossbeam and tokio that call what they are given once, on another thread perhaps.
+const HANDING: [&str; 13] = [
+    "spawn",
+    "spawn_blocking",
+    "spawn_local",
+    "spawn_on",
+    "spawn_scoped",
+    "spawn_fifo",
+    "spawn_unchecked",
+    "spawn_pinned",
+    "scope",
+    "scope_fifo",
+    "in_place_scope",
+    "join",
+    "install",
+];
+/// Modules whose `spawn` takes a future.
+const OF_FUTURES: [&str; 6] = ["tokio", "task", "async_std", "smol", "actix_rt", "async_global_executor"];
+
+/// Macros of std that are given expressions.
+const OF_EXPRESSIONS: [&str; 13] =
+    ["assert", "assert_eq", "assert_ne", "dbg", "eprint", "eprintln", "format", "panic", "print", "println", "vec", "write", "writeln"];
+
+/// The statements of a body, with what they hand on carrying the context; as they are if they hand on nothing.
+pub(crate) fn carry(statements: &TokenStream, private: &TokenStream) -> TokenStream {
+    let mut words = Words::default();
+    words.look(statements.clone());
+    if !words.is_handing && !words.is_parallel {
+        return statements.clone();
+    }
+    let Ok(mut parsed) = Block::parse_within.parse2(statements.clone()) else { return statements.clone() };
+    let mut visitor = Carrier { private, is_parallel: words.is_parallel, is_needed: false };
+    for statement in &mut parsed {
+        visitor.visit_stmt_mut(statement);
+    }
+    if !visitor.is_needed {
+        return statements.clone();
+    }
+    let carried = carried();
+    quote!(let #carried = #private::Carried::here(); #(#parsed)*)
+}
+
+fn carried() -> Ident {
+    Ident::new("carried", Span::mixed_site())
+}
+
+/// The names that stand in a body, and say whether it is worth reading.
+#[derive(Default)]
+struct Words {
+    is_handing: bool,
+    is_parallel: bool,
+}
+
+impl Words {
+    fn look(&mut self, tokens: TokenStream) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(word) => {
+                    let word = word.to_string();
+                    self.is_handing |= HANDING.contains(&word.as_str());
+                    self.is_parallel |= word.starts_with("par_") || word.starts_with("into_par_");
+                }
+                TokenTree::Group(group) => self.look(group.stream()),
+                _ => {}
+            }
+        }
+    }
+}
+
+struct Carrier<'a> {
+    private: &'a TokenStream,
+    is_parallel: bool,
+    is_needed: bool,
+}
+
+impl Carrier<'_> {
+    fn hand(&mut self, arguments: &mut Punctuated<Expr, Token![,]>, is_future: bool) {
+        let (private, carried) = (self.private, carried());
+        for argument in arguments {
+            match argument {
+                Expr::Closure(closure) if closure.asyncness.is_none() => {
+                    visit_mut::visit_expr_closure_mut(self, closure);
+                    // Taken by value, so that it needs no borrow of what may end first.
+                    let own = Ident::new("handed", Span::mixed_site());
+                    enter(closure, &quote!(#own.enter()), private);
+                    *argument = parse_quote!({ let #own = #carried.once(); #closure });
+                    self.is_needed = true;
+                }
+                Expr::Async(_) => {
+                    visit_mut::visit_expr_mut(self, argument);
+                    *argument = parse_quote!(#private::InCurrent::in_current(#argument));
+                    self.is_needed = true;
+                }
+                other => {
+                    visit_mut::visit_expr_mut(self, other);
+                    if is_future {
+                        *other = parse_quote!(#private::InCurrent::in_current(#other));
+                        self.is_needed = true;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Puts a guard at the beginning of a closure's body.
+fn enter(closure: &mut ExprClosure, guard: &TokenStream, private: &TokenStream) {
+    let current = Ident::new("_current", Span::mixed_site());
+    let body = closure.body.to_token_stream();
+    *closure.body = parse_quote!({ let #current: #private::Entered = #guard; #body });
+}
+
+impl VisitMut for Carrier<'_> {
+    fn visit_expr_call_mut(&mut self, call: &mut ExprCall) {
+        let Expr::Path(path) = &*call.func else { return visit_mut::visit_expr_call_mut(self, call) };
+        if is_handing(&path.path) {
+            let is_future = call.args.len() == 1 && takes_future(&path.path);
+            self.hand(&mut call.args, is_future);
+        } else {
+            visit_mut::visit_expr_call_mut(self, call);
+        }
+    }
+
+    fn visit_expr_method_call_mut(&mut self, call: &mut ExprMethodCall) {
+        self.visit_expr_mut(&mut call.receiver);
+        if HANDING.iter().any(|name| call.method == name) {
+            self.hand(&mut call.args, false);
+        } else {
+            for argument in &mut call.args {
+                self.visit_expr_mut(argument);
+            }
+        }
+    }
+
+    fn visit_expr_closure_mut(&mut self, closure: &mut ExprClosure) {
+        visit_mut::visit_expr_closure_mut(self, closure);
+        if self.is_parallel && closure.asyncness.is_none() {
+            let carried = carried();
+            enter(closure, &quote!(#carried.enter()), self.private);
+            self.is_needed = true;
+        }
+    }
+
+    fn visit_macro_mut(&mut self, call: &mut Macro) {
+        if !call.path.segments.last().is_some_and(|last| OF_EXPRESSIONS.iter().any(|name| last.ident == name)) {
+            return;
+        }
+        let parsed = Punctuated::<Expr, Token![,]>::parse_terminated.parse2(call.tokens.clone());
+        if let Ok(mut arguments) = parsed {
+            for argument in &mut arguments {
+                self.visit_expr_mut(argument);
+            }
+            call.tokens = arguments.into_token_stream();
+        }
+    }
+
+    fn visit_item_mut(&mut self, _: &mut Item) {
+        // Functions of its own.
+    }
+}
+
+fn is_handing(path: &Path) -> bool {
+    path.segments.last().is_some_and(|last| HANDING.iter().any(|name| last.ident == name))
+}
+
+fn takes_future(path: &Path) -> bool {
+    let is_spawn = path.segments.last().is_some_and(|last| last.ident == "spawn" || last.ident == "spawn_local");
+    is_spawn && path.segments.iter().rev().nth(1).is_some_and(|of| OF_FUTURES.iter().any(|name| of.ident == name))
+}

@@ -1,0 +1,45 @@
+//! A program of tests that `cargo monitor test` has started: one tree for all that its harness runs.
+
+use std::sync::Mutex;
+
+use monitor_core::{Process, home};
+
+/// Names the process that was started to run tests: those that a test starts inherit the variable, and are none.
+const VARIABLE: &str = "MONITOR_TESTS";
+
+/// The process of the program.
+static PROGRAM: Mutex<Option<Process>> = Mutex::new(None);
+
+/// Begins the tree, if this program was started for its tests.
+pub(crate) fn begin() {
+    let is_meant = std::env::var(VARIABLE).is_ok_and(|pid| pid == std::process::id().to_string());
+    if !is_meant {
+        return;
+    }
+    let program = Process::start(format!("tests of {}", name())).root().begin();
+    if let Some(context) = program.context() {
+        home::set(context);
+    }
+    if let Ok(mut own) = PROGRAM.try_lock() {
+        *own = Some(program);
+    }
+}
+
+/// Ends it with the program.
+pub(crate) fn end() {
+    if let Some(program) = PROGRAM.try_lock().ok().and_then(|mut own| own.take()) {
+        program.succeed();
+    }
+}
+
+/// The crate, of whose file's name cargo's hash is no part.
+fn name() -> String {
+    let program = std::env::current_exe().unwrap_or_default();
+    let stem = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    match stem.rsplit_once('-') {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name.to_owned(),
+        // As rustdoc calls what it makes of an example.
+        _ if stem == "rust_out" => "documentation".to_owned(),
+        _ => stem,
+    }
+}

@@ -1,0 +1,54 @@
+//! Work that is handed to threads and tasks: each call of `work` and `step` belongs to the function that handed it on.
+
+use rayon::prelude::*;
+
+fn main() {
+    by_threads();
+    by_scope();
+    println!("{}", by_rayon());
+    println!("{}", by_tasks());
+}
+
+fn by_threads() {
+    std::thread::spawn(|| work(1)).join().unwrap();
+    let text = "two".to_owned();
+    let named = std::thread::Builder::new().name("named".to_owned());
+    named.spawn(move || println!("{} {}", text, work(2))).unwrap().join().unwrap();
+}
+
+fn by_scope() {
+    let numbers = [3, 4];
+    std::thread::scope(|scope| {
+        for number in &numbers {
+            scope.spawn(move || work(*number));
+        }
+        scope.spawn(|| work(numbers[0]));
+    });
+}
+
+fn by_rayon() -> u64 {
+    let process = |number: u64| work(number);
+    let sum: u64 = (5..8).into_par_iter().map(process).sum();
+    let (eight, nine) = rayon::join(|| work(8), || work(9));
+    let mut ten = 0;
+    rayon::scope(|scope| scope.spawn(|_| ten = work(10)));
+    sum + eight + nine + ten
+}
+
+fn by_tasks() -> u64 {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    runtime.block_on(async {
+        let first = tokio::spawn(step(11)).await.unwrap();
+        let second = tokio::spawn(async { step(12).await }).await.unwrap();
+        first + second + tokio::task::spawn_blocking(|| work(13)).await.unwrap()
+    })
+}
+
+fn work(number: u64) -> u64 {
+    number.pow(1)
+}
+
+async fn step(number: u64) -> u64 {
+    tokio::task::yield_now().await;
+    number
+}
