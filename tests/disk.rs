@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use monitor_tests::{Server, rounds, wait_for};
+use monitor_tests::{Server, SmallDisk, rounds, wait_for};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -138,8 +138,15 @@ impl Disk {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/disk/shim.c");
         let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(disk.path("shim.so")).arg(source).status();
         assert!(made.expect("a C compiler, as the build needs one").success());
-        disk.tell(0);
+        fs::write(disk.path("told"), [0; 16]).unwrap();
         disk
+    }
+
+    /// Sets the time of day so many seconds ahead.
+    fn set_clock_ahead(&self, seconds: i64) {
+        use std::os::unix::fs::FileExt;
+        let file = fs::OpenOptions::new().write(true).open(self.path("told")).unwrap();
+        file.write_all_at(&seconds.to_ne_bytes(), 8).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -262,4 +269,177 @@ fn drop_unsynced(data: &Path) {
         copies += 1;
     }
     assert!(copies > 0, "the disk kept what was synced");
+}
+
+/// A batch that takes much room: trees with fields of many bytes.
+fn large_batch(number: u64) -> Value {
+    let mut batch = batch(0, number);
+    for (place, event) in batch["events"].as_array_mut().unwrap().iter_mut().enumerate() {
+        if event["type"] == "process-started" {
+            // Nothing that could be compressed.
+            let text: String =
+                (0..3_000).map(|word| format!("{:x} ", (number + 1) * 7_919 * (place as u64 + 1) * 104_729 * (word + 1))).collect();
+            event["fields"] = json!({"text": text});
+        }
+    }
+    batch
+}
+
+/// Status of `/healthz` and of `/readyz`.
+fn health(server: &Server) -> (u16, u16) {
+    (server.ask("GET", "/healthz").0, server.ask("GET", "/readyz").0)
+}
+
+#[test]
+fn on_a_full_disk_reading_deleting_and_starting_go_on_and_deleting_makes_it_well() {
+    // Where mounting is not allowed, the tests below hold what can be held without.
+    let Some(disk) = SmallDisk::new(96 << 20) else { return eprintln!("mounting is not allowed here") };
+    let mut server = Server::start_on_disk(disk, Vec::new());
+    assert_eq!(health(&server), (200, 200));
+    let mut stored = 0;
+    wait_for("batches to be refused for the space that has to stay free", || match server.post(&large_batch(stored)) {
+        (200, _) => {
+            stored += 1;
+            None
+        }
+        (503, problem) => problem["detail"].as_str().unwrap().contains("min-free-bytes").then_some(()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(health(&server), (503, 503));
+    let status = server.get("/status");
+    assert!(status["refused_batches"].as_u64().unwrap() >= 1 && status["trouble"].as_str().unwrap().contains("min-free-bytes"), "{status}");
+    assert!(status["disk_free_bytes"].as_u64().unwrap() < status["min_free_bytes"].as_u64().unwrap(), "{status}");
+    let metrics = server.ask("GET", "/metrics").1;
+    assert!(metrics.contains("monitor_ingest_stopped 1") && metrics.contains("monitor_disk_free_bytes "), "{metrics}");
+    assert!(server.log().contains("fills up"), "there was a warning before: {}", server.log());
+
+    // Others take the rest.
+    server.disk().fill();
+    assert_eq!(server.roots().len() as u64, stored, "reading goes on");
+    server.kill();
+    server.start_again();
+    assert_eq!(health(&server), (503, 503), "it starts, and says that it takes no batches");
+    assert_eq!(server.roots().len() as u64, stored);
+    for root in server.roots() {
+        let (status, answer) = server.ask("DELETE", &format!("/api/v1/roots/{}", root["number"]));
+        assert_eq!(status, 204, "{answer}");
+    }
+    wait_for("the space to be given back", || (health(&server) == (200, 200)).then_some(()));
+    assert_eq!(server.post(&large_batch(stored)).0, 200);
+    server.stop();
+    check_integrity(&server.disk().outside(server.data()));
+}
+
+#[test]
+fn below_what_has_to_stay_free_batches_are_refused_and_nothing_else() {
+    let mut server = Server::start();
+    assert_eq!(server.post(&batch(0, 0)).0, 200);
+    server.stop();
+    server.set_env(vec![("MONITOR_MIN_FREE_BYTES", "4000000GiB".into())]);
+    server.start_again();
+    let (status, problem) = server.post(&batch(0, 1));
+    assert!(status == 503 && problem["detail"].as_str().unwrap().contains("min-free-bytes"), "{problem}");
+    assert_eq!(health(&server), (503, 503));
+    let root = server.roots()[0].clone();
+    assert_eq!(server.ask("DELETE", &format!("/api/v1/roots/{}", root["number"])).0, 204);
+    assert_eq!(server.roots().len(), 0);
+}
+
+#[test]
+fn a_disk_that_fails_is_said_once_and_the_server_is_well_again_by_itself() {
+    let disk = Disk::new();
+    let server = Server::start_with(disk.env());
+    let posters = Posters::begin(&server, &[0; POSTERS as usize]);
+    posters.wait_for("batches to be stored", |seen| &seen.acknowledged, 10);
+    disk.tell(2);
+    posters.wait_for("batches to be refused", |seen| &seen.refused, 40);
+    wait_for("it to be told", || (health(&server) == (503, 503)).then_some(()));
+    posters.stop();
+    assert!(server.get("/status")["refused_batches"].as_u64().unwrap() >= 40);
+    disk.tell(WELL);
+    // Nobody sends anything.
+    wait_for("it to be well", || (health(&server) == (200, 200)).then_some(()));
+    let log = server.log();
+    let lines = |word: &str| log.lines().filter(|line| line.contains(word)).count();
+    assert_eq!((lines(" ERROR "), lines(" WARN "), lines("stored again")), (0, 1, 1), "{log}");
+}
+
+/// Seconds of a day.
+const DAY: i64 = 86_400;
+
+#[test]
+fn a_clock_that_jumps_ahead_deletes_nothing_until_it_is_confirmed() {
+    let disk = Disk::new();
+    let mut env = disk.env();
+    env.push(("MONITOR_RETENTION_AGE", "30d".into()));
+    let mut server = Server::start_with(env);
+    assert_eq!(server.post(&batch(0, 0)).0, 200);
+    assert_eq!(server.get("/status")["clock_jump"], Value::Null);
+    disk.set_clock_ahead(1_000 * DAY);
+    assert_eq!(server.post(&batch(0, 1)).0, 200);
+    // A start looks for what is due; so does a deletion, after which what is due is gone before the next one is answered.
+    let look = |server: &Server, number: u64| {
+        assert_eq!(server.post(&batch(1, number)).0, 200);
+        let newest = server.roots()[0]["number"].clone();
+        assert_eq!(server.ask("DELETE", &format!("/api/v1/roots/{newest}")).0, 204);
+        wait_for("its rows to go", || rows_of(server, &newest).eq(&0).then_some(()));
+    };
+    look(&server, 0);
+    assert_eq!(server.roots().len(), 2);
+    let jump = server.get("/status")["clock_jump"].clone();
+    assert_eq!(jump["ahead_s"].as_i64().unwrap() / DAY, 1_000, "{jump}");
+    server.kill();
+    server.start_again();
+    look(&server, 1);
+    assert_eq!(server.roots().len(), 2, "a restart forgets nothing");
+    assert!(server.log().contains("1000 days ahead") && server.log().contains("monitor clock confirm"), "{}", server.log());
+
+    let (status, answer) = server.ask("POST", "/api/v1/clock/confirm");
+    assert!(status == 200 && answer.contains("ahead_s"), "{answer}");
+    wait_for("the old tree to go", || (server.roots().len() == 1).then_some(()));
+    assert_eq!(server.get("/status")["clock_jump"], Value::Null);
+    let audit = server.ask("GET", "/api/v1/audit").1;
+    assert!(audit.contains("POST /api/v1/clock/confirm"), "{audit}");
+}
+
+/// How many rows of processes a tree still has in the file.
+fn rows_of(server: &Server, number: &Value) -> u64 {
+    let connection = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
+    let sql = "SELECT count(*) FROM process WHERE root = ?1";
+    connection.query_row(sql, [number.as_u64().unwrap() as i64], |row| row.get::<_, i64>(0)).unwrap() as u64
+}
+
+#[test]
+fn the_caps_hold_however_much_comes_in() {
+    const TREES: u64 = 600;
+    const LARGE: u64 = 400;
+    let server = Server::start_with(vec![("MONITOR_RETENTION_COUNT", "20".into())]);
+    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    let mut most = 0;
+    for number in 0..TREES {
+        // One tree of each batch, with many processes.
+        let root = root(9, number);
+        let began = 1_763_600_000_000_000 + number * 1_000;
+        let events: Vec<_> = (1..=LARGE).flat_map(|id| {
+            let parent = (id > 1).then(|| format!("{:016x}", id - 1));
+            let (kind, id) = (if id == 1 { "root" } else { "normal" }, format!("{id:016x}"));
+            [
+                json!({"type": "process-started", "root_id": root, "id": id, "parent_id": parent, "kind": kind, "name": "step", "time_us": began}),
+                json!({"type": "process-ended", "root_id": root, "id": id, "time_us": began + 500, "elapsed_ns": 1, "outcome": "succeeded"}),
+            ]
+        }).collect();
+        let worker = json!({"id": format!("{:032x}", 9), "hostname": "h", "pid": 1, "program": "p"});
+        let batch = json!({"version": 1, "worker": worker, "sequence": 1 + number * 2 * LARGE, "sent_us": 0, "events": events});
+        let url = format!("{}/api/v1/events", server.url());
+        wait_for("the batch to be taken", || {
+            client.post(&url).json(&batch).send().is_ok_and(|answer| answer.status() == 200).then_some(())
+        });
+        if number % 20 == 19 {
+            let connection = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
+            let sql = "SELECT count(*) FROM (SELECT root FROM process GROUP BY root)";
+            most = most.max(connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64);
+        }
+    }
+    assert!(most < TREES / 2, "{most} trees were there at once, with a cap of 20");
+    wait_for("all above the cap to go", || (server.roots().len() <= 20 + 50).then_some(()));
 }

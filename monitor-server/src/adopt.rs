@@ -9,8 +9,8 @@ use monitor_wire::WorkerId;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::now_us;
 use crate::ingest::{Ingest, IngestError};
-use crate::server::now_us;
 
 /// Between two tries when too much waits to be stored.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -101,7 +101,8 @@ fn take(replay: &mut Replay, ingest: &Ingest, stopping: &CancellationToken) -> O
                     std::thread::sleep(PAUSE);
                     continue;
                 }
-                Err(IngestError::Busy | IngestError::Stopped) => return None,
+                Err(IngestError::Busy | IngestError::Shut(_) | IngestError::Stopped) => return None,
+                Err(IngestError::Store(error)) if error.is_passing() => return None,
                 Err(error @ IngestError::Store(_)) => Answer::Refused { why: error.to_string() },
             },
         };

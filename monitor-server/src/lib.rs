@@ -5,6 +5,7 @@
 
 pub mod access;
 mod adopt;
+mod clock;
 mod config;
 mod export;
 #[doc(hidden)]
@@ -26,3 +27,9 @@ mod watchdog;
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, read_duration};
 pub use http::TlsError;
 pub use server::{ServeError, Server};
+
+/// An error and all that caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -4,7 +4,6 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -12,12 +11,14 @@ use url::Url;
 
 use crate::access::{Access, AccessError};
 use crate::adopt;
+use crate::clock::{Clock, now_us};
 use crate::config::Config;
 use crate::http::{self, App, Tls, TlsError};
 use crate::ingest::{self, Ingest};
 use crate::live::Live;
-use crate::retention;
-use crate::store::{SqliteStore, Store, StoreError};
+use crate::retention::{self, AgeClock};
+use crate::store::space::make_room_to_start;
+use crate::store::{Opened, SqliteStore, Store, StoreError};
 
 /// Listens, with its database open, and waits to be run.
 pub struct Server {
@@ -28,6 +29,8 @@ pub struct Server {
     live: Live,
     access: Arc<Access>,
     tls: Option<Tls>,
+    /// What ages of trees are counted by.
+    ages: Arc<AgeClock>,
     started_us: u64,
 }
 
@@ -85,7 +88,11 @@ impl Server {
     pub async fn bind(mut config: Config) -> Result<Self, ServeError> {
         let address = config.listen;
         let folder = config.data.clone();
-        let access = Arc::new(tokio::task::spawn_blocking(move || Access::open(&folder)).await??);
+        let opened = tokio::task::spawn_blocking(move || {
+            make_room_to_start(&folder);
+            Access::open(&folder)
+        });
+        let access = Arc::new(opened.await??);
         if config.is_open() && !config.insecure && !access.has_any()? {
             return Err(ServeError::NotLoopback { address, public_url: config.public_url, folder: config.data });
         }
@@ -102,21 +109,30 @@ impl Server {
         config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
 
         let (data, logs_kept, most) = (config.data.clone(), config.logs_kept, config.max_processes_per_root as u64);
+        let (least_free, keeps_copy) = (config.min_free_bytes, config.migration_copy);
         let most_depth = u32::try_from(config.max_depth).unwrap_or(u32::MAX);
-        let (store, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
-            let store = SqliteStore::open(&data)?;
+        let (store, ages, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
+            let store = SqliteStore::open_with(&data, keeps_copy)?.keep_free(least_free);
+            let (Opened { schema, migrated_from }, holds) = (store.opened(), store.status()?);
+            let (trees, processes) = (holds.roots.total(), holds.processes.total());
+            tracing::info!(schema, migrated_from, trees, processes, "opened the database");
             http::remove_leftovers(&data);
             let store: Arc<dyn Store> = Arc::new(store.keep_logs(logs_kept).keep_processes(most).keep_depth(most_depth));
             let as_of = store.workers(1, None)?.as_of;
-            Ok((store, as_of))
+            let ages = AgeClock::open(&data, store.newest_us()?, Clock::system());
+            Ok((store, Arc::new(ages), as_of))
         })
         .await??;
-        access.write_local(&url_of(config.listen, tls.is_some()))?;
+        if let Err(error) = access.write_local(&url_of(config.listen, tls.is_some())) {
+            // It serves all the same: what is on a full disk must be reached to be deleted.
+            let error = crate::causes(&error);
+            tracing::warn!(%error, "commands on this machine don't find this server's token: those that change something want another one");
+        }
         let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers);
         let published = live.clone();
         let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), ..Default::default() };
         let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, started_us: now_us() })
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, started_us: now_us() })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -137,7 +153,7 @@ impl Server {
     /// # Errors
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, config, store, ingest, live, access, tls, started_us } = self;
+        let Self { listener, config, store, ingest, live, access, tls, ages, started_us } = self;
         let stopping = CancellationToken::new();
         let ingest = Arc::new(ingest);
         let adopt = {
@@ -148,12 +164,12 @@ impl Server {
                 }
             }
         };
-        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access.clone(), stopping.clone(), started_us);
+        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access.clone(), ages.clone(), stopping.clone(), started_us);
         let keep = {
             let store = store.clone();
             let (retention, ingest, wake, stopping) = (config.keeps(), ingest.clone(), app.sweep.clone(), stopping.clone());
             tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
-            async move { retention::run(&retention, &store, &ingest, &wake, &stopping).await }
+            async move { retention::run(&retention, &store, &ingest, &ages, &wake, &stopping).await }
         };
         let (changing, otlp) = (app.changing.clone(), app.otlp.clone());
         let serve = http::serve(listener, http::router(app), &config, access, tls.clone(), stopping.clone());
@@ -199,8 +215,4 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
         _ => {}
     }
     address
-}
-
-pub(crate) fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

@@ -22,8 +22,8 @@ pub use event::{
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Counts, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status, StreamMessage,
-    TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
+    ClockJump, Counts, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status,
+    StreamMessage, TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
 };
 pub use stats::{ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries};
 pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};

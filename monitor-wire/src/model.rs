@@ -413,6 +413,21 @@ pub struct Status {
     /// Bytes of its log on disk, which are written into it from time to time.
     #[serde(default)]
     pub wal_bytes: u64,
+    /// Bytes that are free on the disk of the data folder, where the system tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_free_bytes: Option<u64>,
+    /// Batches are refused while less is free than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_free_bytes: Option<u64>,
+    /// Batches that were told to come again, since the server began.
+    #[serde(default)]
+    pub refused_batches: u64,
+    /// Why batches can't be stored now, in English words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// The server's clock jumped ahead, and trees don't grow older by that yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_jump: Option<ClockJump>,
     /// Bytes of batches that wait to be stored.
     #[serde(default)]
     pub queue_bytes: u64,
@@ -428,6 +443,16 @@ pub struct Status {
     /// The oldest trees go while the database is larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_bytes: Option<u64>,
+}
+
+/// A clock that jumped ahead, and when that counts for the ages of trees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ClockJump {
+    /// How far it is ahead of what is believed, in seconds.
+    pub ahead_s: u64,
+    /// In so many seconds it counts, or as soon as somebody confirms it.
+    pub counts_in_s: u64,
 }
 
 /// How long trees of some names and outcomes are kept. Without a limit: for ever.

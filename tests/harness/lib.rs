@@ -1,9 +1,13 @@
 //! The real binaries, real sockets and real files, and few words to use them with.
 
+#[cfg(target_os = "linux")]
+mod disk;
 mod programs;
 mod server;
 mod tree;
 
+#[cfg(target_os = "linux")]
+pub use disk::SmallDisk;
 pub use programs::{Finished, command, example, run, worker};
 pub use server::Server;
 pub use tree::{outline, states};

@@ -8,7 +8,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{command, wait_for};
+use crate::{SmallDisk, command, wait_for};
 
 /// A server on a data folder of its own. It ends with the test.
 #[derive(Debug)]
@@ -18,6 +18,9 @@ pub struct Server {
     data: PathBuf,
     spool: PathBuf,
     env: Vec<(&'static str, OsString)>,
+    /// Where its data folder is mounted.
+    disk: Option<SmallDisk>,
+    log: PathBuf,
     _folder: Option<TempDir>,
     http: reqwest::blocking::Client,
 }
@@ -42,11 +45,31 @@ impl Server {
     }
 
     fn start_by(http: reqwest::blocking::ClientBuilder, env: Vec<(&'static str, OsString)>) -> Self {
+        Self::start_on(None, http, env)
+    }
+
+    /// The same, with its data folder on a disk of its own.
+    pub fn start_on_disk(disk: SmallDisk, env: Vec<(&'static str, OsString)>) -> Self {
+        Self::start_on(Some(disk), reqwest::blocking::Client::builder(), env)
+    }
+
+    fn start_on(disk: Option<SmallDisk>, http: reqwest::blocking::ClientBuilder, env: Vec<(&'static str, OsString)>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (data, spool) = (folder.path().join("data"), folder.path().join("spool"));
-        let (child, url) = spawn(&data, "127.0.0.1:0", &env).expect("the server starts");
+        let data = disk.as_ref().map_or(folder.path(), SmallDisk::path).join("data");
+        let (spool, log) = (folder.path().join("spool"), folder.path().join("log"));
+        let (child, url) = spawn(&data, "127.0.0.1:0", &env, disk.as_ref(), &log).expect("the server starts");
         let http = http.no_proxy().timeout(None).build().expect("an HTTP client");
-        Self { child, url, data, spool, env, _folder: Some(folder), http }
+        Self { child, url, data, spool, env, disk, log, _folder: Some(folder), http }
+    }
+
+    /// All that it and those before it on its folder wrote to stderr.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("the log")
+    }
+
+    /// The disk of its data folder, if that is one of its own.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("started on one")
     }
 
     /// The same, and what is recorded for it is kept in memory alone.
@@ -104,9 +127,31 @@ impl Server {
     pub fn start_again(&mut self) {
         let address = self.url.trim_start_matches("http://").to_owned();
         // The port may still be held by connections of the killed server.
-        let (child, url) = wait_for("the server to start again", || spawn(&self.data, &address, &self.env).ok());
+        let (child, url) =
+            wait_for("the server to start again", || spawn(&self.data, &address, &self.env, self.disk.as_ref(), &self.log).ok());
         assert_eq!(url, self.url);
         self.child = child;
+    }
+
+    /// Starts it again, which must fail: what it wrote to stderr.
+    ///
+    /// # Panics
+    /// When it starts.
+    pub fn fail_to_start(&mut self) -> String {
+        let before = self.log().len();
+        let address = self.url.trim_start_matches("http://").to_owned();
+        assert!(spawn(&self.data, &address, &self.env, self.disk.as_ref(), &self.log).is_err(), "it must not start");
+        self.log()[before..].to_owned()
+    }
+
+    /// Status and body of any request, with the token of whoever has the data folder.
+    pub fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let data = self.disk.as_ref().map_or(self.data.clone(), |disk| disk.outside(&self.data));
+        let file = std::fs::read_to_string(data.join("local.token")).expect("the server writes it");
+        let token = file.lines().nth(1).expect("a token");
+        let request = self.http.request(method.parse().expect("a method"), format!("{}{path}", self.url)).bearer_auth(token);
+        let response = request.send().expect("the server answers");
+        (response.status().as_u16(), response.text().expect("text"))
     }
 
     /// The answer to a GET below `/api/v1`.
@@ -158,13 +203,18 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // Shown where a test fails.
+        if let Ok(log) = std::fs::read_to_string(&self.log) {
+            eprint!("{log}");
+        }
     }
 }
 
 /// The server, once it listens, and its address; or why it ended.
-fn spawn(data: &Path, listen: &str, env: &[(&str, OsString)]) -> Result<(Child, String), String> {
-    let mut server = command("monitor");
-    server.args(["server", "--listen", listen, "--data"]).arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+fn spawn(data: &Path, listen: &str, env: &[(&str, OsString)], disk: Option<&SmallDisk>, log: &Path) -> Result<(Child, String), String> {
+    let mut server = disk.map_or_else(|| command("monitor"), |disk| disk.command("monitor"));
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(|error| error.to_string())?;
+    server.args(["server", "--listen", listen, "--data"]).arg(data).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     // What other programs of this user left is none of a test's.
     server.env("MONITOR_SPOOL_DIR", "off").envs(env.iter().map(|(key, value)| (key, value)));
     let mut child = server.spawn().map_err(|error| error.to_string())?;

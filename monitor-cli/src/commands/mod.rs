@@ -4,6 +4,7 @@ mod access_folder;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod check;
+pub(crate) mod clock;
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod export;
@@ -17,6 +18,7 @@ pub(crate) mod roots;
 pub(crate) mod run;
 #[cfg(target_os = "linux")]
 pub(crate) mod runs;
+pub(crate) mod salvage;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;

@@ -47,6 +47,19 @@ fn render(status: &Status, server: &str) -> String {
     row("events", &format!("{}, {} per second", thousands(status.events), thousands(status.events_per_second.round() as u64)));
     let free = if status.free_bytes > 0 { format!(", {} of them free", bytes(status.free_bytes)) } else { String::new() };
     row("on disk", &format!("{}{free}, and {} of its log", bytes(status.database_bytes), bytes(status.wal_bytes)));
+    if let Some(free) = status.disk_free_bytes {
+        let least = status.min_free_bytes.unwrap_or(0);
+        row("disk", &format!("{} free, batches are refused below {}", bytes(free), bytes(least)));
+    }
+    if let Some(trouble) = &status.trouble {
+        row("TROUBLE", &format!("batches are refused: {}", visible(trouble)));
+    }
+    if let Some(jump) = status.clock_jump {
+        row("CLOCK", &super::clock::jump_words(jump));
+    }
+    if status.refused_batches > 0 {
+        row("refused", &format!("{} batches had to come again", thousands(status.refused_batches)));
+    }
     if status.queue_bytes > 0 {
         row("waiting", &bytes(status.queue_bytes));
     }

@@ -4,7 +4,7 @@ use monitor_wire::{AuditEntry, AuditPage};
 use rusqlite::params;
 
 use super::{Access, AccessError, How};
-use crate::server::now_us;
+use crate::clock::now_us;
 
 /// Older ones are forgotten, so that nobody can fill the disk with tries.
 const KEPT: i64 = 100_000;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Access, AccessError, Scope};
-use crate::server::now_us;
+use crate::clock::now_us;
 
 /// A secret that a request came with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 use super::secret::{hash, random};
 use super::users::role;
 use super::{Access, AccessError, How, NewToken, Principal, Role};
-use crate::server::now_us;
+use crate::clock::now_us;
 
 /// How long a link waits for its browser.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(60);

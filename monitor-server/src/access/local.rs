@@ -56,12 +56,16 @@ impl Access {
             self.put_token(&NewToken { name: NAME.to_owned(), scopes: [Scope::Admin].into_iter().collect(), lifetime: None })?
         };
         let path = self.folder.join(FILE);
+        let text = format!("{url}\n{token}\n");
         let written = self.folder.join(format!("{FILE}.new"));
         let write = || {
+            if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
+                return Ok(());
+            }
             // Another's rights must not be inherited from a file that lies there.
             let _ = std::fs::remove_file(&written);
             let mut file = open_private(&written)?;
-            write!(file, "{url}\n{token}\n")?;
+            file.write_all(text.as_bytes())?;
             file.sync_all()?;
             std::fs::rename(&written, &path)
         };

@@ -28,6 +28,7 @@ pub(crate) use self::pace::{Pace, network};
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};
 pub use self::tokens::{NewToken, Token};
 pub use self::users::User;
+use crate::store::space::make_room;
 use crate::store::{create_private, open_private};
 
 /// Marks the file as this program's: `PMac`.
@@ -186,6 +187,7 @@ impl Access {
     }
 
     fn write<T>(&self, write: impl FnOnce(&Connection) -> Result<T, AccessError>) -> Result<T, AccessError> {
+        make_room(&self.folder);
         write(&self.writer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

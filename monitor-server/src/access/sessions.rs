@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use super::secret::{hash, random};
 use super::users::role;
 use super::{Access, AccessError, How, Principal};
-use crate::server::now_us;
+use crate::clock::now_us;
 
 impl Access {
     /// Logs somebody in: what their cookie is to have.

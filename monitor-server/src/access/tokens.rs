@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::secret::{hash, is_same, random};
 use super::{Access, AccessError, How, Principal, Scopes, check_name};
-use crate::server::now_us;
+use crate::clock::now_us;
 
 /// When a token was last used is told to so much.
 const USED_EVERY_US: u64 = 60_000_000;

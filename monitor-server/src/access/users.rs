@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::secret::{hash as hash_of_secret, hex, is_same};
 use super::{Access, AccessError, Role, check_name};
-use crate::server::now_us;
+use crate::clock::now_us;
 
 /// How long a password may be, in characters.
 pub(super) const PASSWORD: RangeInclusive<usize> = 8..=256;

@@ -138,6 +138,14 @@ pub(super) const BYTES: Kind<usize> = Kind {
     },
 };
 
+/// Bytes of which none is the server's own choice, and 0 is off.
+pub(super) const FREE_BYTES: Kind<Option<u64>> = Kind {
+    placeholder: "BYTES",
+    form: Form::Number,
+    read: |text| if text == "off" { Ok(Some(0)) } else { (SOME_BYTES.read)(text) },
+    show: |bytes| if *bytes == Some(0) { "off".to_owned() } else { (SOME_BYTES.show)(bytes) },
+};
+
 pub(super) const DURATION: Kind<Duration> = Kind {
     placeholder: "DURATION",
     form: Form::Text,

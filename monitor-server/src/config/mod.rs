@@ -15,7 +15,8 @@ use crate::packed::Limits;
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, BYTES, COUNT, DURATION, FILE, FOLDER, LOOPBACK, NETWORKS, ORIGIN, RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
+    ADDRESS, BYTES, COUNT, DURATION, FILE, FOLDER, FREE_BYTES, LOOPBACK, NETWORKS, ORIGIN, RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION,
+    SPOOL, SWITCH,
 };
 use crate::retention::{Retention, Rule};
 
@@ -105,6 +106,11 @@ settings! {
     /// Rules for trees of some names and outcomes, before those above, like `[{ name = "nightly*", state = ["failed"], age = "90d",
     /// count = 100 }]`: the first that is for a tree decides, one without a limit keeps for ever
     retention: Vec<Rule> = Vec::new(), RULES;
+    /// How much stays free on the disk of the data folder: batches are refused while less is, and reading and deleting go on; `off` for
+    /// nothing [default: 256MiB, or a tenth of the disk if that is less]
+    min_free_bytes: Option<u64> = None, FREE_BYTES;
+    /// Keeps a copy of the database in the data folder, for a week at least, when a new version brings it up to date
+    migration_copy: bool = true, SWITCH;
     /// How many names have figures of their own at `/metrics`, those with the most runs; the others have them together
     metrics_names: usize = 100, COUNT;
     /// How many requests a client may send per second; more are told to come again

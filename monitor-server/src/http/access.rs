@@ -83,7 +83,7 @@ enum Wants {
 fn wants(method: &Method, path: &str) -> Wants {
     let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
     match path {
-        "/healthz" | "/login" | "/login.css" | "/logout" | "/api/v1/me" => Wants::Nothing,
+        "/healthz" | "/readyz" | "/login" | "/login.css" | "/logout" | "/api/v1/me" => Wants::Nothing,
         "/api/v1/events" | "/v1/traces" | "/v1/logs" | "/v1/metrics" if *method == Method::POST => Wants::Scope(Scope::Ingest),
         _ if !is_read => Wants::Scope(Scope::Operate),
         "/" | "/tasks" => Wants::Page,

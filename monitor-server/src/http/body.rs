@@ -13,6 +13,7 @@ use super::App;
 use super::connections::is_stalled;
 use super::encoding::{Encoding, decompress, encoding};
 use super::problem::ApiError;
+use crate::ingest::IngestError;
 use crate::packed::{Packed, Refused};
 
 /// A batch that was read from a request's body.
@@ -65,6 +66,7 @@ pub(super) async fn received<T>(
     let (parts, mut stream) = request.into_parts();
     let mut memory = app.bodies.memory();
     let allowed = content_type(essence(&parts.headers)).and_then(|content_type| Ok((content_type, encoding(&parts.headers)?)));
+    let allowed = allowed.and_then(|allowed| app.ingest.shut().map_or(Ok(allowed), |cause| Err(IngestError::Shut(cause).into())));
     let received = match allowed {
         Ok(allowed) => receive(&parts.headers, &mut stream, app, &mut memory).await.map(|body| (allowed, body)),
         Err(error) => Err(error),

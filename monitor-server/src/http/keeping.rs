@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::params::{NoParams, PathParts, RootName, Strict};
 use super::problem::ApiError;
 use super::{Answer, App};
-use crate::server::now_us;
+use crate::clock::now_us;
 use crate::store::Drop;
 
 /// Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted.
@@ -98,7 +98,7 @@ pub(super) async fn delete_root(
         Ok((Some((root, dropped)), changes))
     });
     match change.await? {
-        Some((_, 1)) => {
+        Some((_, crate::store::Dropped { trees: 1, .. })) => {
             app.sweep.notify_one();
             Ok(StatusCode::NO_CONTENT)
         }

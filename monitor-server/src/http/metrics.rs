@@ -36,7 +36,14 @@ pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Str
     let (status, names) = app.ask(move |store| Ok((store.status()?, store.name_totals(most)?))).await?;
     let stream =
         StreamFigures { subscribers: app.live.readers() as u64, unsent_bytes: app.live.unsent_bytes(), pieces: app.live.pieces_written() };
-    let figures = Figures { status, names, ingest: app.ingest.figures(), stream, started_us: app.started_us };
+    let figures = Figures {
+        status,
+        names,
+        ingest: app.ingest.figures(),
+        is_stopped: app.ingest.trouble().is_some(),
+        stream,
+        started_us: app.started_us,
+    };
     let mut registry = Registry::with_prefix("monitor");
     registry.register_collector(Box::new(figures));
     let mut body = String::new();
@@ -50,6 +57,7 @@ struct Figures {
     status: Status,
     names: Vec<NameTotals>,
     ingest: IngestFigures,
+    is_stopped: bool,
     stream: StreamFigures,
     started_us: u64,
 }
@@ -69,10 +77,23 @@ impl Collector for Figures {
         let Self { status, ingest, .. } = self;
         counter(to, "events", "Events stored since the database began", status.events)?;
         counter(to, "ingest_batches", "Batches stored since the server began", ingest.batches)?;
-        counter(to, "ingest_refused_batches", "Batches that had to come again, for too much waited", ingest.refused)?;
+        counter(
+            to,
+            "ingest_refused_batches",
+            "Batches that had to come again: too much waited, or the disk failed or was full",
+            ingest.refused,
+        )?;
         gauge(to, "ingest_queue", "Batches that wait to be stored", None, ingest.waiting)?;
         gauge(to, "ingest_queue", "What waits to be stored, decoded", Some(&Unit::Bytes), ingest.waiting_bytes)?;
         gauge(to, "database", "The database on disk", Some(&Unit::Bytes), status.database_bytes)?;
+        gauge(to, "database_log", "What is written into the database from time to time", Some(&Unit::Bytes), status.wal_bytes)?;
+        for (name, help, value) in [
+            ("disk_free", "Free space on the disk of the data folder", status.disk_free_bytes),
+            ("disk_free_least", "Batches are refused while less is free", status.min_free_bytes),
+        ] {
+            value.map_or(Ok(()), |value| gauge(to, name, help, Some(&Unit::Bytes), value))?;
+        }
+        gauge(to, "ingest_stopped", "1 while batches can't be stored", None, u64::from(self.is_stopped))?;
         gauge(to, "stream_subscribers", "Readers of the event stream", None, self.stream.subscribers)?;
         let help = "Pieces of the stream that readers have not yet taken, or that are kept for others";
         gauge(to, "stream_unsent", help, Some(&Unit::Bytes), self.stream.unsent_bytes)?;

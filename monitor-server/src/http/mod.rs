@@ -6,6 +6,7 @@ mod access;
 mod answers;
 mod backup;
 mod body;
+mod clock;
 mod connections;
 mod encoding;
 mod events;
@@ -54,6 +55,7 @@ use crate::access::{Access, AccessError};
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::live::Live;
+use crate::retention::AgeClock;
 use crate::store::{RootKey, Store, StoreError};
 pub(crate) use backup::remove_leftovers;
 pub use connections::TlsError;
@@ -91,6 +93,8 @@ pub(crate) struct App {
     answers: answers::Answers,
     /// A turn each for those who export, who hold a thread each.
     exporting: Arc<Semaphore>,
+    /// What ages of trees are counted by.
+    ages: Arc<AgeClock>,
     stopping: CancellationToken,
     started_us: u64,
 }
@@ -102,6 +106,7 @@ impl App {
         ingest: Arc<Ingest>,
         live: Live,
         access: Arc<Access>,
+        ages: Arc<AgeClock>,
         stopping: CancellationToken,
         started_us: u64,
     ) -> Self {
@@ -136,6 +141,7 @@ impl App {
             sweep,
             answers,
             exporting,
+            ages,
             stopping,
             started_us,
         }
@@ -199,6 +205,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(roots::get_roots))
         .routes(routes!(names::get_names))
         .routes(routes!(keeping::delete_root))
+        .routes(routes!(clock::post_confirm))
         .routes(routes!(keeping::post_pin, keeping::delete_pin))
         .routes(routes!(tree::get_tree))
         .routes(routes!(export::get_export))
@@ -220,6 +227,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(me::get_audit))
         .routes(routes!(me::get_tokens))
         .routes(routes!(health::get_health))
+        .routes(routes!(health::get_ready))
         .routes(routes!(openapi::get_openapi))
         .split_for_parts();
     api.layer(axum::Extension(Arc::new(description)))

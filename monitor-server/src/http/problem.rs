@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use monitor_wire::{DecodeError, Problem, ProcessId, WorkerId};
 
 use crate::access::AccessError;
+use crate::causes;
 use crate::ingest::IngestError;
 use crate::store::StoreError;
 
@@ -176,6 +177,12 @@ pub(super) enum ApiError {
     /// More is coming than can be taken now.
     #[error("the server has more to store than it can take in now: send the same batch again after the seconds in `Retry-After`")]
     Busy,
+    /// Nothing can be stored now.
+    #[error("the server can't store it now: {cause}; send the same batch again after the seconds in `Retry-After`")]
+    Shut {
+        /// Why not.
+        cause: String,
+    },
     /// The server is about to stop.
     #[error("the server is stopping: send the same batch again once it is back")]
     Stopping,
@@ -201,6 +208,9 @@ impl From<IngestError> for ApiError {
         match error {
             IngestError::Busy => Self::Busy,
             IngestError::Event { number, message } => Self::Event { number, message },
+            IngestError::Shut(cause) => Self::Shut { cause: cause.to_string() },
+            // Whoever writes has said it in the log.
+            IngestError::Store(error) if error.is_passing() => Self::Shut { cause: causes(&error) },
             IngestError::Store(error) => Self::Store(error),
             IngestError::Stopped => Self::Stopping,
         }
@@ -226,7 +236,9 @@ impl ApiError {
             Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } | Self::TooManyAnswers { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Shut { .. } | Self::Stopping | Self::TooManyReaders { .. } | Self::TooManyAnswers { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -263,7 +275,12 @@ impl IntoResponse for ApiError {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
-            Self::Busy | Self::Stopping | Self::TooManyReaders { .. } | Self::TooManyAnswers { .. } | Self::Store(_)
+            Self::Busy
+            | Self::Shut { .. }
+            | Self::Stopping
+            | Self::TooManyReaders { .. }
+            | Self::TooManyAnswers { .. }
+            | Self::Store(_)
                 if problem_status == StatusCode::SERVICE_UNAVAILABLE =>
             {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -285,10 +302,4 @@ impl IntoResponse for ApiError {
         }
         response
     }
-}
-
-/// An error and all that caused it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -20,11 +20,14 @@ use crate::store::Store;
 )]
 pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Status> {
     let status = app.ask(Store::status).await?;
-    let retention = app.config.keeps();
+    let (retention, figures) = (app.config.keeps(), app.ingest.figures());
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_us: app.started_us,
-        queue_bytes: app.ingest.figures().waiting_bytes,
+        queue_bytes: figures.waiting_bytes,
+        refused_batches: figures.refused,
+        clock_jump: app.ages.jump().map(|jump| jump.told()),
+        trouble: app.ingest.trouble().map(|cause| cause.to_string()),
         events_per_second: app.ingest.events_per_second(),
         retention: retention.to_string(),
         keeps: retention.rules.iter().map(crate::retention::Rule::told).collect(),

@@ -4,6 +4,7 @@ mod check;
 mod queue;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod writer;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use self::queue::{Full, Job, Queue};
+use self::trouble::Trouble;
 use crate::packed::{Limits, Packed};
 use crate::store::{Changes, Store, StoreError};
 
@@ -26,7 +28,8 @@ pub struct Ingest {
     queue: Arc<Queue>,
     limits: Limits,
     batches: AtomicU64,
-    refused: AtomicU64,
+    events: AtomicU64,
+    trouble: Arc<Trouble>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -75,6 +78,9 @@ pub enum IngestError {
         /// What is wrong with it.
         message: String,
     },
+    /// Nothing can be stored now, and why.
+    #[error("{0}")]
+    Shut(Arc<str>),
     /// The store failed; nothing of the batch is stored.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -92,15 +98,16 @@ impl Ingest {
     /// As [`Ingest::start`], with settings.
     pub fn start_with(store: Arc<dyn Store>, publish: impl Fn(Changes) + Send + 'static, settings: Settings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
-        let (taken, limits) = (queue.clone(), settings.limits);
-        let run = move || writer::run(&*store, &publish, &taken, &*settings.clock);
+        let (taken, limits, trouble) = (queue.clone(), settings.limits, Arc::new(Trouble::default()));
+        let known = trouble.clone();
+        let run = move || writer::run(&*store, &publish, &taken, &known, &*settings.clock);
         let writer = std::thread::Builder::new().name("monitor-writer".to_owned()).spawn(run);
         // Without a thread nothing can ever be taken: the queue says so to everyone who asks.
         let writer = writer.inspect_err(|error| tracing::error!(%error, "could not start the writer thread")).ok();
         if writer.is_none() {
             queue.stop();
         }
-        Self { queue, limits, batches: AtomicU64::new(0), refused: AtomicU64::new(0), writer }
+        Self { queue, limits, batches: AtomicU64::new(0), events: AtomicU64::new(0), trouble, writer }
     }
 
     /// Takes a batch and waits until it is stored durably.
@@ -108,6 +115,9 @@ impl Ingest {
     /// # Errors
     /// If it can't be taken now ([`IngestError::Busy`]), one of its events can never be, or the store fails.
     pub async fn accept(&self, batch: impl Into<Packed>) -> Result<Accepted, IngestError> {
+        if let Some(cause) = self.shut() {
+            return Err(IngestError::Shut(cause));
+        }
         let mut batch = batch.into();
         check::check(&batch)?;
         let most = self.limits.event_bytes;
@@ -115,17 +125,23 @@ impl Ingest {
             number,
             message: format!("it takes about {size} bytes, and an event may take {most} (the server's setting `max-event-bytes`)"),
         })?;
+        let events = batch.len() as u64;
         let (answer, answered) = oneshot::channel();
         self.queue.push(Job::new(batch, answer)).map_err(|full| match full {
             Full::Busy => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
+                self.trouble.refuse();
                 IngestError::Busy
             }
             Full::Stopped => IngestError::Stopped,
         })?;
         let answer = answered.await.unwrap_or(Err(IngestError::Stopped));
-        if answer.is_ok() {
-            self.batches.fetch_add(1, Ordering::Relaxed);
+        match &answer {
+            Ok(_) => {
+                self.batches.fetch_add(1, Ordering::Relaxed);
+                self.events.fetch_add(events, Ordering::Relaxed);
+            }
+            Err(IngestError::Store(error)) if error.is_passing() => self.trouble.refuse(),
+            Err(_) => {}
         }
         answer
     }
@@ -151,6 +167,11 @@ impl Ingest {
         Ok(answered.await.map_err(|_| IngestError::Stopped)??)
     }
 
+    /// Number of events that were taken and answered since the server began.
+    pub(crate) fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
     /// Events that were taken to be stored in the past ten seconds, per second.
     pub fn events_per_second(&self) -> f64 {
         self.queue.events_per_second()
@@ -160,9 +181,19 @@ impl Ingest {
     pub fn is_busy(&self, bytes: usize) -> bool {
         let is_full = self.queue.is_full(bytes);
         if is_full {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+            self.trouble.refuse();
         }
         is_full
+    }
+
+    /// Why a batch would be refused now whatever is in it, if that is so: then it needn't be read.
+    pub fn shut(&self) -> Option<Arc<str>> {
+        self.trouble.shut().inspect(|_| self.trouble.refuse())
+    }
+
+    /// Why batches can't be stored now, if that is so.
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        self.trouble.cause()
     }
 
     /// What came, and what waits.
@@ -170,7 +201,7 @@ impl Ingest {
         let (waiting, waiting_bytes) = self.queue.waiting();
         Figures {
             batches: self.batches.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
+            refused: self.trouble.refused(),
             waiting: waiting as u64,
             waiting_bytes: waiting_bytes as u64,
         }

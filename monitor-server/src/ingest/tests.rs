@@ -13,8 +13,8 @@ use super::{Ingest, IngestError, Settings};
 use crate::packed::{Limits, Packed};
 use crate::retention::Retention;
 use crate::store::{
-    Beyond, Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery,
-    Shrunk, SqliteStore, StatsQuery, Store, StoreError, Swept, TreeColumns, Unused,
+    Beyond, Changes, Drop, Dropped, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery,
+    SeriesQuery, Shrunk, SqliteStore, StatsQuery, Store, StoreError, Swept, TreeColumns, Unused,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -44,6 +44,14 @@ impl Store for Gate {
         self.inner.append(batches, now_us)
     }
 
+    fn newest_us(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.newest_us()
+    }
+
+    fn look(&self, is_well: bool) -> Result<(), StoreError> {
+        self.inner.look(is_well)
+    }
+
     fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
         self.inner.find_overdue(now_us)
     }
@@ -56,7 +64,7 @@ impl Store for Gate {
         self.inner.pin(root, is_pinned, now_us)
     }
 
-    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes), StoreError> {
+    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(Dropped, Changes), StoreError> {
         self.inner.drop_roots(drop, now_us)
     }
 

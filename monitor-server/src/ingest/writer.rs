@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::IngestError;
 use super::queue::{Job, Queue, Taken};
+use super::trouble::Trouble;
 use crate::packed::Packed;
 use crate::store::{Changes, Store, StoreError};
 
@@ -15,17 +16,18 @@ use crate::store::{Changes, Store, StoreError};
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes until the queue ends.
-pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, clock: &dyn Fn() -> u64) {
+pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, trouble: &Trouble, clock: &dyn Fn() -> u64) {
     // If a panic ends the writer, nobody may wait for it.
     let _abandon = Abandon(queue);
     let since_us = clock();
     let mut checked_us = since_us;
     let mut after_jobs = false;
+    look(store, trouble);
     loop {
         // In turns: neither may keep the other waiting.
         match queue.take(CHECK_EVERY, std::mem::take(&mut after_jobs)) {
             Taken::Jobs(jobs) => {
-                write(store, publish, jobs, clock());
+                write(store, publish, trouble, jobs, clock());
                 after_jobs = true;
             }
             Taken::Task(task) => task(store, publish),
@@ -36,30 +38,48 @@ pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, c
         // A clock that was set back must not stop the checks.
         if now_us.abs_diff(checked_us) >= CHECK_EVERY.as_micros() as u64 {
             checked_us = now_us;
-            match store.lose_workers(now_us, since_us) {
-                Ok(changes) => tell(publish, changes),
-                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "could not look for lost workers"),
-            }
-            match store.find_overdue(now_us) {
-                Ok(changes) => tell(publish, changes),
-                Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "could not look for what is overdue"),
+            look(store, trouble);
+            for (changes, what) in
+                [(store.lose_workers(now_us, since_us), "look for lost workers"), (store.find_overdue(now_us), "look for what is overdue")]
+            {
+                match changes {
+                    Ok(changes) => tell(publish, changes),
+                    Err(error) => failed(trouble, &error, what),
+                }
             }
         }
     }
 }
 
+/// Finds out whether batches can be stored.
+fn look(store: &dyn Store, trouble: &Trouble) {
+    match store.look(trouble.cause().is_none()) {
+        Ok(()) => trouble.end(),
+        Err(error) => drop(trouble.begin(&error)),
+    }
+}
+
+/// Says what failed. What may go well later is said when it begins and when it ends, and not of each try.
+fn failed(trouble: &Trouble, error: &StoreError, what: &str) {
+    if error.is_passing() {
+        trouble.begin(error);
+    } else {
+        tracing::error!(error = error as &dyn std::error::Error, "could not {what}");
+    }
+}
+
 /// Stores jobs in one transaction. If that fails each gets its own, so that a batch fails by itself alone.
-fn write(store: &dyn Store, publish: &dyn Fn(Changes), jobs: Vec<Job>, now_us: u64) {
+fn write(store: &dyn Store, publish: &dyn Fn(Changes), trouble: &Trouble, jobs: Vec<Job>, now_us: u64) {
     let (batches, answers): (Vec<Arc<Packed>>, Vec<_>) = jobs.into_iter().map(|job| (job.batch, job.answer)).unzip();
     match store.append(&batches, now_us) {
         Ok(changes) => {
             for (batch, answer) in batches.iter().zip(answers) {
-                answer_with(answer, Ok(batch));
+                answer_with(answer, trouble, Ok(batch));
             }
             tell(publish, changes);
         }
         Err(error) => {
-            if batches.len() > 1 {
+            if batches.len() > 1 && !error.is_passing() {
                 tracing::warn!(error = &error as &dyn std::error::Error, "a transaction failed, its batches are tried one by one");
             }
             let mut first = Some(error).filter(|_| batches.len() == 1);
@@ -67,19 +87,19 @@ fn write(store: &dyn Store, publish: &dyn Fn(Changes), jobs: Vec<Job>, now_us: u
                 let result = first.take().map_or_else(|| store.append(std::slice::from_ref(batch), now_us), Err);
                 match result {
                     Ok(changes) => {
-                        answer_with(answer, Ok(batch));
+                        answer_with(answer, trouble, Ok(batch));
                         tell(publish, changes);
                     }
-                    Err(error) => answer_with(answer, Err(error)),
+                    Err(error) => answer_with(answer, trouble, Err(error)),
                 }
             }
         }
     }
 }
 
-fn answer_with(answer: oneshot::Sender<Result<Accepted, IngestError>>, result: Result<&Arc<Packed>, StoreError>) {
+fn answer_with(answer: oneshot::Sender<Result<Accepted, IngestError>>, trouble: &Trouble, result: Result<&Arc<Packed>, StoreError>) {
     if let Err(error) = &result {
-        tracing::error!(error = error as &dyn std::error::Error, "could not store a batch");
+        failed(trouble, error, "store a batch");
     }
     // Who went away doesn't need the answer.
     let _ = answer.send(result.map(|batch| Accepted { accepted: batch.last_number() }).map_err(IngestError::Store));

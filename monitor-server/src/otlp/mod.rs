@@ -21,9 +21,9 @@ pub(crate) use self::convert::STATE;
 use self::convert::Speaker;
 use self::proto::{LogRecord, Resource, Scope, Span};
 pub use self::read::Form;
+use crate::clock::now_us;
 use crate::ingest::{Ingest, IngestError};
 use crate::packed::{Limits, Packed, fit};
-use crate::server::now_us;
 
 /// Numbers events as those of one worker, this server.
 pub struct Receiver {

@@ -1,5 +1,7 @@
 //! What is kept, and for how long: pure rules. `run` carries them out, little by little.
 
+mod age;
+mod pace;
 mod run;
 
 use std::fmt;
@@ -9,6 +11,7 @@ use globset::{Glob, GlobMatcher};
 use monitor_wire::{KeepRule, State};
 use serde::Deserialize;
 
+pub(crate) use self::age::AgeClock;
 pub(crate) use self::run::run;
 
 /// Which trees are dropped. Those that run and those that are pinned never are.
@@ -59,6 +62,11 @@ impl Retention {
     /// Nothing is ever dropped.
     pub fn keeps_all(&self) -> bool {
         self.size.is_none() && self.rules.iter().all(|rule| rule.age.is_none() && rule.count.is_none())
+    }
+
+    /// There are limits that are exceeded by what comes in, and not by time alone.
+    pub(crate) fn has_caps(&self) -> bool {
+        self.size.is_some() || self.rules.iter().any(|rule| rule.count.is_some())
     }
 
     /// How long any tree is kept at most for its age; none if some are kept for ever.
@@ -117,7 +125,8 @@ impl fmt::Display for Rule {
     }
 }
 
-fn bytes(bytes: u64) -> String {
+/// Bytes in the largest unit that they fill.
+pub(crate) fn bytes(bytes: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     let unit = (0..units.len()).rev().find(|unit| bytes >= 1 << (10 * unit)).unwrap_or(0);
     let figure = format!("{:.1}", bytes as f64 / f64::from(1 << (10 * unit.min(3))) / if unit == 4 { 1024.0 } else { 1.0 });

@@ -1,4 +1,8 @@
 //! Carries out the rules beside ingest: what is due is looked for by a reader, and goes in steps between the writer's transactions.
+//!
+//! Two loops run side by side. One drops trees and deletes their rows, the other tidies up: sums, words, free space. So a long search for
+//! words doesn't keep the first from holding the caps. Where trees come in faster than they go, [`Pace`] gives the first one more and
+//! more of the writer's time, and who sends waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,16 +11,23 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::Retention;
+use super::pace::{Pace, Step};
+use super::{AgeClock, Retention};
+use crate::clock::now_us;
 use crate::ingest::{Ingest, IngestError};
-use crate::server::now_us;
-use crate::store::{Changes, Drop, Place, Shrunk, Store, StoreError};
+use crate::store::{Changes, Drop, Dropped, Place, Shrunk, Store, StoreError, Swept};
 
 /// How often what is due is looked for.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// So many trees are dropped in a transaction.
-const ROOTS: usize = 250;
-/// For the database's size so few at first, and then twice as many each time: it may be that they are not what makes it large.
+/// How often it is looked whether so much came in that it has to be done earlier.
+const GLANCE: Duration = Duration::from_secs(1);
+/// Tidying up begins so long after it began before, at the earliest.
+const TIDY: Duration = Duration::from_secs(10);
+/// Much is so many events, and more than a part of what is kept: one in so many.
+const MANY_EVENTS: u64 = 40_000;
+const GROWTH: u64 = 5;
+/// For the database's size so few trees are dropped at first, and then twice as many each time: it may be that they are not what makes
+/// it large.
 const FIRST_ROOTS: usize = 10;
 /// When so much should be free, it is looked whether a part of it is: one in so many.
 const JUDGED_BYTES: u64 = 1 << 20;
@@ -29,8 +40,6 @@ const WORTH: u64 = 4;
 const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
 /// However young trees go, it is known for so long: what it sends once more, after the server was away, must not count twice.
 const REMEMBERED_AT_LEAST: Duration = Duration::from_secs(86_400);
-/// The writer has at least as many times a step's length for others between two steps.
-const SHARE: u32 = 2;
 
 /// No search for what is unused so far: the first tree that goes is worth one.
 const NEVER: u64 = u64::MAX / 2;
@@ -40,11 +49,17 @@ struct Keeper<'a> {
     retention: &'a Retention,
     store: &'a Arc<dyn Store>,
     ingest: &'a Ingest,
+    ages: &'a AgeClock,
     stopping: &'a CancellationToken,
+    pace: Pace,
     /// How large the database was when dropping trees made it hardly smaller, in bytes; 0 if it does.
     stuck_bytes: AtomicU64,
     /// How many trees went since what is unused was looked for; without a last time, as many as there may ever be.
     gone: AtomicU64,
+    /// How many processes there are in trees that were dropped for a cap, and of which rows are still there.
+    waiting: AtomicU64,
+    /// How many processes there were when the caps were last held.
+    kept: AtomicU64,
 }
 
 /// Why a pass ended early.
@@ -65,44 +80,103 @@ impl From<StoreError> for Break {
     }
 }
 
-/// Keeps to the rules, at once and every minute, and whenever it is woken, until it is told to stop.
-pub(crate) async fn run(retention: &Retention, store: &Arc<dyn Store>, ingest: &Ingest, wake: &Notify, stopping: &CancellationToken) {
-    let keeper = Keeper::new(retention, store, ingest, stopping);
-    let mut said = String::new();
-    loop {
-        let problem = match keeper.pass().await {
-            Ok(()) => String::new(),
-            Err(Break::Stopping) => return,
-            Err(Break::Failed(problem)) => problem,
-        };
-        // The same again is no news.
-        if problem != said && !problem.is_empty() {
-            tracing::error!("what is due could not be dropped: {problem}");
-        }
-        said = problem;
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = wake.notified() => {}
-            () = tokio::time::sleep(INTERVAL) => {}
-        }
+/// Keeps to the rules, at once and every minute, and whenever it is woken or much came in, until it is told to stop.
+pub(crate) async fn run(
+    retention: &Retention,
+    store: &Arc<dyn Store>,
+    ingest: &Ingest,
+    ages: &AgeClock,
+    wake: &Notify,
+    stopping: &CancellationToken,
+) {
+    let keeper = Keeper::new(retention, store, ingest, ages, stopping);
+    let tidy = Notify::new();
+    tokio::join!(keeper.keep_dropping(wake, &tidy), keeper.keep_tidy(&tidy));
+}
+
+/// Says what went wrong, unless it is the same again; false if it is time to stop.
+fn goes_on(result: Result<(), Break>, said: &mut String) -> bool {
+    let problem = match result {
+        Ok(()) => String::new(),
+        Err(Break::Stopping) => return false,
+        Err(Break::Failed(problem)) => problem,
+    };
+    if problem != *said && !problem.is_empty() {
+        tracing::error!("what is due could not be dropped: {problem}");
     }
+    *said = problem;
+    true
 }
 
 impl<'a> Keeper<'a> {
-    fn new(retention: &'a Retention, store: &'a Arc<dyn Store>, ingest: &'a Ingest, stopping: &'a CancellationToken) -> Self {
-        Self { retention, store, ingest, stopping, stuck_bytes: AtomicU64::new(0), gone: AtomicU64::new(NEVER) }
+    fn new(
+        retention: &'a Retention,
+        store: &'a Arc<dyn Store>,
+        ingest: &'a Ingest,
+        ages: &'a AgeClock,
+        stopping: &'a CancellationToken,
+    ) -> Self {
+        let [stuck_bytes, gone, waiting, kept] = [0, NEVER, 0, 0].map(AtomicU64::new);
+        Self { retention, store, ingest, ages, stopping, pace: Pace::default(), stuck_bytes, gone, waiting, kept }
     }
 
-    async fn pass(&self) -> Result<(), Break> {
-        let mut dropped = 0;
-        let mut place = Place::default();
+    async fn keep_dropping(&self, wake: &Notify, tidy: &Notify) {
+        let mut said = String::new();
         loop {
-            let (retention, from) = (self.retention.clone(), place);
-            let due = self.ask(move |store| store.due(&retention, now_us(), from, ROOTS)).await?;
+            let (begun, events) = (Instant::now(), self.ingest.events());
+            if !goes_on(self.drop_due().await, &mut said) {
+                return;
+            }
+            tidy.notify_one();
+            while begun.elapsed() < INTERVAL && !self.is_much(self.ingest.events() - events) {
+                // Nothing but a cap is exceeded by what comes in.
+                let pause = if self.retention.has_caps() { GLANCE } else { INTERVAL };
+                tokio::select! {
+                    () = self.stopping.cancelled() => return,
+                    () = wake.notified() => break,
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+
+    /// So many new events are worth a look whether a cap is exceeded.
+    fn is_much(&self, events: u64) -> bool {
+        self.retention.has_caps() && events > MANY_EVENTS.max(self.kept.load(Ordering::Relaxed) / GROWTH)
+    }
+
+    async fn keep_tidy(&self, due: &Notify) {
+        let mut said = String::new();
+        loop {
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = due.notified() => {}
+            }
+            let begun = Instant::now();
+            if !goes_on(self.tidy().await, &mut said) {
+                return;
+            }
+            // Not as often as the caps are looked at, unless the disk is short of what is free.
+            let rest = if self.ingest.trouble().is_some() { GLANCE } else { TIDY.saturating_sub(begun.elapsed()) };
+            tokio::select! {
+                () = self.stopping.cancelled() => return,
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// Drops what the rules say, and deletes it.
+    async fn drop_due(&self) -> Result<(), Break> {
+        self.pace.begin();
+        let (mut dropped, mut place) = (0, Place::default());
+        loop {
+            let (retention, from, most, now_us) = (self.retention.clone(), place, self.pace.trees(), self.ages.now_us());
+            let due = self.ask(move |store| store.due(&retention, now_us, from, most)).await?;
             for (reason, numbers) in [("age", due.old), ("count", due.surplus)] {
                 dropped += self.drop(numbers, reason).await?;
             }
             self.sweep().await?;
+            self.look(dropped).await?;
             match due.next {
                 Some(next) => place = next,
                 None => break,
@@ -112,18 +186,37 @@ impl<'a> Keeper<'a> {
             dropped += self.keep_size(limit).await?;
         }
         self.sweep().await?;
-        while self.step(|store| store.trim_sums(now_us())).await? {}
+        self.kept.store(self.processes().await?, Ordering::Relaxed);
+        self.pace.end(dropped);
+        Ok(())
+    }
+
+    /// How many processes there are in trees that are kept.
+    async fn processes(&self) -> Result<u64, Break> {
+        self.ask(|store| Ok(store.status()?.processes.total())).await
+    }
+
+    /// Looks whether a cap is exceeded more and more.
+    async fn look(&self, dropped: usize) -> Result<(), Break> {
+        if self.retention.has_caps() && self.pace.is_time() {
+            let held = self.processes().await? + self.waiting.load(Ordering::Relaxed);
+            self.pace.look(held, dropped);
+        }
+        Ok(())
+    }
+
+    /// Deletes what is too old beside trees, and what nothing refers to any more; gives space back.
+    async fn tidy(&self) -> Result<(), Break> {
+        let now_us = self.ages.now_us();
+        while self.step(move |store| store.trim_sums(now_us)).await? {}
         if let Some(age) = self.retention.longest() {
-            let heard_before_us = now_us().saturating_sub(age.as_micros() as u64);
+            let heard_before_us = now_us.saturating_sub(age.as_micros() as u64);
             let mut after = Some(0);
             while let Some(place) = after {
                 after = self.step(move |store| store.trim_unknown(heard_before_us, place)).await?;
             }
         }
         self.drop_unused().await?;
-        if dropped > 0 {
-            tracing::info!(trees = dropped, "dropped what is no longer kept");
-        }
         while self.step(Store::shrink).await? == Shrunk::More {}
         Ok(())
     }
@@ -137,6 +230,9 @@ impl<'a> Keeper<'a> {
             let stuck = self.stuck_bytes.load(Ordering::Relaxed);
             if beyond.numbers.is_empty() || (stuck > 0 && beyond.used_bytes < stuck.saturating_add(limit / PART)) {
                 return Ok(dropped);
+            }
+            if self.pace.is_time() {
+                self.pace.look(beyond.used_bytes, dropped);
             }
             let count = self.drop(beyond.numbers, "size").await?;
             freed += self.sweep().await?;
@@ -156,7 +252,7 @@ impl<'a> Keeper<'a> {
                 return Ok(dropped);
             }
             self.stuck_bytes.store(0, Ordering::Relaxed);
-            most = (2 * most).min(ROOTS);
+            most = (2 * most).min(self.pace.trees());
         }
     }
 
@@ -165,19 +261,26 @@ impl<'a> Keeper<'a> {
             return Ok(0);
         }
         let drop = move |store: &dyn Store| store.drop_roots(&Drop { numbers: &numbers, reason, may_run: false }, now_us());
-        self.change(drop).await
+        let Dropped { trees, processes } = self.change(self.pace.step(), drop).await?;
+        self.waiting.fetch_add(processes, Ordering::Relaxed);
+        Ok(trees)
     }
 
     /// Deletes what is left of dropped trees; how many bytes are free for it.
     async fn sweep(&self) -> Result<u64, Break> {
         let mut freed = 0;
         loop {
-            let swept = self.step(|store| store.sweep(ROWS)).await?;
+            let step = self.pace.step();
+            let swept = self.change(step, move |store| Ok((sweep_for(store, step.time)?, Changes::none()))).await?;
             freed += swept.freed_bytes;
             self.gone.fetch_add(swept.trees, Ordering::Relaxed);
+            // What was asked for, or was left by a server before, is not counted.
+            let waiting = self.waiting.load(Ordering::Relaxed);
+            self.waiting.store(if swept.is_more { waiting.saturating_sub(swept.processes) } else { 0 }, Ordering::Relaxed);
             if !swept.is_more {
                 return Ok(freed);
             }
+            self.look(0).await?;
         }
     }
 
@@ -194,7 +297,7 @@ impl<'a> Keeper<'a> {
             (is_more, unused) = self.stopping.run_until_cancelled(looked).await.ok_or(Break::Stopping)??;
         }
         let remembered = self.retention.longest().unwrap_or(REMEMBERED).max(REMEMBERED_AT_LEAST);
-        let heard_before_us = now_us().saturating_sub(remembered.as_micros() as u64);
+        let heard_before_us = self.ages.now_us().saturating_sub(remembered.as_micros() as u64);
         is_more = true;
         while is_more {
             let dropped = self.step(move |store| Ok((store.drop_unused(&mut unused, heard_before_us)?, unused)));
@@ -205,12 +308,13 @@ impl<'a> Keeper<'a> {
     }
 
     async fn step<T: Send + 'static>(&self, step: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, Break> {
-        self.change(|store| Ok((step(store)?, Changes::none()))).await
+        self.change(Step::GENTLE, |store| Ok((step(store)?, Changes::none()))).await
     }
 
     /// Does a step, and then leaves the writer to others.
     async fn change<T: Send + 'static>(
         &self,
+        step: Step,
         change: impl FnOnce(&dyn Store) -> Result<(T, Changes), StoreError> + Send + 'static,
     ) -> Result<T, Break> {
         let timed = |store: &dyn Store| {
@@ -219,7 +323,7 @@ impl<'a> Keeper<'a> {
             Ok(((result, begun.elapsed()), changes))
         };
         let (result, took) = self.ingest.change(timed).await?;
-        let pause = self.stopping.run_until_cancelled(tokio::time::sleep(took * SHARE)).await;
+        let pause = self.stopping.run_until_cancelled(tokio::time::sleep(step.pause(took))).await;
         pause.map(|()| result).ok_or(Break::Stopping)
     }
 
@@ -234,14 +338,32 @@ impl<'a> Keeper<'a> {
     }
 }
 
+/// Deletes rows of dropped trees for about so long, at least once.
+fn sweep_for(store: &dyn Store, time: Duration) -> Result<Swept, StoreError> {
+    let (begun, mut all) = (Instant::now(), Swept::default());
+    loop {
+        let Swept { is_more, trees, processes, freed_bytes } = store.sweep(ROWS)?;
+        all = Swept { is_more, trees: all.trees + trees, processes: all.processes + processes, freed_bytes: all.freed_bytes + freed_bytes };
+        if !is_more || begun.elapsed() >= time {
+            return Ok(all);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use monitor_wire::{Batch, Event, UnknownEvent};
 
     use super::*;
+    use crate::clock::Clock;
     use crate::store::{RootsQuery, SqliteStore};
     use crate::support::script::parse;
     use crate::support::{batch, worker};
+
+    async fn pass(keeper: &Keeper<'_>) -> Result<(), Break> {
+        keeper.drop_due().await?;
+        keeper.tidy().await
+    }
 
     fn number_of_roots(store: &Arc<dyn Store>) -> usize {
         store.roots(&RootsQuery { limit: 10_000, ..RootsQuery::default() }).unwrap().roots.len()
@@ -265,10 +387,11 @@ mod tests {
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
         let ingest = Ingest::start(store.clone(), |_| {});
         let (retention, stopping) = (Retention::default(), CancellationToken::new());
-        let keeper = Keeper::new(&retention, &store, &ingest, &stopping);
+        let ages = AgeClock::open(folder.path(), None, Clock::system());
+        let keeper = Keeper::new(&retention, &store, &ingest, &ages, &stopping);
         let broken = keeper.ask(|_| -> Result<(), StoreError> { panic!("as it happens") }).await;
         assert!(matches!(broken, Err(Break::Failed(problem)) if problem.contains("broke off")));
-        assert!(keeper.pass().await.is_ok());
+        assert!(pass(&keeper).await.is_ok());
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -283,15 +406,16 @@ mod tests {
         append(&store, Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() });
         let ingest = Ingest::start(store.clone(), |_| {});
         let (retention, stopping) = (Retention { rules: Vec::new(), size: Some(1 << 20) }, CancellationToken::new());
-        let keeper = Keeper::new(&retention, &store, &ingest, &stopping);
+        let ages = AgeClock::open(folder.path(), None, Clock::system());
+        let keeper = Keeper::new(&retention, &store, &ingest, &ages, &stopping);
         for _ in 0..3 {
-            assert!(keeper.pass().await.is_ok());
+            assert!(pass(&keeper).await.is_ok());
         }
         assert!(number_of_roots(&store) > 100, "{} trees are left", number_of_roots(&store));
         // Once these events are old, they go.
         let age = Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None);
         let keeper = Keeper { retention: &age, ..keeper };
-        assert!(keeper.pass().await.is_ok());
+        assert!(pass(&keeper).await.is_ok());
         let status = store.status().unwrap();
         assert_eq!(status.unknown_events["odd"], 100, "they are still counted");
         assert!(status.database_bytes < 1 << 20, "{status:?}");
@@ -314,8 +438,9 @@ mod tests {
         let ingest = Ingest::start(store.clone(), |_| {});
         let (retention, stopping) =
             (Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None), CancellationToken::new());
-        let keeper = Keeper::new(&retention, &store, &ingest, &stopping);
-        assert!(keeper.pass().await.is_ok());
+        let ages = AgeClock::open(folder.path(), None, Clock::system());
+        let keeper = Keeper::new(&retention, &store, &ingest, &ages, &stopping);
+        assert!(pass(&keeper).await.is_ok());
         // The last word of all keeps its key.
         assert!(words() <= 1, "{} words are left", words());
         assert!(store.worker(worker('A')).unwrap().is_some(), "the last of all, too");

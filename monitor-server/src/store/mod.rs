@@ -2,6 +2,7 @@
 
 mod changes;
 mod columns;
+pub(crate) mod space;
 mod sqlite;
 
 use std::path::{Path, PathBuf};
@@ -14,10 +15,10 @@ use monitor_wire::{
 
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
-pub use self::sqlite::{Checked, Restored, SqliteStore, Unused, backup, check, restore};
+pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, Unused, backup, check, restore, salvage};
 pub(crate) use self::sqlite::{NUMEROUS, create_private, open_private, serve_at, served_at};
 use crate::packed::Packed;
-use crate::retention::Retention;
+use crate::retention::{Retention, bytes};
 
 /// Takes events and answers questions. Every method blocks; call it where blocking is allowed.
 ///
@@ -40,8 +41,8 @@ pub trait Store: Send + Sync + 'static {
     fn pin(&self, root: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>, StoreError>;
 
     /// Drops those of these trees that are not pinned and, unless that is asked for, not running: at once nobody finds them any more,
-    /// their rows go by [`Store::sweep`]. How many they were.
-    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes), StoreError>;
+    /// their rows go by [`Store::sweep`]. What they were.
+    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(Dropped, Changes), StoreError>;
 
     /// Deletes up to about so many rows of what was dropped.
     fn sweep(&self, rows: usize) -> Result<Swept, StoreError>;
@@ -78,6 +79,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// One root; none if there is no such tree.
     fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError>;
+
+    /// When something of the newest tree came last, by the server's clock, in Unix microseconds; none if there is no tree.
+    fn newest_us(&self) -> Result<Option<u64>, StoreError>;
 
     /// Whether there was a tree of this number that is there no more.
     fn is_dropped(&self, number: u64) -> Result<bool, StoreError>;
@@ -139,6 +143,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// The store at a glance. The server fills in what the store can't know: its version and start, its queue and rules.
     fn status(&self) -> Result<Status, StoreError>;
+
+    /// Fails while batches can't or must not be stored. `is_well`: none failed since the last look; else it tries to write. To be asked
+    /// every second or so.
+    fn look(&self, is_well: bool) -> Result<(), StoreError>;
 }
 
 /// About how many bytes [`Store::tree_json`] takes for so many processes.
@@ -166,6 +174,15 @@ pub struct Drop<'a> {
     pub may_run: bool,
 }
 
+/// What was dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// How many trees.
+    pub trees: usize,
+    /// How many processes they have, whose rows are still there.
+    pub processes: u64,
+}
+
 /// Trees that are due to be dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Due {
@@ -184,6 +201,8 @@ pub struct Swept {
     pub is_more: bool,
     /// How many of them nothing is left of.
     pub trees: u64,
+    /// How many rows of processes went.
+    pub processes: u64,
     /// How much of the database is free for that.
     pub freed_bytes: u64,
 }
@@ -445,6 +464,57 @@ pub enum StoreError {
         /// What is wrong with it.
         source: rusqlite::Error,
     },
+    /// It lacks what was acknowledged.
+    #[error(
+        "{} has changes up to number {found}, and {acknowledged} were acknowledged: it, or the file of the same name with `-wal`, was \
+         deleted, damaged, or replaced by an older one. Nothing was changed. Put a backup in its place with `monitor restore`, get out what \
+         can be read with `monitor salvage`, or delete {} to go on with what is left", path.display(), mark.display()
+    )]
+    Behind {
+        /// The database.
+        path: PathBuf,
+        /// The newest change that it has.
+        found: u64,
+        /// The newest one that was acknowledged.
+        acknowledged: u64,
+        /// The file that says so.
+        mark: PathBuf,
+    },
+    /// A file was taken away while it was open.
+    #[error(
+        "{} was deleted or replaced while the server has it open: nothing is acknowledged any more. Put the same file back if it was \
+         moved; else stop the server, and restore a backup", path.display()
+    )]
+    Removed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It turned out to be damaged while it was open.
+    #[error(
+        "{} is damaged ({problem}): nothing is stored in it any more. Stop the server, look with `monitor check`, and restore a backup or \
+         get out what can be read with `monitor salvage`", path.display()
+    )]
+    Broken {
+        /// The database.
+        path: PathBuf,
+        /// As it was found.
+        problem: String,
+    },
+    /// A copy before a migration has no room.
+    #[error(
+        "the database is to be brought from schema {found} up to date, and the copy of it that is made before, {}, needs {}, where {} are \
+         free: free some space, or copy it elsewhere with `monitor backup` and set `migration-copy` to false", path.display(), bytes(*needed), bytes(*free)
+    )]
+    NoRoomToCopy {
+        /// Where the copy would be.
+        path: PathBuf,
+        /// The schema that the database has.
+        found: u32,
+        /// How many bytes the copy takes.
+        needed: u64,
+        /// How many are free.
+        free: u64,
+    },
     /// A file is in the way.
     #[error("{} is there already: name another file, or move that one away", path.display())]
     Exists {
@@ -471,6 +541,19 @@ pub enum StoreError {
         /// As it came.
         cursor: String,
     },
+    /// The disk has less room than has to stay free.
+    #[error(
+        "the disk of {} has {} left, and {} have to stay free (the server's setting `min-free-bytes`): free some space there, delete \
+         trees, or set it lower", path.display(), bytes(*free), bytes(*least)
+    )]
+    NoRoom {
+        /// The data folder.
+        path: PathBuf,
+        /// How many bytes are free.
+        free: u64,
+        /// How many have to be.
+        least: u64,
+    },
     /// The disk.
     #[error("could not {action} {}", path.display())]
     Disk {
@@ -492,20 +575,33 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same may go well later: the disk is full, or fails, and nothing else is wrong.
+    /// The same may go well later: the disk is full, or fails, or the database is not as it should be, and nothing is wrong with the
+    /// batch.
     pub fn is_passing(&self) -> bool {
         use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure};
-        let Self::Database { source, .. } = self else { return false };
+        let Self::Database { source, .. } = self else { return self.is_lasting() };
         let passing = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure];
         source.sqlite_error_code().is_some_and(|code| passing.contains(&code))
     }
 
+    /// Trying again does no good before [`Store::look`] says that all is well.
+    pub(crate) fn is_lasting(&self) -> bool {
+        matches!(self, Self::NoRoom { .. } | Self::Removed { .. } | Self::Broken { .. })
+    }
+
+    /// The disk has no room at all.
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Database { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
+    }
+
+    /// The database can't be read as one.
+    fn is_damage(source: &rusqlite::Error) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+    }
+
     /// Why a database could not be opened.
     fn of_open(source: rusqlite::Error, path: &Path) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        match source.sqlite_error_code() {
-            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged { path: path.to_owned(), source },
-            _ => Self::Database { action: "open", source },
-        }
+        if Self::is_damage(&source) { Self::Damaged { path: path.to_owned(), source } } else { Self::Database { action: "open", source } }
     }
 }

@@ -7,8 +7,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{folder, invariants, schema};
+use super::{folder, invariants, mark, retention, schema};
 use crate::store::StoreError;
+use crate::store::space::{Room, Space};
+
+/// How a copy that is made before a migration is called, with the schema's number.
+const BEFORE: &str = "before-schema-";
+/// So long it is kept at least.
+const KEPT_BEFORE: Duration = Duration::from_secs(7 * 86_400);
 
 /// What a check found.
 #[derive(Debug)]
@@ -60,6 +66,43 @@ pub(super) fn copy(database: &Path, file: &Path) -> Result<u64, StoreError> {
     Ok(bytes)
 }
 
+/// Copies a database before it is brought up to date, into a file beside it that has the number of its schema, so that it can be restored
+/// for the version before. One that is there already is taken as it is.
+pub(super) fn keep_before_migration(connection: &Connection, database: &Path, found: u32) -> Result<(), StoreError> {
+    let path = beside(database, &format!("{BEFORE}{found}"));
+    if path.exists() {
+        return Ok(());
+    }
+    let (page, pages, free_pages) = retention::pages(connection).map_err(|source| StoreError::of_open(source, database))?;
+    let needed = ((pages - free_pages) * page) as u64;
+    let room = database.parent().and_then(|folder| Space::new(folder).room());
+    // What the steps of the migration write has to have room, too.
+    if let Some(Room { free, least }) = room
+        && free < needed.saturating_add(least)
+    {
+        return Err(StoreError::NoRoomToCopy { path, found, needed: needed.saturating_add(least), free });
+    }
+    let bytes = copy(database, &path)?;
+    tracing::info!(schema = found, bytes, path = %path.display(), "kept a copy of the database as it was before it is brought up to date");
+    Ok(())
+}
+
+/// Removes copies that were made before a migration, once they are a week old.
+pub(super) fn remove_old(database: &Path) {
+    for found in schema::FIRST..schema::KNOWN {
+        let path = beside(database, &format!("{BEFORE}{found}"));
+        let made = path.metadata().and_then(|file| file.modified());
+        if made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age >= KEPT_BEFORE)) {
+            match fs::remove_file(&path) {
+                Ok(()) => {
+                    tracing::info!(path = %path.display(), "removed the copy of the database as it was before it was brought up to date")
+                }
+                Err(error) => tracing::warn!(%error, path = %path.display(), "could not remove an old copy of the database"),
+            }
+        }
+    }
+}
+
 /// Puts a copy in the place of a data folder's database, which is kept aside.
 ///
 /// # Errors
@@ -105,6 +148,8 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
         }
         aside = Some(kept);
     }
+    // The mark is of the one that was there.
+    let _ = fs::remove_file(mark::path_of(&database));
     fs::rename(&new, &database).map_err(disk("create", &database))?;
     sync_folder(&database).map_err(disk("write the folder of", &database))?;
     Ok(Restored { database, aside })

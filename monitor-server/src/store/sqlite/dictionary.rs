@@ -322,7 +322,7 @@ fn find_or_insert(connection: &Connection, select: &str, insert: &str, values: i
 }
 
 /// FNV-1a, folded to half its size: texts are compared anyway. It is in the file, so it may never change.
-fn hash(text: &str) -> i64 {
+pub(super) fn hash(text: &str) -> i64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     i64::from((hash ^ hash >> 32) as i32)
 }

@@ -9,6 +9,7 @@ mod folder;
 mod ids;
 mod invariants;
 mod logs;
+mod mark;
 mod metrics;
 mod names;
 mod pool;
@@ -16,6 +17,7 @@ mod processes;
 mod retention;
 mod roots;
 mod row;
+mod salvage;
 mod schema;
 mod shape;
 mod stats;
@@ -29,7 +31,8 @@ mod write;
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use foldhash::HashSet;
@@ -37,53 +40,112 @@ use monitor_wire::{
     ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage,
     Worker, WorkerId, WorkersPage,
 };
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OptionalExtension};
 
 pub use self::copies::{Checked, Restored, backup, check, restore};
 pub(crate) use self::dictionary::NUMEROUS;
 pub(crate) use self::folder::{create_private, open_private, serve_at, served_at};
+use self::mark::{Files, Mark};
 use self::pool::{Pool, Snapshot};
+pub use self::salvage::{Salvaged, salvage};
 pub use self::unused::Unused;
 use self::write::Writer;
 use super::{
-    Beyond, Changes, Drop, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery,
-    Shrunk, StatsQuery, Store, StoreError, Swept, TreeColumns,
+    Beyond, Changes, Drop, Dropped, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery,
+    SeriesQuery, Shrunk, StatsQuery, Store, StoreError, Swept, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::retention::Retention;
+use crate::store::space::{Outlook, Space};
 
 /// Everything in one file, `monitor.db` in the data folder.
 pub struct SqliteStore {
-    writer: Mutex<Writer>,
+    /// Dropped before the writer, who writes the log back when it is the last one.
     pool: Pool,
+    writer: Mutex<Writer>,
+    mark: Mutex<Mark>,
+    files: Files,
+    /// What was found when the database turned out to be damaged.
+    damage: OnceLock<String>,
+    opened: Opened,
     /// Names that have figures of their own, by their keys.
     charted: Mutex<HashSet<i64>>,
     /// No process is shown deeper in its tree.
     most_depth: u32,
+    space: Space,
+    /// The disk has little room: what is freed is given back at once, and the log is kept short.
+    is_sparing: AtomicBool,
     _lock: folder::Lock,
 }
 
+/// What was found when a store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// The schema of the database.
+    pub schema: u32,
+    /// The schema that it had before it was brought up to date, if it was.
+    pub migrated_from: Option<u32>,
+}
+
 impl SqliteStore {
-    /// Opens the store in `folder`; makes both if need be, and brings an older database up to date.
+    /// Opens the store in `folder`; makes both if need be, and brings an older database up to date, of which a copy is kept.
     ///
     /// # Errors
-    /// If another server has the folder, or the database is newer, damaged or not ours.
+    /// If another server has the folder, or the database is newer, damaged, not ours, or lacks what was acknowledged.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_with(folder, true)
+    }
+
+    /// As [`SqliteStore::open`]. `keeps_copy`: a copy is kept of a database that is brought up to date.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`], and if there is no room for the copy.
+    pub fn open_with(folder: &Path, keeps_copy: bool) -> Result<Self, StoreError> {
         let lock = folder::lock(folder)?;
+        mark::check(&folder::path(folder))?;
         let path = folder::database(folder)?;
         copies::remove_leftovers(&path);
         let failed = |source| StoreError::of_open(source, &path);
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
+        let migrated_from = schema::outdated(&connection, &path)?;
+        match migrated_from {
+            Some(found) if keeps_copy => copies::keep_before_migration(&connection, &path, found)?,
+            _ => copies::remove_old(&path),
+        }
         schema::migrate(&mut connection, &path)?;
-        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=4000; \
-                       PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;";
+        let pragmas = "PRAGMA synchronous=FULL; PRAGMA cache_size=-32768; PRAGMA journal_size_limit=67108864; PRAGMA temp_store=MEMORY;";
         connection.execute_batch(pragmas).map_err(failed)?;
+        connection.pragma_update(None, "wal_autocheckpoint", write::LOG_PAGES).map_err(failed)?;
         plan_once(&connection).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         let writer = Writer::new(connection).map_err(failed)?;
-        Ok(Self { writer: Mutex::new(writer), pool: Pool::new(path), charted: Mutex::default(), most_depth: u32::MAX, _lock: lock })
+        Ok(Self {
+            mark: Mutex::new(Mark::open(&path)),
+            files: Files::of(&path),
+            damage: OnceLock::new(),
+            opened: Opened { schema: schema::KNOWN, migrated_from },
+            writer: Mutex::new(writer),
+            pool: Pool::new(path),
+            charted: Mutex::default(),
+            most_depth: u32::MAX,
+            space: Space::new(folder),
+            is_sparing: AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    /// Refuses batches while fewer bytes are free on the disk, as [`Store::look`] tells; by default 256 MiB, or a tenth of a small disk.
+    #[must_use]
+    pub fn keep_free(mut self, least: Option<u64>) -> Self {
+        self.space.keep(least);
+        self
+    }
+
+    /// What was found when it was opened.
+    pub fn opened(&self) -> Opened {
+        self.opened
     }
 
     /// Keeps so many of the first lines of every process's log, and as many of the last; at least one.
@@ -102,14 +164,47 @@ impl SqliteStore {
 
     /// Shows no process deeper than so, at least 1; those that would hang deeper hang below the root's own, and are counted.
     #[must_use]
-    pub fn keep_depth(self, most: u32) -> Self {
-        Self { most_depth: most.max(1), ..self }
+    pub fn keep_depth(mut self, most: u32) -> Self {
+        self.most_depth = most.max(1);
+        self
     }
 
     fn write<T>(&self, action: &'static str, write: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         // A panic in a transaction rolls it back, and what the writer remembers is forgotten with it.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        write(&mut writer).map_err(|source| StoreError::Database { action, source })
+        write(&mut writer).map_err(|source| self.failed(action, source))
+    }
+
+    /// Remembers that the database is damaged, if that is why something failed.
+    fn failed(&self, action: &'static str, source: rusqlite::Error) -> StoreError {
+        if StoreError::is_damage(&source) {
+            let problem = self.damage.get_or_init(|| source.to_string()).clone();
+            return StoreError::Broken { path: self.pool.path().to_owned(), problem };
+        }
+        StoreError::Database { action, source }
+    }
+
+    /// Writes what has to go well on a full disk, too: then the reserve is given up for it.
+    fn free<T>(&self, action: &'static str, mut write: impl FnMut(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        match self.write(action, &mut write) {
+            Err(error) if error.is_full() && self.space.release() => self.write(action, write),
+            result => result,
+        }
+    }
+
+    fn write_mark(&self) {
+        let seq = self.writer.lock().unwrap_or_else(PoisonError::into_inner).seq();
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(seq);
+    }
+
+    /// Begins or ends to be sparing with the disk.
+    fn spare(&self, is_sparing: bool) {
+        if self.is_sparing.load(Ordering::Relaxed) != is_sparing
+            && let Err(error) = self.write("keep its log short", |writer| writer.spare(is_sparing))
+        {
+            tracing::debug!(%error, "the log of the database could not be cut now");
+        }
+        self.is_sparing.store(is_sparing, Ordering::Relaxed);
     }
 
     fn read<T>(&self, action: &'static str, read: impl FnOnce(&mut Snapshot<'_>) -> Result<T, ReadError>) -> Result<T, StoreError> {
@@ -117,6 +212,17 @@ impl SqliteStore {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(ReadError::Cursor(cursor))) => Err(StoreError::Cursor { cursor }),
             Ok(Err(ReadError::Database(source))) | Err(source) => Err(StoreError::Database { action, source }),
+        }
+    }
+}
+
+impl std::ops::Drop for SqliteStore {
+    fn drop(&mut self) {
+        if self.files.check().is_ok() {
+            self.write_mark();
+        } else {
+            // Else SQLite deletes the log by its name, which may be another one's by now.
+            self.writer.lock().unwrap_or_else(PoisonError::into_inner).leave_log();
         }
     }
 }
@@ -154,7 +260,10 @@ impl Store for SqliteStore {
     }
 
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
-        self.write("store events", |writer| writer.append(batches, now_us))
+        let changes = self.write("store events", |writer| writer.append(batches, now_us))?;
+        // What is in a file that nobody finds any more is not stored.
+        self.files.check()?;
+        Ok(changes)
     }
 
     fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
@@ -166,15 +275,15 @@ impl Store for SqliteStore {
     }
 
     fn pin(&self, root: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>, StoreError> {
-        self.write("pin a tree", |writer| writer.pin(root, is_pinned, now_us))
+        self.free("pin a tree", |writer| writer.pin(root, is_pinned, now_us))
     }
 
-    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes), StoreError> {
-        self.write("drop trees", |writer| writer.drop_roots(drop, now_us))
+    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(Dropped, Changes), StoreError> {
+        self.free("drop trees", |writer| writer.drop_roots(drop, now_us))
     }
 
     fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
-        self.write("delete what was dropped", |writer| writer.sweep(rows))
+        self.free("delete what was dropped", |writer| writer.sweep(rows))
     }
 
     fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {
@@ -186,11 +295,11 @@ impl Store for SqliteStore {
     }
 
     fn trim_unknown(&self, heard_before_us: u64, after: i64) -> Result<Option<i64>, StoreError> {
-        self.write("delete events of unknown types", |writer| writer.trim_unknown(heard_before_us, after))
+        self.free("delete events of unknown types", |writer| writer.trim_unknown(heard_before_us, after))
     }
 
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
-        self.write("delete old sums", |writer| writer.trim_sums(now_us))
+        self.free("delete old sums", |writer| writer.trim_sums(now_us))
     }
 
     fn begin_unused(&self) -> Result<Unused, StoreError> {
@@ -211,7 +320,7 @@ impl Store for SqliteStore {
     }
 
     fn shrink(&self) -> Result<Shrunk, StoreError> {
-        self.write("give space back", Writer::shrink)
+        self.free("give space back", Writer::shrink)
     }
 
     fn backup(&self, file: &Path) -> Result<u64, StoreError> {
@@ -222,6 +331,13 @@ impl Store for SqliteStore {
         self.read("read a root", |snapshot| {
             let (connection, dictionary) = snapshot.parts();
             Ok(roots::find_row(connection, root)?.map(|row| row.show(connection, dictionary)).transpose()?)
+        })
+    }
+
+    fn newest_us(&self) -> Result<Option<u64>, StoreError> {
+        self.read("look for the newest tree", |snapshot| {
+            let newest = snapshot.prepare_cached(retention::NEWEST)?.query_row([], |row| row.get::<_, i64>(0)).optional()?;
+            Ok(newest.map(|us| us.max(0) as u64))
         })
     }
 
@@ -302,6 +418,27 @@ impl Store for SqliteStore {
     fn status(&self) -> Result<Status, StoreError> {
         let status = self.read("read the status", |snapshot| Ok(status::read(snapshot)?))?;
         let wal = copies::with(self.pool.path(), "-wal").metadata();
-        Ok(Status { wal_bytes: wal.map_or(0, |wal| wal.len()), ..status })
+        let room = self.space.room();
+        Ok(Status {
+            wal_bytes: wal.map_or(0, |wal| wal.len()),
+            disk_free_bytes: room.map(|room| room.free),
+            min_free_bytes: room.map(|room| room.least),
+            ..status
+        })
+    }
+
+    fn look(&self, is_well: bool) -> Result<(), StoreError> {
+        self.files.check()?;
+        if let Some(problem) = self.damage.get() {
+            return Err(StoreError::Broken { path: self.pool.path().to_owned(), problem: problem.clone() });
+        }
+        self.write_mark();
+        let log = copies::with(self.pool.path(), "-wal").metadata().map_or(0, |log| log.len());
+        let looked = self.space.look(log);
+        self.spare(!matches!(looked, Outlook::Well));
+        if let Outlook::Low(error) = looked {
+            return Err(error);
+        }
+        if is_well { Ok(()) } else { self.write("write", Writer::try_to_write) }
     }
 }

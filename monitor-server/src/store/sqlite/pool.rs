@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, Result, Transaction};
 
 use super::dictionary::{Dictionary, MAX_READER_BYTES};
@@ -116,6 +117,8 @@ impl Pool {
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.execute_batch("PRAGMA query_only=ON; PRAGMA cache_size=-8192; PRAGMA temp_store=MEMORY;")?;
         super::plan_once(&connection)?;
+        // The log is the writer's.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(Reader { connection, dictionary: Dictionary::default(), forgotten: self.forgotten.load(Ordering::Acquire) })
     }

@@ -34,6 +34,9 @@ pub(super) const OF_NAME: &str =
 pub(super) const OLDEST: &str =
     concat!("SELECT number, succeeded + failed + cancelled + lost + other FROM root WHERE ", may_go!(), " ORDER BY number LIMIT ?1");
 
+/// When something of the newest tree came last.
+pub(super) const NEWEST: &str = "SELECT base + heard * 1000000 FROM root WHERE number = (SELECT max(number) FROM root)";
+
 /// Of the pages that are free so many stay for what is to come: one in so many of all.
 const RESERVE: i64 = 100;
 /// The file is made smaller when more than one in so many of its pages is free.
@@ -180,17 +183,22 @@ pub(super) fn pages(connection: &Connection) -> Result<(i64, i64, i64)> {
     Ok((pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?))
 }
 
-/// Gives some free pages back to the disk.
-pub(super) fn shrink(connection: &Connection, is_begun: &mut bool) -> Result<Shrunk> {
+/// Writes the log back into the file and cuts it, unless a reader holds that up.
+pub(super) fn cut_log(connection: &Connection) -> Result<()> {
+    connection.execute_batch("PRAGMA busy_timeout=0")?;
+    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.execute_batch("PRAGMA busy_timeout=10000")?;
+    checkpoint
+}
+
+/// Gives some free pages back to the disk, all of them if the disk has little room.
+pub(super) fn shrink(connection: &Connection, is_begun: &mut bool, is_sparing: bool) -> Result<Shrunk> {
     let (_, pages, free) = pages(connection)?;
-    let spare = free - pages / RESERVE;
-    if spare <= 0 || (!*is_begun && free < (pages / WORTH).max(LEAST)) {
+    let spare = if is_sparing { free } else { free - pages / RESERVE };
+    if spare <= 0 || (!*is_begun && free < if is_sparing { 1 } else { (pages / WORTH).max(LEAST) }) {
         if std::mem::take(is_begun) {
-            // The file is cut when its log is written back, which a reader may hold up: then at the next time.
-            connection.execute_batch("PRAGMA busy_timeout=0")?;
-            let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            connection.execute_batch("PRAGMA busy_timeout=10000")?;
-            checkpoint?;
+            // The file is cut when its log is written back. Where a reader holds that up it is cut at the next time.
+            cut_log(connection)?;
         }
         return Ok(Shrunk::Done);
     }

@@ -14,6 +14,9 @@ const MIGRATIONS: &[&str] =
 /// The oldest schema that is read: those before it were never released.
 pub(super) const FIRST: u32 = 6;
 
+/// The newest schema, which this build reads and writes.
+pub(super) const KNOWN: u32 = FIRST + MIGRATIONS.len() as u32 - 1;
+
 /// Marks the file as this program's: `PMon`.
 const APPLICATION_ID: i32 = 0x504d_6f6e;
 
@@ -24,9 +27,13 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
 
 /// Fails unless this is a database that this build reads as it is.
 pub(super) fn recognize(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let known = FIRST + MIGRATIONS.len() as u32 - 1;
-    let found = version(connection, known, path)?;
+    let found = version(connection, KNOWN, path)?;
     if found == 0 { Err(StoreError::Foreign { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// The schema of a database that is to be brought up to date; none of a new one.
+pub(super) fn outdated(connection: &Connection, path: &Path) -> Result<Option<u32>, StoreError> {
+    Ok(Some(version(connection, KNOWN, path)?).filter(|found| (FIRST..KNOWN).contains(found)))
 }
 
 /// The schema's number, 0 for an empty file; fails for what is not read.
@@ -54,6 +61,10 @@ fn migrate_by(steps: &[&str], connection: &mut Connection, path: &Path) -> Resul
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     let known = FIRST + steps.len() as u32 - 1;
     let found = version(&transaction, known, path)?;
+    if found == known {
+        // A start writes nothing that needn't be: the disk may be full.
+        return Ok(());
+    }
     let done = if found == 0 { 0 } else { found - FIRST + 1 };
     for step in &steps[done as usize..] {
         transaction.execute_batch(step).map_err(failed)?;

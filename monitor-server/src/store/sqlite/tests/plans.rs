@@ -208,7 +208,9 @@ fn what_the_writer_asks_is_indexed_and_what_is_read_whole_is_little() {
     let in_a_tree = [writing::OWN, writing::EARLIEST];
     let others =
         [writing::LEAF, writing::GREATEST, DUE, OVER, settle::LEFT, overdue::OPEN, overdue::OVERDUE, metrics::FROM, retention::NAMES];
-    for sql in in_a_tree.into_iter().chain(others).chain([retention::NEXT_UNKNOWN, status::DROPPED, processes::LAST_OF_KIND]) {
+    for sql in
+        in_a_tree.into_iter().chain(others).chain([retention::NEXT_UNKNOWN, retention::NEWEST, status::DROPPED, processes::LAST_OF_KIND])
+    {
         let checked = store.read("explain", |snapshot| {
             let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
             let found = plan(snapshot, sql, values);

@@ -33,7 +33,7 @@ fn keep(store: &SqliteStore, retention: &Retention, limit: usize) {
         let due = store.due(retention, NOW, place, limit).unwrap();
         for numbers in [&due.old, &due.surplus] {
             let (dropped, _) = store.drop_roots(&Drop { numbers, reason: "age", may_run: false }, NOW).unwrap();
-            assert_eq!(dropped, numbers.len(), "what is due may go");
+            assert_eq!(dropped.trees, numbers.len(), "what is due may go");
         }
         let Some(next) = due.next else { break };
         place = next;
@@ -197,7 +197,7 @@ fn nothing_of_a_dropped_tree_is_left_but_its_sums() {
     assert_eq!(store.worker(worker('A')).unwrap().unwrap().running, 0, "it is lost");
     let drop = Drop { numbers: &[1, 2, 99], reason: "asked", may_run: false };
     let (dropped, changes) = store.drop_roots(&drop, 7).unwrap();
-    assert_eq!((dropped, changes.len()), (1, 1));
+    assert_eq!((dropped.trees, changes.len()), (1, 1));
     let told = serde_json::to_value(&*changes[0].message).unwrap();
     assert_eq!(told["event"], serde_json::json!({"type": "roots-dropped", "numbers": [1], "reason": "asked", "time_us": 7}));
     assert_eq!(store.problems(), Vec::<String>::new(), "also half-way");
@@ -238,7 +238,7 @@ fn pinned_and_running_trees_stay_and_are_told_of() {
     let told = serde_json::to_value(&*pin(true).unwrap()[0].message).unwrap();
     assert_eq!((&told["event"]["type"], &told["root"]["pinned"]), (&"root-pinned".into(), &true.into()), "{told}");
     assert_eq!(pin(true).unwrap().len(), 0, "it is pinned already");
-    let drop = |may_run| store.drop_roots(&Drop { numbers: &[1, 2], reason: "asked", may_run }, 5).unwrap().0;
+    let drop = |may_run| store.drop_roots(&Drop { numbers: &[1, 2], reason: "asked", may_run }, 5).unwrap().0.trees;
     assert_eq!((drop(false), numbers(&store)), (0, vec![1, 2]));
     assert!(store.root(RootKey::Number(1)).unwrap().unwrap().pinned);
     let mut update = parse("updated 1 root=1 name=other");
@@ -291,7 +291,7 @@ fn the_oldest_go_until_it_fits_and_the_file_really_shrinks() {
         if due.is_empty() {
             break;
         }
-        assert!(store.drop_roots(&Drop { numbers: &due, reason: "size", may_run: false }, 1).unwrap().0 > 0);
+        assert!(store.drop_roots(&Drop { numbers: &due, reason: "size", may_run: false }, 1).unwrap().0.trees > 0);
         while store.sweep(1_000).unwrap().is_more {}
     }
     let left = numbers(&store);

@@ -5,6 +5,7 @@
 
 use foldhash::HashSet;
 use monitor_wire::{Event, Fields, UnknownEvent, WorkerId};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::changes::{Line, NONE};
@@ -15,8 +16,12 @@ use crate::store::sqlite::retention;
 use crate::store::sqlite::roots::{RootRow, find_row};
 use crate::store::sqlite::row::{COLUMNS, Known, ProcessRow};
 use crate::store::sqlite::unused::Unused;
-use crate::store::{Changes, Drop, RootKey, Shrunk, Swept};
+use crate::store::{Changes, Drop, Dropped, RootKey, Shrunk, Swept};
 
+/// With little room on the disk, the log is written back when it has so many pages.
+const SPARING_PAGES: i64 = 500;
+/// And is cut to so many bytes then.
+const SPARING_BYTES: i64 = 4 << 20;
 /// The next tree that is to go.
 pub(in super::super) const NEXT: &str = "SELECT root FROM leaving ORDER BY root LIMIT 1";
 /// Events of the server's own are nobody's.
@@ -52,9 +57,9 @@ impl Writer {
         Ok(Some(changes?))
     }
 
-    /// Drops those of these trees that may be dropped; how many that were.
-    pub(in super::super) fn drop_roots(&mut self, drop: &Drop<'_>, now_us: u64) -> Result<(usize, Changes)> {
-        let mut dropped = Vec::new();
+    /// Drops those of these trees that may be dropped.
+    pub(in super::super) fn drop_roots(&mut self, drop: &Drop<'_>, now_us: u64) -> Result<(Dropped, Changes)> {
+        let (mut dropped, mut processes) = (Vec::new(), 0);
         let changes = self.transaction(now_us, |transaction| {
             for number in drop.numbers {
                 if let Some(row) = find_row(transaction.connection, RootKey::Number(*number))?
@@ -63,6 +68,7 @@ impl Writer {
                 {
                     transaction.leave(&row)?;
                     dropped.push(*number);
+                    processes += row.counts.iter().sum::<u64>();
                 }
             }
             if !dropped.is_empty() {
@@ -71,7 +77,7 @@ impl Writer {
             }
             Ok(())
         })?;
-        Ok((dropped.len(), changes))
+        Ok((Dropped { trees: dropped.len(), processes }, changes))
     }
 
     /// Deletes up to about so many rows of trees that are dropped.
@@ -79,7 +85,7 @@ impl Writer {
         if self.connection.prepare_cached(NEXT)?.query_row([], |_| Ok(())).optional()?.is_none() {
             return Ok(Swept::default());
         }
-        let (mut is_more, mut trees) = (false, 0);
+        let (mut is_more, mut trees, mut processes) = (false, 0, 0);
         let (page, _, free) = retention::pages(&self.connection)?;
         self.transaction(0, |transaction| {
             let mut rest = rows;
@@ -88,12 +94,14 @@ impl Writer {
                 if is_more {
                     break;
                 }
-                trees += u64::from(transaction.sweep_tree(number, &mut rest)?);
+                let (is_gone, rows) = transaction.sweep_tree(number, &mut rest)?;
+                trees += u64::from(is_gone);
+                processes += rows as u64;
             }
             Ok(())
         })?;
         let freed = retention::pages(&self.connection)?.2 - free;
-        Ok(Swept { is_more, trees, freed_bytes: (freed * page).max(0) as u64 })
+        Ok(Swept { is_more, trees, processes, freed_bytes: (freed * page).max(0) as u64 })
     }
 }
 
@@ -140,7 +148,34 @@ impl Writer {
     }
 
     pub(in super::super) fn shrink(&mut self) -> Result<Shrunk> {
-        retention::shrink(&self.connection, &mut self.is_shrinking)
+        retention::shrink(&self.connection, &mut self.is_shrinking, self.is_sparing)
+    }
+
+    /// Keeps the log short from now on and gives back at once what is freed, or no longer.
+    pub(in super::super) fn spare(&mut self, is_sparing: bool) -> Result<()> {
+        self.is_sparing = is_sparing;
+        let (pages, bytes) = if is_sparing { (SPARING_PAGES, SPARING_BYTES) } else { (super::LOG_PAGES, super::LOG_BYTES) };
+        self.connection.pragma_update(None, "wal_autocheckpoint", pages)?;
+        self.connection.query_row(&format!("PRAGMA journal_size_limit={bytes}"), [], |_| Ok(()))?;
+        if is_sparing { retention::cut_log(&self.connection) } else { Ok(()) }
+    }
+
+    /// Number of the newest change that is committed.
+    pub(in super::super) fn seq(&self) -> u64 {
+        self.counter.seq
+    }
+
+    /// Leaves the log as it is when it is closed.
+    pub(in super::super) fn leave_log(&self) {
+        let left = self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
+        if let Err(error) = left {
+            tracing::debug!(%error, "could not leave the log as it is");
+        }
+    }
+
+    /// Writes something that changes nothing.
+    pub(in super::super) fn try_to_write(&mut self) -> Result<()> {
+        self.connection.execute("UPDATE counter SET seq = seq", []).map(drop)
     }
 }
 
@@ -184,10 +219,11 @@ impl Transaction<'_> {
         Ok(())
     }
 
-    /// Deletes some of a tree's rows; whether nothing is left of it.
-    fn sweep_tree(&mut self, number: i64, rest: &mut usize) -> Result<bool> {
+    /// Deletes some of a tree's rows: true if nothing is left of it, and how many processes went.
+    fn sweep_tree(&mut self, number: i64, rest: &mut usize) -> Result<(bool, usize)> {
         let rows = self.first_rows(number, *rest)?;
-        *rest -= rows.len();
+        let processes = rows.len();
+        *rest -= processes;
         if let Some(last) = rows.last() {
             self.let_go(number, &rows)?;
             let sql = "DELETE FROM process WHERE root = ?1 AND id <= ?2";
@@ -195,7 +231,7 @@ impl Transaction<'_> {
         }
         for (table, columns) in PLAIN {
             if *rest == 0 {
-                return Ok(false);
+                return Ok((false, processes));
             }
             let sql = format!(
                 "DELETE FROM {table} WHERE root = ?1 AND ({columns}) IN (SELECT {columns} FROM {table} WHERE root = ?1 ORDER BY {columns} LIMIT ?2)"
@@ -208,7 +244,7 @@ impl Transaction<'_> {
             // An empty tree is work, too.
             *rest -= 1;
         }
-        Ok(is_gone)
+        Ok((is_gone, processes))
     }
 
     fn first_rows(&self, number: i64, limit: usize) -> Result<Vec<ProcessRow>> {

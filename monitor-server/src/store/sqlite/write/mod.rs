@@ -53,6 +53,11 @@ pub(super) mod tally {
 pub(super) const DUE: &str = "SELECT id FROM worker INDEXED BY worker_due \
     WHERE due IS NOT NULL AND due <= ?1 AND max(last_seen, ?2) + (due - last_seen) <= ?1 ORDER BY due";
 
+/// The log is written back into the file when it has so many pages.
+pub(super) const LOG_PAGES: i64 = 4_000;
+/// After it was larger, it is cut to so many bytes.
+pub(super) const LOG_BYTES: i64 = 64 << 20;
+
 /// The connection that writes, and what it remembers between transactions.
 pub(super) struct Writer {
     connection: Connection,
@@ -70,6 +75,8 @@ pub(super) struct Writer {
     is_trusted: bool,
     /// Free pages are being given back.
     is_shrinking: bool,
+    /// The disk has little room.
+    is_sparing: bool,
 }
 
 /// The row of `counter`.
@@ -158,6 +165,7 @@ impl Writer {
             watch: Watch::default(),
             is_trusted: false,
             is_shrinking: false,
+            is_sparing: false,
         };
         writer.transaction(0, |_| Ok(()))?;
         Ok(writer)

@@ -33,6 +33,16 @@ function Figures({ status }: { status: Status }) {
   const unknown = Object.entries(status.unknown_events);
   return (
     <>
+      {status.trouble != null && (
+        <p className="notice" role="alert" data-trouble>
+          {t("about.trouble", { cause: visible(status.trouble) })}
+        </p>
+      )}
+      {status.clock_jump != null && (
+        <p className="notice" role="alert" data-jump>
+          {t("about.jump", { ahead: duration(status.clock_jump.ahead_s * 1e9, locale), rest: duration(status.clock_jump.counts_in_s * 1e9, locale) })}
+        </p>
+      )}
       <Part title={t("about.server")}>
         <Figure label={t("about.version")}>{status.version}</Figure>
         <Figure label={t("about.since")}>
@@ -41,7 +51,14 @@ function Figures({ status }: { status: Status }) {
         <Figure label={t("about.page-version")}>{__PAGE_VERSION__}</Figure>
         <Figure label={t("about.database")}>{bytes(status.database_bytes)}</Figure>
         {status.wal_bytes !== undefined && <Figure label={t("about.wal")}>{bytes(status.wal_bytes)}</Figure>}
+        {status.disk_free_bytes != null && (
+          <Figure label={t("about.disk")}>
+            {bytes(status.disk_free_bytes)}
+            {status.min_free_bytes != null && <div className="dim">{t("about.disk.least", { bytes: bytes(status.min_free_bytes) })}</div>}
+          </Figure>
+        )}
         {status.queue_bytes !== undefined && <Figure label={t("about.queue")}>{bytes(status.queue_bytes)}</Figure>}
+        {(status.refused_batches ?? 0) > 0 && <Figure label={t("about.refused")}>{count(status.refused_batches ?? 0)}</Figure>}
         <Kept status={status} />
         <Figure label={t("about.events")}>{count(status.events)}</Figure>
         {status.events_per_second !== undefined && <Figure label={t("about.ingest")}>{t("about.ingest.rate", { count: count(Math.round(status.events_per_second)) })}</Figure>}

@@ -1,0 +1,74 @@
+//! `monitor clock`
+
+use std::io::Write as _;
+
+use monitor_wire::{ClockJump, Status};
+use serde_json::Value;
+
+use crate::client::{Connection, print_json, read};
+use crate::exit;
+
+const EXAMPLES: &str = "\
+Examples:
+  monitor clock              does the server believe its clock?
+  monitor clock confirm      it was set right: what is too old by it may go
+
+When the server's clock jumps ahead, trees don't grow older by that for a day, so that a clock that
+was set wrong deletes nothing. `confirm` ends that day. Who did it is shown by `monitor audit`.";
+
+/// Shows whether the server's clock jumped ahead, and confirms that it is right
+#[derive(Debug, clap::Args)]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
+pub(crate) struct Args {
+    /// What to do: nothing, or `confirm`
+    #[arg(value_enum)]
+    deed: Option<Deed>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Deed {
+    /// Lets the clock count at once
+    Confirm,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let (answer, jump) = match args.deed {
+        Some(Deed::Confirm) => {
+            let answer = args.connection.post(&["api", "v1", "clock", "confirm"], b"{}")?;
+            let jump: Option<ClockJump> = read(answer.get("clock_jump").cloned().unwrap_or(Value::Null))?;
+            (answer, jump)
+        }
+        None => {
+            let answer = args.connection.get(&["api", "v1", "status"], &vec![])?;
+            let status: Status = read(answer.clone())?;
+            (serde_json::json!({ "clock_jump": status.clock_jump }), status.clock_jump)
+        }
+    };
+    if args.connection.json {
+        return print_json(&answer);
+    }
+    let mut out = anstream::stdout().lock();
+    match (args.deed, jump) {
+        (None, Some(jump)) => writeln!(out, "{}", jump_words(jump))?,
+        (None, None) => writeln!(out, "the clock is believed")?,
+        (Some(Deed::Confirm), Some(jump)) => writeln!(out, "confirmed: ages of trees count the {} that it jumped", length(jump.ahead_s))?,
+        (Some(Deed::Confirm), None) => writeln!(out, "nothing to confirm: the clock is believed")?,
+    }
+    Ok(out.flush()?)
+}
+
+/// A clock that is not believed, in words.
+pub(super) fn jump_words(jump: ClockJump) -> String {
+    let (ahead, rest) = (length(jump.ahead_s), length(jump.counts_in_s));
+    format!("the clock jumped {ahead} ahead: trees don't grow older by that for another {rest}, or until `monitor clock confirm`")
+}
+
+fn length(seconds: u64) -> String {
+    match seconds {
+        172_800.. => format!("{} days", seconds / 86_400),
+        7_200.. => format!("{} hours", seconds / 3_600),
+        _ => format!("{} minutes", seconds.div_ceil(60)),
+    }
+}

@@ -1,0 +1,36 @@
+//! `POST /api/v1/clock/confirm`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{ClockJump, Problem};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::params::{NoParams, Strict};
+use super::{Answer, App};
+
+/// What was confirmed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Confirmed {
+    /// The jump that was waited for, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock_jump: Option<ClockJump>,
+}
+
+/// Confirms that the server's clock is right after it jumped ahead: ages of trees are counted by it at once. It changes nothing where
+/// the clock did not jump.
+#[utoipa::path(
+    post,
+    path = "/api/v1/clock/confirm",
+    tag = "server",
+    responses(
+        (status = 200, description = "The clock counts", body = Confirmed),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_confirm(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Confirmed> {
+    let clock_jump = app.ages.jump().map(|jump| jump.told());
+    app.ages.confirm();
+    app.sweep.notify_one();
+    Ok(Json(Confirmed { clock_jump }))
+}

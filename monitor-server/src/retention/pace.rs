@@ -1,0 +1,152 @@
+//! How much of the writer's time goes to deleting trees: a third, as long as that is enough. While what is held grows all the same, more
+//! and more, and batches wait for it. So caps hold however fast trees come in.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The least and the most of the writer's time.
+const GENTLE: f64 = 1.0 / 3.0;
+const MOST: f64 = 0.95;
+/// It rises by so much with each look at which more is held than before.
+const RISE: f64 = 0.1;
+/// A look so often.
+const LOOK: Duration = Duration::from_millis(500);
+/// A step takes so long at most, when it has most of the time.
+const LONGEST: Duration = Duration::from_millis(500);
+/// So many trees are dropped in a transaction, and at most so many.
+const TREES: f64 = 250.0;
+const MOST_TREES: f64 = 4_000.0;
+/// A pass that takes longer is told of, again and again.
+const LONG: Duration = Duration::from_secs(10);
+
+/// Shared by those who delete.
+pub(super) struct Pace {
+    state: Mutex<State>,
+}
+
+struct State {
+    share: f64,
+    begun: Instant,
+    looked: Instant,
+    said: Instant,
+    /// What was held at the last look: processes, or bytes.
+    held: Option<u64>,
+    dropped: usize,
+}
+
+/// How long a step takes, and what of the time is for it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Step {
+    share: f64,
+    /// It goes on for so long.
+    pub(super) time: Duration,
+}
+
+impl Step {
+    /// Nobody waits for it longer than for one transaction.
+    pub(super) const GENTLE: Self = Self { share: GENTLE, time: Duration::ZERO };
+
+    /// For so long the writer is left to others, after a step that took so long.
+    pub(super) fn pause(self, took: Duration) -> Duration {
+        took.mul_f64((1.0 - self.share) / self.share)
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self { state: Mutex::new(State { share: GENTLE, begun: now, looked: now, said: now, held: None, dropped: 0 }) }
+    }
+}
+
+impl Pace {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A pass begins.
+    pub(super) fn begin(&self) {
+        let now = Instant::now();
+        *self.lock() = State { share: GENTLE, begun: now, looked: now, said: now, held: None, dropped: 0 };
+    }
+
+    /// It is time for a look.
+    pub(super) fn is_time(&self) -> bool {
+        self.lock().looked.elapsed() >= LOOK
+    }
+
+    /// Hears how much is held now, and how many trees the pass has dropped.
+    pub(super) fn look(&self, held: u64, dropped: usize) {
+        let mut state = self.lock();
+        state.looked = Instant::now();
+        state.dropped = state.dropped.max(dropped);
+        let was_gentle = state.share <= GENTLE;
+        if state.held.is_some_and(|before| held > before) {
+            state.share = (state.share + RISE).min(MOST);
+            if was_gentle {
+                tracing::warn!(
+                    "more comes in than the rules of retention allow to keep and than is deleted beside it: batches wait longer until that \
+                     is made up for"
+                );
+            }
+        }
+        state.held = Some(held);
+        if state.said.elapsed() >= LONG {
+            state.said = Instant::now();
+            tracing::info!(
+                seconds = state.begun.elapsed().as_secs(),
+                trees = state.dropped,
+                held,
+                share = format!("{:.0} %", 100.0 * state.share),
+                "still drops what is no longer kept"
+            );
+        }
+    }
+
+    /// The next step.
+    pub(super) fn step(&self) -> Step {
+        let share = self.lock().share;
+        Step { share, time: LONGEST.mul_f64((share - GENTLE) / (MOST - GENTLE)) }
+    }
+
+    /// How many trees are dropped at once.
+    pub(super) fn trees(&self) -> usize {
+        let excess = (self.lock().share - GENTLE) / (MOST - GENTLE);
+        (TREES + (MOST_TREES - TREES) * excess) as usize
+    }
+
+    /// A pass ends that has dropped so many trees.
+    pub(super) fn end(&self, dropped: usize) {
+        let state = self.lock();
+        let took = state.begun.elapsed();
+        if took >= LONG {
+            tracing::info!(trees = dropped, seconds = took.as_secs(), "dropped what is no longer kept, which took long");
+        } else if dropped > 0 {
+            tracing::info!(trees = dropped, "dropped what is no longer kept");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_rises_while_more_is_held_and_stays_until_the_pass_ends() {
+        let pace = Pace::default();
+        pace.begin();
+        pace.look(1_000, 0);
+        pace.look(900, 0);
+        assert_eq!((pace.step(), pace.trees()), (Step::GENTLE, 250), "it goes down: nobody has to wait");
+        for held in 901..920 {
+            pace.look(held, 0);
+        }
+        let step = pace.step();
+        assert_eq!((step.time, pace.trees()), (LONGEST, 4_000));
+        assert!(step.pause(LONGEST) < LONGEST / 10);
+        pace.look(10, 0);
+        assert_eq!(pace.step(), step, "until it is made up for");
+        pace.begin();
+        assert_eq!(pace.step().pause(LONGEST), 2 * LONGEST);
+    }
+}

@@ -1,0 +1,254 @@
+//! Gets out of a damaged database what can be read, into a new one.
+//!
+//! The damaged files are copied first and never written. Of every table the rows that can be read are copied: from the first one up to one
+//! that can't be read, and on behind that. What follows from other tables (counts, lists, full text) is made anew; what rows refer to and
+//! is lost gets a placeholder; processes whose tree is lost are left out.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, Result, params, params_from_iter};
+
+use super::copies::with;
+use super::{SqliteStore, dictionary, folder, invariants, schema};
+use crate::store::StoreError;
+
+/// Tables whose rows are copied, and the first column of their keys, which is a number. The others are made anew.
+const COPIED: [(&str, &str); 19] = [
+    ("counter", "rowid"),
+    ("text", "id"),
+    ("site", "id"),
+    ("origin", "id"),
+    ("worker", "key"),
+    ("worker_events", "worker"),
+    ("dropped", "worker"),
+    ("root", "number"),
+    ("process", "root"),
+    ("open", "worker"),
+    ("overdue", "root"),
+    ("log", "root"),
+    ("log_kept", "root"),
+    ("unknown", "worker"),
+    ("tally", "what"),
+    ("rollup", "level"),
+    ("sums_from", "level"),
+    ("failure", "level"),
+    ("wide", "root"),
+];
+/// Behind a row that can't be read it is looked at so many places for the next one, each twice as far away as the one before.
+const LOOKS: u32 = 62;
+
+/// Where words are referred to, that must be there.
+const WORDS: &str = "SELECT name AS id FROM site UNION SELECT kind FROM site UNION SELECT file FROM site WHERE file <> 0 \
+    UNION SELECT thread FROM origin WHERE thread <> 0 UNION SELECT error FROM process WHERE error NOT NULL \
+    UNION SELECT cause FROM process WHERE cause NOT NULL UNION SELECT batch FROM process WHERE batch NOT NULL \
+    UNION SELECT name FROM root UNION SELECT batch FROM root WHERE batch NOT NULL UNION SELECT error FROM root WHERE error NOT NULL \
+    UNION SELECT cause FROM root WHERE cause NOT NULL UNION SELECT type FROM worker_events UNION SELECT type FROM unknown";
+
+/// Leaves out what belongs to nothing, and makes anew what follows from other rows.
+const REPAIR: &str = "
+    DELETE FROM process WHERE root NOT IN (SELECT number FROM root);
+    DELETE FROM open WHERE NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = open.root AND p.id = open.id)
+        OR worker NOT IN (SELECT key FROM worker);
+    DELETE FROM overdue WHERE NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = overdue.root AND p.id = overdue.id);
+    DELETE FROM log WHERE root NOT IN (SELECT number FROM root);
+    DELETE FROM log_kept WHERE root NOT IN (SELECT number FROM root);
+    DELETE FROM wide WHERE root NOT IN (SELECT number FROM root);
+    UPDATE process SET origin = NULL WHERE origin NOT IN (SELECT id FROM origin);
+    UPDATE root SET worker = NULL WHERE worker NOT IN (SELECT key FROM worker);
+    UPDATE root SET process = NULL WHERE process NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = number AND p.id = root.process);
+    INSERT INTO failed SELECT root, at + coalesce(elapsed, 0) / 1000 + skew, id, parent FROM process
+        WHERE state = 3 AND error NOT NULL AND skew NOT NULL;
+    INSERT INTO rare SELECT kind, root, process.id FROM process JOIN site ON site.id = process.site
+        WHERE kind NOT IN (SELECT id FROM text WHERE value IN ('normal', 'cross_thread', 'span'));
+    WITH counted AS (SELECT root AS number, sum(state = 0) AS a, sum(state = 1) AS b, sum(state = 2) AS c, sum(state = 3) AS d,
+        sum(state = 4) AS e, sum(state = 5) AS f, sum(state > 5) AS g FROM process GROUP BY root)
+        UPDATE root SET succeeded = a, running = b, pending = c, failed = d, cancelled = e, lost = f, other = g
+        FROM counted WHERE counted.number = root.number;
+    UPDATE root SET succeeded = 0, running = 0, pending = 0, failed = 0, cancelled = 0, lost = 0, other = 0
+        WHERE number NOT IN (SELECT root FROM process);
+    UPDATE worker SET open = (SELECT count(*) FROM open WHERE open.worker = key);
+    DELETE FROM tally WHERE what < 3;
+    INSERT INTO tally SELECT 0, state, count(*) FROM root GROUP BY state;
+    INSERT INTO tally SELECT 1, state, count(*) FROM process GROUP BY state;
+    INSERT INTO tally SELECT 2, state, count(*) FROM worker GROUP BY state;
+    INSERT INTO root_count SELECT name, state, count(*) FROM root GROUP BY name, state;
+    INSERT INTO dropped_sum SELECT type, reason, CAST(min(total(count), 9.2e18) AS INTEGER) FROM dropped GROUP BY type, reason;
+    DELETE FROM rollup WHERE name <> 0 AND name NOT IN (SELECT id FROM text);
+    DELETE FROM failure WHERE shape NOT IN (SELECT id FROM text) OR name NOT IN (SELECT id FROM text) OR message NOT IN (SELECT id FROM text);
+    INSERT INTO text_parts(rowid, value) SELECT id, value FROM text WHERE found <> 0;
+    UPDATE counter SET root = max(root, (SELECT coalesce(max(number), 0) FROM root));
+";
+
+/// What was got out.
+#[derive(Debug)]
+pub struct Salvaged {
+    /// Where it is.
+    pub database: PathBuf,
+    /// How many trees.
+    pub roots: u64,
+    /// How many processes.
+    pub processes: u64,
+    /// Tables of which not all could be read.
+    pub damaged: Vec<String>,
+    /// What `monitor check` would say of the new database.
+    pub problems: Vec<String>,
+}
+
+/// Gets out of the database in `data` what can be read, into a new data folder.
+///
+/// # Errors
+/// If a server has the folder, there is no database, the new folder has one, or nothing at all can be read.
+pub fn salvage(data: &Path, into: &Path) -> Result<Salvaged, StoreError> {
+    let database = folder::existing(data)?;
+    let _lock = folder::lock(data)?;
+    let new = folder::path(into);
+    if new.exists() {
+        return Err(StoreError::Exists { path: new });
+    }
+    drop(SqliteStore::open(into)?);
+    let source = Source(with(&new, ".damaged"));
+    let result = source.copy(&database).and_then(|()| copy_all(&source, &new, &database));
+    if result.is_err() {
+        for suffix in ["", "-wal", "-shm", ".mark"] {
+            let _ = fs::remove_file(with(&new, suffix));
+        }
+    }
+    result
+}
+
+/// A copy of the damaged files, gone in the end.
+struct Source(PathBuf);
+
+impl Source {
+    fn copy(&self, database: &Path) -> Result<(), StoreError> {
+        for suffix in ["", "-wal"] {
+            let (from, to) = (with(database, suffix), with(&self.0, suffix));
+            if from.exists() {
+                let copied = folder::open_private(&to).and_then(|_| fs::copy(&from, &to));
+                copied.map_err(|source| StoreError::Disk { action: "copy", path: from, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens it, without its log if that makes it unreadable.
+    fn open(&self, database: &Path) -> Result<Connection, StoreError> {
+        let open = || -> Result<Connection, StoreError> {
+            let failed = |source| StoreError::of_open(source, database);
+            let mut connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
+            if schema::outdated(&connection, database)?.is_some() {
+                schema::migrate(&mut connection, database)?;
+            }
+            schema::recognize(&connection, database)?;
+            // So that rows can be read whatever else is wrong.
+            connection.execute_batch("PRAGMA query_only=ON; PRAGMA cell_size_check=OFF;").map_err(failed)?;
+            Ok(connection)
+        };
+        open().or_else(|error| {
+            let log = with(&self.0, "-wal");
+            if log.exists() && fs::remove_file(log).is_ok() { open() } else { Err(error) }
+        })
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(with(&self.0, suffix));
+        }
+    }
+}
+
+fn copy_all(source: &Source, new: &Path, database: &Path) -> Result<Salvaged, StoreError> {
+    let from = source.open(database)?;
+    let failed = |source| StoreError::Database { action: "take what was got out", source };
+    let to = Connection::open(new).map_err(failed)?;
+    to.execute_batch("PRAGMA synchronous=OFF; BEGIN; DELETE FROM counter;").map_err(failed)?;
+    let mut damaged = Vec::new();
+    for (table, key) in COPIED {
+        let is_whole = copy_table(&from, &to, table, key).map_err(failed)?;
+        if !is_whole {
+            damaged.push(table.to_owned());
+        }
+    }
+    repair(&to).map_err(failed)?;
+    to.execute_batch("COMMIT; PRAGMA synchronous=FULL; PRAGMA wal_checkpoint(TRUNCATE);").map_err(failed)?;
+    let count = |table: &str| to.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).map_err(failed);
+    let (roots, processes) = (count("root")? as u64, count("process")? as u64);
+    let problems = invariants::problems(&to).map_err(failed)?;
+    Ok(Salvaged { database: new.to_owned(), roots, processes, damaged, problems })
+}
+
+/// Copies the rows of a table that can be read; true if those are all.
+fn copy_table(from: &Connection, to: &Connection, table: &str, key: &str) -> Result<bool> {
+    let columns: Vec<String> = {
+        let mut statement = to.prepare("SELECT name FROM pragma_table_info(?1)")?;
+        statement.query_map([table], |row| row.get(0))?.collect::<Result<_>>()?
+    };
+    let (list, marks) = (columns.join(", "), vec!["?"; columns.len()].join(", "));
+    let mut insert = to.prepare(&format!("INSERT OR IGNORE INTO {table}({list}) VALUES({marks})"))?;
+    let sql = format!("SELECT {key}, {list} FROM {table} NOT INDEXED WHERE {key} >= ?1 ORDER BY {key}");
+    let (mut next, mut is_whole, mut looks) = (i64::MIN, true, 0);
+    // A table that isn't there can't be read at any place.
+    while looks < LOOKS {
+        let mut last = None;
+        let copied = (|| {
+            let mut statement = from.prepare(&sql)?;
+            let mut rows = statement.query([next])?;
+            while let Some(row) = rows.next()? {
+                let values = (1..=columns.len()).map(|column| row.get(column)).collect::<Result<Vec<Value>>>()?;
+                last = Some(row.get::<_, i64>(0)?);
+                // What its own table doesn't allow was no row.
+                let _ = insert.execute(params_from_iter(values));
+            }
+            Ok::<_, rusqlite::Error>(())
+        })();
+        if copied.is_ok() {
+            return Ok(is_whole);
+        }
+        is_whole = false;
+        match last {
+            Some(last) if last >= next => (next, looks) = (last.saturating_add(1), 0),
+            // Keys are no less than 0 in all tables, the smallest number stands for the beginning.
+            _ => {
+                next = next.max(0).saturating_add(1 << looks);
+                looks += 1;
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Gives placeholders to what is lost, and makes anew what follows.
+fn repair(to: &Connection) -> Result<()> {
+    to.execute(
+        "INSERT INTO counter SELECT 1, 0, 0, 2764800000000, 2764800000000, unixepoch() / 60 WHERE NOT EXISTS (SELECT 1 FROM counter)",
+        [],
+    )?;
+    let lost = |sql: &str| -> Result<Vec<i64>> { to.prepare(sql)?.query_map([], |row| row.get(0))?.collect() };
+    let sites = lost("SELECT DISTINCT site FROM process WHERE site NOT NULL AND site NOT IN (SELECT id FROM site)")?;
+    if !sites.is_empty() {
+        let (name, kind) = (text(to, "(unreadable)")?, text(to, "normal")?);
+        for site in sites {
+            to.execute("INSERT INTO site VALUES(?1, ?2, ?3, 0, ?1)", params![site, name, kind])?;
+        }
+    }
+    to.execute("DELETE FROM origin WHERE worker NOT IN (SELECT key FROM worker)", [])?;
+    for id in lost(&format!("SELECT id FROM ({WORDS}) WHERE id NOT IN (SELECT id FROM text)"))? {
+        let value = format!("(unreadable {id})");
+        to.execute("INSERT INTO text VALUES(?1, ?2, ?3, 0)", params![id, dictionary::hash(&value), value])?;
+    }
+    to.execute_batch(REPAIR)
+}
+
+/// The key of a text, which is made if it isn't there.
+fn text(to: &Connection, value: &str) -> Result<i64> {
+    to.execute(
+        "INSERT INTO text(hash, value, found) SELECT ?1, ?2, 0 WHERE NOT EXISTS (SELECT 1 FROM text WHERE hash = ?1 AND value = ?2)",
+        params![dictionary::hash(value), value],
+    )?;
+    to.query_row("SELECT id FROM text WHERE hash = ?1 AND value = ?2", params![dictionary::hash(value), value], |row| row.get(0))
+}

@@ -1,0 +1,203 @@
+//! A database that is taken away, emptied, overwritten or older than what was acknowledged: it is said aloud, nothing more is acknowledged,
+//! and nothing is overwritten.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use monitor_tests::{Server, command, run, wait_for};
+use serde_json::{Value, json};
+
+/// A tree of so many processes, all of which ended.
+fn tree(number: u64, processes: u64) -> Value {
+    let root = format!("{:032x}", number + 1);
+    let began = 1_763_600_000_000_000 + number * 1_000;
+    let events: Vec<_> = (1..=processes)
+        .flat_map(|id| {
+            let (kind, parent) = if id == 1 { ("root", None) } else { ("normal", Some(format!("{:016x}", id / 2))) };
+            let id = format!("{id:016x}");
+            let name = format!("step of {number}");
+            [
+                json!({"type": "process-started", "root_id": root, "id": id, "parent_id": parent, "kind": kind, "name": name, "time_us": began}),
+                json!({"type": "process-ended", "root_id": root, "id": id, "time_us": began + 500, "elapsed_ns": 1, "outcome": "succeeded"}),
+            ]
+        })
+        .collect();
+    let worker = json!({"id": format!("{:032x}", 1), "hostname": "h", "pid": 1, "program": "p"});
+    json!({"version": 1, "worker": worker, "sequence": 1 + number * 2 * processes, "sent_us": 0, "events": events})
+}
+
+fn database(server: &Server, suffix: &str) -> PathBuf {
+    server.data().join(format!("monitor.db{suffix}"))
+}
+
+/// Waits until the mark has all that was acknowledged.
+fn wait_for_mark(server: &Server) {
+    let newest = server.get("/status")["as_of"].as_u64().unwrap();
+    wait_for("the mark", || {
+        let mark = fs::read_to_string(database(server, ".mark")).ok()?;
+        (mark.trim().parse::<u64>() == Ok(newest)).then_some(())
+    });
+}
+
+#[test]
+fn a_database_that_is_taken_away_ends_the_acknowledgements_until_it_is_back() {
+    let mut server = Server::start();
+    assert_eq!(server.post(&tree(0, 10)).0, 200);
+    for suffix in ["", "-wal"] {
+        let (path, away) = (database(&server, suffix), server.data().join("away"));
+        fs::rename(&path, &away).unwrap();
+        let (status, problem) = server.post(&tree(1, 10));
+        assert!(status == 503 && problem["detail"].as_str().unwrap().contains("was deleted or replaced"), "{problem}");
+        wait_for("it to be told", || (server.ask("GET", "/healthz").0 == 503).then_some(()));
+        assert!(server.log().contains(path.to_str().unwrap()), "{}", server.log());
+        assert!(!path.exists(), "no other is made in its place");
+        fs::rename(&away, &path).unwrap();
+        wait_for("all to be well", || (server.ask("GET", "/healthz").0 == 200).then_some(()));
+    }
+    assert_eq!(server.post(&tree(1, 10)).0, 200, "it comes again, and counts once");
+    assert_eq!(server.get("/status")["processes"]["succeeded"], 20);
+
+    // Whoever puts another one in its place while the server stops finds it as it was.
+    fs::rename(database(&server, ""), server.data().join("away")).unwrap();
+    for suffix in ["", "-wal"] {
+        let _ = fs::remove_file(database(&server, suffix));
+        fs::write(database(&server, suffix), "another one's").unwrap();
+    }
+    server.stop();
+    for suffix in ["", "-wal"] {
+        assert_eq!(fs::read(database(&server, suffix)).unwrap(), b"another one's", "{suffix}");
+    }
+}
+
+#[test]
+fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
+    let mut server = Server::start();
+    for number in 0..20 {
+        assert_eq!(server.post(&tree(number, 10)).0, 200);
+    }
+    wait_for_mark(&server);
+    server.kill();
+    let (file, log) = (fs::read(database(&server, "")).unwrap(), fs::read(database(&server, "-wal")).unwrap());
+    assert!(log.len() > 10_000, "the log has what was acknowledged");
+    let garbage = vec![0x5a; log.len()];
+    let half = [&log[..log.len() / 2], &garbage[log.len() / 2..]].concat();
+    let cases: [(&str, Option<&[u8]>, Option<&[u8]>); 5] = [
+        ("the log was deleted", Some(&file), None),
+        ("the log is garbage", Some(&file), Some(&garbage)),
+        ("half of the log is garbage", Some(&file), Some(&half)),
+        ("the database is empty", Some(b""), Some(&log)),
+        ("the database was deleted", None, Some(&log)),
+    ];
+    for (what, file, log) in cases {
+        let parts = [("", file), ("-wal", log)];
+        for (suffix, bytes) in parts.into_iter().chain([("-shm", None)]) {
+            let path = database(&server, suffix);
+            match bytes {
+                Some(bytes) => fs::write(&path, bytes).unwrap(),
+                None => drop(fs::remove_file(&path)),
+            }
+        }
+        let said = server.fail_to_start();
+        assert!(said.contains("were acknowledged") && said.contains("monitor salvage"), "{what}: {said}");
+        for (suffix, bytes) in parts {
+            assert_eq!(fs::read(database(&server, suffix)).ok().as_deref(), bytes, "{what}: monitor.db{suffix} is as it was");
+        }
+    }
+    // As the words say: whoever deletes the mark goes on with what is left.
+    fs::write(database(&server, ""), &file).unwrap();
+    let _ = fs::remove_file(database(&server, "-wal"));
+    fs::remove_file(database(&server, ".mark")).unwrap();
+    server.start_again();
+    assert!(server.roots().len() < 20);
+}
+
+/// Overwrites some pages of a file.
+fn damage(path: &Path, pages: impl Iterator<Item = usize>) {
+    const PAGE: usize = 8_192;
+    let mut bytes = fs::read(path).unwrap();
+    for page in pages {
+        let place = page * PAGE..((page + 1) * PAGE).min(bytes.len());
+        bytes[place].fill(0x5a);
+    }
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_database_is_got_out() {
+    const TREES: u64 = 60;
+    let mut server = Server::start();
+    for number in 0..TREES {
+        assert_eq!(server.post(&tree(number, 200)).0, 200);
+    }
+    server.stop();
+    let path = database(&server, "");
+    let whole = fs::read(&path).unwrap();
+    let (folder, pages) = (tempfile::tempdir().unwrap(), whole.len() / 8_192);
+    let salvage = |name: &str| {
+        let into = folder.path().join(name);
+        let mut salvage = command("monitor");
+        salvage.arg("salvage").arg(server.data()).arg(&into).arg("--json");
+        let finished = run(salvage);
+        (finished.code, serde_json::from_str::<Value>(&finished.stdout).unwrap_or(Value::Null), finished.stderr)
+    };
+    let (code, said, error) = salvage("whole");
+    assert_eq!(code, Some(0), "{error}");
+    assert_eq!((&said["roots"], &said["processes"], &said["problems"]), (&json!(TREES), &json!(TREES * 200), &json!([])), "{said}");
+
+    // Pages in which rows are, one by one all over the file. A few hold what nothing can be read without.
+    let (mut got, mut most) = (0, 0);
+    for first in 10..18 {
+        fs::write(&path, &whole).unwrap();
+        damage(&path, (first..pages).step_by(16));
+        let damaged = fs::read(&path).unwrap();
+        let (code, said, error) = salvage(&format!("damaged-{first}"));
+        assert_eq!(fs::read(&path).unwrap(), damaged, "it stays as it was");
+        if code != Some(0) {
+            assert!(error.contains("monitor"), "{error}");
+            continue;
+        }
+        got += 1;
+        most = most.max(said["processes"].as_u64().unwrap());
+        assert!(said["damaged"].as_array().is_some_and(|tables| !tables.is_empty()), "{said}");
+        assert_eq!(said["problems"], json!([]), "what is there is whole");
+        let mut check = command("monitor");
+        check.arg("check").arg("--data").arg(folder.path().join(format!("damaged-{first}")));
+        let checked = run(check);
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+    }
+    assert!(got > 0 && most > TREES * 200 / 4, "{got} of 8 could be read, at most {most} processes");
+}
+
+#[test]
+fn a_copy_is_kept_before_a_migration_and_removed_a_week_later() {
+    let mut server = Server::start();
+    server.stop();
+    for suffix in ["", ".mark"] {
+        fs::remove_file(database(&server, suffix)).unwrap();
+    }
+    let old = rusqlite::Connection::open(database(&server, "")).unwrap();
+    let schema = include_str!("../monitor-server/src/store/sqlite/schema.sql");
+    old.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;").unwrap();
+    old.execute_batch(&format!("BEGIN; {schema}; PRAGMA application_id=0x504d6f6e; PRAGMA user_version=6; COMMIT;")).unwrap();
+    drop(old);
+    let copy = database(&server, ".before-schema-6");
+
+    server.start_again();
+    server.stop();
+    assert!(copy.exists());
+    let version: u32 = rusqlite::Connection::open(&copy).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 6, "it can be restored for the version before");
+    let log = server.log();
+    let line = log.lines().find(|line| line.contains("migrated_from=6")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("opened the database schema=") && line.contains("trees=0"), "{line}");
+
+    server.start_again();
+    assert!(copy.exists(), "a week is not over");
+    server.stop();
+    let week = SystemTime::now() - Duration::from_secs(8 * 86_400);
+    fs::OpenOptions::new().write(true).open(&copy).unwrap().set_modified(week).unwrap();
+    server.start_again();
+    assert!(!copy.exists());
+}
