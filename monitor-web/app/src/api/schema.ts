@@ -58,6 +58,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/clock/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirms that the server's clock is right after it jumped ahead: ages of trees are counted by it at once. It changes nothing where
+         *     the clock did not jump.
+         */
+        post: operations["post_confirm"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -459,6 +479,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Answers when the server stores events, without a look into its database: for whoever chooses a server to send to. */
+        get: operations["get_ready"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/logs": {
         parameters: {
             query?: never;
@@ -568,6 +605,23 @@ export interface components {
          * @enum {string}
          */
         By: "name";
+        /** @description A clock that jumped ahead, and when that counts for the ages of trees. */
+        ClockJump: {
+            /**
+             * Format: int64
+             * @description How far it is ahead of what is believed, in seconds.
+             */
+            ahead_s: number;
+            /**
+             * Format: int64
+             * @description In so many seconds it counts, or as soon as somebody confirms it.
+             */
+            counts_in_s: number;
+        };
+        /** @description What was confirmed. */
+        Confirmed: {
+            clock_jump?: components["schemas"]["ClockJump"] | null;
+        };
         /** @description Processes by state. */
         Counts: {
             /**
@@ -1623,11 +1677,17 @@ export interface components {
              * @description Number of the newest change.
              */
             as_of: number;
+            clock_jump?: components["schemas"]["ClockJump"] | null;
             /**
              * Format: int64
              * @description Bytes of the database on disk.
              */
             database_bytes: number;
+            /**
+             * Format: int64
+             * @description Bytes that are free on the disk of the data folder, where the system tells it.
+             */
+            disk_free_bytes?: number | null;
             /** @description What the workers had to drop, all trees together. */
             dropped: components["schemas"]["Dropped"][];
             /**
@@ -1652,6 +1712,11 @@ export interface components {
              * @description The oldest trees go while the database is larger.
              */
             keeps_bytes?: number | null;
+            /**
+             * Format: int64
+             * @description Batches are refused while less is free than this.
+             */
+            min_free_bytes?: number | null;
             /** @description Processes by state. */
             processes: components["schemas"]["Counts"];
             /**
@@ -1659,6 +1724,11 @@ export interface components {
              * @description Bytes of batches that wait to be stored.
              */
             queue_bytes?: number;
+            /**
+             * Format: int64
+             * @description Batches that were told to come again, since the server began.
+             */
+            refused_batches?: number;
             /** @description Which trees are kept, in English words. */
             retention?: string;
             /** @description Roots by state. */
@@ -1668,6 +1738,8 @@ export interface components {
              * @description When the server began.
              */
             started_us: number;
+            /** @description Why batches can't be stored now, in English words. */
+            trouble?: string | null;
             /** @description Events of types unknown to this server, by type. */
             unknown_events: {
                 [key: string]: number;
@@ -2017,6 +2089,35 @@ export interface operations {
             };
         };
     };
+    post_confirm: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The clock counts */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Confirmed"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_events: {
         parameters: {
             query?: never;
@@ -2024,7 +2125,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description JSON, plain or with `Content-Encoding: zstd` or `gzip` */
+        /** @description JSON, plain or with `Content-Encoding: zstd`, `gzip` or `deflate` */
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Batch"];
@@ -3114,7 +3215,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It takes no events */
+            /** @description It stores no events now, and why */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -3154,6 +3255,35 @@ export interface operations {
             };
         };
     };
+    get_ready: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events are stored */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description It stores no events now, and why */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     post_logs: {
         parameters: {
             query?: never;
@@ -3161,7 +3291,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description `ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd` */
+        /** @description `ExportLogsServiceRequest` of OTLP, plain or with `Content-Encoding: gzip`, `deflate` or `zstd` */
         requestBody: {
             content: {
                 "application/json": Record<string, never>;
@@ -3223,7 +3353,7 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        /** @description `ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip` or `zstd` */
+        /** @description `ExportTraceServiceRequest` of OTLP, plain or with `Content-Encoding: gzip`, `deflate` or `zstd` */
         requestBody: {
             content: {
                 "application/json": Record<string, never>;
