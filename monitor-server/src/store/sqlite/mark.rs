@@ -9,7 +9,7 @@ use std::fs::{self, File, Metadata};
 use std::path::{Path, PathBuf};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::copies::with;
 use super::folder;
@@ -64,6 +64,9 @@ pub(super) fn check(database: &Path) -> Result<(), StoreError> {
     }
     match newest(database) {
         Ok(found) if found < acknowledged => Err(behind(found)),
+        // Without its log it may not even have its tables yet.
+        Err(rusqlite::Error::QueryReturnedNoRows) => Err(behind(0)),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::Unknown) => Err(behind(0)),
         // Whoever opens it next says what is wrong with it.
         _ => Ok(()),
     }
