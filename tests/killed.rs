@@ -368,6 +368,86 @@ fn a_spool_that_is_full_gives_up_what_is_oldest_and_says_how_much() {
     let events = status["events"].as_u64().unwrap();
     // The first and the last word are the program's own.
     assert_eq!(events + starts + ends + count("worker-online"), 2 * (COUNT + 1) + 2, "{status}");
+    // What holds the tree together was among the oldest.
+    let root = &server.roots()[0];
+    assert_eq!((&root["name"], &root["state"], server.roots().len()), (&"wordy".into(), &"succeeded".into(), 1), "{root}");
+    let of_root = server.tree(root)[0].clone();
+    assert_eq!((&of_root["parent_id"], &of_root["state"]), (&Value::Null, &"succeeded".into()), "{of_root}");
+}
+
+/// All that a program recorded is at the server, or counted there.
+fn check_full_disk(server: &Server, finished: &monitor_tests::Finished, count: u64) {
+    assert_eq!(finished.stderr.matches("can't be kept beyond this program").count(), 1, "{}", finished.stderr);
+    assert_eq!(finished.stderr.matches("events found no room in the spool").count(), 1, "{}", finished.stderr);
+    let status = server.get("/status");
+    let dropped = status["dropped"].as_array().unwrap();
+    let of = |event: &str| -> u64 {
+        let is_it = |drop: &&Value| drop["type"] == event && ["spool", "memory"].contains(&drop["reason"].as_str().unwrap());
+        dropped.iter().filter(is_it).map(|drop| drop["count"].as_u64().unwrap()).sum()
+    };
+    let (starts, ends, events) = (of("process-started"), of("process-ended"), status["events"].as_u64().unwrap());
+    assert!(starts > 0 && ends > 0 && events > 1_000, "{status}");
+    // A start without room in memory has no end.
+    let memory: u64 = dropped.iter().filter(|drop| drop["reason"] == "memory").map(|drop| drop["count"].as_u64().unwrap()).sum();
+    assert_eq!(events + starts + ends + memory, 2 * (count + count / 100 + 1) + 2, "{status}");
+    let root = server.roots().into_iter().find(|root| root["name"] == "many").expect("the root was kept");
+    assert_eq!(root["state"], "succeeded", "{root}");
+}
+
+#[test]
+#[allow(unsafe_code, reason = "a limit for the child alone")]
+fn what_a_full_disk_has_no_room_for_at_the_end_is_counted_said_and_stored() {
+    const COUNT: u64 = 100_000;
+    let mut server = Server::start();
+    server.kill();
+    let mut many = worker(&server, &["many", &COUNT.to_string()]);
+    many.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "1m").env("MONITOR_FOLD_AFTER", "off");
+    // SAFETY: a system call, and nothing else, between fork and exec.
+    unsafe {
+        many.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 200_000, rlim_max: 200_000 };
+            if libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+    }
+    let finished = run(many);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    server.start_again();
+    ship_by_hand(&server);
+    check_full_disk(&server, &finished, COUNT);
+}
+
+/// A real small file system, where a user may mount one.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
+    const COUNT: u64 = 100_000;
+    let in_a_namespace = |script: &str| {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--user", "--map-root-user", "--mount", "sh", "-ec", script]);
+        unshare
+    };
+    let server = Server::start();
+    let here = server.data().with_file_name("small");
+    std::fs::create_dir(&here).unwrap();
+    let mount = format!("mount -t tmpfs -o size=1m,mode=700 none {}", here.display());
+    if !in_a_namespace(&mount).status().is_ok_and(|status| status.success()) {
+        println!("nobody may mount a file system here");
+        return;
+    }
+    let quoted = |command: &Command| {
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        words.map(|word| format!("'{}' ", word.to_str().unwrap())).collect::<String>()
+    };
+    let many = worker(&server, &["many", &COUNT.to_string()]);
+    let mut ship = command("monitor");
+    ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(here.join("spool"));
+    // Nobody answers the program itself.
+    let set = "MONITOR_ENABLED=1 MONITOR_SERVER_URL=http://127.0.0.1:1 MONITOR_LOG=stderr MONITOR_EXIT_TIMEOUT=1m MONITOR_FOLD_AFTER=off";
+    let spool = here.join("spool");
+    let script = format!("{mount}\nMONITOR_SPOOL_DIR={} {set} {}\n{}", spool.display(), quoted(&many), quoted(&ship));
+    let finished = run(in_a_namespace(&script));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    check_full_disk(&server, &finished, COUNT);
 }
 
 #[test]

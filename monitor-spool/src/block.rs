@@ -7,7 +7,6 @@
 //! Words are little-endian; a block begins at a multiple of 8 bytes. Both checksums begin with the worker's id, so that the
 //! block of another program, or one that stands in somebody's text, is no block here.
 
-#[cfg(feature = "read")]
 mod read;
 
 #[cfg(feature = "read")]
@@ -17,8 +16,9 @@ use crc32fast::Hasher;
 use crate::crc::Hasher;
 use crate::wire::WorkerId;
 
+pub(crate) use read::read_one;
 #[cfg(feature = "read")]
-pub(crate) use read::{Blocks, Item, read_one};
+pub(crate) use read::{Blocks, Item};
 
 pub(crate) const HEADER: usize = 40;
 /// A longer payload is no payload.

@@ -1,12 +1,11 @@
 //! Events as they are sent, and what the server's answers make of them.
 
-use std::borrow::Cow;
-
-use monitor_wire::{Batch, DecodeError, Dropped, Event, RootId, VERSION, WorkerRef};
-use serde::{Deserialize, Serialize};
+use monitor_wire::{Batch, DecodeError, Dropped, Event, VERSION, WorkerRef};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::encoding;
+use crate::events::Known;
 use crate::parcel::{Parcel, Rejected};
 
 /// Events of a parcel, decoded, are never longer.
@@ -23,23 +22,6 @@ pub struct Head<'a> {
     pub dropped: &'a [Dropped],
     /// Who reports is gone, and somebody else sends it.
     pub lost: bool,
-}
-
-#[derive(Deserialize)]
-struct Kind<'a> {
-    #[serde(rename = "type", borrow)]
-    event_type: Cow<'a, str>,
-    #[serde(default)]
-    root_id: Option<RootId>,
-}
-
-impl Rejected {
-    fn of(event: &RawValue) -> Self {
-        serde_json::from_str::<Kind<'_>>(event.get()).map_or_else(
-            |_| Self { event_type: "unknown".to_owned(), root_id: None },
-            |kind| Self { event_type: kind.event_type.into_owned(), root_id: kind.root_id },
-        )
-    }
 }
 
 impl Parcel {
@@ -84,11 +66,13 @@ impl Parcel {
 
     /// Parcels whose numbers follow each other as one; none if one of them can't be read, or they are too long together.
     pub(crate) fn joined(parcels: &[Self]) -> Option<Self> {
-        let mut json = Vec::new();
-        for parcel in parcels {
+        let mut json = vec![b'['];
+        for parcel in parcels.iter().filter(|parcel| parcel.count() > 0) {
             let part = parcel.json().filter(|part| ((json.len() + part.len()) as u64) < LONGEST)?;
             // One list, for each of them is one.
-            json.push(if json.is_empty() { b'[' } else { b',' });
+            if json.len() > 1 {
+                json.push(b',');
+            }
             json.extend_from_slice(part.strip_prefix(b"[")?.strip_suffix(b"]")?);
         }
         json.push(b']');
@@ -110,15 +94,8 @@ impl Parcel {
         let index = usize::try_from(number.checked_sub(self.first())?).ok()?;
         let json = self.json()?;
         let events: Vec<&RawValue> = serde_json::from_slice(&json).ok()?;
-        let rejected = Rejected::of(events.get(index)?);
+        let rejected = Known::of(events.get(index)?.get().as_bytes()).rejected();
         Some((Self::of(self.first(), &events[..index]), rejected, Self::of(number + 1, &events[index + 1..])))
-    }
-
-    /// What type each event is of, and in which tree.
-    pub fn kinds(&self) -> Vec<Rejected> {
-        let json = self.json().unwrap_or_default();
-        let events: Vec<&RawValue> = serde_json::from_slice(&json).unwrap_or_default();
-        events.into_iter().map(Rejected::of).collect()
     }
 
     /// Returns true if it is no list of as many events as it says: whoever reads it, nothing can be made of it.

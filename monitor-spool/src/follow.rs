@@ -26,6 +26,8 @@ pub struct Follower {
     /// The journal's file that is read, and how far.
     file: u64,
     at: u64,
+    /// Bytes of the file when it was last looked at.
+    seen: u64,
     /// Where the batch ends that is next.
     end: u64,
     /// Number of the last event that the server has.
@@ -57,7 +59,7 @@ impl Spool {
             dir => dir?,
         };
         let about = crate::found::about(&dir, worker);
-        Ok(about.map(|about| Follower { dir, about, file: 0, at: 0, end: 0, acknowledged: 0, dropped: Vec::new() }))
+        Ok(about.map(|about| Follower { dir, about, file: 0, at: 0, seen: 0, end: 0, acknowledged: 0, dropped: Vec::new() }))
     }
 }
 
@@ -95,7 +97,7 @@ impl Follower {
             if !self.is_at_end() {
                 return None;
             }
-            (self.file, self.at) = (following, 0);
+            (self.file, self.at, self.seen) = (following, 0, 0);
         }
     }
 
@@ -128,7 +130,12 @@ impl Follower {
     /// What stands whole in the file from here on, as one batch.
     fn batch(&mut self) -> Option<Parcel> {
         let file = self.dir.file(&journal::name(self.file), false).ok()?;
-        let length = sys::file_status(&file).ok()?.bytes.min(LONGEST_FILE).saturating_sub(self.at);
+        let whole = sys::file_status(&file).ok()?.bytes.min(LONGEST_FILE);
+        // The program has given up a part of it: what is left begins anew, and some of it the server has.
+        if whole < std::mem::replace(&mut self.seen, whole) {
+            self.at = 0;
+        }
+        let length = whole.saturating_sub(self.at);
         let mut bytes = vec![0; usize::try_from(length).ok()?];
         let read = sys::read_at(&file, &mut bytes, self.at).ok()?;
         let (mut rest, mut parcels, mut kept, mut events) = (&bytes[..read], Vec::<Parcel>::new(), 0, 0);

@@ -1,9 +1,11 @@
 //! What is numbered and not yet acknowledged: batches, appended to files that are removed once the server has all of them.
 
+mod evict;
 #[cfg(feature = "read")]
 mod read;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
 use std::sync::Arc;
 
 use crate::block::{self, Magic};
@@ -84,6 +86,12 @@ pub struct Journal {
     made: u64,
     /// Number of the last event that somebody is just sending.
     under_way: u64,
+    /// Files of which only the events are left that are to be kept.
+    given_up: BTreeSet<u64>,
+    /// What was known with the last batch.
+    last: Meta,
+    /// The number behind the last batch.
+    next: u64,
     lost: Lost,
 }
 
@@ -106,8 +114,12 @@ impl Lost {
         for kind in kinds {
             self.add(kind, reason, 1);
         }
-        if unknown > 0 {
-            self.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, reason, unknown);
+        self.add_unknown(reason, unknown);
+    }
+
+    fn add_unknown(&mut self, reason: &'static str, count: u64) {
+        if count > 0 {
+            self.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, reason, count);
         }
     }
 }
@@ -124,15 +136,51 @@ pub(crate) fn number(name: &str) -> Option<u64> {
 
 impl Journal {
     pub(crate) fn new(folder: Arc<Folder>) -> Self {
-        Self { folder, places: VecDeque::new(), files: VecDeque::new(), current: None, made: 0, under_way: 0, lost: Lost::default() }
+        Self::of(folder, VecDeque::new(), VecDeque::new(), 0)
     }
 
-    /// Appends a batch. To make room it gives up the oldest ones; one that has more than the journal may ever hold is given up itself.
+    fn of(folder: Arc<Folder>, places: VecDeque<Place>, files: VecDeque<(u64, u64)>, made: u64) -> Self {
+        Self {
+            folder,
+            places,
+            files,
+            current: None,
+            made,
+            under_way: 0,
+            given_up: BTreeSet::new(),
+            last: Meta::default(),
+            next: 1,
+            lost: Lost::default(),
+        }
+    }
+
+    /// Appends a batch. To make room within the bound it gives up the oldest events; a batch that has more than the journal may ever
+    /// hold is given up itself.
     ///
     /// # Errors
     /// When nothing is left to give up, or the disk refuses: the batch is not kept, the others are.
     pub fn append(&mut self, parcel: &Parcel, meta: &Meta) -> Result<(), SpoolError> {
         self.append_as(Stage::Running, parcel, meta)
+    }
+
+    /// As [`append`](Self::append), where the batch has no other place to be: if the disk is full, older events are given up for it,
+    /// and if that doesn't help, it is given up itself. Both are counted. Returns the first reason to give up anything.
+    pub fn append_on_full_disk(&mut self, parcel: &Parcel, meta: &Meta) -> Option<SpoolError> {
+        let mut first = None;
+        loop {
+            match self.append(parcel, meta) {
+                Ok(()) => return first,
+                Err(error) => {
+                    let is_full = matches!(&error, SpoolError::Disk { source, .. } if is_full(source));
+                    let may_try = is_full && self.give_up_oldest(true);
+                    first.get_or_insert(error);
+                    if !may_try {
+                        self.lose(parcel);
+                        return first;
+                    }
+                }
+            }
+        }
     }
 
     pub(crate) fn append_as(&mut self, stage: Stage, parcel: &Parcel, meta: &Meta) -> Result<(), SpoolError> {
@@ -141,7 +189,8 @@ impl Journal {
             self.next_file()?;
         }
         let block = loop {
-            let Some(block) = self.block(stage, parcel, meta) else {
+            let with_drops = Meta { dropped: merged(&meta.dropped, &self.dropped()), ..meta.clone() };
+            let Some(block) = self.block(stage, parcel, &with_drops) else {
                 self.lose(parcel);
                 return Ok(());
             };
@@ -152,7 +201,7 @@ impl Journal {
                 self.lose(parcel);
                 return Ok(());
             }
-            if !self.give_up_oldest() {
+            if !self.give_up_oldest(false) {
                 return Err(self.folder.full());
             }
         };
@@ -168,12 +217,14 @@ impl Journal {
         }
         self.places.push_back(Place { file: *file, offset: *used, bytes, first: parcel.first(), count: parcel.count() });
         *used += bytes;
+        self.given_up.remove(file);
+        self.last = meta.clone();
+        self.next = self.next.max(parcel.last().saturating_add(1));
         Ok(())
     }
 
     fn block(&self, stage: Stage, parcel: &Parcel, meta: &Meta) -> Option<Vec<u8>> {
-        let dropped = merged(&meta.dropped, &self.dropped());
-        let mut payload = json::meta(&Meta { dropped, ..meta.clone() });
+        let mut payload = json::meta(meta);
         let split = payload.len() as u64 | (stage as u64) << Stage::BITS;
         payload.extend_from_slice(parcel.frame());
         let (first, count) = (parcel.first(), parcel.count());
@@ -238,46 +289,36 @@ impl Journal {
         Ok(())
     }
 
-    /// Gives up the oldest file, except the one that is written to, and of what somebody is just sending only if there is nothing
-    /// else; `false` if there is no other.
-    fn give_up_oldest(&mut self) -> bool {
-        let others = self.files.len().saturating_sub(1);
-        let is_under_way = |file: u64| self.places.iter().any(|place| place.file == file && place.first <= self.under_way);
-        let at = self.files.iter().take(others).position(|(file, _)| !is_under_way(*file)).unwrap_or(0);
-        let Some((file, _)) = self.files.get(at).copied().filter(|_| others > 0) else {
-            return false;
-        };
-        let (lost, left) = std::mem::take(&mut self.places).into_iter().partition::<VecDeque<_>, _>(|place| place.file == file);
-        self.places = left;
-        for place in lost {
-            let parcel = self.given_up(&place);
-            self.lose(&parcel);
-        }
-        self.remove_file(at);
-        true
-    }
-
-    /// What is given up, to be counted by type and tree; by number alone where nothing can be read.
-    #[cfg_attr(not(feature = "read"), expect(clippy::unused_self, reason = "who reads asks the folder"))]
-    fn given_up(&self, place: &Place) -> Parcel {
-        #[cfg(feature = "read")]
-        if let Some(parcel) = read::read(&self.folder, place) {
-            return parcel;
-        }
-        Parcel::kept(place.first, place.count, Vec::new())
-    }
-
     fn remove_file(&mut self, at: usize) {
         if let Some((file, bytes)) = self.files.remove(at) {
             let _ = self.folder.dir().remove_file(&name(file));
+            self.given_up.remove(&file);
             self.folder.room().give_back_of_journal(bytes);
         }
     }
 }
 
+/// Returns true if the operating system says that there is no room.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
+/// Reads one batch again.
+fn read_place(folder: &Folder, place: &Place) -> Option<Parcel> {
+    let file = folder.dir().file(&name(place.file), false).ok()?;
+    let mut bytes = vec![0; usize::try_from(place.bytes).ok()?];
+    let read = sys::read_at(&file, &mut bytes, place.offset).ok()?;
+    let (header, payload) = block::read_one(folder.worker(), &bytes[..read])?;
+    let (_, frame) = payload.split_at_checked(header.b as u32 as usize)?;
+    (header.number == place.first && header.a == place.count).then(|| Parcel::kept(header.number, header.a, frame.to_vec()))
+}
+
 /// The same counts together.
 pub(crate) fn merged(all: &[Dropped], others: &[Dropped]) -> Vec<Dropped> {
     let mut all = all.to_vec();
+    if all.is_empty() {
+        return others.to_vec();
+    }
     for other in others {
         let is_same = |one: &&mut Dropped| (&one.event_type, &one.reason, one.root_id) == (&other.event_type, &other.reason, other.root_id);
         match all.iter_mut().find(is_same) {

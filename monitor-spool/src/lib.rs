@@ -21,6 +21,7 @@ mod block;
 #[cfg(any(test, not(feature = "read")))]
 mod crc;
 mod error;
+mod events;
 mod fold;
 mod folder;
 mod journal;

@@ -1,5 +1,6 @@
 //! Events as they are kept: numbered in a row, encoded once, however often they are sent.
 
+use crate::events::{self, Known};
 use crate::wire::RootId;
 
 /// A block of a frame is never longer.
@@ -57,11 +58,16 @@ impl Parcel {
         self.frame.len()
     }
 
-    /// What type each event is of, and in which tree: without what decompresses it nobody can say.
+    /// What type each event is of, and in which tree.
+    pub fn kinds(&self) -> Vec<Rejected> {
+        let json = self.json().unwrap_or_default();
+        events::split(&json).unwrap_or_default().into_iter().map(|event| Known::of(event).rejected()).collect()
+    }
+
+    /// The JSON array of its events. Without what decompresses, only frames of raw blocks are read, which are all that such a program writes.
     #[cfg(not(feature = "read"))]
-    #[expect(clippy::unused_self, reason = "as with the feature `read`")]
-    pub(crate) fn kinds(&self) -> Vec<Rejected> {
-        Vec::new()
+    pub(crate) fn json(&self) -> Option<Vec<u8>> {
+        content(&self.frame)
     }
 }
 
@@ -84,6 +90,22 @@ pub(crate) fn frame(content: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// What such a frame holds.
+#[cfg(any(test, not(feature = "read")))]
+fn content(frame: &[u8]) -> Option<Vec<u8>> {
+    let mut rest = frame.get(13..)?;
+    let mut content = Vec::with_capacity(rest.len());
+    loop {
+        let header = u32::from_le_bytes([*rest.first()?, *rest.get(1)?, *rest.get(2)?, 0]);
+        let block = rest.get(3..3 + (header >> 3) as usize).filter(|_| header & 0b110 == 0)?;
+        content.extend_from_slice(block);
+        if header & 1 == 1 {
+            return Some(content);
+        }
+        rest = &rest[3 + block.len()..];
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +116,10 @@ mod tests {
             let content: Vec<u8> = (0..length).map(|n| n as u8).collect();
             let parcel = Parcel::plain(1, 1, &content);
             assert_eq!(crate::encoding::decompress(parcel.frame(), u64::MAX).unwrap(), content, "{length}");
+            assert_eq!(super::content(parcel.frame()).unwrap(), content, "{length}");
+            for cut in 0..parcel.frame().len().min(1_000) {
+                assert_eq!(super::content(&parcel.frame()[..cut]), None, "{length} {cut}");
+            }
         }
     }
 }

@@ -7,6 +7,7 @@
 //!  384  drops   8 words: how many events of 4 types were dropped, each as it is and times an odd number
 //!  512  1 word: not 0 once the program records elsewhere
 //!  520  2 words: acknowledged, as one who ships for the program says it, as it is and times an odd number
+//!  536  2 words: when the program ended of its own accord, in Unix microseconds, as it is and times an odd number
 //! 4096  blocks  who it is (JSON), then its call sites (JSON), in their order
 //! ```
 
@@ -40,6 +41,7 @@ const STATES: [usize; 2] = [128, 256];
 const DROPS: usize = 384;
 const GIVEN_UP: usize = 512;
 const FOLLOWED: usize = 520;
+const ENDED: usize = 536;
 
 /// Types of events that are counted apart when they are dropped.
 pub(crate) const TYPES: [&str; 4] = ["process-started", "process-updated", "process-ended", OTHER];
@@ -170,6 +172,13 @@ impl Marks {
         self.0.word(DROPS + index * 16 + 8).fetch_add(FACTOR, Ordering::Release);
     }
 
+    /// The program ends of its own accord at this time, in Unix microseconds. What it has recorded is all here, and whoever ships it
+    /// says goodbye for the program.
+    pub fn ended(&self, time_us: u64) {
+        self.0.word(ENDED).store(time_us, Ordering::Relaxed);
+        self.0.word(ENDED + 8).store(time_us.wrapping_mul(FACTOR), Ordering::Release);
+    }
+
     /// From here on the program records elsewhere: of what lies here, only the journal is to be sent.
     pub fn given_up(&self) {
         self.0.word(GIVEN_UP).store(u64::MAX, Ordering::Release);
@@ -248,7 +257,7 @@ impl Program {
 
     /// Number of the last event that the server has by a [`Follower`](crate::Follower).
     pub fn followed(&self) -> u64 {
-        followed([FOLLOWED, FOLLOWED + 8].map(|at| self.page.word(at).load(Ordering::Acquire)))
+        twice([FOLLOWED, FOLLOWED + 8].map(|at| self.page.word(at).load(Ordering::Acquire)))
     }
 
     fn save(&mut self) {
@@ -265,8 +274,8 @@ impl Program {
     }
 }
 
-/// 0 unless both words are whole.
-fn followed([number, again]: [u64; 2]) -> u64 {
+/// A number that is stored as it is and times an odd number; 0 unless both words are whole.
+fn twice([number, again]: [u64; 2]) -> u64 {
     if number.wrapping_mul(FACTOR) == again { number } else { 0 }
 }
 

@@ -75,7 +75,7 @@ impl Replay {
             is_foreign: estate.is_foreign,
             folder,
         };
-        replay.move_over(&estate, ended_us);
+        replay.move_over(&estate, ended_us.or(estate.program.ended_us));
         // Damage to the journal stays where it is: it is found again by whoever goes on with this.
         replay.journal.count_damaged(estate.journal.lost_since(acknowledged));
         replay

@@ -1,6 +1,5 @@
 //! From the rings to the journal: a thread of its own, that the program never waits for but at its end.
 
-use std::any::Any;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::{self, Write};
@@ -17,10 +16,12 @@ use monitor_core::queue::{self, Clock, Receiver};
 use monitor_core::{Context, fork, inside, switch};
 use monitor_spool::settings::{Reader, Settings};
 use monitor_spool::wire::{Dropped, Registered, RootId, Source, WorkerId, WorkerRef};
-use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
+use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Marks, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
 
 use crate::{tests, to_json};
 
+/// For so long nothing is made but what the first call needs.
+const FIRST: Duration = Duration::from_millis(20);
 /// After the first record, others are waited for so long.
 const LINGER: Duration = Duration::from_millis(20);
 /// A call that has run for so long is told as running; a shorter one as soon as it has ended.
@@ -32,11 +33,13 @@ static SETTINGS: OnceLock<Settings> = OnceLock::new();
 static WRITER: Own<Handle> = Own::new();
 
 struct Handle {
-    /// Write what is recorded and the goodbye, then say so.
+    /// Write what is recorded and the goodbye, then say so: for what is in memory alone.
     exit: Sender<Sender<()>>,
     thread: Thread,
     pid: u32,
     timeout: Duration,
+    keeper: &'static SpoolKeeper,
+    marks: Marks,
 }
 
 monitor_core::starter!(start);
@@ -80,20 +83,24 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
     let keeper: &'static SpoolKeeper = Box::leak(Box::new(SpoolKeeper::new(pieces, lane, program.marks(), to_json::queued)));
     let receiver = queue::open_with(settings.buffer_bytes, keeper).ok_or("it is recorded already")?;
     let (exit, commands) = mpsc::channel();
-    let writer = Writer { receiver, commands, keeper, program, journal, folds: Folds::default(), next: 1, heartbeat: settings.heartbeat };
+    let (marks, heartbeat) = (program.marks(), settings.heartbeat);
+    let writer = Writer { receiver, commands, keeper, program, journal, folds: Folds::default(), next: 1, heartbeat, has_warned: false };
     register_exit();
     switch::turn_on();
     let spawned = thread::Builder::new().name("monitor-writer".to_owned()).spawn(move || {
         // Its allocations must make nothing more to be recorded.
         inside::stay();
-        let result = catch_unwind(AssertUnwindSafe(|| writer.run(started_us)));
-        if let Err(why) = result.unwrap_or_else(|payload| Err(Failure::Panic(payload))) {
-            warn(&format!("nothing more is recorded: {why}"));
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| writer.run(started_us))) {
+            let words = payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+            warn(&format!("nothing more is recorded: {}", words.unwrap_or("a panic")));
+            // It may panic again when it is dropped.
+            std::mem::forget(payload);
         }
         switch::turn_off();
         fork::asleep();
     })?;
-    WRITER.set(Handle { exit, thread: spawned.thread().clone(), pid: std::process::id(), timeout: settings.exit_timeout });
+    let thread = spawned.thread().clone();
+    WRITER.set(Handle { exit, thread, pid: std::process::id(), timeout: settings.exit_timeout, keeper, marks });
     tests::begin();
     Ok(())
 }
@@ -120,29 +127,6 @@ fn sites() -> impl Iterator<Item = Registered> {
     })
 }
 
-/// Why the writer ended.
-enum Failure {
-    Spool(SpoolError),
-    Panic(Box<dyn Any + Send>),
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Spool(error) => error.fmt(f),
-            Self::Panic(payload) => f.write_str(
-                payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic"),
-            ),
-        }
-    }
-}
-
-impl From<SpoolError> for Failure {
-    fn from(error: SpoolError) -> Self {
-        Self::Spool(error)
-    }
-}
-
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -161,29 +145,34 @@ struct Writer {
     /// Number of the next event.
     next: u64,
     heartbeat: Duration,
+    /// It was said that not all can be kept.
+    has_warned: bool,
 }
 
 impl Writer {
-    fn run(mut self, started_us: u64) -> Result<(), Failure> {
-        // First of all: the calls that follow the first one are not to wait for it.
+    fn run(mut self, started_us: u64) {
+        // A program that ends sooner leaves its first ring, and nothing else is made for it.
+        fork::asleep();
+        let mut exit = self.commands.recv_timeout(FIRST).ok();
+        fork::awake();
         self.keeper.prepare();
-        self.put(&[to_json::online(started_us, env!("CARGO_PKG_VERSION"), self.heartbeat.as_millis() as u64)])?;
+        self.put(&[to_json::online(started_us, env!("CARGO_PKG_VERSION"), self.heartbeat.as_millis() as u64)]);
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut beaten = Instant::now();
         loop {
-            let exit = self.commands.try_recv().ok();
-            while self.gather(if exit.is_some() { Duration::ZERO } else { RUNNING_FOR })? {
+            exit = exit.or_else(|| self.commands.try_recv().ok());
+            while self.gather(if exit.is_some() { Duration::ZERO } else { RUNNING_FOR }) {
                 fork::give_way();
             }
             if let Some(done) = exit {
-                self.put(&[to_json::worker("worker-offline", now_us())])?;
+                self.put(&[to_json::worker("worker-offline", now_us())]);
                 // Nobody waits any more if this fails.
                 let _ = done.send(());
-                return Ok(());
+                return;
             }
             if beaten.elapsed() >= self.heartbeat {
                 beaten = Instant::now();
-                self.put(&[to_json::worker("worker-heartbeat", now_us())])?;
+                self.put(&[to_json::worker("worker-heartbeat", now_us())]);
             }
             if self.receiver.poll_news(&mut Task::from_waker(&waker)).is_pending() {
                 fork::asleep();
@@ -199,8 +188,8 @@ impl Writer {
         }
     }
 
-    /// Moves what is recorded into the journal, as much as makes one batch. Whether there was anything.
-    fn gather(&mut self, running_for: Duration) -> Result<bool, Failure> {
+    /// Moves what is recorded into the journal, as much as makes one batch. Returns true if there was anything.
+    fn gather(&mut self, running_for: Duration) -> bool {
         let has_taken = self.receiver.look(running_for);
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(entry) = self.receiver.take() {
@@ -209,18 +198,20 @@ impl Writer {
         }
         let Clock { ticks, wall_ns, ns_per_tick, .. } = self.receiver.clock();
         self.program.calibrate(Calibration { ticks, wall_ns, ns_per_tick });
-        let written = self.put(&events);
+        self.put(&events);
         self.receiver.commit();
         queue::release(bytes);
-        written?;
         self.keeper.prepare();
-        self.keeper.failure().map_or(Ok(has_taken), |why| Err(why.into()))
+        if let Some(why) = self.keeper.failure() {
+            self.warn_once(&why);
+        }
+        has_taken
     }
 
     /// Numbers events and appends them, with how far rings and lane are read.
-    fn put(&mut self, events: &[String]) -> Result<(), SpoolError> {
+    fn put(&mut self, events: &[String]) {
         if events.is_empty() {
-            return Ok(());
+            return;
         }
         let parcel = Parcel::plain(self.next, events.len() as u64, format!("[{}]", events.join(",")).as_bytes());
         let taken = self.receiver.taken();
@@ -232,11 +223,19 @@ impl Writer {
         });
         let meta = Meta { taken: taken.rings.iter().copied().collect(), lane: taken.queue, held: taken.held, dropped: dropped.collect() };
         self.journal.acknowledge(self.program.followed());
-        self.journal.append(&parcel, &meta).inspect_err(|_| self.program.marks().given_up())?;
+        if let Some(why) = self.journal.append_on_full_disk(&parcel, &meta) {
+            self.warn_once(&why);
+        }
         self.next += parcel.count();
         self.program.advance(self.next, taken.queue);
         self.keeper.settled(taken.settled);
-        Ok(())
+    }
+
+    /// What can't be kept is counted, and what can be is.
+    fn warn_once(&mut self, why: &SpoolError) {
+        if !std::mem::replace(&mut self.has_warned, true) {
+            warn(&format!("not all that is recorded can be kept: {why}"));
+        }
     }
 }
 
@@ -263,10 +262,13 @@ extern "C" fn at_exit() {
         if !switch::turn_off() {
             return;
         }
+        // Who ships reads the rings, and says goodbye for this program: nothing is encoded here, and nobody waits.
+        if writer.keeper.is_whole() {
+            return writer.marks.ended(now_us());
+        }
         let (done, answer) = mpsc::channel();
         if writer.exit.send(done).is_ok() {
             writer.thread.unpark();
-            // What is not written by then is in the rings, for who reads those.
             let _ = answer.recv_timeout(writer.timeout);
         }
     });

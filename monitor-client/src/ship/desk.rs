@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use monitor_core::queue::Mark;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -20,8 +21,8 @@ struct Inner {
     commands: UnboundedReceiver<Command>,
     /// Those who wait for a flush.
     waiting: Vec<Waiting>,
-    /// Whom to tell that all is said; set when the program ends.
-    exit: Option<mpsc::Sender<()>>,
+    /// Whom to tell that all is said, and until when the server is waited for; set when the program ends.
+    exit: Option<(mpsc::Sender<()>, Instant)>,
 }
 
 /// Somebody who waits for a flush.
@@ -87,6 +88,11 @@ impl Desk {
         self.0.borrow().exit.is_some()
     }
 
+    /// Until when the end of the program may wait for the server.
+    pub(super) fn exit_until(&self) -> Instant {
+        self.0.borrow().exit.as_ref().map_or_else(Instant::now, |(_, until)| *until)
+    }
+
     /// Who has asked since waits for what was recorded by this mark.
     pub(super) fn mark(&self, mut mark: impl FnMut() -> Mark) {
         for waiting in self.0.borrow_mut().waiting.iter_mut().filter(|waiting| matches!(waiting.until, Until::Now)) {
@@ -113,7 +119,7 @@ impl Desk {
 
     /// Nothing more will be done for the program's end.
     pub(super) fn exited(&self) {
-        if let Some(done) = self.0.borrow_mut().exit.take() {
+        if let Some((done, _)) = self.0.borrow_mut().exit.take() {
             let _ = done.send(());
         }
     }
@@ -133,7 +139,7 @@ impl Inner {
     fn note(&mut self, command: Command) {
         match command {
             Command::Flush { done } => self.waiting.push(Waiting { done, until: Until::Now }),
-            Command::Exit { done } => self.exit = Some(done),
+            Command::Exit { done, until } => self.exit = Some((done, until)),
         }
     }
 }

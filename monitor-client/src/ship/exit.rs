@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use super::{Command, Handle, SHIPPER};
 use crate::report;
@@ -34,16 +35,26 @@ pub(super) fn is_own(shipper: &Handle) -> bool {
     shipper.pid == std::process::id() && !monitor_core::inside::is_inside()
 }
 
+/// What is in memory alone is put into the spool within this time, beyond that in which it may be sent.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Waits until the server has what was recorded, or as long as the program's end may take.
 pub(super) fn say_goodbye(shipper: &Handle) {
     let (done, answer) = mpsc::channel();
     let timeout = shipper.exit_timeout;
-    if shipper.commands.send(Command::Exit { done }).is_ok() && answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout) {
-        let what = format!("the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})");
-        if shipper.kept.is_some() {
-            report::info(&format!("{what}: the rest is kept in the spool"));
-        } else {
-            report::warn(&what);
+    let is_late = |timeout| answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout);
+    if shipper.commands.send(Command::Exit { done, until: Instant::now() + timeout }).is_err() || !is_late(timeout) {
+        return;
+    }
+    let what = format!("the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})");
+    match &shipper.kept {
+        Some((_, keeper)) if keeper.is_whole() => report::info(&format!("{what}: the rest is kept in the spool")),
+        // Not all of it is there yet.
+        Some(_) => {
+            if is_late(LAST_WORDS) {
+                report::warn(&format!("{what}: the spool could not keep all of the rest"));
+            }
         }
+        None => report::warn(&what),
     }
 }

@@ -15,7 +15,7 @@ mod worker;
 
 use std::panic::catch_unwind;
 use std::sync::mpsc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monitor_core::keep::{Keeper, Memory};
 use monitor_core::own::Own;
@@ -51,8 +51,8 @@ struct Handle {
 enum Command {
     /// Send what is recorded, then say so.
     Flush { done: mpsc::Sender<()> },
-    /// The same, and the goodbye behind it; give up where trying on is in vain.
-    Exit { done: mpsc::Sender<()> },
+    /// The same, and the goodbye behind it; give up where trying on is in vain, and at this time.
+    Exit { done: mpsc::Sender<()>, until: Instant },
 }
 
 monitor_core::starter!(start);

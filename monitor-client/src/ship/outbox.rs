@@ -142,6 +142,25 @@ impl Outbox {
         is_any
     }
 
+    /// The program ends: puts what is in memory alone into the spool, as far as that has room. What has none is counted there. Returns
+    /// how many events that were, and why.
+    pub(super) fn keep_rest(&mut self) -> Option<(u64, String)> {
+        let shelf = self.shelf.as_mut().filter(|_| !self.parcels.is_empty())?;
+        // The rings are of no use to anybody any more, and their files may have what room there is.
+        shelf.remove_memory();
+        let lost =
+            |shelf: &Shelf| shelf.dropped().iter().filter(|dropped| dropped.reason == "spool").map(|dropped| dropped.count).sum::<u64>();
+        let (before, mut first) = (lost(shelf), None);
+        for parcel in std::mem::take(&mut self.parcels) {
+            queue::release(parcel.bytes());
+            let dropped = dropped(&self.rejected);
+            first = first.or(shelf.put_last(&parcel, dropped));
+        }
+        self.bytes = 0;
+        let count = lost(shelf) - before;
+        first.filter(|_| count > 0).map(|why| (count, why.to_string()))
+    }
+
     /// All is said: nothing is left behind.
     pub(super) fn remove(&self) {
         if let Some(shelf) = &self.shelf {
@@ -195,20 +214,25 @@ impl Outbox {
     }
 
     fn dropped(&self) -> Vec<Dropped> {
-        let full = queue::dropped().into_iter().map(|(drop, count)| Dropped {
-            event_type: drop.event.to_owned(),
-            reason: drop.reason.to_owned(),
-            root_id: drop.root.and_then(RootId::new),
-            count,
-        });
-        let rejected = self.rejected.iter().map(|(event, count)| Dropped {
-            event_type: event.event_type.clone(),
-            reason: "rejected".to_owned(),
-            root_id: event.root_id,
-            count: *count,
-        });
-        full.chain(rejected).collect()
+        dropped(&self.rejected)
     }
+}
+
+/// What was dropped on the way here, and what the server could not take.
+fn dropped(rejected: &BTreeMap<Rejected, u64>) -> Vec<Dropped> {
+    let full = queue::dropped().into_iter().map(|(drop, count)| Dropped {
+        event_type: drop.event.to_owned(),
+        reason: drop.reason.to_owned(),
+        root_id: drop.root.and_then(RootId::new),
+        count,
+    });
+    let rejected = rejected.iter().map(|(event, count)| Dropped {
+        event_type: event.event_type.clone(),
+        reason: "rejected".to_owned(),
+        root_id: event.root_id,
+        count: *count,
+    });
+    full.chain(rejected).collect()
 }
 
 #[cfg(test)]

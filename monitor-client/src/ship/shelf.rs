@@ -59,6 +59,14 @@ impl Shelf {
         }
     }
 
+    /// As [`put`](Self::put), at the end of the program, whatever has failed before: older events are given up for it if the disk is
+    /// full. Returns why anything had to be given up.
+    pub(super) fn put_last(&mut self, parcel: &Parcel, dropped: Vec<Dropped>) -> Option<SpoolError> {
+        let why = self.journal.append_on_full_disk(parcel, &Meta { dropped, ..Meta::default() });
+        self.program.advance(parcel.last() + 1, 0);
+        why
+    }
+
     /// All numbers below are used, whatever becomes of them.
     pub(super) fn advance(&mut self, next: u64) {
         self.program.advance(next, 0);

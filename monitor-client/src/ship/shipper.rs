@@ -16,7 +16,7 @@ use monitor_wire::Event;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::adopt::{adopt, keep_within};
 use super::desk::Desk;
@@ -225,11 +225,16 @@ impl Shipper {
         is_in_vain.set(false);
         filled.notify_one();
         hurry.notify_one();
+        let until = desk.exit_until().into();
         while !outbox.borrow().is_empty() {
-            sent.notified().await;
-            if is_in_vain.get() && !outbox.borrow().is_empty() {
+            let is_late = timeout_at(until, sent.notified()).await.is_err();
+            if is_late || (is_in_vain.get() && !outbox.borrow().is_empty()) {
                 break;
             }
+        }
+        let lost = outbox.borrow_mut().keep_rest();
+        if let Some((events, why)) = lost {
+            report::warn(&format!("{events} events found no room in the spool, which are counted there and lost: {why}"));
         }
         match outbox.borrow().kept() {
             Some(0) => outbox.borrow().remove(),

@@ -1,8 +1,7 @@
 //! Finds blocks in bytes that may be damaged.
 
-use monitor_wire::WorkerId;
-
 use super::{HEADER, LONGEST, Magic, checksum, size};
+use crate::wire::WorkerId;
 
 impl Magic {
     fn of(word: u32) -> Option<Self> {

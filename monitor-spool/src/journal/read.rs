@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use monitor_wire::WorkerId;
 
-use super::{FILE, Journal, Lost, Meta, Place, Stage, name};
+use super::{FILE, Journal, Meta, Place, Stage, read_place};
 use crate::SpoolError;
 use crate::block::{self, Blocks, HEADER, Item, Magic};
 use crate::folder::Folder;
 use crate::parcel::{Parcel, Rejected};
-use crate::sys;
 
 /// A longer file is read so far.
 pub(crate) const LONGEST_FILE: u64 = 2 * FILE + block::LONGEST as u64;
@@ -28,14 +27,14 @@ impl Journal {
     /// The journal of a dead program: what stands at these places, in these files.
     pub(crate) fn open(folder: Arc<Folder>, places: VecDeque<Place>, files: VecDeque<(u64, u64)>) -> Self {
         let made = files.iter().map(|(file, _)| *file).max().unwrap_or(0);
-        Self { folder, places, files, current: None, made, under_way: 0, lost: Lost::default() }
+        Self::of(folder, places, files, made)
     }
 
     /// The oldest batch that is not acknowledged. One that can't be read is counted as lost, and the next one is read.
     pub fn front(&mut self) -> Option<Parcel> {
         loop {
             let place = *self.places.front()?;
-            if let Some(parcel) = read(&self.folder, &place) {
+            if let Some(parcel) = read_place(&self.folder, &place) {
                 return Some(parcel);
             }
             self.count_damaged(place.count);
@@ -60,7 +59,7 @@ impl Journal {
                 break;
             }
             // One that can't be read is counted when it is the first.
-            let Some(parcel) = read(&self.folder, place) else { break };
+            let Some(parcel) = read_place(&self.folder, place) else { break };
             parcels.push(parcel);
         }
         if parcels.len() > 1
@@ -84,25 +83,13 @@ impl Journal {
 
     /// Counts events of batches that can't be read.
     pub(crate) fn count_damaged(&mut self, count: u64) {
-        if count > 0 {
-            self.lost.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, "damaged", count);
-        }
+        self.lost.add_unknown("damaged", count);
     }
 
     /// Goes on in a new file.
     pub(crate) fn begin_anew(&mut self) -> Result<(), SpoolError> {
         self.next_file()
     }
-}
-
-/// Reads one batch again.
-pub(crate) fn read(folder: &Folder, place: &Place) -> Option<Parcel> {
-    let file = folder.dir().file(&name(place.file), false).ok()?;
-    let mut bytes = vec![0; usize::try_from(place.bytes).ok()?];
-    let read = sys::read_at(&file, &mut bytes, place.offset).ok()?;
-    let (header, payload) = block::read_one(folder.worker(), &bytes[..read])?;
-    let (_, frame) = payload.split_at_checked(header.b as u32 as usize)?;
-    (header.number == place.first && header.a == place.count).then(|| Parcel::kept(header.number, header.a, frame.to_vec()))
 }
 
 /// What a file of the journal holds.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use monitor_wire::{Registered, WorkerId};
 
-use super::{About, Calibration, ClockSample, DROPS, FACTOR, FOLLOWED, GIVEN_UP, MAGIC, PAGE, STATES, State, TYPES, VERSION, check};
+use super::{About, Calibration, ClockSample, DROPS, ENDED, FACTOR, FOLLOWED, GIVEN_UP, MAGIC, PAGE, STATES, State, TYPES, VERSION, check};
 use crate::block::{self, Magic};
 
 /// So many threads may be between the two words of a count when the program dies.
@@ -29,6 +29,8 @@ pub(crate) struct Written {
     pub(crate) about: Option<About>,
     /// Number of the last event that the server has by one who shipped for the program.
     pub(crate) followed: u64,
+    /// When the program ended of its own accord, in Unix microseconds; none if it didn't say so.
+    pub(crate) ended_us: Option<u64>,
     /// By number; those that are damaged are missing.
     pub(crate) sites: HashMap<u64, Registered>,
     /// Types of events and how many were dropped.
@@ -60,7 +62,9 @@ impl Written {
                 written.dropped.push((event_type, count));
             }
         }
-        written.followed = super::followed([FOLLOWED, FOLLOWED + 8].map(|at| word(bytes, at)));
+        let twice = |at| super::twice([at, at + 8].map(|at| word(bytes, at)));
+        written.followed = twice(FOLLOWED);
+        written.ended_us = Some(twice(ENDED)).filter(|time_us| (1..=monitor_wire::MAX_TIME_US).contains(time_us));
         // By far most of its bits: a damaged one doesn't decide.
         written.is_given_up = word(bytes, GIVEN_UP).count_ones() > 32;
         for item in block::Blocks::new(worker, bytes.get(PAGE..).unwrap_or_default()) {

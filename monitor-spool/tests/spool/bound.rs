@@ -7,21 +7,83 @@ use monitor_wire::{Dropped, Event, RootId};
 
 use crate::support::{TestSpool, drain, journal, lane, processes};
 
-/// A start with words that don't compress, in one of two trees.
+/// Words that don't compress, in one of two trees.
 fn large(number: u64) -> Event {
-    let mut event = crate::support::event(number);
-    if let Event::ProcessStarted(event) = &mut event {
-        let mut state = number;
-        let words: String = std::iter::repeat_with(|| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            format!("{state:016x}")
-        })
-        .take(60)
-        .collect();
-        event.name = words;
-        event.root_id = RootId::new(u128::from(number % 2) + 1).unwrap();
+    let mut state = number;
+    let words: String = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        format!("{state:016x}")
+    })
+    .take(60)
+    .collect();
+    let root = format!("{:032x}", number % 2 + 1);
+    let json = serde_json::json!({
+        "type": "process-logged", "root_id": root, "id": format!("{number:016x}"), "time_us": 0, "level": "info", "message": words,
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+/// The start or the end of a process of a tree.
+fn half(is_start: bool, root: u64, id: u64) -> Event {
+    let json = serde_json::json!({
+        "type": if is_start { "process-started" } else { "process-ended" }, "root_id": format!("{root:032x}"),
+        "id": format!("{id:016x}"), "kind": "normal", "name": "step", "time_us": 1, "outcome": "succeeded",
+    });
+    serde_json::from_value(json).unwrap()
+}
+
+#[test]
+fn what_a_full_journal_gives_up_is_neither_the_root_nor_what_is_open() {
+    const LIMIT: u64 = 512 << 10;
+    let test = TestSpool::new();
+    let mut begun = test.begin_within(LIMIT);
+    let worker = begun.folder.worker();
+    let mut next = 1;
+    let mut append = |begun: &mut monitor_spool::Begun, events: &[Event]| {
+        begun.journal.append(&Parcel::encode(next, events).unwrap(), &Meta::default()).unwrap();
+        next += events.len() as u64;
+        begun.program.advance(next, 0);
+        assert!(begun.folder.used_bytes() <= LIMIT);
+        next - events.len() as u64
+    };
+    // A root, a call that stays open, one that ends far behind, and many that begin and end at once.
+    let mut kept =
+        vec![append(&mut begun, &[half(true, 1, 1)]), append(&mut begun, &[half(true, 1, 2)]), append(&mut begun, &[half(true, 1, 3)])];
+    for id in 10..4_000 {
+        append(&mut begun, &[half(true, 1, id), large(2 * id), half(false, 1, id)]);
+        if id == 2_000 {
+            kept.push(append(&mut begun, &[half(false, 1, 3)]));
+        }
     }
-    event
+    let all = next - 1;
+    let on_disk: u64 = std::fs::read_dir(begun.folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert_eq!(on_disk, begun.folder.used_bytes());
+    let (waiting, dropped) = (begun.journal.waiting(), count(&begun.journal.dropped()));
+    assert_eq!(dropped.values().sum::<u64>() + waiting, all);
+    let started = ("process-started".to_owned(), "spool".to_owned(), Some(1));
+    let ended = ("process-ended".to_owned(), "spool".to_owned(), Some(1));
+    assert!(dropped[&started] > 2_000 && dropped[&started] == dropped[&ended], "{dropped:?}");
+    assert_eq!(begun.journal.front_joined().unwrap().first(), 1);
+    drop(begun);
+    let mut replay = test.replay(worker);
+    assert_eq!(count(&replay.dropped()), dropped);
+    let found: Vec<u64> = drain(&mut replay).into_iter().map(|(number, _)| number).collect();
+    assert_eq!(found[..kept.len()], kept);
+    assert!(found[kept.len()..].iter().copied().eq(found[kept.len()]..=all), "the newest, without a gap");
+}
+
+#[test]
+fn more_that_is_open_than_has_room_is_given_up_in_the_end() {
+    const LIMIT: u64 = 512 << 10;
+    let test = TestSpool::new();
+    let mut begun = test.begin_within(LIMIT);
+    for id in 1..=10_000 {
+        begun.journal.append(&Parcel::encode(id, &[half(true, 1, id)]).unwrap(), &Meta::default()).unwrap();
+        assert!(begun.folder.used_bytes() <= LIMIT);
+    }
+    let lost: u64 = count(&begun.journal.dropped()).values().sum();
+    assert!(lost > 5_000, "{lost}");
+    assert_eq!(begun.journal.waiting() + lost, 10_000);
 }
 
 fn count(dropped: &[Dropped]) -> BTreeMap<(String, String, Option<u128>), u64> {
@@ -48,13 +110,13 @@ fn a_full_journal_gives_up_its_oldest_and_counts_it_by_type_and_tree() {
     let lost = next - 1 - waiting;
     assert!(lost > 100 && waiting > 100, "{lost} lost, {waiting} wait");
     let expected: BTreeMap<_, _> =
-        [1, 2].map(|root| (("process-started".to_owned(), "spool".to_owned(), Some(root)), lost / 2)).into_iter().collect();
+        [1, 2].map(|root| (("process-logged".to_owned(), "spool".to_owned(), Some(root)), lost / 2)).into_iter().collect();
     assert_eq!(count(&begun.journal.dropped()), expected);
     drop(begun);
     // What was lost by then is told although the program didn't live to tell it.
     let mut replay = test.replay(worker);
     assert_eq!(count(&replay.dropped()), expected);
-    let found: Vec<u64> = drain(&mut replay).into_iter().map(|(_, process)| process).collect();
+    let found: Vec<u64> = drain(&mut replay).into_iter().map(|(number, _)| number).collect();
     assert!(found.into_iter().eq(lost + 1..next));
 }
 
