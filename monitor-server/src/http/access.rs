@@ -23,7 +23,7 @@ use crate::config::{Config, Loopback};
 const FAILURES: u32 = 10;
 const FAILURES_PERIOD: Duration = Duration::from_secs(6);
 /// Wrong passwords of an account, from wherever they come, then have this period.
-const ACCOUNT_PERIOD: Duration = Duration::from_mins(1);
+const ACCOUNT_PERIOD: Duration = Duration::from_secs(60);
 /// What proxies add.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 

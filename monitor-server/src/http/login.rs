@@ -25,7 +25,7 @@ const DEVICE: &str = "monitor_device";
 /// Before a cookie's name with TLS: a browser takes it only by TLS, and for this host alone.
 pub(super) const SECURE: &str = "__Host-";
 /// As long as browsers keep a cookie at most.
-const DEVICE_LIFETIME: Duration = Duration::from_hours(400 * 24);
+const DEVICE_LIFETIME: Duration = Duration::from_secs(400 * 24 * 3_600);
 
 /// Whoever logs in waits so long for others whose passwords are checked.
 const HASH_PATIENCE: Duration = Duration::from_secs(10);
@@ -73,8 +73,8 @@ pub(super) async fn get_login(State(app): State<App>, Query(params): Query<Login
     match taken {
         Err(error) => error.into_response(),
         Ok(None) => page(StatusCode::UNAUTHORIZED, words, Some(|words| words.used), "", &params.next),
-        Ok(Some((_, token))) => {
-            let cookie = set_cookie(&app, peer, SESSION, &token, lifetime);
+        Ok(Some((_, secret))) => {
+            let cookie = set_cookie(&app, peer, SESSION, &secret, lifetime);
             ([(header::SET_COOKIE, cookie)], Redirect::to(local(&params.next))).into_response()
         }
     }

@@ -115,7 +115,7 @@ impl Format {
 impl Pieces {
     /// Room for a piece of each of so many readers.
     pub(super) fn new(readers: usize) -> Self {
-        let most_of_readers = u32::try_from(readers.clamp(1, 1 << 20) * PIECE_BYTES >> 10).unwrap_or(u32::MAX);
+        let most_of_readers = u32::try_from(readers.clamp(1, 1 << 20) * (PIECE_BYTES >> 10)).unwrap_or(u32::MAX);
         let most = most_of_readers as usize + (RECENT_BYTES >> 10);
         // Others want the processors, too: who stores before all.
         let turns = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
@@ -156,14 +156,12 @@ impl Pieces {
     /// Makes `room` that of a text of so many bytes. Nothing is held meanwhile, so that no two wait for each other.
     async fn fit(&self, mut room: OwnedSemaphorePermit, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let kibibytes = bytes.div_ceil(1 << 10);
-        match room.num_permits().checked_sub(kibibytes) {
-            Some(surplus) => drop(room.split(surplus)),
-            None => {
-                drop(room);
-                room = self.room(bytes).await?;
-            }
+        if let Some(surplus) = room.num_permits().checked_sub(kibibytes) {
+            drop(room.split(surplus));
+            return Some(room);
         }
-        Some(room)
+        drop(room);
+        self.room(bytes).await
     }
 }
 
@@ -200,7 +198,9 @@ impl Live {
             Read::Reset(newest) => Err(newest),
             Read::Frames(frames, until) => {
                 let mut text = String::new();
-                frames.iter().for_each(|frame| format.write(frame, &mut text));
+                for frame in &frames {
+                    format.write(frame, &mut text);
+                }
                 text.shrink_to_fit();
                 Ok((text, until))
             }
