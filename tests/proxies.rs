@@ -73,9 +73,12 @@ fn nginx(folder: &Path, port: u16, server: &str) -> Kept {
     let site = replace(&site, "/etc/nginx/monitor.key", &key.display().to_string());
     let site = replace(&site, "127.0.0.1:60010", server);
     let is_root = std::fs::metadata("/proc/self").is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0);
+    // One process, so that whoever ends it ends all of it.
     let user = if is_root { "user root;" } else { "" };
     let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|of| format!("{of}_temp_path {of};")).concat();
-    let all = format!("{user} daemon off; pid nginx.pid; error_log stderr; events {{}} http {{ access_log off; {temporary} {site} }}");
+    let all = format!(
+        "{user} daemon off; master_process off; pid nginx.pid; error_log stderr; events {{}} http {{ access_log off; {temporary} {site} }}"
+    );
     std::fs::write(folder.join("nginx.conf"), all).expect("written");
     let mut nginx = Command::new("nginx");
     nginx.arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
