@@ -62,7 +62,15 @@ pub(super) fn check(database: &Path) -> Result<(), StoreError> {
     if acknowledged == 0 {
         return Ok(());
     }
-    match newest(database) {
+    let had_log = with(database, "-wal").exists();
+    let newest = newest(database);
+    if !had_log {
+        // Looking made an empty one.
+        for suffix in ["-wal", "-shm"] {
+            let _ = fs::remove_file(with(database, suffix));
+        }
+    }
+    match newest {
         Ok(found) if found < acknowledged => Err(behind(found)),
         // Without its log it may not even have its tables yet.
         Err(rusqlite::Error::QueryReturnedNoRows) => Err(behind(0)),
