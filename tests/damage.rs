@@ -71,6 +71,9 @@ fn a_database_that_is_taken_away_ends_the_acknowledgements_until_it_is_back() {
     }
 }
 
+/// What a file holds, if it is there.
+type Bytes<'a> = Option<&'a [u8]>;
+
 #[test]
 fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
     let mut server = Server::start();
@@ -83,7 +86,7 @@ fn a_start_without_what_was_acknowledged_is_refused_and_changes_nothing() {
     assert!(log.len() > 10_000, "the log has what was acknowledged");
     let garbage = vec![0x5a; log.len()];
     let half = [&log[..log.len() / 2], &garbage[log.len() / 2..]].concat();
-    let cases: [(&str, Option<&[u8]>, Option<&[u8]>); 5] = [
+    let cases: [(&str, Bytes<'_>, Bytes<'_>); 5] = [
         ("the log was deleted", Some(&file), None),
         ("the log is garbage", Some(&file), Some(&garbage)),
         ("half of the log is garbage", Some(&file), Some(&half)),

@@ -277,8 +277,11 @@ fn large_batch(number: u64) -> Value {
     for (place, event) in batch["events"].as_array_mut().unwrap().iter_mut().enumerate() {
         if event["type"] == "process-started" {
             // Nothing that could be compressed.
-            let text: String =
-                (0..3_000).map(|word| format!("{:x} ", (number + 1) * 7_919 * (place as u64 + 1) * 104_729 * (word + 1))).collect();
+            let mut text = String::new();
+            for word in 1..=3_000 {
+                use std::fmt::Write as _;
+                let _ = write!(text, "{:x} ", (number + 1) * 7_919 * (place as u64 + 1) * 104_729 * word);
+            }
             event["fields"] = json!({"text": text});
         }
     }

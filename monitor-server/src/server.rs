@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::access::{Access, AccessError};
 use crate::adopt;
-use crate::clock::{Clock, now_us};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{self, App, Tls, TlsError};
 use crate::ingest::{self, Ingest};
@@ -31,7 +31,6 @@ pub struct Server {
     tls: Option<Tls>,
     /// What ages of trees are counted by.
     ages: Arc<AgeClock>,
-    started_us: u64,
 }
 
 /// Why a server did not begin, or did not go on.
@@ -132,7 +131,7 @@ impl Server {
         let published = live.clone();
         let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), ..Default::default() };
         let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, started_us: now_us() })
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -153,7 +152,7 @@ impl Server {
     /// # Errors
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, config, store, ingest, live, access, tls, ages, started_us } = self;
+        let Self { listener, config, store, ingest, live, access, tls, ages } = self;
         let stopping = CancellationToken::new();
         let ingest = Arc::new(ingest);
         let adopt = {
@@ -164,7 +163,7 @@ impl Server {
                 }
             }
         };
-        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access.clone(), ages.clone(), stopping.clone(), started_us);
+        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access.clone(), ages.clone(), stopping.clone());
         let keep = {
             let store = store.clone();
             let (retention, ingest, wake, stopping) = (config.keeps(), ingest.clone(), app.sweep.clone(), stopping.clone());

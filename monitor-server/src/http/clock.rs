@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
+use crate::retention::Jump;
 
 /// What was confirmed.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,7 +30,7 @@ pub(super) struct Confirmed {
     )
 )]
 pub(super) async fn post_confirm(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Confirmed> {
-    let clock_jump = app.ages.jump().map(|jump| jump.told());
+    let clock_jump = app.ages.jump().map(Jump::told);
     app.ages.confirm();
     app.sweep.notify_one();
     Ok(Json(Confirmed { clock_jump }))

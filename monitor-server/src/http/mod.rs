@@ -108,7 +108,6 @@ impl App {
         access: Arc<Access>,
         ages: Arc<AgeClock>,
         stopping: CancellationToken,
-        started_us: u64,
     ) -> Self {
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
@@ -143,7 +142,7 @@ impl App {
             exporting,
             ages,
             stopping,
-            started_us,
+            started_us: crate::clock::now_us(),
         }
     }
 

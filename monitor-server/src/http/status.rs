@@ -6,6 +6,7 @@ use monitor_wire::{Problem, Status};
 
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
+use crate::retention::Jump;
 use crate::store::Store;
 
 /// The server at a glance.
@@ -26,7 +27,7 @@ pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Stri
         started_us: app.started_us,
         queue_bytes: figures.waiting_bytes,
         refused_batches: figures.refused,
-        clock_jump: app.ages.jump().map(|jump| jump.told()),
+        clock_jump: app.ages.jump().map(Jump::told),
         trouble: app.ingest.trouble().map(|cause| cause.to_string()),
         events_per_second: app.ingest.events_per_second(),
         retention: retention.to_string(),

@@ -11,7 +11,7 @@ use globset::{Glob, GlobMatcher};
 use monitor_wire::{KeepRule, State};
 use serde::Deserialize;
 
-pub(crate) use self::age::AgeClock;
+pub(crate) use self::age::{AgeClock, Jump};
 pub(crate) use self::run::run;
 
 /// Which trees are dropped. Those that run and those that are pinned never are.

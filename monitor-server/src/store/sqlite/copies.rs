@@ -95,7 +95,7 @@ pub(super) fn remove_old(database: &Path) {
         if made.is_ok_and(|made| made.elapsed().is_ok_and(|age| age >= KEPT_BEFORE)) {
             match fs::remove_file(&path) {
                 Ok(()) => {
-                    tracing::info!(path = %path.display(), "removed the copy of the database as it was before it was brought up to date")
+                    tracing::info!(path = %path.display(), "removed the copy of the database as it was before it was brought up to date");
                 }
                 Err(error) => tracing::warn!(%error, path = %path.display(), "could not remove an old copy of the database"),
             }

@@ -194,13 +194,13 @@ fn copy_table(from: &Connection, to: &Connection, table: &str, key: &str) -> Res
     let (mut next, mut is_whole, mut looks) = (i64::MIN, true, 0);
     // A table that isn't there can't be read at any place.
     while looks < LOOKS {
-        let mut last = None;
+        let mut reached = None;
         let copied = (|| {
             let mut statement = from.prepare(&sql)?;
             let mut rows = statement.query([next])?;
             while let Some(row) = rows.next()? {
                 let values = (1..=columns.len()).map(|column| row.get(column)).collect::<Result<Vec<Value>>>()?;
-                last = Some(row.get::<_, i64>(0)?);
+                reached = Some(row.get::<_, i64>(0)?);
                 // What its own table doesn't allow was no row.
                 let _ = insert.execute(params_from_iter(values));
             }
@@ -210,8 +210,8 @@ fn copy_table(from: &Connection, to: &Connection, table: &str, key: &str) -> Res
             return Ok(is_whole);
         }
         is_whole = false;
-        match last {
-            Some(last) if last >= next => (next, looks) = (last.saturating_add(1), 0),
+        match reached {
+            Some(reached) if reached >= next => (next, looks) = (reached.saturating_add(1), 0),
             // Keys are no less than 0 in all tables, the smallest number stands for the beginning.
             _ => {
                 next = next.max(0).saturating_add(1 << looks);
