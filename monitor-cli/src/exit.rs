@@ -1,5 +1,7 @@
 //! How a command ends: its exit code, and what it says when it fails.
 
+use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -31,6 +33,20 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     // Nobody is left to tell that the message could not be written.
     let _ = anstream::stderr().write_all(message.as_bytes());
     ExitCode::from(client_error.map_or(1, ClientError::exit_code))
+}
+
+/// Tells what is wrong with a command line, or helps, as it was asked.
+pub(crate) fn misread(error: &clap::Error) {
+    let is_harmless = |arg: OsString| matches!(visible(&arg.to_string_lossy()), Cow::Borrowed(_));
+    if !error.use_stderr() || std::env::args_os().all(is_harmless) {
+        let _ = error.print();
+        return;
+    }
+    // What was typed is repeated: then without colours, which are control characters, too.
+    let text = error.render().to_string();
+    for line in text.lines() {
+        let _ = writeln!(anstream::stderr(), "{}", visible(line));
+    }
 }
 
 fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {

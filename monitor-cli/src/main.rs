@@ -59,10 +59,12 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        #[cfg(target_os = "linux")]
-        Err(error) => return commands::run::misread(&error),
-        #[cfg(not(target_os = "linux"))]
-        Err(error) => error.exit(),
+        Err(error) => {
+            exit::misread(&error);
+            #[cfg(target_os = "linux")]
+            commands::run::hint_at_misread(&error);
+            return std::process::ExitCode::from(error.exit_code() as u8);
+        }
     };
     let result = match cli.command {
         Command::Server(args) => commands::server::run(args),

@@ -39,13 +39,17 @@ use crate::spec::Spec;
 use crate::sys;
 
 const BASH: &str = include_str!("inject/hook.bash");
-const PYTHON: &str = include_str!("inject/sitecustomize.py");
+/// What Python reads: files by their names.
+const PYTHON: [(&str, &str); 2] =
+    [("sitecustomize.py", include_str!("inject/sitecustomize.py")), ("_monitor_calls.py", include_str!("inject/calls.py"))];
 /// Room of the feed.
 const FEED: usize = 1 << 20;
 /// No hook writes a longer line.
 const LONGEST_LINE: usize = 4 << 10;
 /// More of them at a time are not followed.
 const MOST: usize = 100_000;
+/// More bytes of lines that come late are not read.
+const MOST_LATE: u64 = 64 << 20;
 /// So many children of one parent and name are told singly, unless `MONITOR_FOLD_AFTER` says otherwise; further ones are counted.
 const FOLD_AFTER: u64 = 100;
 
@@ -153,7 +157,9 @@ impl Injection {
         if let Some(tables) = tables {
             let python = folder.join("python");
             fs::create_dir(&python)?;
-            fs::write(python.join("sitecustomize.py"), PYTHON)?;
+            for (name, text) in PYTHON {
+                fs::write(python.join(name), text)?;
+            }
             fs::write(folder.join("python.json"), serde_json::to_vec(tables)?)?;
             env.push(("MONITOR_PYTHON_CONFIG".into(), Some(folder.join("python.json").into())));
             let mut paths = python.into_os_string();
@@ -180,7 +186,7 @@ impl Injection {
         let (folds, python) = (self.folds, self.python.clone());
         let run = move || follow(feed, &stopped, Told { folds, ..Told::default() });
         let thread = std::thread::Builder::new().name("monitor-feed".to_owned()).spawn(run).map_err(refused())?;
-        Ok(Following { stop, thread, python, lost: self.folder.join("lost") })
+        Ok(Following { stop, thread, python, late: self.folder.join("late") })
     }
 
     /// In the helper, where the folder is not to be removed.
@@ -238,8 +244,8 @@ pub(crate) struct Following {
     stop: Arc<OwnedFd>,
     thread: JoinHandle<Told>,
     python: Option<PathBuf>,
-    /// Has the numbers of lines that found no room at the end of a program.
-    lost: PathBuf,
+    /// Has lines that found no room until the end of a program.
+    late: PathBuf,
 }
 
 /// What there is to say of a command that was made to tell of itself.
@@ -257,6 +263,12 @@ impl Following {
     pub(crate) fn stop(self, script: &str, code: u8) -> Heard {
         let _ = rustix::io::write(&self.stop, &1_u64.to_ne_bytes());
         let Ok(mut told) = self.thread.join() else { return Heard::default() };
+        let late = File::open(&self.late).and_then(|file| {
+            let mut text = String::new();
+            file.take(MOST_LATE).read_to_string(&mut text).map(|_| text)
+        });
+        late.unwrap_or_default().lines().for_each(|line| told.line(line));
+        let _ = fs::remove_file(&self.late);
         told.end_steps(script, &code.to_string());
         let nothing = self.python.filter(|_| !told.has_functions).map(|path| {
             if told.has_python {
@@ -269,9 +281,7 @@ impl Following {
                     .to_owned()
             }
         });
-        let late = fs::read_to_string(&self.lost).unwrap_or_default();
-        let _ = fs::remove_file(&self.lost);
-        let heard = Heard { lost: told.lost + late.lines().filter_map(|line| line.parse::<u64>().ok()).sum::<u64>(), nothing };
+        let heard = Heard { lost: told.lost, nothing };
         told.end();
         heard
     }

@@ -12,13 +12,15 @@ use crate::text::visible;
 const PIN_EXAMPLES: &str = "\
 Examples:
   monitor pin 2106
-  monitor roots --json | jq '.roots[] | select(.pinned)'";
+  monitor roots --json | jq '.roots[] | select(.pinned)'
+
+A pinned tree can't be deleted either.";
 
 const UNPIN_EXAMPLES: &str = "\
 Examples:
   monitor unpin 2106";
 
-/// Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted
+/// Keeps a tree until it is unpinned, whatever the rules of retention say
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{PIN_EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Pin {
@@ -26,7 +28,7 @@ pub(crate) struct Pin {
     which: Which,
 }
 
-/// Unpins a tree: the rules of retention hold for it again
+/// Lets the rules of retention hold for a tree again
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{UNPIN_EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Unpin {

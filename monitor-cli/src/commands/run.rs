@@ -147,12 +147,10 @@ pub(crate) fn run(args: Args) -> ExitCode {
     }
 }
 
-/// Tells what is wrong with a command line, and how a command that stands where options do is to be written. Ends the program.
-pub(crate) fn misread(error: &clap::Error) -> ExitCode {
-    let is_shown = error.print().is_ok();
+/// Tells how a command that stands where options do is to be written.
+pub(crate) fn hint_at_misread(error: &clap::Error) {
     let args: Vec<String> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-    if is_shown
-        && error.kind() == ErrorKind::UnknownArgument
+    if error.kind() == ErrorKind::UnknownArgument
         && args.first().is_some_and(|command| command == "run")
         && let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg)
         && let Some(at) = args.iter().position(|arg| arg == unknown).filter(|_| !unknown.starts_with('-'))
@@ -164,7 +162,6 @@ pub(crate) fn misread(error: &clap::Error) -> ExitCode {
         };
         hint_at(Some(format!("the command stands behind `--`: monitor {} -- {command}", words(&args[..at]))));
     }
-    ExitCode::from(error.exit_code() as u8)
 }
 
 /// What a command of one word with spaces in it was probably meant to be.

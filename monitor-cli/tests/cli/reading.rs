@@ -61,6 +61,10 @@ fn awkward_names_are_shown_and_never_sent_raw() {
     {
         assert!(tree.contains(shown), "{shown} is not in {tree}");
     }
+    for wrong in [&["roots", "--state", "a\u{9b}2J\nb"][..], &["tree", "1", "--x\u{1b}[2J"], &["\u{9b}2J"]] {
+        let error = String::from_utf8(monitor(wrong).assert().code(2).get_output().stderr.clone()).unwrap();
+        assert!(!error.chars().any(|c| c.is_control() && c != '\n') && error.starts_with("error: "), "{error:?}");
+    }
     let error = monitor(&["tree", "\u{1b}[31m", "--server", &server.url]).assert().code(2).get_output().stderr.clone();
     assert!(!error.contains(&0x1b), "{}", String::from_utf8_lossy(&error));
 }

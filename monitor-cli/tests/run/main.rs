@@ -12,4 +12,5 @@ mod leaving;
 mod limits;
 mod output;
 mod plain;
+mod python;
 mod terminal;

@@ -8,6 +8,7 @@ import sys
 
 def _monitor():
     import atexit
+    import collections
     import contextvars
     import functools
     import importlib.abc
@@ -70,32 +71,52 @@ def _monitor():
     def clean(text):
         return str(text)[:600].replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
 
-    lost = [0]
+    # Lines that found no room, and ends that wait for some: whoever was told to have begun ends, too.
+    lost, unsent = [0], collections.deque()
+
+    def as_line(words):
+        return "\t".join(words).encode("utf-8", "replace")[:3999] + b"\n"
 
     def say(*words):
+        """Tells the launcher. Returns true if it hears of it."""
         try:
             # A program that makes itself a daemon closes all files, and the number may stand for one of its own by now.
             now = os.fstat(output)
-            if (now.st_dev, now.st_ino) == (known.st_dev, known.st_ino):
-                line = "\t".join(words).encode("utf-8", "replace")[:3999] + b"\n"
-                if lost[0]:
-                    line = (b"L\t%d\n" % lost[0] + line) if len(line) < 3900 else b"L\t%d\n" % (lost[0] + 1)
+            if (now.st_dev, now.st_ino) != (known.st_dev, known.st_ino):
+                return False
+            while unsent:
+                line = unsent.popleft()
+                try:
+                    os.write(output, line)
+                except BaseException:
+                    unsent.appendleft(line)
+                    raise
+            line = as_line(words)
+            if lost[0] and len(line) < 3900:
+                line = b"L\t%d\n" % lost[0] + line
                 os.write(output, line)
                 lost[0] = 0
+            else:
+                os.write(output, line)
+            return True
         except BlockingIOError:
-            lost[0] += 1
+            if words[0] == "E":
+                unsent.append(as_line(words))
+            else:
+                lost[0] += 1
         except RecursionError:
             # Whoever goes on after one and goes deeper is ended by older interpreters.
             raise
         except Exception:
             pass
+        return False
 
     @atexit.register
-    def tell_lost():
+    def tell_late():
         # Where there is always room.
-        if lost[0]:
-            with open(os.path.join(os.path.dirname(feed), "lost"), "a") as file:
-                file.write("%d\n" % lost[0])
+        if lost[0] or unsent:
+            with open(os.path.join(os.path.dirname(feed), "late"), "ab") as file:
+                file.write(b"".join(unsent) + b"L\t%d\n" % lost[0])
 
     # Frames that are here for the program's calls don't count: its limit of recursion is what it would be, and what it sees of it, too.
     # Some room is for what is called meanwhile.
@@ -133,7 +154,7 @@ def _monitor():
         def __init__(self, table, name, code, given):
             self.id = os.urandom(8).hex()
             self.root, above, depth = current.get()
-            self.depth = depth + 1
+            self.depth, self.above = depth + 1, above
             batch = ""
             if given is not None:
                 if table.get("batch") in given:
@@ -142,13 +163,17 @@ def _monitor():
                     ids = ident(given.get("root_id"), 32), ident(given.get("parent_id"), 16)
                     if all(ids):
                         self.root, above = ids
+                        self.above = above
             place = clean("%s:%d" % (code.co_filename, code.co_firstlineno))
-            say("S", self.id, above, self.root, table["kind"], str(os.getpid()), place, batch, clean(table.get("name") or name))
+            self.is_told = say("S", self.id, above, self.root, table["kind"], str(os.getpid()), place, batch, clean(table.get("name") or name))
 
         def enter(self):
-            return current.set((self.root, self.id, self.depth))
+            # What one that found no room begins hangs below the one above.
+            return current.set((self.root, self.id if self.is_told else self.above, self.depth))
 
         def end(self, error=None):
+            if not self.is_told:
+                return
             if error is None or (isinstance(error, SystemExit) and not error.code) or isinstance(error, StopIteration):
                 say("E", self.id, "ok", "", "")
             elif isinstance(error, GeneratorExit) or type(error).__name__ == "CancelledError":
@@ -480,134 +505,15 @@ def _monitor():
     sys.meta_path.insert(0, PatchFinder())
     say("P")
 
-    def watch_calls(events):
-        """From 3.12 on the interpreter tells of calls, by no frame of ours. Fails if others have all places for that."""
-        tool = next(tool for tool in (4, 3) if events.get_tool(tool) is None)
-        events.use_tool_id(tool, "process-monitor")
-        kinds = events.events
-        # The table and the path of each code that is watched; by the id of its frame each call, and what takes back that it is current.
-        watched, calls = {}, {}
+    import _monitor_calls as ways
 
-        def begin_watched(code, frame):
-            found = watched.get(code)
-            if found is None:
-                rest, module = code.co_qualname, frame.f_globals.get("__name__")
-                # The body of a class is none, nor is what stands within a function.
-                is_function = code.co_flags & 3 == 3 and "<" not in rest and rest.rpartition(".")[2] not in left_alone
-                found = find(module, rest) if is_function and isinstance(module, str) else (None, None)
-                if found[0] is None:
-                    return events.DISABLE
-                events.set_local_events(tool, code, kinds.PY_RETURN | kinds.PY_YIELD | kinds.PY_RESUME)
-                watched[code] = found
-            table, path = found
-            given = None
-            if table.get("batch") or table["kind"] == "cross_process":
-                given = dict(frame.f_locals)
-                if code.co_flags & inspect.CO_VARKEYWORDS:
-                    last = code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & inspect.CO_VARARGS)
-                    given.update(given.get(code.co_varnames[last], {}))
-            call = Call(table, path, code, given)
-            calls[id(frame)] = [call, call.enter()]
-
-        def started(code, offset):
-            try:
-                return begin_watched(code, sys._getframe(1))
-            except Exception:
-                return None
-
-        def over(frame, error=None):
-            call, token = calls.pop(id(frame), (None, None))
-            if call is not None:
-                leave(token)
-                call.end(error)
-
-        def returned(code, offset, value):
-            try:
-                over(sys._getframe(1))
-            except Exception:
-                pass
-
-        def yielded(code, offset, value):
-            call = calls.get(id(sys._getframe(1)))
-            if call is not None:
-                leave(call[1])
-
-        def resumed(code, offset, error=None):
-            call = calls.get(id(sys._getframe(1)))
-            if call is not None:
-                call[1] = call[0].enter()
-
-        def unwound(code, offset, error):
-            try:
-                if code in watched:
-                    over(sys._getframe(1), error)
-            except Exception:
-                pass
-
-        callbacks = {
-            kinds.PY_START: started,
-            kinds.PY_RETURN: returned,
-            kinds.PY_YIELD: yielded,
-            kinds.PY_RESUME: resumed,
-            kinds.PY_THROW: resumed,
-            kinds.PY_UNWIND: unwound,
-        }
-        for kind, callback in callbacks.items():
-            events.register_callback(tool, kind, callback)
-        events.set_events(tool, kinds.PY_START | kinds.PY_THROW | kinds.PY_UNWIND)
-
-    def watch_main():
-        """Puts wrappers around functions of the main script between its lines, since nobody imports it."""
-        main = sys.modules["__main__"]
-        state = types.SimpleNamespace(script=None, known=0, lines=0, calls=0, is_importing=False)
-
-        def line(frame, event, argument):
-            try:
-                if event != "line":
-                    return line
-                state.is_importing = False
-                state.lines += 1
-                # One that has so many lines to run defines no more functions; and one that nobody names has none.
-                if state.lines > 10000 or (state.lines == 1 and not any(map(may_hold, main_names()))):
-                    sys.settrace(None)
-                    return None
-                if len(main.__dict__) != state.known:
-                    weave(main, "", main, set())
-                    state.known = len(main.__dict__)
-            except Exception:
-                pass
-            return line
-
-        def call(frame, event, argument):
-            code = frame.f_code
-            if state.script is None:
-                if code.co_name == "<module>" and frame.f_globals is main.__dict__:
-                    state.script = frame
-                    return line
-            elif frame.f_back is state.script and code.co_name == "_find_and_load":
-                state.is_importing = True
-            elif frame.f_back is state.script and code.co_filename == __file__ and code.co_name == "wrapper":
-                # The program is at work; its script goes on when this call is over.
-                sys.settrace(None)
-                going_on[0] = go_on
-            elif not state.is_importing:
-                state.calls += 1
-                if state.calls > 50000:
-                    sys.settrace(None)
-            return None
-
-        def go_on():
-            going_on[0] = None
-            sys.settrace(call)
-
-        sys.settrace(call)
-
+    del sys.modules["_monitor_calls"]
     try:
-        watch_calls(sys.monitoring)
+        ways.watch_calls(sys.monitoring, find, left_alone, Call, leave)
     except Exception:
         sys.meta_path.insert(0, Finder())
         if sys.gettrace() is None:
-            watch_main()
+            ways.watch_main(lambda: any(map(may_hold, main_names())), lambda main: weave(main, "", main, set()), going_on, __file__)
 
     # For programs that hand their ids on: `from process_monitor import task_monitor`.
     class TaskMonitor:
