@@ -62,13 +62,99 @@ fn what_processes_say_is_followed_until_the_root_ends() {
 }
 
 #[test]
-fn what_process_exit_leaves_open_is_closed_by_the_goodbye() {
+fn an_exit_code_is_the_outcome_of_what_it_ends() {
+    for (how, code, expected) in [
+        (&["exit"][..], 7, "exit_inside [failed]: exit code 7\n  exits [failed]: exit code 7\n"),
+        // What another thread is in the middle of was cut off.
+        (&["exit-with", "0"], 0, "exit_with\n  on_a_thread [cancelled]\n  exits_with\n"),
+        (&["exit-with", "2"], 2, "exit_with [failed]: exit code 2\n  on_a_thread [cancelled]\n  exits_with [failed]: exit code 2\n"),
+        (&["exit-elsewhere", "3"], 3, "exit_elsewhere [failed]: exit code 3\n  exits_with [failed]: exit code 3\n"),
+        (&["exit-in-a-task", "4"], 4, "exit_in_a_task [failed]: exit code 4\n  polled [failed]: exit code 4\n"),
+        // A `main` that returns says nothing of what still runs elsewhere.
+        (&["return-while-busy", "0"], 0, "busy [cancelled]\n"),
+        (&["return-while-busy", "5"], 5, "busy [failed]: exit code 5\n"),
+        (&["return-code", "3"], 3, "return_code [failed]: exit code 3\n"),
+        (&["return-code", "0"], 0, "return_code\n"),
+    ] {
+        for server in [Server::start(), Server::start_without_spool()] {
+            assert_eq!(run(worker(&server, how)).code, Some(code), "{how:?}");
+            let processes = server.tree(&server.finished_root());
+            assert_eq!(outline(&processes), expected, "{how:?}");
+            for process in &processes {
+                let (state, shown) = (&process["state"], &process["exit_code"]);
+                let told = if code == 0 { Value::Null } else { json!(code) };
+                assert_eq!(*shown, if state == "cancelled" { Value::Null } else { told }, "{how:?} {process}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_thread_that_was_there_before_a_tree_is_none_of_its_children() {
     let server = Server::start();
-    assert_eq!(run(worker(&server, &["exit"])).code, Some(7));
-    let root = server.finished_root();
-    let processes = server.tree(&root);
-    assert_eq!(outline(&processes), "exit_inside [cancelled]\n  exits [cancelled]\n");
-    assert!(processes.iter().all(|process| process["reason"] == "exited"), "{processes:?}");
+    let mut housekeeping = worker(&server, &["housekeeping"]);
+    housekeeping.env("MONITOR_LOG", "stderr");
+    let finished = run(housekeeping);
+    assert_eq!(finished.code, Some(0));
+    let mut outlines = server.roots().iter().map(|root| outline(&server.tree(root))).collect::<Vec<_>>();
+    outlines.sort();
+    let (alone, request) = ("keep_house [unattached]\n", "request\n  part [inferred]\n");
+    assert_eq!(outlines, [alone, alone, request, request]);
+    let warnings: Vec<&str> = finished.stderr.lines().filter(|line| line.contains("#[cross_thread]")).collect();
+    assert!(matches!(warnings[..], [one] if one.contains("\"keep_house\" (tests/worker/strays.rs:")), "{}", finished.stderr);
+}
+
+#[test]
+fn calls_without_a_tree_are_marked_gathered_or_left_out_as_is_wanted() {
+    for (stray, lone) in [(None, 100), (Some("fold"), 100), (Some("tree"), 400), (Some("skip"), 0)] {
+        let server = Server::start();
+        assert_eq!(run(worker(&server, &["many", "1"])).code, Some(0));
+        let mut calls = worker(&server, &["stray-calls", "400"]);
+        calls.envs(stray.map(|stray| ("MONITOR_STRAY", stray)));
+        assert_eq!(run(calls).code, Some(0));
+        let of = |filter: &str| server.get(&format!("/roots?limit=1000&unattached={filter}"))["roots"].as_array().unwrap().clone();
+        let names = |roots: &[Value]| roots.iter().map(|root| root["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let unattached = of("true");
+        assert!(unattached.iter().all(|root| root["unattached"] == true && root["state"] == "succeeded"));
+        let gathered = unattached.iter().find(|root| root["name"] == "calls without a tree");
+        assert_eq!(unattached.len() - usize::from(gathered.is_some()), lone, "{stray:?}");
+        assert_eq!(names(&of("false")), ["many"]);
+        assert_eq!(server.roots().len(), unattached.len() + 1);
+        assert_eq!(gathered.is_some(), lone == 100, "{stray:?}");
+        if let Some(root) = gathered {
+            let processes = server.tree(root);
+            for (name, count) in [("frame", 270), ("rare", 30), ("inner", 270)] {
+                let ([singly, counted], _) = counted(&processes, name);
+                assert_eq!(singly + counted, count, "{name}: {}", outline(&processes));
+            }
+            assert!(processes.iter().all(|process| process["orphan"] == false));
+        }
+        let mut list = command("monitor");
+        list.args(["roots", "--unattached=false", "--json", "--server", server.url()]);
+        assert_eq!(serde_json::from_str::<Value>(&run(list).stdout).unwrap()["roots"].as_array().unwrap().len(), 1);
+    }
+}
+
+/// The callee's code of the first source document: the root's id in both places, or alone.
+#[test]
+fn a_message_with_the_roots_id_alone_continues_the_tree_below_its_root() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["sends-the-root"])).code, Some(0));
+    let processes = server.tree(&server.finished_root());
+    assert_eq!(outline(&processes), "sends_the_root\n  asks\n  judge\n    judged\n  judge\n    judged\n");
+    for judge in processes.iter().filter(|process| process["name"] == "judge") {
+        assert_eq!(judge["parent_id"], processes[0]["id"]);
+    }
+
+    // A tree that something else began, whose root's process has any id.
+    let root = "0199a3ce929d0e0e47360199a3ce929d";
+    let begun = json!({"version": 1, "sequence": 1, "sent_us": 0, "events": [{"type": "process-started", "root_id": root,
+        "id": "00000000000000ab", "time_us": 5, "kind": "root", "name": "python"}],
+        "worker": {"id": "5b0c0000000000000000000000000001", "hostname": "build-7", "pid": 4121, "program": "python"}});
+    assert_eq!(server.post(&begun).0, 200);
+    assert_eq!(run(worker(&server, &["judges", root])).code, Some(0));
+    let root = server.roots().into_iter().find(|root| root["name"] == "python").unwrap();
+    assert_eq!(outline(&server.tree(&root)), "python [running]\n  judge\n    judged\n");
 }
 
 #[test]
@@ -457,10 +543,10 @@ async fn against(answer: fn(&Value, usize) -> Option<ResponseTemplate>) -> (Stri
     let moody = Moody { answer, asked: AtomicUsize::default() };
     Mock::given(method("POST")).and(path("/api/v1/events")).respond_with(moody).mount(&server).await;
     let mut exit = command("monitor-test-worker");
-    exit.arg("exit").env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.uri()).env("MONITOR_LOG", "stderr");
+    exit.arg("leaves-open").env("MONITOR_ENABLED", "1").env("MONITOR_SERVER_URL", server.uri()).env("MONITOR_LOG", "stderr");
     exit.env("MONITOR_EXIT_TIMEOUT", "1m").env("MONITOR_TOKEN", "a-token");
     let finished = tokio::task::spawn_blocking(|| run(exit)).await.unwrap();
-    assert_eq!(finished.code, Some(7));
+    assert_eq!(finished.code, Some(0));
     let requests = server.received_requests().await.unwrap();
     assert!(requests.iter().all(|request| request.headers["authorization"] == "Bearer a-token"));
     (finished.stderr, requests.iter().map(decode).collect())

@@ -49,7 +49,7 @@ on_and_off! {
     a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on,
     a_fork_waits_for_no_thread_that_goes_on_recording,
     a_child_that_forks_and_records_nothing_is_no_worker,
-    what_a_child_has_open_when_it_exits_is_cancelled,
+    what_a_child_has_open_ends_by_its_exit_code,
     a_flush_returns_while_others_go_on_recording,
     a_flush_on_the_shippers_own_thread_returns_at_once,
     a_program_started_by_fork_and_exec_is_none_of_the_clients_business,
@@ -107,7 +107,7 @@ fn lost_outline(server: &Server) -> String {
 fn a_program_that_ends_by_itself_leaves_nothing_behind(start: fn() -> Server) {
     for (what, code, trees) in [
         (&["many", "2"][..], 0, "many\n  hundred\n    leaf\n    leaf\n"),
-        (&["exit"], 7, "exit_inside [cancelled]\n  exits [cancelled]\n"),
+        (&["exit"], 7, "exit_inside [failed]: exit code 7\n  exits [failed]: exit code 7\n"),
         (&["panic"], 101, "panic_inside [failed]: the end of the tape\n  panics [failed]: the end of the tape\n"),
         (&["thread-panics"], 0, "thread_panics\n  panics [failed]: the end of the tape\n"),
     ] {
@@ -200,7 +200,7 @@ fn a_handler_of_the_programs_own_works_as_before_and_its_exit_flushes(start: fn(
         assert_eq!(line(&mut child), "ready");
         kill(&child, name);
         assert_eq!((line(&mut child), child.wait().unwrap().code()), (format!("signal {number}"), Some(3)));
-        assert_eq!(outlines(&server), ["handles_signals [cancelled]\n  leaf\n"]);
+        assert_eq!(outlines(&server), ["handles_signals [failed]: exit code 3\n  leaf\n"]);
     }
 }
 
@@ -326,7 +326,7 @@ fn a_parent_that_ends_closes_its_own_processes_and_its_child_goes_on(start: fn()
     let server = start();
     assert_eq!(run(worker(&server, &["becomes-a-daemon"])).code, Some(0));
     wait_for("parent and child", || (workers(&server).len() == 2).then_some(()));
-    assert_eq!(outlines(&server), ["becomes_a_daemon [cancelled]\n  born\n"]);
+    assert_eq!(outlines(&server), ["becomes_a_daemon\n  born\n"]);
 }
 
 fn a_fork_waits_for_no_thread_that_goes_on_recording(start: fn() -> Server) {
@@ -344,10 +344,10 @@ fn a_child_that_forks_and_records_nothing_is_no_worker(start: fn() -> Server) {
     assert_eq!((outlines(&server), workers(&server).len()), (vec!["leaf\n".to_owned()], 1));
 }
 
-fn what_a_child_has_open_when_it_exits_is_cancelled(start: fn() -> Server) {
+fn what_a_child_has_open_ends_by_its_exit_code(start: fn() -> Server) {
     let server = start();
     assert_eq!(run(worker(&server, &["forks-and-exits"])).code, Some(0));
-    assert_eq!(outlines(&server), ["forks_and_exits\n  exits_inside [cancelled]\n  leaf\n"]);
+    assert_eq!(outlines(&server), ["forks_and_exits\n  exits_inside\n  leaf\n"]);
 }
 
 fn a_flush_returns_while_others_go_on_recording(start: fn() -> Server) {

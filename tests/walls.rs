@@ -13,7 +13,7 @@ const WALLS: &[(&str, &[&str])] = &[
         "monitor-spool",
         &["monitor-wire", "monitor-core", "crc32fast", "etcetera", "flate2", "libc", "ruzstd", "serde", "serde_json", "zstd"],
     ),
-    ("monitor-woven", &["monitor-core", "monitor-macros", "monitor-spool", "libc"]),
+    ("monitor-woven", &["monitor-core", "monitor-macros", "monitor-spool"]),
     ("cargo-monitor", &["monitor-wire", "monitor-spool", "*"]),
     ("monitor-state", &["monitor-wire", "serde", "serde_json"]),
     ("monitor-web", &["rust-embed"]),

@@ -46,7 +46,13 @@ pub(crate) struct Connection {
 }
 
 pub(crate) fn read_url(text: &str) -> Result<Url, String> {
-    let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://127.0.0.1:60010"))?;
+    let mut url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://127.0.0.1:60010"))?;
+    let path = monitor_spool::settings::base_path(url.path()).to_owned();
+    if path != url.path().trim_end_matches('/') {
+        url.set_path(&path);
+        url.set_query(None);
+        url.set_fragment(None);
+    }
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         _ => Err("expected a URL like http://127.0.0.1:60010".to_owned()),

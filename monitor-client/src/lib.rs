@@ -29,23 +29,25 @@
 //!
 //! # What is recorded
 //! Start, end and outcome of each call, with its thread and its place in the source. A returned `Err` and a panic are failures,
-//! with message, causes and place; a future dropped before its end is cancelled. What can't be told counts as succeeded: a
-//! return type that is generic, `ExitCode`, and functions that are `-> !`, `-> impl Trait` (futures apart) or `#[track_caller]`,
-//! whose panics are seen, but not their returned errors.
+//! with message, causes and place; so is an `ExitCode` other than 0, and what `Option` or `Poll` hold is looked into. A future dropped
+//! before its end is cancelled. `process::exit` ends what its thread is in the middle of by its code (with glibc). What can't be told
+//! counts as succeeded: a return type that is generic, and functions that are `-> !`, `-> impl Trait` (futures apart) or
+//! `#[track_caller]`, whose panics are seen, but not their returned errors.
 //!
 //! # Settings
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `MONITOR_ENABLED` | `1`, `true`, `on`, `yes`: record | off |
-//! | `MONITOR_SERVER_URL` | where the server is | `http://127.0.0.1:60010` |
+//! | `MONITOR_SERVER_URL` | where the server is; its page's address will do | `http://127.0.0.1:60010` |
 //! | `MONITOR_TOKEN` | sent as bearer token | none |
-//! | `MONITOR_BUFFER_BYTES` | bound of what waits to be sent | 64 MiB |
+//! | `MONITOR_BUFFER_BYTES` | bound of what waits to be sent: `1000000`, `64MiB` | 64 MiB |
 //! | `MONITOR_SPOOL_DIR` | where what the server hasn't got yet outlives the program; `off`: nowhere | `monitor/spool` in the user's folder for state |
 //! | `MONITOR_SPOOL_BYTES` | bound of what this program keeps there | 256 MiB |
 //! | `MONITOR_FOLD_AFTER` | beyond so many children of one parent and name, further ones are counted; `off`: never | 1000 |
+//! | `MONITOR_STRAY` | what becomes of `#[normal_task]` calls without a context: `tree`, each begins one; `fold`, beyond the first 100 they hang below one root of the program; `skip`, they are not recorded | `fold` |
 //! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |
 //! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |
-//! | `MONITOR_LOG` | `stderr`: the client's own messages go there as well as to `tracing` | none |
+//! | `MONITOR_LOG` | the client's own messages go to `tracing`; `stderr`: there as well; `off`: there not at all | warnings go to stderr where no subscriber listens |
 //! | `MONITOR_ROOT_ID`, `MONITOR_PARENT_ID` | the process that started this program; see [`CommandExt`] | none |
 //!
 //! # Features

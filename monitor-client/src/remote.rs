@@ -9,6 +9,10 @@ use monitor_core::private::Remote;
 use monitor_wire::{ProcessId, RootId};
 
 /// A value that may hold a root id. Any text does; what it says is looked at when it is used.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't hold the `root_id` of a #[cross_process] function",
+    label = "expected `RootId`, `String`, `&str`, or an `Option` of one of these"
+)]
 pub trait AsRootId {
     /// The id, nothing, or what is there instead.
     #[doc(hidden)]
@@ -16,6 +20,10 @@ pub trait AsRootId {
 }
 
 /// A value that may hold a process id. Any text does; what it says is looked at when it is used.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't hold the `parent_id` of a #[cross_process] function",
+    label = "expected `ProcessId`, `RootId`, `String`, `&str`, or an `Option` of one of these"
+)]
 pub trait AsProcessId {
     /// The id, nothing, or what is there instead.
     #[doc(hidden)]
@@ -34,6 +42,13 @@ impl AsProcessId for ProcessId {
     }
 }
 
+/// A root's id in the parent's place means the process that began the tree.
+impl AsProcessId for RootId {
+    fn as_process_id(&self) -> Result<Option<u64>, String> {
+        Ok(self.own_process().map(ProcessId::get))
+    }
+}
+
 impl AsRootId for str {
     fn as_root_id(&self) -> Result<Option<u128>, String> {
         parse::<RootId>(self).map(|id| id.map(RootId::get))
@@ -42,7 +57,7 @@ impl AsRootId for str {
 
 impl AsProcessId for str {
     fn as_process_id(&self) -> Result<Option<u64>, String> {
-        parse::<ProcessId>(self).map(|id| id.map(ProcessId::get))
+        if let Ok(root) = self.parse::<RootId>() { root.as_process_id() } else { parse::<ProcessId>(self).map(|id| id.map(ProcessId::get)) }
     }
 }
 
@@ -103,6 +118,14 @@ mod tests {
             remote(&Cow::Borrowed(ROOT), &Arc::<str>::from(PARENT)),
         ] {
             assert_eq!(found, Remote { root: Some(root.get()), parent: Some(parent.get()), malformed: None });
+        }
+    }
+
+    #[test]
+    fn a_roots_id_in_the_parents_place_is_the_process_that_began_the_tree() {
+        let root: RootId = ROOT.parse().unwrap();
+        for found in [remote(ROOT, ROOT), remote(&root, &root), remote(&ROOT, &Some(ROOT.to_owned()))] {
+            assert_eq!(found, Remote { root: Some(root.get()), parent: root.own_process().map(ProcessId::get), malformed: None });
         }
     }
 

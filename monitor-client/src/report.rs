@@ -1,21 +1,36 @@
-//! The client's own words: through `tracing`, and to stderr for those without a subscriber who ask for it.
+//! The client's own words: through `tracing`. Warnings go to stderr where no subscriber listens, and all words if that is asked for.
 
 use std::collections::HashSet;
 use std::io::Write;
 use std::panic::{UnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
-static TO_STDERR: AtomicBool = AtomicBool::new(false);
+use monitor_spool::settings::Log;
 
-/// Own messages go to stderr as well from now on (`MONITOR_LOG=stderr`).
-pub(crate) fn to_stderr() {
-    TO_STDERR.store(true, Ordering::Relaxed);
+static LOG: AtomicU8 = AtomicU8::new(Log::Unheard as u8);
+
+/// Says where own messages go from now on (`MONITOR_LOG`).
+pub(crate) fn set(log: Log) {
+    LOG.store(log as u8, Ordering::Relaxed);
+}
+
+fn is(log: Log) -> bool {
+    LOG.load(Ordering::Relaxed) == log as u8
 }
 
 /// Something that the user may want to change.
 pub(crate) fn warn(message: &str) {
     tell(|| tracing::warn!(target: "monitor_client", "{message}"));
-    write("warning", message);
+    if is(Log::Stderr) || is(Log::Unheard) && !has_subscriber() {
+        write("warning", message);
+    }
+}
+
+/// Returns true if a subscriber listens on this thread, whatever it wants to hear.
+fn has_subscriber() -> bool {
+    let is_any = || tracing::dispatcher::get_default(|dispatch| !dispatch.is::<tracing::subscriber::NoSubscriber>());
+    // A subscriber is the program's: see `tell`.
+    catch_unwind(is_any).map_err(std::mem::forget).unwrap_or(true)
 }
 
 /// What was said and is not over. It belongs to the shipper's thread alone: a forked child has its own.
@@ -39,7 +54,9 @@ impl Said {
 /// Something good to know.
 pub(crate) fn info(message: &str) {
     tell(|| tracing::info!(target: "monitor_client", "{message}"));
-    write("info", message);
+    if is(Log::Stderr) {
+        write("info", message);
+    }
 }
 
 /// A subscriber is the program's: what it panics at is not ours to pass on to a monitored function.
@@ -49,11 +66,9 @@ fn tell(subscriber: impl FnOnce() + UnwindSafe) {
 }
 
 fn write(level: &str, message: &str) {
-    if TO_STDERR.load(Ordering::Relaxed) {
-        // In one piece, and a stderr that is closed or full must not become the program's panic.
-        let line = format!("monitor: {level}: {message}\n");
-        let _ = stderr().and_then(|mut stderr| stderr.write_all(line.as_bytes()));
-    }
+    // In one piece, and a stderr that is closed or full must not become the program's panic.
+    let line = format!("monitor: {level}: {message}\n");
+    let _ = stderr().and_then(|mut stderr| stderr.write_all(line.as_bytes()));
 }
 
 /// Not the one of the standard library, whose lock may be held by a thread that a forked child doesn't have.

@@ -50,7 +50,7 @@ fn events_url(base: &Url) -> Url {
     let mut url = base.clone();
     url.set_query(None);
     url.set_fragment(None);
-    url.set_path(&format!("{}/api/v1/events", base.path().trim_end_matches('/')));
+    url.set_path(&format!("{}/api/v1/events", monitor_spool::settings::base_path(base.path())));
     url
 }
 
@@ -75,7 +75,7 @@ mod tests {
             ("MONITOR_SERVER_URL", "ftp://host"),
             ("MONITOR_SERVER_URL", long.as_str()),
             ("MONITOR_TOKEN", "two words\n"),
-            ("MONITOR_BUFFER_BYTES", "64MiB"),
+            ("MONITOR_BUFFER_BYTES", "64XiB"),
         ] {
             let (settings, problems) = read(&[("MONITOR_ENABLED", "1"), (name, value)]);
             assert_eq!(settings, read(&[("MONITOR_ENABLED", "1")]).0, "{name}");
@@ -83,6 +83,19 @@ mod tests {
             assert!(problems[0].starts_with(name) && problems[0].contains("expected") && problems[0].len() < 400, "{problems:?}");
             assert!(name != "MONITOR_TOKEN" || !problems[0].contains("two words"), "{problems:?}");
             assert_eq!(read(&[("MONITOR_ENABLED", "0"), (name, value)]).1, Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_address_of_the_page_is_the_servers() {
+        for (url, expected) in [
+            ("http://h:60010/tasks", "http://h:60010/api/v1/events"),
+            ("http://h:60010/tasks/", "http://h:60010/api/v1/events"),
+            ("https://h/below/tasks/0199a3ce929d0e0e47360199a3ce929d?tab=logs#x", "https://h/below/api/v1/events"),
+            ("http://h:60010/taskset", "http://h:60010/taskset/api/v1/events"),
+        ] {
+            let (settings, problems) = read(&[("MONITOR_ENABLED", "1"), ("MONITOR_SERVER_URL", url)]);
+            assert_eq!((settings.events_url.as_str(), problems), (expected, vec![]), "{url}");
         }
     }
 

@@ -1,21 +1,22 @@
 //! Where a new process hangs: the rules by which it finds its parent.
 
 use crate::context::{self, Context};
-use crate::home;
-use crate::record::Attachment;
-use crate::trees;
-use crate::warn::Warning;
+use crate::record::{Attachment, Origin};
+use crate::warn::{Warning, Warnings};
+use crate::{home, ids, strays, trees};
 
 /// How a new process is to find its parent.
 pub(crate) enum Bond {
     /// Below what is current, or at the head of a tree of its own.
     Current,
+    /// The same for a `#[normal_task]`, which isn't meant to begin a tree.
+    Normal,
     /// The same for a `#[root_task]`: below an inherited context it stands for this program's part of the tree.
     Root,
     /// Below what is current, or else below the one tree that is alive in this program.
     CrossThread,
-    /// The same, and where there is none it begins a tree: for functions that nobody chose, in a program that carries no contexts. With
-    /// the name that it will have.
+    /// Below what is current, or else below the one tree that is alive by now; where there is none it begins a tree: for functions that
+    /// nobody chose, in a program that carries no contexts. With the name that it will have.
     Woven(&'static str),
     /// Below a process of another program.
     Remote(Remote),
@@ -30,7 +31,7 @@ pub(crate) enum Bond {
 pub struct Remote {
     /// The tree, if the id was there and could be read.
     pub root: Option<u128>,
-    /// The parent, if the id was there and could be read.
+    /// The parent, if the id was there and could be read; without it, the process that began the tree.
     pub parent: Option<u64>,
     /// What could not be read, as it came.
     pub malformed: Option<String>,
@@ -46,18 +47,22 @@ pub(crate) struct Attached {
     pub(crate) entry: bool,
 }
 
-pub(crate) fn attach(bond: Bond) -> Attached {
-    match bond {
+/// Finds the place of a process of this origin; none if it is not to be recorded.
+pub(crate) fn attach(bond: Bond, origin: &Origin) -> Option<Attached> {
+    Some(match bond {
         Bond::Current => below_current(false),
+        Bond::Normal => below_known().map_or_else(strays::place, Some)?,
         Bond::Root => below_current(true),
-        Bond::CrossThread => below_the_one_alive().unwrap_or_else(astray),
-        Bond::Woven(name) => {
-            at_home(name).or_else(below_the_one_alive).unwrap_or(Attached { parent: None, attachment: Attachment::Explicit, entry: true })
-        }
+        Bond::CrossThread => below_known_tree(trees::the_one_of_this_thread).unwrap_or_else(|| astray(origin)),
+        Bond::Woven(name) => at_home(name).or_else(|| below_known_tree(trees::the_one)).unwrap_or(Attached {
+            parent: None,
+            attachment: Attachment::Explicit,
+            entry: true,
+        }),
         Bond::Remote(remote) => below_remote(remote),
         Bond::Under(parent) => Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false },
         Bond::NewTree => Attached { parent: None, attachment: Attachment::Explicit, entry: true },
-    }
+    })
 }
 
 fn below_current(root: bool) -> Attached {
@@ -72,26 +77,32 @@ fn at_home(name: &str) -> Option<Attached> {
     home::parent(name).map(|parent| Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false })
 }
 
-fn below_the_one_alive() -> Option<Attached> {
-    if let Some(parent) = context::local() {
-        return Some(Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false });
+fn below_known() -> Option<Attached> {
+    let known = context::local().or_else(context::inherited);
+    known.map(|parent| Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false })
+}
+
+/// Below what is current, what `the_one` finds, or what the program inherited.
+fn below_known_tree(the_one: fn() -> Option<Context>) -> Option<Attached> {
+    let inferred = if context::local().is_none() { the_one() } else { None };
+    match inferred {
+        Some(parent) => Some(Attached { parent: Some(parent), attachment: Attachment::Inferred, entry: false }),
+        None => below_known(),
     }
-    if let Some(parent) = trees::the_one() {
-        return Some(Attached { parent: Some(parent), attachment: Attachment::Inferred, entry: false });
-    }
-    let inherited = context::inherited();
-    inherited.map(|parent| Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false })
 }
 
 /// A `#[cross_thread]` function that belongs nowhere.
-fn astray() -> Attached {
-    static WARNING: Warning = Warning::new();
+fn astray(origin: &Origin) -> Attached {
+    static WARNINGS: Warnings = Warnings::new();
 
-    WARNING.give(|| {
-        "a #[cross_thread] function was called on a thread without a context while no tree, or more than one, was running: \
-         it is shown as a tree of its own. Start the thread or task by monitor_client::spawn, spawn_task or spawn_blocking, \
-         or carry Context::current() to it and enter() it there"
-            .to_owned()
+    WARNINGS.give(origin.key(), || {
+        let (file, line) = origin.place();
+        format!(
+            "the #[cross_thread] function {:?} ({file}:{line}) was called without a context on a thread that was there before the \
+             one tree that runs, or while no tree or several were running: it is shown as a tree of its own. Start the thread or \
+             task by monitor_client::spawn, spawn_task or spawn_blocking, or carry Context::current() to it and enter() it there",
+            origin.name()
+        )
     });
     unattached()
 }
@@ -99,22 +110,26 @@ fn astray() -> Attached {
 fn below_remote(remote: Remote) -> Attached {
     static WARNING: Warning = Warning::new();
 
-    let parent = remote.root.zip(remote.parent).and_then(|(root, parent)| Context::new(root, parent));
+    // The tree alone is known: the process that began it stands for the caller.
+    let parent = remote.root.and_then(|root| Context::new(root, remote.parent.unwrap_or_else(|| ids::own_process(root))));
+    if parent.is_none() || remote.malformed.is_some() {
+        WARNING.give(|| {
+            let found = match remote.malformed {
+                Some(id) => format!("{id:?}, which is none"),
+                None => "none".to_owned(),
+            };
+            let shown = if parent.is_some() { "below the root of its tree" } else { "as a tree of its own" };
+            format!(
+                "a #[cross_process] function needs the root_id and the parent_id of its caller and found {found}: it is shown \
+                 {shown}. Send monitor_client::root_id() and current_id() along with the call"
+            )
+        });
+    }
     if parent.is_some() {
         // Called from the same tree in the same program it is no entry of its own.
         let entry = context::local().map(Context::root) != remote.root;
         return Attached { parent, attachment: Attachment::Explicit, entry };
     }
-    WARNING.give(|| {
-        let found = match remote.malformed {
-            Some(id) => format!("{id:?}, which is none"),
-            None => "none".to_owned(),
-        };
-        format!(
-            "a #[cross_process] function needs the root_id and the parent_id of its caller and found {found}: it is shown as a \
-             tree of its own. Send monitor_client::root_id() and current_id() along with the call"
-        )
-    });
     Attached { entry: true, ..unattached() }
 }
 

@@ -101,7 +101,13 @@ impl Calibration {
             self.ns_per_tick = elapsed.as_nanos() as f64 / sample.ticks.saturating_sub(self.first.ticks).max(1) as f64;
             self.is_final = elapsed >= LONGEST;
         }
-        if (self.wall_ns(sample.ticks) - sample.wall_ns).abs() > DRIFT_NS {
+        self.follow(sample);
+    }
+
+    /// Follows the system's clock where it is ahead. Set back, it is not followed: what begins later is never told as earlier, and
+    /// siblings stay in the order in which they began.
+    fn follow(&mut self, sample: Sample) {
+        if sample.wall_ns - self.wall_ns(sample.ticks) > DRIFT_NS {
             self.anchor = sample;
         }
     }
@@ -216,6 +222,25 @@ mod tests {
         let off = calibration.time_us(from) as f64 - time_us;
         assert!(off.abs() < 5_000.0, "{off}");
         assert_eq!(calibration.elapsed_ns(to, from), 0);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_changes_no_order() {
+        const HOUR_NS: i128 = 3_600_000_000_000;
+        let mut calibration = Calibration::new();
+        calibration.ns_per_tick = 1.0;
+        let later = |clock: &Calibration, ms: u64, ahead: i128| {
+            let ticks = clock.first.ticks + ms * 1_000_000;
+            Sample { ticks, instant: clock.first.instant, wall_ns: clock.first.wall_ns + i128::from(ms) * 1_000_000 + ahead }
+        };
+        let mut times = Vec::new();
+        for (ms, ahead) in [(10, 0), (20, -HOUR_NS), (30, -HOUR_NS), (40, HOUR_NS), (50, HOUR_NS), (60, 0)] {
+            let sample = later(&calibration, ms, ahead);
+            calibration.follow(sample);
+            times.push(calibration.time_us(sample.ticks));
+        }
+        assert!(times.is_sorted(), "{times:?}");
+        assert!(times[3] - times[2] > 3_599_000_000, "a clock that is set forward is followed: {times:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::record::Failure;
 use crate::{inside, queue, ring, switch};
 
 /// A process that others can be started under: its tree and its id.
@@ -13,7 +14,7 @@ use crate::{inside, queue, ring, switch};
 /// It is what is carried to another thread, or by any message to another program.
 ///
 /// ```
-/// use monitor_core::{Context, Process};
+/// use monitor_client::{Context, Process};
 ///
 /// let import = Process::start("import").enter();
 /// let context = Context::current();
@@ -55,7 +56,7 @@ impl Context {
     ///
     /// The guard is bound to its thread:
     /// ```compile_fail,E0277
-    /// let guard = monitor_core::Context::new(1, 1).unwrap().enter();
+    /// let guard = monitor_client::Context::new(1, 1).unwrap().enter();
     /// std::thread::spawn(move || drop(guard));
     /// ```
     pub fn enter(self) -> CurrentGuard {
@@ -136,6 +137,19 @@ fn handed_on() -> Option<Context> {
     Some(context)
 }
 
+/// Ends what this thread is in the middle of, as far as it is in a ring. What came by the queue, and was made current where it was
+/// begun, is given back.
+pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
+    let mut open = ring::end_open(failure);
+    let recording = switch::recording();
+    let _ = STACK.try_with(|stack| {
+        let stack = stack.try_borrow().ok()?;
+        open.extend(stack.frames.iter().filter(|frame| frame.own_in == Some(recording)).map(|frame| frame.context));
+        Some(())
+    });
+    open
+}
+
 /// Names a frame of this thread: of its ring by its number and one more, of the stack by [`ON_STACK`] and a number of its own.
 pub(crate) type Token = NonZeroU64;
 
@@ -154,11 +168,12 @@ pub(crate) fn push(context: Context) -> Option<Token> {
 pub(crate) fn push_unread(context: Context) -> Option<Token> {
     let token = push(context)?;
     if token.get() & ON_STACK == 0 {
-        ring::set_unread(token.get() as usize - 1);
+        ring::set_own(token.get() as usize - 1);
     } else {
         let _ = STACK.try_with(|stack| {
             if let Some(frame) = stack.try_borrow_mut().ok()?.frames.last_mut() {
                 frame.is_unread = true;
+                frame.own_in = Some(switch::recording());
             }
             Some(())
         });
@@ -209,7 +224,7 @@ fn push_slowly(context: Context) -> Option<Token> {
             }
             stack.last_token += 1;
             let token = Token::new(ON_STACK | stack.last_token)?;
-            stack.frames.push(Frame { token, context, is_unread: false });
+            stack.frames.push(Frame { token, context, is_unread: false, own_in: None });
             ring::set_overflowing(true);
             Some(token)
         })
@@ -305,6 +320,8 @@ struct Frame {
     context: Context,
     /// See [`push_unread`].
     is_unread: bool,
+    /// It is a process of this program, begun in this [`recording`](switch::recording).
+    own_in: Option<u32>,
 }
 
 #[cfg(test)]

@@ -310,7 +310,7 @@ impl Receiver {
             Record::Folded(_) => {}
             Record::Ended(ended) => {
                 ended.time_us = self.clock.time_us(at);
-                ended.elapsed_ns = self.clock.elapsed_ns(begun, at);
+                ended.elapsed_ns = (begun != 0).then(|| self.clock.elapsed_ns(begun, at));
             }
         }
         Some(Found { at, entry: Entry { record, bytes } })
@@ -384,7 +384,7 @@ impl Receiver {
                 root: call.root,
                 id: call.id,
                 time_us: self.clock.time_us(end),
-                elapsed_ns: self.clock.elapsed_ns(call.start, end),
+                elapsed_ns: Some(self.clock.elapsed_ns(call.start, end)),
                 outcome,
                 extra: None,
             };

@@ -16,7 +16,7 @@ use crate::{inside, panic};
 /// Carries the context of the caller to wherever a future is polled.
 ///
 /// ```
-/// use monitor_core::InCurrent;
+/// use monitor_client::InCurrent;
 ///
 /// async fn part() {}
 ///

@@ -9,16 +9,22 @@ thread_local! {
     static GENERATOR: Cell<Option<SplitMix>> = const { Cell::new(None) };
 }
 
-/// A new root id: Unix milliseconds in the top 48 bits, so that storage stays local in time, and 80 random bits.
-pub(crate) fn new_root(unix_ms: u64) -> u128 {
-    let random = u128::from(next()) << 16 | u128::from(next() >> 48);
-    (u128::from(unix_ms) << 80 | random).max(1)
+/// A new root id: Unix milliseconds in the top 48 bits, so that storage stays local in time, 16 random bits, and the id of the
+/// process that begins the tree, so that [`own_process`] finds it.
+pub(crate) fn new_root(unix_ms: u64, process: u64) -> u128 {
+    u128::from(unix_ms) << 80 | u128::from(next() >> 48) << 64 | u128::from(process)
 }
 
-/// A new root id of this moment.
-pub(crate) fn new_root_now() -> u128 {
+/// A new root id of this moment, for the tree that `process` begins.
+pub(crate) fn new_root_now(process: u64) -> u128 {
     // A clock before 1970 counts as 1970.
-    new_root(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64)
+    new_root(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64, process)
+}
+
+/// The process that began a tree, by the tree's id alone. In a tree that something else began, the server takes this id for the
+/// root's own process.
+pub(crate) fn own_process(root: u128) -> u64 {
+    (root as u64).max(1)
 }
 
 /// A new process id.
@@ -86,13 +92,14 @@ mod tests {
     #[test]
     fn a_root_id_begins_with_its_time() {
         let ms = 0x0199_8877_6655;
-        assert_eq!(new_root(ms) >> 80, u128::from(ms));
-        assert_ne!(new_root(ms), new_root(ms));
+        assert_eq!(new_root(ms, 7) >> 80, u128::from(ms));
+        assert_eq!(own_process(new_root(ms, 7)), 7);
+        assert_eq!(own_process(1 << 64), 1, "an id is never zero");
     }
 
     #[test]
     fn all_80_random_bits_of_a_root_id_vary() {
-        let seen = (0..1_000).map(|_| new_root(0)).fold(0, |seen, id| seen | id);
+        let seen = (0..1_000).map(|_| new_root(0, new_process().get())).fold(0, |seen, id| seen | id);
         assert_eq!(seen, (1 << 80) - 1);
     }
 

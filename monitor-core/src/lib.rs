@@ -4,6 +4,7 @@
 //! a user calls is re-exported by `monitor-client`.
 
 pub mod context;
+pub mod exit;
 pub mod fold;
 pub mod fork;
 pub mod home;
@@ -13,6 +14,7 @@ pub mod own;
 pub mod process;
 pub mod queue;
 pub mod record;
+pub mod strays;
 pub mod switch;
 pub mod warn;
 

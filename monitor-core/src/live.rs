@@ -1,5 +1,6 @@
 //! A process from its start to its end, by whatever it was begun.
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,7 +8,7 @@ use crate::attach::Attached;
 use crate::context::Context;
 use crate::log::{self, Level};
 use crate::process::Exit;
-use crate::record::{EndExtra, Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated};
+use crate::record::{EndExtra, Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated, Value};
 use crate::ring::TakenOut;
 use crate::{clock, ids, inside, panic, queue, ring, switch, thread, trees};
 
@@ -24,12 +25,16 @@ impl Draft {
     pub(crate) fn start(self) -> Live {
         let _inside = inside::enter();
         let recording = switch::recording();
-        let Draft { origin, attached: Attached { parent, attachment, entry }, extra, again } = self;
-        let root = again.or(parent).map_or_else(ids::new_root_now, Context::root);
+        let Draft { origin, attached: Attached { parent, attachment, entry }, mut extra, again } = self;
         let own = again.and_then(|again| NonZeroU64::new(again.process()));
         let id = own.or_else(ring::new_id).unwrap_or_else(ids::new_process);
+        let root = again.or(parent).map_or_else(|| ids::new_root_now(id.get()), Context::root);
         let attempt = extra.attempt;
-        let place = place_of(&origin);
+        // Only the root's own mark is in the title of a tree.
+        if let Some(batch) = extra.batch.as_ref().filter(|_| parent.is_some()) {
+            extra.fields.push((Cow::Borrowed("batch"), Value::Text(batch.clone())));
+        }
+        let place = origin.place();
         let begun = clock::now();
         let started = Started {
             root,
@@ -170,6 +175,11 @@ impl Live {
         self.end(Outcome::Succeeded);
     }
 
+    /// Ends one that is shared, which is to be done once.
+    pub(crate) fn succeed_in_place(&self) {
+        self.end_as(Outcome::Succeeded, None);
+    }
+
     pub(crate) fn cancel(self) {
         self.end(Outcome::Cancelled);
     }
@@ -218,7 +228,7 @@ impl Live {
         self.end_as(outcome, extra);
     }
 
-    fn end_as(self, outcome: Outcome, extra: Option<Box<EndExtra>>) {
+    fn end_as(&self, outcome: Outcome, extra: Option<Box<EndExtra>>) {
         let end = clock::now();
         if self.recording != switch::recording() {
             return;
@@ -228,7 +238,7 @@ impl Live {
             trees::leave(entry);
         }
         if let (Some(id), Some(context)) = (self.recorded, self.context) {
-            let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: 0, outcome, extra };
+            let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: None, outcome, extra };
             queue::ended(ended, self.begun, end);
         }
     }
@@ -237,12 +247,5 @@ impl Live {
 impl StartExtra {
     pub(crate) fn is_empty(&self) -> bool {
         self.batch.is_none() && self.fields.is_empty() && self.timeout_ms.is_none() && self.attempt == 0
-    }
-}
-
-fn place_of(origin: &Origin) -> (&'static str, u32) {
-    match origin {
-        Origin::Site(site) => (site.file, site.line),
-        Origin::Named(named) => named.place.map_or(("", 0), |place| (place.file(), place.line())),
     }
 }

@@ -35,7 +35,7 @@ impl Level {
 /// The process that runs here and now says something; nobody does if nothing is recorded.
 ///
 /// ```
-/// use monitor_core::{Level, log};
+/// use monitor_client::{Level, log};
 ///
 /// log(Level::Info, "17 rows read");
 /// ```

@@ -5,20 +5,23 @@ use std::error::Error;
 use std::fmt::{self, Write};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::task::Poll;
 
+use crate::exit;
 use crate::record::Failure;
 
 /// How many sources of an error are kept.
 const LONGEST_CHAIN: usize = 64;
 
 /// A value that says whether [`ProcessBuilder::run`](crate::ProcessBuilder::run) or
-/// [`instrument`](crate::ProcessBuilder::instrument) succeeded: `()`, or a `Result` whose error is an
-/// [`Error`], a boxed one, `anyhow::Error`, or text.
+/// [`instrument`](crate::ProcessBuilder::instrument) succeeded: `()`, an `ExitCode`, a `Result` whose error is an
+/// [`Error`], a boxed one, `anyhow::Error`, or text, or an `Option` or `Poll` of one of these.
 ///
 /// `Way` tells these apart and is always inferred.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether the process succeeded",
-    label = "expected `()`, or a `Result` with an error or text",
+    label = "expected `()`, `ExitCode`, a `Result` with an error or text, or an `Option` or `Poll` of one of these",
     note = "for anything else use `.enter()` or `.begin()`, and `.fail(…)` on what they return"
 )]
 pub trait Reported<Way> {
@@ -37,11 +40,34 @@ pub(crate) mod way {
     pub struct ByTarget;
     #[derive(Debug)]
     pub struct ByText;
+    #[derive(Debug)]
+    pub struct Held<Way>(std::marker::PhantomData<Way>);
 }
 
 impl Reported<way::Nothing> for () {
     fn failure(&self) -> Option<Failure> {
         None
+    }
+}
+
+impl Reported<way::Nothing> for ExitCode {
+    fn failure(&self) -> Option<Failure> {
+        of_exit_code(*self)
+    }
+}
+
+impl<R: Reported<Way>, Way> Reported<way::Held<Way>> for Option<R> {
+    fn failure(&self) -> Option<Failure> {
+        self.as_ref().and_then(R::failure)
+    }
+}
+
+impl<R: Reported<Way>, Way> Reported<way::Held<Way>> for Poll<R> {
+    fn failure(&self) -> Option<Failure> {
+        match self {
+            Poll::Ready(returned) => returned.failure(),
+            Poll::Pending => None,
+        }
     }
 }
 
@@ -117,6 +143,16 @@ pub(crate) fn of_debug<E: fmt::Debug>(error: &E) -> Failure {
 /// A failure by an error that has no words.
 pub(crate) fn of_any<E>() -> Failure {
     returned::<E>(type_name::<E>().to_owned())
+}
+
+/// A failure by an exit code other than 0.
+pub(crate) fn of_exit_code(code: ExitCode) -> Option<Failure> {
+    // It doesn't tell its number, but it can be compared.
+    let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code);
+    number.map_or_else(
+        || Some(Failure { kind: "exit", message: "an exit code above 255".to_owned(), ..Failure::default() }),
+        |number| exit::failure(i32::from(number)),
+    )
 }
 
 fn returned<E: ?Sized>(message: String) -> Failure {

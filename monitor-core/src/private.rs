@@ -21,7 +21,7 @@ use crate::ring::{self, Begun, Call};
 use crate::switch;
 
 pub use crate::future::InCurrent;
-pub use crate::{__batch as batch, __outermost as outermost, __site as site};
+pub use crate::{__outermost as outermost, __site as site};
 pub use carried::{Carried, CarriedOnce, Entered};
 pub use ending::Done;
 pub use outermost::{IsOpen, Outermost};
@@ -56,8 +56,8 @@ pub enum How {
 /// What a function's parameters tell.
 #[derive(Debug)]
 pub enum Told {
-    /// `#[root_task]`: the mark of its batch
-    Batch(String),
+    /// `#[root_task]`: the mark of its batch, if the parameter has a value
+    Batch(Option<String>),
     /// `#[cross_process]`: the ids that it was called with
     CrossProcess(Remote),
 }
@@ -143,7 +143,7 @@ impl Running {
     /// At a place that is to be found first.
     #[inline(never)]
     fn start_slowly(site: &'static Site, how: How) -> Self {
-        let draft = draft(site, how);
+        let Some(draft) = draft(site, how) else { return Running::Off };
         let _inside = inside::enter();
         let live = if draft.extra.is_empty() {
             context::attach_ring();
@@ -221,28 +221,31 @@ fn refused_future() -> future::Running {
 /// At a place that is to be found first.
 #[inline(never)]
 fn start_future_slowly(site: &'static Site, how: How) -> future::Running {
-    future::Running::begin(draft(site, how))
+    draft(site, how).map_or(future::Running::Off, future::Running::begin)
 }
 
+/// What is to be started; nothing if it is not recorded.
 #[inline(never)]
-fn draft(site: &'static Site, how: How) -> Draft {
+fn draft(site: &'static Site, how: How) -> Option<Draft> {
     let _inside = inside::enter();
     let mut extra = StartExtra::default();
     let bond = match how {
-        How::Normal => Bond::Current,
+        How::Normal => Bond::Normal,
         How::Root => Bond::Root,
         How::CrossThread => Bond::CrossThread,
         // Of a call within another one nothing is begun.
         How::Woven | How::Within => Bond::Woven(site.name),
         How::Told(told) => match *told {
             Told::Batch(batch) => {
-                extra.batch = Some(batch);
+                extra.batch = batch;
                 Bond::Root
             }
             Told::CrossProcess(remote) => Bond::Remote(remote),
         },
     };
-    Draft { origin: Origin::Site(site), attached: attach(bond), extra, again: None }
+    let origin = Origin::Site(site);
+    let attached = attach(bond, &origin)?;
+    Some(Draft { origin, attached, extra, again: None })
 }
 
 /// What a parameter adds to a start, which nobody needs if nothing is recorded.
@@ -322,7 +325,7 @@ fn start(site: &'static Site, how: How) -> Task {
 /// Finds the parent, if anything is recorded; the process starts when its future is first polled.
 #[inline]
 pub fn capture(site: &'static Site, how: How) -> Task {
-    if switch::is_recorded() { Task::pending(draft(site, how)) } else { Task::off() }
+    if switch::is_recorded() { draft(site, how).map_or_else(Task::off, Task::pending) } else { Task::off() }
 }
 
 /// Makes the future of a function that returns `impl Future<Output = T>`. Says what `T` is before the body is looked at,
@@ -361,14 +364,4 @@ macro_rules! __site {
     ($name:expr, $kind:expr, $line:expr) => {
         &$crate::private::NOWHERE
     };
-}
-
-/// The batch mark that a parameter makes.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __batch {
-    ($parameter:expr) => {{
-        use $crate::private::probe::*;
-        (&&Returned(&$parameter)).mark()
-    }};
 }

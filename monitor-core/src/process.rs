@@ -23,7 +23,7 @@ use crate::switch;
 /// It is not current: only what is told so by [`context`](Self::context) becomes its child.
 ///
 /// ```
-/// use monitor_core::Process;
+/// use monitor_client::Process;
 ///
 /// let upload = Process::start("upload").field("bytes", 1024).begin();
 /// match std::fs::read("/no/such/file") {
@@ -68,7 +68,7 @@ impl Process {
     /// It says something, which is kept in its log.
     ///
     /// ```
-    /// use monitor_core::{Level, Process};
+    /// use monitor_client::{Level, Process};
     ///
     /// let upload = Process::start("upload").begin();
     /// upload.log(Level::Warn, "the server is slow");
@@ -103,7 +103,7 @@ impl Process {
     /// It was a command, which ended so.
     ///
     /// ```
-    /// use monitor_core::{Exit, Process};
+    /// use monitor_client::{Exit, Process};
     ///
     /// let sort = Process::start("sort").kind("script").nowhere().begin();
     /// sort.exited(Exit { code: Some(2), message: Some("exit code 2: no such file".to_owned()), ..Exit::default() });
@@ -149,7 +149,7 @@ impl Drop for Process {
 ///
 /// Bound to its thread:
 /// ```compile_fail,E0277
-/// let entered = monitor_core::Process::start("here").enter();
+/// let entered = monitor_client::Process::start("here").enter();
 /// std::thread::spawn(move || drop(entered));
 /// ```
 #[must_use = "the process ends as soon as it is dropped"]
@@ -265,7 +265,7 @@ impl ProcessBuilder {
     /// Calls `work` within it. An `Err` or a panic is its failure.
     ///
     /// ```
-    /// use monitor_core::Process;
+    /// use monitor_client::Process;
     ///
     /// let port = Process::start("read the port").run(|process| {
     ///     process.field("from", "text");
@@ -296,7 +296,7 @@ impl ProcessBuilder {
     /// before its end. An `Err` or a panic is its failure.
     ///
     /// ```
-    /// use monitor_core::Process;
+    /// use monitor_client::Process;
     ///
     /// # async fn example() -> std::io::Result<()> {
     /// async fn fetch() -> std::io::Result<()> {
@@ -319,12 +319,10 @@ impl ProcessBuilder {
     }
 
     fn attach(self) -> Option<Draft> {
-        self.draft.map(|Sketch { named, bond, extra, again }| Draft {
-            origin: Origin::Named(Box::new(named)),
-            attached: attach(bond),
-            extra,
-            again,
-        })
+        let Sketch { named, bond, extra, again } = self.draft?;
+        let origin = Origin::Named(Box::new(named));
+        let attached = attach(bond, &origin)?;
+        Some(Draft { origin, attached, extra, again })
     }
 }
 

@@ -147,7 +147,8 @@ pub(crate) fn started_before(record: Started, at: u64) {
     handed_on(id);
 }
 
-/// Queues the end of a process whose start was taken. Without room for a failure's words they are left out.
+/// Queues the end of a process whose start was taken; `begun` is 0 if it isn't known here. Without room for a failure's words they
+/// are left out.
 pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let mut bytes = RECORD_BYTES;

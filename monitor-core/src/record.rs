@@ -39,6 +39,22 @@ impl Origin {
             Self::Named(named) => &named.name,
         }
     }
+
+    /// File and line where it stands in the source; empty for what stands in none.
+    pub(crate) fn place(&self) -> (&'static str, u32) {
+        match self {
+            Self::Site(site) => (site.file, site.line),
+            Self::Named(named) => named.place.map_or(("", 0), |place| (place.file(), place.line())),
+        }
+    }
+
+    /// Tells places of the source apart; never 0.
+    pub(crate) fn key(&self) -> usize {
+        match self {
+            Self::Site(site) => std::ptr::from_ref(*site).addr(),
+            Self::Named(named) => named.place.map_or(1, |place| std::ptr::from_ref(place).addr()),
+        }
+    }
 }
 
 /// Name, kind and place of a process that is no function.
@@ -204,8 +220,8 @@ pub struct Ended {
     pub id: u64,
     /// Unix microseconds.
     pub time_us: u64,
-    /// By the monotonic clock.
-    pub elapsed_ns: u64,
+    /// By the monotonic clock; none if its start isn't known where it ends.
+    pub elapsed_ns: Option<u64>,
     /// How it ended.
     pub outcome: Outcome,
     /// What few ends have.
@@ -239,7 +255,7 @@ pub enum Outcome {
 /// Why a process failed.
 #[derive(Debug, Clone, Default)]
 pub struct Failure {
-    /// `error` or `panic`; of a command `exit` or `signal`.
+    /// `error` or `panic`; of a command, or by an exit code, `exit` or `signal`.
     pub kind: &'static str,
     /// Type of the error, as the compiler names it; none for a panic.
     pub type_name: Option<&'static str>,
@@ -249,4 +265,6 @@ pub struct Failure {
     pub chain: Vec<String>,
     /// Where: the panic's place, or the function that returned the error.
     pub place: Option<(Cow<'static, str>, u32)>,
+    /// The exit code that says so.
+    pub exit_code: Option<i32>,
 }

@@ -9,7 +9,7 @@ use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::{Context, context, ids, inside, queue, ring, trees};
+use crate::{Context, context, ids, inside, queue, ring, strays, trees};
 
 const UNDECIDED: u32 = 0;
 const OFF: u32 = 1;
@@ -80,6 +80,7 @@ pub fn forked() {
     queue::forget();
     ids::forget();
     trees::forget();
+    strays::forget();
     // As for a program that was started by a monitored one.
     if let Some(context) = context::local() {
         context::inherit(context);

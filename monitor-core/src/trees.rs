@@ -13,19 +13,116 @@ const ATTEMPTS: usize = 1_000;
 
 static ALIVE: Entries = Entries::new();
 
+/// When entries last began or ended.
+static CHANGED: Changed = Changed { tick: AtomicU64::new(0), thread: AtomicU64::new(0), asked: AtomicU64::new(0) };
+
 /// An entry of a tree begins: a root, or a process that continues a tree of another program.
 pub(crate) fn enter(context: Context) {
     ALIVE.change(context, 1);
+    CHANGED.note();
 }
 
 /// An entry that [`enter`]ed ends.
 pub(crate) fn leave(context: Context) {
     ALIVE.change(context, u64::MAX);
+    CHANGED.note();
 }
 
 /// The entry that is alive, if there is exactly one.
 pub(crate) fn the_one() -> Option<Context> {
     ALIVE.the_one()
+}
+
+/// The same for a thread that has a right to it: it was started after the last of all entries began or ended, so that nothing else
+/// can have started it. Where the operating system doesn't say when a thread was started, every thread has.
+pub(crate) fn the_one_of_this_thread() -> Option<Context> {
+    the_one().filter(|_| started::this_thread().is_none_or(|(tick, thread)| CHANGED.is_before(tick, thread)))
+}
+
+/// When the entries that are alive last changed: in ticks of 10 ms, as the operating system knows when threads were started, and
+/// within such a tick by the number of the newest thread.
+struct Changed {
+    tick: AtomicU64,
+    /// The newest thread then; 0 if it isn't known.
+    thread: AtomicU64,
+    /// How often this was asked for within the tick.
+    asked: AtomicU64,
+}
+
+impl Changed {
+    /// So often the newest thread is asked for within a tick: it takes some microseconds.
+    const MOST_ASKED: u64 = 8;
+
+    fn note(&self) {
+        let tick = started::now();
+        if self.tick.swap(tick, SeqCst) != tick {
+            self.asked.store(0, SeqCst);
+        }
+        let thread = if self.asked.fetch_add(1, SeqCst) < Self::MOST_ASKED { started::newest_thread() } else { None };
+        self.thread.store(thread.unwrap_or(0), SeqCst);
+    }
+
+    fn is_before(&self, tick: u64, thread: u64) -> bool {
+        let changed = self.tick.load(SeqCst);
+        // If nobody knows, the thread is taken for one that the tree has started: most are.
+        changed < tick || changed == tick && self.thread.load(SeqCst) < thread
+    }
+}
+
+/// When threads were started, as Linux has it.
+#[cfg(target_os = "linux")]
+mod started {
+    use std::cell::Cell;
+
+    const NS_PER_TICK: u64 = 10_000_000;
+
+    /// This moment, in ticks of 10 ms since the machine was started.
+    #[allow(unsafe_code, reason = "the standard library doesn't have this clock, by which threads are dated")]
+    pub(super) fn now() -> u64 {
+        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: there is room for the time.
+        unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut now) };
+        (now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64) / NS_PER_TICK
+    }
+
+    /// When this thread was started, and its number.
+    pub(super) fn this_thread() -> Option<(u64, u64)> {
+        thread_local!(static STARTED: Cell<Option<(u64, u64)>> = const { Cell::new(None) });
+        STARTED.get().or_else(|| {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").ok()?;
+            let started = parse(&stat);
+            STARTED.set(started);
+            started
+        })
+    }
+
+    /// Number and start by a line of `stat`, whose second field is a name of any text in brackets.
+    pub(super) fn parse(stat: &str) -> Option<(u64, u64)> {
+        let number = stat.split(' ').next()?.parse().ok()?;
+        let started = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        Some((started, number))
+    }
+
+    /// Number of the thread that was started last on this machine.
+    pub(super) fn newest_thread() -> Option<u64> {
+        let load = std::fs::read_to_string("/proc/loadavg").ok()?;
+        load.trim_end().rsplit_once(' ')?.1.parse().ok()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod started {
+    pub(super) fn now() -> u64 {
+        0
+    }
+
+    pub(super) fn this_thread() -> Option<(u64, u64)> {
+        None
+    }
+
+    pub(super) fn newest_thread() -> Option<u64> {
+        None
+    }
 }
 
 /// None is alive: for a forked child, whose parent's other threads may have been in the middle of a change.
@@ -108,6 +205,24 @@ mod tests {
         assert_eq!(entries.the_one(), Some(context(7)));
         entries.change(context(7), u64::MAX);
         assert_eq!(entries.the_one(), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_is_older_or_younger_than_a_change() {
+        let changed = Changed { tick: AtomicU64::new(0), thread: AtomicU64::new(0), asked: AtomicU64::new(0) };
+        let this = started::this_thread().expect("Linux knows");
+        changed.note();
+        assert!(!changed.is_before(this.0, this.1), "this thread was there before");
+        let young = thread::spawn(|| started::this_thread().expect("Linux knows")).join().expect("no panic");
+        assert!(changed.is_before(young.0, young.1), "{young:?} was started after it");
+        for _ in 0..100 {
+            changed.note();
+        }
+        assert_eq!(started::parse("7 (a) b (c) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2"), Some((12345, 7)));
+        for odd in ["", "7", "7 (a", "x (a) S 1", "7 (a) S 1 2"] {
+            assert_eq!(started::parse(odd), None, "{odd:?}");
+        }
     }
 
     #[test]

@@ -51,7 +51,10 @@ impl Seen {
                 assert!(before.is_none(), "started twice");
             }
             Record::Ended(ended) => {
-                assert!(self.ends.insert(ended.id, (ended.elapsed_ns, ended.outcome)).is_none(), "ended twice");
+                assert!(
+                    self.ends.insert(ended.id, (ended.elapsed_ns.expect("a call knows its start"), ended.outcome)).is_none(),
+                    "ended twice"
+                );
             }
             other => panic!("{other:?}"),
         }

@@ -3,7 +3,7 @@
 //! Its own names have `mixed_site` spans, so that they can't meet the user's; all paths are absolute; the user's braces
 //! stay around the user's statements, so that errors in their type point there.
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+use proc_macro2::{Ident, Literal, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Pat, Type, parse_quote};
 
@@ -52,10 +52,15 @@ fn start(plan: &Plan) -> Start {
     let line =
         if plan.is_woven { Literal::usize_unsuffixed(at.unwrap().line()).to_token_stream() } else { quote_spanned!(at=> ::core::line!()) };
     let from_parameters = match (plan.kind, &plan.batch) {
-        (Kind::Root, Some(batch)) => Some(quote!(Batch(#private::batch!(#batch)))),
+        (Kind::Root, Some(batch)) => {
+            // At the parameter, so that the compiler points there if it can't mark anything.
+            let (outer, at) = (&batch.outer, batch.type_span);
+            let mark = quote_spanned!(at=> (&&&&&&Returned(&#outer)).mark());
+            Some(quote!(Batch({ use #private::probe::*; #mark })))
+        }
         (Kind::CrossProcess, _) => {
             let (root, parent) = (id(&plan.parameters, "root_id"), id(&plan.parameters, "parent_id"));
-            Some(quote!(CrossProcess(#private::remote(&#root, &#parent))))
+            Some(quote!(CrossProcess(#private::remote(#root, #parent))))
         }
         _ => None,
     };
@@ -81,8 +86,9 @@ fn start(plan: &Plan) -> Start {
 }
 
 /// The parameter as it is spelled in the signature, so that it is found there whoever wrote it.
-fn id<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Ident> {
-    parameters.iter().find(|parameter| parameter.is(name)).map(|parameter| &parameter.outer)
+fn id(parameters: &[Parameter], name: &str) -> Option<TokenStream> {
+    let Parameter { outer, type_span, .. } = parameters.iter().find(|parameter| parameter.is(name))?;
+    Some(quote_spanned!(*type_span=> &#outer))
 }
 
 fn sync(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
@@ -92,7 +98,7 @@ fn sync(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &B
     if is_nothing(returned) {
         quote!(#before #private::call_simply(#arguments, #work);)
     } else if can_fail(returned) {
-        let (value, finish) = (own("returned"), finish(private));
+        let (value, finish) = (own("returned"), finish(private, returned));
         quote! {
             #before
             let #value = #private::call(#arguments, #work);
@@ -108,7 +114,7 @@ fn sync(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &B
 fn woven(private: &TokenStream, start: &Start, parameters: &[Parameter], body: &Body, returned: &Type) -> TokenStream {
     let Start { before, arguments } = start;
     let (outer, body) = (outer(parameters), braced(body, &bind(parameters, body)));
-    let (value, finish) = (own("returned"), finish(private));
+    let (value, finish) = (own("returned"), finish(private, returned));
     quote! {
         #before
         let #value = #private::call_in_place(#arguments, #outer, #[inline(always)] move |#outer| -> #returned #body);
@@ -140,7 +146,7 @@ fn within_async(private: &TokenStream, start: &Start, parameters: &[Parameter], 
     } else if is_nothing(returned) {
         quote!(#before #private::run_simply(#arguments, #work).await;)
     } else if can_fail(returned) {
-        let finish = finish(private);
+        let finish = finish(private, returned);
         quote! {
             #before
             let #value = #private::run(#arguments, #work).await;
@@ -185,7 +191,7 @@ fn future(private: &TokenStream, start: &Start, parameters: &[Parameter], body: 
 fn later(private: &TokenStream, work: &TokenStream, output: &Type) -> TokenStream {
     let (task, value) = (own("task"), own("returned"));
     if can_fail(output) {
-        let finish = finish(private);
+        let finish = finish(private, output);
         quote!(#private::run_later(#task, #work, |#value| { #finish }))
     } else {
         quote!(#private::run_later_simply(#task, #work))
@@ -203,12 +209,26 @@ fn async_block(private: &TokenStream, first: Option<&TokenStream>, parameters: &
 }
 
 /// Ends the process by what its body returned. In a block of its own: the names that it uses must not meet the user's.
-fn finish(private: &TokenStream) -> TokenStream {
+fn finish(private: &TokenStream, returned: &Type) -> TokenStream {
     let value = own("returned");
+    // Asked only where it may be: each question costs the compiler's time.
+    let exit = names_exit_code(returned).then(|| quote!(.or_else(|| (&&Returned(#value)).exit_failure())));
     quote! {
         use #private::probe::*;
-        #value.finish(|#value| (&&&&&&Returned(#value)).failure())
+        #value.finish(|#value| (&&&&&&Returned(#value)).failure()#exit)
     }
+}
+
+/// Whether an `ExitCode` may be in a value of this type, which is called by its name.
+fn names_exit_code(returned: &Type) -> bool {
+    fn names(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => ident == "ExitCode",
+            TokenTree::Group(group) => names(group.stream()),
+            _ => false,
+        })
+    }
+    names(returned.to_token_stream())
 }
 
 fn is_nothing(returned: &Type) -> bool {

@@ -19,15 +19,16 @@ use crate::plan::{Kind, Plan};
 
 /// Records each call of a function: its start, its end and how it ended.
 ///
-/// The process is a child of what is current; without that it begins a tree of its own.
+/// The process is a child of what is current. Without that it begins a tree of its own, marked as unattached; `MONITOR_STRAY` says
+/// what becomes of many of these.
 ///
 /// - `#[normal_task]` names the process after the function.
 /// - `#[normal_task("name")]` or `#[normal_task(name = "name")]` names it so.
 /// - `crate = path` says where `monitor-client` is, if not at `::monitor_client`.
 ///
 /// Returning `Err` (of any `Result` alias; found by type) is a failure with the error's message and sources, a panic is
-/// one with its message and place, and a future that is dropped before its end is cancelled. What cannot be told counts
-/// as succeeded: a generic return type, `ExitCode`, and an `Err` of a function with `#[track_caller]`, returning `!`, an
+/// one with its message and place, and a future that is dropped before its end is cancelled. An `ExitCode` other than 0 is a failure;
+/// an `Option` or `Poll` is what it holds. What cannot be told counts as succeeded: a generic return type, and an `Err` of a function with `#[track_caller]`, returning `!`, an
 /// `impl Trait` that is no plain future, or anything that names `impl Fn…`. An async function that returns a closure as
 /// `impl Fn…` has to name the types of the closure's parameters.
 ///
@@ -55,7 +56,8 @@ pub fn normal_task(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Begins a tree with each call of a function; inside a running tree it joins that one as a child.
 ///
 /// `#[root_task("name", "parameter")]` or `#[root_task(name = "name", batch = "parameter")]` marks the batch by the value
-/// of a parameter: any type that is `Display`, or else `Debug`. It is shown as `name <batch001:2106>`, the number being the
+/// of a parameter: any type that is `Display`, a path, an `Option` of these, or else `Debug`. In a running tree the mark is the
+/// process's field `batch`. It is shown as `name <batch001:2106>`, the number being the
 /// server's. Otherwise as [`macro@normal_task`].
 ///
 /// ```
@@ -76,8 +78,8 @@ pub fn root_task(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Records a function that runs on another thread or task, under the tree that it belongs to.
 ///
 /// An async function captures the context of its caller when it is called. A sync function, or one called without a
-/// context, attaches to the one tree that is running in this program; with several it needs the context carried to it, or
-/// it becomes a tree of its own. Otherwise as [`macro@normal_task`].
+/// context, attaches to the one tree that is running in this program, if no other was since its thread was started; else it needs
+/// the context carried to it, or it becomes a tree of its own, with a warning. Otherwise as [`macro@normal_task`].
 ///
 /// ```
 /// use monitor_client::cross_thread;
@@ -97,8 +99,8 @@ pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Continues the tree of a caller in another program, whose ids are the function's parameters `root_id` and `parent_id`.
 ///
-/// They may be `RootId` and `ProcessId`, `String`, `&str`, or an `Option` of those. Ids that are empty or malformed don't
-/// disturb the call: it becomes a tree of its own. Otherwise as [`macro@normal_task`].
+/// They may be `RootId` and `ProcessId`, `String`, `&str`, or an `Option` of those. The root's id in both places, or alone, continues
+/// the tree below its root. A root's id that is empty or malformed doesn't disturb the call: it becomes a tree of its own. Otherwise as [`macro@normal_task`].
 ///
 /// ```
 /// use monitor_client::{cross_process, ProcessId, RootId};

@@ -3,6 +3,7 @@
 use proc_macro2::{Ident, Span};
 use quote::format_ident;
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
     Attribute, FnArg, GenericArgument, LitStr, Pat, PatIdent, Path, PathArguments, Token, Type, TypeGroup, TypeImplTrait, TypeInfer,
@@ -35,7 +36,7 @@ pub(crate) struct Plan {
     /// Where `monitor-client` is.
     pub(crate) client: Path,
     /// The parameter that marks the batch.
-    pub(crate) batch: Option<Ident>,
+    pub(crate) batch: Option<Mark>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) shape: Shape,
     pub(crate) function: Function,
@@ -57,10 +58,18 @@ pub(crate) enum Shape {
     Future { output: Type },
 }
 
+/// The parameter that marks the batch, as the signature has it.
+pub(crate) struct Mark {
+    pub(crate) outer: Ident,
+    pub(crate) type_span: Span,
+}
+
 /// A parameter. Those that are passed to the body are bound there, and so dropped in the order of the plain function.
 pub(crate) struct Parameter {
     /// Its name in the signature.
     pub(crate) outer: Ident,
+    /// Where its type stands.
+    pub(crate) type_span: Span,
     pub(crate) pattern: Pat,
     /// Handed to the body; else the body finds it in the signature.
     pub(crate) passed: bool,
@@ -172,9 +181,11 @@ fn parameters(function: &mut Function) -> Vec<Parameter> {
     let mut parameters = Vec::new();
     for (n, input) in function.sig.inputs.iter_mut().enumerate() {
         let FnArg::Typed(input) = input else { continue };
+        let type_span = input.ty.span();
         if !input.attrs.is_empty() {
             if let Pat::Ident(pattern) = &*input.pat {
-                parameters.push(Parameter { outer: pattern.ident.clone(), pattern: (*input.pat).clone(), passed: false, used: false });
+                let (outer, pattern) = (pattern.ident.clone(), (*input.pat).clone());
+                parameters.push(Parameter { outer, type_span, pattern, passed: false, used: false });
             }
             continue;
         }
@@ -183,7 +194,7 @@ fn parameters(function: &mut Function) -> Vec<Parameter> {
             _ => format_ident!("parameter{n}", span = Span::mixed_site()),
         };
         let pattern = std::mem::replace(&mut *input.pat, parse_quote!(#outer));
-        parameters.push(Parameter { outer, pattern, passed: true, used: false });
+        parameters.push(Parameter { outer, type_span, pattern, passed: true, used: false });
     }
     parameters
 }
@@ -193,11 +204,11 @@ fn is_plain_name(pattern: &PatIdent) -> bool {
     pattern.by_ref.is_none() && pattern.subpat.is_none() && !pattern.ident.to_string().starts_with('_')
 }
 
-fn find_batch(batch: &Batch, parameters: &mut [Parameter], mistakes: &mut Mistakes) -> Option<Ident> {
+fn find_batch(batch: &Batch, parameters: &mut [Parameter], mistakes: &mut Mistakes) -> Option<Mark> {
     let wanted = batch.parameter();
     if let Some(parameter) = parameters.iter_mut().find(|parameter| parameter.is(&wanted)) {
         parameter.used = true;
-        return Some(parameter.outer.clone());
+        return Some(Mark { outer: parameter.outer.clone(), type_span: parameter.type_span });
     }
     let names: Vec<_> = parameters.iter().filter_map(Parameter::ident).map(|name| format!("`{name}`")).collect();
     let there = if names.is_empty() { "it has none".to_owned() } else { format!("there is {}", names.join(", ")) };

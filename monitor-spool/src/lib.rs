@@ -35,6 +35,7 @@ mod program;
 mod room;
 pub mod settings;
 mod sha256;
+mod size;
 mod spool;
 mod sys;
 pub mod wire;
@@ -63,6 +64,7 @@ pub use lane::{Entry, Lane};
 pub use parcel::{Parcel, Rejected};
 pub use piece::Pieces;
 pub use program::{About, Calibration, ClockSample, Marks, Program};
+pub use size::bytes;
 pub use spool::{Begun, Spool, default_dir, dir_of};
 
 /// Name of this machine.

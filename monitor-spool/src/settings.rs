@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::dir_of;
+use monitor_core::strays::Strays;
+
 use crate::wire::{ProcessId, RootId};
+use crate::{bytes, dir_of};
 
 /// What every recording program is told, whoever ships for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,16 +24,102 @@ pub struct Settings {
     pub spool_bytes: u64,
     /// So many children of one parent and name are told singly.
     pub fold_after: u64,
+    /// What becomes of calls without a context.
+    pub strays: Strays,
     /// How often this program says that it is alive.
     pub heartbeat: Duration,
     /// How long the end of the program may wait.
     pub exit_timeout: Duration,
-    /// The recorder's own messages go to stderr as well.
-    pub log_to_stderr: bool,
+    /// Where the recorder's own messages go.
+    pub log: Log,
     /// The tree and the process that started this program.
     pub inherited: Option<(RootId, ProcessId)>,
     /// Names the one who ships while this program runs, if it doesn't ship itself.
     pub launch: Option<String>,
+}
+
+/// Where the recorder's own messages go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Log {
+    /// To the program's `tracing` subscriber; warnings go to stderr if there is none.
+    #[default]
+    Unheard,
+    /// To stderr as well, whatever they say.
+    Stderr,
+    /// To the program's `tracing` subscriber alone.
+    Off,
+}
+
+/// Settings of programs that record.
+const OWN: [&str; 14] = [
+    "ENABLED",
+    "SERVER_URL",
+    "TOKEN",
+    "BUFFER_BYTES",
+    "SPOOL_DIR",
+    "SPOOL_BYTES",
+    "FOLD_AFTER",
+    "STRAY",
+    "HEARTBEAT",
+    "EXIT_TIMEOUT",
+    "LOG",
+    "ROOT_ID",
+    "PARENT_ID",
+    "LAUNCH",
+];
+
+/// Settings of other programs of ours, which may stand in the same environment.
+const OF_OTHERS: [&str; 30] = [
+    "CONFIG",
+    "PROFILE",
+    "DATA",
+    "RUNS_DIR",
+    "RUN_DETACHED",
+    "FEED",
+    "FEED_PID",
+    "PYTHON_CONFIG",
+    "BASH_ENV",
+    "WEAVE",
+    "WEAVE_RUNTIME",
+    "LISTEN",
+    "PUBLIC_URL",
+    "INSECURE",
+    "LOGS_KEPT",
+    "METRICS_NAMES",
+    "SESSION_LIFETIME",
+    "HEADER_TIMEOUT",
+    "IDLE_TIMEOUT",
+    "STALL_TIMEOUT",
+    "SPOOL_INTERVAL",
+    "STOP_TIMEOUT",
+    "LOOPBACK",
+    "TRUSTED_PROXIES",
+    "TOKEN_FILE",
+    "AWAY_SECONDS",
+    "WEB_MISSING",
+    "BENCH_PACED",
+    "SIM_SEED",
+    "OTLP_PYTHON",
+];
+
+/// Beginnings of such names: limits and the like, of which there are many.
+const OF_OTHERS_FROM: [&str; 7] = ["MAX_", "MIN_", "RETENTION", "TLS_", "STREAM_", "TEST", "SOAK"];
+
+/// Whether a variable is a setting of any program of ours; true for all that don't begin with `MONITOR_`.
+pub fn is_known(variable: &str) -> bool {
+    let Some(name) = variable.strip_prefix("MONITOR_") else { return true };
+    OWN.contains(&name) || OF_OTHERS.contains(&name) || OF_OTHERS_FROM.iter().any(|beginning| name.starts_with(beginning))
+}
+
+/// What is wrong with the names of these variables, a sentence each: those that look like ours and are none.
+pub fn unknown(variables: impl Iterator<Item = OsString>) -> Vec<String> {
+    const MOST: usize = 20;
+
+    let unknown = variables.map(|variable| variable.to_string_lossy().into_owned()).filter(|variable| !is_known(variable));
+    unknown
+        .take(MOST)
+        .map(|variable| format!("{} is no setting that is known: see `MONITOR_` in the client's documentation", shortened(&variable)))
+        .collect()
 }
 
 impl Settings {
@@ -39,23 +127,36 @@ impl Settings {
     pub fn read(reader: &mut Reader<'_>) -> Self {
         let enabled = reader.value("MONITOR_ENABLED", "1, true, on or yes to record, 0, false, off or no not to", false, switch);
         // Nothing else matters to a program that is off, nor is anybody to be told about it, unless it was meant to be on perhaps.
-        let log_to_stderr = (enabled || !reader.problems.is_empty()) && reader.value("MONITOR_LOG", "stderr, or nothing", false, log);
-        let default = Self { enabled, log_to_stderr, ..Self::default() };
+        let is_meant = enabled || !reader.problems.is_empty();
+        let log = if is_meant { reader.value("MONITOR_LOG", "stderr or off", Log::Unheard, log) } else { Log::Unheard };
+        let default = Self { enabled, log, ..Self::default() };
         if !enabled {
             return default;
         }
         Self {
-            buffer_bytes: reader.value("MONITOR_BUFFER_BYTES", "a number of bytes from 65536 on", default.buffer_bytes, |text| {
-                text.trim().parse().ok().filter(|bytes| *bytes >= 65_536)
-            }),
+            buffer_bytes: reader.value(
+                "MONITOR_BUFFER_BYTES",
+                "a number of bytes from 64KiB on, such as 64MiB",
+                default.buffer_bytes,
+                |text| bytes(text).and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes >= 64 << 10),
+            ),
             // The whole path: the program may change its folder.
             spool_dir: dir_of(reader.raw("MONITOR_SPOOL_DIR").as_deref()).map(|dir| std::path::absolute(&dir).unwrap_or(dir)),
-            spool_bytes: reader.value("MONITOR_SPOOL_BYTES", "a number of bytes from 4194304 on", default.spool_bytes, |text| {
-                text.trim().parse().ok().filter(|bytes| *bytes >= 4_194_304)
-            }),
+            spool_bytes: reader.value(
+                "MONITOR_SPOOL_BYTES",
+                "a number of bytes from 4MiB on, such as 256MiB",
+                default.spool_bytes,
+                |text| bytes(text).filter(|bytes| *bytes >= 4 << 20),
+            ),
             fold_after: reader.value("MONITOR_FOLD_AFTER", "a number from 1 on, or off", default.fold_after, |text| match text.trim() {
                 "off" => Some(u64::MAX),
                 number => number.parse().ok().filter(|number| *number > 0),
+            }),
+            strays: reader.value("MONITOR_STRAY", "tree, fold or skip", default.strays, |text| match text.trim() {
+                "" | "fold" => Some(Strays::Fold),
+                "tree" => Some(Strays::Tree),
+                "skip" => Some(Strays::Skip),
+                _ => None,
             }),
             heartbeat: reader.value("MONITOR_HEARTBEAT", "a duration from 100ms to 1h, such as 10s", default.heartbeat, |text| {
                 duration(text).filter(|d| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(d))
@@ -72,6 +173,14 @@ impl Settings {
     }
 }
 
+/// The path of a server's address, without a slash at its end. The page's own addresses, `…/tasks` and all below it, are taken for the
+/// server's: that is what stands in the browser.
+pub fn base_path(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    let page = path.find("/tasks/").or_else(|| path.strip_suffix("/tasks").map(str::len));
+    page.map_or(path, |at| &path[..at])
+}
+
 impl Default for Settings {
     /// Of a program that is told nothing, which records nothing.
     fn default() -> Self {
@@ -81,9 +190,10 @@ impl Default for Settings {
             spool_dir: None,
             spool_bytes: 256 << 20,
             fold_after: 1_000,
+            strays: Strays::Fold,
             heartbeat: Duration::from_secs(10),
             exit_timeout: Duration::from_secs(2),
-            log_to_stderr: false,
+            log: Log::Unheard,
             inherited: None,
             launch: None,
         }
@@ -142,10 +252,11 @@ fn switch(text: &str) -> Option<bool> {
     }
 }
 
-fn log(text: &str) -> Option<bool> {
+fn log(text: &str) -> Option<Log> {
     match text.trim() {
-        "" => Some(false),
-        "stderr" => Some(true),
+        "" => Some(Log::Unheard),
+        "stderr" => Some(Log::Stderr),
+        "off" => Some(Log::Off),
         _ => None,
     }
 }
@@ -197,7 +308,7 @@ mod tests {
         let others = [("MONITOR_FOLD_AFTER", "never"), ("MONITOR_LOG", "stderr")];
         assert_eq!(read(&others), (Settings::default(), vec![]));
         let (settings, problems) = read(&[("MONITOR_ENABLED", "enabled"), others[0], others[1]]);
-        assert_eq!(settings, Settings { log_to_stderr: true, ..Settings::default() });
+        assert_eq!(settings, Settings { log: Log::Stderr, ..Settings::default() });
         let words = "MONITOR_ENABLED: \"enabled\" is not taken: expected 1, true, on or yes to record, 0, false, off or no not to";
         assert_eq!(problems, [words]);
     }
@@ -206,19 +317,20 @@ mod tests {
     fn a_bad_value_is_told_and_the_default_taken() {
         let long = "x".repeat(100_000);
         for (name, value, expected) in [
-            ("MONITOR_BUFFER_BYTES", "64MiB", "a number of bytes from 65536 on"),
-            ("MONITOR_BUFFER_BYTES", "1", "a number of bytes from 65536 on"),
-            ("MONITOR_BUFFER_BYTES", "99999999999999999999999", "a number of bytes from 65536 on"),
-            ("MONITOR_SPOOL_BYTES", "4194303", "a number of bytes from 4194304 on"),
-            ("MONITOR_SPOOL_BYTES", "much", "a number of bytes from 4194304 on"),
+            ("MONITOR_BUFFER_BYTES", "64XiB", "a number of bytes from 64KiB on, such as 64MiB"),
+            ("MONITOR_BUFFER_BYTES", "1", "a number of bytes from 64KiB on, such as 64MiB"),
+            ("MONITOR_BUFFER_BYTES", "99999999999999999999999", "a number of bytes from 64KiB on, such as 64MiB"),
+            ("MONITOR_SPOOL_BYTES", "4194303", "a number of bytes from 4MiB on, such as 256MiB"),
+            ("MONITOR_SPOOL_BYTES", "much", "a number of bytes from 4MiB on, such as 256MiB"),
             ("MONITOR_FOLD_AFTER", "0", "a number from 1 on, or off"),
             ("MONITOR_FOLD_AFTER", "-1", "a number from 1 on, or off"),
             ("MONITOR_FOLD_AFTER", long.as_str(), "a number from 1 on, or off"),
+            ("MONITOR_STRAY", "drop", "tree, fold or skip"),
             ("MONITOR_HEARTBEAT", "0s", "a duration from 100ms to 1h, such as 10s"),
             ("MONITOR_HEARTBEAT", "10", "a duration from 100ms to 1h, such as 10s"),
             ("MONITOR_EXIT_TIMEOUT", "-1s", "a duration such as 500ms, 2s or 1m"),
             ("MONITOR_EXIT_TIMEOUT", "18446744073709551615h", "a duration such as 500ms, 2s or 1m"),
-            ("MONITOR_LOG", "stdout", "stderr, or nothing"),
+            ("MONITOR_LOG", "stdout", "stderr or off"),
             ("MONITOR_ROOT_ID", "00000000000000000000000000000000", "32 lower-case hex digits"),
             ("MONITOR_PARENT_ID", "A3CE929D0E0E4736", "16 lower-case hex digits"),
         ] {
@@ -228,6 +340,17 @@ mod tests {
             assert!(problem.starts_with(&format!("{name}: \"")) && problem.len() < 400, "{problem}");
             assert!(problem.ends_with(&format!(" is not taken: expected {expected}")), "{problem}");
         }
+    }
+
+    #[test]
+    fn names_that_look_like_ours_and_are_none_are_told() {
+        let long = format!("MONITOR_{}", "X".repeat(100_000));
+        let names = ["PATH", "MONITOR_ENABLED", "MONITOR_BUFER_BYTES", "MONITOR_MAX_DEPTH", "MONITOR_DATA", "monitor_x", "MONITOR_", &long];
+        let problems = unknown(names.into_iter().map(OsString::from));
+        assert_eq!(problems.len(), 3, "{problems:?}");
+        assert!(problems[0].starts_with("\"MONITOR_BUFER_BYTES\" is no setting that is known"), "{problems:?}");
+        assert!(problems.iter().all(|problem| problem.len() < 400));
+        assert_eq!(unknown((0..1_000).map(|n| format!("MONITOR_X{n}").into())).len(), 20);
     }
 
     #[test]
@@ -255,7 +378,7 @@ mod tests {
         let mut reader = Reader::new(&get);
         assert_eq!(Settings::read(&mut reader), Settings { enabled: true, spool_dir: Some(bytes().into()), ..Settings::default() });
         let problems = reader.problems();
-        assert_eq!(problems.len(), 8, "{problems:?}");
+        assert_eq!(problems.len(), 9, "{problems:?}");
     }
 
     #[test]
@@ -264,9 +387,10 @@ mod tests {
             ("MONITOR_ENABLED", "yes"),
             ("MONITOR_BUFFER_BYTES", "1000000"),
             ("MONITOR_SPOOL_DIR", "/var/spool/of mine"),
-            ("MONITOR_SPOOL_BYTES", "10000000"),
+            ("MONITOR_SPOOL_BYTES", "10MiB"),
             ("MONITOR_FOLD_AFTER", "off"),
             ("MONITOR_HEARTBEAT", "500ms"),
+            ("MONITOR_STRAY", "skip"),
             ("MONITOR_EXIT_TIMEOUT", "0s"),
             ("MONITOR_LOG", "stderr"),
             ("MONITOR_ROOT_ID", "0199a3ce929d0e0e47360199a3ce929d"),
@@ -278,11 +402,12 @@ mod tests {
             enabled: true,
             buffer_bytes: 1_000_000,
             spool_dir: Some("/var/spool/of mine".into()),
-            spool_bytes: 10_000_000,
+            spool_bytes: 10 << 20,
             fold_after: u64::MAX,
+            strays: Strays::Skip,
             heartbeat: Duration::from_millis(500),
             exit_timeout: Duration::ZERO,
-            log_to_stderr: true,
+            log: Log::Stderr,
             inherited: RootId::new(0x0199_a3ce_929d_0e0e_4736_0199_a3ce_929d).zip(ProcessId::new(u64::MAX)),
             launch: Some("x".to_owned()),
         };

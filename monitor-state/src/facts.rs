@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use monitor_wire::{Batch, Counts, Event, Process, ProcessId, Root, RootId, State, WorkerId, WorkerRef};
+use monitor_wire::{Attachment, Batch, Counts, Event, Process, ProcessId, Root, RootId, State, WorkerId, WorkerRef};
 
 use crate::order::{Node, Order, order};
 use crate::process::{ProcessEvent, ProcessFacts};
@@ -14,7 +14,7 @@ use crate::worker::{WorkerFacts, WorkerStatus};
 ///
 /// ```
 /// # use monitor_state::Facts;
-/// # use monitor_wire::{Batch, RootId, State};
+/// # use monitor_wire::{Attachment, Batch, RootId, State};
 /// let body = br#"{"version": 1, "sequence": 1, "sent_us": 0, "events": [
 ///     {"type": "process-ended", "root_id": "0199a3ce929d0e0e47360199a3ce929d", "id": "a3ce929d0e0e4736", "time_us": 9, "outcome": "succeeded"},
 ///     {"type": "process-started", "root_id": "0199a3ce929d0e0e47360199a3ce929d", "id": "a3ce929d0e0e4736", "time_us": 5,
@@ -122,11 +122,12 @@ impl Facts {
         let mut views: Vec<_> =
             facts.iter().map(|(id, facts)| facts.view(root_id, **id, &mut |worker| self.worker_status(worker))).collect();
         let nodes: Vec<_> = facts.iter().zip(&views).map(|((_, facts), view)| Node::of(facts, view)).collect();
-        let Order { placed, own, .. } = order(&nodes, u32::MAX);
+        let Order { placed, own, .. } = order(&nodes, root_id, u32::MAX);
 
         let face = own.or_else(|| (0..nodes.len()).min_by_key(|index| (nodes[*index].at_us, nodes[*index].id)));
         let batch = face.and_then(|index| facts[index].1.batch());
-        let root = root(root_id, number, face.map(|index| &views[index]), batch, &views);
+        let mut root = root(root_id, number, face.map(|index| &views[index]), batch, &views);
+        root.unattached = own.is_some_and(|own| views[own].attachment == Attachment::UNATTACHED);
         let mut processes = Vec::with_capacity(views.len());
         for place in placed {
             let view = &mut views[place.index as usize];
@@ -175,6 +176,7 @@ fn root(root_id: RootId, number: u64, face: Option<&Process>, batch: Option<&str
         counts,
         error: face.and_then(|face| face.error.clone()).or_else(error_of_leaf),
         pinned: false,
+        unattached: false,
         expected_ns: None,
         expected_p95_ns: None,
         overdue: false,

@@ -1,6 +1,6 @@
 //! A tree's processes in the order in which they are shown.
 
-use monitor_wire::{Process, ProcessId};
+use monitor_wire::{Process, ProcessId, RootId};
 
 use crate::process::ProcessFacts;
 
@@ -60,10 +60,12 @@ pub struct Placed {
 /// No index.
 const NONE: u32 = u32::MAX;
 
-/// Puts `nodes` in order; their own order doesn't matter. Each id must be there once, and there are less than 2^32.
+/// Puts the processes of `root` in order; their own order doesn't matter. Each id must be there once, and there are less than 2^32.
+///
+/// A parent of the id that [`RootId::own_process`] says, which isn't there, is the root's own process.
 ///
 /// What would hang deeper than `most_depth`, at least 1, hangs below the root's own process instead, with all that hangs below it.
-pub fn order(nodes: &[Node], most_depth: u32) -> Order {
+pub fn order(nodes: &[Node], root: RootId, most_depth: u32) -> Order {
     let count = u32::try_from(nodes.len()).expect("less than 2^32 processes");
     let mut sorted: Vec<u32> = (0..count).collect();
     sorted.sort_unstable_by_key(|index| nodes[*index as usize].begin());
@@ -73,9 +75,10 @@ pub fn order(nodes: &[Node], most_depth: u32) -> Order {
     let mut parents = find_parents(nodes);
     let ignored_parents = break_cycles(&mut parents, nodes);
     let mut is_orphan = vec![false; nodes.len()];
+    let is_below_own = |node: &Node| own.is_some() && node.parent_id.is_some_and(|id| root.own_process() == Some(id));
     for (index, parent) in (0..count).zip(&mut parents) {
         if *parent == NONE && Some(index) != own {
-            is_orphan[index as usize] = true;
+            is_orphan[index as usize] = !is_below_own(&nodes[index as usize]);
             *parent = own.unwrap_or(NONE);
         }
     }

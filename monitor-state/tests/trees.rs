@@ -4,7 +4,7 @@ mod support;
 
 use expect_test::{Expect, expect};
 use monitor_state::{Facts, Node, order};
-use monitor_wire::{ProcessId, Root};
+use monitor_wire::{ProcessId, Root, RootId};
 use support::script::parse;
 
 fn chain(depth: u64) -> Vec<Node> {
@@ -13,9 +13,13 @@ fn chain(depth: u64) -> Vec<Node> {
     (1..=depth).map(node).collect()
 }
 
+fn root() -> RootId {
+    RootId::new(1 << 64).unwrap()
+}
+
 #[test]
 fn a_tree_of_any_depth_is_ordered_without_recursion() {
-    let ordered = order(&chain(100_000), u32::MAX);
+    let ordered = order(&chain(100_000), root(), u32::MAX);
     assert_eq!(ordered.placed.last().unwrap().depth, 99_999);
     assert_eq!(ordered.own, Some(0));
     assert_eq!((ordered.ignored_parents, ordered.deep_parents), (0, 0));
@@ -23,7 +27,7 @@ fn a_tree_of_any_depth_is_ordered_without_recursion() {
 
 /// Depth and orphanhood of each process, in pre-order, by its number in the chain.
 fn shown(nodes: &[Node], most_depth: u32) -> Vec<(u64, u32, bool)> {
-    let ordered = order(nodes, most_depth);
+    let ordered = order(nodes, root(), most_depth);
     assert_eq!(ordered.placed.len(), nodes.len(), "nothing is left out");
     assert_eq!(ordered.placed.iter().filter(|place| place.is_orphan).count(), ordered.deep_parents);
     ordered.placed.iter().map(|place| (nodes[place.index as usize].id.get(), place.depth, place.is_orphan)).collect()
@@ -38,23 +42,37 @@ fn what_would_hang_too_deep_hangs_below_the_roots_own_process_with_all_below_it(
     assert_eq!(shown(&nodes, 3), expected);
     nodes.reverse();
     assert_eq!(shown(&nodes, 3), expected, "whatever order they come in");
-    assert_eq!(order(&nodes, 2).deep_parents, 2);
-    assert_eq!(order(&nodes, 1).placed.iter().map(|place| place.depth).max(), Some(1));
-    assert_eq!(order(&nodes, 0).placed.iter().map(|place| place.depth).max(), Some(1), "a child has a place in any case");
+    assert_eq!(order(&nodes, root(), 2).deep_parents, 2);
+    assert_eq!(order(&nodes, root(), 1).placed.iter().map(|place| place.depth).max(), Some(1));
+    assert_eq!(order(&nodes, root(), 0).placed.iter().map(|place| place.depth).max(), Some(1), "a child has a place in any case");
+}
+
+#[test]
+fn a_parent_named_by_the_roots_id_alone_is_the_roots_own_process() {
+    let mut nodes = chain(3);
+    let stands_for_own = RootId::new(7 << 64 | 0x99).unwrap();
+    nodes[2].parent_id = stands_for_own.own_process();
+    let shown =
+        |root| order(&nodes, root, u32::MAX).placed.iter().map(|place| (place.index, place.depth, place.is_orphan)).collect::<Vec<_>>();
+    assert_eq!(shown(stands_for_own), [(0, 0, false), (2, 1, false), (1, 1, false)]);
+    assert_eq!(shown(root()), [(0, 0, false), (2, 1, true), (1, 1, false)], "any other that isn't there is unknown");
+    // As long as the root's own process is unknown, so is what it stands for.
+    let ordered = order(&nodes[1..], stands_for_own, u32::MAX);
+    assert!(ordered.own.is_none() && ordered.placed.iter().all(|place| place.is_orphan));
 }
 
 #[test]
 fn what_would_hang_too_deep_without_a_root_stands_at_the_top() {
     // The first one's parent is not there: each hangs below one that nobody knows the root of.
     let nodes = &chain(7)[1..];
-    let ordered = order(nodes, 2);
+    let ordered = order(nodes, root(), 2);
     assert_eq!((ordered.own, ordered.deep_parents), (None, 1));
     assert_eq!(ordered.placed.iter().map(|place| place.depth).collect::<Vec<_>>(), [0, 1, 2, 0, 1, 2]);
 }
 
 #[test]
 fn a_chain_far_deeper_than_it_may_be_is_cut_in_one_walk() {
-    let ordered = order(&chain(1_000_000), 100);
+    let ordered = order(&chain(1_000_000), root(), 100);
     assert_eq!(ordered.placed.iter().map(|place| place.depth).max(), Some(100));
     assert_eq!(ordered.deep_parents, 999_999_usize.div_ceil(100) - 1);
 }
@@ -63,7 +81,7 @@ fn a_chain_far_deeper_than_it_may_be_is_cut_in_one_walk() {
 fn a_ring_of_any_size_is_broken_once() {
     let mut nodes = chain(100_000);
     nodes[0].parent_id = Some(nodes[99_999].id);
-    let ordered = order(&nodes, u32::MAX);
+    let ordered = order(&nodes, root(), u32::MAX);
     assert_eq!((ordered.placed.len(), ordered.own, ordered.ignored_parents), (100_000, None, 1));
     assert_eq!(nodes[ordered.placed[0].index as usize].at_us, 0, "its first process lost its parent");
 }

@@ -6,6 +6,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+impl RootId {
+    /// The process that stands for the root's own in messages that carry the tree alone: the lower half of the root's id, unless it
+    /// is zero. Our clients give it to the process that begins a tree; in any other tree the root's own process is taken for it.
+    ///
+    /// ```
+    /// let root: monitor_wire::RootId = "0199a3ce929d0e0e47360199a3ce929d".parse().unwrap();
+    /// assert_eq!(root.own_process(), "47360199a3ce929d".parse().ok());
+    /// ```
+    pub fn own_process(self) -> Option<ProcessId> {
+        ProcessId::new(self.get() as u64)
+    }
+}
+
 /// Why a text is no id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidId {

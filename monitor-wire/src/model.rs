@@ -38,6 +38,9 @@ pub struct Root {
     /// It is kept until it is unpinned, whatever the rules of retention say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// The root's own process was started without a context, and wasn't meant to begin a tree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unattached: bool,
     /// While it runs: how long half of the past runs of this name took at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_ns: Option<u64>,

@@ -37,7 +37,12 @@ impl<T: AsId> AsId for Option<T> {
 
 /// Where a `cross_process` function was called from.
 pub fn remote<R: AsId + ?Sized, P: AsId + ?Sized>(root_id: &R, parent_id: &P) -> Remote {
-    let (root, parent) = (id::<RootId>(root_id.as_text()), id::<ProcessId>(parent_id.as_text()));
+    let root = id::<RootId>(root_id.as_text());
+    // A root's id in the parent's place means the process that began the tree.
+    let parent = match id::<RootId>(parent_id.as_text()) {
+        Ok(Some(root)) => Ok(root.own_process()),
+        _ => id::<ProcessId>(parent_id.as_text()),
+    };
     let malformed = root.as_ref().err().or(parent.as_ref().err()).cloned();
     Remote { root: root.ok().flatten().map(RootId::get), parent: parent.ok().flatten().map(ProcessId::get), malformed }
 }
@@ -59,6 +64,8 @@ mod tests {
         assert_eq!(remote(root, parent), whole);
         assert_eq!(remote(&root.to_owned(), &Some(parent)), whole);
         assert_eq!(remote(&None::<String>, ""), Remote::default());
+        assert_eq!(remote(root, root), Remote { parent: Some(0x4736_0199_a3ce_929d), ..whole.clone() });
+        assert_eq!(remote(root, ""), Remote { parent: None, ..whole });
         for bad in ["nonsense", "+fffffffffffffff", "0000000000000000", "FFFFFFFFFFFFFFFF"] {
             assert_eq!(remote("", bad).malformed.as_deref(), Some(bad));
         }

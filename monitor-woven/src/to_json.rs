@@ -97,7 +97,7 @@ fn folded(record: &Folded, folds: &mut Folds) -> Option<String> {
 }
 
 fn ended(record: &Ended) -> String {
-    let Ended { root, id, time_us, elapsed_ns, outcome, .. } = record;
+    let Ended { root, id, time_us, elapsed_ns, outcome, extra } = record;
     let mut json = String::with_capacity(192);
     head(&mut json, "process-ended", *root, *id, *time_us);
     let word = match outcome {
@@ -105,9 +105,17 @@ fn ended(record: &Ended) -> String {
         Outcome::Cancelled => "cancelled",
         Outcome::Failed(_) => "failed",
     };
-    let _ = write!(json, r#","elapsed_ns":{elapsed_ns},"outcome":"{word}""#);
+    if let Some(elapsed_ns) = elapsed_ns {
+        let _ = write!(json, r#","elapsed_ns":{elapsed_ns}"#);
+    }
+    let _ = write!(json, r#","outcome":"{word}""#);
+    let mut exit_code = extra.as_ref().and_then(|extra| extra.exit_code);
     if let Outcome::Failed(failure) = outcome {
         let _ = write!(json, r#","error":{}"#, error(failure));
+        exit_code = exit_code.or(failure.exit_code);
+    }
+    if let Some(exit_code) = exit_code {
+        let _ = write!(json, r#","exit_code":{exit_code}"#);
     }
     json.push('}');
     json
@@ -190,7 +198,7 @@ mod tests {
         fn an_end_is_read_as_it_was_meant(root in 1_u128.., id in 1_u64.., text: String, chain: Vec<String>, line: Option<u32>) {
             let (root_id, process) = ids(root, id);
             let place = line.map(|line| (text.clone().into(), line));
-            let failure = Failure { kind: "error", type_name: line.map(|_| "app::Error"), message: text.clone(), chain: chain.clone(), place };
+            let failure = Failure { kind: "error", type_name: line.map(|_| "app::Error"), message: text.clone(), chain: chain.clone(), place, exit_code: None };
             let error = wire::Error {
                 kind: "error".into(),
                 type_name: line.map(|_| "app::Error".to_owned()),
@@ -203,7 +211,7 @@ mod tests {
                 (Outcome::Cancelled, wire::Outcome::CANCELLED, None),
                 (Outcome::Failed(Box::new(failure)), wire::Outcome::FAILED, Some(error)),
             ] {
-                let ended = Ended { root, id, time_us: 5, elapsed_ns: 6, outcome, extra: None };
+                let ended = Ended { root, id, time_us: 5, elapsed_ns: Some(6), outcome, extra: None };
                 let meant = wire::ProcessEnded { elapsed_ns: Some(6), error, ..wire::ProcessEnded::new(root_id, process, 5, word) };
                 prop_assert_eq!(read(&event(&Record::Ended(ended), &mut Folds::default()).unwrap()), Event::ProcessEnded(meant));
             }

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use monitor_core::image::LAYOUT;
 use monitor_core::own::Own;
 use monitor_core::queue::{self, Clock, Receiver};
-use monitor_core::{Context, fork, inside, switch};
-use monitor_spool::settings::{Reader, Settings};
+use monitor_core::{Context, exit, fork, inside, switch};
+use monitor_spool::settings::{Log, Reader, Settings};
 use monitor_spool::wire::{Dropped, Registered, RootId, Source, WorkerId, WorkerRef};
 use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Marks, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
 
@@ -50,7 +50,7 @@ fn start() {
         let mut reader = Reader::new(&|name| std::env::var_os(name));
         let settings = Settings::read(&mut reader);
         for problem in reader.problems() {
-            warn_if(settings.log_to_stderr, &problem);
+            warn_if(settings.log == Log::Stderr, &problem);
         }
         settings
     });
@@ -73,6 +73,7 @@ fn start() {
 /// Turns recording on, and starts the thread that writes.
 fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> {
     monitor_core::fold::set_after(settings.fold_after);
+    monitor_core::strays::set(settings.strays);
     let Some(dir) = &settings.spool_dir else { return Err("there is no spool to keep it in (MONITOR_SPOOL_DIR)".into()) };
     let started_us = now_us();
     let about = About { launch: settings.launch.clone(), ..About::this(identity(), env!("CARGO_PKG_VERSION"), started_us) };
@@ -85,7 +86,7 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
     let (exit, commands) = mpsc::channel();
     let (marks, heartbeat) = (program.marks(), settings.heartbeat);
     let writer = Writer { receiver, commands, keeper, program, journal, folds: Folds::default(), next: 1, heartbeat, has_warned: false };
-    register_exit();
+    exit::register(at_exit);
     switch::turn_on();
     let spawned = thread::Builder::new().name("monitor-writer".to_owned()).spawn(move || {
         // Its allocations must make nothing more to be recorded.
@@ -239,26 +240,16 @@ impl Writer {
     }
 }
 
-/// Has [`at_exit`] called at the end of the program, and of its forked children.
-#[allow(unsafe_code, reason = "only the C library knows when a program ends by process::exit")]
-fn register_exit() {
-    static IS_REGISTERED: OnceLock<()> = OnceLock::new();
-
-    IS_REGISTERED.get_or_init(|| {
-        // SAFETY: `at_exit` is a plain function that doesn't unwind: its body is guarded.
-        unsafe { libc::atexit(at_exit) };
-    });
-}
-
-extern "C" fn at_exit() {
+fn at_exit(code: Option<i32>) {
     let _ = catch_unwind(|| {
         let Some(writer) = WRITER.get() else { return };
-        // A child that was made behind the C library's back has a copy of all this, but no thread. And one that has ended before
-        // will not answer.
+        // A child that was made behind the C library's back has a copy of all this, but no thread.
         if writer.pid != std::process::id() || inside::is_inside() {
             return;
         }
         tests::end();
+        exit::ended_by(code);
+        // One that has ended before will not answer.
         if !switch::turn_off() {
             return;
         }
@@ -280,7 +271,7 @@ fn now_us() -> u64 {
 
 /// For those who ask: a woven program's stderr is its own.
 fn warn(message: &str) {
-    warn_if(SETTINGS.get().is_some_and(|settings| settings.log_to_stderr), message);
+    warn_if(SETTINGS.get().is_some_and(|settings| settings.log == Log::Stderr), message);
 }
 
 fn warn_if(is_asked: bool, message: &str) {

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
 use monitor_client::{normal_task, root_task};
@@ -28,6 +28,78 @@ pub(crate) fn flushed_panic() {
 pub(crate) fn abort_inside() {
     flush();
     std::process::abort();
+}
+
+/// Exits while a thread of the tree is in the middle of something.
+#[root_task]
+pub(crate) fn exit_with(code: u64) {
+    let (begun, is_begun) = mpsc::channel();
+    monitor_client::spawn(move || on_a_thread(&begun));
+    is_begun.recv().expect("it begins");
+    exits_with(code);
+}
+
+#[normal_task]
+fn exits_with(code: u64) {
+    std::process::exit(code as i32);
+}
+
+#[normal_task]
+fn on_a_thread(begun: &mpsc::Sender<()>) {
+    begun.send(()).expect("somebody waits");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Another thread of the tree exits.
+#[root_task(batch = "code")]
+pub(crate) fn exit_elsewhere(code: u64) {
+    let _ = monitor_client::spawn(move || exits_with(code)).join();
+}
+
+#[tokio::main(flavor = "current_thread")]
+#[root_task]
+pub(crate) async fn exit_in_a_task(code: u64) {
+    polled(code).await;
+}
+
+#[normal_task]
+async fn polled(code: u64) {
+    tokio::task::yield_now().await;
+    std::process::exit(code as i32);
+}
+
+/// Returns from `main` while another thread runs a tree.
+pub(crate) fn return_while_busy(code: u64) -> ExitCode {
+    let (begun, is_begun) = mpsc::channel();
+    std::thread::spawn(move || busy(&begun));
+    is_begun.recv().expect("it begins");
+    ExitCode::from(code as u8)
+}
+
+#[root_task]
+fn busy(begun: &mpsc::Sender<()>) {
+    begun.send(()).expect("somebody waits");
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Returns from `main` while another thread is two calls deep.
+pub(crate) fn leaves_open() {
+    #[root_task]
+    fn outer(begun: &mpsc::Sender<()>) {
+        on_a_thread(begun);
+    }
+    let (begun, is_begun) = mpsc::channel();
+    std::thread::spawn(move || outer(&begun));
+    is_begun.recv().expect("it begins");
+}
+
+#[root_task]
+pub(crate) fn return_code(code: u64) -> ExitCode {
+    ExitCode::from(code as u8)
 }
 
 /// A thread panics, and nobody else minds.

@@ -2,13 +2,16 @@
 
 mod allocator;
 mod away;
+mod calls;
 mod exits;
 mod folds;
 mod forks;
 mod killed;
+mod strays;
 mod subscribers;
 
 use std::io::{BufRead, Write};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use monitor_client::{Context, Level, Process, cross_thread, normal_task, root_task};
@@ -38,7 +41,7 @@ fn says(bytes: u64) {
     monitor_client::log(Level::Info, "x".repeat(bytes as usize));
 }
 
-fn main() {
+fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let what = args.next().unwrap_or_default();
     let mut number = || args.next().and_then(|arg| arg.parse().ok()).unwrap_or(1);
@@ -48,6 +51,16 @@ fn main() {
         "paced" => away::paced(),
         "hang" => hang(),
         "exit" => exit_inside(),
+        "exit-with" => exits::exit_with(number()),
+        "exit-elsewhere" => exits::exit_elsewhere(number()),
+        "exit-in-a-task" => exits::exit_in_a_task(number()),
+        "return-while-busy" => return exits::return_while_busy(number()),
+        "leaves-open" => exits::leaves_open(),
+        "housekeeping" => strays::housekeeping(),
+        "stray-calls" => strays::calls(number()),
+        "return-code" => return exits::return_code(number()),
+        "sends-the-root" => calls::sends_the_root("batch001"),
+        "judges" => calls::judges(&args.next().expect("a root's id")),
         "counts" => {
             let file = args.next().expect("a file");
             let calls = args.next().and_then(|calls| calls.parse().ok()).expect("a number");
@@ -104,6 +117,7 @@ fn main() {
         "counts-allocations" => allocator::counts_allocations(),
         other => panic!("{other:?} is nothing to do"),
     }
+    ExitCode::SUCCESS
 }
 
 /// A tree of `count` leaves under parents of a hundred each.

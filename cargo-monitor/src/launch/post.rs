@@ -40,7 +40,7 @@ impl Post {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let mut url = server()?;
         let is_loopback = url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
-        url.set_path(&format!("{}/api/v1/events", url.path().trim_end_matches('/')));
+        url.set_path(&format!("{}/api/v1/events", monitor_spool::settings::base_path(url.path())));
         let mut client = Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(30));
         client = client.redirect(reqwest::redirect::Policy::none());
         if is_loopback {

@@ -17,6 +17,7 @@ Examples:
   monitor roots --state failed,lost
   monitor roots --name 'nightly build' --batch batch001
   monitor roots --q 'no such table' --limit 5
+  monitor roots --unattached=false
   monitor roots --json | jq -r '.roots[].root_id'";
 
 /// Titles are not shown wider than this, for the other columns' sake.
@@ -35,6 +36,9 @@ pub(crate) struct Args {
     /// Only of exactly this batch mark
     #[arg(long)]
     batch: Option<String>,
+    /// Only those that began because a call had no context, or none of these
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    unattached: Option<bool>,
     /// Only those that contain this text, in any case, in their name, batch mark or error
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
@@ -53,6 +57,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     for (name, value) in [("name", &args.name), ("batch", &args.batch), ("q", &args.q)] {
         query.extend(value.clone().map(|value| (name, value)));
     }
+    query.extend(args.unattached.map(|is_wanted| ("unattached", is_wanted.to_string())));
     let answer = args.connection.get(&["api", "v1", "roots"], &query)?;
     if args.connection.json {
         return print_json(&answer);

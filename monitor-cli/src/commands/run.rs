@@ -281,24 +281,10 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "expected a duration such as 500ms, 30s, 10m, 2h or 1d".to_owned())
 }
 
-/// `500000`, `64K`, `500M`, `2G`, `1T`; `B` or `iB` may follow.
+/// `500000`, `64K`, `500M`, `2GiB`, `1T`.
 fn bytes(text: &str) -> Result<u64, String> {
-    let text = text.trim();
-    let text = text.strip_suffix("iB").or_else(|| text.strip_suffix('B')).unwrap_or(text);
-    let unit_at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let shift = match text[unit_at..].to_ascii_uppercase().as_str() {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        "T" => 40,
-        _ => 64,
-    };
-    let number: Option<u64> = text[..unit_at].parse().ok();
-    number
-        .and_then(|number| number.checked_mul(1_u64.checked_shl(shift)?))
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "expected a number of bytes such as 500M or 2G".to_owned())
+    let bytes = monitor_spool::bytes(text).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "expected a number of bytes such as 500M or 2G".to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The last chance to send: runs on return from `main`, on `process::exit` and after a panic in `main`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -8,22 +7,17 @@ use super::{Command, Handle, SHIPPER};
 use crate::report;
 
 /// Has [`at_exit`] called at the end of the program, and of its forked children.
-#[allow(unsafe_code, reason = "only the C library knows when a program ends by process::exit")]
 pub(super) fn register() {
-    static IS_REGISTERED: AtomicBool = AtomicBool::new(false);
-
-    if !IS_REGISTERED.swap(true, Ordering::AcqRel) {
-        // SAFETY: `at_exit` is a plain function that doesn't unwind: it calls nothing that panics, and its body is guarded.
-        unsafe { libc::atexit(at_exit) };
-    }
+    monitor_core::exit::register(at_exit);
 }
 
-extern "C" fn at_exit() {
+fn at_exit(code: Option<i32>) {
     let _ = std::panic::catch_unwind(|| {
-        let Some(shipper) = SHIPPER.get() else { return };
+        let Some(shipper) = SHIPPER.get().filter(|shipper| is_own(shipper)) else { return };
+        monitor_core::exit::ended_by(code);
         // Other threads may go on until the very end: what they record from here on isn't waited for. And a shipper that has
         // ended before will not answer.
-        if is_own(shipper) && monitor_core::switch::turn_off() {
+        if monitor_core::switch::turn_off() {
             say_goodbye(shipper);
         }
     });

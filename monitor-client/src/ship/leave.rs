@@ -37,6 +37,7 @@ pub struct Left {
 pub fn leave() -> Option<Left> {
     let shipper = SHIPPER.get().filter(|shipper| exit::is_own(shipper))?;
     let (left, keeper) = shipper.kept.as_ref().filter(|(_, keeper)| keeper.is_whole())?;
+    monitor_core::exit::ended_by(None);
     if !monitor_core::switch::turn_off() {
         return None;
     }

@@ -76,6 +76,7 @@ fn start() {
 fn begin(settings: &'static Settings) -> std::io::Result<()> {
     let Settings { recording, .. } = settings;
     monitor_core::fold::set_after(recording.fold_after);
+    monitor_core::strays::set(recording.strays);
     let worker = worker::identity();
     let shelf = Shelf::begin(recording, &worker).unwrap_or_else(|why| {
         report::warn(&format!("what is recorded can't be kept beyond this program: {why}"));
@@ -109,11 +110,14 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
 fn settings() -> Settings {
     let (mut settings, problems) = Settings::read(&|name| std::env::var_os(name));
     let recording = &mut settings.recording;
-    if recording.log_to_stderr {
-        report::to_stderr();
-    }
+    report::set(recording.log);
     for problem in problems {
         report::warn(&problem);
+    }
+    if recording.enabled {
+        for problem in monitor_spool::settings::unknown(std::env::vars_os().map(|(name, _)| name)) {
+            report::warn(&problem);
+        }
     }
     if recording.enabled && settings.events_url.scheme() == "https" && !cfg!(feature = "tls") {
         report::warn(

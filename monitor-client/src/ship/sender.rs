@@ -29,7 +29,6 @@ impl Sender {
     pub(super) async fn run(mut self) {
         loop {
             let Some(request) = self.shared.outbox.borrow_mut().next() else {
-                self.report_drops();
                 self.shared.sent.notify_one();
                 self.shared.filled.notified().await;
                 continue;
@@ -99,13 +98,6 @@ impl Sender {
             self.has_greeted = true;
             report::info(&format!("the server at {} is reached, see {0}/tasks", self.shared.post.address()));
             self.shared.reached.notify_one();
-        }
-    }
-
-    fn report_drops(&mut self) {
-        let dropped: u64 = monitor_core::queue::dropped().iter().map(|(_, count)| count).sum();
-        if dropped > 0 {
-            self.said.warn_once("dropped", || format!("{dropped} records found no room and were dropped: raise MONITOR_BUFFER_BYTES"));
         }
     }
 }

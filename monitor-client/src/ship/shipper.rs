@@ -24,13 +24,16 @@ use super::outbox::Outbox;
 use super::post::Post;
 use super::sender::Sender;
 use super::{Command, to_wire, worker};
-use crate::report;
+use crate::report::{self, Said};
 use crate::settings::Settings;
 
 /// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
 const LINGER: Duration = Duration::from_millis(20);
 /// A call that has run for so long is shown as running; a shorter one as soon as it has ended.
 const RUNNING_FOR: Duration = Duration::from_millis(5);
+/// While there is no room, it is looked so often whether something was dropped.
+const NO_ROOM: Duration = Duration::from_secs(1);
+
 /// What the shipper's tasks share.
 pub(super) struct Shared {
     pub(super) outbox: RefCell<Outbox>,
@@ -84,7 +87,7 @@ pub(super) fn run(
     if let Some((dir, bytes)) = spool.clone() {
         beside.push(Box::pin(adopt(shared.clone(), dir, bytes)));
     }
-    let mut shipping = Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), spool }.run());
+    let mut shipping = Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), spool, said: Said::default() }.run());
     // Not tasks of the runtime's, which would keep their panics to themselves.
     let mut work = Box::pin(poll_fn(move |cx| {
         beside.retain_mut(|beside| beside.as_mut().poll(cx).is_pending());
@@ -118,6 +121,7 @@ struct Shipper {
     folds: Folds,
     /// Where all programs have their folders, and what one may hold there.
     spool: Option<(PathBuf, u64)>,
+    said: Said,
 }
 
 /// Why a wait ended.
@@ -155,9 +159,13 @@ impl Shipper {
     /// Waits for a record, and a moment more for others; for a command; or until all is sent.
     async fn wait(&mut self) {
         let has_room = self.has_room();
+        if !has_room {
+            // What is recorded finds no room soon, and nobody else looks before the server answers.
+            self.report_drops();
+        }
         let (receiver, shared) = (&mut self.receiver, &self.shared);
         let mut sent = pin!(shared.sent.notified());
-        let woken = poll_fn(|cx| {
+        let news = poll_fn(|cx| {
             if shared.desk.poll_command(cx).is_ready() {
                 return Poll::Ready(Woken::Command);
             }
@@ -165,8 +173,9 @@ impl Shipper {
                 return Poll::Ready(Woken::Sent);
             }
             if has_room { receiver.poll_news(cx).map(|()| Woken::News) } else { Poll::Pending }
-        })
-        .await;
+        });
+        // What finds no room meanwhile is to be told.
+        let woken = if has_room { news.await } else { timeout(NO_ROOM, news).await.unwrap_or(Woken::Sent) };
         match woken {
             Woken::Command => self.shared.hurry.notify_one(),
             Woken::News => self.linger().await,
@@ -184,6 +193,16 @@ impl Shipper {
     /// Unless what waits may become more, the rest stays where it was recorded; starts that find no room there are dropped.
     fn has_room(&self) -> bool {
         self.shared.desk.is_exit() || queue::has_room(self.shared.outbox.borrow().bytes())
+    }
+
+    /// Says at once that something was dropped, and how much by then.
+    fn report_drops(&mut self) {
+        let dropped: u64 = queue::dropped().iter().map(|(_, count)| count).sum();
+        if dropped > 0 {
+            self.said.warn_once("dropped", || {
+                format!("{dropped} records found no room and were dropped, and there may be more: raise MONITOR_BUFFER_BYTES")
+            });
+        }
     }
 
     /// Moves what is recorded into the outbox, as much as makes one batch. Whether there was anything.
@@ -209,6 +228,7 @@ impl Shipper {
         }
         self.receiver.commit();
         queue::release(bytes);
+        self.report_drops();
         if let Some(keeper) = self.keeper {
             keeper.prepare();
             if let Some(why) = keeper.failure() {

@@ -126,14 +126,17 @@ fn logged(record: Logged) -> Option<Event> {
 }
 
 fn ended(record: Ended) -> Option<Event> {
+    let record::EndExtra { mut exit_code, signal, reason, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
     let (outcome, error) = match record.outcome {
         Outcome::Succeeded => (wire::Outcome::SUCCEEDED, None),
         Outcome::Cancelled => (wire::Outcome::CANCELLED, None),
-        Outcome::Failed(failure) => (wire::Outcome::FAILED, Some(error(*failure))),
+        Outcome::Failed(failure) => {
+            exit_code = exit_code.or(failure.exit_code);
+            (wire::Outcome::FAILED, Some(error(*failure)))
+        }
     };
-    let record::EndExtra { exit_code, signal, reason, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessEnded(wire::ProcessEnded {
-        elapsed_ns: Some(record.elapsed_ns),
+        elapsed_ns: record.elapsed_ns,
         error,
         exit_code,
         signal,

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use monitor_client::root_task;
@@ -36,6 +37,22 @@ fn a_mark_is_displayed_or_else_debugged() {
         moved.push('!');
         moved
     }
+    #[root_task(batch = "some")]
+    fn some(some: Option<&str>) {
+        let _ = some;
+    }
+    #[root_task(batch = "path")]
+    fn path(path: &Path) {
+        let _ = path;
+    }
+    #[root_task(batch = "held")]
+    fn held(held: Option<PathBuf>) {
+        let _ = held;
+    }
+    #[root_task(batch = "list")]
+    fn list(list: Option<Vec<u8>>) {
+        let _ = list;
+    }
     #[root_task("一个测试根任务", "param1_batch_id")]
     async fn call_root(param1_batch_id: &str) {
         let _ = param1_batch_id;
@@ -47,6 +64,12 @@ fn a_mark_is_displayed_or_else_debugged() {
             day(Day { year: 2026 });
             raw("raw");
             assert_eq!(moved("moved".to_owned()), "moved!");
+            some(Some("b1"));
+            some(None);
+            path(Path::new("in/a b"));
+            held(Some("out".into()));
+            held(None);
+            list(Some(vec![7]));
             run(call_root("batch001"));
         },
         "
@@ -55,6 +78,12 @@ fn a_mark_is_displayed_or_else_debugged() {
         day root <Day { year: 2026 }>
         raw root <raw>
         moved root <moved>
+        some root <b1>
+        some root
+        path root <in/a b>
+        held root <out>
+        held root
+        list root <Some([7])>
         一个测试根任务 root <batch001>
         ",
     );

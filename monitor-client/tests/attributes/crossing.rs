@@ -59,9 +59,10 @@ fn with_several_trees_or_none_it_is_unattached_unless_its_context_is_carried() {
         part cross_thread unattached
         ",
     );
-    let warnings: Vec<_> = warnings().into_iter().filter(|text| text.contains("#[cross_thread]")).collect();
-    assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].contains("monitor_client::spawn"), "{warnings:?}");
+    let warnings: Vec<_> = warnings().into_iter().filter(|text| text.contains("function \"part\"")).collect();
+    assert_eq!(warnings.len(), 1, "once each");
+    let words = ["#[cross_thread]", "tests/attributes/crossing.rs:", "monitor_client::spawn"];
+    assert!(words.iter().all(|word| warnings[0].contains(word)), "{warnings:?}");
 }
 
 #[test]
@@ -133,7 +134,7 @@ fn missing_or_malformed_ids_disturb_nothing() {
         || {
             assert_eq!(judged("so ein Käse", PARENT), 12);
             judged("", "");
-            judged(ROOT, "");
+            judged("", PARENT);
             by_option(None, None);
         },
         "
@@ -146,6 +147,22 @@ fn missing_or_malformed_ids_disturb_nothing() {
     let warnings: Vec<_> = warnings().into_iter().filter(|text| text.contains("#[cross_process]")).collect();
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].contains("so ein Käse"), "{warnings:?}");
+}
+
+#[test]
+fn the_root_alone_stands_for_the_process_that_began_the_tree() {
+    #[cross_process]
+    fn called(root_id: Option<String>, parent_id: Option<String>) {}
+    let trees = record(|| {
+        let _top = Process::start("top").enter();
+        let step = Process::start("step").enter();
+        let root = root_id().map(|id| id.to_string());
+        called(root.clone(), root.clone());
+        called(root.clone(), None);
+        called(root, Some("so ein Käse".to_owned()));
+        drop(step);
+    });
+    assert_eq!(trees.to_string(), "top\n  step\n  called cross_process\n  called cross_process\n  called cross_process");
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::panic::catch_unwind;
 use std::process::ExitCode;
+use std::task::Poll;
 
 use anyhow::Context as _;
-use monitor_client::normal_task;
+use monitor_client::{Process, normal_task};
 
 use crate::support::{check, record, run};
 
@@ -155,22 +156,84 @@ fn what_cannot_be_told_succeeded() {
         value
     }
     #[normal_task]
-    fn exit_code() -> ExitCode {
-        ExitCode::FAILURE
-    }
-    #[normal_task]
     #[track_caller]
     fn tracked() -> Result<(), String> {
         Err("not seen".to_owned())
     }
     check(
         || {
-            let _ = (generic(Err::<(), _>("not seen")), exit_code(), tracked());
+            let _ = (generic(Err::<(), _>("not seen")), tracked());
         },
         "
         generic
-        exit_code
         tracked
+        ",
+    );
+}
+
+#[test]
+fn an_exit_code_other_than_0_is_a_failure() {
+    #[normal_task]
+    fn code(code: u8) -> ExitCode {
+        ExitCode::from(code)
+    }
+    #[normal_task]
+    async fn later(code: u8) -> ExitCode {
+        ExitCode::from(code)
+    }
+    #[normal_task]
+    fn held(code: u8) -> anyhow::Result<ExitCode> {
+        let code = Ok::<_, fmt::Error>(code).context("never")?;
+        anyhow::ensure!(code != 9, "nine");
+        Ok(ExitCode::from(code))
+    }
+    let trees = record(|| {
+        let _ = (code(0), code(3), held(0), held(255), held(9));
+        let _ = (run(later(0)), run(later(4)));
+        Process::start("by hand").run(|_| ExitCode::from(5));
+    });
+    assert_eq!(
+        trees.to_string(),
+        "code\ncode exit: exit code 3\nheld\nheld exit: exit code 255\nheld error: nine\nlater\nlater exit: exit code 4\n\
+         by hand exit: exit code 5"
+    );
+    assert_eq!(trees.processes[1].failure().exit_code, Some(3));
+}
+
+#[test]
+fn an_option_and_a_poll_are_what_they_hold() {
+    #[normal_task]
+    fn some() -> Option<Result<u8, QueryFailed>> {
+        Some(Err(QueryFailed(no_number())))
+    }
+    #[normal_task]
+    fn ready() -> Poll<anyhow::Result<()>> {
+        Poll::Ready(Err(anyhow::anyhow!("gave up")))
+    }
+    #[normal_task]
+    fn next() -> Poll<Option<Result<(), String>>> {
+        Poll::Ready(Some(Err("no next".to_owned())))
+    }
+    #[normal_task]
+    fn pending() -> Poll<Result<(), String>> {
+        Poll::Pending
+    }
+    #[normal_task]
+    fn none() -> Option<Alias<u8>> {
+        None
+    }
+    check(
+        || {
+            let _ = (some(), ready(), next(), pending(), none());
+            let _ = Process::start("by hand").run(|_| Some(Err::<(), _>("held")));
+        },
+        "
+        some error: query failed <- invalid digit found in string
+        ready error: gave up
+        next error: no next
+        pending
+        none
+        by hand error: held
         ",
     );
 }

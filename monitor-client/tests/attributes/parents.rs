@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 use monitor_client::{Context, Process, normal_task, root_task, spawn};
+use monitor_core::record::Attachment;
 
 use crate::support::{check, check_sorted, record};
 
@@ -55,6 +56,8 @@ fn without_a_context_each_begins_a_tree_and_keeps_its_kind() {
         drop(Process::start("by hand").kind("job").begin());
     });
     assert_eq!(trees.to_string(), "leaf\nby hand job");
+    let attachments: Vec<_> = trees.processes.iter().map(|process| process.started.attachment).collect();
+    assert_eq!(attachments, [Attachment::Unattached, Attachment::Explicit], "only what is begun by hand is meant to begin a tree");
     assert_ne!(trees.processes[0].started.root, trees.processes[1].started.root);
 }
 
@@ -76,7 +79,7 @@ fn a_root_inside_a_tree_joins_it() {
         outer,
         "
         outer root
-          inner root <3>
+          inner root <3> {batch: 3}
             leaf
         ",
     );

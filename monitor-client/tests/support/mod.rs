@@ -184,6 +184,8 @@ impl Recorded {
         match self.started.attachment {
             Attachment::Explicit => {}
             Attachment::Inferred => words.push("inferred".to_owned()),
+            // Many a test begins with a function that isn't meant to begin a tree.
+            Attachment::Unattached if self.kind() == "normal" => {}
             Attachment::Unattached => words.push("unattached".to_owned()),
         }
         let extra = self.started.extra.as_deref();

@@ -88,6 +88,8 @@ pub(super) enum Mark {
     Entry = 2,
     /// It ended while another was above it.
     Gone = 4,
+    /// It stands for a process of this program that came by the queue.
+    Queued = 8,
 }
 
 impl Frame {
@@ -208,6 +210,7 @@ pub(super) fn site_of(key: u64, parent: u64) -> Option<u64> {
 impl Child {
     /// The fold that further ones begin in, if there is one.
     #[inline]
+    #[allow(clippy::cast_ptr_alignment, reason = "what `set_place` was given is aligned")]
     pub(super) fn fold(&self) -> Option<&'static Fold> {
         let place = self.place.load(Ordering::Relaxed);
         // SAFETY: a fold, by what `set_place` was given, and folds live as long as the program.
@@ -215,6 +218,7 @@ impl Child {
     }
 
     #[inline]
+    #[allow(clippy::cast_ptr_alignment, reason = "what `set_place` was given is aligned")]
     pub(super) fn place(&self) -> Place {
         let place = self.place.load(Ordering::Relaxed);
         let pointer = place.map_addr(|place| place & !Place::BITS);

@@ -27,8 +27,8 @@ pub(crate) use drain::{Look, Looked, Rings, Seen, Told};
 pub(crate) use folds::Counted;
 pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};
 pub(crate) use writer::{
-    Begun, Call, Ending, Slot, TakenOut, close, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, set_unread, start,
-    start_at, take_unread, top,
+    Begun, Call, Ending, Slot, TakenOut, close, end_open, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, set_own,
+    start, start_at, take_unread, top,
 };
 
 use crate::record::{Attachment, Site};

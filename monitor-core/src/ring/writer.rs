@@ -85,7 +85,7 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
     if depth >= region.writer.ceiling.get() {
         return Begun::Elsewhere;
     }
-    let parent = ids_of(attached.parent);
+    let parent = ids_of(&region.writer, attached.parent);
     if !admits(region, depth) {
         return refuse(region, parent);
     }
@@ -134,7 +134,7 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
 /// Begins a future at the place that was found for it.
 pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
     let Some(region) = registry::region().filter(|region| region.writer.ceiling.get() > 0) else { return Begun::Elsewhere };
-    let parent = ids_of(attached.parent);
+    let parent = ids_of(&region.writer, attached.parent);
     let Some(slot) = slots::take(region) else { return without_slot(region, parent) };
     slot.leftover.set(0);
     begin(region, slot, site, None, parent, attached.attachment, false);
@@ -283,6 +283,8 @@ pub(crate) fn push(context: Context) -> Option<usize> {
         frame.line.set_ids(id, [(context.root() >> 64) as u64, context.root() as u64]);
         frame.below.set(id);
         frame.set_fold(None);
+        // Of no recording of ours, as far as is known here.
+        frame.set_marks(0, false);
         frame
     })
 }
@@ -321,11 +323,34 @@ pub(crate) fn top() -> Option<Context> {
     context_of(frame)
 }
 
-/// What was just pushed came by the queue, and nobody knows its ids.
-pub(crate) fn set_unread(frame: usize) {
+/// What was just pushed is a process of this program that came by the queue, and nobody knows its ids.
+pub(crate) fn set_own(frame: usize) {
     if let Some(frame) = registry::region().and_then(|region| region.frames.get(frame)) {
         frame.leftover.set(frame.line.id());
+        frame.set_marks(switch::recording(), false);
+        frame.mark(Mark::Queued);
     }
+}
+
+/// Ends all calls that this thread is in the middle of, and the futures that it polls, the innermost first. What came by the queue
+/// and is current here is given back, to be ended there.
+pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
+    let Some(region) = registry::region() else { return Vec::new() };
+    let mut queued = Vec::new();
+    for depth in (0..region.writer.depth.get() as usize).rev() {
+        let Some(current) = region.current(depth).filter(|current| is_recorded(current) && !current.is(Mark::Gone)) else { continue };
+        if !std::ptr::eq(current, &raw const region.frames[depth]) {
+            match failure() {
+                Some(failure) => Slot(current).fail(failure),
+                None => close(Slot(current), Ending::Succeeded),
+            }
+        } else if current.is(Mark::Queued) {
+            queued.extend(context_of(current));
+        } else {
+            Call { frame: depth, thread_bound: PhantomData }.end_with(failure());
+        }
+    }
+    queued
 }
 
 /// Whether this is so of what is current; from here on it is not.
@@ -437,14 +462,19 @@ pub(crate) fn new_id() -> Option<NonZeroU64> {
 /// Ids of one thread ascend, so that calls of the same microsecond are shown in their order. Where they begin is random.
 #[inline]
 pub(super) fn id_after(writer: &Writer) -> u64 {
-    let id = writer.last_id.get().wrapping_add(1).max(1);
+    let id = next_id(writer);
     writer.last_id.set(id);
     id
 }
 
-/// Ids of a parent: without one, those of a new tree.
-fn ids_of(parent: Option<Context>) -> (u64, [u64; 2]) {
-    let (process, root) = parent.map_or_else(|| (0, ids::new_root_now()), |parent| (parent.process(), parent.root()));
+#[inline]
+fn next_id(writer: &Writer) -> u64 {
+    writer.last_id.get().wrapping_add(1).max(1)
+}
+
+/// Ids of a parent: without one, those of the new tree that the next process of this thread begins.
+fn ids_of(writer: &Writer, parent: Option<Context>) -> (u64, [u64; 2]) {
+    let (process, root) = parent.map_or_else(|| (0, ids::new_root_now(next_id(writer))), |parent| (parent.process(), parent.root()));
     (process, [(root >> 64) as u64, root as u64])
 }
 

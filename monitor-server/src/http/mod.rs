@@ -203,7 +203,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(otlp::post_logs))
         .routes(routes!(roots::get_roots))
         .routes(routes!(names::get_names))
-        .routes(routes!(keeping::delete_root))
+        .routes(routes!(roots::get_root, keeping::delete_root))
         .routes(routes!(clock::post_confirm))
         .routes(routes!(keeping::post_pin, keeping::delete_pin))
         .routes(routes!(tree::get_tree))

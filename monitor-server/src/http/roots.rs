@@ -1,12 +1,12 @@
-//! `GET /api/v1/roots`
+//! `GET /api/v1/roots` and `GET /api/v1/roots/{root}`
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{Problem, RootsPage, WorkerId};
+use monitor_wire::{Problem, Root, RootsPage, WorkerId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::params::{Limit, Strict, TimeUs, Words};
+use super::params::{Limit, NoParams, PathParts, RootName, Strict, TimeUs, Words};
 use super::{Answer, App};
 use crate::store::{RootSort, RootsQuery};
 
@@ -23,6 +23,8 @@ pub(super) struct RootsParams {
     batch: Option<String>,
     /// Run by this worker: its id, 32 lower-case hex digits.
     worker: Option<WorkerId>,
+    /// `true`: only those that began because a call had no context; `false`: only others.
+    unattached: Option<bool>,
     /// Contains this text, in any case, in its name, batch mark or error.
     q: Option<String>,
     /// Started at this time or later, in Unix microseconds.
@@ -71,6 +73,7 @@ pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<Roo
         name: params.name,
         batch: params.batch,
         worker: params.worker,
+        unattached: params.unattached,
         text: params.q,
         started_after: params.started_after.map(|time| time.0),
         started_before: params.started_before.map(|time| time.0),
@@ -82,4 +85,25 @@ pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<Roo
         cursor: params.cursor,
     };
     Ok(Json(app.ask(move |store| store.roots(&query)).await?))
+}
+
+/// Tells of one tree without its processes.
+#[utoipa::path(
+    get,
+    path = "/api/v1/roots/{root}",
+    tag = "trees",
+    params(("root" = String, Path, description = "The tree: its id, or its number")),
+    responses(
+        (status = 200, description = "The tree, seen from its root", body = Root),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_root(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Root> {
+    let RootName(key) = path.read("root")?;
+    match app.ask(move |store| store.root(key)).await? {
+        Some(root) => Ok(Json(root)),
+        None => Err(app.no_root(key, path.text("root")).await),
+    }
 }

@@ -262,6 +262,8 @@ pub struct RootsQuery {
     pub batch: Option<String>,
     /// Run by this worker.
     pub worker: Option<WorkerId>,
+    /// Whether the root's own process was started without a context.
+    pub unattached: Option<bool>,
     /// Contains this, case-insensitively, in name, batch, or an error's message of its own.
     pub text: Option<String>,
     /// Started at or after.

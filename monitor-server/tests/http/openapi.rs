@@ -27,6 +27,7 @@ async fn every_route_is_described() {
         "get /api/v1/processes",
         "get /api/v1/processes/{id}",
         "get /api/v1/roots",
+        "get /api/v1/roots/{root}",
         "get /api/v1/roots/{root}/export",
         "get /api/v1/roots/{root}/logs",
         "get /api/v1/roots/names",
@@ -93,6 +94,7 @@ async fn answers_are_as_described() {
     server.send(&tree()).await;
     for (path, route) in [
         ("/api/v1/roots".to_owned(), "/api/v1/roots"),
+        (format!("/api/v1/roots/{ROOT}"), "/api/v1/roots/{root}"),
         (format!("/api/v1/roots/{ROOT}/tree"), "/api/v1/roots/{root}/tree"),
         (format!("/api/v1/roots/{ROOT}/processes/{CHILD}"), "/api/v1/roots/{root}/processes/{id}"),
         ("/api/v1/processes?kind=root".to_owned(), "/api/v1/processes"),
@@ -111,6 +113,8 @@ async fn answers_are_as_described() {
     }
     for (path, route, status) in [
         ("/api/v1/roots?limit=0", "/api/v1/roots", 400),
+        ("/api/v1/roots/9", "/api/v1/roots/{root}", 404),
+        ("/api/v1/roots?unattached=maybe", "/api/v1/roots", 400),
         ("/api/v1/roots/9/tree", "/api/v1/roots/{root}/tree", 404),
         ("/api/v1/stream?after=x", "/api/v1/stream", 400),
     ] {

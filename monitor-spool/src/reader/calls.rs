@@ -109,7 +109,8 @@ fn stamped(entry: &Queued, clock: &Clock) -> Option<Value> {
     let fields = event.as_object_mut()?;
     let is_end = fields.get("type")?.as_str()? == "process-ended";
     fields.insert("time_us".to_owned(), clock.time_us(entry.at).into());
-    if is_end {
+    // Unless its start isn't known where it ends.
+    if is_end && entry.a != 0 {
         fields.insert("elapsed_ns".to_owned(), clock.elapsed_ns(entry.a, entry.at).into());
     }
     Some(event)

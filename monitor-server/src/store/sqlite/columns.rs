@@ -36,7 +36,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>, key: RootKey, most_depth: u32) -
         tables.push(connection, dictionary, &row)?;
     }
     let mut tree = tables.tree;
-    let Order { placed, ignored_parents, deep_parents, .. } = order(&nodes, most_depth);
+    let Order { placed, ignored_parents, deep_parents, .. } = order(&nodes, root.id, most_depth);
     for placed in placed.iter().filter(|placed| placed.is_orphan) {
         if let Some(parent) = nodes[placed.index as usize].parent_id {
             tree.add_told_parent(placed.index, parent);

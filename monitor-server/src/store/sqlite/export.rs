@@ -17,7 +17,7 @@ pub(super) fn outline(snapshot: &mut Snapshot<'_>, key: RootKey, most_depth: u32
     let Some(row) = find_row(connection, key)? else { return Ok(None) };
     let root = row.show(connection, dictionary)?;
     let nodes = nodes(connection, row.place())?;
-    let standing = order(&nodes, most_depth).placed.into_iter().map(|place| {
+    let standing = order(&nodes, row.id, most_depth).placed.into_iter().map(|place| {
         let node = nodes[place.index as usize];
         Standing { id: node.id, at_us: node.at_us, depth: place.depth, is_orphan: place.is_orphan }
     });

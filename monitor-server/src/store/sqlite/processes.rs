@@ -72,7 +72,7 @@ fn is_orphan(connection: &Connection, root: &RootRow, process: &Process) -> Resu
     let Some(parent) = process.parent_id else { return Ok(!(root.is_own && root.process == Some(process.id))) };
     let mut statement = connection.prepare_cached("SELECT 1 FROM process WHERE root = ?1 AND id = ?2")?;
     let found = statement.query_row(params![root.number, ids::process_key(parent)], |_| Ok(())).optional()?;
-    Ok(found.is_none() || parent == process.id)
+    Ok(found.is_none() && !root.is_stood_for_by(parent) || parent == process.id)
 }
 
 /// One process.

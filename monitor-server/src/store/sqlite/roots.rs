@@ -33,6 +33,8 @@ pub(super) struct RootRow {
     pub process: Option<ProcessId>,
     /// Whether that is the root's own, not just the earliest.
     pub is_own: bool,
+    /// Whether that was started without a context: `own` is 2 then.
+    pub is_unattached: bool,
     /// When that began, as far as is known.
     pub at_us: u64,
     pub name: i64,
@@ -57,6 +59,11 @@ impl RootRow {
     /// Number and base, by which its processes are found.
     pub(super) fn place(&self) -> (i64, i64) {
         (self.number, self.base_us)
+    }
+
+    /// Whether this id, which is none of its processes, means the root's own process: see [`RootId::own_process`].
+    pub(super) fn is_stood_for_by(&self, id: ProcessId) -> bool {
+        self.is_own && self.id.own_process() == Some(id)
     }
 
     /// How many processes it has.
@@ -117,6 +124,7 @@ impl RootWords {
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
             error: self.error.as_deref().cloned(),
             pinned: row.is_pinned,
+            unattached: row.is_unattached,
             expected_ns: None,
             expected_p95_ns: None,
             overdue: false,
@@ -152,7 +160,8 @@ fn read(row: &Row<'_>) -> Result<RootRow> {
         base_us,
         last_us: row.get::<_, i64>(3)? + base_us,
         process: row.get::<_, Option<i64>>(4)?.map(ids::process_id).transpose()?,
-        is_own: row.get(5)?,
+        is_own: row.get::<_, i64>(5)? != 0,
+        is_unattached: row.get::<_, i64>(5)? == 2,
         at_us: (row.get::<_, i64>(6)? + base_us) as u64,
         name: row.get(7)?,
         batch: row.get(8)?,
@@ -223,7 +232,12 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
     };
     let begin = query.cursor.as_deref().map_or(Ok(begin), number_of)?;
     let mut values = vec![Value::Integer(begin)];
-    let mut conditions = format!("number {compare} ?1");
+    let unattached = match query.unattached {
+        Some(true) => " AND own = 2",
+        Some(false) => " AND own <> 2",
+        None => "",
+    };
+    let mut conditions = format!("number {compare} ?1{unattached}");
     // The index of the condition that few rows fulfil, most likely; without any, the table itself is in the list's order.
     let mut index = None;
     let mut add = |condition: &str, by: Option<&'static str>, value: Value| {
@@ -271,6 +285,7 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
     // Few are sorted; of many the list's own order soon comes to some that match.
     let by_time = by_time.filter(|_| is_by_time);
     let index = index.or(if index.is_none() && by_time.is_some() && is_few(snapshot, &bounds)? { by_time } else { None });
+    let index = index.or(Some("root_unattached").filter(|_| query.unattached == Some(true) && query.text.is_none()));
     for (compare, bound) in bounds {
         values.push(Value::Integer(bound));
         write!(of_base, " AND base {compare} ?{}", values.len()).expect("a string takes all");

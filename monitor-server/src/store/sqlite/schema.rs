@@ -8,8 +8,13 @@ use crate::store::StoreError;
 
 /// One step each from schema n to n + 1, the first from nothing to [`FIRST`]. A step that was released is never changed, only
 /// followed.
-const MIGRATIONS: &[&str] =
-    &[include_str!("schema.sql"), include_str!("schema_7.sql"), include_str!("schema_8.sql"), include_str!("schema_9.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    include_str!("schema_7.sql"),
+    include_str!("schema_8.sql"),
+    include_str!("schema_9.sql"),
+    include_str!("schema_10.sql"),
+];
 
 /// The oldest schema that is read: those before it were never released.
 pub(super) const FIRST: u32 = 6;

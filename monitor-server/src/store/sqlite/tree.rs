@@ -90,7 +90,7 @@ impl Part {
         let is_part = limit < count / PART;
         let rows = if is_part { Vec::new() } else { all_rows(connection, place, count)? };
         let nodes = if is_part { nodes(connection, place)? } else { rows.iter().map(Node::try_from).collect::<Result<_>>()? };
-        let Order { placed, ignored_parents, deep_parents, .. } = order(&nodes, most_depth);
+        let Order { placed, ignored_parents, deep_parents, .. } = order(&nodes, row.id, most_depth);
         let begin = match cursor {
             None => 0,
             Some(cursor) => {

@@ -395,6 +395,8 @@ export class Tree {
     }
     // Only what has children can close a cycle; the check would make a deep chain quadratic.
     if (parent === slot || (parent !== NONE && this.siblings(slot).length > 0 && this.isBelow(parent, slot))) parent = NONE;
+    // The lower half of the root's id, where it is no process's own, means the root's own process.
+    if (parent === NONE && parentId !== null && parentId === this.rootId.slice(16) && slot !== this.own && this.own !== NONE) parent = this.own;
     if (parentId !== null && parent === NONE) this.told.set(slot, parentId);
     else this.told.delete(slot);
     if (parent === NONE && slot !== this.own) {

@@ -1,6 +1,6 @@
 //! Filters, pages and searches.
 
-use monitor_wire::{Batch, Kind, State};
+use monitor_wire::{Attachment, Batch, Event, Kind, State};
 
 use super::super::SqliteStore;
 use super::support::script::parse;
@@ -67,6 +67,33 @@ fn text_is_found_in_names_batches_and_errors_whatever_its_case_and_signs() {
     check("uil", &[6, 2, 1]);
     let query = RootsQuery { text: Some("b".into()), states: vec![State::FAILED], started_after: Some(1), ..any() };
     assert_eq!(numbers(&store, &query), [2]);
+}
+
+#[test]
+fn roots_that_began_without_a_context_are_listed_apart() {
+    let (_folder, store) = open();
+    let script = "
+        started 1 root=1 at=10 name=a
+        started 1 root=2 at=20 name=stray
+        started 2 root=2 parent=1 at=21 name=stray
+        started 2 root=3 parent=9 at=30 name=stray";
+    let mut batches: Vec<Batch> = parse(script).into_iter().collect();
+    for event in batches.iter_mut().flat_map(|batch| &mut batch.events) {
+        if let Event::ProcessStarted(started) = event
+            && started.name == "stray"
+        {
+            started.attachment = Attachment::UNATTACHED;
+        }
+    }
+    store.append(&batches[..], 0).unwrap();
+    let check = |unattached, expected: &[u64]| assert_eq!(numbers(&store, &RootsQuery { unattached, ..any() }), expected);
+    check(None, &[3, 2, 1]);
+    // The one whose root is unknown may be any.
+    check(Some(false), &[3, 1]);
+    check(Some(true), &[2]);
+    store.append(&parse("B: ended 1 root=2 ok\nB: ended 2 root=3 ok")[..], 1).unwrap();
+    check(Some(true), &[2]);
+    assert!(store.root(RootKey::Number(2)).unwrap().unwrap().unattached);
 }
 
 #[test]

@@ -186,7 +186,7 @@ impl Transaction<'_> {
                         }
                     };
                     last = Some(((root, parent), is_known));
-                    !is_known
+                    !is_known && !row.is_stood_for_by(parent)
                 }
             };
             entries[index].is_orphan = is_orphan;

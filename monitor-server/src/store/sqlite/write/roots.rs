@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use foldhash::HashMap;
-use monitor_wire::{ProcessId, RootId};
+use monitor_wire::{Attachment, ProcessId, RootId};
 use rusqlite::{Connection, OptionalExtension, Result, Statement};
 
 use super::entries::Entry;
@@ -179,6 +179,7 @@ impl Transaction<'_> {
                 last_us: i64::MIN,
                 process: None,
                 is_own: false,
+                is_unattached: false,
                 at_us: 0,
                 name,
                 batch: None,
@@ -261,6 +262,7 @@ impl Transaction<'_> {
         let row = &mut self.roots.entries[index as usize].row;
         *row = RootRow { process: Some(id), at_us, is_own, error, ..row.clone() };
         (row.name, row.batch, row.worker, row.state) = (shown.name, shown.batch, shown.worker, shown.state);
+        row.is_unattached = is_own && shown.is_unattached;
         (row.started_us, row.ended_us, row.elapsed_ns) = (shown.started_us, shown.ended_us, shown.elapsed_ns);
         Ok(())
     }
@@ -356,6 +358,7 @@ impl Transaction<'_> {
                     ended_us: view.ended_us,
                     elapsed_ns: view.elapsed_ns,
                     error: view.error.as_ref().map(|error| dictionary.error_keys(connection, error)).transpose()?,
+                    is_unattached: view.attachment == Attachment::UNATTACHED,
                 });
             }
         };
@@ -373,6 +376,7 @@ impl Transaction<'_> {
             ended_us,
             elapsed_ns,
             error: plain.end.and_then(|end| end.error),
+            is_unattached: false,
         })
     }
 
@@ -415,6 +419,7 @@ struct ShownFace {
     ended_us: Option<u64>,
     elapsed_ns: Option<u64>,
     error: Option<(i64, i64)>,
+    is_unattached: bool,
 }
 
 impl RootRow {
@@ -450,7 +455,7 @@ impl NewRow for RootRow {
             Some(self.base_us),
             Some(self.last_us - self.base_us),
             process,
-            Some(self.is_own.into()),
+            Some(i64::from(self.is_own) + i64::from(self.is_unattached)),
             Some(self.at_us as i64 - self.base_us),
         ];
         let times = [time(self.started_us), time(self.ended_us), self.elapsed_ns.map(|elapsed| elapsed as i64)];

@@ -49,6 +49,11 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
             {t("tasks.pinned")}
           </span>
         )}
+        {root.unattached === true && (
+          <span className="mark" title={t("mark.unattached.why")}>
+            {t("mark.unattached")}
+          </span>
+        )}
         <Overdue of={root} />
         <Why root={root} />
         <Expected process={root} />

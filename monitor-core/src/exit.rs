@@ -1,0 +1,84 @@
+//! The end of a program by `process::exit`, which runs no destructor: what is open then ends with the exit code.
+
+use crate::context::{self, Context};
+use crate::record::{Ended, Failure, Outcome};
+use crate::{clock, inside, queue, strays, switch, trees};
+
+/// Has `at_exit` called on the thread that ends the program: by `process::exit`, or by returning from `main`. It gets the exit code
+/// where the C library tells it, which is glibc's `on_exit` alone, and must not unwind. Once in a program; a forked child inherits it.
+#[allow(unsafe_code, reason = "only the C library knows when a program ends by process::exit")]
+pub fn register(at_exit: fn(Option<i32>)) {
+    use std::sync::OnceLock;
+
+    static AT_EXIT: OnceLock<fn(Option<i32>)> = OnceLock::new();
+
+    fn call(code: Option<i32>) {
+        if let Some(at_exit) = AT_EXIT.get() {
+            at_exit(code);
+        }
+    }
+
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    fn add() {
+        use std::ffi::{c_int, c_void};
+
+        unsafe extern "C" {
+            // The `libc` crate doesn't have it.
+            fn on_exit(function: extern "C" fn(c_int, *mut c_void), arg: *mut c_void) -> c_int;
+        }
+
+        extern "C" fn ended(code: c_int, _: *mut c_void) {
+            call(Some(code));
+        }
+
+        // SAFETY: glibc's own signature; the function is a plain one that takes nothing from the argument and doesn't unwind.
+        unsafe { on_exit(ended, std::ptr::null_mut()) };
+    }
+
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    fn add() {
+        extern "C" fn ended() {
+            call(None);
+        }
+
+        // SAFETY: a plain function that doesn't unwind.
+        unsafe { libc::atexit(ended) };
+    }
+
+    if AT_EXIT.set(at_exit).is_ok() {
+        add();
+    }
+}
+
+/// Ends what the exiting thread is in the middle of, and the one tree that is alive, as the exit code says: 0 is success, any other a
+/// failure. What runs on other threads was cut off, and is left to the worker's goodbye, as all is without a code. To be called on
+/// the exiting thread, before recording is turned off.
+pub fn ended_by(code: Option<i32>) {
+    if !switch::is_on() || inside::is_inside() {
+        return;
+    }
+    let _inside = inside::enter();
+    strays::end();
+    let Some(code) = code else { return };
+    let (entry, is_within) = (trees::the_one(), context::local());
+    let mut queued = context::end_open(|| failure(code));
+    // A `main` that returns says nothing of a tree that still runs on another thread.
+    let is_entry_ended = |entry: &Context| code != 0 || is_within.is_some_and(|within| within.root() == entry.root());
+    // By now it may have ended with what this thread was in the middle of.
+    queued.extend(entry.filter(|entry| trees::the_one() == Some(*entry) && !queued.contains(entry) && is_entry_ended(entry)));
+    for process in queued {
+        end(process, code);
+    }
+}
+
+/// The failure that an exit code tells; none for 0.
+pub(crate) fn failure(code: i32) -> Option<Failure> {
+    let message = || format!("exit code {code}");
+    (code != 0).then(|| Failure { kind: "exit", message: message(), exit_code: Some(code), ..Failure::default() })
+}
+
+fn end(process: Context, code: i32) {
+    let outcome = failure(code).map_or(Outcome::Succeeded, |failure| Outcome::Failed(Box::new(failure)));
+    let (root, id) = (process.root(), process.process());
+    queue::ended(Ended { root, id, time_us: 0, elapsed_ns: None, outcome, extra: None }, 0, clock::now());
+}

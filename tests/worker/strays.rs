@@ -1,0 +1,51 @@
+//! Calls on threads that nobody gave a context.
+
+use std::sync::mpsc;
+
+use monitor_client::{cross_thread, normal_task, root_task};
+
+/// A thread that is there before two requests keeps house during both; each has a thread of its own as well.
+pub(crate) fn housekeeping() {
+    let (ask, asked) = mpsc::channel::<mpsc::Sender<()>>();
+    std::thread::spawn(move || {
+        for done in asked {
+            keep_house();
+            let _ = done.send(());
+        }
+    });
+    for _ in 0..2 {
+        request(&ask);
+    }
+}
+
+#[root_task]
+fn request(ask: &mpsc::Sender<mpsc::Sender<()>>) {
+    let (done, is_done) = mpsc::channel();
+    ask.send(done).expect("the thread listens");
+    is_done.recv().expect("it answers");
+    std::thread::spawn(part).join().expect("no panic");
+}
+
+#[cross_thread]
+fn keep_house() {}
+
+#[cross_thread]
+fn part() {}
+
+/// So many calls without a context, each with one below it.
+pub(crate) fn calls(count: u64) {
+    for n in 0..count {
+        if n % 10 == 0 { rare() } else { frame() }
+    }
+}
+
+#[normal_task]
+fn frame() {
+    inner();
+}
+
+#[normal_task]
+fn rare() {}
+
+#[normal_task]
+fn inner() {}
