@@ -88,7 +88,9 @@ async fn takes_turns() {
 fn shared(threads: u64) {
     let calls = move || (0..LOOP / threads).for_each(outer);
     let threads: Vec<_> = (0..threads).map(|_| monitor_client::spawn(calls)).collect();
-    threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    for thread in threads {
+        thread.join().expect("no panic");
+    }
 }
 
 #[normal_task]

@@ -101,7 +101,9 @@ fn a_parent_on_several_threads_folds_as_one_does_on_one() {
                     })
                 })
                 .collect();
-            threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+            for thread in threads {
+                thread.join().expect("no panic");
+            }
         }
         told.drain(receiver);
         let [singly, counted] = told.of("top/a", "succeeded");

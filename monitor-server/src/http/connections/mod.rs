@@ -158,12 +158,11 @@ fn bounded(socket: TcpStream, config: &Config) -> Box<dyn Socket> {
 
 /// The connection, once its first bytes have come; none if it speaks something else than this server, and was told so.
 async fn greet(socket: TcpStream, address: SocketAddr, tls: Option<Tls>, config: &Config) -> Option<Box<dyn Socket>> {
-    let (socket, is_http2): (Box<dyn Socket>, bool) = match tls {
-        Some(tls) => handshake(socket, tls, config).await?,
-        None => {
-            let is_http2 = grpc::is_http2(&socket).await.ok()?;
-            (bounded(socket, config), is_http2)
-        }
+    let (socket, is_http2): (Box<dyn Socket>, bool) = if let Some(tls) = tls {
+        handshake(socket, tls, config).await?
+    } else {
+        let is_http2 = grpc::is_http2(&socket).await.ok()?;
+        (bounded(socket, config), is_http2)
     };
     if !is_http2 {
         return Some(socket);

@@ -182,7 +182,7 @@ mod tests {
             (IsCa::NoCa, false),
         ] {
             let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-            params.is_ca = is_ca.clone();
+            params.is_ca = is_ca;
             let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
             assert_eq!(is_authority(certificate.der()), expected, "{is_ca:?}");
         }

@@ -41,8 +41,8 @@ pub(super) fn totals(snapshot: &mut Snapshot<'_>, most: usize, chosen: &mut Hash
     let mut names: Vec<_> = sums.into_iter().collect();
     let empty = snapshot.find_text("")?;
     names.sort_unstable_by_key(|(name, sums)| (Some(*name) == empty, !chosen.contains(name), std::cmp::Reverse(sums.count), *name));
-    let named = names.len() - usize::from(names.last().is_some_and(|(name, _)| Some(*name) == empty));
-    let rest = names.split_off(most.min(named));
+    let with_a_name = names.len() - usize::from(names.last().is_some_and(|(name, _)| Some(*name) == empty));
+    let rest = names.split_off(most.min(with_a_name));
     chosen.extend(names.iter().map(|(name, _)| *name));
     let mut totals = Vec::new();
     let (connection, dictionary) = snapshot.parts();
