@@ -143,10 +143,7 @@ fn stop_signals(count: u32) -> anyhow::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt()).context("could not wait for Ctrl-C")?;
     let mut terminate = signal(SignalKind::terminate()).context("could not wait for SIGTERM")?;
-    let mut hangup = match hangup_is_ignored() {
-        true => None,
-        false => Some(signal(SignalKind::hangup()).context("could not wait for SIGHUP")?),
-    };
+    let mut hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup()).context("could not wait for SIGHUP")?) };
     Ok(async move {
         for _ in 0..count {
             let hung_up = async {
