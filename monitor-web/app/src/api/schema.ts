@@ -190,7 +190,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** Tells of one tree without its processes. */
+        get: operations["get_root"];
         put?: never;
         post?: never;
         /**
@@ -1499,6 +1500,8 @@ export interface components {
             state: components["schemas"]["State"];
             /** @description As shown: `name <batch:number>`, or `name <number>` without a batch. */
             title: string;
+            /** @description The root's own process was started without a context, and wasn't meant to begin a tree. */
+            unattached?: boolean;
             worker_id?: components["schemas"]["WorkerId"] | null;
         };
         /** @description A root id: 32 lower-case hex digits, not all zero */
@@ -2310,6 +2313,8 @@ export interface operations {
                 batch?: string;
                 /** @description Run by this worker: its id, 32 lower-case hex digits. */
                 worker?: components["schemas"]["WorkerId"];
+                /** @description `true`: only those that began because a call had no context; `false`: only others. */
+                unattached?: boolean;
                 /** @description Contains this text, in any case, in its name, batch mark or error. */
                 q?: string;
                 /** @description Started at this time or later, in Unix microseconds. */
@@ -2376,6 +2381,56 @@ export interface operations {
             };
             /** @description A parameter can't be read */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_root: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The tree: its id, or its number */
+                root: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tree, seen from its root */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Root"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
