@@ -16,11 +16,13 @@ pub const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Batch {
-    /// Version of the wire format.
+    /// Version of the wire format: 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1))]
     pub version: u32,
     /// Who reports.
     pub worker: WorkerRef,
     /// Number of the first event; a worker counts its events from 1.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub sequence: u64,
     /// When it was sent, in Unix microseconds by the sender's clock.
     pub sent_us: u64,

@@ -141,7 +141,7 @@ macro_rules! id {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
                 utoipa::openapi::schema::ObjectBuilder::new()
                     .schema_type(utoipa::openapi::schema::Type::String)
-                    .pattern(Some(concat!("^[0-9a-f]{", $digits, "}$")))
+                    .pattern(Some(concat!("^(?!0{", $digits, "}$)[0-9a-f]{", $digits, "}$")))
                     .description(Some(concat!("A ", $what, ": ", $digits, " lower-case hex digits, not all zero")))
                     .into()
             }

@@ -79,6 +79,12 @@ enum Only {
     Proxies,
     /// Spans of an OpenTelemetry SDK for Python, which it installs into `target`.
     Otlp,
+    /// Requests that schemathesis makes from the API's description: the server answers nothing that it doesn't say.
+    Api {
+        /// For how long.
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+    },
     /// `cargo monitor` on ripgrep, fd, hyperfine and mini-redis: the same test results, and what it costs, beside plain.
     Weave {
         /// ripgrep, fd-find, hyperfine, mini-redis [default: all]
@@ -92,6 +98,7 @@ fn main() -> ExitCode {
         Chore::Test => test::test(),
         Chore::Soak { only: Some(Only::Away { minutes }), .. } => soak::away(minutes),
         Chore::Soak { only: Some(Only::Otlp), .. } => soak::otlp(),
+        Chore::Soak { only: Some(Only::Api { seconds }), .. } => soak::api(seconds),
         Chore::Soak { only: Some(Only::Peers), .. } => peers::peers(),
         Chore::Soak { only: Some(Only::Proxies), .. } => soak::proxies(),
         Chore::Soak { only: Some(Only::Simulation { seeds }), .. } => soak::simulation(seeds),

@@ -2,8 +2,11 @@
 
 use std::process::Stdio;
 
-use anyhow::Result;
+use std::path::PathBuf;
 
+use anyhow::{Context, Result};
+
+use crate::demo::Server;
 use crate::run::{cargo, command, step, target, workspace};
 
 /// How many cases a property test tries for each round.
@@ -30,13 +33,9 @@ pub(crate) fn away(minutes: u64) -> Result<()> {
     step("a server that is away", test.env("MONITOR_AWAY_SECONDS", (minutes * 60).to_string()))
 }
 
-/// An OpenTelemetry SDK, from its package registry into a folder of its own, against the server.
+/// An OpenTelemetry SDK against the server.
 pub(crate) fn otlp() -> Result<()> {
-    let folder = target().join("otlp-python");
-    let bin = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
-    step("Python's environment", command("python3", &["-m", "venv"]).arg(&folder))?;
-    let requirements = workspace().join("tests/otlp/requirements.txt");
-    step("OpenTelemetry's SDK for Python", command(bin.join("pip"), &["install", "--quiet", "-r"]).arg(requirements))?;
+    let bin = python("otlp")?;
     let mut test = cargo(&["test", "-p", "monitor-tests", "--features", "otlp", "--test", "otlp"]);
     step("spans of Python", test.env("MONITOR_OTLP_PYTHON", bin.join("python")))
 }
@@ -46,4 +45,32 @@ pub(crate) fn proxies() -> Result<()> {
     let has_nginx = command("nginx", &["-v"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     anyhow::ensure!(has_nginx, "nginx is missing: sudo apt-get install nginx-light, or your system's package");
     step("nginx", &mut cargo(&["test", "-p", "monitor-tests", "--features", "proxies", "--test", "proxies"]))
+}
+
+/// What the server answers to requests that are made from its description, and to wrong ones: nothing that the description doesn't say.
+pub(crate) fn api(seconds: u32) -> Result<()> {
+    let bin = python("api")?;
+    step("build", &mut cargo(&["build", "-p", "monitor-cli"]))?;
+    let data = target().join("soak-api");
+    if data.exists() {
+        std::fs::remove_dir_all(&data).with_context(|| format!("can't empty {}", data.display()))?;
+    }
+    let server = Server::start(&target().join("debug/monitor"), &data, 0)?;
+    // The address, and a token that may do all.
+    let local = std::fs::read_to_string(data.join("local.token")).context("the server has no token")?;
+    let token = local.lines().nth(1).context("the server's token has two lines")?;
+    let mut run = command(bin.join("st"), &["--config-file"]);
+    run.arg(workspace().join("tests/api/schemathesis.toml")).arg("run").arg(format!("{}/api/openapi.json", server.url()));
+    run.args(["--max-time", &seconds.to_string(), "--header", &format!("Authorization: Bearer {token}")]);
+    step("requests by the API's description", &mut run)
+}
+
+/// The programs of a Python environment of its own, with what `tests/NAME/requirements.txt` asks for from its package registry.
+fn python(name: &str) -> Result<PathBuf> {
+    let folder = target().join(format!("{name}-python"));
+    let bin = folder.join(if cfg!(windows) { "Scripts" } else { "bin" });
+    step("Python's environment", command("python3", &["-m", "venv"]).arg(&folder))?;
+    let requirements = workspace().join("tests").join(name).join("requirements.txt");
+    step("its packages", command(bin.join("pip"), &["install", "--quiet", "-r"]).arg(requirements))?;
+    Ok(bin)
 }

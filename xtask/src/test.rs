@@ -1,5 +1,7 @@
 //! Everything that must hold before a change is taken.
 
+use std::process::Command;
+
 use anyhow::Result;
 
 use crate::run::{cargo, command, step, target, workspace};
@@ -16,6 +18,7 @@ pub(crate) fn test() -> Result<()> {
     step("formatting of the benches", &mut cargo(&["fmt", "--manifest-path", "benches/Cargo.toml", "--check"]))?;
     step("lints", &mut cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]))?;
     step("licences, sources and banned crates", &mut cargo(&["deny", "check", "bans", "licenses", "sources"]))?;
+    advisories(&cargo)?;
     step("documentation", cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
     let npm = |args: &[&str]| {
         let mut line = command("npm", args);
@@ -32,4 +35,13 @@ pub(crate) fn test() -> Result<()> {
     step("concurrency, with loom", model.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom")))?;
     step("https of the client", &mut cargo(&["test", "--package", "monitor-client", "--features", "tls", "--test", "tls"]))?;
     step("tests", cargo(&["test", "--workspace"]).env("MONITOR_TESTS_ARE_BUILT", "1"))
+}
+
+/// Known weaknesses of what is depended on, where their database can be had: it lies on the network.
+fn advisories(cargo: &dyn Fn(&[&str]) -> Command) -> Result<()> {
+    if let Err(error) = step("advisories: the database", &mut cargo(&["deny", "fetch", "db"])) {
+        println!("advisories were NOT checked, for their database can't be had here: {error:#}");
+        return Ok(());
+    }
+    step("advisories", &mut cargo(&["deny", "check", "--disable-fetch", "advisories"]))
 }

@@ -95,6 +95,14 @@ fn wants(method: &Method, path: &str) -> Wants {
     }
 }
 
+/// The scope that a request wants, if it wants one.
+pub(super) fn scope(method: &Method, path: &str) -> Option<Scope> {
+    match wants(method, path) {
+        Wants::Scope(scope) => Some(scope),
+        Wants::Nothing | Wants::Page => None,
+    }
+}
+
 /// Lets a request pass, or says what it takes. What changes something is recorded.
 pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
     match admit(&app, &mut request) {

@@ -43,7 +43,7 @@ pub(super) enum ExportFormat {
     tag = "trees",
     params(("root" = String, Path, description = "The tree: its id, or its number"), ExportParams),
     responses(
-        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", body = String, content_type = "application/json"),
+        (status = 200, description = "The tree, as it is read; an answer that breaks off is not whole", content((Object = "application/json"), (String = "application/x-ndjson"))),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "No such tree", body = Problem, content_type = "application/problem+json"),
         (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),

@@ -229,7 +229,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(health::get_ready))
         .routes(routes!(openapi::get_openapi))
         .split_for_parts();
-    api.layer(axum::Extension(Arc::new(description)))
+    api.layer(axum::Extension(Arc::new(openapi::whole(&description))))
         // Not described: it takes nothing, and says so.
         .route("/v1/metrics", post(otlp::post_metrics))
         .route("/login", get(login::get_login).post(login::post_login))

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use axum::{Extension, Json};
-use monitor_wire::StreamMessage;
+use monitor_wire::{Problem, StreamMessage};
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::Answer;
+use super::access;
+use super::login::SESSION;
 use super::params::{NoParams, Strict};
+use crate::access::Scope;
 
 /// What no route says by itself.
 #[derive(OpenApi)]
@@ -28,6 +31,7 @@ use super::params::{NoParams, Strict};
         (name = "server", description = "The server itself"),
     ),
     components(schemas(
+        Problem,
         StreamMessage,
         super::roots::Sort,
         super::export::ExportFormat, super::logs::Level,
@@ -45,9 +49,60 @@ pub(super) struct Api;
     tag = "server",
     responses((status = 200, description = "OpenAPI 3.1", body = Object))
 )]
-pub(super) async fn get_openapi(
-    Extension(description): Extension<Arc<utoipa::openapi::OpenApi>>,
-    Strict(NoParams {}): Strict<NoParams>,
-) -> Answer<utoipa::openapi::OpenApi> {
-    Ok(Json((*description).clone()))
+pub(super) async fn get_openapi(Extension(description): Extension<Arc<Value>>, Strict(NoParams {}): Strict<NoParams>) -> Json<Value> {
+    Json((*description).clone())
+}
+
+/// A root's id, or its number.
+const ROOT: &str = "^((?!0{32}$)[0-9a-f]{32}|[0-9]{1,18})$";
+
+/// The description as it is served: what holds for every route is added to what the routes say themselves.
+pub(super) fn whole(description: &utoipa::openapi::OpenApi) -> Value {
+    let mut whole = serde_json::to_value(description).expect("plain data with text keys is JSON");
+    whole["components"]["securitySchemes"] = json!({
+        "token": {"type": "http", "scheme": "bearer", "description": "One of `monitor token create NAME --scope SCOPE`"},
+        "login": {"type": "apiKey", "in": "cookie", "name": SESSION, "description": "From `POST /login`; by https its name begins with `__Host-`"},
+    });
+    let paths = whole["paths"].as_object_mut().expect("paths");
+    for (path, item) in paths {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            complete(path, &method.to_uppercase(), operation);
+        }
+    }
+    whole
+}
+
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    let method = method.parse().expect("a method");
+    let scope = access::scope(&method, path);
+    operation["security"] = match scope {
+        None => json!([]),
+        // From this machine, or with `--insecure`, without anything.
+        Some(Scope::Ingest | Scope::Read) => json!([{"token": []}, {"login": []}, {}]),
+        Some(Scope::Operate | Scope::Admin) => json!([{"token": []}, {"login": []}]),
+    };
+    let scope = scope.map_or_else(String::new, |scope| format!(" of scope `{}`", scope.as_str()));
+    for (status, description) in [
+        ("400", "A parameter is not known, or can't be read".to_owned()),
+        ("401", format!("It takes a token{scope} or a login, or the token is none")),
+        ("403", "Whoever asks may not, or a page of another site asks".to_owned()),
+        ("421", "`Host` is no name that this server answers to".to_owned()),
+        ("429", "Too many requests or failures of this address: again after `Retry-After`".to_owned()),
+        ("500", "The server failed; its log says more".to_owned()),
+        ("503", "Busy or stopping, or its disk has no room: again after `Retry-After`".to_owned()),
+    ] {
+        let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+        let answer = &mut operation["responses"][status];
+        if answer.is_null() {
+            *answer = json!({"description": description, "content": problem});
+        }
+        // OTLP's errors have its own form, but for those of who doesn't get as far.
+        answer["content"].as_object_mut().into_iter().for_each(|content| {
+            let (kind, schema) = problem.as_object().into_iter().flatten().next().expect("one");
+            content.entry(kind).or_insert_with(|| schema.clone());
+        });
+    }
+    for parameter in operation["parameters"].as_array_mut().into_iter().flatten().filter(|parameter| parameter["name"] == "root") {
+        parameter["schema"]["pattern"] = ROOT.into();
+    }
 }

@@ -62,6 +62,39 @@ async fn every_route_is_described() {
     }
 }
 
+#[tokio::test]
+async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
+    let server = TestServer::start().await;
+    let description = server.ask("/api/openapi.json").await;
+    let schemes: Vec<_> = description["components"]["securitySchemes"].as_object().unwrap().keys().collect();
+    assert_eq!(schemes, ["login", "token"]);
+    for (path, item) in description["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for status in ["400", "401", "403", "421", "429", "500", "503"] {
+                let problem = &operation["responses"][status]["content"]["application/problem+json"];
+                assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path} {status}");
+            }
+            let wants = operation["security"].as_array().unwrap();
+            let anybody = ["/healthz", "/api/v1/me"].contains(&path.as_str());
+            let open = wants.contains(&json!({}));
+            let is_change = method != "get" && !["/api/v1/events", "/v1/traces", "/v1/logs"].contains(&path.as_str());
+            assert_eq!((wants.is_empty(), open), (anybody, !anybody && !is_change), "{method} {path}: {wants:?}");
+        }
+    }
+    let export = &description["paths"]["/api/v1/roots/{root}/export"]["get"]["responses"]["200"]["content"];
+    assert_eq!(export.as_object().unwrap().keys().collect::<Vec<_>>(), ["application/json", "application/x-ndjson"]);
+    for (path, place, right, wrong) in [
+        ("/api/v1/roots/{root}/tree", 0, ["7", ROOT], ["", "x", "-1", "00000000000000000000000000000000", "99999999999999999999"]),
+        ("/api/v1/processes/{id}", 0, [CHILD, "0000000000000001"], ["", "7", "0000000000000000", "000000000000000G", WORKER]),
+    ] {
+        let mut schema = description["paths"][path]["get"]["parameters"][place]["schema"].clone();
+        schema["components"] = description["components"].clone();
+        let is_taken = |text: &str| jsonschema::draft202012::is_valid(&schema, &json!(text));
+        assert!(right.iter().all(|text| is_taken(text)), "{path}: {schema}");
+        assert!(!wrong.iter().any(|text| is_taken(text)), "{path}: {schema}");
+    }
+}
+
 /// The page's types are made from it: after a change `UPDATE_EXPECT=1`, and `npm run types` in monitor-web/app.
 #[tokio::test]
 async fn the_page_knows_this_description() {
