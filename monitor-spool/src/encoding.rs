@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 
 /// The first bytes of a gzip member (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// The least time per byte saved: level 1 leaves a third more bytes, level 3 takes a fifth more time for 4 % less
+/// The least time per byte saved: level 1 leaves two fifths more bytes, level 3 takes a fifth more time for 4 % less
 /// (docs/performance.md, *The weight of the client*).
 #[cfg(not(feature = "zstd"))]
 const LEVEL: Compression = Compression::new(2);

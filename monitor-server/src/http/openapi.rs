@@ -102,7 +102,8 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             content.entry(kind).or_insert_with(|| schema.clone());
         });
     }
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten().filter(|parameter| parameter["name"] == "root") {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
+    for parameter in parameters.filter(|parameter| parameter["name"] == "root") {
         parameter["schema"]["pattern"] = ROOT.into();
     }
 }

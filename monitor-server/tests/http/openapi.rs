@@ -75,7 +75,7 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
                 assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem", "{method} {path} {status}");
             }
             let wants = operation["security"].as_array().unwrap();
-            let anybody = ["/healthz", "/api/v1/me"].contains(&path.as_str());
+            let anybody = ["/healthz", "/readyz", "/api/v1/me"].contains(&path.as_str());
             let open = wants.contains(&json!({}));
             let is_change = method != "get" && !["/api/v1/events", "/v1/traces", "/v1/logs"].contains(&path.as_str());
             assert_eq!((wants.is_empty(), open), (anybody, !anybody && !is_change), "{method} {path}: {wants:?}");
