@@ -145,19 +145,18 @@ impl Outbox {
     /// The program ends: puts what is in memory alone into the spool, as far as that has room. What has none is counted there. Returns
     /// how many events that were, and why.
     pub(super) fn keep_rest(&mut self) -> Option<(u64, String)> {
-        let shelf = self.shelf.as_mut().filter(|_| !self.parcels.is_empty())?;
+        let spool = self.shelf.as_mut().filter(|_| !self.parcels.is_empty())?;
         // The rings are of no use to anybody any more, and their files may have what room there is.
-        shelf.remove_memory();
-        let lost =
-            |shelf: &Shelf| shelf.dropped().iter().filter(|dropped| dropped.reason == "spool").map(|dropped| dropped.count).sum::<u64>();
-        let (before, mut first) = (lost(shelf), None);
+        spool.remove_memory();
+        let lost = |of: &Shelf| of.dropped().iter().filter(|dropped| dropped.reason == "spool").map(|dropped| dropped.count).sum::<u64>();
+        let (before, mut first) = (lost(spool), None);
         for parcel in std::mem::take(&mut self.parcels) {
             queue::release(parcel.bytes());
             let dropped = dropped(&self.rejected);
-            first = first.or(shelf.put_last(&parcel, dropped));
+            first = first.or(spool.put_last(&parcel, dropped));
         }
         self.bytes = 0;
-        let count = lost(shelf) - before;
+        let count = lost(spool) - before;
         first.filter(|_| count > 0).map(|why| (count, why.to_string()))
     }
 

@@ -55,11 +55,15 @@ impl Journal {
         let places = self.take_places(file);
         let parcels: Vec<Parcel> = places.iter().map(|place| self.read_again(place)).collect();
         let Split { kept, lost, unknown } = divide(&parcels, bytes / KEPT);
-        lost.into_iter().for_each(|event| self.lost.add(event, "spool", 1));
+        for event in lost {
+            self.lost.add(event, "spool", 1);
+        }
         self.lost.add_unknown("spool", unknown);
         self.given_up.insert(file);
         if self.put_down(at, &kept).is_err() {
-            kept.iter().for_each(|parcel| self.lose(parcel));
+            for parcel in &kept {
+                self.lose(parcel);
+            }
             if at + 1 < self.files.len() {
                 self.remove_file(at);
             }
