@@ -190,17 +190,17 @@ const DEEP: &str = r#"
 import sys, threading
 assert sys.getrecursionlimit() == 1000
 def down(n): return 0 if n == 0 else 1 + down(n - 1)
-LIMIT = 950
+LIMIT = 900
 def endless(n): return endless(n + 1)
 class Job:
-    def run(self): return down(900), down(LIMIT)
+    def run(self): return down(LIMIT)
 def numbers(n):
     if n: yield from numbers(n - 1)
     yield n
 def main():
-    assert Job().run() == (900, 950), "deep"
+    assert Job().run() == 900, "deep"
     assert sum(numbers(200)) == 20100
-    for _ in range(3):
+    for _ in range(2):
         try: endless(0)
         except RecursionError: pass
         else: assert False
@@ -237,7 +237,11 @@ fn python_calls_may_be_deep_and_in_the_main_script() {
         assert_eq!((&*String::from_utf8_lossy(&out.stdout), &*String::from_utf8_lossy(&out.stderr)), ("done\n", ""), "{python}");
         let tree = house.tree();
         assert_eq!((calls_of(&tree, "deep.main"), calls_of(&tree, "deep.Job.run")), (1, 1), "{python}");
-        assert!(calls_of(&tree, "deep.down") > 1_000, "{python}: {}", calls_of(&tree, "deep.down"));
+        // A busy machine says later what it dropped.
+        wait_for("all that is deep", || {
+            let tree = house.tree();
+            (calls_of(&tree, "deep.down") + missing_in(&house, &tree) >= 901 + 2 * 2_901).then_some(())
+        });
     }
 }
 
