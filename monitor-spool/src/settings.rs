@@ -69,7 +69,7 @@ const OWN: [&str; 14] = [
 ];
 
 /// Settings of other programs of ours, which may stand in the same environment.
-const OF_OTHERS: [&str; 30] = [
+const OF_OTHERS: [&str; 33] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -100,6 +100,9 @@ const OF_OTHERS: [&str; 30] = [
     "BENCH_PACED",
     "SIM_SEED",
     "OTLP_PYTHON",
+    "MIGRATION_COPY",
+    "FEED_FOLDS",
+    "STEP",
 ];
 
 /// Beginnings of such names: limits and the like, of which there are many.
