@@ -1,7 +1,7 @@
 pub fn build(batch: &str) -> usize {
     let how = ::monitor_client::__private::how(|| ::monitor_client::__private::Told::Batch({
-        use ::monitor_core::private::probe::*;
-        (&&Returned(&batch)).mark()
+        use ::monitor_client::__private::probe::*;
+        (&&&&&&Returned(&batch)).mark()
     }));
     ::monitor_client::__private::call_simply(
         &::monitor_core::private::NOWHERE,
