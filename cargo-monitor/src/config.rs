@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use monitor_spool::settings;
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
@@ -109,13 +110,17 @@ pub(crate) struct Config {
     /// None if there is no file.
     pub(crate) file: Option<(PathBuf, String)>,
     pub(crate) rules: Vec<Rule>,
+    /// Calls that took less are counted, as the program is told it.
+    pub(crate) fold_below: Option<String>,
     /// Where the pattern of each rule stands.
     places: Vec<Range<usize>>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Document {
+    #[serde(default)]
+    fold_below: Option<Spanned<String>>,
     #[serde(default)]
     function: Vec<Table>,
 }
@@ -146,7 +151,7 @@ impl Config {
     pub(crate) fn read(asked: Option<&Path>, project: &Path) -> anyhow::Result<Self> {
         let path = asked.map_or_else(|| project.join(FILE), Path::to_owned);
         if asked.is_none() && !path.exists() {
-            return Ok(Self { file: None, rules: vec![Rule::all()], places: Vec::new() });
+            return Ok(Self { file: None, rules: vec![Rule::all()], fold_below: None, places: Vec::new() });
         }
         let text = fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
         Self::parse(path, text)
@@ -186,7 +191,11 @@ impl Config {
         if rules.is_empty() {
             bail!("{} has no [[function]]: nothing would be woven; `cargo monitor init` writes one", path.display());
         }
-        Ok(Self { file: Some((path, text)), rules, places })
+        let fold_below = document.fold_below;
+        if let Some(below) = fold_below.as_ref().filter(|below| settings::fold_below(below.get_ref()).is_none()) {
+            return Err(at(below.span(), "expected a duration up to 1s, such as \"100us\" or \"1ms\", or \"off\""));
+        }
+        Ok(Self { file: Some((path, text)), rules, fold_below: fold_below.map(Spanned::into_inner), places })
     }
 
     /// Tells that a rule matches none of these functions, and which ones are much like it.

@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
 use anyhow::Context;
+use monitor_spool::settings;
 
 use crate::config::{Config, Rule};
 use crate::plan::{self, Plan};
@@ -37,6 +38,10 @@ pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Res
     command.arg(verb);
     if said.target_dir.is_none() {
         command.arg("--target-dir").arg(project.monitor_dir().join("build"));
+    }
+    if std::env::var_os("MONITOR_FOLD_BELOW").is_none() {
+        let default = || format!("{}us", settings::FOLD_BELOW.as_micros());
+        command.env("MONITOR_FOLD_BELOW", config.fold_below.clone().unwrap_or_else(default));
     }
     let begun = SystemTime::now();
     let plan = prepare(&project, &config);

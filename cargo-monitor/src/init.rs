@@ -26,6 +26,7 @@ const HEAD: &str = "\
 #   include    patterns of functions that it takes though they are left out: accessors, Clone, Debug, Default, Drop, From and the like,
 #              helpers of tests. A path without `*` takes its function whatever it is
 #   min-lines  of the function's body
+# Before the first table: fold-below = \"100us\". Calls that took less are counted and have no row of their own, unless they fail.
 ";
 
 #[derive(Debug, clap::Args)]

@@ -43,6 +43,7 @@
 //! | `MONITOR_BUFFER_BYTES` | bound of what waits to be sent: `1000000`, `64MiB` | 64 MiB |
 //! | `MONITOR_SPOOL_DIR` | where what the server hasn't got yet outlives the program; `off`: nowhere | `monitor/spool` in the user's folder for state |
 //! | `MONITOR_SPOOL_BYTES` | bound of what this program keeps there | 256 MiB |
+//! | `MONITOR_FOLD_BELOW` | calls woven by `cargo monitor` that took less are counted; `off`: none | `off` |
 //! | `MONITOR_FOLD_AFTER` | beyond so many children of one parent and name, further ones are counted; `off`: never | 1000 |
 //! | `MONITOR_STRAY` | what becomes of `#[normal_task]` calls without a context: `tree`, each begins one; `fold`, beyond the first 100 they hang below one root of the program; `skip`, they are not recorded | `fold` |
 //! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |

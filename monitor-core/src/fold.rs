@@ -22,12 +22,24 @@ const MANTISSA_BITS: u32 = 5;
 const CELLS: usize = 32 << MANTISSA_BITS;
 
 static AFTER: AtomicU64 = AtomicU64::new(u64::MAX);
+static BELOW_NS: AtomicU64 = AtomicU64::new(0);
 static TABLE: Own<Table> = Own::new();
 
 /// So many children of one parent and name are recorded singly; `u64::MAX`, the default, folds nothing. To be called before
 /// recording begins.
 pub fn set_after(children: u64) {
     AFTER.store(children, Ordering::Relaxed);
+}
+
+/// Woven calls that took less are counted and not told singly, see [`brief`](crate::brief); zero, the default, for none. To be
+/// called before recording begins.
+pub fn set_below(duration: Duration) {
+    BELOW_NS.store(duration.min(LONGEST).as_nanos() as u64, Ordering::Relaxed);
+}
+
+/// Whether brief calls are counted.
+pub(crate) fn has_below() -> bool {
+    BELOW_NS.load(Ordering::Relaxed) > 0
 }
 
 pub(crate) fn after() -> u64 {
@@ -67,6 +79,8 @@ pub(crate) struct Table {
     pub(crate) longest: u64,
     /// [`SLOW`], in ticks.
     pub(crate) slow: u64,
+    /// A woven call that took less is brief, in ticks; 0 if none is.
+    pub(crate) below: u64,
 }
 
 impl Table {
@@ -81,7 +95,8 @@ impl Table {
         }
         from[BUCKETS] = u64::MAX;
         let ticks = |duration: Duration| (duration.as_nanos() as f64 * ticks_per_ns) as u64;
-        Table { cells, from, longest: ticks(LONGEST), slow: ticks(SLOW) }
+        let below = ticks(Duration::from_nanos(BELOW_NS.load(Ordering::Relaxed)));
+        Table { cells, from, longest: ticks(LONGEST), slow: ticks(SLOW), below }
     }
 
     /// The bucket of a duration in ticks.

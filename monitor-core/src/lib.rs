@@ -3,6 +3,8 @@
 //! Facts leave through [`queue`]. This crate knows no wire format, no settings and nobody who drains it; everything that
 //! a user calls is re-exported by `monitor-client`.
 
+#[doc(hidden)]
+pub mod brief;
 pub mod context;
 pub mod exit;
 pub mod fold;

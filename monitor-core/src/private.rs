@@ -130,7 +130,7 @@ impl Running {
             return Running::Off;
         }
         if let How::Normal | How::Root | How::CrossThread | How::Woven = how {
-            match ring::start(site) {
+            match ring::start(site, matches!(how, How::Woven)) {
                 Begun::Recorded(call) => return Running::InRing(call),
                 // What it starts hangs below what is current.
                 Begun::Refused => return Running::Off,
@@ -143,11 +143,12 @@ impl Running {
     /// At a place that is to be found first.
     #[inline(never)]
     fn start_slowly(site: &'static Site, how: How) -> Self {
+        let is_woven = matches!(how, How::Woven);
         let Some(draft) = draft(site, how) else { return Running::Off };
         let _inside = inside::enter();
         let live = if draft.extra.is_empty() {
             context::attach_ring();
-            match ring::start_at(site, draft.attached) {
+            match ring::start_at(site, draft.attached, is_woven) {
                 Begun::Recorded(call) => return Running::InRing(call),
                 Begun::Refused => Live::refused(draft.attached.parent),
                 Begun::Elsewhere => draft.start(),
@@ -203,7 +204,7 @@ impl Drop for Guard {
 #[inline(never)]
 fn start_future(site: &'static Site, how: How) -> future::Running {
     if let How::Normal | How::Root | How::CrossThread | How::Woven = how {
-        match ring::open(site) {
+        match ring::open(site, matches!(how, How::Woven)) {
             Begun::Recorded(slot) => return future::Running::InRing(slot),
             Begun::Refused => return refused_future(),
             Begun::Elsewhere => {}

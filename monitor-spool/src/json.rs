@@ -42,12 +42,13 @@ impl<I: Display, T: IntoIterator<Item = I> + Clone> Display for List<T> {
 
 /// Who records.
 pub(crate) fn about(about: &About) -> Vec<u8> {
-    let About { worker, version, started_us, process_start, boot_id, launch } = about;
+    let About { worker, version, started_us, process_start, boot_id, launch, fold_below_ns } = about;
     let (id, hostname, pid, program) = (worker.id, Text(&worker.hostname), worker.pid, Text(&worker.program));
     let launch = launch.as_ref().map_or_else(String::new, |launch| format!(",\"launch\":{}", Text(launch)));
+    let fold_below = if *fold_below_ns > 0 { format!(",\"fold_below_ns\":{fold_below_ns}") } else { String::new() };
     format!(
         "{{\"worker\":{{\"id\":\"{id}\",\"hostname\":{hostname},\"pid\":{pid},\"program\":{program}}},\"version\":{},\
-         \"started_us\":{started_us},\"process_start\":{process_start},\"boot_id\":{}{launch}}}",
+         \"started_us\":{started_us},\"process_start\":{process_start},\"boot_id\":{}{launch}{fold_below}}}",
         Text(version),
         Text(boot_id),
     )
@@ -111,6 +112,7 @@ mod tests {
                 process_start: number,
                 boot_id: text.clone(),
                 launch: root.map(|_| text.clone()),
+                fold_below_ns: number / 2,
             };
             prop_assert_eq!(serde_json::from_slice::<About>(&about(&of)).unwrap(), of);
             let of = Registered { name: text.clone(), kind: text.as_str().into(), source: Source { file: text.clone(), line: 7 } };

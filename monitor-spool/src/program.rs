@@ -67,13 +67,22 @@ pub struct About {
     /// Names the one who ships what this program writes, while it writes it; none if it ships itself.
     #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "Option::is_none"))]
     pub launch: Option<String>,
+    /// Woven calls that took less are counted, in nanoseconds; 0 for none.
+    #[cfg_attr(feature = "read", serde(default, skip_serializing_if = "is_zero"))]
+    pub fold_below_ns: u64,
+}
+
+#[cfg(feature = "read")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl About {
     /// This program, as `worker`.
     pub fn this(worker: WorkerRef, version: &str, started_us: u64) -> Self {
         let process_start = process_start(worker.pid).unwrap_or(0);
-        Self { worker, version: version.to_owned(), started_us, process_start, boot_id: boot_id(), launch: None }
+        Self { worker, version: version.to_owned(), started_us, process_start, boot_id: boot_id(), launch: None, fold_below_ns: 0 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reads what a program left, or is just writing: from plain bytes, which may be damaged or made up.
 
+mod briefs;
 mod calls;
 mod folds;
 pub mod fuzz;

@@ -11,6 +11,9 @@ use monitor_core::strays::Strays;
 use crate::wire::{ProcessId, RootId};
 use crate::{bytes, dir_of};
 
+/// Woven calls that took less are counted.
+pub const FOLD_BELOW: Duration = Duration::from_micros(100);
+
 /// What every recording program is told, whoever ships for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -26,6 +29,8 @@ pub struct Settings {
     pub fold_after: u64,
     /// What becomes of calls without a context.
     pub strays: Strays,
+    /// Woven calls that took less are counted; zero for none. None if nobody said so: then [`FOLD_BELOW`] where all is woven.
+    pub fold_below: Option<Duration>,
     /// How often this program says that it is alive.
     pub heartbeat: Duration,
     /// How long the end of the program may wait.
@@ -51,7 +56,7 @@ pub enum Log {
 }
 
 /// Settings of programs that record.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
     "ENABLED",
     "SERVER_URL",
     "TOKEN",
@@ -59,6 +64,7 @@ const OWN: [&str; 14] = [
     "SPOOL_DIR",
     "SPOOL_BYTES",
     "FOLD_AFTER",
+    "FOLD_BELOW",
     "STRAY",
     "HEARTBEAT",
     "EXIT_TIMEOUT",
@@ -161,6 +167,8 @@ impl Settings {
                 "skip" => Some(Strays::Skip),
                 _ => None,
             }),
+            fold_below: reader
+                .value("MONITOR_FOLD_BELOW", "a duration up to 1s, such as 100us or 1ms, or off", None, |text| fold_below(text).map(Some)),
             heartbeat: reader.value("MONITOR_HEARTBEAT", "a duration from 100ms to 1h, such as 10s", default.heartbeat, |text| {
                 duration(text).filter(|d| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(d))
             }),
@@ -194,6 +202,7 @@ impl Default for Settings {
             spool_bytes: 256 << 20,
             fold_after: 1_000,
             strays: Strays::Fold,
+            fold_below: None,
             heartbeat: Duration::from_secs(10),
             exit_timeout: Duration::from_secs(2),
             log: Log::Unheard,
@@ -269,18 +278,28 @@ fn id<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// `500ms`, `2s`, `1m`, `1h`.
+/// How long a woven call takes that is not counted: a duration up to a second, or `off` if none is to be.
+pub fn fold_below(text: &str) -> Option<Duration> {
+    match text.trim() {
+        "off" => Some(Duration::ZERO),
+        text => duration(text).filter(|duration| *duration <= Duration::from_secs(1)),
+    }
+}
+
+/// `100us`, `500ms`, `2s`, `1m`, `1h`.
 fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let number = number.parse::<u64>().ok()?;
     let unit_ms = match unit {
+        "us" => return Some(Duration::from_micros(number)),
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
         _ => return None,
     };
-    number.parse::<u64>().ok()?.checked_mul(unit_ms).map(Duration::from_millis)
+    number.checked_mul(unit_ms).map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -329,6 +348,8 @@ mod tests {
             ("MONITOR_FOLD_AFTER", "-1", "a number from 1 on, or off"),
             ("MONITOR_FOLD_AFTER", long.as_str(), "a number from 1 on, or off"),
             ("MONITOR_STRAY", "drop", "tree, fold or skip"),
+            ("MONITOR_FOLD_BELOW", "100", "a duration up to 1s, such as 100us or 1ms, or off"),
+            ("MONITOR_FOLD_BELOW", "2s", "a duration up to 1s, such as 100us or 1ms, or off"),
             ("MONITOR_HEARTBEAT", "0s", "a duration from 100ms to 1h, such as 10s"),
             ("MONITOR_HEARTBEAT", "10", "a duration from 100ms to 1h, such as 10s"),
             ("MONITOR_EXIT_TIMEOUT", "-1s", "a duration such as 500ms, 2s or 1m"),
@@ -381,7 +402,7 @@ mod tests {
         let mut reader = Reader::new(&get);
         assert_eq!(Settings::read(&mut reader), Settings { enabled: true, spool_dir: Some(bytes().into()), ..Settings::default() });
         let problems = reader.problems();
-        assert_eq!(problems.len(), 9, "{problems:?}");
+        assert_eq!(problems.len(), 10, "{problems:?}");
     }
 
     #[test]
@@ -392,6 +413,7 @@ mod tests {
             ("MONITOR_SPOOL_DIR", "/var/spool/of mine"),
             ("MONITOR_SPOOL_BYTES", "10MiB"),
             ("MONITOR_FOLD_AFTER", "off"),
+            ("MONITOR_FOLD_BELOW", "250us"),
             ("MONITOR_HEARTBEAT", "500ms"),
             ("MONITOR_STRAY", "skip"),
             ("MONITOR_EXIT_TIMEOUT", "0s"),
@@ -408,6 +430,7 @@ mod tests {
             spool_bytes: 10 << 20,
             fold_after: u64::MAX,
             strays: Strays::Skip,
+            fold_below: Some(Duration::from_micros(250)),
             heartbeat: Duration::from_millis(500),
             exit_timeout: Duration::ZERO,
             log: Log::Stderr,

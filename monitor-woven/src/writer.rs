@@ -14,7 +14,7 @@ use monitor_core::image::LAYOUT;
 use monitor_core::own::Own;
 use monitor_core::queue::{self, Clock, Receiver};
 use monitor_core::{Context, exit, fork, inside, switch};
-use monitor_spool::settings::{Log, Reader, Settings};
+use monitor_spool::settings::{FOLD_BELOW, Log, Reader, Settings};
 use monitor_spool::wire::{Dropped, Registered, RootId, Source, WorkerId, WorkerRef};
 use monitor_spool::{About, Begun, Calibration, ClockSample, Folds, Journal, Marks, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
 
@@ -74,9 +74,12 @@ fn start() {
 fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> {
     monitor_core::fold::set_after(settings.fold_after);
     monitor_core::strays::set(settings.strays);
+    let fold_below = settings.fold_below.unwrap_or(FOLD_BELOW);
+    monitor_core::fold::set_below(fold_below);
     let Some(dir) = &settings.spool_dir else { return Err("there is no spool to keep it in (MONITOR_SPOOL_DIR)".into()) };
     let started_us = now_us();
-    let about = About { launch: settings.launch.clone(), ..About::this(identity(), env!("CARGO_PKG_VERSION"), started_us) };
+    let fold_below_ns = fold_below.as_nanos() as u64;
+    let about = About { launch: settings.launch.clone(), fold_below_ns, ..About::this(identity(), env!("CARGO_PKG_VERSION"), started_us) };
     let Clock { ticks, wall_ns, is_counter, .. } = Clock::now();
     let sample = ClockSample { ticks, wall_ns, is_counter };
     let begun = Spool::open(dir)?.begin(&about, sites(), u64::from(LAYOUT), sample, settings.spool_bytes)?;

@@ -9,6 +9,7 @@ use crate::client::{ClientError, Connection, Query, print_json, read};
 use crate::exit;
 use crate::text::{now_us, terminal_width};
 
+mod alike;
 mod render;
 
 const EXAMPLES: &str = "\
@@ -27,6 +28,9 @@ const PAGE: usize = 100_000;
 pub(crate) struct Args {
     /// The tree: its number as in `name <batch001:2106>`, or its id (32 hex digits)
     root: String,
+    /// A line for each process. Without it, siblings that are alike and succeeded have one line together
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     connection: Connection,
 }
@@ -38,7 +42,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     }
     let tree: TreePage = read(tree)?;
     let mut out = anstream::stdout().lock();
-    render::tree(&tree, terminal_width(), now_us(), |line| out.write_all(line.as_bytes()))?;
+    render::tree(tree, args.all, terminal_width(), now_us(), |line| out.write_all(line.as_bytes()))?;
     Ok(out.flush()?)
 }
 

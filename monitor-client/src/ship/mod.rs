@@ -77,6 +77,8 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     let Settings { recording, .. } = settings;
     monitor_core::fold::set_after(recording.fold_after);
     monitor_core::strays::set(recording.strays);
+    // Woven calls are rare where the program ships itself: whoever weaves says so.
+    monitor_core::fold::set_below(recording.fold_below.unwrap_or_default());
     let worker = worker::identity();
     let shelf = Shelf::begin(recording, &worker).unwrap_or_else(|why| {
         report::warn(&format!("what is recorded can't be kept beyond this program: {why}"));

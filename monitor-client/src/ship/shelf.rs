@@ -26,7 +26,8 @@ impl Shelf {
     /// When the disk refuses, or somebody else may have made what is there.
     pub(super) fn begin(settings: &Settings, worker: &WorkerRef) -> Result<Option<Self>, SpoolError> {
         let Some(dir) = &settings.spool_dir else { return Ok(None) };
-        let about = About::this(worker.clone(), env!("CARGO_PKG_VERSION"), now_us());
+        let fold_below_ns = settings.fold_below.map_or(0, |below| below.as_nanos() as u64);
+        let about = About { fold_below_ns, ..About::this(worker.clone(), env!("CARGO_PKG_VERSION"), now_us()) };
         let Clock { ticks, wall_ns, is_counter, .. } = Clock::now();
         let sample = ClockSample { ticks, wall_ns, is_counter };
         let begun = Spool::open(dir)?.begin(&about, crate::registered(), u64::from(LAYOUT), sample, settings.spool_bytes)?;

@@ -5,12 +5,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::briefs::{self, Rows, Running};
 use super::folds::{Counted, Folds};
 use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
 use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts, registry};
+use crate::brief::{self, Briefs};
 use crate::record::{Attachment, Site};
-use crate::{fold, park, queue};
+use crate::{clock, fold, park, queue};
 
 /// Names of ended threads that are kept for records in the rings of others.
 const RETIRED: usize = 1_024;
@@ -75,6 +77,10 @@ pub(crate) struct Rings {
     /// Parents of what this look has told: they are told as well, however short they have run, and before the next look.
     wanted: HashSet<u64>,
     folds: Folds,
+    /// Brief calls of the ring that is being read.
+    briefs: Briefs,
+    /// The rows that count them.
+    rows: Rows,
     /// The ring that is read first, so that none is always the last.
     first: usize,
     /// Slots whose ends were told and are not freed yet, and their regions.
@@ -102,11 +108,17 @@ impl Rings {
     /// next look.
     pub(crate) fn look(&mut self, look: Look, mut tell: impl FnMut(Told)) -> Looked {
         self.meet();
+        let passed = fold::has_below().then(|| {
+            let at = clock::now();
+            park::pass();
+            at
+        });
         let mut left = look.limit;
         self.first += 1;
         for turn in 0..self.all.len() {
             let at = (self.first + turn) % self.all.len();
-            left -= self.read(at, left, &mut tell);
+            left = left.saturating_sub(self.read(at, left, look, passed, &mut tell));
+            self.settle(look.now);
         }
         // However much stands in the rings: the slots are not to wait for the end of it.
         let mut in_slots = look.limit;
@@ -116,6 +128,7 @@ impl Rings {
                 in_slots -= self.ended_in_slot(region, slot, in_slots, &mut tell);
             }
         }
+        self.settle(look.now);
         // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
         let (mut running, mut long) = (look.limit, BTreeMap::new());
         loop {
@@ -136,6 +149,8 @@ impl Rings {
         // After all else: whoever is told to hang below a fold began after it.
         self.discover();
         self.folds.look(look, &mut tell);
+        self.folds.over().for_each(|mark| self.rows.ended(mark));
+        self.rows.look(look.now, &mut tell);
         Looked { has_taken: left < look.limit || in_slots < look.limit, is_behind: left == 0, is_limited: running == 0 || in_slots == 0 }
     }
 
@@ -197,6 +212,7 @@ impl Rings {
     pub(crate) fn forget(&mut self, id: u64) {
         self.announced.remove(&id);
         self.folds.ended(id);
+        self.rows.ended(id);
     }
 
     pub(crate) fn was_announced(&self, id: u64) -> bool {
@@ -215,9 +231,12 @@ impl Rings {
     }
 
     /// Takes records out of a ring. How many.
-    fn read(&mut self, at: usize, limit: usize, tell: &mut impl FnMut(Told)) -> usize {
+    fn read(&mut self, at: usize, limit: usize, look: Look, passed: Option<u64>, tell: &mut impl FnMut(Told)) -> usize {
         let (region, mut segment, from) = (self.all[at].region, self.all[at].segment, self.all[at].taken);
-        let to = region.writer.head.observe().min(from + limit as u64);
+        let to = match passed {
+            Some(passed) => self.decided(at, limit, look, passed),
+            None => region.writer.head.observe().min(from + limit as u64),
+        };
         for number in from..to {
             while let Some((next, _)) = segment.next().filter(|(_, end)| *end <= number) {
                 self.left.push((region, segment));
@@ -230,6 +249,47 @@ impl Rings {
         }
         (self.all[at].taken, self.all[at].segment) = (to, segment);
         (to - from) as usize
+    }
+
+    /// Number of the first record that is left in a ring, so that nothing is taken that may belong to a brief call.
+    fn decided(&self, at: usize, limit: usize, look: Look, passed: u64) -> u64 {
+        let Ring { region, taken: from, .. } = self.all[at];
+        let Some(below) = fold::table().map(|table| table.below) else { return from };
+        // Before the records: what ends meanwhile is found among them.
+        let running = Running::of(region, passed);
+        let head = region.writer.head.observe();
+        let old = look.begun_before.max(look.now.saturating_sub(below));
+        let decided = |to: u64| {
+            let calls = self.records(at, to);
+            let is_told = |id| self.announced.contains(&id) || self.folds.knows(id);
+            let since = briefs::undecided(&calls, &running, old, to < head, is_told).unwrap_or(u64::MAX);
+            calls.iter().position(|(_, words)| words.start >= since).map_or(to, |first| calls[first].0)
+        };
+        let to = head.min(from + limit as u64);
+        let first = decided(to);
+        // One brief call may have called more than the limit.
+        if first == from && to < head { decided(head) } else { first }
+    }
+
+    /// The records of a ring that were not taken, up to one, and their numbers.
+    fn records(&self, at: usize, to: u64) -> Vec<(u64, Words)> {
+        let Ring { mut segment, taken, .. } = self.all[at];
+        let mut records = Vec::new();
+        for number in taken..to {
+            while let Some((next, _)) = segment.next().filter(|(_, end)| *end <= number) {
+                segment = next;
+            }
+            records.extend(segment.line(number).read(number).map(|words| (number, words)));
+        }
+        records
+    }
+
+    /// What is brief below calls that run, or that ended elsewhere: those have rows of their own.
+    fn settle(&mut self, now: u64) {
+        for pending in self.briefs.rest().filter(|pending| pending.parent != 0) {
+            self.wanted.insert(pending.parent);
+            self.rows.add(pending.parent, pending.root, pending.rows, now);
+        }
     }
 
     fn ended(&mut self, mut words: Words, tell: &mut impl FnMut(Told)) {
@@ -249,6 +309,23 @@ impl Rings {
             words.parent = parent;
         }
         let is_new = !self.announced.remove(&words.id);
+        if let Some(table) = fold::table().filter(|table| table.below > 0) {
+            let elapsed = words.end.saturating_sub(words.start);
+            let may_be_brief = Facts(words.facts).may_be_brief() && ending == Ending::Succeeded && is_new;
+            let call = brief::Ended {
+                id: words.id,
+                parent: words.parent,
+                root: words.root(),
+                site: Facts(words.facts).site_number() as u32,
+                start: words.start,
+                elapsed,
+                bucket: table.bucket(elapsed) as u32,
+                is_brief: may_be_brief && elapsed < table.below,
+            };
+            let Some(rows) = self.briefs.add(&call) else { return };
+            self.rows.add(words.id, words.root(), rows, words.end);
+            self.rows.ended(words.id);
+        }
         self.folds.ended(words.id);
         if let Some(seen) = self.seen(words, is_new, Some((words.end, ending))) {
             tell(Told::Call(seen));

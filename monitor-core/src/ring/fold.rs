@@ -183,6 +183,7 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
     // Who comes back finds it open.
     if let Place::Parent(above) = child.place() {
         above.gave_way.set(parent);
+        keep(above);
     }
     child.set_place(Place::Fold(fold));
     join_as(region, child, parent, root, site)
@@ -330,6 +331,21 @@ pub(super) fn keeps_failure(region: Option<&Region>, frame: &Frame) -> bool {
 pub(super) fn pin(region: &Region, frame: &Frame) {
     if frame.below.get() != frame.line.id() {
         pin_slowly(region, frame);
+    }
+    if region.writer.woven.get() != 0 {
+        keep(frame);
+    }
+}
+
+/// It is not [`brief`](crate::brief), however short: something will hang below it that its thread may not tell before its end. To be
+/// called on the thread on which it is current.
+#[cold]
+#[inline(never)]
+pub(super) fn keep(frame: &Frame) {
+    let words = frame.line.own();
+    // A line that is clear is of what is only made current; in a forked child it may be the parent's.
+    if Facts(words.facts).may_be_brief() && !frame.line.is_clear() && writer::is_recorded(frame) {
+        frame.line.write(&Words { facts: Facts(words.facts).not_brief().0, ..words }, RUNNING);
     }
 }
 

@@ -167,6 +167,11 @@ impl Folds {
         }
     }
 
+    /// Marks of the folds that the last look has told for the last time.
+    pub(super) fn over(&self) -> impl Iterator<Item = u64> {
+        self.over.iter().map(|fold| fold.mark.get())
+    }
+
     /// Gives back what the last look has told for the last time.
     pub(super) fn commit(&mut self) {
         for fold in self.over.drain(..) {

@@ -79,6 +79,8 @@ pub struct Call {
     pub end: Option<(u64, End)>,
     /// It is to be counted: its parent is the mark of its fold.
     pub is_folded: bool,
+    /// It is to be counted if it is [`brief`](crate::brief).
+    pub may_be_brief: bool,
 }
 
 /// What a fold counts, which began on one thread. Times and durations are ticks.
@@ -273,6 +275,7 @@ fn call(words: &Words, is_ended: bool) -> Call {
         start: words.start,
         end: is_ended.then_some((words.end, end)),
         is_folded: facts.is_folded(),
+        may_be_brief: facts.may_be_brief(),
     }
 }
 

@@ -306,6 +306,8 @@ pub(super) struct Writer {
     pub(super) refused: [Word; 2],
     /// So many children of one parent and name are recorded singly.
     pub(super) fold_after: Word,
+    /// What the facts of a woven call say further: that it may be brief, or nothing.
+    pub(super) woven: Word,
 }
 
 /// What others than the recording thread write.
@@ -391,6 +393,8 @@ impl Region {
         copy.writer.gone.set(self.writer.gone.get());
         for depth in 0..self.writer.depth.get() as usize {
             let (Some(frame), copied) = (self.current(depth), &copy.frames[depth]) else { continue };
+            // The child's processes will hang below it.
+            super::fold::keep(frame);
             copied.line.set_ids(frame.line.own().id, frame.line.own().root);
             copied.below.set(frame.below.get());
             copied.copy_marks(&self.frames[depth]);

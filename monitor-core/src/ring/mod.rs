@@ -3,6 +3,7 @@
 //! The monitored side is [`writer`] and, for what is counted instead, [`fold`]; the draining side is [`drain`]; [`layout`] is
 //! what they share.
 
+mod briefs;
 mod counts;
 mod drain;
 mod fold;
@@ -33,12 +34,15 @@ pub(crate) use writer::{
 
 use crate::record::{Attachment, Site};
 
-/// What a record says beside ids and times: number of the site (32 bits), how it ended (2), how it came by its parent (2),
+/// What a record says beside ids and times: number of the site (31 bits), whether it may be brief (1), how it ended (2), how it came by its parent (2),
 /// whether it is counted in a fold (1), number of the thread that it began on (27).
 #[derive(Debug, Clone, Copy)]
 struct Facts(u64);
 
 impl Facts {
+    /// It may be counted with others if it turns out to be [`brief`](crate::brief): nobody knows its ids, and nothing that will be
+    /// told singly, but by its own thread and before its end, hangs below it.
+    const MAY_BE_BRIEF: u64 = 1 << 31;
     const ENDING: u32 = 32;
     const ATTACHMENT: u32 = 34;
     const FOLDED: u64 = 1 << 36;
@@ -48,7 +52,7 @@ impl Facts {
 
     #[inline]
     fn new(site: usize, attachment: Attachment, thread: u64) -> Self {
-        Facts(site as u64 & 0xffff_ffff | (attachment as u64) << Self::ATTACHMENT | thread << Self::THREAD)
+        Facts(site as u64 & 0x7fff_ffff | (attachment as u64) << Self::ATTACHMENT | thread << Self::THREAD)
     }
 
     /// What it adds that something has ended.
@@ -71,12 +75,21 @@ impl Facts {
         Facts(self.0 & !Self::FOLDED)
     }
 
+    fn may_be_brief(self) -> bool {
+        self.0 & Self::MAY_BE_BRIEF != 0
+    }
+
+    /// It has a row of its own.
+    fn not_brief(self) -> Self {
+        Facts(self.0 & !Self::MAY_BE_BRIEF)
+    }
+
     fn is_folded(self) -> bool {
         self.0 & Self::FOLDED != 0
     }
 
     fn site_number(self) -> usize {
-        (self.0 & 0xffff_ffff) as usize
+        (self.0 & 0x7fff_ffff) as usize
     }
 
     fn site(self) -> Option<&'static Site> {

@@ -181,6 +181,7 @@ fn prepare(region: &'static Region, thread: u64, name: &str) {
     writer.sites.set(site::first() as u64);
     writer.fold_after.set(crate::fold::after());
     writer.fold_share.set(crate::fold::share());
+    writer.woven.set(if crate::fold::has_below() { Facts::MAY_BE_BRIEF } else { 0 });
     if writer.last_id.get() == 0 {
         writer.last_id.set(ids::seed());
     }

@@ -59,7 +59,7 @@ pub(crate) struct TakenOut {
 
 /// Begins a sync call below what is current, and makes it current.
 #[inline]
-pub(crate) fn start(site: &'static Site) -> Begun<Call> {
+pub(crate) fn start(site: &'static Site, is_woven: bool) -> Begun<Call> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
     let depth = region.writer.depth.get();
     if depth == 0 || depth >= region.writer.ceiling.get() {
@@ -72,14 +72,19 @@ pub(crate) fn start(site: &'static Site) -> Begun<Call> {
     }
     let frame = &region.frames[depth as usize];
     region.set_current(depth as usize, frame);
-    begin(region, frame, site, Some(above), parent, Attachment::Explicit, std::thread::panicking());
+    let facts = woven(region, is_woven);
+    if region.writer.woven.get() != 0 && above.home().is_some() {
+        // A future: it may end on another thread.
+        fold::keep(above);
+    }
+    begin(region, frame, site, Some(above), parent, Attachment::Explicit, facts, std::thread::panicking());
     region.writer.depth.publish(depth + 1);
     park::wake();
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
 }
 
 /// Begins a sync call at the place that was found for it, and makes it current.
-pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
+pub(crate) fn start_at(site: &'static Site, attached: Attached, is_woven: bool) -> Begun<Call> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
     let depth = region.writer.depth.get();
     if depth >= region.writer.ceiling.get() {
@@ -91,7 +96,8 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached) -> Begun<Call> {
     }
     let frame = &region.frames[depth as usize];
     region.set_current(depth as usize, frame);
-    begin(region, frame, site, None, parent, attached.attachment, std::thread::panicking());
+    let facts = woven(region, is_woven && parent.0 != 0 && !attached.entry);
+    begin(region, frame, site, None, parent, attached.attachment, facts, std::thread::panicking());
     if attached.entry {
         enter_tree(frame);
     }
@@ -118,7 +124,7 @@ pub(crate) fn end(call: Call, ending: Ending) {
 
 /// Begins a future below what is current. It is current only while it is polled.
 #[inline]
-pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
+pub(crate) fn open(site: &'static Site, is_woven: bool) -> Begun<Slot> {
     let Some(region) = registry::region() else { return Begun::Elsewhere };
     let depth = region.writer.depth.get();
     let above = if depth == 0 || depth > region.writer.ceiling.get() { None } else { region.current(depth as usize - 1) };
@@ -126,7 +132,10 @@ pub(crate) fn open(site: &'static Site) -> Begun<Slot> {
     let parent = above.parent_ids();
     let Some(slot) = slots::take(region) else { return without_slot(region, parent) };
     slot.leftover.set(0);
-    begin(region, slot, site, Some(above), parent, Attachment::Explicit, false);
+    if region.writer.woven.get() != 0 {
+        fold::keep(above);
+    }
+    begin(region, slot, site, Some(above), parent, Attachment::Explicit, woven(region, is_woven), false);
     park::wake();
     Begun::Recorded(Slot(slot))
 }
@@ -137,7 +146,7 @@ pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
     let parent = ids_of(&region.writer, attached.parent);
     let Some(slot) = slots::take(region) else { return without_slot(region, parent) };
     slot.leftover.set(0);
-    begin(region, slot, site, None, parent, attached.attachment, false);
+    begin(region, slot, site, None, parent, attached.attachment, 0, false);
     if attached.entry {
         enter_tree(slot);
     }
@@ -208,6 +217,7 @@ impl Call {
     pub(crate) fn into_slot(self) -> Result<Slot, Self> {
         let Some((region, frame)) = registry::region().filter(|_| registry::is_own()).zip(self.frame()) else { return Err(self) };
         let Some(slot) = slots::take(region) else { return Err(self) };
+        keep_above(region, self.frame);
         slot.leftover.set(0);
         slot.copy_marks(frame);
         slot.below.set(frame.below.get());
@@ -217,6 +227,7 @@ impl Call {
         park::order();
         slot.promoted.set(frame.promoted.get());
         slot.line.write(&frame.line.own(), RUNNING);
+        fold::keep(slot);
         pop(region, self.frame);
         Ok(Slot(slot))
     }
@@ -225,6 +236,7 @@ impl Call {
     pub(crate) fn take_out(self) -> Option<TakenOut> {
         let (region, frame) = registry::region().zip(self.frame())?;
         fold::leave(Some(region), frame);
+        keep_above(region, self.frame);
         let words = frame.line.own();
         let taken = TakenOut {
             context: Context::new(words.root(), words.id)?,
@@ -250,6 +262,7 @@ impl Slot {
     #[inline]
     pub(crate) fn context(&self) -> Option<Context> {
         fold::leave(registry::region(), self.0);
+        fold::keep(self.0);
         context_of(self.0)
     }
 
@@ -385,12 +398,13 @@ fn begin(
     above: Option<&'static Frame>,
     (parent, root): (u64, [u64; 2]),
     attachment: Attachment,
+    more_facts: u64,
     was_panicking: bool,
 ) {
     let writer = &region.writer;
     frame.set_marks(switch::recording(), was_panicking);
     let site = site::number(site, writer.sites.get() as usize);
-    let mut facts = Facts::new(site, attachment, writer.thread.get());
+    let mut facts = Facts(Facts::new(site, attachment, writer.thread.get()).0 | more_facts);
     // Before what the call is counted in is written to: that would hold up the clock.
     let start = clock::now();
     let fold = fold::join(region, above, parent, root, site);
@@ -401,6 +415,12 @@ fn begin(
         facts = facts.folded();
     }
     frame.line.write(&Words { start, id, parent, root, end: 0, facts: facts.0 }, RUNNING);
+}
+
+/// What the facts of a woven call say further.
+#[inline]
+fn woven(region: &Region, is_woven: bool) -> u64 {
+    if is_woven { region.writer.woven.get() } else { 0 }
 }
 
 /// Recording may be over, or the call one of the parent of a forked child.
@@ -481,6 +501,13 @@ fn ids_of(writer: &Writer, parent: Option<Context>) -> (u64, [u64; 2]) {
 fn context_of(frame: &Frame) -> Option<Context> {
     let (id, [high, low]) = frame.line.ids();
     Context::new(u128::from(high) << 64 | u128::from(low), id)
+}
+
+/// What is above a frame has a child that won't end in it.
+fn keep_above(region: &Region, frame: usize) {
+    if let Some(above) = frame.checked_sub(1).and_then(|above| region.current(above)) {
+        fold::keep(above);
+    }
 }
 
 fn enter_tree(frame: &Frame) {

@@ -297,7 +297,7 @@ fn a_look_that_only_counts_says_that_it_has_taken() {
             looks += 1;
             std::iter::from_fn(|| receiver.take()).for_each(|entry| told.add(entry.record));
         }
-        assert!(looks >= 3, "{looks} looks of 2,000 records at most");
+        assert!(looks >= 1, "5,000 records were taken, and nearly all of them only counted");
         told.drain(receiver);
         assert_eq!(total(told.of("top/a", "succeeded")), 5_000);
     });

@@ -2,12 +2,14 @@
 
 #![cfg(feature = "record")]
 
+mod brief;
 mod by_name;
 mod calls;
 mod property;
 mod told;
 mod turns;
 
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::{catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -28,6 +30,7 @@ fn with_receiver<T>(test: impl FnOnce(&mut queue::Receiver) -> T) -> T {
     let mut receiver = RECEIVER.lock().unwrap_or_else(PoisonError::into_inner);
     let receiver = receiver.get_or_insert_with(|| {
         fold::set_after(AFTER);
+        fold::set_below(Duration::from_millis(500));
         let mut receiver = queue::open(1 << 30).expect("opened once");
         // From here on it is known what a tick is.
         receiver.look(Duration::ZERO);
@@ -53,17 +56,26 @@ fn site(number: usize) -> &'static Site {
     }
 }
 
+thread_local! {
+    /// The calls of this thread are as `cargo monitor` makes them.
+    static IS_WOVEN: Cell<bool> = const { Cell::new(false) };
+}
+
+fn how() -> How {
+    if IS_WOVEN.get() { How::Woven } else { How::Normal }
+}
+
 fn enter(number: usize) -> Guard {
-    Guard::enter(site(number), How::Normal)
+    Guard::enter(site(number), how())
 }
 
 fn fails(number: usize) {
-    let returned = call(site(number), How::Normal, (), |()| Err::<(), _>("no".to_owned()));
+    let returned = call(site(number), how(), (), |()| Err::<(), _>("no".to_owned()));
     let _ = returned.finish(|returned| (&&&&Returned(returned)).failure());
 }
 
 fn panics(number: usize) {
-    let _ = catch_unwind(|| call_simply(site(number), How::Normal, (), |()| resume_unwind(Box::new("a panic"))));
+    let _ = catch_unwind(|| call_simply(site(number), how(), (), |()| resume_unwind(Box::new("a panic"))));
 }
 
 fn top() -> monitor_core::Entered {
@@ -80,7 +92,7 @@ async fn waits(number: usize, polls: usize) {
         left -= 1;
         Poll::Pending
     });
-    run_simply(site(number), How::Normal, work).await;
+    run_simply(site(number), how(), work).await;
 }
 
 fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {

@@ -10,6 +10,7 @@ use monitor_wire::{Event, MAX_TIME_US, ProcessEnded, ProcessId, ProcessStarted, 
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::briefs::Rows;
 use super::folds::Folds;
 use super::{Estate, Queued};
 use crate::program::{self, Calibration, ClockSample};
@@ -53,13 +54,13 @@ impl<'a> Events<'a> {
         // One that was killed between its record and its frame has ended.
         let ended: HashSet<u64> = estate.images.values().flat_map(|image| &image.ended).map(|call| call.id).collect();
         let mut seen = HashSet::new();
-        let mut folds = Folds::of(estate);
+        let (mut folds, mut rows) = (Folds::of(estate), Rows::of(estate));
         for image in estate.images.values() {
-            let running = image.running.iter().filter(|call| !ended.contains(&call.id));
-            for call in image.ended.iter().chain(running) {
-                if !seen.insert(call.id) || folds.take(call, &clock) {
-                    continue;
-                }
+            let is_told = |call: &Call, folds: &mut Folds<'_>| {
+                let is_over = call.end.is_none() && ended.contains(&call.id);
+                !is_over && seen.insert(call.id) && !folds.take(call, &clock)
+            };
+            for call in rows.told(image, &clock, &mut folds, is_told) {
                 if !started.contains(&call.id) {
                     found.push((call.start, 0, Source::Start(call)));
                 }
@@ -68,7 +69,8 @@ impl<'a> Events<'a> {
                 }
             }
         }
-        found.extend(folds.events(&clock).into_iter().map(|(at, event)| (at, 0, Source::Fold(Box::new(event)))));
+        let counted = folds.events(&clock).into_iter().chain(rows.events(estate, &folds, &clock));
+        found.extend(counted.map(|(at, event)| (at, 0, Source::Fold(Box::new(event)))));
         found.sort_by_key(|(at, order, _)| (*at, *order));
         Self { estate, clock, words, folds, found }
     }

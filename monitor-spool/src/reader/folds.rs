@@ -13,7 +13,7 @@ use crate::fold::fold_id;
 const DEEPEST: usize = 64;
 /// Names the count of what had ended on other threads and was read here.
 const READ_HERE: u64 = 0x5555_5555_5555_5555;
-const GROWTH: f64 = 1.04;
+pub(super) const GROWTH: f64 = 1.04;
 
 /// All folds, by their marks.
 pub(super) struct Folds<'a> {
@@ -59,12 +59,21 @@ impl<'a> Folds<'a> {
         true
     }
 
-    /// The parent of a call.
-    pub(super) fn parent_of(&self, call: &Call) -> Option<ProcessId> {
-        let parent = match self.known.get(&call.parent) {
+    /// The parent of a call, or the mark of its fold.
+    pub(super) fn parent(&self, call: &Call) -> u64 {
+        match self.known.get(&call.parent) {
             Some(known) if call.is_folded => known.counted.parent,
             _ => call.parent,
-        };
+        }
+    }
+
+    /// The id of that.
+    pub(super) fn parent_of(&self, call: &Call) -> Option<ProcessId> {
+        self.id_of(self.parent(call))
+    }
+
+    /// The id of a process or, by its mark, of a fold.
+    pub(super) fn id_of(&self, parent: u64) -> Option<ProcessId> {
         self.id(parent, DEEPEST)
     }
 

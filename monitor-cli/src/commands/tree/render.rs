@@ -4,6 +4,7 @@ use std::io;
 
 use monitor_wire::{Attachment, Process, TreePage};
 
+use super::alike::{self, Alike};
 use crate::text::{DURATION_COLUMNS, Line, duration, elapsed, fit, glyph, one_line, style, thousands, visible, width};
 
 /// Deeper than this, a number stands for the branches that can't be drawn.
@@ -13,8 +14,18 @@ const NAME_COLUMNS: usize = 80;
 /// More causes of one error are counted.
 const MOST_CAUSES: usize = 20;
 
-/// Writes the tree, a line a process and one for each cause of its error, cut to `columns`.
-pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut write: impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+/// Writes the tree, a line a process and one for each cause of its error, cut to `columns`. Siblings that are alike have one together, unless `all` are asked for.
+pub(super) fn tree(
+    mut tree: TreePage,
+    all: bool,
+    columns: Option<usize>,
+    now_us: u64,
+    mut write: impl FnMut(&str) -> io::Result<()>,
+) -> io::Result<()> {
+    let processes = std::mem::take(&mut tree.processes);
+    let shown = if all { processes.into_iter().map(|process| (process, None)).collect() } else { alike::collapse(processes, depth) };
+    let (processes, alike): (Vec<Process>, Vec<Option<Alike>>) = shown.into_iter().unzip();
+    tree.processes = processes;
     let followed = followed(&tree.processes);
     let name_limit = columns.map_or(NAME_COLUMNS, |columns| columns / 2);
     let mut branches = Branches::default();
@@ -29,7 +40,7 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
     let name_columns = names.iter().map(|(branch, name)| shown_columns(width(branch) + 2 + width(name)));
     let name_columns = name_columns.filter(|taken| *taken <= name_limit).max().unwrap_or(0);
     let state_columns = tree.processes.iter().map(|process| width(&visible(process.state.as_str()))).max().unwrap_or(0);
-    for (index, ((branch, name), process)) in names.iter().zip(&tree.processes).enumerate() {
+    for (index, (((branch, name), process), alike)) in names.iter().zip(&tree.processes).zip(alike).enumerate() {
         let style = style(&process.state);
         let name = match columns {
             Some(_) => fit(name, name_limit.saturating_sub(width(branch) + 2)),
@@ -41,7 +52,8 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
         let missing = state_columns.saturating_sub(width(&visible(process.state.as_str())));
         line.text(&" ".repeat(missing + 2));
         line.right(&elapsed(&process.state, process.elapsed_ns, process.started_us, now_us), DURATION_COLUMNS);
-        for mark in marks(process) {
+        let alike = alike.map(|alike| format!("×{} alike, {} in all", thousands(alike.count as u64), duration(alike.total_ns)));
+        for mark in alike.into_iter().chain(marks(process)) {
             line.text("  ").text(&mark);
         }
         if let Some(error) = &process.error {
@@ -55,7 +67,7 @@ pub(super) fn tree(tree: &TreePage, columns: Option<usize>, now_us: u64, mut wri
             write(&line.finish(columns))?;
         }
     }
-    for missing in missing(tree) {
+    for missing in missing(&tree) {
         let mut line = Line::default();
         line.text(&missing);
         write(&line.finish(columns))?;
@@ -198,8 +210,12 @@ mod tests {
     }
 
     fn render(page: &TreePage, columns: Option<usize>) -> Vec<String> {
+        render_all(page, false, columns)
+    }
+
+    fn render_all(page: &TreePage, all: bool, columns: Option<usize>) -> Vec<String> {
         let mut lines = Vec::new();
-        let written = tree(page, columns, 2_000_001_000, |line| {
+        let written = tree(page.clone(), all, columns, 2_000_001_000, |line| {
             lines.push(anstream::adapter::strip_str(line).to_string());
             Ok(())
         });
@@ -241,6 +257,33 @@ mod tests {
             ]
         );
         assert_eq!((shown.len(), shown[24].trim()), (25, "and 3 causes more"));
+    }
+
+    #[test]
+    fn siblings_that_are_alike_have_one_line() {
+        let file = |inner: usize| std::iter::once((1, "file", "succeeded")).chain(std::iter::repeat_n((2, "line", "succeeded"), inner));
+        let mut shape = vec![(0, "", "running")];
+        shape.extend(file(3).chain(file(5)).chain(file(1)));
+        shape.extend([
+            (1, "file", "succeeded"),
+            (2, "line", "failed"),
+            (1, "file", "running"),
+            (1, "file", "succeeded"),
+            (2, "word", "succeeded"),
+        ]);
+        let page = sample(&shape);
+        let expected = [
+            "▶ 根 <7>      running    33m 20s\n",
+            "├─ ✓ file     succeeded  1.00 µs  ×3 alike, 3.00 µs in all\n",
+            "│  └─ ✓ line  succeeded  1.00 µs  ×3 alike, 3.00 µs in all\n",
+            "├─ ✓ file     succeeded  1.00 µs\n",
+            "│  └─ ✗ line  failed     1.00 µs  没有这样的表 in the database\n",
+            "├─ ▶ file     running    33m 20s\n",
+            "└─ ✓ file     succeeded  1.00 µs\n",
+            "   └─ ✓ word  succeeded  1.00 µs\n",
+        ];
+        assert_eq!(render(&page, None), expected);
+        assert_eq!(render_all(&page, true, None).len(), shape.len());
     }
 
     #[test]

@@ -1,0 +1,146 @@
+//! The rows of brief calls, by parent: told when the parent ends and, while it runs, with each look that has counted more.
+//!
+//! A look tells all that it takes out of the rings, so that a program may be killed between any two: what was taken is told or
+//! counted in the batch that says so. Hence it leaves those records in the ring of which it can't be known by now whether they
+//! belong to a brief call ([`undecided`]): those within calls that run and have just begun.
+
+use std::collections::HashMap;
+
+use super::Facts;
+use super::drain::Told;
+use super::folds::Counted;
+use super::layout::{RUNNING, Region, Words};
+use crate::brief::{self, Count, Row};
+use crate::fold::{self, BUCKETS, Tally};
+use crate::ids;
+use crate::record::Origin;
+
+/// Rows are forgotten when nothing was added to them for so long, in multiples of the longest call that is counted: the end of their
+/// parent may have been seen before they were. What is added later is counted beside them.
+const IDLE: u64 = 2;
+
+/// All rows that may grow.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    by_parent: HashMap<u64, Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    root: u128,
+    rows: Vec<Row>,
+    /// Of each row, and of what is within it: mark and last revision, by site.
+    marks: HashMap<(u32, Option<u32>), (u64, u64)>,
+    is_changed: bool,
+    has_ended: bool,
+    /// In ticks.
+    touched: u64,
+}
+
+impl Rows {
+    /// Brief calls below a parent that has a row of its own.
+    pub(super) fn add(&mut self, parent: u64, root: u128, rows: Vec<Row>, now: u64) {
+        if rows.is_empty() {
+            return;
+        }
+        let open = self.by_parent.entry(parent).or_insert_with(|| Open {
+            root,
+            rows: Vec::new(),
+            marks: HashMap::new(),
+            is_changed: false,
+            has_ended: false,
+            touched: now,
+        });
+        rows.into_iter().for_each(|row| brief::merge(&mut open.rows, row));
+        (open.is_changed, open.touched) = (true, now);
+    }
+
+    /// Nothing more will be brief below this process.
+    pub(super) fn ended(&mut self, parent: u64) {
+        if let Some(open) = self.by_parent.get_mut(&parent) {
+            open.has_ended = true;
+        }
+    }
+
+    /// Tells of what has changed.
+    pub(super) fn look(&mut self, now: u64, tell: &mut impl FnMut(Told)) {
+        let longest = fold::table().map_or(u64::MAX, |table| table.longest);
+        self.by_parent.retain(|parent, open| {
+            if open.is_changed || open.has_ended {
+                open.is_changed = false;
+                open.tell(*parent, open.has_ended, tell);
+            }
+            !open.has_ended && now.saturating_sub(open.touched) < longest.saturating_mul(IDLE)
+        });
+    }
+}
+
+impl Open {
+    fn tell(&mut self, parent: u64, is_last: bool, tell: &mut impl FnMut(Told)) {
+        for row in &self.rows {
+            let site = row.count.site;
+            let mark = counted(&mut self.marks, (site, None), &row.count, (parent, self.root), is_last, tell);
+            for within in &row.within {
+                counted(&mut self.marks, (site, Some(within.site)), within, (mark, self.root), is_last, tell);
+            }
+        }
+    }
+}
+
+/// Tells what a row counts; its mark.
+fn counted(
+    marks: &mut HashMap<(u32, Option<u32>), (u64, u64)>,
+    row: (u32, Option<u32>),
+    count: &Count,
+    (parent, root): (u64, u128),
+    is_last: bool,
+    tell: &mut impl FnMut(Told),
+) -> u64 {
+    let (mark, revision) = marks.entry(row).or_insert_with(|| (ids::new_process().get(), 0));
+    *revision += 1;
+    let mut histogram = vec![0; BUCKETS];
+    for (bucket, count) in &count.histogram {
+        if let Some(own) = histogram.get_mut(*bucket as usize) {
+            *own += count;
+        }
+    }
+    let tally = Tally { count: count.calls, total: count.total, range: Some((count.min, count.max)), histogram, ..Tally::default() };
+    if let Some(site) = Facts(u64::from(count.site)).site() {
+        let (mark, origin, start, revision) = (*mark, Origin::Site(site), count.start, *revision);
+        tell(Told::Fold(Counted { mark, shard: mark, parent, root, origin, start, revision, tally, is_last }));
+    }
+    *mark
+}
+
+/// What runs in the frames of a thread before its records are looked at.
+pub(super) struct Running {
+    /// Ids, when they began, and whether they may be brief.
+    calls: Vec<(u64, u64, bool)>,
+    at: u64,
+}
+
+impl Running {
+    /// `at`: before that all threads passed a barrier. So what is not found in its frame is stored later, and what it calls begins
+    /// later as well.
+    pub(super) fn of(region: &'static Region, at: u64) -> Self {
+        let frames = region.frames.iter().take(region.writer.depth.observe() as usize);
+        let calls = frames.filter_map(|frame| frame.line.read(RUNNING));
+        Running { calls: calls.map(|words| (words.id, words.start, Facts(words.facts).may_be_brief())).collect(), at }
+    }
+}
+
+/// When the first call began whose parent may be brief or not, of these, which have numbers. `old`: what runs and
+/// began before is not brief. `is_cut`: there are more records than these.
+pub(super) fn undecided(calls: &[(u64, Words)], running: &Running, old: u64, is_cut: bool, is_told: impl Fn(u64) -> bool) -> Option<u64> {
+    let below = fold::table()?.below;
+    let singly = calls.iter().filter(|(_, words)| !Facts(words.facts).is_folded());
+    let parents = brief::parents_elsewhere(singly.map(|(_, words)| (words.id, words.parent, words.start)));
+    // What began later may not have been found in its frame, and what ended late may stand in the records that are left.
+    let left = if is_cut { calls.last().map_or(0, |(_, words)| words.end).saturating_sub(below) } else { u64::MAX };
+    let unseen = running.at.min(left);
+    let is_undecided = |(parent, since): &(u64, u64)| match running.calls.iter().find(|(id, ..)| id == parent) {
+        Some((_, start, may_be_brief)) => *may_be_brief && *start > old,
+        None => *since > unseen,
+    };
+    parents.into_iter().filter(|(parent, _)| *parent != 0 && !is_told(*parent)).filter(is_undecided).map(|(_, since)| since).min()
+}

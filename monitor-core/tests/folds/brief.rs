@@ -1,0 +1,168 @@
+//! Woven calls that are too short to be worth a row.
+
+use std::time::Duration;
+
+use monitor_core::private::{Guard, How, site};
+use monitor_core::record::Outcome;
+use monitor_core::{Context, queue};
+
+use crate::told::Told;
+use crate::{IS_WOVEN, enter, fails, poll, top, total, waits, with_receiver};
+
+/// What was told of a program's calls, which are woven.
+fn told(receiver: &mut queue::Receiver, calls: impl FnOnce()) -> Told {
+    let mut told = Told::default();
+    IS_WOVEN.set(true);
+    {
+        let _top = top();
+        calls();
+    }
+    IS_WOVEN.set(false);
+    told.drain(receiver);
+    told
+}
+
+#[test]
+fn brief_calls_are_counted_from_the_first_one_on() {
+    with_receiver(|receiver| {
+        let told = told(receiver, || {
+            for _ in 0..3 {
+                let _outer = enter(0);
+                for _ in 0..2 {
+                    let _inner = enter(1);
+                    drop(enter(2));
+                    drop(enter(0));
+                }
+            }
+        });
+        assert_eq!(told.starts.len(), 1, "the top: {:?}", told.counts());
+        // What is within is counted by name, however deep it is.
+        let expected = [("top/a", 3), ("top/a/b", 6), ("top/a/c", 6), ("top/a/a", 6)];
+        for (path, count) in expected {
+            assert_eq!(told.of(path, "succeeded"), [0, count], "{path}: {:?}", told.counts());
+        }
+        for fold in told.folds.values() {
+            let (min, max) = fold.range_ns.expect("some ended");
+            let counted: u64 = fold.histogram.iter().map(|(_, count)| count).sum();
+            assert!(min <= max && counted == fold.count && fold.count * min <= fold.total_ns, "{fold:?}");
+        }
+    });
+}
+
+#[test]
+fn calls_of_attributes_and_roots_stay_as_they_are() {
+    with_receiver(|receiver| {
+        let told = told(receiver, || {
+            let _woven = enter(0);
+            drop(Guard::enter(site!("explicit", "normal", 1), How::Normal));
+            drop(Guard::enter(site!("root", "root", 1), How::Root));
+            drop(enter(1));
+        });
+        for path in ["top/a", "top/a/explicit", "top/a/root"] {
+            assert_eq!(told.of(path, "succeeded"), [1, 0], "{path}: {:?}", told.counts());
+        }
+        assert_eq!(told.of("top/a/b", "succeeded"), [0, 1]);
+    });
+}
+
+#[test]
+fn what_fails_has_a_row_and_so_has_all_above_it() {
+    with_receiver(|receiver| {
+        let told = told(receiver, || {
+            for number in 0..5 {
+                let _outer = enter(0);
+                let _inner = enter(1);
+                drop(enter(2));
+                if number == 3 {
+                    fails(3);
+                }
+            }
+        });
+        let counts = [("top/a", [1, 4]), ("top/a/b", [1, 4]), ("top/a/b/c", [0, 1]), ("top/a/c", [0, 4])];
+        for (path, count) in counts {
+            assert_eq!(told.of(path, "succeeded"), count, "{path}: {:?}", told.counts());
+        }
+        assert_eq!(told.of("top/a/b/d", "failed"), [1, 0]);
+        let failure = told.ends.values().find_map(|ended| if let Outcome::Failed(failure) = &ended.outcome { Some(failure) } else { None });
+        assert_eq!(failure.expect("told").message, "no");
+    });
+}
+
+#[test]
+fn a_call_whose_ids_are_read_has_a_row() {
+    with_receiver(|receiver| {
+        let mut known = None;
+        let told = told(receiver, || {
+            drop(enter(0));
+            let _outer = enter(0);
+            let _read = enter(1);
+            let context = Context::current().expect("current");
+            known = Some(context.process());
+            std::thread::spawn(move || {
+                IS_WOVEN.set(true);
+                let _current = context.enter();
+                drop(enter(2));
+            })
+            .join()
+            .expect("no panic");
+        });
+        assert!(told.starts.contains_key(&known.expect("read")));
+        assert_eq!((told.of("top/a", "succeeded"), told.of("top/a/b", "succeeded")), ([1, 1], [1, 0]), "{:?}", told.counts());
+        assert_eq!(told.of("top/a/b/c", "succeeded"), [0, 1]);
+    });
+}
+
+#[test]
+fn futures_that_call_nothing_are_counted_and_all_others_have_rows() {
+    with_receiver(|receiver| {
+        let told = told(receiver, || {
+            for _ in 0..3 {
+                let mut future = Box::pin(waits(0, 1));
+                assert!(poll(future.as_mut()).is_pending());
+                assert!(poll(future.as_mut()).is_ready());
+            }
+        });
+        assert_eq!((told.of("top/a", "succeeded"), told.of("top/a/g", "succeeded")), ([3, 0], [0, 3]), "{:?}", told.counts());
+    });
+}
+
+/// Each look is a batch, after which the program may be killed: what it has taken is told or counted by then.
+#[test]
+fn what_a_look_has_taken_is_told_or_counted_by_it() {
+    with_receiver(|receiver| {
+        let mut told = Told::default();
+        let (mut taken_before, mut calls) = (receiver.taken().rings, 0);
+        IS_WOVEN.set(true);
+        {
+            let _top = top();
+            // Fewer of each than are counted in another way.
+            for round in 0..9 {
+                let _outer = enter(0);
+                for _ in 0..9 {
+                    let _inner = enter(1);
+                    (0..9).for_each(|_| drop(enter(2)));
+                    if round % 2 == 0 {
+                        receiver.look(Duration::from_millis(5));
+                        std::iter::from_fn(|| receiver.take()).for_each(|entry| told.add(entry.record));
+                        let taken = receiver.taken().rings;
+                        calls += taken
+                            .iter()
+                            .map(|(ring, count)| {
+                                count - taken_before.iter().find(|(other, _)| other == ring).map_or(0, |(_, count)| *count)
+                            })
+                            .sum::<u64>();
+                        taken_before = taken;
+                        let counted: u64 = told.folds.values().map(|fold| fold.count).sum();
+                        assert_eq!(counted + told.ends.len() as u64, calls, "{:?}", told.counts());
+                    }
+                }
+            }
+        }
+        IS_WOVEN.set(false);
+        told.drain(receiver);
+        let sum = |name: &str| -> u64 {
+            told.counts().iter().filter(|((path, _), _)| path.ends_with(name)).map(|(_, counts)| total(*counts)).sum()
+        };
+        assert_eq!((sum("/a"), sum("/b"), sum("/c")), (9, 81, 729), "{:?}", told.counts());
+    });
+}
