@@ -314,7 +314,7 @@ fn a_killed_program_leaves_its_tree() {
 }
 
 /// Calls that are brief, one that fails, and one that isn't; what is to be had of them when the program is killed.
-const BRIEF: &str = "
+const BRIEF_CALLS: &str = "
 fn main() {
     for n in 0..2_000 {
         let _ = outer(n);
@@ -355,7 +355,7 @@ fn waits() {
 #[test]
 fn brief_calls_are_counted_and_those_that_fail_or_take_long_have_rows() {
     for is_killed in [false, true] {
-        let (server, project) = (Server::start(), Project::of("brief", "", BRIEF));
+        let (server, project) = (Server::start(), Project::of("brief-calls", "", BRIEF_CALLS));
         let mut command = project.monitor("run -q", Some(&server));
         // As it is for whoever says nothing, but for a machine that is busy with other tests.
         command.env("MONITOR_FOLD_BELOW", "10ms").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -368,7 +368,7 @@ fn brief_calls_are_counted_and_those_that_fail_or_take_long_have_rows() {
             drop(child.stdin.take());
         }
         assert_eq!(child.wait().unwrap().code() == Some(0), !is_killed);
-        let is_over = |root: &Value| root["name"] == "brief::main" && root["state"] != "running";
+        let is_over = |root: &Value| root["name"] == "brief_calls::main" && root["state"] != "running";
         let root = wait_for("its end", || server.roots().into_iter().find(is_over));
         wait_for("nothing is left in the spool", || fs::read_dir(server.spool()).unwrap().next().is_none().then_some(()));
         let processes = server.tree(&root);
@@ -377,11 +377,11 @@ fn brief_calls_are_counted_and_those_that_fail_or_take_long_have_rows() {
             own.map(|process| process["fold"]["count"].as_u64().unwrap_or(1)).sum()
         };
         let text = outline(&processes);
-        assert_eq!((of("brief::outer"), of("brief::inner"), of("brief::long")), (2_000, 4_001, 1), "{text}");
+        assert_eq!((of("brief_calls::outer"), of("brief_calls::inner"), of("brief_calls::long")), (2_000, 4_001, 1), "{text}");
         assert!(processes.len() < 300 && processes.iter().all(|process| process["orphan"] == false), "{text}");
         let failed: Vec<_> = processes.iter().filter(|process| process["state"] == "failed" && process["fold"].is_null()).collect();
         assert!(failed.iter().any(|process| process["error"]["message"] == "the sum is 39488"), "{failed:?}");
-        assert!(text.contains("  brief::long\n    brief::inner ×1\n"), "{text}");
+        assert!(text.contains("  brief_calls::long\n    brief_calls::inner ×1\n"), "{text}");
     }
 }
 
@@ -443,7 +443,7 @@ fn ship_by_hand(server: &Server) {
 
 #[test]
 fn a_short_program_makes_few_files_and_who_ships_says_goodbye_for_it() {
-    let (server, project) = (Server::start(), Project::of("brief", "", BRIEF));
+    let (server, project) = (Server::start(), Project::of("brief-calls", "", BRIEF_CALLS));
     good(run(project.monitor("build", None)));
     let mut off = by_hand("brief", &[], &server);
     off.env_remove("MONITOR_ENABLED");
@@ -458,7 +458,7 @@ fn a_short_program_makes_few_files_and_who_ships_says_goodbye_for_it() {
     });
     assert!(files.len() <= 5, "who it is, a lock, the memory of one thread, words of failures: {files:?}");
     ship_by_hand(&server);
-    let text = tree(&server, "brief::main");
+    let text = tree(&server, "brief_calls::main");
     assert!(text.starts_with("brief::main\n") && text.matches("brief::fails [failed]").count() == 3, "{text}");
     let worker = &server.get("/workers")["workers"][0];
     assert_eq!((&worker["state"], &worker["program"]), (&"offline".into(), &"brief".into()), "{worker}");
