@@ -17,7 +17,7 @@ const ground = (locator) => locator.first().evaluate((element) => getComputedSty
 
 test("with forced colours bars are still there, and what is chosen stands out", () =>
   onPage(
-    tree.address,
+    `${tree.address}?process=${step.id}`,
     async (page) => {
       const canvas = await ground(page.locator("body"));
       await page.locator('.node[data-state="failed"]').waitFor();

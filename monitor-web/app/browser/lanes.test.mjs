@@ -37,7 +37,7 @@ async function release() {
   await build.send(tree.own, compile, tree.end(compile, 50));
   await deploy.send(upload, copy, tree.end(copy, 20, { message: "disk full" }));
   await build.send(check, tree.end(check, 5, { message: "checksum" }));
-  await deploy.send(tree.end(upload, 100, { message: "copy failed" }));
+  await deploy.send(tree.end(upload, 100, { message: "not released: checksum" }));
   await build.send(tree.end(tree.own, 300, { message: "upload failed" }));
   return { tree, compile, upload, copy, check };
 }

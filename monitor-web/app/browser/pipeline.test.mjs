@@ -26,11 +26,11 @@ if (program) {
   });
   after(() => rm(folder, { recursive: true }));
 
-  test("its tree grows while it runs, and its failure shows", () =>
+  test("its tree grows while it runs, and why it failed opens, not what it handled", () =>
     onPage(`${server}/tasks?batch=${basename(folder)}`, async (page) => {
       await hasText(page.locator(".notice h2"), "Nothing matches these filters.");
       await hasText(page.locator(".connection"), "live");
-      const report = join(folder, "report.json");
+      const report = join(folder, "nowhere", "report.json");
       const run = spawn(program, [join(folder), "--report", report], {
         env: { ...process.env, MONITOR_ENABLED: "1", MONITOR_SERVER_URL: server },
         stdio: "ignore",
@@ -57,6 +57,10 @@ if (program) {
       await exited;
       await hasText(page.locator(".root-header .counts .hidden").last(), /^[\d,]+ succeeded$/);
       await hasText(page.locator('.node[aria-selected="true"] .word'), "failed");
+      await hasText(page.locator(".panel h2"), "publish");
+      await hasText(page.locator(".panel .failure"), /No such file or directory/);
+      // What the pipeline went on after comes last.
+      await page.keyboard.press("e");
       await hasText(page.locator(".panel .failure"), /broken\.txt/);
     }));
 }

@@ -64,7 +64,7 @@ export async function screens(say = (text) => text) {
   nightly.push(publish, night.end(publish, 700), night.end(night.own, 9800));
   await worker.send(...nightly);
   const running = new Tree(say("夜间构建"));
-  await worker.send(tree.own, stage, row, lost, tree.end(row, 50, error), tree.end(stage, 400), tree.end(tree.own, 900), running.own);
+  await worker.send(tree.own, stage, row, lost, tree.end(row, 50, error), tree.end(stage, 400, error), tree.end(tree.own, 900, error), running.own);
   await worker.send(crowd.own, fold, ...rows, ...ends, crowd.end(crowd.own, 1500));
   const named = encodeURIComponent(name);
   return [

@@ -136,13 +136,13 @@ function failingTree() {
     tree.end(query, 2, error),
     late,
     tree.end(late, 5, { message: "too late" }),
-    tree.end(parse, 900, { message: "1 row failed" }),
+    tree.end(parse, 900, { message: "1 row failed", chain: ["row 40"] }),
     tree.end(tree.own, 1000, { message: "import failed" }),
   ];
   return { tree, events, fetch, parse, rows, query, late };
 }
 
-test("the earliest failing leaf is opened by itself, with what is known of it", async () => {
+test("the end of the failing path is opened by itself, with what is known of it", async () => {
   const { tree, events, query, late, rows } = failingTree();
   await worker.send(...events);
   await onPage(tree.address, async (page) => {

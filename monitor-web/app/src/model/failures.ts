@@ -1,48 +1,81 @@
-/** Where a tree began to go wrong. */
+/** What went wrong in a tree, and which of it is why the tree failed. */
+import type { Failure } from "../api/types.ts";
+import { preorder } from "./rollup.ts";
 import { needsAttention } from "./state.ts";
 import type { Tree } from "./tree.ts";
 
-/** Failed and lost processes without another one below them, in tree order. */
-export function failures(tree: Tree): number[] {
-  const leaves: number[] = [];
-  // Iterative and from the children up, so that no depth overflows the stack.
-  const stack: [slot: number, next: number, found: boolean][] = [];
-  const visit = (top: number) => {
-    stack.push([top, 0, false]);
-    while (stack.length > 0) {
-      const frame = stack[stack.length - 1] as [number, number, boolean];
-      const child = tree.childrenOf(frame[0])[frame[1]];
-      if (child !== undefined) {
-        frame[1] += 1;
-        stack.push([child, 0, false]);
-        continue;
-      }
-      stack.pop();
-      const bad = needsAttention(tree.stateOf(frame[0]));
-      if (bad && !frame[2]) leaves.push(frame[0]);
-      const above = stack[stack.length - 1];
-      if (above && (bad || frame[2])) above[2] = true;
-    }
-  };
-  for (const top of tree.childrenOf(undefined)) visit(top);
-  return leaves;
+export interface Failures {
+  /**
+   * Failed and lost processes that no other failure below them explains: first the end of the failing path, then those of
+   * parents that did not succeed, then the handled ones; each in tree order.
+   */
+  leaves: number[];
+  /** The end of the failing path; undefined unless the root itself failed or is lost. */
+  cause: number | undefined;
+  /** How many of the leaves stand below a parent that succeeded: somebody dealt with them. */
+  handled: number;
 }
 
-/** The failing leaf that ended first: the cause, more often than not. Failed ones come before lost ones. */
-export function firstFailure(tree: Tree, leaves: readonly number[] = failures(tree)): number | undefined {
-  const key = (slot: number) => {
-    const times = [tree.endOf(slot), tree.startOf(slot), Infinity];
-    return [tree.stateOf(slot) === "failed" ? 0 : 1, times.find((time) => !Number.isNaN(time)) as number] as const;
-  };
-  let first: number | undefined;
-  for (const leaf of leaves) {
-    if (first === undefined) {
-      first = leaf;
-      continue;
-    }
-    const [rank, time] = key(leaf);
-    const [bestRank, bestTime] = key(first);
-    if (rank < bestRank || (rank === bestRank && time < bestTime)) first = leaf;
+/** In `order`, which is the order of the rows. */
+export function failures(tree: Tree, order?: Int32Array): Failures {
+  const bad = new Uint8Array(tree.size);
+  /** 1 for those with a failure below them that nobody has handled. */
+  const explained = new Uint8Array(tree.size);
+  /** 1 for those below one that succeeded. */
+  const inSuccess = new Uint8Array(tree.size);
+  const parentsFirst = preorder(tree);
+  for (const slot of parentsFirst) {
+    bad[slot] = needsAttention(tree.stateOf(slot)) ? 1 : 0;
+    const parent = tree.parentOf(slot);
+    if (parent !== undefined && (inSuccess[parent] || tree.stateOf(parent) === "succeeded")) inSuccess[slot] = 1;
   }
-  return first;
+  for (let at = parentsFirst.length - 1; at >= 0; at -= 1) {
+    const slot = parentsFirst[at] as number;
+    const parent = tree.parentOf(slot);
+    const tells = bad[slot] || (explained[slot] && tree.stateOf(slot) !== "succeeded");
+    if (parent !== undefined && tells) explained[parent] = 1;
+  }
+  const cause = endOfFailingPath(tree, bad);
+  const leaves: number[] = [];
+  const handled: number[] = [];
+  for (const slot of order ?? parentsFirst) {
+    if (slot < 0 || !bad[slot] || explained[slot] || slot === cause) continue;
+    (inSuccess[slot] ? handled : leaves).push(slot);
+  }
+  return { leaves: [...(cause === undefined ? [] : [cause]), ...leaves, ...handled], cause, handled: handled.length };
+}
+
+/**
+ * The last process on the path from the root through failed children of failed parents. Of several children it takes the one whose
+ * error the parent carries, else one that ended as its parent did (a parent is lost with its children), else the last to end.
+ */
+function endOfFailingPath(tree: Tree, bad: Uint8Array): number | undefined {
+  let end: number | undefined;
+  for (let next = decisive(tree, bad, undefined); next !== undefined; next = decisive(tree, bad, next)) end = next;
+  return end;
+}
+
+function decisive(tree: Tree, bad: Uint8Array, parent: number | undefined): number | undefined {
+  let found: number | undefined;
+  let rank: readonly number[] = [];
+  const carrier = parent === undefined ? null : tree.errorOf(parent);
+  const state = parent === undefined ? "failed" : tree.stateOf(parent);
+  for (const slot of tree.childrenOf(parent)) {
+    if (!bad[slot]) continue;
+    const times = [tree.endOf(slot), tree.startOf(slot), -Infinity];
+    const key = [carries(carrier, tree.errorOf(slot)) ? 1 : 0, tree.stateOf(slot) === state ? 1 : 0, times.find((time) => !Number.isNaN(time)) as number];
+    if (found === undefined || isAfter(key, rank)) [found, rank] = [slot, key];
+  }
+  return found;
+}
+
+/** True if the error of a parent names that of a child, as its cause or within its own words. */
+function carries(parent: Failure | null, child: Failure | null): boolean {
+  if (!parent || !child || child.message === "") return false;
+  return [parent.message, ...(parent.chain ?? [])].some((link) => link.includes(child.message));
+}
+
+function isAfter(a: readonly number[], b: readonly number[]): boolean {
+  for (const [index, value] of a.entries()) if (value !== b[index]) return value > (b[index] as number);
+  return false;
 }

@@ -4,7 +4,7 @@
  */
 import type { LogLine, Root } from "../api/types.ts";
 import { causeFirst, errorLine } from "./errors.ts";
-import { failures, firstFailure } from "./failures.ts";
+import { failures } from "./failures.ts";
 import { preorder } from "./rollup.ts";
 import { glyph, needsAttention } from "./state.ts";
 import { brief, fieldText, visible, visibleLines } from "./text.ts";
@@ -51,13 +51,13 @@ export function snapshot({ tree, root, logs, nowUs }: Snapshot, words: SnapshotW
   const order = preorder(tree);
   const shown = chosen(tree, order);
   const title = html(root.title);
-  const first = firstFailure(tree, failures(tree));
+  const { cause } = failures(tree);
   const parts = [
     `<!doctype html><html lang="${words.language}"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark"><title>${title}</title><style>${STYLE}</style>`,
     `<h1>${title}</h1><p>${state(root.state, words)}${root.started_us === null ? "" : ` · ${html(words.time(root.started_us))}`}${root.elapsed_ns === null ? "" : ` · ${html(words.duration(root.elapsed_ns))}`}</p>`,
     `<p class="dim">${html(words.taken)} ${html(words.time(nowUs))}</p>`,
   ];
-  if (first !== undefined) parts.push(failure(tree, first, words));
+  if (cause !== undefined) parts.push(failure(tree, cause, words));
   parts.push(`<h2>${html(words.tree)}</h2>`);
   if (shown.count < tree.size) parts.push(`<p class="dim">${html(words.left(tree.size - shown.count))}</p>`);
   rows(parts, tree, root, order, shown.marks, nowUs, words);

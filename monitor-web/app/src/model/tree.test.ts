@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import type { Process } from "../api/types.ts";
-import { failures, firstFailure } from "./failures.ts";
 import { comfortableDepth, Folding, visibleRows } from "./rows.ts";
 import { process } from "./samples.ts";
 import { Tree } from "./tree.ts";
@@ -134,34 +133,10 @@ test("a small tree opens whole, a large one as far as is comfortable", () => {
   expect(comfortableDepth(treeOf([process("a", null, 1), ...stages.flat()]))).toBe(1);
 });
 
-const failing = [
-  process("a", null, 1, { state: "failed", ended_us: 90 }),
-  process("b", "a", 2, { state: "failed", ended_us: 80 }),
-  process("b1", "b", 3, { state: "failed", ended_us: 70 }),
-  process("b2", "b", 4, { state: "succeeded", ended_us: 20 }),
-  process("c", "a", 5, { state: "lost" }),
-  process("d", "a", 6, { state: "succeeded", ended_us: 60 }),
-  process("d1", "d", 7, { state: "failed", ended_us: 30 }),
-];
-
-test("failures are the ends of failing paths, in tree order", () => {
-  const tree = treeOf(failing);
-  expect(names(tree, failures(tree))).toEqual(["b1", "c", "d1"]);
-});
-
-test("the first failure is the failed leaf that ended first", () => {
-  const tree = treeOf(failing);
-  expect(names(tree, [firstFailure(tree) as number])).toEqual(["d1"]);
-  const lost = treeOf([process("a", null, 1, { state: "lost" }), process("b", "a", 2, { state: "lost" })]);
-  expect(names(lost, [firstFailure(lost) as number])).toEqual(["b"]);
-  expect(firstFailure(treeOf(family))).toBeUndefined();
-});
-
 test("100,000 processes in one chain and 100,000 siblings are no trouble", () => {
   const tree = new Tree();
   tree.put(process("p0", null, 0), 1);
   for (let index = 1; index < 100_000; index += 1) tree.put(process(`p${index}`, `p${index - 1}`, index), 1);
   for (let index = 0; index < 100_000; index += 1) tree.put(process(`s${index}`, "p0", 1e6 + index), 1);
   expect(visibleRows(tree, new Folding()).slots.length).toBe(200_000);
-  expect(failures(tree)).toEqual([]);
 });

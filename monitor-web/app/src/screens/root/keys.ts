@@ -53,10 +53,10 @@ export function handleKey(key: string, view: RootView, selection: Selection): bo
   }
 }
 
-/** Selects the failure after or before the selected process, in tree order, round and round. */
+/** Selects the failure after or before the selected process: the failing path first, handled ones last, round and round. */
 export function stepFailure(view: RootView, selection: Selection, step: 1 | -1): boolean {
   const found = view.found();
-  const leaves = view.failures().filter((leaf) => !found || found.marks[leaf] === MATCH);
+  const leaves = view.failures().leaves.filter((leaf) => !found || found.marks[leaf] === MATCH);
   if (leaves.length === 0) return false;
   const slot = view.tree.find(selection.current() ?? "");
   const at = slot === undefined ? -1 : leaves.indexOf(slot);

@@ -19,8 +19,8 @@ export interface Selection {
 }
 
 /**
- * The selected process: the one in the address; without one, the first failure by itself, as long
- * as the reader has not begun to look around.
+ * The selected process: the one in the address; without one, the end of the failing path by itself, and
+ * the end that later events show, as long as the reader has not begun to look around.
  */
 export function useSelection(view: RootView): Selection {
   const search = useSearch({ strict: false }) as { process?: string };
@@ -77,12 +77,12 @@ export function useSelection(view: RootView): Selection {
   }, [choose, toAddress]);
   const current = useCallback(() => latest.current, []);
 
-  const first = touched.current || chosen !== null || view.loading ? undefined : view.firstFailure();
+  const cause = touched.current || view.loading ? undefined : view.cause();
   useEffect(() => {
-    if (first === undefined || touched.current) return;
-    choose(view.tree.at(first).id);
+    if (cause === undefined || touched.current || view.tree.idOf(cause) === latest.current) return;
+    choose(view.tree.idOf(cause));
     setTurn((before) => before + 1);
-  }, [first, view]);
+  }, [cause, view]);
 
   return useMemo(() => ({ id: chosen, current, turn, select, clear, touch }), [chosen, current, turn, select, clear, touch]);
 }

@@ -8,7 +8,7 @@ import type { Batch } from "../../live/messages.ts";
 import { clockOffsets } from "../../model/clocks.ts";
 import type { Origin, Part } from "../../model/columns.ts";
 import { Derived } from "../../model/derived.ts";
-import { failures, firstFailure } from "../../model/failures.ts";
+import { type Failures, failures } from "../../model/failures.ts";
 import { find, type Found } from "../../model/filter.ts";
 import { type Histogram, histogramOf, type Spread, spread } from "../../model/histogram.ts";
 import { type Lane, Lanes } from "../../model/lanes.ts";
@@ -66,7 +66,7 @@ export class RootView {
   private readonly rollups = new Derived<Rollup>(this.later);
   private readonly finds = new Derived<Found>(this.later);
   private readonly rowLists = new Derived<Rows>(this.later);
-  private readonly leaves = new Derived<number[]>(this.later);
+  private readonly wrong = new Derived<Failures>(this.later);
 
   constructor(readonly param: string) {}
 
@@ -189,21 +189,17 @@ export class RootView {
     this.changed();
   }
 
-  /** Where it began to go wrong, in the order of the rows. */
-  failures(): number[] {
+  /** What went wrong, the failing path first, in the order of the rows. */
+  failures(): Failures {
     const lanes = this.lanes();
-    return this.leaves.get(this.laneKind, lanes ? this.namedVersion() : this.tree.version, () => {
-      const leaves = failures(this.tree);
-      if (!lanes || leaves.length < 2) return leaves;
-      const found = new Set(leaves);
-      return Array.from(preorder(lanes)).filter((slot) => found.has(slot));
-    });
+    return this.wrong.get(this.laneKind, lanes ? this.namedVersion() : this.tree.version, () => failures(this.tree, lanes ? preorder(lanes) : undefined));
   }
 
-  firstFailure(): number | undefined {
+  /** Why the tree failed. */
+  cause(): number | undefined {
     const counts = this.root?.counts;
     if (!counts || counts.failed + counts.lost === 0) return undefined;
-    return firstFailure(this.tree, this.failures());
+    return this.failures().cause;
   }
 
   fold(slot: number, open: boolean): void {
