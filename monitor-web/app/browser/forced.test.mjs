@@ -7,9 +7,9 @@ import { newId, server, Tree, Worker } from "./events.mjs";
 useBrowser();
 const unique = newId();
 const tree = new Tree(`forced ${unique}`);
+const step = tree.start("step", tree.id, 10);
 before(async () => {
   const worker = await new Worker().online();
-  const step = tree.start("step", tree.id, 10);
   await worker.send(tree.own, step, tree.end(step, 5, { message: "no" }));
 });
 

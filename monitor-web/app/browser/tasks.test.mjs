@@ -55,6 +55,12 @@ test("filters narrow the list, stand in the address and survive a reload", async
     await row(page, bad).waitFor();
     assert.equal(await row(page, good).count(), 0);
 
+    await row(page, bad).locator(".title").click();
+    await page.getByRole("link", { name: "All tasks", exact: true }).click();
+    await hasAddress(page, /state=failed/);
+    await row(page, bad).waitFor();
+    assert.equal(await row(page, good).count(), 0);
+
     await page.getByRole("button", { name: "Clear filters" }).click();
     await hasAddress(page, /\/tasks$/);
     await page.getByRole("searchbox", { name: "Batch" }).fill(`batch ${unique}`);

@@ -145,6 +145,7 @@ export const en = {
   "workers.more": "Only the newest {count} are shown.",
   "workers.tasks": "Tasks that it runs",
   "workers.every": "reports every {duration}",
+  "workers.unheard": "never heard of",
   "workers.late": "{count, plural, one {# heartbeat} other {# heartbeats}} overdue",
   "workers.lost": "lost {time}",
   "workers.column.state": "State",

@@ -147,6 +147,7 @@ export const zh: Messages = {
   "workers.more": "仅显示最新的 {count} 个。",
   "workers.tasks": "它运行的任务",
   "workers.every": "每 {duration} 上报一次",
+  "workers.unheard": "从未收到消息",
   "workers.late": "{count, plural, other {# 次心跳}}逾期",
   "workers.lost": "{time}失联",
   "workers.column.state": "状态",

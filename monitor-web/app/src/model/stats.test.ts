@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { StatsSeries } from "../api/types.ts";
 import { bucketOf } from "./histogram.ts";
-import { countIn, durationsOf, heatMap, isWithin, linesOf, startsOf, withinOf } from "./stats.ts";
+import { countIn, durationsOf, heatMap, isWithin, linesOf, startsOf, withinOf, share } from "./stats.ts";
 
 const MINUTE = 60e6;
 const step = (at: number, histogram: [number, number][], failed = 0) => ({ from_us: at * MINUTE, succeeded: histogram.reduce((sum, [, count]) => sum + count, 0) - failed, failed, cancelled: 0, lost: 0, total_ns: 0, histogram });
@@ -40,4 +40,10 @@ test("a box has exactly those that were counted into it", () => {
   const starts = startsOf({ ...within, toBucket: bucketOf(120e9) });
   expect(starts.started_before).toBe(13 * MINUTE);
   expect(starts.started_after).toBeLessThan(8.1 * MINUTE);
+});
+
+test("a few failures of a million are not none", () => {
+  expect(share(32 / 1e6, "en")).toBe("< 0.1%");
+  expect(share(0, "en")).toBe("0%");
+  expect(share(0.0314, "en")).toBe("3.1%");
 });

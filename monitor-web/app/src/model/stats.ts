@@ -2,6 +2,13 @@
 import type { StatsSeries } from "../api/types.ts";
 import { bucketOf, percentile } from "./histogram.ts";
 
+/** A share of all in per cent with one decimal; a share that would round to none says that it is less than the smallest. */
+export function share(part: number, locale: string): string {
+  const least = 0.001;
+  const format = new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 });
+  return part > 0 && part < least ? `< ${format.format(least)}` : format.format(part);
+}
+
 /** What the charts draw: a column each, one value a step; null where nothing ended. */
 export interface Lines {
   /** In seconds, as the charts have it. */

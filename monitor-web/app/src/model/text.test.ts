@@ -1,14 +1,18 @@
 import { expect, test } from "vitest";
-import { fieldText, headAndTail, visible, visibleLines, brief, keptOf } from "./text.ts";
+import { brief, fieldText, headAndTail, indented, keptOf, visible, visibleLines } from "./text.ts";
 
 test("control characters are seen", () => {
-  expect(visible("a\u0000b\nc\td\u007f")).toBe("a␀b␊c␉d␡");
+  expect(visible("a\u0000b\nc\td\r\ne\u007f")).toBe("a‹U+0000›b c d e‹U+007F›");
   expect(visible("evil\u202egnp.exe")).toBe("evil‹U+202E›gnp.exe");
   expect(visible("<script>导入 😀")).toBe("<script>导入 😀");
 });
 
 test("in several lines the lines stay", () => {
-  expect(visibleLines("a\nb\tc\u001b[0m")).toBe("a\nb\tc␛[0m");
+  expect(visibleLines("a\nb\tc\u001b[0m")).toBe("a\nb\tc‹U+001B›[0m");
+});
+
+test("a line of output keeps its indentation", () => {
+  expect(indented("\tkey:\n  value")).toBe("    key:   value");
 });
 
 test("a long name keeps its end, a short one stays whole", () => {

@@ -1,23 +1,25 @@
-/** What came in is data: shown as it is, with the characters that would hide or disturb made visible. */
+/** What came in is data: shown as it is, with the characters that would hide or disturb replaced by their code. */
 
 // C0 and C1 controls, and the marks that turn the direction of everything after them.
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g;
 
-/** One line: line ends and tabs become visible too. */
+/** One line: a line end or a tab becomes a space. */
 export function visible(text: string): string {
-  return text.replace(HIDDEN, picture);
+  return text.replace(/\r?\n|\t/g, " ").replace(HIDDEN, code);
 }
 
 /** Several lines: line ends and tabs stay. */
 export function visibleLines(text: string): string {
-  return text.replace(HIDDEN, (character) => (character === "\n" || character === "\t" ? character : picture(character)));
+  return text.replace(HIDDEN, (character) => (character === "\n" || character === "\t" ? character : code(character)));
 }
 
-function picture(character: string): string {
-  const code = character.charCodeAt(0);
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  if (code === 0x7f) return "␡";
-  return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
+/** A line of output in one row: its indentation stays, a tab is four columns wide. */
+export function indented(text: string): string {
+  return visible(text.replaceAll("\t", "    "));
+}
+
+function code(character: string): string {
+  return `‹U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}›`;
 }
 
 // As the server and the launcher say it, at the end of a text; or before the number of a title.

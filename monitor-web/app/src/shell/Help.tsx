@@ -1,5 +1,6 @@
 import { type MessageId, t } from "../i18n.ts";
 import { Dialog } from "../ui/Dialog.tsx";
+import { PALETTE_KEY } from "./keys.ts";
 
 /** All keys, by where they mean something. docs/keys.md lists the same. */
 const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, MessageId])[]])[] = [
@@ -7,7 +8,7 @@ const KEYS: readonly (readonly [MessageId, readonly (readonly [keys: string, Mes
     "keys.everywhere",
     [
       ["?", "keys.help"],
-      ["Ctrl K", "keys.palette"],
+      [PALETTE_KEY, "keys.palette"],
       ["/", "keys.search"],
     ],
   ],

@@ -3,6 +3,7 @@ import { useEffect, useState } from "react";
 import { t } from "../i18n.ts";
 import { screens } from "../screens/screen.ts";
 import { Announcer } from "./Announcer.tsx";
+import { PALETTE_KEY } from "./keys.ts";
 import { ConnectionState } from "./ConnectionState.tsx";
 import { Help } from "./Help.tsx";
 import { LanguageButton } from "./LanguageButton.tsx";
@@ -11,7 +12,6 @@ import { ServerNotice } from "./ServerNotice.tsx";
 import "./shell.css";
 import { ThemeButton } from "./ThemeButton.tsx";
 
-const PALETTE_KEY = "Ctrl K";
 
 /** What stands around every screen. */
 export function Shell() {

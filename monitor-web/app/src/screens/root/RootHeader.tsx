@@ -1,5 +1,6 @@
 import { Link } from "@tanstack/react-router";
 import type { Root } from "../../api/types.ts";
+import { lastList } from "../../data/list-search.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
@@ -23,7 +24,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
   return (
     <div className="root-header" data-state={root.state}>
       <div className="line">
-        <Link to="/tasks" className="back dim" aria-label={t("root.back")} title={t("root.back")}>
+        <Link to="/tasks" search={lastList()} className="back dim" aria-label={t("root.back")} title={t("root.back")}>
           ←
         </Link>
         <StateLabel state={root.state} />

@@ -1,6 +1,7 @@
 import { Link, useParams } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { ApiError } from "../../api/client.ts";
+import { lastList } from "../../data/list-search.ts";
 import { liveRootsStore, workersVersion } from "../../data/live-roots.ts";
 import { t } from "../../i18n.ts";
 import { estimate } from "../../model/estimate.ts";
@@ -96,7 +97,7 @@ function Gone({ param, wasHere }: { param: string; wasHere: boolean }) {
     <div className="notice">
       <h2>{t(wasHere ? "root.removed" : "root.gone", { root: visible(param) })}</h2>
       <p>{t(wasHere ? "root.removed.hint" : "root.gone.hint")}</p>
-      <Link to="/tasks" className="link">
+      <Link to="/tasks" search={lastList()} className="link">
         {t("root.back")}
       </Link>
     </div>

@@ -3,6 +3,7 @@ import { useEffect, useState } from "react";
 import { fetchStats } from "../../api/client.ts";
 import type { NameStats } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
+import { share } from "../../model/stats.ts";
 import { duration } from "../../model/time.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Name } from "../../ui/Text.tsx";
@@ -84,7 +85,7 @@ function Row({ row, chosen, onChoose }: { row: NameStats; chosen: boolean; onCho
       <td>{count(row.count)}</td>
       <td className="rate" data-bad={bad > 0}>
         {bad > 0 && <span className="share" style={{ width: `${Math.max(2, rate * 40)}px` }} />}
-        {t("stats.rate", { percent: new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 1 }).format(rate), count: count(bad) })}
+        {t("stats.rate", { percent: share(rate, locale), count: count(bad) })}
       </td>
       <td>{time(row.p50_ns)}</td>
       <td>{time(row.p95_ns)}</td>

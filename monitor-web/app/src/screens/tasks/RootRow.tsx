@@ -95,7 +95,7 @@ function Why({ root }: { root: Root }) {
       </span>
     );
   }
-  if (root.state !== "lost" || !worker) return null;
+  if (root.state !== "lost" || !worker || worker.last_seen_us === 0) return null;
   const time = ago(worker.last_seen_us, Date.now() * 1000, locale);
   return <span className="why lost">{t("tasks.lost-since", { worker: visible(worker.hostname), time })}</span>;
 }

@@ -1,5 +1,6 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect } from "react";
+import { rememberList } from "../../data/list-search.ts";
 import { t } from "../../i18n.ts";
 import { type Filters, filtersOf, isFiltered, isOfNames } from "../../model/filters.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
@@ -23,6 +24,7 @@ export default function Tasks() {
     [navigate, byName],
   );
   const group = (on: boolean) => void navigate({ to: "/tasks", search: on ? { ...(filters.q !== undefined && { q: filters.q }), by: "name" } : filters });
+  useEffect(() => rememberList(search), [search]);
   const list = useRoots(filters);
   const checked = useChecked(list.belongs, list.roots, JSON.stringify(filters));
 

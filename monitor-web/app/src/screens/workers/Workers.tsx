@@ -127,7 +127,7 @@ function Heard({ worker }: { worker: Worker }) {
   const every = worker.heartbeat_interval_ms === null ? "" : t("workers.every", { duration: duration(worker.heartbeat_interval_ms * 1e6, locale) });
   return (
     <span title={every}>
-      {ago(worker.last_seen_us, nowUs, locale)}
+      {worker.last_seen_us === 0 ? t("workers.unheard") : ago(worker.last_seen_us, nowUs, locale)}
       {late > 0 && <span className="late"> {t("workers.late", { count: late })}</span>}
       {worker.state === "lost" && worker.lost_us !== null && <span className="late"> {t("workers.lost", { time: ago(worker.lost_us, nowUs, locale) })}</span>}
     </span>

@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalS
 import type { LogLine } from "../../../api/types.ts";
 import { count, t, wordText } from "../../../i18n.ts";
 import { LEVELS } from "../../../model/logs.ts";
-import { brief, fieldText, visible } from "../../../model/text.ts";
+import { brief, fieldText, indented, visible } from "../../../model/text.ts";
 import { absolute, zoneName } from "../../../model/time.ts";
 import { CopyButton } from "../../../ui/CopyButton.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
@@ -141,7 +141,7 @@ function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number;
       <span className="time">{absolute(line.time_us).slice(11, 23)}</span>
       <span className="level">{wordText("level", line.level)}</span>
       {view && slot !== undefined && view.tree.parentOf(slot) !== undefined && <span className="who">{visible(brief(view.tree.at(slot).name))}</span>}
-      <span className="message">{visible(brief(line.message))}</span>
+      <span className="message">{indented(brief(line.message))}</span>
     </button>
   );
 }
