@@ -436,7 +436,7 @@ fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
     }
     let quoted = |command: &Command| {
         let words = std::iter::once(command.get_program()).chain(command.get_args());
-        words.map(|word| format!("'{}' ", word.to_str().unwrap())).collect::<String>()
+        words.map(|word| format!("'{}'", word.to_str().unwrap())).collect::<Vec<_>>().join(" ")
     };
     let many = worker(&server, &["many", &COUNT.to_string()]);
     let mut ship = command("monitor");

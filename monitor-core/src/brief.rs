@@ -88,16 +88,13 @@ impl Briefs {
             above.is_told = true;
             return Some(rows);
         }
-        match above.rows.iter_mut().find(|row| row.count.site == call.site) {
-            Some(row) => {
-                row.count.add(call);
-                row.add_all_within(rows);
-            }
-            None => {
-                let mut row = Row { count: Count::of(call), within: Vec::new() };
-                row.add_all_within(rows);
-                above.rows.push(row);
-            }
+        if let Some(row) = above.rows.iter_mut().find(|row| row.count.site == call.site) {
+            row.count.add(call);
+            row.add_all_within(rows);
+        } else {
+            let mut row = Row { count: Count::of(call), within: Vec::new() };
+            row.add_all_within(rows);
+            above.rows.push(row);
         }
         None
     }
@@ -188,7 +185,10 @@ mod tests {
         Ended { id, parent, root: 1, site, start: id, elapsed: 10, bucket: 3, is_brief }
     }
 
-    fn shown(rows: &[Row]) -> Vec<(u32, u64, Vec<(u32, u64)>)> {
+    /// Site and count of a row, and of each row within it.
+    type Shown = (u32, u64, Vec<(u32, u64)>);
+
+    fn shown(rows: &[Row]) -> Vec<Shown> {
         let within = |row: &Row| row.within.iter().map(|count| (count.site, count.calls)).collect();
         rows.iter().map(|row| (row.count.site, row.count.calls, within(row))).collect()
     }

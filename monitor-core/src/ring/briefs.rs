@@ -51,7 +51,9 @@ impl Rows {
             has_ended: false,
             touched: now,
         });
-        rows.into_iter().for_each(|row| brief::merge(&mut open.rows, row));
+        for row in rows {
+            brief::merge(&mut open.rows, row);
+        }
         (open.is_changed, open.touched) = (true, now);
     }
 

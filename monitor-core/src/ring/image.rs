@@ -414,6 +414,7 @@ mod tests {
             start: 1_110,
             end: Some((2_110, End::Error)),
             is_folded: false,
+            may_be_brief: false,
         };
         assert_eq!(image.ended[0], call);
         // A record whose frame was not cleared yet.

@@ -390,7 +390,7 @@ pub(crate) fn set_overflowing(is_overflowing: bool) {
 }
 
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "each of its callers knows other arguments beforehand")]
+#[expect(clippy::inline_always, clippy::too_many_arguments, reason = "each of its callers knows other arguments beforehand")]
 fn begin(
     region: &'static Region,
     frame: &Frame,

@@ -69,7 +69,9 @@ impl Rows {
     fn add(&mut self, parent: u64, root: u128, rows: Vec<Row>) {
         if !rows.is_empty() {
             let (_, own) = self.by_parent.entry(parent).or_insert((root, Vec::new()));
-            rows.into_iter().for_each(|row| brief::merge(own, row));
+            for row in rows {
+                brief::merge(own, row);
+            }
         }
     }
 

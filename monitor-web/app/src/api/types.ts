@@ -20,6 +20,8 @@ interface Expected {
 interface Kept {
   /** Never removed by itself. */
   pinned?: boolean;
+  /** Began without a context: nobody said which tree it belongs to. */
+  unattached?: boolean;
 }
 
 export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept>> & Expected & Kept;
