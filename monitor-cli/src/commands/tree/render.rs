@@ -253,7 +253,7 @@ mod tests {
                 "│  │    caused by: cause 1␛ … many",
                 "│  │    caused by: cause 2␛ … many",
                 "   │    caused by: cause 1␛ … many",
-                "                caused by: cause 1␛ … many",
+                "             caused by: cause 1␛ … many",
             ]
         );
         assert_eq!((shown.len(), shown[24].trim()), (25, "and 3 causes more"));
