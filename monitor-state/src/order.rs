@@ -73,12 +73,14 @@ pub fn order(nodes: &[Node], root: RootId, most_depth: u32) -> Order {
     let own = sorted.iter().copied().find(|index| is_top(&nodes[*index as usize]));
 
     let mut parents = find_parents(nodes);
+    let stands_for_own = own.and(root.own_process());
+    let is_missing = |(node, parent): (&Node, &u32)| *parent == NONE && node.parent_id.is_some() && node.parent_id == stands_for_own;
+    let is_below_own: Vec<bool> = nodes.iter().zip(&parents).map(is_missing).collect();
     let ignored_parents = break_cycles(&mut parents, nodes);
     let mut is_orphan = vec![false; nodes.len()];
-    let is_below_own = |node: &Node| own.is_some() && node.parent_id.is_some_and(|id| root.own_process() == Some(id));
     for (index, parent) in (0..count).zip(&mut parents) {
         if *parent == NONE && Some(index) != own {
-            is_orphan[index as usize] = !is_below_own(&nodes[index as usize]);
+            is_orphan[index as usize] = !is_below_own[index as usize];
             *parent = own.unwrap_or(NONE);
         }
     }

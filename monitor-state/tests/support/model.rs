@@ -131,7 +131,11 @@ impl History {
         for (id, node) in &nodes {
             let mut process = node.shown.clone();
             let is_own = own.as_ref() == Some(id);
-            process["orphan"] = (!is_own && known(id).is_none()).into();
+            // A parent that is not there and has the lower half of the root's id is the root's own process.
+            let parent = node.shown["parent_id"].to_string();
+            let half = &root.as_str().expect("an id")[16..];
+            let is_own_s = own.is_some() && !nodes.contains_key(&parent) && parent.trim_matches('"') == half && half.contains(|digit| digit != '0');
+            process["orphan"] = (!is_own && !is_own_s && known(id).is_none()).into();
             let mut path = vec![place(id)];
             let mut at = id.clone();
             while let Some(above) = known(&at).or_else(|| own.clone().filter(|own| *own != at)) {

@@ -59,6 +59,9 @@ use crate::packed::Packed;
 use crate::retention::Retention;
 use crate::store::space::{Outlook, Space};
 
+/// So many rows of dropped trees are deleted in a transaction when the disk had no room for one of more.
+const SWEPT_WHEN_FULL: usize = 20;
+
 /// Everything in one file, `monitor.db` in the data folder.
 pub struct SqliteStore {
     /// Dropped before the writer, who writes the log back when it is the last one.
@@ -184,10 +187,17 @@ impl SqliteStore {
         StoreError::Database { action, source }
     }
 
-    /// Writes what has to go well on a full disk, too: then the reserve is given up for it.
+    /// Writes what has to go well on a full disk, too: then the reserve is given up for it, and so is the room of the log, which may have
+    /// taken all that was left. What is tried again may do less.
     fn free<T>(&self, action: &'static str, mut write: impl FnMut(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         match self.write(action, &mut write) {
-            Err(error) if error.is_full() && self.space.release() => self.write(action, write),
+            Err(error) if error.is_full() => {
+                self.space.release();
+                if let Err(error) = self.write("cut its log", Writer::cut_log) {
+                    tracing::debug!(%error, "the log of the database could not be cut now");
+                }
+                self.write(action, write)
+            }
             result => result,
         }
     }
@@ -283,7 +293,12 @@ impl Store for SqliteStore {
     }
 
     fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
-        self.free("delete what was dropped", |writer| writer.sweep(rows))
+        let mut rows = rows;
+        self.free("delete what was dropped", |writer| {
+            let swept = writer.sweep(rows);
+            rows = rows.min(SWEPT_WHEN_FULL);
+            swept
+        })
     }
 
     fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {

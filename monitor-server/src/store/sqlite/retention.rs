@@ -45,6 +45,8 @@ const WORTH: i64 = 20;
 const LEAST: i64 = 16;
 /// So many pages are given back in a step: no batch waits long for that.
 const PAGES: i64 = 200;
+/// And so many with little room on the disk: each may have to be moved, and then it is in the log first.
+const SPARING_PAGES: i64 = 32;
 /// How long sums of minutes are kept, and those of hours, in minutes; longer ones are kept for ever.
 pub(super) const SUMS_KEPT: [u64; 2] = [8 * LEVELS[2], 400 * LEVELS[2]];
 /// Sums of so many minutes or hours are deleted in a step.
@@ -183,12 +185,12 @@ pub(super) fn pages(connection: &Connection) -> Result<(i64, i64, i64)> {
     Ok((pragma("page_size")?, pragma("page_count")?, pragma("freelist_count")?))
 }
 
-/// Writes the log back into the file and cuts it, unless a reader holds that up.
-pub(super) fn cut_log(connection: &Connection) -> Result<()> {
+/// Writes the log back into the file and cuts it; false if a reader holds that up.
+pub(super) fn cut_log(connection: &Connection) -> Result<bool> {
     connection.execute_batch("PRAGMA busy_timeout=0")?;
-    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    let checkpoint = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
     connection.execute_batch("PRAGMA busy_timeout=10000")?;
-    checkpoint
+    Ok(checkpoint? == 0)
 }
 
 /// Gives some free pages back to the disk, all of them if the disk has little room.
@@ -196,14 +198,15 @@ pub(super) fn shrink(connection: &Connection, is_begun: &mut bool, is_sparing: b
     let (_, pages, free) = pages(connection)?;
     let spare = if is_sparing { free } else { free - pages / RESERVE };
     if spare <= 0 || (!*is_begun && free < if is_sparing { 1 } else { (pages / WORTH).max(LEAST) }) {
-        if std::mem::take(is_begun) {
+        if *is_begun {
             // The file is cut when its log is written back. Where a reader holds that up it is cut at the next time.
-            cut_log(connection)?;
+            *is_begun = !cut_log(connection)?;
         }
         return Ok(Shrunk::Done);
     }
     *is_begun = true;
-    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({})", spare.min(PAGES)))?;
+    let at_once = if is_sparing { SPARING_PAGES } else { PAGES };
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({})", spare.min(at_once)))?;
     let mut rows = statement.query([])?;
     while rows.next()?.is_some() {}
     Ok(Shrunk::More)

@@ -108,7 +108,7 @@ fn a_worker_stays_while_a_tree_misses_what_it_dropped_or_it_may_be_heard_of() {
     let (_folder, store) = open();
     tree(&store, 'A', 1, 1);
     tree(&store, 'B', 2, 1);
-    // Without a word of when it will be heard of, there is no waiting for it; C promised one.
+    // Neither C, which promised a heartbeat, nor D, which never announced itself, has said goodbye.
     store.append(&[joined(&parse("D: started 1 root=3\nD: ended 1 root=3 ok"))], 1).unwrap();
     store.append(&[joined(&parse("C: online worker=C\nC: started 1 root=3 parent=9\nC: ended 1 root=3 ok"))], 1).unwrap();
     let dropped = Dropped { event_type: "process-started".to_owned(), reason: "full".to_owned(), root_id: Some(root(2)), count: 7 };
@@ -119,11 +119,15 @@ fn a_worker_stays_while_a_tree_misses_what_it_dropped_or_it_may_be_heard_of() {
     drop_tree(&store, 3);
     let known = || ['A', 'B', 'C', 'D'].map(|letter| store.worker(worker(letter)).unwrap().is_some());
     finish(&store, looked(&store), u64::MAX);
-    assert_eq!(known(), [true, true, true, false]);
+    assert_eq!(known(), [true, true, true, true]);
     assert_eq!(store.tree(RootKey::Id(root(2)), 9, None).unwrap().unwrap().dropped, [dropped]);
     drop_tree(&store, 2);
     finish(&store, looked(&store), u64::MAX);
-    assert_eq!(known(), [false, false, true, false]);
+    assert_eq!(known(), [false, false, true, true]);
+    // After an hour of silence nobody waits for either of them.
+    store.lose_workers(3_600_000_000, 0).unwrap();
+    finish(&store, looked(&store), u64::MAX);
+    assert_eq!(known(), [false; 4]);
     assert_eq!(store.problems(), Vec::<String>::new());
 }
 

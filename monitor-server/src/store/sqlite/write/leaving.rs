@@ -18,10 +18,10 @@ use crate::store::sqlite::row::{COLUMNS, Known, ProcessRow};
 use crate::store::sqlite::unused::Unused;
 use crate::store::{Changes, Drop, Dropped, RootKey, Shrunk, Swept};
 
-/// With little room on the disk, the log is written back when it has so many pages.
-const SPARING_PAGES: i64 = 500;
+/// With little room on the disk, the log is written back when it has so many pages: fewer than the reserve of a small disk.
+const SPARING_PAGES: i64 = 64;
 /// And is cut to so many bytes then.
-const SPARING_BYTES: i64 = 4 << 20;
+const SPARING_BYTES: i64 = 1 << 20;
 /// The next tree that is to go.
 pub(in super::super) const NEXT: &str = "SELECT root FROM leaving ORDER BY root LIMIT 1";
 /// Events of the server's own are nobody's.
@@ -157,7 +157,12 @@ impl Writer {
         let (pages, bytes) = if is_sparing { (SPARING_PAGES, SPARING_BYTES) } else { (super::LOG_PAGES, super::LOG_BYTES) };
         self.connection.pragma_update(None, "wal_autocheckpoint", pages)?;
         self.connection.query_row(&format!("PRAGMA journal_size_limit={bytes}"), [], |_| Ok(()))?;
-        if is_sparing { retention::cut_log(&self.connection) } else { Ok(()) }
+        if is_sparing { self.cut_log() } else { Ok(()) }
+    }
+
+    /// Writes the log back into the file and cuts it, unless a reader holds that up.
+    pub(in super::super) fn cut_log(&mut self) -> Result<()> {
+        retention::cut_log(&self.connection).map(drop)
     }
 
     /// Number of the newest change that is committed.
