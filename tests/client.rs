@@ -460,7 +460,9 @@ fn off_creates_nothing() {
         let mut plain = command("monitor-test-worker");
         plain.arg("lists");
         let (off, now) = (run(plain), run(lists));
-        listed.push(now == off);
+        listed.push(now.stdout == off.stdout && now.code == off.code);
+        // Only who meant something by it is told that it was not understood.
+        assert_eq!(now.stderr.contains("MONITOR_ENABLED"), enabled == "maybe", "{}", now.stderr);
         assert!(off.stdout.starts_with("1\n"), "one thread: {}", off.stdout);
     }
     assert_eq!(listed, [true, true, true, true, false]);

@@ -125,6 +125,8 @@ enum Inside {
 
 /// Ends the program: its exit code is the command's.
 pub(crate) fn run(args: Args) -> ExitCode {
+    // What stands on stderr is the command's: the recorder's warnings are heard here and go no further, unless MONITOR_LOG asks for them.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let server = args.server.as_ref().map(ToString::to_string);
     let (from, is_detached) = (args.from.clone(), args.detach);
     let spec = spec(args);
