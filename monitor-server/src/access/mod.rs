@@ -34,6 +34,8 @@ use crate::store::{create_private, open_private};
 /// Marks the file as this program's: `PMac`.
 const APPLICATION_ID: i32 = 0x504d_6163;
 const SCHEMA: u32 = 2;
+/// The log is written back when it has so many pages.
+const LOG_PAGES: i64 = 64;
 
 /// The tokens, users, sessions and deeds of a data folder. Every method blocks, briefly.
 pub struct Access {
@@ -196,6 +198,8 @@ fn connect(path: &Path) -> Result<Connection, AccessError> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;")?;
+    // The log stays short: on a full disk it is written to as trees are deleted.
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     Ok(connection)
 }
 

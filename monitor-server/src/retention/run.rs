@@ -128,9 +128,11 @@ impl<'a> Keeper<'a> {
                 return;
             }
             tidy.notify_one();
-            while begun.elapsed() < INTERVAL && !self.is_much(self.ingest.events() - events) {
+            // What failed is tried again soon: it may be what makes the disk well.
+            let interval = if said.is_empty() { INTERVAL } else { GLANCE };
+            while begun.elapsed() < interval && !self.is_much(self.ingest.events() - events) {
                 // Nothing but a cap is exceeded by what comes in.
-                let pause = if self.retention.has_caps() { GLANCE } else { INTERVAL };
+                let pause = if self.retention.has_caps() { GLANCE } else { interval };
                 tokio::select! {
                     () = self.stopping.cancelled() => return,
                     () = wake.notified() => break,
@@ -151,6 +153,8 @@ impl<'a> Keeper<'a> {
             tokio::select! {
                 () = self.stopping.cancelled() => return,
                 () = due.notified() => {}
+                // A file that a reader kept from being cut is what the disk is short of.
+                () = tokio::time::sleep(GLANCE), if self.ingest.trouble().is_some() => {}
             }
             let begun = Instant::now();
             if !goes_on(self.tidy().await, &mut said) {
