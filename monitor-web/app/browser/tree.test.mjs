@@ -215,12 +215,12 @@ test("what came in is shown as data", async () => {
   await worker.send(tree.own, odd, unattached, tree.end(odd, 1, { message: "<script>alert(2)</script>\u0007" }));
   await onPage(`${tree.address}?process=${odd.id}`, async (page) => {
     await hasText(page.locator(".root-header h1"), /^"quoted" & <b>bold<\/b> <\d+>$/);
-    await hasText(node(page, odd).locator(".name"), "<img src=x onerror=alert(1)>␀end");
+    await hasText(node(page, odd).locator(".name"), "<img src=x onerror=alert(1)>‹U+0000›end");
     await hasText(node(page, odd).locator(".mark"), "parent inferred");
     await hasText(node(page, unattached).locator(".mark"), "unattached");
-    await hasText(page.locator(".panel .message"), "<script>alert(2)</script>␇");
+    await hasText(page.locator(".panel .message"), "<script>alert(2)</script>‹U+0007›");
     const text = (await page.locator(".panel").textContent()) ?? "";
-    for (const known of ["tokio␀worker", "<i>", "a␀b", '{"deep":[1,null]}', "the only root alive took it"]) {
+    for (const known of ["tokio‹U+0000›worker", "<i>", "a‹U+0000›b", '{"deep":[1,null]}', "the only root alive took it"]) {
       assert.ok(text.includes(known), `the panel lacks ${known}`);
     }
     assert.equal(await page.locator("main img, main b, main script").count(), 0);
