@@ -129,7 +129,7 @@ impl<'a> Keeper<'a> {
             }
             tidy.notify_one();
             // What failed is tried again soon: it may be what makes the disk well.
-            let interval = if said.is_empty() { INTERVAL } else { GLANCE };
+            let interval = if said.is_empty() { INTERVAL } else { begun.elapsed() + GLANCE };
             while begun.elapsed() < interval && !self.is_much(self.ingest.events() - events) {
                 // Nothing but a cap is exceeded by what comes in.
                 let pause = if self.retention.has_caps() { GLANCE } else { interval };
