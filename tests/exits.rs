@@ -341,8 +341,9 @@ fn a_fork_waits_for_no_thread_that_goes_on_recording(start: fn() -> Server) {
     let finished = run(worker(&server, &["forks-in-time", "20"]));
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let forks_ms: u64 = finished.stdout.trim().parse().unwrap();
-    // One that waits for the recording to end gives up after a second.
-    assert!(forks_ms < 20 * 250, "{forks_ms} ms");
+    // One that waits for the recording to end gives up after a second; on a machine that is busy with other things one that doesn't may
+    // take a quarter of it.
+    assert!(forks_ms < 20 * 500, "{forks_ms} ms");
 }
 
 fn a_child_that_forks_and_records_nothing_is_no_worker(start: fn() -> Server) {

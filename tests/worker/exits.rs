@@ -346,7 +346,7 @@ pub(crate) fn flushes_while_busy(count: u64) {
         || {
             for n in 0..count {
                 let _ = leaf(n);
-                assert!(monitor_client::flush(Duration::from_secs(30)), "the {n}th flush");
+                assert!(monitor_client::flush(Duration::from_secs(60)), "the {n}th flush");
             }
         },
     );
