@@ -179,11 +179,12 @@ fn pages_of_others_neither_read_nor_write() {
 #[test]
 fn what_unpacks_to_a_gigabyte_takes_little_memory() {
     let server = Server::start();
-    let zeros = || std::io::repeat(b' ').take(1024 * MIB);
-    let zstd = zstd::stream::encode_all(zeros(), 1).expect("memory");
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::copy(&mut zeros(), &mut gzip).expect("memory");
-    let gzip = gzip.finish().expect("memory");
+    let spaces = |bytes| std::io::repeat(b' ').take(bytes);
+    let zstd = zstd::stream::encode_all(spaces(1024 * MIB), 1).expect("memory");
+    // Each member alone is more than a body may be. To compress all of it at once takes a minute without optimization.
+    let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::copy(&mut spaces(64 * MIB), &mut member).expect("memory");
+    let gzip = member.finish().expect("memory").repeat(16);
     let client = reqwest::blocking::Client::builder().no_proxy().build().expect("a client");
     for (encoding, body) in [("zstd", zstd), ("gzip", gzip)] {
         for _ in 0..rounds(2) {
@@ -219,7 +220,8 @@ fn what_otlp_says_once_does_not_become_gigabytes() {
     }
     let memory = server.peak_memory();
     println!("peak {} MiB", memory / MIB);
-    assert!(memory < 256 * MIB, "{memory}");
+    // A request may make 128 MiB, and the heaps of two threads that made them may stay.
+    assert!(memory < 320 * MIB, "{memory}");
 }
 
 #[test]

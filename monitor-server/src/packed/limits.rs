@@ -198,13 +198,23 @@ pub(crate) fn cut_text(text: &mut String, most: usize) {
     }
 }
 
-/// Its first bytes, and how many more there were.
+/// Its first bytes, and how many more there were. What was cut before stays as it is: its count is the true one.
 pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most {
+    if text.len() <= most || is_shortened(text, most) {
         return Cow::Borrowed(text);
     }
     let kept = (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    Cow::Owned(format!("{}… [{} bytes cut]", &text[..kept], text.len() - kept))
+    // Not by `format!` as a whole, which would take twice the memory: many events may hold one.
+    Cow::Owned([&text[..kept], &format!("… [{} bytes cut]", text.len() - kept)].concat())
+}
+
+fn is_shortened(text: &str, most: usize) -> bool {
+    // Before a long text is searched.
+    if text.len() > most + 40 {
+        return false;
+    }
+    let mark = text.rfind("… [").filter(|at| *at <= most).and_then(|at| text[at..].strip_prefix("… [")?.strip_suffix(" bytes cut]"));
+    mark.is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -212,6 +222,19 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+
+    #[test]
+    fn what_is_cut_takes_no_more_than_it_holds_and_is_not_cut_again() {
+        for (letter, most) in [("x", 4_096), ("根", 100), ("🌳", 99)] {
+            let long = letter.repeat(10_000);
+            let cut = shortened(&long, most).into_owned();
+            assert!(cut.len() < most + 40 && cut.capacity() == cut.len(), "{} of {}", cut.len(), cut.capacity());
+            assert!(matches!(shortened(&cut, most), Cow::Borrowed(same) if same == cut), "{cut}");
+            assert!(matches!(shortened(&cut, most / 2), Cow::Owned(_)), "{cut}");
+            let forged = format!("{cut}… [{} bytes cut]", "0".repeat(1_000));
+            assert!(matches!(shortened(&forged, most), Cow::Owned(_)));
+        }
+    }
 
     const LIMITS: Limits = Limits { name_bytes: 10, text_bytes: 20, fields_bytes: 30, event_bytes: 1_000 };
 
