@@ -69,6 +69,13 @@ mod plain {
         WorkerId, u128, 32
     );
 
+    impl RootId {
+        /// The process that the lower half of the id stands for, unless it is zero: as in `monitor-wire`.
+        pub fn own_process(self) -> Option<ProcessId> {
+            ProcessId::new(self.0 as u64)
+        }
+    }
+
     /// Who reports.
     #[derive(Debug, Clone, PartialEq, Eq, Hash)]
     pub struct WorkerRef {
