@@ -192,15 +192,22 @@ fn tests_and_doctests_have_the_same_results() {
           it_runs
     "#]]
     .assert_eq(&tree(&server, "tests of it"));
-    let mut lines: Vec<_> = tree(&server, "tests of shop_lib").lines().map(str::to_owned).collect();
-    lines.sort();
-    let tests: Vec<_> =
-        lines.iter().filter(|line| !line.starts_with("    ")).map(|line| line.split(':').take(3).collect::<String>()).collect();
+    let (mut lines, mut tests) = (Vec::new(), Vec::new());
+    wait_for("each test of the library", || {
+        lines = tree(&server, "tests of shop_lib").lines().map(str::to_owned).collect();
+        lines.sort();
+        tests = lines.iter().filter(|line| !line.starts_with("    ")).map(|line| line.split(':').take(3).collect::<String>()).collect();
+        (tests.len() >= 4).then_some(())
+    });
     assert_eq!(tests, ["  testsadds", "  testsby_a_macro", "  testspanics [failed]", "tests of shop_lib"], "{lines:?}");
     // A program that a test has started is shipped as well.
     assert!(tree(&server, "shop::main").contains("shop_lib::fetch"));
-    let mut roots: Vec<_> = server.roots().iter().map(|root| root["name"].as_str().unwrap_or_default().to_owned()).collect();
-    roots.sort();
+    let mut roots = Vec::new();
+    wait_for("a tree for each program", || {
+        roots = server.roots().iter().map(|root| root["name"].as_str().unwrap_or_default().to_owned()).collect();
+        roots.sort();
+        (roots.len() >= 4).then_some(())
+    });
     assert_eq!(roots, ["shop::main", "tests of documentation", "tests of it", "tests of shop_lib"]);
 }
 
@@ -443,7 +450,7 @@ fn ship_by_hand(server: &Server) {
 
 #[test]
 fn a_short_program_makes_few_files_and_who_ships_says_goodbye_for_it() {
-    let (server, project) = (Server::start(), Project::of("brief-calls", "", BRIEF_CALLS));
+    let (server, project) = (Server::start(), Project::of("brief", "", BRIEF));
     good(run(project.monitor("build", None)));
     let mut off = by_hand("brief", &[], &server);
     off.env_remove("MONITOR_ENABLED");
@@ -458,7 +465,7 @@ fn a_short_program_makes_few_files_and_who_ships_says_goodbye_for_it() {
     });
     assert!(files.len() <= 5, "who it is, a lock, the memory of one thread, words of failures: {files:?}");
     ship_by_hand(&server);
-    let text = tree(&server, "brief_calls::main");
+    let text = tree(&server, "brief::main");
     assert!(text.starts_with("brief::main\n") && text.matches("brief::fails [failed]").count() == 3, "{text}");
     let worker = &server.get("/workers")["workers"][0];
     assert_eq!((&worker["state"], &worker["program"]), (&"offline".into(), &"brief".into()), "{worker}");

@@ -134,7 +134,8 @@ impl History {
             // A parent that is not there and has the lower half of the root's id is the root's own process.
             let parent = node.shown["parent_id"].to_string();
             let half = &root.as_str().expect("an id")[16..];
-            let is_own_s = own.is_some() && !nodes.contains_key(&parent) && parent.trim_matches('"') == half && half.contains(|digit| digit != '0');
+            let is_own_s =
+                own.is_some() && !nodes.contains_key(&parent) && parent.trim_matches('"') == half && half.contains(|digit| digit != '0');
             process["orphan"] = (!is_own && !is_own_s && known(id).is_none()).into();
             let mut path = vec![place(id)];
             let mut at = id.clone();
