@@ -4,6 +4,8 @@
 //! nobody could weave, the first woven call on its thread begins one that ends with the thread.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::attach::Attached;
 use crate::context::{self, Context, OfProgram};
@@ -12,6 +14,11 @@ use crate::record::{Attachment, Named, Origin, StartExtra};
 use crate::{inside, panic};
 
 static HOME: OfProgram = OfProgram::new();
+/// The process of the program is about to be set.
+static EXPECTED: AtomicBool = AtomicBool::new(false);
+/// Pauses of a call that waits for the process of the program: 100 ms in all, for a child that is forked meanwhile would wait for ever.
+const PAUSES: usize = 5_000;
+const PAUSE: Duration = Duration::from_micros(20);
 
 thread_local! {
     static TEST: RefCell<Option<Test>> = const { RefCell::new(None) };
@@ -33,13 +40,28 @@ impl Drop for Test {
     }
 }
 
-/// Sets the process of a program of tests.
-pub fn set(context: Context) {
-    HOME.set(context);
+/// Lets woven calls wait for [`set`]. To be called before recording begins, so that none of the tests, which run side by side, begins
+/// a tree of its own before the process of the program is there.
+pub fn expect() {
+    EXPECTED.store(true, Ordering::Release);
+}
+
+/// Sets the process of a program of tests, or lets those who wait for it go on without.
+pub fn set(context: Option<Context>) {
+    if let Some(context) = context {
+        HOME.set(context);
+    }
+    EXPECTED.store(false, Ordering::Release);
 }
 
 /// The parent of a woven call of this name on a thread without a context; none if this is no program of tests.
 pub(crate) fn parent(name: &str) -> Option<Context> {
+    for _ in 0..PAUSES {
+        if !EXPECTED.load(Ordering::Acquire) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+    }
     let home = HOME.get().filter(|_| context::local().is_none())?;
     let thread = std::thread::current();
     match thread.name() {

@@ -10,16 +10,19 @@ const VARIABLE: &str = "MONITOR_TESTS";
 /// The process of the program.
 static PROGRAM: Mutex<Option<Process>> = Mutex::new(None);
 
-/// Begins the tree, if this program was started for its tests.
-pub(crate) fn begin() {
+/// Returns true if this program was started for its tests. To be called before recording begins: then all tests wait for [`begin`].
+pub(crate) fn expect() -> bool {
     let is_meant = std::env::var(VARIABLE).is_ok_and(|pid| pid == std::process::id().to_string());
-    if !is_meant {
-        return;
+    if is_meant {
+        home::expect();
     }
+    is_meant
+}
+
+/// Begins the tree of the program.
+pub(crate) fn begin() {
     let program = Process::start(format!("tests of {}", name())).root().begin();
-    if let Some(context) = program.context() {
-        home::set(context);
-    }
+    home::set(program.context());
     if let Ok(mut own) = PROGRAM.try_lock() {
         *own = Some(program);
     }

@@ -90,6 +90,7 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
     let (marks, heartbeat) = (program.marks(), settings.heartbeat);
     let writer = Writer { receiver, commands, keeper, program, journal, folds: Folds::default(), next: 1, heartbeat, has_warned: false };
     exit::register(at_exit);
+    let runs_tests = tests::expect();
     switch::turn_on();
     let spawned = thread::Builder::new().name("monitor-writer".to_owned()).spawn(move || {
         // Its allocations must make nothing more to be recorded.
@@ -105,7 +106,9 @@ fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> 
     })?;
     let thread = spawned.thread().clone();
     WRITER.set(Handle { exit, thread, pid: std::process::id(), timeout: settings.exit_timeout, keeper, marks });
-    tests::begin();
+    if runs_tests {
+        tests::begin();
+    }
     Ok(())
 }
 
