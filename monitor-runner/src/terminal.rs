@@ -151,7 +151,9 @@ pub(crate) struct Shown {
 impl Shown {
     pub(crate) fn new(outer: OwnedFd, terminal: OwnedFd) -> Self {
         let is_own = tcgetsid(&outer).is_ok_and(|session| session.as_raw_nonzero().get() == sys::session_of(0));
-        let keys = is_own.then(|| open("/dev/tty", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).ok()).flatten();
+        // The command reads keys from the same terminal: a read that came second would wait for the next line.
+        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let keys = is_own.then(|| open("/dev/tty", flags, Mode::empty()).ok()).flatten();
         Self { outer, terminal, keys, taken: None }
     }
 

@@ -72,6 +72,10 @@ impl Work<'_> {
 
     /// From the terminal to the command's, as far as there is room.
     fn hand_on_keys(&mut self) {
+        if let Some(shown) = &mut self.shown {
+            // The command may have taken its keys back since the modes were looked at.
+            shown.follow();
+        }
         let outer = self.outer.as_ref().zip(self.terminal.as_ref()).map(|(outer, terminal)| (outer.as_fd(), terminal));
         let shown = || self.shown.as_ref().and_then(Shown::keys).map(|(keys, terminal)| (keys.as_fd(), terminal));
         let Some((keys, terminal)) = outer.or_else(shown) else { return };
