@@ -132,7 +132,10 @@ fn memory_is_limited_and_what_limits_it_is_told() {
 #[test]
 fn it_may_be_nicer_than_its_launcher() {
     let house = House::new();
-    assert_eq!(&*output(house.run(&["--nice", "7"], &["nice"]), b"").stdout, b"7\n");
+    // The tests may themselves be nicer than usual; 19 is as far as it goes.
+    let own = rustix::process::getpriority_process(None).unwrap();
+    let expected = |more: i32| format!("{}\n", (own + more).min(19)).into_bytes();
+    assert_eq!(output(house.run(&["--nice", "7"], &["nice"]), b"").stdout, expected(7));
     let mut below = Command::new("nice");
     let monitor = house.run(&["--nice", "2"], &["nice"]);
     below
@@ -140,7 +143,7 @@ fn it_may_be_nicer_than_its_launcher() {
         .arg(monitor.get_program())
         .args(monitor.get_args())
         .envs(monitor.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    assert_eq!(&*output(below, b"").stdout, b"5\n");
+    assert_eq!(output(below, b"").stdout, expected(5));
 }
 
 #[test]
