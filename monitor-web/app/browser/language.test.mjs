@@ -61,8 +61,8 @@ test("a language that was chosen is kept", async () => {
     await hasText(page.locator(`.root[data-root="${tree.rootId}"] .state`), /成功/);
     await hasText(page.locator(`.root[data-root="${tree.rootId}"] .duration`), "41.2秒");
     await page.reload();
-    await hasText(page.locator("header.shell nav a"), "任务");
+    await hasText(page.locator(".rail .entry .label"), "运行");
     await page.getByRole("button", { name: "English" }).click();
-    await hasText(page.locator("header.shell nav a"), "Tasks");
+    await hasText(page.locator(".rail .entry .label"), "Runs");
   });
 });

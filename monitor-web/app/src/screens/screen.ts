@@ -1,20 +1,42 @@
 import type { ComponentType } from "react";
+import type { Status } from "../api/types.ts";
 import type { MessageId } from "../i18n.ts";
 
 /** What a folder of `screens/` exports as `screen`: all that the page needs to know of it. */
 export interface Screen {
   /** Its address; `$name` is a parameter. */
   path: string;
-  /** Its entry in the header; without one it is reached by links only. */
-  nav?: MessageId;
-  /** Its place there; those without one come last. */
-  place?: number;
+  /** The entries of the rail that lead to it; without one it is reached by links only. */
+  sections?: readonly Section[];
   /** Reads what it consists of, when it is gone to for the first time. */
   load: () => Promise<{ default: ComponentType }>;
 }
 
+export const GROUPS = ["observe", "operate", "server"] as const;
+
+/** One entry of the rail. */
+export interface Section {
+  group: (typeof GROUPS)[number];
+  /** Its place within the group. */
+  place: number;
+  title: MessageId;
+  /** The strokes of its icon in a square of 16. */
+  icon: string;
+  /** What the address says after the screen's path, where one screen has several entries. */
+  search?: Readonly<Record<string, string>>;
+  /** How many things there need somebody. */
+  badge?: (status: Status) => number;
+}
+
+export interface RailSection extends Section {
+  path: string;
+}
+
 const files = import.meta.glob<{ screen: Screen }>("./*/screen.ts", { eager: true });
 
-export const screens: readonly Screen[] = Object.values(files)
-  .map((file) => file.screen)
-  .sort((a, b) => (a.place ?? 9) - (b.place ?? 9));
+export const screens: readonly Screen[] = Object.values(files).map((file) => file.screen);
+
+/** All entries of the rail, in its order. */
+export const sections: readonly RailSection[] = screens
+  .flatMap(({ path, sections: own = [] }) => own.map((section) => ({ ...section, path })))
+  .sort((a, b) => GROUPS.indexOf(a.group) - GROUPS.indexOf(b.group) || a.place - b.place);

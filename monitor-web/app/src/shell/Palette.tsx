@@ -3,10 +3,11 @@ import { useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { fetchNames, fetchProcessesOfId, fetchRoots } from "../api/client.ts";
 import { t } from "../i18n.ts";
-import { glyph } from "../model/state.ts";
 import { brief, visible } from "../model/text.ts";
-import { screens } from "../screens/screen.ts";
+import { sections } from "../screens/screen.ts";
 import { Dialog } from "../ui/Dialog.tsx";
+import { Icon, ICONS } from "../ui/Icon.tsx";
+import { StateMark } from "../ui/StateMark.tsx";
 
 const TYPING_MS = 150;
 const MOST = 8;
@@ -82,7 +83,7 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
             onClick={() => take(choice)}
           >
             <span className="state" data-state={choice.state} aria-hidden="true">
-              {choice.state === undefined ? "→" : glyph(choice.state)}
+              {choice.state === undefined ? <Icon d={ICONS.to} /> : <StateMark state={choice.state} />}
             </span>
             <span className="text">{visible(brief(choice.text))}</span>
             <span className="dim">{choice.hint}</span>
@@ -139,8 +140,8 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
     const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, tab: undefined, filter: text }) });
     choices.push({ id: "filter", text, hint: t("palette.filter"), go });
   }
-  for (const { path, nav } of screens) {
-    if (nav && t(nav).toLowerCase().includes(wanted)) choices.push({ id: path, text: t(nav), hint: t("palette.screen"), go: () => void navigate({ to: path }) });
+  for (const { path, title, search = {} } of sections) {
+    if (t(title).toLowerCase().includes(wanted)) choices.push({ id: title, text: t(title), hint: t("palette.screen"), go: () => void navigate({ to: path, search }) });
   }
   if (t("keys.title").toLowerCase().includes(wanted)) choices.push({ id: "keys", text: t("keys.title"), hint: "?", go: onHelp });
   for (const { name } of asked === "" ? [] : (names.data?.names ?? [])) {

@@ -2,7 +2,8 @@ import { useState } from "react";
 import { t } from "../i18n.ts";
 import { applyTheme, chosenTheme, THEMES, type Theme } from "./theme.ts";
 
-const GLYPHS: Record<Theme, string> = { system: "◑", light: "○", dark: "●" };
+/** Half, empty or full. */
+const FILLS: Record<Theme, string> = { system: "M8 2.5a5.5 5.5 0 0 1 0 11z", light: "", dark: "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 0 1 0-11" };
 
 export function ThemeButton() {
   const [theme, setTheme] = useState(chosenTheme);
@@ -14,7 +15,10 @@ export function ThemeButton() {
   const label = t(`theme.${theme}`);
   return (
     <button type="button" className="theme" title={label} aria-label={label} onClick={next}>
-      {GLYPHS[theme]}
+      <svg className="icon" viewBox="0 0 16 16" aria-hidden="true">
+        <circle cx="8" cy="8" r="5.5" />
+        <path fill="currentColor" d={FILLS[theme]} />
+      </svg>
     </button>
   );
 }

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import { t } from "../i18n.ts";
+import { Icon, ICONS } from "./Icon.tsx";
 
 /** Copies `text` as it is, not as it is shown. With a `label` it is a button with words, without one `what` says what it copies. */
 export function CopyButton({ text, label, what = t("copy") }: { text: string | (() => string); label?: string; what?: string }) {
@@ -21,13 +22,7 @@ export function CopyButton({ text, label, what = t("copy") }: { text: string | (
   }
   return (
     <button type="button" className="copy" title={what} aria-label={copied ? t("copied") : what} onClick={copy}>
-      {copied ? (
-        "✓"
-      ) : (
-        <svg viewBox="0 0 12 12" width="12" height="12" fill="none" stroke="currentColor" aria-hidden="true">
-          <path d="M3.5 8.5h-2v-7h7v2M3.5 3.5h7v7h-7z" />
-        </svg>
-      )}
+      <Icon d={copied ? ICONS.check : ICONS.copy} />
     </button>
   );
 }

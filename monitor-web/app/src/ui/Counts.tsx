@@ -1,7 +1,8 @@
 import type { Counts as Numbers } from "../api/types.ts";
 import { count, t } from "../i18n.ts";
-import { glyph, STATES } from "../model/state.ts";
+import { STATES } from "../model/state.ts";
 import { stateWord } from "./State.tsx";
+import { StateMark } from "./StateMark.tsx";
 
 /** Running first, then what needs a look, then the rest: the order in which one asks. */
 const ORDER = [...STATES].sort((a, b) => rank(a) - rank(b));
@@ -19,7 +20,7 @@ export function Counts({ counts }: { counts: Numbers }) {
         return (
           <span key={state} className="state" data-state={state} title={words}>
             <span aria-hidden="true">
-              {glyph(state)}
+              <StateMark state={state} />
               {count(counts[state])}
             </span>
             <span className="hidden">{words}</span>

@@ -1,6 +1,7 @@
 import type { Process } from "../api/types.ts";
 import { t } from "../i18n.ts";
 import { visible } from "../model/text.ts";
+import { Icon, ICONS } from "./Icon.tsx";
 
 interface Oddity {
   word: string;
@@ -39,7 +40,7 @@ export function Overdue({ of }: { of: { overdue?: boolean; state: string } }) {
   if (of.overdue !== true || of.state !== "running") return null;
   return (
     <span className="mark overdue" title={t("mark.overdue.why")}>
-      <span aria-hidden="true">⚠</span> {t("mark.overdue")}
+      <Icon d={ICONS.warning} /> {t("mark.overdue")}
     </span>
   );
 }

@@ -1,5 +1,6 @@
 import { count, t } from "../i18n.ts";
 import { headAndTail, keptOf, visible, visibleLines } from "../model/text.ts";
+import { Icon, ICONS } from "./Icon.tsx";
 
 /** A name on one line, cut in its middle where there is no room. */
 export function Name({ text, tail = 10 }: { text: string; tail?: number }) {
@@ -33,7 +34,7 @@ function Cut({ bytes }: { bytes: number }) {
   if (bytes === 0) return null;
   return (
     <span className="mark cut" title={t("cut.why")}>
-      <span aria-hidden="true">⌇</span> {t("cut.bytes", { count: count(bytes) })}
+      <Icon d={ICONS.cut} /> {t("cut.bytes", { count: count(bytes) })}
     </span>
   );
 }

@@ -14,6 +14,7 @@ import { marksOf, Overdue } from "../../ui/Marks.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { useNow } from "../../ui/now.ts";
 import { Said } from "../../ui/Text.tsx";
@@ -102,7 +103,7 @@ function LanePanel({ view, id, onClose }: { view: RootView; id: string; onClose:
 function Close({ onClose }: { onClose: () => void }) {
   return (
     <button type="button" className="close" aria-label={t("panel.close")} title={`${t("panel.close")} (Esc)`} onClick={onClose}>
-      ×
+      <Icon d={ICONS.close} />
     </button>
   );
 }

@@ -9,6 +9,7 @@ import { ago } from "../../model/time.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
@@ -25,7 +26,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
     <div className="root-header" data-state={root.state}>
       <div className="line">
         <Link to="/tasks" search={lastList()} className="back dim" aria-label={t("root.back")} title={t("root.back")}>
-          ←
+          <Icon d={ICONS.back} />
         </Link>
         <StateLabel state={root.state} />
         <h1>

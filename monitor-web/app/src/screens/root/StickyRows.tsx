@@ -1,5 +1,6 @@
 import { t } from "../../i18n.ts";
 import type { Rows } from "../../model/rows.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { rowAbove } from "./keys.ts";
@@ -40,7 +41,9 @@ export function StickyRows({ view, first, narrow, onSelect }: Props) {
         const { name, state } = group?.lane ? { name: group.lane.label, state: undefined } : tree.at(group ? (group.members[0] as number) : slot);
         return (
           <div key={id} className="stuck" style={{ paddingLeft: level * 16 + 8 }} onClick={() => onSelect(id)}>
-            <span className="twist">▾</span>
+            <span className="twist">
+              <Icon d={ICONS.open} />
+            </span>
             {state !== undefined && <StateGlyph state={state} />}
             <Name text={name === "" ? t("root.unnamed") : name} />
           </div>

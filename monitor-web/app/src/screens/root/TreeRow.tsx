@@ -3,12 +3,14 @@ import type { Process } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { type Spread, spread } from "../../model/histogram.ts";
 import type { Rollup } from "../../model/rollup.ts";
-import { glyph, type State } from "../../model/state.ts";
+import type { State } from "../../model/state.ts";
 import { errorLine } from "../../model/errors.ts";
 import { brief, visible } from "../../model/text.ts";
 import { duration, elapsed } from "../../model/time.ts";
 import { Marks } from "../../ui/Marks.tsx";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { StateGlyph, stateWord } from "../../ui/State.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Duration, DurationText } from "../../ui/Time.tsx";
 
@@ -196,7 +198,7 @@ function What({ id, level, open, narrow, onToggle, children }: RowProps & { chil
           }}
           onDoubleClick={(event) => event.stopPropagation()}
         >
-          {open ? "▾" : "▸"}
+          <Icon d={open ? ICONS.open : ICONS.closed} />
         </button>
       )}
       {children}
@@ -221,7 +223,7 @@ function InState({ state, count: number }: { state: State; count: number }) {
   return (
     <span className="state" data-state={state} title={words}>
       <span aria-hidden="true">
-        {glyph(state)}
+        <StateMark state={state} />
         {count(number)}
       </span>
       <span className="hidden">{words}</span>

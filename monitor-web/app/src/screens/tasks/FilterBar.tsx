@@ -5,9 +5,10 @@ import type { Counts } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { count, type MessageId, t } from "../../i18n.ts";
 import { type Filters, isFiltered, SINCE, withFilter } from "../../model/filters.ts";
-import { glyph, STATES } from "../../model/state.ts";
+import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
 import { stateWord } from "../../ui/State.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
 import { SavedFilters } from "./SavedFilters.tsx";
 
 interface Props {
@@ -49,9 +50,7 @@ export function FilterBar({ filters, onChange, byName, onGroup }: BarProps) {
             aria-pressed={filters.state === each}
             onClick={() => state(filters.state === each ? "" : each)}
           >
-            <span className="glyph still" aria-hidden="true">
-              {glyph(each)}
-            </span>{" "}
+            <StateMark state={each} />{" "}
             {stateWord(each)} {counts && counts[each] > 0 && <span className="number">{count(counts[each])}</span>}
           </button>
         ))}

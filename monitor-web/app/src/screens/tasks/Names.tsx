@@ -6,7 +6,6 @@ import type { NamedRoots } from "../../api/types.ts";
 import { liveRootsStore } from "../../data/live-roots.ts";
 import { locale, t } from "../../i18n.ts";
 import { steadyNames } from "../../model/names.ts";
-import { glyph } from "../../model/state.ts";
 import { absolute, duration } from "../../model/time.ts";
 import { announce } from "../../ui/announce.ts";
 import { Counts } from "../../ui/Counts.tsx";
@@ -136,7 +135,7 @@ function OneName({ of, index, top }: { of: NamedRoots; index: number; top: numbe
           const words = [`<${root.number}>`, stateWord(root.state), root.elapsed_ns !== null && duration(root.elapsed_ns, locale), root.started_us !== null && absolute(root.started_us).slice(0, 19)];
           return (
             <Link key={root.root_id} to="/tasks/$root" params={{ root: root.root_id }} data-state={root.state} title={words.filter(Boolean).join(" · ")}>
-              <span aria-hidden="true">{root.state === "succeeded" ? "" : glyph(root.state)}</span>
+              <span aria-hidden="true" />
               <span className="hidden">{words.slice(0, 2).join(" ")}</span>
             </Link>
           );

@@ -11,7 +11,9 @@ import { overdue, sortWorkers } from "../../model/workers.ts";
 import { Beats } from "./Beats.tsx";
 import { Work } from "./Work.tsx";
 import { useNow } from "../../ui/now.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { StateMark } from "../../ui/StateMark.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago } from "../../ui/Time.tsx";
 import "./workers.css";
@@ -84,11 +86,9 @@ function Line({ worker, open, onToggle }: { worker: Worker; open: boolean; onTog
     <tr data-worker={worker.id} data-state={STATES[worker.state]}>
       <td className="state">
         <button type="button" className="twist" aria-expanded={open} aria-label={t(open ? "root.close" : "root.open")} onClick={onToggle}>
-          {open ? "▾" : "▸"}
+          <Icon d={open ? ICONS.open : ICONS.closed} />
         </button>
-        <span className="glyph" aria-hidden="true">
-          {GLYPHS[worker.state] ?? "•"}
-        </span>{" "}
+        <StateMark state={STATES[worker.state] ?? ""} />{" "}
         {wordText("worker", worker.state)}
       </td>
       <td className="program">
@@ -118,7 +118,6 @@ function Line({ worker, open, onToggle }: { worker: Worker; open: boolean; onTog
 
 /** The marks of processes serve for workers too: what reports runs, what is gone is quiet. */
 const STATES: Record<string, string> = { online: "succeeded", lost: "lost", offline: "cancelled" };
-const GLYPHS: Record<string, string> = { online: "●", lost: "?", offline: "○" };
 
 /** How long ago it was heard of, with how often it ought to be. */
 function Heard({ worker }: { worker: Worker }) {

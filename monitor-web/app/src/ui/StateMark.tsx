@@ -1,0 +1,41 @@
+import type { ReactNode } from "react";
+
+/** The marks of the states, in a square of 14. What they are drawn with says the style sheet. */
+const MARKS: Readonly<Record<string, ReactNode>> = {
+  pending: <circle cx="7" cy="7" r="4.7" />,
+  running: (
+    <>
+      <circle className="track" cx="7" cy="7" r="5" />
+      <path className="arc" d="M7 2a5 5 0 0 1 5 5" />
+    </>
+  ),
+  retrying: <path d="M11.5 4.6a5 5 0 1 0 .5 3M11.8 1.8v3h-3" />,
+  succeeded: <path d="M3 7.5l2.7 2.7L11 4.5" />,
+  failed: (
+    <>
+      <circle className="filled" cx="7" cy="7" r="6" />
+      <path className="cut" d="M4.9 4.9l4.2 4.2m0-4.2l-4.2 4.2" />
+    </>
+  ),
+  cancelled: (
+    <>
+      <circle cx="7" cy="7" r="5" />
+      <path d="M3.5 10.5l7-7" />
+    </>
+  ),
+  lost: (
+    <>
+      <circle cx="7" cy="7" r="5.3" strokeDasharray="2 1.7" />
+      <path d="M7 4.2v3.3M7 9.7v.01" />
+    </>
+  ),
+};
+
+/** The mark of a state; a state that this page does not know has a dot. */
+export function StateMark({ state }: { state: string }) {
+  return (
+    <svg className="glyph" data-mark={state} viewBox="0 0 14 14" aria-hidden="true">
+      {MARKS[state] ?? <circle className="filled" cx="7" cy="7" r="2.5" />}
+    </svg>
+  );
+}
