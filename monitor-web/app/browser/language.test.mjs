@@ -58,8 +58,8 @@ test("a language that was chosen is kept", async () => {
   await onPage(`${server}/tasks?name=${encodeURIComponent("选择")}`, async (page) => {
     await page.locator(`.root[data-root="${tree.rootId}"]`).waitFor();
     await page.getByRole("button", { name: "中文" }).click();
-    await hasText(page.locator(`.root[data-root="${tree.rootId}"] .state`), /成功/);
-    await hasText(page.locator(`.root[data-root="${tree.rootId}"] .duration`), "41.2秒");
+    await hasText(page.locator(`.root[data-root="${tree.rootId}"] .mark-cell`), /成功/);
+    await hasText(page.locator(`.root[data-root="${tree.rootId}"] .duration`), "41.2s");
     await page.reload();
     await hasText(page.locator(".rail .entry .label"), "运行");
     await page.getByRole("button", { name: "English" }).click();

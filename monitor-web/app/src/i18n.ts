@@ -25,7 +25,11 @@ function preferred(): string {
 export const locale = preferred();
 
 /** All languages, each by its own name. */
-export const languages = codes.map((code) => ({ code, name: new Intl.DisplayNames(code, { type: "language" }).of(code) ?? code }));
+export const languages = codes.map((code) => {
+  const name = new Intl.DisplayNames(code, { type: "language" }).of(code) ?? code;
+  // A sign of it where there is little room: 中, EN.
+  return { code, name, short: /\p{Script=Latin}/u.test(name) ? code.toUpperCase() : name.slice(0, 1) };
+});
 
 /** Takes effect with a new page: every text is read once. */
 export function chooseLanguage(code: string): void {

@@ -20,9 +20,9 @@ test.each([
   expect(duration(nanoseconds).replaceAll("\u2009", " ")).toBe(text);
 });
 
-test("units are those of the language", () => {
+test("units are the same in every language", () => {
   const texts = [12_340, 412e6, 41.2e9, 760e9, 11_100e9, 183_600e9].map((time) => duration(time, "zh").replaceAll("\u2009", " "));
-  expect(texts).toEqual(["12.3 μs", "412 ms", "41.2 秒", "12 分钟 40 秒", "3 小时 05 分钟", "2 天 03 小时"]);
+  expect(texts).toEqual(["12.3 μs", "412 ms", "41.2 s", "12 m 40 s", "3 h 05 m", "2 d 03 h"]);
 });
 
 test("a whole number of one unit is told by that unit alone", () => {
@@ -47,9 +47,9 @@ test("what is measured counts; what runs has taken until now", () => {
 
 test("relative times take the largest unit that fits", () => {
   const now = 1e15;
-  expect(ago(now - 5e6, now, "en")).toBe("5 sec. ago");
-  expect(ago(now - 150e6, now, "en")).toBe("2 min. ago");
-  expect(ago(now - 2 * 86_400e6, now, "en")).toBe("2 days ago");
+  expect(ago(now - 5e6, now, "en")).toBe("5s ago");
+  expect(ago(now - 150e6, now, "en")).toBe("2m ago");
+  expect(ago(now - 2 * 86_400e6, now, "en")).toBe("2d ago");
 });
 
 test("absolute times keep their microseconds, also before 1970", () => {

@@ -10,7 +10,7 @@ const DAY = 24 * HOUR;
 
 type Unit = "nanosecond" | "microsecond" | "millisecond" | "second" | "minute" | "hour" | "day";
 
-/** `840 ns`, `12.3 ms`, `41.2 s`, `12 m 40 s`, `3 h 05 m`, `2 d 03 h`; never more than two units, each as the language writes it. */
+/** `840 ns`, `12.3 ms`, `41.2 s`, `12 m 40 s`, `3 h 05 m`, `2 d 03 h`; never more than two units, the same in every language; the language groups the digits. */
 export function duration(nanoseconds: number, locale = "en"): string {
   const ns = Math.max(0, nanoseconds);
   if (ns < MICROSECOND) return unit(Math.round(ns), 0, "nanosecond", locale);
@@ -44,7 +44,7 @@ function unit(value: number, digits: number, name: Unit, locale: string, integer
   const key = `${locale} ${name} ${digits} ${integerDigits}`;
   let known = unitFormats.get(key);
   if (!known) {
-    const parts = new Intl.NumberFormat(locale, { style: "unit", unit: name, unitDisplay: "narrow" }).formatToParts(1);
+    const parts = new Intl.NumberFormat("en", { style: "unit", unit: name, unitDisplay: "narrow" }).formatToParts(1);
     const format = new Intl.NumberFormat(locale, {
       minimumFractionDigits: digits,
       maximumFractionDigits: digits,
@@ -73,7 +73,7 @@ export function elapsed(
   return process.state === "running" ? Math.max(0, nowUs - process.started_us) * MICROSECOND : null;
 }
 
-/** `12 sec. ago`, in the given language. */
+/** `12s ago`, in the given language. */
 export function ago(timeUs: number, nowUs: number, locale: string): string {
   const format = relativeFormat(locale);
   const seconds = Math.round((timeUs - nowUs) / 1e6);
@@ -89,7 +89,7 @@ const relativeFormats = new Map<string, Intl.RelativeTimeFormat>();
 function relativeFormat(locale: string): Intl.RelativeTimeFormat {
   let format = relativeFormats.get(locale);
   if (!format) {
-    format = new Intl.RelativeTimeFormat(locale, { style: "short", numeric: "auto" });
+    format = new Intl.RelativeTimeFormat(locale, { style: "narrow", numeric: "auto" });
     relativeFormats.set(locale, format);
   }
   return format;
@@ -104,6 +104,12 @@ export function absolute(timeUs: number, zone?: string): string {
   );
   const micros = String(((timeUs % 1e6) + 1e6) % 1e6).padStart(6, "0");
   return `${parts["year"]}-${parts["month"]}-${parts["day"]} ${parts["hour"]}:${parts["minute"]}:${parts["second"]}.${micros}`;
+}
+
+/** `14:02:11` today, `2026-11-20 14:02` before, in the browser's own zone. */
+export function clock(timeUs: number, nowUs = Date.now() * 1000): string {
+  const text = absolute(timeUs);
+  return text.slice(0, 10) === absolute(nowUs).slice(0, 10) ? text.slice(11, 19) : text.slice(0, 16);
 }
 
 const dateFormats = new Map<string | undefined, Intl.DateTimeFormat>();

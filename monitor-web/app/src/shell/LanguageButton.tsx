@@ -5,8 +5,8 @@ export function LanguageButton() {
   const next = languages[(languages.findIndex(({ code }) => code === locale) + 1) % languages.length];
   if (!next || next.code === locale) return null;
   return (
-    <button type="button" className="language" lang={next.code} onClick={() => chooseLanguage(next.code)}>
-      {next.name}
+    <button type="button" className="language" lang={next.code} title={next.name} aria-label={next.name} onClick={() => chooseLanguage(next.code)}>
+      {next.short}
     </button>
   );
 }

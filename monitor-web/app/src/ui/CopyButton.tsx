@@ -16,7 +16,7 @@ export function CopyButton({ text, label, what = t("copy") }: { text: string | (
   if (label !== undefined) {
     return (
       <button type="button" className="outlined" onClick={copy}>
-        {copied ? `✓ ${t("copied")}` : label}
+        {copied ? t("copied") : label}
       </button>
     );
   }

@@ -1,6 +1,7 @@
+import { useEffect, useRef } from "react";
 import { locale } from "../i18n.ts";
 import { absolute, ago, duration, elapsed, splitUnit, zoneName } from "../model/time.ts";
-import { useNow } from "./now.ts";
+import { onTick } from "./now.ts";
 
 interface Timed {
   state: string;
@@ -12,9 +13,44 @@ interface Timed {
 /** How long it took; ticks while it runs. */
 export function Duration({ process }: { process: Timed }) {
   const runs = process.state === "running" && process.elapsed_ns === null;
-  const time = elapsed(process, useNow(runs ? "fast" : "never"));
+  const time = elapsed(process, Date.now() * 1000);
   if (time === null) return <span className="number dim">–</span>;
-  return <DurationText nanoseconds={time} />;
+  return runs ? <Running process={process} /> : <DurationText nanoseconds={time} />;
+}
+
+/** Longer ones change once a second. */
+const YOUNG_NS = 60e9;
+
+function Running({ process }: { process: Timed }) {
+  const [value, unit] = [useRef<HTMLSpanElement>(null), useRef<HTMLSpanElement>(null)];
+  const newest = useRef(process);
+  newest.current = process;
+  const now = elapsed(process, Date.now() * 1000) ?? 0;
+  const isYoung = now < YOUNG_NS;
+  useEffect(
+    () =>
+      onTick(isYoung ? "fast" : "slow", (nowUs) => {
+        const [text, of] = splitUnit(duration(elapsed(newest.current, nowUs) ?? 0, locale));
+        setText(value.current, text);
+        setText(unit.current, of);
+      }),
+    [isYoung],
+  );
+  const [text, of] = splitUnit(duration(now, locale));
+  return (
+    <span className="number">
+      <span ref={value}>{text}</span>
+      <span className="unit" ref={unit}>
+        {of}
+      </span>
+    </span>
+  );
+}
+
+/** Changes the text that React has put there, and nothing but it. */
+function setText(element: HTMLElement | null, text: string): void {
+  const node = element?.firstChild;
+  if (node && node.nodeValue !== text) node.nodeValue = text;
 }
 
 /** A duration whose unit stands below those of the rows above. */
@@ -30,9 +66,14 @@ export function DurationText({ nanoseconds }: { nanoseconds: number }) {
 
 /** How long ago; the exact time on hover. */
 export function Ago({ timeUs }: { timeUs: number | null }) {
-  const nowUs = useNow(timeUs === null ? "never" : "slow");
+  const text = useRef<HTMLSpanElement>(null);
+  useEffect(() => (timeUs === null ? undefined : onTick("slow", (nowUs) => setText(text.current, ago(timeUs, nowUs, locale)))), [timeUs]);
   if (timeUs === null) return <span className="dim">–</span>;
   // Made when it is looked at: a list has many.
   const tell = ({ currentTarget }: React.PointerEvent<HTMLElement>) => (currentTarget.title = `${absolute(timeUs)} ${zoneName(timeUs)}`);
-  return <span onPointerEnter={tell}>{ago(timeUs, nowUs, locale)}</span>;
+  return (
+    <span ref={text} onPointerEnter={tell}>
+      {ago(timeUs, Date.now() * 1000, locale)}
+    </span>
+  );
 }

@@ -30,6 +30,12 @@ const fast = new Clock(100);
 const slow = new Clock(1000);
 const never = { get: () => 0, subscribe: () => () => {} };
 
+/** Calls `tick` with the time in µs, for as long as what is returned has not been called: for text that changes by itself, which React need not draw anew. */
+export function onTick(pace: "fast" | "slow", tick: (nowUs: number) => void): () => void {
+  const clock = pace === "fast" ? fast : slow;
+  return clock.subscribe(() => tick(clock.get()));
+}
+
 /** The time in µs; ten times a second for what runs, once a second for what merely gets older. */
 export function useNow(pace: "fast" | "slow" | "never"): number {
   const clock = pace === "fast" ? fast : pace === "slow" ? slow : never;

@@ -2,10 +2,10 @@ import { Link } from "@tanstack/react-router";
 import type { Root } from "../../api/types.ts";
 import { lastList } from "../../data/list-search.ts";
 import { useWorker } from "../../data/useWorker.ts";
-import { locale, t } from "../../i18n.ts";
+import { t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
-import { ago } from "../../model/time.ts";
+import { clock } from "../../model/time.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
@@ -54,7 +54,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
         <p className="error">
           {t("tasks.lost-since", {
             worker: visible(worker.hostname),
-            time: ago(worker.last_seen_us, Date.now() * 1000, locale),
+            time: clock(worker.last_seen_us),
           })}
         </p>
       )}

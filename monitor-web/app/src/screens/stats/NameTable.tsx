@@ -50,7 +50,7 @@ export function NameTable({ search }: { search: StatsSearch }) {
           <table>
             <thead>
               <tr>
-                <th scope="col">{t("tasks.filter.name")}</th>
+                <th scope="col">{t("stats.column.name")}</th>
                 {SORTS.map(head)}
               </tr>
             </thead>

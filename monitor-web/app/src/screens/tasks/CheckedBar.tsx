@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { deleteRoot, EXPORTS, exportRoot, pinRoot } from "../../api/client.ts";
+import { useMayOperate } from "../../data/useMe.ts";
 import { count, t } from "../../i18n.ts";
 import { Dialog } from "../../ui/Dialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
@@ -12,7 +13,10 @@ export function CheckedBar({ checked }: { checked: Checked }) {
   const [asking, setAsking] = useState(false);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string | null>(null);
+  const may = useMayOperate();
   const ids = [...checked.ids];
+  const refused = may === false ? { "aria-disabled": true, title: t("tasks.refused") } : {};
+  const unless = (act: () => void) => () => may !== false && act();
 
   /** One after another: the first that is refused says why, those before it are done. */
   const each = async (act: (id: string) => Promise<void>) => {
@@ -41,10 +45,10 @@ export function CheckedBar({ checked }: { checked: Checked }) {
   return (
     <div className="checked-bar" role="toolbar" aria-label={t("tasks.checked", { count: ids.length })}>
       <strong role="status">{t("tasks.checked", { count: ids.length })}</strong>
-      <button type="button" className="outlined" disabled={busy} onClick={() => void pin(true)}>
+      <button type="button" className="outlined" {...refused} disabled={busy} onClick={unless(() => void pin(true))}>
         {t("tasks.pin")}
       </button>
-      <button type="button" className="outlined" disabled={busy} onClick={() => void pin(false)}>
+      <button type="button" className="outlined" {...refused} disabled={busy} onClick={unless(() => void pin(false))}>
         {t("tasks.unpin")}
       </button>
       <Menu label={t("tasks.export")}>
@@ -54,9 +58,17 @@ export function CheckedBar({ checked }: { checked: Checked }) {
           </button>
         ))}
       </Menu>
-      <button type="button" className="outlined danger" disabled={busy} onClick={() => setAsking(true)}>
+      <button type="button" className="outlined danger" {...refused} disabled={busy} onClick={unless(() => setAsking(true))}>
         {t("tasks.delete")}
       </button>
+      {may === false && (
+        <span className="refused dim">
+          {t("tasks.refused")}{" "}
+          <a className="link" href={`/login?next=${encodeURIComponent(location.pathname + location.search)}`}>
+            {t("tasks.log-in")}
+          </a>
+        </span>
+      )}
       <button type="button" disabled={busy} onClick={checked.clear}>
         {t("tasks.checked.clear")}
       </button>

@@ -3,10 +3,12 @@ import { useEffect, useRef, useState } from "react";
 import { fetchStatus } from "../../api/client.ts";
 import type { Counts } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
-import { count, type MessageId, t } from "../../i18n.ts";
+import { count, t } from "../../i18n.ts";
 import { type Filters, isFiltered, SINCE, withFilter } from "../../model/filters.ts";
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
+import { filterText, withText } from "../../model/filter-text.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { stateWord } from "../../ui/State.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
 import { SavedFilters } from "./SavedFilters.tsx";
@@ -16,61 +18,47 @@ interface Props {
   onChange: (filters: Filters) => void;
 }
 
-interface BarProps extends Props {
-  byName: boolean;
-  onGroup: (byName: boolean) => void;
-}
-
-/** The filters of the list: states as buttons, the rest as fields. `/` leads to the search. */
-export function FilterBar({ filters, onChange, byName, onGroup }: BarProps) {
-  const search = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    const slash = (event: KeyboardEvent) => {
-      if (event.key !== "/" || event.target instanceof HTMLInputElement) return;
-      event.preventDefault();
-      search.current?.focus();
-    };
-    addEventListener("keydown", slash);
-    return () => removeEventListener("keydown", slash);
-  }, []);
-
+/** The tabs by state, and one line for all else. `/` leads to the line; the first row is one Tab behind it. */
+export function FilterBar({ filters, onChange }: Props) {
   const counts = useCounts(filters);
   const state = (value: string) => onChange(withFilter(filters, "state", value));
   return (
     <div className="filters" role="search">
       <div className="states" role="group" aria-label={t("tasks.filter.state")}>
         <button type="button" aria-pressed={filters.state === undefined} onClick={() => state("")}>
-          {t("tasks.all")} {counts && <span className="number">{count(STATES.reduce((sum, each) => sum + counts[each], 0))}</span>}
+          {t("tasks.all")} <Total counts={counts} />
         </button>
-        {STATES.map((each) => (
+        {TABS.map((each) => (
           <button
             key={each}
             type="button"
             data-state={each}
+            data-none={counts?.[each] === 0 || undefined}
             aria-pressed={filters.state === each}
             onClick={() => state(filters.state === each ? "" : each)}
           >
-            <StateMark state={each} />{" "}
-            {stateWord(each)} {counts && counts[each] > 0 && <span className="number">{count(counts[each])}</span>}
+            <StateMark state={each} /> {stateWord(each)} {counts && counts[each] > 0 && <span className="number">{count(counts[each])}</span>}
           </button>
         ))}
       </div>
-      <Field name="name" label="tasks.filter.name" filters={filters} onChange={onChange} />
-      <Field name="batch" label="tasks.filter.batch" filters={filters} onChange={onChange} />
-      <Field name="q" label="tasks.filter.q" filters={filters} onChange={onChange} reference={search} />
-      <Since filters={filters} onChange={onChange} />
-      <button type="button" className="toggle" aria-pressed={byName} title={t("tasks.by-name.why")} onClick={() => onGroup(!byName)}>
-        {t("tasks.by-name")}
-      </button>
-      <SavedFilters filters={filters} onChange={onChange} />
       {filters.worker !== undefined && <OfWorker id={filters.worker} onRemove={() => onChange(withFilter(filters, "worker", ""))} />}
       {isFiltered(filters) && (
-        <button type="button" onClick={() => onChange({})}>
+        <button type="button" className="clear" onClick={() => onChange({})}>
           {t("tasks.filter.clear")}
         </button>
       )}
+      <Since filters={filters} onChange={onChange} />
+      <SavedFilters filters={filters} onChange={onChange} />
+      <FilterLine filters={filters} onChange={onChange} />
     </div>
   );
+}
+
+/** What needs somebody stands in front. */
+const TABS = ["failed", "lost", "running", "pending", "succeeded", "cancelled"] as const;
+
+function Total({ counts }: { counts: Counts | undefined }) {
+  return counts ? <span className="number">{count(STATES.reduce((sum, each) => sum + counts[each], 0))}</span> : null;
 }
 
 /** How long ago they may have begun, or at which time the list begins. */
@@ -137,47 +125,53 @@ function OfWorker({ id, onRemove }: { id: string; onRemove: () => void }) {
   const name = worker ? `${worker.program} ${worker.pid} · ${worker.hostname}` : id.slice(0, 8);
   return (
     <button type="button" className="outlined" onClick={onRemove}>
-      {t("tasks.filter.worker", { worker: visible(name) })} ×
+      {t("tasks.filter.worker", { worker: visible(name) })} <Icon d={ICONS.close} />
     </button>
   );
 }
 
 const TYPING_MS = 250;
 
-interface FieldProps extends Props {
-  name: "name" | "batch" | "q";
-  label: MessageId;
-  reference?: React.RefObject<HTMLInputElement | null>;
-}
-
 /** Takes effect a moment after the last key. */
-function Field({ name, label, filters, onChange, reference }: FieldProps) {
-  const current = filters[name] ?? "";
-  const [text, setText] = useState(current);
+function FilterLine({ filters, onChange }: Props) {
+  const [text, setText] = useState(() => filterText(filters));
+  const field = useRef<HTMLInputElement>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   // What is typed is added to the filters as they are when it takes effect.
-  const newest = useRef({ filters, onChange });
-  newest.current = { filters, onChange };
-  useEffect(() => () => clearTimeout(timer.current), []);
-  // The address may change by other means: Back, a link, "clear".
+  const newest = useRef({ filters, onChange, text });
+  newest.current = { filters, onChange, text };
   useEffect(() => {
+    const slash = (event: KeyboardEvent) => {
+      if (event.key !== "/" || event.target instanceof HTMLInputElement) return;
+      event.preventDefault();
+      field.current?.focus();
+    };
+    addEventListener("keydown", slash);
+    return () => {
+      removeEventListener("keydown", slash);
+      clearTimeout(timer.current);
+    };
+  }, []);
+  // The address may change by other means: Back, a link, "clear". What was typed stays as it was typed while it says the same.
+  const key = JSON.stringify(filters);
+  useEffect(() => {
+    if (JSON.stringify(withText(filters, newest.current.text)) === key) return;
     clearTimeout(timer.current);
-    setText(current);
-  }, [current]);
+    setText(filterText(filters));
+  }, [key]);
   const type = (value: string) => {
     setText(value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => newest.current.onChange(withFilter(newest.current.filters, name, value)), TYPING_MS);
+    timer.current = setTimeout(() => newest.current.onChange(withText(newest.current.filters, value)), TYPING_MS);
   };
   return (
     <input
-      ref={reference}
+      ref={field}
       type="search"
-      name={name}
-      className={`field ${name}`}
-      aria-label={t(label)}
-      title={t(name === "q" ? "tasks.filter.contains" : "tasks.filter.exact")}
-      placeholder={name === "q" ? `${t(label)}  /` : t(label)}
+      className="field"
+      aria-label={t("tasks.filter.line")}
+      title={t("tasks.filter.why")}
+      placeholder={`${t("tasks.filter.line")}  /`}
       spellCheck={false}
       autoComplete="off"
       value={text}

@@ -53,7 +53,7 @@ export function Names({ q }: { q: string }) {
   }, [waiting]);
   const narrow = useNarrow();
   const rowHeight = narrow ? 64 : 36;
-  const headHeight = narrow ? 0 : 28;
+  const headHeight = narrow ? 0 : 32;
   const virtual = useRows(scroller, { count: names.length, rowHeight, head: headHeight });
   useRowKeys(scroller, virtual, { count: names.length, rowHeight, head: headHeight });
   useEffect(() => {

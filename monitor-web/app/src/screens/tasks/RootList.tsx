@@ -1,11 +1,14 @@
 import { useCallback, useEffect, useLayoutEffect, useRef } from "react";
+import { keptMap } from "../../data/kept.ts";
 import { t } from "../../i18n.ts";
 import { type Filters, isOldestFirst, withFilter } from "../../model/filters.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { announce } from "../../ui/announce.ts";
 import { useNarrow } from "../../ui/useNarrow.ts";
 import { useRowKeys } from "../../ui/useRowKeys.ts";
 import { useRows } from "../../ui/useRows.ts";
 import { RootRow } from "./RootRow.tsx";
+import { useMarks } from "./useMarks.ts";
 import type { Checked } from "./useChecked.ts";
 import type { RootListState } from "./useRoots.ts";
 
@@ -14,24 +17,27 @@ const NEAR = 30;
 /** Beyond so many rows what lies between is not read. */
 const FAR = 300;
 
-/** Where each view of the list was scrolled to, for Back. */
-const scrolled = new Map<string, number>();
+/** So many are read anew to find a place again. */
+const MOST_READ = 3000;
+
+/** Where each view of the list was scrolled to, for Back and for a reload. */
+const scrolled = keptMap<{ top: number; id: string | undefined }>("monitor-scrolled");
 
 /** The rows, virtual; more are read before the end is reached. */
 export function RootList({ list, checked, filters, onFilters }: { list: RootListState; checked: Checked; filters: Filters; onFilters: (filters: Filters) => void }) {
   const { roots, index: before, held, hold, loadMore, loadBefore, jump, hasBefore, loadingMore } = list;
   const scroller = useRef<HTMLDivElement>(null);
   const narrow = useNarrow();
-  const rowHeight = narrow ? 48 : 28;
-  const headHeight = narrow ? 0 : 28;
+  const rowHeight = narrow ? 56 : 32;
+  const marksOf = useMarks(roots);
   const view = useRef(location.search).current;
   const count = before + roots.length;
   // What is being read stays where it is while others come and go above it.
   const anchor = useRef<{ id: string; top: number; offset: number } | null>(null);
   const at = anchor.current ? roots.findIndex(({ root_id }) => root_id === anchor.current?.id) : -1;
   const moved = anchor.current && at >= 0 ? { from: anchor.current.top, to: Math.max(0, (before + at) * rowHeight - anchor.current.offset) } : undefined;
-  const virtual = useRows(scroller, { count, rowHeight, head: headHeight, initialTop: scrolled.get(view) ?? 0, moved });
-  useRowKeys(scroller, virtual, { count, rowHeight, head: headHeight });
+  const virtual = useRows(scroller, { count, rowHeight, head: 0, initialTop: scrolled.get(view)?.top ?? 0, moved });
+  useRowKeys(scroller, virtual, { count, rowHeight, head: 0 });
 
   useEffect(() => {
     if (held > 0) announce("new", t("tasks.new", { count: held }));
@@ -51,6 +57,22 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
     anchor.current = root && (top > 0 || hasBefore) ? { id: root.root_id, top, offset: row * rowHeight - top } : null;
   };
   useLayoutEffect(drop);
+
+  // After a reload, what was at the top is there again as soon as it has been read.
+  const wanted = useRef(scrolled.get(view));
+  useEffect(() => {
+    const to = wanted.current;
+    if (!to) return;
+    const found = roots.findIndex(({ root_id }) => root_id === to.id);
+    const place = found >= 0 ? (before + found) * rowHeight + (to.top % rowHeight) : to.top;
+    const isThere = found >= 0 || place + (scroller.current?.clientHeight ?? 0) <= count * rowHeight;
+    if (!isThere && list.hasMore && place < (before + MOST_READ) * rowHeight) return loadMore();
+    wanted.current = undefined;
+    if (place !== topNow()) virtual.scrollTo(place);
+  });
+  const leave = () => {
+    wanted.current = undefined;
+  };
 
   // With Shift, all from the one that was ticked before.
   const ticked = useRef<string>(undefined);
@@ -72,7 +94,7 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
   const onScroll = () => {
     virtual.onScroll();
     drop();
-    scrolled.set(view, topNow());
+    scrolled.set(view, { top: topNow(), id: anchor.current?.id });
     hold(!isOldest && (hasBefore || topNow() > rowHeight));
   };
   const showNew = () => {
@@ -87,41 +109,49 @@ export function RootList({ list, checked, filters, onFilters }: { list: RootList
           {t("tasks.new", { count: held })}
         </button>
       )}
-      <div
-        className="scroller"
-        ref={scroller}
-        onScroll={onScroll}
-        onScrollEnd={virtual.onScrollEnd}
-        role="table"
-        aria-label={t("tasks.list")}
-        aria-rowcount={list.hasMore || hasBefore ? -1 : roots.length + 1}
-      >
-        <div className="root head" role="row" aria-rowindex={1}>
-          <span role="columnheader" className="check">
-            <input type="checkbox" aria-label={t("tasks.check.all")} checked={roots.length > 0 && roots.every((root) => checked.ids.has(root.root_id))} onChange={(event) => roots.forEach((root) => checked.set(root.root_id, event.target.checked))} />
-          </span>
-          {(["state", "task", "started", "duration", "worker", "processes"] as const).map((column) =>
-            column === "started" ? (
-              <span key={column} role="columnheader" className={column} aria-sort={isOldest ? "ascending" : "descending"}>
-                <button type="button" title={t(isOldest ? "tasks.sort.newest" : "tasks.sort.oldest")} onClick={() => onFilters(withFilter(filters, "sort", isOldest ? "" : "oldest"))}>
-                  {t("tasks.column.started")} <span aria-hidden="true">{isOldest ? "▴" : "▾"}</span>
-                </button>
-              </span>
-            ) : (
-              <span key={column} role="columnheader" className={column}>
-                {t(`tasks.column.${column}`)}
-              </span>
-            ),
-          )}
+      <div className="rows" role="table" aria-label={t("tasks.list")} aria-rowcount={list.hasMore || hasBefore ? -1 : roots.length + 1}>
+        <div className="scroller" ref={scroller} onScroll={onScroll} onScrollEnd={virtual.onScrollEnd} onWheel={leave} onPointerDown={leave} role="rowgroup" tabIndex={-1}>
+          <div className="canvas" role="presentation" style={{ height: virtual.height }}>
+            {roots.slice(Math.max(0, first - before), Math.max(0, end - before)).map((root, at) => {
+              const index = Math.max(first, before) + at;
+              return <RootRow key={root.root_id} root={root} marks={marksOf(root)} index={index} top={virtual.topOf(index)} checked={checked.ids.has(root.root_id)} onCheck={onCheck} />;
+            })}
+          </div>
         </div>
-        <div className="canvas" role="rowgroup" style={{ height: virtual.height }}>
-          {roots.slice(Math.max(0, first - before), Math.max(0, end - before)).map((root, at) => {
-            const index = Math.max(first, before) + at;
-            return <RootRow key={root.root_id} root={root} index={index} top={virtual.topOf(index)} checked={checked.ids.has(root.root_id)} onCheck={onCheck} />;
-          })}
-        </div>
+        <Head list={list} checked={checked} isOldest={isOldest} onSort={() => onFilters(withFilter(filters, "sort", isOldest ? "" : "oldest"))} />
       </div>
       {loadingMore && <p className="more dim">{t("tasks.more")}</p>}
+    </div>
+  );
+}
+
+const COLUMNS = ["task", "doing", "last-runs", "started", "duration", "worker"] as const;
+
+/** Stands above the rows, and behind them in the order of Tab: the first row is one step from the filter. */
+function Head({ list: { roots }, checked, isOldest, onSort }: { list: RootListState; checked: Checked; isOldest: boolean; onSort: () => void }) {
+  return (
+    <div role="rowgroup" className="heads">
+      <div className="root head" role="row" aria-rowindex={1}>
+        <span role="columnheader" className="check">
+          <input type="checkbox" aria-label={t("tasks.check.all")} checked={roots.length > 0 && roots.every((root) => checked.ids.has(root.root_id))} onChange={(event) => roots.forEach((root) => checked.set(root.root_id, event.target.checked))} />
+        </span>
+        <span role="columnheader" className="mark-cell">
+          <span className="hidden">{t("tasks.column.state")}</span>
+        </span>
+        {COLUMNS.map((column) =>
+          column === "started" ? (
+            <span key={column} role="columnheader" className={column} aria-sort={isOldest ? "ascending" : "descending"}>
+              <button type="button" title={t(isOldest ? "tasks.sort.newest" : "tasks.sort.oldest")} onClick={onSort}>
+                {t("tasks.column.started")} <Icon d={isOldest ? ICONS.up : ICONS.down} />
+              </button>
+            </span>
+          ) : (
+            <span key={column} role="columnheader" className={column}>
+              {t(`tasks.column.${column}`)}
+            </span>
+          ),
+        )}
+      </div>
     </div>
   );
 }

@@ -5,23 +5,25 @@ import { useWorker } from "../../data/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
-import { ago } from "../../model/time.ts";
-import { Counts } from "../../ui/Counts.tsx";
+import { clock, duration, elapsed } from "../../model/time.ts";
 import { Expected } from "../../ui/Expected.tsx";
 import { Overdue } from "../../ui/Marks.tsx";
-import { StateLabel } from "../../ui/State.tsx";
+import { StateGlyph } from "../../ui/State.tsx";
+import { Strip } from "../../ui/Strip.tsx";
 import { Name } from "../../ui/Text.tsx";
 import { Ago, Duration } from "../../ui/Time.tsx";
 
 interface Props {
   root: Root;
+  /** How the last runs of its name ended. */
+  marks: string;
   index: number;
   top: number;
   checked: boolean;
   onCheck: (id: string, checked: boolean, isRange: boolean) => void;
 }
 
-export const RootRow = memo(function RootRow({ root, index, top, checked, onCheck }: Props) {
+export const RootRow = memo(function RootRow({ root, marks, index, top, checked, onCheck }: Props) {
   const worker = useWorker(root.worker_id);
   return (
     <div
@@ -35,14 +37,20 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
       onClick={follow}
     >
       <span role="cell" className="check">
-        <input type="checkbox" aria-label={t("tasks.check", { task: visible(root.title) })} checked={checked} onChange={(event) => onCheck(root.root_id, event.target.checked, (event.nativeEvent as MouseEvent).shiftKey)} />
+        <input
+          type="checkbox"
+          tabIndex={-1}
+          aria-label={t("tasks.check", { task: visible(root.title) })}
+          checked={checked}
+          onChange={(event) => onCheck(root.root_id, event.target.checked, (event.nativeEvent as MouseEvent).shiftKey)}
+        />
       </span>
-      <span role="cell" className="state">
-        <StateLabel state={root.state} />
+      <span role="cell" className="mark-cell">
+        <StateGlyph state={root.state} />
       </span>
       <span role="cell" className="task">
         <Link to="/tasks/$root" params={{ root: root.root_id }} className="title">
-          <Name text={root.name === "" ? `${t("root.unnamed")} ${root.title}` : root.title} tail={tailOf(root)} />
+          <Title root={root} />
         </Link>
         {root.pinned === true && (
           <span className="mark" title={t("tasks.pinned.why")}>
@@ -54,34 +62,51 @@ export const RootRow = memo(function RootRow({ root, index, top, checked, onChec
             {t("mark.unattached")}
           </span>
         )}
-        <Overdue of={root} />
+      </span>
+      <span role="cell" className="doing">
         <Why root={root} />
         <Expected process={root} />
+        <Overdue of={root} />
+      </span>
+      <span role="cell" className="last-runs">
+        {marks !== "" && <Strip marks={marks} />}
       </span>
       <span role="cell" className="started">
         <Ago timeUs={root.started_us} />
       </span>
       <span role="cell" className="duration">
-        <Duration process={root} />
+        <Length root={root} />
+        <Took root={root} />
       </span>
       <span role="cell" className="worker">
         {worker && <Name text={worker.hostname} />}
-      </span>
-      <span role="cell" className="processes">
-        <Counts counts={root.counts} />
       </span>
     </div>
   );
 });
 
+/** What it is called, and quieter, in brackets, batch and number. */
+function Title({ root: { name, title } }: { root: Root }) {
+  const rest = title.startsWith(name) ? title.slice(name.length).trim() : "";
+  if (name === "" || rest === "") return <Name text={name === "" ? `${t("root.unnamed")} ${title}` : title} tail={14} />;
+  return (
+    <>
+      <Name text={name} tail={4} /> <span className="number-of">{visible(rest)}</span>
+    </>
+  );
+}
+
+/** A measure of how long it took, by the factor: a second is twice as long as a millisecond. */
+function Length({ root }: { root: Root }) {
+  const took = elapsed(root, Date.now() * 1000);
+  if (took === null) return null;
+  const part = Math.min(1, Math.max(0.02, Math.log10(Math.max(1, took / 1e5)) / 8));
+  return <i className="length" style={{ width: `${Math.round(part * 48)}px` }} aria-hidden="true" />;
+}
+
 /** What stands above the link that the whole row is leads where it leads. */
 function follow({ target, currentTarget }: React.MouseEvent): void {
   if (!(target as Element).closest("a, .check")) currentTarget.querySelector("a")?.click();
-}
-
-/** The end of a title that is always shown: batch and number, and of a name the last few signs, by which many differ. */
-function tailOf({ name, title }: Root): number {
-  return Math.min(24, Math.max(0, title.length - name.length) + 4);
 }
 
 /** What went wrong, in the row itself. */
@@ -96,6 +121,13 @@ function Why({ root }: { root: Root }) {
     );
   }
   if (root.state !== "lost" || !worker || worker.last_seen_us === 0) return null;
-  const time = ago(worker.last_seen_us, Date.now() * 1000, locale);
-  return <span className="why lost">{t("tasks.lost-since", { worker: visible(worker.hostname), time })}</span>;
+  return <span className="why lost">{t("tasks.lost-since", { worker: visible(worker.hostname), time: clock(worker.last_seen_us) })}</span>;
+}
+
+/** Of what was lost at least as much is known. */
+function Took({ root }: { root: Root }) {
+  const worker = useWorker(root.worker_id);
+  const leastUs = root.state === "lost" && root.elapsed_ns === null && root.started_us !== null && worker ? worker.last_seen_us - root.started_us : 0;
+  if (leastUs <= 0) return <Duration process={root} />;
+  return <span className="number">≥ {duration(leastUs * 1000, locale)}</span>;
 }

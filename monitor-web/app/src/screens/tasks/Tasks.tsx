@@ -23,19 +23,18 @@ export default function Tasks() {
     (next: Filters) => void navigate({ to: "/tasks", search: byName && isOfNames(next) ? { ...next, by: "name" } : next, replace: true }),
     [navigate, byName],
   );
-  const group = (on: boolean) => void navigate({ to: "/tasks", search: on ? { ...(filters.q !== undefined && { q: filters.q }), by: "name" } : filters });
   useEffect(() => rememberList(search), [search]);
   const list = useRoots(filters);
   const checked = useChecked(list.belongs, list.roots, JSON.stringify(filters));
 
   useEffect(() => {
-    document.title = `${t("tasks.title")} · ${t("app.name")}`;
-  }, []);
+    document.title = `${t(byName ? "names.title" : "tasks.title")} · ${t("app.name")}`;
+  }, [byName]);
 
   return (
     <div className="tasks">
-      <h1 className="hidden">{t("tasks.title")}</h1>
-      <FilterBar filters={filters} onChange={setFilters} byName={byName} onGroup={group} />
+      <h1 className="hidden">{t(byName ? "names.title" : "tasks.title")}</h1>
+      <FilterBar filters={filters} onChange={setFilters} />
       {byName ? (
         <Names q={filters.q ?? ""} />
       ) : (

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Root } from "../../api/types.ts";
 
 export interface Checked {
@@ -9,7 +9,7 @@ export interface Checked {
 
 /** Which roots are chosen for something to be done with all of them: none that has left the list, by filters or by itself. */
 export function useChecked(belongs: (id: string) => boolean, roots: readonly Root[], filters: string): Checked {
-  const [chosen, setIds] = useState<ReadonlySet<string>>(new Set());
+  const [chosen, setIds] = useState<ReadonlySet<string>>(() => kept(filters));
   const set = useCallback((id: string, checked: boolean) => {
     setIds((before) => {
       const next = new Set(before);
@@ -19,7 +19,24 @@ export function useChecked(belongs: (id: string) => boolean, roots: readonly Roo
     });
   }, []);
   const clear = useCallback(() => setIds(new Set()), []);
-  useEffect(clear, [filters, clear]);
+  const before = useRef(filters);
+  useEffect(() => {
+    if (before.current !== filters) clear();
+    before.current = filters;
+  }, [filters, clear]);
   const ids = useMemo(() => (chosen.size === 0 ? chosen : new Set([...chosen].filter(belongs))), [chosen, roots]);
+  useEffect(() => sessionStorage.setItem(KEY, JSON.stringify({ filters, ids: [...ids] })), [filters, ids]);
   return useMemo(() => ({ ids, set, clear }), [ids, set, clear]);
+}
+
+/** Kept for as long as the tab is open: whoever has to log in finds the choice as it was. */
+const KEY = "monitor-chosen";
+
+function kept(filters: string): ReadonlySet<string> {
+  try {
+    const { filters: of, ids } = JSON.parse(sessionStorage.getItem(KEY) ?? "{}") as { filters?: unknown; ids?: unknown };
+    return new Set(of === filters && Array.isArray(ids) ? ids.filter((id) => typeof id === "string") : []);
+  } catch {
+    return new Set();
+  }
 }

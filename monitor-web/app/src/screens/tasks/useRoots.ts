@@ -2,6 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore } from "react";
 import { fetchRoots } from "../../api/client.ts";
 import type { Root } from "../../api/types.ts";
+import { keptMap } from "../../data/kept.ts";
 import { droppedRoots, liveRoots, liveRootsStore, rootsLoaded, wasDropped } from "../../data/live-roots.ts";
 import { connectionStore } from "../../live/live.ts";
 import { atUs, type Filters, isOldestFirst, matches, queryOf } from "../../model/filters.ts";
@@ -47,8 +48,8 @@ interface Start extends PageParam {
   edge?: number;
 }
 
-/** Where each list was begun, for Back. */
-const starts = new Map<string, Start>();
+/** Where each list was begun, for Back and for a reload. */
+const starts = keptMap<Start>("monitor-starts");
 const TOP: Start = { index: 0 };
 
 /** The roots that pass the filters, newest first, kept true by the stream. */

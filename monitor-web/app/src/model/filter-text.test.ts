@@ -1,0 +1,24 @@
+import { expect, test } from "vitest";
+import { filterText, withText } from "./filter-text.ts";
+
+test.each([
+  ["", {}],
+  ["timed out", { q: "timed out" }],
+  ["name:import", { name: "import" }],
+  ['name:"nightly import" batch:7 No such file', { name: "nightly import", batch: "7", q: "No such file" }],
+  ['name:"say \\"hi\\" \\\\ now"', { name: 'say "hi" \\ now' }],
+])("%s is read as it is written", (text, filters) => {
+  expect(withText({}, text)).toEqual(filters);
+  expect(filterText(filters)).toBe(text);
+});
+
+test("a state and a worker can be typed, and stay when the line says nothing of them", () => {
+  expect(withText({}, "state:failed boom worker:ab12")).toEqual({ state: "failed", worker: "ab12", q: "boom" });
+  expect(withText({ state: "failed", since: "1h", name: "x" }, "boom")).toEqual({ state: "failed", since: "1h", q: "boom" });
+});
+
+test("half of a term is none, or one that is still being typed", () => {
+  expect(withText({}, "name:")).toEqual({});
+  expect(withText({}, 'name:"nightly imp')).toEqual({ name: '"nightly'.slice(1), q: "imp" });
+  expect(withText({}, "rename:x http://host:80/")).toEqual({ q: "rename:x http://host:80/" });
+});
