@@ -5,7 +5,9 @@
 //! goes on wherever the parent's next child begins: later on this thread, when others have had their turn, or on another one.
 //!
 //! The table is of fixed size: of more pairs than it holds, those that were not met for longest are forgotten, and counted anew.
-//! Several threads write to it without a lock. The worst that they can do to each other is a count that is lost.
+//! Several threads write to it without a lock, and any of them may be held up for long between two steps. So a place is one word,
+//! which holds pair and count: a thread that was held up can't overwrite what others have counted meanwhile, for the word has
+//! changed. Two threads that meet a pair at the same time may give it a place each; what counts is the sum of all its places.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,88 +17,161 @@ const SETS: usize = 1_024;
 /// Places that a pair may take.
 const WAYS: usize = 8;
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+/// A set is found by the upper bits of a pair's hash, and a pair in its set by the lower ones.
+const SET_SHIFT: u32 = u64::BITS - SETS.ilog2();
+/// Bits of a place that hold the count; those above hold the pair.
+const COUNT_BITS: u32 = 32;
+const MOST: u64 = (1 << COUNT_BITS) - 1;
 
-static TABLE: [[Place; WAYS]; SETS] = [const { [const { Place::new() }; WAYS] }; SETS];
+static TABLE: Table = Table::new();
+
+struct Table([[Place; WAYS]; SETS]);
 
 struct Place {
-    /// The pair, or 0.
-    key: AtomicU64,
-    count: AtomicU64,
+    /// The pair and its count; 0 for none.
+    word: AtomicU64,
     /// When the pair was last met, in ticks.
     seen: AtomicU64,
 }
 
-impl Place {
-    const fn new() -> Self {
-        Place { key: AtomicU64::new(0), count: AtomicU64::new(0), seen: AtomicU64::new(0) }
-    }
-}
-
 /// Adds so many children to those of the pair; how many there were so far.
 pub(super) fn add(key: u64, count: u64) -> u64 {
-    let set = set_of(key);
-    if let Some(place) = find(set, key) {
-        return place.count.fetch_add(count, Ordering::Relaxed) + count;
-    }
-    let oldest = set.iter().min_by_key(|place| place.seen.load(Ordering::Relaxed));
-    if let Some(place) = oldest {
-        // Who adds to the one before meanwhile adds to nothing.
-        place.key.store(0, Ordering::Relaxed);
-        place.count.store(count, Ordering::Relaxed);
-        place.seen.store(clock::now(), Ordering::Relaxed);
-        place.key.store(key, Ordering::Release);
-    }
-    count
+    TABLE.add(key, count)
 }
 
 /// How many children of the pair were added so far.
 pub(super) fn get(key: u64) -> u64 {
-    find(set_of(key), key).map_or(0, |place| place.count.load(Ordering::Relaxed))
+    TABLE.get(key)
 }
 
 /// Counts the pair anew.
 pub(super) fn reset(key: u64) {
-    if let Some(place) = find(set_of(key), key) {
-        place.count.store(0, Ordering::Relaxed);
+    TABLE.reset(key);
+}
+
+impl Table {
+    const fn new() -> Self {
+        Self([const { [const { Place { word: AtomicU64::new(0), seen: AtomicU64::new(0) } }; WAYS] }; SETS])
+    }
+
+    fn add(&self, key: u64, count: u64) -> u64 {
+        let count = count.min(MOST);
+        let (set, pair) = self.find(key);
+        while count > 0 {
+            // All words are read before any is decided on: if the pair gets a place meanwhile, that place's word is another one.
+            let words = words_of(set);
+            let known = (0..WAYS).find(|way| words[*way] != 0 && pair_of(words[*way]) == pair);
+            let Some(way) = known.or_else(|| (0..WAYS).min_by_key(|way| set[*way].seen.load(Ordering::Relaxed))) else { break };
+            let before = known.map_or(0, |way| words[way] & MOST);
+            let word = pair | (before + count).min(MOST);
+            if set[way].word.compare_exchange(words[way], word, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                set[way].seen.store(clock::now(), Ordering::Relaxed);
+                break;
+            }
+        }
+        sum(set, pair)
+    }
+
+    fn get(&self, key: u64) -> u64 {
+        let (set, pair) = self.find(key);
+        for place in set.iter().filter(|place| pair_of(place.word.load(Ordering::Relaxed)) == pair) {
+            place.seen.store(clock::now(), Ordering::Relaxed);
+        }
+        sum(set, pair)
+    }
+
+    fn reset(&self, key: u64) {
+        let (set, pair) = self.find(key);
+        for place in set {
+            let forget = |word| (pair_of(word) == pair).then_some(0);
+            let _ = place.word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, forget);
+        }
+    }
+
+    /// The places that a pair may take, and the word of one that has no children.
+    fn find(&self, key: u64) -> (&[Place; WAYS], u64) {
+        let hash = key.wrapping_mul(GOLDEN);
+        (&self.0[(hash >> SET_SHIFT) as usize], hash << COUNT_BITS)
     }
 }
 
-fn set_of(key: u64) -> &'static [Place; WAYS] {
-    &TABLE[(key.wrapping_mul(GOLDEN) >> 54) as usize % SETS]
+fn pair_of(word: u64) -> u64 {
+    word & !MOST
 }
 
-fn find(set: &'static [Place; WAYS], key: u64) -> Option<&'static Place> {
-    let place = set.iter().find(|place| place.key.load(Ordering::Acquire) == key)?;
-    place.seen.store(clock::now(), Ordering::Relaxed);
-    Some(place)
+fn words_of(set: &[Place; WAYS]) -> [u64; WAYS] {
+    set.each_ref().map(|place| place.word.load(Ordering::Relaxed))
+}
+
+fn sum(set: &[Place; WAYS], pair: u64) -> u64 {
+    words_of(set).into_iter().filter(|word| pair_of(*word) == pair).map(|word| word & MOST).sum()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::*;
+
+    fn table() -> Table {
+        clock::set_up();
+        Table::new()
+    }
 
     #[test]
     fn what_threads_add_is_counted_together_while_others_come_and_go() {
+        let table = table();
         let key = 0x1234_5678_9abc_def1;
         for round in 1..=100_u64 {
-            assert_eq!(add(key, 10), round * 10);
+            assert_eq!(table.add(key, 10), round * 10);
             // As many as are met once while a thread has other things to do.
             for other in 0..50 {
-                add(GOLDEN.wrapping_mul(round * 50 + other), 1);
+                table.add(GOLDEN.wrapping_mul(round * 50 + other), 1);
             }
         }
-        assert_eq!(get(key), 1_000);
-        reset(key);
-        assert_eq!(get(key), 0);
+        assert_eq!(table.get(key), 1_000);
+        table.reset(key);
+        assert_eq!(table.get(key), 0);
+    }
+
+    #[test]
+    fn threads_that_meet_a_pair_at_the_same_time_lose_no_count() {
+        const THREADS: u64 = 4;
+        const SHARES: u64 = 20;
+        let table = table();
+        let together = Barrier::new(THREADS as usize);
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for round in 1..=2_000_u64 {
+                        let key = round.wrapping_mul(0xd6e8_feb8_6659_fd93);
+                        together.wait();
+                        for _ in 0..SHARES {
+                            table.add(key, 50);
+                        }
+                        together.wait();
+                        assert_eq!(table.get(key), THREADS * SHARES * 50, "round {round}");
+                    }
+                });
+            }
+        });
     }
 
     #[test]
     fn of_more_pairs_than_there_are_places_the_latest_are_known() {
+        let table = table();
         let keys: Vec<u64> = (1..=4 * (SETS * WAYS) as u64).map(|number| number.wrapping_mul(0xd6e8_feb8_6659_fd93)).collect();
         for key in &keys {
-            assert_eq!(add(*key, 7), 7);
+            assert_eq!(table.add(*key, 7), 7);
         }
-        let known = keys[keys.len() - SETS..].iter().filter(|key| get(**key) == 7).count();
+        let known = keys[keys.len() - SETS..].iter().filter(|key| table.get(**key) == 7).count();
         assert!(known > SETS * 9 / 10, "{known} of {SETS}");
+    }
+
+    #[test]
+    fn a_count_that_is_too_large_for_its_place_stays_the_largest() {
+        let table = table();
+        assert_eq!([table.add(7, u64::MAX), table.add(7, 1), table.get(7), table.get(8)], [MOST, MOST, MOST, 0]);
     }
 }
