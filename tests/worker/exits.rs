@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
-use monitor_client::{normal_task, root_task};
+use monitor_client::{Process, normal_task, root_task};
 
-use crate::{leaf, panics, say, while_busy};
+use crate::{leaf, panics, say};
 
 /// What was recorded before is with the server.
 fn flush() {
@@ -338,16 +338,23 @@ pub(crate) fn closes_stderr() {
     crate::many(1);
 }
 
-/// Flushes again and again while another thread records without a pause.
+/// Flushes again and again while another thread records without end.
 pub(crate) fn flushes_while_busy(count: u64) {
-    // The server is to keep up with it.
-    while_busy(
-        || std::thread::sleep(Duration::from_micros(10)),
-        || {
-            for n in 0..count {
-                let _ = leaf(n);
-                assert!(monitor_client::flush(Duration::from_secs(60)), "the {n}th flush");
-            }
-        },
-    );
+    let (stop, stopped) = mpsc::channel::<()>();
+    let busy = std::thread::spawn(move || records_until(&stopped));
+    for n in 0..count {
+        let _ = leaf(n);
+        assert!(monitor_client::flush(Duration::from_secs(60)), "the {n}th flush");
+    }
+    drop(stop);
+    busy.join().expect("no panic");
+}
+
+/// Records processes by name, which the shipper takes one by one and counts: the server, which a flush waits for, has few to store.
+#[root_task]
+fn records_until(stopped: &mpsc::Receiver<()>) {
+    while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
+        Process::start("item").run(|_| ());
+        std::thread::sleep(Duration::from_micros(10));
+    }
 }

@@ -116,7 +116,7 @@ pub(crate) fn forks_while_busy(count: u64) {
 #[allow(unsafe_code, reason = "the standard library forks only to exec")]
 pub(crate) fn forks_in_time(count: u64) {
     let _ = leaf(1);
-    let forks = while_busy(std::hint::spin_loop, || {
+    let forks = while_busy(|| {
         let mut forks = Duration::ZERO;
         for _ in 0..count {
             let begun = Instant::now();

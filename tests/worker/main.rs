@@ -156,13 +156,12 @@ fn steady() {
     say(&count.to_string());
 }
 
-/// Trees of one call each, one after the other with a short `pause`, while `work` runs.
-fn while_busy<T>(pause: fn(), work: impl FnOnce() -> T) -> T {
+/// Trees of one call each, one after the other without a pause, while `work` runs.
+fn while_busy<T>(work: impl FnOnce() -> T) -> T {
     let (stop, stopped) = std::sync::mpsc::channel::<()>();
     let busy = std::thread::spawn(move || {
         while stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
             tree();
-            pause();
         }
     });
     let done = work();
