@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use monitor_tests::{Server, command, example, outline, rounds, run, states, wait_for, worker};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A program that counts what it records, and what it counted.
 struct Counting {
@@ -90,7 +90,7 @@ fn check(server: &Server, counted: &Counted, what: &str) -> Value {
         server.tree(&root).into_iter().filter(|process| process["name"].as_str().unwrap().starts_with("counted")).collect();
     // There is room for all of it: what is missing is lost.
     let told = server.get("/status");
-    assert_eq!(told["dropped"], serde_json::json!([]), "{what}");
+    assert_eq!(told["dropped"], json!([]), "{what}");
     let (mut stored, mut done) = (0, 0);
     for call in &calls {
         if let Some(fold) = call["fold"].as_object() {
@@ -346,7 +346,7 @@ fn a_spool_that_is_full_gives_up_what_is_oldest_and_says_how_much() {
     let mut server = Server::start();
     server.kill();
     let mut wordy = worker(&server, &["wordy", &COUNT.to_string()]);
-    wordy.env("MONITOR_SPOOL_BYTES", "4194304").env("MONITOR_LOG", "stderr");
+    wordy.env("MONITOR_SPOOL_BYTES", "4194304").env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "10m");
     let finished = run(wordy);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     let bytes: u64 = std::fs::read_dir(server.spool())
@@ -379,10 +379,15 @@ fn a_spool_that_is_full_gives_up_what_is_oldest_and_says_how_much() {
 fn check_full_disk(server: &Server, finished: &monitor_tests::Finished, count: u64) {
     assert_eq!(finished.stderr.matches("can't be kept beyond this program").count(), 1, "{}", finished.stderr);
     assert_eq!(finished.stderr.matches("events found no room in the spool").count(), 1, "{}", finished.stderr);
+    check_sums(server, count, &["spool", "memory"]);
+}
+
+/// What arrived and what was given up for these reasons is all of `many`, and its tree has its end.
+fn check_sums(server: &Server, count: u64, reasons: &[&str]) {
     let status = server.get("/status");
     let dropped = status["dropped"].as_array().unwrap();
     let of = |event: &str| -> u64 {
-        let is_it = |drop: &&Value| drop["type"] == event && ["spool", "memory"].contains(&drop["reason"].as_str().unwrap());
+        let is_it = |drop: &&Value| drop["type"] == event && reasons.contains(&drop["reason"].as_str().unwrap());
         dropped.iter().filter(is_it).map(|drop| drop["count"].as_u64().unwrap()).sum()
     };
     let (starts, ends, events) = (of("process-started"), of("process-ended"), status["events"].as_u64().unwrap());
@@ -395,13 +400,29 @@ fn check_full_disk(server: &Server, finished: &monitor_tests::Finished, count: u
 }
 
 #[test]
-#[allow(unsafe_code, reason = "a limit for the child alone")]
 fn what_a_full_disk_has_no_room_for_at_the_end_is_counted_said_and_stored() {
     const COUNT: u64 = 100_000;
+    let (server, finished) = with_a_full_disk(COUNT, "10m");
+    check_full_disk(&server, &finished, COUNT);
+}
+
+#[test]
+fn what_the_end_of_a_program_has_no_time_for_is_counted_said_and_stored() {
+    const COUNT: u64 = 100_000;
+    let (server, finished) = with_a_full_disk(COUNT, "0s");
+    assert_eq!(finished.stderr.matches("events are counted and lost").count(), 1, "{}", finished.stderr);
+    check_sums(&server, COUNT, &["spool", "memory", "exit"]);
+    let processes = &server.get("/status")["processes"];
+    assert_eq!((&processes["running"], &processes["lost"]), (&json!(0), &json!(0)), "{processes}");
+}
+
+/// Runs `many` where no file may hold more than 200 kB and no server answers, and ships what it has left.
+#[allow(unsafe_code, reason = "a limit for the child alone")]
+fn with_a_full_disk(count: u64, exit_timeout: &str) -> (Server, monitor_tests::Finished) {
     let mut server = Server::start();
     server.kill();
-    let mut many = worker(&server, &["many", &COUNT.to_string()]);
-    many.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", "1m").env("MONITOR_FOLD_AFTER", "off");
+    let mut many = worker(&server, &["many", &count.to_string()]);
+    many.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", exit_timeout).env("MONITOR_FOLD_AFTER", "off");
     // SAFETY: a system call, and nothing else, between fork and exec.
     unsafe {
         many.pre_exec(|| {
@@ -413,7 +434,7 @@ fn what_a_full_disk_has_no_room_for_at_the_end_is_counted_said_and_stored() {
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     server.start_again();
     ship_by_hand(&server);
-    check_full_disk(&server, &finished, COUNT);
+    (server, finished)
 }
 
 /// A real small file system, where a user may mount one.
@@ -442,7 +463,7 @@ fn what_a_full_file_system_has_no_room_for_is_counted_said_and_stored() {
     let mut ship = command("monitor");
     ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(here.join("spool"));
     // Nobody answers the program itself.
-    let set = "MONITOR_ENABLED=1 MONITOR_SERVER_URL=http://127.0.0.1:1 MONITOR_LOG=stderr MONITOR_EXIT_TIMEOUT=1m MONITOR_FOLD_AFTER=off";
+    let set = "MONITOR_ENABLED=1 MONITOR_SERVER_URL=http://127.0.0.1:1 MONITOR_LOG=stderr MONITOR_EXIT_TIMEOUT=10m MONITOR_FOLD_AFTER=off";
     let spool = here.join("spool");
     let script = format!("{mount}\nMONITOR_SPOOL_DIR={} {set} {}\n{}", spool.display(), quoted(&many), quoted(&ship));
     let finished = run(in_a_namespace(&script));

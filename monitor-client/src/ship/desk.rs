@@ -21,8 +21,19 @@ struct Inner {
     commands: UnboundedReceiver<Command>,
     /// Those who wait for a flush.
     waiting: Vec<Waiting>,
-    /// Whom to tell that all is said, and until when the server is waited for; set when the program ends.
-    exit: Option<(mpsc::Sender<()>, Instant)>,
+    /// Set when the program ends.
+    exit: Option<Ending>,
+}
+
+/// The end of the program.
+#[derive(Debug)]
+struct Ending {
+    /// Whom to tell that all is said.
+    done: mpsc::Sender<()>,
+    /// Until when the server is waited for.
+    until: Instant,
+    /// From when on what is in memory is only counted.
+    late: Instant,
 }
 
 /// Somebody who waits for a flush.
@@ -90,7 +101,12 @@ impl Desk {
 
     /// Until when the end of the program may wait for the server.
     pub(super) fn exit_until(&self) -> Instant {
-        self.0.borrow().exit.as_ref().map_or_else(Instant::now, |(_, until)| *until)
+        self.0.borrow().exit.as_ref().map_or_else(Instant::now, |ending| ending.until)
+    }
+
+    /// Whether the program's end has no time to keep what is still in memory.
+    pub(super) fn is_late(&self) -> bool {
+        self.0.borrow().exit.as_ref().is_some_and(|ending| ending.late <= Instant::now())
     }
 
     /// Who has asked since waits for what was recorded by this mark.
@@ -119,8 +135,8 @@ impl Desk {
 
     /// Nothing more will be done for the program's end.
     pub(super) fn exited(&self) {
-        if let Some((done, _)) = self.0.borrow_mut().exit.take() {
-            let _ = done.send(());
+        if let Some(ending) = self.0.borrow_mut().exit.take() {
+            let _ = ending.done.send(());
         }
     }
 
@@ -139,7 +155,7 @@ impl Inner {
     fn note(&mut self, command: Command) {
         match command {
             Command::Flush { done } => self.waiting.push(Waiting { done, until: Until::Now }),
-            Command::Exit { done, until } => self.exit = Some((done, until)),
+            Command::Exit { done, until, late } => self.exit = Some(Ending { done, until, late }),
         }
     }
 }

@@ -29,15 +29,20 @@ pub(super) fn is_own(shipper: &Handle) -> bool {
     shipper.pid == std::process::id() && !monitor_core::inside::is_inside()
 }
 
-/// What is in memory alone is put into the spool within this time, beyond that in which it may be sent.
+/// What is in memory alone is put into the spool within this time, beyond that in which it may be sent. What remains then is counted.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// Counting may take so long again.
+const LAST_COUNT: Duration = Duration::from_secs(5);
 
 /// Waits until the server has what was recorded, or as long as the program's end may take.
 pub(super) fn say_goodbye(shipper: &Handle) {
     let (done, answer) = mpsc::channel();
     let timeout = shipper.exit_timeout;
+    // A program that is not to wait at all has what is in memory counted at once.
+    let last_words = if timeout.is_zero() { Duration::ZERO } else { LAST_WORDS };
+    let until = Instant::now() + timeout;
     let is_late = |timeout| answer.recv_timeout(timeout) == Err(mpsc::RecvTimeoutError::Timeout);
-    if shipper.commands.send(Command::Exit { done, until: Instant::now() + timeout }).is_err() || !is_late(timeout) {
+    if shipper.commands.send(Command::Exit { done, until, late: until + last_words }).is_err() || !is_late(timeout) {
         return;
     }
     let what = format!("the program ends before the server has taken all that was recorded (MONITOR_EXIT_TIMEOUT is {timeout:?})");
@@ -45,7 +50,7 @@ pub(super) fn say_goodbye(shipper: &Handle) {
         Some((_, keeper)) if keeper.is_whole() => report::info(&format!("{what}: the rest is kept in the spool")),
         // Not all of it is there yet.
         Some(_) => {
-            if is_late(LAST_WORDS) {
+            if is_late(last_words + LAST_COUNT) {
                 report::warn(&format!("{what}: the spool could not keep all of the rest"));
             }
         }

@@ -4,6 +4,7 @@ mod adopt;
 mod desk;
 mod exit;
 mod guard;
+mod late;
 mod leave;
 mod outbox;
 mod post;
@@ -51,8 +52,9 @@ struct Handle {
 enum Command {
     /// Send what is recorded, then say so.
     Flush { done: mpsc::Sender<()> },
-    /// The same, and the goodbye behind it; give up where trying on is in vain, and at this time.
-    Exit { done: mpsc::Sender<()>, until: Instant },
+    /// The same, and the goodbye behind it. Sending is given up where it is in vain to try on, and `until` then; from `late` on, what is
+    /// still in memory is only counted.
+    Exit { done: mpsc::Sender<()>, until: Instant, late: Instant },
 }
 
 monitor_core::starter!(start);

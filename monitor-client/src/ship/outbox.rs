@@ -11,6 +11,9 @@ use monitor_wire::{Dropped, Event, RootId, WorkerRef};
 use super::now_us;
 use super::shelf::Shelf;
 
+/// So many sums are kept apart by tree; all others are of no tree.
+const COUNTED_TREES: usize = 1_000;
+
 /// Numbers events and keeps them until they are taken or given up.
 #[derive(Debug)]
 pub(super) struct Outbox {
@@ -26,8 +29,8 @@ pub(super) struct Outbox {
     parcels: VecDeque<Parcel>,
     /// Bytes of these.
     bytes: usize,
-    /// Events that the server can't read.
-    rejected: BTreeMap<Rejected, u64>,
+    /// Events that the server can't read, or that the end of the program had no time for, and why.
+    lost: BTreeMap<(Rejected, &'static str), u64>,
 }
 
 /// A request as it is sent.
@@ -41,16 +44,7 @@ pub(super) struct Request {
 
 impl Outbox {
     pub(super) fn new(worker: WorkerRef, shelf: Option<Shelf>) -> Self {
-        Self {
-            worker,
-            next_number: 1,
-            shelf,
-            parts: VecDeque::new(),
-            end: 0,
-            parcels: VecDeque::new(),
-            bytes: 0,
-            rejected: BTreeMap::new(),
-        }
+        Self { worker, next_number: 1, shelf, parts: VecDeque::new(), end: 0, parcels: VecDeque::new(), bytes: 0, lost: BTreeMap::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -136,10 +130,23 @@ impl Outbox {
         };
         let is_any = !given_up.is_empty();
         for event in given_up {
-            *self.rejected.entry(event).or_default() += 1;
+            self.lose(event, "rejected");
         }
         self.replace(left);
         is_any
+    }
+
+    /// Counts an event that will not arrive.
+    pub(super) fn lose(&mut self, mut event: Rejected, reason: &'static str) {
+        if self.lost.len() >= COUNTED_TREES && !self.lost.contains_key(&(event.clone(), reason)) {
+            event.root_id = None;
+        }
+        *self.lost.entry((event, reason)).or_default() += 1;
+    }
+
+    /// How many were counted with this reason.
+    pub(super) fn lost_for(&self, reason: &str) -> u64 {
+        self.lost.iter().filter(|((_, why), _)| *why == reason).map(|(_, count)| count).sum()
     }
 
     /// The program ends: puts what is in memory alone into the spool, as far as that has room. What has none is counted there. Returns
@@ -152,7 +159,7 @@ impl Outbox {
         let (before, mut first) = (lost(spool), None);
         for parcel in std::mem::take(&mut self.parcels) {
             queue::release(parcel.bytes());
-            let dropped = dropped(&self.rejected);
+            let dropped = dropped(&self.lost);
             first = first.or(spool.put_last(&parcel, dropped));
         }
         self.bytes = 0;
@@ -213,25 +220,25 @@ impl Outbox {
     }
 
     fn dropped(&self) -> Vec<Dropped> {
-        dropped(&self.rejected)
+        dropped(&self.lost)
     }
 }
 
 /// What was dropped on the way here, and what the server could not take.
-fn dropped(rejected: &BTreeMap<Rejected, u64>) -> Vec<Dropped> {
+fn dropped(lost: &BTreeMap<(Rejected, &'static str), u64>) -> Vec<Dropped> {
     let full = queue::dropped().into_iter().map(|(drop, count)| Dropped {
         event_type: drop.event.to_owned(),
         reason: drop.reason.to_owned(),
         root_id: drop.root.and_then(RootId::new),
         count,
     });
-    let rejected = rejected.iter().map(|(event, count)| Dropped {
+    let lost = lost.iter().map(|((event, reason), count)| Dropped {
         event_type: event.event_type.clone(),
-        reason: "rejected".to_owned(),
+        reason: (*reason).to_owned(),
         root_id: event.root_id,
         count: *count,
     });
-    full.chain(rejected).collect()
+    full.chain(lost).collect()
 }
 
 #[cfg(test)]
@@ -302,7 +309,7 @@ mod tests {
         for (number, left) in [(1, vec![(2, 5)]), (3, vec![(1, 2), (4, 5)]), (5, vec![(1, 4)])] {
             let mut outbox = outbox(5);
             assert!(outbox.settle(&unreadable(number)));
-            let rejected: u64 = outbox.rejected.values().sum();
+            let rejected: u64 = outbox.lost.values().sum();
             assert_eq!((ranges(outbox), rejected), (left, 1), "{number}");
         }
     }
@@ -324,7 +331,7 @@ mod tests {
         assert_eq!((outbox.settled(), batch(&outbox.next().unwrap()).sequence), (2, 3));
         outbox.settle(&Answer::Accepted);
         assert_eq!((outbox.settled(), outbox.last(), outbox.is_empty()), (5, 5, true));
-        assert_eq!(outbox.rejected.values().sum::<u64>(), 1);
+        assert_eq!(outbox.lost.values().sum::<u64>(), 1);
     }
 
     #[test]

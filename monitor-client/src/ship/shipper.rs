@@ -20,6 +20,7 @@ use tokio::time::{sleep, timeout, timeout_at};
 
 use super::adopt::{adopt, keep_within};
 use super::desk::Desk;
+use super::late::Late;
 use super::outbox::Outbox;
 use super::post::Post;
 use super::sender::Sender;
@@ -87,7 +88,8 @@ pub(super) fn run(
     if let Some((dir, bytes)) = spool.clone() {
         beside.push(Box::pin(adopt(shared.clone(), dir, bytes)));
     }
-    let mut shipping = Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), spool, said: Said::default() }.run());
+    let mut shipping =
+        Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), late: Late::default(), spool, said: Said::default() }.run());
     // Not tasks of the runtime's, which would keep their panics to themselves.
     let mut work = Box::pin(poll_fn(move |cx| {
         beside.retain_mut(|beside| beside.as_mut().poll(cx).is_pending());
@@ -119,6 +121,7 @@ struct Shipper {
     /// Keeps what is recorded, unless memory does.
     keeper: Option<&'static SpoolKeeper>,
     folds: Folds,
+    late: Late,
     /// Where all programs have their folders, and what one may hold there.
     spool: Option<(PathBuf, u64)>,
     said: Said,
@@ -215,9 +218,14 @@ impl Shipper {
         // Who waits for a flush, or for the end, wants all that runs to be known.
         let has_taken = self.receiver.look(if desk.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
         let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
+        let is_late = desk.is_late();
         while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
-            events.extend(to_wire::event(entry.record, &mut self.folds));
+            let event = to_wire::event(entry.record, &mut self.folds);
+            match event.as_ref().filter(|_| is_late).and_then(|event| self.late.counts(event)) {
+                Some(counted) => self.shared.outbox.borrow_mut().lose(counted, "exit"),
+                None => events.extend(event),
+            }
         }
         {
             let mut outbox = self.shared.outbox.borrow_mut();
@@ -251,6 +259,12 @@ impl Shipper {
             if is_late || (is_in_vain.get() && !outbox.borrow().is_empty()) {
                 break;
             }
+        }
+        let late = outbox.borrow().lost_for("exit");
+        if late > 0 {
+            report::warn(&format!(
+                "{late} events are counted and lost: the end of the program had no more time to keep them (MONITOR_EXIT_TIMEOUT)"
+            ));
         }
         let lost = outbox.borrow_mut().keep_rest();
         if let Some((events, why)) = lost {
