@@ -97,7 +97,7 @@ test("a tree catches up as well", async () => {
       const child = tree.start("missed", tree.id, 100);
       await worker.send(child, tree.end(child, 5), tree.end(tree.own, 200));
       wire.mend();
-      await hasText(page.locator(`.node[data-process="${child.id}"] .word`), "succeeded");
+      await hasText(page.locator(`.node[data-process="${child.id}"] .mark-only .hidden`), "succeeded");
       await hasText(page.locator(".root-header .state").first(), /succeeded/);
     },
     broken,

@@ -28,7 +28,7 @@ test("lines come while they are said, and are followed until one scrolls up", as
     await page.locator(".follow").waitFor();
     const shown = await message(page, 25).textContent();
     await worker.send(tree.log(step.id, 901, "info", "line 701"), tree.log(step.id, 902, "error", "line 702"));
-    await hasText(page.locator(".follow"), "↓ 2 new lines");
+    await hasText(page.locator(".follow"), "2 new lines");
     assert.equal(await message(page, 25).textContent(), shown, "what is read stays where it is");
     await page.locator(".follow").click();
     await hasText(last(page), "line 702");
@@ -66,5 +66,25 @@ test("lines are found by level and text, shown in full, and lead to their proces
     await hasText(page.locator(".panel .log .message").first(), "<img src=x onerror=alert(1)> second line");
     await page.locator(".panel .logs-bar input").fill("absent");
     await hasText(page.locator(".panel .logs .none"), "Nothing that was said matches.");
+  });
+});
+
+test("lines are wrapped on request, and those of JSON have their own levels", async () => {
+  const tree = new Tree("wrapped");
+  const long = `a long line ${"of many words ".repeat(40)}`;
+  const json = '{"level":"error","msg":"no such table","status":500}';
+  await worker.send(tree.own, tree.log(tree.id, 10, "info", long), tree.log(tree.id, 20, "info", json), tree.log(tree.id, 30, "info", "File x\n    run()"), tree.end(tree.own, 50));
+  await onPage(`${tree.address}?tab=logs`, async (page) => {
+    const line = (text) => page.locator(".split > .logs .log").filter({ hasText: text });
+    await hasText(line("no such table").locator(".level"), "error");
+    await hasText(line("no such table").locator(".message"), "no such table  status=500");
+    const height = async () => (await line("a long line").boundingBox()).height;
+    assert.equal(await height(), 24);
+    await page.locator(".split > .logs").getByRole("button", { name: "Wrap" }).click();
+    await page.waitForFunction(() => document.querySelector(".split > .logs .log").getBoundingClientRect().height > 40);
+    assert.match(await line("File x").locator(".message").innerText(), /File x\n {4}run\(\)/);
+    // The choice is kept.
+    await page.reload();
+    await page.locator('.split > .logs [data-wraps="true"]').waitFor();
   });
 });

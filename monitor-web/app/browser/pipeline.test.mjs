@@ -56,7 +56,7 @@ if (program) {
 
       await exited;
       await hasText(page.locator(".root-header .counts .hidden").last(), /^[\d,]+ succeeded$/);
-      await hasText(page.locator('.node[aria-selected="true"] .word'), "failed");
+      await hasText(page.locator('.node[aria-selected="true"] .mark-only .hidden'), "failed");
       await hasText(page.locator(".panel h2"), "publish");
       await hasText(page.locator(".panel .failure"), /No such file or directory/);
       // What the pipeline went on after comes last.

@@ -18,7 +18,7 @@ test("the tree grows while the work runs", async () => {
   const tree = new Tree("growing");
   await worker.send(tree.own);
   await onPage(tree.address, async (page) => {
-    await hasText(node(page, tree.own).locator(".word"), "running");
+    await hasText(node(page, tree.own).locator(".mark-only .hidden"), "running");
     await hasText(page.locator(".connection"), "live");
     const stage = tree.start("stage", tree.id, 100);
     const step = tree.start("step", stage.id, 200);
@@ -34,7 +34,7 @@ test("the tree grows while the work runs", async () => {
     const before = (await ticking.textContent()).replaceAll("\u2009", " ");
     await hasText(ticking, new RegExp(`^(?!${before}$)`));
     await worker.send(tree.end(step, 50), tree.end(stage, 300), tree.end(tree.own, 500));
-    await hasText(node(page, step).locator(".word"), "succeeded");
+    await hasText(node(page, step).locator(".mark-only .hidden"), "succeeded");
     await hasText(ticking, "50.0ms");
     await hasText(page.locator(".root-header .state").first(), /succeeded/);
     await hasText(page.locator("p[role=status]"), /growing <\d+>: succeeded/);
@@ -293,12 +293,12 @@ test("what is lost with its worker shows so, since when, and is corrected when t
     await row.click();
     await hasText(page.locator(".root-header .error"), /^no heartbeat since .* · worker browser-test$/);
     await hasText(page.locator(".root-header .counts .hidden"), "1,501 lost");
-    await hasText(page.locator(".node .word").nth(2), "lost");
+    await hasText(page.locator(".node .mark-only .hidden").nth(2), "lost");
 
     await silent.sendAll([...many.map((step) => tree.end(step, 5)), tree.end(tree.own, 2000)]);
     await hasText(page.locator(".root-header .counts .hidden"), "1,501 succeeded");
     await page.getByRole("button", { name: "Open all" }).click();
-    await hasText(page.locator(".node .word").nth(2), "succeeded");
+    await hasText(page.locator(".node .mark-only .hidden").nth(2), "succeeded");
   });
 });
 

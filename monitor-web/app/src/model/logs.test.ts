@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { LogLine } from "../api/types.ts";
-import { Lines, matchesLog } from "./logs.ts";
+import { Lines, matchesLog, readLine } from "./logs.ts";
 
 const line = (number: number, timeUs: number, rest: Partial<LogLine> = {}): LogLine => ({
   process_id: "a",
@@ -42,4 +42,18 @@ test("a line passes by its level or worse, its text and its process", () => {
   expect(matchesLog({ q: "orders" }, line(1, 1, { fields: { table: "Orders" } }))).toBe(true);
   expect(matchesLog({ q: "absent" }, line(1, 1))).toBe(false);
   expect(matchesLog({ process: "b" }, line(1, 1))).toBe(false);
+});
+
+test.each([
+  ['{"level":"error","msg":"no table","ts":"2026-11-20T10:00:00Z","status":500}', { level: "error", message: "no table  status=500" }],
+  ['{"level":50,"message":"down","pid":7}', { level: "error", message: "down  pid=7" }],
+  ['{"severity":"WARNING","message":"slow"}', { level: "warn", message: "slow" }],
+  ['{"level":"of its own","msg":"x"}', { level: "info", message: "x" }],
+  ['{"level":"constructor"}', { level: "info", message: "" }],
+  ['{"a":1}', { level: "info", message: '{"a":1}' }],
+  ['{"level": half', { level: "info", message: '{"level": half' }],
+  ["plain", { level: "info", message: "plain" }],
+  ["{}", { level: "info", message: "{}" }],
+])("%s is read as a line", (message, read) => {
+  expect(readLine({ level: "info", message })).toEqual(read);
 });

@@ -23,6 +23,39 @@ export function matchesLog({ level, q, process }: LogFilter, line: LogLine): boo
   return text === "" || said.some((part) => part.toLowerCase().includes(text));
 }
 
+export interface Read {
+  level: string;
+  message: string;
+}
+
+/** Words that programs use for the levels. */
+const WORDS: Readonly<Record<string, (typeof LEVELS)[number]>> = { fatal: "error", critical: "error", crit: "error", panic: "error", emerg: "error", alert: "error", err: "error", warning: "warn", notice: "info", information: "info", verbose: "debug" };
+/** As pino and bunyan write them. */
+const NUMBERS: readonly (readonly [least: number, level: (typeof LEVELS)[number]])[] = [[50, "error"], [40, "warn"], [30, "info"], [20, "debug"], [10, "trace"]];
+
+/** A line as it reads: one that is written as JSON says its own level and message, and what else it says comes after. */
+export function readLine({ level, message }: Pick<LogLine, "level" | "message">): Read {
+  if (!/^\s*\{.*\}\s*$/s.test(message)) return { level, message };
+  let said: Record<string, unknown>;
+  try {
+    said = JSON.parse(message) as Record<string, unknown>;
+  } catch {
+    return { level, message };
+  }
+  const keyOfLevel = ["level", "lvl", "severity", "levelname"].find((key) => key in said);
+  const keyOfText = ["msg", "message", "event", "text"].find((key) => typeof said[key] === "string");
+  if (keyOfLevel === undefined && keyOfText === undefined) return { level, message };
+  const rest = Object.entries(said).filter(([key]) => key !== keyOfLevel && key !== keyOfText && !/^(ts|time|timestamp|@timestamp)$/.test(key));
+  const words = rest.map(([key, value]) => `${key}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+  return { level: (keyOfLevel !== undefined && levelOf(said[keyOfLevel])) || level, message: [keyOfText === undefined ? "" : (said[keyOfText] as string), ...words].filter(Boolean).join("  ") };
+}
+
+function levelOf(said: unknown): string | undefined {
+  if (typeof said === "number") return NUMBERS.find(([least]) => said >= least)?.[1];
+  const word = typeof said === "string" ? said.toLowerCase() : "";
+  return LEVELS.find((level) => level === word) ?? (Object.hasOwn(WORDS, word) ? WORDS[word] : undefined);
+}
+
 /** Lines in the order of time, each once, however they come. */
 export class Lines {
   private lines: LogLine[] = [];

@@ -191,9 +191,8 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
       </p>
       {(!process.fold || process.started_us !== null) && <WhenSection view={view} slot={slot} process={process} />}
       {!process.fold && (
-        <section>
-          <h3>{t("logs.title")}</h3>
-          <Suspense fallback={<p className="dim">{t("loading")}</p>}>
+        <section className="own-logs">
+          <Suspense>
             <Logs key={process.id} view={view} process={process.id} />
           </Suspense>
         </section>

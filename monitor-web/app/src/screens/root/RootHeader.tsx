@@ -40,6 +40,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
           {worker && <span>{t("root.on", { host: visible(worker.hostname) })}</span>}
         </span>
         <Counts counts={root.counts} />
+        <RootMenu view={view} root={root} />
         <nav className="tabs" aria-label={t("root.tabs")}>
           {TABS.map((tab) => (
             <button key={tab} type="button" aria-current={(search.tab ?? "tree") === tab ? "page" : undefined} onClick={() => search.go({ tab: tab === "tree" ? undefined : tab })}>
@@ -47,7 +48,6 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
             </button>
           ))}
         </nav>
-        <RootMenu view={view} root={root} />
       </div>
       {root.error && <p className="error">{visible(errorLine(root.error))}</p>}
       {root.state === "lost" && worker && (

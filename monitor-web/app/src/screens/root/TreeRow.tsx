@@ -16,8 +16,12 @@ import { Duration, DurationText } from "../../ui/Time.tsx";
 
 const INDENT = 16;
 /** Deeper rows are no longer indented further: the name needs the room. */
-const MOST_INDENTED = 20;
-const MOST_INDENTED_NARROW = 6;
+const MOST_INDENTED = "min(45%, max(0px, 100% - 160px))";
+
+/** How far the rows of a level begin to the right. */
+export function indentation(level: number): string {
+  return `min(${level * INDENT}px, ${MOST_INDENTED})`;
+}
 
 /** What every row of the tree has. */
 export interface RowProps {
@@ -30,7 +34,6 @@ export interface RowProps {
   size: number;
   open: boolean | undefined;
   selected: boolean;
-  narrow: boolean;
   onSelect: (id: string) => void;
   onToggle: (id: string) => void;
 }
@@ -65,23 +68,22 @@ export const TreeRow = memo(function TreeRow(props: Props) {
         {below !== "" && <Below below={below} />}
         {from && (
           <Handed to={from.id} onSelect={onSelect} title={t("lanes.from.why", { name: visible(brief(from.name)), lane: visible(fromLane) })} className="from">
-            ↖ <Name text={from.name === "" ? t("root.unnamed") : from.name} />
+            <Icon d={ICONS.from} /> <Name text={from.name === "" ? t("root.unnamed") : from.name} />
           </Handed>
         )}
         {elsewhereId !== undefined && (
           <Handed to={elsewhereId} onSelect={onSelect} title={t("lanes.elsewhere.why", { count: elsewhere })}>
-            ↘ {count(elsewhere)}
+            <Icon d={ICONS.elsewhere} /> {count(elsewhere)}
           </Handed>
         )}
         <Marks process={process} orphan={orphan} />
+      </What>
+      <span role="gridcell" className="doing">
         {process.error && (
           <span className="why" title={visible(errorLine(process.error))}>
             {visible(errorLine(process.error))}
           </span>
         )}
-      </What>
-      <span role="gridcell" className="word state" aria-hidden="true">
-        {stateWord(process.state)}
       </span>
       <span role="gridcell" className="duration">
         {fold && process.elapsed_ns === null ? <Total nanoseconds={fold.total_ns} /> : <Duration process={process} />}
@@ -123,7 +125,7 @@ export function LaneRow(props: RowProps & { label: string; below: string }) {
         </span>
         <Below below={props.below} />
       </What>
-      <span role="gridcell" className="word state" aria-hidden="true" />
+      <span role="gridcell" className="doing" />
       <span role="gridcell" className="duration" />
       <span role="gridcell" className="axis" aria-hidden="true" />
     </RowFrame>
@@ -147,7 +149,7 @@ export function GroupRow(props: GroupProps) {
         <Name text={props.name === "" ? t("root.unnamed") : props.name} />
         <Times count={props.count} failed={0} running={props.running} spread={props.spread} />
       </What>
-      <span role="gridcell" className="word state" aria-hidden="true" />
+      <span role="gridcell" className="doing" />
       <span role="gridcell" className="duration">
         {props.spread && <Total nanoseconds={props.spread.total} />}
       </span>
@@ -181,9 +183,9 @@ function RowFrame({ state, faint, data, children, ...props }: RowProps & { state
   );
 }
 
-function What({ id, level, open, narrow, onToggle, children }: RowProps & { children: ReactNode }) {
+function What({ id, level, open, onToggle, children }: RowProps & { children: ReactNode }) {
   return (
-    <span role="gridcell" className="what" style={{ paddingLeft: Math.min(level, narrow ? MOST_INDENTED_NARROW : MOST_INDENTED) * INDENT }}>
+    <span role="gridcell" className="what" style={{ paddingLeft: indentation(level) }}>
       {open === undefined ? (
         <span className="twist" />
       ) : (

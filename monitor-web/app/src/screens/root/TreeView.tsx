@@ -3,11 +3,10 @@ import type { Root } from "../../api/types.ts";
 import { locale, t } from "../../i18n.ts";
 import { duration, elapsed } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
-import { useNarrow } from "../../ui/useNarrow.ts";
 import { useRows } from "../../ui/useRows.ts";
 import { ABOVE } from "../../model/filter.ts";
 import { EVERYWHERE, fold, handleKey, isOpen } from "./keys.ts";
-import { StickyRows, stuckRows } from "./StickyRows.tsx";
+import { mostStuck, StickyRows, stuckRows } from "./StickyRows.tsx";
 import { belowOf, GroupRow, LaneRow, type RowProps, TreeRow } from "./TreeRow.tsx";
 import { bringIntoSight, useAnchor } from "./useAnchor.ts";
 import type { Selection } from "./useSelection.ts";
@@ -24,7 +23,6 @@ interface Props {
 /** The tree as rows, of which only those in sight exist; each carries its bar on the root's time. */
 export function TreeView({ view, root, selection }: Props) {
   const scroller = useRef<HTMLDivElement>(null);
-  const narrow = useNarrow();
   const rows = view.rows();
   const { slots } = rows;
   const { tree } = view;
@@ -55,7 +53,8 @@ export function TreeView({ view, root, selection }: Props) {
     if (selected !== undefined) view.reveal(selected);
     // What had to be opened for it is drawn first.
     if (selectedRow < 0 || !scroller.current) return;
-    bringIntoSight(scroller.current, virtual, selectedRow, ROW, stuckRows(rows, selectedRow, narrow));
+    scroller.current.scrollIntoView({ block: "nearest" });
+    bringIntoSight(scroller.current, virtual, selectedRow, ROW, stuckRows(rows, selectedRow, mostStuck(scroller.current.clientHeight, ROW)));
     anchor();
     shownTurn.current = selection.turn;
   });
@@ -90,7 +89,7 @@ export function TreeView({ view, root, selection }: Props) {
       >
         <div className="tree-head dim" aria-hidden="true">
           <span>{t("panel.title")}</span>
-          <span className="word">{t("tasks.column.state")}</span>
+          <span className="doing">{t("root.column.why")}</span>
           <span className="duration">{t("tasks.column.duration")}</span>
           <span className="axis number">
             <span>0</span>
@@ -98,7 +97,7 @@ export function TreeView({ view, root, selection }: Props) {
           </span>
         </div>
         {slots.length === 0 && !view.loading && <p className="notice dim">{t(found ? "root.found.none" : "root.empty")}</p>}
-        <StickyRows view={view} first={Math.floor(virtual.top() / ROW)} narrow={narrow} onSelect={selection.select} />
+        <StickyRows view={view} first={Math.floor(virtual.top() / ROW)} most={mostStuck(scroller.current?.clientHeight ?? 0, ROW)} onSelect={selection.select} />
         <div className="canvas" style={{ height: virtual.height }}>
           {Array.from({ length: virtual.end - virtual.first }, (_, at) => {
             const index = virtual.first + at;
@@ -115,7 +114,6 @@ export function TreeView({ view, root, selection }: Props) {
               size: rows.sizes[index] ?? 0,
               open,
               selected: index === selectedRow,
-              narrow,
               onSelect: selection.select,
               onToggle,
             };

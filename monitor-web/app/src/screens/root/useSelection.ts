@@ -77,7 +77,8 @@ export function useSelection(view: RootView): Selection {
   }, [choose, toAddress]);
   const current = useCallback(() => latest.current, []);
 
-  const cause = touched.current || view.loading ? undefined : view.cause();
+  // A run of a single process has nothing else to be looked at.
+  const cause = touched.current || view.loading ? undefined : (view.cause() ?? (view.tree.size === 1 ? 0 : undefined));
   useEffect(() => {
     if (cause === undefined || touched.current || view.tree.idOf(cause) === latest.current) return;
     choose(view.tree.idOf(cause));

@@ -1,10 +1,11 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import type { LogLine } from "../../../api/types.ts";
 import { count, t, wordText } from "../../../i18n.ts";
-import { LEVELS } from "../../../model/logs.ts";
-import { brief, fieldText, indented, visible } from "../../../model/text.ts";
+import { LEVELS, readLine } from "../../../model/logs.ts";
+import { brief, fieldText, indented, visible, visibleLines } from "../../../model/text.ts";
 import { absolute, zoneName } from "../../../model/time.ts";
 import { CopyButton } from "../../../ui/CopyButton.tsx";
+import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { Said } from "../../../ui/Text.tsx";
 import { useRows } from "../../../ui/useRows.ts";
@@ -15,6 +16,8 @@ import "./logs.css";
 
 const ROW = 24;
 const TYPING_MS = 250;
+/** Rows of different heights are all there at once: no more than this many of the newest. */
+const MOST_WRAPPED = 2000;
 
 interface Props {
   view: RootView;
@@ -38,9 +41,15 @@ export default function Logs({ view, process, search, onSelect }: Props) {
     const timer = setTimeout(() => set({ said: text }), TYPING_MS);
     return () => clearTimeout(timer);
   }, [text]);
+  const [wraps, setWraps] = useState(chosenWrap);
   const feed = useMemo(() => new LogFeed(view, { process, level, q: q || undefined }), [view, process, level, q]);
+  const isFiltered = level !== undefined || q !== "";
+  const isSilent = useIsSilent(feed) && !isFiltered;
+  // What has said nothing has no place for it in the panel.
+  if (process !== undefined && isSilent) return null;
   return (
     <div className="logs">
+      {process !== undefined && <h3>{t("logs.title")}</h3>}
       <div className="logs-bar">
         <select aria-label={t("logs.level")} value={level ?? ""} onChange={(event) => set({ level: event.target.value })}>
           <option value="">{t("logs.level.all")}</option>
@@ -51,20 +60,44 @@ export default function Logs({ view, process, search, onSelect }: Props) {
           ))}
         </select>
         <input type="search" aria-label={t("logs.search")} placeholder={t("logs.search")} spellCheck={false} value={text} onChange={(event) => setText(event.target.value)} />
+        <button
+          type="button"
+          className="toggle"
+          aria-pressed={wraps}
+          onClick={() => {
+            localStorage.setItem(WRAP, String(!wraps));
+            setWraps(!wraps);
+          }}
+        >
+          {t("logs.wrap")}
+        </button>
       </div>
-      <Lines feed={feed} isFiltered={level !== undefined || q !== ""} onSelect={process === undefined ? onSelect : undefined} view={view} />
+      <Lines feed={feed} isFiltered={isFiltered} wraps={wraps} onSelect={process === undefined ? onSelect : undefined} view={view} />
     </div>
   );
+}
+
+const WRAP = "monitor-logs-wrap";
+
+function chosenWrap(): boolean {
+  return localStorage.getItem(WRAP) === "true";
+}
+
+/** Whether there is nothing to be shown: no line, and no reason why. */
+function useIsSilent(feed: LogFeed): boolean {
+  useSyncExternalStore(feed.subscribe, feed.get);
+  return feed.lines.all.length === 0 && feed.problem === null && feed.missing.missing === 0;
 }
 
 interface LinesProps {
   feed: LogFeed;
   isFiltered: boolean;
+  wraps: boolean;
   view: RootView;
   onSelect: ((process: string) => void) | undefined;
 }
 
-function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
+function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
   useSyncExternalStore(feed.subscribe, feed.get);
   const scroller = useRef<HTMLDivElement>(null);
   const [follows, setFollows] = useState(true);
@@ -85,7 +118,7 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
       if (element.scrollTop + 1 < Math.min(put.current, element.scrollHeight - element.clientHeight)) return;
       element.scrollTop = element.scrollHeight;
       put.current = element.scrollTop;
-    } else if (anchor.current.line) {
+    } else if (anchor.current.line && !wraps) {
       const at = lines.indexOf(anchor.current.line);
       if (at >= 0) element.scrollTop = at * ROW + anchor.current.offset;
     }
@@ -112,10 +145,10 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
       {feed.forgotten > 0 && <p className="dim">{t("logs.forgotten", { count: count(feed.forgotten) })}</p>}
       {lines.length === 0 && feed.problem === null && <p className="dim none">{t(feed.loading ? "loading" : isFiltered ? "logs.none.found" : "logs.none")}</p>}
       <div className="lines-frame" hidden={lines.length === 0}>
-        <div ref={scroller} className="log-lines" role="log" aria-live="off" aria-label={t("logs.title")} tabIndex={0} onScroll={onScroll}>
-          <div style={{ height: virtual.height, position: "relative" }}>
-            {lines.slice(virtual.first, virtual.end).map((line, at) => {
-              const top = virtual.topOf(virtual.first + at);
+        <div ref={scroller} className="log-lines" data-wraps={wraps} role="log" aria-live="off" aria-label={t("logs.title")} tabIndex={0} onScroll={onScroll}>
+          <div style={wraps ? undefined : { height: virtual.height, position: "relative" }}>
+            {lines.slice(...(wraps ? [-MOST_WRAPPED] : [virtual.first, virtual.end])).map((line, at) => {
+              const top = wraps ? null : virtual.topOf(virtual.first + at);
               return <Line key={`${line.worker_id} ${line.number}`} line={line} top={top} opened={line === opened} view={onSelect && view} onOpen={() => setOpened(line === opened ? null : line)} />;
             })}
           </div>
@@ -125,7 +158,7 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
               put.current = 0;
               setFollows(true);
             }}>
-            ↓ {missed > 0 ? t("logs.follow.new", { count: missed }) : t("logs.follow")}
+            <Icon d={ICONS.down} /> {missed > 0 ? t("logs.follow.new", { count: missed }) : t("logs.follow")}
           </button>
         )}
       </div>
@@ -134,14 +167,15 @@ function Lines({ feed, isFiltered, view, onSelect }: LinesProps) {
   );
 }
 
-function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number; opened: boolean; view: RootView | undefined; onOpen: () => void }) {
+function Line({ line, top, opened, view, onOpen }: { line: LogLine; top: number | null; opened: boolean; view: RootView | undefined; onOpen: () => void }) {
   const slot = view?.tree.find(line.process_id);
+  const { level, message } = readLine(line);
   return (
-    <button type="button" className="log" data-level={line.level} aria-expanded={opened} style={{ transform: `translateY(${top}px)` }} onClick={onOpen}>
+    <button type="button" className="log" data-level={level} aria-expanded={opened} style={top === null ? undefined : { transform: `translateY(${top}px)` }} onClick={onOpen}>
       <span className="time">{absolute(line.time_us).slice(11, 23)}</span>
-      <span className="level">{wordText("level", line.level)}</span>
+      <span className="level">{wordText("level", level)}</span>
       {view && slot !== undefined && view.tree.parentOf(slot) !== undefined && <span className="who">{visible(brief(view.tree.at(slot).name))}</span>}
-      <span className="message">{indented(brief(line.message))}</span>
+      <span className="message">{top === null ? visibleLines(brief(message)) : indented(brief(message))}</span>
     </button>
   );
 }

@@ -6,6 +6,7 @@ import { errorLine } from "../../../model/errors.ts";
 import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed } from "../../../model/time.ts";
 import { criticalPath, foldGaps, type RangeSum, type Stretch, sumRange, TimeMap } from "../../../model/timeline.ts";
+import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { useNow } from "../../../ui/now.ts";
 import { StateLabel } from "../../../ui/State.tsx";
 import { EVERYWHERE, handleKey } from "../keys.ts";
@@ -83,6 +84,12 @@ export default function Timeline({ view, root, selection, search }: Props) {
   }, [tree, select, toAddress]);
 
   useEffect(() => stage.current?.show({ tree, layout, map, critical, nowUs: endUs, selected }), [tree, layout, map, critical, endUs, selected]);
+  // A new selection is scrolled to; once, so that scrolling away stays possible.
+  const shownTurn = useRef(-1);
+  useEffect(() => {
+    if (selected === null || shownTurn.current === selection.turn) return;
+    if (stage.current?.reveal(selected)) shownTurn.current = selection.turn;
+  });
   // The address decides at first, and when it changes by other means than the timeline itself.
   const went = useRef(false);
   useEffect(() => {
@@ -174,7 +181,7 @@ function Sum({ sum, range, onClose }: { sum: RangeSum; range: Range; onClose: ()
         </span>
       ))}
       <button type="button" aria-label={t("panel.close")} onClick={onClose}>
-        ×
+        <Icon d={ICONS.close} />
       </button>
     </div>
   );

@@ -42,6 +42,24 @@ interface Colours {
 
 const OTHER = "pending";
 const FAILED = STATES.indexOf("failed");
+const SUCCEEDED = STATES.indexOf("succeeded");
+/** So many muted colours tell names apart; what didn't simply succeed has its state's. */
+const HUES = 6;
+const FIRST_HUE = STATES.length + 1;
+const hues = new Map<string, number>();
+
+/** Of all bars of a name the same. */
+function hueOf(name: string): number {
+  let hue = hues.get(name);
+  if (hue === undefined) {
+    let sum = 7;
+    for (let at = 0; at < name.length; at += 1) sum = (sum * 31 + name.charCodeAt(at)) >>> 0;
+    hue = FIRST_HUE + (sum % HUES);
+    if (hues.size > 10_000) hues.clear();
+    hues.set(name, hue);
+  }
+  return hue;
+}
 
 function colours(canvas: HTMLCanvasElement): Colours {
   const style = getComputedStyle(canvas);
@@ -58,7 +76,7 @@ function colours(canvas: HTMLCanvasElement): Colours {
     dim: of("dim"),
     accent: of("accent"),
     selected: of("selected"),
-    bars: [...STATES, OTHER].map((state) => of(`bar-${state}`)),
+    bars: [...[...STATES, OTHER].map((state) => of(`bar-${state}`)), ...Array.from({ length: HUES }, (_, hue) => of(`hue-${hue + 1}`))],
     font: style.getPropertyValue("--font"),
   };
   canvas.style.color = "";
@@ -163,7 +181,8 @@ function drawRow(
   while (bar < rowEnd && (layout.starts[bar] as number) <= toUs) {
     const [left, right] = edges(scene, bar, x, width);
     const wide = right - left;
-    const of = layout.states[bar] as number;
+    const own = layout.states[bar] as number;
+    const of = own === SUCCEEDED && wide > 3 ? hueOf(tree.siteOf(layout.slots[bar] as number).name) : own;
     if (state === of && wide <= 3 && left <= to + 0.5) {
       to = Math.max(to, right);
     } else {
@@ -232,7 +251,7 @@ function drawCritical(
 }
 
 /** The row of a bar. */
-function rowOf({ rowStarts }: Layout, bar: number): number {
+export function rowOf({ rowStarts }: Layout, bar: number): number {
   return atLeast(rowStarts, bar + 1) - 1;
 }
 

@@ -1,6 +1,6 @@
 /** The timeline's canvases: keeps the window, turns pointers, wheel and keys into it, and draws once per frame. */
 import { firstBar, type TimeMap } from "../../../model/timeline.ts";
-import { draw, drawMinimap, LANE, type Scene, ROW, rowsHeight } from "./draw.ts";
+import { draw, drawMinimap, LANE, rowOf, type Scene, ROW, rowsHeight } from "./draw.ts";
 
 /** The least of the time that a window shows, in µs. */
 const LEAST_US = 2;
@@ -94,6 +94,24 @@ export class Stage {
     this.whole = range === null;
     this.window = range ? { from: map.toShown(range.fromUs), to: map.toShown(range.toUs) } : { from: 0, to: map.total };
     this.redraw();
+  }
+
+  /** Scrolls to the row of a process and, where its bar is out of the window, moves that; returns whether it has a bar. */
+  reveal(slot: number): boolean {
+    const { scene, scroller } = this;
+    const bar = scene?.layout.barOf[slot] ?? -1;
+    if (!scene || bar < 0) return false;
+    const { layout, map, nowUs } = scene;
+    // As high as it will be: what it has room for decides how far it can be scrolled.
+    this.canvas.style.height = `${scroller.clientHeight}px`;
+    const top = topOf(layout.lanes, rowOf(layout, bar));
+    const head = rowsHeight([]);
+    if (top - head < scroller.scrollTop || top + ROW > scroller.scrollTop + scroller.clientHeight) scroller.scrollTop = top - Math.round((scroller.clientHeight - head) / 2);
+    const [from, to] = [map.toShown(layout.starts[bar] as number), map.toShown(Math.min(nowUs, layout.ends[bar] as number))];
+    const { window } = this;
+    if (to < window.from || from > window.to) this.pan((from + to) / 2 - (window.from + window.to) / 2);
+    this.redraw();
+    return true;
   }
 
   select(range: Range | null): void {
@@ -319,6 +337,17 @@ function rowAt(lanes: Scene["layout"]["lanes"], y: number): number | null {
     top += lane.rows * ROW;
   }
   return null;
+}
+
+/** How far below the top of all a row begins. */
+function topOf(lanes: Scene["layout"]["lanes"], row: number): number {
+  let top = rowsHeight([]);
+  for (const lane of lanes) {
+    if (lane.label !== "") top += LANE;
+    if (row < lane.firstRow + lane.rows) return top + (row - lane.firstRow) * ROW;
+    top += lane.rows * ROW;
+  }
+  return top;
 }
 
 /** Makes a canvas as many pixels as it has on the screen. */

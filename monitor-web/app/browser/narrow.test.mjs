@@ -1,0 +1,134 @@
+/** Little room: letters twice or four times as large, phones, and names that are longer than what is left for them. */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { server, Tree, Worker } from "./events.mjs";
+
+useBrowser();
+const tree = new Tree("a tree of calls with a long name that goes on and on");
+const chain = [];
+before(async () => {
+  const worker = await new Worker().online();
+  const events = [tree.own];
+  for (let depth = 0; depth < 30; depth += 1) {
+    const call = tree.start(`call ${depth} with a long name that is cut somewhere in its middle`, chain.at(-1)?.id ?? tree.id, depth * 10);
+    chain.push(call);
+    events.push(call);
+    for (let leaf = 0; leaf < 4; leaf += 1) {
+      const one = tree.start(`leaf ${depth}.${leaf}`, call.id, depth * 10 + leaf);
+      events.push(one, tree.end(one, 1));
+    }
+  }
+  const error = { message: "the deepest call failed: connection reset by peer while reading the response" };
+  for (const call of chain.toReversed()) events.push(tree.end(call, 900, error));
+  await worker.send(...events, tree.end(tree.own, 1000, error));
+});
+
+/** The boxes of what matches, from left to right of each row. */
+const boxes = (page, selector) => page.locator(selector).evaluateAll((elements) => elements.map((element) => element.getBoundingClientRect().toJSON()));
+
+for (const width of [1440, 1024, 844]) {
+  test(`at ${width} px nothing paints over what stands beside it`, () =>
+    onPage(
+      tree.address,
+      async (page) => {
+        await page.locator('.node[aria-selected="true"]').waitFor();
+        const rows = await page.locator(".node").evaluateAll((nodes) =>
+          nodes.map((node) => {
+            const [what, name] = [node.querySelector(".what"), node.querySelector(".what .name")];
+            return { cell: what.getBoundingClientRect().right, clips: getComputedStyle(what).overflowX !== "visible", why: node.querySelector(".doing").getBoundingClientRect().left, name: name.getBoundingClientRect().width };
+          }),
+        );
+        assert.ok(rows.length > 5);
+        for (const row of rows) assert.ok(row.clips && row.cell <= row.why && row.name >= 40, JSON.stringify(row));
+        const [title] = await boxes(page, ".root-header h1");
+        const beside = await boxes(page, ".root-header .facts, .root-header .counts, .root-header .tabs, .root-header .menu");
+        const overlaps = beside.filter((box) => box.left < title.right && box.right > title.left && box.top < title.bottom && box.bottom > title.top);
+        assert.deepEqual(overlaps, []);
+      },
+      { viewport: { width, height: 700 } },
+    ));
+}
+
+for (const { width, height } of [{ width: 720, height: 450 }, { width: 360, height: 225 }, { width: 320, height: 256 }]) {
+  test(`at ${width} × ${height} px the chosen row is seen, and keys go through the tree`, () =>
+    onPage(
+      tree.address,
+      async (page) => {
+        const chosen = page.locator('.node[aria-selected="true"]');
+        await hasText(page.locator(".panel h2"), /^call 29/);
+        /** What is really seen in the middle of the row. */
+        const isSeen = () =>
+          page.waitForFunction(() => {
+            const row = document.querySelector('.node[aria-selected="true"]');
+            if (!row) return false;
+            const { left, top, height: high } = row.getBoundingClientRect();
+            return document.elementFromPoint(left + 60, top + high / 2)?.closest(".node") === row;
+          });
+        await chosen.waitFor();
+        await isSeen();
+        for (let step = 0; step < 12; step += 1) {
+          await page.keyboard.press("ArrowUp");
+          await isSeen();
+        }
+        await page.keyboard.press("Home");
+        await isSeen();
+      },
+      { viewport: { width, height } },
+    ));
+}
+
+test("the rows over a deep tree are those that the first row in sight hangs below", () =>
+  onPage(`${tree.address}?process=${chain[20].id}`, async (page) => {
+    await page.locator(".stuck").first().waitFor();
+    await page.waitForFunction(() => {
+      const stuck = [...document.querySelectorAll(".stuck")];
+      const bottom = Math.max(...stuck.map((each) => each.getBoundingClientRect().bottom));
+      const first = [...document.querySelectorAll(".node")].filter((node) => node.getBoundingClientRect().bottom > bottom + 1).sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)[0];
+      const nearest = stuck.at(-1).querySelector(".name").title;
+      const name = first?.querySelector(".name").title ?? "";
+      const [, own] = /^(?:call|leaf) (\d+)/.exec(name) ?? [];
+      // A call hangs below the call before it, a leaf below its own.
+      const above = name.startsWith("leaf") ? Number(own) : Number(own) - 1;
+      return nearest.startsWith(`call ${above} `) && stuck[0].querySelector(".name").title.startsWith("a tree of calls");
+    });
+  }));
+
+test("the timeline scrolls to the bar that is chosen", () =>
+  onPage(
+    `${tree.address}?tab=timeline&process=${chain[29].id}`,
+    async (page) => {
+      await page.locator(".stage canvas[data-window]").waitFor();
+      // 31 levels of 18 px are far higher than what is in sight.
+      await page.waitForFunction(() => {
+        const stage = document.querySelector(".stage");
+        const bar = 24 + 30 * 18;
+        return stage.scrollTop > 0 && bar >= stage.scrollTop && bar + 18 <= stage.scrollTop + stage.clientHeight;
+      });
+    },
+    { viewport: { width: 1440, height: 420 } },
+  ));
+
+test("what can be touched on a phone is 44 px high", () =>
+  onPage(
+    `${server}/tasks`,
+    async (page) => {
+      for (const address of [`${server}/tasks`, tree.address]) {
+        await page.goto(address);
+        await page.locator(".root[data-root] .title, .node").first().waitFor();
+        const small = await page.locator(".rail a, .rail summary, .filters :is(button, input, select, summary), .root-header :is(a, button, summary), .toolbar :is(button, input, select)").evaluateAll((elements) =>
+          elements.map((element) => ({ what: element.outerHTML.slice(0, 80), ...element.getBoundingClientRect().toJSON() })).filter(({ width, height }) => width > 0 && height < 44),
+        );
+        assert.deepEqual(small.map(({ what, height }) => `${height} ${what}`), []);
+      }
+    },
+    { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+  ));
+
+test("a click on the process that opened by itself comes into the address", () =>
+  onPage(tree.address, async (page) => {
+    await hasText(page.locator(".panel h2"), /^call 29/);
+    assert.doesNotMatch(page.url(), /process=/);
+    await page.locator('.node[aria-selected="true"] .name').click();
+    await page.waitForURL(/process=/);
+  }));
