@@ -201,13 +201,14 @@ impl Live {
     /// As a command.
     pub(crate) fn exited(self, exit: Exit) {
         let _inside = inside::enter();
-        let Exit { code, signal, reason, message, is_cancelled } = exit;
+        let Exit { code, signal, reason, message, type_name, is_apart, tail, is_cancelled } = exit;
         let outcome = match message {
             _ if is_cancelled => Outcome::Cancelled,
             None => Outcome::Succeeded,
             Some(message) => {
                 let kind = if signal.is_some() { "signal" } else { "exit" };
-                Outcome::Failed(Box::new(Failure { kind, message, ..Failure::default() }))
+                let code = signal.or(code).filter(|_| is_apart);
+                Outcome::Failed(Box::new(Failure { kind, type_name: type_name.map(Into::into), message, code, tail, ..Failure::default() }))
             }
         };
         let extra = EndExtra { exit_code: code, signal, reason, attempt: self.attempt };

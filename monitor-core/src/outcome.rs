@@ -156,7 +156,7 @@ pub(crate) fn of_exit_code(code: ExitCode) -> Option<Failure> {
 }
 
 fn returned<E: ?Sized>(message: String) -> Failure {
-    Failure { kind: "error", type_name: Some(type_name::<E>()), message, ..Failure::default() }
+    Failure { kind: "error", type_name: Some(type_name::<E>().into()), message, ..Failure::default() }
 }
 
 /// What a value of the user says of itself: neither an error nor a panic in there may reach the monitored function.

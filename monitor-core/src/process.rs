@@ -133,6 +133,12 @@ pub struct Exit {
     pub reason: Option<Cow<'static, str>>,
     /// Why it failed; none if it succeeded.
     pub message: Option<String>,
+    /// Type of the error that the message tells of, if it is known.
+    pub type_name: Option<String>,
+    /// The message doesn't say the exit code or the signal: whoever shows it says it besides.
+    pub is_apart: bool,
+    /// The last lines that it wrote.
+    pub tail: Option<String>,
     /// Somebody asked it to end: it was cancelled, and has not failed, whatever its code or signal.
     pub is_cancelled: bool,
 }

@@ -258,7 +258,7 @@ pub struct Failure {
     /// `error` or `panic`; of a command, or by an exit code, `exit` or `signal`.
     pub kind: &'static str,
     /// Type of the error, as the compiler names it; none for a panic.
-    pub type_name: Option<&'static str>,
+    pub type_name: Option<Cow<'static, str>>,
     /// The error's or the panic's own words.
     pub message: String,
     /// The error's sources, nearest first.
@@ -267,4 +267,8 @@ pub struct Failure {
     pub place: Option<(Cow<'static, str>, u32)>,
     /// The exit code that says so.
     pub exit_code: Option<i32>,
+    /// The exit code of a command or the signal that ended it, where the message doesn't say it.
+    pub code: Option<i32>,
+    /// The last lines that a command wrote.
+    pub tail: Option<String>,
 }

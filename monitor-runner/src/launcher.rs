@@ -20,9 +20,10 @@ use crate::sink::Sink;
 use crate::spec::Spec;
 use crate::streams::{Pump, Streams, dup};
 use crate::sys::{self, Signals};
-use crate::tail::Tail;
+use crate::tail::{Said, Tails};
 use crate::terminal::{Outer, Shown};
 use crate::tree::DETACHED;
+use crate::why::Stream;
 use crate::work::{Work, bid_farewell};
 
 /// A command that is ready to be run.
@@ -103,7 +104,11 @@ impl Launcher {
         if let Err(error) = record.open_file(&spec) {
             let path = spec.log_dir.clone().unwrap_or_default();
             let error = RunError::Folder { path, wanted: "can't be written to (--log-dir)", source: error };
-            record.end(&Outcome { error: Some(error.to_string()), reason: Some("not-started".to_owned()), ..Outcome::default() }, "");
+            record.end(
+                &Outcome { error: Some(error.to_string()), reason: Some("not-started".to_owned()), ..Outcome::default() },
+                None,
+                &Said::default(),
+            );
             bid_farewell(&mut line, false);
             return Err(error);
         }
@@ -113,11 +118,12 @@ impl Launcher {
         };
         let news = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io::Error::from);
         let news = Arc::new(news.map_err(RunError::system("start copying output"))?);
-        let tail = Arc::new(Mutex::new(Tail::default()));
+        let tails = Arc::new(Tails::default());
         let closed = Arc::new(Mutex::new(Vec::new()));
         let mut pumping = Vec::new();
         for (index, pump) in pumps.into_iter().enumerate() {
-            let sink = Sink::new(pump.name, record.clone(), pump.has_errors.then(|| tail.clone()));
+            let end = if pump.has_errors { Stream::Errors } else { Stream::Output };
+            let sink = Sink::new(pump.name, record.clone(), tails.clone(), end);
             let (closed, news) = (closed.clone(), news.clone());
             pumping.push(Pumping::start(pump, sink, move || {
                 closed.lock().unwrap_or_else(PoisonError::into_inner).push(index);
@@ -148,6 +154,6 @@ impl Launcher {
             has_terminal,
             give_up_at: None,
         };
-        Ok(work.run(&tail, watch))
+        Ok(work.run(&tails, watch))
     }
 }

@@ -32,6 +32,7 @@ mod sys;
 mod tail;
 mod terminal;
 mod tree;
+mod why;
 mod work;
 
 pub use identity::Identity;

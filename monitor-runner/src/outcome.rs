@@ -31,6 +31,9 @@ pub struct Outcome {
     /// It ended because somebody asked it to: by `monitor runs kill`, a key, or a signal to the launcher.
     #[serde(default)]
     pub is_cancelled: bool,
+    /// The line of its output that says best why it failed.
+    #[serde(default)]
+    pub why: Option<String>,
     /// What else whoever asked for it is to be told.
     #[serde(default)]
     pub note: Option<String>,
@@ -46,6 +49,11 @@ impl Outcome {
     /// Whether it succeeded.
     pub fn is_success(&self) -> bool {
         self.code == Some(0) && self.reason.is_none()
+    }
+
+    /// Whether its output may say why it failed: it ended by itself, or gave up with SIGABRT as a program does that finds itself broken.
+    pub(crate) fn is_told_by_output(&self) -> bool {
+        !self.is_success() && self.reason.is_none() && self.error.is_none() && self.signal.is_none_or(|signal| signal == libc::SIGABRT)
     }
 
     /// It could not be started: while doing what, and why.

@@ -11,6 +11,8 @@ use crate::logfile::LogFile;
 use crate::mask;
 use crate::outcome::Outcome;
 use crate::spec::Spec;
+use crate::tail::Said;
+use crate::why::Why;
 
 /// The process of a run.
 #[derive(Debug)]
@@ -138,8 +140,8 @@ impl Record {
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
     }
 
-    /// It ended; `tail` is what it said of errors.
-    pub(crate) fn end(&self, outcome: &Outcome, tail: &str) {
+    /// It ended; `why` is the line of what it `said` that tells the reason, if there is one.
+    pub(crate) fn end(&self, outcome: &Outcome, why: Option<Why>, said: &Said) {
         let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         process.field("cpu_ms", outcome.cpu.as_millis() as u64);
         process.field("peak_memory_bytes", outcome.peak_bytes);
@@ -162,15 +164,17 @@ impl Record {
                 process.field("log_file_error", error.to_string());
             }
         }
-        let message = (!outcome.is_success()).then(|| {
-            let words = outcome.words();
-            if tail.is_empty() || outcome.error.is_some() { words } else { format!("{words}\n{tail}") }
-        });
+        let is_apart = why.is_some();
+        let tail = said.tail(why.as_ref()).filter(|_| !outcome.is_success() && outcome.error.is_none());
+        let (line, type_name) = why.map_or((None, None), |why| (Some(why.line), why.type_name));
         process.exited(Exit {
             code: outcome.code,
             signal: outcome.signal,
             reason: outcome.reason.clone().map(Into::into),
-            message,
+            message: (!outcome.is_success()).then(|| line.unwrap_or_else(|| outcome.words())),
+            type_name,
+            is_apart,
+            tail,
             is_cancelled: outcome.is_cancelled,
         });
     }

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use crate::identity::Identity;
@@ -19,8 +19,9 @@ use crate::pump::Pumping;
 use crate::record::Record;
 use crate::spec::Spec;
 use crate::sys::{self, Signals};
-use crate::tail::{FileTail, Tail};
+use crate::tail::{FileTail, Said, Tails};
 use crate::terminal::{Outer, Shown};
+use crate::why::Stream;
 
 /// How often the use of CPU time is looked at, and whether anything is left of a tree.
 const LOOK: Duration = Duration::from_millis(50);
@@ -74,9 +75,13 @@ struct Ending {
 }
 
 impl Work<'_> {
-    pub(crate) fn run(mut self, tail: &Mutex<Tail>, watch: &mut dyn Watch) -> Outcome {
+    pub(crate) fn run(mut self, tails: &Tails, watch: &mut dyn Watch) -> Outcome {
         self.take_keys();
-        let mut file_tail = if self.spec.capture { None } else { FileTail::of_stderr() };
+        let mut files = Vec::new();
+        if !self.spec.capture {
+            let streams = [(Stream::Errors, rustix::stdio::stderr()), (Stream::Output, rustix::stdio::stdout())];
+            files.extend(streams.into_iter().filter_map(|(stream, file)| Some((stream, FileTail::of(file)?))));
+        }
         let mut attempt = 1;
         let (outcome, is_over) = loop {
             // Without it the command runs as well.
@@ -88,10 +93,9 @@ impl Work<'_> {
             self.drain();
             let was_started = outcome.error.is_none();
             let again = attempt <= self.spec.retry && was_started && !outcome.is_success() && !self.is_interrupted;
-            let mut said = tail.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(file) = file_tail.as_mut().filter(|_| said.is_empty()) {
-                said = file.take();
-            }
+            let said = Said::take(tails, &mut files);
+            let why = said.why().filter(|_| outcome.is_told_by_output());
+            outcome.why = why.as_ref().map(|why| why.line.clone());
             let is_over = if again { false } else { self.let_go() };
             if let Some(following) = following {
                 let (_, script) = self.record.ids().unwrap_or_default();
@@ -104,7 +108,7 @@ impl Work<'_> {
                 }
                 outcome.note = nothing;
             }
-            self.record.end(&outcome, &said);
+            self.record.end(&outcome, why, &said);
             if again {
                 if self.sleep(self.spec.backoff.saturating_mul(1 << (attempt - 1).min(20))) {
                     attempt += 1;

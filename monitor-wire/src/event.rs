@@ -505,6 +505,12 @@ pub struct Error {
     /// Where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+    /// The exit code of a command, or with the kind `signal` the signal's number, where the message doesn't say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The last lines that a command wrote, with their indentation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<String>,
 }
 
 /// Another process that one has to do with.

@@ -123,7 +123,7 @@ fn ended(record: &Ended) -> String {
 
 fn error(failure: &Failure) -> String {
     let mut json = format!(r#"{{"kind":{},"message":{}"#, Text(failure.kind), Text(&failure.message));
-    if let Some(name) = failure.type_name {
+    if let Some(name) = &failure.type_name {
         let _ = write!(json, r#","type":{}"#, Text(name));
     }
     if !failure.chain.is_empty() {
@@ -198,13 +198,15 @@ mod tests {
         fn an_end_is_read_as_it_was_meant(root in 1_u128.., id in 1_u64.., text: String, chain: Vec<String>, line: Option<u32>) {
             let (root_id, process) = ids(root, id);
             let place = line.map(|line| (text.clone().into(), line));
-            let failure = Failure { kind: "error", type_name: line.map(|_| "app::Error"), message: text.clone(), chain: chain.clone(), place, exit_code: None };
+            let failure = Failure { kind: "error", type_name: line.map(|_| "app::Error".into()), message: text.clone(), chain: chain.clone(), place, ..Failure::default() };
             let error = wire::Error {
                 kind: "error".into(),
                 type_name: line.map(|_| "app::Error".to_owned()),
                 message: text.clone(),
                 chain,
                 source: line.map(|line| wire::Source { file: text.clone(), line }),
+                code: None,
+                tail: None,
             };
             for (outcome, word, error) in [
                 (Outcome::Succeeded, wire::Outcome::SUCCEEDED, None),

@@ -182,7 +182,8 @@ fn words(life: &Life) -> String {
 }
 
 fn ended(outcome: &Outcome) -> String {
-    format!("{} (CPU {})", outcome.words(), duration(outcome.cpu.as_nanos() as u64))
+    let why = outcome.why.as_ref().map(|why| format!(": {}", visible(why))).unwrap_or_default();
+    format!("{} (CPU {}){why}", outcome.words(), duration(outcome.cpu.as_nanos() as u64))
 }
 
 /// What it has written, and what it writes until it ends.

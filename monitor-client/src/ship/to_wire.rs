@@ -32,10 +32,12 @@ pub(super) fn json(queued: Queued<'_>) -> Vec<u8> {
 fn error(failure: Failure) -> wire::Error {
     wire::Error {
         kind: wire::ErrorKind::from(failure.kind),
-        type_name: failure.type_name.map(str::to_owned),
+        type_name: failure.type_name.map(Cow::into_owned),
         message: failure.message,
         chain: failure.chain,
         source: failure.place.map(|(file, line)| source(&file, line)),
+        code: failure.code,
+        tail: failure.tail,
     }
 }
 

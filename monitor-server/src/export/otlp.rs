@@ -80,6 +80,9 @@ fn span(root: &[u8], process: &Process, started_us: u64) -> Span {
         if let Some(name) = &error.type_name {
             text("exception.type", name);
         }
+        if let Some(tail) = &error.tail {
+            text("exception.stacktrace", tail);
+        }
     }
     if let Some(source) = &process.source {
         text("code.file.path", &source.file);

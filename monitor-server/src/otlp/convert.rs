@@ -242,6 +242,8 @@ fn error(status: Option<&Status>, events: &[SpanEvent], fields: &Fields) -> Erro
             .unwrap_or_else(|| "no reason was given".to_owned()),
         chain: Vec::new(),
         source: None,
+        code: None,
+        tail: None,
     }
 }
 

@@ -151,6 +151,7 @@ fn cut_error(error: &mut Error, limits: &Limits) {
     cut_word(&mut error.kind, ErrorKind::as_str, limits);
     cut_text(&mut error.message, limits.text_bytes);
     error.type_name.iter_mut().for_each(|text| cut_text(text, limits.name_bytes));
+    error.tail.iter_mut().for_each(|text| cut_text(text, limits.text_bytes));
     error.source.iter_mut().for_each(|source| cut_source(source, limits));
     // The chain as a whole: nearest causes first.
     let (mut left, mut kept) = (limits.text_bytes, 0);

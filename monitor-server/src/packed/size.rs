@@ -118,7 +118,12 @@ fn links(links: &[Link]) -> usize {
 
 pub(crate) fn error(error: &Error) -> usize {
     let chain = error.chain.iter().map(|cause| size_of::<String>() + cause.len());
-    error.kind.as_str().len() + error.message.len() + text(&error.type_name) + source(&error.source) + chain.sum::<usize>()
+    error.kind.as_str().len()
+        + error.message.len()
+        + text(&error.type_name)
+        + text(&error.tail)
+        + source(&error.source)
+        + chain.sum::<usize>()
 }
 
 /// What an event's fields hold.

@@ -145,6 +145,8 @@ fn end(estate: &Estate, call: &Call, at: u64, how: End, words: &HashMap<u64, &Qu
             message: NOT_FOUND.to_owned(),
             chain: Vec::new(),
             source: estate.program.sites.get(&u64::from(call.site)).filter(|_| kind == "error").map(|site| site.source.clone()),
+            code: None,
+            tail: None,
         })
     };
     let (outcome, error) = match how {

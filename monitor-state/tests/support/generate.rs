@@ -35,12 +35,15 @@ fn fields() -> impl Strategy<Value = Fields> {
 
 fn error() -> impl Strategy<Value = Option<Error>> {
     let source = option::of((name(), 0..9_u32)).prop_map(|source| source.map(|(file, line)| Source { file, line }));
-    let error = (name(), vec(name(), 0..2), source).prop_map(|(message, chain, source)| Error {
+    let told = (option::of(-1..2_i32), option::of(name()));
+    let error = (name(), vec(name(), 0..2), source, told).prop_map(|(message, chain, source, (code, tail))| Error {
         kind: ErrorKind::from("odd"),
         type_name: None,
         message,
         chain,
         source,
+        code,
+        tail,
     });
     option::of(error)
 }

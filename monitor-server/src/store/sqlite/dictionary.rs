@@ -69,6 +69,10 @@ struct Cause {
     chain: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     source: Option<Source>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tail: Option<String>,
 }
 
 impl Dictionary {
@@ -264,10 +268,10 @@ impl Dictionary {
 
     /// Keys of an error's message and of all else about it.
     pub(super) fn error_keys(&mut self, connection: &Connection, error: &Error) -> Result<(i64, i64)> {
-        let Error { kind, type_name, message, chain, source } = error;
-        let cause = Cause { kind: kind.clone(), type_name: type_name.clone(), chain: chain.clone(), source: source.clone() };
+        let Error { kind, type_name, message, chain, source, code, tail } = error.clone();
+        let cause = Cause { kind, type_name, chain, source, code, tail };
         let cause = serde_json::to_string(&cause).expect("plain data with text keys is JSON");
-        Ok((self.searched_key(connection, message)?, self.text_key(connection, &cause)?))
+        Ok((self.searched_key(connection, &message)?, self.text_key(connection, &cause)?))
     }
 
     /// As [`Dictionary::error_keys`], remembered, and the error to share.
@@ -277,7 +281,7 @@ impl Dictionary {
         }
         let keys = self.error_keys(connection, error)?;
         let shared = Arc::new(error.clone());
-        self.bytes += 256 + error.message.len() + error.chain.iter().map(String::len).sum::<usize>();
+        self.bytes += 256 + crate::packed::size::error(&error);
         self.errors.insert(shared.clone(), keys);
         self.errors_by_keys.insert(keys, shared.clone());
         Ok((shared, keys))
@@ -301,15 +305,15 @@ impl Dictionary {
             return Ok(error.clone());
         }
         let error = Arc::new(self.read_error(connection, keys)?);
-        self.bytes += 256 + error.message.len() + error.chain.iter().map(String::len).sum::<usize>();
+        self.bytes += 256 + crate::packed::size::error(&error);
         self.errors_by_keys.insert(keys, error.clone());
         Ok(error)
     }
 
     fn read_error(&mut self, connection: &Connection, (message, cause): (i64, i64)) -> Result<Error> {
         let message = self.text(connection, message)?.to_string();
-        let Cause { kind, type_name, chain, source } = ids::from_json(11, self.text(connection, cause)?.as_bytes())?;
-        Ok(Error { kind, type_name, message, chain, source })
+        let Cause { kind, type_name, chain, source, code, tail } = ids::from_json(11, self.text(connection, cause)?.as_bytes())?;
+        Ok(Error { kind, type_name, message, chain, source, code, tail })
     }
 }
 
