@@ -160,10 +160,10 @@ fn by_rules(strength: Strength, text: &str) -> Option<Why> {
 }
 
 fn cut(line: &str) -> String {
-    let line = line.trim();
+    let line: String = line.trim().chars().map(|each| if each.is_control() { ' ' } else { each }).collect();
     match line.char_indices().nth(LONGEST_WHY) {
         Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
+        None => line,
     }
 }
 

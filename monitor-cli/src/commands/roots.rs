@@ -8,7 +8,8 @@ use monitor_wire::{Root, RootsPage};
 use crate::client::{Connection, Query, print_json, read};
 use crate::exit;
 use crate::text::{
-    DURATION_COLUMNS, Line, STATES, elapsed, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands, visible, width,
+    DURATION_COLUMNS, Line, STATES, elapsed, ended_by, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands, visible,
+    width,
 };
 
 const EXAMPLES: &str = "\
@@ -89,7 +90,7 @@ fn render(roots: &[Root], columns: Option<usize>, now_us: u64) -> String {
         line.column(title_columns + state_columns + 27);
         line.right(&elapsed(&root.state, root.elapsed_ns, root.started_us, now_us), DURATION_COLUMNS).text("  ").text(&processes(root));
         if let Some(error) = &root.error {
-            line.text("  ").styled(style, &one_line(&error.message));
+            line.text("  ").styled(style, &one_line(&error.message)).text(&ended_by(error));
         }
         text.push_str(&line.finish(columns));
     }

@@ -7,7 +7,7 @@ mod time;
 
 pub(crate) use line::Line;
 pub(crate) use safe::{fit, one_line, visible, width};
-pub(crate) use state::{STATES, glyph, style};
+pub(crate) use state::{STATES, ended_by, glyph, style};
 pub(crate) use time::{bytes, duration, exact_moment, moment, now_us, thousands};
 
 /// The longest duration has so many, but for those of centuries.

@@ -1,7 +1,7 @@
 //! States as glyph, word and colour.
 
 use anstyle::{AnsiColor, Style};
-use monitor_wire::State;
+use monitor_wire::{Error, ErrorKind, State};
 
 /// In the order in which they are told, the most urgent first.
 pub(crate) const STATES: [State; 6] = [State::FAILED, State::LOST, State::RUNNING, State::PENDING, State::CANCELLED, State::SUCCEEDED];
@@ -16,6 +16,12 @@ pub(crate) fn glyph(state: &State) -> &'static str {
         "lost" => "?",
         _ => "•",
     }
+}
+
+/// What stands quietly behind an error's message: the exit code or the signal that it doesn't say itself.
+pub(crate) fn ended_by(error: &Error) -> String {
+    let what = if error.kind == ErrorKind::SIGNAL { "signal" } else { "exit code" };
+    error.code.map(|code| format!("  {what} {code}")).unwrap_or_default()
 }
 
 pub(crate) fn style(state: &State) -> Style {

@@ -54,9 +54,9 @@ fn a_detached_run_goes_on_and_is_found_again() {
     assert_eq!(std::io::read_to_string(attached.stdout.take().unwrap()).unwrap(), "begun\nend\n");
     assert_eq!(until(&house, &id, "ended")["exit_code"], 3);
     let process = house.process();
-    assert_eq!((&process["name"], &process["error"]["message"]), (&"long one".into(), &"exit code 3\nbegun\nend".into()));
+    assert_eq!((&process["name"], &process["error"]["message"]), (&"long one".into(), &"end".into()));
     assert_eq!(process["root_id"], listed(&house, &id)["root_id"]);
-    assert!(text(&["runs", "list"], &house).1.contains("exit code 3"));
+    assert!(text(&["runs", "list"], &house).1.contains("exit code 3 (CPU "));
     assert_eq!(text(&["runs", "clear"], &house).1, "1 forgotten\n");
     assert!(text(&["runs", "list"], &house).1.contains("there are no detached runs"));
 }

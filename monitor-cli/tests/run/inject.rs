@@ -41,7 +41,7 @@ fn the_commands_of_a_script_are_processes_of_their_own() {
     );
     let tree = house.tree();
     let expected = "\
-bash (script) [failed]: exit code 4\nlast below.sh 0
+bash (script) [failed]: last below.sh 0
   set -eu (script)
   x=$(echo inner) (script)
   for n in 1 2 (script)

@@ -14,3 +14,4 @@ mod output;
 mod plain;
 mod python;
 mod terminal;
+mod why;

@@ -49,7 +49,7 @@ fn what_is_written_to_one_place_stays_in_order() {
     let expected: Vec<String> = (1..=5).flat_map(|n| [format!("out {n}"), format!("err {n}")]).collect();
     assert_eq!(String::from_utf8(out.stdout).unwrap(), expected.join("\n") + "\n");
     assert_eq!(logs(&house).into_iter().map(|(_, line)| line).collect::<Vec<_>>(), expected);
-    assert!(house.process()["error"]["message"].as_str().unwrap().ends_with("out 5\nerr 5"));
+    assert!(house.process()["error"]["tail"].as_str().unwrap().ends_with("out 5\nerr 5"));
 }
 
 #[test]

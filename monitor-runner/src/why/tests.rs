@@ -74,7 +74,9 @@ fn of_what_real_programs_wrote_the_line_is_found_that_says_why() {
     let mut wrong = Vec::new();
     for (name, text, line, type_name) in OUTPUTS {
         let found = of(Stream::Errors, text);
-        let is_right = found.as_ref().is_some_and(|(found, found_type)| found.starts_with(line) && found_type.as_deref().unwrap_or_default() == *type_name);
+        let is_right = found
+            .as_ref()
+            .is_some_and(|(found, found_type)| found.starts_with(line) && found_type.as_deref().unwrap_or_default() == *type_name);
         if !is_right {
             wrong.push(format!("{name}: wanted {line:?} ({type_name}), found {found:?}"));
         }

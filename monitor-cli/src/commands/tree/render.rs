@@ -5,7 +5,7 @@ use std::io;
 use monitor_wire::{Attachment, Process, TreePage};
 
 use super::alike::{self, Alike};
-use crate::text::{DURATION_COLUMNS, Line, duration, elapsed, fit, glyph, one_line, style, thousands, visible, width};
+use crate::text::{DURATION_COLUMNS, Line, duration, elapsed, ended_by, fit, glyph, one_line, style, thousands, visible, width};
 
 /// Deeper than this, a number stands for the branches that can't be drawn.
 const DRAWN_LEVELS: usize = 40;
@@ -14,7 +14,7 @@ const NAME_COLUMNS: usize = 80;
 /// More causes of one error are counted.
 const MOST_CAUSES: usize = 20;
 
-/// Writes the tree, a line a process and one for each cause of its error, cut to `columns`. Siblings that are alike have one together, unless `all` are asked for.
+/// Writes the tree, a line a process and one for each cause of its error and for each line that a command wrote last, cut to `columns`. Siblings that are alike have one together, unless `all` are asked for.
 pub(super) fn tree(
     mut tree: TreePage,
     all: bool,
@@ -57,13 +57,18 @@ pub(super) fn tree(
             line.text("  ").text(&mark);
         }
         if let Some(error) = &process.error {
-            line.text("  ").styled(style, &one_line(&error.message));
+            line.text("  ").styled(style, &one_line(&error.message)).text(&ended_by(error));
         }
         write(&line.finish(columns))?;
         let has_children = tree.processes.get(index + 1).is_some_and(|next| depth(index + 1, next) > depth(index, process));
         for cause in causes(process) {
             let mut line = Line::default();
             line.text(&below(branch, has_children)).styled(style, &cause);
+            write(&line.finish(columns))?;
+        }
+        for said in process.error.iter().filter_map(|error| error.tail.as_deref()).flat_map(str::lines) {
+            let mut line = Line::default();
+            line.text(&below(branch, has_children)).text(&visible(&said.replace('\t', "    ")));
             write(&line.finish(columns))?;
         }
     }

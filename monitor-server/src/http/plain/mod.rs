@@ -197,7 +197,7 @@ fn name(process: &Process, words: &Words) -> String {
 /// On one line: the cause first, then what it led to.
 fn why(error: &Error) -> String {
     let links = error.chain.iter().rev().chain([&error.message]);
-    links.map(|link| Text(link).to_string()).collect::<Vec<_>>().join(" ← ")
+    links.map(|link| Text(link).to_string()).collect::<Vec<_>>().join(" ← ") + &ended_by(error)
 }
 
 fn error_of(body: &mut String, error: &Error) {
@@ -206,10 +206,19 @@ fn error_of(body: &mut String, error: &Error) {
     for link in links {
         let _ = write!(body, "\n← {}", Text(link));
     }
+    body.push_str(&ended_by(error));
     if let Some(source) = &error.source {
         let _ = write!(body, "\n{}:{}", Text(&source.file), source.line);
     }
+    for line in error.tail.iter().flat_map(|tail| tail.lines()) {
+        let _ = write!(body, "\n{}", Text(&line.replace('\t', "    ")));
+    }
     body.push_str("</pre>");
+}
+
+/// The exit code or the signal that a message doesn't say itself.
+fn ended_by(error: &Error) -> String {
+    error.code.map(|code| format!(" ({} {code})", error.kind)).unwrap_or_default()
 }
 
 /// The same address from where this page ends.

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { causeFirst, causesCut, errorLine } from "./errors.ts";
+import { causeFirst, causesCut, errorLine, tailOf } from "./errors.ts";
 
 test("the farthest cause comes first", () => {
   expect(causeFirst({ message: "import failed", chain: ["query failed", "no such table"] })).toEqual(["no such table", "query failed", "import failed"]);
@@ -17,4 +17,17 @@ test("that causes were left out is no cause", () => {
   expect(causesCut(error)).toBe(12);
   expect(errorLine(error)).toBe("⌇ ← query failed…⌇ ← import failed");
   expect(causesCut({ message: "[3 more causes]" })).toBe(0);
+});
+
+test("what a command wrote last stands apart from why it failed", () => {
+  const told = { kind: "exit", message: "TimeoutError: no answer", code: 1, tail: "  File x\nTimeoutError: no answer" };
+  expect(errorLine(told)).toBe("TimeoutError: no answer");
+  expect(tailOf(told)).toBe("  File x\nTimeoutError: no answer");
+  // As launchers said it that know no tail.
+  const before = { kind: "exit", message: "exit code 1\n  File x\nTimeoutError: no answer" };
+  expect(errorLine(before)).toBe("exit code 1");
+  expect(tailOf(before)).toBe("  File x\nTimeoutError: no answer");
+  // Lines of any other error are its own words.
+  const other = { kind: "error", message: "one\ntwo" };
+  expect([errorLine(other), tailOf(other)]).toEqual(["one\ntwo", null]);
 });

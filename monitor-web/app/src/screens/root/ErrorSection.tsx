@@ -1,7 +1,8 @@
 import type { Failure } from "../../api/types.ts";
 import { t, wordText } from "../../i18n.ts";
-import { causeFirst, causesCut } from "../../model/errors.ts";
-import { visible } from "../../model/text.ts";
+import { causeFirst, causesCut, tailOf } from "../../model/errors.ts";
+import { visible, visibleLines } from "../../model/text.ts";
+import { Exit } from "../../ui/Exit.tsx";
 import { Said } from "../../ui/Text.tsx";
 import { Source } from "./Source.tsx";
 
@@ -9,6 +10,7 @@ import { Source } from "./Source.tsx";
 export function ErrorSection({ error }: { error: Failure }) {
   const [cause = "", ...led] = causeFirst(error);
   const left = causesCut(error);
+  const tail = tailOf(error);
   return (
     <section className="failure">
       <h3>
@@ -16,6 +18,7 @@ export function ErrorSection({ error }: { error: Failure }) {
       </h3>
       <p className="message">
         <Said text={cause} lines />
+        <Exit error={error} />
       </p>
       {left > 0 && <p className="dim">{t("cut.causes", { count: left })}</p>}
       {led.length > 0 && (
@@ -28,6 +31,11 @@ export function ErrorSection({ error }: { error: Failure }) {
         </ol>
       )}
       {error.source && <Source source={error.source} />}
+      {tail !== null && (
+        <pre className="tail" tabIndex={0} aria-label={t("panel.tail")}>
+          {visibleLines(tail)}
+        </pre>
+      )}
     </section>
   );
 }

@@ -4,6 +4,7 @@ import { lastList } from "../../data/list-search.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
+import { Exit } from "../../ui/Exit.tsx";
 import { visible } from "../../model/text.ts";
 import { clock } from "../../model/time.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
@@ -49,7 +50,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
           ))}
         </nav>
       </div>
-      {root.error && <p className="error">{visible(errorLine(root.error))}</p>}
+      {root.error && <p className="error">{visible(errorLine(root.error))}<Exit error={root.error} /></p>}
       {root.state === "lost" && worker && (
         <p className="error">
           {t("tasks.lost-since", {

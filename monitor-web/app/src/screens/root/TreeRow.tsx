@@ -5,6 +5,7 @@ import { type Spread, spread } from "../../model/histogram.ts";
 import type { Rollup } from "../../model/rollup.ts";
 import type { State } from "../../model/state.ts";
 import { errorLine } from "../../model/errors.ts";
+import { Exit } from "../../ui/Exit.tsx";
 import { brief, visible } from "../../model/text.ts";
 import { duration, elapsed } from "../../model/time.ts";
 import { Marks } from "../../ui/Marks.tsx";
@@ -82,6 +83,7 @@ export const TreeRow = memo(function TreeRow(props: Props) {
         {process.error && (
           <span className="why" title={visible(errorLine(process.error))}>
             {visible(errorLine(process.error))}
+            <Exit error={process.error} />
           </span>
         )}
       </span>

@@ -6,6 +6,7 @@ import { locale, t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
 import { clock, duration, elapsed } from "../../model/time.ts";
+import { Exit } from "../../ui/Exit.tsx";
 import { Expected } from "../../ui/Expected.tsx";
 import { Overdue } from "../../ui/Marks.tsx";
 import { StateGlyph } from "../../ui/State.tsx";
@@ -117,6 +118,7 @@ function Why({ root }: { root: Root }) {
     return (
       <span className="why" data-own={root.state === "failed"} title={text}>
         {text}
+        <Exit error={root.error} />
       </span>
     );
   }

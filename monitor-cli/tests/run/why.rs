@@ -1,0 +1,85 @@
+//! The line that says why a command failed, by commands that really fail.
+
+use std::io::{self, Read};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::harness::{House, output};
+
+/// The error of this command, whose stdout and stderr go to one pipe, and what came out of that.
+fn in_one_pipe(house: &House, command: &[&str]) -> (Value, Vec<u8>) {
+    let (mut read, written) = io::pipe().unwrap();
+    let mut run = house.run(&[], command);
+    run.stdin(Stdio::null()).stdout(written.try_clone().unwrap()).stderr(written);
+    let mut child = run.spawn().unwrap();
+    // It holds the writing end, too.
+    drop(run);
+    let mut out = Vec::new();
+    read.read_to_end(&mut out).unwrap();
+    assert!(!child.wait().unwrap().success());
+    (house.process()["error"].clone(), out)
+}
+
+#[test]
+fn a_traceback_is_found_before_what_was_written_behind_it() {
+    let house = House::new();
+    let script = "import sys\nfor n in range(4):\n    print(f'[ok] step {n} ✓')\ndef fetch():\n    raise TimeoutError('The read operation timed out')\nfetch()\n";
+    let (error, out) = in_one_pipe(&house, &["python3", "-c", script]);
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.contains("[ok] step 3 ✓"), "{out}");
+    assert_eq!((&error["message"], &error["type"]), (&"TimeoutError: The read operation timed out".into(), &"TimeoutError".into()));
+    assert_eq!((&error["kind"], &error["code"]), (&"exit".into(), &1.into()));
+    let tail = error["tail"].as_str().unwrap();
+    assert!(tail.contains("[ok] step 3 ✓") && tail.contains("\n  File \"<string>\", line 6, in <module>\n"), "indented as it was: {tail}");
+    // Where people see it: the line, then the code, then what was written.
+    let roots = String::from_utf8(house.monitor(&["roots"]).output().unwrap().stdout).unwrap();
+    assert!(roots.ends_with("  TimeoutError: The read operation timed out  exit code 1\n"), "{roots}");
+    let tree = String::from_utf8(house.monitor(&["tree", "1"]).output().unwrap().stdout).unwrap();
+    assert!(tree.contains("TimeoutError: The read operation timed out  exit code 1\n"), "{tree}");
+    assert!(tree.contains("\n       File \"<string>\", line 6, in <module>\n"), "{tree}");
+    // Its place in the tree can be found by what was said.
+    let found = house.get("/roots?q=read+operation");
+    assert_eq!(found["roots"][0]["error"]["message"], error["message"]);
+}
+
+#[test]
+fn stdout_says_why_if_stderr_does_not() {
+    let house = House::new();
+    let script = "echo a warning >&2; echo; echo 'src/x.ts(3,5): error TS2322: no such type'; echo done; exit 2";
+    output(house.run(&[], &["sh", "-c", script]), b"");
+    let error = house.process()["error"].clone();
+    assert_eq!((&error["message"], &error["code"]), (&"src/x.ts(3,5): error TS2322: no such type".into(), &2.into()));
+    assert!(error["tail"].as_str().unwrap().ends_with("\ndone"), "{error}");
+}
+
+/// Where nothing says why, the code does, and so does a limit.
+#[test]
+fn what_no_line_says_is_said_by_the_end() {
+    for (script, message) in
+        [("exit 3", "exit code 3"), ("echo all is well; exit 3", "exit code 3"), ("kill -9 $$", "killed by SIGKILL (9)")]
+    {
+        let house = House::new();
+        output(house.run(&[], &["sh", "-c", script]), b"");
+        let error = house.process()["error"].clone();
+        assert_eq!((&error["message"], &error["code"]), (&message.into(), &().into()), "{script}");
+    }
+}
+
+/// Megabytes without a line end, bytes that are no text, and what would move a terminal's cursor.
+#[test]
+fn hostile_output_leaves_a_short_line_without_control_characters() {
+    let hostile = [
+        "head -c 3000000 /dev/zero | tr '\\0' x; exit 1",
+        "head -c 300000 /dev/urandom; exit 1",
+        r"printf 'error: \033[31mno\033[0m \033]0;title\007table\033[2J\n'; exit 1",
+        r"printf '\377\376 cannot open it\r\n' >&2; exit 1",
+    ];
+    for script in hostile {
+        let house = House::new();
+        let (error, _) = in_one_pipe(&house, &["sh", "-c", script]);
+        let message = error["message"].as_str().unwrap();
+        assert!(message.chars().count() <= 501 && !message.contains(['\n', '\x1b']), "{script}: {message:?}");
+        assert!(error["tail"].as_str().is_none_or(|tail| tail.len() <= 4 << 10), "{script}");
+    }
+}
