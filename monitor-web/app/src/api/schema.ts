@@ -678,11 +678,18 @@ export interface components {
         Error: {
             /** @description Its causes, nearest first. */
             chain?: string[];
+            /**
+             * Format: int32
+             * @description The exit code of a command, or with the kind `signal` the signal's number, where the message doesn't say it.
+             */
+            code?: number | null;
             /** @description What kind of failure. */
             kind: components["schemas"]["ErrorKind"];
             /** @description The error's own words. */
             message: string;
             source?: components["schemas"]["Source"] | null;
+            /** @description The last lines that a command wrote, with their indentation. */
+            tail?: string | null;
             /** @description Type of the error in the program. */
             type?: string | null;
         };
