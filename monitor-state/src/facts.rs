@@ -1,13 +1,14 @@
 //! All that is known: the fold over whole batches, held in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use monitor_wire::{Attachment, Batch, Counts, Event, Process, ProcessId, Root, RootId, State, WorkerId, WorkerRef};
+use monitor_wire::{Attachment, Batch, Counts, Error, Event, Process, ProcessId, Root, RootId, State, WorkerId, WorkerRef};
 
 use crate::order::{Node, Order, order};
 use crate::process::{ProcessEvent, ProcessFacts};
 use crate::ranges::Ranges;
-use crate::view::{earliest_failed_leaf, title};
+use crate::view::title;
+use crate::why::{Why, failing_path};
 use crate::worker::{WorkerFacts, WorkerStatus};
 
 /// The facts of all trees and workers. Equal for the same events, however they came.
@@ -126,7 +127,8 @@ impl Facts {
 
         let face = own.or_else(|| (0..nodes.len()).min_by_key(|index| (nodes[*index].at_us, nodes[*index].id)));
         let batch = face.and_then(|index| facts[index].1.batch());
-        let mut root = root(root_id, number, face.map(|index| &views[index]), batch, &views);
+        let mut root = root(root_id, number, (face.map(|index| &views[index]), own.is_some()), batch, &views);
+        root.begun_us = face.filter(|_| root.started_us.is_none()).map(|index| nodes[index].at_us);
         root.unattached = own.is_some_and(|own| views[own].attachment == Attachment::UNATTACHED);
         let mut processes = Vec::with_capacity(views.len());
         for place in placed {
@@ -152,15 +154,12 @@ pub fn about_worker(event: &Event, batch_worker: WorkerId) -> (WorkerId, Option<
 }
 
 /// A tree seen from its root: the face is the root's own process, or as long as that is unknown the earliest of all.
-fn root(root_id: RootId, number: u64, face: Option<&Process>, batch: Option<&str>, processes: &[Process]) -> Root {
+fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), batch: Option<&str>, processes: &[Process]) -> Root {
     let mut counts = Counts::default();
     for process in processes {
         *counts.of(&process.state) += 1;
     }
-    let error_of_leaf = || {
-        let leaf = earliest_failed_leaf(processes.iter())?;
-        processes.iter().find(|process| process.id == leaf.id)?.error.clone()
-    };
+    let error = face.and_then(|face| if face.state == State::FAILED { error_of_path(face, is_own, processes) } else { face.error.clone() });
     let name = face.map(|face| face.name.clone()).unwrap_or_default();
     Root {
         root_id,
@@ -174,11 +173,29 @@ fn root(root_id: RootId, number: u64, face: Option<&Process>, batch: Option<&str
         elapsed_ns: face.and_then(|face| face.elapsed_ns),
         worker_id: face.and_then(|face| face.worker_id),
         counts,
-        error: face.and_then(|face| face.error.clone()).or_else(error_of_leaf),
+        error,
+        begun_us: None,
+        progress: face.and_then(|face| face.progress.clone()),
         pinned: false,
         unattached: false,
         expected_ns: None,
         expected_p95_ns: None,
         overdue: false,
     }
+}
+
+/// The error of a failed root, from its failing path. Below a face that isn't the root's own hang only its own children.
+fn error_of_path(face: &Process, is_own: bool, processes: &[Process]) -> Option<Error> {
+    let known: HashSet<_> = processes.iter().map(|process| process.id).collect();
+    let failed = processes.iter().filter(|process| process.state == State::FAILED).filter_map(|process| {
+        let parent = process.parent_id.filter(|parent| known.contains(parent) && *parent != process.id);
+        (parent.is_some() || is_own).then_some((parent, process))
+    });
+    let mut why = Why::default();
+    for process in failing_path(face, failed) {
+        if why.take(process.error.as_ref(), || process.error.clone()) {
+            break;
+        }
+    }
+    why.found().flatten()
 }

@@ -11,6 +11,7 @@ mod process;
 mod ranges;
 mod told;
 mod view;
+mod why;
 mod worker;
 
 pub use facts::{Facts, about_worker};
@@ -19,5 +20,6 @@ pub use order::{Node, Order, Placed, order};
 pub use process::{Definition, End, MAX_FIELDS, ProcessEvent, ProcessFacts};
 pub use ranges::Ranges;
 pub use told::{Stamp, Told};
-pub use view::{FailedLeaf, earliest_failed_leaf, title};
+pub use view::title;
+pub use why::{Failing, MOST_CHILDREN, MOST_ON_PATH, Why, decisive, failing_path};
 pub use worker::{Announced, WorkerFacts, WorkerStatus};

@@ -128,20 +128,3 @@ fn state_of_fold(fold: &monitor_wire::Fold, is_lost: bool) -> State {
         State::SUCCEEDED
     }
 }
-
-/// A failed process that may speak for its tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FailedLeaf {
-    /// When it failed.
-    pub ended_us: u64,
-    /// Which it is.
-    pub id: ProcessId,
-}
-
-/// Of the failed processes with an error, the earliest to end that has no such child.
-pub fn earliest_failed_leaf<'a>(processes: impl Iterator<Item = &'a Process> + Clone) -> Option<FailedLeaf> {
-    let failed = processes.filter(|process| process.state == State::FAILED && process.error.is_some());
-    let parents: std::collections::HashSet<_> = failed.clone().filter_map(|process| process.parent_id).collect();
-    let leaves = failed.filter(|process| !parents.contains(&process.id));
-    leaves.map(|process| FailedLeaf { ended_us: process.ended_us.unwrap_or(0), id: process.id }).min()
-}

@@ -122,12 +122,17 @@ fn of_processes_without_a_parent_the_earliest_is_the_roots_own() {
 }
 
 #[test]
-fn a_root_shows_its_own_error_or_else_that_of_the_earliest_failed_leaf() {
+fn a_root_shows_an_error_once_it_failed_its_own_or_else_the_one_on_its_failing_path() {
     let script = "started 1\nstarted 2 parent=1\nstarted 3 parent=2\nstarted 4 parent=1\n\
                   ended 2 failed error=outer at=5\nended 3 failed error=inner at=6\nended 4 failed error=later at=7\n";
-    check_root(script, expect![[r#"p1 <7> running Some(1)-None None Some("inner") running 1 of 4"#]]);
+    check_root(script, expect!["p1 <7> running Some(1)-None None None running 1 of 4"]);
     check_root(
         &format!("{script}ended 1 failed error=own at=9"),
         expect![[r#"p1 <7> failed Some(1)-Some(9) Some(8000) Some("own") running 0 of 4"#]],
     );
+    check_root(
+        &format!("{script}ended 1 failed at=9"),
+        expect![[r#"p1 <7> failed Some(1)-Some(9) Some(8000) Some("later") running 0 of 4"#]],
+    );
+    check_root(&format!("{script}ended 1 ok at=9"), expect!["p1 <7> succeeded Some(1)-Some(9) Some(8000) None running 0 of 4"]);
 }

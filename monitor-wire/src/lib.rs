@@ -25,5 +25,7 @@ pub use model::{
     ClockJump, Counts, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status,
     StreamMessage, TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
 };
-pub use stats::{ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries};
+pub use stats::{
+    CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
+};
 pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};

@@ -33,8 +33,14 @@ pub struct Root {
     pub worker_id: Option<WorkerId>,
     /// All processes of the tree by state.
     pub counts: Counts,
-    /// Why it failed; without a failure of the root's own, the earliest of its failed processes.
+    /// Why it failed: of the errors on its failing path, from the root's own process down, the first that says more than an exit code.
     pub error: Option<Error>,
+    /// When it began as far as that is known, if its start is not: when it was queued, or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun_us: Option<u64>,
+    /// How far its own process says that it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
     /// It is kept until it is unpinned, whatever the rules of retention say.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,

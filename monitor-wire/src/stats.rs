@@ -133,6 +133,44 @@ pub struct ErrorsPage {
     pub as_of: u64,
 }
 
+/// Roots that failed alike.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CauseStats {
+    /// What their messages share: numbers, ids and what is quoted are left out.
+    pub shape: String,
+    /// The message of the newest of them.
+    pub message: String,
+    /// How many failed so, of all names.
+    pub count: u64,
+    /// The names of those that failed so, the most frequent first: ten at most.
+    pub names: Vec<String>,
+    /// How many names there are.
+    pub name_count: u64,
+    /// When the first of them in the range ended.
+    pub first_us: u64,
+    /// When the newest of them ended.
+    pub last_us: u64,
+    /// None failed so in the seven days before the range.
+    pub new: bool,
+    /// The tree of the newest; none if that is no longer kept.
+    pub root_id: Option<RootId>,
+}
+
+/// `GET /api/v1/stats/causes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CausesPage {
+    /// Those that were there last come first.
+    pub causes: Vec<CauseStats>,
+    /// Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day.
+    pub from_us: u64,
+    /// Where it ends in truth.
+    pub to_us: u64,
+    /// Number of the change that the page is true at.
+    pub as_of: u64,
+}
+
 /// A tree in few words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

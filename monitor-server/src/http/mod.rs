@@ -218,6 +218,7 @@ pub(crate) fn router(app: App) -> Router {
         .routes(routes!(stats::get_stats))
         .routes(routes!(stats::get_series))
         .routes(routes!(stats::get_errors))
+        .routes(routes!(stats::get_causes))
         .routes(routes!(status::get_status))
         .routes(routes!(metrics::get_metrics))
         .routes(routes!(stream::get_stream))

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use http::request::Parts;
-use monitor_wire::RootId;
+use monitor_wire::{ProcessId, RootId};
 use percent_encoding::percent_decode_str;
 use serde::de::{self, DeserializeOwned, Deserializer};
 use utoipa::IntoParams;
@@ -74,6 +74,7 @@ pub(crate) fn read_queries(query: &str) {
     read::<super::names::NamesParams>(query);
     read::<super::processes::ProcessesParams>(query);
     read::<super::roots::RootsParams>(query);
+    read::<super::stats::CausesParams>(query);
     read::<super::stats::ErrorsParams>(query);
     read::<super::stats::SeriesParams>(query);
     read::<super::stats::StatsParams>(query);
@@ -142,6 +143,25 @@ impl<'de> de::Deserialize<'de> for RootName {
     }
 }
 
+/// The id of a process, or six or more of the digits that it begins with: the first and the last id that it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ProcessIds(pub(super) ProcessId, pub(super) ProcessId);
+
+impl FromStr for ProcessIds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_hex = (6..=16).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let bound = |fill: &str| u64::from_str_radix(&format!("{text}{}", fill.repeat(16 - text.len())), 16).ok();
+        let bounds = Some(()).filter(|()| is_hex).and_then(|()| bound("0").zip(bound("f")));
+        let ids = bounds.and_then(|(first, last)| Some(Self(ProcessId::new(first.max(1))?, ProcessId::new(last)?)));
+        ids.ok_or_else(|| {
+            let found: String = text.chars().take(40).collect();
+            format!("{found:?} is no process: give its id (16 lower-case hex digits, not all zero), or six or more of its first digits")
+        })
+    }
+}
+
 /// How many at most, from 1 to `MAX`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit<const MAX: usize>(pub(super) usize);
@@ -157,6 +177,18 @@ impl<'de, const MAX: usize> de::Deserialize<'de> for Limit<MAX> {
         let text = String::deserialize(deserializer)?;
         let limit = text.parse().ok().filter(|limit| (1..=MAX).contains(limit));
         limit.map(Self).ok_or_else(|| de::Error::custom(format!("expected a whole number from 1 to {MAX}")))
+    }
+}
+
+/// How many to leave out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Offset(pub(super) usize);
+
+impl<'de> de::Deserialize<'de> for Offset {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let offset = text.parse::<u32>().ok().and_then(|offset| usize::try_from(offset).ok());
+        offset.map(Self).ok_or_else(|| de::Error::custom(format!("expected a whole number from 0 to {}", u32::MAX)))
     }
 }
 

@@ -2,11 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{Kind, Problem, ProcessId, ProcessesPage, WorkerId};
+use monitor_wire::{Kind, Problem, ProcessesPage, WorkerId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::params::{Limit, NoParams, PathParts, RootName, Strict, TimeUs, Words};
+use super::params::{Limit, NoParams, PathParts, ProcessIds, RootName, Strict, TimeUs, Words};
 use super::problem::ApiError;
 use super::{Answer, App};
 use crate::store::{NUMEROUS, ProcessesQuery};
@@ -81,12 +81,13 @@ pub(super) async fn get_processes(State(app): State<App>, Strict(params): Strict
 /// So many trees hardly have a process of the same id.
 const MOST_OF_ID: usize = 50;
 
-/// Finds processes by their id alone, in the newest 20,000 trees, newest first: none if no such process is there.
+/// Finds processes by their id alone, or by its first digits, in the newest 20,000 trees, newest first, 50 at most: none if no such
+/// process is there.
 #[utoipa::path(
     get,
     path = "/api/v1/processes/{id}",
     tag = "trees",
-    params(("id" = ProcessId, Path, description = "The process")),
+    params(("id" = String, Path, description = "The process: its id, or six or more of the hex digits that it begins with")),
     responses(
         (status = 200, description = "All of them", body = ProcessesPage),
         (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
@@ -97,6 +98,6 @@ pub(super) async fn get_processes_of_id(
     path: PathParts,
     Strict(NoParams {}): Strict<NoParams>,
 ) -> Answer<ProcessesPage> {
-    let id = path.read("id")?;
-    Ok(Json(app.ask(move |store| store.processes_of_id(id, MOST_OF_ID)).await?))
+    let ProcessIds(first, last) = path.read("id")?;
+    Ok(Json(app.ask(move |store| store.processes_of_ids((first, last), MOST_OF_ID)).await?))
 }

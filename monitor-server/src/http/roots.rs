@@ -6,7 +6,7 @@ use monitor_wire::{Problem, Root, RootsPage, WorkerId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::params::{Limit, NoParams, PathParts, RootName, Strict, TimeUs, Words};
+use super::params::{Limit, NoParams, Offset, PathParts, RootName, Strict, TimeUs, Words};
 use super::{Answer, App};
 use crate::store::{RootSort, RootsQuery};
 
@@ -25,7 +25,8 @@ pub(super) struct RootsParams {
     worker: Option<WorkerId>,
     /// `true`: only those that began because a call had no context; `false`: only others.
     unattached: Option<bool>,
-    /// Contains this text, in any case, in its name, batch mark or error.
+    /// Contains this text, in any case, in its name, its batch mark, or its error with its causes; or has this number (`2106`,
+    /// `<batch001:2106>`), or an id that begins so (four hex digits or more).
     q: Option<String>,
     /// Started at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]
@@ -33,7 +34,7 @@ pub(super) struct RootsParams {
     /// Started before this time, in Unix microseconds.
     #[param(value_type = Option<u64>)]
     started_before: Option<TimeUs>,
-    /// `newest` (by default) or `oldest` first.
+    /// `newest` (by default) or `oldest` first, by their start; by when they were queued or ended, if no start is known.
     #[serde(default)]
     #[param(value_type = Option<Sort>)]
     sort: Sort,
@@ -41,8 +42,13 @@ pub(super) struct RootsParams {
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
     limit: Limit<1000>,
-    /// The `next_cursor` of the page before, as it is.
+    /// The `next_cursor` of the page before, as it is. It says where a page ends, `start.number`: the page begins behind that place,
+    /// whatever was added or dropped since.
     cursor: Option<String>,
+    /// Leave out so many, from there on.
+    #[serde(default)]
+    #[param(value_type = Option<u64>)]
+    offset: Offset,
 }
 
 /// In which order.
@@ -83,6 +89,7 @@ pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<Roo
         },
         limit: params.limit.0,
         cursor: params.cursor,
+        offset: params.offset.0,
     };
     Ok(Json(app.ask(move |store| store.roots(&query)).await?))
 }

@@ -1,15 +1,15 @@
-//! `GET /api/v1/stats`, `…/series` and `…/errors`
+//! `GET /api/v1/stats`, `…/series`, `…/errors` and `…/causes`
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{ErrorsPage, Problem, StatsPage, StatsSeries};
+use monitor_wire::{CausesPage, ErrorsPage, Problem, StatsPage, StatsSeries};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::params::{Limit, Strict, TimeUs};
 use super::problem::ApiError;
 use super::{Answer, App};
-use crate::store::{ErrorsQuery, SeriesQuery, StatsQuery, StatsSort};
+use crate::store::{CausesQuery, ErrorsQuery, SeriesQuery, StatsQuery, StatsSort};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -172,6 +172,39 @@ pub(super) async fn get_errors(State(app): State<App>, Strict(params): Strict<Er
     let (from_us, to_us) = range(params.from, params.to)?;
     let query = ErrorsQuery { from_us, to_us, name: params.name, limit: params.limit.0 };
     Ok(Json(app.ask(move |store| store.stats_errors(&query)).await?))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CausesParams {
+    /// Of what ended at this time or later, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    from: Option<TimeUs>,
+    /// Of what ended before this time, in Unix microseconds.
+    #[param(value_type = Option<u64>)]
+    to: Option<TimeUs>,
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+}
+
+/// Tells what runs failed by: those whose messages differ only in numbers, ids and what is quoted are one, whatever their names. From sums,
+/// of processes that are called like a root.
+#[utoipa::path(
+    get,
+    path = "/api/v1/stats/causes",
+    tag = "statistics",
+    params(CausesParams),
+    responses(
+        (status = 200, description = "What was there last comes first", body = CausesPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_causes(State(app): State<App>, Strict(params): Strict<CausesParams>) -> Answer<CausesPage> {
+    let (from_us, to_us) = range(params.from, params.to)?;
+    let query = CausesQuery { from_us, to_us, limit: params.limit.0 };
+    Ok(Json(app.ask(move |store| store.stats_causes(&query)).await?))
 }
 
 fn range(from: Option<TimeUs>, to: Option<TimeUs>) -> Result<(Option<u64>, Option<u64>), ApiError> {

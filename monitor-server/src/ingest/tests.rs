@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use monitor_wire::{
-    Batch, ErrorsPage, Event, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
-    TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline, WorkerRef, WorkersPage,
+    Batch, CausesPage, ErrorsPage, Event, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage,
+    StatsSeries, Status, TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline, WorkerRef, WorkersPage,
 };
 use tokio::task::yield_now;
 
@@ -13,8 +13,8 @@ use super::{Ingest, IngestError, Settings};
 use crate::packed::{Limits, Packed};
 use crate::retention::Retention;
 use crate::store::{
-    Beyond, Changes, Drop, Dropped, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery,
-    SeriesQuery, Shrunk, SqliteStore, StatsQuery, Store, StoreError, Swept, TreeColumns, Unused,
+    Beyond, CausesQuery, Changes, Drop, Dropped, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey,
+    RootsQuery, SeriesQuery, Shrunk, SqliteStore, StatsQuery, Store, StoreError, Swept, TreeColumns, Unused,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -140,8 +140,8 @@ impl Store for Gate {
         self.inner.process(root, id)
     }
 
-    fn processes_of_id(&self, id: ProcessId, limit: usize) -> Result<ProcessesPage, StoreError> {
-        self.inner.processes_of_id(id, limit)
+    fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError> {
+        self.inner.processes_of_ids(ids, limit)
     }
 
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
@@ -182,6 +182,10 @@ impl Store for Gate {
 
     fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError> {
         self.inner.stats_errors(query)
+    }
+
+    fn stats_causes(&self, query: &CausesQuery) -> Result<CausesPage, StoreError> {
+        self.inner.stats_causes(query)
     }
 
     fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use monitor_wire::{
-    ErrorsPage, Kind, LogsPage, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, State, StatsPage, StatsSeries,
-    Status, TreePage, Worker, WorkerId, WorkersPage,
+    CausesPage, ErrorsPage, Kind, LogsPage, Process, ProcessId, ProcessesPage, Root, RootId, RootNamesPage, RootsPage, State, StatsPage,
+    StatsSeries, Status, TreePage, Worker, WorkerId, WorkersPage,
 };
 
 pub use self::changes::{Change, Changes, Tell};
@@ -105,8 +105,8 @@ pub trait Store: Send + Sync + 'static {
     /// One process; none if there is no such process.
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError>;
 
-    /// The processes of this id in the newest trees, newest first, at most so many.
-    fn processes_of_id(&self, id: ProcessId, limit: usize) -> Result<ProcessesPage, StoreError>;
+    /// The processes of the newest trees whose ids are from the first to the second of these, newest trees first, at most so many.
+    fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError>;
 
     /// One page of processes across trees.
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError>;
@@ -138,7 +138,10 @@ pub trait Store: Send + Sync + 'static {
     /// The most frequent errors.
     fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError>;
 
-    /// One page of the names of roots, that of the newest root first; of those that contain `text`, if it is given.
+    /// What roots failed by, the kind that failed last first.
+    fn stats_causes(&self, query: &CausesQuery) -> Result<CausesPage, StoreError>;
+
+    /// One page of the names of roots, that of the root that began last first; of those that contain `text`, if it is given.
     fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError>;
 
     /// The store at a glance. The server fills in what the store can't know: its version and start, its queue and rules.
@@ -244,10 +247,10 @@ pub enum Shrunk {
 /// In which order roots are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum RootSort {
-    /// Newest first, by number.
+    /// Those that began last first, by their start or what is known instead of it.
     #[default]
     Newest,
-    /// Oldest first, by number.
+    /// Those that began first.
     Oldest,
 }
 
@@ -264,7 +267,7 @@ pub struct RootsQuery {
     pub worker: Option<WorkerId>,
     /// Whether the root's own process was started without a context.
     pub unattached: Option<bool>,
-    /// Contains this, case-insensitively, in name, batch, or an error's message of its own.
+    /// Contains this, case-insensitively, in name, batch mark, its error or that one's causes; or has this number, or an id that begins so.
     pub text: Option<String>,
     /// Started at or after.
     pub started_after: Option<u64>,
@@ -272,6 +275,8 @@ pub struct RootsQuery {
     pub started_before: Option<u64>,
     /// In which order.
     pub sort: RootSort,
+    /// How many are left out, from the cursor on.
+    pub offset: usize,
     /// At most so many.
     pub limit: usize,
     /// From where the page before ended.
@@ -418,6 +423,17 @@ pub struct ErrorsQuery {
     pub to_us: Option<u64>,
     /// Of exactly this name.
     pub name: Option<String>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// Of which failures to read the causes. Times are Unix microseconds; `None` means: any.
+#[derive(Debug, Clone, Default)]
+pub struct CausesQuery {
+    /// Of what ended at or after this time.
+    pub from_us: Option<u64>,
+    /// Of what ended before this time.
+    pub to_us: Option<u64>,
     /// At most so many.
     pub limit: usize,
 }

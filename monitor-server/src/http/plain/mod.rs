@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, Uri, header};
-use monitor_wire::{Error, Process, ProcessId, Root, RootsPage, State, TreePage};
+use monitor_wire::{Error, Process, ProcessId, RootsPage, State, TreePage};
 
 use self::html::{Text, counts, document, duration, link, moment};
 use self::words::Words;
@@ -21,8 +21,6 @@ use crate::store::{ProcessesQuery, RootKey, RootsQuery};
 const ROOTS: usize = 100;
 /// So many processes of a tree a page.
 const PROCESSES: usize = 1_000;
-/// Deeper paths are cut.
-const DEEPEST: usize = 1_000;
 /// Deeper rows are indented no further.
 const MOST_INDENTED: u32 = 24;
 
@@ -107,36 +105,24 @@ async fn tree(app: App, below: &str, uri: &Uri, words: &'static Words) -> Result
     let cursor = parameter(uri, "cursor");
     let found = app.ask(move |store| store.tree(root, PROCESSES, cursor.as_deref())).await?;
     let Some(page) = found else { return Err(app.no_root(root, below).await) };
-    let path = failing_path(&app, root, &page.root).await?;
+    let path = failing_path(&app, root, &page).await?;
     let title = Text(&page.root.title).to_string();
     Ok(document(words, &title, &tree_of(&page, &path, uri, words)))
 }
 
-/// From the root's own process down to the failing leaf that ended first; empty if nothing failed.
-async fn failing_path(app: &App, root: RootKey, of: &Root) -> Result<Vec<Process>, ApiError> {
-    if of.counts.failed + of.counts.lost == 0 {
+/// The failing path, as far as its first processes are among the 1,000 that failed last; empty unless the root failed or is lost.
+async fn failing_path(app: &App, root: RootKey, page: &TreePage) -> Result<Vec<Process>, ApiError> {
+    let Some(own) =
+        page.processes.first().filter(|own| own.depth == Some(0) && page.root.counts.failed + page.root.counts.lost > 0).cloned()
+    else {
         return Ok(Vec::new());
-    }
+    };
     let made = app.ask(move |store| {
         let query =
             ProcessesQuery { root: Some(root), states: vec![State::FAILED, State::LOST], limit: 1_000, ..ProcessesQuery::default() };
         let failed = store.processes(&query)?.processes;
-        let parents: HashSet<ProcessId> = failed.iter().filter_map(|process| process.parent_id).collect();
-        let rank = |process: &Process| (process.state != State::FAILED, process.ended_us.or(process.started_us).unwrap_or(u64::MAX));
-        let Some(leaf) = failed.into_iter().filter(|process| !parents.contains(&process.id)).min_by_key(rank) else {
-            return Ok(Vec::new());
-        };
-        let mut path = vec![leaf];
-        let mut seen = HashSet::new();
-        while let Some(parent) = path.last().and_then(|process| process.parent_id)
-            && path.len() < DEEPEST
-            && seen.insert(parent)
-        {
-            let Some(process) = store.process(root, parent)? else { break };
-            path.push(process);
-        }
-        path.reverse();
-        Ok(path)
+        let parents = failed.iter().map(|process| (process.parent_id.filter(|_| !process.orphan), process));
+        Ok(monitor_state::failing_path(&own, parents).into_iter().cloned().collect())
     });
     made.await
 }

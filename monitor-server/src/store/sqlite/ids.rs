@@ -25,6 +25,14 @@ pub(super) fn root(row: &Row<'_>, column: usize) -> Result<RootId> {
     RootId::new(u128::from_be_bytes(row.get(column)?)).ok_or_else(|| damaged(column, Type::Blob, "a root id is zero"))
 }
 
+/// The first and the last id that begin with these hex digits, four at least.
+pub(super) fn root_keys_from(digits: &str) -> Option<([u8; 16], [u8; 16])> {
+    let is_hex = (4..=32).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let bounds = |fill: &str| u128::from_str_radix(&format!("{digits}{}", fill.repeat(32 - digits.len())), 16).ok();
+    let (first, last) = Some(()).filter(|()| is_hex).and_then(|()| bounds("0").zip(bounds("f")))?;
+    Some((first.to_be_bytes(), last.to_be_bytes()))
+}
+
 pub(super) fn worker_key(id: WorkerId) -> [u8; 16] {
     id.get().to_be_bytes()
 }

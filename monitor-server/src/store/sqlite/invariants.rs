@@ -38,7 +38,7 @@ const NEVER: [(&str, &str); 21] = [
     ("an origin has a thread that is not there", "SELECT id FROM origin WHERE thread <> 0 AND thread NOT IN (SELECT id FROM text)"),
     (
         "a root has words that are not there",
-        "SELECT number FROM root WHERE name NOT IN (SELECT id FROM text) OR (batch NOT NULL AND batch NOT IN (SELECT id FROM text)) OR (error NOT NULL AND error NOT IN (SELECT id FROM text)) OR (cause NOT NULL AND cause NOT IN (SELECT id FROM text))",
+        "SELECT number FROM root WHERE name NOT IN (SELECT id FROM text) OR (batch NOT NULL AND batch NOT IN (SELECT id FROM text)) OR (error NOT NULL AND error NOT IN (SELECT id FROM text)) OR (cause NOT NULL AND cause NOT IN (SELECT id FROM text)) OR (line NOT NULL AND line NOT IN (SELECT id FROM text))",
     ),
     ("a root has a worker that is not there", "SELECT number FROM root WHERE worker NOT NULL AND worker NOT IN (SELECT key FROM worker)"),
     (

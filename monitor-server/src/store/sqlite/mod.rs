@@ -8,6 +8,7 @@ mod export;
 mod folder;
 mod ids;
 mod invariants;
+mod lines;
 mod logs;
 mod mark;
 mod metrics;
@@ -37,8 +38,8 @@ use std::time::Duration;
 
 use foldhash::HashSet;
 use monitor_wire::{
-    ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, TreePage,
-    Worker, WorkerId, WorkersPage,
+    CausesPage, ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
+    TreePage, Worker, WorkerId, WorkersPage,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
@@ -52,8 +53,8 @@ pub use self::salvage::{Salvaged, salvage};
 pub use self::unused::Unused;
 use self::write::Writer;
 use super::{
-    Beyond, Changes, Drop, Dropped, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey, RootsQuery,
-    SeriesQuery, Shrunk, StatsQuery, Store, StoreError, Swept, TreeColumns,
+    Beyond, CausesQuery, Changes, Drop, Dropped, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey,
+    RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store, StoreError, Swept, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::retention::Retention;
@@ -381,8 +382,8 @@ impl Store for SqliteStore {
         self.read("read a process", |snapshot| Ok(processes::one(snapshot, root, id)?))
     }
 
-    fn processes_of_id(&self, id: ProcessId, limit: usize) -> Result<ProcessesPage, StoreError> {
-        self.read("look for a process", |snapshot| Ok(processes::of_id(snapshot, id, limit)?))
+    fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError> {
+        self.read("look for a process", |snapshot| Ok(processes::of_ids(snapshot, ids, limit)?))
     }
 
     fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
@@ -424,6 +425,10 @@ impl Store for SqliteStore {
 
     fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError> {
         self.read("read the errors", |snapshot| stats::errors(snapshot, query))
+    }
+
+    fn stats_causes(&self, query: &CausesQuery) -> Result<CausesPage, StoreError> {
+        self.read("read the causes", |snapshot| stats::causes(snapshot, query))
     }
 
     fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {

@@ -8,17 +8,18 @@ use rusqlite::{Connection, Result, params_from_iter};
 
 use super::dictionary::Dictionary;
 use super::pool::Snapshot;
-use super::roots::matching;
-use super::{ReadError, as_of, ids, number_of};
+use super::roots::{matching, place_of};
+use super::{ReadError, as_of, ids};
 
 /// So many of a name's roots are listed.
 const MARKS: usize = 30;
 
 /// The newest root of a name.
-pub(super) const NEWEST: &str = "SELECT number FROM root INDEXED BY root_name WHERE name = ?1 ORDER BY number DESC LIMIT 1";
+pub(super) const NEWEST: &str =
+    "SELECT base + at, number FROM root INDEXED BY root_name WHERE name = ?1 ORDER BY base + at DESC, number DESC LIMIT 1";
 /// The newest roots of a name.
 pub(super) const OF_NAME: &str = "SELECT number, id, base + started, state, elapsed FROM root INDEXED BY root_name \
-    WHERE name = ?1 ORDER BY number DESC LIMIT 30";
+    WHERE name = ?1 ORDER BY base + at DESC, number DESC LIMIT 30";
 
 /// The names that roots have, with their counts by state.
 pub(super) fn all(text: Option<&str>, values: &mut Vec<Value>) -> String {
@@ -26,14 +27,14 @@ pub(super) fn all(text: Option<&str>, values: &mut Vec<Value>) -> String {
     format!("SELECT name, state, count FROM root_count{condition}")
 }
 
-/// One page of names, that of the newest root first. The cursor is the number of the last one's newest root.
+/// One page of names, that of the newest root first. The cursor is the place of the last one's newest root.
 pub(super) fn list(
     snapshot: &mut Snapshot<'_>,
     text: Option<&str>,
     limit: usize,
     cursor: Option<&str>,
 ) -> Result<RootNamesPage, ReadError> {
-    let before = cursor.map_or(Ok(i64::MAX), number_of)?;
+    let before = cursor.map_or(Ok((i64::MAX, i64::MAX)), place_of)?;
     let mut page = RootNamesPage { names: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
     let mut values = Vec::new();
     let sql = all(text, &mut values);
@@ -48,15 +49,15 @@ pub(super) fn list(
     let mut newest = connection.prepare_cached(NEWEST)?;
     let mut names = Vec::with_capacity(counts.len());
     for (name, counts) in counts {
-        let number: i64 = newest.query_row([name], |row| row.get(0))?;
-        if number < before {
-            names.push((number, name, counts));
+        let place: (i64, i64) = newest.query_row([name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if place < before {
+            names.push((place, name, counts));
         }
     }
-    names.sort_unstable_by_key(|(number, _, _)| std::cmp::Reverse(*number));
+    names.sort_unstable_by_key(|(place, _, _)| std::cmp::Reverse(*place));
     if names.len() > limit {
         names.truncate(limit);
-        page.next_cursor = names.last().map(|(number, _, _)| number.to_string());
+        page.next_cursor = names.last().map(|((begin, number), _, _)| format!("{begin}.{number}"));
     }
     for (_, name, counts) in names {
         let roots = marks(connection, dictionary, name)?;

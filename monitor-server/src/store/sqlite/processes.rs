@@ -85,21 +85,30 @@ pub(super) fn one(snapshot: &mut Snapshot<'_>, root: RootKey, id: ProcessId) -> 
     Ok(Some(process))
 }
 
-/// Those of the newest ?2 trees that have the process ?1, newest first.
+/// Those of the newest ?2 trees that have a process from ?1 to ?4, newest first.
 pub(super) const TREES_WITH: &str = "SELECT number FROM (SELECT number FROM root ORDER BY number DESC LIMIT ?2) \
-    WHERE EXISTS (SELECT 1 FROM process WHERE root = number AND id = ?1) LIMIT ?3";
+    WHERE EXISTS (SELECT 1 FROM process WHERE root = number AND id BETWEEN ?1 AND ?4) LIMIT ?3";
+/// The processes of tree ?1 from ?2 to ?3.
+const WITHIN: &str = "SELECT id FROM process WHERE root = ?1 AND id BETWEEN ?2 AND ?3 LIMIT ?4";
 /// So many trees are looked at for an id: no index of all processes is worth that question.
 const NEWEST: i64 = 20_000;
 
-/// The processes of this id in the newest trees.
-pub(super) fn of_id(snapshot: &mut Snapshot<'_>, id: ProcessId, limit: usize) -> Result<ProcessesPage> {
+/// The processes of these ids in the newest trees.
+pub(super) fn of_ids(snapshot: &mut Snapshot<'_>, (first, last): (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage> {
+    let (first, last) = (ids::process_key(first), ids::process_key(last));
     let mut statement = snapshot.prepare_cached(TREES_WITH)?;
-    let trees =
-        statement.query_map(params![ids::process_key(id), NEWEST, limit as i64], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
+    let trees = statement.query_map(params![first, NEWEST, limit as i64, last], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
     drop(statement);
     let mut page = ProcessesPage { processes: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
     for number in trees {
-        page.processes.extend(one(snapshot, RootKey::Number(number as u64), id)?);
+        let left = limit - page.processes.len();
+        let mut statement = snapshot.prepare_cached(WITHIN)?;
+        let found = statement.query_map(params![number, first, last, left as i64], |row| ids::process_id(row.get(0)?))?;
+        let found = found.collect::<Result<Vec<_>>>()?;
+        drop(statement);
+        for id in found {
+            page.processes.extend(one(snapshot, RootKey::Number(number as u64), id)?);
+        }
     }
     Ok(page)
 }

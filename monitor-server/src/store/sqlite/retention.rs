@@ -27,7 +27,7 @@ pub(super) const OLD: &str = concat!(
     may_go!(),
     " FROM root INDEXED BY root_base WHERE base < ?1 AND (base, number) > (?2, ?3) ORDER BY base, number"
 );
-/// Those of a name that have ended, newest first.
+/// Those of a name that have ended, newest first by number: no sender's clock decides what is kept.
 pub(super) const OF_NAME: &str =
     concat!("SELECT number, state FROM root INDEXED BY root_name WHERE name = ?1 AND ", may_go!(), " ORDER BY number DESC");
 /// All that have ended, oldest first, with how many processes they have.

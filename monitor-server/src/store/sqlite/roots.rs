@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use monitor_state::title;
-use monitor_wire::{Counts, Error, ProcessId, Root, RootId, RootsPage, State, WorkerId};
+use monitor_wire::{Counts, Error, ProcessId, Progress, Root, RootId, RootsPage, State, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params_from_iter};
 
@@ -12,11 +12,11 @@ use super::dictionary::Dictionary;
 use super::expected::Outlook;
 use super::ids::{KNOWN_STATES, code};
 use super::pool::Snapshot;
-use super::{ReadError, as_of, ids, number_of};
+use super::{ReadError, as_of, ids};
 use crate::store::{RootKey, RootSort, RootsQuery};
 
 const COLUMNS: &str = "number, id, base, last, process, own, at, name, batch, worker, state, started, ended, elapsed, error, cause, \
-                       pending, running, succeeded, failed, cancelled, lost, other, pinned, heard";
+                       pending, running, succeeded, failed, cancelled, lost, other, pinned, heard, line, progress";
 /// When a root was heard of is kept in seconds.
 pub(super) const SECOND_US: i64 = 1_000_000;
 
@@ -45,6 +45,10 @@ pub(super) struct RootRow {
     pub ended_us: Option<u64>,
     pub elapsed_ns: Option<u64>,
     pub error: Option<(i64, i64)>,
+    /// The line that is shown of the error, if it says more than the message.
+    pub line: Option<i64>,
+    /// How far its own process is.
+    pub progress: Option<Arc<Progress>>,
     /// Processes by the code of their state; the last are those in a state unknown here.
     pub counts: [u64; KNOWN_STATES + 1],
     /// No rule drops it.
@@ -123,6 +127,8 @@ impl RootWords {
             worker_id: self.worker,
             counts: Counts { pending, running, succeeded, failed, cancelled, lost, other },
             error: self.error.as_deref().cloned(),
+            begun_us: if row.started_us.is_none() && row.process.is_some() { Some(row.at_us) } else { None },
+            progress: row.progress.as_deref().cloned(),
             pinned: row.is_pinned,
             unattached: row.is_unattached,
             expected_ns: None,
@@ -171,6 +177,8 @@ fn read(row: &Row<'_>) -> Result<RootRow> {
         ended_us: time(12)?,
         elapsed_ns: row.get::<_, Option<i64>>(13)?.map(|elapsed| elapsed as u64),
         error: error.0.zip(error.1),
+        line: row.get(25)?,
+        progress: row.get_ref(26)?.as_blob_or_null()?.map(|json| ids::from_json(26, json)).transpose()?.map(Arc::new),
         counts,
         is_pinned: row.get(23)?,
         heard_us: base_us + row.get::<_, i64>(24)? * SECOND_US,
@@ -184,61 +192,59 @@ pub(super) fn spread(connection: &Connection) -> Result<(i64, i64)> {
     connection.prepare_cached("SELECT longest, earliest FROM counter")?.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
+/// Where a page of roots ends: when its last root began, as far as that is known, and that root's number.
+pub(super) fn place_of(cursor: &str) -> Result<(i64, i64), ReadError> {
+    let place = cursor.split_once('.').and_then(|(begin, number)| Some((begin.parse().ok()?, number.parse().ok()?)));
+    place.ok_or_else(|| ReadError::Cursor(cursor.to_owned()))
+}
+
 /// One page of roots.
 pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<RootsPage, ReadError> {
     let mut page = RootsPage { roots: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
     let Some(statements) = statements(snapshot, query)? else { return Ok(page) };
     // One statement per state, each by its own index and in the list's order: together they hold the page.
+    let left_out = if statements.len() > 1 { query.offset } else { 0 };
+    let (connection, dictionary) = snapshot.parts();
+    let mut found = Vec::new();
     for (sql, values) in statements {
-        let (connection, dictionary) = snapshot.parts();
         let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(params_from_iter(values))?;
-        while let Some(row) = rows.next()? {
-            page.roots.push(read(row)?.show(connection, dictionary)?);
-        }
+        found.extend(statement.query_map(params_from_iter(values), read)?.collect::<Result<Vec<_>>>()?);
     }
-    page.roots.sort_unstable_by_key(|root| root.number);
-    page.roots.dedup_by_key(|root| root.number);
+    found.sort_unstable_by_key(|row| (row.at_us, row.number));
     if query.sort == RootSort::Newest {
-        page.roots.reverse();
+        found.reverse();
     }
-    if page.roots.len() > query.limit {
-        page.roots.truncate(query.limit);
-        page.next_cursor = page.roots.last().map(|root| root.number.to_string());
+    let mut rows = found.into_iter().skip(left_out);
+    let shown: Vec<RootRow> = rows.by_ref().take(query.limit).collect();
+    if rows.next().is_some() {
+        page.next_cursor = shown.last().map(|row| format!("{}.{}", row.at_us, row.number));
+    }
+    for row in shown {
+        page.roots.push(row.show(connection, dictionary)?);
     }
     Ok(page)
 }
 
-/// So many roots are sorted for a page, at most.
+/// So many roots that contain a text are sorted for a page, at most.
 pub(super) const FEW: i64 = 10_000;
-/// How many roots begin from ?1 to ?2, as far as ?3.
-pub(super) const BEGUN: &str = "SELECT count(*) FROM (SELECT 1 FROM root INDEXED BY root_base WHERE base >= ?1 AND base <= ?2 LIMIT ?3)";
-
-/// Whether few roots are within bounds of their base.
-fn is_few(connection: &Connection, bounds: &[(&str, i64)]) -> Result<bool> {
-    let bound = |of: &str, without| bounds.iter().find(|(compare, _)| *compare == of).map_or(without, |(_, bound)| *bound);
-    let values = [bound(">=", i64::MIN), bound("<=", i64::MAX), FEW + 1];
-    let count: i64 = connection.prepare_cached(BEGUN)?.query_row(values, |row| row.get(0))?;
-    Ok(count <= FEW)
-}
 
 pub(super) type Statement = (String, Vec<Value>);
 
 /// The statements whose rows together hold the page; none if nothing can match.
 pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Result<Option<Vec<Statement>>, ReadError> {
     let (order, compare, begin) = match query.sort {
-        RootSort::Newest => ("DESC", "<", i64::MAX),
-        RootSort::Oldest => ("ASC", ">", 0),
+        RootSort::Newest => ("DESC", "<", (i64::MAX, i64::MAX)),
+        RootSort::Oldest => ("ASC", ">", (i64::MIN, i64::MIN)),
     };
-    let begin = query.cursor.as_deref().map_or(Ok(begin), number_of)?;
-    let mut values = vec![Value::Integer(begin)];
+    let begin = query.cursor.as_deref().map_or(Ok(begin), place_of)?;
+    let mut values = vec![Value::Integer(begin.0), Value::Integer(begin.1)];
     let unattached = match query.unattached {
         Some(true) => " AND own = 2",
         Some(false) => " AND own <> 2",
         None => "",
     };
-    let mut conditions = format!("number {compare} ?1{unattached}");
-    // The index of the condition that few rows fulfil, most likely; without any, the table itself is in the list's order.
+    let mut conditions = format!("base + at {compare}= ?1 AND (base + at {compare} ?1 OR number {compare} ?2){unattached}");
+    // The index of the condition that few rows fulfil, most likely. All of them go on in the order of the starts.
     let mut index = None;
     let mut add = |condition: &str, by: Option<&'static str>, value: Value| {
         values.push(value);
@@ -257,65 +263,81 @@ pub(super) fn statements(snapshot: &mut Snapshot<'_>, query: &RootsQuery) -> Res
         let Some(key) = super::workers::key(snapshot, worker)? else { return Ok(None) };
         add("worker = ?", Some("root_worker"), Value::Integer(key));
     }
-    let by_time = Some("root_base").filter(|_| query.states.is_empty() && query.text.is_none());
-    let (longest, earliest) = spread(snapshot)?;
-    // As far as the index can tell; in the end a tree's own start decides.
-    let (mut of_base, mut bounds) = (String::new(), Vec::new());
-    for (of_start, compare, time, spread) in
-        [("base + started >= ?", ">=", query.started_after, -longest), ("base + started < ?", "<=", query.started_before, earliest)]
+    // A tree's own start decides, which is where its index entry stands.
+    for (of_start, time) in
+        [("base + started >= ? AND base + at >= ?", query.started_after), ("base + started < ? AND base + at < ?", query.started_before)]
     {
         if let Some(time) = time {
-            let time = time.min(i64::MAX as u64) as i64;
-            add(of_start, None, Value::Integer(time));
-            bounds.push((compare, time.saturating_add(spread)));
+            add(of_start, None, Value::Integer(time.min(i64::MAX as u64) as i64));
         }
     }
+    let index = index.or(Some("root_unattached").filter(|_| query.unattached == Some(true)));
+    let mut is_sorted = true;
     if let Some(text) = &query.text {
-        let matching = matching(text, &mut values);
-        write!(
-            conditions,
-            " AND number IN (WITH matching(id) AS MATERIALIZED ({matching}) \
-             SELECT number FROM root INDEXED BY root_name WHERE name IN matching UNION \
-             SELECT number FROM root INDEXED BY root_batch WHERE batch IN matching AND batch IS NOT NULL UNION \
-             SELECT number FROM root INDEXED BY root_error WHERE error IN matching AND error IS NOT NULL)"
-        )
-        .expect("a string takes all");
+        let found = numbers_with(text, &mut values);
+        write!(conditions, " AND number IN ({found})").expect("a string takes all");
+        // Few are sorted; of many the list's own order soon comes to some that match.
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM ({found}) LIMIT {})", FEW + 1);
+        let mut statement = snapshot.prepare_cached(&sql)?;
+        let needed = values[..statement.parameter_count()].to_vec();
+        is_sorted = statement.query_row(params_from_iter(needed), |row| row.get::<_, i64>(0))? > FEW;
     }
-    let is_by_time = !bounds.is_empty();
-    // Few are sorted; of many the list's own order soon comes to some that match.
-    let by_time = by_time.filter(|_| is_by_time);
-    let index = index.or(if index.is_none() && by_time.is_some() && is_few(snapshot, &bounds)? { by_time } else { None });
-    let index = index.or(Some("root_unattached").filter(|_| query.unattached == Some(true) && query.text.is_none()));
-    for (compare, bound) in bounds {
-        values.push(Value::Integer(bound));
-        write!(of_base, " AND base {compare} ?{}", values.len()).expect("a string takes all");
-    }
-    let limit = query.limit.saturating_add(1);
+    let (limit, offset) = (query.limit.saturating_add(1), query.offset);
     let mut statements = Vec::new();
-    let mut add = |extra: &str, index: Option<&str>| {
-        let by = index.map(|index| format!("INDEXED BY {index}")).unwrap_or_default();
-        let sql = |by: &str, of_base: &str| {
-            format!("SELECT {COLUMNS} FROM root {by} WHERE {conditions}{of_base}{extra} ORDER BY number {order} LIMIT {limit}")
-        };
-        statements.push((sql(&by, &of_base), values.clone()));
-        if is_by_time {
-            // No parameter but those of the bounds is the last one, so fewer of them are no gap.
-            let values = values[..values.len() - of_base.matches(" AND ").count()].to_vec();
-            statements.push((sql("", " AND number IN (SELECT root FROM wide)"), values));
-        }
+    let mut add = |extra: &str, index: &str| {
+        let by = if is_sorted { format!("INDEXED BY {index}") } else { "NOT INDEXED".to_owned() };
+        let sql = format!("SELECT {COLUMNS} FROM root {by} WHERE {conditions}{extra} ORDER BY base + at {order}, number {order}");
+        statements.push((sql, values.clone()));
     };
     if query.states.is_empty() {
-        add("", index);
+        add("", index.unwrap_or("root_begin"));
     }
-    let by_state = index.or(Some("root_state").filter(|_| query.text.is_none()));
     for state in &query.states {
         if let Some(code) = snapshot.find_state(state)? {
-            add(&format!(" AND state = {code}"), by_state);
+            add(&format!(" AND state = {code}"), index.unwrap_or("root_state"));
         }
     }
     statements.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     statements.dedup_by(|a, b| a.0 == b.0);
+    let is_one = statements.len() == 1;
+    for (sql, _) in &mut statements {
+        let bounds = if is_one { format!(" LIMIT {limit} OFFSET {offset}") } else { format!(" LIMIT {}", limit.saturating_add(offset)) };
+        sql.push_str(&bounds);
+    }
     Ok(Some(statements))
+}
+
+/// A statement for the numbers of the roots that show a text: in name, batch mark, error or its causes, as their number or as the beginning
+/// of their id. Its values are added to `values`.
+fn numbers_with(text: &str, values: &mut Vec<Value>) -> String {
+    let matching = matching(text, values);
+    let mut sql = format!(
+        "WITH matching(id) AS MATERIALIZED ({matching}) \
+         SELECT number FROM root INDEXED BY root_name WHERE name IN matching UNION \
+         SELECT number FROM root INDEXED BY root_batch WHERE batch IN matching AND batch IS NOT NULL UNION \
+         SELECT number FROM root INDEXED BY root_error WHERE error IN matching AND error IS NOT NULL UNION \
+         SELECT number FROM root INDEXED BY root_line WHERE line IN matching AND line IS NOT NULL"
+    );
+    if let Some(number) = number_in(text) {
+        values.push(Value::Integer(number));
+        write!(sql, " UNION SELECT number FROM root WHERE number = ?{}", values.len()).expect("a string takes all");
+    }
+    if let Some((first, last)) = ids::root_keys_from(text) {
+        values.extend([first, last].map(|key| Value::Blob(key.to_vec())));
+        let last = values.len();
+        write!(sql, " UNION SELECT number FROM root WHERE id BETWEEN ?{} AND ?{last}", last - 1).expect("a string takes all");
+    }
+    sql
+}
+
+/// The number that a text asks for: `2106`, `#2106`, `<2106>`, `<batch001:2106>`, or a whole title that ends so.
+fn number_in(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let digits = match text.strip_suffix('>') {
+        Some(title) => title.rsplit(['<', ':']).next()?,
+        None => text.trim_start_matches(['#', '<']),
+    };
+    digits.parse().ok().filter(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// A statement for the keys of the texts that contain `text`, ASCII letters in any case; its values are added to `values`.

@@ -44,7 +44,7 @@ const WORDS: &str = "SELECT name AS id FROM site UNION SELECT kind FROM site UNI
     UNION SELECT thread FROM origin WHERE thread <> 0 UNION SELECT error FROM process WHERE error NOT NULL \
     UNION SELECT cause FROM process WHERE cause NOT NULL UNION SELECT batch FROM process WHERE batch NOT NULL \
     UNION SELECT name FROM root UNION SELECT batch FROM root WHERE batch NOT NULL UNION SELECT error FROM root WHERE error NOT NULL \
-    UNION SELECT cause FROM root WHERE cause NOT NULL UNION SELECT type FROM worker_events UNION SELECT type FROM unknown";
+    UNION SELECT cause FROM root WHERE cause NOT NULL UNION SELECT line FROM root WHERE line NOT NULL UNION SELECT type FROM worker_events UNION SELECT type FROM unknown";
 
 /// Leaves out what belongs to nothing, and makes anew what follows from other rows.
 const REPAIR: &str = "
@@ -59,8 +59,7 @@ const REPAIR: &str = "
     UPDATE root SET worker = NULL WHERE worker NOT IN (SELECT key FROM worker);
     UPDATE root SET process = NULL WHERE process NOT NULL
         AND NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = number AND p.id = root.process);
-    INSERT INTO failed SELECT root, at + coalesce(elapsed, 0) / 1000 + skew, id, parent FROM process
-        WHERE state = 3 AND error NOT NULL AND skew NOT NULL;
+    INSERT INTO failed SELECT root, at + iif(skew IS NULL, 0, coalesce(elapsed, 0) / 1000 + skew), id, parent FROM process WHERE state = 3;
     INSERT INTO rare SELECT kind, root, process.id FROM process JOIN site ON site.id = process.site
         WHERE kind NOT IN (SELECT id FROM text WHERE value IN ('normal', 'cross_thread', 'span'));
     WITH counted AS (SELECT root AS number, sum(state = 0) AS a, sum(state = 1) AS b, sum(state = 2) AS c, sum(state = 3) AS d,

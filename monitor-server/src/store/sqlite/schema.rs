@@ -4,7 +4,11 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::lines;
 use crate::store::StoreError;
+
+/// Called with the schema that a database had, when its steps are done.
+type Fill = fn(&Connection, u32) -> rusqlite::Result<()>;
 
 /// One step each from schema n to n + 1, the first from nothing to [`FIRST`]. A step that was released is never changed, only
 /// followed.
@@ -14,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_8.sql"),
     include_str!("schema_9.sql"),
     include_str!("schema_10.sql"),
+    include_str!("schema_11.sql"),
 ];
 
 /// The oldest schema that is read: those before it were never released.
@@ -27,7 +32,12 @@ const APPLICATION_ID: i32 = 0x504d_6f6e;
 
 /// Brings the database to the newest schema; an empty file gets all of it.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    migrate_by(MIGRATIONS, connection, path)
+    migrate_by(MIGRATIONS, fill, connection, path)
+}
+
+/// Fills in what a step can't say in SQL, given the schema that the database had.
+fn fill(connection: &Connection, found: u32) -> rusqlite::Result<()> {
+    if (FIRST..11).contains(&found) { lines::fill(connection) } else { Ok(()) }
 }
 
 /// Fails unless this is a database that this build reads as it is.
@@ -59,7 +69,7 @@ fn version(connection: &Connection, known: u32, path: &Path) -> Result<u32, Stor
     Ok(found)
 }
 
-fn migrate_by(steps: &[&str], connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+fn migrate_by(steps: &[&str], fill: Fill, connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |source| StoreError::of_open(source, path);
     // Before the first table, or they have no effect.
     connection.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;").map_err(failed)?;
@@ -74,6 +84,7 @@ fn migrate_by(steps: &[&str], connection: &mut Connection, path: &Path) -> Resul
     for step in &steps[done as usize..] {
         transaction.execute_batch(step).map_err(failed)?;
     }
+    fill(&transaction, found).map_err(failed)?;
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
     transaction.pragma_update(None, "user_version", known).map_err(failed)?;
     transaction.commit().map_err(failed)
@@ -93,8 +104,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut connection, path) = open(&folder);
         let first = "CREATE TABLE a(x); INSERT INTO a VALUES(1)";
-        migrate_by(&[first], &mut connection, &path).unwrap();
-        migrate_by(&[first, "ALTER TABLE a ADD COLUMN y DEFAULT 2"], &mut connection, &path).unwrap();
+        migrate_by(&[first], |_, _| Ok(()), &mut connection, &path).unwrap();
+        migrate_by(&[first, "ALTER TABLE a ADD COLUMN y DEFAULT 2"], |_, _| Ok(()), &mut connection, &path).unwrap();
         let row = connection.query_row("SELECT x, y FROM a", [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(row, (1, 2));
     }
@@ -103,7 +114,7 @@ mod tests {
     fn a_database_of_the_oldest_schema_knows_afterwards_what_was_added() {
         let folder = tempfile::tempdir().unwrap();
         let (mut connection, path) = open(&folder);
-        migrate_by(&MIGRATIONS[..1], &mut connection, &path).unwrap();
+        migrate_by(&MIGRATIONS[..1], |_, _| Ok(()), &mut connection, &path).unwrap();
         let rows = "INSERT INTO root(number, id, base, last, own, at, name, state, ended, pending, running, succeeded, failed, cancelled, \
                     lost, other, pinned) VALUES (1, x'01', 7, 5000000, 1, 0, 1, 0, 9000000, 0, 0, 1, 0, 0, 0, 0, 0), \
                     (2, x'02', 7, 9000000000000, 1, 0, 1, 0, NULL, 0, 0, 1, 0, 0, 0, 0, 0); \
@@ -129,18 +140,18 @@ mod tests {
     fn a_step_that_fails_leaves_the_database_as_it_was() {
         let folder = tempfile::tempdir().unwrap();
         let (mut connection, path) = open(&folder);
-        migrate_by(&["CREATE TABLE a(x)"], &mut connection, &path).unwrap();
-        let error = migrate_by(&["", "CREATE TABLE b(x); nonsense"], &mut connection, &path).unwrap_err();
+        migrate_by(&["CREATE TABLE a(x)"], |_, _| Ok(()), &mut connection, &path).unwrap();
+        let error = migrate_by(&["", "CREATE TABLE b(x); nonsense"], |_, _| Ok(()), &mut connection, &path).unwrap_err();
         assert!(matches!(error, StoreError::Database { .. }), "{error:?}");
-        migrate_by(&["CREATE TABLE a(x)", "CREATE TABLE b(x)"], &mut connection, &path).unwrap();
+        migrate_by(&["CREATE TABLE a(x)", "CREATE TABLE b(x)"], |_, _| Ok(()), &mut connection, &path).unwrap();
     }
 
     #[test]
     fn a_newer_database_is_refused_with_both_versions() {
         let folder = tempfile::tempdir().unwrap();
         let (mut connection, path) = open(&folder);
-        migrate_by(&["CREATE TABLE a(x)", "CREATE TABLE b(x)"], &mut connection, &path).unwrap();
-        let error = migrate_by(&["CREATE TABLE a(x)"], &mut connection, &path).unwrap_err();
+        migrate_by(&["CREATE TABLE a(x)", "CREATE TABLE b(x)"], |_, _| Ok(()), &mut connection, &path).unwrap();
+        let error = migrate_by(&["CREATE TABLE a(x)"], |_, _| Ok(()), &mut connection, &path).unwrap_err();
         assert!(matches!(error, StoreError::TooNew { found, known, .. } if (found, known) == (FIRST + 1, FIRST)), "{error:?}");
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use foldhash::{HashMap, HashSet};
-use monitor_wire::{ErrorStats, ErrorsPage, NameStats, SeriesStep, StatsPage, StatsSeries, quantile_ns};
+use monitor_wire::{CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, SeriesStep, StatsPage, StatsSeries, quantile_ns};
 use rusqlite::{Connection, OptionalExtension, Result, Row, params, params_from_iter};
 
 use super::ids::code;
@@ -12,7 +12,7 @@ use super::pool::Snapshot;
 use super::roots::matching;
 use super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
 use super::{ReadError, as_of, ids, number_of};
-use crate::store::{ErrorsQuery, SeriesQuery, StatsQuery, StatsSort};
+use crate::store::{CausesQuery, ErrorsQuery, SeriesQuery, StatsQuery, StatsSort};
 
 /// Sums of all names in a range of one level.
 pub(super) const BY_TIME: &str = "SELECT name, state, sums FROM rollup WHERE level = ?1 AND t >= ?2 AND t < ?3";
@@ -27,7 +27,8 @@ pub(super) const NEXT: &str = "SELECT t FROM rollup WHERE level = ?1 AND t >= ?2
 /// The first time of a level that failures are counted at.
 pub(super) const FIRST_FAILURE: &str = "SELECT t FROM failure WHERE level = ?1 ORDER BY t LIMIT 1";
 /// Failures in a range of one level.
-pub(super) const FAILURES: &str = "SELECT shape, name, count, last, root, id, message FROM failure WHERE level = ?1 AND t >= ?2 AND t < ?3";
+pub(super) const FAILURES: &str =
+    "SELECT shape, name, count, last, root, id, message, first FROM failure WHERE level = ?1 AND t >= ?2 AND t < ?3";
 
 /// How long a range is, in minutes, before its ends are whole hours, and whole days.
 const ENDS_AT: [u64; 2] = [2 * LEVELS[2], 62 * LEVELS[2]];
@@ -231,21 +232,14 @@ pub(super) fn errors(snapshot: &mut Snapshot<'_>, query: &ErrorsQuery) -> Result
     };
     // By shape and name: how many; when the newest ended, its root, id and message.
     let mut found = HashMap::<(i64, i64), (u64, (i64, i64, i64, i64))>::default();
-    let (connection, dictionary) = snapshot.parts();
-    let mut statement = connection.prepare_cached(FAILURES)?;
-    let mut parts = Vec::new();
-    cover(LEVELS.len() - 1, 1, &range, &mut parts);
-    for (level, part) in parts {
-        let mut rows = statement.query(params![level as i64, part.start as i64, part.end as i64])?;
-        while let Some(row) = rows.next()? {
-            let key = (row.get(0)?, row.get(1)?);
-            if name.is_none_or(|name| name == key.1) {
-                let (count, newest) = found.entry(key).or_insert((0, (i64::MIN, 0, 0, 0)));
-                *count += row.get::<_, i64>(2)? as u64;
-                *newest = (*newest).max((row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?));
-            }
+    each_failure(snapshot, &range, |failure| {
+        if name.is_none_or(|name| name == failure.name) {
+            let (count, newest) = found.entry((failure.shape, failure.name)).or_insert((0, (i64::MIN, 0, 0, 0)));
+            *count += failure.count;
+            *newest = (*newest).max(failure.newest);
         }
-    }
+    })?;
+    let (connection, dictionary) = snapshot.parts();
     let mut all: Vec<_> = found.into_iter().collect();
     all.sort_unstable_by_key(|(key, (count, newest))| (std::cmp::Reverse(*count), std::cmp::Reverse(newest.0), *key));
     let mut root_id = connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?;
@@ -258,6 +252,94 @@ pub(super) fn errors(snapshot: &mut Snapshot<'_>, query: &ErrorsQuery) -> Result
             last_us: last as u64,
             root_id: root_id.query_row([root], |row| ids::root(row, 0)).optional()?,
             id: ids::process_id(id)?,
+        });
+    }
+    Ok(page)
+}
+
+/// A row of `failure`.
+struct FailureRow {
+    shape: i64,
+    name: i64,
+    count: u64,
+    /// When the newest ended, its root, id and message.
+    newest: (i64, i64, i64, i64),
+    first: i64,
+}
+
+/// The failures of a range of minutes.
+fn each_failure(connection: &Connection, range: &Range<u64>, mut take: impl FnMut(FailureRow)) -> Result<()> {
+    let mut statement = connection.prepare_cached(FAILURES)?;
+    let mut parts = Vec::new();
+    cover(LEVELS.len() - 1, 1, range, &mut parts);
+    for (level, part) in parts {
+        let mut rows = statement.query(params![level as i64, part.start as i64, part.end as i64])?;
+        while let Some(row) = rows.next()? {
+            take(FailureRow {
+                shape: row.get(0)?,
+                name: row.get(1)?,
+                count: row.get::<_, i64>(2)? as u64,
+                newest: (row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?),
+                first: row.get(7)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// How long before a range a kind of failure must not have been there to be new, in minutes.
+const NEW_AFTER: u64 = 7 * LEVELS[2];
+/// So many names are told of a cause.
+const MOST_NAMES: usize = 10;
+/// The names that roots have.
+pub(super) const ROOT_NAMES: &str = "SELECT DISTINCT name FROM root_count";
+
+/// What roots failed by: the failures of all processes that are called like a root, together by the shape of their message.
+pub(super) fn causes(snapshot: &mut Snapshot<'_>, query: &CausesQuery) -> Result<CausesPage, ReadError> {
+    #[derive(Default)]
+    struct Cause {
+        names: BTreeMap<i64, u64>,
+        newest: (i64, i64, i64, i64),
+        first: i64,
+    }
+    let range = range(snapshot, query.from_us, query.to_us, 1)?;
+    let mut page =
+        CausesPage { causes: Vec::new(), from_us: range.start * MINUTE_US, to_us: range.end * MINUTE_US, as_of: as_of(snapshot)? };
+    let of_roots: HashSet<i64> = snapshot.prepare_cached(ROOT_NAMES)?.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
+    let mut found = HashMap::<i64, Cause>::default();
+    each_failure(snapshot, &range, |failure| {
+        if of_roots.contains(&failure.name) {
+            let cause = found.entry(failure.shape).or_insert_with(|| Cause { first: i64::MAX, ..Cause::default() });
+            *cause.names.entry(failure.name).or_default() += failure.count;
+            cause.newest = cause.newest.max(failure.newest);
+            cause.first = cause.first.min(failure.first);
+        }
+    })?;
+    let mut known = HashSet::default();
+    each_failure(snapshot, &(range.start.saturating_sub(NEW_AFTER)..range.start), |failure| {
+        if of_roots.contains(&failure.name) {
+            known.insert(failure.shape);
+        }
+    })?;
+    let mut all: Vec<_> = found.into_iter().collect();
+    all.sort_unstable_by_key(|(shape, cause)| (std::cmp::Reverse(cause.newest.0), *shape));
+    let (connection, dictionary) = snapshot.parts();
+    let mut root_id = connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?;
+    for (shape, Cause { names, newest: (last, root, _, message), first }) in all.into_iter().take(query.limit) {
+        let (count, name_count) = (names.values().sum(), names.len() as u64);
+        let mut names: Vec<_> = names.into_iter().collect();
+        names.sort_unstable_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+        let names = names.into_iter().take(MOST_NAMES).map(|(name, _)| Ok(dictionary.text(connection, name)?.to_string()));
+        page.causes.push(CauseStats {
+            names: names.collect::<Result<_>>()?,
+            shape: dictionary.text(connection, shape)?.to_string(),
+            message: dictionary.text(connection, message)?.to_string(),
+            count,
+            name_count,
+            first_us: first.max(0) as u64,
+            last_us: last.max(0) as u64,
+            new: !known.contains(&shape),
+            root_id: root_id.query_row([root], |row| ids::root(row, 0)).optional()?,
         });
     }
     Ok(page)

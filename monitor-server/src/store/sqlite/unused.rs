@@ -61,7 +61,7 @@ const TABLES: [Table; 11] = [
     Table {
         name: "root",
         key: &["number"],
-        texts: &["name", "batch", "error", "cause", other_state!()],
+        texts: &["name", "batch", "error", "cause", "line", other_state!()],
         origins: &[],
         workers: &["worker"],
     },

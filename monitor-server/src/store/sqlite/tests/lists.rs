@@ -60,7 +60,8 @@ fn text_is_found_in_names_batches_and_errors_whatever_its_case_and_signs() {
     check("deploy", &[3]);
     check("B2", &[2]);
     check("such_table", &[2]);
-    check("inner", &[6]);
+    // What failed below a root that did not is none of its own.
+    check("inner", &[]);
     check("%_", &[4]);
     check("_uild", &[]);
     check("'", &[]);
@@ -278,7 +279,7 @@ fn one_tree_torn_by_a_wrong_clock_is_found_by_time_and_makes_no_search_longer() 
         // By their own starts: of the third tree the earlier one is its face.
         assert_eq!(roots(0, 10, states.clone()), [4, 2], "{states:?}");
         assert_eq!(roots(20_000, 20_010, states.clone()), [3, 1]);
-        assert_eq!(roots(0, 90_000, states), [4, 3, 2, 1], "each once");
+        assert_eq!(roots(0, 90_000, states), [3, 1, 4, 2], "each once, as they began");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod changes;
 mod columns;
+mod found;
 mod full;
 mod large;
 mod lists;

@@ -40,8 +40,6 @@ pub(super) struct Entry {
     pub is_there: bool,
     /// It is another than before the transaction.
     pub is_written: bool,
-    /// It has an error, or had one.
-    pub has_error: bool,
     pub is_orphan: bool,
     /// Of the worker that runs it, if it is plain.
     pub status: WorkerStatus,
@@ -56,7 +54,6 @@ pub(super) struct Entry {
 pub(super) struct Before {
     pub state: i64,
     pub open_at: Vec<WorkerId>,
-    pub had_error: bool,
     pub finished: Option<Finished>,
     pub failure: Option<Failure>,
     /// What it counted.
@@ -116,7 +113,6 @@ impl Transaction<'_> {
                     left_by: None,
                     is_there: false,
                     is_written: false,
-                    has_error: false,
                     is_orphan: false,
                     status: WorkerStatus::Online,
                     view: None,

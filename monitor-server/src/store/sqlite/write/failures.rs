@@ -27,6 +27,8 @@ pub(super) struct Failures {
 struct Change {
     count: i64,
     newest: Option<Failure>,
+    /// When the first of them ended.
+    first_us: u64,
     /// Those that did not fail after all: number of the root, and key.
     gone: Vec<(i64, i64)>,
 }
@@ -44,6 +46,9 @@ impl Failures {
             if count > 0 && change.newest.is_none_or(|newest| newest.finished.ended_us <= ended_us) {
                 change.newest = Some(failure);
             }
+            if count > 0 {
+                change.first_us = if change.first_us == 0 { ended_us } else { change.first_us.min(ended_us) };
+            }
             if count < 0 {
                 change.gone.push(failure.place);
             }
@@ -52,9 +57,9 @@ impl Failures {
 
     pub(super) fn write(&self, connection: &Connection) -> Result<()> {
         let mut add = connection.prepare_cached(
-            "INSERT INTO failure(level, t, shape, name, count, last, root, id, message) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) \
+            "INSERT INTO failure(level, t, shape, name, count, last, root, id, message, first) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
              ON CONFLICT DO UPDATE SET count = count + ?5, \
-             root = iif(?6 >= last, ?7, root), id = iif(?6 >= last, ?8, id), message = iif(?6 >= last, ?9, message), last = max(last, ?6)",
+             root = iif(?6 >= last, ?7, root), id = iif(?6 >= last, ?8, id), message = iif(?6 >= last, ?9, message), last = max(last, ?6), first = min(first, ?10)",
         )?;
         let mut subtract =
             connection.prepare_cached("UPDATE failure SET count = count + ?5 WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4")?;
@@ -64,7 +69,7 @@ impl Failures {
         )?;
         let mut clear =
             connection.prepare_cached("DELETE FROM failure WHERE level = ?1 AND t = ?2 AND shape = ?3 AND name = ?4 AND count <= 0")?;
-        for ((hour, shape, name), Change { count, newest, gone }) in &self.changed {
+        for ((hour, shape, name), Change { count, newest, first_us, gone }) in &self.changed {
             for (level, length) in LEVELS.iter().enumerate().skip(1) {
                 let (level, t) = (level as i64, (hour * LEVELS[1] / length) as i64);
                 let begin_us = t * (length * MINUTE_US) as i64;
@@ -73,7 +78,7 @@ impl Failures {
                 }
                 match newest {
                     Some(Failure { finished, message, place: (root, id), .. }) => {
-                        add.execute(params![level, t, shape, name, count, finished.ended_us as i64, root, id, message])?;
+                        add.execute(params![level, t, shape, name, count, finished.ended_us as i64, root, id, message, *first_us as i64])?;
                     }
                     None => {
                         subtract.execute(params![level, t, shape, name, count])?;

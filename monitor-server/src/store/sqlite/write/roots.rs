@@ -1,10 +1,12 @@
 //! The roots that a transaction is about: which process is a root's face, and which error it shows.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, LazyLock};
 
 use foldhash::HashMap;
-use monitor_wire::{Attachment, ProcessId, RootId};
+use monitor_state::{Failing, MOST_CHILDREN, MOST_ON_PATH, Why, decisive};
+use monitor_wire::{Attachment, Error, ProcessId, Progress, RootId, State};
 use rusqlite::{Connection, OptionalExtension, Result, Statement};
 
 use super::entries::Entry;
@@ -12,6 +14,7 @@ use super::insert::{Inserts, NewRow, insert_many};
 use super::{Transaction, tally};
 use crate::store::RootKey;
 use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
+use crate::store::sqlite::lines;
 use crate::store::sqlite::roots::{RootRow, SECOND_US, find_row};
 use crate::store::sqlite::row::{Known, ProcessRow};
 
@@ -22,10 +25,13 @@ pub(in super::super) const OWN: &str =
 /// The earliest process: looked for in the whole tree, but only when the one before it moved.
 pub(in super::super) const EARLIEST: &str = "SELECT at, id FROM process WHERE root = ?1 ORDER BY at, id LIMIT 1";
 
-/// The earliest failed process without a failed child.
-pub(in super::super) const LEAF: &str = "SELECT id FROM failed AS leaf WHERE root = ?1 AND NOT EXISTS \
-    (SELECT 1 FROM failed AS child INDEXED BY failed_parent WHERE child.root = leaf.root AND child.parent = leaf.id) \
-    ORDER BY ended, id LIMIT 1";
+/// The failed children of a process that ended last.
+pub(in super::super) const FAILED_BELOW: &str =
+    "SELECT id FROM failed INDEXED BY failed_parent WHERE root = ?1 AND parent = ?2 ORDER BY ended DESC, id DESC LIMIT ?3";
+/// Of the failed processes that ended last, those without a known parent, which hang below the root's own process.
+pub(in super::super) const FAILED_ORPHANS: &str = "SELECT id FROM \
+    (SELECT id, parent FROM failed WHERE root = ?1 ORDER BY ended DESC, id DESC LIMIT ?2) AS f \
+    WHERE parent IS NULL OR parent = id OR NOT EXISTS (SELECT 1 FROM process AS p WHERE p.root = ?1 AND p.id = f.parent)";
 
 /// The process of a root that has the greatest key.
 pub(in super::super) const GREATEST: &str = "SELECT id FROM process WHERE root = ?1 ORDER BY id DESC LIMIT 1";
@@ -120,6 +126,8 @@ pub(super) struct Indexed {
     batch: Option<i64>,
     worker: Option<i64>,
     error: Option<(i64, i64)>,
+    begin_us: u64,
+    own: (bool, bool),
 }
 
 /// Which process is a root's face, and why.
@@ -189,6 +197,8 @@ impl Transaction<'_> {
                 ended_us: None,
                 elapsed_ns: None,
                 error: None,
+                line: None,
+                progress: None,
                 counts: [0; KNOWN_STATES + 1],
                 is_pinned: false,
                 heard_us: 0,
@@ -245,22 +255,22 @@ impl Transaction<'_> {
         let old = row.face();
         let (face, is_own) = self.face(index, entries)?;
         let Some((at_us, id)) = face else { return Ok(()) };
-        let is_touched = |entry: &Entry| entry.is_written && (entry.id == id || entry.has_error);
+        // Whatever is written may change the failing path: a parent that comes late may have succeeded.
+        let had_failed = row.state == code::FAILED;
+        let is_touched = |entry: &Entry| entry.is_written && (entry.id == id || had_failed);
         if face == old && !entries.iter().any(is_touched) {
             return Ok(());
         }
-        let place = self.roots.entries[index as usize].row.place();
+        let place = row.place();
         let shown = match entries.binary_search_by_key(&id, |entry| entry.id) {
             Ok(at) if entries[at].is_there => self.face_of(&entries[at].known, entries[at].status, index, id)?,
             _ => self.face_in_file(index, place, id)?,
         };
-        let error = match shown.error {
-            Some(error) => Some(error),
-            None if *self.roots.entries[index as usize].row.count(code::FAILED) == 0 => None,
-            None => self.error_of_leaf(place)?,
-        };
+        let error = if shown.state == code::FAILED { self.error_of_path(place, id, is_own)? } else { shown.error };
+        let row = &self.roots.entries[index as usize].row;
+        let line = if error == row.error { row.line } else { self.line_of(error)? };
         let row = &mut self.roots.entries[index as usize].row;
-        *row = RootRow { process: Some(id), at_us, is_own, error, ..row.clone() };
+        *row = RootRow { process: Some(id), at_us, is_own, error, line, progress: shown.progress, ..row.clone() };
         (row.name, row.batch, row.worker, row.state) = (shown.name, shown.batch, shown.worker, shown.state);
         row.is_unattached = is_own && shown.is_unattached;
         (row.started_us, row.ended_us, row.elapsed_ns) = (shown.started_us, shown.ended_us, shown.elapsed_ns);
@@ -305,17 +315,51 @@ impl Transaction<'_> {
         self.connection.prepare_cached(sql)?.query_row([number], face).optional()
     }
 
-    fn error_of_leaf(&mut self, place: (i64, i64)) -> Result<Option<(i64, i64)>> {
-        let found = self.connection.prepare_cached(LEAF)?.query_row([place.0], |row| ids::process_id(row.get(0)?)).optional()?;
-        let Some(id) = found else { return Ok(None) };
-        let Some(row) = ProcessRow::find(self.connection, place, id)? else { return Ok(None) };
-        match row.known(self.connection, self.dictionary)? {
-            Known::Plain(plain) => Ok(plain.end.and_then(|end| end.error)),
-            Known::Full(facts) => {
-                let error = facts.error().cloned();
-                error.map(|error| self.dictionary.error_keys(self.connection, &error)).transpose()
+    /// The error of a failed root, from its failing path, which begins at its face.
+    fn error_of_path(&mut self, place: (i64, i64), face: ProcessId, is_own: bool) -> Result<Option<(i64, i64)>> {
+        let mut why = Why::default();
+        let (mut seen, mut next) = (HashSet::from([face]), self.failing(place, face)?);
+        for _ in 0..MOST_ON_PATH {
+            let Some((last, keys)) = next.take() else { break };
+            if why.take(last.error.as_deref(), || keys) {
+                break;
             }
+            let mut ids = self.ids_of(FAILED_BELOW, [place.0, ids::process_key(last.id), MOST_CHILDREN as i64])?;
+            if is_own && last.id == face {
+                ids.extend(self.ids_of(FAILED_ORPHANS, [place.0, MOST_CHILDREN as i64])?);
+            }
+            let mut children = Vec::with_capacity(ids.len());
+            for id in ids.into_iter().filter(|id| seen.insert(*id)) {
+                children.extend(self.failing(place, id)?);
+            }
+            let Some(chosen) = decisive(&last, children.iter().map(|(child, _)| child.clone())) else { break };
+            next = children.into_iter().find(|(child, _)| child.id == chosen.id);
         }
+        Ok(why.found().flatten())
+    }
+
+    /// The key of the line that is shown of an error, if it says more than the message.
+    fn line_of(&mut self, error: Option<(i64, i64)>) -> Result<Option<i64>> {
+        let Some(keys) = error else { return Ok(None) };
+        let error = self.dictionary.error(self.connection, keys)?;
+        lines::line(&error).map(|line| self.dictionary.searched_key(self.connection, &line)).transpose()
+    }
+
+    fn ids_of(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<ProcessId>> {
+        self.connection.prepare_cached(sql)?.query_map(values, |row| ids::process_id(row.get(0)?))?.collect()
+    }
+
+    /// A failed process as the failing path sees it, and the keys of its error.
+    fn failing(&mut self, place: (i64, i64), id: ProcessId) -> Result<Option<(Failing<'static>, Option<(i64, i64)>)>> {
+        let Some(row) = ProcessRow::find(self.connection, place, id)? else { return Ok(None) };
+        let keys = match row.known(self.connection, self.dictionary)? {
+            Known::Plain(plain) => plain.end.and_then(|end| end.error),
+            Known::Full(facts) => facts.error().map(|error| self.dictionary.error_keys(self.connection, error)).transpose()?,
+        };
+        let error = keys.map(|keys| self.dictionary.error(self.connection, keys)).transpose()?;
+        let error = error.map(|error| Cow::Owned(Error::clone(&error)));
+        let time_us = row.ended.unwrap_or(0) as u64;
+        Ok(Some((Failing { id, state: Cow::Owned(State::FAILED), time_us, error }, keys)))
     }
 
     fn face_in_file(&mut self, index: u32, place: (i64, i64), id: ProcessId) -> Result<ShownFace> {
@@ -359,6 +403,7 @@ impl Transaction<'_> {
                     elapsed_ns: view.elapsed_ns,
                     error: view.error.as_ref().map(|error| dictionary.error_keys(connection, error)).transpose()?,
                     is_unattached: view.attachment == Attachment::UNATTACHED,
+                    progress: view.progress.map(Arc::new),
                 });
             }
         };
@@ -377,6 +422,7 @@ impl Transaction<'_> {
             elapsed_ns,
             error: plain.end.and_then(|end| end.error),
             is_unattached: false,
+            progress: None,
         })
     }
 
@@ -420,11 +466,13 @@ struct ShownFace {
     elapsed_ns: Option<u64>,
     error: Option<(i64, i64)>,
     is_unattached: bool,
+    progress: Option<Arc<Progress>>,
 }
 
 impl RootRow {
     fn indexed(&self) -> Indexed {
-        Indexed { state: self.state, name: self.name, batch: self.batch, worker: self.worker, error: self.error }
+        let Self { state, name, batch, worker, error, at_us: begin_us, is_own, is_unattached, .. } = *self;
+        Indexed { state, name, batch, worker, error, begin_us, own: (is_own, is_unattached) }
     }
 
     fn face(&self) -> Option<Face> {
@@ -433,9 +481,9 @@ impl RootRow {
 }
 
 impl NewRow for RootRow {
-    const INSERT: &'static str = "INSERT INTO root(number, id, base, last, process, own, at, started, ended, elapsed, pending, running, \
-        succeeded, failed, cancelled, lost, other, heard, name, batch, worker, state, error, cause, pinned) \
-        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25)";
+    const INSERT: &'static str = "INSERT INTO root(number, id, base, last, process, started, ended, elapsed, pending, running, \
+        succeeded, failed, cancelled, lost, other, heard, progress, own, at, name, batch, worker, state, error, cause, line, pinned) \
+        VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27)";
 
     fn insert_many() -> &'static str {
         static SQL: LazyLock<String> = LazyLock::new(|| insert_many(RootRow::INSERT));
@@ -443,7 +491,7 @@ impl NewRow for RootRow {
     }
 
     fn needs(&self) -> usize {
-        25
+        27
     }
 
     fn bind(&self, statement: &mut Statement<'_>, before: usize, count: usize) -> Result<()> {
@@ -451,31 +499,31 @@ impl NewRow for RootRow {
         let time = |time: Option<u64>| time.map(|time| time as i64 - self.base_us);
         let heard = (self.heard_us - self.base_us).div_euclid(SECOND_US);
         let (number, process) = (Some(self.number), self.process.map(ids::process_key));
-        let first = [
-            Some(self.base_us),
-            Some(self.last_us - self.base_us),
-            process,
-            Some(i64::from(self.is_own) + i64::from(self.is_unattached)),
-            Some(self.at_us as i64 - self.base_us),
-        ];
+        let first = [Some(self.base_us), Some(self.last_us - self.base_us), process];
         let times = [time(self.started_us), time(self.ended_us), self.elapsed_ns.map(|elapsed| elapsed as i64)];
         let counts = [pending, running, succeeded, failed, cancelled, lost, other, heard].map(Some);
-        let (message, cause) = self.error.unzip();
-        let indexed = [Some(self.name), self.batch, self.worker, Some(self.state), message, cause, Some(self.is_pinned.into())];
         statement.raw_bind_parameter(before + 1, number)?;
         statement.raw_bind_parameter(before + 2, ids::root_key(self.id))?;
-        let rest = first.into_iter().chain(times).chain(counts).chain(indexed);
-        for (index, number) in rest.enumerate().take(count - 2) {
+        for (index, number) in first.into_iter().chain(times).chain(counts).enumerate() {
             statement.raw_bind_parameter(before + 3 + index, number)?;
+        }
+        statement.raw_bind_parameter(before + PROGRESS, self.progress.as_deref().map(ids::to_json))?;
+        let (message, cause) = self.error.unzip();
+        let own = i64::from(self.is_own) + i64::from(self.is_unattached);
+        let face = [Some(own), Some(self.at_us as i64 - self.base_us), Some(self.name), self.batch, self.worker, Some(self.state)];
+        let indexed = face.into_iter().chain([message, cause, self.line, Some(self.is_pinned.into())]);
+        for (index, number) in indexed.enumerate().take(count - PROGRESS) {
+            statement.raw_bind_parameter(before + PROGRESS + 1 + index, number)?;
         }
         Ok(())
     }
 }
 
+/// Which parameter is the progress; those behind it are in indexes.
+const PROGRESS: usize = 17;
 /// What no index holds.
-const UPDATE_COUNTS: &str = "UPDATE root SET last = ?4, process = ?5, own = ?6, at = ?7, started = ?8, ended = ?9, elapsed = ?10, \
-    pending = ?11, running = ?12, succeeded = ?13, failed = ?14, cancelled = ?15, lost = ?16, other = ?17, heard = ?18 \
-    WHERE number = ?1";
-const UPDATE: &str = "UPDATE root SET last = ?4, process = ?5, own = ?6, at = ?7, started = ?8, ended = ?9, elapsed = ?10, \
-    pending = ?11, running = ?12, succeeded = ?13, failed = ?14, cancelled = ?15, lost = ?16, other = ?17, heard = ?18, \
-    name = ?19, batch = ?20, worker = ?21, state = ?22, error = ?23, cause = ?24 WHERE number = ?1";
+const UPDATE_COUNTS: &str = "UPDATE root SET last = ?4, process = ?5, started = ?6, ended = ?7, elapsed = ?8, pending = ?9, running = ?10, \
+    succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15, heard = ?16, progress = ?17 WHERE number = ?1";
+const UPDATE: &str = "UPDATE root SET last = ?4, process = ?5, started = ?6, ended = ?7, elapsed = ?8, pending = ?9, running = ?10, \
+    succeeded = ?11, failed = ?12, cancelled = ?13, lost = ?14, other = ?15, heard = ?16, progress = ?17, own = ?18, at = ?19, name = ?20, \
+    batch = ?21, worker = ?22, state = ?23, error = ?24, cause = ?25, line = ?26 WHERE number = ?1";

@@ -293,7 +293,6 @@ impl Transaction<'_> {
         entry.is_written = true;
         let is_known = before.is_some();
         let before = before.unwrap_or_default();
-        entry.has_error = row.error.is_some() || before.had_error;
         let RootEntry { row: root, is_wide, .. } = &mut self.roots.entries[entry.root as usize];
         let (number, place) = (root.number, root.place());
         root.last_us = root.last_us.max(row.at);
@@ -366,7 +365,7 @@ impl Transaction<'_> {
             },
             None => None,
         };
-        let has_failed = row.state == code::FAILED && row.error.is_some();
+        let has_failed = row.state == code::FAILED;
         Ok(Aside { kind, failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
     }
 
@@ -413,7 +412,7 @@ impl Transaction<'_> {
         let (open_at, aside) = (self.open_at(known), self.aside(row)?);
         let failure = self.failure(finished, row.error, (number, row.id))?;
         let fold = if let Known::Full(facts) = known { facts.counted().map(|(fold, _)| fold) } else { None };
-        Ok(Before { state: row.state, open_at, had_error: row.error.is_some(), finished, failure, fold, aside })
+        Ok(Before { state: row.state, open_at, finished, failure, fold, aside })
     }
 
     fn failure(&mut self, finished: Option<Finished>, message: Option<i64>, place: (i64, i64)) -> Result<Option<Failure>> {
