@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { Process } from "../api/types.ts";
 import { failures } from "./failures.ts";
@@ -26,6 +27,21 @@ function check(text: string, expected: { leaves: string[]; cause?: string; handl
   const { leaves, cause, handled } = failures(tree);
   expect({ leaves: leaves.map((slot) => tree.at(slot).name), cause: cause === undefined ? undefined : tree.at(cause).name, handled }).toEqual({ cause: undefined, handled: 0, ...expected });
 }
+
+/** The table that the server is tested by, too. */
+function cases(): { name: string; cause: string | undefined; handled: number; tree: string }[] {
+  const text = readFileSync(new URL("../../../../monitor-state/cases/failing_path.txt", import.meta.url), "utf8");
+  return text.split("\n# ").slice(1).map((each) => {
+    const [name = "", cause = "", , handled = "", ...tree] = each.split("\n");
+    return { name, cause: cause.replace("cause:", "").trim() || undefined, handled: Number(handled.replace("handled:", "")), tree: tree.join("\n") };
+  });
+}
+
+test.each(cases())("$name, as in the server's table", ({ cause, handled, tree: text }) => {
+  const tree = treeOf(text);
+  const found = failures(tree);
+  expect([found.cause === undefined ? undefined : tree.at(found.cause).name, found.handled]).toEqual([cause, handled]);
+});
 
 test("an error below a parent that succeeded was handled: it comes last and never opens", () => {
   const text = `

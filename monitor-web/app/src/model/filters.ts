@@ -66,8 +66,16 @@ export function matches(filters: Filters, root: Root, nowUs = Date.now() * 1000)
     (name === undefined || root.name === name) &&
     (batch === undefined || root.batch === batch) &&
     (worker === undefined || root.worker_id === worker) &&
-    (q === undefined || [root.name, root.batch, root.error?.message].some((text) => contains(text, q)))
+    (q === undefined || shows(root, q))
   );
+}
+
+/** Whether the row of a root shows a text: name, batch mark, error and its causes; or its number is asked for, or its id begins so. */
+function shows({ root_id, number, name, batch, error }: Root, q: string): boolean {
+  const line = error && [...(error.chain ?? []).toReversed(), error.message].join(" ← ");
+  const asked = /^(?:[#<]?|.*[<:])(\d+)>$|^[#<]?(\d+)$/.exec(q.trim());
+  const isBeginning = /^[0-9a-f]{4,32}$/i.test(q) && root_id.startsWith(q.toLowerCase());
+  return [name, batch, line].some((text) => contains(text, q)) || isBeginning || (asked !== null && Number(asked[1] ?? asked[2]) === number);
 }
 
 /** What may change while a root is in the list. Several states stand between commas. */

@@ -1,16 +1,17 @@
 import { expect, test } from "vitest";
-import { numberAt, type Page, type PageParam, pageOf, paramAfter, paramAt, paramBefore } from "./pages.ts";
+import { type Page, type PageParam, pageOf, paramAfter, paramAt, paramBefore, paramOfTime } from "./pages.ts";
 import { root } from "./samples.ts";
 
 const ALL = Array.from({ length: 1000 }, (_, index) => root(1000 - index));
 const SIZE = 100;
 
-/** As the server answers. */
-function read({ cursor, index, back }: PageParam): Page {
-  const from = cursor === undefined ? Infinity : Number(cursor);
-  const found = back ? ALL.filter(({ number }) => number > from).toReversed() : ALL.filter(({ number }) => number < from);
+/** As the server answers: numbers rise as the starts do. */
+function read({ cursor, offset = 0, index, back }: PageParam): Page {
+  const from = cursor === undefined ? Infinity : Number(cursor.split(".")[0]);
+  const found = (back ? ALL.filter(({ started_us }) => (started_us as number) > from).toReversed() : ALL.filter(({ started_us }) => (started_us as number) < from)).slice(offset);
   const roots = found.slice(0, SIZE);
-  return pageOf({ roots, as_of: 1, next_cursor: found.length > SIZE ? String(roots.at(-1)?.number) : null }, { index, ...(cursor !== undefined && { cursor }), ...(back && { back }) });
+  const last = roots.at(-1);
+  return pageOf({ roots, as_of: 1, next_cursor: found.length > SIZE ? `${last?.started_us}.${last?.number}` : null }, { index, offset, ...(cursor !== undefined && { cursor }), ...(back && { back }) });
 }
 
 const told = ({ roots, index }: Page) => [roots[0]?.number, roots.at(-1)?.number, index];
@@ -23,13 +24,14 @@ test("pages follow one another down to the end, and back up to the beginning", (
   const up = [pages[5] as Page];
   for (let before = paramBefore(up[0] as Page); before; before = paramBefore(up[0] as Page)) up.unshift(read(before));
   expect(up.map(told)).toEqual(pages.slice(0, 6).map(told));
-  expect(paramAfter(up[0] as Page)).toEqual({ cursor: "901", index: 100 });
+  expect(paramAfter(up[0] as Page)).toEqual({ cursor: "901000.901", index: 100 });
 });
 
-test("a row far away is read from about where it stands", () => {
-  const page = read({ cursor: "301", index: 700 });
-  expect(told(read(paramAt(350, page, 1000)))).toEqual([650, 551, 350]);
-  expect(paramAt(20, page, 1000)).toEqual({ index: 0 });
+test("a row far away is read where it stands, and what is before it on the way back", () => {
+  const far = read(paramAt(350));
+  expect(told(far)).toEqual([650, 551, 350]);
+  expect(told(read(paramBefore(far) as PageParam))).toEqual([750, 651, 250]);
+  expect(paramAt(0)).toEqual({ index: 0 });
 });
 
 test("what is gone of a page changes nothing for those beside it", () => {
@@ -37,16 +39,7 @@ test("what is gone of a page changes nothing for those beside it", () => {
   expect([empty.before, empty.after]).toEqual(["5", null]);
 });
 
-test("the root that began at a time is found in few steps, though some have no start and some numbers are gone", async () => {
-  let asked = 0;
-  const kept = ALL.filter(({ number }) => number % 7 !== 0).map((each) => (each.number % 10 === 3 ? { ...each, started_us: null } : each));
-  const near = async (number: number) => {
-    asked += 1;
-    return kept.find((each) => each.number <= number);
-  };
-  const found = await numberAt(500_000, 1, 1000, near);
-  expect(Math.abs(found - 500)).toBeLessThan(15);
-  expect(asked).toBeLessThan(12);
-  expect(await numberAt(0, 1, 1000, near)).toBe(1);
-  expect(await numberAt(Infinity, 1, 1000, near)).toBe(1000);
+test("a list that begins at a time begins with what had begun by then", () => {
+  expect(told(read(paramOfTime(500_500, false)))).toEqual([500, 401, 0]);
+  expect(paramOfTime(7, true).cursor).toBe("7.0");
 });

@@ -1,6 +1,6 @@
 /**
  * A long list as a window of pages: those far from what is looked at are let go and read again when one comes back. A cursor is the
- * number of a root, so that any page can be read from either side, and from anywhere.
+ * place of a root, its start and its number, so that any page can be read from either side, and from any time.
  */
 import type { Root, RootPage } from "../api/types.ts";
 
@@ -16,17 +16,33 @@ export interface Page {
 
 export interface PageParam {
   cursor?: string;
+  /** How many stand before the page, where no cursor says where it begins. */
+  offset?: number;
   index: number;
   /** What stands before the cursor is meant: it is read in the other order. */
   back?: boolean;
 }
 
-export function pageOf({ roots, as_of, next_cursor }: RootPage, { cursor, index, back }: PageParam): Page {
+/** When a root began, as far as that is known: what the list is ordered by. */
+export function begun({ started_us, begun_us }: Pick<Root, "started_us" | "begun_us">): number {
+  return started_us ?? begun_us ?? 0;
+}
+
+/** Negative if the first root began before the second. */
+export function byBegin(a: Root, b: Root): number {
+  return begun(a) - begun(b) || a.number - b.number;
+}
+
+function placeOf(root: Root | undefined): string | undefined {
+  return root && `${begun(root)}.${root.number}`;
+}
+
+export function pageOf({ roots, as_of, next_cursor }: RootPage, { cursor, offset, index, back }: PageParam): Page {
   if (back) {
     const turned = roots.toReversed();
-    return { roots: turned, as_of, index: next_cursor == null ? 0 : Math.max(0, index - roots.length), before: next_cursor ?? null, after: String(turned.at(-1)?.number ?? cursor) };
+    return { roots: turned, as_of, index: next_cursor == null ? 0 : Math.max(0, index - roots.length), before: next_cursor ?? null, after: placeOf(turned.at(-1)) ?? cursor ?? null };
   }
-  return { roots, as_of, index, before: cursor === undefined ? null : String(roots[0]?.number ?? cursor), after: next_cursor ?? null };
+  return { roots, as_of, index, before: cursor === undefined && !offset ? null : (placeOf(roots[0]) ?? cursor ?? null), after: next_cursor ?? null };
 }
 
 export function paramAfter({ after, index, roots }: Page): PageParam | undefined {
@@ -37,21 +53,12 @@ export function paramBefore({ before, index }: Page): PageParam | undefined {
   return before === null ? undefined : { cursor: before, index, back: true };
 }
 
-/** Where to begin for a row that is far before the first one that is there: as numbers go on evenly, more or less. `edge` is that of the list's first root. */
-export function paramAt(index: number, first: Page, edge: number): PageParam {
-  const number = first.roots[0]?.number ?? edge;
-  if (index < first.roots.length || first.index === 0) return { index: 0 };
-  return { cursor: String(Math.round(edge - ((edge - number) * index) / first.index) + 1), index };
+/** Where to begin for a row that is far before the first one that is there. */
+export function paramAt(index: number): PageParam {
+  return index > 0 ? { offset: index, index } : { index: 0 };
 }
 
-/** The number of the newest root that began by a time, by halves: numbers rise with the time, nearly. `near` is the newest root up to a number. */
-export async function numberAt(timeUs: number, oldest: number, newest: number, near: (number: number) => Promise<Root | undefined>): Promise<number> {
-  let [low, high] = [oldest, newest];
-  while (low < high) {
-    const middle = Math.ceil((low + high) / 2);
-    const root = await near(middle);
-    if (root && (root.started_us ?? Infinity) > timeUs) high = Math.max(low, Math.min(root.number, middle) - 1);
-    else low = middle;
-  }
-  return low;
+/** Where the roots begin that began by a time, or from it on if the oldest come first. */
+export function paramOfTime(timeUs: number, oldestFirst: boolean): PageParam {
+  return { cursor: `${timeUs}.${oldestFirst ? 0 : Number.MAX_SAFE_INTEGER}`, index: 0 };
 }

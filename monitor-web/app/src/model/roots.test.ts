@@ -16,8 +16,13 @@ function numbers(roots: Root[]): number[] {
 
 const page = { roots: [root(9), root(8)], before: null, after: "8", index: 0, as_of: 100 };
 
-test("new roots come first, in the order of their numbers", () => {
+test("new roots come first, in the order of their starts", () => {
   expect(numbers(mergeRoots([page], live([root(11), 101], [root(10), 102]), {}, NONE))).toEqual([11, 10, 9, 8]);
+});
+
+test("what comes late stands where it began", () => {
+  const late = live([root(12, { started_us: 8500 }), 101], [root(13, { started_us: null, begun_us: 9500 }), 102], [root(14, { started_us: 10 }), 103]);
+  expect(numbers(mergeRoots([page], late, {}, NONE))).toEqual([13, 9, 12, 8]);
 });
 
 test("what is older than the last page read comes with its own page", () => {

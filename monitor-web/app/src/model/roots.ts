@@ -2,7 +2,7 @@
 import type { Root } from "../api/types.ts";
 import type { Dated } from "../live/messages.ts";
 import { type Filters, isOldestFirst, matches, matchesState } from "./filters.ts";
-import type { Page } from "./pages.ts";
+import { byBegin, type Page } from "./pages.ts";
 
 /**
  * Newest first, or oldest first by the filters. Roots that the pages do not hold are new ones, or stand before or after the pages that
@@ -21,17 +21,17 @@ export function mergeRoots(
     for (const root of page.roots) newest.set(root.root_id, { model: root, asOf: page.as_of });
   }
   const [first, last] = [pages[0], pages[pages.length - 1]];
-  const ends = [first?.before == null ? null : first.roots[0]?.number, last?.after == null ? null : last.roots[last.roots.length - 1]?.number];
+  const ends = [first?.before == null ? undefined : first.roots[0], last?.after == null ? undefined : last.roots[last.roots.length - 1]];
   const [above, below] = isOldestFirst(filters) ? ends.toReversed() : ends;
-  const isWithin = (number: number) => number < (above ?? Infinity) && number > (below ?? 0);
+  const isWithin = (root: Root) => (!above || byBegin(root, above) < 0) && (!below || byBegin(root, below) > 0);
   for (const [id, dated] of live) {
     const known = newest.get(id);
-    const isNew = !known && isWithin(dated.model.number) && !held.has(id) && matches(filters, dated.model);
+    const isNew = !known && isWithin(dated.model) && !held.has(id) && matches(filters, dated.model);
     if (isNew || (known && dated.asOf > known.asOf)) newest.set(id, dated);
   }
   // For the rest of the filters the server's word stands: it chose the pages.
   const roots = [...newest.values()].map((dated) => dated.model).filter((root) => matchesState(filters, root) && !dropped.has(root.number));
-  return roots.sort(isOldestFirst(filters) ? (a, b) => a.number - b.number : (a, b) => b.number - a.number);
+  return roots.sort(isOldestFirst(filters) ? byBegin : (a, b) => byBegin(b, a));
 }
 
 /** How many new ones wait. */
