@@ -56,6 +56,9 @@ pub(super) async fn get_openapi(Extension(description): Extension<Arc<Value>>, S
 /// A root's id, or its number.
 const ROOT: &str = "^((?!0{32}$)[0-9a-f]{32}|[0-9]{1,18})$";
 
+/// A process's id, or the beginning of one.
+const PROCESS: &str = "^(?!0{16}$)[0-9a-f]{6,16}$";
+
 /// The description as it is served: what holds for every route is added to what the routes say themselves.
 pub(super) fn whole(description: &utoipa::openapi::OpenApi) -> Value {
     let mut whole = serde_json::to_value(description).expect("plain data with text keys is JSON");
@@ -103,7 +106,11 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         });
     }
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
-    for parameter in parameters.filter(|parameter| parameter["name"] == "root") {
-        parameter["schema"]["pattern"] = ROOT.into();
+    for parameter in parameters {
+        if parameter["name"] == "root" {
+            parameter["schema"]["pattern"] = ROOT.into();
+        } else if path == "/api/v1/processes/{id}" {
+            parameter["schema"]["pattern"] = PROCESS.into();
+        }
     }
 }

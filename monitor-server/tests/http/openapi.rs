@@ -35,6 +35,7 @@ async fn every_route_is_described() {
         "get /api/v1/roots/{root}/processes/{id}/logs",
         "get /api/v1/roots/{root}/tree",
         "get /api/v1/stats",
+        "get /api/v1/stats/causes",
         "get /api/v1/stats/errors",
         "get /api/v1/stats/series",
         "get /api/v1/status",
@@ -85,7 +86,7 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
     assert_eq!(export.as_object().unwrap().keys().collect::<Vec<_>>(), ["application/json", "application/x-ndjson"]);
     for (path, place, right, wrong) in [
         ("/api/v1/roots/{root}/tree", 0, ["7", ROOT], ["", "x", "-1", "00000000000000000000000000000000", "99999999999999999999"]),
-        ("/api/v1/processes/{id}", 0, [CHILD, "0000000000000001"], ["", "7", "0000000000000000", "000000000000000G", WORKER]),
+        ("/api/v1/processes/{id}", 0, [CHILD, "000001"], ["", "7", "0000000000000000", "000000000000000G", WORKER]),
     ] {
         let mut schema = description["paths"][path]["get"]["parameters"][place]["schema"].clone();
         schema["components"] = description["components"].clone();
@@ -138,6 +139,7 @@ async fn answers_are_as_described() {
         ("/api/v1/stats".to_owned(), "/api/v1/stats"),
         ("/api/v1/stats/series".to_owned(), "/api/v1/stats/series"),
         ("/api/v1/stats/errors".to_owned(), "/api/v1/stats/errors"),
+        ("/api/v1/stats/causes".to_owned(), "/api/v1/stats/causes"),
         ("/api/v1/status".to_owned(), "/api/v1/status"),
         ("/healthz".to_owned(), "/healthz"),
     ] {

@@ -2,7 +2,7 @@
 import createClient from "openapi-fetch";
 import { takeAhead } from "./ahead.ts";
 import type { operations, paths } from "./schema.ts";
-import type { ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerPage } from "./types.ts";
+import type { CausesPage, ErrorsPage, LogsPage, Me, NamesPage, Problem, ProcessPage, RootPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerPage } from "./types.ts";
 
 export type RootQuery = NonNullable<operations["get_roots"]["parameters"]["query"]>;
 
@@ -95,6 +95,10 @@ export function fetchStats(query: QueryOf<"get_stats">, signal: AbortSignal): Pr
 
 export function fetchSeries(query: QueryOf<"get_series">, signal: AbortSignal): Promise<StatsSeries> {
   return unwrap(client.GET("/api/v1/stats/series", { params: { query }, signal }));
+}
+
+export function fetchCauses(query: QueryOf<"get_causes">, signal: AbortSignal): Promise<CausesPage> {
+  return unwrap(client.GET("/api/v1/stats/causes", { params: { query }, signal }));
 }
 
 export function fetchErrors(query: QueryOf<"get_errors">, signal: AbortSignal): Promise<ErrorsPage> {

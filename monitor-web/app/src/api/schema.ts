@@ -139,7 +139,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Finds processes by their id alone, in the newest 20,000 trees, newest first: none if no such process is there. */
+        /**
+         * Finds processes by their id alone, or by its first digits, in the newest 20,000 trees, newest first, 50 at most: none if no such
+         *     process is there.
+         */
         get: operations["get_processes_of_id"];
         put?: never;
         post?: never;
@@ -316,6 +319,26 @@ export interface paths {
         };
         /** Tells what became of processes, by name: how many ended how, and how long they took. From sums, which outlive the processes. */
         get: operations["get_stats"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/stats/causes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tells what runs failed by: those whose messages differ only in numbers, ids and what is quoted are one, whatever their names. From sums,
+         *     of processes that are called like a root.
+         */
+        get: operations["get_causes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -606,6 +629,58 @@ export interface components {
          * @enum {string}
          */
         By: "name";
+        /** @description Roots that failed alike. */
+        CauseStats: {
+            /**
+             * Format: int64
+             * @description How many failed so, of all names.
+             */
+            count: number;
+            /**
+             * Format: int64
+             * @description When the first of them in the range ended.
+             */
+            first_us: number;
+            /**
+             * Format: int64
+             * @description When the newest of them ended.
+             */
+            last_us: number;
+            /** @description The message of the newest of them. */
+            message: string;
+            /**
+             * Format: int64
+             * @description How many names there are.
+             */
+            name_count: number;
+            /** @description The names of those that failed so, the most frequent first: ten at most. */
+            names: string[];
+            /** @description None failed so in the seven days before the range. */
+            new: boolean;
+            root_id?: components["schemas"]["RootId"] | null;
+            /** @description What their messages share: numbers, ids and what is quoted are left out. */
+            shape: string;
+        };
+        /** @description `GET /api/v1/stats/causes`. */
+        CausesPage: {
+            /**
+             * Format: int64
+             * @description Number of the change that the page is true at.
+             */
+            as_of: number;
+            /** @description Those that were there last come first. */
+            causes: components["schemas"]["CauseStats"][];
+            /**
+             * Format: int64
+             * @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day.
+             */
+            from_us: number;
+            /**
+             * Format: int64
+             * @description Where it ends in truth.
+             */
+            to_us: number;
+        };
         /** @description A clock that jumped ahead, and when that counts for the ages of trees. */
         ClockJump: {
             /**
@@ -1462,6 +1537,11 @@ export interface components {
         Root: {
             /** @description The batch mark. */
             batch?: string | null;
+            /**
+             * Format: int64
+             * @description When it began as far as that is known, if its start is not: when it was queued, or ended.
+             */
+            begun_us?: number | null;
             /** @description All processes of the tree by state. */
             counts: components["schemas"]["Counts"];
             /**
@@ -1496,6 +1576,7 @@ export interface components {
             overdue?: boolean;
             /** @description It is kept until it is unpinned, whatever the rules of retention say. */
             pinned?: boolean;
+            progress?: components["schemas"]["Progress"] | null;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
             /**
@@ -2642,8 +2723,8 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The process */
-                id: components["schemas"]["ProcessId"];
+                /** @description The process: its id, or six or more of the hex digits that it begins with */
+                id: string;
             };
             cookie?: never;
         };
@@ -2736,18 +2817,26 @@ export interface operations {
                 worker?: components["schemas"]["WorkerId"];
                 /** @description `true`: only those that began because a call had no context; `false`: only others. */
                 unattached?: boolean;
-                /** @description Contains this text, in any case, in its name, batch mark or error. */
+                /**
+                 * @description Contains this text, in any case, in its name, its batch mark, or its error with its causes; or has this number (`2106`,
+                 *     `<batch001:2106>`), or an id that begins so (four hex digits or more).
+                 */
                 q?: string;
                 /** @description Started at this time or later, in Unix microseconds. */
                 started_after?: number;
                 /** @description Started before this time, in Unix microseconds. */
                 started_before?: number;
-                /** @description `newest` (by default) or `oldest` first. */
+                /** @description `newest` (by default) or `oldest` first, by their start; by when they were queued or ended, if no start is known. */
                 sort?: components["schemas"]["Sort"];
                 /** @description At most so many, 1 to 1000; 50 if not given. */
                 limit?: number;
-                /** @description The `next_cursor` of the page before, as it is. */
+                /**
+                 * @description The `next_cursor` of the page before, as it is. It says where a page ends, `start.number`: the page begins behind that place,
+                 *     whatever was added or dropped since.
+                 */
                 cursor?: string;
+                /** @description Leave out so many, from there on. */
+                offset?: number;
             };
             header?: never;
             path?: never;
@@ -3937,6 +4026,96 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["StatsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_causes: {
+        parameters: {
+            query?: {
+                /** @description Of what ended at this time or later, in Unix microseconds. */
+                from?: number;
+                /** @description Of what ended before this time, in Unix microseconds. */
+                to?: number;
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What was there last comes first */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CausesPage"];
                 };
             };
             /** @description A parameter can't be read */

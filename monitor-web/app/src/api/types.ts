@@ -17,6 +17,14 @@ interface Expected {
   overdue?: boolean;
 }
 
+/** What a root alone has. */
+interface OfRoot {
+  /** When it was queued, or ended, if its start is not known. */
+  begun_us?: number | null;
+  /** How far its own process is. */
+  progress?: Progress | null;
+}
+
 interface Kept {
   /** Never removed by itself. */
   pinned?: boolean;
@@ -24,10 +32,10 @@ interface Kept {
   unattached?: boolean;
 }
 
-export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept>> & Expected & Kept;
+export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept | keyof OfRoot>> & Expected & Kept & OfRoot;
 /** `depth` is left to the tree, which knows it of every process. */
 export type Process = With<Omit<Schemas["Process"], "depth" | "contradictions" | keyof Expected>, { progress: Progress | null; fold: Fold | null }> & Expected & Pick<Schemas["Process"], "contradictions">;
-type Progress = Written<Schemas["Progress"]>;
+export type Progress = Written<Schemas["Progress"]>;
 export type Fold = Written<Schemas["Fold"]>;
 export type Failure = Schemas["Error"];
 export type Counts = Schemas["Counts"];
@@ -57,6 +65,7 @@ export type NameStats = Written<Schemas["NameStats"]>;
 export type StatsPage = With<Schemas["StatsPage"], { stats: NameStats[] }>;
 export type StatsSeries = Schemas["StatsSeries"];
 export type ErrorsPage = Schemas["ErrorsPage"];
+export type CausesPage = Schemas["CausesPage"];
 
 /** Whom the server takes the reader for. */
 export type Me = Written<Schemas["Me"]>;

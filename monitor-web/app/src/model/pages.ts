@@ -24,7 +24,7 @@ export interface PageParam {
 }
 
 /** When a root began, as far as that is known: what the list is ordered by. */
-export function begun({ started_us, begun_us }: Pick<Root, "started_us" | "begun_us">): number {
+function begun({ started_us, begun_us }: Pick<Root, "started_us" | "begun_us">): number {
   return started_us ?? begun_us ?? 0;
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { absolute, ago, duration, elapsed, splitUnit, step } from "./time.ts";
+import { absolute, ago, duration, elapsed, elapsedAtLeast, splitUnit, step } from "./time.ts";
 
 test.each([
   [-5, "0 ns"],
@@ -56,4 +56,15 @@ test("absolute times keep their microseconds, also before 1970", () => {
   expect(absolute(1_763_647_331_123_456, "UTC")).toBe("2025-11-20 14:02:11.123456");
   expect(absolute(-1, "UTC")).toBe("1969-12-31 23:59:59.999999");
   expect(absolute(0, "Asia/Shanghai")).toBe("1970-01-01 08:00:00.000000");
+});
+
+test("of what is lost or waits as much is told as is known", () => {
+  const lost = { state: "lost", started_us: 10, ended_us: null, elapsed_ns: null };
+  expect(elapsedAtLeast(lost, { last_seen_us: 30 }, 99)).toBe(20_000);
+  expect(elapsedAtLeast(lost, { last_seen_us: 0 }, 99)).toBe(null);
+  expect(elapsedAtLeast(lost, undefined, 99)).toBe(null);
+  expect(elapsedAtLeast({ ...lost, elapsed_ns: 7 }, { last_seen_us: 30 }, 99)).toBe(7);
+  const waits = { state: "pending", started_us: null, begun_us: 40, ended_us: null, elapsed_ns: null };
+  expect(elapsedAtLeast(waits, undefined, 99)).toBe(59_000);
+  expect(elapsedAtLeast({ ...waits, state: "running", started_us: 90 }, undefined, 99)).toBe(9000);
 });

@@ -73,6 +73,19 @@ export function elapsed(
   return process.state === "running" ? Math.max(0, nowUs - process.started_us) * MICROSECOND : null;
 }
 
+/** How long it took at least: of what is lost, up to when its worker was last heard of. Of what waits, since it was queued. */
+export function elapsedAtLeast(
+  process: Parameters<typeof elapsed>[0] & { begun_us?: number | null },
+  worker: { last_seen_us: number } | undefined,
+  nowUs: number,
+): number | null {
+  const took = elapsed(process, nowUs);
+  if (took !== null) return took;
+  if (process.state === "pending" && process.begun_us != null) return Math.max(0, nowUs - process.begun_us) * MICROSECOND;
+  if (process.state !== "lost" || process.started_us === null || !worker || worker.last_seen_us === 0) return null;
+  return Math.max(0, worker.last_seen_us - process.started_us) * MICROSECOND;
+}
+
 /** `12s ago`, in the given language. */
 export function ago(timeUs: number, nowUs: number, locale: string): string {
   const format = relativeFormat(locale);

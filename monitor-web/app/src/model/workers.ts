@@ -8,6 +8,41 @@ export function sortWorkers(workers: Iterable<Worker>): Worker[] {
   return [...workers].sort((a, b) => rank(a) - rank(b) || b.last_seen_us - a.last_seen_us || (a.id < b.id ? -1 : 1));
 }
 
+/** Those that are listed unless all are wanted: who reports, and who was lost. */
+export function isPresent({ state }: Worker): boolean {
+  return state !== "offline";
+}
+
+/** Workers of the same program on the same host, in the order of the first of each. */
+export interface WorkerGroup {
+  program: string;
+  hostname: string;
+  workers: Worker[];
+}
+
+export function groupWorkers(workers: readonly Worker[]): WorkerGroup[] {
+  const groups = new Map<string, WorkerGroup>();
+  for (const worker of workers) {
+    const { program, hostname } = worker;
+    const key = `${program}\n${hostname}`;
+    const group = groups.get(key) ?? { program, hostname, workers: [] };
+    group.workers.push(worker);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+/** How long a name is that all hosts end with, from a dot on: `.example.org` says nothing where all have it. */
+export function sharedDomain(hostnames: readonly string[]): string {
+  const [first = "", ...rest] = [...new Set(hostnames)];
+  if (rest.length === 0) return "";
+  for (let at = first.indexOf("."); at > 0; at = first.indexOf(".", at + 1)) {
+    const domain = first.slice(at);
+    if (rest.every((each) => each.endsWith(domain) && each.length > domain.length)) return domain;
+  }
+  return "";
+}
+
 /** How many heartbeats are overdue; 0 while all is well, or where none are promised. */
 export function overdue(worker: Worker, nowUs: number): number {
   if (worker.state !== "online" || !worker.heartbeat_interval_ms) return 0;

@@ -1,8 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
-import { fetchNames, fetchProcessesOfId, fetchRoots } from "../api/client.ts";
+import { fetchNames, fetchProcessesOfId, fetchRoots, fetchStats } from "../api/client.ts";
 import { t } from "../i18n.ts";
+import { errorLine } from "../model/errors.ts";
 import { brief, visible } from "../model/text.ts";
 import { sections } from "../screens/screen.ts";
 import { Dialog } from "../ui/Dialog.tsx";
@@ -95,6 +96,10 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
   );
 }
 
+function contains(text: string, part: string): boolean {
+  return text.toLowerCase().includes(part);
+}
+
 function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
   const navigate = useNavigate();
   const { root } = useParams({ strict: false }) as { root?: string };
@@ -112,11 +117,20 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
     enabled: asked !== "",
     placeholderData: (before) => before,
   });
+  const steps = useQuery({
+    queryKey: ["palette steps", asked],
+    queryFn: ({ signal }) => fetchStats({ limit: MOST_NAMES, q: asked }, signal),
+    staleTime: 0,
+    enabled: asked !== "",
+    placeholderData: (before) => before,
+  });
   const isProcess = /^[0-9a-f]{16}$/.test(wanted);
+  // The first digits of an id may be those of a process.
+  const mayBeProcess = /^(?=.*\d)[0-9a-f]{6,16}$/.test(wanted);
   const processes = useQuery({
     queryKey: ["palette process", wanted],
     queryFn: ({ signal }) => fetchProcessesOfId(wanted, signal),
-    enabled: isProcess,
+    enabled: mayBeProcess,
   });
   const choices: Choice[] = [];
   // As in a `traceparent`, or anything else that has both ids.
@@ -132,9 +146,9 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
     const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, process: wanted }) });
     choices.push({ id: "process", text: wanted, hint: t("palette.process"), go });
   }
-  for (const found of isProcess ? (processes.data?.processes ?? []) : []) {
+  for (const found of mayBeProcess ? (processes.data?.processes ?? []).slice(0, MOST) : []) {
     const go = () => void navigate({ to: "/tasks/$root", params: { root: found.root_id }, search: { process: found.id } });
-    choices.push({ id: `process ${found.root_id}`, text: found.name, hint: t("palette.found.process"), state: found.state, go });
+    choices.push({ id: `process ${found.root_id} ${found.id}`, text: found.name, hint: t("palette.found.process"), state: found.state, go });
   }
   if (root !== undefined && text !== "") {
     const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, tab: undefined, filter: text }) });
@@ -147,9 +161,15 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
   for (const { name } of asked === "" ? [] : (names.data?.names ?? [])) {
     if (name !== "") choices.push({ id: `name ${name}`, text: name, hint: t("palette.name"), go: () => void navigate({ to: "/tasks", search: { name } }) });
   }
+  for (const { name } of asked === "" ? [] : (steps.data?.stats ?? [])) {
+    if (name !== "" && !names.data?.names.some((root) => root.name === name)) {
+      choices.push({ id: `step ${name}`, text: name, hint: t("palette.step"), go: () => void navigate({ to: "/stats", search: { name } }) });
+    }
+  }
   for (const found of query.data?.roots ?? []) {
     const go = () => void navigate({ to: "/tasks/$root", params: { root: found.root_id } });
-    choices.push({ id: found.root_id, text: found.title, hint: t("palette.task"), state: found.state, go });
+    const hint = found.error && contains(errorLine(found.error), wanted) && !contains(found.title, wanted) ? brief(errorLine(found.error)) : t("palette.task");
+    choices.push({ id: found.root_id, text: found.title, hint: visible(hint), state: found.state, go });
   }
   return choices;
 }

@@ -19,6 +19,7 @@ import { StateLabel, stateWord } from "../../ui/State.tsx";
 import { useNow } from "../../ui/now.ts";
 import { Said } from "../../ui/Text.tsx";
 import { Duration, DurationText } from "../../ui/Time.tsx";
+import { progressText } from "../../ui/progress.ts";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
 import { History } from "./History.tsx";
@@ -336,9 +337,4 @@ function Optional({ label, value }: { label: string; value: string | number | nu
       <Said text={String(value)} />
     </Row>
   );
-}
-
-function progressText({ done, total, unit }: NonNullable<Process["progress"]>): string {
-  const part = total === null ? count(done) : `${count(done)} / ${count(total)}`;
-  return unit === null ? part : `${part} ${visible(unit)}`;
 }

@@ -1,5 +1,6 @@
 import { memo, type ReactNode } from "react";
 import type { Process } from "../../api/types.ts";
+import { useWorker } from "../../data/useWorker.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { type Spread, spread } from "../../model/histogram.ts";
 import type { Rollup } from "../../model/rollup.ts";
@@ -7,7 +8,7 @@ import type { State } from "../../model/state.ts";
 import { errorLine } from "../../model/errors.ts";
 import { Exit } from "../../ui/Exit.tsx";
 import { brief, visible } from "../../model/text.ts";
-import { duration, elapsed } from "../../model/time.ts";
+import { duration, elapsedAtLeast } from "../../model/time.ts";
 import { Marks } from "../../ui/Marks.tsx";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { StateGlyph, stateWord } from "../../ui/State.tsx";
@@ -264,11 +265,14 @@ function Below({ below }: { below: string }) {
 
 /** Where on the root's time it ran. What clocks place outside is drawn at the edge. */
 function Bar({ process, startUs, endUs }: Props) {
-  if (process.started_us === null) return null;
+  const worker = useWorker(process.state === "lost" ? process.worker_id : null);
+  // A root that waits does so since the axis begins; since when others do is not told.
+  const begun = process.started_us ?? (process.state === "pending" && process.parent_id === null ? startUs : null);
+  if (begun === null) return null;
   const span = endUs - startUs;
-  const took = elapsed(process, endUs);
-  const from = clamp((process.started_us - startUs) / span);
-  const to = took === null ? from : clamp((process.started_us - startUs + took / 1000) / span);
+  const took = elapsedAtLeast({ ...process, begun_us: begun }, worker, endUs);
+  const from = clamp((begun - startUs) / span);
+  const to = took === null ? from : clamp((begun - startUs + took / 1000) / span);
   return <span className="bar" style={{ left: percent(from), width: `max(2px, ${percent(Math.max(0, to - from))})` }} />;
 }
 

@@ -1,7 +1,8 @@
 import { useCallback, useEffect, useRef } from "react";
 import type { Root } from "../../api/types.ts";
+import { useWorker } from "../../data/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
-import { duration, elapsed } from "../../model/time.ts";
+import { duration, elapsedAtLeast } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
 import { useRows } from "../../ui/useRows.ts";
 import { ABOVE } from "../../model/filter.ts";
@@ -150,14 +151,15 @@ export function TreeView({ view, root, selection }: Props) {
   );
 }
 
-/** From the root's start to its end, or to now while it runs. */
+/** From the root's start to its end, to now while it runs or waits, or to when its worker was last heard of. */
 function useAxis(root: Root, view: RootView): { startUs: number; endUs: number } {
-  const open = root.ended_us === null && (root.state === "running" || root.counts.running > 0);
+  const worker = useWorker(root.state === "lost" ? root.worker_id : null);
+  const open = root.ended_us === null && (root.state === "running" || root.state === "pending" || root.counts.running > 0);
   const first = view.tree.childrenOf(undefined)[0];
-  const startUs = root.started_us ?? (first === undefined ? null : view.tree.at(first).started_us) ?? 0;
+  const startUs = root.started_us ?? root.begun_us ?? (first === undefined ? null : view.tree.at(first).started_us) ?? 0;
   // In a long run a pixel is many seconds; there is nothing to see ten times a second.
   const young = open && Date.now() * 1000 - startUs < 120e6;
   const nowUs = useNow(open ? (young ? "fast" : "slow") : "never");
-  const endUs = open ? nowUs : startUs + (elapsed(root, startUs) ?? 0) / 1000;
+  const endUs = open ? nowUs : startUs + (elapsedAtLeast(root, worker, startUs) ?? 0) / 1000;
   return { startUs, endUs: Math.max(endUs, startUs + 1) };
 }

@@ -27,7 +27,7 @@ const columns = [
   ["strip", "tasks.column.runs"],
   ["spark", "tasks.column.duration"],
   ["started", "tasks.column.started"],
-  ["processes", "tasks.column.processes"],
+  ["processes", "names.column.counts"],
 ] as const;
 
 /** The roots by name: how each stands, how the last ones ended and how long they took. */

@@ -4,6 +4,7 @@ import { rememberList } from "../../data/list-search.ts";
 import { t } from "../../i18n.ts";
 import { type Filters, filtersOf, isFiltered, isOfNames } from "../../model/filters.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
+import { Causes } from "./Causes.tsx";
 import { CheckedBar } from "./CheckedBar.tsx";
 import { Empty } from "./Empty.tsx";
 import { FilterBar } from "./FilterBar.tsx";
@@ -41,6 +42,7 @@ export default function Tasks() {
         <>
           {checked.ids.size > 0 && <CheckedBar checked={checked} />}
           {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
+          <Causes filters={filters} onChange={setFilters} />
           <Rows list={list} filters={filters} checked={checked} onFilters={setFilters} />
         </>
       )}

@@ -6,7 +6,7 @@ import { keptMap } from "../../data/kept.ts";
 import { droppedRoots, liveRoots, liveRootsStore, rootsLoaded, wasDropped } from "../../data/live-roots.ts";
 import { connectionStore } from "../../live/live.ts";
 import { atUs, type Filters, isOldestFirst, matches, queryOf } from "../../model/filters.ts";
-import { numberAt, pageOf, type PageParam, paramAfter, paramAt, paramBefore } from "../../model/pages.ts";
+import { pageOf, type PageParam, paramAfter, paramAt, paramBefore, paramOfTime } from "../../model/pages.ts";
 import { countHeld, mergeRoots } from "../../model/roots.ts";
 
 const PAGE = 100;
@@ -44,8 +44,6 @@ export interface RootListState {
 interface Start extends PageParam {
   /** Also if the filters ask for a time. */
   top?: boolean;
-  /** The number of the list's first root, as far as it was known. */
-  edge?: number;
 }
 
 /** Where each list was begun, for Back and for a reload. */
@@ -65,11 +63,11 @@ export function useRoots(filters: Filters): RootListState {
   const query = useInfiniteQuery({
     queryKey: ["roots", filters, start],
     queryFn: async ({ pageParam, signal }) => {
-      const time = pageParam === start && !start.top && start.cursor === undefined ? atUs(filters) : undefined;
-      const param = time === undefined ? pageParam : await paramOfTime(time, isOldestFirst(filters), signal);
-      const { cursor, back = false } = param;
+      const time = pageParam === start && !start.top && start.cursor === undefined && start.offset === undefined ? atUs(filters) : undefined;
+      const param = time === undefined ? pageParam : paramOfTime(time, isOldestFirst(filters));
+      const { cursor, offset, back = false } = param;
       const sort = back === isOldestFirst(filters) ? {} : { sort: "oldest" as const };
-      const page = await fetchRoots({ ...queryOf(filters, Date.now() * 1000), limit: PAGE, ...sort, ...(cursor !== undefined && { cursor }) }, signal);
+      const page = await fetchRoots({ ...queryOf(filters, Date.now() * 1000), limit: PAGE, ...sort, ...(cursor !== undefined && { cursor }), ...(offset !== undefined && { offset }) }, signal);
       rootsLoaded(page.as_of);
       return pageOf(page, param);
     },
@@ -93,8 +91,6 @@ export function useRoots(filters: Filters): RootListState {
   const live = liveRoots();
   const roots = useMemo(() => mergeRoots(pages ?? [], live, filters, held, droppedRoots()), [pages, live, key, held, version]);
   const first = pages?.[0];
-  const edge = useRef(start.edge ?? 0);
-  if (first?.before === null) edge.current = first.roots[0]?.number ?? 0;
 
   return {
     roots,
@@ -112,7 +108,7 @@ export function useRoots(filters: Filters): RootListState {
     },
     hasBefore: query.hasPreviousPage,
     jump: (index) => {
-      if (first && !query.isFetching) begin({ ...paramAt(index, first, edge.current), top: true, edge: edge.current });
+      if (first && !query.isFetching) begin({ ...paramAt(index), top: true });
     },
     toTop: () => {
       if (query.hasPreviousPage) begin({ index: 0, top: true });
@@ -127,16 +123,6 @@ export function useRoots(filters: Filters): RootListState {
     held: countHeld(live, filters, held),
     hold,
   };
-}
-
-/** The page that begins at a time. */
-async function paramOfTime(timeUs: number, oldestFirst: boolean, signal: AbortSignal): Promise<PageParam> {
-  const one = async (query: Parameters<typeof fetchRoots>[0]) => (await fetchRoots({ ...query, limit: 1 }, signal)).roots[0];
-  const [oldest, newest] = await Promise.all([one({ sort: "oldest" }), one({})]);
-  if (!oldest || !newest) return { index: 0 };
-  const number = await numberAt(timeUs, oldest.number, newest.number, (near) => one({ cursor: String(near + 1) }));
-  if (number === newest.number && !oldestFirst) return { index: 0 };
-  return { index: 0, cursor: String(oldestFirst ? number : number + 1) };
 }
 
 const NOTHING: ReadonlySet<string> = new Set();

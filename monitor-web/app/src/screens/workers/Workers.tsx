@@ -1,13 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { memo, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { Fragment, memo, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { fetchWorkers } from "../../api/client.ts";
 import type { Worker } from "../../api/types.ts";
 import { liveRootsStore, liveWorkers } from "../../data/live-roots.ts";
 import { count, locale, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { ago, duration } from "../../model/time.ts";
-import { overdue, sortWorkers } from "../../model/workers.ts";
+import { groupWorkers, isPresent, overdue, sharedDomain, sortWorkers, type WorkerGroup } from "../../model/workers.ts";
 import { Beats } from "./Beats.tsx";
 import { Work } from "./Work.tsx";
 import { useNow } from "../../ui/now.ts";
@@ -24,12 +24,17 @@ const COLUMNS = ["state", "program", "host", "heard", "started", "running", "dro
 /** Who reports, who is gone, and who was lost with what. */
 export default function Workers() {
   const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal) });
+  const [all, setAll] = useState(false);
   const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
-  const workers = useMemo(() => {
+  const known = useMemo(() => {
     const all = new Map((query.data?.workers ?? []).map((worker) => [worker.id, { model: worker, asOf: query.data?.as_of ?? 0 }]));
     for (const [id, dated] of liveWorkers()) if (dated.asOf >= (all.get(id)?.asOf ?? 0)) all.set(id, dated);
     return sortWorkers([...all.values()].map(({ model }) => model));
   }, [query.data, version]);
+
+  const workers = all ? known : known.filter(isPresent);
+  const gone = known.length - known.filter(isPresent).length;
+  const domain = sharedDomain(known.map(({ hostname }) => hostname));
 
   useEffect(() => {
     document.title = `${t("workers.title")} · ${t("app.name")}`;
@@ -39,7 +44,7 @@ export default function Workers() {
     <div className="workers">
       <h1 className="hidden">{t("workers.title")}</h1>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {workers.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "workers.none")}</p>}
+      {known.length === 0 && !query.error && <p className="notice dim">{t(query.isPending ? "loading" : "workers.none")}</p>}
       {workers.length > 0 && (
         <table>
           <thead>
@@ -52,22 +57,64 @@ export default function Workers() {
             </tr>
           </thead>
           <tbody>
-            {workers.map((worker) => (
-              <Row key={worker.id} worker={worker} />
+            {groupWorkers(workers).map((group) => (
+              <Fragment key={`${group.program} ${group.hostname}`}>
+                {group.workers.length > 1 && <GroupHead group={group} domain={domain} />}
+                {group.workers.map((worker) => (
+                  <Row key={worker.id} worker={worker} domain={domain} isOne={group.workers.length > 1} />
+                ))}
+              </Fragment>
             ))}
           </tbody>
         </table>
+      )}
+      {gone > 0 && (
+        <p className="dim more">
+          {t("workers.offline", { count: gone })}{" "}
+          <button type="button" className="outlined" aria-pressed={all} onClick={() => setAll(!all)}>
+            {t(all ? "workers.hide" : "workers.show")}
+          </button>
+        </p>
       )}
       {query.data?.next_cursor && <p className="dim more">{t("workers.more", { count: MOST })}</p>}
     </div>
   );
 }
 
-const Row = memo(function Row({ worker }: { worker: Worker }) {
+/** What the workers below it have in common. */
+function GroupHead({ group, domain }: { group: WorkerGroup; domain: string }) {
+  return (
+    <tr className="group">
+      <th scope="rowgroup" colSpan={COLUMNS.length}>
+        <Name text={group.program} /> · <Host hostname={group.hostname} domain={domain} />{" "}
+        <span className="dim">{t("workers.group", { count: group.workers.length })}</span>
+      </th>
+    </tr>
+  );
+}
+
+/** A host without what all of them are called. */
+function Host({ hostname, domain }: { hostname: string; domain: string }) {
+  const cut = domain === "" || !hostname.endsWith(domain) ? hostname : hostname.slice(0, -domain.length);
+  return (
+    <span title={visible(hostname)}>
+      <Name text={cut} />
+    </span>
+  );
+}
+
+interface LineProps {
+  worker: Worker;
+  domain: string;
+  /** Whether it stands in a group that says its program and host. */
+  isOne: boolean;
+}
+
+const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
   const [open, setOpen] = useState(false);
   return (
     <>
-      <Line worker={worker} open={open} onToggle={() => setOpen(!open)} />
+      <Line worker={worker} domain={domain} isOne={isOne} open={open} onToggle={() => setOpen(!open)} />
       {open && (
         <tr className="more">
           <td colSpan={COLUMNS.length}>
@@ -79,11 +126,11 @@ const Row = memo(function Row({ worker }: { worker: Worker }) {
   );
 });
 
-function Line({ worker, open, onToggle }: { worker: Worker; open: boolean; onToggle: () => void }) {
+function Line({ worker, domain, isOne, open, onToggle }: LineProps & { open: boolean; onToggle: () => void }) {
   const dropped = worker.dropped.reduce((sum, { count: of }) => sum + of, 0);
   const why = worker.dropped.map((of) => `${count(of.count)} × ${wordText("missing.type", of.type)}: ${wordText("missing.reason", of.reason)}`);
   return (
-    <tr data-worker={worker.id} data-state={STATES[worker.state]}>
+    <tr data-worker={worker.id} data-of={isOne ? "group" : undefined} data-state={STATES[worker.state]}>
       <td className="state">
         <button type="button" className="twist" aria-expanded={open} aria-label={t(open ? "root.close" : "root.open")} onClick={onToggle}>
           <Icon d={open ? ICONS.open : ICONS.closed} />
@@ -100,7 +147,7 @@ function Line({ worker, open, onToggle }: { worker: Worker; open: boolean; onTog
         </span>
       </td>
       <td className="host">
-        <Name text={worker.hostname} />
+        {!isOne && <Host hostname={worker.hostname} domain={domain} />}
       </td>
       <td className="heard">
         <Heard worker={worker} /> <Beats worker={worker} />

@@ -1,10 +1,11 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Process, Root } from "../../../api/types.ts";
 import { knownWorker } from "../../../data/live-roots.ts";
+import { useWorker } from "../../../data/useWorker.ts";
 import { count, locale, t } from "../../../i18n.ts";
 import { errorLine } from "../../../model/errors.ts";
 import { brief, visible } from "../../../model/text.ts";
-import { duration, elapsed } from "../../../model/time.ts";
+import { duration, elapsed, elapsedAtLeast } from "../../../model/time.ts";
 import { criticalPath, foldGaps, type RangeSum, type Stretch, sumRange, TimeMap } from "../../../model/timeline.ts";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { useNow } from "../../../ui/now.ts";
@@ -40,12 +41,13 @@ export default function Timeline({ view, root, selection, search }: Props) {
   const stage = useRef<Stage | null>(null);
 
   const { tree } = view;
-  const originUs = root.started_us ?? tree.at(tree.childrenOf(undefined)[0] ?? 0)?.started_us ?? 0;
+  const worker = useWorker(root.state === "lost" ? root.worker_id : null);
+  const originUs = root.started_us ?? root.begun_us ?? tree.at(tree.childrenOf(undefined)[0] ?? 0)?.started_us ?? 0;
   const corrected = search.clocks !== "raw";
   const layout = view.layout(lanes, originUs, corrected);
-  const runs = root.counts.running > 0 || root.state === "running";
+  const runs = root.counts.running > 0 || root.state === "running" || root.state === "pending";
   const nowUs = useNow(runs ? "fast" : "never");
-  const endUs = Math.max(1, layout.lastUs, runs ? nowUs - originUs : 0, (elapsed(root, nowUs) ?? 0) / 1000);
+  const endUs = Math.max(1, layout.lastUs, runs ? nowUs - originUs : 0, (elapsedAtLeast(root, worker, nowUs) ?? 0) / 1000);
   // While it runs the end moves on by itself; gaps are looked for anew only with new processes.
   const coarseUs = runs ? Math.ceil(endUs / 1e6) * 1e6 : endUs;
   const map = useMemo(() => (foldsGaps ? foldGaps(tree, layout, coarseUs) : new TimeMap(coarseUs)), [foldsGaps, tree, layout, coarseUs]);
