@@ -97,6 +97,19 @@ fn pipeline_counts_and_prints_the_same_each_way() {
 }
 
 #[test]
+fn pipeline_tells_why_it_failed_and_nothing_of_what_it_coped_with() {
+    let (server, folder, out) = (Server::start(), sources(), tempfile::tempdir().unwrap());
+    assert_eq!(run(pipeline(folder.path(), &out.path().join("report.json"), Some(&server))).code, Some(0));
+    let root = server.finished_root();
+    assert!(root["counts"]["failed"].as_u64() > Some(0) && root["error"].is_null(), "{root}");
+
+    let server = Server::start();
+    assert_ne!(run(pipeline(folder.path(), &out.path().join("no/such/folder/report.json"), Some(&server))).code, Some(0));
+    let root = server.finished_root();
+    assert!(root["error"]["message"].as_str().is_some_and(|message| message.starts_with("can't write")), "{root}");
+}
+
+#[test]
 fn pipeline_on_this_repository_is_one_whole_tree_and_is_seen_while_it_runs() {
     let (server, out) = (Server::start(), tempfile::tempdir().unwrap());
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use monitor_wire::{Root, RootsPage};
+use monitor_wire::{Progress, Root, RootsPage, State};
 
 use crate::client::{Connection, Query, print_json, read};
 use crate::exit;
@@ -24,7 +24,7 @@ Examples:
 /// Titles are not shown wider than this, for the other columns' sake.
 const TITLE_COLUMNS: usize = 60;
 
-/// Lists trees, newest first
+/// Lists trees, those that began last first
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
@@ -40,7 +40,8 @@ pub(crate) struct Args {
     /// Only those that began because a call had no context, or none of these
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     unattached: Option<bool>,
-    /// Only those that contain this text, in any case, in their name, batch mark or error
+    /// Only those that contain this text, in any case, in their name, batch mark, error or its causes; or of this number, or beginning of
+    /// an id
     #[arg(long, value_name = "TEXT")]
     q: Option<String>,
     /// At most so many
@@ -89,12 +90,24 @@ fn render(roots: &[Root], columns: Option<usize>, now_us: u64) -> String {
         line.column(title_columns + state_columns + 6).text(&root.started_us.map(moment).unwrap_or_default());
         line.column(title_columns + state_columns + 27);
         line.right(&elapsed(&root.state, root.elapsed_ns, root.started_us, now_us), DURATION_COLUMNS).text("  ").text(&processes(root));
+        if let Some(progress) = root.progress.as_ref().filter(|_| root.state == State::RUNNING) {
+            line.text("  ").text(&visible(&progress_text(progress)));
+        }
         if let Some(error) = &root.error {
             line.text("  ").styled(style, &one_line(&error.message)).text(&ended_by(error));
         }
         text.push_str(&line.finish(columns));
     }
     text
+}
+
+/// As the root says itself: `7,200 / 10,000 files`.
+fn progress_text(progress: &Progress) -> String {
+    let number =
+        |number: f64| if number.fract() == 0.0 && (0.0..1e15).contains(&number) { thousands(number as u64) } else { number.to_string() };
+    let total = progress.total.map(|total| format!(" / {}", number(total))).unwrap_or_default();
+    let unit = progress.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    format!("{}{total}{unit}", number(progress.done))
 }
 
 /// How many processes there are, and how many are not well or not done.

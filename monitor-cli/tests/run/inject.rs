@@ -84,6 +84,26 @@ bash (script)
     assert_eq!(outline(&house.tree()), expected);
 }
 
+/// Why a run failed is told by the command that ended it; one that was answered for is no reason at all.
+#[test]
+fn a_list_says_why_a_script_failed_and_nothing_of_what_it_coped_with() {
+    let check = |script: &str, expected: Option<&str>, printed: &str| {
+        let house = House::new();
+        output(house.run(&["--inject", "shell"], &["bash", "-c", script]), b"");
+        let tree = house.tree();
+        assert!(tree.iter().skip(1).any(|process| process["state"] == "failed"), "{script}: {tree:#?}");
+        let error = house.get("/roots")["roots"][0]["error"]["message"].clone();
+        match expected {
+            Some(part) => assert!(error.as_str().is_some_and(|error| error.contains(part)), "{script}: {error}"),
+            None => assert!(error.is_null(), "{script}: {error}"),
+        }
+        let listed = String::from_utf8(output(house.monitor(&["roots"]), b"").stdout).unwrap();
+        assert!(listed.contains(printed) && (expected.is_some() || !listed.contains("exit code")), "{script}: {listed}");
+    };
+    check("false || true; ls /nope", Some("/nope"), "/nope");
+    check("ls /nope; true", None, "succeeded");
+}
+
 /// What a script only asks is no failure, whatever the answer.
 #[test]
 fn a_condition_that_is_not_met_is_no_failure() {
