@@ -1,4 +1,4 @@
-//! The line that lists show of an error, by which it is searched.
+//! What is shown of an error, by which it is searched.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,15 @@ use rusqlite::{Connection, Result};
 
 use super::dictionary::Dictionary;
 
-/// The line of an error: the farthest cause first, then what it led to. None if that is its message alone, which is searched anyway.
+/// The line that lists show of an error: the farthest cause first, then what it led to. Below it what a command wrote last. None if that
+/// is its message alone, which is searched anyway.
 pub(super) fn line(error: &Error) -> Option<String> {
-    if error.chain.is_empty() {
+    if error.chain.is_empty() && error.tail.is_none() {
         return None;
     }
     let links: Vec<&str> = error.chain.iter().rev().chain([&error.message]).map(String::as_str).collect();
-    Some(links.join(" ← "))
+    let lines: Vec<_> = [Some(links.join(" ← ")), error.tail.clone()].into_iter().flatten().collect();
+    Some(lines.join("\n"))
 }
 
 /// Gives the roots of a database that knew no such lines theirs.

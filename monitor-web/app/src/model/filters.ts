@@ -70,9 +70,9 @@ export function matches(filters: Filters, root: Root, nowUs = Date.now() * 1000)
   );
 }
 
-/** Whether the row of a root shows a text: name, batch mark, error and its causes; or its number is asked for, or its id begins so. */
+/** Whether a root shows a text: name, batch mark, error with its causes and what a command wrote last; or its number is asked for, or its id begins so. */
 function shows({ root_id, number, name, batch, error }: Root, q: string): boolean {
-  const line = error && [...(error.chain ?? []).toReversed(), error.message].join(" ← ");
+  const line = error && [[...(error.chain ?? []).toReversed(), error.message].join(" ← "), error.tail ?? ""].join("\n");
   const asked = /^(?:[#<]?|.*[<:])(\d+)>$|^[#<]?(\d+)$/.exec(q.trim());
   const isBeginning = /^[0-9a-f]{4,32}$/i.test(q) && root_id.startsWith(q.toLowerCase());
   return [name, batch, line].some((text) => contains(text, q)) || isBeginning || (asked !== null && Number(asked[1] ?? asked[2]) === number);

@@ -21,7 +21,8 @@ fn failed(sequence: u64, number: u8, (name, start_us, end_us): (&str, u64, u64),
         event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(event).unwrap()
     };
-    let error = links.split_first().map(|(message, chain)| json!({ "kind": "error", "message": message, "chain": chain }));
+    let error =
+        links.split_first().map(|(message, chain)| json!({ "kind": "error", "message": message, "chain": chain, "tail": "at line 9" }));
     let events = vec![
         event(json!({ "type": "process-started", "time_us": start_us, "kind": "root", "name": name, "batch": "b7" })),
         event(json!({ "type": "process-ended", "time_us": end_us, "outcome": "failed", "error": error })),
@@ -49,6 +50,7 @@ fn a_cause_is_found_as_well_as_what_it_led_to_and_the_line_that_shows_both() {
         ("(os error 2) ← disk busy ← can't", &[1]),
         ("can't write report", &[2, 1]),
         ("(o", &[1]),
+        ("at LINE 9", &[2, 1]),
         ("error 3", &[]),
     ] {
         assert_eq!(found(&store, text), expected, "{text}");
