@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { fetchCauses } from "../../api/client.ts";
+import type { CausesPage } from "../../api/types.ts";
 import { liveRootsStore } from "../../data/live-roots.ts";
 import { count, t } from "../../i18n.ts";
 import { hourBefore, searchOf } from "../../model/causes.ts";
@@ -11,41 +12,53 @@ import "./causes.css";
 
 const HOURS = 24;
 const FEW = 3;
-const MOST = 20;
+const MOST = 50;
 /** How long at least between two looks at what has failed. */
 const AGAIN_MS = 5000;
 
-/** What runs failed by in the last day, each kind once; nothing at all if none failed. A click narrows the list to it. */
-export function Causes({ filters, onChange }: { filters: Filters; onChange: (filters: Filters) => void }) {
-  const [all, setAll] = useState(false);
+type Cause = CausesPage["causes"][number];
+
+interface Props {
+  filters: Filters;
+  onChange: (filters: Filters) => void;
+}
+
+/**
+ * What runs failed by in the last day, each kind once: a line that is always there, so that nothing moves when something fails. A click
+ * narrows the list to a kind; all of them, with their names and times, open above the list.
+ */
+export function Causes({ filters, onChange }: Props) {
+  const [open, setOpen] = useState(false);
   const from = hourBefore(Date.now() * 1000, HOURS);
   const query = useQuery({ queryKey: ["causes", from], queryFn: ({ signal }) => fetchCauses({ from, limit: MOST }, signal), placeholderData: (before) => before });
-  const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
-  useEffect(() => {
-    const timer = setTimeout(() => void query.refetch(), AGAIN_MS);
-    return () => clearTimeout(timer);
-  }, [version]);
+  useAgain(() => void query.refetch());
   const causes = query.data?.causes ?? [];
-  if (causes.length === 0) return null;
-  const choose = (search: string) => {
-    const failed = withFilter(filters, "state", "failed");
-    onChange(withFilter(failed, "q", filters.q === search ? "" : search));
+  const choose = (cause: Cause) => {
+    const search = searchOf(cause.shape);
+    setOpen(false);
+    onChange(filters.q === search ? withFilter(withFilter(filters, "q", ""), "state", "") : withFilter(withFilter(filters, "state", "failed"), "q", search));
   };
+  const isChosen = (cause: Cause) => filters.q !== undefined && filters.q === searchOf(cause.shape);
   return (
-    <section className="causes" aria-label={t("causes.title")}>
-      <h2>{t("causes.title")}</h2>
-      <ul>
-        {causes.slice(0, all ? MOST : FEW).map((cause) => {
-          const search = searchOf(cause.shape);
-          const names = cause.names.slice(0, FEW).map(visible).join(", ");
-          const more = cause.name_count - Math.min(FEW, cause.names.length);
-          return (
+    <section className="causes" aria-label={t("causes.title")} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
+      <span className="dim">{query.data && causes.length === 0 ? t("causes.none") : t("causes.title")}</span>
+      {causes.slice(0, FEW).map((cause) => (
+        <button key={cause.shape} type="button" className="cause" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
+          <Kind cause={cause} />
+        </button>
+      ))}
+      {causes.length > 0 && (
+        <button type="button" className="all" aria-expanded={open} onClick={() => setOpen(!open)}>
+          {t("causes.all", { count: causes.length })}
+        </button>
+      )}
+      {open && (
+        <ul>
+          {causes.map((cause) => (
             <li key={cause.shape}>
-              <button type="button" aria-pressed={search !== "" && filters.q === search} title={visible(cause.message)} disabled={search === ""} onClick={() => choose(search)}>
-                <span className="number">{count(cause.count)} ×</span>
-                <span className="shape">{visible(brief(cause.shape))}</span>
-                {cause.new && <span className="mark">{t("causes.new")}</span>}
-                <span className="dim names">{more > 0 ? t("causes.more-names", { names, count: more }) : names}</span>
+              <button type="button" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
+                <Kind cause={cause} />
+                <span className="dim names">{namesOf(cause)}</span>
                 <span className="dim times">
                   <Ago timeUs={cause.first_us} />
                   {cause.last_us !== cause.first_us && (
@@ -57,14 +70,41 @@ export function Causes({ filters, onChange }: { filters: Filters; onChange: (fil
                 </span>
               </button>
             </li>
-          );
-        })}
-      </ul>
-      {causes.length > FEW && (
-        <button type="button" className="more" aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? t("causes.fewer") : t("causes.all", { count: causes.length })}
-        </button>
+          ))}
+        </ul>
       )}
     </section>
   );
+}
+
+function Kind({ cause }: { cause: Cause }) {
+  return (
+    <>
+      <span className="number">{count(cause.count)} ×</span> <span className="shape">{visible(brief(cause.shape))}</span>
+      {cause.new && <span className="mark"> {t("causes.new")}</span>}
+    </>
+  );
+}
+
+function namesOf({ names, name_count }: Cause): string {
+  const few = names.slice(0, FEW).map(visible).join(", ");
+  const more = name_count - Math.min(FEW, names.length);
+  return more > 0 ? t("causes.more-names", { names: few, count: more }) : few;
+}
+
+/** Calls `read` some time after roots have changed; what changes meanwhile does not put it off. */
+function useAgain(read: () => void): void {
+  const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
+  const seen = useRef(version);
+  const newest = useRef(read);
+  newest.current = read;
+  const isDue = version !== seen.current;
+  useEffect(() => {
+    if (!isDue) return;
+    const timer = setTimeout(() => {
+      seen.current = liveRootsStore.get();
+      newest.current();
+    }, AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [isDue]);
 }

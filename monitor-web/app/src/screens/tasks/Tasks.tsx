@@ -42,8 +42,8 @@ export default function Tasks() {
         <>
           {checked.ids.size > 0 && <CheckedBar checked={checked} />}
           {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
-          <Causes filters={filters} onChange={setFilters} />
           <Rows list={list} filters={filters} checked={checked} onFilters={setFilters} />
+          {(list.roots.length > 0 || isFiltered(filters)) && <Causes filters={filters} onChange={setFilters} />}
         </>
       )}
     </div>

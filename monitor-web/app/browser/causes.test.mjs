@@ -1,0 +1,126 @@
+/** What failed, by cause; what rows show is found; the order that the head of the list says. */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { newId, nowUs, server, Tree, Worker } from "./events.mjs";
+
+useBrowser();
+const unique = newId();
+let worker;
+before(async () => {
+  worker = await new Worker().online();
+});
+
+const row = (page, tree) => page.locator(`.root[data-root="${tree.rootId}"]`);
+const HOUR_US = 3_600_000_000;
+
+/** A run that began so long ago and failed, or runs. */
+function run(name, hoursAgo, error) {
+  const tree = new Tree(name);
+  tree.own.time_us = nowUs() - hoursAgo * HOUR_US;
+  tree.events = error ? [tree.own, tree.end(tree.own, 5, error)] : [tree.own];
+  return tree;
+}
+
+test("what failed stands above the list by cause, once for all that failed alike, and narrows it", () =>
+  onPage(`${server}/tasks`, async (page) => {
+    const letters = unique.replace(/[0-9]/g, (digit) => "ghijklmnop"[Number(digit)]);
+    const alike = [1, 2].map((number) => run(`cause ${unique}`, 1, { message: `order ${number} of ${letters} not found` }));
+    const other = run(`cause ${unique}`, 1, { message: `disk of ${letters}x full` });
+    await worker.send(...[...alike, other].flatMap(({ events }) => events));
+    const strip = page.locator(".causes");
+    await strip.getByRole("button", { name: /^All/ }).click();
+    const kind = strip.locator("li button", { hasText: `order … of ${letters} not found` });
+    await kind.waitFor();
+    await hasText(kind.locator(".number"), "2 ×");
+    await hasText(kind.locator(".mark"), /new/);
+    await hasText(kind.locator(".names"), `cause ${unique}`);
+    const box = await row(page, other).boundingBox();
+    await kind.click();
+    await row(page, other).waitFor({ state: "detached" });
+    for (const tree of alike) await row(page, tree).waitFor();
+    await hasAddress(page, /state=failed/);
+    await page.goBack();
+    assert.ok(box);
+  }));
+
+test("causes, numbers and beginnings of ids are found in the list and by the palette", async () => {
+  const tree = run(`found ${unique}`, 0, { message: "can't write report", chain: [`No such file ${unique}`] });
+  await worker.send(...tree.events);
+  const { number } = await (await fetch(`${server}/api/v1/roots/${tree.rootId}`)).json();
+  for (const asked of [`No such file ${unique}`, String(number), `<${number}>`, tree.rootId.slice(0, 20)]) {
+    await onPage(`${server}/tasks?q=${encodeURIComponent(asked)}`, async (page) => {
+      await hasText(row(page, tree).locator(".why"), `No such file ${unique} ← can't write report`);
+    });
+  }
+  await onPage(`${server}/tasks`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    const ask = async (text) => {
+      await page.keyboard.press("Control+k");
+      await page.locator(".palette input").fill(text);
+    };
+    await ask(`such file ${unique}`);
+    await page.getByRole("option", { name: new RegExp(`found ${unique} <${number}>.*No such file ${unique}`) }).waitFor();
+    await ask(tree.id.slice(0, 10));
+    await page.getByRole("option", { name: /process of this id$/ }).first().click();
+    await hasAddress(page, new RegExp(`/tasks/${tree.rootId}.*process=${tree.id}`));
+  });
+});
+
+test("runs stand where they began, however late they come", async () => {
+  const name = `late ${unique}`;
+  const [now, old, yesterday, twoHours] = [run(name, 0), run(name, 144), run(name, 24), run(name, 2)];
+  await worker.send(...now.events, ...old.events);
+  await onPage(`${server}/tasks?name=${encodeURIComponent(name)}`, async (page) => {
+    await row(page, old).waitFor();
+    const inOrder = (trees) => page.waitForFunction((ids) => {
+      const rows = [...document.querySelectorAll(".root[data-root]")].sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top);
+      return rows.map((each) => each.dataset.root).join() === ids;
+    }, trees.map(({ rootId }) => rootId).join());
+    await inOrder([now, old]);
+    await worker.send(...yesterday.events, ...twoHours.events);
+    await inOrder([now, twoHours, yesterday, old]);
+    await page.reload();
+    await inOrder([now, twoHours, yesterday, old]);
+  });
+});
+
+test("a run tells in the list and on its own how far it is", async () => {
+  const tree = new Tree(`far ${unique}`);
+  await worker.send(tree.own, { type: "process-progressed", root_id: tree.rootId, id: tree.id, time_us: nowUs(), done: 7200, total: 10_000, unit: "files" });
+  await onPage(`${server}/tasks?q=${encodeURIComponent(tree.name)}`, async (page) => {
+    await hasText(row(page, tree).locator(".expected"), /^7,200 \/ 10,000 files/);
+    await worker.send({ type: "process-progressed", root_id: tree.rootId, id: tree.id, time_us: nowUs(), done: 8100, total: 10_000, unit: "files" });
+    await hasText(row(page, tree).locator(".expected"), /^8,100 \/ 10,000 files/);
+    await row(page, tree).locator(".title").click();
+    await hasText(page.locator(".root-header .expected"), /^8,100 \/ 10,000 files/);
+  });
+});
+
+test("a run that is lost, or waits, has an axis as long as is known", async () => {
+  const silent = await new Worker().online(300);
+  const [lost, waits] = [new Tree(`lost ${unique}`), new Tree(`waits ${unique}`)];
+  await silent.send(lost.own);
+  const { attachment: _, source: __, thread: ___, ...queued } = waits.own;
+  await worker.send({ ...queued, type: "process-queued" });
+  for (const tree of [lost, waits]) {
+    await onPage(tree.address, async (page) => {
+      await hasText(page.locator(".root-header .state"), tree === lost ? /lost/ : /pending/);
+      await hasText(page.locator(".tree-head .axis span").last(), /^1 m|^[2-9] m/);
+      await page.waitForFunction(() => (document.querySelector(".node .bar")?.getBoundingClientRect().width ?? 0) > 20);
+    });
+  }
+});
+
+test("workers that said goodbye are shown when they are asked for, the others by program and host", async () => {
+  const program = `loader ${unique}`;
+  const [one, two, gone] = [await new Worker({ program }).online(), await new Worker({ program }).online(), await new Worker({ program }).online()];
+  await gone.send({ type: "worker-offline", time_us: nowUs() });
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    for (const each of [one, two]) await page.locator(`tr[data-worker="${each.id}"]`).waitFor();
+    assert.equal(await page.locator(`tr[data-worker="${gone.id}"]`).count(), 0);
+    await hasText(page.locator("tr.group", { hasText: program }), /2 workers$/);
+    await page.getByRole("button", { name: "Show" }).click();
+    await page.locator(`tr[data-worker="${gone.id}"]`).waitFor();
+  });
+});
