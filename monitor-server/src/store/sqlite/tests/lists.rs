@@ -203,6 +203,10 @@ fn of_many_roots_within_a_time_the_list_comes_to_the_first_that_match() {
     assert_eq!(starts(&before()), [many - 8, many - 9, many - 10]);
     assert_eq!(starts(&oldest(before())), [1, 2, 3]);
     assert_eq!(starts(&RootsQuery { started_before: Some(5), limit: 3, ..any() }), [4, 3, 2]);
+    // Too many show it to be sorted for a page.
+    let shows = || RootsQuery { text: Some("n".to_owned()), limit: 3, ..any() };
+    assert_eq!(starts(&shows()), [many, many - 1, many - 2]);
+    assert_eq!(starts(&RootsQuery { sort: RootSort::Oldest, states: vec![State::RUNNING], ..shows() }), [1, 2, 3]);
 }
 
 #[test]
