@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use monitor_tests::{Server, command, example, outline, rounds, run, states, wait_for, worker};
+use monitor_tests::{Server, command, example, folders, outline, rounds, run, ship_by_hand, states, wait_for, worker};
 use serde_json::{Value, json};
 
 /// A program that counts what it records, and what it counted.
@@ -60,11 +60,6 @@ fn line(child: &mut Child) -> String {
     line.trim().to_owned()
 }
 
-/// The folders of programs in a spool.
-fn folders(spool: &Path) -> usize {
-    std::fs::read_dir(spool).map_or(0, |entries| entries.map_while(Result::ok).filter(|entry| entry.file_name() != "lock").count())
-}
-
 /// Another monitored program runs until all that others left is with the server.
 fn ship_by_the_next(server: &Server) {
     let mut next = worker(server, &["waits"]).spawn().unwrap();
@@ -72,14 +67,6 @@ fn ship_by_the_next(server: &Server) {
     wait_for("the spool to hold nothing but what lives", || (folders(server.spool()) == 1).then_some(()));
     drop(next.stdin.take());
     assert!(next.wait().unwrap().success());
-    assert_eq!(folders(server.spool()), 0);
-}
-
-fn ship_by_hand(server: &Server) {
-    let mut ship = command("monitor");
-    ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(server.spool());
-    let shipped = run(ship);
-    assert_eq!(shipped.code, Some(0), "{}", shipped.stderr);
     assert_eq!(folders(server.spool()), 0);
 }
 

@@ -2,23 +2,10 @@
 
 use std::path::Path;
 
-use monitor_tests::{Server, command, run, wait_for, worker};
+use monitor_tests::{Server, command, folders, run, ship_by_hand, wait_for, worker};
 use serde_json::json;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
-
-/// The folders of programs in a spool.
-fn folders(spool: &Path) -> usize {
-    std::fs::read_dir(spool).map_or(0, |entries| entries.map_while(Result::ok).count())
-}
-
-fn ship_by_hand(server: &Server) {
-    let mut ship = command("monitor");
-    ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(server.spool());
-    let shipped = run(ship);
-    assert_eq!(shipped.code, Some(0), "{}", shipped.stderr);
-    assert_eq!(folders(server.spool()), 0);
-}
 
 /// The newest tree of `many COUNT` is at the server, whole, and nothing was dropped.
 fn check(server: &Server, count: u64) {
@@ -56,6 +43,30 @@ fn a_program_that_says_http_to_a_server_with_tls_loses_nothing() {
     drop(child.stdin.take());
     assert!(child.wait().unwrap().success());
     check(&server, 900);
+}
+
+/// The usual self-signed certificate is one of an authority, which no client takes for a server's.
+#[test]
+fn who_refuses_a_certificate_of_an_authority_says_how_to_make_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let own = rcgen::KeyPair::generate().unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&certificate, params.self_signed(&own).unwrap().pem()).unwrap();
+    std::fs::write(&key, own.serialize_pem()).unwrap();
+    let server = Server::start_with_tls(&certificate, &key);
+    let mut many = worker(&server, &["many", "1"]);
+    many.env("SSL_CERT_FILE", &certificate).env("MONITOR_LOG", "stderr");
+    let mut roots = command("monitor");
+    roots.args(["roots", "--server", server.url()]).env("SSL_CERT_FILE", &certificate);
+    for (who, code) in [(many, Some(0)), (roots, Some(3))] {
+        let finished = run(who);
+        assert_eq!(finished.code, code, "{}", finished.stderr);
+        let advice = "make it with `-addext basicConstraints=critical,CA:FALSE`";
+        assert_eq!(finished.stderr.matches(advice).count(), 1, "{}", finished.stderr);
+    }
+    assert_eq!(folders(server.spool()), 1, "what was recorded is kept");
 }
 
 #[tokio::test]

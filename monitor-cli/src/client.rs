@@ -1,5 +1,6 @@
 //! Asks the server's HTTP API.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, Read as _, Write as _};
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use monitor_server::access::Local;
-use monitor_spool::{Answer, Sent};
+use monitor_spool::{Answer, Sent, certificate_hint};
 use monitor_wire::Problem;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
@@ -107,12 +108,20 @@ impl ClientError {
 
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::Unreachable { .. } => Some(
-                "hint: is it running? start it with `monitor server`, or name its address with --server or MONITOR_SERVER_URL".to_owned(),
-            ),
+            Self::Unreachable { source, .. } => Some(match certificate_hint(&causes(source)) {
+                Some(hint) => format!("hint: {hint}"),
+                None => "hint: is it running? start it with `monitor server`, or name its address with --server or MONITOR_SERVER_URL"
+                    .to_owned(),
+            }),
             _ => None,
         }
     }
+}
+
+/// The words of an error and of all that caused it.
+fn causes(error: &dyn Error) -> String {
+    let all = std::iter::successors(Some(error), |error| (*error).source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// How OTLP tells what is wrong.

@@ -73,7 +73,7 @@ pub fn hostname() -> String {
 }
 
 #[cfg(feature = "read")]
-pub use answer::{Answer, Backoff, Sent};
+pub use answer::{Answer, Backoff, Sent, certificate_hint};
 #[cfg(feature = "read")]
 pub use body::Head;
 #[cfg(feature = "read")]

@@ -4,12 +4,14 @@
 mod disk;
 mod programs;
 mod server;
+mod spool;
 mod tree;
 
 #[cfg(target_os = "linux")]
 pub use disk::SmallDisk;
 pub use programs::{Finished, command, example, run, worker};
 pub use server::Server;
+pub use spool::{folders, ship_by_hand};
 pub use tree::{outline, states};
 
 use std::io::{BufRead, Read};

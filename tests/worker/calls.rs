@@ -32,3 +32,16 @@ fn judge(root_id: String, parent_id: Option<String>) {
 
 #[normal_task]
 fn judged() {}
+
+/// A root within a tree that runs, each with a mark.
+#[root_task(batch = "batch")]
+pub(crate) fn joins(batch: &str) {
+    let _ = batch;
+    part("part-7");
+}
+
+#[root_task(batch = "part")]
+fn part(part: &str) {
+    let _ = part;
+    judged();
+}

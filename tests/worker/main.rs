@@ -58,8 +58,10 @@ fn main() -> ExitCode {
         "leaves-open" => exits::leaves_open(),
         "housekeeping" => strays::housekeeping(),
         "stray-calls" => strays::calls(number()),
+        "lone-roots" => strays::lone_roots(number()),
         "return-code" => return exits::return_code(number()),
         "sends-the-root" => calls::sends_the_root("batch001"),
+        "joins" => calls::joins("whole-7"),
         "judges" => calls::judges(&args.next().expect("a root's id")),
         "counts" => {
             let file = args.next().expect("a file");

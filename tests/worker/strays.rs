@@ -4,6 +4,8 @@ use std::sync::mpsc;
 
 use monitor_client::{cross_thread, normal_task, root_task};
 
+use crate::{read_line, say};
+
 /// A thread that is there before two requests keeps house during both; each has a thread of its own as well.
 pub(crate) fn housekeeping() {
     let (ask, asked) = mpsc::channel::<mpsc::Sender<()>>();
@@ -49,3 +51,15 @@ fn rare() {}
 
 #[normal_task]
 fn inner() {}
+
+/// So many trees of one call, and a wait for the end of stdin.
+pub(crate) fn lone_roots(count: u64) {
+    for _ in 0..count {
+        lone();
+    }
+    say("done");
+    read_line();
+}
+
+#[root_task]
+fn lone() {}

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use monitor_spool::{Answer, content_encoding};
+use monitor_spool::{Answer, certificate_hint, content_encoding};
 use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 
@@ -101,6 +101,10 @@ fn causes(error: reqwest::Error) -> String {
             text.push_str(&words);
         }
         source = cause.source();
+    }
+    if let Some(hint) = certificate_hint(&text) {
+        text.push_str(": ");
+        text.push_str(hint);
     }
     text
 }

@@ -28,7 +28,7 @@ pub(super) struct ProcessesParams {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     state: Words,
-    /// Contains this text in its name or error.
+    /// Contains this text in its name, batch mark or error.
     q: Option<String>,
     /// Started at this time or later, in Unix microseconds.
     #[param(value_type = Option<u64>)]

@@ -194,7 +194,8 @@ impl Filter {
         }
         if let Some(text) = &query.text {
             let matching = matching(text, &mut values);
-            write!(conditions, " AND (site.name IN ({matching}) OR process.error IN ({matching}))").expect("a string takes all");
+            write!(conditions, " AND (site.name IN ({matching}) OR process.batch IN ({matching}) OR process.error IN ({matching}))")
+                .expect("a string takes all");
         }
         if !query.states.is_empty() {
             let mut codes = Vec::new();

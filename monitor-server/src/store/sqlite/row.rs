@@ -314,7 +314,7 @@ impl ProcessRow {
             end_no: None,
             error: view.error.as_ref().map(|error| dictionary.searched_key(connection, &error.message)).transpose()?,
             cause: None,
-            batch: None,
+            batch: facts.batch().map(|batch| dictionary.searched_key(connection, batch)).transpose()?,
             more: Some(ids::to_json(facts)),
         })
     }

@@ -2627,7 +2627,7 @@ export interface operations {
                 worker?: components["schemas"]["WorkerId"];
                 /** @description In one of these states, between commas: `pending`, `running`, `succeeded`, `failed`, `cancelled`, `lost`, or another outcome. */
                 state?: string;
-                /** @description Contains this text in its name or error. */
+                /** @description Contains this text in its name, batch mark or error. */
                 q?: string;
                 /** @description Started at this time or later, in Unix microseconds. */
                 started_after?: number;
