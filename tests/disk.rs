@@ -346,6 +346,11 @@ fn below_what_has_to_stay_free_batches_are_refused_and_nothing_else() {
     let (status, problem) = server.post(&batch(0, 1));
     assert!(status == 503 && problem["detail"].as_str().unwrap().contains("min-free-bytes"), "{problem}");
     assert_eq!(health(&server), (503, 503));
+    let copies =
+        || fs::read_dir(server.data()).unwrap().flatten().filter(|file| file.file_name().to_string_lossy().contains("sending")).count();
+    let (status, problem) = server.ask("POST", "/api/v1/backup");
+    assert!(status == 503 && problem.contains("min-free-bytes") && problem.contains("monitor backup FILE --data"), "{problem}");
+    assert_eq!(copies(), 0, "nothing of it was made");
     let root = server.roots()[0].clone();
     assert_eq!(server.ask("DELETE", &format!("/api/v1/roots/{}", root["number"])).0, 204);
     assert_eq!(server.roots().len(), 0);
@@ -415,37 +420,58 @@ fn rows_of(server: &Server, number: &Value) -> u64 {
     connection.query_row(sql, [number.as_u64().unwrap() as i64], |row| row.get::<_, i64>(0)).unwrap() as u64
 }
 
+/// A tree of one batch, with a long chain of processes.
+fn chain(sender: u64, number: u64, processes: u64) -> String {
+    let (root, began) = (root(sender, number), 1_763_600_000_000_000 + number * 1_000);
+    let events: Vec<_> = (1..=processes)
+        .map(|id| {
+            let (kind, parent) = if id == 1 { ("root", String::new()) } else { ("normal", format!(r#""parent_id":"{:016x}","#, id - 1)) };
+            format!(
+                r#"{{"type":"process-started","root_id":"{root}","id":"{id:016x}",{parent}"kind":"{kind}","name":"step","time_us":{began}}},
+                   {{"type":"process-ended","root_id":"{root}","id":"{id:016x}","time_us":{},"elapsed_ns":1,"outcome":"succeeded"}}"#,
+                began + 500
+            )
+        })
+        .collect();
+    let (worker, sequence) = (format!("{:032x}", sender + 1), 1 + number * 2 * processes);
+    let worker = format!(r#"{{"id":"{worker}","hostname":"h","pid":1,"program":"p"}}"#);
+    format!(r#"{{"version":1,"worker":{worker},"sequence":{sequence},"sent_us":0,"events":[{}]}}"#, events.join(","))
+}
+
 #[test]
 fn the_caps_hold_however_much_comes_in() {
-    const TREES: u64 = 600;
-    const LARGE: u64 = 400;
-    let server = Server::start_with(vec![("MONITOR_RETENTION_COUNT", "20".into())]);
-    let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
-    let mut most = 0;
-    for number in 0..TREES {
-        // One tree of each batch, with many processes.
-        let root = root(9, number);
-        let began = 1_763_600_000_000_000 + number * 1_000;
-        let events: Vec<_> = (1..=LARGE).flat_map(|id| {
-            let parent = (id > 1).then(|| format!("{:016x}", id - 1));
-            let (kind, id) = (if id == 1 { "root" } else { "normal" }, format!("{id:016x}"));
-            [
-                json!({"type": "process-started", "root_id": root, "id": id, "parent_id": parent, "kind": kind, "name": "step", "time_us": began}),
-                json!({"type": "process-ended", "root_id": root, "id": id, "time_us": began + 500, "elapsed_ns": 1, "outcome": "succeeded"}),
-            ]
-        }).collect();
-        let worker = json!({"id": format!("{:032x}", 9), "hostname": "h", "pid": 1, "program": "p"});
-        let batch = json!({"version": 1, "worker": worker, "sequence": 1 + number * 2 * LARGE, "sent_us": 0, "events": events});
-        let url = format!("{}/api/v1/events", server.url());
-        wait_for("the batch to be taken", || {
-            client.post(&url).json(&batch).send().is_ok_and(|answer| answer.status() == 200).then_some(())
-        });
-        if number % 20 == 19 {
-            let connection = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
-            let sql = "SELECT count(*) FROM (SELECT root FROM process GROUP BY root)";
-            most = most.max(connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap() as u64);
+    const SENDERS: u64 = 4;
+    const TREES: u64 = 150;
+    const PROCESSES: u64 = 400;
+    const CAP: u64 = 20;
+    let server = Server::start_with(vec![("MONITOR_RETENTION_COUNT", CAP.to_string().into())]);
+    let database = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
+    // All that is on the disk: of trees that are kept, and of those that are dropped and not yet deleted.
+    let held = || database.query_row("SELECT count(*) FROM process", [], |row| row.get::<_, i64>(0)).unwrap() as u64;
+    let most = std::thread::scope(|scope| {
+        let send = |sender| {
+            let client = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+            let url = format!("{}/api/v1/events", server.url());
+            for number in 0..TREES {
+                let batch = chain(sender, number, PROCESSES);
+                wait_for("the batch to be taken", || {
+                    let request = client.post(&url).header("content-type", "application/json").body(batch.clone());
+                    request.send().is_ok_and(|answer| answer.status() == 200).then_some(())
+                });
+            }
+        };
+        let senders: Vec<_> = (0..SENDERS).map(|sender| scope.spawn(move || send(sender))).collect();
+        let mut most = 0;
+        while !senders.iter().all(|sender| sender.is_finished()) {
+            most = most.max(held());
+            std::thread::sleep(Duration::from_millis(20));
         }
-    }
-    assert!(most < TREES / 2, "{most} trees were there at once, with a cap of 20");
-    wait_for("all above the cap to go", || (server.roots().len() <= 20 + 50).then_some(()));
+        most
+    });
+    let (all, cap) = (SENDERS * TREES * PROCESSES, CAP * PROCESSES);
+    println!("{most} processes were there at once, of {all} with a cap of {cap}");
+    assert!(most > cap, "they send faster than it is looked what is due");
+    assert!(most < all / 2, "{most} processes were there at once, of {all} with a cap of {cap}");
+    // So many events as 50 of these trees have are looked at once a minute.
+    wait_for("all above the cap to go", || (held() <= cap + 50 * PROCESSES).then_some(()));
 }

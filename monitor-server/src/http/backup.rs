@@ -31,7 +31,7 @@ const NAME: (&str, &str) = (".sending-", ".db");
     tag = "server",
     responses(
         (status = 200, description = "The copy", body = Vec<u8>, content_type = "application/vnd.sqlite3"),
-        (status = 503, description = "Another copy is being made", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Another copy is being made, or there is no room for one", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn post_backup(State(app): State<App>, _: Admin, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {

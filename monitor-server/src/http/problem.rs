@@ -177,6 +177,9 @@ pub(super) enum ApiError {
     /// More is coming than can be taken now.
     #[error("the server has more to store than it can take in now: send the same batch again after the seconds in `Retry-After`")]
     Busy,
+    /// The disk has no room for what was asked.
+    #[error("{0}")]
+    NoRoom(StoreError),
     /// Nothing can be stored now.
     #[error("the server can't store it now: {cause}; send the same batch again after the seconds in `Retry-After`")]
     Shut {
@@ -197,6 +200,7 @@ pub(super) enum ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::NoRoomForBackup { .. } => Self::NoRoom(error),
             StoreError::Cursor { .. } => Self::Parameter { name: "cursor".to_owned(), detail: error.to_string() },
             error => Self::Store(error),
         }
@@ -236,9 +240,12 @@ impl ApiError {
             Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge { .. } | Self::TooMany { .. } | Self::TooMuch { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Stalled { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Shut { .. } | Self::Stopping | Self::TooManyReaders { .. } | Self::TooManyAnswers { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Busy
+            | Self::NoRoom(_)
+            | Self::Shut { .. }
+            | Self::Stopping
+            | Self::TooManyReaders { .. }
+            | Self::TooManyAnswers { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -276,6 +283,7 @@ impl IntoResponse for ApiError {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match self {
             Self::Busy
+            | Self::NoRoom(_)
             | Self::Shut { .. }
             | Self::Stopping
             | Self::TooManyReaders { .. }

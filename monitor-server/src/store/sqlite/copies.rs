@@ -46,6 +46,23 @@ pub fn backup(folder: &Path, file: &Path) -> Result<u64, StoreError> {
     copy(&database, file)
 }
 
+/// Copies the database of a server into a new file in its data folder, unless so much has to stay free there that the copy has no room.
+pub(super) fn copy_beside(database: &Path, file: &Path, space: &Space) -> Result<u64, StoreError> {
+    let needed = size(&open(database)?).map_err(|source| StoreError::Database { action: "tell its size", source })?;
+    if let Some(Room { free, least }) = space.room()
+        && free < needed.saturating_add(least)
+    {
+        return Err(StoreError::NoRoomForBackup { path: file.to_owned(), needed, free, least });
+    }
+    copy(database, file)
+}
+
+/// Bytes that a copy of a database takes.
+fn size(connection: &Connection) -> rusqlite::Result<u64> {
+    let (page, pages, free_pages) = retention::pages(connection)?;
+    Ok(((pages - free_pages) * page) as u64)
+}
+
 /// Copies a database into a new file, readable by its owner alone.
 pub(super) fn copy(database: &Path, file: &Path) -> Result<u64, StoreError> {
     if file.exists() {
@@ -73,8 +90,7 @@ pub(super) fn keep_before_migration(connection: &Connection, database: &Path, fo
     if path.exists() {
         return Ok(());
     }
-    let (page, pages, free_pages) = retention::pages(connection).map_err(|source| StoreError::of_open(source, database))?;
-    let needed = ((pages - free_pages) * page) as u64;
+    let needed = size(connection).map_err(|source| StoreError::of_open(source, database))?;
     let room = database.parent().and_then(|folder| Space::new(folder).room());
     // What the steps of the migration write has to have room, too.
     if let Some(Room { free, least }) = room

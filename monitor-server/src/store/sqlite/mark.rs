@@ -1,7 +1,7 @@
 //! Notices when the database is not the one that batches were acknowledged for: deleted, emptied, without its log, or an older one.
 //!
-//! A small file beside the database, the mark, has the number of the newest change that was acknowledged, as it was a second ago at most.
-//! It is not synced: after a power cut it may be older than the database, never newer. A start compares both before anything is written,
+//! A small file beside the database, the mark, has the number of the newest change: it is written after each transaction, before anything
+//! of that is acknowledged. It is not synced: after a power cut it may be older than the database, never newer. A start compares both before anything is written,
 //! for `SQLite` itself begins anew without a word where a log can't be read. While a server runs it looks whether the files that it has
 //! open are still those of these names.
 

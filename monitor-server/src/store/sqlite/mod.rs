@@ -176,7 +176,11 @@ impl SqliteStore {
     fn write<T>(&self, action: &'static str, write: impl FnOnce(&mut Writer) -> rusqlite::Result<T>) -> Result<T, StoreError> {
         // A panic in a transaction rolls it back, and what the writer remembers is forgotten with it.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        write(&mut writer).map_err(|source| self.failed(action, source))
+        let written = write(&mut writer).map_err(|source| self.failed(action, source))?;
+        // What is in a file that nobody finds any more is not stored.
+        self.files.check()?;
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(writer.seq());
+        Ok(written)
     }
 
     /// Remembers that the database is damaged, if that is why something failed.
@@ -203,11 +207,6 @@ impl SqliteStore {
         }
     }
 
-    fn write_mark(&self) {
-        let seq = self.writer.lock().unwrap_or_else(PoisonError::into_inner).seq();
-        self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(seq);
-    }
-
     /// Begins or ends to be sparing with the disk.
     fn spare(&self, is_sparing: bool) {
         if self.is_sparing.load(Ordering::Relaxed) != is_sparing
@@ -229,9 +228,7 @@ impl SqliteStore {
 
 impl std::ops::Drop for SqliteStore {
     fn drop(&mut self) {
-        if self.files.check().is_ok() {
-            self.write_mark();
-        } else {
+        if self.files.check().is_err() {
             // Else SQLite deletes the log by its name, which may be another one's by now.
             self.writer.lock().unwrap_or_else(PoisonError::into_inner).leave_log();
         }
@@ -271,10 +268,7 @@ impl Store for SqliteStore {
     }
 
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
-        let changes = self.write("store events", |writer| writer.append(batches, now_us))?;
-        // What is in a file that nobody finds any more is not stored.
-        self.files.check()?;
-        Ok(changes)
+        self.write("store events", |writer| writer.append(batches, now_us))
     }
 
     fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
@@ -340,7 +334,7 @@ impl Store for SqliteStore {
     }
 
     fn backup(&self, file: &Path) -> Result<u64, StoreError> {
-        copies::copy(self.pool.path(), file)
+        copies::copy_beside(self.pool.path(), file, &self.space)
     }
 
     fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError> {
@@ -452,7 +446,9 @@ impl Store for SqliteStore {
         if let Some(problem) = self.damage.get() {
             return Err(StoreError::Broken { path: self.pool.path().to_owned(), problem: problem.clone() });
         }
-        self.write_mark();
+        let seq = self.writer.lock().unwrap_or_else(PoisonError::into_inner).seq();
+        // Of a database that had no mark, or an older one.
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(seq);
         let log = copies::with(self.pool.path(), "-wal").metadata().map_or(0, |log| log.len());
         let looked = self.space.look(log);
         self.spare(!matches!(looked, Outlook::Well));
