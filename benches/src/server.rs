@@ -65,6 +65,11 @@ impl Server {
         &self.url
     }
 
+    /// Its database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.path().join("data/monitor.db")
+    }
+
     /// Where those who report to it keep what it hasn't got yet.
     pub(crate) fn spool(&self) -> PathBuf {
         self.folder.path().join("spool")

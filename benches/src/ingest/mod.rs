@@ -2,6 +2,7 @@
 //!
 //! The server is the real binary with its own settings; the load comes from the same cores. Whatever was sent is checked afterwards.
 
+mod caps;
 mod dropping;
 mod duties;
 mod http;
@@ -59,6 +60,8 @@ pub(crate) enum Measurement {
     Paced,
     /// The same while a million processes are dropped.
     Dropping,
+    /// As much as is taken, while 40 trees may be kept.
+    Caps,
     /// What subscribers cost, and how soon they hear.
     Live,
     /// What 2,000 readers of the stream cost, half of them slow.
@@ -75,6 +78,7 @@ impl Measurement {
             Self::Duties => duties::measure(options),
             Self::Paced => paced(options),
             Self::Dropping => dropping::measure(options),
+            Self::Caps => caps::measure(options),
             Self::Live => live::measure(options),
             Self::Readers => readers::measure(options),
             Self::Grown => reads::grown(options),

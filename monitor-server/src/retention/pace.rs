@@ -18,6 +18,8 @@ const TREES: f64 = 250.0;
 const MOST_TREES: f64 = 4_000.0;
 /// A pass that takes longer is told of, again and again.
 const LONG: Duration = Duration::from_secs(10);
+/// That batches wait is said at most so often.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// Shared by those who delete.
 pub(super) struct Pace {
@@ -32,6 +34,14 @@ struct State {
     /// What was held at the last look: processes, or bytes.
     held: Option<u64>,
     dropped: usize,
+    /// When it was last said that batches wait.
+    warned: Option<Instant>,
+}
+
+impl State {
+    fn new(now: Instant, warned: Option<Instant>) -> Self {
+        Self { share: GENTLE, begun: now, looked: now, said: now, held: None, dropped: 0, warned }
+    }
 }
 
 /// How long a step takes, and what of the time is for it.
@@ -54,8 +64,7 @@ impl Step {
 
 impl Default for Pace {
     fn default() -> Self {
-        let now = Instant::now();
-        Self { state: Mutex::new(State { share: GENTLE, begun: now, looked: now, said: now, held: None, dropped: 0 }) }
+        Self { state: Mutex::new(State::new(Instant::now(), None)) }
     }
 }
 
@@ -66,8 +75,8 @@ impl Pace {
 
     /// A pass begins.
     pub(super) fn begin(&self) {
-        let now = Instant::now();
-        *self.lock() = State { share: GENTLE, begun: now, looked: now, said: now, held: None, dropped: 0 };
+        let mut state = self.lock();
+        *state = State::new(Instant::now(), state.warned);
     }
 
     /// It is time for a look.
@@ -80,10 +89,10 @@ impl Pace {
         let mut state = self.lock();
         state.looked = Instant::now();
         state.dropped = state.dropped.max(dropped);
-        let was_gentle = state.share <= GENTLE;
         if state.held.is_some_and(|before| held > before) {
             state.share = (state.share + RISE).min(MOST);
-            if was_gentle {
+            if state.warned.is_none_or(|warned| warned.elapsed() >= AGAIN) {
+                state.warned = Some(state.looked);
                 tracing::warn!(
                     "more comes in than the rules of retention allow to keep and than is deleted beside it: batches wait longer until that \
                      is made up for"
