@@ -72,7 +72,7 @@ pub(super) async fn post_logs(State(app): State<App>, request: Request) -> Respo
 type Read = fn(&[u8], Form, &Most) -> Result<Said, Refused>;
 
 /// The events of a request may hold so many times its bytes.
-const GROWTH: usize = 4;
+const GROWTH: usize = 3;
 
 async fn answer<T: Message + Serialize>(app: App, request: Request, read: Read, taken: fn(Option<(i64, String)>) -> T) -> Response {
     let form = form_of(body::essence(request.headers()));
