@@ -12,7 +12,7 @@ use rustix::process::{ioctl_tiocsctty, setsid};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::harness::{House, PATIENCE, end_of, kill, wait_for};
+use crate::harness::{House, PATIENCE, end_of, kill, output, wait_for};
 
 /// Whoever sits before it.
 struct Terminal {
@@ -381,4 +381,36 @@ fn a_pipe_into_a_terminal_still_looks_like_one() {
     let mut child = terminal.start(command);
     terminal.see("piped\r\ntty\r\nno tty\r\n40 100\r\n");
     assert!(end_of(&mut child).success());
+}
+
+/// Nothing but a yes deletes: not another word, not an empty line, not the end of the input, and not Ctrl-C.
+#[test]
+fn deleting_a_tree_asks_whoever_sits_there() {
+    let house = House::new();
+    assert!(output(house.run(&[], &["true"]), b"").status.success());
+    let number = house.get("/roots")["roots"][0]["number"].to_string();
+    let ask = |terminal: &Terminal| {
+        let mut delete = house.monitor(&["delete", &number]);
+        delete.env("MONITOR_DATA", house.server.data.path());
+        let child = terminal.start(delete);
+        terminal.see("Delete true");
+        terminal.see("of its 1 processes? [y/N] ");
+        child
+    };
+    for (keys, code) in [("n\n", Some(1)), ("\n", Some(1)), ("yesterday\n", Some(1)), ("\x04", Some(1)), ("y\x03", None)] {
+        let mut terminal = Terminal::new();
+        let mut child = ask(&terminal);
+        terminal.type_in(keys);
+        assert_eq!(end_of(&mut child).code(), code, "{keys:?}");
+        if code.is_some() {
+            terminal.see("nothing was deleted");
+        }
+        assert_eq!(house.trees().len(), 1, "{keys:?}");
+    }
+    let mut terminal = Terminal::new();
+    let mut child = ask(&terminal);
+    terminal.type_in("Y\n");
+    terminal.see("deleted true");
+    assert!(end_of(&mut child).success());
+    assert_eq!(house.trees().len(), 0);
 }
