@@ -40,11 +40,16 @@ pub(crate) fn otlp() -> Result<()> {
     step("spans of Python", test.env("MONITOR_OTLP_PYTHON", bin.join("python")))
 }
 
-/// The settings for nginx in the documentation, with the machine's own nginx.
+/// The settings for nginx and Caddy in the documentation, with the machine's own nginx and Caddy.
 pub(crate) fn proxies() -> Result<()> {
-    let has_nginx = command("nginx", &["-v"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    anyhow::ensure!(has_nginx, "nginx is missing: sudo apt-get install nginx-light, or your system's package");
-    step("nginx", &mut cargo(&["test", "-p", "monitor-tests", "--features", "proxies", "--test", "proxies"]))
+    for (program, version, package) in [("nginx", "-v", "nginx-light"), ("caddy", "version", "caddy")] {
+        let found = command(program, &[version]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        anyhow::ensure!(
+            found.is_ok_and(|status| status.success()),
+            "{program} is missing: sudo apt-get install {package}, or your system's package"
+        );
+    }
+    step("nginx and Caddy", &mut cargo(&["test", "-p", "monitor-tests", "--features", "proxies", "--test", "proxies"]))
 }
 
 /// What the server answers to requests that are made from its description, and to wrong ones: nothing that the description doesn't say.
@@ -61,7 +66,8 @@ pub(crate) fn api(seconds: u32) -> Result<()> {
     let token = local.lines().nth(1).context("the server's token has two lines")?;
     let mut run = command(bin.join("st"), &["--config-file"]);
     run.arg(workspace().join("tests/api/schemathesis.toml")).arg("run").arg(format!("{}/api/openapi.json", server.url()));
-    run.args(["--max-time", &seconds.to_string(), "--header", &format!("Authorization: Bearer {token}")]);
+    // It writes down there what it tried.
+    run.args(["--max-time", &seconds.to_string()]).env("MONITOR_TOKEN", token).current_dir(target());
     step("requests by the API's description", &mut run)
 }
 

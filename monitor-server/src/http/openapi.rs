@@ -66,6 +66,7 @@ pub(super) fn whole(description: &utoipa::openapi::OpenApi) -> Value {
         "token": {"type": "http", "scheme": "bearer", "description": "One of `monitor token create NAME --scope SCOPE`"},
         "login": {"type": "apiKey", "in": "cookie", "name": SESSION, "description": "From `POST /login`; by https its name begins with `__Host-`"},
     });
+    widen(&mut whole["components"]);
     let paths = whole["paths"].as_object_mut().expect("paths");
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
@@ -73,6 +74,23 @@ pub(super) fn whole(description: &utoipa::openapi::OpenApi) -> Value {
         }
     }
     whole
+}
+
+/// Lets whole numbers without a sign have all of their bits, for which OpenAPI has no format.
+fn widen(schema: &mut Value) {
+    if schema["minimum"] == 0 && schema.get("maximum").is_none() {
+        match schema["format"].as_str() {
+            Some("int32") => schema["maximum"] = u32::MAX.into(),
+            Some("int64") => schema["maximum"] = u64::MAX.into(),
+            _ => return,
+        }
+        schema.as_object_mut().map(|schema| schema.remove("format"));
+    }
+    match schema {
+        Value::Object(parts) => parts.values_mut().for_each(widen),
+        Value::Array(parts) => parts.iter_mut().for_each(widen),
+        _ => {}
+    }
 }
 
 fn complete(path: &str, method: &str, operation: &mut Value) {
@@ -105,9 +123,11 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             content.entry(kind).or_insert_with(|| schema.clone());
         });
     }
-    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
-    for parameter in parameters {
-        if parameter["name"] == "root" {
+    for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+        if parameter["in"] == "query" {
+            // Forms send their empty fields, too: they are as if they weren't given.
+            parameter["allowEmptyValue"] = true.into();
+        } else if parameter["name"] == "root" {
             parameter["schema"]["pattern"] = ROOT.into();
         } else if path == "/api/v1/processes/{id}" {
             parameter["schema"]["pattern"] = PROCESS.into();

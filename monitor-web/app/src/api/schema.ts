@@ -1096,7 +1096,7 @@ export interface components {
             /** @description The parameter at fault. */
             parameter?: string | null;
             /**
-             * Format: int32
+             * Format: int64
              * @description The HTTP status.
              */
             status: number;
@@ -1110,7 +1110,7 @@ export interface components {
             /** @description How it came by its parent. */
             attachment: components["schemas"]["Attachment"];
             /**
-             * Format: int32
+             * Format: int64
              * @description Which attempt, from 1.
              */
             attempt: number;
@@ -1120,7 +1120,7 @@ export interface components {
              */
             contradictions?: number;
             /**
-             * Format: int32
+             * Format: int64
              * @description How deep it hangs, 0 for the root's own process. Only lists of a tree say it.
              */
             depth?: number | null;
@@ -1193,7 +1193,7 @@ export interface components {
         /** @description A process ended. */
         ProcessEnded: {
             /**
-             * Format: int32
+             * Format: int64
              * @description Which attempt of the process, from 1.
              */
             attempt?: number;
@@ -1235,7 +1235,7 @@ export interface components {
         /** @description Children of one parent that share a name, counted by one shard (a recording thread) of one worker. */
         ProcessFolded: {
             /**
-             * Format: int32
+             * Format: int64
              * @description Which attempt of the process, from 1.
              */
             attempt?: number;
@@ -1314,7 +1314,7 @@ export interface components {
         /** @description A process said something. */
         ProcessLogged: {
             /**
-             * Format: int32
+             * Format: int64
              * @description Which attempt of the process, from 1.
              */
             attempt?: number;
@@ -1365,7 +1365,7 @@ export interface components {
         /** @description A process is so far. */
         ProcessProgressed: {
             /**
-             * Format: int32
+             * Format: int64
              * @description Which attempt of the process, from 1.
              */
             attempt?: number;
@@ -1399,7 +1399,7 @@ export interface components {
         /** @description A process waits for its turn. */
         ProcessQueued: {
             /**
-             * Format: int32
+             * Format: int64
              * @description Which attempt of the process, from 1.
              */
             attempt?: number;
@@ -1432,7 +1432,7 @@ export interface components {
             /** @description How it came by its parent. */
             attachment?: components["schemas"]["Attachment"];
             /**
-             * Format: int32
+             * Format: int64
              * @description Which attempt of the process, from 1.
              */
             attempt?: number;
@@ -1471,7 +1471,7 @@ export interface components {
         /** @description A process learned something about itself; for each key the latest counts. */
         ProcessUpdated: {
             /**
-             * Format: int32
+             * Format: int64
              * @description Which attempt of the process, from 1.
              */
             attempt?: number;
@@ -1702,7 +1702,7 @@ export interface components {
             /** @description The file, as the compiler names it. */
             file: string;
             /**
-             * Format: int32
+             * Format: int64
              * @description The line, from 1.
              */
             line: number;
@@ -1948,7 +1948,7 @@ export interface components {
              */
             offline_us?: number | null;
             /**
-             * Format: int32
+             * Format: int64
              * @description Its process number on the host.
              */
             pid: number;
@@ -2049,7 +2049,7 @@ export interface components {
             /** @description Its id. */
             id: components["schemas"]["WorkerId"];
             /**
-             * Format: int32
+             * Format: int64
              * @description Its process number on the host.
              */
             pid: number;
@@ -2322,7 +2322,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description Another copy is being made */
+            /** @description Another copy is being made, or there is no room for one */
             503: {
                 headers: {
                     [name: string]: unknown;
