@@ -1,12 +1,31 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import react from "@vitejs/plugin-react";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
 const { version } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as { version: string };
 
+/** Puts each file of the page, compressed as far as it goes, beside it: the server sends what a browser accepts. */
+const compressed: Plugin = {
+  name: "compressed",
+  apply: "build",
+  writeBundle({ dir }) {
+    for (const name of readdirSync(dir!, { recursive: true, encoding: "utf8" })) {
+      if (!/\.(html|js|css|json|svg|txt)$/.test(name)) continue;
+      const plain = readFileSync(`${dir}/${name}`);
+      const brotli = brotliCompressSync(plain, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: plain.length } });
+      for (const [ending, bytes] of [["br", brotli], ["gz", gzipSync(plain, { level: 9 })]] as const) {
+        // What hardly becomes smaller isn't worth unpacking.
+        if (bytes.length < plain.length * 0.9) writeFileSync(`${dir}/${name}.${ending}`, bytes);
+      }
+    }
+  },
+};
+
 export default defineConfig({
   define: { __PAGE_VERSION__: JSON.stringify(version) },
-  plugins: [react()],
+  plugins: [react(), compressed],
   build: {
     // Small files are not put into others as data: addresses: the page's content policy allows only its own origin.
     assetsInlineLimit: 0,

@@ -14,22 +14,41 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "$OUT_DIR/page"]
 struct Page;
 
+/// Codings in which files of the page are embedded beside the plain ones, and the endings of their names.
+const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+
 /// One file of the page.
 #[derive(Debug, Clone)]
 pub struct Asset {
+    path: String,
+    hash: String,
     /// What to send as the body.
     pub bytes: Cow<'static, [u8]>,
     /// The media type, with its charset.
     pub content_type: &'static str,
-    /// A strong entity tag, with its quotes.
-    pub etag: String,
     /// Named by its content: may be cached for ever.
     pub immutable: bool,
 }
 
+impl Asset {
+    /// The body by this content coding, if the build made one: what doesn't become smaller has none.
+    pub fn coded(&self, coding: &str) -> Option<Cow<'static, [u8]>> {
+        let (_, ending) = CODINGS.iter().find(|(name, _)| *name == coding)?;
+        Page::get(&format!("{}{ending}", self.path)).map(|file| file.data)
+    }
+
+    /// A strong entity tag, with its quotes, of the body by this content coding, or of the plain one.
+    pub fn etag(&self, coding: Option<&str>) -> String {
+        let hash = &self.hash;
+        coding.map_or_else(|| format!("\"{hash}\""), |coding| format!("\"{hash}-{coding}\""))
+    }
+}
+
 /// The file at `path` (no leading slash), if the page has it.
 pub fn asset(path: &str) -> Option<Asset> {
-    Page::get(path).map(|file| embedded(path, file))
+    // The coded ones are sent in the place of the plain ones, and under their names.
+    let is_plain = !CODINGS.iter().any(|(_, ending)| path.ends_with(ending));
+    Page::get(path).filter(|_| is_plain).map(|file| embedded(path, file))
 }
 
 /// The page itself, served for `/tasks` and every path below it.
@@ -38,7 +57,8 @@ pub fn index() -> Asset {
         let reason = missing().unwrap_or("it was built without its start page");
         let html = include_str!("missing.html").replace("{reason}", &escape(reason));
         Asset {
-            etag: format!("\"missing-{:016x}\"", BuildHasherDefault::<DefaultHasher>::default().hash_one(&html)),
+            path: "missing.html".to_owned(),
+            hash: format!("missing-{:016x}", BuildHasherDefault::<DefaultHasher>::default().hash_one(&html)),
             bytes: Cow::Owned(html.into_bytes()),
             content_type: content_type("index.html"),
             immutable: false,
@@ -52,15 +72,15 @@ pub fn missing() -> Option<&'static str> {
 }
 
 fn embedded(path: &str, file: EmbeddedFile) -> Asset {
-    let mut etag = String::from("\"");
+    let mut hash = String::new();
     for byte in &file.metadata.sha256_hash()[..16] {
-        let _ = write!(etag, "{byte:02x}");
+        let _ = write!(hash, "{byte:02x}");
     }
-    etag.push('"');
     Asset {
+        path: path.to_owned(),
+        hash,
         bytes: file.data,
         content_type: content_type(path),
-        etag,
         // Vite puts what it names by content there, and nothing else.
         immutable: path.starts_with("assets/"),
     }
@@ -88,7 +108,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::io::Write as _;
+    use std::io::Read as _;
 
     use super::*;
 
@@ -121,11 +141,34 @@ mod tests {
         );
     }
 
-    /// Bytes of a file as it is sent.
+    /// Bytes of a file as it is sent to whoever takes gzip, which is all that browsers ask for without TLS.
     fn compressed(path: &str) -> usize {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-        encoder.write_all(&asset(path).expect("it is embedded").bytes).expect("memory");
-        encoder.finish().expect("memory").len()
+        let asset = asset(path).expect("it is embedded");
+        asset.coded("gzip").map_or(asset.bytes.len(), |coded| coded.len())
+    }
+
+    #[test]
+    fn files_are_there_in_every_coding_that_makes_them_smaller() {
+        for path in Page::iter().filter(|path| path.ends_with(".js") || path.ends_with(".css") || path.ends_with(".html")) {
+            let asset = asset(&path).expect("it is embedded");
+            let [br, gzip] = ["br", "gzip"].map(|coding| asset.coded(coding));
+            if asset.bytes.len() < 1_024 {
+                continue;
+            }
+            let (br, gzip) = (br.expect("brotli"), gzip.expect("gzip"));
+            assert!(
+                br.len() < gzip.len() && gzip.len() < asset.bytes.len() * 3 / 4,
+                "{path}: {} {} {}",
+                br.len(),
+                gzip.len(),
+                asset.bytes.len()
+            );
+            let mut plain = Vec::new();
+            flate2::read::GzDecoder::new(&*gzip).read_to_end(&mut plain).expect("whole");
+            assert!(plain == *asset.bytes, "{path}");
+            assert!(super::asset(&format!("{path}.gz")).is_none(), "it has no name of its own");
+            assert!(asset.coded("zstd").is_none() && asset.coded("../br").is_none());
+        }
     }
 
     /// A script with all that it imports before it runs.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::params::{PathParts, RootName, Strict};
+use super::params::{PathParts, Strict};
 use super::problem::ApiError;
 use crate::export::{self, Format};
 
@@ -55,11 +55,10 @@ pub(super) async fn get_export(
     path: PathParts,
     Strict(params): Strict<ExportParams>,
 ) -> Result<Response, ApiError> {
-    let RootName(root) = path.read("root")?;
     let turn = app.exporting.clone().try_acquire_owned().map_err(|_| ApiError::TooManyAnswers {
         detail: "others export as many trees as are written at a time: ask again after the seconds in `Retry-After`".to_owned(),
     })?;
-    let Some(outline) = app.ask(move |store| store.outline(root)).await? else { return Err(app.no_root(root, path.text("root")).await) };
+    let outline = app.ask_root(&path, |store, root| store.outline(root)).await?;
     let (format, ending, content_type) = match params.format {
         ExportFormat::Json => (Format::Json, "json", "application/json"),
         ExportFormat::Ndjson => (Format::Ndjson, "ndjson", "application/x-ndjson"),

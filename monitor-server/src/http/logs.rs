@@ -6,7 +6,7 @@ use monitor_wire::{LogsPage, Problem, ProcessId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::params::{Limit, PathParts, RootName, Strict};
+use super::params::{Limit, PathParts, Strict};
 use super::{Answer, App};
 use crate::store::LogsQuery;
 
@@ -78,13 +78,8 @@ impl LogsParams {
     )
 )]
 pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Strict(params): Strict<LogsParams>) -> Answer<LogsPage> {
-    let RootName(root) = path.read("root")?;
     let query = params.query(None);
-    let page = app.ask(move |store| store.logs(root, &query)).await?;
-    match page {
-        Some(page) => Ok(Json(page)),
-        None => Err(app.no_root(root, path.text("root")).await),
-    }
+    Ok(Json(app.ask_root(&path, move |store, root| store.logs(root, &query)).await?))
 }
 
 /// Lists what a process said, by time.
@@ -105,12 +100,5 @@ pub(super) async fn get_root_logs(State(app): State<App>, path: PathParts, Stric
     )
 )]
 pub(super) async fn get_process_logs(State(app): State<App>, path: PathParts, Strict(params): Strict<LogsParams>) -> Answer<LogsPage> {
-    let RootName(root) = path.read("root")?;
-    let id = path.read("id")?;
-    let query = params.query(Some(id));
-    let page = app.ask(move |store| store.logs(root, &query)).await?;
-    match page {
-        Some(page) => Ok(Json(page)),
-        None => Err(app.no_process(root, path.text("root"), id).await),
-    }
+    Ok(Json(app.ask_process(&path, move |store, root, id| store.logs(root, &params.query(Some(id)))).await?))
 }

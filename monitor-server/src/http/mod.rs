@@ -7,6 +7,7 @@ mod answers;
 mod backup;
 mod body;
 mod clock;
+mod compress;
 mod connections;
 mod encoding;
 mod events;
@@ -61,6 +62,7 @@ pub(crate) use backup::remove_leftovers;
 pub use connections::TlsError;
 pub(crate) use connections::{Tls, serve};
 pub(crate) use params::read_queries;
+use params::{PathParts, RootName};
 use problem::ApiError;
 
 /// What every handler may use.
@@ -157,6 +159,32 @@ impl App {
         Ok(answered.await??)
     }
 
+    /// Asks the store about the tree that a path names.
+    async fn ask_root<T: Send + 'static>(
+        &self,
+        path: &PathParts,
+        ask: impl FnOnce(&dyn Store, RootKey) -> Result<Option<T>, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let RootName(root) = path.read("root")?;
+        match self.ask(move |store| ask(store, root)).await? {
+            Some(found) => Ok(found),
+            None => Err(self.no_root(root, path.text("root")).await),
+        }
+    }
+
+    /// Asks the store about the process that a path names.
+    async fn ask_process<T: Send + 'static>(
+        &self,
+        path: &PathParts,
+        ask: impl FnOnce(&dyn Store, RootKey, ProcessId) -> Result<Option<T>, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let (RootName(root), id) = (path.read("root")?, path.read("id")?);
+        match self.ask(move |store| ask(store, root, id)).await? {
+            Some(found) => Ok(found),
+            None => Err(self.no_process(root, path.text("root"), id).await),
+        }
+    }
+
     /// Why a tree is not there.
     async fn no_root(&self, key: RootKey, asked: &str) -> ApiError {
         let root = asked.to_owned();
@@ -241,6 +269,8 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(app.clone(), access::check))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
+        .layer(compress::layer())
+        .layer(middleware::from_fn(compress::choose))
         .layer(middleware::from_fn(secure))
         // What fails is logged with its cause where it is answered; that the server is busy is no failure.
         .layer(TraceLayer::new_for_http().on_failure(()))

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use monitor_web::Asset;
 
 use super::problem::ApiError;
-use super::{App, plain};
+use super::{App, compress, plain};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -41,19 +41,25 @@ pub(super) async fn get_asset(method: Method, uri: Uri, headers: HeaderMap) -> R
 
 fn answer(asset: Asset, headers: &HeaderMap) -> Response {
     let caching = if asset.immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let accepted = compress::accepted(headers);
+    let coded = accepted.into_iter().find_map(|(coding, _)| Some((coding, asset.coded(coding)?)));
+    let etag = asset.etag(coded.as_ref().map(|(coding, _)| *coding));
     let is_known = headers.get_all(header::IF_NONE_MATCH).iter().any(|tags| {
         let tags = tags.to_str().unwrap_or_default();
-        tags.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == "*" || tag == asset.etag)
+        tags.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == "*" || tag == etag)
     });
-    let mut response = if is_known {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        let mut response = Response::new(Body::from(axum::body::Bytes::from_owner(asset.bytes)));
+    let mut response = StatusCode::NOT_MODIFIED.into_response();
+    if !is_known {
+        let (coding, bytes) = coded.map_or((None, asset.bytes), |(coding, bytes)| (Some(coding), bytes));
+        response = Response::new(Body::from(axum::body::Bytes::from_owner(bytes)));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type));
-        response
-    };
+        if let Some(coding) = coding {
+            response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+        }
+    }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
-    if let Ok(etag) = HeaderValue::from_str(&asset.etag) {
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
         response.headers_mut().insert(header::ETAG, etag);
     }
     response

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use monitor_wire::{Problem, Process, ProcessId};
 
-use super::params::{NoParams, PathParts, RootName, Strict};
+use super::params::{NoParams, PathParts, Strict};
 use super::{Answer, App};
 
 /// One process.
@@ -24,11 +24,5 @@ use super::{Answer, App};
     )
 )]
 pub(super) async fn get_process(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Process> {
-    let RootName(root) = path.read("root")?;
-    let id = path.read("id")?;
-    let process = app.ask(move |store| store.process(root, id)).await?;
-    match process {
-        Some(process) => Ok(Json(process)),
-        None => Err(app.no_process(root, path.text("root"), id).await),
-    }
+    Ok(Json(app.ask_process(&path, |store, root, id| store.process(root, id)).await?))
 }

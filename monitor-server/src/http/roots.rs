@@ -6,7 +6,7 @@ use monitor_wire::{Problem, Root, RootsPage, WorkerId};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::params::{Limit, NoParams, Offset, PathParts, RootName, Strict, TimeUs, Words};
+use super::params::{Limit, NoParams, Offset, PathParts, Strict, TimeUs, Words};
 use super::{Answer, App};
 use crate::store::{RootSort, RootsQuery};
 
@@ -108,9 +108,5 @@ pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<Roo
     )
 )]
 pub(super) async fn get_root(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Root> {
-    let RootName(key) = path.read("root")?;
-    match app.ask(move |store| store.root(key)).await? {
-        Some(root) => Ok(Json(root)),
-        None => Err(app.no_root(key, path.text("root")).await),
-    }
+    Ok(Json(app.ask_root(&path, |store, root| store.root(root)).await?))
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod bodies;
+mod compress;
 #[path = "../../../fuzz/corpus.rs"]
 mod corpus;
 mod deep;

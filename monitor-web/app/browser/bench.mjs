@@ -4,7 +4,6 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { gzipSync } from "node:zlib";
 import { launch } from "./browser.mjs";
 import { server, Tree, Worker } from "./events.mjs";
 
@@ -88,11 +87,15 @@ async function first() {
     note(`list: largest paint, ${visited}`, middle("lcp"), 300, "ms");
     note(`list: blocking time, ${visited}`, middle("blocked"), 50, "ms");
     console.error(`list: rows, ${visited}: ${middle("rows").toFixed(0)} ms`);
+    note(`list: over the wire, ${visited}`, middle("bytes") / 1000, at === 0 ? 220 : 20, "kB");
   }
 }
 
 /** The list with nothing in the cache, and once more with all files in it, as they are for whoever opens the page every day. */
-async function twice(page) {
+async function twice(page, cdp) {
+  let bytes = 0;
+  cdp.on("Network.loadingFinished", (finished) => (bytes += finished.encodedDataLength));
+  await cdp.send("Network.enable");
   await page.addInitScript(() => {
     globalThis.seen = { lcp: 0, blocked: 0, rows: 0 };
     new PerformanceObserver((list) => list.getEntries().forEach((entry) => (globalThis.seen.lcp = entry.startTime))).observe({ type: "largest-contentful-paint", buffered: true });
@@ -109,21 +112,28 @@ async function twice(page) {
     await page.goto(`${server}/tasks`);
     await page.waitForFunction(() => globalThis.seen.lcp > 0 && globalThis.seen.rows > 0);
     await page.evaluate(() => new Promise(requestIdleCallback));
-    found.push(await page.evaluate(() => globalThis.seen));
+    found.push({ ...(await page.evaluate(() => globalThis.seen)), bytes });
+    bytes = 0;
   }
   return found;
 }
 
 /** What the list needs before anything is drawn, and all that there is. The build's own test holds the same. */
 async function sizes() {
-  const read = async (path) => (await fetch(`${server}/${path}`)).text();
+  const sent = new Map();
+  const read = async (path) => {
+    // As browsers ask without TLS. The length is that of what was sent.
+    const answer = await fetch(`${server}/${path}`, { headers: { "accept-encoding": "gzip, deflate" } });
+    sent.set(path, Number(answer.headers.get("content-length")));
+    return answer.text();
+  };
   const found = new Map();
   const follow = async (path, links) => {
     if (found.has(path)) return;
     found.set(path, await read(path));
     for (const [, name] of found.get(path).matchAll(links)) await follow(`assets/${name}`, links);
   };
-  const gz = (end) => [...found].filter(([path]) => path.endsWith(end)).reduce((sum, [, text]) => sum + gzipSync(text).length, 0) / 1000;
+  const gz = (end) => [...found.keys()].filter((path) => path.endsWith(end)).reduce((sum, path) => sum + sent.get(path), 0) / 1000;
   const html = await read("tasks");
   const scripts = [...html.matchAll(/src="\/(assets\/[^"]+\.js)"/g)].map(([, path]) => path);
   const tasks = (await read(scripts[0])).match(/Tasks-[\w-]+\.js/)[0];
