@@ -1,10 +1,12 @@
 //! The tests' long cases: the same code as in `cargo xtask test`, more often and with more data.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::Stdio;
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
 use crate::demo::Server;
 use crate::run::{cargo, command, step, target, workspace};
@@ -61,6 +63,14 @@ pub(crate) fn api(seconds: u32) -> Result<()> {
         std::fs::remove_dir_all(&data).with_context(|| format!("can't empty {}", data.display()))?;
     }
     let server = Server::start(&target().join("debug/monitor"), &data, 0)?;
+    // The tree of the description's examples. It runs, so that no request deletes it that doesn't say so.
+    let sample = |name| -> Result<Value> {
+        let path = workspace().join("monitor-wire/fixtures").join(name);
+        Ok(serde_json::from_slice(&std::fs::read(&path).with_context(|| format!("can't read {}", path.display()))?)?)
+    };
+    let mut batch = sample("batch.json")?;
+    batch["events"] = json!([sample("process-started.json")?]);
+    send(server.url(), &batch)?;
     // The address, and a token that may do all.
     let local = std::fs::read_to_string(data.join("local.token")).context("the server has no token")?;
     let token = local.lines().nth(1).context("the server's token has two lines")?;
@@ -69,6 +79,21 @@ pub(crate) fn api(seconds: u32) -> Result<()> {
     // It writes down there what it tried.
     run.args(["--max-time", &seconds.to_string()]).env("MONITOR_TOKEN", token).current_dir(target());
     step("requests by the API's description", &mut run)
+}
+
+/// Sends a batch to a server, which must take it.
+fn send(url: &str, batch: &Value) -> Result<()> {
+    let (address, body) = (url.trim_start_matches("http://"), batch.to_string());
+    let mut socket = TcpStream::connect(address)?;
+    let length = body.len();
+    write!(
+        socket,
+        "POST /api/v1/events HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )?;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer)?;
+    anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "the server did not take a batch: {answer}");
+    Ok(())
 }
 
 /// The programs of a Python environment of its own, with what `tests/NAME/requirements.txt` asks for from its package registry.

@@ -388,6 +388,7 @@ fn a_pipe_into_a_terminal_still_looks_like_one() {
 fn deleting_a_tree_asks_whoever_sits_there() {
     let house = House::new();
     assert!(output(house.run(&[], &["true"]), b"").status.success());
+    house.process();
     let number = house.get("/roots")["roots"][0]["number"].to_string();
     let ask = |terminal: &Terminal| {
         let mut delete = house.monitor(&["delete", &number]);

@@ -30,7 +30,7 @@ fn is_worth_it(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     match essence.split_once('/') {
         Some(("text", kind)) => kind != "event-stream",
-        Some(("application", kind)) => kind.ends_with("json") || essence == COLUMNS_MEDIA_TYPE,
+        Some(("application", kind)) => kind.ends_with("json") || kind == "openmetrics-text" || essence == COLUMNS_MEDIA_TYPE,
         _ => false,
     }
 }

@@ -129,8 +129,13 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             parameter["allowEmptyValue"] = true.into();
         } else if parameter["name"] == "root" {
             parameter["schema"]["pattern"] = ROOT.into();
-        } else if path == "/api/v1/processes/{id}" {
-            parameter["schema"]["pattern"] = PROCESS.into();
+            parameter["example"] = "0199a3ce929d0e0e47360199a3ce929d".into();
+        } else if parameter["name"] == "id" {
+            let is_worker = path.contains("/workers/");
+            parameter["example"] = if is_worker { "5b0c00000000000000000000000000ff" } else { "a3ce929d0e0e4736" }.into();
+            if path == "/api/v1/processes/{id}" {
+                parameter["schema"]["pattern"] = PROCESS.into();
+            }
         }
     }
 }

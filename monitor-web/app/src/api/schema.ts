@@ -560,10 +560,7 @@ export interface components {
     schemas: {
         /** @description The answer to a batch: all events up to this number are stored durably. */
         Accepted: {
-            /**
-             * Format: int64
-             * @description Number of the batch's last event.
-             */
+            /** @description Number of the batch's last event. */
             accepted: number;
         };
         /** @description How a process came by its parent. */
@@ -576,17 +573,11 @@ export interface components {
             address?: string | null;
             /** @description How that is known: `loopback`, `token`, `session`, `insecure`, or `folder` for the command line on the server's machine. */
             how: string;
-            /**
-             * Format: int64
-             * @description Ascending.
-             */
+            /** @description Ascending. */
             number: number;
             /** @description `done`, or the status that it was answered by. */
             outcome: string;
-            /**
-             * Format: int64
-             * @description When, Unix microseconds.
-             */
+            /** @description When, Unix microseconds. */
             time_us: number;
             /** @description A user's or a token's name, or who it is taken for. */
             who: string;
@@ -606,10 +597,7 @@ export interface components {
             events: components["schemas"]["Event"][];
             /** @description The worker is gone: somebody else sends what it left. What it had open, and did not say goodbye to, is lost. */
             lost?: boolean;
-            /**
-             * Format: int64
-             * @description When it was sent, in Unix microseconds by the sender's clock.
-             */
+            /** @description When it was sent, in Unix microseconds by the sender's clock. */
             sent_us: number;
             /**
              * Format: int64
@@ -631,27 +619,15 @@ export interface components {
         By: "name";
         /** @description Roots that failed alike. */
         CauseStats: {
-            /**
-             * Format: int64
-             * @description How many failed so, of all names.
-             */
+            /** @description How many failed so, of all names. */
             count: number;
-            /**
-             * Format: int64
-             * @description When the first of them in the range ended.
-             */
+            /** @description When the first of them in the range ended. */
             first_us: number;
-            /**
-             * Format: int64
-             * @description When the newest of them ended.
-             */
+            /** @description When the newest of them ended. */
             last_us: number;
             /** @description The message of the newest of them. */
             message: string;
-            /**
-             * Format: int64
-             * @description How many names there are.
-             */
+            /** @description How many names there are. */
             name_count: number;
             /** @description The names of those that failed so, the most frequent first: ten at most. */
             names: string[];
@@ -663,35 +639,20 @@ export interface components {
         };
         /** @description `GET /api/v1/stats/causes`. */
         CausesPage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
             /** @description Those that were there last come first. */
             causes: components["schemas"]["CauseStats"][];
-            /**
-             * Format: int64
-             * @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day.
-             */
+            /** @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day. */
             from_us: number;
-            /**
-             * Format: int64
-             * @description Where it ends in truth.
-             */
+            /** @description Where it ends in truth. */
             to_us: number;
         };
         /** @description A clock that jumped ahead, and when that counts for the ages of trees. */
         ClockJump: {
-            /**
-             * Format: int64
-             * @description How far it is ahead of what is believed, in seconds.
-             */
+            /** @description How far it is ahead of what is believed, in seconds. */
             ahead_s: number;
-            /**
-             * Format: int64
-             * @description In so many seconds it counts, or as soon as somebody confirms it.
-             */
+            /** @description In so many seconds it counts, or as soon as somebody confirms it. */
             counts_in_s: number;
         };
         /** @description What was confirmed. */
@@ -700,48 +661,24 @@ export interface components {
         };
         /** @description Processes by state. */
         Counts: {
-            /**
-             * Format: int64
-             * @description Given up.
-             */
+            /** @description Given up. */
             cancelled: number;
-            /**
-             * Format: int64
-             * @description Failed.
-             */
+            /** @description Failed. */
             failed: number;
-            /**
-             * Format: int64
-             * @description Lost with their worker.
-             */
+            /** @description Lost with their worker. */
             lost: number;
-            /**
-             * Format: int64
-             * @description In a state unknown here.
-             */
+            /** @description In a state unknown here. */
             other?: number;
-            /**
-             * Format: int64
-             * @description Queued.
-             */
+            /** @description Queued. */
             pending: number;
-            /**
-             * Format: int64
-             * @description Running.
-             */
+            /** @description Running. */
             running: number;
-            /**
-             * Format: int64
-             * @description Ended well.
-             */
+            /** @description Ended well. */
             succeeded: number;
         };
         /** @description How many events of a type were dropped, and why. */
         Dropped: {
-            /**
-             * Format: int64
-             * @description How many since the worker began.
-             */
+            /** @description How many since the worker began. */
             count: number;
             /** @description Why: `memory`, `rejected` … */
             reason: string;
@@ -772,17 +709,11 @@ export interface components {
         ErrorKind: string;
         /** @description Failures alike. */
         ErrorStats: {
-            /**
-             * Format: int64
-             * @description How many.
-             */
+            /** @description How many. */
             count: number;
             /** @description The newest of these processes. */
             id: components["schemas"]["ProcessId"];
-            /**
-             * Format: int64
-             * @description When the newest ended.
-             */
+            /** @description When the newest ended. */
             last_us: number;
             /** @description The newest one's message. */
             message: string;
@@ -794,22 +725,13 @@ export interface components {
         };
         /** @description `GET /api/v1/stats/errors`. */
         ErrorsPage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
             /** @description The most frequent first. */
             errors: components["schemas"]["ErrorStats"][];
-            /**
-             * Format: int64
-             * @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day.
-             */
+            /** @description Where the range begins in truth: at a whole hour, in ranges of more than 62 days at a whole day. */
             from_us: number;
-            /**
-             * Format: int64
-             * @description Where it ends in truth.
-             */
+            /** @description Where it ends in truth. */
             to_us: number;
         };
         /** @description One fact. An event of a type that is not described here is kept as it came. */
@@ -862,45 +784,24 @@ export interface components {
         ExportFormat: "json" | "ndjson" | "perfetto" | "otlp";
         /** @description What a fold stands for, all shards together. */
         Fold: {
-            /**
-             * Format: int64
-             * @description How many were cancelled.
-             */
+            /** @description How many were cancelled. */
             cancelled: number;
-            /**
-             * Format: int64
-             * @description How many began.
-             */
+            /** @description How many began. */
             count: number;
-            /**
-             * Format: int64
-             * @description How many failed.
-             */
+            /** @description How many failed. */
             failed: number;
             /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
             histogram: [
                 number,
                 number
             ][];
-            /**
-             * Format: int64
-             * @description The longest.
-             */
+            /** @description The longest. */
             max_ns?: number | null;
-            /**
-             * Format: int64
-             * @description The shortest.
-             */
+            /** @description The shortest. */
             min_ns?: number | null;
-            /**
-             * Format: int64
-             * @description How many still run.
-             */
+            /** @description How many still run. */
             running: number;
-            /**
-             * Format: int64
-             * @description All durations together.
-             */
+            /** @description All durations together. */
             total_ns: number;
         };
         /** @description That the server works. */
@@ -912,15 +813,9 @@ export interface components {
         };
         /** @description How long trees of some names and outcomes are kept. Without a limit: for ever. */
         KeepRule: {
-            /**
-             * Format: int64
-             * @description How long after something of it came last.
-             */
+            /** @description How long after something of it came last. */
             age_s?: number | null;
-            /**
-             * Format: int64
-             * @description How many of each name, the newest.
-             */
+            /** @description How many of each name, the newest. */
             count?: number | null;
             /** @description Of which names, a pattern as in a shell; `*` is for all. */
             name: string;
@@ -951,10 +846,7 @@ export interface components {
             level: string;
             /** @description What was said. */
             message: string;
-            /**
-             * Format: int64
-             * @description Number of the event among those of the worker that sent it.
-             */
+            /** @description Number of the event among those of the worker that sent it. */
             number: number;
             /** @description Who said it. */
             process_id: components["schemas"]["ProcessId"];
@@ -962,25 +854,16 @@ export interface components {
             stream?: string | null;
             /** @description Who in the program said it. */
             target?: string | null;
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds by the clock of its worker.
-             */
+            /** @description When, in Unix microseconds by the clock of its worker. */
             time_us: number;
             /** @description The worker that it is about. */
             worker_id: components["schemas"]["WorkerId"];
         };
         /** @description Where lines of a process are missing. */
         LogGap: {
-            /**
-             * Format: int64
-             * @description Time of the last line before it.
-             */
+            /** @description Time of the last line before it. */
             after_us: number;
-            /**
-             * Format: int64
-             * @description Time of the first line after it.
-             */
+            /** @description Time of the first line after it. */
             before_us: number;
         };
         /**
@@ -990,18 +873,12 @@ export interface components {
         LogOrder: "oldest" | "newest";
         /** @description `GET /api/v1/roots/{root}/logs` and `GET /api/v1/roots/{root}/processes/{id}/logs`. */
         LogsPage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
             gap?: components["schemas"]["LogGap"] | null;
             /** @description The lines, in the order that was asked for: by time, and at the same time by process, worker and number. */
             logs: components["schemas"]["LogEntry"][];
-            /**
-             * Format: int64
-             * @description How many lines were not kept: of each process the first and the last ones are.
-             */
+            /** @description How many lines were not kept: of each process the first and the last ones are. */
             missing: number;
             /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
             next_cursor?: string | null;
@@ -1019,67 +896,31 @@ export interface components {
         };
         /** @description What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it. */
         NameStats: {
-            /**
-             * Format: int64
-             * @description Given up.
-             */
+            /** @description Given up. */
             cancelled: number;
-            /**
-             * Format: int64
-             * @description All of them.
-             */
+            /** @description All of them. */
             count: number;
-            /**
-             * Format: int64
-             * @description Failed.
-             */
+            /** @description Failed. */
             failed: number;
-            /**
-             * Format: int64
-             * @description Lost with their worker.
-             */
+            /** @description Lost with their worker. */
             lost: number;
-            /**
-             * Format: int64
-             * @description The longest.
-             */
+            /** @description The longest. */
             max_ns?: number | null;
-            /**
-             * Format: int64
-             * @description The shortest.
-             */
+            /** @description The shortest. */
             min_ns?: number | null;
             /** @description The name. */
             name: string;
-            /**
-             * Format: int64
-             * @description Ended in a way unknown here.
-             */
+            /** @description Ended in a way unknown here. */
             other?: number;
-            /**
-             * Format: int64
-             * @description Half of them took at most so long; this and the next two are at most 2 % off.
-             */
+            /** @description Half of them took at most so long; this and the next two are at most 2 % off. */
             p50_ns?: number | null;
-            /**
-             * Format: int64
-             * @description 95 % of them took at most so long.
-             */
+            /** @description 95 % of them took at most so long. */
             p95_ns?: number | null;
-            /**
-             * Format: int64
-             * @description 99 % of them took at most so long.
-             */
+            /** @description 99 % of them took at most so long. */
             p99_ns?: number | null;
-            /**
-             * Format: int64
-             * @description Ended well.
-             */
+            /** @description Ended well. */
             succeeded: number;
-            /**
-             * Format: int64
-             * @description All durations together, of those that ended.
-             */
+            /** @description All durations together, of those that ended. */
             total_ns: number;
         };
         /** @description How a process ended. */
@@ -1088,17 +929,11 @@ export interface components {
         Problem: {
             /** @description What happened, where, and what to do. */
             detail: string;
-            /**
-             * Format: int64
-             * @description Number of the event at fault.
-             */
+            /** @description Number of the event at fault. */
             event_number?: number | null;
             /** @description The parameter at fault. */
             parameter?: string | null;
-            /**
-             * Format: int64
-             * @description The HTTP status.
-             */
+            /** @description The HTTP status. */
             status: number;
             /** @description The status in words. */
             title: string;
@@ -1109,30 +944,15 @@ export interface components {
         Process: {
             /** @description How it came by its parent. */
             attachment: components["schemas"]["Attachment"];
-            /**
-             * Format: int64
-             * @description Which attempt, from 1.
-             */
+            /** @description Which attempt, from 1. */
             attempt: number;
-            /**
-             * Format: int64
-             * @description How many ends said otherwise than the one that counts.
-             */
+            /** @description How many ends said otherwise than the one that counts. */
             contradictions?: number;
-            /**
-             * Format: int64
-             * @description How deep it hangs, 0 for the root's own process. Only lists of a tree say it.
-             */
+            /** @description How deep it hangs, 0 for the root's own process. Only lists of a tree say it. */
             depth?: number | null;
-            /**
-             * Format: int64
-             * @description How long it took.
-             */
+            /** @description How long it took. */
             elapsed_ns?: number | null;
-            /**
-             * Format: int64
-             * @description Its end.
-             */
+            /** @description Its end. */
             ended_us?: number | null;
             error?: components["schemas"]["Error"] | null;
             /**
@@ -1140,15 +960,9 @@ export interface components {
              * @description Exit code of a command.
              */
             exit_code?: number | null;
-            /**
-             * Format: int64
-             * @description While it runs: how long half of the past runs of this name took at most.
-             */
+            /** @description While it runs: how long half of the past runs of this name took at most. */
             expected_ns?: number | null;
-            /**
-             * Format: int64
-             * @description While it runs: how long 95 % of the past runs of this name took at most.
-             */
+            /** @description While it runs: how long 95 % of the past runs of this name took at most. */
             expected_p95_ns?: number | null;
             /** @description Its own fields. */
             fields: Record<string, never>;
@@ -1179,10 +993,7 @@ export interface components {
              */
             signal?: number | null;
             source?: components["schemas"]["Source"] | null;
-            /**
-             * Format: int64
-             * @description Its start.
-             */
+            /** @description Its start. */
             started_us?: number | null;
             /** @description Where it is. */
             state: components["schemas"]["State"];
@@ -1192,15 +1003,9 @@ export interface components {
         };
         /** @description A process ended. */
         ProcessEnded: {
-            /**
-             * Format: int64
-             * @description Which attempt of the process, from 1.
-             */
+            /** @description Which attempt of the process, from 1. */
             attempt?: number;
-            /**
-             * Format: int64
-             * @description How long it took by the monotonic clock, in nanoseconds.
-             */
+            /** @description How long it took by the monotonic clock, in nanoseconds. */
             elapsed_ns?: number | null;
             error?: components["schemas"]["Error"] | null;
             /**
@@ -1225,34 +1030,19 @@ export interface components {
              * @description The signal that ended a command.
              */
             signal?: number | null;
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
         /** @description Children of one parent that share a name, counted by one shard (a recording thread) of one worker. */
         ProcessFolded: {
-            /**
-             * Format: int64
-             * @description Which attempt of the process, from 1.
-             */
+            /** @description Which attempt of the process, from 1. */
             attempt?: number;
-            /**
-             * Format: int64
-             * @description How many were cancelled.
-             */
+            /** @description How many were cancelled. */
             cancelled: number;
-            /**
-             * Format: int64
-             * @description How many began.
-             */
+            /** @description How many began. */
             count: number;
-            /**
-             * Format: int64
-             * @description How many failed.
-             */
+            /** @description How many failed. */
             failed: number;
             /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
             histogram?: [
@@ -1265,47 +1055,26 @@ export interface components {
             kind: components["schemas"]["Kind"];
             /** @description Other processes that this one has to do with. */
             links?: components["schemas"]["Link"][];
-            /**
-             * Format: int64
-             * @description The longest, in nanoseconds.
-             */
+            /** @description The longest, in nanoseconds. */
             max_ns?: number | null;
-            /**
-             * Format: int64
-             * @description The shortest, in nanoseconds.
-             */
+            /** @description The shortest, in nanoseconds. */
             min_ns?: number | null;
             /** @description The name that they share. */
             name: string;
             /** @description The id of a system with ids of its own. */
             native_id?: string | null;
             parent_id?: components["schemas"]["ProcessId"] | null;
-            /**
-             * Format: int64
-             * @description Grows with each event of this fold and shard.
-             */
+            /** @description Grows with each event of this fold and shard. */
             revision: number;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
-            /**
-             * Format: int64
-             * @description How many still run.
-             */
+            /** @description How many still run. */
             running: number;
-            /**
-             * Format: int64
-             * @description Names this count among the worker's: each recording thread has its own, and a new one when it begins anew.
-             */
+            /** @description Names this count among the worker's: each recording thread has its own, and a new one when it begins anew. */
             shard: number;
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
-            /**
-             * Format: int64
-             * @description All durations together, in nanoseconds.
-             */
+            /** @description All durations together, in nanoseconds. */
             total_ns: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
@@ -1313,10 +1082,7 @@ export interface components {
         ProcessId: string;
         /** @description A process said something. */
         ProcessLogged: {
-            /**
-             * Format: int64
-             * @description Which attempt of the process, from 1.
-             */
+            /** @description Which attempt of the process, from 1. */
             attempt?: number;
             /** @description Its own fields. */
             fields?: Record<string, never>;
@@ -1336,10 +1102,7 @@ export interface components {
             stream?: string | null;
             /** @description Who in the program said it. */
             target?: string | null;
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
@@ -1347,27 +1110,18 @@ export interface components {
         ProcessOverdue: {
             /** @description The process. */
             id: components["schemas"]["ProcessId"];
-            /**
-             * Format: int64
-             * @description How long it should have taken at most, in nanoseconds.
-             */
+            /** @description How long it should have taken at most, in nanoseconds. */
             limit_ns: number;
             /** @description Who says so: `timeout`, its own; or `history`, that of its name. */
             reason: string;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds, by the server's clock.
-             */
+            /** @description When, in Unix microseconds, by the server's clock. */
             time_us: number;
         };
         /** @description A process is so far. */
         ProcessProgressed: {
-            /**
-             * Format: int64
-             * @description Which attempt of the process, from 1.
-             */
+            /** @description Which attempt of the process, from 1. */
             attempt?: number;
             /**
              * Format: double
@@ -1382,10 +1136,7 @@ export interface components {
             native_id?: string | null;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
             /**
              * Format: double
@@ -1398,10 +1149,7 @@ export interface components {
         };
         /** @description A process waits for its turn. */
         ProcessQueued: {
-            /**
-             * Format: int64
-             * @description Which attempt of the process, from 1.
-             */
+            /** @description Which attempt of the process, from 1. */
             attempt?: number;
             /** @description The batch mark of a root. */
             batch?: string | null;
@@ -1420,10 +1168,7 @@ export interface components {
             parent_id?: components["schemas"]["ProcessId"] | null;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
@@ -1431,10 +1176,7 @@ export interface components {
         ProcessStarted: {
             /** @description How it came by its parent. */
             attachment?: components["schemas"]["Attachment"];
-            /**
-             * Format: int64
-             * @description Which attempt of the process, from 1.
-             */
+            /** @description Which attempt of the process, from 1. */
             attempt?: number;
             /** @description The batch mark of a root. */
             batch?: string | null;
@@ -1456,24 +1198,15 @@ export interface components {
             source?: components["schemas"]["Source"] | null;
             /** @description Name of its thread. */
             thread?: string | null;
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
-            /**
-             * Format: int64
-             * @description After how long it is overdue.
-             */
+            /** @description After how long it is overdue. */
             timeout_ms?: number | null;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
         /** @description A process learned something about itself; for each key the latest counts. */
         ProcessUpdated: {
-            /**
-             * Format: int64
-             * @description Which attempt of the process, from 1.
-             */
+            /** @description Which attempt of the process, from 1. */
             attempt?: number;
             /** @description Its new batch mark. */
             batch?: string | null;
@@ -1490,19 +1223,13 @@ export interface components {
             parent_id?: components["schemas"]["ProcessId"] | null;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
         /** @description `GET /api/v1/processes`. */
         ProcessesPage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
             /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
             next_cursor?: string | null;
@@ -1537,40 +1264,22 @@ export interface components {
         Root: {
             /** @description The batch mark. */
             batch?: string | null;
-            /**
-             * Format: int64
-             * @description When it began as far as that is known, if its start is not: when it was queued, or ended.
-             */
+            /** @description When it began as far as that is known, if its start is not: when it was queued, or ended. */
             begun_us?: number | null;
             /** @description All processes of the tree by state. */
             counts: components["schemas"]["Counts"];
-            /**
-             * Format: int64
-             * @description How long it took.
-             */
+            /** @description How long it took. */
             elapsed_ns?: number | null;
-            /**
-             * Format: int64
-             * @description Its end.
-             */
+            /** @description Its end. */
             ended_us?: number | null;
             error?: components["schemas"]["Error"] | null;
-            /**
-             * Format: int64
-             * @description While it runs: how long half of the past runs of this name took at most.
-             */
+            /** @description While it runs: how long half of the past runs of this name took at most. */
             expected_ns?: number | null;
-            /**
-             * Format: int64
-             * @description While it runs: how long 95 % of the past runs of this name took at most.
-             */
+            /** @description While it runs: how long 95 % of the past runs of this name took at most. */
             expected_p95_ns?: number | null;
             /** @description Name of the root's own process; of the earliest known one until that is known. */
             name: string;
-            /**
-             * Format: int64
-             * @description Short number, given by the server, ascending.
-             */
+            /** @description Short number, given by the server, ascending. */
             number: number;
             /** @description It runs for longer than it should. */
             overdue?: boolean;
@@ -1579,10 +1288,7 @@ export interface components {
             progress?: components["schemas"]["Progress"] | null;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
-            /**
-             * Format: int64
-             * @description Its start.
-             */
+            /** @description Its start. */
             started_us?: number | null;
             /** @description State of that process. */
             state: components["schemas"]["State"];
@@ -1596,22 +1302,13 @@ export interface components {
         RootId: string;
         /** @description A tree in few words. */
         RootMark: {
-            /**
-             * Format: int64
-             * @description How long it took.
-             */
+            /** @description How long it took. */
             elapsed_ns?: number | null;
-            /**
-             * Format: int64
-             * @description Its short number.
-             */
+            /** @description Its short number. */
             number: number;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
-            /**
-             * Format: int64
-             * @description Its start.
-             */
+            /** @description Its start. */
             started_us?: number | null;
             /** @description State of its own process. */
             state: components["schemas"]["State"];
@@ -1627,10 +1324,7 @@ export interface components {
         };
         /** @description `GET /api/v1/roots/names`. */
         RootNamesPage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
             /** @description The names, that of the newest tree first. */
             names: components["schemas"]["RootName"][];
@@ -1639,10 +1333,7 @@ export interface components {
         };
         /** @description `GET /api/v1/roots`. */
         RootsPage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
             /** @description Where the next page begins, if there is one. */
             next_cursor?: string | null;
@@ -1651,45 +1342,24 @@ export interface components {
         };
         /** @description What became of the processes that ended within a step of time. */
         SeriesStep: {
-            /**
-             * Format: int64
-             * @description Given up.
-             */
+            /** @description Given up. */
             cancelled: number;
-            /**
-             * Format: int64
-             * @description Failed.
-             */
+            /** @description Failed. */
             failed: number;
-            /**
-             * Format: int64
-             * @description Where it begins.
-             */
+            /** @description Where it begins. */
             from_us: number;
             /** @description `[[i, count], …]`, bucket i = [1.04^i, 1.04^(i+1)) ns. */
             histogram: [
                 number,
                 number
             ][];
-            /**
-             * Format: int64
-             * @description Lost with their worker.
-             */
+            /** @description Lost with their worker. */
             lost: number;
-            /**
-             * Format: int64
-             * @description Ended in a way unknown here.
-             */
+            /** @description Ended in a way unknown here. */
             other?: number;
-            /**
-             * Format: int64
-             * @description Ended well.
-             */
+            /** @description Ended well. */
             succeeded: number;
-            /**
-             * Format: int64
-             * @description All durations together, of those that ended.
-             */
+            /** @description All durations together, of those that ended. */
             total_ns: number;
         };
         /**
@@ -1701,10 +1371,7 @@ export interface components {
         Source: {
             /** @description The file, as the compiler names it. */
             file: string;
-            /**
-             * Format: int64
-             * @description The line, from 1.
-             */
+            /** @description The line, from 1. */
             line: number;
         };
         /** @description Where a process is. An unknown outcome is a state of its own. */
@@ -1716,118 +1383,67 @@ export interface components {
         StatsOrder: "count" | "failed" | "total" | "max" | "p50" | "p95" | "p99" | "name";
         /** @description `GET /api/v1/stats`. */
         StatsPage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
-            /**
-             * Format: int64
-             * @description Where the range begins in truth: whole minutes, in ranges of more than two days whole hours, of more than 62 days whole days.
-             */
+            /** @description Where the range begins in truth: whole minutes, in ranges of more than two days whole hours, of more than 62 days whole days. */
             from_us: number;
             /** @description Where the next page begins, if there is one. */
             next_cursor?: string | null;
             /** @description One entry per name. */
             stats: components["schemas"]["NameStats"][];
-            /**
-             * Format: int64
-             * @description Where it ends in truth.
-             */
+            /** @description Where it ends in truth. */
             to_us: number;
         };
         /** @description `GET /api/v1/stats/series`. */
         StatsSeries: {
-            /**
-             * Format: int64
-             * @description Number of the change that it is true at.
-             */
+            /** @description Number of the change that it is true at. */
             as_of: number;
-            /**
-             * Format: int64
-             * @description Where the first begins.
-             */
+            /** @description Where the first begins. */
             from_us: number;
             /** @description The steps in which something ended, ascending. */
             series: components["schemas"]["SeriesStep"][];
-            /**
-             * Format: int64
-             * @description How long each is: a minute, 5 or 15, an hour, 6 hours, a day, 8 or 32 days.
-             */
+            /** @description How long each is: a minute, 5 or 15, an hour, 6 hours, a day, 8 or 32 days. */
             step_us: number;
-            /**
-             * Format: int64
-             * @description Where the last ends.
-             */
+            /** @description Where the last ends. */
             to_us: number;
         };
         /** @description `GET /api/v1/status`: the server at a glance. */
         Status: {
-            /**
-             * Format: int64
-             * @description Number of the newest change.
-             */
+            /** @description Number of the newest change. */
             as_of: number;
             clock_jump?: components["schemas"]["ClockJump"] | null;
-            /**
-             * Format: int64
-             * @description Bytes of the database on disk.
-             */
+            /** @description Bytes of the database on disk. */
             database_bytes: number;
-            /**
-             * Format: int64
-             * @description Bytes that are free on the disk of the data folder, where the system tells it.
-             */
+            /** @description Bytes that are free on the disk of the data folder, where the system tells it. */
             disk_free_bytes?: number | null;
             /** @description What the workers had to drop, all trees together. */
             dropped: components["schemas"]["Dropped"][];
-            /**
-             * Format: int64
-             * @description Events stored since the database began.
-             */
+            /** @description Events stored since the database began. */
             events: number;
             /**
              * Format: double
              * @description Events that were taken to be stored in the past ten seconds, per second.
              */
             events_per_second?: number;
-            /**
-             * Format: int64
-             * @description How many of them are free for what is to come.
-             */
+            /** @description How many of them are free for what is to come. */
             free_bytes?: number;
             /** @description The same as rules: the first one that is for a tree decides, and what none is for is kept for ever. */
             keeps?: components["schemas"]["KeepRule"][];
-            /**
-             * Format: int64
-             * @description The oldest trees go while the database is larger.
-             */
+            /** @description The oldest trees go while the database is larger. */
             keeps_bytes?: number | null;
-            /**
-             * Format: int64
-             * @description Batches are refused while less is free than this.
-             */
+            /** @description Batches are refused while less is free than this. */
             min_free_bytes?: number | null;
             /** @description Processes by state. */
             processes: components["schemas"]["Counts"];
-            /**
-             * Format: int64
-             * @description Bytes of batches that wait to be stored.
-             */
+            /** @description Bytes of batches that wait to be stored. */
             queue_bytes?: number;
-            /**
-             * Format: int64
-             * @description Batches that were told to come again, since the server began.
-             */
+            /** @description Batches that were told to come again, since the server began. */
             refused_batches?: number;
             /** @description Which trees are kept, in English words. */
             retention?: string;
             /** @description Roots by state. */
             roots: components["schemas"]["Counts"];
-            /**
-             * Format: int64
-             * @description When the server began.
-             */
+            /** @description When the server began. */
             started_us: number;
             /** @description Why batches can't be stored now, in English words. */
             trouble?: string | null;
@@ -1837,10 +1453,7 @@ export interface components {
             };
             /** @description Version of the server. */
             version: string;
-            /**
-             * Format: int64
-             * @description Bytes of its log on disk, which are written into it from time to time.
-             */
+            /** @description Bytes of its log on disk, which are written into it from time to time. */
             wal_bytes?: number;
             /** @description Workers by state. */
             workers: components["schemas"]["WorkerCounts"];
@@ -1856,15 +1469,9 @@ export interface components {
         };
         /** @description What may be shown of a token. */
         TokenState: {
-            /**
-             * Format: int64
-             * @description When it was made, Unix microseconds.
-             */
+            /** @description When it was made, Unix microseconds. */
             created_us: number;
-            /**
-             * Format: int64
-             * @description When it ends or has ended; none if never.
-             */
+            /** @description When it ends or has ended; none if never. */
             expires_us?: number | null;
             /** @description The part of it that may be shown. */
             id: string;
@@ -1872,10 +1479,7 @@ export interface components {
             name: string;
             /** @description What it allows: as in [`Me::scopes`]. */
             scopes: string[];
-            /**
-             * Format: int64
-             * @description When it was last used, to a minute; none if never.
-             */
+            /** @description When it was last used, to a minute; none if never. */
             used_us?: number | null;
         };
         /** @description `GET /api/v1/tokens`: all tokens, by name. */
@@ -1885,23 +1489,16 @@ export interface components {
         };
         /** @description `GET /api/v1/roots/{root}/tree`. */
         TreePage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
             /**
-             * Format: int64
              * @description How many are ignored because the process would hang deeper than the server shows trees (`max-depth`): it hangs below the root's
              *     own process, marked as an orphan, with all that hangs below it.
              */
             deep_parents?: number;
             /** @description What its programs could not keep or send of it, all of them together, by type and reason. */
             dropped?: components["schemas"]["Dropped"][];
-            /**
-             * Format: int64
-             * @description How many parents are ignored in the whole tree because they would close a cycle.
-             */
+            /** @description How many parents are ignored in the whole tree because they would close a cycle. */
             ignored_parents?: number;
             /** @description Where the next page begins, if there is one. */
             next_cursor?: string | null;
@@ -1923,48 +1520,27 @@ export interface components {
             events?: {
                 [key: string]: number;
             };
-            /**
-             * Format: int64
-             * @description How often it says that it is alive.
-             */
+            /** @description How often it says that it is alive. */
             heartbeat_interval_ms?: number | null;
             /** @description Name of its host. */
             hostname: string;
             /** @description Its id. */
             id: components["schemas"]["WorkerId"];
-            /**
-             * Format: int64
-             * @description When the server last heard of it, by the server's clock.
-             */
+            /** @description When the server last heard of it, by the server's clock. */
             last_seen_us: number;
-            /**
-             * Format: int64
-             * @description Since when it is lost.
-             */
+            /** @description Since when it is lost. */
             lost_us?: number | null;
-            /**
-             * Format: int64
-             * @description When it said goodbye.
-             */
+            /** @description When it said goodbye. */
             offline_us?: number | null;
-            /**
-             * Format: int64
-             * @description Its process number on the host.
-             */
+            /** @description Its process number on the host. */
             pid: number;
             /** @description Name of its program. */
             program: string;
             /** @description The attributed functions of its program. Only the answer about one worker says them. */
             registered?: components["schemas"]["Registered"][];
-            /**
-             * Format: int64
-             * @description How many of its processes run.
-             */
+            /** @description How many of its processes run. */
             running: number;
-            /**
-             * Format: int64
-             * @description When its program began.
-             */
+            /** @description When its program began. */
             started_us?: number | null;
             /** @description Where it is. */
             state: components["schemas"]["WorkerState"];
@@ -1973,38 +1549,23 @@ export interface components {
         };
         /** @description The server lost or found a worker. */
         WorkerChanged: {
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds, by the server's clock.
-             */
+            /** @description When, in Unix microseconds, by the server's clock. */
             time_us: number;
             /** @description The worker. */
             worker_id: components["schemas"]["WorkerId"];
         };
         /** @description Workers by state. */
         WorkerCounts: {
-            /**
-             * Format: int64
-             * @description Overdue.
-             */
+            /** @description Overdue. */
             lost: number;
-            /**
-             * Format: int64
-             * @description Gone by their own word.
-             */
+            /** @description Gone by their own word. */
             offline: number;
-            /**
-             * Format: int64
-             * @description Reporting.
-             */
+            /** @description Reporting. */
             online: number;
         };
         /** @description A worker is alive. */
         WorkerHeartbeat: {
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
@@ -2012,31 +1573,19 @@ export interface components {
         WorkerId: string;
         /** @description A worker said goodbye. */
         WorkerOffline: {
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
         /** @description A worker began to report. */
         WorkerOnline: {
-            /**
-             * Format: int64
-             * @description How often it says that it is alive.
-             */
+            /** @description How often it says that it is alive. */
             heartbeat_interval_ms: number;
             /** @description The attributed functions of its program. */
             registered?: components["schemas"]["Registered"][];
-            /**
-             * Format: int64
-             * @description When its program began, in Unix microseconds.
-             */
+            /** @description When its program began, in Unix microseconds. */
             started_us: number;
-            /**
-             * Format: int64
-             * @description When, in Unix microseconds.
-             */
+            /** @description When, in Unix microseconds. */
             time_us: number;
             /** @description Version of what reports. */
             version: string;
@@ -2048,10 +1597,7 @@ export interface components {
             hostname: string;
             /** @description Its id. */
             id: components["schemas"]["WorkerId"];
-            /**
-             * Format: int64
-             * @description Its process number on the host.
-             */
+            /** @description Its process number on the host. */
             pid: number;
             /** @description Name of its program. */
             program: string;
@@ -2060,10 +1606,7 @@ export interface components {
         WorkerState: string;
         /** @description `GET /api/v1/workers`. */
         WorkersPage: {
-            /**
-             * Format: int64
-             * @description Number of the change that the page is true at.
-             */
+            /** @description Number of the change that the page is true at. */
             as_of: number;
             /** @description Where the next page begins, if there is one. */
             next_cursor?: string | null;
@@ -2723,7 +2266,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The process: its id, or six or more of the hex digits that it begins with */
+                /**
+                 * @description The process: its id, or six or more of the hex digits that it begins with
+                 * @example a3ce929d0e0e4736
+                 */
                 id: string;
             };
             cookie?: never;
@@ -3013,7 +2559,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
             };
             cookie?: never;
@@ -3120,7 +2669,10 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
             };
             cookie?: never;
@@ -3234,7 +2786,10 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
             };
             cookie?: never;
@@ -3350,7 +2905,10 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
             };
             cookie?: never;
@@ -3454,7 +3012,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
             };
             cookie?: never;
@@ -3558,7 +3119,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
             };
             cookie?: never;
@@ -3662,9 +3226,15 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
-                /** @description The process */
+                /**
+                 * @description The process
+                 * @example a3ce929d0e0e4736
+                 */
                 id: components["schemas"]["ProcessId"];
             };
             cookie?: never;
@@ -3779,9 +3349,15 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
-                /** @description The process */
+                /**
+                 * @description The process
+                 * @example a3ce929d0e0e4736
+                 */
                 id: components["schemas"]["ProcessId"];
             };
             cookie?: never;
@@ -3893,7 +3469,10 @@ export interface operations {
                 Accept?: string | null;
             };
             path: {
-                /** @description The tree: its id, or its number */
+                /**
+                 * @description The tree: its id, or its number
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root: string;
             };
             cookie?: never;
@@ -4744,7 +4323,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description The worker */
+                /**
+                 * @description The worker
+                 * @example 5b0c00000000000000000000000000ff
+                 */
                 id: components["schemas"]["WorkerId"];
             };
             cookie?: never;
