@@ -71,7 +71,7 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
         await row(each, tree).waitFor({ state: "detached" });
         assert.equal(await row(each, other).count(), 1);
       }
-      await hasText(inside.locator(".notice h2"), `Root ${tree.rootId} is no longer kept.`);
+      await hasText(inside.locator(".notice h2"), `Run ${tree.rootId} is no longer kept.`);
       await inside.reload();
       await inside.locator(".notice h2").waitFor();
       await page.reload();
@@ -92,7 +92,7 @@ test("who is an admin sees the state of all tokens, and nobody else does", { ski
     await page.locator("input[name=name], input[name=user], input[type=text]").first().fill(admin);
     await page.locator("input[type=password]").fill(password);
     await page.locator("form button").first().click();
-    await hasText(page.locator(`[data-token="ci-${unique}"] dd`), /^may send · never used · ends in (59|60)m|^may send · never used · ends in 1h/);
-    await hasText(page.locator('[data-token="local"] dd'), /^may do all · .* · does not end$/);
+    await hasText(page.locator(`[data-token="ci-${unique}"] dd`), /^may send · never used · expires in (59|60)m|^may send · never used · expires in 1h/);
+    await hasText(page.locator('[data-token="local"] dd'), /^may do everything · .* · does not expire$/);
   });
 });

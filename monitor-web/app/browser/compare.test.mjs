@@ -42,7 +42,7 @@ const listed = (page) => page.locator(".difference").evaluateAll((rows) => rows.
 
 test("a failed root is compared with the last good one of its name before it", () =>
   onPage(`${bad.tree.address}?tab=compare`, async (page) => {
-    await hasText(page.locator(".compare-bar select"), /last good one/);
+    await hasText(page.locator(".compare-bar select"), /Last good run/);
     await page.locator(".difference").first().waitFor();
     assert.deepEqual(await listed(page), ["failing row", `failing ${name}`, "failing parse", "new clean up", "gone publish", "slower fetch"]);
     const chosen = await page.locator(".compare-bar select").inputValue();

@@ -21,8 +21,8 @@ test("a fold tells how many it stands for, what failed and how long they took", 
   await worker.send(tree.own, fold, tree.end(tree.own, 5000));
   await onPage(`${tree.address}?process=${fold.id}`, async (page) => {
     await hasText(node(page, fold).locator(".times"), /^×1,24033 failedp95 2\.0 s$/);
-    await hasText(page.locator(".panel dl").first(), "How many1,240failed3");
-    await hasText(page.locator(".panel dl").nth(1), /^p506\.\d ms.*p952\.0 s.*p992\.0 s/);
+    await hasText(page.locator(".panel dl").first(), "Count1,240failed3");
+    await hasText(page.locator(".panel dl").nth(1), /^P506\.\d ms.*P952\.0 s.*P992\.0 s/);
     await page.locator('.panel .histogram svg[role="img"]').waitFor();
   });
 });
@@ -65,7 +65,7 @@ test("like siblings share a row on demand, the failed ones stay in sight", async
   await worker.send(...events);
   await onPage(tree.address, async (page) => {
     await node(page, rows[0]).waitFor();
-    await page.getByRole("button", { name: "Group alike" }).click();
+    await page.getByRole("button", { name: "Group similar" }).click();
     await hasAddress(page, /group=1/);
     await node(page, rows[0]).waitFor({ state: "detached" });
     assert.deepEqual(await names(page), ["crowd", "parent", "row", "row", "deep", "row"]);

@@ -50,10 +50,10 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await page.getByRole("option", { name: /filter this tree/ }).click();
     await hasText(page.locator(".toolbar .size"), "1 of 2 found");
     await ask("work");
-    await page.getByRole("option", { name: /^Workers screen/ }).click();
+    await page.getByRole("option", { name: /^Workers page/ }).click();
     await hasAddress(page, /\/tasks\/workers$/);
     await ask(String(root.number));
-    await hasText(page.locator('.palette li[aria-selected="true"]'), /open this task$/);
+    await hasText(page.locator('.palette li[aria-selected="true"]'), /open this run$/);
     await page.keyboard.press("Enter");
     await hasText(page.locator(".root-header h1"), `palette ${unique} <${root.number}>`);
     await ask(`00-${tree.rootId}-${child.id}-01`);
@@ -63,12 +63,12 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await page.goto(`${server}/tasks/workers`);
     await hasText(page.locator(".connection"), "live");
     await ask(child.id);
-    await hasText(page.locator('.palette li[aria-selected="true"]'), /^.*child.*process of this id$/);
+    await hasText(page.locator('.palette li[aria-selected="true"]'), /^.*child.*process with this id$/);
     await page.keyboard.press("Enter");
     await hasText(page.locator(".panel h2"), "child");
     await hasAddress(page, new RegExp(`/tasks/${tree.rootId}`));
     await ask(`palette ${unique}`);
-    await page.getByRole("option", { name: /all tasks of this name$/ }).click();
+    await page.getByRole("option", { name: /all runs of this name$/ }).click();
     await hasAddress(page, new RegExp(`/tasks\\?name=palette\\+${unique}$`));
     await page.goBack();
     await page.locator(".root-header").waitFor();
@@ -142,11 +142,11 @@ test("a worker tells what runs there and, when it is lost, what it took down", a
     await row.locator(".beats i").first().waitFor();
     await row.getByRole("button", { name: "Open" }).click();
     const work = page.locator(".work");
-    await hasText(work.locator("h3"), /^(What runs there|What it took down)$/);
-    await hasText(work.locator("h3"), "What it took down");
+    await hasText(work.locator("h3"), /^(Running there|Lost with it)$/);
+    await hasText(work.locator("h3"), "Lost with it");
     await work.getByRole("link", { name: "deep step" }).click();
     await hasAddress(page, new RegExp(`process=${step.id}`));
-    await hasText(page.locator(".panel .oddity"), /^lost Its worker on browser-test is lost since/);
+    await hasText(page.locator(".panel .oddity"), /^lost Worker browser-test has been lost since/);
   });
 });
 

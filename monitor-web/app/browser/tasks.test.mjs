@@ -56,12 +56,12 @@ test("filters narrow the list, stand in the address and survive a reload", async
     assert.equal(await row(page, good).count(), 0);
 
     await row(page, bad).locator(".title").click();
-    await page.getByRole("link", { name: "All tasks", exact: true }).click();
+    await page.getByRole("link", { name: "All runs", exact: true }).click();
     await hasAddress(page, /state=failed/);
     await row(page, bad).waitFor();
     assert.equal(await row(page, good).count(), 0);
 
-    await page.getByRole("button", { name: "Clear filters" }).click();
+    await page.getByRole("button", { name: "Clear", exact: true }).click();
     await hasAddress(page, /\/tasks$/);
     const line = page.getByRole("searchbox");
     await line.fill(`batch:"batch ${unique}"`);
@@ -80,13 +80,13 @@ test("filters narrow the list, stand in the address and survive a reload", async
 
     await page.keyboard.press("Escape");
     await line.fill("name:none");
-    await hasText(page.locator(".notice h2"), "Nothing matches these filters.");
+    await hasText(page.locator(".notice h2"), "Nothing matches this filter.");
   });
 });
 
 test("a new root that does not pass the filters stays away", () =>
   onPage(`${server}/tasks?name=wanted+${unique}`, async (page) => {
-    await hasText(page.locator(".notice h2"), "Nothing matches these filters.");
+    await hasText(page.locator(".notice h2"), "Nothing matches this filter.");
     await hasText(page.locator(".connection"), "live");
     const wanted = new Tree(`wanted ${unique}`);
     const other = new Tree(`other ${unique}`);
@@ -308,7 +308,7 @@ test("filters are kept under a name, and how long ago is one of them", async () 
     await hasAddress(page, /since=1h/);
     await row(page, tree).waitFor();
     await page.locator(".menu summary", { hasText: "Saved" }).click();
-    await page.getByRole("textbox", { name: "Name of these filters" }).fill("mine");
+    await page.getByRole("textbox", { name: "Name of this filter" }).fill("mine");
     await page.getByRole("button", { name: "Keep" }).click();
     await page.goto(`${server}/tasks`);
     await page.locator(".menu summary", { hasText: "Saved" }).click();
@@ -337,8 +337,11 @@ test("without any root the page says how to get one here", () =>
   onPage("about:blank", async (page) => {
     await page.route("**/api/v1/roots?*", (route) => route.fulfill({ json: { roots: [], next_cursor: null, as_of: 0 } }));
     await page.goto(`${server}/tasks`);
-    await hasText(page.locator(".empty h2"), "Nothing has reported yet");
-    await hasText(page.locator(".empty li:nth-child(3) pre"), `MONITOR_ENABLED=1 MONITOR_SERVER_URL=${server} cargo run`);
+    await hasText(page.locator(".empty h2"), "No runs yet");
+    await hasText(page.locator(".empty pre").first(), `MONITOR_SERVER_URL=${server} monitor run -- make`);
+    await hasText(page.locator(".empty pre").last(), `MONITOR_ENABLED=1 MONITOR_SERVER_URL=${server} cargo run`);
+    await page.setViewportSize({ width: 320, height: 640 });
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320);
   }));
 
 test("what the server refuses is said, and can be tried again", () =>
@@ -489,7 +492,7 @@ test("the list begins at a time, newer ones stand above it, and the time is a li
     `${server}/tasks?name=timed+${unique}`,
     async (page) => {
       await row(page, trees[399]).waitFor();
-      await page.locator(".since").selectOption({ label: "go to a time …" });
+      await page.locator(".since").selectOption({ label: "Go to a time …" });
       await page.getByLabel("Begin the list at").fill("2026-11-20T00:03");
       await page.keyboard.press("Enter");
       await hasAddress(page, /at=2026-11-20T00%3A03Z/);

@@ -98,7 +98,7 @@ function KeysButton({ onHelp }: { onHelp: () => void }) {
 function Entry({ section: { path, title, icon, search = {}, badge } }: { section: RailSection }) {
   const current = useCurrent();
   return (
-    <Link to={path} search={search} className="entry" title={t(title)} aria-current={current === title ? "page" : undefined}>
+    <Link to={path} search={search} className="entry" title={t(title)} activeOptions={{ exact: true, includeSearch: true }} aria-current={current === title ? "page" : undefined}>
       <Icon d={icon} /> <span className="label">{t(title)}</span>
       {badge && <Badge of={badge} />}
     </Link>

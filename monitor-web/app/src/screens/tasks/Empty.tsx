@@ -1,32 +1,47 @@
 import { type MessageId, t } from "../../i18n.ts";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 
-/** The lines that bring a program onto this page; they are to be copied as they stand. */
+/** Where programs look for a server that nobody named. */
+const USUAL = "http://127.0.0.1:60010";
+
+/** The lines that bring a program onto this page, the easiest first; they are to be copied as they stand. */
 function steps(origin: string): [MessageId, string][] {
+  const server = origin === USUAL ? "" : `MONITOR_SERVER_URL=${origin} `;
   return [
+    ["empty.command", `${server}monitor run -- make`],
     ["empty.depend", '[dependencies]\nmonitor-client = { path = "…/monitor-client" }'],
     ["empty.annotate", "#[monitor_client::root_task]\nfn main() {\n    work();\n}\n\n#[monitor_client::normal_task]\nfn work() {}"],
-    ["empty.run", `MONITOR_ENABLED=1 MONITOR_SERVER_URL=${origin} cargo run`],
-    ["empty.cli", "cargo install --path monitor-cli\nmonitor roots"],
+    ["empty.run", `MONITOR_ENABLED=1 ${server}cargo run`],
   ];
 }
 
 export function Empty() {
+  const [easiest, ...rest] = steps(location.origin);
   return (
     <div className="empty">
       <h2>{t("empty.title")}</h2>
       <p>{t("empty.intro")}</p>
+      <ol>{easiest && <Step of={easiest} />}</ol>
+      <p className="then">{t("empty.then")}</p>
       <ol>
-        {steps(location.origin).map(([label, code]) => (
-          <li key={label}>
-            <p>{t(label)}</p>
-            <div className="code">
-              <pre className="mono">{code}</pre>
-              <CopyButton text={code} />
-            </div>
-          </li>
+        {rest.map((step) => (
+          <Step key={step[0]} of={step} />
         ))}
       </ol>
     </div>
+  );
+}
+
+function Step({ of: [label, code] }: { of: [MessageId, string] }) {
+  return (
+    <li>
+      <p>{t(label)}</p>
+      <div className="code">
+        <pre className="mono" tabIndex={0}>
+          {code}
+        </pre>
+        <CopyButton text={code} />
+      </div>
+    </li>
   );
 }
