@@ -5,6 +5,7 @@ import type { NameStats } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { share } from "../../model/stats.ts";
 import { duration } from "../../model/time.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { Name } from "../../ui/Text.tsx";
 import type { StatsSearch } from "./useStatsSearch.ts";
@@ -33,7 +34,7 @@ export function NameTable({ search }: { search: StatsSearch }) {
   const head = (each: (typeof SORTS)[number]) => (
     <th key={each} scope="col" aria-sort={sort === each ? "descending" : undefined}>
       <button type="button" onClick={() => set({ sort: each === "count" ? undefined : each })}>
-        {t(`stats.column.${each}`)} {sort === each && <span aria-hidden="true">↓</span>}
+        {t(`stats.column.${each}`)} {sort === each && <Icon d={ICONS.down} />}
       </button>
     </th>
   );

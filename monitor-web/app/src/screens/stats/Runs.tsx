@@ -5,6 +5,7 @@ import { fetchProcesses } from "../../api/client.ts";
 import { locale, t } from "../../i18n.ts";
 import { durationsOf, isWithin, startsOf, type Within } from "../../model/stats.ts";
 import { absolute, duration } from "../../model/time.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { ProblemNotice } from "../../ui/Problem.tsx";
 import { StateLabel } from "../../ui/State.tsx";
 import { Name } from "../../ui/Text.tsx";
@@ -39,7 +40,7 @@ export function Runs({ within, count, name, onClose }: { within: Within; count: 
       <h2>
         {t("stats.runs", { from: duration(from, locale), to: duration(to, locale) })}{" "}
         <button type="button" aria-label={t("panel.close")} onClick={onClose}>
-          ×
+          <Icon d={ICONS.close} />
         </button>
       </h2>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}

@@ -19,6 +19,9 @@ import { useRowKeys } from "../../ui/useRowKeys.ts";
 import { useRows } from "../../ui/useRows.ts";
 
 const PAGE = 100;
+/** Each mark is a place to be hit, of 24 px. */
+const MOST_MARKS = 17;
+const MOST_MARKS_NARROW = 12;
 /** How long at least between two looks at what has changed. */
 const AGAIN_MS = 2000;
 
@@ -120,7 +123,7 @@ function useAgain(read: () => void, isReading: boolean): void {
 }
 
 function OneName({ of, index, top }: { of: NamedRoots; index: number; top: number }) {
-  const oldestFirst = of.roots.toReversed();
+  const oldestFirst = of.roots.slice(0, useNarrow() ? MOST_MARKS_NARROW : MOST_MARKS).toReversed();
   const newest = of.roots[0];
   return (
     <div className="named" role="row" aria-rowindex={index + 2} data-row={index} style={{ transform: `translateY(${top}px)` }} data-state={newest?.state}>

@@ -3,6 +3,7 @@ import { t } from "../../i18n.ts";
 import { type Filters, isFiltered } from "../../model/filters.ts";
 import { nameOf, parseSaved, type Saved, withSaved } from "../../model/saved.ts";
 import { visible } from "../../model/text.ts";
+import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { Menu } from "../../ui/Menu.tsx";
 
 const KEY = "monitor-filters";
@@ -22,7 +23,7 @@ export function SavedFilters({ filters, onChange }: { filters: Filters; onChange
             {visible(each.name)}
           </button>
           <button type="button" className="dim" aria-label={t("tasks.saved.remove", { name: each.name })} onClick={() => keep(saved.filter((other) => other !== each))}>
-            ×
+            <Icon d={ICONS.close} />
           </button>
         </span>
       ))}

@@ -2,6 +2,7 @@ import { type KeyboardEvent, useMemo, useRef, useState } from "react";
 import { t } from "../../../i18n.ts";
 import type { Comparison, Pair } from "../../../model/compare.ts";
 import type { Tree } from "../../../model/tree.ts";
+import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { StateGlyph } from "../../../ui/State.tsx";
 import { Name } from "../../../ui/Text.tsx";
 import { useRowKeys } from "../../../ui/useRowKeys.ts";
@@ -88,7 +89,7 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
 function Twist({ open, onClick }: { open: boolean; onClick: () => void }) {
   return (
     <button type="button" className="twist" aria-label={t(open ? "root.close" : "root.open")} onClick={onClick}>
-      {open ? "▾" : "▸"}
+      <Icon d={open ? ICONS.open : ICONS.closed} />
     </button>
   );
 }
