@@ -49,7 +49,7 @@ export async function screens(say = (text) => text) {
   }
   // An earlier night that went well, to compare with.
   const before = new Tree(say("夜间汇总"));
-  before.startUs -= 600_000_000;
+  before.startUs -= 1_000_000;
   const earlier = before.start(say("夜间汇总"), null, 0, { kind: "root" });
   before.own = earlier;
   const evening = [earlier];

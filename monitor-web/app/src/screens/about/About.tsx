@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect } from "react";
 import { fetchMe, fetchStatus, fetchTokens } from "../../api/client.ts";
 import type { KeepRule, Status } from "../../api/types.ts";
+import { useSettled } from "../../data/useSettled.ts";
 import { count, locale, t, wordText } from "../../i18n.ts";
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
@@ -16,11 +17,12 @@ const AGAIN_MS = 5000;
 /** The server's own figures. */
 export default function About() {
   const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
+  const ready = useSettled(!query.isPending, "status", "me", "tokens");
   useEffect(() => {
     document.title = `${t("about.title")} · ${t("app.name")}`;
   }, []);
   return (
-    <div className="about">
+    <div className="about" data-ready={ready}>
       <h1>{t("app.name")}</h1>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.data ? <Figures status={query.data} /> : !query.error && <p className="dim">{t("loading")}</p>}

@@ -1,6 +1,7 @@
-import { keepPreviousData, useIsFetching, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { fetchSeries } from "../../api/client.ts";
+import { useSettled } from "../../data/useSettled.ts";
 import { t } from "../../i18n.ts";
 import { heatMap, linesOf } from "../../model/stats.ts";
 import { visible } from "../../model/text.ts";
@@ -16,7 +17,6 @@ import { RANGES, type RangeName, useStatsSearch } from "./useStatsSearch.ts";
 import "./stats.css";
 
 const AGAIN_MS = 30_000;
-const PATIENCE_MS = 1000;
 const ROWS = 40;
 
 /** How often, how long and how well: by name, over time, and by what went wrong. */
@@ -38,14 +38,7 @@ export default function Statistics() {
     queryFn: ({ signal }) => fetchSeries({ from: fromUs, to: toUs, ...(name !== undefined && { name }) }, signal),
     placeholderData: keepPreviousData,
   });
-  // All of it comes at once, so that nothing is pushed by what comes later; who waits too long sees what there is.
-  const reading = useIsFetching({ predicate: ({ queryKey: [what] }) => what === "series" || what === "stats" || what === "errors" });
-  const [ready, setReady] = useState(false);
-  useEffect(() => {
-    if (reading === 0 && !query.isPending) setReady(true);
-    const timer = setTimeout(() => setReady(true), PATIENCE_MS);
-    return () => clearTimeout(timer);
-  }, [reading === 0, query.isPending]);
+  const ready = useSettled(!query.isPending, "series", "stats", "errors");
   const lines = useMemo(() => query.data && linesOf(query.data), [query.data]);
   const map = useMemo(() => query.data && heatMap(query.data, ROWS), [query.data]);
   return (
@@ -69,8 +62,7 @@ export default function Statistics() {
         )}
       </div>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
-      {!ready && <p className="notice dim">{t("loading")}</p>}
-      <div className="stats-parts" hidden={!ready}>
+      <div className="stats-parts" data-ready={ready}>
         {lines && query.data && <Charts lines={lines} stepUs={query.data.step_us} onZoom={(from, to) => search.set({ between: `${from}-${to}` })} />}
         {map && <HeatMapView map={map} onBox={setChosen} />}
         {chosen && <Runs key={JSON.stringify(chosen.within)} {...chosen} name={name} onClose={() => setChosen(null)} />}
