@@ -58,14 +58,14 @@ pub struct Beyond {
 /// How far what is due was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    pub(crate) base: i64,
+    pub(crate) begin: i64,
     pub(crate) number: i64,
     pub(crate) is_past_old: bool,
 }
 
 impl Default for Place {
     fn default() -> Self {
-        Self { base: i64::MIN, number: 0, is_past_old: false }
+        Self { begin: i64::MIN, number: 0, is_past_old: false }
     }
 }
 

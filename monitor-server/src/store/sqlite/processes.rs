@@ -241,10 +241,10 @@ impl Filter {
 }
 
 /// The trees that may have processes from ?1 to ?2, newest first, before (?3, ?4).
-pub(super) const TREES_BY_TIME: &str = "SELECT number, base FROM root INDEXED BY root_base \
-    WHERE base >= ?1 AND base <= ?2 AND (base, number) <= (?3, ?4) \
-    UNION SELECT number, base FROM wide CROSS JOIN root ON number = wide.root WHERE (base, number) <= (?3, ?4) \
-    ORDER BY base DESC, number DESC";
+pub(super) const TREES_BY_TIME: &str = "SELECT number, base + at AS begin FROM root INDEXED BY root_begin \
+    WHERE base + at >= ?1 AND base + at <= min(?2, ?3) AND (base + at < ?3 OR number <= ?4) \
+    UNION SELECT number, base + at AS begin FROM wide CROSS JOIN root ON number = wide.root \
+    WHERE base + at <= ?3 AND (base + at < ?3 OR number <= ?4) ORDER BY begin DESC, number DESC";
 
 /// A page looks at trees with about so many processes: what has few that match comes in several pages.
 const LOOKED_AT: u64 = 500_000;
@@ -312,11 +312,13 @@ impl Found {
             Some([number, ..]) => find_row(connection, RootKey::Number(number as u64))?,
             None => None,
         };
-        let (base, number) = last.as_ref().map_or((i64::MAX, i64::MAX), |last| (last.base_us, last.number));
-        let since = query.started_after.map_or(i64::MIN, |_| filter.after.saturating_sub(longest));
-        let until = filter.before.saturating_add(earliest);
+        let (begin, number) = last.as_ref().map_or((i64::MAX, i64::MAX), |last| (last.at_us as i64, last.number));
+        // Both the process and the one that a tree's start is told by are so far from the tree's base, at most.
+        let apart = longest.saturating_add(earliest);
+        let since = query.started_after.map_or(i64::MIN, |_| filter.after.saturating_sub(apart));
+        let until = filter.before.saturating_add(apart);
         let mut statement = connection.prepare_cached(TREES_BY_TIME)?;
-        let mut trees = statement.query([since, until, base, number])?;
+        let mut trees = statement.query([since, until, begin, number])?;
         let (mut looked_at, mut last) = (0, None);
         while self.rows.len() < self.wanted
             && let Some(tree) = trees.next()?

@@ -21,11 +21,11 @@ macro_rules! may_go {
 // The codes that stand in it.
 const _: () = assert!(code::RUNNING == 1 && code::PENDING == 2);
 
-/// Those whose first word is older than ?1, after (?2, ?3), oldest first, and when something of them came last.
+/// Those that began before ?1, after (?2, ?3), oldest first, and when something of them came last.
 pub(super) const OLD: &str = concat!(
-    "SELECT number, base, name, state, base + heard * 1000000, ",
+    "SELECT number, base + at, name, state, base + heard * 1000000, ",
     may_go!(),
-    " FROM root INDEXED BY root_base WHERE base < ?1 AND (base, number) > (?2, ?3) ORDER BY base, number"
+    " FROM root INDEXED BY root_begin WHERE base + at < ?1 AND base + at >= ?2 AND (base + at > ?2 OR number > ?3) ORDER BY base + at, number"
 );
 /// Those of a name that have ended, newest first by number: no sender's clock decides what is kept.
 pub(super) const OF_NAME: &str =
@@ -62,16 +62,16 @@ pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u6
     if let Some(soonest) = soonest.filter(|_| !from.is_past_old) {
         let cut = now.saturating_sub(soonest.as_micros() as i64);
         // What seems to begin in the future may have come long ago.
-        for (begin, end) in [((from.base, from.number), cut), ((from.base, from.number).max((now, i64::MAX)), i64::MAX)] {
+        for (begin, end) in [((from.begin, from.number), cut), ((from.begin, from.number).max((now, i64::MAX)), i64::MAX)] {
             let mut statement = snapshot.prepare_cached(OLD)?;
             let mut rows = statement.query([end, begin.0, begin.1])?;
             while let Some(row) = rows.next()? {
-                let (number, base, heard): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(4)?);
+                let (number, begin_us, heard): (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(4)?);
                 let is_old = |age: std::time::Duration| heard <= now.saturating_sub(age.as_micros() as i64);
                 if row.get(5)? && age(row.get(2)?, row.get(3)?).is_some_and(is_old) {
                     due.old.push(number as u64);
                     if due.old.len() == limit {
-                        due.next = Some(Place { base, number, is_past_old: false });
+                        due.next = Some(Place { begin: begin_us, number, is_past_old: false });
                         return Ok(due);
                     }
                 }

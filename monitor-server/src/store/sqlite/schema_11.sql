@@ -9,6 +9,7 @@ CREATE INDEX root_line ON root(line) WHERE line IS NOT NULL;
 ALTER TABLE root ADD COLUMN progress BLOB;
 -- Lists are in the order of the starts, or of what is known instead of them: base + at.
 CREATE INDEX root_begin ON root(base + at);
+DROP INDEX root_base;
 DROP INDEX root_name;
 DROP INDEX root_batch;
 DROP INDEX root_worker;

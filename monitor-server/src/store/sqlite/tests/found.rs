@@ -236,7 +236,7 @@ fn a_database_of_an_older_schema_is_searched_and_sorted_like_a_new_one() {
         .execute_batch(
             "DROP INDEX root_line; DROP INDEX root_begin; DROP INDEX root_name; DROP INDEX root_batch; DROP INDEX root_worker; \
              DROP INDEX root_state; DROP INDEX root_unattached; ALTER TABLE root DROP COLUMN line; ALTER TABLE root DROP COLUMN progress; \
-             ALTER TABLE failure DROP COLUMN first; CREATE INDEX root_name ON root(name); \
+             ALTER TABLE failure DROP COLUMN first; CREATE INDEX root_name ON root(name); CREATE INDEX root_base ON root(base); \
              CREATE INDEX root_batch ON root(batch) WHERE batch IS NOT NULL; \
              CREATE INDEX root_worker ON root(worker) WHERE worker IS NOT NULL; CREATE INDEX root_state ON root(state); \
              CREATE INDEX root_unattached ON root(number) WHERE own = 2; \
