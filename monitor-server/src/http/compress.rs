@@ -3,10 +3,12 @@
 
 use std::cmp::Reverse;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header};
+use http_body_util::BodyExt as _;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -21,6 +23,11 @@ const LEAST_BYTES: u64 = 1 << 10;
 /// Compresses answers while they are sent, at the level that costs the least. Behind [`choose`], which decides about the coding.
 pub(super) fn layer() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(SizeAbove::new(LEAST_BYTES).and(is_worth_it))
+}
+
+/// Lets a body be asked for more after its end, as the compressor does: streams of pieces break off when they are asked again.
+pub(super) async fn fuse(response: Response) -> Response {
+    response.map(|body| Body::new(body.fuse()))
 }
 
 /// Text and columns, but for the stream, whose events must not wait in a compressor. A copy of the database tells its length, by which its

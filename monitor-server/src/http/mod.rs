@@ -269,6 +269,7 @@ pub(crate) fn router(app: App) -> Router {
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(app.clone(), access::check))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
+        .layer(middleware::map_response(compress::fuse))
         .layer(compress::layer())
         .layer(middleware::from_fn(compress::choose))
         .layer(middleware::from_fn(secure))

@@ -127,7 +127,8 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         if parameter["in"] == "query" {
             // Forms send their empty fields, too: they are as if they weren't given.
             parameter["allowEmptyValue"] = true.into();
-        } else if parameter["name"] == "root" {
+        }
+        if parameter["name"] == "root" {
             parameter["schema"]["pattern"] = ROOT.into();
             parameter["example"] = "0199a3ce929d0e0e47360199a3ce929d".into();
         } else if parameter["name"] == "id" {

@@ -2160,7 +2160,10 @@ export interface operations {
     get_processes: {
         parameters: {
             query?: {
-                /** @description In this tree: its id, or its number. */
+                /**
+                 * @description In this tree: its id, or its number.
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root?: string;
                 /** @description Of this kind: `root`, `normal`, `cross_thread`, `cross_process`, `script`, `run`, `task`, `job`, `step`, `host`, `span` … */
                 kind?: string;
@@ -4037,7 +4040,10 @@ export interface operations {
             query?: {
                 /** @description Only these types of events, between commas, like `process-started,process-ended`. */
                 types?: string;
-                /** @description Only events of this tree (its id, or its number), and those of workers, which are of no tree. */
+                /**
+                 * @description Only events of this tree (its id, or its number), and those of workers, which are of no tree.
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
                 root?: string;
                 /** @description Only events of this process. */
                 process?: components["schemas"]["ProcessId"];
