@@ -90,7 +90,7 @@ test("logs that are too long to compare whole say so", () =>
       await route.fulfill({ json: { ...answer, logs: answer.logs.slice(0, 1), next_cursor: "more" } });
     });
     await page.goto(`${bad.tree.address}?tab=compare`);
-    await hasText(page.locator(".first-line"), "Only the first 10,000 lines of each were compared.");
+    await hasText(page.locator(".first-line"), "Only the first 10,000 lines of each run were compared.");
   }));
 
 test("what is folded stays so while a tree grows above it", async () => {
@@ -99,7 +99,7 @@ test("what is folded stays so while a tree grows above it", async () => {
   const row = tree.start("row", parse.id, 210);
   await worker.send(tree.own, parse, row);
   await onPage(`${tree.address}?tab=compare&view=tree&with=${good.tree.rootId}`, async (page) => {
-    await page.getByRole("checkbox", { name: "Also what is the same" }).check();
+    await page.getByRole("checkbox", { name: "Show what is the same" }).check();
     const parsed = page.locator(".pair").filter({ hasText: "parse" });
     await parsed.getByRole("button", { name: "Close" }).first().click();
     await page.locator(".pair").filter({ hasText: "row" }).waitFor({ state: "detached" });
@@ -115,6 +115,6 @@ test("what is folded stays so while a tree grows above it", async () => {
 test("what can't be compared says so", async () => {
   const alone = new Tree(`alone ${newId()}`);
   await worker.send(alone.own, alone.end(alone.own, 5));
-  await onPage(`${alone.address}?tab=compare`, (page) => hasText(page.locator(".compare .notice"), /^No earlier one of this name succeeded/));
+  await onPage(`${alone.address}?tab=compare`, (page) => hasText(page.locator(".compare .notice"), /^No earlier run of this name succeeded/));
   await onPage(`${alone.address}?tab=compare&with=999999999`, (page) => hasText(page.locator(".compare .notice .detail"), /there is no root 999999999/), { expected: /status of 404/ });
 });

@@ -160,5 +160,5 @@ test("on a phone lanes are chosen and read as well", async () => {
 
 test("a lane that is not there says so", async () => {
   const { tree } = await release();
-  await onPage(`${server}/tasks/${tree.rootId}?lanes=host&process=%40nowhere%25`, (page) => hasText(page.locator(".panel h2"), "There is no such lane any more."));
+  await onPage(`${server}/tasks/${tree.rootId}?lanes=host&process=%40nowhere%25`, (page) => hasText(page.locator(".panel h2"), "This lane no longer exists."));
 });

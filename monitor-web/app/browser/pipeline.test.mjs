@@ -28,7 +28,7 @@ if (program) {
 
   test("its tree grows while it runs, and why it failed opens, not what it handled", () =>
     onPage(`${server}/tasks?batch=${basename(folder)}`, async (page) => {
-      await hasText(page.locator(".notice h2"), "Nothing matches these filters.");
+      await hasText(page.locator(".notice h2"), "Nothing matches this filter.");
       await hasText(page.locator(".connection"), "live");
       const report = join(folder, "nowhere", "report.json");
       const run = spawn(program, [join(folder), "--report", report], {

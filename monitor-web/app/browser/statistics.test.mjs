@@ -58,8 +58,8 @@ test("what lies in a box is searched for a while, and further only if that is wa
     for (let row = 0; row < 45; row += 1) await page.keyboard.press(row < 22 ? "ArrowUp" : "Shift+ArrowDown");
     for (let column = 0; column < 60; column += 1) await page.keyboard.press("Shift+ArrowLeft");
     await page.keyboard.press("Enter");
-    await page.getByRole("button", { name: "Search on: 20,000 were searched" }).click();
-    await page.getByRole("button", { name: "Search on: 40,000 were searched" }).waitFor();
+    await page.getByRole("button", { name: "Continue: 20,000 searched" }).click();
+    await page.getByRole("button", { name: "Continue: 40,000 searched" }).waitFor();
     assert.equal(asked, 40);
   }));
 

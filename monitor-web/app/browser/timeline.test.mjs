@@ -187,14 +187,14 @@ test("a range that is dragged over is summed up", async () => {
     await page.mouse.move(box.x + box.width * 0.5, box.y + 200);
     await page.mouse.up();
     await page.keyboard.up("Shift");
-    await hasText(page.locator(".sum span").first(), /^30\d ms selected: [345] processes, 27\d ms together · 1 failed$/);
+    await hasText(page.locator(".sum span").first(), /^30\d ms selected: [345] processes, total 27\d ms · 1 failed$/);
     await windowIs(page, (from, to) => from === 0 && to === 1000000);
 
     // And by keys alone: what is in the window.
     await page.keyboard.press("r");
     await page.locator(".sum").waitFor({ state: "detached" });
     await page.keyboard.press("r");
-    await hasText(page.locator(".sum span").first(), /^1\.0 s selected: 10 processes, 900 ms together · 1 failed$/);
+    await hasText(page.locator(".sum span").first(), /^1\.0 s selected: 10 processes, total 900 ms · 1 failed$/);
   });
 });
 
@@ -235,7 +235,7 @@ test("idle gaps are folded unless one wants to see them", async () => {
     await hasText(page.locator(".card strong"), "early");
     await nameAt(0.8);
     await hasText(page.locator(".card strong"), "late");
-    await page.getByRole("button", { name: "Fold idle gaps" }).click();
+    await page.getByRole("button", { name: "Fold idle time" }).click();
     await hasAddress(page, /gaps=open/);
     await nameAt(0.21);
     await page.locator(".card").waitFor({ state: "detached" });

@@ -107,7 +107,7 @@ test("what is missing of a tree is said above it", async () => {
     ];
     const circle = tree.start("circle", a, 20);
     await crowded.send(circle, { ...tree.start("back", circle.id, 30), id: a }, tree.end(tree.own, 500));
-    await hasText(page.locator(".missing li").first(), "Not in this tree: 1 × process-seen, because <b>whim</b>");
+    await hasText(page.locator(".missing li").first(), "Missing here: 1 × process-seen, because <b>whim</b>");
     await hasText(page.locator(".missing li").nth(1), /12,345 × a process, because the program’s buffer was full/);
     await hasText(page.locator(".missing li").nth(2), /1 parent is ignored/);
   });
@@ -230,13 +230,13 @@ test("what came in is shown as data", async () => {
 test("a root or a process that is not there says so", async () => {
   await onPage(
     `${server}/tasks/${"f".repeat(32)}`,
-    (page) => hasText(page.locator(".notice h2"), `There is no root ${"f".repeat(32)} on this server.`),
+    (page) => hasText(page.locator(".notice h2"), `There is no run ${"f".repeat(32)} here.`),
     { expected: /status of 404/ },
   );
   const tree = new Tree("lonely");
   await worker.send(tree.own, tree.end(tree.own, 1));
   const absent = newId();
-  await onPage(`${tree.address}?process=${absent}`, (page) => hasText(page.locator(".panel h2"), `This task has no process ${absent}.`));
+  await onPage(`${tree.address}?process=${absent}`, (page) => hasText(page.locator(".panel h2"), `This run has no process ${absent}.`));
 });
 
 test("a root is found by its short number too", async () => {
@@ -308,7 +308,7 @@ test("a root is saved as one file that opens without a server", async () => {
   await onPage(tree.address, async (page, context) => {
     await page.locator(".root-header .menu summary").click();
     const download = page.waitForEvent("download");
-    await page.getByRole("button", { name: "Save as one HTML file" }).click();
+    await page.getByRole("button", { name: "Save as HTML" }).click();
     const file = await (await download).path();
     const alone = await context.newPage();
     const asked = [];

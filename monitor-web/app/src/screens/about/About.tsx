@@ -17,7 +17,8 @@ const AGAIN_MS = 5000;
 /** The server's own figures. */
 export default function About() {
   const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), refetchInterval: AGAIN_MS, staleTime: 0 });
-  const ready = useSettled(!query.isPending, "status", "me", "tokens");
+  const me = useQuery({ queryKey: ["me"], queryFn: ({ signal }) => fetchMe(signal) });
+  const ready = useSettled(!query.isPending && !me.isPending, "status", "me", "tokens");
   useEffect(() => {
     document.title = `${t("about.title")} · ${t("app.name")}`;
   }, []);
