@@ -43,7 +43,7 @@ export function Causes({ filters, onChange }: Props) {
     <section className="causes" aria-label={t("causes.title")} onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
       <span className="dim">{query.data && causes.length === 0 ? t("causes.none") : t("causes.title")}</span>
       {causes.slice(0, FEW).map((cause) => (
-        <button key={cause.shape} type="button" className="cause" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
+        <button key={cause.shape} type="button" className="cause" translate="no" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
           <Kind cause={cause} />
         </button>
       ))}
@@ -56,7 +56,7 @@ export function Causes({ filters, onChange }: Props) {
         <ul>
           {causes.map((cause) => (
             <li key={cause.shape}>
-              <button type="button" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
+              <button type="button" translate="no" aria-pressed={isChosen(cause)} title={visible(cause.message)} onClick={() => choose(cause)}>
                 <Kind cause={cause} />
                 <span className="dim names">{namesOf(cause)}</span>
                 <span className="dim times">

@@ -97,7 +97,7 @@ function GroupHead({ group, domain }: { group: WorkerGroup; domain: string }) {
 function Host({ hostname, domain }: { hostname: string; domain: string }) {
   const cut = domain === "" || !hostname.endsWith(domain) ? hostname : hostname.slice(0, -domain.length);
   return (
-    <span title={visible(hostname)}>
+    <span translate="no" title={visible(hostname)}>
       <Name text={cut} />
     </span>
   );
