@@ -4,6 +4,13 @@
 //! is not known whether a call is brief, the brief calls within it are kept with it. If it is brief as well, they are counted
 //! together with it: one row for all calls of a name below one parent, and below that one row for each name that was called
 //! within them, however deep. If it is not, it gets a row, and the rows of what was brief within it are below.
+//!
+//! Of calls that took longer the first ones of each call path get rows; after those, further ones are counted as if they were brief
+//! ([`Paths`]).
+
+mod paths;
+
+pub use paths::{Limits, Paths};
 
 /// A call that has ended.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +29,8 @@ pub struct Ended {
     pub elapsed: u64,
     /// Number of the bucket of that.
     pub bucket: u32,
-    /// It may be counted.
-    pub is_brief: bool,
+    /// Nobody knows its ids, it has not failed, and it wasn't told while it ran: it may be counted.
+    pub may_be_counted: bool,
 }
 
 /// How many calls were counted, and how long they took.
@@ -64,7 +71,7 @@ pub struct Pending {
     /// The brief ones.
     pub rows: Vec<Row>,
     /// Others have rows of their own: so must the parent.
-    is_told: bool,
+    pub(crate) is_told: bool,
 }
 
 /// Counts the brief calls of one thread.
@@ -76,9 +83,14 @@ pub struct Briefs {
 
 impl Briefs {
     /// Takes a call that has ended. `None` if it is counted, else the rows that are below its own one.
-    pub fn add(&mut self, call: &Ended) -> Option<Vec<Row>> {
+    pub fn add(&mut self, call: &Ended, paths: &mut Paths, limits: Limits) -> Option<Vec<Row>> {
         let own = self.pending.pop_if(|pending| pending.parent == call.id);
-        let is_counted = call.is_brief && !own.as_ref().is_some_and(|own| own.is_told);
+        let may_be_counted = call.may_be_counted && !own.as_ref().is_some_and(|own| own.is_told);
+        let is_brief = call.elapsed < limits.below;
+        let is_counted = may_be_counted && (is_brief || paths.counts(call.parent, call.site, call.elapsed));
+        if !is_counted && !is_brief {
+            paths.told(call.parent, call.site, call.elapsed, limits);
+        }
         let rows = own.map_or_else(Vec::new, |own| own.rows);
         if self.pending.last().is_none_or(|pending| pending.parent != call.parent) {
             self.pending.push(Pending { parent: call.parent, root: call.root, rows: Vec::new(), is_told: false });
@@ -182,7 +194,7 @@ mod tests {
     use super::*;
 
     fn ended(id: u64, parent: u64, site: u32, is_brief: bool) -> Ended {
-        Ended { id, parent, root: 1, site, start: id, elapsed: 10, bucket: 3, is_brief }
+        Ended { id, parent, root: 1, site, start: id, elapsed: 10, bucket: 3, may_be_counted: is_brief }
     }
 
     /// Site and count of a row, and of each row within it.
@@ -193,17 +205,25 @@ mod tests {
         rows.iter().map(|row| (row.count.site, row.count.calls, within(row))).collect()
     }
 
+    const LIMITS: Limits = Limits { below: 100, slow: 1_000, longest: 1_000_000 };
+
+    impl Briefs {
+        fn take(&mut self, call: &Ended) -> Option<Vec<Row>> {
+            self.add(call, &mut Paths::default(), LIMITS)
+        }
+    }
+
     #[test]
     fn brief_calls_are_counted_below_the_first_one_that_is_not() {
         let mut briefs = Briefs::default();
         // 1 calls 2 twice, which calls 3 and through it 4 and itself.
         for first in [10, 20] {
-            assert_eq!(briefs.add(&ended(first + 3, first + 2, 4, true)), None);
-            assert_eq!(briefs.add(&ended(first + 4, first + 2, 2, true)), None);
-            assert_eq!(briefs.add(&ended(first + 2, first + 1, 3, true)), None);
-            assert_eq!(briefs.add(&ended(first + 1, 1, 2, true)), None);
+            assert_eq!(briefs.take(&ended(first + 3, first + 2, 4, true)), None);
+            assert_eq!(briefs.take(&ended(first + 4, first + 2, 2, true)), None);
+            assert_eq!(briefs.take(&ended(first + 2, first + 1, 3, true)), None);
+            assert_eq!(briefs.take(&ended(first + 1, 1, 2, true)), None);
         }
-        let rows = briefs.add(&ended(1, 0, 1, false)).expect("it took long");
+        let rows = briefs.take(&ended(1, 0, 1, false)).expect("it took long");
         assert_eq!(shown(&rows), [(2, 2, vec![(3, 2), (4, 2), (2, 2)])]);
         assert_eq!((rows[0].count.start, rows[0].count.total, &rows[0].count.histogram), (11, 20, &vec![(3, 2)]));
         assert_eq!(briefs.rest().map(|pending| (pending.parent, pending.rows.len())).collect::<Vec<_>>(), [(0, 0)]);
@@ -212,11 +232,29 @@ mod tests {
     #[test]
     fn whoever_has_a_row_below_has_one_as_well() {
         let mut briefs = Briefs::default();
-        assert_eq!(briefs.add(&ended(4, 3, 4, true)), None);
-        assert_eq!(briefs.add(&ended(5, 3, 5, false)), Some(Vec::new()), "it fails");
-        let rows = briefs.add(&ended(3, 2, 3, true)).expect("it has called the one that fails");
+        assert_eq!(briefs.take(&ended(4, 3, 4, true)), None);
+        assert_eq!(briefs.take(&ended(5, 3, 5, false)), Some(Vec::new()), "it fails");
+        let rows = briefs.take(&ended(3, 2, 3, true)).expect("it has called the one that fails");
         assert_eq!(shown(&rows), [(4, 1, vec![])]);
-        assert_eq!(briefs.add(&ended(2, 1, 2, true)), Some(Vec::new()));
+        assert_eq!(briefs.take(&ended(2, 1, 2, true)), Some(Vec::new()));
+    }
+
+    #[test]
+    fn longer_calls_are_counted_after_some_of_their_path_with_what_is_within_them() {
+        let (mut briefs, mut paths) = (Briefs::default(), Paths::default());
+        let mut told = 0;
+        for id in 10..60 {
+            let parent = Ended { elapsed: 500, ..ended(id, 1, 2, true) };
+            paths.link(id, 1, 2);
+            for (elapsed, site) in [(500, 3), (10, 4)] {
+                let child = Ended { elapsed, ..ended(id * 10 + u64::from(site), id, site, true) };
+                told += u64::from(briefs.add(&child, &mut paths, LIMITS).is_some());
+            }
+            told += u64::from(briefs.add(&parent, &mut paths, LIMITS).is_some());
+        }
+        assert_eq!(told, 20, "ten of each path");
+        let rows = briefs.add(&Ended { elapsed: 5_000, ..ended(1, 0, 1, true) }, &mut paths, LIMITS).expect("the first of its path");
+        assert_eq!(shown(&rows), [(2, 40, vec![(3, 40), (4, 40)])]);
     }
 
     #[test]

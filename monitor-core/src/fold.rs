@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::brief::Limits;
 use crate::own::Own;
 
 /// Bucket i counts durations of 1.04^i to 1.04^(i+1) nanoseconds; what takes a second is never counted.
@@ -97,6 +98,11 @@ impl Table {
         let ticks = |duration: Duration| (duration.as_nanos() as f64 * ticks_per_ns) as u64;
         let below = ticks(Duration::from_nanos(BELOW_NS.load(Ordering::Relaxed)));
         Table { cells, from, longest: ticks(LONGEST), slow: ticks(SLOW), below }
+    }
+
+    /// Durations in ticks that decide which calls are counted.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { below: self.below, slow: self.slow, longest: self.longest }
     }
 
     /// The bucket of a duration in ticks.

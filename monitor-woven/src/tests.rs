@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use monitor_core::{Process, home};
+use monitor_core::{Exit, Process, home};
 
 /// Names the process that was started to run tests: those that a test starts inherit the variable, and are none.
 const VARIABLE: &str = "MONITOR_TESTS";
@@ -28,11 +28,13 @@ pub(crate) fn begin() {
     }
 }
 
-/// Ends it with the program.
-pub(crate) fn end() {
-    if let Some(program) = PROGRAM.try_lock().ok().and_then(|mut own| own.take()) {
-        program.succeed();
-    }
+/// Ends it with the program, by its exit code: the harness ends with another one than 0 if a test has failed. Without a code the
+/// process is left to the worker's goodbye, as all is that runs then.
+pub(crate) fn end(code: Option<i32>) {
+    let Some(program) = PROGRAM.try_lock().ok().and_then(|mut own| own.take()) else { return };
+    let Some(code) = code else { return std::mem::forget(program) };
+    let message = (code != 0).then(|| format!("exit code {code}"));
+    program.exited(Exit { code: Some(code), message, ..Exit::default() });
 }
 
 /// The crate, of whose file's name cargo's hash is no part.

@@ -253,7 +253,7 @@ fn at_exit(code: Option<i32>) {
         if writer.pid != std::process::id() || inside::is_inside() {
             return;
         }
-        tests::end();
+        tests::end(code);
         exit::ended_by(code);
         // One that has ended before will not answer.
         if !switch::turn_off() {

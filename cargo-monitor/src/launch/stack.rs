@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// So many times the stack of a plain program is given to a woven one: a call that does hardly anything takes up to five times as much
-/// of it (`tests/weave.rs` measures that).
+/// of it (`tests/weave/deep.rs` measures that).
 const FACTOR: u64 = 6;
 /// The stack that std gives a thread without being told.
 const OF_A_THREAD: u64 = 2 << 20;

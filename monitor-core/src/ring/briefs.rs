@@ -57,6 +57,11 @@ impl Rows {
         (open.is_changed, open.touched) = (true, now);
     }
 
+    /// Returns true if there are rows below this process.
+    pub(super) fn has(&self, parent: u64) -> bool {
+        self.by_parent.contains_key(&parent)
+    }
+
     /// Nothing more will be brief below this process.
     pub(super) fn ended(&mut self, parent: u64) {
         if let Some(open) = self.by_parent.get_mut(&parent) {

@@ -10,7 +10,7 @@ use super::folds::{Counted, Folds};
 use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
 use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts, registry};
-use crate::brief::{self, Briefs};
+use crate::brief::{self, Briefs, Paths};
 use crate::record::{Attachment, Site};
 use crate::{clock, fold, park, queue};
 
@@ -81,6 +81,10 @@ pub(crate) struct Rings {
     briefs: Briefs,
     /// The rows that count them.
     rows: Rows,
+    /// The paths of the calls that run, and of those that this look takes out of the rings and that are not brief.
+    paths: Paths,
+    /// Calls that this look has found in frames and slots, by id; only where brief calls are counted.
+    open: HashMap<u64, Words>,
     /// The ring that is read first, so that none is always the last.
     first: usize,
     /// Slots whose ends were told and are not freed yet, and their regions.
@@ -111,6 +115,9 @@ impl Rings {
         let passed = fold::has_below().then(|| {
             let at = clock::now();
             park::pass();
+            self.paths.unlink();
+            self.open.clear();
+            self.link_running();
             at
         });
         let mut left = look.limit;
@@ -129,6 +136,9 @@ impl Rings {
             }
         }
         self.settle(look.now);
+        if passed.is_some() {
+            self.link_running();
+        }
         // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
         let (mut running, mut long) = (look.limit, BTreeMap::new());
         loop {
@@ -252,15 +262,18 @@ impl Rings {
     }
 
     /// Number of the first record that is left in a ring, so that nothing is taken that may belong to a brief call.
-    fn decided(&self, at: usize, limit: usize, look: Look, passed: u64) -> u64 {
+    fn decided(&mut self, at: usize, limit: usize, look: Look, passed: u64) -> u64 {
         let Ring { region, taken: from, .. } = self.all[at];
         let Some(below) = fold::table().map(|table| table.below) else { return from };
         // Before the records: what ends meanwhile is found among them.
         let running = Running::of(region, passed);
         let head = region.writer.head.observe();
         let old = look.begun_before.max(look.now.saturating_sub(below));
-        let decided = |to: u64| {
+        let mut decided = |to: u64| {
             let calls = self.records(at, to);
+            for (_, words) in calls.iter().filter(|(_, words)| words.end.saturating_sub(words.start) >= below) {
+                self.paths.link(words.id, words.parent, Facts(words.facts).site_number() as u32);
+            }
             let is_told = |id| self.announced.contains(&id) || self.folds.knows(id);
             let since = briefs::undecided(&calls, &running, old, to < head, is_told).unwrap_or(u64::MAX);
             calls.iter().position(|(_, words)| words.start >= since).map_or(to, |first| calls[first].0)
@@ -284,11 +297,35 @@ impl Rings {
         records
     }
 
-    /// What is brief below calls that run, or that ended elsewhere: those have rows of their own.
+    /// What is brief below calls that run, or that ended elsewhere: those have rows of their own, unless they are likely to be counted
+    /// as others of their path. Then it is counted below the first call above them that has one.
     fn settle(&mut self, now: u64) {
-        for pending in self.briefs.rest().filter(|pending| pending.parent != 0) {
-            self.wanted.insert(pending.parent);
-            self.rows.add(pending.parent, pending.root, pending.rows, now);
+        let mut briefs = std::mem::take(&mut self.briefs);
+        for pending in briefs.rest().filter(|pending| pending.parent != 0) {
+            let mut parent = pending.parent;
+            while !pending.is_told && self.is_running_counted(parent, now) {
+                parent = self.paths.parent(parent).unwrap_or(parent);
+            }
+            self.wanted.insert(parent);
+            self.rows.add(parent, pending.root, pending.rows, now);
+        }
+        self.briefs = briefs;
+    }
+
+    /// Returns true if a call runs that is to be counted with others of its path, unless it fails or is slow.
+    fn is_running_counted(&mut self, id: u64, now: u64) -> bool {
+        let Some(words) = self.open.get(&id).filter(|words| Facts(words.facts).may_be_brief()) else { return false };
+        let (parent, site, elapsed) = (words.parent, Facts(words.facts).site_number() as u32, now.saturating_sub(words.start));
+        !self.announced.contains(&id) && !self.rows.has(id) && self.paths.counts(parent, site, elapsed)
+    }
+
+    /// Makes the paths of all calls known that run.
+    fn link_running(&mut self) {
+        for ring in &self.all {
+            for words in slots(ring.region).chain(frames(ring.region)).filter_map(|frame| frame.line.read(RUNNING)) {
+                self.paths.link(words.id, words.parent, Facts(words.facts).site_number() as u32);
+                self.open.insert(words.id, words);
+            }
         }
     }
 
@@ -312,6 +349,7 @@ impl Rings {
         if let Some(table) = fold::table().filter(|table| table.below > 0) {
             let elapsed = words.end.saturating_sub(words.start);
             let may_be_brief = Facts(words.facts).may_be_brief() && ending == Ending::Succeeded && is_new;
+            let has_rows = || elapsed >= table.below && self.rows.has(words.id);
             let call = brief::Ended {
                 id: words.id,
                 parent: words.parent,
@@ -320,9 +358,9 @@ impl Rings {
                 start: words.start,
                 elapsed,
                 bucket: table.bucket(elapsed) as u32,
-                is_brief: may_be_brief && elapsed < table.below,
+                may_be_counted: may_be_brief && !has_rows(),
             };
-            let Some(rows) = self.briefs.add(&call) else { return };
+            let Some(rows) = self.briefs.add(&call, &mut self.paths, table.limits()) else { return };
             self.rows.add(words.id, words.root(), rows, words.end);
             self.rows.ended(words.id);
         }
@@ -349,7 +387,9 @@ impl Rings {
                 long.insert(words.id, (frame, words));
             }
             0
-        } else if limit > 0 && (words.start <= look.begun_before || self.wanted.contains(&words.id)) {
+        } else if limit > 0
+            && (self.wanted.contains(&words.id) || words.start <= look.begun_before && !self.is_running_counted(words.id, look.now))
+        {
             usize::from(self.announce(words, tell))
         } else {
             0

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use monitor_core::brief::{self, Briefs, Count, Row};
+use monitor_core::brief::{self, Briefs, Count, Limits, Paths, Row};
 use monitor_core::image::{Call, End, Image};
 use monitor_wire::{Event, Kind, ProcessFolded, ProcessId, RootId};
 
@@ -14,20 +14,32 @@ use crate::fold::fold_id;
 /// Names the count of what was read here, beside those that the program told.
 const READ_HERE: u64 = 0x3333_3333_3333_3333;
 
-/// No longer ones are ever brief.
+/// A call that took as long is always told singly.
 const LONGEST_NS: u64 = 1_000_000_000;
+/// The first call of a path that took as long is slow.
+const SLOW_NS: u64 = 1_000_000;
 
 /// The rows of all parents.
 pub(super) struct Rows {
     /// Calls that took less are brief, in nanoseconds.
     below_ns: u64,
     by_parent: BTreeMap<u64, (u128, Vec<Row>)>,
+    paths: Paths,
+    /// What began before, in ticks, may have been told as running by the program itself.
+    told_before: u64,
 }
 
 impl Rows {
     pub(super) fn of(estate: &Estate) -> Self {
         let below_ns = estate.program.about.as_ref().map_or(0, |about| about.fold_below_ns.min(LONGEST_NS));
-        Self { below_ns, by_parent: BTreeMap::new() }
+        let told_before = estate.program.state.and_then(|state| state.clock).map_or(0, |clock| clock.ticks);
+        let mut paths = Paths::default();
+        if below_ns > 0 {
+            for call in estate.images.values().flat_map(|image| image.ended.iter().chain(&image.running)) {
+                paths.link(call.id, call.parent, call.site);
+            }
+        }
+        Self { below_ns, by_parent: BTreeMap::new(), paths, told_before }
     }
 
     /// The calls of one ring that are to be told singly: those that `is_told` lets through, without the brief ones.
@@ -39,12 +51,14 @@ impl Rows {
         mut is_told: impl FnMut(&'a Call, &mut Folds<'_>) -> bool,
     ) -> Vec<&'a Call> {
         let (mut briefs, mut told) = (Briefs::default(), Vec::new());
+        let limits = Limits { below: self.below_ns, slow: SLOW_NS, longest: LONGEST_NS };
         for call in image.ended.iter().chain(&image.running) {
             if !is_told(call, folds) {
                 continue;
             }
             if let (Some((at, how)), true) = (call.end, self.below_ns > 0) {
                 let elapsed = clock.elapsed_ns(call.start, at);
+                let is_brief = elapsed < self.below_ns;
                 let ended = brief::Ended {
                     id: call.id,
                     parent: folds.parent(call),
@@ -53,9 +67,9 @@ impl Rows {
                     start: call.start,
                     elapsed,
                     bucket: (elapsed as f64).max(1.0).log(GROWTH) as u32,
-                    is_brief: call.may_be_brief && how == End::Succeeded && elapsed < self.below_ns,
+                    may_be_counted: call.may_be_brief && how == End::Succeeded && (is_brief || call.start > self.told_before),
                 };
-                let Some(rows) = briefs.add(&ended) else { continue };
+                let Some(rows) = briefs.add(&ended, &mut self.paths, limits) else { continue };
                 self.add(call.id, call.root, rows);
             }
             told.push(call);

@@ -1,0 +1,152 @@
+//! Call paths: the names that lead from a root to a call, and how many calls of each path were told singly.
+//!
+//! A loop may make thousands of calls that are too long to be brief and as alike as those that are. So after some calls of a path
+//! ([`SINGLY`]) further ones are counted as brief ones are, whichever parent of the path they have, unless they take twice as long as
+//! those before them.
+
+use std::collections::HashMap;
+
+/// Number of calls of a path that are told singly, beside those that are slow.
+const SINGLY: u64 = 10;
+/// Of more paths than this, all are forgotten and counted anew.
+const MOST_PATHS: usize = 1 << 16;
+/// Calls within each other that make up a path, at most: what a damaged file says may go round in circles.
+const MOST_NAMES: usize = 1 << 10;
+
+/// Durations that decide whether a call is counted, in the unit of [`Ended::elapsed`](super::Ended::elapsed).
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// A call that took less is brief.
+    pub below: u64,
+    /// The first call of a path that took as long is slow, and each that takes twice as long as the slowest before it.
+    pub slow: u64,
+    /// A call that took as long is always told singly.
+    pub longest: u64,
+}
+
+/// The paths of the calls of a program.
+#[derive(Debug, Default)]
+pub struct Paths {
+    /// Parent and site of each call that can be one's parent, by id.
+    links: HashMap<u64, (u64, u32)>,
+    /// Hashes of the paths of these calls, as far as they were asked for.
+    hashes: HashMap<u64, u64>,
+    /// Calls of each path that were told singly, by hash.
+    told: HashMap<u64, Told>,
+}
+
+#[derive(Debug)]
+struct Told {
+    calls: u64,
+    slow_from: u64,
+}
+
+impl Paths {
+    /// Makes a call known that others may have been called by.
+    pub fn link(&mut self, id: u64, parent: u64, site: u32) {
+        self.links.insert(id, (parent, site));
+    }
+
+    /// Forgets what calls have what parent. How many were told of each path stays.
+    pub fn unlink(&mut self) {
+        self.links.clear();
+        self.hashes.clear();
+    }
+
+    /// The parent of a call that is linked.
+    pub(crate) fn parent(&self, id: u64) -> Option<u64> {
+        self.links.get(&id).map(|(parent, _)| *parent)
+    }
+
+    /// Returns true if so many calls of this site were told below parents of this path that one more, which has taken so long by now,
+    /// is to be counted.
+    pub(crate) fn counts(&mut self, parent: u64, site: u32, elapsed: u64) -> bool {
+        let path = step(self.hash(parent), site);
+        self.told.get(&path).is_some_and(|told| told.calls >= SINGLY && elapsed < told.slow_from)
+    }
+
+    /// Notes a call that is told singly.
+    pub(crate) fn told(&mut self, parent: u64, site: u32, elapsed: u64, limits: Limits) {
+        let path = step(self.hash(parent), site);
+        if self.told.len() >= MOST_PATHS && !self.told.contains_key(&path) {
+            self.told.clear();
+        }
+        let told = self.told.entry(path).or_insert(Told { calls: 0, slow_from: limits.slow.max(limits.below) });
+        told.calls += 1;
+        if elapsed >= told.slow_from {
+            told.slow_from = elapsed.saturating_mul(2);
+        }
+        told.slow_from = told.slow_from.min(limits.longest);
+    }
+
+    /// The hash of a call's path, which begins at the first parent that isn't known.
+    fn hash(&mut self, id: u64) -> u64 {
+        let (mut names, mut at) = (Vec::new(), id);
+        let above = loop {
+            if let Some(hash) = self.hashes.get(&at) {
+                break *hash;
+            }
+            let Some((parent, site)) = self.links.get(&at).filter(|_| names.len() < MOST_NAMES) else { break 0 };
+            names.push((at, *site));
+            at = *parent;
+        };
+        names.into_iter().rev().fold(above, |above, (id, site)| {
+            let hash = step(above, site);
+            self.hashes.insert(id, hash);
+            hash
+        })
+    }
+}
+
+/// The hash of a path that is longer by one name.
+fn step(above: u64, site: u32) -> u64 {
+    (above ^ (u64::from(site) + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { below: 100, slow: 1_000, longest: 1_000_000 };
+
+    #[test]
+    fn after_some_calls_of_a_path_further_ones_are_counted_below_whichever_parent() {
+        let mut paths = Paths::default();
+        for parent in 1..=SINGLY {
+            paths.link(parent, 1_000, 1);
+            assert!(!paths.counts(parent, 7, 500));
+            paths.told(parent, 7, 500, LIMITS);
+        }
+        paths.link(50, 1_000, 1);
+        paths.link(51, 1_000, 2);
+        assert!(paths.counts(50, 7, 500), "another parent of the same path");
+        assert!(!paths.counts(51, 7, 500), "a parent of another name");
+        assert!(!paths.counts(50, 8, 500), "a call of another name");
+        paths.unlink();
+        paths.link(60, 1_000, 1);
+        assert!(paths.counts(60, 7, 500), "what was told is known for good");
+    }
+
+    #[test]
+    fn slow_calls_are_told_each_twice_as_slow_as_the_one_before() {
+        let mut paths = Paths::default();
+        (0..SINGLY).for_each(|_| paths.told(1, 7, 500, LIMITS));
+        let mut told = Vec::new();
+        for elapsed in [999, 1_000, 1_500, 1_999, 2_000, 3_999, 900_000, 999_999, 1_000_000, 1_000_000] {
+            if !paths.counts(1, 7, elapsed) {
+                paths.told(1, 7, elapsed, LIMITS);
+                told.push(elapsed);
+            }
+        }
+        assert_eq!(told, [1_000, 2_000, 900_000, 1_000_000, 1_000_000]);
+    }
+
+    #[test]
+    fn parents_that_go_round_in_circles_have_a_path_as_well() {
+        let mut paths = Paths::default();
+        paths.link(1, 2, 1);
+        paths.link(2, 1, 1);
+        paths.told(1, 7, 500, LIMITS);
+        assert!(!paths.counts(2, 7, 500));
+    }
+}

@@ -1,0 +1,142 @@
+//! Projects that have something of their own: wrappers, attributes, threads, no standard library.
+
+use std::fs;
+use std::path::Path;
+
+use expect_test::expect;
+use monitor_tests::{Server, command, run};
+
+use crate::{Project, copy, good, tree};
+
+/// As `cargo new` writes it: nothing stands before `main` that could carry anything.
+#[test]
+fn a_function_on_the_first_line_of_a_file_is_woven_and_its_body_keeps_its_columns() {
+    let (server, project) = (Server::start(), Project::of("hello", "", "fn main() {\n    std::env::args().nth(9).unwrap();\n}\n"));
+    let finished = run(project.monitor("run", Some(&server)));
+    assert!(finished.code == Some(101) && finished.stderr.contains("src/main.rs:2:29:"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("1 function woven in 1 crate\n"), "{}", finished.stderr);
+    assert!(tree(&server, "hello::main").contains("failed"), "{}", tree(&server, "hello::main"));
+}
+
+/// Both keep what they are asked for: one for all crates, as sccache, and one for those of the workspace.
+#[cfg(unix)]
+#[test]
+fn wrappers_that_the_project_has_are_called() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (server, elsewhere) = (Server::start(), tempfile::tempdir().unwrap());
+    fs::create_dir(elsewhere.path().join("src")).unwrap();
+    fs::write(elsewhere.path().join("Cargo.toml"), "[package]\nname = \"other\"\n[workspace]\n").unwrap();
+    fs::write(elsewhere.path().join("src/lib.rs"), "pub fn greet() {}\n").unwrap();
+    let project = Project::of("wrapped", &format!("other.path = {:?}\n", elsewhere.path()), "fn main() {\n    other::greet()\n}\n");
+    fs::create_dir(project.path(".cargo")).unwrap();
+    let settings = "[build]\nrustc-wrapper = \"./outer\"\nrustc-workspace-wrapper = \"./inner\"\n";
+    fs::write(project.path(".cargo/config.toml"), settings).unwrap();
+    for name in ["outer", "inner"] {
+        let log = project.path(&format!("{name}.log"));
+        fs::write(project.path(name), format!("#!/bin/sh\necho \"$@\" >> {}\nexec \"$@\"\n", log.display())).unwrap();
+        fs::set_permissions(project.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    good(run(project.monitor("run", Some(&server))));
+    let compiled = |name: &str| {
+        let log = fs::read_to_string(project.path(name)).unwrap();
+        let of = |of: &&str| log.contains(&format!("--crate-name {of} "));
+        ["wrapped", "other"].into_iter().filter(of).collect::<Vec<_>>()
+    };
+    assert_eq!((compiled("outer.log"), compiled("inner.log")), (vec!["other"], vec!["wrapped"]));
+    assert_eq!(tree(&server, "wrapped::main"), "wrapped::main\n");
+}
+
+/// Its attributes and what is woven are recorded by one recorder: its own.
+#[test]
+fn a_project_that_has_attributes_already_has_one_tree() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let (server, project) = (
+        Server::start(),
+        Project::of(
+            "own",
+            &format!("monitor-client.path = {:?}\n", repository.join("monitor-client")),
+            "#[monitor_client::root_task]\nfn work() {\n    step(3);\n}\n\nfn step(n: u32) {\n    let _ = n;\n    last();\n}\n\n\
+             #[monitor_client::normal_task(name = \"the last\")]\nfn last() {}\n\nfn main() {\n    work();\n}\n",
+        ),
+    );
+    // What has been fetched for this repository will do.
+    fs::copy(repository.join("Cargo.lock"), project.path("Cargo.lock")).unwrap();
+    fs::write(project.path("monitor.toml"), "[[function]]\npath = \"own::step\"\n").unwrap();
+    let finished = good(run(project.monitor("run", Some(&server))));
+    assert!(finished.stderr.contains("1 function woven in 1 crate\n"), "{}", finished.stderr);
+    assert_eq!(tree(&server, "work"), "work\n  own::step\n    the last\n");
+}
+
+#[test]
+fn who_ships_for_others_does_so_by_https_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    fs::write(&certificate, own.cert.pem()).unwrap();
+    fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    let server = Server::start_with_tls(&certificate, &key);
+    assert!(server.url().starts_with("https://"), "{}", server.url());
+    let project = Project::of("far", "", "fn main() {\n}\n");
+    let mut woven = project.monitor("run", Some(&server));
+    woven.env("SSL_CERT_FILE", &certificate);
+    good(run(woven));
+    let mut launched = command("monitor");
+    launched.args(["run", "--", "true"]).env("MONITOR_SERVER_URL", server.url()).env("SSL_CERT_FILE", &certificate);
+    good(run(launched));
+    for name in ["far::main", "true"] {
+        assert_eq!(tree(&server, name), format!("{name}\n"));
+    }
+}
+
+#[test]
+fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
+    let (server, project) = (
+        Server::start(),
+        Project::of(
+            "hands",
+            "rayon = \"1.12\"\ntokio = { version = \"1\", features = [\"rt-multi-thread\"] }\n",
+            include_str!("../woven/hands.rs"),
+        ),
+    );
+    let plain = good(run(project.cargo("run -q")));
+    let woven = good(run(project.monitor("run", Some(&server))));
+    assert_eq!(woven.stdout, plain.stdout);
+    // None was woven by less for what carries the context.
+    assert!(!woven.stderr.contains("is not monitored") && woven.stderr.contains("7 functions woven"), "{}", woven.stderr);
+    expect![[r#"
+        hands::main
+          hands::by_threads
+            hands::work
+            hands::work
+          hands::by_scope
+            hands::work
+            hands::work
+            hands::work
+          hands::by_rayon
+            hands::work
+            hands::work
+            hands::work
+            hands::work
+            hands::work
+            hands::work
+          hands::by_tasks
+            hands::step
+            hands::step
+            hands::work
+    "#]]
+    .assert_eq(&tree(&server, "hands::main"));
+}
+
+/// Without the standard library, and with all that the compiler needs to be told of it left unsaid.
+#[test]
+fn a_crate_without_std_is_woven_all_the_same() {
+    let (server, project) = (Server::start(), Project::of("bare", "", "fn main() {\n    println!(\"{:?}\", bare::twice(4));\n}\n"));
+    let lib = "#![no_std]\n\npub fn twice(n: u8) -> Result<u8, &'static str> {\n    grow(n, 2).ok_or(\"too large\")\n}\n\n\
+               fn grow(n: u8, by: u8) -> Option<u8> {\n    if by == 1 {\n        return Some(n);\n    }\n    grow(n, by - 1)?.checked_add(n)\n}\n";
+    fs::write(project.path("src/lib.rs"), lib).unwrap();
+    let finished = good(run(project.monitor("run", Some(&server))));
+    assert_eq!(finished.stdout, "Ok(8)\n");
+    assert!(finished.stderr.contains("2 functions woven in 1 crate\n"), "{}", finished.stderr);
+    assert_eq!(tree(&server, "bare::main"), "bare::main\n  bare::twice\n    bare::grow\n");
+}
