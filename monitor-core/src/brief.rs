@@ -10,7 +10,7 @@
 
 mod paths;
 
-pub use paths::{Limits, Paths};
+pub use paths::{Limits, Link, Paths};
 
 /// A call that has ended.
 #[derive(Debug, Clone, Copy)]
@@ -245,7 +245,7 @@ mod tests {
         let mut told = 0;
         for id in 10..60 {
             let parent = Ended { elapsed: 500, ..ended(id, 1, 2, true) };
-            paths.link(id, 1, 2);
+            paths.link(id, Link { parent: 1, site: 2, elapsed: 500, may_be_counted: true });
             for (elapsed, site) in [(500, 3), (10, 4)] {
                 let child = Ended { elapsed, ..ended(id * 10 + u64::from(site), id, site, true) };
                 told += u64::from(briefs.add(&child, &mut paths, LIMITS).is_some());

@@ -24,11 +24,26 @@ pub struct Limits {
     pub longest: u64,
 }
 
+/// A call that others may have been called by.
+#[derive(Debug, Clone, Copy)]
+pub struct Link {
+    /// Its parent.
+    pub parent: u64,
+    /// Number of its site.
+    pub site: u32,
+    /// How long it took, or has run by now.
+    pub elapsed: u64,
+    /// Nobody knows its ids, and it has not failed.
+    pub may_be_counted: bool,
+}
+
 /// The paths of the calls of a program.
 #[derive(Debug, Default)]
 pub struct Paths {
-    /// Parent and site of each call that can be one's parent, by id.
-    links: HashMap<u64, (u64, u32)>,
+    /// Calls that run, by id.
+    running: HashMap<u64, Link>,
+    /// Calls that have ended, are not brief, and were not told by now, by id.
+    ended: HashMap<u64, Link>,
     /// Hashes of the paths of these calls, as far as they were asked for.
     hashes: HashMap<u64, u64>,
     /// Calls of each path that were told singly, by hash.
@@ -42,20 +57,35 @@ struct Told {
 }
 
 impl Paths {
-    /// Makes a call known that others may have been called by.
-    pub fn link(&mut self, id: u64, parent: u64, site: u32) {
-        self.links.insert(id, (parent, site));
+    /// Makes a call known that has ended.
+    pub fn link(&mut self, id: u64, link: Link) {
+        self.ended.insert(id, link);
     }
 
-    /// Forgets what calls have what parent. How many were told of each path stays.
-    pub fn unlink(&mut self) {
-        self.links.clear();
+    /// Makes a call known that runs.
+    pub fn link_running(&mut self, id: u64, link: Link) {
+        self.running.insert(id, link);
+    }
+
+    /// Forgets a call that has ended, and was told or counted.
+    pub(crate) fn unlink(&mut self, id: u64) {
+        self.ended.remove(&id);
+    }
+
+    /// Forgets which calls run. How many were told of each path stays known.
+    pub(crate) fn unlink_running(&mut self) {
+        self.running.clear();
         self.hashes.clear();
     }
 
-    /// The parent of a call that is linked.
-    pub(crate) fn parent(&self, id: u64) -> Option<u64> {
-        self.links.get(&id).map(|(parent, _)| *parent)
+    fn get(&self, id: u64) -> Option<&Link> {
+        self.ended.get(&id).or_else(|| self.running.get(&id))
+    }
+
+    /// The parent of a call that is to be counted with others of its path, as far as is known by now.
+    pub(crate) fn parent_of_counted(&mut self, id: u64) -> Option<u64> {
+        let link = *self.get(id).filter(|link| link.may_be_counted)?;
+        self.counts(link.parent, link.site, link.elapsed).then_some(link.parent)
     }
 
     /// Returns true if so many calls of this site were told below parents of this path that one more, which has taken so long by now,
@@ -86,9 +116,9 @@ impl Paths {
             if let Some(hash) = self.hashes.get(&at) {
                 break *hash;
             }
-            let Some((parent, site)) = self.links.get(&at).filter(|_| names.len() < MOST_NAMES) else { break 0 };
-            names.push((at, *site));
-            at = *parent;
+            let Some(link) = self.get(at).filter(|_| names.len() < MOST_NAMES) else { break 0 };
+            names.push((at, link.site));
+            at = link.parent;
         };
         names.into_iter().rev().fold(above, |above, (id, site)| {
             let hash = step(above, site);
@@ -109,22 +139,30 @@ mod tests {
 
     const LIMITS: Limits = Limits { below: 100, slow: 1_000, longest: 1_000_000 };
 
+    fn linked(paths: &mut Paths, id: u64, parent: u64, site: u32) {
+        paths.link(id, Link { parent, site, elapsed: 500, may_be_counted: true });
+    }
+
     #[test]
     fn after_some_calls_of_a_path_further_ones_are_counted_below_whichever_parent() {
         let mut paths = Paths::default();
         for parent in 1..=SINGLY {
-            paths.link(parent, 1_000, 1);
+            linked(&mut paths, parent, 1_000, 1);
             assert!(!paths.counts(parent, 7, 500));
             paths.told(parent, 7, 500, LIMITS);
         }
-        paths.link(50, 1_000, 1);
-        paths.link(51, 1_000, 2);
+        linked(&mut paths, 50, 1_000, 1);
+        linked(&mut paths, 51, 1_000, 2);
         assert!(paths.counts(50, 7, 500), "another parent of the same path");
         assert!(!paths.counts(51, 7, 500), "a parent of another name");
         assert!(!paths.counts(50, 8, 500), "a call of another name");
-        paths.unlink();
-        paths.link(60, 1_000, 1);
+        paths.unlink(50);
+        paths.unlink_running();
+        assert!(!paths.counts(50, 7, 500), "nothing is known of it");
+        linked(&mut paths, 60, 1_000, 1);
         assert!(paths.counts(60, 7, 500), "what was told is known for good");
+        linked(&mut paths, 70, 60, 7);
+        assert_eq!((paths.parent_of_counted(70), paths.parent_of_counted(60)), (Some(60), None));
     }
 
     #[test]
@@ -144,8 +182,8 @@ mod tests {
     #[test]
     fn parents_that_go_round_in_circles_have_a_path_as_well() {
         let mut paths = Paths::default();
-        paths.link(1, 2, 1);
-        paths.link(2, 1, 1);
+        linked(&mut paths, 1, 2, 1);
+        linked(&mut paths, 2, 1, 1);
         paths.told(1, 7, 500, LIMITS);
         assert!(!paths.counts(2, 7, 500));
     }

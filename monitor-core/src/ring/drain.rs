@@ -10,7 +10,7 @@ use super::folds::{Counted, Folds};
 use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
 use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts, registry};
-use crate::brief::{self, Briefs, Paths};
+use crate::brief::{self, Briefs, Link, Paths};
 use crate::record::{Attachment, Site};
 use crate::{clock, fold, park, queue};
 
@@ -81,10 +81,8 @@ pub(crate) struct Rings {
     briefs: Briefs,
     /// The rows that count them.
     rows: Rows,
-    /// The paths of the calls that run, and of those that this look takes out of the rings and that are not brief.
+    /// The paths of the calls that run, and of those in the rings that are not brief.
     paths: Paths,
-    /// Calls that this look has found in frames and slots, by id; only where brief calls are counted.
-    open: HashMap<u64, Words>,
     /// The ring that is read first, so that none is always the last.
     first: usize,
     /// Slots whose ends were told and are not freed yet, and their regions.
@@ -100,6 +98,8 @@ struct Ring {
     segment: SegmentRef,
     /// Records that were taken.
     taken: u64,
+    /// Records whose paths are known.
+    linked: u64,
     thread: u64,
     /// It waits for a thread.
     is_free: bool,
@@ -115,9 +115,7 @@ impl Rings {
         let passed = fold::has_below().then(|| {
             let at = clock::now();
             park::pass();
-            self.paths.unlink();
-            self.open.clear();
-            self.link_running();
+            self.link_running(look.now);
             at
         });
         let mut left = look.limit;
@@ -137,7 +135,7 @@ impl Rings {
         }
         self.settle(look.now);
         if passed.is_some() {
-            self.link_running();
+            self.link_running(look.now);
         }
         // After the records: the frame of what they tell is gone, so nothing is told as running that was told as ended.
         let (mut running, mut long) = (look.limit, BTreeMap::new());
@@ -233,7 +231,15 @@ impl Rings {
         for news in registry::news(&mut self.news_seen) {
             self.names.insert(news.thread, news.name);
             if let Some(segment) = news.segment {
-                self.all.push(Ring { region: news.region, segment, taken: 0, thread: news.thread, is_free: false, fold_news_seen: 0 });
+                self.all.push(Ring {
+                    region: news.region,
+                    segment,
+                    taken: 0,
+                    linked: 0,
+                    thread: news.thread,
+                    is_free: false,
+                    fold_news_seen: 0,
+                });
             } else if let Some(ring) = self.all.iter_mut().find(|ring| std::ptr::eq(ring.region, news.region)) {
                 (ring.thread, ring.is_free) = (news.thread, false);
             }
@@ -269,11 +275,9 @@ impl Rings {
         let running = Running::of(region, passed);
         let head = region.writer.head.observe();
         let old = look.begun_before.max(look.now.saturating_sub(below));
-        let mut decided = |to: u64| {
-            let calls = self.records(at, to);
-            for (_, words) in calls.iter().filter(|(_, words)| words.end.saturating_sub(words.start) >= below) {
-                self.paths.link(words.id, words.parent, Facts(words.facts).site_number() as u32);
-            }
+        self.link_ended(at, head, below);
+        let decided = |to: u64| {
+            let calls = self.records(at, from, to);
             let is_told = |id| self.announced.contains(&id) || self.folds.knows(id);
             let since = briefs::undecided(&calls, &running, old, to < head, is_told).unwrap_or(u64::MAX);
             calls.iter().position(|(_, words)| words.start >= since).map_or(to, |first| calls[first].0)
@@ -284,11 +288,11 @@ impl Rings {
         if first == from && to < head { decided(head) } else { first }
     }
 
-    /// The records of a ring that were not taken, up to one, and their numbers.
-    fn records(&self, at: usize, to: u64) -> Vec<(u64, Words)> {
-        let Ring { mut segment, taken, .. } = self.all[at];
+    /// Records of a ring that were not taken, and their numbers.
+    fn records(&self, at: usize, from: u64, to: u64) -> Vec<(u64, Words)> {
+        let mut segment = self.all[at].segment;
         let mut records = Vec::new();
-        for number in taken..to {
+        for number in from..to {
             while let Some((next, _)) = segment.next().filter(|(_, end)| *end <= number) {
                 segment = next;
             }
@@ -303,8 +307,12 @@ impl Rings {
         let mut briefs = std::mem::take(&mut self.briefs);
         for pending in briefs.rest().filter(|pending| pending.parent != 0) {
             let mut parent = pending.parent;
-            while !pending.is_told && self.is_running_counted(parent, now) {
-                parent = self.paths.parent(parent).unwrap_or(parent);
+            while !pending.is_told
+                && !self.announced.contains(&parent)
+                && !self.rows.has(parent)
+                && let Some(above) = self.paths.parent_of_counted(parent)
+            {
+                parent = above;
             }
             self.wanted.insert(parent);
             self.rows.add(parent, pending.root, pending.rows, now);
@@ -312,21 +320,25 @@ impl Rings {
         self.briefs = briefs;
     }
 
-    /// Returns true if a call runs that is to be counted with others of its path, unless it fails or is slow.
-    fn is_running_counted(&mut self, id: u64, now: u64) -> bool {
-        let Some(words) = self.open.get(&id).filter(|words| Facts(words.facts).may_be_brief()) else { return false };
-        let (parent, site, elapsed) = (words.parent, Facts(words.facts).site_number() as u32, now.saturating_sub(words.start));
-        !self.announced.contains(&id) && !self.rows.has(id) && self.paths.counts(parent, site, elapsed)
-    }
-
     /// Makes the paths of all calls known that run.
-    fn link_running(&mut self) {
+    fn link_running(&mut self, now: u64) {
+        self.paths.unlink_running();
         for ring in &self.all {
             for words in slots(ring.region).chain(frames(ring.region)).filter_map(|frame| frame.line.read(RUNNING)) {
-                self.paths.link(words.id, words.parent, Facts(words.facts).site_number() as u32);
-                self.open.insert(words.id, words);
+                self.paths.link_running(words.id, link(&words, now));
             }
         }
+    }
+
+    /// Makes the paths of all calls known that have ended, each once, but for brief ones.
+    fn link_ended(&mut self, at: usize, head: u64, below: u64) {
+        let from = self.all[at].linked.max(self.all[at].taken);
+        for (_, words) in self.records(at, from, head) {
+            if words.end.saturating_sub(words.start) >= below {
+                self.paths.link(words.id, link(&words, words.end));
+            }
+        }
+        self.all[at].linked = head;
     }
 
     fn ended(&mut self, mut words: Words, tell: &mut impl FnMut(Told)) {
@@ -360,7 +372,11 @@ impl Rings {
                 bucket: table.bucket(elapsed) as u32,
                 may_be_counted: may_be_brief && !has_rows(),
             };
-            let Some(rows) = self.briefs.add(&call, &mut self.paths, table.limits()) else { return };
+            let rows = self.briefs.add(&call, &mut self.paths, table.limits());
+            if elapsed >= table.below {
+                self.paths.unlink(words.id);
+            }
+            let Some(rows) = rows else { return };
             self.rows.add(words.id, words.root(), rows, words.end);
             self.rows.ended(words.id);
         }
@@ -388,7 +404,7 @@ impl Rings {
             }
             0
         } else if limit > 0
-            && (self.wanted.contains(&words.id) || words.start <= look.begun_before && !self.is_running_counted(words.id, look.now))
+            && (self.wanted.contains(&words.id) || words.start <= look.begun_before && self.paths.parent_of_counted(words.id).is_none())
         {
             usize::from(self.announce(words, tell))
         } else {
@@ -500,6 +516,17 @@ impl Rings {
             }
             registry::give_back(region);
         }
+    }
+}
+
+/// What is known of a call that has run until now.
+fn link(words: &Words, now: u64) -> Link {
+    let facts = Facts(words.facts);
+    Link {
+        parent: words.parent,
+        site: facts.site_number() as u32,
+        elapsed: now.saturating_sub(words.start),
+        may_be_counted: facts.may_be_brief() && facts.ending() == Ending::Succeeded,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use monitor_core::brief::{self, Briefs, Count, Limits, Paths, Row};
+use monitor_core::brief::{self, Briefs, Count, Limits, Link, Paths, Row};
 use monitor_core::image::{Call, End, Image};
 use monitor_wire::{Event, Kind, ProcessFolded, ProcessId, RootId};
 
@@ -36,7 +36,7 @@ impl Rows {
         let mut paths = Paths::default();
         if below_ns > 0 {
             for call in estate.images.values().flat_map(|image| image.ended.iter().chain(&image.running)) {
-                paths.link(call.id, call.parent, call.site);
+                paths.link(call.id, Link { parent: call.parent, site: call.site, elapsed: 0, may_be_counted: false });
             }
         }
         Self { below_ns, by_parent: BTreeMap::new(), paths, told_before }
