@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "gives out memory of files")]
 
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use monitor_core::image::{CHUNK_BYTES, FIRST_RECORDS, FOLDS_BYTES, REGION_BYTES, segment_bytes};
@@ -35,6 +35,8 @@ pub struct SpoolKeeper {
     next_ring: AtomicUsize,
     /// Something was appended.
     has_lane: AtomicBool,
+    /// Number of the last entry that is needed no more.
+    settled: AtomicU64,
 }
 
 impl SpoolKeeper {
@@ -52,6 +54,7 @@ impl SpoolKeeper {
             is_used: AtomicBool::new(true),
             next_ring: AtomicUsize::new(0),
             has_lane: AtomicBool::new(false),
+            settled: AtomicU64::new(0),
         }
     }
 
@@ -80,7 +83,13 @@ impl SpoolKeeper {
 
     /// Entries up to this number are needed no more.
     pub fn settled(&self, number: u64) {
+        self.settled.store(number, Ordering::Relaxed);
         self.lane.taken(number);
+    }
+
+    /// Number of entries that came by the queue and are in no batch, or little more.
+    pub fn unread(&self) -> u64 {
+        self.lane.last().saturating_sub(self.settled.load(Ordering::Relaxed))
     }
 
     /// Makes files ready for all that a call may need next, so that no recording thread has to.

@@ -270,8 +270,8 @@ fn python_calls_fold() {
         let tree = house.tree();
         let (calls, missing) = (calls_of(&tree, "many.leaf"), missing_in(&house, &tree));
         assert!(calls > 100 && calls <= 50_000 && calls + missing >= 50_000, "{python}: {calls} and {missing} that are missing");
-        // On a busy machine some thousands are told before the fold is known.
-        assert!(tree.len() < 25_000, "{python}: {} rows", tree.len());
+        // A hundred, the slow ones among the rest, and what was recorded last.
+        assert!(tree.len() < 500, "{python}: {} rows", tree.len());
     }
 }
 

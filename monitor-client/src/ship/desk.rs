@@ -41,6 +41,8 @@ struct Ending {
 struct Waiting {
     done: mpsc::Sender<()>,
     until: Until,
+    /// The server need not have it.
+    is_gathering: bool,
 }
 
 /// What somebody waits for.
@@ -118,10 +120,21 @@ impl Desk {
 
     /// A look was made: events up to the number `last` are what those wait for whose mark is past.
     pub(super) fn gathered(&self, is_past: impl Fn(&Mark) -> bool, last: u64) {
-        for waiting in &mut self.0.borrow_mut().waiting {
+        let waiting = &mut self.0.borrow_mut().waiting;
+        for waiting in waiting.iter_mut() {
             if matches!(&waiting.until, Until::Gathered(mark) if is_past(mark)) {
                 waiting.until = Until::Sent(last);
             }
+        }
+        for gathered in waiting.extract_if(.., |waiting| waiting.is_gathering && matches!(waiting.until, Until::Sent(_))) {
+            let _ = gathered.done.send(());
+        }
+    }
+
+    /// Nothing can be gathered by now: nobody waits for it.
+    pub(super) fn gathers_nothing(&self) {
+        for gathering in self.0.borrow_mut().waiting.extract_if(.., |waiting| waiting.is_gathering) {
+            let _ = gathering.done.send(());
         }
     }
 
@@ -154,7 +167,8 @@ impl Desk {
 impl Inner {
     fn note(&mut self, command: Command) {
         match command {
-            Command::Flush { done } => self.waiting.push(Waiting { done, until: Until::Now }),
+            Command::Flush { done } => self.waiting.push(Waiting { done, until: Until::Now, is_gathering: false }),
+            Command::Gather { done } => self.waiting.push(Waiting { done, until: Until::Now, is_gathering: true }),
             Command::Exit { done, until, late } => self.exit = Some(Ending { done, until, late }),
         }
     }
@@ -182,5 +196,27 @@ mod tests {
             assert_eq!(answer.recv(), Err(mpsc::RecvError));
         }
         assert!(!is_sent && !held_by_a_future_that_is_never_dropped.is_exit());
+    }
+
+    #[test]
+    fn who_waits_for_what_is_recorded_to_be_gathered_does_not_wait_for_the_server() {
+        let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
+        let desk = Desk::new(receive);
+        let mut receiver = monitor_core::queue::open(1 << 20).expect("opened once");
+        let ask = |desk: &Desk| {
+            let (done, answer) = mpsc::channel();
+            commands.send(Command::Gather { done }).unwrap();
+            assert!(desk.take_commands() && desk.is_awaited() && answer.try_recv().is_err());
+            answer
+        };
+        let answer = ask(&desk);
+        desk.mark(|| receiver.mark());
+        desk.gathered(|_| false, 3);
+        assert!(answer.try_recv().is_err());
+        desk.gathered(|_| true, 3);
+        assert_eq!((answer.try_recv(), desk.is_awaited()), (Ok(()), false));
+        let answer = ask(&desk);
+        desk.gathers_nothing();
+        assert_eq!((answer.try_recv(), desk.is_awaited()), (Ok(()), false));
     }
 }

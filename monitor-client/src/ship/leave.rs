@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use monitor_spool::{Answer, Backoff, Spool};
@@ -11,11 +12,16 @@ use tokio::time::{Instant, sleep};
 
 use super::adopt::step;
 use super::post::Post;
-use super::{SHIPPER, exit, now_us};
+use super::{Command, Handle, SHIPPER, exit, now_us};
 use crate::settings::Settings;
 
 /// A server that asks to wait is not waited for longer.
 const LONGEST: Duration = Duration::from_secs(30);
+
+/// Of what came by the queue, so much is left as it was recorded: whoever ships it tells each of it singly.
+const FEW: u64 = 200;
+/// The shipper is waited for no longer when it counts what is more than that.
+const GATHERING: Duration = Duration::from_secs(5);
 
 /// What a program has left in the spool for another process, which may get this as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,11 +47,22 @@ pub fn leave() -> Option<Left> {
     if !monitor_core::switch::turn_off() {
         return None;
     }
+    if keeper.unread() > FEW {
+        gather(shipper);
+    }
     if !keeper.is_whole() {
         exit::say_goodbye(shipper);
         return None;
     }
     Some(Left { ended_us: now_us(), ..left.clone() })
+}
+
+/// Has the shipper take out what is recorded, so that what is many and alike is counted. The server is not waited for.
+fn gather(shipper: &Handle) {
+    let (done, answer) = mpsc::channel();
+    if shipper.commands.send(Command::Gather { done }).is_ok() {
+        let _ = answer.recv_timeout(GATHERING);
+    }
 }
 
 impl Left {

@@ -52,7 +52,9 @@ struct Handle {
 enum Command {
     /// Send what is recorded, then say so.
     Flush { done: mpsc::Sender<()> },
-    /// The same, and the goodbye behind it. Sending is given up where it is in vain to try on, and `until` then; from `late` on, what is
+    /// Take all that is recorded out of rings and queue, then say so; or at once if there is no room for it.
+    Gather { done: mpsc::Sender<()> },
+    /// Send all, and the goodbye behind it. Sending is given up where it is in vain to try on, and `until` then; from `late` on, what is
     /// still in memory is only counted.
     Exit { done: mpsc::Sender<()>, until: Instant, late: Instant },
 }

@@ -211,6 +211,7 @@ impl Shipper {
     /// Moves what is recorded into the outbox, as much as makes one batch. Whether there was anything.
     fn gather(&mut self) -> bool {
         if !self.has_room() {
+            self.shared.desk.gathers_nothing();
             return false;
         }
         let desk = &self.shared.desk;
