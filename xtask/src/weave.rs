@@ -78,15 +78,19 @@ pub(crate) fn soak(names: &[String]) -> Result<()> {
         let args = args.iter().map(|arg| arg.replace("{}", &workspace().to_string_lossy()));
         let args: Vec<String> = args.map(|arg| arg.replace("{project}", &project.folder.to_string_lossy())).collect();
         let ran = if program.is_empty() {
-            "– | –".to_owned()
+            "– | – | – | –".to_owned()
         } else {
             let (off, run) = (project.program(true, program), project.program(false, program));
-            let (sizes, times) = ((size(&run)?, size(&off)?), project.run(&run, &off, &args)?);
+            let (sizes, [plain, off, on]) = ((size(&run)?, size(&off)?), project.run(&run, &off, &args)?);
             format!(
-                "{:.1} / {:.1} / {:.1} | {:.2} / {:.2}",
-                millis(times.0),
-                millis(times.1),
-                millis(times.2),
+                "{:.1} / {:.1} / {:.1} | {:.0} / {:.0} / {:.0} | {} | {:.2} / {:.2}",
+                millis(plain.0),
+                millis(off.0),
+                millis(on.0),
+                millis(plain.1) / RUNS as f64,
+                millis(off.1) / RUNS as f64,
+                millis(on.1) / RUNS as f64,
+                server.rows(&root_of(program))?,
                 sizes.0 as f64 / 1e6,
                 sizes.1 as f64 / 1e6
             )
@@ -102,11 +106,11 @@ pub(crate) fn soak(names: &[String]) -> Result<()> {
         ));
     }
     println!(
-        "\n| project | tests, all alike | release build, s: plain / woven (with the runtime) | own crates anew, s of processor: plain / woven | run, ms: plain / woven, off / on | program, MB |"
+        "\n| project | tests, all alike | release build, s: plain / woven (with the runtime) | own crates anew, s of processor: plain / woven | run, ms: plain / woven, off / on | its processor's time, ms | rows on the first three levels / in all | program, MB |"
     );
-    println!("|---|---|---|---|---|---|\n{}", rows.join("\n"));
+    println!("|---|---|---|---|---|---|---|---|\n{}", rows.join("\n"));
     projects().filter(|(_, _, program, _)| !program.is_empty()).try_for_each(|(name, _, program, _)| {
-        server.show(&format!("{}::main", program.replace('-', "_")))?;
+        server.show(&root_of(program))?;
         if *name == "mini-redis" { converse(&folder.join(name), &binaries, &server) } else { Ok(()) }
     })
 }
@@ -242,11 +246,12 @@ impl Project {
         self.folder.join(if is_woven { "woven" } else { "plain" }).join(name)
     }
 
-    /// The shortest of some runs: plain, woven, and woven with everything recorded. In turn, so that all meet the same machine.
-    fn run(&self, plain: &Path, woven: &Path, args: &[String]) -> Result<(Duration, Duration, Duration)> {
-        let mut best = [Duration::MAX; 3];
+    /// The shortest of some runs, and the processor's time of all of them: plain, woven, and woven with everything recorded. In turn, so
+    /// that all meet the same machine.
+    fn run(&self, plain: &Path, woven: &Path, args: &[String]) -> Result<[(Duration, Duration); 3]> {
+        let mut best = [(Duration::MAX, Duration::ZERO); 3];
         for _ in 0..RUNS {
-            for (index, best) in best.iter_mut().enumerate() {
+            for (index, (best, processor)) in best.iter_mut().enumerate() {
                 let mut command =
                     if index == 2 { Command::new(&self.monitor) } else { Command::new(if index == 0 { plain } else { woven }) };
                 if index == 2 {
@@ -254,12 +259,13 @@ impl Project {
                 }
                 command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
                 command.env("MONITOR_SERVER_URL", &self.url).env("MONITOR_SPOOL_DIR", &self.spool);
-                let begun = Instant::now();
+                let (begun, before) = (Instant::now(), cpu_of_children()?);
                 command.status().with_context(|| format!("{}", plain.display()))?;
                 *best = begun.elapsed().min(*best);
+                *processor += cpu_of_children()?.saturating_sub(before);
             }
         }
-        Ok((best[0], best[1], best[2]))
+        Ok(best)
     }
 }
 
@@ -290,10 +296,31 @@ impl Server {
 
     /// The newest tree of this name, as the terminal shows it.
     fn show(&self, name: &str) -> Result<()> {
+        let number = self.newest(name)?["number"].to_string();
+        step("its tree", Command::new(&self.monitor).args(["tree", &number, "--server", &self.url]))
+    }
+
+    /// Rows of the newest tree of this name, once nothing in it runs: on its first three levels, and in all.
+    fn rows(&self, name: &str) -> Result<String> {
+        let begun = Instant::now();
+        let mut newest = self.newest(name)?;
+        while newest["state"] == "running" || newest["counts"]["running"] != 0 {
+            ensure!(begun.elapsed() < Duration::from_secs(60), "{name} is not shipped: {newest}");
+            std::thread::sleep(Duration::from_millis(100));
+            newest = self.newest(name)?;
+        }
+        let number = newest["number"].to_string();
+        let tree = Command::new(&self.monitor).args(["tree", &number, "--json", "--server", &self.url]).output()?;
+        let tree: Value = serde_json::from_slice(&tree.stdout)?;
+        let rows = tree["processes"].as_array().context("processes")?;
+        let first = rows.iter().filter(|row| row["depth"].as_u64().is_some_and(|depth| depth < 3)).count();
+        Ok(format!("{first} / {}", rows.len()))
+    }
+
+    fn newest(&self, name: &str) -> Result<Value> {
         let roots = Command::new(&self.monitor).args(["roots", "--json", "--name", name, "--server", &self.url]).output()?;
         let roots: Value = serde_json::from_slice(&roots.stdout)?;
-        let number = roots["roots"][0]["number"].to_string();
-        step("its tree", Command::new(&self.monitor).args(["tree", &number, "--server", &self.url]))
+        Ok(roots["roots"][0].clone())
     }
 }
 
@@ -302,6 +329,11 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Name of the root of a program.
+fn root_of(program: &str) -> String {
+    format!("{}::main", program.replace('-', "_"))
 }
 
 fn size(path: &Path) -> Result<u64> {
