@@ -61,9 +61,9 @@ fn the_code_of_a_call_of_exit_is_in_the_tree() {
 #[test]
 fn the_root_of_tests_fails_if_one_of_them_does() {
     let (server, project) = (Server::start(), Project::of("tested", "", "fn main() {\n}\n"));
-    let test = "#[test]\nfn fails() {\n    let empty: Vec<u8> = Vec::new();\n    empty[0];\n}\n\n#[test]\nfn holds() {\n}\n";
+    let source = "#[test]\nfn fails() {\n    let empty: Vec<u8> = Vec::new();\n    empty[0];\n}\n\n#[test]\nfn holds() {\n}\n";
     fs::create_dir(project.path("tests")).unwrap();
-    fs::write(project.path("tests/sums.rs"), test).unwrap();
+    fs::write(project.path("tests/sums.rs"), source).unwrap();
     for (filter, code, shown) in [
         ("holds", 0, "tests of sums\n  holds\n"),
         ("fails", 101, "tests of sums [failed]: exit code 101\n  fails [failed]: index out of bounds"),
