@@ -60,7 +60,11 @@ if (what === "--docs") {
   ]) {
     const options = { viewport: { width: 1280, height: 640 }, colorScheme: "light", locale };
     if (run) {
-      await picture(join(file, `run-${language}.png`), `${run}?group=1`, options, ".panel .message");
+      await picture(join(file, `run-${language}.png`), `${run}?group=1`, options, ".node", async (page) => {
+        // What was handled opens when it is asked for.
+        await page.keyboard.press("e");
+        await page.locator(".panel .message").waitFor();
+      });
       await picture(join(file, `run-timeline-${language}.png`), `${run}?tab=timeline&lanes=thread`, options, ".stage canvas[data-window]");
     }
     for (const { name, address, ready, act } of await screens(say)) {
