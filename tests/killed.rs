@@ -403,25 +403,58 @@ fn what_the_end_of_a_program_has_no_time_for_is_counted_said_and_stored() {
     assert_eq!((&processes["running"], &processes["lost"]), (&json!(0), &json!(0)), "{processes}");
 }
 
+#[test]
+fn what_a_kill_costs_on_a_full_disk_is_counted() {
+    const ROOTS: u64 = 20_000;
+    let mut server = Server::start();
+    server.kill();
+    let mut roots = worker(&server, &["lone-roots", &ROOTS.to_string()]);
+    limit_files(&mut roots);
+    let mut child = roots.spawn().unwrap();
+    assert_eq!(line(&mut child), "done");
+    // As docs/spool.md has it. The journal has no room for half of the events, if it gets any.
+    let in_memory = || {
+        let folders = std::fs::read_dir(server.spool()).ok()?.map_while(Result::ok);
+        let program = folders.filter_map(|folder| std::fs::read(folder.path().join("program")).ok()).next()?;
+        Some(u64::from_ne_bytes(program[552..560].try_into().unwrap())).filter(|events| *events > ROOTS)
+    };
+    let least = wait_for("events that are in memory alone", in_memory);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.start_again();
+    ship_by_hand(&server);
+    let status = server.get("/status");
+    let is_it = |drop: &&Value| drop["type"] == "unknown" && drop["reason"] == "spool";
+    let dropped = status["dropped"].as_array().unwrap().iter().find(is_it).unwrap_or_else(|| panic!("{status}"));
+    let (counted, stored) = (dropped["count"].as_u64().unwrap(), status["events"].as_u64().unwrap());
+    // And that the program began, and was lost.
+    assert!(counted >= least && counted + stored <= 2 * ROOTS + 2, "{least} {status}");
+}
+
 /// Runs `many` where no file may hold more than 200 kB and no server answers, and ships what it has left.
-#[allow(unsafe_code, reason = "a limit for the child alone")]
 fn with_a_full_disk(count: u64, exit_timeout: &str) -> (Server, monitor_tests::Finished) {
     let mut server = Server::start();
     server.kill();
     let mut many = worker(&server, &["many", &count.to_string()]);
     many.env("MONITOR_LOG", "stderr").env("MONITOR_EXIT_TIMEOUT", exit_timeout).env("MONITOR_FOLD_AFTER", "off");
-    // SAFETY: a system call, and nothing else, between fork and exec.
-    unsafe {
-        many.pre_exec(|| {
-            let limit = libc::rlimit { rlim_cur: 200_000, rlim_max: 200_000 };
-            if libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-        });
-    }
+    limit_files(&mut many);
     let finished = run(many);
     assert_eq!(finished.code, Some(0), "{}", finished.stderr);
     server.start_again();
     ship_by_hand(&server);
     (server, finished)
+}
+
+/// No file of this program may hold more than 200 kB.
+#[allow(unsafe_code, reason = "a limit for the child alone")]
+fn limit_files(command: &mut Command) {
+    // SAFETY: a system call, and nothing else, between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            let limit = libc::rlimit { rlim_cur: 200_000, rlim_max: 200_000 };
+            if libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+        });
+    }
 }
 
 /// A real small file system, where a user may mount one.

@@ -8,6 +8,7 @@
 //!  512  1 word: not 0 once the program records elsewhere
 //!  520  2 words: acknowledged, as one who ships for the program says it, as it is and times an odd number
 //!  536  2 words: when the program ended of its own accord, in Unix microseconds, as it is and times an odd number
+//!  552  2 words: how many events are numbered and in memory alone, as it is and times an odd number
 //! 4096  blocks  who it is (JSON), then its call sites (JSON), in their order
 //! ```
 
@@ -42,6 +43,7 @@ const DROPS: usize = 384;
 const GIVEN_UP: usize = 512;
 const FOLLOWED: usize = 520;
 const ENDED: usize = 536;
+const IN_MEMORY: usize = 552;
 
 /// Types of events that are counted apart when they are dropped.
 pub(crate) const TYPES: [&str; 4] = ["process-started", "process-updated", "process-ended", OTHER];
@@ -184,8 +186,7 @@ impl Marks {
     /// The program ends of its own accord at this time, in Unix microseconds. What it has recorded is all here, and whoever ships it
     /// says goodbye for the program.
     pub fn ended(&self, time_us: u64) {
-        self.0.word(ENDED).store(time_us, Ordering::Relaxed);
-        self.0.word(ENDED + 8).store(time_us.wrapping_mul(FACTOR), Ordering::Release);
+        self.0.store_twice(ENDED, time_us);
     }
 
     /// From here on the program records elsewhere: of what lies here, only the journal is to be sent.
@@ -251,6 +252,11 @@ impl Program {
         self.save();
     }
 
+    /// So many events are numbered, not acknowledged, and nowhere but in memory: if the program is killed now, they are lost.
+    pub fn in_memory(&self, events: u64) {
+        self.page.store_twice(IN_MEMORY, events);
+    }
+
     /// What ticks mean, as far as is known by now.
     pub fn calibrate(&mut self, calibration: Calibration) {
         if self.state.clock != Some(calibration) {
@@ -296,6 +302,12 @@ pub(crate) fn follow(dir: &sys::Dir, number: u64) -> std::io::Result<()> {
 }
 
 impl Page {
+    /// Stores a number as it is and times an odd number.
+    fn store_twice(&self, at: usize, number: u64) {
+        self.word(at).store(number, Ordering::Relaxed);
+        self.word(at + 8).store(number.wrapping_mul(FACTOR), Ordering::Release);
+    }
+
     fn word(&self, at: usize) -> &AtomicU64 {
         debug_assert!(at.is_multiple_of(8) && at + 8 <= PAGE);
         // SAFETY: within the mapped page, aligned, and only ever used as an atomic word.

@@ -294,8 +294,12 @@ pub(crate) fn all_dropped(estate: &Estate) -> Vec<Dropped> {
         }
     }
     let images = estate.images.values().fold(0_u64, |sum, image| sum.saturating_add(image.damaged));
-    let found = [("unknown", estate.damaged_entries), ("process-ended", images)];
+    let found = [
+        ("unknown", "damaged", estate.damaged_entries),
+        ("process-ended", "damaged", images),
+        ("unknown", "spool", estate.program.in_memory),
+    ];
     let found: Vec<Dropped> =
-        found.into_iter().filter(|(_, count)| *count > 0).map(|(event_type, count)| drop(event_type, "damaged", count)).collect();
+        found.into_iter().filter(|(.., count)| *count > 0).map(|(event_type, reason, count)| drop(event_type, reason, count)).collect();
     merged(&dropped, &found)
 }

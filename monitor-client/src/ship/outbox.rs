@@ -81,6 +81,14 @@ impl Outbox {
         if !self.shelf.as_mut().is_some_and(|shelf| shelf.put(&parcel, taken, dropped)) {
             self.hold(&parcel);
             self.parcels.push_back(parcel);
+            self.tell_memory();
+        }
+    }
+
+    /// Notes in the spool how many events a kill of the program would cost.
+    fn tell_memory(&self) {
+        if let Some(shelf) = &self.shelf {
+            shelf.in_memory(self.parcels.iter().map(Parcel::count).sum());
         }
     }
 
@@ -163,6 +171,7 @@ impl Outbox {
             first = first.or(spool.put_last(&parcel, dropped));
         }
         self.bytes = 0;
+        spool.in_memory(0);
         let count = lost(spool) - before;
         first.filter(|_| count > 0).map(|why| (count, why.to_string()))
     }
@@ -205,6 +214,7 @@ impl Outbox {
             self.hold(&parcel);
             self.parcels.push_front(parcel);
         }
+        self.tell_memory();
     }
 
     fn hold(&mut self, parcel: &Parcel) {

@@ -68,6 +68,11 @@ impl Shelf {
         why
     }
 
+    /// So many events are in memory alone.
+    pub(super) fn in_memory(&self, events: u64) {
+        self.program.in_memory(events);
+    }
+
     /// All numbers below are used, whatever becomes of them.
     pub(super) fn advance(&mut self, next: u64) {
         self.program.advance(next, 0);

@@ -67,6 +67,11 @@ fn join_slowly(
     root_low: u64,
     site: usize,
 ) -> Option<&'static Fold> {
+    let after = region.writer.fold_after.get();
+    if after == u64::MAX {
+        // Nothing is folded: there is nothing to count for.
+        return None;
+    }
     let root = [root_high, root_low];
     let key = child_key(parent, site as u64);
     let (first, ways) = (region.child(key), region.child_ways(key));
@@ -80,10 +85,7 @@ fn join_slowly(
         return join_as(region, child, parent, root, site);
     }
     let child = ways.iter().fold(first, |oldest, child| if age(child) > age(oldest) { child } else { oldest });
-    let after = region.writer.fold_after.get();
-    if after != u64::MAX {
-        give_way(child);
-    }
+    give_way(child);
     child.key.set(key);
     child.count.set(0);
     // A line that is clear is of what is only made current, and for a moment.
@@ -94,7 +96,7 @@ fn join_slowly(
     });
     child.set_place(place);
     let is_known = !matches!(place, Place::Parent(above) if above.gave_way.get() != parent);
-    if after != u64::MAX && is_known && counts::get(shared_key(child, parent, site)) >= after {
+    if is_known && counts::get(shared_key(child, parent, site)) >= after {
         child.seen.set(now);
         return open(region, child, parent, root_high, root_low, site);
     }

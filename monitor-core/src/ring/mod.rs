@@ -5,6 +5,7 @@
 
 mod briefs;
 mod counts;
+mod current;
 mod drain;
 mod fold;
 mod folds;
@@ -13,6 +14,7 @@ mod layout;
 mod line;
 pub(crate) mod memory;
 mod registry;
+mod room;
 mod slots;
 mod writer;
 
@@ -24,13 +26,11 @@ mod atomic {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 }
 
+pub(crate) use current::{pop_context, push, push_slot, set_overflowing, set_own, take_unread, top};
 pub(crate) use drain::{Look, Looked, Rings, Seen, Told};
 pub(crate) use folds::Counted;
 pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};
-pub(crate) use writer::{
-    Begun, Call, Ending, Slot, TakenOut, close, end_open, new_id, open, open_at, pop_context, push, push_slot, set_overflowing, set_own,
-    start, start_at, take_unread, top,
-};
+pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, end_open, new_id, open, open_at, start, start_at};
 
 use crate::record::{Attachment, Site};
 

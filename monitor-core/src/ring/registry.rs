@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::layout::{DEPTH, REGION_BYTES, Region, SegmentRef};
-use super::{Facts, memory, writer};
+use super::{Facts, memory, room};
 use crate::own::Own;
 use crate::{ids, inside, queue, site, thread};
 
@@ -228,7 +228,7 @@ pub(super) fn has_news(seen: u64) -> bool {
 pub(crate) fn refused() -> Vec<(u128, u64)> {
     let Some(shared) = SHARED.get() else { return Vec::new() };
     let registry = shared.registry.lock().unwrap_or_else(PoisonError::into_inner);
-    registry.all.iter().flat_map(|region| writer::refused(region)).collect()
+    registry.all.iter().flat_map(|region| room::refused(region)).collect()
 }
 
 /// For the next thread that comes.

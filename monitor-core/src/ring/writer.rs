@@ -7,7 +7,9 @@
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use super::layout::{DEPTH, ENDED_IN_SLOT, FACTORS, Fold, Frame, Mark, RUNNING, Refused, Region, SegmentRef, Words, Writer};
+use super::current::pop;
+use super::layout::{ENDED_IN_SLOT, Fold, Frame, Mark, RUNNING, Region, Words, Writer};
+use super::room::{admits, refuse, without_slot};
 use super::{Facts, fold, registry, slots};
 use crate::attach::Attached;
 use crate::context::{Context, Token};
@@ -43,7 +45,7 @@ pub(crate) struct Call {
 
 /// A future that has begun and not ended: its slot of the open table.
 #[derive(Debug)]
-pub(crate) struct Slot(&'static Frame);
+pub(crate) struct Slot(pub(super) &'static Frame);
 
 /// A call that has left the frames.
 #[derive(Clone, Copy)]
@@ -288,63 +290,6 @@ impl Slot {
     }
 }
 
-/// Makes a context current: the number of its frame, or `None` if it is to be kept elsewhere.
-#[inline]
-pub(crate) fn push(context: Context) -> Option<usize> {
-    push_as(|frame| {
-        let id = context.process();
-        frame.line.set_ids(id, [(context.root() >> 64) as u64, context.root() as u64]);
-        frame.below.set(id);
-        frame.set_fold(None);
-        // Of no recording of ours, as far as is known here.
-        frame.set_marks(0, false);
-        frame
-    })
-}
-
-/// Makes a future current, in the same way.
-#[inline]
-pub(crate) fn push_slot(slot: &Slot) -> Option<usize> {
-    push_as(|_| slot.0)
-}
-
-#[inline]
-fn push_as(current: impl FnOnce(&'static Frame) -> &'static Frame) -> Option<usize> {
-    let region = registry::region()?;
-    let depth = region.writer.depth.get();
-    if depth >= region.writer.ceiling.get() {
-        return None;
-    }
-    region.set_current(depth as usize, current(region.frames.get(depth as usize)?));
-    region.writer.depth.publish(depth + 1);
-    Some(depth as usize)
-}
-
-/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
-#[inline]
-pub(crate) fn pop_context(frame: usize) {
-    if let Some(region) = registry::region() {
-        pop(region, frame);
-    }
-}
-
-/// What is current by this thread's frames.
-pub(crate) fn top() -> Option<Context> {
-    let region = registry::region()?;
-    let frame = region.current((region.writer.depth.get() as usize).checked_sub(1)?)?;
-    fold::pin(region, frame);
-    context_of(frame)
-}
-
-/// What was just pushed is a process of this program that came by the queue, and nobody knows its ids.
-pub(crate) fn set_own(frame: usize) {
-    if let Some(frame) = registry::region().and_then(|region| region.frames.get(frame)) {
-        frame.leftover.set(frame.line.id());
-        frame.set_marks(switch::recording(), false);
-        frame.mark(Mark::Queued);
-    }
-}
-
 /// Ends all calls that this thread is in the middle of, and the futures that it polls, the innermost first. What came by the queue
 /// and is current here is given back, to be ended there.
 pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
@@ -364,29 +309,6 @@ pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
         }
     }
     queued
-}
-
-/// Whether this is so of what is current; from here on it is not.
-pub(crate) fn take_unread() -> bool {
-    let top = registry::region().and_then(|region| {
-        let depth = (region.writer.depth.get() as usize).checked_sub(1)?;
-        // What is current may be a future, which has a slot: then what the frame says is of something that was there before.
-        region.current(depth).filter(|current| std::ptr::eq(*current, &raw const region.frames[depth]))
-    });
-    top.is_some_and(|frame| {
-        let is_unread = frame.line.id() != 0 && frame.leftover.get() == frame.line.id();
-        if is_unread {
-            frame.leftover.set(0);
-        }
-        is_unread
-    })
-}
-
-/// While newer contexts are kept elsewhere, nothing may come above the frames.
-pub(crate) fn set_overflowing(is_overflowing: bool) {
-    if let Some(region) = registry::region().filter(|_| registry::is_own()) {
-        region.writer.ceiling.set(if is_overflowing { 0 } else { DEPTH as u64 });
-    }
 }
 
 #[inline(always)]
@@ -498,7 +420,7 @@ fn ids_of(writer: &Writer, parent: Option<Context>) -> (u64, [u64; 2]) {
     (process, [(root >> 64) as u64, root as u64])
 }
 
-fn context_of(frame: &Frame) -> Option<Context> {
+pub(super) fn context_of(frame: &Frame) -> Option<Context> {
     let (id, [high, low]) = frame.line.ids();
     Context::new(u128::from(high) << 64 | u128::from(low), id)
 }
@@ -525,34 +447,6 @@ fn leave_tree(frame: &Frame) {
     }
 }
 
-#[inline]
-fn pop(region: &Region, frame: usize) {
-    let depth = region.writer.depth.get() as usize;
-    if frame + 1 == depth && region.writer.gone.get() == 0 {
-        region.writer.depth.publish(frame as u64);
-    } else {
-        pop_slowly(region, frame, depth);
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn pop_slowly(region: &Region, frame: usize, depth: usize) {
-    let gone = &region.writer.gone;
-    if frame + 1 == depth {
-        let mut depth = frame;
-        while let Some(below) = region.frames[..depth].last().filter(|below| below.is(Mark::Gone)) {
-            below.unmark(Mark::Gone);
-            gone.set(gone.get() - 1);
-            depth -= 1;
-        }
-        region.writer.depth.publish(depth as u64);
-    } else if let Some(frame) = region.frames[..depth].get(frame) {
-        frame.mark(Mark::Gone);
-        gone.set(gone.get() + 1);
-    }
-}
-
 /// Hands on the words of a failure, before the record that they belong to.
 #[cold]
 fn tell(frame: &Frame, mut failure: Failure) -> Ending {
@@ -567,85 +461,6 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     }
     queue::failed(words.id, failure);
     ending
-}
-
-/// Whether there is room for one record more beside those of all open frames, in a larger segment if need be.
-#[inline]
-fn admits(region: &Region, depth: u64) -> bool {
-    let writer = &region.writer;
-    writer.head.get() + depth < writer.limit.get() || has_room(region) || grow(region)
-}
-
-/// Whether the segment has room for one record more, by what the reader has taken meanwhile.
-#[cold]
-#[inline(never)]
-fn has_room(region: &Region) -> bool {
-    let writer = &region.writer;
-    let limit = region.reader.tail.observe().max(region.segment().base()) + writer.capacity.get();
-    writer.limit.set(limit);
-    writer.head.get() + writer.depth.get() < limit
-}
-
-/// Begins a larger segment, or one that still fits: into the program's bound, and where rings are kept.
-#[cold]
-#[inline(never)]
-fn grow(region: &Region) -> bool {
-    let _inside = inside::enter();
-    let keeper = queue::keeper();
-    let (old, head) = (region.segment(), region.writer.head.get());
-    let smallest = registry::FIRST_RECORDS.max(old.records() / 2);
-    let mut records = old.records() * 2;
-    while records >= smallest {
-        let bytes = SegmentRef::bytes_of(records);
-        if queue::reserve_ring(bytes) {
-            if let Some(next) = SegmentRef::new(keeper, region.number(), records, head) {
-                old.close(head, next);
-                region.set_segment(next);
-                region.writer.limit.set(head + records as u64);
-                return true;
-            }
-            queue::release_ring(bytes);
-        }
-        records /= 2;
-    }
-    false
-}
-
-/// Counts a start that found no room: where memory ends is no place to wait for a lock.
-#[cold]
-#[inline(never)]
-fn refuse<T>(region: &Region, (parent, root): (u64, [u64; 2])) -> Begun<T> {
-    let root = if parent == 0 { [0, 0] } else { root };
-    let place = region.refused(root);
-    if [place.root[0].get(), place.root[1].get()] == root {
-        place.count.set(place.count.get() + 1);
-    } else {
-        queue::count_refused(root_of(place), place.count.get(), || {
-            place.root[0].set(root[0]);
-            place.root[1].set(root[1]);
-            place.count.set(1);
-        });
-    }
-    let [count, check] = &region.writer.refused;
-    count.set(count.get() + 1);
-    check.publish(count.get().wrapping_mul(FACTORS[0]));
-    Begun::Refused
-}
-
-/// Starts of a thread that found no room, by tree. To be called while the queue's count of drops is locked.
-pub(super) fn refused(region: &Region) -> impl Iterator<Item = (u128, u64)> {
-    region.refused.iter().map(|place| (root_of(place), place.count.get())).filter(|(_, count)| *count > 0)
-}
-
-fn root_of(place: &Refused) -> u128 {
-    u128::from(place.root[0].get()) << 64 | u128::from(place.root[1].get())
-}
-
-/// The table is full, or memory is: what has no place in the table is recorded in another way.
-#[cold]
-#[inline(never)]
-fn without_slot<T>(region: &Region, parent: (u64, [u64; 2])) -> Begun<T> {
-    if slots::are_all_in_use(region) { Begun::Elsewhere } else { refuse(region, parent) }
 }
 
 /// Ends what began on another thread. The slot is for another future of that one.

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use monitor_wire::{Registered, WorkerId};
 
-use super::{About, Calibration, ClockSample, DROPS, ENDED, FACTOR, FOLLOWED, GIVEN_UP, MAGIC, PAGE, STATES, State, TYPES, VERSION, check};
+use super::{
+    About, Calibration, ClockSample, DROPS, ENDED, FACTOR, FOLLOWED, GIVEN_UP, IN_MEMORY, MAGIC, PAGE, STATES, State, TYPES, VERSION, check,
+};
 use crate::block::{self, Magic};
 
 /// So many threads may be between the two words of a count when the program dies.
@@ -37,6 +39,8 @@ pub(crate) struct Written {
     pub(crate) dropped: Vec<(&'static str, u64)>,
     /// Only the journal is to be sent.
     pub(crate) is_given_up: bool,
+    /// Events that were in the program's memory alone.
+    pub(crate) in_memory: u64,
     pub(crate) damaged: u64,
 }
 
@@ -64,6 +68,7 @@ impl Written {
         }
         let twice = |at| super::twice([at, at + 8].map(|at| word(bytes, at)));
         written.followed = twice(FOLLOWED);
+        written.in_memory = twice(IN_MEMORY);
         written.ended_us = Some(twice(ENDED)).filter(|time_us| (1..=monitor_wire::MAX_TIME_US).contains(time_us));
         // By far most of its bits: a damaged one doesn't decide.
         written.is_given_up = word(bytes, GIVEN_UP).count_ones() > 32;

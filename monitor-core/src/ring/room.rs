@@ -1,0 +1,85 @@
+//! Room for what a thread records: in its ring, in a larger one, or none, which is counted.
+
+use super::layout::{FACTORS, Refused, Region, SegmentRef};
+use super::writer::Begun;
+use super::{registry, slots};
+use crate::{inside, queue};
+
+/// Whether there is room for one record more beside those of all open frames, in a larger segment if need be.
+#[inline]
+pub(super) fn admits(region: &Region, depth: u64) -> bool {
+    let writer = &region.writer;
+    writer.head.get() + depth < writer.limit.get() || has_room(region) || grow(region)
+}
+
+/// Whether the segment has room for one record more, by what the reader has taken meanwhile.
+#[cold]
+#[inline(never)]
+fn has_room(region: &Region) -> bool {
+    let writer = &region.writer;
+    let limit = region.reader.tail.observe().max(region.segment().base()) + writer.capacity.get();
+    writer.limit.set(limit);
+    writer.head.get() + writer.depth.get() < limit
+}
+
+/// Begins a larger segment, or one that still fits: into the program's bound, and where rings are kept.
+#[cold]
+#[inline(never)]
+fn grow(region: &Region) -> bool {
+    let _inside = inside::enter();
+    let keeper = queue::keeper();
+    let (old, head) = (region.segment(), region.writer.head.get());
+    let smallest = registry::FIRST_RECORDS.max(old.records() / 2);
+    let mut records = old.records() * 2;
+    while records >= smallest {
+        let bytes = SegmentRef::bytes_of(records);
+        if queue::reserve_ring(bytes) {
+            if let Some(next) = SegmentRef::new(keeper, region.number(), records, head) {
+                old.close(head, next);
+                region.set_segment(next);
+                region.writer.limit.set(head + records as u64);
+                return true;
+            }
+            queue::release_ring(bytes);
+        }
+        records /= 2;
+    }
+    false
+}
+
+/// Counts a start that found no room: where memory ends is no place to wait for a lock.
+#[cold]
+#[inline(never)]
+pub(super) fn refuse<T>(region: &Region, (parent, root): (u64, [u64; 2])) -> Begun<T> {
+    let root = if parent == 0 { [0, 0] } else { root };
+    let place = region.refused(root);
+    if [place.root[0].get(), place.root[1].get()] == root {
+        place.count.set(place.count.get() + 1);
+    } else {
+        queue::count_refused(root_of(place), place.count.get(), || {
+            place.root[0].set(root[0]);
+            place.root[1].set(root[1]);
+            place.count.set(1);
+        });
+    }
+    let [count, check] = &region.writer.refused;
+    count.set(count.get() + 1);
+    check.publish(count.get().wrapping_mul(FACTORS[0]));
+    Begun::Refused
+}
+
+/// The table is full, or memory is: what has no place in the table is recorded in another way.
+#[cold]
+#[inline(never)]
+pub(super) fn without_slot<T>(region: &Region, parent: (u64, [u64; 2])) -> Begun<T> {
+    if slots::are_all_in_use(region) { Begun::Elsewhere } else { refuse(region, parent) }
+}
+
+/// Starts of a thread that found no room, by tree. To be called while the queue's count of drops is locked.
+pub(super) fn refused(region: &Region) -> impl Iterator<Item = (u128, u64)> {
+    region.refused.iter().map(|place| (root_of(place), place.count.get())).filter(|(_, count)| *count > 0)
+}
+
+fn root_of(place: &Refused) -> u128 {
+    u128::from(place.root[0].get()) << 64 | u128::from(place.root[1].get())
+}
