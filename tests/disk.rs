@@ -343,6 +343,8 @@ fn below_what_has_to_stay_free_batches_are_refused_and_nothing_else() {
     server.stop();
     server.set_env(vec![("MONITOR_MIN_FREE_BYTES", "4000000GiB".into())]);
     server.start_again();
+    // What comes in that moment before the writer has looked at the disk is taken.
+    wait_for("the disk to be looked at", || (health(&server) == (503, 503)).then_some(()));
     let (status, problem) = server.post(&batch(0, 1));
     assert!(status == 503 && problem["detail"].as_str().unwrap().contains("min-free-bytes"), "{problem}");
     assert_eq!(health(&server), (503, 503));
