@@ -443,7 +443,7 @@ fn chain(sender: u64, number: u64, processes: u64) -> String {
 #[test]
 fn the_caps_hold_however_much_comes_in() {
     const SENDERS: u64 = 4;
-    const TREES: u64 = 150;
+    const TREES: u64 = 300;
     const PROCESSES: u64 = 400;
     const CAP: u64 = 20;
     let server = Server::start_with(vec![("MONITOR_RETENTION_COUNT", CAP.to_string().into())]);
