@@ -69,7 +69,7 @@ mod ship;
 
 use std::time::Duration;
 
-pub use monitor_core::{Context, CurrentGuard, Entered, Exit, InCurrent, Level, Process, ProcessBuilder, Value, log};
+pub use monitor_core::{Context, CurrentGuard, Entered, Exit, InCurrent, Level, Process, ProcessBuilder, Retry, Value, log};
 pub use monitor_macros::{cross_process, cross_thread, normal_task, root_task};
 pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 

@@ -47,6 +47,7 @@ pub use future::InCurrent;
 pub use log::{Level, log};
 pub use outcome::Reported;
 pub use process::{Entered, Exit, Process, ProcessBuilder};
+pub use record::Retry;
 pub use record::Value;
 #[doc(hidden)]
 pub use ring::image;

@@ -201,7 +201,8 @@ impl Live {
     /// As a command.
     pub(crate) fn exited(self, exit: Exit) {
         let _inside = inside::enter();
-        let Exit { code, signal, reason, message, type_name, is_apart, tail, is_cancelled } = exit;
+        let Exit { code, signal, reason, message, type_name, is_apart, tail, retry, is_cancelled } = exit;
+        let exit_code = code;
         let outcome = match message {
             _ if is_cancelled => Outcome::Cancelled,
             None => Outcome::Succeeded,
@@ -211,7 +212,7 @@ impl Live {
                 Outcome::Failed(Box::new(Failure { kind, type_name: type_name.map(Into::into), message, code, tail, ..Failure::default() }))
             }
         };
-        let extra = EndExtra { exit_code: code, signal, reason, attempt: self.attempt };
+        let extra = EndExtra { exit_code, signal, reason, attempt: self.attempt, retry };
         self.end_as(outcome, Some(Box::new(extra)));
     }
 

@@ -14,7 +14,7 @@ use crate::log::Level;
 use crate::outcome::{self, Reported};
 use crate::panic;
 use crate::private::Done;
-use crate::record::{Named, Origin, StartExtra, Value};
+use crate::record::{Named, Origin, Retry, StartExtra, Value};
 use crate::switch;
 
 /// A process that was begun by hand. It ends when it is dropped: failed if the thread panics meanwhile, else succeeded,
@@ -139,6 +139,8 @@ pub struct Exit {
     pub is_apart: bool,
     /// The last lines that it wrote.
     pub tail: Option<String>,
+    /// It is to be tried again, by [`ProcessBuilder::again`] with the same ids: until then it waits, and has not failed.
+    pub retry: Option<Retry>,
     /// Somebody asked it to end: it was cancelled, and has not failed, whatever its code or signal.
     pub is_cancelled: bool,
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::log::Level;
 
@@ -228,6 +229,15 @@ pub struct Ended {
     pub extra: Option<Box<EndExtra>>,
 }
 
+/// The attempt that is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retry {
+    /// When it is to begin.
+    pub next: SystemTime,
+    /// How many attempts there are to be at most, the first one included.
+    pub of: u32,
+}
+
 /// What the end of a command says, or of a further attempt.
 #[derive(Debug, Clone, Default)]
 pub struct EndExtra {
@@ -239,6 +249,8 @@ pub struct EndExtra {
     pub reason: Option<Cow<'static, str>>,
     /// Which attempt ended, from 2; 0 for the first one.
     pub attempt: u32,
+    /// Another attempt is to come.
+    pub retry: Option<Retry>,
 }
 
 /// How a process ended.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use crate::identity::Identity;
 use crate::launcher::{Watch, prepare};
 use crate::mask;
-use crate::outcome::{Outcome, RunError};
+use crate::outcome::{Outcome, RunError, Waiting};
 use crate::spec::Spec;
 use crate::sys;
 use crate::tree;
@@ -73,6 +73,8 @@ pub struct State {
     pub helper: Option<Identity>,
     /// The command itself.
     pub running: Option<Identity>,
+    /// The last attempt failed, and the next one is waited for.
+    pub waiting: Option<Waiting>,
 }
 
 /// What has become of a run.
@@ -179,10 +181,16 @@ impl Watch for Diary {
 
     fn started(&mut self, command: Option<Identity>) {
         self.state.running = command;
+        self.state.waiting = None;
         let _ = write(&self.folder, "state.json", &self.state);
         if let Some(mut asker) = self.asker.take() {
             let _ = asker.write_all(&STARTED);
         }
+    }
+
+    fn waits(&mut self, waiting: Waiting) {
+        self.state.waiting = Some(waiting);
+        let _ = write(&self.folder, "state.json", &self.state);
     }
 
     fn ended(&mut self, outcome: &Outcome) {

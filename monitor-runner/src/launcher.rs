@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::inject::Injection;
 use crate::limits::Limits;
 use crate::messages::{Ask, Line, Tell};
-use crate::outcome::{Outcome, RunError};
+use crate::outcome::{Outcome, RunError, Waiting};
 use crate::pump::Pumping;
 use crate::record::Record;
 use crate::sink::Sink;
@@ -46,6 +46,8 @@ pub(crate) trait Watch {
     fn began(&mut self, _ids: Option<(String, String)>, _helper: Option<Identity>) {}
     /// It runs.
     fn started(&mut self, _command: Option<Identity>) {}
+    /// An attempt failed, and the next one is waited for.
+    fn waits(&mut self, _waiting: Waiting) {}
     /// It has ended, for good.
     fn ended(&mut self, _outcome: &Outcome) {}
 }
@@ -108,6 +110,7 @@ impl Launcher {
                 &Outcome { error: Some(error.to_string()), reason: Some("not-started".to_owned()), ..Outcome::default() },
                 None,
                 &Said::default(),
+                None,
             );
             bid_farewell(&mut line, false);
             return Err(error);

@@ -38,5 +38,5 @@ mod work;
 pub use identity::Identity;
 pub use inject::Inject;
 pub use launcher::{Launcher, prepare};
-pub use outcome::{Outcome, RunError};
+pub use outcome::{Outcome, RunError, Waiting};
 pub use spec::{OnDeath, Spec};

@@ -92,6 +92,17 @@ impl Outcome {
     }
 }
 
+/// A failed attempt after which another one is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Which attempt failed, from 1.
+    pub attempt: u32,
+    /// How many there are to be at most.
+    pub of: u32,
+    /// When the next one is to begin, in Unix microseconds.
+    pub next_us: u64,
+}
+
 /// Why a command can't be run at all.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

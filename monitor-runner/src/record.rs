@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_client::{Context, Exit, Process, ProcessBuilder};
+use monitor_client::{Context, Exit, Process, ProcessBuilder, Retry};
 
 use crate::logfile::LogFile;
 use crate::mask;
@@ -140,8 +140,9 @@ impl Record {
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
     }
 
-    /// It ended; `why` is the line of what it `said` that tells the reason, if there is one.
-    pub(crate) fn end(&self, outcome: &Outcome, why: Option<Why>, said: &Said) {
+    /// It ended; `why` is the line of what it `said` that tells the reason, if there is one; `retry` the
+    /// attempt that is to come.
+    pub(crate) fn end(&self, outcome: &Outcome, why: Option<Why>, said: &Said, retry: Option<Retry>) {
         let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         process.field("cpu_ms", outcome.cpu.as_millis() as u64);
         process.field("peak_memory_bytes", outcome.peak_bytes);
@@ -175,6 +176,7 @@ impl Record {
             type_name,
             is_apart,
             tail,
+            retry,
             is_cancelled: outcome.is_cancelled,
         });
     }

@@ -7,14 +7,16 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use monitor_client::Retry;
 
 use crate::identity::Identity;
 use crate::inject::{Heard, Injection};
 use crate::launcher::Watch;
 use crate::limits::Limits;
 use crate::messages::{Ask, Line, Tell, Whom};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Waiting};
 use crate::pump::Pumping;
 use crate::record::Record;
 use crate::spec::Spec;
@@ -108,9 +110,13 @@ impl Work<'_> {
                 }
                 outcome.note = nothing;
             }
-            self.record.end(&outcome, why, &said);
-            if again {
-                if self.sleep(self.spec.backoff.saturating_mul(1 << (attempt - 1).min(20))) {
+            let pause = self.spec.backoff.saturating_mul(1 << (attempt - 1).min(20)).min(LONGEST_WAIT);
+            let retry = again.then(|| Retry { next: SystemTime::now() + pause, of: self.spec.retry.saturating_add(1) });
+            self.record.end(&outcome, why, &said, retry);
+            if let Some(Retry { next, of }) = retry {
+                let next_us = next.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+                watch.waits(Waiting { attempt, of, next_us });
+                if self.sleep(pause) {
                     attempt += 1;
                     self.record.again(attempt);
                     continue;
@@ -252,7 +258,7 @@ impl Work<'_> {
     /// Waits so long, unless somebody wants it to end; `false` if so.
     fn sleep(&mut self, longest: Duration) -> bool {
         self.give_back_keys();
-        let until = Instant::now() + longest.min(LONGEST_WAIT);
+        let until = Instant::now() + longest;
         while Instant::now() < until && !self.is_interrupted && !self.line.is_over {
             self.wait(Some(until.saturating_duration_since(Instant::now())));
             self.take_signals();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use monitor_wire::{Attachment, Batch, Counts, Error, Event, Process, ProcessId, Root, RootId, State, WorkerId, WorkerRef};
 
+use crate::attempts::AttemptNow;
 use crate::order::{Node, Order, order};
 use crate::process::{ProcessEvent, ProcessFacts};
 use crate::ranges::Ranges;
@@ -161,6 +162,7 @@ fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), 
     }
     let error = face.and_then(|face| if face.state == State::FAILED { error_of_path(face, is_own, processes) } else { face.error.clone() });
     let name = face.map(|face| face.name.clone()).unwrap_or_default();
+    let at = face.map(AttemptNow::of).unwrap_or_default();
     Root {
         root_id,
         number,
@@ -181,6 +183,9 @@ fn root(root_id: RootId, number: u64, (face, is_own): (Option<&Process>, bool), 
         expected_ns: None,
         expected_p95_ns: None,
         overdue: false,
+        attempt: at.attempt,
+        attempts_of: at.of,
+        next_attempt_us: at.next_us,
     }
 }
 

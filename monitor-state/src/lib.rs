@@ -4,6 +4,7 @@
 //! greatest update …). What is shown is derived from the facts when it is asked for, so it needs no order either.
 #![forbid(unsafe_code)]
 
+mod attempts;
 mod facts;
 mod fold;
 mod order;
@@ -14,6 +15,7 @@ mod view;
 mod why;
 mod worker;
 
+pub use attempts::{AttemptNow, Earlier, MAX_ATTEMPTS};
 pub use facts::{Facts, about_worker};
 pub use fold::Shard;
 pub use order::{Node, Order, Placed, order};

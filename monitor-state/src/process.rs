@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use monitor_wire::{
     Attachment, Error, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessFolded, ProcessId, ProcessLogged, ProcessProgressed,
-    ProcessQueued, ProcessStarted, ProcessUpdated, Progress, RootId, Source, WorkerId, WorkerRef,
+    ProcessQueued, ProcessStarted, ProcessUpdated, Progress, Retry, RootId, Source, WorkerId, WorkerRef,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::attempts::Earlier;
 use crate::fold::{self, Shard};
 use crate::told::{Stamp, Told, keep_first, keep_last};
 use crate::worker::WorkerStatus;
@@ -54,6 +55,9 @@ pub struct ProcessFacts {
     /// Ends that came beside the one that counts: the first ones of the highest attempts, in that order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub other_ends: Vec<(u32, Stamp, Outcome)>,
+    /// Attempts before the one that decides, by their numbers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub earlier: BTreeMap<u32, Earlier>,
     /// What it has to do with, all that was ever said, sorted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
@@ -105,6 +109,9 @@ pub struct End {
     pub signal: Option<i32>,
     /// Why it ended so, in one word.
     pub reason: Option<String>,
+    /// Another attempt is to come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
 }
 
 /// What every event about a process carries.
@@ -169,7 +176,10 @@ impl ProcessFacts {
         let stamp = Stamp { time_us: event.time_us, worker: batch_worker, number };
         let worker = event.worker.map_or(batch_worker, |worker| worker.id);
         let told = Told { attempt: event.attempt, stamp, worker, what: () };
-        self.attempt = self.attempt.max(event.attempt);
+        if event.attempt > self.attempt {
+            self.attempt = event.attempt;
+            self.remember_kept();
+        }
         if let Some(native_id) = event.native_id {
             self.keep_native_id(stamp, native_id);
         }
@@ -178,8 +188,15 @@ impl ProcessFacts {
         }
         match event.event {
             Event::ProcessQueued(of) => keep_first(&mut self.queued, told.map(queued(of))),
-            Event::ProcessStarted(of) => keep_first(&mut self.started, told.map(started(of))),
-            Event::ProcessEnded(of) => self.keep_end(told.map(ended(of))),
+            Event::ProcessStarted(of) => {
+                self.remember_start(&told);
+                keep_first(&mut self.started, told.map(started(of)));
+            }
+            Event::ProcessEnded(of) => {
+                let told = told.map(ended(of));
+                self.remember_end(&told);
+                self.keep_end(told);
+            }
             Event::ProcessUpdated(of) => {
                 keep_first(&mut self.sign, told);
                 keep_latest(&mut self.parent_id, stamp, of.parent_id.as_ref());
@@ -215,11 +232,19 @@ impl ProcessFacts {
             shards,
             native_id,
             other_ends,
+            earlier,
             links,
             is_cut,
         } = other;
         self.is_cut |= is_cut;
         self.attempt = self.attempt.max(attempt);
+        self.remember_kept();
+        for told in earlier.values() {
+            told.started.iter().for_each(|told| self.remember_start(told));
+            told.ended.iter().for_each(|told| self.remember_end(told));
+        }
+        started.iter().for_each(|told| self.remember_start(told));
+        ended.iter().for_each(|told| self.remember_end(told));
         if let Some(told) = queued {
             keep_first(&mut self.queued, told);
         }
@@ -324,9 +349,10 @@ impl ProcessFacts {
         }
     }
 
-    /// What it is, if its end is known with its start: what counts in statistics.
+    /// What it is, if its end is known with its start and no other attempt was to come: what counts in statistics.
     pub fn finished(&self) -> Option<(&Told<Definition>, &Told<End>)> {
-        self.now(self.started.as_ref()).zip(self.now(self.ended.as_ref()))
+        let ended = self.now(self.ended.as_ref()).filter(|told| told.what.retry.is_none());
+        self.now(self.started.as_ref()).zip(ended)
     }
 
     /// Why it failed.
@@ -345,8 +371,9 @@ impl ProcessFacts {
 
     /// Who runs it now.
     pub(crate) fn runner(&self) -> Option<WorkerId> {
-        if self.now(self.ended.as_ref()).is_some() {
-            return None;
+        if let Some(ended) = self.now(self.ended.as_ref()) {
+            // Whoever is to begin the next attempt.
+            return ended.what.retry.map(|_| ended.worker);
         }
         let started = self.now(self.started.as_ref()).map(|told| told.worker);
         // Something that waits runs nowhere, whatever was said about it meanwhile.
@@ -359,10 +386,11 @@ impl ProcessFacts {
         told.filter(|told| told.attempt == self.attempt)
     }
 
-    /// When it began, as far as is known: its start, else its queueing, its end, or the first sign of it.
+    /// When it began, as far as is known: the start of its first attempt, else its queueing, its end, or the first sign of it.
     pub fn at_us(&self) -> u64 {
         let started = self.now(self.started.as_ref()).map(|told| told.stamp.time_us);
-        started
+        self.first_start_us()
+            .or(started)
             .or_else(|| self.now(self.queued.as_ref()).map(|told| told.stamp.time_us))
             .or_else(|| self.now(self.ended.as_ref()).map(|told| told.stamp.time_us))
             .or_else(|| self.sign.as_ref().map(|told| told.stamp.time_us))
@@ -432,5 +460,6 @@ fn ended(of: &ProcessEnded) -> End {
         exit_code: of.exit_code,
         signal: of.signal,
         reason: of.reason.clone(),
+        retry: of.retry,
     }
 }

@@ -23,13 +23,19 @@ impl ProcessFacts {
         let left = self.left_by(status);
         let definition = self.definition();
         let shard = self.shards.first();
-        let started_us = started.map(|told| told.stamp.time_us);
-        let ended_us = ended.map(|told| told.stamp.time_us).or(match left {
-            WorkerStatus::Offline { time_us } => Some(time_us.max(started_us.unwrap_or(0))),
+        let state = self.state_of(left, fold.as_ref().map(|(fold, is_lost)| (fold, *is_lost)));
+        // An attempt that was to come and can't any more leaves the end of the last one as it is.
+        let is_retried = ended.is_some_and(|told| told.what.retry.is_some());
+        let is_given_up = is_retried && matches!(left, WorkerStatus::Offline { .. });
+        let began_us = started.map(|told| told.stamp.time_us);
+        let started_us = self.first_start_us().or(began_us);
+        let ended_us = ended.map(|told| told.stamp.time_us).filter(|_| !is_retried || is_given_up).or(match left {
+            WorkerStatus::Offline { time_us } => Some(time_us.max(began_us.unwrap_or(0))),
             WorkerStatus::Online | WorkerStatus::Lost => None,
         });
         let between = |started: u64, ended: u64| ended.saturating_sub(started).saturating_mul(1_000);
-        let elapsed_ns = ended.and_then(|told| told.what.elapsed_ns).or_else(|| started_us.zip(ended_us).map(|(s, e)| between(s, e)));
+        let measured = ended.and_then(|told| told.what.elapsed_ns).filter(|_| self.first_start_us().is_none() && ended_us.is_some());
+        let elapsed_ns = measured.or_else(|| started_us.zip(ended_us).map(|(s, e)| between(s, e)));
         let parent_id = self.parent_id.as_ref().map(|(_, parent)| *parent);
         let name = self.name.as_ref().map(|(_, name)| name);
         Process {
@@ -38,7 +44,10 @@ impl ProcessFacts {
             parent_id: parent_id.or_else(|| definition.map_or_else(|| shard.and_then(|s| s.parent_id), |d| d.parent_id)),
             name: name.or(definition.map(|d| &d.name)).or(shard.map(|s| &s.name)).cloned().unwrap_or_default(),
             kind: definition.map(|d| &d.kind).or(shard.map(|s| &s.kind)).cloned().unwrap_or_else(|| Kind::from("")),
-            state: self.state_of(left, fold.as_ref().map(|(fold, is_lost)| (fold, *is_lost))),
+            attempts: self.attempts(),
+            attempts_of: self.attempts_of(),
+            next_attempt_us: self.next_attempt_us(&state),
+            state,
             native_id: self.native_id.as_ref().map(|(_, native_id)| native_id.clone()),
             attempt: self.attempt.max(1),
             started_us,
@@ -49,8 +58,8 @@ impl ProcessFacts {
             source: definition.and_then(|d| d.source.clone()),
             error: ended.and_then(|told| told.what.error.clone()),
             reason: match left {
-                WorkerStatus::Offline { .. } => Some("exited".to_owned()),
-                WorkerStatus::Online | WorkerStatus::Lost => ended.and_then(|told| told.what.reason.clone()),
+                WorkerStatus::Offline { .. } if !is_given_up => Some("exited".to_owned()),
+                _ => ended.and_then(|told| told.what.reason.clone()),
             },
             exit_code: ended.and_then(|told| told.what.exit_code),
             signal: ended.and_then(|told| told.what.signal),
@@ -89,7 +98,11 @@ impl ProcessFacts {
 
     fn state_of(&self, left: WorkerStatus, fold: Option<(&monitor_wire::Fold, bool)>) -> State {
         if let Some(ended) = self.now(self.ended.as_ref()) {
-            return State::from(ended.what.outcome.as_str());
+            return match left {
+                WorkerStatus::Online if ended.what.retry.is_some() => State::RETRYING,
+                WorkerStatus::Lost => State::LOST,
+                _ => State::from(ended.what.outcome.as_str()),
+            };
         }
         let is_told = self.now(self.started.as_ref()).is_some() || self.now(self.queued.as_ref()).is_some();
         match (left, fold) {

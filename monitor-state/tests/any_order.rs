@@ -98,3 +98,43 @@ fn of_very_many_fields_and_links_the_same_are_kept_in_any_order() {
     let shown = forwards.view(support::root(1), support::process(1), &mut |_| monitor_state::WorkerStatus::Online);
     assert_eq!((shown.fields.len(), &shown.fields[monitor_wire::CUT_FIELDS]), (MAX_FIELDS + 1, &true.into()));
 }
+
+/// However many attempts a process has, in whatever order they are told: the first one and the last ones are kept.
+#[test]
+fn of_very_many_attempts_the_same_are_kept_in_any_order() {
+    use monitor_state::{MAX_ATTEMPTS, ProcessEvent, ProcessFacts};
+    let count = 3 * MAX_ATTEMPTS as u64;
+    let event = |index: u64| {
+        let (attempt, is_end) = (1 + index / 2, index % 2 == 1);
+        let mut event = serde_json::json!({
+            "type": if is_end { "process-ended" } else { "process-started" }, "root_id": support::root(1).to_string(),
+            "id": support::process(1).to_string(), "time_us": 10 + index, "attempt": attempt, "kind": "script", "name": "import",
+        });
+        if is_end {
+            event["outcome"] = "failed".into();
+            event["error"] = serde_json::json!({"kind": "exit", "message": format!("no {attempt}"), "tail": "long"});
+            event["retry"] = serde_json::json!({"next_us": 20 + index});
+        }
+        serde_json::from_value::<monitor_wire::Event>(event).unwrap()
+    };
+    let events: Vec<_> = (0..2 * count).map(event).collect();
+    let fold = |order: &mut dyn Iterator<Item = usize>| {
+        let mut facts = ProcessFacts::default();
+        for index in order {
+            facts.apply(index as u64 + 1, support::worker('A'), &ProcessEvent::of(&events[index]).unwrap());
+        }
+        facts
+    };
+    let forwards = fold(&mut (0..events.len()));
+    assert_eq!(fold(&mut (0..events.len()).rev()), forwards);
+    assert_eq!(fold(&mut (0..events.len()).map(|index| index * 97 % events.len())), forwards);
+    let mut halves = fold(&mut (0..events.len()).step_by(2));
+    halves.merge(fold(&mut (1..events.len()).step_by(2)));
+    assert_eq!(halves, forwards);
+    let shown = forwards.view(support::root(1), support::process(1), &mut |_| monitor_state::WorkerStatus::Online);
+    let numbers: Vec<_> = shown.attempts.iter().map(|attempt| u64::from(attempt.attempt)).collect();
+    let last = count - MAX_ATTEMPTS as u64 + 1..=count;
+    assert_eq!(numbers, [1].into_iter().chain(last).collect::<Vec<_>>());
+    assert_eq!((shown.state.as_str(), shown.started_us), ("retrying", Some(10)));
+    assert!(shown.attempts.iter().all(|attempt| attempt.error.as_ref().is_some_and(|error| error.tail.is_none())));
+}

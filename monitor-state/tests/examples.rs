@@ -42,6 +42,23 @@ fn the_earliest_of_conflicting_starts_counts_with_all_it_says() {
 }
 
 #[test]
+fn what_waits_for_its_next_attempt_is_retrying_for_as_long_as_its_worker_is_there() {
+    check("started 1\nended 1 failed error=boom next=9 of=3", expect![["1 retrying error=boom attempts=1:failed/3 next=9"]]);
+    check("started 1\nended 1 failed next=9\nlost worker=A", expect![["1 lost attempts=1:failed"]]);
+    // Whoever was to begin the next attempt has gone: the last one stands.
+    check("started 1\nended 1 failed next=9\noffline", expect![["1 failed ended=2 attempts=1:failed"]]);
+    check(
+        "started 1\nended 1 failed error=boom next=9 of=3\nstarted 1 attempt=2\nended 1 ok attempt=2",
+        expect![["1 succeeded attempt=2 ended=4 attempts=1:failed,2:succeeded/3"]],
+    );
+    let tree = "started 1 attempt=2\nstarted 1 at=1\nended 1 ok attempt=2 at=50 elapsed_ns=7";
+    let facts = Facts::of(&script::parse(tree));
+    let (root, processes) = facts.tree(support::root(1), 1).unwrap();
+    assert_eq!((root.started_us, root.ended_us, root.elapsed_ns), (Some(1), Some(50), Some(49_000)), "from the first start");
+    assert_eq!(processes[0].attempts[1].elapsed_ns, Some(7));
+}
+
+#[test]
 fn the_highest_attempt_decides() {
     check("started 1\nended 1 failed error=boom\nstarted 1 attempt=2", expect![["1 running attempt=2"]]);
     check("ended 1 ok attempt=2\nstarted 1 attempt=1\nended 1 failed attempt=1", expect![["1 succeeded attempt=2 ended=1"]]);

@@ -363,6 +363,9 @@ process_event!(
         /// Why it ended so, in one word: `exited`, `timeout` …
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// Another attempt is to come.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Retry>,
     }
 );
 
@@ -379,12 +382,25 @@ impl ProcessEnded {
             exit_code: None,
             signal: None,
             reason: None,
+            retry: None,
             attempt: first_attempt(),
             worker: None,
             native_id: None,
             links: Vec::new(),
         }
     }
+}
+
+/// The attempt that is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Retry {
+    /// When it is to begin, in Unix microseconds, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_us: Option<u64>,
+    /// How many attempts there are to be at most, the first one included, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<u32>,
 }
 
 /// The server found that a process takes longer than it should. Made by the server alone; it changes no state.

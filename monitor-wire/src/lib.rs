@@ -17,13 +17,13 @@ pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use event::{
     CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
-    ProcessQueued, ProcessStarted, ProcessUpdated, Registered, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
+    ProcessQueued, ProcessStarted, ProcessUpdated, Registered, Retry, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
     WorkerOnline, WorkerRef,
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    ClockJump, Counts, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, Status,
-    StreamMessage, TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
+    Attempt, ClockJump, Counts, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage,
+    Status, StreamMessage, TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
 };
 pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,

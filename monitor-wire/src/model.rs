@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Dropped;
 use crate::event::{Error, Event, Fields, Link, Registered, Source};
 use crate::ids::{ProcessId, RootId, WorkerId};
-use crate::words::{Attachment, Kind, State, WorkerState};
+use crate::words::{Attachment, Kind, Outcome, State, WorkerState};
 
 /// A tree, seen from its root.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +56,15 @@ pub struct Root {
     /// It runs for longer than it should.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overdue: bool,
+    /// Which attempt of the root's own process runs, from the second one on; or ended last, while the next one is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Meanwhile: how many attempts there are to be at most, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_of: Option<u32>,
+    /// When the next attempt is to begin, while it is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_us: Option<u64>,
 }
 
 /// Processes by state.
@@ -172,6 +181,39 @@ pub struct Process {
     /// How many ends said otherwise than the one that counts.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub contradictions: u64,
+    /// Its attempts, oldest first, if there is more than one or another is to come: the first one, and of the others the last ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<Attempt>,
+    /// How many attempts there are to be at most, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_of: Option<u32>,
+    /// When the next attempt is to begin, while the process waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_us: Option<u64>,
+}
+
+/// One attempt of a process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Attempt {
+    /// Which one, from 1.
+    pub attempt: u32,
+    /// How it ended; none while it goes on, or where nobody told its end.
+    pub outcome: Option<Outcome>,
+    /// Its start.
+    pub started_us: Option<u64>,
+    /// Its end.
+    pub ended_us: Option<u64>,
+    /// How long it took.
+    pub elapsed_ns: Option<u64>,
+    /// Why it failed; without a command's last lines, which the log has.
+    pub error: Option<Error>,
+    /// Why it ended so, in one word.
+    pub reason: Option<String>,
+    /// Exit code of a command.
+    pub exit_code: Option<i32>,
+    /// Signal that ended a command.
+    pub signal: Option<i32>,
 }
 
 /// How far a process is.

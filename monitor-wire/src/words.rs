@@ -101,6 +101,11 @@ open_word!(
     }
 );
 
+impl State {
+    /// Its last attempt ended, and another one is to come. It isn't among the known ones that are counted apart.
+    pub const RETRYING: Self = Self(Cow::Borrowed("retrying"));
+}
+
 open_word!(
     /// How a process ended.
     Outcome {

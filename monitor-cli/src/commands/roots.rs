@@ -8,8 +8,8 @@ use monitor_wire::{Progress, Root, RootsPage, State};
 use crate::client::{Connection, Query, print_json, read};
 use crate::exit;
 use crate::text::{
-    DURATION_COLUMNS, Line, STATES, elapsed, ended_by, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands, visible,
-    width,
+    DURATION_COLUMNS, Line, STATES, attempt, elapsed, ended_by, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands,
+    visible, width,
 };
 
 const EXAMPLES: &str = "\
@@ -92,6 +92,9 @@ fn render(roots: &[Root], columns: Option<usize>, now_us: u64) -> String {
         line.right(&elapsed(&root.state, root.elapsed_ns, root.started_us, now_us), DURATION_COLUMNS).text("  ").text(&processes(root));
         if let Some(progress) = root.progress.as_ref().filter(|_| root.state == State::RUNNING) {
             line.text("  ").text(&visible(&progress_text(progress)));
+        }
+        if let Some(number) = root.attempt {
+            line.text("  ").text(&attempt(number, root.attempts_of, root.next_attempt_us, now_us));
         }
         if let Some(error) = &root.error {
             line.text("  ").styled(style, &one_line(&error.message)).text(&ended_by(error));

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Subcommand;
 use monitor_runner::detached::{self, Life, Run};
-use monitor_runner::{Outcome, RunError};
+use monitor_runner::{Outcome, RunError, Waiting};
 use serde_json::json;
 
 use super::run;
 use crate::client::print_json;
 use crate::exit;
-use crate::text::{duration, fit, moment, now_us, visible};
+use crate::text::{attempt, duration, fit, moment, now_us, visible};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +28,7 @@ Examples:
 /// Shows, follows and ends detached runs
 ///
 /// A detached run keeps its state in a folder below `monitor/runs` in the user's folder for state, or `MONITOR_RUNS_DIR`. It is
-/// `running`; `unwatched` when its launcher was killed, so that nobody will know how it ends; `ended`; or `lost`, when it is gone
+/// `running`, or `retrying` while it waits for its next attempt; `unwatched` when its launcher was killed, so that nobody will know how it ends; `ended`; or `lost`, when it is gone
 /// and nobody saw how, as after a reboot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
@@ -116,10 +116,10 @@ fn answer(args: &Args) -> anyhow::Result<ExitCode> {
             let run = find(id)?;
             let before = run.life();
             if !matches!(before, Life::Running | Life::Unwatched) {
-                anyhow::bail!("{} has ended before: {}", run.id(), words(&before));
+                anyhow::bail!("{} has ended before: {}", run.id(), words(&run, &before));
             }
             let life = run.kill(*now)?;
-            writeln!(anstream::stdout(), "{}", visible(&words(&life)))?;
+            writeln!(anstream::stdout(), "{}", visible(&words(&run, &life)))?;
         }
         Command::Clear { older } => {
             let before = now_us().saturating_sub(older.as_micros() as u64);
@@ -146,7 +146,7 @@ fn list(runs: &[Run], is_json: bool) -> anyhow::Result<()> {
     for run in runs {
         let name = visible(&run.state.name).into_owned();
         let name = fit(&name, 20);
-        writeln!(out, "{}  {name:<20}  {}  {}", run.id(), moment(run.state.started_us), visible(&words(&run.life())))?;
+        writeln!(out, "{}  {name:<20}  {}  {}", run.id(), moment(run.state.started_us), visible(&words(run, &run.life())))?;
     }
     Ok(out.flush()?)
 }
@@ -156,7 +156,7 @@ fn as_json(run: &Run) -> serde_json::Value {
     let outcome = if let Life::Ended(outcome) = &life { Some(&**outcome) } else { None };
     json!({
         "id": run.id(), "name": run.state.name, "command": run.state.command, "started_us": run.state.started_us,
-        "state": word(&life), "root_id": run.state.root_id, "process_id": run.state.process_id,
+        "state": if life == Life::Running && run.state.waiting.is_some() { "retrying" } else { word(&life) }, "waiting": run.state.waiting, "root_id": run.state.root_id, "process_id": run.state.process_id,
         "pid": run.state.running.as_ref().map(|running| running.pid),
         "exit_code": outcome.and_then(|outcome| outcome.code), "signal": outcome.and_then(|outcome| outcome.signal),
         "reason": outcome.and_then(|outcome| outcome.reason.clone()), "folder": run.folder,
@@ -172,9 +172,12 @@ fn word(life: &Life) -> &'static str {
     }
 }
 
-fn words(life: &Life) -> String {
+fn words(run: &Run, life: &Life) -> String {
     match life {
-        Life::Running => "running".to_owned(),
+        Life::Running => match run.state.waiting {
+            Some(Waiting { attempt: number, of, next_us }) => format!("retrying: {}", attempt(number, Some(of), Some(next_us), now_us())),
+            None => "running".to_owned(),
+        },
         Life::Unwatched => "running, but unwatched: its launcher was killed, so its exit code will not be known".to_owned(),
         Life::Ended(outcome) => ended(outcome),
         Life::Lost => "lost: how it ended is unknown".to_owned(),

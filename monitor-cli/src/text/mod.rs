@@ -7,7 +7,7 @@ mod time;
 
 pub(crate) use line::Line;
 pub(crate) use safe::{fit, one_line, visible, width};
-pub(crate) use state::{STATES, ended_by, glyph, style};
+pub(crate) use state::{STATES, attempt, ended_by, glyph, style};
 pub(crate) use time::{bytes, duration, exact_moment, moment, now_us, thousands};
 
 /// The longest duration has so many, but for those of centuries.
@@ -21,7 +21,7 @@ pub(crate) fn terminal_width() -> Option<usize> {
 
 /// How long something took, or runs by now.
 pub(crate) fn elapsed(state: &monitor_wire::State, elapsed_ns: Option<u64>, started_us: Option<u64>, now_us: u64) -> String {
-    let is_running = *state == monitor_wire::State::RUNNING;
+    let is_running = [monitor_wire::State::RUNNING, monitor_wire::State::RETRYING].contains(state);
     let running = started_us.filter(|_| is_running).map(|started| now_us.saturating_sub(started).saturating_mul(1_000));
     elapsed_ns.or(running).map(duration).unwrap_or_default()
 }

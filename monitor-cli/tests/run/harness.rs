@@ -49,7 +49,9 @@ impl House {
         wait_for("one finished tree", || {
             let trees = self.trees();
             let [tree] = &trees[..] else { return None };
-            tree.iter().all(|process| process["state"] != "running" && process["state"] != "pending").then(|| tree.clone())
+            tree.iter()
+                .all(|process| !["running", "pending", "retrying"].map(Value::from).contains(&process["state"]))
+                .then(|| tree.clone())
         })
     }
 

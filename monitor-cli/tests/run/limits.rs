@@ -170,7 +170,7 @@ fn whoever_waits_for_the_next_attempt_can_be_ended() {
     let house = House::new();
     let options = ["--retry", "3", "--backoff", "1h", "--log-dir", "logs", "--log-bytes", "4"];
     let mut child = house.run(&options, &["sh", "-c", "echo too much; exit 1"]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "failed").map(drop));
+    wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "retrying").map(drop));
     kill(child.id(), "TERM");
     assert_eq!(end_of(&mut child).code(), Some(1));
     // It ends as any other run does: the file says what is missing.

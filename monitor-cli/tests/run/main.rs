@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "each test program uses its own part of it")]
 mod support;
 
+mod attempts;
 mod detached;
 mod harness;
 mod inject;

@@ -1,7 +1,9 @@
 //! The one place where the core's records become wire events.
 
 use std::borrow::Cow;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use monitor_core::Retry;
 use monitor_core::keep::Queued;
 use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Record, Started, Updated, Value};
 use monitor_spool::Folds;
@@ -128,7 +130,7 @@ fn logged(record: Logged) -> Option<Event> {
 }
 
 fn ended(record: Ended) -> Option<Event> {
-    let record::EndExtra { mut exit_code, signal, reason, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
+    let record::EndExtra { mut exit_code, signal, reason, attempt, retry } = record.extra.map(|extra| *extra).unwrap_or_default();
     let (outcome, error) = match record.outcome {
         Outcome::Succeeded => (wire::Outcome::SUCCEEDED, None),
         Outcome::Cancelled => (wire::Outcome::CANCELLED, None),
@@ -144,8 +146,14 @@ fn ended(record: Ended) -> Option<Event> {
         signal,
         reason: reason.map(Cow::into_owned),
         attempt: attempt.max(1),
+        retry: retry.map(|Retry { next, of }| wire::Retry { next_us: unix_us(next), of: Some(of) }),
         ..wire::ProcessEnded::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, outcome)
     }))
+}
+
+fn unix_us(time: SystemTime) -> Option<u64> {
+    let since = time.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_micros()).ok().filter(|time| *time <= wire::MAX_TIME_US)
 }
 
 fn source(file: &str, line: u32) -> wire::Source {

@@ -148,6 +148,7 @@ pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span, limits: &Limits
         error,
         exit_code: None,
         signal: None,
+        retry: None,
         reason: None,
         attempt: 1,
         worker: Some(speaker.worker.clone()),

@@ -331,4 +331,5 @@ fn is_plain_end(of: &ProcessEnded) -> bool {
         && of.exit_code.is_none()
         && of.signal.is_none()
         && of.reason.is_none()
+        && of.retry.is_none()
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use monitor_wire::{
     Attachment, Batch, Error, ErrorKind, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessFolded, ProcessId, ProcessLogged,
-    ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
-    WorkerOnline, WorkerRef,
+    ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat,
+    WorkerOffline, WorkerOnline, WorkerRef,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -85,11 +85,13 @@ pub fn event() -> impl Strategy<Value = Event> {
             let timeout_ms = (!is_plain).then_some(5);
             with_common!(common, ProcessStarted { parent_id, kind, name, batch, thread, source, attachment, fields, timeout_ms })
         });
+    let retry = (option::of(1..12_u64), option::of(1..5_u32)).prop_map(|(next_us, of)| Retry { next_us, of });
+    let retry = option::weighted(0.3, retry);
     let outcome = select(["succeeded", "failed", "failed", "cancelled", "evaporated"].as_slice()).prop_map(Outcome::from);
-    let ended = (common(), option::of(0..9_u64), outcome, error(), option::weighted(0.1, 0..3_i32), option::weighted(0.1, name()))
-        .prop_map(|(common, elapsed_ns, outcome, error, exit_code, reason)| {
+    let ended = (common(), option::of(0..9_u64), outcome, error(), option::weighted(0.1, 0..3_i32), option::weighted(0.1, name()), retry)
+        .prop_map(|(common, elapsed_ns, outcome, error, exit_code, reason, retry)| {
             let signal = exit_code;
-            with_common!(common, ProcessEnded { elapsed_ns, outcome, error, exit_code, signal, reason })
+            with_common!(common, ProcessEnded { elapsed_ns, outcome, error, exit_code, signal, reason, retry })
         });
     let queued = (common(), parent(), kind(), name(), batch_mark(), fields()).prop_map(|(common, parent_id, kind, name, batch, fields)| {
         with_common!(common, ProcessQueued { parent_id, kind, name, batch, fields })

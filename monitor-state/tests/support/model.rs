@@ -163,8 +163,12 @@ impl History {
         let shards = shards(said);
 
         let waits = queued.is_some() || !shards.is_empty();
-        let runs = started.or_else(|| sign.filter(|sign| sign.attempt() == attempt && !waits)).filter(|_| ended.is_none());
+        // Whoever told the end of an attempt that is to be repeated is to begin the next one.
+        let retried = ended.filter(|said| !said.json["retry"].is_null());
+        let runs = started.or_else(|| sign.filter(|sign| sign.attempt() == attempt && !waits)).filter(|_| ended.is_none()).or(retried);
         let (is_lost, offline) = runs.map(|said| self.gone(&said.worker)).unwrap_or_default();
+        let is_waiting = retried.is_some() && offline.is_none();
+        let offline = offline.filter(|_| retried.is_none());
         let fold = self.fold(&shards);
         let definitions = newest("process-queued").into_iter().chain(newest("process-started"));
         let definition = definitions.max_by_key(|said| said.attempt()).map(|said| &said.json);
@@ -172,9 +176,12 @@ impl History {
         let updated = |key: &str| all("process-updated").map(|said| &said.json[key]).rfind(|value| !value.is_null()).cloned();
         let word = |value: Value| if value.is_null() { json!("") } else { value };
 
-        let started_us = started.map(|said| said.stamp.0);
-        let ended_us = ended.map(|said| said.stamp.0).or(offline.map(|offline| offline.max(started_us.unwrap_or(0))));
-        let measured = ended.and_then(|said| said.json["elapsed_ns"].as_u64());
+        let began_us = started.map(|said| said.stamp.0);
+        let before =
+            all("process-started").filter(|said| said.attempt() < attempt).min_by_key(|said| said.attempt()).map(|said| said.stamp.0);
+        let started_us = before.or(began_us);
+        let ended_us = ended.filter(|_| !is_waiting).map(|said| said.stamp.0).or(offline.map(|offline| offline.max(began_us.unwrap_or(0))));
+        let measured = ended.filter(|_| !is_waiting && before.is_none()).and_then(|said| said.json["elapsed_ns"].as_u64());
         let elapsed_ns = measured.or_else(|| Some(1_000 * ended_us?.saturating_sub(started_us?)));
         let end = |key: &str| ended.map_or(Value::Null, |said| said.json[key].clone());
         let mut fields = Map::new();
@@ -195,8 +202,9 @@ impl History {
             .collect();
         let progress = all("process-progressed").rfind(|said| said.attempt() == attempt);
         let state = match (&fold, started.is_some() || queued.is_some()) {
-            _ if ended.is_some() => end("outcome"),
+            _ if ended.is_some() && !is_waiting => end("outcome"),
             _ if is_lost => json!("lost"),
+            _ if is_waiting => json!("retrying"),
             _ if offline.is_some() => json!("cancelled"),
             (Some((_, state)), false) => json!(state),
             _ if started.is_none() && queued.is_some() => json!("pending"),
@@ -218,11 +226,28 @@ impl History {
             "progress": progress.map(|said| ["done", "total", "unit"].map(|key| (key.to_owned(), said.json[key].clone()))).map(Map::from_iter),
             "fold": fold.map(|(fold, _)| fold),
         });
+        let of = |said: &Said| said.json["retry"]["of"].as_u64();
+        let by_attempt: Vec<_> = attempts(said).into_iter().filter(|(number, ..)| *number < attempt).collect();
+        let last_of = || by_attempt.iter().rev().find_map(|(_, _, ended)| of((*ended)?));
+        if let Some(of) = retried.and_then(of).or_else(last_of) {
+            shown["attempts_of"] = of.into();
+        }
+        if is_waiting
+            && !is_lost
+            && let Some(next_us) = retried.and_then(|said| said.json["retry"]["next_us"].as_u64())
+        {
+            shown["next_attempt_us"] = next_us.into();
+        }
+        if !by_attempt.is_empty() || retried.is_some() {
+            let all = by_attempt.iter().copied().chain([(attempt, started, ended)]);
+            shown["attempts"] = all.map(|(number, started, ended)| shown_attempt(number, started, ended)).collect();
+        }
         if contradictions > 0 {
             shown["contradictions"] = contradictions.into();
         }
         let of_shards = shards.iter().map(|shard| shard.stamp.0).min();
-        let at = [started, queued, ended, sign].into_iter().flatten().map(|said| said.stamp.0).next().or(of_shards).unwrap_or(0);
+        let at = [queued, ended, sign].into_iter().flatten().map(|said| said.stamp.0).next().or(of_shards).unwrap_or(0);
+        let at = started_us.unwrap_or(at);
         Node { at, is_defined: definition.is_some() || !shards.is_empty(), shown }
     }
 
@@ -258,6 +283,28 @@ impl History {
         };
         Some((sums, state))
     }
+}
+
+/// Number, start and end of each attempt that has any, by number.
+fn attempts<'a>(said: &[&'a Said]) -> Vec<(u64, Option<&'a Said>, Option<&'a Said>)> {
+    let numbers: BTreeSet<_> =
+        said.iter().filter(|said| said.is("process-started") || said.is("process-ended")).map(|said| said.attempt()).collect();
+    let first = |what: &str, number: u64| said.iter().copied().find(|said| said.is(what) && said.attempt() == number);
+    numbers.into_iter().map(|number| (number, first("process-started", number), first("process-ended", number))).collect()
+}
+
+fn shown_attempt(number: u64, started: Option<&Said>, ended: Option<&Said>) -> Value {
+    let end = |key: &str| ended.map_or(Value::Null, |said| said.json[key].clone());
+    let between = || Some(1_000 * ended?.stamp.0.saturating_sub(started?.stamp.0));
+    let mut error = end("error");
+    if let Some(error) = error.as_object_mut() {
+        error.remove("tail");
+    }
+    json!({
+        "attempt": number, "outcome": end("outcome"), "started_us": started.map(|said| said.stamp.0), "ended_us": ended.map(|said| said.stamp.0),
+        "elapsed_ns": end("elapsed_ns").as_u64().or_else(between), "error": error, "reason": end("reason"), "exit_code": end("exit_code"),
+        "signal": end("signal"),
+    })
 }
 
 /// Of each shard of a fold the highest revision, ascending by (worker, shard).

@@ -61,6 +61,9 @@ fn event(line: &str, at: u64) -> Event {
         json.insert("level".into(), json!("info"));
         json.insert("message".into(), json!(options.get("message").unwrap_or(&"")));
     }
+    if options.contains_key("next") {
+        json.insert("retry".into(), json!({"next_us": number("next"), "of": number("of")}));
+    }
     for key in ["batch", "reason", "native_id"] {
         if let Some(value) = options.get(key) {
             json.insert(key.into(), json!(value));
@@ -99,6 +102,13 @@ pub fn show(processes: &[Process]) -> String {
         words.extend(process.fields.iter().map(|(key, value)| format!("{key}={value}")));
         words.extend(process.progress.as_ref().map(|progress| format!("done={}", progress.done)));
         words.extend(process.fold.as_ref().map(|fold| format!("fold={}/{}/{}/{}", fold.count, fold.running, fold.failed, fold.cancelled)));
+        words.extend((!process.attempts.is_empty()).then(|| {
+            let of = process.attempts_of.map(|of| format!("/{of}")).unwrap_or_default();
+            let outcome = |of: &monitor_wire::Attempt| of.outcome.as_ref().map_or("open".to_owned(), ToString::to_string);
+            let all: Vec<_> = process.attempts.iter().map(|each| format!("{}:{}", each.attempt, outcome(each))).collect();
+            format!("attempts={}{of}", all.join(","))
+        }));
+        words.extend(process.next_attempt_us.map(|next| format!("next={next}")));
         words.extend(process.orphan.then(|| "orphan".to_owned()));
         let indent = "  ".repeat(process.depth.unwrap_or(0) as usize);
         writeln!(text, "{indent}{}", words.join(" ")).expect("a string takes all");

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use monitor_wire::{
     Event, Fields, Kind, LogEntry, Outcome, Process, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued,
-    ProcessStarted, ProcessUpdated, Root, State, Worker, WorkerChanged, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerState,
+    ProcessStarted, ProcessUpdated, Retry, Root, State, Worker, WorkerChanged, WorkerId, WorkerOffline, WorkerOnline, WorkerRef,
+    WorkerState,
 };
 
 /// What is known of a tree that is imported.
@@ -57,16 +58,25 @@ impl Known {
         let worker = process.worker_id.and_then(|id| self.workers.get(&id)).map(reference);
         // Counts are told apart by who counted: the same one at every import, or they would add up.
         let worker = worker.or_else(|| process.fold.as_ref().and_then(|_| self.counter()));
-        let (root_id, id, attempt) = (process.root_id, process.id, process.attempt);
+        let (root_id, id) = (process.root_id, process.id);
+        // Earlier attempts are told by their own starts and ends, and the last one begins when it did.
+        let (last, earlier) = process.attempts.split_last().map_or((None, &[][..]), |(last, earlier)| (Some(last), earlier));
+        let retry = |is_last: bool| {
+            let next_us = process.next_attempt_us.filter(|_| is_last);
+            Some(Retry { next_us, of: process.attempts_of }).filter(|_| !is_last || process.state == State::RETRYING)
+        };
         // The batch mark is the root's own process's, which comes first.
         let batch = self.root.batch.clone().filter(|_| !self.is_begun);
         self.is_begun = true;
         let mut events = Vec::new();
         macro_rules! event {
             ($kind:ident, $name:ident, $time:expr, { $($field:ident: $value:expr,)* }) => {
+                event!(process.attempt, $kind, $name, $time, { $($field: $value,)* })
+            };
+            ($attempt:expr, $kind:ident, $name:ident, $time:expr, { $($field:ident: $value:expr,)* }) => {
                 events.push(Event::$kind($name {
                     root_id, id, time_us: $time, $($field: $value,)*
-                    attempt, worker: worker.clone(), native_id: process.native_id.clone(), links: process.links.clone(),
+                    attempt: $attempt, worker: worker.clone(), native_id: process.native_id.clone(), links: process.links.clone(),
                 }))
             };
         }
@@ -77,7 +87,22 @@ impl Known {
                 min_ns: fold.min_ns, max_ns: fold.max_ns, histogram: fold.histogram.clone(),
             });
         }
-        if let Some(started_us) = process.started_us {
+        for each in earlier {
+            if let Some(started_us) = each.started_us {
+                event!(each.attempt, ProcessStarted, ProcessStarted, started_us, {
+                    parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), batch: None,
+                    thread: process.thread.clone(), source: process.source.clone(), attachment: process.attachment.clone(),
+                    fields: Fields::new(), timeout_ms: None,
+                });
+            }
+            if let (Some(ended_us), Some(outcome)) = (each.ended_us, each.outcome.clone()) {
+                event!(each.attempt, ProcessEnded, ProcessEnded, ended_us, {
+                    elapsed_ns: each.elapsed_ns, outcome: outcome, error: each.error.clone(),
+                    exit_code: each.exit_code, signal: each.signal, reason: each.reason.clone(), retry: retry(false),
+                });
+            }
+        }
+        if let Some(started_us) = last.map_or(process.started_us, |last| last.started_us) {
             event!(ProcessStarted, ProcessStarted, started_us, {
                 parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), batch: batch,
                 thread: process.thread.clone(), source: process.source.clone(), attachment: process.attachment.clone(),
@@ -97,10 +122,12 @@ impl Known {
         if let Some(progress) = &process.progress {
             event!(ProcessProgressed, ProcessProgressed, at_us, { done: progress.done, total: progress.total, unit: progress.unit.clone(), });
         }
-        if let Some(ended_us) = process.ended_us {
+        let waiting = last.filter(|_| process.state == State::RETRYING);
+        if let Some(ended_us) = process.ended_us.or_else(|| waiting?.ended_us) {
+            let outcome = waiting.and_then(|last| last.outcome.clone()).unwrap_or_else(|| Outcome::from(process.state.as_str()));
             event!(ProcessEnded, ProcessEnded, ended_us, {
-                elapsed_ns: process.elapsed_ns, outcome: Outcome::from(process.state.as_str()), error: process.error.clone(),
-                exit_code: process.exit_code, signal: process.signal, reason: process.reason.clone(),
+                elapsed_ns: last.map_or(process.elapsed_ns, |last| last.elapsed_ns), outcome: outcome, error: process.error.clone(),
+                exit_code: process.exit_code, signal: process.signal, reason: process.reason.clone(), retry: retry(true),
             });
         }
         events

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use monitor_wire::{Attachment, Process, TreePage};
+use monitor_wire::{Attachment, Attempt, Process, State, TreePage};
 
 use super::alike::{self, Alike};
-use crate::text::{DURATION_COLUMNS, Line, duration, elapsed, ended_by, fit, glyph, one_line, style, thousands, visible, width};
+use crate::text::{DURATION_COLUMNS, Line, attempt, duration, elapsed, ended_by, fit, glyph, one_line, style, thousands, visible, width};
 
 /// Deeper than this, a number stands for the branches that can't be drawn.
 const DRAWN_LEVELS: usize = 40;
@@ -53,7 +53,7 @@ pub(super) fn tree(
         line.text(&" ".repeat(missing + 2));
         line.right(&elapsed(&process.state, process.elapsed_ns, process.started_us, now_us), DURATION_COLUMNS);
         let alike = alike.map(|alike| format!("×{} alike, {} in all", thousands(alike.count as u64), duration(alike.total_ns)));
-        for mark in alike.into_iter().chain(marks(process)) {
+        for mark in alike.into_iter().chain(marks(process, now_us)) {
             line.text("  ").text(&mark);
         }
         if let Some(error) = &process.error {
@@ -64,6 +64,11 @@ pub(super) fn tree(
         for cause in causes(process) {
             let mut line = Line::default();
             line.text(&below(branch, has_children)).styled(style, &cause);
+            write(&line.finish(columns))?;
+        }
+        for earlier in process.attempts.iter().filter(|earlier| earlier.attempt != process.attempt) {
+            let mut line = Line::default();
+            line.text(&below(branch, has_children)).text(&earlier_attempt(earlier));
             write(&line.finish(columns))?;
         }
         for said in process.error.iter().filter_map(|error| error.tail.as_deref()).flat_map(str::lines) {
@@ -88,6 +93,14 @@ fn causes(process: &Process) -> Vec<String> {
         lines.push(format!("and {} causes more", thousands((chain.len() - MOST_CAUSES) as u64)));
     }
     lines
+}
+
+/// An attempt that is over, on a line: which one, how it ended, how long it took, and why it failed.
+fn earlier_attempt(earlier: &Attempt) -> String {
+    let outcome = earlier.outcome.as_ref().map_or_else(|| "its end is unknown".into(), |outcome| visible(outcome.as_str()).into_owned());
+    let took = earlier.elapsed_ns.map(|elapsed| format!("  {}", duration(elapsed))).unwrap_or_default();
+    let why = earlier.error.as_ref().map(|error| format!("  {}{}", one_line(&error.message), ended_by(error))).unwrap_or_default();
+    format!("attempt {}: {outcome}{took}{why}", earlier.attempt)
 }
 
 /// The branches beside what stands below a process that has this branch.
@@ -162,7 +175,7 @@ impl Branches {
 }
 
 /// What else there is to say, in a word each.
-fn marks(process: &Process) -> Vec<String> {
+fn marks(process: &Process, now_us: u64) -> Vec<String> {
     let mut marks = Vec::new();
     if let Some(fold) = &process.fold {
         let counts = [(fold.running, "running"), (fold.failed, "failed"), (fold.cancelled, "cancelled")];
@@ -170,8 +183,8 @@ fn marks(process: &Process) -> Vec<String> {
         let p95 = fold.quantile_ns(0.95).map(|ns| format!("p95 {}", duration(ns)));
         marks.push([format!("×{}", thousands(fold.count))].into_iter().chain(counts).chain(p95).collect::<Vec<_>>().join(", "));
     }
-    if process.attempt > 1 {
-        marks.push(format!("attempt {}", process.attempt));
+    if process.attempt > 1 || process.state == State::RETRYING {
+        marks.push(attempt(process.attempt, process.attempts_of, process.next_attempt_us, now_us));
     }
     if let Some(progress) = &process.progress {
         let total = progress.total.map(|total| format!("/{total}")).unwrap_or_default();

@@ -60,6 +60,7 @@ pub(super) fn state(words: &Words, state: &State) -> String {
         "failed" => ("✕", words.failed),
         "cancelled" => ("⊘", words.cancelled),
         "lost" => ("?", words.lost),
+        "retrying" => ("↻", words.retrying),
         other => return format!("• {}", Text(other)),
     };
     format!("{sign} {word}")

@@ -28,6 +28,7 @@ pub(super) struct Words {
     pub(super) failed: &'static str,
     pub(super) cancelled: &'static str,
     pub(super) lost: &'static str,
+    pub(super) retrying: &'static str,
 }
 
 const ENGLISH: Words = Words {
@@ -56,6 +57,7 @@ const ENGLISH: Words = Words {
     failed: "failed",
     cancelled: "cancelled",
     lost: "lost",
+    retrying: "retrying",
 };
 
 const CHINESE: Words = Words {
@@ -84,6 +86,7 @@ const CHINESE: Words = Words {
     failed: "失败",
     cancelled: "已取消",
     lost: "失联",
+    retrying: "等待重试",
 };
 
 impl Words {

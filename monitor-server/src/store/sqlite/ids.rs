@@ -64,13 +64,15 @@ pub(super) mod code {
     pub(in super::super) const FAILED: i64 = 3;
     pub(in super::super) const CANCELLED: i64 = 4;
     pub(in super::super) const LOST: i64 = 5;
+    pub(in super::super) const RETRYING: i64 = 6;
 }
 
 /// By their codes.
-const STATES: [State; 6] = [State::SUCCEEDED, State::RUNNING, State::PENDING, State::FAILED, State::CANCELLED, State::LOST];
+const STATES: [State; 7] =
+    [State::SUCCEEDED, State::RUNNING, State::PENDING, State::FAILED, State::CANCELLED, State::LOST, State::RETRYING];
 
-/// How many states have a code of their own.
-pub(super) const KNOWN_STATES: usize = STATES.len();
+/// How many states are counted in columns of their own: the first ones. All others are counted together.
+pub(super) const KNOWN_STATES: usize = 6;
 
 /// How a plain process ended, by the code of its state.
 pub(super) fn plain_outcome(code: i64) -> Option<PlainOutcome> {
@@ -132,6 +134,7 @@ mod tests {
             (code::FAILED, State::FAILED),
             (code::CANCELLED, State::CANCELLED),
             (code::LOST, State::LOST),
+            (code::RETRYING, State::RETRYING),
         ] {
             assert_eq!((known_code(&state), &STATES[code as usize]), (Some(code), &state));
             assert_eq!(plain_outcome(code).map(PlainOutcome::state), Some(state).filter(|_| [0, 3, 4].contains(&code)));

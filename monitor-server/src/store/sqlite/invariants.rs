@@ -84,7 +84,7 @@ const TWICE: [(&str, &str, &str); 5] = [
     (
         "processes by state",
         "SELECT of, count FROM tally WHERE what = 1 AND count <> 0",
-        "SELECT state, count(*) FROM process WHERE state >= 16 OR root NOT IN (SELECT root FROM leaving) GROUP BY state",
+        "SELECT state, count(*) FROM process WHERE state >= 6 OR root NOT IN (SELECT root FROM leaving) GROUP BY state",
     ),
     ("workers by state", "SELECT of, count FROM tally WHERE what = 2 AND count <> 0", "SELECT state, count(*) FROM worker GROUP BY state"),
     ("open processes by worker", "SELECT key, open FROM worker WHERE open <> 0", "SELECT worker, count(*) FROM open GROUP BY worker"),

@@ -14,12 +14,12 @@ use crate::store::{Beyond, Due, Place, Shrunk};
 /// What has ended and is not pinned. A tree without a process, of which only lines of logs came, waits for nothing.
 macro_rules! may_go {
     () => {
-        "pinned = 0 AND running = 0 AND pending = 0 AND (state NOT IN (1, 2) OR process IS NULL)"
+        "pinned = 0 AND running = 0 AND pending = 0 AND (state NOT IN (1, 2, 6) OR process IS NULL)"
     };
 }
 
 // The codes that stand in it.
-const _: () = assert!(code::RUNNING == 1 && code::PENDING == 2);
+const _: () = assert!(code::RUNNING == 1 && code::PENDING == 2 && code::RETRYING == 6);
 
 /// Those that began before ?1, after (?2, ?3), oldest first, and when something of them came last.
 pub(super) const OLD: &str = concat!(

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use monitor_state::title;
+use monitor_state::{AttemptNow, title};
 use monitor_wire::{Counts, Error, ProcessId, Progress, Root, RootId, RootsPage, State, WorkerId};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Result, Row, params_from_iter};
@@ -12,6 +12,7 @@ use super::dictionary::Dictionary;
 use super::expected::Outlook;
 use super::ids::{KNOWN_STATES, code};
 use super::pool::Snapshot;
+use super::row::{Known, ProcessRow};
 use super::{ReadError, as_of, ids};
 use crate::store::{RootKey, RootSort, RootsQuery};
 
@@ -49,6 +50,8 @@ pub(super) struct RootRow {
     pub line: Option<i64>,
     /// How far its own process is.
     pub progress: Option<Arc<Progress>>,
+    /// Which attempt its own process is at. It isn't in the row: see [`attempt_in_file`].
+    pub attempt: AttemptNow,
     /// Processes by the code of their state; the last are those in a state unknown here.
     pub counts: [u64; KNOWN_STATES + 1],
     /// No rule drops it.
@@ -87,7 +90,8 @@ impl RootRow {
             Some(own) => Outlook::of(connection, dictionary, self.name, (self.number, ids::process_key(own)))?,
             None => Outlook::default(),
         };
-        Ok(words.root(self, outlook))
+        let attempt = attempt_in_file(connection, dictionary, self)?;
+        Ok(words.root(&Self { attempt, ..self.clone() }, outlook))
     }
 }
 
@@ -134,10 +138,25 @@ impl RootWords {
             expected_ns: None,
             expected_p95_ns: None,
             overdue: false,
+            attempt: row.attempt.attempt,
+            attempts_of: row.attempt.of,
+            next_attempt_us: row.attempt.next_us,
         };
         outlook.tell_root(&mut root);
         root
     }
+}
+
+/// Which attempt the process that a root shows is at, by that process's row.
+pub(super) fn attempt_in_file(connection: &Connection, dictionary: &mut Dictionary, row: &RootRow) -> Result<AttemptNow> {
+    let Some(process) = row.process.filter(|_| matches!(row.state, code::RUNNING | code::RETRYING)) else {
+        return Ok(AttemptNow::default());
+    };
+    let found = ProcessRow::find(connection, row.place(), process)?.filter(|process| process.more.is_some());
+    let Some(Known::Full(facts)) = found.map(|process| process.known(connection, dictionary)).transpose()? else {
+        return Ok(AttemptNow::default());
+    };
+    Ok(facts.attempt_now(&ids::state(connection, dictionary, row.state)?))
 }
 
 /// One root.
@@ -179,6 +198,7 @@ fn read(row: &Row<'_>) -> Result<RootRow> {
         error: error.0.zip(error.1),
         line: row.get(25)?,
         progress: row.get_ref(26)?.as_blob_or_null()?.map(|json| ids::from_json(26, json)).transpose()?.map(Arc::new),
+        attempt: AttemptNow::default(),
         counts,
         is_pinned: row.get(23)?,
         heard_us: base_us + row.get::<_, i64>(24)? * SECOND_US,

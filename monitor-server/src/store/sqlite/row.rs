@@ -172,6 +172,9 @@ impl Plain {
             expected_p95_ns: None,
             overdue: false,
             contradictions: 0,
+            attempts: Vec::new(),
+            attempts_of: None,
+            next_attempt_us: None,
         }
     }
 
@@ -205,6 +208,7 @@ impl Plain {
                 exit_code: None,
                 signal: None,
                 reason: None,
+                retry: None,
             },
         });
         ProcessFacts { attempt: u32::from(!self.is_nothing()), started, ended, ..ProcessFacts::default() }

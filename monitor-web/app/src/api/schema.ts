@@ -565,6 +565,43 @@ export interface components {
         };
         /** @description How a process came by its parent. */
         Attachment: string;
+        /** @description One attempt of a process. */
+        Attempt: {
+            /**
+             * Format: int32
+             * @description Which one, from 1.
+             */
+            attempt: number;
+            /**
+             * Format: int64
+             * @description How long it took.
+             */
+            elapsed_ns?: number | null;
+            /**
+             * Format: int64
+             * @description Its end.
+             */
+            ended_us?: number | null;
+            error?: components["schemas"]["Error"] | null;
+            /**
+             * Format: int32
+             * @description Exit code of a command.
+             */
+            exit_code?: number | null;
+            outcome?: components["schemas"]["Outcome"] | null;
+            /** @description Why it ended so, in one word. */
+            reason?: string | null;
+            /**
+             * Format: int32
+             * @description Signal that ended a command.
+             */
+            signal?: number | null;
+            /**
+             * Format: int64
+             * @description Its start.
+             */
+            started_us?: number | null;
+        };
         /** @description Something that was done, or tried. */
         AuditEntry: {
             /** @description What, like `DELETE /api/v1/roots/7` or `token create build-7`. */
@@ -946,6 +983,13 @@ export interface components {
             attachment: components["schemas"]["Attachment"];
             /** @description Which attempt, from 1. */
             attempt: number;
+            /** @description Its attempts, oldest first, if there is more than one or another is to come: the first one, and of the others the last ones. */
+            attempts?: components["schemas"]["Attempt"][];
+            /**
+             * Format: int32
+             * @description How many attempts there are to be at most, if that is known.
+             */
+            attempts_of?: number | null;
             /** @description How many ends said otherwise than the one that counts. */
             contradictions?: number;
             /** @description How deep it hangs, 0 for the root's own process. Only lists of a tree say it. */
@@ -977,6 +1021,11 @@ export interface components {
             name: string;
             /** @description The id of a system with ids of its own. */
             native_id?: string | null;
+            /**
+             * Format: int64
+             * @description When the next attempt is to begin, while the process waits for it.
+             */
+            next_attempt_us?: number | null;
             /** @description Its parent is not known here: it hangs below the root. */
             orphan: boolean;
             /** @description It runs for longer than it should. */
@@ -1023,6 +1072,7 @@ export interface components {
             outcome: components["schemas"]["Outcome"];
             /** @description Why it ended so, in one word: `exited`, `timeout` … */
             reason?: string | null;
+            retry?: components["schemas"]["Retry"] | null;
             /** @description The tree. */
             root_id: components["schemas"]["RootId"];
             /**
@@ -1260,8 +1310,31 @@ export interface components {
             /** @description Where it stands. */
             source: components["schemas"]["Source"];
         };
+        /** @description The attempt that is to come. */
+        Retry: {
+            /**
+             * Format: int64
+             * @description When it is to begin, in Unix microseconds, if that is known.
+             */
+            next_us?: number | null;
+            /**
+             * Format: int32
+             * @description How many attempts there are to be at most, the first one included, if that is known.
+             */
+            of?: number | null;
+        };
         /** @description A tree, seen from its root. */
         Root: {
+            /**
+             * Format: int32
+             * @description Which attempt of the root's own process runs, from the second one on; or ended last, while the next one is waited for.
+             */
+            attempt?: number | null;
+            /**
+             * Format: int32
+             * @description Meanwhile: how many attempts there are to be at most, if that is known.
+             */
+            attempts_of?: number | null;
             /** @description The batch mark. */
             batch?: string | null;
             /** @description When it began as far as that is known, if its start is not: when it was queued, or ended. */
@@ -1279,6 +1352,11 @@ export interface components {
             expected_p95_ns?: number | null;
             /** @description Name of the root's own process; of the earliest known one until that is known. */
             name: string;
+            /**
+             * Format: int64
+             * @description When the next attempt is to begin, while it is waited for.
+             */
+            next_attempt_us?: number | null;
             /** @description Short number, given by the server, ascending. */
             number: number;
             /** @description It runs for longer than it should. */

@@ -23,6 +23,14 @@ interface OfRoot {
   begun_us?: number | null;
   /** How far its own process is. */
   progress?: Progress | null;
+  /** Which attempt its own process is at, while it runs or waits for the next one. */
+  attempt?: number | null;
+}
+
+/** What is left out unless something was tried more than once, or is to be. */
+interface Tried {
+  attempts_of?: number | null;
+  next_attempt_us?: number | null;
 }
 
 interface Kept {
@@ -32,9 +40,10 @@ interface Kept {
   unattached?: boolean;
 }
 
-export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept | keyof OfRoot>> & Expected & Kept & OfRoot;
+export type Root = Written<Omit<Schemas["Root"], keyof Expected | keyof Kept | keyof OfRoot | keyof Tried>> & Expected & Kept & OfRoot & Tried;
 /** `depth` is left to the tree, which knows it of every process. */
-export type Process = With<Omit<Schemas["Process"], "depth" | "contradictions" | keyof Expected>, { progress: Progress | null; fold: Fold | null }> & Expected & Pick<Schemas["Process"], "contradictions">;
+export type Process = With<Omit<Schemas["Process"], "depth" | "contradictions" | "attempts" | keyof Expected | keyof Tried>, { progress: Progress | null; fold: Fold | null }> & Expected & Tried & { attempts?: Attempt[] } & Pick<Schemas["Process"], "contradictions">;
+export type Attempt = Written<Schemas["Attempt"]>;
 export type Progress = Written<Schemas["Progress"]>;
 export type Fold = Written<Schemas["Fold"]>;
 export type Failure = Schemas["Error"];

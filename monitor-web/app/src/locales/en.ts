@@ -60,6 +60,7 @@ export const en = {
   "state.failed": "failed",
   "state.cancelled": "cancelled",
   "state.lost": "lost",
+  "state.retrying": "retrying",
 
   "rail.title": "Sections",
   "rail.observe": "Observe",
@@ -402,6 +403,12 @@ export const en = {
   "mark.orphan": "parent unknown",
   "mark.orphan.why": "Its parent {parent} has not been reported, so it hangs below the run.",
   "mark.attempt": "attempt {attempt}",
+  "attempt.of": "attempt {attempt} of {of}",
+  "attempt.next": "next in {time}",
+  "attempt.due": "next one is due",
+  "attempt.title": "Attempts",
+  "attempt.log": "What it wrote",
+  "attempt.open": "no end was told",
 
   "cut.bytes": "{count} bytes cut",
   "cut.why": "It was too long to be kept whole.",

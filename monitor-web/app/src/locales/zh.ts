@@ -62,6 +62,7 @@ export const zh: Messages = {
   "state.failed": "失败",
   "state.cancelled": "已取消",
   "state.lost": "失联",
+  "state.retrying": "等待重试",
 
   "rail.title": "栏目",
   "rail.observe": "观察",
@@ -404,6 +405,12 @@ export const zh: Messages = {
   "mark.orphan": "父过程未知",
   "mark.orphan.why": "它的父过程 {parent} 尚未上报，因此暂挂在运行之下。",
   "mark.attempt": "第 {attempt} 次尝试",
+  "attempt.of": "第 {attempt} 次尝试，共 {of} 次",
+  "attempt.next": "{time} 后重试",
+  "attempt.due": "即将重试",
+  "attempt.title": "各次尝试",
+  "attempt.log": "输出",
+  "attempt.open": "没有结束的消息",
 
   "cut.bytes": "已截去 {count} 字节",
   "cut.why": "太长，未能完整保留。",

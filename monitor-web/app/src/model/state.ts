@@ -17,7 +17,7 @@ export function isState(value: string): value is State {
 }
 
 export function glyph(state: string): string {
-  return isState(state) ? GLYPHS[state] : "•";
+  return isState(state) ? GLYPHS[state] : state === "retrying" ? "↻" : "•";
 }
 
 /** Whether a person should look at it. */

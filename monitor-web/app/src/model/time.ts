@@ -70,7 +70,7 @@ export function elapsed(
   if (process.elapsed_ns !== null) return process.elapsed_ns;
   if (process.started_us === null) return null;
   if (process.ended_us !== null) return Math.max(0, process.ended_us - process.started_us) * MICROSECOND;
-  return process.state === "running" ? Math.max(0, nowUs - process.started_us) * MICROSECOND : null;
+  return process.state === "running" || process.state === "retrying" ? Math.max(0, nowUs - process.started_us) * MICROSECOND : null;
 }
 
 /** How long it took at least: of what is lost, up to when its worker was last heard of. Of what waits, since it was queued. */

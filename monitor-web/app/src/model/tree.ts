@@ -288,7 +288,7 @@ export class Tree {
     }
     if (process.links && process.links.length > 0) extra["links"] = process.links;
     if (process.fields && Object.keys(process.fields).length > 0) extra["fields"] = process.fields;
-    for (const key of ["expected_ns", "expected_p95_ns", "overdue", "contradictions"] as const) if (process[key] !== undefined) extra[key] = process[key];
+    for (const key of ["expected_ns", "expected_p95_ns", "overdue", "contradictions", "attempts", "attempts_of", "next_attempt_us"] as const) if (process[key] !== undefined) extra[key] = process[key];
     if (this.state[slot] === OTHER && process.state !== undefined) extra["state"] = process.state;
     if (Object.keys(extra).length > 0) this.extras.set(slot, extra as Extra);
     else this.extras.delete(slot);

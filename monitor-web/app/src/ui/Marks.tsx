@@ -1,5 +1,6 @@
 import type { Process } from "../api/types.ts";
 import { t } from "../i18n.ts";
+import { AttemptNow } from "./AttemptNow.tsx";
 import { visible } from "../model/text.ts";
 import { Icon, ICONS } from "./Icon.tsx";
 
@@ -30,7 +31,7 @@ export function Marks({ process, orphan }: { process: Process; orphan: boolean }
           {word}
         </span>
       ))}
-      {process.attempt > 1 && <span className="mark">{t("mark.attempt", { attempt: process.attempt })}</span>}
+      <AttemptNow of={process} />
     </>
   );
 }

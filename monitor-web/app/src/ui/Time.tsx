@@ -12,7 +12,7 @@ interface Timed {
 
 /** How long it took; ticks while it runs. */
 export function Duration({ process }: { process: Timed }) {
-  const runs = process.state === "running" && process.elapsed_ns === null;
+  const runs = (process.state === "running" || process.state === "retrying") && process.elapsed_ns === null;
   const time = elapsed(process, Date.now() * 1000);
   if (time === null) return <span className="number dim">–</span>;
   return runs ? <Running process={process} /> : <DurationText nanoseconds={time} />;

@@ -40,6 +40,7 @@ fn ended(id: u64, time_us: u64, elapsed_ns: u64) -> Event {
         error: None,
         exit_code: None,
         signal: None,
+        retry: None,
         reason: None,
         attempt: 1,
         worker: None,

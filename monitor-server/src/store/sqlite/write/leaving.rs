@@ -34,7 +34,7 @@ impl RootRow {
     /// Something of the tree runs or waits to run.
     pub(in super::super) fn is_running(&self) -> bool {
         let open = self.counts[code::RUNNING as usize] + self.counts[code::PENDING as usize];
-        open > 0 || (self.process.is_some() && matches!(self.state, code::RUNNING | code::PENDING))
+        open > 0 || (self.process.is_some() && matches!(self.state, code::RUNNING | code::PENDING | code::RETRYING))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use foldhash::HashMap;
-use monitor_state::{Failing, MOST_CHILDREN, MOST_ON_PATH, Why, decisive};
+use monitor_state::{AttemptNow, Failing, MOST_CHILDREN, MOST_ON_PATH, Why, decisive};
 use monitor_wire::{Attachment, Error, ProcessId, Progress, RootId, State};
 use rusqlite::{Connection, OptionalExtension, Result, Statement};
 
@@ -15,7 +15,7 @@ use super::{Transaction, tally};
 use crate::store::RootKey;
 use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
 use crate::store::sqlite::lines;
-use crate::store::sqlite::roots::{RootRow, SECOND_US, find_row};
+use crate::store::sqlite::roots::{RootRow, SECOND_US, attempt_in_file, find_row};
 use crate::store::sqlite::row::{Known, ProcessRow};
 
 /// The root's own process: looked for in the whole tree, but only when the one before it moved or was given a parent.
@@ -172,7 +172,10 @@ impl Transaction<'_> {
         let found = match self.cache.rows.remove(&id) {
             Some(row) => Some(row),
             None if self.cache.is_newest(self.connection, id)? => None,
-            None => find_row(self.connection, RootKey::Id(id))?,
+            None => match find_row(self.connection, RootKey::Id(id))? {
+                Some(row) => Some(RootRow { attempt: attempt_in_file(self.connection, self.dictionary, &row)?, ..row }),
+                None => None,
+            },
         };
         let before = found.as_ref().map(RootRow::indexed);
         let mut row = if let Some(row) = found {
@@ -199,6 +202,7 @@ impl Transaction<'_> {
                 error: None,
                 line: None,
                 progress: None,
+                attempt: AttemptNow::default(),
                 counts: [0; KNOWN_STATES + 1],
                 is_pinned: false,
                 heard_us: 0,
@@ -273,6 +277,7 @@ impl Transaction<'_> {
         *row = RootRow { process: Some(id), at_us, is_own, error, line, progress: shown.progress, ..row.clone() };
         (row.name, row.batch, row.worker, row.state) = (shown.name, shown.batch, shown.worker, shown.state);
         row.is_unattached = is_own && shown.is_unattached;
+        row.attempt = shown.attempt;
         (row.started_us, row.ended_us, row.elapsed_ns) = (shown.started_us, shown.ended_us, shown.elapsed_ns);
         Ok(())
     }
@@ -389,6 +394,7 @@ impl Transaction<'_> {
             Known::Plain(plain) => plain,
             Known::Full(facts) => {
                 let view = facts.view(root, id, &mut |worker| self.workers.status(worker));
+                let attempt = AttemptNow::of(&view);
                 let worker = match view.worker_id {
                     Some(worker) => Some(self.workers.get(connection, &mut self.tallies, worker)?.key),
                     None => None,
@@ -404,6 +410,7 @@ impl Transaction<'_> {
                     error: view.error.as_ref().map(|error| dictionary.error_keys(connection, error)).transpose()?,
                     is_unattached: view.attachment == Attachment::UNATTACHED,
                     progress: view.progress.map(Arc::new),
+                    attempt,
                 });
             }
         };
@@ -423,6 +430,7 @@ impl Transaction<'_> {
             error: plain.end.and_then(|end| end.error),
             is_unattached: false,
             progress: None,
+            attempt: AttemptNow::default(),
         })
     }
 
@@ -467,6 +475,7 @@ struct ShownFace {
     error: Option<(i64, i64)>,
     is_unattached: bool,
     progress: Option<Arc<Progress>>,
+    attempt: AttemptNow,
 }
 
 impl RootRow {

@@ -328,10 +328,14 @@ impl Transaction<'_> {
             self.rollups.grow(before.fold.as_ref(), &fold, told_us, name);
         }
         let open_at = self.open_at(&entry.known);
-        if open_at.is_empty() && !before.open_at.is_empty() {
+        let is_retrying = row.state == code::RETRYING;
+        if (open_at.is_empty() || is_retrying) && !before.open_at.is_empty() {
             self.no_longer_overdue((number, row.id))?;
-        } else if let Some(worker) =
-            open_at.first().filter(|_| before.open_at.is_empty() || (before.state, row.state) == (code::LOST, code::RUNNING))
+        } else if is_retrying {
+            // What waits for its next attempt can't take too long.
+        } else if let Some(worker) = open_at
+            .first()
+            .filter(|_| before.open_at.is_empty() || matches!((before.state, row.state), (code::LOST | code::RETRYING, code::RUNNING)))
         {
             self.begin(entry, (number, row), *worker)?;
         }
@@ -347,12 +351,15 @@ impl Transaction<'_> {
     /// Something runs from here on.
     fn begin(&mut self, entry: &Entry, (number, row): (i64, &ProcessRow), worker: WorkerId) -> Result<()> {
         let offset_us = self.workers.known(worker).map_or(0, super::workers::WorkerRow::clock_offset_us);
-        let timeout_ms = if let Known::Full(facts) = &entry.known { facts.timeout_ms() } else { None };
+        let (timeout_ms, at) = match &entry.known {
+            Known::Full(facts) => (facts.timeout_ms(), facts.attempt_at_us() as i64),
+            Known::Plain(_) => (None, row.at),
+        };
         let name = match row.site {
             Some(site) => Some(self.dictionary.site(self.connection, site)?.name_key),
             None => None,
         };
-        self.begun.push(Begun { of: (number, row.id), began_us: row.at.saturating_sub(offset_us), name, timeout_ms });
+        self.begun.push(Begun { of: (number, row.id), began_us: at.saturating_sub(offset_us), name, timeout_ms });
         Ok(())
     }
 

@@ -11,6 +11,7 @@ import { type State, STATES } from "../../model/state.ts";
 import { absolute } from "../../model/time.ts";
 import { fieldText, visible } from "../../model/text.ts";
 import { marksOf, Overdue } from "../../ui/Marks.tsx";
+import { AttemptNow } from "../../ui/AttemptNow.tsx";
 import { CopyButton } from "../../ui/CopyButton.tsx";
 import { Counts } from "../../ui/Counts.tsx";
 import { Expected } from "../../ui/Expected.tsx";
@@ -20,6 +21,7 @@ import { useNow } from "../../ui/now.ts";
 import { Said } from "../../ui/Text.tsx";
 import { Duration, DurationText } from "../../ui/Time.tsx";
 import { progressText } from "../../ui/progress.ts";
+import { Attempts } from "./Attempts.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
 import { History } from "./History.tsx";
@@ -137,7 +139,7 @@ function Title({ process }: { process: Process }) {
         {process.name !== "" && <CopyButton text={process.name} what={t("copy.name")} />}
       </div>
       <p>
-        <StateLabel state={process.state} /> <Duration process={process} /> <Overdue of={process} /> <Expected process={process} />
+        <StateLabel state={process.state} /> <Duration process={process} /> <AttemptNow of={process} /> <Overdue of={process} /> <Expected process={process} />
       </p>
     </div>
   );
@@ -185,6 +187,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
         </p>
       ))}
       {process.error && <ErrorSection error={process.error} />}
+      <Attempts key={`${process.id} attempts`} process={process} />
       {process.fold && <FoldSection fold={process.fold} />}
       <p className="actions">
         <CopyButton label={t("panel.copy.markdown")} text={() => report(process, worker, `${location.origin}/tasks/${process.root_id}?process=${process.id}`)} />

@@ -4,6 +4,7 @@ import { lastList } from "../../data/list-search.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
+import { AttemptNow } from "../../ui/AttemptNow.tsx";
 import { Exit } from "../../ui/Exit.tsx";
 import { visible } from "../../model/text.ts";
 import { clock } from "../../model/time.ts";
@@ -36,6 +37,7 @@ export function RootHeader({ view, root, search }: { view: RootView; root: Root;
         <CopyButton text={root.title} what={t("copy.name")} />
         <span className="facts dim">
           <Duration process={root} />
+          <AttemptNow of={root} />
           <Expected process={view.own() ?? root} />
           <Ago timeUs={root.started_us} />
           {worker && <span>{t("root.on", { host: visible(worker.hostname) })}</span>}

@@ -6,6 +6,7 @@ import { locale, t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";
 import { clock, duration, elapsed } from "../../model/time.ts";
+import { AttemptNow } from "../../ui/AttemptNow.tsx";
 import { Exit } from "../../ui/Exit.tsx";
 import { Expected } from "../../ui/Expected.tsx";
 import { Overdue } from "../../ui/Marks.tsx";
@@ -65,6 +66,7 @@ export const RootRow = memo(function RootRow({ root, marks, index, top, checked,
         )}
       </span>
       <span role="cell" className="doing">
+        <AttemptNow of={root} />
         <Why root={root} />
         <Expected process={root} />
         <Overdue of={root} />

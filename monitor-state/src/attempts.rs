@@ -1,0 +1,145 @@
+//! The attempts of a process before the one that decides.
+
+use monitor_wire::{Attempt, Outcome, Process, State};
+use serde::{Deserialize, Serialize};
+
+use crate::process::{Definition, End, ProcessFacts};
+use crate::told::{Told, keep_first};
+
+/// So many earlier attempts are kept of a process: the first one, and the last ones.
+pub const MAX_ATTEMPTS: usize = 32;
+
+/// What is known of an attempt that is over: another one came.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Earlier {
+    /// Its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<Told<()>>,
+    /// Its end, without the last lines of a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Told<End>>,
+}
+
+/// Which attempt a process is at, while it runs or waits for the next one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AttemptNow {
+    /// Which one: none for the first one as long as no other is to come.
+    pub attempt: Option<u32>,
+    /// How many there are to be at most.
+    pub of: Option<u32>,
+    /// When the next one is to begin.
+    pub next_us: Option<u64>,
+}
+
+impl ProcessFacts {
+    /// Remembers a start if a later attempt decides.
+    pub(crate) fn remember_start<T>(&mut self, told: &Told<T>) {
+        if told.attempt < self.attempt {
+            keep_first(&mut self.earlier.entry(told.attempt).or_default().started, told.map(()));
+            self.forget_some();
+        }
+    }
+
+    /// Remembers an end if a later attempt decides.
+    pub(crate) fn remember_end(&mut self, told: &Told<End>) {
+        if told.attempt < self.attempt {
+            let mut end = told.what.clone();
+            end.error.iter_mut().for_each(|error| error.tail = None);
+            keep_first(&mut self.earlier.entry(told.attempt).or_default().ended, told.map(end));
+            self.forget_some();
+        }
+    }
+
+    /// Remembers what was kept of the attempt that decided until now.
+    pub(crate) fn remember_kept(&mut self) {
+        let (started, ended): (Option<Told<Definition>>, _) = (self.started.clone(), self.ended.clone());
+        started.iter().for_each(|told| self.remember_start(told));
+        ended.iter().for_each(|told| self.remember_end(told));
+    }
+
+    /// The first and the last ones stay: whatever comes, it makes none of the others one of these.
+    fn forget_some(&mut self) {
+        while self.earlier.len() > MAX_ATTEMPTS {
+            let second = self.earlier.keys().nth(1).copied().expect("there are more than two");
+            self.earlier.remove(&second);
+        }
+    }
+
+    /// When the first attempt began of which that is known, if it isn't the one that decides.
+    pub(crate) fn first_start_us(&self) -> Option<u64> {
+        self.earlier.values().find_map(|earlier| earlier.started.as_ref()).map(|told| told.stamp.time_us)
+    }
+
+    /// When the attempt that decides began, as far as is known.
+    pub fn attempt_at_us(&self) -> u64 {
+        self.now(self.started.as_ref()).map_or_else(|| self.at_us(), |told| told.stamp.time_us)
+    }
+
+    /// Its attempts, if there is more than one or another is to come.
+    pub(crate) fn attempts(&self) -> Vec<Attempt> {
+        let ended = self.now(self.ended.as_ref());
+        let is_retried = ended.is_some_and(|told| told.what.retry.is_some());
+        if self.earlier.is_empty() && !is_retried {
+            return Vec::new();
+        }
+        let earlier = self.earlier.iter().map(|(attempt, told)| shown(*attempt, told.started.as_ref(), told.ended.as_ref()));
+        earlier.chain([shown(self.attempt, self.now(self.started.as_ref()), ended)]).collect()
+    }
+
+    /// How many attempts there are to be at most, by the last one that said it.
+    pub(crate) fn attempts_of(&self) -> Option<u32> {
+        let of = |told: &Told<End>| told.what.retry.as_ref()?.of;
+        let earlier = || self.earlier.values().rev().find_map(|earlier| of(earlier.ended.as_ref()?));
+        self.now(self.ended.as_ref()).and_then(of).or_else(earlier)
+    }
+
+    /// When the next attempt is to begin, if one is waited for.
+    pub(crate) fn next_attempt_us(&self, state: &State) -> Option<u64> {
+        let retry = self.now(self.ended.as_ref())?.what.retry?;
+        retry.next_us.filter(|_| *state == State::RETRYING)
+    }
+}
+
+impl ProcessFacts {
+    /// Which attempt it is at, if it is in this state.
+    pub fn attempt_now(&self, state: &State) -> AttemptNow {
+        if !AttemptNow::is_told(state, self.attempt) {
+            return AttemptNow::default();
+        }
+        AttemptNow { attempt: Some(self.attempt), of: self.attempts_of(), next_us: self.next_attempt_us(state) }
+    }
+}
+
+impl AttemptNow {
+    fn is_told(state: &State, attempt: u32) -> bool {
+        *state == State::RETRYING || (*state == State::RUNNING && attempt > 1)
+    }
+
+    /// Which attempt a process is at, as it is shown.
+    pub fn of(process: &Process) -> Self {
+        if !Self::is_told(&process.state, process.attempt) {
+            return Self::default();
+        }
+        Self { attempt: Some(process.attempt), of: process.attempts_of, next_us: process.next_attempt_us }
+    }
+}
+
+fn shown<T>(attempt: u32, started: Option<&Told<T>>, ended: Option<&Told<End>>) -> Attempt {
+    let started_us = started.map(|told| told.stamp.time_us);
+    let ended_us = ended.map(|told| told.stamp.time_us);
+    let between = || Some(1_000_u64.saturating_mul(ended_us?.saturating_sub(started_us?)));
+    let mut error = ended.and_then(|told| told.what.error.clone());
+    error.iter_mut().for_each(|error| error.tail = None);
+    Attempt {
+        attempt,
+        outcome: ended.map(|told| Outcome::clone(&told.what.outcome)),
+        started_us,
+        ended_us,
+        elapsed_ns: ended.and_then(|told| told.what.elapsed_ns).or_else(between),
+        error,
+        reason: ended.and_then(|told| told.what.reason.clone()),
+        exit_code: ended.and_then(|told| told.what.exit_code),
+        signal: ended.and_then(|told| told.what.signal),
+    }
+}

@@ -1,0 +1,60 @@
+/** Commands that fail: the line that says why, and attempts. Run by the real launcher. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { test } from "node:test";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { newId, server } from "./events.mjs";
+
+useBrowser();
+const monitor = process.env["MONITOR_TEST_MONITOR"];
+const skip = monitor === undefined && "without MONITOR_TEST_MONITOR";
+
+const run = (name, options, script) =>
+  spawn(monitor, ["run", "--name", name, ...options, "--", "sh", "-c", script], { env: { ...process.env, MONITOR_SERVER_URL: server }, stdio: "ignore" });
+
+const row = (page, name) => page.locator(".root", { hasText: name });
+
+test("a row says why a command failed, and the panel shows its last lines plainly", { skip }, async () => {
+  const name = `fetch ${newId()}`;
+  const child = run(name, [], "echo '[ok] step 3' >&2; printf 'Traceback (most recent call last):\\n  File \"x.py\", line 5, in fetch\\nTimeoutError: no answer\\n' >&2; exit 1");
+  await once(child, "exit");
+  await onPage(`${server}/tasks?q=${encodeURIComponent(name)}`, async (page) => {
+    await hasText(row(page, name).locator(".why"), "TimeoutError: no answerexit code 1");
+    await row(page, name).locator(".title").click();
+    const failure = page.locator(".panel .failure");
+    await hasText(failure.locator(".message"), "TimeoutError: no answerexit code 1");
+    const tail = failure.locator(".tail");
+    assert.equal(await tail.textContent(), '[ok] step 3\nTraceback (most recent call last):\n  File "x.py", line 5, in fetch\nTimeoutError: no answer');
+    const style = await tail.evaluate((element) => {
+      const { fontWeight, color, whiteSpace } = getComputedStyle(element);
+      return { fontWeight, isRed: color === getComputedStyle(document.querySelector(".panel .failure .message")).color, whiteSpace };
+    });
+    assert.deepEqual(style, { fontWeight: "400", isRed: false, whiteSpace: "pre" });
+  });
+});
+
+test("what waits for its next attempt is retrying, and every attempt has its error and its log", { skip }, async () => {
+  const name = `import ${newId()}`;
+  const child = run(name, ["--retry", "2", "--backoff", "1h"], "echo first try; echo no table >&2; exit 3");
+  try {
+    await onPage(`${server}/tasks?q=${encodeURIComponent(name)}`, async (page) => {
+      await hasText(row(page, name).locator(".attempt-now"), /^attempt 1 of 3 · next in \d/);
+      await hasText(row(page, name).locator(".mark-cell"), /retrying/);
+      await hasText(row(page, name).locator(".why"), "no tableexit code 3");
+      await row(page, name).locator(".title").click();
+      await hasText(page.locator(".root-header .attempt-now"), /^attempt 1 of 3 · next in \d/);
+      const attempts = page.locator(".panel .attempts");
+      await attempts.getByRole("button").first().click();
+      await hasText(attempts.locator(".message"), "no tableexit code 3");
+      await hasText(attempts.locator("pre"), /first try/);
+    });
+  } finally {
+    child.kill("SIGTERM");
+    await once(child, "exit");
+  }
+  await onPage(`${server}/tasks?q=${encodeURIComponent(name)}`, async (page) => {
+    await hasText(row(page, name).locator(".mark-cell"), /failed/);
+    assert.equal(await row(page, name).locator(".attempt-now").count(), 0);
+  });
+});

@@ -1,0 +1,31 @@
+import { locale, t } from "../i18n.ts";
+import { duration } from "../model/time.ts";
+import { useNow } from "./now.ts";
+
+interface Tried {
+  state: string;
+  attempt?: number | null;
+  attempts_of?: number | null;
+  next_attempt_us?: number | null;
+}
+
+/** Which attempt something is at, if it is not the first and only one, and when the next one begins. */
+export function AttemptNow({ of }: { of: Tried }) {
+  const attempt = of.attempt ?? 1;
+  const isRetrying = of.state === "retrying";
+  if (!isRetrying && attempt < 2) return null;
+  const most = of.attempts_of ?? null;
+  return (
+    <span className="attempt-now" data-retrying={isRetrying}>
+      {most === null ? t("mark.attempt", { attempt }) : t("attempt.of", { attempt, of: most })}
+      {isRetrying && typeof of.next_attempt_us === "number" && <Next atUs={of.next_attempt_us} />}
+    </span>
+  );
+}
+
+function Next({ atUs }: { atUs: number }) {
+  const leftUs = atUs - useNow("slow");
+  // Whole seconds: it ticks once a second.
+  const time = duration(Math.ceil(leftUs / 1e6) * 1e9, locale);
+  return <> · {leftUs > 0 ? t("attempt.next", { time }) : t("attempt.due")}</>;
+}
