@@ -130,7 +130,7 @@ export class RootView {
   /** What the filter finds; undefined without one. */
   found(): Found | undefined {
     if (this.filter === "") return undefined;
-    return this.finds.get(`${this.laneKind} ${this.filter}`, this.tree.version, () => find(this.tree, this.filter, this.lanes()));
+    return this.finds.get(`${this.laneKind} ${this.filter}`, this.laneKind === "tree" ? this.tree.version : this.namedVersion(), () => find(this.tree, this.filter, this.lanes()));
   }
 
   rows(): Rows {
