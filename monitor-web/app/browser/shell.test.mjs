@@ -15,7 +15,7 @@ test("? lists the keys, Esc closes the list", () =>
   onPage(`${server}/tasks`, async (page) => {
     await hasText(page.locator(".connection"), "live");
     await page.keyboard.press("?");
-    await hasText(page.locator(".help h2"), "Keyboard");
+    await hasText(page.locator(".help h2"), "Keyboard shortcuts");
     await page.keyboard.press("Escape");
     await page.locator(".help").waitFor({ state: "detached" });
     // In a field it is a letter like any other.
@@ -37,8 +37,7 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
       await page.locator(".palette input").fill(text);
     };
     await ask(`palette ${unique}`);
-    await hasText(page.locator('.palette li[aria-selected="true"] .text'), `palette ${unique} <${root.number}>`);
-    await page.keyboard.press("Enter");
+    await page.locator(".palette li").filter({ has: page.locator(".text", { hasText: `<${root.number}>` }) }).click();
     await hasAddress(page, new RegExp(`/tasks/${tree.rootId}`));
     await page.locator(`.node[data-process="${child.id}"]`).waitFor();
 
@@ -125,8 +124,8 @@ test("what is kept is told rule by rule, in the reader's language", () =>
       };
       await shows([], undefined, ["所有树: 永久"]);
       const night = { name: "nightly*", states: ["failed", "lost"], age_s: 7_776_000, count: 5 };
-      await shows([night], 3 * 10 ** 9, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 天 00 小时", "其余全部: 永久", "其中不超过 3 GB 的最新部分"]);
-      await shows([night, { name: "*", states: [], age_s: 86_400 }], undefined, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 天 00 小时", "其余全部: 保留 1 天 00 小时"]);
+      await shows([night], 3 * 10 ** 9, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 d 00 h", "其余全部: 永久", "其中不超过 3 GB 的最新部分"]);
+      await shows([night, { name: "*", states: [], age_s: 86_400 }], undefined, ["nightly* 失败 · 失联: 每个名称最新的 5 个, 保留 90 d 00 h", "其余全部: 保留 1 d 00 h"]);
     },
     { locale: "zh-CN" },
   ));

@@ -163,7 +163,7 @@ function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
   }
   for (const { name } of asked === "" ? [] : (steps.data?.stats ?? [])) {
     if (name !== "" && !names.data?.names.some((root) => root.name === name)) {
-      choices.push({ id: `step ${name}`, text: name, hint: t("palette.step"), go: () => void navigate({ to: "/stats", search: { name } }) });
+      choices.push({ id: `step ${name}`, text: name, hint: t("palette.step"), go: () => void navigate({ to: "/tasks/statistics", search: { name } }) });
     }
   }
   for (const found of query.data?.roots ?? []) {
