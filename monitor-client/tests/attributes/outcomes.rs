@@ -249,7 +249,7 @@ fn an_error_is_placed_at_the_name_of_its_function() {
     let trees = record(|| assert!(placed().is_err()));
     let failure = trees.find("placed").failure();
     assert_eq!(failure.place, Some((file!().into(), line)));
-    assert_eq!(failure.type_name, Some("alloc::string::String"));
+    assert_eq!(failure.type_name.as_deref(), Some("alloc::string::String"));
 }
 
 #[test]
