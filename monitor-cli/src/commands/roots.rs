@@ -29,7 +29,7 @@ const TITLE_COLUMNS: usize = 60;
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
     /// Only in these states, between commas
-    #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = ["pending", "running", "succeeded", "failed", "cancelled", "lost"])]
+    #[arg(long, value_name = "STATES", value_delimiter = ',', value_parser = ["pending", "running", "retrying", "succeeded", "failed", "cancelled", "lost"])]
     state: Vec<String>,
     /// Only of exactly this name
     #[arg(long)]

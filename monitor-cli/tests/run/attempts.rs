@@ -28,7 +28,7 @@ fn a_run_that_waits_for_its_next_attempt_is_retrying() {
     let tree = house.trees().remove(0);
     assert_eq!((&tree[0]["state"], &tree[0]["attempts"][0]["outcome"]), (&"retrying".into(), &"failed".into()));
     assert_eq!((&tree[0]["attempts"][0]["exit_code"], &tree[0]["next_attempt_us"]), (&3.into(), &next_us.into()));
-    for args in [&["roots"][..], &["tree", "1"]] {
+    for args in [&["roots"][..], &["roots", "--state", "retrying"], &["tree", "1"]] {
         let text = said(&house, args);
         assert!(text.contains("↻ import") && text.contains("retrying") && text.contains("attempt 1 of 4, next in "), "{text}");
         assert!(text.contains("no table  exit code 3"), "{text}");
