@@ -30,6 +30,10 @@ pub(super) fn join(
     root: [u64; 2],
     site: usize,
 ) -> Option<&'static Fold> {
+    if region.writer.fold_after.get() == u64::MAX {
+        // Nothing is folded: there is nothing to count for.
+        return None;
+    }
     let key = child_key(parent, site as u64);
     let child = region.child(key);
     if child.key.get() != key {
@@ -68,10 +72,6 @@ fn join_slowly(
     site: usize,
 ) -> Option<&'static Fold> {
     let after = region.writer.fold_after.get();
-    if after == u64::MAX {
-        // Nothing is folded: there is nothing to count for.
-        return None;
-    }
     let root = [root_high, root_low];
     let key = child_key(parent, site as u64);
     let (first, ways) = (region.child(key), region.child_ways(key));
