@@ -464,7 +464,7 @@ fn the_caps_hold_however_much_comes_in() {
         };
         let senders: Vec<_> = (0..SENDERS).map(|sender| scope.spawn(move || send(sender))).collect();
         let mut most = 0;
-        while !senders.iter().all(|sender| sender.is_finished()) {
+        while !senders.iter().all(std::thread::ScopedJoinHandle::is_finished) {
             most = most.max(held());
             std::thread::sleep(Duration::from_millis(20));
         }

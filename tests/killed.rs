@@ -414,8 +414,8 @@ fn what_a_kill_costs_on_a_full_disk_is_counted() {
     assert_eq!(line(&mut child), "done");
     // As docs/spool.md has it. The journal has no room for half of the events, if it gets any.
     let in_memory = || {
-        let folders = std::fs::read_dir(server.spool()).ok()?.map_while(Result::ok);
-        let program = folders.filter_map(|folder| std::fs::read(folder.path().join("program")).ok()).next()?;
+        let mut folders = std::fs::read_dir(server.spool()).ok()?.map_while(Result::ok);
+        let program = folders.find_map(|folder| std::fs::read(folder.path().join("program")).ok())?;
         Some(u64::from_ne_bytes(program[552..560].try_into().unwrap())).filter(|events| *events > ROOTS)
     };
     let least = wait_for("events that are in memory alone", in_memory);

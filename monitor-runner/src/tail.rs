@@ -48,7 +48,7 @@ impl Said {
 
     /// The line that says best why the command failed.
     pub(crate) fn why(&self) -> Option<Why> {
-        why::find(self.0.iter().map(|(stream, lines)| (*stream, &lines[..])))
+        why::find(&self.0.iter().map(|(stream, lines)| (*stream, &lines[..])).collect::<Vec<_>>())
     }
 
     /// The last lines of stderr, or where nothing was written there, of stdout; or of the stream that says `why`.

@@ -131,11 +131,11 @@ static READY: LazyLock<Ready> = LazyLock::new(|| Ready {
 
 /// The line that says best why a command failed, given the ends of its streams, what it wrote to stderr first. None if nothing
 /// says it.
-pub(crate) fn find<'a>(streams: impl Iterator<Item = (Stream, &'a [String])> + Clone) -> Option<Why> {
-    let meaningful: Vec<(Stream, Vec<&str>)> = streams.clone().map(|(stream, lines)| (stream, meaningful(lines))).collect();
+pub(crate) fn find(streams: &[(Stream, &[String])]) -> Option<Why> {
+    let meaningful: Vec<(Stream, Vec<&str>)> = streams.iter().map(|(stream, lines)| (*stream, meaningful(lines))).collect();
     let by = |strength| meaningful.iter().find_map(|(_, lines)| by_rules(strength, &lines.join("\n")));
     let last = || meaningful.iter().filter(|(stream, _)| *stream == Stream::Errors).find_map(|(_, lines)| lines.last());
-    let summary = || streams.clone().find_map(|(_, lines)| by_rules(Strong, &lines.join("\n")));
+    let summary = || streams.iter().find_map(|(_, lines)| by_rules(Strong, &lines.join("\n")));
     let found = by(Strong).or_else(|| by(Weak)).or_else(|| last().map(|line| Why { line: cut(line), type_name: None }));
     found.or_else(summary)
 }

@@ -127,7 +127,8 @@ mod tests {
     #[test]
     fn a_compressor_that_was_used_before_makes_of_a_text_what_a_new_one_makes() {
         let random: Vec<u8> = (0..300_000_u32).map(|n| n.wrapping_mul(0x9e37_79b9).rotate_left(n % 32) as u8).collect();
-        let texts = [&random[..], b"[]", include_bytes!("../fixtures/events.json"), &[b' '; 1 << 20], b""];
+        let spaces = vec![b' '; 1 << 20];
+        let texts = [&random[..], b"[]", include_bytes!("../fixtures/events.json"), &spaces[..], b""];
         let new: Vec<Vec<u8>> = texts.map(|text| std::thread::scope(|scope| scope.spawn(|| gzip(text).unwrap()).join().unwrap())).into();
         for _ in 0..2 {
             for (text, new) in texts.iter().zip(&new) {

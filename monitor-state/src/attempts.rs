@@ -54,8 +54,12 @@ impl ProcessFacts {
     /// Remembers what was kept of the attempt that decided until now.
     pub(crate) fn remember_kept(&mut self) {
         let (started, ended): (Option<Told<Definition>>, _) = (self.started.clone(), self.ended.clone());
-        started.iter().for_each(|told| self.remember_start(told));
-        ended.iter().for_each(|told| self.remember_end(told));
+        if let Some(told) = &started {
+            self.remember_start(told);
+        }
+        if let Some(told) = &ended {
+            self.remember_end(told);
+        }
     }
 
     /// The first and the last ones stay: whatever comes, it makes none of the others one of these.
@@ -130,7 +134,9 @@ fn shown<T>(attempt: u32, started: Option<&Told<T>>, ended: Option<&Told<End>>) 
     let ended_us = ended.map(|told| told.stamp.time_us);
     let between = || Some(1_000_u64.saturating_mul(ended_us?.saturating_sub(started_us?)));
     let mut error = ended.and_then(|told| told.what.error.clone());
-    error.iter_mut().for_each(|error| error.tail = None);
+    if let Some(error) = &mut error {
+        error.tail = None;
+    }
     Attempt {
         attempt,
         outcome: ended.map(|told| Outcome::clone(&told.what.outcome)),

@@ -243,8 +243,12 @@ impl ProcessFacts {
             told.started.iter().for_each(|told| self.remember_start(told));
             told.ended.iter().for_each(|told| self.remember_end(told));
         }
-        started.iter().for_each(|told| self.remember_start(told));
-        ended.iter().for_each(|told| self.remember_end(told));
+        if let Some(told) = &started {
+            self.remember_start(told);
+        }
+        if let Some(told) = &ended {
+            self.remember_end(told);
+        }
         if let Some(told) = queued {
             keep_first(&mut self.queued, told);
         }

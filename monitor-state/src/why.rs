@@ -73,7 +73,8 @@ fn is_telling(error: &Error) -> bool {
     let is_of_command = [ErrorKind::EXIT, ErrorKind::SIGNAL].contains(&error.kind);
     let is_bare =
         is_of_command && !error.message.contains('\n') && ["exit code ", "killed by "].iter().any(|begin| error.message.starts_with(begin));
-    !is_bare && !(error.message.is_empty() && error.chain.is_empty())
+    let is_silent = error.message.is_empty() && error.chain.is_empty();
+    !is_bare && !is_silent
 }
 
 /// The error that stands for a tree: of the errors on its failing path the first that tells a reason, else the first.

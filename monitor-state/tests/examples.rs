@@ -52,7 +52,7 @@ fn what_waits_for_its_next_attempt_is_retrying_for_as_long_as_its_worker_is_ther
         expect![["1 succeeded attempt=2 ended=4 attempts=1:failed,2:succeeded/3"]],
     );
     let tree = "started 1 attempt=2\nstarted 1 at=1\nended 1 ok attempt=2 at=50 elapsed_ns=7";
-    let facts = Facts::of(&script::parse(tree));
+    let facts = Facts::of(&parse(tree));
     let (root, processes) = facts.tree(support::root(1), 1).unwrap();
     assert_eq!((root.started_us, root.ended_us, root.elapsed_ns), (Some(1), Some(50), Some(49_000)), "from the first start");
     assert_eq!(processes[0].attempts[1].elapsed_ns, Some(7));

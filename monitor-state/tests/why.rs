@@ -33,8 +33,8 @@ fn case(text: &str) -> Case {
         let mut words = line.trim().splitn(4, ' ');
         let [name, state, end] = [(); 3].map(|()| words.next().unwrap());
         let (message, chain) = words.next().map_or((None, Vec::new()), |words| {
-            let mut links = words.split(" <- ").map(str::to_owned);
-            (links.next(), links.collect::<Vec<_>>())
+            let mut causes = words.split(" <- ").map(str::to_owned);
+            (causes.next(), causes.collect::<Vec<_>>())
         });
         above.truncate(depth);
         let parent = above.last().map(|parent| process(*parent).to_string());

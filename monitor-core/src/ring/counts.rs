@@ -50,6 +50,7 @@ pub(super) fn reset(key: u64) {
 }
 
 impl Table {
+    #[allow(clippy::large_stack_arrays, reason = "it makes a static, and never stands on a stack")]
     const fn new() -> Self {
         Self([const { [const { Place { word: AtomicU64::new(0), seen: AtomicU64::new(0) } }; WAYS] }; SETS])
     }
@@ -57,7 +58,10 @@ impl Table {
     fn add(&self, key: u64, count: u64) -> u64 {
         let count = count.min(MOST);
         let (set, pair) = self.find(key);
-        while count > 0 {
+        if count == 0 {
+            return sum(set, pair);
+        }
+        loop {
             // All words are read before any is decided on: if the pair gets a place meanwhile, that place's word is another one.
             let words = words_of(set);
             let known = (0..WAYS).find(|way| words[*way] != 0 && pair_of(words[*way]) == pair);

@@ -66,7 +66,7 @@ fn lines(text: &str) -> Vec<String> {
 }
 
 fn of(stream: Stream, text: &str) -> Option<(String, Option<String>)> {
-    find([(stream, &lines(text)[..])].into_iter()).map(|why| (why.line, why.type_name))
+    find(&[(stream, &lines(text)[..])]).map(|why| (why.line, why.type_name))
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_was_written_after_the_error_is_not_taken_for_it() {
 fn stderr_comes_before_stdout_unless_only_stdout_tells_an_error() {
     let pick = |stderr: &str, stdout: &str| {
         let (stderr, stdout) = (lines(stderr), lines(stdout));
-        find([(Stream::Errors, &stderr[..]), (Stream::Output, &stdout[..])].into_iter()).map(|why| why.line)
+        find(&[(Stream::Errors, &stderr[..]), (Stream::Output, &stdout[..])]).map(|why| why.line)
     };
     assert_eq!(pick("error: no table", "error: not this one").as_deref(), Some("error: no table"));
     assert_eq!(pick("a warning", include_str!("outputs/pytest.txt")).as_deref(), Some("test_sums.py::test_sum - assert 3 == 4"));

@@ -6,6 +6,7 @@ use monitor_wire::{Problem, Process, ProcessId};
 
 use super::params::{NoParams, PathParts, Strict};
 use super::{Answer, App};
+use crate::store::Store;
 
 /// One process.
 #[utoipa::path(
@@ -24,5 +25,5 @@ use super::{Answer, App};
     )
 )]
 pub(super) async fn get_process(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Process> {
-    Ok(Json(app.ask_process(&path, |store, root, id| store.process(root, id)).await?))
+    Ok(Json(app.ask_process(&path, Store::process).await?))
 }

@@ -281,7 +281,7 @@ impl Dictionary {
         }
         let keys = self.error_keys(connection, error)?;
         let shared = Arc::new(error.clone());
-        self.bytes += 256 + crate::packed::size::error(&error);
+        self.bytes += 256 + crate::packed::size::error(error);
         self.errors.insert(shared.clone(), keys);
         self.errors_by_keys.insert(keys, shared.clone());
         Ok((shared, keys))

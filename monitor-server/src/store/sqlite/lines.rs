@@ -13,8 +13,8 @@ pub(super) fn line(error: &Error) -> Option<String> {
     if error.chain.is_empty() && error.tail.is_none() {
         return None;
     }
-    let links: Vec<&str> = error.chain.iter().rev().chain([&error.message]).map(String::as_str).collect();
-    let lines: Vec<_> = [Some(links.join(" ← ")), error.tail.clone()].into_iter().flatten().collect();
+    let causes: Vec<&str> = error.chain.iter().rev().chain([&error.message]).map(String::as_str).collect();
+    let lines: Vec<_> = [Some(causes.join(" ← ")), error.tail.clone()].into_iter().flatten().collect();
     Some(lines.join("\n"))
 }
 

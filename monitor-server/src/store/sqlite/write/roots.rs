@@ -125,13 +125,16 @@ pub(super) struct Indexed {
     name: i64,
     batch: Option<i64>,
     worker: Option<i64>,
-    error: Option<(i64, i64)>,
+    error: ErrorKeys,
     begin_us: u64,
     own: (bool, bool),
 }
 
 /// Which process is a root's face, and why.
 type Face = (u64, ProcessId);
+
+/// The keys of an error's message and of all else about it, if there is one.
+type ErrorKeys = Option<(i64, i64)>;
 
 impl Transaction<'_> {
     pub(super) fn count_root(&mut self, name: i64, state: i64, change: i64) {
@@ -321,7 +324,7 @@ impl Transaction<'_> {
     }
 
     /// The error of a failed root, from its failing path, which begins at its face.
-    fn error_of_path(&mut self, place: (i64, i64), face: ProcessId, is_own: bool) -> Result<Option<(i64, i64)>> {
+    fn error_of_path(&mut self, place: (i64, i64), face: ProcessId, is_own: bool) -> Result<ErrorKeys> {
         let mut why = Why::default();
         let (mut seen, mut next) = (HashSet::from([face]), self.failing(place, face)?);
         for _ in 0..MOST_ON_PATH {
@@ -344,7 +347,7 @@ impl Transaction<'_> {
     }
 
     /// The key of the line that is shown of an error, if it says more than the message.
-    fn line_of(&mut self, error: Option<(i64, i64)>) -> Result<Option<i64>> {
+    fn line_of(&mut self, error: ErrorKeys) -> Result<Option<i64>> {
         let Some(keys) = error else { return Ok(None) };
         let error = self.dictionary.error(self.connection, keys)?;
         lines::line(&error).map(|line| self.dictionary.searched_key(self.connection, &line)).transpose()
@@ -355,7 +358,7 @@ impl Transaction<'_> {
     }
 
     /// A failed process as the failing path sees it, and the keys of its error.
-    fn failing(&mut self, place: (i64, i64), id: ProcessId) -> Result<Option<(Failing<'static>, Option<(i64, i64)>)>> {
+    fn failing(&mut self, place: (i64, i64), id: ProcessId) -> Result<Option<(Failing<'static>, ErrorKeys)>> {
         let Some(row) = ProcessRow::find(self.connection, place, id)? else { return Ok(None) };
         let keys = match row.known(self.connection, self.dictionary)? {
             Known::Plain(plain) => plain.end.and_then(|end| end.error),
@@ -472,7 +475,7 @@ struct ShownFace {
     started_us: Option<u64>,
     ended_us: Option<u64>,
     elapsed_ns: Option<u64>,
-    error: Option<(i64, i64)>,
+    error: ErrorKeys,
     is_unattached: bool,
     progress: Option<Arc<Progress>>,
     attempt: AttemptNow,
