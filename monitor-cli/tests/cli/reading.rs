@@ -150,7 +150,7 @@ fn roots_are_listed_and_filtered() {
     assert_eq!(server.run(&["roots", "--state", "failed,lost"]), failed);
     let output = monitor(&["roots", "--state", "failed,succeded", "--server", &server.url]).assert().code(2).get_output().stderr.clone();
     let message = String::from_utf8(output).unwrap();
-    let states = ["'succeded'", "pending, running, succeeded, failed, cancelled, lost", "'succeeded'"];
+    let states = ["'succeded'", "pending, running, retrying, succeeded, failed, cancelled, lost", "'succeeded'"];
     assert!(states.iter().all(|words| message.contains(words)), "{message}");
     assert_eq!(server.run(&["roots", "--name", "import"]), failed);
     assert_eq!(server.run(&["roots", "--q", "SUCH TABLE"]), failed);

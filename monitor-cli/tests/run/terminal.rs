@@ -192,7 +192,7 @@ fn control_c_ends_the_wait_for_the_next_attempt() {
     let mut terminal = Terminal::new();
     let mut child = terminal.start(house.run(&["--retry", "3", "--backoff", "1h"], &["sh", "-c", "echo tried; exit 4"]));
     terminal.see("tried");
-    wait_for("the first attempt to fail", || house.trees().first().filter(|tree| tree[0]["state"] == "failed").map(drop));
+    wait_for("it to wait for the next attempt", || house.trees().first().filter(|tree| tree[0]["state"] == "retrying").map(drop));
     terminal.type_in("\x03");
     assert_eq!(end_of(&mut child).code(), Some(4));
 }

@@ -567,20 +567,11 @@ export interface components {
         Attachment: string;
         /** @description One attempt of a process. */
         Attempt: {
-            /**
-             * Format: int32
-             * @description Which one, from 1.
-             */
+            /** @description Which one, from 1. */
             attempt: number;
-            /**
-             * Format: int64
-             * @description How long it took.
-             */
+            /** @description How long it took. */
             elapsed_ns?: number | null;
-            /**
-             * Format: int64
-             * @description Its end.
-             */
+            /** @description Its end. */
             ended_us?: number | null;
             error?: components["schemas"]["Error"] | null;
             /**
@@ -596,10 +587,7 @@ export interface components {
              * @description Signal that ended a command.
              */
             signal?: number | null;
-            /**
-             * Format: int64
-             * @description Its start.
-             */
+            /** @description Its start. */
             started_us?: number | null;
         };
         /** @description Something that was done, or tried. */
@@ -985,10 +973,7 @@ export interface components {
             attempt: number;
             /** @description Its attempts, oldest first, if there is more than one or another is to come: the first one, and of the others the last ones. */
             attempts?: components["schemas"]["Attempt"][];
-            /**
-             * Format: int32
-             * @description How many attempts there are to be at most, if that is known.
-             */
+            /** @description How many attempts there are to be at most, if that is known. */
             attempts_of?: number | null;
             /** @description How many ends said otherwise than the one that counts. */
             contradictions?: number;
@@ -1021,10 +1006,7 @@ export interface components {
             name: string;
             /** @description The id of a system with ids of its own. */
             native_id?: string | null;
-            /**
-             * Format: int64
-             * @description When the next attempt is to begin, while the process waits for it.
-             */
+            /** @description When the next attempt is to begin, while the process waits for it. */
             next_attempt_us?: number | null;
             /** @description Its parent is not known here: it hangs below the root. */
             orphan: boolean;
@@ -1312,28 +1294,16 @@ export interface components {
         };
         /** @description The attempt that is to come. */
         Retry: {
-            /**
-             * Format: int64
-             * @description When it is to begin, in Unix microseconds, if that is known.
-             */
+            /** @description When it is to begin, in Unix microseconds, if that is known. */
             next_us?: number | null;
-            /**
-             * Format: int32
-             * @description How many attempts there are to be at most, the first one included, if that is known.
-             */
+            /** @description How many attempts there are to be at most, the first one included, if that is known. */
             of?: number | null;
         };
         /** @description A tree, seen from its root. */
         Root: {
-            /**
-             * Format: int32
-             * @description Which attempt of the root's own process runs, from the second one on; or ended last, while the next one is waited for.
-             */
+            /** @description Which attempt of the root's own process runs, from the second one on; or ended last, while the next one is waited for. */
             attempt?: number | null;
-            /**
-             * Format: int32
-             * @description Meanwhile: how many attempts there are to be at most, if that is known.
-             */
+            /** @description Meanwhile: how many attempts there are to be at most, if that is known. */
             attempts_of?: number | null;
             /** @description The batch mark. */
             batch?: string | null;
@@ -1352,10 +1322,7 @@ export interface components {
             expected_p95_ns?: number | null;
             /** @description Name of the root's own process; of the earliest known one until that is known. */
             name: string;
-            /**
-             * Format: int64
-             * @description When the next attempt is to begin, while it is waited for.
-             */
+            /** @description When the next attempt is to begin, while it is waited for. */
             next_attempt_us?: number | null;
             /** @description Short number, given by the server, ascending. */
             number: number;
