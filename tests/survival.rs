@@ -121,7 +121,8 @@ fn a_hundred_thousand_processes_in_one_tree_are_recorded_completely() {
     let expected = [("failed".to_owned(), failed), ("succeeded".to_owned(), count as usize - failed + parents + 1)];
     assert_eq!(states(&processes), expected.into());
     assert_eq!(root["counts"]["succeeded"], count - failed as u64 + parents as u64 + 1);
-    assert_eq!(root["error"]["message"], "leaf 999 fails");
+    // What it handled is counted, and no reason for anything.
+    assert_eq!((&root["error"], &root["counts"]["failed"]), (&Value::Null, &json!(failed)));
     assert_eq!(server.get("/status")["dropped"], json!([]));
 }
 

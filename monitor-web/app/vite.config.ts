@@ -23,9 +23,23 @@ const compressed: Plugin = {
   },
 };
 
+/** Has the browser ask for the font of the text while it still reads the page. */
+const preloaded: Plugin = {
+  name: "preloaded",
+  apply: "build",
+  transformIndexHtml: {
+    order: "post",
+    handler(_, { bundle }) {
+      const font = Object.keys(bundle ?? {}).find((name) => /inter-latin-wght-normal.*\.woff2$/.test(name));
+      if (font === undefined) throw new Error("the page has no font to be asked for early");
+      return [{ tag: "link", attrs: { rel: "preload", as: "font", type: "font/woff2", crossorigin: true, href: `/${font}` }, injectTo: "head" }];
+    },
+  },
+};
+
 export default defineConfig({
   define: { __PAGE_VERSION__: JSON.stringify(version) },
-  plugins: [react(), compressed],
+  plugins: [react(), preloaded, compressed],
   build: {
     // Small files are not put into others as data: addresses: the page's content policy allows only its own origin.
     assetsInlineLimit: 0,

@@ -22,7 +22,7 @@ test("a fold tells how many it stands for, what failed and how long they took", 
   await onPage(`${tree.address}?process=${fold.id}`, async (page) => {
     await hasText(node(page, fold).locator(".times"), /^×1,24033 failedp95 2\.0 s$/);
     await hasText(page.locator(".panel dl").first(), "Count1,240failed3");
-    await hasText(page.locator(".panel dl").nth(1), /^P506\.\d ms.*P952\.0 s.*P992\.0 s/);
+    await hasText(page.locator(".panel dl").nth(1), /^p506\.\d ms.*p952\.0 s.*p992\.0 s/);
     await page.locator('.panel .histogram svg[role="img"]').waitFor();
   });
 });
