@@ -61,12 +61,18 @@ fn what_waits_for_its_next_attempt_is_retrying_for_as_long_as_its_worker_is_ther
 #[test]
 fn the_highest_attempt_decides() {
     check("started 1\nended 1 failed error=boom\nstarted 1 attempt=2", expect!["1 running attempt=2 attempts=1:failed,2:open"]);
-    check("ended 1 ok attempt=2\nstarted 1 attempt=1\nended 1 failed attempt=1", expect!["1 succeeded attempt=2 ended=1 attempts=1:failed,2:succeeded"]);
+    check(
+        "ended 1 ok attempt=2\nstarted 1 attempt=1\nended 1 failed attempt=1",
+        expect!["1 succeeded attempt=2 ended=1 attempts=1:failed,2:succeeded"],
+    );
 }
 
 #[test]
 fn what_is_queued_again_waits_and_keeps_its_name() {
-    check("started 1 name=job\nended 1 failed\nqueued 1 name=job attempt=2", expect![[r#"1 pending name="job" attempt=2 attempts=1:failed,2:open"#]]);
+    check(
+        "started 1 name=job\nended 1 failed\nqueued 1 name=job attempt=2",
+        expect![[r#"1 pending name="job" attempt=2 attempts=1:failed,2:open"#]],
+    );
 }
 
 #[test]

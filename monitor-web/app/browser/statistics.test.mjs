@@ -53,6 +53,7 @@ test("what lies in a box is searched for a while, and further only if that is wa
       return route.fulfill({ json: { processes: [], next_cursor: `${asked}`, as_of: 1 } });
     });
     await page.goto(`${server}/tasks/statistics?range=1h&name=${encodeURIComponent(name)}`);
+    await page.locator('.stats-parts[data-ready="true"]').waitFor();
     await page.locator(".heat canvas").focus();
     await page.keyboard.press("ArrowRight");
     for (let row = 0; row < 45; row += 1) await page.keyboard.press(row < 22 ? "ArrowUp" : "Shift+ArrowDown");
@@ -66,6 +67,7 @@ test("what lies in a box is searched for a while, and further only if that is wa
 test("the map is used by keys alone", () =>
   onPage(`${server}/tasks/statistics?range=1h&name=${encodeURIComponent(name)}`, async (page) => {
     const canvas = page.locator(".heat canvas");
+    await page.locator('.stats-parts[data-ready="true"]').waitFor();
     await canvas.focus();
     await page.keyboard.press("ArrowRight");
     await hasText(page.locator(".heat [role=status]"), /took .* and ended between/);

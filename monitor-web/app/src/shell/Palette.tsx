@@ -86,7 +86,9 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
             <span className="state" data-state={choice.state} aria-hidden="true">
               {choice.state === undefined ? <Icon d={ICONS.to} /> : <StateMark state={choice.state} />}
             </span>
-            <span className="text">{visible(brief(choice.text))}</span>
+            <span className="text" translate={choice.state === undefined ? undefined : "no"}>
+              {visible(brief(choice.text))}
+            </span>
             <span className="dim">{choice.hint}</span>
           </li>
         ))}
