@@ -83,7 +83,7 @@ pub struct Briefs {
 
 impl Briefs {
     /// Returns true if a call that has ended is to be counted.
-    pub fn counts(&self, call: &Ended, paths: &mut Paths, limits: Limits) -> bool {
+    pub(crate) fn counts(&self, call: &Ended, paths: &mut Paths, limits: Limits) -> bool {
         let is_told = self.pending.last().is_some_and(|own| own.parent == call.id && own.is_told);
         let is_brief = call.elapsed < limits.below;
         call.may_be_counted && !is_told && (is_brief || paths.counts(call.parent, call.site, call.elapsed))
@@ -122,14 +122,12 @@ impl Briefs {
     }
 
     /// Adds rows to those of a call that ends next.
-    pub fn add_rows(&mut self, call: &Ended, rows: Vec<Row>) {
+    pub(crate) fn add_rows(&mut self, call: &Ended, rows: Vec<Row>) {
         if self.pending.last().is_none_or(|pending| pending.parent != call.id) {
             self.pending.push(Pending { parent: call.id, root: call.root, rows: Vec::new(), is_told: false });
         }
         if let Some(own) = self.pending.last_mut() {
-            for row in rows {
-                merge(&mut own.rows, row);
-            }
+            rows.into_iter().for_each(|row| merge(&mut own.rows, row));
         }
     }
 
@@ -152,7 +150,7 @@ pub fn merge(rows: &mut Vec<Row>, row: Row) {
 
 impl Row {
     /// Adds the rows of what was brief within one of these calls.
-    pub fn add_all_within(&mut self, rows: Vec<Row>) {
+    pub(crate) fn add_all_within(&mut self, rows: Vec<Row>) {
         for row in rows {
             std::iter::once(row.count).chain(row.within).for_each(|count| self.add_within(count));
         }

@@ -59,7 +59,7 @@ impl Rows {
             if let (Some((at, how)), true) = (call.end, self.below_ns > 0) {
                 let elapsed = clock.elapsed_ns(call.start, at);
                 let is_brief = elapsed < self.below_ns;
-                let mut ended = brief::Ended {
+                let ended = brief::Ended {
                     id: call.id,
                     parent: folds.parent(call),
                     root: call.root,
@@ -67,15 +67,11 @@ impl Rows {
                     start: call.start,
                     elapsed,
                     bucket: (elapsed as f64).max(1.0).log(GROWTH) as u32,
-                    may_be_counted: call.may_be_brief && how == End::Succeeded && (is_brief || call.start > self.told_before),
+                    may_be_counted: call.may_be_brief
+                        && how == End::Succeeded
+                        && (is_brief || call.start > self.told_before)
+                        && !folds.has_below(call.id),
                 };
-                // A call that is counted takes along what its folds count.
-                if folds.has_below(call.id) && briefs.counts(&ended, &mut self.paths, limits) {
-                    match folds.count_below(call.id, clock) {
-                        Some(rows) => briefs.add_rows(&ended, rows),
-                        None => ended.may_be_counted = false,
-                    }
-                }
                 let Some(rows) = briefs.add(&ended, &mut self.paths, limits) else { continue };
                 self.add(call.id, call.root, rows);
             }

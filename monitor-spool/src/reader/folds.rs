@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use monitor_core::brief::{self, Count, Row};
 use monitor_core::image::{Call, Counted, End};
 use monitor_wire::{Event, Kind, ProcessFolded, ProcessId, Registered, RootId};
 
@@ -12,8 +11,6 @@ use crate::fold::fold_id;
 
 /// Folds lie no deeper in each other.
 const DEEPEST: usize = 64;
-/// So many folds are below one call that is counted, at most.
-const MOST_BELOW: usize = 1 << 12;
 /// Names the count of what had ended on other threads and was read here.
 const READ_HERE: u64 = 0x5555_5555_5555_5555;
 pub(super) const GROWTH: f64 = 1.04;
@@ -21,9 +18,7 @@ pub(super) const GROWTH: f64 = 1.04;
 /// All folds, by their marks.
 pub(super) struct Folds<'a> {
     known: HashMap<u64, Known<'a>>,
-    /// Marks of the folds below processes and marks, by these.
-    below: HashMap<u64, Vec<u64>>,
-    /// Processes and marks that have calls below them.
+    /// Processes and marks that have folds below them.
     parents: HashSet<u64>,
 }
 
@@ -35,22 +30,6 @@ struct Known<'a> {
     cancelled: u64,
     /// How many of those that seem to run are told in another way.
     others: u64,
-}
-
-impl Known<'_> {
-    /// Nobody has told of it, and all its calls went well, on its own thread.
-    fn is_plain(&self) -> bool {
-        let Counted { revision, running, failed, cancelled, .. } = *self.counted;
-        self.elsewhere.is_empty() && [revision, running, failed, cancelled, self.others] == [0; 5]
-    }
-
-    /// All that it counts, if it is [plain](Self::is_plain).
-    fn as_count(&self, clock: &Clock) -> Option<Count> {
-        let Counted { site, start, ended, total, range, ref histogram, .. } = *self.counted;
-        let ns = |ticks| clock.elapsed_ns(0, ticks);
-        let (min, max) = range?;
-        Some(Count { site, start, calls: ended, total: ns(total), min: ns(min), max: ns(max), histogram: histogram.clone() })
-    }
 }
 
 impl<'a> Folds<'a> {
@@ -72,13 +51,8 @@ impl<'a> Folds<'a> {
         for mark in told {
             known.remove(&mark);
         }
-        let mut below: HashMap<u64, Vec<u64>> = HashMap::new();
-        for counted in known.values().map(|known| known.counted) {
-            below.entry(counted.parent).or_default().push(counted.mark);
-        }
-        let calls = estate.images.values().flat_map(|image| image.ended.iter().chain(&image.running));
-        let parents = calls.filter(|call| !call.is_folded).map(|call| call.parent).collect();
-        let mut folds = Folds { known, below, parents };
+        let parents = known.values().map(|known| known.counted.parent).collect();
+        let mut folds = Folds { known, parents };
         for mark in estate.images.values().flat_map(|image| &image.promoted) {
             if let Some(known) = folds.known.get_mut(mark) {
                 known.others += 1;
@@ -89,36 +63,7 @@ impl<'a> Folds<'a> {
 
     /// Returns true if there are folds below a process.
     pub(super) fn has_below(&self, id: u64) -> bool {
-        self.below.contains_key(&id)
-    }
-
-    /// What the folds below a call count that has ended and is to be counted itself: the rows that it has called. `None`, and nothing is
-    /// changed, if some of it was told by now or is no plain count.
-    pub(super) fn count_below(&mut self, parent: u64, clock: &Clock) -> Option<Vec<Row>> {
-        let mut marks: Vec<u64> = self.below.get(&parent).cloned().unwrap_or_default();
-        let mut at = 0;
-        while let Some(mark) = marks.get(at) {
-            // What is damaged may go round in circles.
-            self.known.get(mark).filter(|known| at < MOST_BELOW && known.is_plain() && !self.parents.contains(mark))?;
-            marks.extend(self.below.get(mark).into_iter().flatten());
-            at += 1;
-        }
-        let rows = self.rows_below(parent, clock);
-        for mark in marks {
-            self.known.remove(&mark);
-        }
-        Some(rows)
-    }
-
-    fn rows_below(&self, parent: u64, clock: &Clock) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for mark in self.below.get(&parent).into_iter().flatten() {
-            let Some(count) = self.known.get(mark).and_then(|known| known.as_count(clock)) else { continue };
-            let mut row = Row { count, within: Vec::new() };
-            row.add_all_within(self.rows_below(*mark, clock));
-            brief::merge(&mut rows, row);
-        }
-        rows
+        self.parents.contains(&id)
     }
 
     /// Counts a call that ended on another thread than it began; `false` if it is to be told singly.
