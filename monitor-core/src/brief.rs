@@ -82,18 +82,13 @@ pub struct Briefs {
 }
 
 impl Briefs {
-    /// Returns true if a call that has ended is to be counted.
-    pub(crate) fn counts(&self, call: &Ended, paths: &mut Paths, limits: Limits) -> bool {
-        let is_told = self.pending.last().is_some_and(|own| own.parent == call.id && own.is_told);
-        let is_brief = call.elapsed < limits.below;
-        call.may_be_counted && !is_told && (is_brief || paths.counts(call.parent, call.site, call.elapsed))
-    }
-
     /// Takes a call that has ended. `None` if it is counted, else the rows that are below its own one.
     pub fn add(&mut self, call: &Ended, paths: &mut Paths, limits: Limits) -> Option<Vec<Row>> {
-        let is_counted = self.counts(call, paths, limits);
         let own = self.pending.pop_if(|pending| pending.parent == call.id);
-        if !is_counted && call.elapsed >= limits.below {
+        let may_be_counted = call.may_be_counted && !own.as_ref().is_some_and(|own| own.is_told);
+        let is_brief = call.elapsed < limits.below;
+        let is_counted = may_be_counted && (is_brief || paths.counts(call.parent, call.site, call.elapsed));
+        if !is_counted && !is_brief {
             paths.told(call.parent, call.site, call.elapsed, limits);
         }
         let rows = own.map_or_else(Vec::new, |own| own.rows);
@@ -116,21 +111,6 @@ impl Briefs {
         None
     }
 
-    /// Returns true if something is known of calls with this parent, which has not ended.
-    pub(crate) fn has_pending(&self, parent: u64) -> bool {
-        self.pending.iter().any(|pending| pending.parent == parent)
-    }
-
-    /// Adds rows to those of a call that ends next.
-    pub(crate) fn add_rows(&mut self, call: &Ended, rows: Vec<Row>) {
-        if self.pending.last().is_none_or(|pending| pending.parent != call.id) {
-            self.pending.push(Pending { parent: call.id, root: call.root, rows: Vec::new(), is_told: false });
-        }
-        if let Some(own) = self.pending.last_mut() {
-            rows.into_iter().for_each(|row| merge(&mut own.rows, row));
-        }
-    }
-
     /// What is left when all calls were told that are to be: that of parents that have not ended, or ended elsewhere.
     pub fn rest(&mut self) -> impl Iterator<Item = Pending> {
         self.pending.drain(..)
@@ -150,7 +130,7 @@ pub fn merge(rows: &mut Vec<Row>, row: Row) {
 
 impl Row {
     /// Adds the rows of what was brief within one of these calls.
-    pub(crate) fn add_all_within(&mut self, rows: Vec<Row>) {
+    fn add_all_within(&mut self, rows: Vec<Row>) {
         for row in rows {
             std::iter::once(row.count).chain(row.within).for_each(|count| self.add_within(count));
         }

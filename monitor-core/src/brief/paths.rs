@@ -82,12 +82,6 @@ impl Paths {
         self.ended.get(&id).or_else(|| self.running.get(&id))
     }
 
-    /// Returns true if a call may be counted that has ended and was not taken, or runs, if those are meant as well.
-    pub(crate) fn may_be_counted(&self, id: u64, or_runs: bool) -> bool {
-        let running = || self.running.get(&id).filter(|_| or_runs);
-        self.ended.get(&id).or_else(running).is_some_and(|link| link.may_be_counted)
-    }
-
     /// The parent of a call that is to be counted with others of its path, as far as is known by now.
     pub(crate) fn parent_of_counted(&mut self, id: u64) -> Option<u64> {
         let link = *self.get(id).filter(|link| link.may_be_counted)?;

@@ -156,10 +156,7 @@ impl Rings {
         self.promote(&long, &mut tell);
         // After all else: whoever is told to hang below a fold began after it.
         self.discover();
-        // The folds below a call wait for its end, if it may be counted.
-        let (paths, announced) = (&self.paths, &self.announced);
-        let untold = |id| !announced.contains(&id) && paths.may_be_counted(id, !look.all_folds);
-        self.folds.look(look, untold, &mut tell);
+        self.folds.look(look, &mut tell);
         self.folds.over().for_each(|mark| self.rows.ended(mark));
         self.rows.look(look.now, &mut tell);
         Looked { has_taken: left < look.limit || in_slots < look.limit, is_behind: left == 0, is_limited: running == 0 || in_slots == 0 }
@@ -256,10 +253,6 @@ impl Rings {
             Some(passed) => self.decided(at, limit, look, passed),
             None => region.writer.head.observe().min(from + limit as u64),
         };
-        if passed.is_some() && to > from {
-            // A fold comes before the record of its parent.
-            self.discover();
-        }
         for number in from..to {
             while let Some((next, _)) = segment.next().filter(|(_, end)| *end <= number) {
                 self.left.push((region, segment));
@@ -369,7 +362,7 @@ impl Rings {
             let elapsed = words.end.saturating_sub(words.start);
             let may_be_brief = Facts(words.facts).may_be_brief() && ending == Ending::Succeeded && is_new;
             let has_rows = || elapsed >= table.below && self.rows.has(words.id);
-            let mut call = brief::Ended {
+            let call = brief::Ended {
                 id: words.id,
                 parent: words.parent,
                 root: words.root(),
@@ -379,14 +372,6 @@ impl Rings {
                 bucket: table.bucket(elapsed) as u32,
                 may_be_counted: may_be_brief && !has_rows(),
             };
-            // A call that is counted takes along what its folds count.
-            if self.folds.has_below(call.id) && self.briefs.counts(&call, &mut self.paths, table.limits()) {
-                let (rows, briefs) = (&self.rows, &self.briefs);
-                match self.folds.count_below(call.id, |mark| rows.has(mark) || briefs.has_pending(mark)) {
-                    Some(rows) => self.briefs.add_rows(&call, rows),
-                    None => call.may_be_counted = false,
-                }
-            }
             let rows = self.briefs.add(&call, &mut self.paths, table.limits());
             if elapsed >= table.below {
                 self.paths.unlink(words.id);
@@ -419,8 +404,7 @@ impl Rings {
             }
             0
         } else if limit > 0
-            && (self.wanted.contains(&words.id)
-                || words.start <= look.begun_before && (look.all_folds || self.paths.parent_of_counted(words.id).is_none()))
+            && (self.wanted.contains(&words.id) || words.start <= look.begun_before && self.paths.parent_of_counted(words.id).is_none())
         {
             usize::from(self.announce(words, tell))
         } else {
@@ -485,7 +469,6 @@ impl Rings {
 
     fn seen(&mut self, words: Words, is_new: bool, end: Option<(u64, Ending)>) -> Option<Seen> {
         self.wanted.insert(words.parent);
-        self.folds.told_below(words.parent);
         let facts = Facts(words.facts);
         Some(Seen {
             id: words.id,

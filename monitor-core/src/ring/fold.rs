@@ -185,10 +185,7 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
     // Who comes back finds it open.
     if let Place::Parent(above) = child.place() {
         above.gave_way.set(parent);
-        // A future may end on another thread, where nobody knows of the fold.
-        if above.home().is_some() {
-            keep(above);
-        }
+        keep(above);
     }
     child.set_place(Place::Fold(fold));
     join_as(region, child, parent, root, site)

@@ -3,9 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::drain::{Look, Told};
-use super::layout::{CLOSING, COUNTED, FREE, Fold, Words};
+use super::layout::{CLOSING, FREE, Fold, Words};
 use super::{Ending, Facts};
-use crate::brief::{self, Count, Row};
 use crate::fold::{self, FAILURES_KEPT, Tally};
 use crate::record::Origin;
 use crate::{park, queue};
@@ -54,7 +53,6 @@ struct Known {
     /// How many of those that run were told of singly.
     promoted: u64,
     has_parent_ended: bool,
-    has_told_below: bool,
     /// Revision of what was told of these by itself, and whether there is more by now.
     elsewhere_told: (u64, bool),
     /// The counts that were told, and when.
@@ -75,7 +73,6 @@ impl Folds {
             failures_kept: 0,
             promoted: 0,
             has_parent_ended: self.ended.contains(&parent),
-            has_told_below: false,
             told: None,
         };
         self.known.insert(mark, known);
@@ -127,67 +124,12 @@ impl Folds {
         self.known.values().any(|known| known.told.is_none_or(|(told, _)| told != known.counts()) || known.is_over())
     }
 
-    /// Returns true if a process has folds below it.
-    pub(super) fn has_below(&self, parent: u64) -> bool {
-        self.by_parent.contains_key(&parent)
-    }
-
-    /// What the folds below a call count that has ended and is to be counted itself: the rows that it has called. `None`, and nothing is
-    /// changed, if some of it was told by now or is no plain count. `has_rows`: rows hang below the fold of this mark.
-    pub(super) fn count_below(&mut self, parent: u64, has_rows: impl Fn(u64) -> bool) -> Option<Vec<Row>> {
-        let mut marks: Vec<u64> = self.by_parent.get(&parent).cloned().unwrap_or_default();
-        let mut at = 0;
-        while let Some(mark) = marks.get(at) {
-            self.known.get(mark).filter(|known| known.is_plain() && !has_rows(*mark))?;
-            marks.extend(self.by_parent.get(mark).into_iter().flatten());
-            at += 1;
-        }
-        let rows = self.rows_below(parent);
-        for mark in marks {
-            if let Some(known) = self.known.remove(&mark) {
-                known.fold.reader.state.publish(COUNTED);
-                self.by_parent.remove(&known.fold.parent.get());
-                self.over.push(known.fold);
-            }
-        }
-        Some(rows)
-    }
-
-    /// A call was told singly whose parent is this, if it is the mark of a fold.
-    pub(super) fn told_below(&mut self, mark: u64) {
-        if let Some(known) = self.known.get_mut(&mark) {
-            known.has_told_below = true;
-        }
-    }
-
-    /// What the folds below a process count, each with all that is below it.
-    fn rows_below(&self, parent: u64) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for mark in self.by_parent.get(&parent).into_iter().flatten() {
-            let Some(count) = self.known.get(mark).and_then(Known::as_count) else { continue };
-            let mut row = Row { count, within: Vec::new() };
-            row.add_all_within(self.rows_below(*mark));
-            brief::merge(&mut rows, row);
-        }
-        rows
-    }
-
-    /// The process that a fold is below, however deep.
-    fn above(&self, known: &Known) -> u64 {
-        let mut parent = known.fold.parent.get();
-        while let Some(above) = self.known.get(&parent) {
-            parent = above.fold.parent.get();
-        }
-        parent
-    }
-
-    /// Tells of what has changed, and gives back what is over. Below the processes that are `untold` nothing is told by now.
-    pub(super) fn look(&mut self, look: Look, untold: impl Fn(u64) -> bool, tell: &mut impl FnMut(Told)) {
+    /// Tells of what has changed, and gives back what is over.
+    pub(super) fn look(&mut self, look: Look, tell: &mut impl FnMut(Told)) {
         self.close();
         let over: HashSet<u64> = self.known.iter().filter(|(_, known)| known.is_over()).map(|(mark, _)| *mark).collect();
         self.ended.clear();
-        let is_due = |known: &Known| known.is_due(look) && !(known.told.is_none() && untold(self.above(known)));
-        let due = self.known.iter().filter(|(mark, known)| over.contains(mark) || is_due(known));
+        let due = self.known.iter().filter(|(mark, known)| known.is_due(look) || over.contains(mark));
         let mut due: Vec<_> = due.map(|(mark, _)| (self.depth(*mark), *mark)).collect();
         // The parents first, for their marks are to be known when those of their children are told.
         due.sort_unstable();
@@ -275,23 +217,6 @@ impl Known {
                 let is_time = look.all_folds || fold::table().is_none_or(|table| look.now.saturating_sub(at) >= table.longest);
                 is_time && told != self.counts()
             })
-    }
-
-    /// Neither it nor anything below it was told by now, and all its calls went well, on its own thread.
-    fn is_plain(&self) -> bool {
-        let [ended, left, elsewhere, begun, promoted] = self.counts();
-        let Fold { failed, cancelled, .. } = self.fold;
-        let is_untold = self.told.is_none() && !self.has_told_below;
-        is_untold && begun == ended + left && [elsewhere, promoted, failed.get(), cancelled.get()] == [0; 4]
-    }
-
-    /// All that it counts, if it is [plain](Self::is_plain).
-    fn as_count(&self) -> Option<Count> {
-        let Tally { count, total, range, histogram, .. } = snapshot(self.fold);
-        let (min, max) = range?;
-        let histogram = (0..).zip(histogram).filter(|(_, count)| *count > 0).collect();
-        let site = Facts(self.fold.facts.get()).site_number() as u32;
-        Some(Count { site, start: self.fold.start.get(), calls: count, total, min, max, histogram })
     }
 
     /// Its parent and all its calls have ended.

@@ -9,8 +9,8 @@ pub mod made;
 use std::collections::HashSet;
 
 use super::layout::{
-    CHUNK, COUNTED, DEPTH, ENDED_IN_SLOT, FACTORS, FOLD_CHUNK_BYTES, FREE, Fold, FoldReader, Frame, NAME, RUNNING, Reader, Region, Segment,
-    Words, Writer, inverse,
+    CHUNK, DEPTH, ENDED_IN_SLOT, FACTORS, FOLD_CHUNK_BYTES, FREE, Fold, FoldReader, Frame, NAME, RUNNING, Reader, Region, Segment, Words,
+    Writer, inverse,
 };
 pub use super::registry::FIRST_RECORDS;
 use super::{Ending, Facts};
@@ -96,8 +96,6 @@ pub struct Counted {
     pub root: u128,
     /// Number of the site.
     pub site: u32,
-    /// Its parent is counted with others, and this with it, where the parent's record was taken.
-    pub is_with_parent: bool,
     /// When the first one began.
     pub start: u64,
     /// The last revision that was told.
@@ -310,7 +308,6 @@ fn counted(bytes: &[u8]) -> Option<Counted> {
         parent: at(offset::fold::PARENT),
         root,
         site: Facts(at(offset::fold::FACTS)).site_number() as u32,
-        is_with_parent: state == COUNTED,
         start: at(offset::fold::START),
         revision: at(offset::fold::READER + offset::fold::REVISION),
         ended,

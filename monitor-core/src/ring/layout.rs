@@ -26,7 +26,7 @@ use std::mem::size_of;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-pub(super) use self::fold::{CLOSING, COUNTED, FREE, Fold, FoldReader};
+pub(super) use self::fold::{CLOSING, FREE, Fold, FoldReader};
 pub(super) use self::segment::{Segment, SegmentRef};
 pub(super) use super::line::{ENDED_IN_SLOT, FACTORS, Line, RUNNING, Word, Words, inverse};
 use super::memory;

@@ -67,10 +67,7 @@ impl Rows {
                     start: call.start,
                     elapsed,
                     bucket: (elapsed as f64).max(1.0).log(GROWTH) as u32,
-                    may_be_counted: call.may_be_brief
-                        && how == End::Succeeded
-                        && (is_brief || call.start > self.told_before)
-                        && !folds.has_below(call.id),
+                    may_be_counted: call.may_be_brief && how == End::Succeeded && (is_brief || call.start > self.told_before),
                 };
                 let Some(rows) = briefs.add(&ended, &mut self.paths, limits) else { continue };
                 self.add(call.id, call.root, rows);

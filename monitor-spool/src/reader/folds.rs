@@ -1,6 +1,6 @@
 //! What stood in folds, as wire events.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use monitor_core::image::{Call, Counted, End};
 use monitor_wire::{Event, Kind, ProcessFolded, ProcessId, Registered, RootId};
@@ -18,8 +18,6 @@ pub(super) const GROWTH: f64 = 1.04;
 /// All folds, by their marks.
 pub(super) struct Folds<'a> {
     known: HashMap<u64, Known<'a>>,
-    /// Processes and marks that have folds below them.
-    parents: HashSet<u64>,
 }
 
 struct Known<'a> {
@@ -40,30 +38,13 @@ impl<'a> Folds<'a> {
                 known.insert(counted.mark, Known { counted, site, elsewhere: Vec::new(), cancelled: 0, others: 0 });
             }
         }
-        // What is told with its parent was told if the parent's record was taken.
-        let unread: HashSet<u64> = estate.images.values().flat_map(|image| &image.ended).map(|call| call.id).collect();
-        let above = |counted: &Counted| {
-            let above = |parent: &u64| known.get(parent).map(|known: &Known<'_>| known.counted.parent);
-            std::iter::successors(Some(counted.parent), above).take(DEEPEST).last().unwrap_or(0)
-        };
-        let is_told = |known: &&Known<'_>| known.counted.is_with_parent && !unread.contains(&above(known.counted));
-        let told: Vec<u64> = known.values().filter(is_told).map(|known| known.counted.mark).collect();
-        for mark in told {
-            known.remove(&mark);
-        }
-        let parents = known.values().map(|known| known.counted.parent).collect();
-        let mut folds = Folds { known, parents };
+        let mut folds = Folds { known };
         for mark in estate.images.values().flat_map(|image| &image.promoted) {
             if let Some(known) = folds.known.get_mut(mark) {
                 known.others += 1;
             }
         }
         folds
-    }
-
-    /// Returns true if there are folds below a process.
-    pub(super) fn has_below(&self, id: u64) -> bool {
-        self.parents.contains(&id)
     }
 
     /// Counts a call that ended on another thread than it began; `false` if it is to be told singly.

@@ -44,7 +44,7 @@ pub(in crate::ring) struct Fold {
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(in crate::ring) struct FoldReader {
-    /// 0 in use, [`CLOSING`], [`COUNTED`] or [`FREE`].
+    /// 0 in use, [`CLOSING`] or [`FREE`].
     pub(in crate::ring) state: Word,
     /// How many began in it and are accounted for elsewhere: they ended, or were pinned, on another thread.
     pub(in crate::ring) elsewhere: Word,
@@ -54,7 +54,5 @@ pub(in crate::ring) struct FoldReader {
 
 /// Its parent has ended: nothing is to begin in it any more.
 pub(in crate::ring) const CLOSING: u64 = 1;
-/// Its parent has ended and is counted with others: what it counts is told with those, by the batch that has taken the parent's record.
-pub(in crate::ring) const COUNTED: u64 = 3;
 /// It is for another parent.
 pub(in crate::ring) const FREE: u64 = 2;
