@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use monitor_tests::{Server, command, outline, run, wait_for};
+use monitor_tests::{Server, outline, wait_for};
 use serde_json::Value;
 
 use crate::{LastNumber, Project};

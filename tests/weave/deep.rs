@@ -1,9 +1,9 @@
 //! Recursion.
 
 use expect_test::expect;
-use monitor_tests::{Server, run};
+use monitor_tests::{Finished, Server, run};
 
-use crate::{Project, good, plain, tree};
+use crate::{Project, good, tree};
 
 /// What each call takes of the stack is told by the program itself: plain, woven, and woven and recorded.
 #[test]

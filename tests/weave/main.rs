@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use monitor_tests::{Finished, Server, command, outline, run, wait_for};
+use monitor_tests::{Finished, Server, command, outline, wait_for};
 use serde_json::Value;
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use expect_test::expect;
 use monitor_tests::{Server, command, run};
 
-use crate::{Project, copy, good, tree};
+use crate::{Project, good, tree};
 
 /// As `cargo new` writes it: nothing stands before `main` that could carry anything.
 #[test]

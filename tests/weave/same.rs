@@ -4,10 +4,10 @@ use std::fs;
 use std::process::Command;
 
 use expect_test::expect;
-use monitor_tests::{Server, command, run, wait_for};
+use monitor_tests::{Finished, Server, run, wait_for};
 use serde_json::Value;
 
-use crate::{Project, good, lines, plain, tree};
+use crate::{Project, good, lines, tree};
 
 #[test]
 fn a_project_runs_as_without_and_is_seen_as_a_tree() {
