@@ -17,11 +17,9 @@ impl Late {
     /// what begins a tree: so no process stays open for want of its end, and none is without its parent.
     pub(super) fn counts(&mut self, event: &Event) -> Option<Rejected> {
         let is_counted = match event {
-            Event::ProcessStarted(start) => {
-                start.parent_id.is_some() && {
-                    self.counted.insert(start.id);
-                    true
-                }
+            Event::ProcessStarted(start) if start.parent_id.is_some() => {
+                self.counted.insert(start.id);
+                true
             }
             Event::ProcessEnded(end) => self.counted.contains(&end.id),
             Event::ProcessFolded(fold) => fold.parent_id.is_some_and(|parent| self.counted.contains(&parent)),
@@ -29,5 +27,35 @@ impl Late {
             _ => false,
         };
         is_counted.then(|| Rejected { event_type: event.type_name().to_owned(), root_id: event.root_id() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(kind: &str, id: u64, more: &serde_json::Value) -> Event {
+        let mut event = json!({"type": kind, "root_id": "00000000000000000000000000000001", "id": format!("{id:016x}"), "time_us": 1});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(event).unwrap()
+    }
+
+    #[test]
+    fn what_begins_a_tree_and_the_ends_of_what_is_known_are_kept() {
+        let mut late = Late::default();
+        let start = |id, parent: Option<u64>| {
+            event(
+                "process-started",
+                id,
+                &json!({"name": "a", "kind": "normal", "parent_id": parent.map(|parent| format!("{parent:016x}"))}),
+            )
+        };
+        let end = |id| event("process-ended", id, &json!({"outcome": "succeeded"}));
+        let says = |id| event("process-logged", id, &json!({"level": "info", "message": "a"}));
+        let mut counted = |event: Event| late.counts(&event).is_some();
+        assert!(counted(start(2, Some(1))) && counted(end(2)) && counted(says(1)));
+        assert!(!counted(start(3, None)) && !counted(end(3)) && !counted(end(1)));
     }
 }
