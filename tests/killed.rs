@@ -431,6 +431,24 @@ fn what_a_kill_costs_on_a_full_disk_is_counted() {
     assert!(counted >= least && counted + stored <= 2 * ROOTS + 2, "{least} {status}");
 }
 
+#[test]
+fn a_program_that_is_not_to_wait_at_its_end_leaves_all_in_the_spool() {
+    const COUNT: u64 = 50_000;
+    let mut server = Server::start();
+    server.kill();
+    let mut many = worker(&server, &["many-and-lingers", &COUNT.to_string()]);
+    many.env("MONITOR_EXIT_TIMEOUT", "0s").env("MONITOR_FOLD_AFTER", "off").env("MONITOR_LOG", "stderr");
+    many.env("MONITOR_BUFFER_BYTES", "1GiB").env("MONITOR_SPOOL_BYTES", "1GiB");
+    let finished = run(many);
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    server.start_again();
+    ship_by_hand(&server);
+    let (root, status) = (server.finished_root(), server.get("/status"));
+    let counts = &root["counts"];
+    assert_eq!(counts["succeeded"].as_u64().unwrap() + counts["failed"].as_u64().unwrap(), COUNT + COUNT / 100 + 1, "{root} {status}");
+    assert_eq!(status["dropped"], json!([]));
+}
+
 /// Runs `many` where no file may hold more than 200 kB and no server answers, and ships what it has left.
 fn with_a_full_disk(count: u64, exit_timeout: &str) -> (Server, monitor_tests::Finished) {
     let mut server = Server::start();

@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use crate::block::{self, Magic};
 use crate::folder::Folder;
-use crate::parcel::{Parcel, Rejected};
+use crate::lost::Lost;
+use crate::parcel::Parcel;
 use crate::sys::{self, Kept};
-use crate::wire::{Dropped, RootId};
+use crate::wire::Dropped;
 use crate::{SpoolError, json};
 
 #[cfg(feature = "read")]
@@ -22,8 +23,6 @@ pub(crate) use read::{LONGEST_FILE, Written};
 const FILE: u64 = 4 << 20;
 /// A file is begun anew when all of it is acknowledged and it is so long.
 const REUSE: u64 = 256 << 10;
-/// Trees whose losses are counted apart.
-const COUNTED_TREES: usize = 1_000;
 
 /// What is known when a batch is appended.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -93,35 +92,6 @@ pub struct Journal {
     /// The number behind the last batch.
     next: u64,
     lost: Lost,
-}
-
-/// Events that the journal could not keep, by type, reason and tree.
-#[derive(Debug, Default)]
-struct Lost(BTreeMap<(String, &'static str, Option<RootId>), u64>);
-
-impl Lost {
-    fn add(&mut self, event: Rejected, reason: &'static str, count: u64) {
-        let mut key = (event.event_type, reason, event.root_id);
-        if self.0.len() >= COUNTED_TREES && !self.0.contains_key(&key) {
-            key.2 = None;
-        }
-        *self.0.entry(key).or_default() += count;
-    }
-
-    fn add_all(&mut self, parcel: &Parcel, reason: &'static str) {
-        let kinds = parcel.kinds();
-        let unknown = parcel.count().saturating_sub(kinds.len() as u64);
-        for kind in kinds {
-            self.add(kind, reason, 1);
-        }
-        self.add_unknown(reason, unknown);
-    }
-
-    fn add_unknown(&mut self, reason: &'static str, count: u64) {
-        if count > 0 {
-            self.add(Rejected { event_type: "unknown".to_owned(), root_id: None }, reason, count);
-        }
-    }
 }
 
 pub(crate) fn name(file: u64) -> String {
@@ -265,13 +235,7 @@ impl Journal {
 
     /// What it could not keep, since the program began: with the reason `spool` for want of room, `damaged` for what can't be read.
     pub fn dropped(&self) -> Vec<Dropped> {
-        let dropped = self.lost.0.iter().map(|((event_type, reason, root_id), count)| Dropped {
-            event_type: event_type.clone(),
-            reason: (*reason).to_owned(),
-            root_id: *root_id,
-            count: *count,
-        });
-        dropped.collect()
+        self.lost.dropped().collect()
     }
 
     /// Counts a batch as given up for want of room.

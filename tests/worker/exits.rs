@@ -132,6 +132,17 @@ pub(crate) fn records_at_exit() {
     unsafe { libc::atexit(registered_after) };
 }
 
+extern "C" fn tidies_up() {
+    std::thread::sleep(std::time::Duration::from_millis(500));
+}
+
+/// From here on the program has something to do for half a second when it has left `main` and recording is over.
+#[allow(unsafe_code, reason = "the standard library knows no end of the program")]
+pub(crate) fn lingers() {
+    // SAFETY: the function doesn't panic, and lives as long as the program.
+    unsafe { libc::atexit(tidies_up) };
+}
+
 /// Becomes another program.
 #[root_task]
 pub(crate) fn replaced() {

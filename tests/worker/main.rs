@@ -47,6 +47,10 @@ fn main() -> ExitCode {
     let mut number = || args.next().and_then(|arg| arg.parse().ok()).unwrap_or(1);
     match what.as_str() {
         "many" => many(number()),
+        "many-and-lingers" => {
+            exits::lingers();
+            many(number());
+        }
         "steady" => steady(),
         "paced" => away::paced(),
         "hang" => hang(),

@@ -2,17 +2,14 @@
 //!
 //! Events are encoded and compressed once. However often a parcel is sent, only what stands around its events is new.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use monitor_core::queue::{self, Clock, Taken};
-use monitor_spool::{Answer, Head, Parcel, Rejected, Sent};
+use monitor_spool::{Answer, Head, Lost, Parcel, Rejected, Sent};
 use monitor_wire::{Dropped, Event, RootId, WorkerRef};
 
 use super::now_us;
 use super::shelf::Shelf;
-
-/// So many sums are kept apart by tree; all others are of no tree.
-const COUNTED_TREES: usize = 1_000;
 
 /// Numbers events and keeps them until they are taken or given up.
 #[derive(Debug)]
@@ -27,10 +24,11 @@ pub(super) struct Outbox {
     end: u64,
     /// Behind what is on the shelf, in the order of their numbers.
     parcels: VecDeque<Parcel>,
-    /// Bytes of these.
+    /// Bytes of these, and how many events they are.
     bytes: usize,
+    events: u64,
     /// Events that the server can't read, or that the end of the program had no time for, and why.
-    lost: BTreeMap<(Rejected, &'static str), u64>,
+    lost: Lost,
 }
 
 /// A request as it is sent.
@@ -44,7 +42,17 @@ pub(super) struct Request {
 
 impl Outbox {
     pub(super) fn new(worker: WorkerRef, shelf: Option<Shelf>) -> Self {
-        Self { worker, next_number: 1, shelf, parts: VecDeque::new(), end: 0, parcels: VecDeque::new(), bytes: 0, lost: BTreeMap::new() }
+        Self {
+            worker,
+            next_number: 1,
+            shelf,
+            parts: VecDeque::new(),
+            end: 0,
+            parcels: VecDeque::new(),
+            bytes: 0,
+            events: 0,
+            lost: Lost::default(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -88,7 +96,7 @@ impl Outbox {
     /// Notes in the spool how many events a kill of the program would cost.
     fn tell_memory(&self) {
         if let Some(shelf) = &self.shelf {
-            shelf.in_memory(self.parcels.iter().map(Parcel::count).sum());
+            shelf.in_memory(self.events);
         }
     }
 
@@ -138,23 +146,20 @@ impl Outbox {
         };
         let is_any = !given_up.is_empty();
         for event in given_up {
-            self.lose(event, "rejected");
+            self.lost.add(event, "rejected", 1);
         }
         self.replace(left);
         is_any
     }
 
-    /// Counts an event that will not arrive.
-    pub(super) fn lose(&mut self, mut event: Rejected, reason: &'static str) {
-        if self.lost.len() >= COUNTED_TREES && !self.lost.contains_key(&(event.clone(), reason)) {
-            event.root_id = None;
-        }
-        *self.lost.entry((event, reason)).or_default() += 1;
+    /// Counts an event that the end of the program had no time for.
+    pub(super) fn lose(&mut self, event: Rejected) {
+        self.lost.add(event, "exit", 1);
     }
 
-    /// How many were counted with this reason.
-    pub(super) fn lost_for(&self, reason: &str) -> u64 {
-        self.lost.iter().filter(|((_, why), _)| *why == reason).map(|(_, count)| count).sum()
+    /// How many of these there were.
+    pub(super) fn lost_at_exit(&self) -> u64 {
+        self.lost.count_for("exit")
     }
 
     /// The program ends: puts what is in memory alone into the spool, as far as that has room. What has none is counted there. Returns
@@ -170,7 +175,7 @@ impl Outbox {
             let dropped = dropped(&self.lost);
             first = first.or(spool.put_last(&parcel, dropped));
         }
-        self.bytes = 0;
+        (self.bytes, self.events) = (0, 0);
         spool.in_memory(0);
         let count = lost(spool) - before;
         first.filter(|_| count > 0).map(|why| (count, why.to_string()))
@@ -209,6 +214,7 @@ impl Outbox {
         if let Some(settled) = self.parcels.pop_front() {
             queue::release(settled.bytes());
             self.bytes -= settled.bytes();
+            self.events -= settled.count();
         }
         for parcel in left.into_iter().flatten().rev() {
             self.hold(&parcel);
@@ -220,6 +226,7 @@ impl Outbox {
     fn hold(&mut self, parcel: &Parcel) {
         queue::hold(parcel.bytes());
         self.bytes += parcel.bytes();
+        self.events += parcel.count();
     }
 
     fn request(&self, parcel: &Parcel) -> Request {
@@ -235,20 +242,14 @@ impl Outbox {
 }
 
 /// What was dropped on the way here, and what the server could not take.
-fn dropped(lost: &BTreeMap<(Rejected, &'static str), u64>) -> Vec<Dropped> {
+fn dropped(lost: &Lost) -> Vec<Dropped> {
     let full = queue::dropped().into_iter().map(|(drop, count)| Dropped {
         event_type: drop.event.to_owned(),
         reason: drop.reason.to_owned(),
         root_id: drop.root.and_then(RootId::new),
         count,
     });
-    let lost = lost.iter().map(|((event, reason), count)| Dropped {
-        event_type: event.event_type.clone(),
-        reason: (*reason).to_owned(),
-        root_id: event.root_id,
-        count: *count,
-    });
-    full.chain(lost).collect()
+    full.chain(lost.dropped()).collect()
 }
 
 #[cfg(test)]
@@ -319,7 +320,7 @@ mod tests {
         for (number, left) in [(1, vec![(2, 5)]), (3, vec![(1, 2), (4, 5)]), (5, vec![(1, 4)])] {
             let mut outbox = outbox(5);
             assert!(outbox.settle(&unreadable(number)));
-            let rejected: u64 = outbox.lost.values().sum();
+            let rejected = outbox.lost.count_for("rejected");
             assert_eq!((ranges(outbox), rejected), (left, 1), "{number}");
         }
     }
@@ -341,7 +342,7 @@ mod tests {
         assert_eq!((outbox.settled(), batch(&outbox.next().unwrap()).sequence), (2, 3));
         outbox.settle(&Answer::Accepted);
         assert_eq!((outbox.settled(), outbox.last(), outbox.is_empty()), (5, 5, true));
-        assert_eq!(outbox.lost.values().sum::<u64>(), 1);
+        assert_eq!(outbox.lost.count_for("rejected"), 1);
     }
 
     #[test]

@@ -219,12 +219,13 @@ impl Shipper {
         // Who waits for a flush, or for the end, wants all that runs to be known.
         let has_taken = self.receiver.look(if desk.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
         let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
-        let is_late = desk.is_late();
+        // What the spool has stays there for whoever ships it.
+        let is_late = desk.is_late() && !self.keeper.is_some_and(SpoolKeeper::is_whole);
         while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
             let event = to_wire::event(entry.record, &mut self.folds);
             match event.as_ref().filter(|_| is_late).and_then(|event| self.late.counts(event)) {
-                Some(counted) => self.shared.outbox.borrow_mut().lose(counted, "exit"),
+                Some(counted) => self.shared.outbox.borrow_mut().lose(counted),
                 None => events.extend(event),
             }
         }
@@ -261,7 +262,7 @@ impl Shipper {
                 break;
             }
         }
-        let late = outbox.borrow().lost_for("exit");
+        let late = outbox.borrow().lost_at_exit();
         if late > 0 {
             report::warn(&format!(
                 "{late} events are counted and lost: the end of the program had no more time to keep them (MONITOR_EXIT_TIMEOUT)"
