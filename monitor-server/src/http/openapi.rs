@@ -7,9 +7,9 @@ use monitor_wire::{Problem, StreamMessage};
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 
-use super::access;
 use super::login::SESSION;
 use super::params::{NoParams, Strict};
+use super::routes::{Rules, Wants};
 use crate::access::Scope;
 
 /// What no route says by itself.
@@ -60,7 +60,7 @@ const ROOT: &str = "^((?!0{32}$)[0-9a-f]{32}|[0-9]{1,18})$";
 const PROCESS: &str = "^(?!0{16}$)[0-9a-f]{6,16}$";
 
 /// The description as it is served: what holds for every route is added to what the routes say themselves.
-pub(super) fn whole(description: &utoipa::openapi::OpenApi) -> Value {
+pub(super) fn whole(description: &utoipa::openapi::OpenApi, rules: &Rules) -> Value {
     let mut whole = serde_json::to_value(description).expect("plain data with text keys is JSON");
     whole["components"]["securitySchemes"] = json!({
         "token": {"type": "http", "scheme": "bearer", "description": "One of `monitor token create NAME --scope SCOPE`"},
@@ -70,7 +70,7 @@ pub(super) fn whole(description: &utoipa::openapi::OpenApi) -> Value {
     let paths = whole["paths"].as_object_mut().expect("paths");
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
-            complete(path, &method.to_uppercase(), operation);
+            complete(rules, path, &method.to_uppercase(), operation);
         }
     }
     whole
@@ -93,9 +93,12 @@ fn widen(schema: &mut Value) {
     }
 }
 
-fn complete(path: &str, method: &str, operation: &mut Value) {
+fn complete(rules: &Rules, path: &str, method: &str, operation: &mut Value) {
     let method = method.parse().expect("a method");
-    let scope = access::scope(&method, path);
+    let scope = match rules.of(&method, Some(path)).wants {
+        Wants::Scope(scope) => Some(scope),
+        Wants::Nothing | Wants::Page => None,
+    };
     operation["security"] = match scope {
         None => json!([]),
         // From this machine, or with `--insecure`, without anything.

@@ -1,39 +1,28 @@
 //! The page: `/tasks` and all below are one document, which looks at the path itself.
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use monitor_web::Asset;
 
 use super::problem::ApiError;
 use super::{App, compress, plain};
 
-pub(super) fn routes() -> Router<App> {
-    Router::new()
-        .route("/", get(get_home))
-        .route("/tasks", get(get_index))
-        .route("/tasks/", get(get_index))
-        .route("/tasks/{*path}", get(get_index))
-}
-
-async fn get_home(uri: Uri) -> Redirect {
+pub(super) async fn get_home(uri: Uri) -> Redirect {
     Redirect::to(if plain::is_wanted(&uri) { "/tasks?plain" } else { "/tasks" })
 }
 
-async fn get_index(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
+pub(super) async fn get_index(State(app): State<App>, uri: Uri, headers: HeaderMap) -> Response {
     if plain::is_wanted(&uri) {
         return plain::get_plain(app, uri, headers).await;
     }
     answer(monitor_web::index(), &headers)
 }
 
-/// A file of the page, where no route is.
-pub(super) async fn get_asset(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let is_read = matches!(method, Method::GET | Method::HEAD);
-    match monitor_web::asset(uri.path().trim_start_matches('/')).filter(|_| is_read) {
+/// A file of the page.
+pub(super) async fn get_asset(uri: Uri, headers: HeaderMap) -> Response {
+    match monitor_web::asset(uri.path().trim_start_matches('/')) {
         Some(asset) => answer(asset, &headers),
         None => ApiError::NoPath { path: uri.path().to_owned() }.into_response(),
     }

@@ -1865,7 +1865,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description It takes a token of scope `operate` or a login, or the token is none */
+            /** @description It takes a token of scope `admin` or a login, or the token is none */
             401: {
                 headers: {
                     [name: string]: unknown;
