@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { before, test } from "node:test";
-import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { hasAddress, hasText, onPage, row, useBrowser } from "./browser.mjs";
 import { newId, server, Tree, Worker } from "./events.mjs";
 
 const { MONITOR_TEST_MONITOR: monitor, MONITOR_TEST_DATA: data } = process.env;
@@ -18,7 +18,6 @@ before(async () => {
   assert.equal(added.status, 0, added.stderr.toString());
 });
 
-const row = (page, tree) => page.locator(`.root[data-root="${tree.rootId}"]`);
 const button = (page, name) => page.locator(".checked-bar").getByRole("button", { name, exact: true });
 
 test("a root is pinned and deleted by who has logged in, and other pages follow", { skip }, async () => {
@@ -37,6 +36,18 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
       await inside.goto(tree.address);
       await inside.locator(".node").first().waitFor();
       await hasText(inside.locator(".connection"), "live");
+
+      // Neither does the menu of a run: it says why, and stays open.
+      const choice = (name) => inside.locator(".root-header .choices").getByRole("button", { name, exact: true });
+      await inside.locator(".root-header .menu summary").click();
+      await hasText(inside.locator(".root-header .refused"), /^Only operators may do this\. Log in$/);
+      for (const name of ["Pin", "Delete"]) {
+        assert.equal(await choice(name).getAttribute("aria-disabled"), "true");
+        await choice(name).click({ force: true });
+      }
+      assert.equal(await choice("Pin").isVisible(), true);
+      assert.equal(await inside.getByRole("dialog").count(), 0);
+      assert.equal(inside.url(), tree.address);
 
       await row(page, tree).getByRole("checkbox").check();
       // Nobody is thrown to a login: what may not be done says so, and the choice is there after it.
@@ -77,6 +88,23 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
       await page.reload();
       await row(page, other).waitFor();
       assert.equal(await row(page, tree).count(), 0);
+
+      // Who has logged in does the same from the menu of a run.
+      await inside.goto(other.address);
+      const choose = async (name) => {
+        await inside.locator(".root-header .menu summary").click();
+        await choice(name).click();
+      };
+      await choose("Pin");
+      await hasText(row(page, other).locator(".mark"), "pinned");
+      await choose("Unpin");
+      await row(page, other).locator(".mark").waitFor({ state: "detached" });
+      await choose("Delete");
+      await inside.getByRole("dialog").getByRole("button", { name: "Keep" }).click();
+      await choose("Delete");
+      await inside.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+      await hasText(inside.locator(".notice h2"), `Run ${other.rootId} is no longer kept.`);
+      await row(page, other).waitFor({ state: "detached" });
     },
     { expected: /status of 401|status of 4(04|10)/ },
   );

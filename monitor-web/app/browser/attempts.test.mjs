@@ -42,6 +42,16 @@ test("what waits for its next attempt is retrying, and every attempt has its err
       await hasText(row(page, name).locator(".attempt-now"), /^attempt 1 of 3 · next in \d/);
       await hasText(row(page, name).locator(".mark-cell"), /retrying/);
       await hasText(row(page, name).locator(".why"), "no tableexit code 3");
+      // A tab has those that wait, and counts them; so does the page without a script.
+      await page.goto(`${server}/tasks`);
+      const tab = page.getByRole("button", { name: /^retrying/ });
+      await hasText(tab, /^retrying [1-9]/);
+      await tab.click();
+      await page.waitForURL(/state=retrying/);
+      await row(page, name).waitFor();
+      assert.deepEqual([...new Set(await page.locator(".root[data-root]").evaluateAll((rows) => rows.map((each) => each.dataset.state)))], ["retrying"]);
+      const plain = await (await fetch(`${server}/tasks?plain&state=retrying`)).text();
+      assert.ok(plain.includes(name) && plain.includes("state=retrying\">"), plain);
       await row(page, name).locator(".title").click();
       await hasText(page.locator(".root-header .attempt-now"), /^attempt 1 of 3 · next in \d/);
       const attempts = page.locator(".panel .attempts");
@@ -57,4 +67,25 @@ test("what waits for its next attempt is retrying, and every attempt has its err
     await hasText(row(page, name).locator(".mark-cell"), /failed/);
     assert.equal(await row(page, name).locator(".attempt-now").count(), 0);
   });
+});
+
+test("the first of several attempts says which one of how many it is, and an only one says nothing", { skip }, async () => {
+  const unique = newId();
+  const several = run(`several ${unique}`, ["--retry", "2"], "sleep 600");
+  const only = run(`only ${unique}`, [], "sleep 600");
+  try {
+    await onPage(`${server}/tasks?q=${unique}`, async (page) => {
+      await hasText(row(page, `several ${unique}`).locator(".attempt-now"), "attempt 1 of 3");
+      await row(page, `only ${unique}`).waitFor();
+      assert.equal(await row(page, `only ${unique}`).locator(".attempt-now").count(), 0);
+      await row(page, `several ${unique}`).locator(".title").click();
+      await hasText(page.locator(".root-header .attempt-now"), "attempt 1 of 3");
+      await hasText(page.locator(".panel .attempt-now"), "attempt 1 of 3");
+    });
+  } finally {
+    for (const child of [several, only]) {
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    }
+  }
 });

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { before, test } from "node:test";
 import { onPage, useBrowser } from "./browser.mjs";
+import { server } from "./events.mjs";
 import { screens } from "./screens.mjs";
 
 useBrowser();
@@ -12,6 +13,9 @@ let axe;
 before(async () => {
   axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
   all = await screens();
+  // The page without a script is one of the screens: a list and a tree.
+  const tree = all.find(({ name }) => name === "tree");
+  all.push({ name: "list without a script", address: `${server}/tasks?plain`, ready: "table a" }, { name: "tree without a script", address: `${tree.address}?plain`, ready: "table b" });
 });
 
 for (const colorScheme of ["light", "dark"]) {

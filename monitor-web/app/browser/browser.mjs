@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { after, before } from "node:test";
 import { chromium } from "playwright-core";
+import { Worker } from "./events.mjs";
 
 let browser;
 
@@ -38,6 +39,16 @@ export function useBrowser() {
   });
   after(() => browser?.close());
 }
+
+/** Has one worker online for the tests of a file. */
+export function useWorker() {
+  const worker = new Worker();
+  before(() => worker.online());
+  return worker;
+}
+
+/** The row of a run in the list. */
+export const row = (page, tree) => page.locator(`.root[data-root="${tree.rootId}"]`);
 
 /** Opens `address`, runs `test` on the page and looks for errors; `expected` says which are part of the test. */
 export async function onPage(address, test, { expected, ...options } = {}) {

@@ -1,17 +1,13 @@
 /** What failed, by cause; what rows show is found; the order that the head of the list says. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
-import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { test } from "node:test";
+import { hasAddress, hasText, onPage, row, useBrowser, useWorker } from "./browser.mjs";
 import { newId, nowUs, server, Tree, Worker } from "./events.mjs";
 
 useBrowser();
 const unique = newId();
-let worker;
-before(async () => {
-  worker = await new Worker().online();
-});
+const worker = useWorker();
 
-const row = (page, tree) => page.locator(`.root[data-root="${tree.rootId}"]`);
 const HOUR_US = 3_600_000_000;
 
 /** A run that began so long ago and failed, or runs. */
@@ -22,27 +18,68 @@ function run(name, hoursAgo, error) {
   return tree;
 }
 
-test("what failed stands above the list by cause, once for all that failed alike, and narrows it", () =>
-  onPage(`${server}/tasks`, async (page) => {
-    const letters = unique.replace(/[0-9]/g, (digit) => "ghijklmnop"[Number(digit)]);
-    const alike = [1, 2].map((number) => run(`cause ${unique}`, 1, { message: `order ${number} of ${letters} not found` }));
-    const other = run(`cause ${unique}`, 1, { message: `disk of ${letters}x full` });
-    await worker.send(...[...alike, other].flatMap(({ events }) => events));
+/** This test's own words without digits, as what causes have in common has none. */
+const letters = unique.replace(/[0-9]/g, (digit) => "ghijklmnop"[Number(digit)]);
+const MOST_LINES = 3;
+
+test("what failed stands above the list by cause, once for all that failed alike, and narrows it", async () => {
+  const alike = [1, 2].map((number) => run(`cause ${unique}`, 1, { message: `order ${number} of ${letters} not found` }));
+  const others = ["disk", "table", "memory"].map((what) => run(`cause ${unique}`, 1, { message: `${what} of ${letters}x full` }));
+  await worker.send(...[...alike, ...others].flatMap(({ events }) => events));
+  await onPage(`${server}/tasks`, async (page) => {
     const strip = page.locator(".causes");
     await strip.getByRole("button", { name: /^All/ }).click();
-    const kind = strip.locator("li button", { hasText: `order … of ${letters} not found` });
+    const kind = strip.locator(".every button", { hasText: `order … of ${letters} not found` });
     await kind.waitFor();
-    await hasText(kind.locator(".number"), "2 ×");
+    await hasText(kind.locator(".number"), "2");
     await hasText(kind.locator(".mark"), /new/);
     await hasText(kind.locator(".names"), `cause ${unique}`);
-    const box = await row(page, other).boundingBox();
+    await hasText(kind.locator(".times"), /^1 ?h/);
     await kind.click();
-    await row(page, other).waitFor({ state: "detached" });
+    for (const tree of others) await row(page, tree).waitFor({ state: "detached" });
     for (const tree of alike) await row(page, tree).waitFor();
     await hasAddress(page, /state=failed/);
-    await page.goBack();
-    assert.ok(box);
-  }));
+  });
+});
+
+test("the commonest causes have a line each, and nothing moves when something else fails", async () => {
+  // There are more causes than lines.
+  const kinds = ["a", "b", "c", "d"].map((kind) => run(`lines ${unique}`, 1, { message: `${kind}-${letters} refused` }));
+  await worker.send(...kinds.flatMap(({ events }) => events));
+  const { causes } = await (await fetch(`${server}/api/v1/stats/causes?from=${nowUs() - 24 * HOUR_US}&limit=50`)).json();
+  const most = causes.map(({ count }) => count).sort((a, b) => b - a);
+  await onPage(`${server}/tasks`, async (page) => {
+    const strip = page.locator(".causes");
+    const lines = strip.locator(".few .number");
+    await lines.first().waitFor();
+    assert.equal(await lines.count(), MOST_LINES);
+    // The last line may be that of a new cause.
+    const shown = (await lines.allTextContents()).map((text) => Number(text.replaceAll(",", "")));
+    assert.deepEqual(shown.slice(0, -1), most.slice(0, MOST_LINES - 1));
+    assert.ok((await strip.locator(".few .mark").count()) > 0 || shown.at(-1) === most[MOST_LINES - 1]);
+    await hasText(page.locator(".connection"), "live");
+    const before = await page.locator(".list").boundingBox();
+    const all = strip.getByRole("button", { name: /^All/ });
+    await hasText(all, `All ${causes.length}`);
+    const late = run(`lines ${unique}`, 0, { message: `late-${letters} refused` });
+    await worker.send(...late.events);
+    await hasText(all, `All ${causes.length + 1}`);
+    assert.deepEqual(await page.locator(".list").boundingBox(), before);
+    assert.equal(await lines.count(), MOST_LINES);
+  });
+});
+
+test("where there is little height the causes are shown on request", () =>
+  onPage(
+    `${server}/tasks`,
+    async (page) => {
+      await page.locator(".root[data-root]").first().waitFor();
+      assert.equal(await page.locator(".causes .few").isVisible(), false);
+      await page.locator(".causes").getByRole("button", { name: /^All/ }).click();
+      await page.locator(".causes .every button").first().waitFor();
+    },
+    { viewport: { width: 720, height: 450 } },
+  ));
 
 test("causes, numbers and beginnings of ids are found in the list and by the palette", async () => {
   const tree = run(`found ${unique}`, 0, { message: "can't write report", chain: [`No such file ${unique}`] });
@@ -69,7 +106,7 @@ test("causes, numbers and beginnings of ids are found in the list and by the pal
 
 test("runs stand where they began, however late they come", async () => {
   const name = `late ${unique}`;
-  const [now, old, yesterday, twoHours] = [run(name, 0), run(name, 144), run(name, 24), run(name, 2)];
+  const [now, old, yesterday, twoHours] = [run(name, 0), run(name, 144, { message: "too old" }), run(name, 24), run(name, 2)];
   await worker.send(...now.events, ...old.events);
   await onPage(`${server}/tasks?name=${encodeURIComponent(name)}`, async (page) => {
     await row(page, old).waitFor();
@@ -82,6 +119,11 @@ test("runs stand where they began, however late they come", async () => {
     await inOrder([now, twoHours, yesterday, old]);
     await page.reload();
     await inOrder([now, twoHours, yesterday, old]);
+    // So do the marks of the last runs, this one at the right end.
+    const marks = (tree) => row(page, tree).locator(".last rect").evaluateAll((rects) => rects.sort((a, b) => a.x.baseVal.value - b.x.baseVal.value).map((rect) => rect.dataset.state));
+    assert.deepEqual(await marks(now), ["failed", "running", "running", "running"]);
+    assert.deepEqual(await marks(yesterday), ["failed", "running"]);
+    assert.deepEqual(await marks(old), ["failed"]);
   });
 });
 

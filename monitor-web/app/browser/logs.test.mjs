@@ -1,14 +1,11 @@
 /** What processes say, live. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
-import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
-import { Tree, Worker } from "./events.mjs";
+import { test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
+import { Tree } from "./events.mjs";
 
 useBrowser();
-let worker;
-before(async () => {
-  worker = await new Worker().online();
-});
+const worker = useWorker();
 
 const message = (page, index) => page.locator(".log .message").nth(index);
 const last = (page) => page.locator(".log .message").last();

@@ -1,15 +1,12 @@
 /** Big and odd data: nothing of it breaks a screen or hides what stands beside it. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
-import { hasText, onPage, useBrowser } from "./browser.mjs";
-import { newId, server, Tree, Worker } from "./events.mjs";
+import { test } from "node:test";
+import { hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
+import { newId, server, Tree } from "./events.mjs";
 
 useBrowser();
 const unique = newId();
-let worker;
-before(async () => {
-  worker = await new Worker().online();
-});
+const worker = useWorker();
 
 /** Neither the page nor its main part is wider than the window. */
 const fits = async (page) => {

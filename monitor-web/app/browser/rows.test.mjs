@@ -1,14 +1,11 @@
 /** What stands in the rows of a tree: folds, groups, what is below, what was found, what is above. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
-import { hasAddress, hasText, onPage as open, useBrowser } from "./browser.mjs";
-import { Tree, Worker } from "./events.mjs";
+import { test } from "node:test";
+import { hasAddress, hasText, onPage as open, useBrowser, useWorker } from "./browser.mjs";
+import { Tree } from "./events.mjs";
 
 useBrowser();
-let worker;
-before(async () => {
-  worker = await new Worker().online();
-});
+const worker = useWorker();
 
 /** High enough for all rows of a crowd. */
 const onPage = (address, test) => open(address, test, { viewport: { width: 1440, height: 2000 } });

@@ -1,15 +1,12 @@
 /** What stands around the screens, the screens of the server itself, and what the panel offers. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
-import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
 import { newId, server, Tree, Worker } from "./events.mjs";
 
 useBrowser();
 const unique = newId();
-let worker;
-before(async () => {
-  worker = await new Worker().online();
-});
+const worker = useWorker();
 
 test("? lists the keys, Esc closes the list", () =>
   onPage(`${server}/tasks`, async (page) => {

@@ -1,17 +1,12 @@
 /** The list of roots. */
 import assert from "node:assert/strict";
-import { before, test } from "node:test";
-import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { test } from "node:test";
+import { hasAddress, hasText, onPage, row, useBrowser, useWorker } from "./browser.mjs";
 import { newId, server, Tree, Worker } from "./events.mjs";
 
 useBrowser();
 const unique = newId();
-let worker;
-before(async () => {
-  worker = await new Worker().online();
-});
-
-const row = (page, tree) => page.locator(`.root[data-root="${tree.rootId}"]`);
+const worker = useWorker();
 
 test("/ leads to /tasks", () =>
   onPage(`${server}/`, async (page) => {
@@ -559,6 +554,28 @@ test("the first row is one Tab behind the filter", async () => {
     await hasFocus(page, tree);
     await page.keyboard.press("Enter");
     await hasAddress(page, new RegExp(`/tasks/${tree.rootId}`));
+  });
+});
+
+test("the rows can be scrolled by keys after a click between them, and Tab goes past what scrolls", async () => {
+  const trees = await history(`scrolled ${unique}`, 60);
+  await onPage(`${server}/tasks?name=scrolled+${unique}`, async (page) => {
+    await row(page, trees[59]).waitFor();
+    const scroller = page.locator(".list .scroller");
+    assert.equal(await scroller.evaluate((element) => element.tabIndex), -1);
+    await scroller.focus();
+    await page.waitForFunction(() => document.activeElement.matches(".list .scroller"));
+    await page.keyboard.press("End");
+    await page.waitForFunction(() => document.querySelector(".list .scroller").scrollTop > 0);
+    await hasFocus(page, trees[0]);
+    // From the filter on, forth and back, it is never what has the focus.
+    await page.keyboard.press("/");
+    const visited = [];
+    for (const key of ["Tab", "Tab", "Shift+Tab", "Shift+Tab"]) {
+      await page.keyboard.press(key);
+      visited.push(await page.evaluate(() => (document.activeElement.matches(".scroller") ? "scroller" : document.activeElement.matches(".field") ? "filter" : document.activeElement.closest(".root") ? "row" : "other")));
+    }
+    assert.deepEqual(visited, ["row", "row", "row", "filter"]);
   });
 });
 

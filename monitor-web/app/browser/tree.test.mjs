@@ -1,15 +1,12 @@
 /** A root's page: its tree and the panel of a process. */
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { before, test } from "node:test";
-import { hasAddress, hasText, onPage, useBrowser } from "./browser.mjs";
+import { test } from "node:test";
+import { hasAddress, hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
 import { newId, server, Tree, Worker } from "./events.mjs";
 
 useBrowser();
-let worker;
-before(async () => {
-  worker = await new Worker().online();
-});
+const worker = useWorker();
 
 const node = (page, process) => page.locator(`.node[data-process="${process.id}"]`);
 const selected = (page) => page.locator('.node[aria-selected="true"]');

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterEach, expect, test, vi } from "vitest";
+import { hourBefore } from "../model/causes.ts";
 
 const script = readFileSync(new URL("../../public/ahead.js", import.meta.url), "utf8");
 
@@ -22,7 +23,7 @@ afterEach(() => {
 
 test("a tree and the whole list are read ahead, other screens and filtered lists are not", () => {
   expect(askedAt("/tasks/2106", "?tab=logs")).toEqual(["/api/v1/roots/2106/tree?limit=250"]);
-  expect(askedAt("/tasks")).toEqual(["/api/v1/roots?limit=100"]);
+  expect(askedAt("/tasks")).toEqual(["/api/v1/roots?limit=100", `/api/v1/stats/causes?from=${hourBefore(Date.now() * 1000, 24)}&limit=50`]);
   for (const [path, search] of [["/tasks", "?name=x"], ["/tasks/workers", ""], ["/tasks/statistics", ""], ["/tasks/about", ""], ["/tasks/2106/x", ""], ["/", ""]]) expect(askedAt(path as string, search)).toEqual([]);
 });
 

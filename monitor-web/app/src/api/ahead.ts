@@ -1,14 +1,14 @@
-/** What `public/ahead.js` has begun to read before the page was there. */
+/** What `public/ahead.js` has begun to read before the page was there: the answers by their addresses. */
 
-const page = globalThis as { ahead?: { url: string; answer: Promise<Response> } | undefined };
+const ahead = (globalThis as { ahead?: Map<string, Promise<Response>> }).ahead ?? new Map<string, Promise<Response>>();
 
-/** Until there is an answer, of whatever kind; or at once if nothing was asked. */
-export const readAhead: Promise<unknown> = page.ahead?.answer.catch(() => undefined) ?? Promise.resolve();
+/** Until all of it is answered, in whatever way; or at once if nothing was asked. */
+export const readAhead: Promise<unknown> = Promise.allSettled(ahead.values());
 
 /** The answer to this request, once: a second time it is asked for anew. */
 export function takeAhead({ method, url }: Request): Promise<Response> | undefined {
-  const { ahead } = page;
-  if (method !== "GET" || ahead?.url !== url) return undefined;
-  page.ahead = undefined;
-  return ahead.answer;
+  if (method !== "GET") return undefined;
+  const answer = ahead.get(url);
+  ahead.delete(url);
+  return answer;
 }

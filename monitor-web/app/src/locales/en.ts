@@ -489,7 +489,7 @@ export const en = {
   "worker.online": "online",
   "worker.offline": "offline",
   "worker.lost": "lost",
-  "causes.title": "Failed, 24 hours",
+  "causes.title": "What failed in the last 24 hours, by cause",
   "causes.none": "Nothing failed in the last 24 hours",
   "causes.new": "new",
   "causes.more-names": "{names} and {count} more",

@@ -491,7 +491,7 @@ export const zh: Messages = {
   "worker.online": "在线",
   "worker.offline": "已离线",
   "worker.lost": "失联",
-  "causes.title": "最近 24 小时失败",
+  "causes.title": "最近 24 小时的失败，按原因",
   "causes.none": "最近 24 小时没有失败",
   "causes.new": "新出现",
   "causes.more-names": "{names} 等，另有 {count} 个",

@@ -9,12 +9,12 @@ interface Tried {
   next_attempt_us?: number | null;
 }
 
-/** Which attempt something is at, if it is not the first and only one, and when the next one begins. */
+/** Which attempt something is at, if there may be more than one, and when the next one begins. */
 export function AttemptNow({ of }: { of: Tried }) {
   const attempt = of.attempt ?? 1;
   const isRetrying = of.state === "retrying";
-  if (!isRetrying && attempt < 2) return null;
   const most = of.attempts_of ?? null;
+  if (!isRetrying && attempt < 2 && (most ?? 1) < 2) return null;
   return (
     <span className="attempt-now" data-retrying={isRetrying}>
       {most === null ? t("mark.attempt", { attempt }) : t("attempt.of", { attempt, of: most })}

@@ -1,18 +1,21 @@
 import { useState } from "react";
-import { exportAddress, EXPORTS, fetchLogs, pinRoot } from "../../api/client.ts";
+import { deleteRoot, exportAddress, EXPORTS, fetchLogs, pinRoot } from "../../api/client.ts";
 import type { LogLine, LogsPage, Root } from "../../api/types.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { MOST_LINES, type Snapshot, snapshot } from "../../model/snapshot.ts";
 import { absolute, duration, zoneName } from "../../model/time.ts";
+import { DeleteDialog } from "../../ui/DeleteDialog.tsx";
 import { Menu } from "../../ui/Menu.tsx";
+import { OperatorButton, WhyRefused } from "../../ui/OperatorButton.tsx";
 import { problemText } from "../../ui/Problem.tsx";
 import { save } from "../../ui/save.ts";
 import { stateWord } from "../../ui/State.tsx";
 import type { RootView } from "./view.ts";
 
-/** What can be done with a root: taken away as a file, or pinned. */
+/** What can be done with a root: it can be taken away as a file, pinned or deleted. */
 export function RootMenu({ view, root }: { view: RootView; root: Root }) {
   const [problem, setProblem] = useState<string | null>(null);
+  const [asking, setAsking] = useState(false);
   const attempt = (act: () => Promise<void>) => {
     setProblem(null);
     act().catch((error: unknown) => setProblem(problemText(error)));
@@ -28,10 +31,24 @@ export function RootMenu({ view, root }: { view: RootView; root: Root }) {
             {t("root.export", { format: t(`tasks.export.${format}`) })}
           </a>
         ))}
-        <button type="button" data-choice onClick={() => attempt(() => pinRoot(root.root_id, root.pinned !== true))}>
+        <OperatorButton data-choice onClick={() => attempt(() => pinRoot(root.root_id, root.pinned !== true))}>
           {t(root.pinned === true ? "tasks.unpin" : "tasks.pin")}
-        </button>
+        </OperatorButton>
+        <OperatorButton data-choice onClick={() => setAsking(true)}>
+          {t("tasks.delete")}
+        </OperatorButton>
+        <WhyRefused />
       </Menu>
+      {asking && (
+        <DeleteDialog
+          count={1}
+          onDelete={() => {
+            setAsking(false);
+            attempt(() => deleteRoot(root.root_id));
+          }}
+          onClose={() => setAsking(false)}
+        />
+      )}
       {problem !== null && (
         <span className="problem" role="alert">
           {problem}

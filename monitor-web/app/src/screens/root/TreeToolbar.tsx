@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "react";
 import { count, t } from "../../i18n.ts";
+import { useSlash } from "../../ui/useSlash.ts";
 import { stepFailure } from "./keys.ts";
 import { laneKindOf, LANES } from "./lanes.ts";
 import type { RootSearch } from "./useRootSearch.ts";
@@ -89,15 +90,7 @@ function Filter({ search }: { search: RootSearch }) {
     clearTimeout(timer.current);
     setText(search.filter);
   }, [search.filter]);
-  useEffect(() => {
-    const slash = (event: KeyboardEvent) => {
-      if (event.key !== "/" || event.target instanceof HTMLInputElement) return;
-      event.preventDefault();
-      field.current?.focus();
-    };
-    addEventListener("keydown", slash);
-    return () => removeEventListener("keydown", slash);
-  }, []);
+  useSlash(field);
   const type = (value: string) => {
     setText(value);
     clearTimeout(timer.current);

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
-import { fetchStatus } from "../../api/client.ts";
+import { fetchRoots, fetchStatus } from "../../api/client.ts";
 import type { Counts } from "../../api/types.ts";
 import { useWorker } from "../../data/useWorker.ts";
 import { count, t } from "../../i18n.ts";
@@ -11,6 +11,7 @@ import { filterText, withText } from "../../model/filter-text.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
 import { stateWord } from "../../ui/State.tsx";
 import { StateMark } from "../../ui/StateMark.tsx";
+import { useSlash } from "../../ui/useSlash.ts";
 import { SavedFilters } from "./SavedFilters.tsx";
 
 interface Props {
@@ -26,18 +27,18 @@ export function FilterBar({ filters, onChange }: Props) {
     <div className="filters" role="search">
       <div className="states" role="group" aria-label={t("tasks.filter.state")}>
         <button type="button" aria-pressed={filters.state === undefined} onClick={() => state("")}>
-          {t("tasks.all")} <Total counts={counts} />
+          {t("tasks.all")} {counts && <span className="number">{counts.total}</span>}
         </button>
         {TABS.map((each) => (
           <button
             key={each}
             type="button"
             data-state={each}
-            data-none={counts?.[each] === 0 || undefined}
+            data-none={counts?.of[each] === "0" || undefined}
             aria-pressed={filters.state === each}
             onClick={() => state(filters.state === each ? "" : each)}
           >
-            <StateMark state={each} /> {stateWord(each)} {counts && counts[each] > 0 && <span className="number">{count(counts[each])}</span>}
+            <StateMark state={each} /> {stateWord(each)} {counts && counts.of[each] !== "0" && <span className="number">{counts.of[each]}</span>}
           </button>
         ))}
       </div>
@@ -55,11 +56,7 @@ export function FilterBar({ filters, onChange }: Props) {
 }
 
 /** What needs somebody stands in front. */
-const TABS = ["failed", "lost", "running", "pending", "succeeded", "cancelled"] as const;
-
-function Total({ counts }: { counts: Counts | undefined }) {
-  return counts ? <span className="number">{count(STATES.reduce((sum, each) => sum + counts[each], 0))}</span> : null;
-}
+const TABS = ["failed", "lost", "retrying", "running", "pending", "succeeded", "cancelled"] as const;
 
 /** How long ago they may have begun, or at which time the list begins. */
 function Since({ filters, onChange }: Props) {
@@ -113,10 +110,25 @@ function Time({ at, onChange }: { at: string | undefined; onChange: (at: string)
 
 const COUNTS_MS = 3000;
 
-/** How many roots are in each state, while nothing else narrows the list. */
-function useCounts({ state: _, ...rest }: Filters): Counts | undefined {
-  const query = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), refetchInterval: COUNTS_MS, staleTime: 0, enabled: !isFiltered(rest) });
-  return isFiltered(rest) ? undefined : query.data?.roots;
+/** Beyond this many, those that wait for their next attempt are not counted exactly. */
+const MOST_RETRYING = 100;
+
+/** How many runs are in each state, as text, while nothing else narrows the list. */
+function useCounts({ state: _, ...rest }: Filters): { total: string; of: Readonly<Record<(typeof TABS)[number], string>> } | undefined {
+  const often = { refetchInterval: COUNTS_MS, staleTime: 0 };
+  const status = useQuery({ queryKey: ["status"], queryFn: ({ signal }) => fetchStatus(signal), enabled: !isFiltered(rest), ...often });
+  const roots = isFiltered(rest) ? undefined : status.data?.roots;
+  // The status counts them among other states, which it does not tell apart.
+  const mayRetry = (roots?.other ?? 0) > 0;
+  const found = useQuery({ queryKey: ["retrying"], queryFn: ({ signal }) => fetchRoots({ state: "retrying", limit: MOST_RETRYING }, signal), enabled: mayRetry, ...often });
+  if (!roots) return undefined;
+  const retrying = mayRetry ? found.data : undefined;
+  const total = Object.values(roots).reduce((sum, each) => sum + each, 0);
+  return { total: count(total), of: { ...countsOf(roots), retrying: `${count(retrying?.roots.length ?? 0)}${retrying?.next_cursor ? "+" : ""}` } };
+}
+
+function countsOf(roots: Counts): Record<(typeof STATES)[number], string> {
+  return Object.fromEntries(STATES.map((state) => [state, count(roots[state])])) as Record<(typeof STATES)[number], string>;
 }
 
 /** That only the tasks of one worker are shown: chosen elsewhere, removed here. */
@@ -140,18 +152,8 @@ function FilterLine({ filters, onChange }: Props) {
   // What is typed is added to the filters as they are when it takes effect.
   const newest = useRef({ filters, onChange, text });
   newest.current = { filters, onChange, text };
-  useEffect(() => {
-    const slash = (event: KeyboardEvent) => {
-      if (event.key !== "/" || event.target instanceof HTMLInputElement) return;
-      event.preventDefault();
-      field.current?.focus();
-    };
-    addEventListener("keydown", slash);
-    return () => {
-      removeEventListener("keydown", slash);
-      clearTimeout(timer.current);
-    };
-  }, []);
+  useSlash(field);
+  useEffect(() => () => clearTimeout(timer.current), []);
   // The address may change by other means: Back, a link, "clear". What was typed stays as it was typed while it says the same.
   const key = JSON.stringify(filters);
   useEffect(() => {

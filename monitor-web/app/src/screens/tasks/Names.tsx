@@ -1,9 +1,9 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useRef, useState } from "react";
 import { fetchNames } from "../../api/client.ts";
 import type { NamedRoots } from "../../api/types.ts";
-import { liveRootsStore } from "../../data/live-roots.ts";
+import { useAgain } from "../../data/useAgain.ts";
 import { locale, t } from "../../i18n.ts";
 import { steadyNames } from "../../model/names.ts";
 import { absolute, duration } from "../../model/time.ts";
@@ -41,7 +41,7 @@ export function Names({ q }: { q: string }) {
     initialPageParam: "",
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
-  useAgain(() => void query.refetch(), query.isFetching);
+  useAgain(() => void query.refetch(), AGAIN_MS, query.isFetching);
   const fresh = query.data?.pages.flatMap((page) => page.names) ?? [];
   const scroller = useRef<HTMLDivElement>(null);
   // What is being read further down stays where it is.
@@ -102,24 +102,6 @@ export function Names({ q }: { q: string }) {
       )}
     </>
   );
-}
-
-/** Calls `read` when roots have changed: not all the time, and not while a reading is under way. */
-function useAgain(read: () => void, isReading: boolean): void {
-  const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
-  const seen = useRef(version);
-  const newest = useRef(read);
-  newest.current = read;
-  const isDue = !isReading && version !== seen.current;
-  // What changes while one look is due does not put it off.
-  useEffect(() => {
-    if (!isDue) return;
-    const timer = setTimeout(() => {
-      seen.current = liveRootsStore.get();
-      newest.current();
-    }, AGAIN_MS);
-    return () => clearTimeout(timer);
-  }, [isDue]);
 }
 
 function OneName({ of, index, top }: { of: NamedRoots; index: number; top: number }) {

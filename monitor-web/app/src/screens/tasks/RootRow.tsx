@@ -66,8 +66,8 @@ export const RootRow = memo(function RootRow({ root, marks, index, top, checked,
         )}
       </span>
       <span role="cell" className="doing">
-        <AttemptNow of={root} />
         <Why root={root} />
+        <AttemptNow of={root} />
         <Expected process={root} />
         <Overdue of={root} />
       </span>

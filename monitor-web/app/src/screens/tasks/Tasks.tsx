@@ -1,10 +1,11 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect } from "react";
 import { rememberList } from "../../data/list-search.ts";
+import { useSettled } from "../../data/useSettled.ts";
 import { t } from "../../i18n.ts";
 import { type Filters, filtersOf, isFiltered, isOfNames } from "../../model/filters.ts";
 import { ProblemNotice } from "../../ui/Problem.tsx";
-import { Causes } from "./Causes.tsx";
+import { Causes, useCauses } from "./Causes.tsx";
 import { CheckedBar } from "./CheckedBar.tsx";
 import { Empty } from "./Empty.tsx";
 import { FilterBar } from "./FilterBar.tsx";
@@ -26,7 +27,6 @@ export default function Tasks() {
   );
   useEffect(() => rememberList(search), [search]);
   const list = useRoots(filters);
-  const checked = useChecked(list.belongs, list.roots, JSON.stringify(filters));
 
   useEffect(() => {
     document.title = `${t(byName ? "names.title" : "tasks.title")} · ${t("app.name")}`;
@@ -39,18 +39,35 @@ export default function Tasks() {
       {byName ? (
         <Names q={filters.q ?? ""} />
       ) : (
-        <>
-          {checked.ids.size > 0 && <CheckedBar checked={checked} />}
-          {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
-          <Rows list={list} filters={filters} checked={checked} onFilters={setFilters} />
-          {(list.roots.length > 0 || isFiltered(filters)) && <Causes filters={filters} onChange={setFilters} />}
-        </>
+        <Runs list={list} filters={filters} onFilters={setFilters} />
       )}
     </div>
   );
 }
 
-function Rows({ list, filters, checked, onFilters }: { list: RootListState; filters: Filters; checked: Checked; onFilters: (filters: Filters) => void }) {
+interface RunsProps {
+  list: RootListState;
+  filters: Filters;
+  onFilters: (filters: Filters) => void;
+}
+
+/** The runs, and above them what failed. Both come at once, so that nothing is pushed. */
+function Runs({ list, filters, onFilters }: RunsProps) {
+  const checked = useChecked(list.belongs, list.roots, JSON.stringify(filters));
+  const causes = useCauses();
+  const isSettled = useSettled(!list.loading && causes.isRead);
+  if (!isSettled) return <p className="notice dim">{t("loading")}</p>;
+  return (
+    <>
+      {checked.ids.size > 0 && <CheckedBar checked={checked} />}
+      {list.problem ? <ProblemNotice error={list.problem} onRetry={list.retry} /> : null}
+      <Rows list={list} filters={filters} checked={checked} onFilters={onFilters} />
+      {(list.roots.length > 0 || isFiltered(filters)) && <Causes list={causes} filters={filters} onChange={onFilters} />}
+    </>
+  );
+}
+
+function Rows({ list, filters, checked, onFilters }: RunsProps & { checked: Checked }) {
   if (list.roots.length > 0) return <RootList key={JSON.stringify(filters)} list={list} checked={checked} filters={filters} onFilters={onFilters} />;
   if (list.problem) return null;
   if (list.loading) return <p className="notice dim">{t("loading")}</p>;
