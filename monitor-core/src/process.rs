@@ -248,6 +248,11 @@ impl ProcessBuilder {
         self.with(|draft| draft.extra.timeout_ms = Some(timeout.as_millis() as u64))
     }
 
+    /// It is tried so many times at most. Said at the start of each attempt, so that the first one tells it as well.
+    pub fn attempts(self, most: u32) -> Self {
+        self.with(|draft| draft.extra.attempts_of = Some(most).filter(|most| *most > 1))
+    }
+
     /// It is the attempt of this number of the process with these ids: from 2 on one that has ended, whose name, kind and parent are
     /// to be the same; 1 for one that got its ids elsewhere. The highest attempt decides what became of the process.
     pub fn again(self, process: Context, attempt: u32) -> Self {

@@ -145,6 +145,8 @@ pub struct StartExtra {
     pub timeout_ms: Option<u64>,
     /// Which attempt it is, from 2; 0 for the first one.
     pub attempt: u32,
+    /// How many attempts there are to be at most, if there may be more than one.
+    pub attempts_of: Option<u32>,
 }
 
 /// What a fold counts by now: calls of one name below one parent.

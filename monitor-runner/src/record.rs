@@ -32,6 +32,7 @@ struct About {
     name: String,
     batch: Option<String>,
     timeout: Option<Duration>,
+    attempts: u32,
     fields: Vec<(&'static str, String)>,
 }
 
@@ -44,6 +45,7 @@ impl About {
         if let Some(timeout) = self.timeout {
             builder = builder.timeout(timeout);
         }
+        builder = builder.attempts(self.attempts);
         for (key, value) in &self.fields {
             builder = builder.field(*key, value.clone());
         }
@@ -60,7 +62,13 @@ impl Record {
             ("host", gethostname::gethostname().to_string_lossy().into_owned()),
         ];
         fields.extend(limits);
-        let about = About { name: spec.shown_name(), batch: spec.batch.clone(), timeout: spec.timeout, fields };
+        let about = About {
+            name: spec.shown_name(),
+            batch: spec.batch.clone(),
+            timeout: spec.timeout,
+            attempts: spec.retry.saturating_add(1),
+            fields,
+        };
         let process = about.builder().begin();
         Self {
             context: process.context(),

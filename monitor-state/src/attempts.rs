@@ -24,7 +24,7 @@ pub struct Earlier {
 /// Which attempt a process is at, while it runs or waits for the next one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AttemptNow {
-    /// Which one: none for the first one as long as no other is to come.
+    /// Which one: none for the first one unless others may come.
     pub attempt: Option<u32>,
     /// How many there are to be at most.
     pub of: Option<u32>,
@@ -91,11 +91,12 @@ impl ProcessFacts {
         earlier.chain([shown(self.attempt, self.now(self.started.as_ref()), ended)]).collect()
     }
 
-    /// How many attempts there are to be at most, by the last one that said it.
+    /// How many attempts there are to be at most, by the attempt that decides, or else by the end of the last one that said it.
     pub(crate) fn attempts_of(&self) -> Option<u32> {
         let of = |told: &Told<End>| told.what.retry.as_ref()?.of;
+        let at_start = || self.now(self.started.as_ref())?.what.attempts_of;
         let earlier = || self.earlier.values().rev().find_map(|earlier| of(earlier.ended.as_ref()?));
-        self.now(self.ended.as_ref()).and_then(of).or_else(earlier)
+        self.now(self.ended.as_ref()).and_then(of).or_else(at_start).or_else(earlier)
     }
 
     /// When the next attempt is to begin, if one is waited for.
@@ -108,21 +109,22 @@ impl ProcessFacts {
 impl ProcessFacts {
     /// Which attempt it is at, if it is in this state.
     pub fn attempt_now(&self, state: &State) -> AttemptNow {
-        if !AttemptNow::is_told(state, self.attempt) {
+        let of = self.attempts_of();
+        if !AttemptNow::is_told(state, self.attempt, of) {
             return AttemptNow::default();
         }
-        AttemptNow { attempt: Some(self.attempt), of: self.attempts_of(), next_us: self.next_attempt_us(state) }
+        AttemptNow { attempt: Some(self.attempt), of, next_us: self.next_attempt_us(state) }
     }
 }
 
 impl AttemptNow {
-    fn is_told(state: &State, attempt: u32) -> bool {
-        *state == State::RETRYING || (*state == State::RUNNING && attempt > 1)
+    fn is_told(state: &State, attempt: u32, of: Option<u32>) -> bool {
+        *state == State::RETRYING || (*state == State::RUNNING && (attempt > 1 || of > Some(1)))
     }
 
     /// Which attempt a process is at, as it is shown.
     pub fn of(process: &Process) -> Self {
-        if !Self::is_told(&process.state, process.attempt) {
+        if !Self::is_told(&process.state, process.attempt, process.attempts_of) {
             return Self::default();
         }
         Self { attempt: Some(process.attempt), of: process.attempts_of, next_us: process.next_attempt_us }

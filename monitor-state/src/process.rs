@@ -92,6 +92,9 @@ pub struct Definition {
     pub fields: Fields,
     /// After how long it is overdue.
     pub timeout_ms: Option<u64>,
+    /// How many attempts there are to be at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_of: Option<u32>,
 }
 
 /// What an end says.
@@ -439,6 +442,7 @@ fn started(of: &ProcessStarted) -> Definition {
         attachment: of.attachment.clone(),
         fields: of.fields.clone(),
         timeout_ms: of.timeout_ms,
+        attempts_of: of.attempts_of,
     }
 }
 
@@ -453,6 +457,7 @@ fn queued(of: &ProcessQueued) -> Definition {
         attachment: Attachment::EXPLICIT,
         fields: of.fields.clone(),
         timeout_ms: None,
+        attempts_of: None,
     }
 }
 

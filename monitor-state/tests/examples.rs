@@ -42,6 +42,20 @@ fn the_earliest_of_conflicting_starts_counts_with_all_it_says() {
 }
 
 #[test]
+fn how_many_attempts_there_may_be_is_known_from_the_first_start_on() {
+    let root = |script: &str| {
+        let root = Facts::of(&parse(script)).tree(support::root(1), 1).unwrap().0;
+        (root.attempt, root.attempts_of)
+    };
+    assert_eq!(root("started 1 of=3"), (Some(1), Some(3)));
+    assert_eq!(root("started 1"), (None, None));
+    assert_eq!(root("started 1 of=1"), (None, None), "an only one is nothing to tell of");
+    assert_eq!(root("started 1 of=3\nended 1 ok"), (None, None), "it is over");
+    assert_eq!(root("started 1 of=3\nended 1 failed next=9 of=3\nstarted 1 attempt=2"), (Some(2), Some(3)));
+    assert_eq!(root("started 1 of=3\nstarted 1 attempt=2 of=5"), (Some(2), Some(5)), "the attempt that decides says it");
+}
+
+#[test]
 fn what_waits_for_its_next_attempt_is_retrying_for_as_long_as_its_worker_is_there() {
     check("started 1\nended 1 failed error=boom next=9 of=3", expect![["1 retrying error=boom attempts=1:failed/3 next=9"]]);
     check("started 1\nended 1 failed next=9\nlost worker=A", expect![["1 lost attempts=1:failed"]]);

@@ -219,6 +219,9 @@ process_event!(
         /// After how long it is overdue.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_ms: Option<u64>,
+        /// How many attempts there are to be at most, the first one included, if there may be more than one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        attempts_of: Option<u32>,
     }
 );
 
@@ -238,6 +241,7 @@ impl ProcessStarted {
             attachment: explicit(),
             fields: Fields::new(),
             timeout_ms: None,
+            attempts_of: None,
             attempt: first_attempt(),
             worker: None,
             native_id: None,

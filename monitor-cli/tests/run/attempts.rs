@@ -42,6 +42,24 @@ fn a_run_that_waits_for_its_next_attempt_is_retrying() {
 }
 
 #[test]
+fn the_first_attempt_says_how_many_there_may_be() {
+    let house = House::new();
+    let mut child = house.run(&["--retry", "3"], &["sleep", "600"]).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let root = wait_for("the first attempt", || {
+        let roots = house.get("/roots?state=running")["roots"].clone();
+        roots.as_array().filter(|roots| roots.len() == 1).map(|roots| roots[0].clone())
+    });
+    assert_eq!((&root["attempt"], &root["attempts_of"]), (&1.into(), &4.into()));
+    for args in [&["roots"][..], &["tree", "1"]] {
+        let text = said(&house, args);
+        assert!(text.contains("attempt 1 of 4"), "{text}");
+    }
+    kill(child.id(), "TERM");
+    end_of(&mut child);
+    assert_eq!(house.process()["attempts"], Value::Null, "no other attempt was to come");
+}
+
+#[test]
 fn each_attempt_has_its_error_its_time_and_its_log_and_the_run_has_the_whole_time() {
     let house = House::new();
     let script = "echo x >> tries; n=$(wc -l < tries); echo try $n; [ $n -ge 3 ] || { echo \"no table $n\" >&2; exit $n; }";

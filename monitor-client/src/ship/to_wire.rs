@@ -48,7 +48,8 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
         Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), Some(source(site.file, site.line))),
         Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), named.place.map(|place| source(place.file(), place.line()))),
     };
-    let record::StartExtra { batch, fields: own_fields, timeout_ms, attempt } = record.extra.map(|extra| *extra).unwrap_or_default();
+    let record::StartExtra { batch, fields: own_fields, timeout_ms, attempt, attempts_of } =
+        record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessStarted(wire::ProcessStarted {
         parent_id: folds.parent(record.parent),
         batch,
@@ -61,6 +62,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
         },
         fields: fields(own_fields),
         timeout_ms,
+        attempts_of,
         attempt: attempt.max(1),
         ..wire::ProcessStarted::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, kind, name)
     }))

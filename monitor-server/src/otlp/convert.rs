@@ -127,6 +127,7 @@ pub(super) fn span(speaker: &Speaker, scope: &Scope, span: Span, limits: &Limits
         attachment: Attachment::EXPLICIT,
         fields,
         timeout_ms: None,
+        attempts_of: None,
         attempt: 1,
         worker: Some(speaker.worker.clone()),
         native_id: None,

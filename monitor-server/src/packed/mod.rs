@@ -321,6 +321,7 @@ fn is_plain_start(of: &ProcessStarted) -> bool {
         && of.attachment == Attachment::EXPLICIT
         && of.fields.is_empty()
         && of.timeout_ms.is_none()
+        && of.attempts_of.is_none()
 }
 
 fn is_plain_end(of: &ProcessEnded) -> bool {

@@ -83,7 +83,11 @@ pub fn event() -> impl Strategy<Value = Event> {
             let fields = if is_plain { Fields::new() } else { fields };
             let attachment = if is_plain { Attachment::EXPLICIT } else { Attachment::INFERRED };
             let timeout_ms = (!is_plain).then_some(5);
-            with_common!(common, ProcessStarted { parent_id, kind, name, batch, thread, source, attachment, fields, timeout_ms })
+            let attempts_of = line.filter(|line| !is_plain && *line > 1);
+            with_common!(
+                common,
+                ProcessStarted { parent_id, kind, name, batch, thread, source, attachment, fields, timeout_ms, attempts_of }
+            )
         });
     let retry = (option::of(1..12_u64), option::of(1..5_u32)).prop_map(|(next_us, of)| Retry { next_us, of });
     let retry = option::weighted(0.3, retry);

@@ -229,7 +229,8 @@ impl History {
         let of = |said: &Said| said.json["retry"]["of"].as_u64();
         let by_attempt: Vec<_> = attempts(said).into_iter().filter(|(number, ..)| *number < attempt).collect();
         let last_of = || by_attempt.iter().rev().find_map(|(_, _, ended)| of((*ended)?));
-        if let Some(of) = retried.and_then(of).or_else(last_of) {
+        let at_start = || started?.json["attempts_of"].as_u64();
+        if let Some(of) = retried.and_then(of).or_else(at_start).or_else(last_of) {
             shown["attempts_of"] = of.into();
         }
         if is_waiting

@@ -63,6 +63,8 @@ fn event(line: &str, at: u64) -> Event {
     }
     if options.contains_key("next") {
         json.insert("retry".into(), json!({"next_us": number("next"), "of": number("of")}));
+    } else if verb == "started" {
+        json.insert("attempts_of".into(), json!(number("of")));
     }
     for key in ["batch", "reason", "native_id"] {
         if let Some(value) = options.get(key) {

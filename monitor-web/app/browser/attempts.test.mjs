@@ -71,8 +71,8 @@ test("what waits for its next attempt is retrying, and every attempt has its err
 
 test("the first of several attempts says which one of how many it is, and an only one says nothing", { skip }, async () => {
   const unique = newId();
-  const several = run(`several ${unique}`, ["--retry", "2"], "sleep 600");
-  const only = run(`only ${unique}`, [], "sleep 600");
+  const several = run(`several ${unique}`, ["--retry", "2"], "exec sleep 600");
+  const only = run(`only ${unique}`, [], "exec sleep 600");
   try {
     await onPage(`${server}/tasks?q=${unique}`, async (page) => {
       await hasText(row(page, `several ${unique}`).locator(".attempt-now"), "attempt 1 of 3");

@@ -1,14 +1,14 @@
 /** Little room: letters twice or four times as large, phones, and names that are longer than what is left for them. */
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { hasText, onPage, useBrowser } from "./browser.mjs";
-import { server, Tree, Worker } from "./events.mjs";
+import { hasText, onPage, useBrowser, useWorker } from "./browser.mjs";
+import { server, Tree } from "./events.mjs";
 
 useBrowser();
 const tree = new Tree("a tree of calls with a long name that goes on and on");
 const chain = [];
+const worker = useWorker();
 before(async () => {
-  const worker = await new Worker().online();
   const events = [tree.own];
   for (let depth = 0; depth < 30; depth += 1) {
     const call = tree.start(`call ${depth} with a long name that is cut somewhere in its middle`, chain.at(-1)?.id ?? tree.id, depth * 10);
@@ -36,11 +36,13 @@ for (const width of [1440, 1024, 844]) {
         const rows = await page.locator(".node").evaluateAll((nodes) =>
           nodes.map((node) => {
             const [what, name] = [node.querySelector(".what"), node.querySelector(".what .name")];
-            return { cell: what.getBoundingClientRect().right, clips: getComputedStyle(what).overflowX !== "visible", why: node.querySelector(".doing").getBoundingClientRect().left, name: name.getBoundingClientRect().width };
+            // A row without an error leaves the room of its why to its name.
+            const beside = [...node.querySelectorAll(".doing, .duration")].map((cell) => cell.getBoundingClientRect()).find((box) => box.width > 0);
+            return { cell: what.getBoundingClientRect().right, clips: getComputedStyle(what).overflowX !== "visible", beside: beside.left, name: name.getBoundingClientRect().width };
           }),
         );
         assert.ok(rows.length > 5);
-        for (const row of rows) assert.ok(row.clips && row.cell <= row.why && row.name >= 40, JSON.stringify(row));
+        for (const row of rows) assert.ok(row.clips && row.cell <= row.beside && row.name >= 40, JSON.stringify(row));
         const [title] = await boxes(page, ".root-header h1");
         const beside = await boxes(page, ".root-header .facts, .root-header .counts, .root-header .tabs, .root-header .menu");
         const overlaps = beside.filter((box) => box.left < title.right && box.right > title.left && box.top < title.bottom && box.bottom > title.top);
@@ -49,6 +51,30 @@ for (const width of [1440, 1024, 844]) {
       { viewport: { width, height: 700 } },
     ));
 }
+
+test("at 1,280 px a fold has its name whole, and how many it stands for beside it", async () => {
+  const run = new Tree("nightly import");
+  const stage = run.start("read and check all files", run.id, 10);
+  const folds = ["parse", "load_row_into_the_warehouse"].map((name) => run.fold(name, stage.id, { count: 1240, failed: 3, durations: [[400, 1200], [546, 40]] }));
+  await worker.send(run.own, stage, ...folds, run.end(stage, 900), run.end(run.own, 1000));
+  const look = { viewport: { width: 1280, height: 700 } };
+  await onPage(
+    `${run.address}?process=${folds[0].id}`,
+    async (page) => {
+      await page.locator(".panel h2").waitFor();
+      for (const fold of folds) {
+        const node = page.locator(`.node[data-process="${fold.id}"]`);
+        await hasText(node.locator(".times"), /^×1,240/);
+        const { cut, over } = await node.evaluate((element) => {
+          const [head, times, cell] = [".name .head", ".times", ".what"].map((selector) => element.querySelector(selector));
+          return { cut: head.scrollWidth > head.clientWidth, over: times.getBoundingClientRect().right > cell.getBoundingClientRect().right };
+        });
+        assert.deepEqual({ cut, over }, { cut: false, over: false });
+      }
+    },
+    look,
+  );
+});
 
 for (const { width, height } of [{ width: 720, height: 450 }, { width: 360, height: 225 }, { width: 320, height: 256 }]) {
   test(`at ${width} × ${height} px the chosen row is seen, and keys go through the tree`, () =>

@@ -568,6 +568,8 @@ test("the rows can be scrolled by keys after a click between them, and Tab goes 
     await page.keyboard.press("End");
     await page.waitForFunction(() => document.querySelector(".list .scroller").scrollTop > 0);
     await hasFocus(page, trees[0]);
+    await page.keyboard.press("Home");
+    await hasFocus(page, trees[59]);
     // From the filter on, forth and back, it is never what has the focus.
     await page.keyboard.press("/");
     const visited = [];

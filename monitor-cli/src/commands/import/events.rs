@@ -92,7 +92,7 @@ impl Known {
                 event!(each.attempt, ProcessStarted, ProcessStarted, started_us, {
                     parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), batch: None,
                     thread: process.thread.clone(), source: process.source.clone(), attachment: process.attachment.clone(),
-                    fields: Fields::new(), timeout_ms: None,
+                    fields: Fields::new(), timeout_ms: None, attempts_of: process.attempts_of,
                 });
             }
             if let (Some(ended_us), Some(outcome)) = (each.ended_us, each.outcome.clone()) {
@@ -106,7 +106,7 @@ impl Known {
             event!(ProcessStarted, ProcessStarted, started_us, {
                 parent_id: process.parent_id, kind: process.kind.clone(), name: process.name.clone(), batch: batch,
                 thread: process.thread.clone(), source: process.source.clone(), attachment: process.attachment.clone(),
-                fields: process.fields.clone(), timeout_ms: None,
+                fields: process.fields.clone(), timeout_ms: None, attempts_of: process.attempts_of,
             });
         } else if process.state == State::PENDING || process.fold.is_none() && process.kind != Kind::from("") {
             event!(ProcessQueued, ProcessQueued, at_us, {

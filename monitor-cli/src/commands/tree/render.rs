@@ -183,7 +183,8 @@ fn marks(process: &Process, now_us: u64) -> Vec<String> {
         let p95 = fold.quantile_ns(0.95).map(|ns| format!("p95 {}", duration(ns)));
         marks.push([format!("×{}", thousands(fold.count))].into_iter().chain(counts).chain(p95).collect::<Vec<_>>().join(", "));
     }
-    if process.attempt > 1 || process.state == State::RETRYING {
+    let may_try_again = process.state == State::RUNNING && process.attempts_of > Some(1);
+    if process.attempt > 1 || process.state == State::RETRYING || may_try_again {
         marks.push(attempt(process.attempt, process.attempts_of, process.next_attempt_us, now_us));
     }
     if let Some(progress) = &process.progress {

@@ -73,7 +73,7 @@ fn list_of(page: &RootsPage, uri: &Uri, words: &Words) -> String {
         words.search, words.search
     );
     body.push_str("<p>");
-    for state in State::KNOWN {
+    for state in State::KNOWN.iter().chain([&State::RETRYING]) {
         let _ = write!(body, "{} ", link(&format!("/tasks?plain&state={state}"), &html::state(words, state)));
     }
     body.push_str("</p>");

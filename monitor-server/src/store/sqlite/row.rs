@@ -195,6 +195,7 @@ impl Plain {
                 attachment: Attachment::EXPLICIT,
                 fields: Fields::new(),
                 timeout_ms: None,
+                attempts_of: None,
             },
         });
         let ended = self.end.map(|end| Told {

@@ -1210,6 +1210,8 @@ export interface components {
             attachment?: components["schemas"]["Attachment"];
             /** @description Which attempt of the process, from 1. */
             attempt?: number;
+            /** @description How many attempts there are to be at most, the first one included, if there may be more than one. */
+            attempts_of?: number | null;
             /** @description The batch mark of a root. */
             batch?: string | null;
             /** @description Its own fields. */

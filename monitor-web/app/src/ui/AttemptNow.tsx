@@ -14,7 +14,8 @@ export function AttemptNow({ of }: { of: Tried }) {
   const attempt = of.attempt ?? 1;
   const isRetrying = of.state === "retrying";
   const most = of.attempts_of ?? null;
-  if (!isRetrying && attempt < 2 && (most ?? 1) < 2) return null;
+  const isFirstOfSeveral = (most ?? 1) > 1 && of.state !== "succeeded";
+  if (!isRetrying && attempt < 2 && !isFirstOfSeveral) return null;
   return (
     <span className="attempt-now" data-retrying={isRetrying}>
       {most === null ? t("mark.attempt", { attempt }) : t("attempt.of", { attempt, of: most })}
