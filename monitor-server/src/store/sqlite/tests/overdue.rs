@@ -23,6 +23,7 @@ fn started(id: u64, time_us: u64, timeout_ms: Option<u64>) -> Event {
         attachment: Attachment::EXPLICIT,
         fields: Fields::new(),
         timeout_ms,
+        attempts_of: None,
         attempt: 1,
         worker: None,
         native_id: None,
