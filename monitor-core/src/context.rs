@@ -83,6 +83,11 @@ impl CurrentGuard {
     pub(crate) fn enter_unread(context: Option<Context>) -> Self {
         CurrentGuard { token: context.and_then(push_unread), thread_bound: PhantomData }
     }
+
+    /// Returns true if it stands in the frames of the thread's ring.
+    pub(crate) fn is_in_ring(&self) -> bool {
+        self.token.is_some_and(|token| token.get() & ON_STACK == 0)
+    }
 }
 
 impl Drop for CurrentGuard {
@@ -122,6 +127,21 @@ pub(crate) fn attach_ring() {
 /// What is current on this thread itself.
 pub(crate) fn local() -> Option<Context> {
     STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
+}
+
+/// Returns true if this is current on this thread. Unlike by [`local`], nobody gets to know its ids.
+pub(crate) fn is_local(context: Context) -> bool {
+    let on_stack = STACK.try_with(|stack| Some(stack.try_borrow().ok()?.frames.last()?.context)).ok().flatten();
+    on_stack.map_or_else(|| ring::is_top(context), |own| own == context)
+}
+
+/// Lends what is current to closures that end before it does; without a [`ring::Lent`] it is handed on for good.
+pub(crate) fn lend() -> (Option<Context>, Option<ring::Lent>) {
+    let is_in_ring = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false);
+    match Some(()).filter(|()| is_in_ring).and_then(|()| ring::lend()) {
+        Some((context, lent)) => (Some(context), Some(lent)),
+        None => (Context::current(), None),
+    }
 }
 
 /// The same for one that is handed on.

@@ -22,7 +22,7 @@ use crate::switch;
 
 pub use crate::future::InCurrent;
 pub use crate::{__outermost as outermost, __site as site};
-pub use carried::{Carried, CarriedOnce, Entered};
+pub use carried::{Carried, CarriedOnce, Entered, Lender};
 pub use ending::Done;
 pub use outermost::{IsOpen, Outermost};
 pub use std::thread_local;

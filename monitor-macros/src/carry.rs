@@ -8,22 +8,11 @@ use syn::punctuated::Punctuated;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Block, Expr, ExprCall, ExprClosure, ExprMethodCall, Item, Macro, Path, Token, parse_quote};
 
-/// Functions and methods of std, rayon, crossbeam and tokio that call what they are given once, on another thread perhaps.
-const HANDING: [&str; 13] = [
-    "spawn",
-    "spawn_blocking",
-    "spawn_local",
-    "spawn_on",
-    "spawn_scoped",
-    "spawn_fifo",
-    "spawn_unchecked",
-    "spawn_pinned",
-    "scope",
-    "scope_fifo",
-    "in_place_scope",
-    "join",
-    "install",
-];
+/// Functions and methods of std, rayon, crossbeam and tokio that call what they are given once, on another thread perhaps, and may
+/// return before.
+const HANDING: [&str; 7] = ["spawn", "spawn_blocking", "spawn_local", "spawn_on", "spawn_fifo", "spawn_unchecked", "spawn_pinned"];
+/// Those that wait for what they are given, or are called within one of these.
+const WAITING: [&str; 6] = ["spawn_scoped", "scope", "scope_fifo", "in_place_scope", "join", "install"];
 /// Modules whose `spawn` takes a future.
 const OF_FUTURES: [&str; 6] = ["tokio", "task", "async_std", "smol", "actix_rt", "async_global_executor"];
 
@@ -32,14 +21,16 @@ const OF_EXPRESSIONS: [&str; 13] =
     ["assert", "assert_eq", "assert_ne", "dbg", "eprint", "eprintln", "format", "panic", "print", "println", "vec", "write", "writeln"];
 
 /// The statements of a body, with what they hand on carrying the context; as they are if they hand on nothing.
-pub(crate) fn carry(statements: &TokenStream, private: &TokenStream) -> TokenStream {
+///
+/// `may_lend`: the function ends when its body does, and returns nothing that may hold a closure of its own.
+pub(crate) fn carry(statements: &TokenStream, private: &TokenStream, may_lend: bool) -> TokenStream {
     let mut words = Words::default();
     words.look(statements.clone());
     if !words.is_handing && !words.is_parallel {
         return statements.clone();
     }
     let Ok(mut parsed) = Block::parse_within.parse2(statements.clone()) else { return statements.clone() };
-    let mut visitor = Carrier { private, is_parallel: words.is_parallel, is_needed: false };
+    let mut visitor = Carrier { private, is_parallel: words.is_parallel, is_needed: false, scopes: 0, may_outlive: !may_lend };
     for statement in &mut parsed {
         visitor.visit_stmt_mut(statement);
     }
@@ -47,7 +38,12 @@ pub(crate) fn carry(statements: &TokenStream, private: &TokenStream) -> TokenStr
         return statements.clone();
     }
     let carried = carried();
-    quote!(let #carried = #private::Carried::here(); #(#parsed)*)
+    if visitor.may_outlive {
+        quote!(let #carried = #private::Carried::here(); #(#parsed)*)
+    } else {
+        let lender = Ident::new("lender", Span::mixed_site());
+        quote!(let #lender = #private::Carried::lender(); let #carried = #lender.carried(); #(#parsed)*)
+    }
 }
 
 fn carried() -> Ident {
@@ -67,7 +63,7 @@ impl Words {
             match token {
                 TokenTree::Ident(word) => {
                     let word = word.to_string();
-                    self.is_handing |= HANDING.contains(&word.as_str());
+                    self.is_handing |= HANDING.contains(&word.as_str()) || WAITING.contains(&word.as_str());
                     self.is_parallel |= word.starts_with("par_") || word.starts_with("into_par_");
                 }
                 TokenTree::Group(group) => self.look(group.stream()),
@@ -81,10 +77,22 @@ struct Carrier<'a> {
     private: &'a TokenStream,
     is_parallel: bool,
     is_needed: bool,
+    /// Calls that wait, around what is visited.
+    scopes: usize,
+    /// A closure may be called after the function's end.
+    may_outlive: bool,
 }
 
 impl Carrier<'_> {
-    fn hand(&mut self, arguments: &mut Punctuated<Expr, Token![,]>, is_future: bool) {
+    /// `waits`: the call returns when all that it is given has ended.
+    fn hand(&mut self, arguments: &mut Punctuated<Expr, Token![,]>, is_future: bool, waits: bool) {
+        self.may_outlive |= !waits;
+        self.scopes += usize::from(waits);
+        self.hand_each(arguments, is_future);
+        self.scopes -= usize::from(waits);
+    }
+
+    fn hand_each(&mut self, arguments: &mut Punctuated<Expr, Token![,]>, is_future: bool) {
         let (private, carried) = (self.private, carried());
         for argument in arguments {
             match argument {
@@ -123,9 +131,10 @@ fn enter(closure: &mut ExprClosure, guard: &TokenStream, private: &TokenStream) 
 impl VisitMut for Carrier<'_> {
     fn visit_expr_call_mut(&mut self, call: &mut ExprCall) {
         let Expr::Path(path) = &*call.func else { return visit_mut::visit_expr_call_mut(self, call) };
-        if is_handing(&path.path) {
+        let Some(name) = path.path.segments.last().map(|last| last.ident.clone()) else { return };
+        if is_one_of(&name, &HANDING) || is_one_of(&name, &WAITING) {
             let is_future = call.args.len() == 1 && takes_future(&path.path);
-            self.hand(&mut call.args, is_future);
+            self.hand(&mut call.args, is_future, is_one_of(&name, &WAITING));
         } else {
             visit_mut::visit_expr_call_mut(self, call);
         }
@@ -133,8 +142,10 @@ impl VisitMut for Carrier<'_> {
 
     fn visit_expr_method_call_mut(&mut self, call: &mut ExprMethodCall) {
         self.visit_expr_mut(&mut call.receiver);
-        if HANDING.iter().any(|name| call.method == name) {
-            self.hand(&mut call.args, false);
+        let waits = is_one_of(&call.method, &WAITING);
+        if waits || is_one_of(&call.method, &HANDING) {
+            // What a scope's own method spawns ends before the scope does.
+            self.hand(&mut call.args, false, waits || self.scopes > 0);
         } else {
             for argument in &mut call.args {
                 self.visit_expr_mut(argument);
@@ -169,8 +180,8 @@ impl VisitMut for Carrier<'_> {
     }
 }
 
-fn is_handing(path: &Path) -> bool {
-    path.segments.last().is_some_and(|last| HANDING.iter().any(|name| last.ident == name))
+fn is_one_of(ident: &Ident, names: &[&str]) -> bool {
+    names.iter().any(|name| ident == name)
 }
 
 fn takes_future(path: &Path) -> bool {

@@ -16,7 +16,11 @@ pub(crate) fn expand(plan: Plan) -> TokenStream {
     let Plan { client, parameters, shape, carries, mut function, .. } = plan;
     let private = quote!(#client::__private);
     if carries {
-        function.body.statements = carry(&function.body.statements, &private);
+        let may_lend = match &shape {
+            Shape::Sync { returned } | Shape::Woven { returned } => !may_hold_closures(returned),
+            _ => false,
+        };
+        function.body.statements = carry(&function.body.statements, &private, may_lend);
     }
     let statements = match shape {
         Shape::Sync { returned } => sync(&private, &start, &parameters, &function.body, &returned),
@@ -221,14 +225,20 @@ fn finish(private: &TokenStream, returned: &Type) -> TokenStream {
 
 /// Whether an `ExitCode` may be in a value of this type, which is called by its name.
 fn names_exit_code(returned: &Type) -> bool {
-    fn names(tokens: TokenStream) -> bool {
-        tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(ident) => ident == "ExitCode",
-            TokenTree::Group(group) => names(group.stream()),
-            _ => false,
-        })
-    }
-    names(returned.to_token_stream())
+    names(returned.to_token_stream(), &["ExitCode"])
+}
+
+/// Returns true if a value of this type may hold a closure whose type has no name, such as `impl Iterator` or `Box<dyn Fn()>`.
+fn may_hold_closures(returned: &Type) -> bool {
+    names(returned.to_token_stream(), &["impl", "dyn"])
+}
+
+fn names(tokens: TokenStream, words: &[&str]) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => words.iter().any(|word| ident == word),
+        TokenTree::Group(group) => names(group.stream(), words),
+        _ => false,
+    })
 }
 
 fn is_nothing(returned: &Type) -> bool {

@@ -3,33 +3,67 @@
 use std::cell::Cell;
 
 use crate::context::{self, Context, CurrentGuard};
-use crate::switch;
+use crate::{ring, switch};
 
 thread_local! {
     /// Its address names the thread.
     static THREAD: Cell<u8> = const { Cell::new(0) };
 }
 
-/// The context of a function, for all its closures: a copy of two words.
+/// The context of a function, for all its closures: a copy of a few words.
 #[derive(Debug, Clone, Copy)]
 pub struct Carried {
     context: Option<Context>,
     thread: usize,
+    /// The closures end before the function does.
+    lent: Option<ring::Lent>,
 }
 
-/// The same for a closure that is called once, and may outlive the function: it is moved there.
+/// The context of a function for a closure that is called once: it is moved there.
 #[derive(Debug)]
 pub struct CarriedOnce(Carried);
 
+/// Lends what is current to closures that end before the function does, until dropped. Unlike what is carried to closures that may
+/// outlive it, the function may still be counted as a brief call, if nothing has begun in those closures on other threads.
+#[derive(Debug)]
+pub struct Lender(Carried);
+
 /// Makes the context current while a closure runs.
-pub type Entered = Option<CurrentGuard>;
+#[derive(Debug)]
+#[must_use = "the context stops being current as soon as this is dropped"]
+pub struct Entered {
+    _elsewhere: Option<Elsewhere>,
+}
+
+#[derive(Debug)]
+struct Elsewhere {
+    current: CurrentGuard,
+    /// Whose context it is, and the last id of this thread before.
+    lent: Option<(ring::Lent, Option<u64>)>,
+}
 
 impl Carried {
+    const NOTHING: Self = Self { context: None, thread: 0, lent: None };
+
+    /// For closures that may outlive the function: it is to have a row.
     #[inline]
     pub fn here() -> Self {
-        if switch::is_on() { Self { context: Context::current(), thread: thread() } } else { Self { context: None, thread: 0 } }
+        if switch::is_on() { Self { context: Context::current(), thread: thread(), lent: None } } else { Self::NOTHING }
     }
 
+    /// For closures that end before the function does.
+    #[inline]
+    pub fn lender() -> Lender {
+        Lender(if switch::is_on() { Self::lent() } else { Self::NOTHING })
+    }
+
+    #[inline(never)]
+    fn lent() -> Self {
+        let (context, lent) = context::lend();
+        Self { context, thread: thread(), lent }
+    }
+
+    /// For one closure.
     #[inline]
     pub fn once(self) -> CarriedOnce {
         CarriedOnce(self)
@@ -38,22 +72,53 @@ impl Carried {
     /// On the thread of the function itself nothing changes: there the closure is called by whatever is current.
     #[inline]
     pub fn enter(&self) -> Entered {
-        self.context.and_then(|context| elsewhere(context, self.thread))
+        Entered { _elsewhere: self.context.and_then(|context| self.elsewhere(context)) }
+    }
+
+    #[inline(never)]
+    fn elsewhere(&self, context: Context) -> Option<Elsewhere> {
+        // A closure that is called after the function's end belongs to nothing that is known.
+        let is_elsewhere = thread() != self.thread && self.lent.is_none_or(ring::Lent::is_open) && !context::is_local(context);
+        is_elsewhere.then(|| Elsewhere { current: context.enter(), lent: self.lent.map(|lent| (lent, ring::last_id())) })
     }
 }
 
 impl CarriedOnce {
+    /// Like [`Carried::enter`].
     #[inline]
     pub fn enter(self) -> Entered {
         self.0.enter()
     }
 }
 
-fn thread() -> usize {
-    THREAD.with(|thread| std::ptr::from_ref(thread).addr())
+impl Lender {
+    /// What closures take along.
+    #[inline]
+    pub fn carried(&self) -> Carried {
+        self.0
+    }
 }
 
-#[inline(never)]
-fn elsewhere(context: Context, from: usize) -> Entered {
-    (thread() != from && context::local() != Some(context)).then(|| context.enter())
+impl Drop for Lender {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(lent) = self.0.lent {
+            lent.take_back();
+        }
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        if let Some((lent, before)) = self.lent {
+            // Whatever begins below what is lent, or reads its ids, takes an id of this thread.
+            if !self.current.is_in_ring() || before.is_none() || before != ring::last_id() {
+                lent.has_children();
+            }
+        }
+    }
+}
+
+fn thread() -> usize {
+    THREAD.with(|thread| std::ptr::from_ref(thread).addr())
 }

@@ -1,7 +1,7 @@
 //! What is current on a thread, by its frames: a stack of calls, of futures that are polled, and of contexts that are only made current.
 
 use super::layout::{DEPTH, Frame, Mark, Region};
-use super::writer::{Slot, context_of};
+use super::writer::{self, Slot, context_of};
 use super::{fold, registry};
 use crate::context::Context;
 use crate::switch;
@@ -51,7 +51,68 @@ pub(crate) fn top() -> Option<Context> {
     let region = registry::region()?;
     let frame = region.current((region.writer.depth.get() as usize).checked_sub(1)?)?;
     fold::pin(region, frame);
+    if frame.line.is_clear() {
+        // Another thread may have lent it, and is to see that it was used.
+        writer::id_after(&region.writer);
+    }
     context_of(frame)
+}
+
+/// Returns true if this is current by this thread's frames.
+pub(crate) fn is_top(context: Context) -> bool {
+    let top = || {
+        let region = registry::region()?;
+        context_of(region.current((region.writer.depth.get() as usize).checked_sub(1)?)?)
+    };
+    top() == Some(context)
+}
+
+/// The last id that this thread has given, if it has a ring of its own.
+pub(crate) fn last_id() -> Option<u64> {
+    registry::region().filter(|_| registry::is_own()).map(|region| region.writer.last_id.get())
+}
+
+/// A call that is lent, as the parent of what others begin, to closures that may run on other threads and end before it does.
+///
+/// It may still be counted as a brief one at its end. So other threads only note in its frame that something hangs below it, and its
+/// own thread, which they have joined by then, sees to it that it has a row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lent {
+    frame: &'static Frame,
+    id: u64,
+}
+
+/// Lends what is current by this thread's frames, if that is a call.
+pub(crate) fn lend() -> Option<(Context, Lent)> {
+    let region = registry::region().filter(|_| registry::is_own())?;
+    let depth = (region.writer.depth.get() as usize).checked_sub(1)?;
+    // What has a slot may end on another thread, and what is clear is only made current.
+    let frame = region.current(depth).filter(|frame| std::ptr::eq(*frame, &raw const region.frames[depth]))?;
+    if frame.line.is_clear() || !writer::is_recorded(frame) {
+        return None;
+    }
+    fold::leave(Some(region), frame);
+    Some((context_of(frame)?, Lent { frame, id: frame.line.id() }))
+}
+
+impl Lent {
+    /// Returns true while the call runs.
+    pub(crate) fn is_open(self) -> bool {
+        !self.frame.line.is_clear() && self.frame.line.id() == self.id
+    }
+
+    /// Notes that something on another thread hangs below the call.
+    pub(crate) fn has_children(self) {
+        self.frame.leftover.set(self.id);
+    }
+
+    /// To be called by the call's own thread, after all closures have ended.
+    #[inline]
+    pub(crate) fn take_back(self) {
+        if self.frame.leftover.get() == self.id && self.is_open() {
+            fold::keep(self.frame);
+        }
+    }
 }
 
 /// What was just pushed is a process of this program that came by the queue, and nobody knows its ids.

@@ -72,6 +72,7 @@ pub(super) struct Frame {
     /// Free slots: the next free one.
     next_free: AtomicPtr<Frame>,
     /// Frames of what came by the queue: its id, while nobody else knows that.
+    /// Frames of calls: their id, once something on another thread hangs below what was [lent](super::Lent).
     /// Slots: what [`context::push`](crate::context::push) gave when the future was dropped before its end; 0 for nothing.
     pub(super) leftover: Word,
     /// What its children have for a parent, if [`counts`](super::counts) may know of them.

@@ -26,7 +26,7 @@ mod atomic {
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 }
 
-pub(crate) use current::{pop_context, push, push_slot, set_overflowing, set_own, take_unread, top};
+pub(crate) use current::{Lent, is_top, last_id, lend, pop_context, push, push_slot, set_overflowing, set_own, take_unread, top};
 pub(crate) use drain::{Look, Looked, Rings, Seen, Told};
 pub(crate) use folds::Counted;
 pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monitor_core::private::{Guard, How, site};
+use monitor_core::private::{Carried, Guard, How, site};
 use monitor_core::record::Outcome;
 use monitor_core::{Context, queue};
 
@@ -109,6 +109,63 @@ fn a_call_whose_ids_are_read_has_a_row() {
         assert!(told.starts.contains_key(&known.expect("read")));
         assert_eq!((told.of("top/a", "succeeded"), told.of("top/a/b", "succeeded")), ([1, 1], [1, 0]), "{:?}", told.counts());
         assert_eq!(told.of("top/a/b/c", "succeeded"), [0, 1]);
+    });
+}
+
+/// Calls `work` on another thread, and waits for it.
+fn lent_to_another_thread(work: impl FnOnce() + Send) {
+    let lender = Carried::lender();
+    let carried = lender.carried();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            IS_WOVEN.set(true);
+            let _current = carried.enter();
+            work();
+        });
+    });
+}
+
+#[test]
+fn a_call_that_waits_for_other_threads_has_a_row_if_something_began_there() {
+    with_receiver(|receiver| {
+        let mut known = None;
+        let told = told(receiver, || {
+            for number in 0..5 {
+                let _outer = enter(0);
+                let _lends = enter(1);
+                lent_to_another_thread(|| match number {
+                    1 => drop(enter(2)),
+                    3 => known = Context::current(),
+                    _ => {}
+                });
+            }
+        });
+        assert!(told.starts.contains_key(&known.expect("current there").process()), "its ids were read");
+        assert_eq!((told.of("top/a", "succeeded"), told.of("top/a/b", "succeeded")), ([2, 3], [2, 3]), "{:?}", told.counts());
+        assert_eq!(total(told.of("top/a/b/c", "succeeded")), 1, "{:?}", told.counts());
+    });
+}
+
+#[test]
+fn what_is_called_after_the_end_of_the_call_that_lent_it_is_not_below_it() {
+    with_receiver(|receiver| {
+        let told = told(receiver, || {
+            let carried = {
+                let _lends = enter(0);
+                Carried::lender().carried()
+            };
+            // The same frame, and another call.
+            let _later = enter(1);
+            std::thread::spawn(move || {
+                IS_WOVEN.set(true);
+                let _current = carried.enter();
+                drop(enter(2));
+            })
+            .join()
+            .expect("no panic");
+        });
+        assert_eq!(told.of("top/a", "succeeded"), [0, 1], "{:?}", told.counts());
+        assert_eq!(total(told.of("top/a/c", "succeeded")), 0, "{:?}", told.counts());
     });
 }
 

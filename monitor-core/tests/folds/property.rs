@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::thread;
 
+use monitor_core::private::Carried;
 use monitor_core::{Context, Process, queue};
 use proptest::prelude::*;
 
@@ -20,6 +21,8 @@ enum Step {
     Futures(usize, u64, End),
     /// So many times a call of this name that does what is in it.
     Nested(usize, u64, Vec<Step>),
+    /// The same, but what is in it is done by another thread, for which the call waits.
+    Lends(usize, u64, Vec<Step>),
     /// A call of this name that reads its ids.
     Reads(usize),
     /// So many times a process of this name, begun by hand, that does what is in it.
@@ -62,6 +65,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         let inner = prop::collection::vec(inner, 0..4);
         prop_oneof![
             (0..7_usize, 0..30_u64, inner.clone()).prop_map(|(name, count, steps)| Step::Nested(name, count, steps)),
+            (0..7_usize, 0..4_u64, inner.clone()).prop_map(|(name, count, steps)| Step::Lends(name, count, steps)),
             (0..7_usize, 0..20_u64, inner, prop::sample::select(how.to_vec()))
                 .prop_map(|(name, count, steps, how)| Step::ByHand(name, count, steps, how)),
         ]
@@ -102,6 +106,24 @@ fn run(steps: &[Step], path: &str, plain: &mut Plain) {
                 for _ in 0..*count {
                     let _guard = enter(*name);
                     run(steps, &path, plain);
+                }
+            }
+            Step::Lends(name, count, steps) => {
+                let path = format!("{path}/{}", NAMES[*name]);
+                *plain.entry((path.clone(), "succeeded")).or_default() += count;
+                let is_woven = IS_WOVEN.get();
+                for _ in 0..*count {
+                    let _guard = enter(*name);
+                    let lender = Carried::lender();
+                    let (carried, plain, path) = (lender.carried(), &mut *plain, &path);
+                    thread::scope(|scope| {
+                        let there = scope.spawn(move || {
+                            IS_WOVEN.set(is_woven);
+                            let _current = carried.enter();
+                            run(steps, path, plain);
+                        });
+                        there.join().expect("no panic");
+                    });
                 }
             }
             Step::ByHand(name, count, steps, how) => {
