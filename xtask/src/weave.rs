@@ -25,7 +25,7 @@ const PROJECTS: [(&str, &str, &str, &[&str]); 11] = [
     ("jaq", "3.1.2", "jaq", &["-n", "[range(10000)] | add"]),
     ("tokei", "15.0.0", "tokei", &["{}/monitor-server"]),
     ("zoxide", "0.10.0", "zoxide", &["init", "bash"]),
-    ("oxipng", "10.2.1", "oxipng", &["--pretend", "{}/docs/page/logs-en.png"]),
+    ("oxipng", "10.2.1", "oxipng", &["--dry-run", "{}/docs/page/logs-en.png"]),
     ("base64", "0.23.1", "", &[]),
 ];
 /// What a published manifest lacks for the tests: dependencies that were paths.
@@ -289,7 +289,8 @@ impl Project {
                 command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
                 command.env("MONITOR_SERVER_URL", &self.url).env("MONITOR_SPOOL_DIR", &self.spool);
                 let (begun, before) = (Instant::now(), cpu_of_children()?);
-                command.status().with_context(|| format!("{}", plain.display()))?;
+                let status = command.status().with_context(|| format!("{}", plain.display()))?;
+                ensure!(status.success(), "{command:?}: {status}");
                 *best = begun.elapsed().min(*best);
                 *processor += cpu_of_children()?.saturating_sub(before);
             }

@@ -73,6 +73,21 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..12)
 }
 
+/// A call that waits for another thread, which does these steps.
+fn lends(name: usize, steps: &[Step], path: &str, plain: &mut Plain) {
+    let _guard = enter(name);
+    let (lender, is_woven) = (Carried::lender(), IS_WOVEN.get());
+    let carried = lender.carried();
+    thread::scope(|scope| {
+        let there = scope.spawn(move || {
+            IS_WOVEN.set(is_woven);
+            let _current = carried.enter();
+            run(steps, path, plain);
+        });
+        there.join().expect("no panic");
+    });
+}
+
 type Plain = BTreeMap<(String, &'static str), u64>;
 
 const NAMES: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
@@ -111,20 +126,7 @@ fn run(steps: &[Step], path: &str, plain: &mut Plain) {
             Step::Lends(name, count, steps) => {
                 let path = format!("{path}/{}", NAMES[*name]);
                 *plain.entry((path.clone(), "succeeded")).or_default() += count;
-                let is_woven = IS_WOVEN.get();
-                for _ in 0..*count {
-                    let _guard = enter(*name);
-                    let lender = Carried::lender();
-                    let (carried, plain, path) = (lender.carried(), &mut *plain, &path);
-                    thread::scope(|scope| {
-                        let there = scope.spawn(move || {
-                            IS_WOVEN.set(is_woven);
-                            let _current = carried.enter();
-                            run(steps, path, plain);
-                        });
-                        there.join().expect("no panic");
-                    });
-                }
+                (0..*count).for_each(|_| lends(*name, steps, &path, plain));
             }
             Step::ByHand(name, count, steps, how) => {
                 let path = format!("{path}/{}", NAMES[*name]);
