@@ -108,7 +108,7 @@ impl Server {
         config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
 
         let (data, logs_kept, most) = (config.data.clone(), config.logs_kept, config.max_processes_per_root as u64);
-        let (least_free, keeps_copy) = (config.min_free_bytes, config.migration_copy);
+        let (least_free, keeps_copy, keep_events) = (config.min_free_bytes, config.migration_copy, config.keeps_events());
         let most_depth = u32::try_from(config.max_depth).unwrap_or(u32::MAX);
         let (store, ages, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
             let store = SqliteStore::open_with(&data, keeps_copy)?.keep_free(least_free);
@@ -116,7 +116,7 @@ impl Server {
             let (trees, processes) = (holds.roots.total(), holds.processes.total());
             tracing::info!(schema, migrated_from, trees, processes, "opened the database");
             http::remove_leftovers(&data);
-            let store: Arc<dyn Store> = Arc::new(store.keep_logs(logs_kept).keep_processes(most).keep_depth(most_depth));
+            let store: Arc<dyn Store> = Arc::new(store.keep_events(keep_events).keep_logs(logs_kept).keep_processes(most).keep_depth(most_depth));
             let as_of = store.workers(1, None)?.as_of;
             let ages = AgeClock::open(&data, store.newest_us()?, Clock::system());
             Ok((store, Arc::new(ages), as_of))
@@ -127,7 +127,7 @@ impl Server {
             let error = crate::causes(&error);
             tracing::warn!(%error, "commands on this machine don't find this server's token: those that change something want another one");
         }
-        let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers);
+        let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers).with_past(store.clone());
         let published = live.clone();
         let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), ..Default::default() };
         let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);

@@ -461,6 +461,12 @@ pub struct Status {
     /// How many of them are free for what is to come.
     #[serde(default)]
     pub free_bytes: u64,
+    /// How many of them are the log of events, by which the stream tells again what it has told.
+    #[serde(default)]
+    pub stream_log_bytes: u64,
+    /// Number of the oldest event in it; none if it is empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_log_from: Option<u64>,
     /// Bytes of its log on disk, which are written into it from time to time.
     #[serde(default)]
     pub wal_bytes: u64,
@@ -549,6 +555,9 @@ pub struct StreamMessage {
     /// The line, if the event is one of a log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogEntry>,
+    /// Number of the newest change that tree, process and worker know: they may be newer than the event.
+    #[serde(default)]
+    pub as_of: u64,
 }
 
 /// An error of the HTTP API (RFC 9457, `application/problem+json`).

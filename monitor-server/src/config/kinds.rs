@@ -136,7 +136,7 @@ pub(super) const BYTES: Kind<usize> = Kind {
     },
 };
 
-/// Bytes of which none is the server's own choice, and 0 is off.
+/// Bytes of which none means the server's own choice, and 0 is off.
 pub(super) const FREE_BYTES: Kind<Option<u64>> = Kind {
     placeholder: "BYTES",
     form: Form::Number,

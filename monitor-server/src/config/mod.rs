@@ -19,6 +19,7 @@ use self::kinds::{
     SPOOL, SWITCH,
 };
 use crate::retention::{Retention, Rule};
+use crate::store::KeepEvents;
 
 /// Writes [`Config`] and [`SETTINGS`]: `field: Type = default, how it is written;`. `max_body_bytes` is the flag
 /// `--max-body-bytes`, the variable `MONITOR_MAX_BODY_BYTES` and the key `max-body-bytes`.
@@ -117,8 +118,13 @@ settings! {
     max_requests_per_second: usize = 10_000, COUNT;
     /// How long a login lasts
     session_lifetime: Duration = Duration::from_secs(7 * 24 * 3_600), DURATION;
-    /// How many bytes of past events the stream resumes from
+    /// How many bytes of past events the stream resumes from at once, out of memory
     stream_buffer_bytes: usize = 64 << 20, BYTES;
+    /// How many bytes of past events are kept in the database, for whoever resumes the stream later; no more than a quarter of
+    /// `retention-size`; `off` for none
+    stream_keep_bytes: Option<u64> = Some(KeepEvents::DEFAULT.bytes), FREE_BYTES;
+    /// How long they are kept
+    stream_keep: Duration = KeepEvents::DEFAULT.age, DURATION;
     /// How often a stream without events says that it lives
     stream_heartbeat: Duration = Duration::from_secs(10), DURATION;
     /// How long a connection may take to send a request's head
@@ -189,6 +195,12 @@ impl Config {
     pub fn keeps(&self) -> Retention {
         let (age, failed_age) = (self.retention_age, self.retention_failed_age);
         Retention::new(self.retention.clone(), age, failed_age, self.retention_count, self.retention_size)
+    }
+
+    /// How much of the log of events is kept.
+    pub(crate) fn keeps_events(&self) -> KeepEvents {
+        let most = self.retention_size.map_or(u64::MAX, |size| size / 4);
+        KeepEvents { bytes: self.stream_keep_bytes.unwrap_or(KeepEvents::DEFAULT.bytes).min(most), age: self.stream_keep }
     }
 
     /// A server on `data` that keeps to the defaults for all else.

@@ -86,6 +86,11 @@ impl Collector for Figures {
         gauge(to, "ingest_queue", "Batches that wait to be stored", None, ingest.waiting)?;
         gauge(to, "ingest_queue", "What waits to be stored, decoded", Some(&Unit::Bytes), ingest.waiting_bytes)?;
         gauge(to, "database", "The database on disk", Some(&Unit::Bytes), status.database_bytes)?;
+        gauge(to, "stream_log", "The log of past events in the database", Some(&Unit::Bytes), status.stream_log_bytes)?;
+        // An empty log begins with what comes next.
+        let oldest = status.stream_log_from.unwrap_or(status.as_of + 1);
+        gauge(to, "stream_log_oldest", "Number of the oldest event in the log", None, oldest)?;
+        gauge(to, "stream_newest", "Number of the newest event", None, status.as_of)?;
         gauge(to, "database_log", "What is written into the database from time to time", Some(&Unit::Bytes), status.wal_bytes)?;
         for (name, help, value) in [
             ("disk_free", "Free space on the disk of the data folder", status.disk_free_bytes),

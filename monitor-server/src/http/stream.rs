@@ -1,6 +1,6 @@
 //! `GET /api/v1/stream`: server-sent events, or a WebSocket on upgrade. `docs/events.md` has every event and every message.
 //!
-//! What can't be resumed is one `reset`: load anew, the stream goes on from its id. While nothing happens the stream tells that it
+//! What is neither in memory nor in the log of events is one `reset`: load anew, the stream goes on from its id. While nothing happens the stream tells that it
 //! lives, with an id as well, so that a reader who filters doesn't fall behind.
 
 use std::convert::Infallible;
@@ -53,7 +53,8 @@ pub(super) struct StreamParams {
     worker: Option<WorkerId>,
     /// Only events of processes of exactly this name.
     name: Option<String>,
-    /// Goes on after this event: an `as_of` or the id of an event; the header `Last-Event-ID` is stronger. Without either, from now on.
+    /// Goes on after this event: an `as_of` or the id of an event, as far back as the log of events goes; the header `Last-Event-ID` is
+    /// stronger. Without either, from now on.
     after: Option<u64>,
 }
 

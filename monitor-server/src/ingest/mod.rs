@@ -125,6 +125,8 @@ impl Ingest {
             number,
             message: format!("it takes about {size} bytes, and an event may take {most} (the server's setting `max-event-bytes`)"),
         })?;
+        // Here and not on the writer's thread, for which all batches wait.
+        batch.write_for_log();
         let events = batch.len() as u64;
         let (answer, answered) = oneshot::channel();
         self.queue.push(Job::new(batch, answer)).map_err(|full| match full {

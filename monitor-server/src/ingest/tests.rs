@@ -13,8 +13,8 @@ use super::{Ingest, IngestError, Settings};
 use crate::packed::{Limits, Packed};
 use crate::retention::Retention;
 use crate::store::{
-    Beyond, CausesQuery, Changes, Drop, Dropped, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey,
-    RootsQuery, SeriesQuery, Shrunk, SqliteStore, StatsQuery, Store, StoreError, Swept, TreeColumns, Unused,
+    Beyond, CausesQuery, Changes, Cursor, Drop, Dropped, Due, ErrorsQuery, Logged, LogsQuery, Models, NameTotals, Outline, Place, ProcessesQuery, RootKey,
+    RootsQuery, SeriesQuery, Shrunk, SqliteStore, StatsQuery, Store, StoreError, Subject, Swept, TreeColumns, Unused,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
@@ -74,6 +74,26 @@ impl Store for Gate {
 
     fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
         self.inner.sweep(rows)
+    }
+
+    fn logged(&self, after: u64) -> Result<Option<Logged>, StoreError> {
+        self.inner.logged(after)
+    }
+
+    fn models(&self, of: &[Subject]) -> Result<(Vec<Models>, u64), StoreError> {
+        self.inner.models(of)
+    }
+
+    fn trim_events(&self, now_us: u64) -> Result<bool, StoreError> {
+        self.inner.trim_events(now_us)
+    }
+
+    fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
+        self.inner.cursor(name)
+    }
+
+    fn move_cursor(&self, name: &str, from: Option<u64>, to: u64) -> Result<bool, StoreError> {
+        self.inner.move_cursor(name, from, to)
     }
 
     fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {

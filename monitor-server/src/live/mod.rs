@@ -1,10 +1,11 @@
 //! The past few events, as readers of the stream are sent them.
 //!
 //! Readers pull: each keeps its own place and is woken when there is more that it may want. So a slow one costs no more than the piece that
-//! it has in hand (`piece`); when what it has not yet read is forgotten, it is told to load anew. A change becomes JSON when the first
-//! reader wants it, and is kept for the others.
+//! it has in hand (`piece`); what it has not yet read and is forgotten here is told from the store's log of events (`past`), and a reader
+//! of what is not there either is told to load anew. A change becomes JSON when the first reader wants it, and is kept for the others.
 
 mod part;
+mod past;
 mod piece;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -16,9 +17,10 @@ use monitor_wire::{ProcessId, RootId, WorkerId};
 use tokio::sync::watch;
 
 use self::part::{About, Frame, Part};
+use self::past::Past;
 use self::piece::Pieces;
 pub use self::piece::{Format, Next, Piece};
-use crate::store::Changes;
+use crate::store::{Changes, Store};
 
 /// About how many bytes a reader takes at once, and makes JSON of for that; with what else is written for each event, a piece has room
 /// for them.
@@ -32,6 +34,7 @@ pub struct Live {
     ring: Arc<Mutex<Ring>>,
     newest: watch::Sender<u64>,
     pieces: Arc<Pieces>,
+    past: Option<Arc<Past>>,
 }
 
 /// A reader, as one of those that want the same.
@@ -58,12 +61,12 @@ pub struct Wanted {
     pub name: Option<String>,
 }
 
-/// What comes after a place.
+/// What comes after a place, as far as it is in memory.
 #[derive(Debug)]
 enum Read {
     /// These, oldest first, and where to go on; none if nothing has happened since that is wanted.
     Frames(Vec<Frame>, u64),
-    /// It is forgotten, or never was: load anew, and go on after this number.
+    /// It is forgotten, or never was; the newest event has this number.
     Reset(u64),
 }
 
@@ -93,7 +96,13 @@ impl Live {
     pub fn new(seq: u64, max_bytes: usize, max_readers: usize) -> Self {
         let (parts, groups) = (VecDeque::new(), HashMap::default());
         let ring = Ring { parts, bytes: 0, max_bytes, forgotten: seq, newest: seq, groups, group_count: 0 };
-        Self { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(seq), pieces: Arc::new(Pieces::new(max_readers)) }
+        Self { ring: Arc::new(Mutex::new(ring)), newest: watch::Sender::new(seq), pieces: Arc::new(Pieces::new(max_readers)), past: None }
+    }
+
+    /// Tells what is forgotten here from the store's log of events.
+    #[must_use]
+    pub fn with_past(self, store: Arc<dyn Store>) -> Self {
+        Self { past: Some(Arc::new(Past::new(store))), ..self }
     }
 
     /// Makes durable changes known.
@@ -263,7 +272,7 @@ mod tests {
     fn changes(seqs: std::ops::RangeInclusive<u64>) -> Changes {
         let message = |seq: u64| {
             let event = serde_json::from_value(serde_json::json!({"type": if seq.is_multiple_of(2) { "even" } else { "odd" }, "n": seq}));
-            StreamMessage { event: event.unwrap(), root: None, process: None, worker: None, log: None }
+            StreamMessage { event: event.unwrap(), root: None, process: None, worker: None, log: None, as_of: 0 }
         };
         Changes::new(*seqs.start(), seqs.map(message).collect::<Vec<_>>())
     }
@@ -354,7 +363,7 @@ mod tests {
                 }
                 None => serde_json::json!({"type": "worker-heartbeat", "time_us": 1}),
             };
-            StreamMessage { event: serde_json::from_value(event).unwrap(), root: None, process: None, worker: None, log: None }
+            StreamMessage { event: serde_json::from_value(event).unwrap(), root: None, process: None, worker: None, log: None, as_of: 0 }
         };
         let live = Live::new(0, usize::MAX, 9);
         live.publish(Changes::new(1, [Some(1), Some(2), Some(1)].map(message).to_vec()));

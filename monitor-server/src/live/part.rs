@@ -108,20 +108,11 @@ impl Part {
         let frame = self.frames[index].get_or_init(|| {
             let seq = self.changes.first_seq() + index as u64;
             let tell = self.changes.tell();
-            let message = tell.message(index);
-            match serde_json::to_string(&message) {
-                Ok(data) => {
-                    let about = About::of(&message);
-                    let frame = Frame { seq, event_type: tell.type_name(index).into(), data: data.into(), about };
-                    *encoded += frame.cost();
-                    self.encoded.fetch_add(frame.cost(), Ordering::Relaxed);
-                    Some(frame)
-                }
-                Err(error) => {
-                    tracing::error!(seq, %error, "an event can't be written as JSON and is left out of the stream");
-                    None
-                }
-            }
+            let message = StreamMessage { as_of: self.last_seq(), ..tell.message(index) };
+            let frame = Frame::of(seq, tell.type_name(index), &message)?;
+            *encoded += frame.cost();
+            self.encoded.fetch_add(frame.cost(), Ordering::Relaxed);
+            Some(frame)
         });
         frame.clone()
     }
@@ -162,6 +153,17 @@ impl About {
 }
 
 impl Frame {
+    /// Writes an event; none if that can't be done, which is said.
+    pub(super) fn of(seq: u64, event_type: &str, message: &StreamMessage) -> Option<Self> {
+        match serde_json::to_string(message) {
+            Ok(data) => Some(Self { seq, event_type: event_type.into(), data: data.into(), about: About::of(message) }),
+            Err(error) => {
+                tracing::error!(seq, %error, "an event can't be written as JSON and is left out of the stream");
+                None
+            }
+        }
+    }
+
     pub(super) fn cost(&self) -> usize {
         self.data.len() + self.event_type.len() + self.about.name.as_ref().map_or(0, |name| name.len()) + FRAME_OVERHEAD_BYTES
     }

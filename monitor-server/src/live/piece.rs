@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use foldhash::HashMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -47,6 +48,22 @@ pub enum Next {
     Piece(Arc<Piece>),
     /// It is forgotten, or never was: load anew, and go on after this number.
     Reset(u64),
+}
+
+/// Events that were written.
+struct Written {
+    text: String,
+    until: u64,
+    /// How long to wait before they are sent.
+    rest: Duration,
+}
+
+/// Why nothing was written.
+enum Unwritten {
+    /// It is forgotten, or never was.
+    Reset(u64),
+    /// It could not be read.
+    Failed,
 }
 
 /// Writes pieces, and keeps the newest.
@@ -181,30 +198,46 @@ impl Live {
         let (live, wanted) = (self.clone(), reader.wanted.clone());
         // The turn is over when it is written, also if nobody waits for it any more.
         let written = tokio::task::spawn_blocking(move || (live.write(after, &wanted, format), turn));
-        let ((text, until), _turn) = match written.await.ok()? {
+        let (Written { text, until, rest }, turn) = match written.await.ok()? {
             (Ok(written), turn) => (written, turn),
-            (Err(newest), _) => return Some(Next::Reset(newest)),
+            (Err(Unwritten::Reset(newest)), _) => return Some(Next::Reset(newest)),
+            (Err(Unwritten::Failed), _) => return None,
         };
         let room = pieces.fit(room, text.len() + PIECE_OVERHEAD_BYTES).await?;
         let piece = Arc::new(Piece { text, until, room });
         if until > after {
             pieces.keep(key, &piece);
         }
+        // Others find it by now.
+        drop(turn);
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
         Some(Next::Piece(piece))
     }
 
-    fn write(&self, after: u64, wanted: &super::Wanted, format: Format) -> Result<(String, u64), u64> {
-        match self.read(after, wanted) {
-            Read::Reset(newest) => Err(newest),
-            Read::Frames(frames, until) => {
-                let mut text = String::new();
-                for frame in &frames {
-                    format.write(frame, &mut text);
+    fn write(&self, after: u64, wanted: &super::Wanted, format: Format) -> Result<Written, Unwritten> {
+        let (frames, until, rest) = match self.read(after, wanted) {
+            Read::Frames(frames, until) => (frames, until, Duration::ZERO),
+            Read::Reset(newest) => {
+                let Some(past) = self.past.as_ref().filter(|_| after <= newest) else { return Err(Unwritten::Reset(newest)) };
+                let begun = Instant::now();
+                match past.read(after, newest, wanted) {
+                    Ok(Some((frames, until))) => (frames, until, past.rest(begun.elapsed(), newest)),
+                    Ok(None) => return Err(Unwritten::Reset(newest)),
+                    Err(error) => {
+                        tracing::error!(error = &error as &dyn std::error::Error, "the stream can't tell what it has told");
+                        return Err(Unwritten::Failed);
+                    }
                 }
-                text.shrink_to_fit();
-                Ok((text, until))
             }
+        };
+        let mut text = String::new();
+        for frame in &frames {
+            format.write(frame, &mut text);
         }
+        text.shrink_to_fit();
+        Ok(Written { text, until, rest })
     }
 
     /// Bytes of pieces that readers have not yet sent, or that are kept for others.
@@ -232,7 +265,7 @@ mod tests {
     fn changes(seqs: std::ops::RangeInclusive<u64>, bytes: usize) -> Changes {
         let message = |seq: u64| {
             let event = serde_json::json!({"type": "large", "n": seq, "text": "x".repeat(bytes)});
-            StreamMessage { event: serde_json::from_value(event).unwrap(), root: None, process: None, worker: None, log: None }
+            StreamMessage { event: serde_json::from_value(event).unwrap(), root: None, process: None, worker: None, log: None, as_of: 0 }
         };
         Changes::new(*seqs.start(), seqs.map(message).collect::<Vec<_>>())
     }

@@ -1,5 +1,6 @@
 //! A batch as it waits for the writer: what repeats is there once, and a start or an end of the common kind takes a few words.
 
+pub(crate) mod compact;
 mod decode;
 mod limits;
 mod scan;
@@ -9,7 +10,7 @@ mod tests;
 
 use foldhash::HashMap;
 use monitor_wire::{
-    Attachment, Batch, Dropped, Error, Event, Kind, Outcome, ProcessEnded, ProcessId, ProcessStarted, RootId, Source, State, WorkerRef,
+    Attachment, Batch, Dropped, Error, Event, Kind, LogEntry, Outcome, ProcessEnded, ProcessId, ProcessStarted, RootId, Source, State, WorkerRef,
 };
 
 pub(crate) use self::decode::Refused;
@@ -44,6 +45,8 @@ pub struct Packed {
     pub(crate) events: Vec<PackedEvent>,
     /// About how many bytes all of it takes.
     pub(crate) bytes: usize,
+    /// The batch as the log of events keeps it; empty until [`Packed::write_for_log`].
+    pub(crate) logged: Vec<u8>,
 }
 
 /// What and where a process is in its program.
@@ -149,6 +152,12 @@ impl Packed {
         self.sequence.saturating_add(self.events.len() as u64).saturating_sub(1)
     }
 
+    /// Writes the batch as the log of events keeps it, so that the one writer needn't. Nothing may be changed of the batch afterwards.
+    pub(crate) fn write_for_log(&mut self) {
+        self.logged = compact::write(self);
+        self.bytes += self.logged.len();
+    }
+
     /// Type of an event, as on the wire.
     pub(crate) fn type_name(&self, index: usize) -> &str {
         match &self.events[index] {
@@ -179,6 +188,23 @@ impl Packed {
             }),
             PackedEvent::Other(event) => (**event).clone(),
         }
+    }
+
+    /// The line of a log that an event is.
+    pub(crate) fn log(&self, index: usize) -> Option<LogEntry> {
+        let PackedEvent::Other(event) = &self.events[index] else { return None };
+        let Event::ProcessLogged(logged) = &**event else { return None };
+        Some(LogEntry {
+            process_id: logged.id,
+            time_us: logged.time_us,
+            level: logged.level.clone(),
+            message: logged.message.clone(),
+            target: logged.target.clone(),
+            stream: logged.stream.clone(),
+            fields: logged.fields.clone(),
+            worker_id: logged.worker.as_ref().map_or(self.worker.id, |worker| worker.id),
+            number: self.sequence + index as u64,
+        })
     }
 }
 
@@ -292,7 +318,7 @@ impl<'a> Packing<'a> {
 
     fn close(self, worker: WorkerRef, (sequence, sent_us): (u64, u64), dropped: Vec<Dropped>, events: Vec<PackedEvent>) -> Packed {
         let Lists { roots, sites, threads, marks, errors } = self.packed;
-        let mut packed = Packed { worker, sequence, sent_us, dropped, lost: false, roots, sites, threads, marks, errors, events, bytes: 0 };
+        let mut packed = Packed { worker, sequence, sent_us, dropped, lost: false, roots, sites, threads, marks, errors, events, bytes: 0, logged: Vec::new() };
         packed.bytes = size::size(&packed);
         packed
     }

@@ -213,6 +213,7 @@ impl<'a> Keeper<'a> {
     async fn tidy(&self) -> Result<(), Break> {
         let now_us = self.ages.now_us();
         while self.step(move |store| store.trim_sums(now_us)).await? {}
+        while self.step(move |store| store.trim_events(now_us)).await? {}
         if let Some(age) = self.retention.longest() {
             let heard_before_us = now_us.saturating_sub(age.as_micros() as u64);
             let mut after = Some(0);

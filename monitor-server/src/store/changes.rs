@@ -30,7 +30,7 @@ pub trait Tell: Send + Sync {
     fn type_name(&self, index: usize) -> &str;
     /// Its tree; none for events of workers.
     fn root_id(&self, index: usize) -> Option<RootId>;
-    /// All of it, as after the transaction.
+    /// All of it, as after the transaction; of which number that is isn't said.
     fn message(&self, index: usize) -> StreamMessage;
     /// About how many bytes all of them hold, untold.
     fn bytes(&self) -> usize;

@@ -3,6 +3,7 @@
 mod changes;
 mod columns;
 mod error;
+mod event_log;
 mod retention;
 pub(crate) mod space;
 mod sqlite;
@@ -18,6 +19,7 @@ use monitor_wire::{
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};
 pub use self::error::StoreError;
+pub use self::event_log::{Cursor, KeepEvents, Logged, Models, Subject};
 pub use self::retention::{Beyond, Drop, Dropped, Due, Place, Shrunk, Swept};
 pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, Unused, backup, check, restore, salvage};
 pub(crate) use self::sqlite::{NUMEROUS, create_private, open_private, serve_at, served_at};
@@ -64,6 +66,22 @@ pub trait Store: Send + Sync + 'static {
 
     /// Deletes some sums of short times that are too old, which are in those of longer times; whether there are more.
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError>;
+
+    /// The piece of the log of events with the one after number `after`; none if that isn't kept any more.
+    fn logged(&self, after: u64) -> Result<Option<Logged>, StoreError>;
+
+    /// What there is of each of these, and the number of the newest change that it knows.
+    fn models(&self, of: &[Subject]) -> Result<(Vec<Models>, u64), StoreError>;
+
+    /// Deletes some of the oldest pieces of the log of events, if it is larger or older than it may be; true if there is more to delete.
+    fn trim_events(&self, now_us: u64) -> Result<bool, StoreError>;
+
+    /// How far a reader inside the server is, by its name; none if it has never been anywhere.
+    fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError>;
+
+    /// Moves a reader inside the server from one event to another; from none if it is new. False, and nothing is changed, if it isn't
+    /// there: another has moved it.
+    fn move_cursor(&self, name: &str, from: Option<u64>, to: u64) -> Result<bool, StoreError>;
 
     /// Begins to look for words and workers that nothing refers to any more, since the trees that had them are gone.
     fn begin_unused(&self) -> Result<Unused, StoreError>;

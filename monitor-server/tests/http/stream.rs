@@ -4,9 +4,13 @@ use futures_util::StreamExt;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, started, tree};
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, WORKER, batch, failed, started, tree, until};
 
 const OTHER: &str = "0199a3ce929d0e0e47360199a3ce9299";
+
+fn logged(root: &str, id: &str, message: &str) -> Value {
+    json!({"type": "process-logged", "root_id": root, "id": id, "time_us": 1_763_600_000_123_999_u64, "level": "info", "message": message})
+}
 
 /// A reader of the stream.
 pub(crate) struct Reader {
@@ -122,7 +126,7 @@ async fn a_reader_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn what_can_t_be_resumed_is_one_reset_and_then_goes_on() {
-    let server = TestServer::with(|config| config.stream_buffer_bytes = 1).await;
+    let server = TestServer::with(|config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (1, Some(0))).await;
     server.send(&tree()).await;
     let newest = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
     for request in [
@@ -139,17 +143,106 @@ async fn what_can_t_be_resumed_is_one_reset_and_then_goes_on() {
 }
 
 #[tokio::test]
-async fn a_restarted_server_resumes_those_who_missed_nothing() {
+async fn without_a_log_a_restarted_server_resumes_those_who_missed_nothing() {
     let server = TestServer::start().await;
     server.send(&tree()).await;
     let seen = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
-    let server = TestServer::on(server.stop().await, |_| {}).await;
+    let server = TestServer::on(server.stop().await, |config| config.stream_keep_bytes = Some(0)).await;
+    until(async || server.ask("/api/v1/status").await["stream_log_bytes"] == 0).await;
     let mut one = Reader::open(server.get(&format!("/api/v1/stream?after={seen}&types=process-ended"))).await;
     let mut other = Reader::open(server.get(&format!("/api/v1/stream?after={}&types=process-ended", seen - 1))).await;
     assert_eq!(other.next().await.event, "reset");
     server.send(&batch(4, &[failed(ROOT, CHILD, "later")])).await;
     assert_eq!(one.next().await.event, "process-ended");
     assert_eq!(other.next().await.event, "process-ended");
+}
+
+#[tokio::test]
+async fn what_was_told_is_told_again_after_a_restart() {
+    let server = TestServer::start().await;
+    let mut first = Reader::open(server.get("/api/v1/stream?after=0")).await;
+    server.send(&tree()).await;
+    server.send(&batch(4, &[started(OTHER, PROCESS, None, "other"), logged(OTHER, PROCESS, "hello")])).await;
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        told.push(first.next().await);
+    }
+    drop(first);
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    server.send(&batch(6, &[failed(ROOT, CHILD, "later")])).await;
+    for seen in 0..told.len() as u64 {
+        let mut again = Reader::open(server.get(&format!("/api/v1/stream?after={seen}"))).await;
+        for message in &told[seen as usize..] {
+            let next = again.next().await;
+            assert_eq!((next.id, &next.event), (message.id, &message.event));
+            assert_eq!((&next.data["event"], &next.data["log"]), (&message.data["event"], &message.data["log"]));
+            assert_eq!(next.data["root"]["root_id"], message.data["root"]["root_id"]);
+            assert_eq!(next.data["process"]["id"], message.data["process"]["id"]);
+            assert!(next.data["as_of"].as_u64() >= message.data["as_of"].as_u64(), "{next:?}");
+        }
+        let next = again.next().await;
+        assert_eq!((next.id, &next.data["event"]["id"], &next.data["as_of"]), (6, &json!(CHILD), &json!(6)), "out of memory");
+    }
+    let of_root: Vec<_> = told.iter().filter(|message| message.data["event"]["root_id"] == ROOT).map(|message| message.id).collect();
+    for (query, expected) in [
+        ("types=process-logged", vec![5]),
+        ("root=1&types=process-started,process-ended", of_root),
+        (&format!("process={CHILD}&types=process-started"), vec![2]),
+        ("name=other", vec![4, 5]),
+        (&format!("worker={WORKER}&types=process-started"), vec![1, 2, 4]),
+    ] {
+        let mut again = Reader::open(server.get(&format!("/api/v1/stream?after=0&{query}"))).await;
+        for id in expected {
+            assert_eq!(again.next().await.id, id, "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_past_is_told_in_order_from_the_log_and_then_from_memory() {
+    let server = TestServer::with(|config| config.stream_buffer_bytes = 200_000).await;
+    let mut number = 1;
+    for _ in 0..40 {
+        let events: Vec<_> = (0..250).map(|n| started(ROOT, &format!("{:016x}", number + n), None, "one of many")).collect();
+        server.send(&batch(number, &events)).await;
+        number += 250;
+    }
+    let mut all = Reader::open(server.get("/api/v1/stream?after=0&types=process-started")).await;
+    let mut few = Reader::open(server.get(&format!("/api/v1/stream?after=0&process={:016x}", number - 1))).await;
+    for expected in 1..number {
+        let message = all.next().await;
+        assert_eq!((message.id, &message.data["event"]["id"]), (expected, &json!(format!("{expected:016x}"))));
+    }
+    assert_eq!(few.next().await.id, number - 1, "what isn't wanted is passed over");
+    server.send(&batch(number, &[failed(ROOT, PROCESS, "now")])).await;
+    assert_eq!(server.ask("/api/v1/status").await["as_of"], number);
+}
+
+#[tokio::test]
+async fn what_is_older_than_the_log_or_no_number_of_it_is_one_reset() {
+    let keep = |config: &mut monitor_server::Config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (1, Some(20_000));
+    let server = TestServer::with(keep).await;
+    for number in 0..100 {
+        let id = format!("{:016x}", number + 1);
+        server.send(&batch(2 * number + 1, &[started(ROOT, &id, None, &format!("name {number}")), failed(ROOT, &id, "x")])).await;
+    }
+    let status = server.ask("/api/v1/status").await;
+    let (from, newest) = (status["stream_log_from"].as_u64().unwrap(), status["as_of"].as_u64().unwrap());
+    assert!(from > 1 && newest == 200, "{status}");
+    let server = TestServer::on(server.stop().await, keep).await;
+    for (after, resumes) in [(0, false), (from - 2, false), (from - 1, true), (newest, true), (newest + 1, false), (u64::MAX, false)] {
+        let mut reader = Reader::open(server.get(&format!("/api/v1/stream?after={after}&types=process-started,process-ended"))).await;
+        if !resumes {
+            let reset = reader.next().await;
+            assert_eq!((reset.event.as_str(), &reset.data), ("reset", &json!({"as_of": newest})), "after {after}");
+        } else if after < newest {
+            assert_eq!(reader.next().await.id, after + 1);
+        }
+    }
+    for after in ["-1", "1.5", "18446744073709551616", "x", "%00"] {
+        let response = server.get(&format!("/api/v1/stream?after={after}")).send().await.unwrap();
+        assert_eq!(response.status(), 400, "{after}");
+    }
 }
 
 #[tokio::test]
@@ -198,7 +291,7 @@ async fn a_quiet_stream_says_that_it_lives_and_how_far_it_is() {
 
 #[tokio::test]
 async fn a_reader_slower_than_memory_is_told_to_load_anew() {
-    let server = TestServer::with(|config| config.stream_buffer_bytes = 100_000).await;
+    let server = TestServer::with(|config| (config.stream_buffer_bytes, config.stream_keep_bytes) = (100_000, Some(0))).await;
     let mut reader = Reader::open(server.get("/api/v1/stream")).await;
     // More than sockets hold, while nobody reads.
     let name = "n".repeat(1_000);

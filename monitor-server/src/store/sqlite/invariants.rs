@@ -10,7 +10,7 @@ use super::write::rollups::{ALL_NAMES, LEVELS, Sums};
 const MOST: usize = 10;
 
 /// Rows that must not be there: what they are, and how to find them. The first columns name the row.
-const NEVER: [(&str, &str); 21] = [
+const NEVER: [(&str, &str); 23] = [
     (
         "a process belongs to no tree",
         "SELECT DISTINCT root FROM process WHERE root NOT IN (SELECT number FROM root) AND root NOT IN (SELECT root FROM leaving)",
@@ -66,6 +66,14 @@ const NEVER: [(&str, &str); 21] = [
         "an open process is not there",
         "SELECT o.worker, o.root, o.id FROM open AS o LEFT JOIN process AS p ON p.root = o.root AND p.id = o.id WHERE p.id IS NULL",
     ),
+    (
+        "a piece of the log of events has numbers that no event has",
+        "SELECT first FROM event_log WHERE first < 1 OR last < first OR last > (SELECT seq FROM counter)",
+    ),
+    (
+        "two pieces of the log of events have the same numbers",
+        "SELECT first FROM (SELECT first, last, lead(first) OVER (ORDER BY first) AS next FROM event_log) WHERE next <= last",
+    ),
     ("sums have a name that is not there", "SELECT DISTINCT name FROM rollup WHERE name <> 0 AND name NOT IN (SELECT id FROM text)"),
     (
         "failures have words that are not there",
@@ -74,7 +82,7 @@ const NEVER: [(&str, &str); 21] = [
 ];
 
 /// Counts that must be the same twice: what they are, then two statements whose rows are a key and a count.
-const TWICE: [(&str, &str, &str); 5] = [
+const TWICE: [(&str, &str, &str); 6] = [
     ("roots by state", "SELECT of, count FROM tally WHERE what = 0 AND count <> 0", "SELECT state, count(*) FROM root GROUP BY state"),
     (
         "roots by name and state",
@@ -87,6 +95,11 @@ const TWICE: [(&str, &str, &str); 5] = [
         "SELECT state, count(*) FROM process WHERE state >= 6 OR root NOT IN (SELECT root FROM leaving) GROUP BY state",
     ),
     ("workers by state", "SELECT of, count FROM tally WHERE what = 2 AND count <> 0", "SELECT state, count(*) FROM worker GROUP BY state"),
+    (
+        "bytes of the log of events",
+        "SELECT 0, logged FROM counter WHERE logged <> 0",
+        "SELECT 0, sum(length(piece) + 32) FROM event_log HAVING count(*) > 0",
+    ),
     ("open processes by worker", "SELECT key, open FROM worker WHERE open <> 0", "SELECT worker, count(*) FROM open GROUP BY worker"),
 ];
 

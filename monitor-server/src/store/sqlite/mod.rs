@@ -3,6 +3,7 @@
 mod columns;
 mod copies;
 mod dictionary;
+mod event_log;
 mod expected;
 mod export;
 mod folder;
@@ -53,8 +54,8 @@ pub use self::salvage::{Salvaged, salvage};
 pub use self::unused::Unused;
 use self::write::Writer;
 use super::{
-    Beyond, CausesQuery, Changes, Drop, Dropped, Due, ErrorsQuery, LogsQuery, NameTotals, Outline, Place, ProcessesQuery, RootKey,
-    RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store, StoreError, Swept, TreeColumns,
+    Beyond, CausesQuery, Changes, Cursor, Drop, Dropped, Due, ErrorsQuery, KeepEvents, Logged, LogsQuery, Models, NameTotals, Outline, Place, ProcessesQuery, RootKey,
+    RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store, StoreError, Subject, Swept, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::retention::Retention;
@@ -156,6 +157,13 @@ impl SqliteStore {
     #[must_use]
     pub fn keep_logs(self, lines: usize) -> Self {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_logs(lines);
+        self
+    }
+
+    /// Keeps so much of the log of events.
+    #[must_use]
+    pub fn keep_events(self, keep: KeepEvents) -> Self {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).keep_events(keep);
         self
     }
 
@@ -310,6 +318,28 @@ impl Store for SqliteStore {
 
     fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
         self.free("delete old sums", |writer| writer.trim_sums(now_us))
+    }
+
+    fn logged(&self, after: u64) -> Result<Option<Logged>, StoreError> {
+        let action = "read the log of events";
+        let piece = self.read(action, |snapshot| Ok(event_log::piece(snapshot, after)?))?;
+        piece.map(|piece| piece.read()).transpose().map_err(|source| StoreError::Database { action, source })
+    }
+
+    fn models(&self, of: &[Subject]) -> Result<(Vec<Models>, u64), StoreError> {
+        self.read("read what events are about", |snapshot| Ok(event_log::models(snapshot, of)?))
+    }
+
+    fn trim_events(&self, now_us: u64) -> Result<bool, StoreError> {
+        self.free("trim the log of events", |writer| writer.trim_events(now_us))
+    }
+
+    fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
+        self.read("read a cursor", |snapshot| Ok(event_log::cursor(snapshot, name)?))
+    }
+
+    fn move_cursor(&self, name: &str, from: Option<u64>, to: u64) -> Result<bool, StoreError> {
+        self.write("move a cursor", |writer| writer.move_cursor(name, from, to))
     }
 
     fn begin_unused(&self) -> Result<Unused, StoreError> {

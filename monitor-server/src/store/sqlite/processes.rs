@@ -68,7 +68,7 @@ impl Viewer {
 }
 
 /// Whether a process has no known parent, as far as it and its parent can tell.
-fn is_orphan(connection: &Connection, root: &RootRow, process: &Process) -> Result<bool> {
+pub(super) fn is_orphan(connection: &Connection, root: &RootRow, process: &Process) -> Result<bool> {
     let Some(parent) = process.parent_id else { return Ok(!(root.is_own && root.process == Some(process.id))) };
     let mut statement = connection.prepare_cached("SELECT 1 FROM process WHERE root = ?1 AND id = ?2")?;
     let found = statement.query_row(params![root.number, ids::process_key(parent)], |_| Ok(())).optional()?;

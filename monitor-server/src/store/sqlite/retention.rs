@@ -137,7 +137,9 @@ pub(super) fn oldest_beyond(snapshot: &Snapshot<'_>, limit: u64, most: usize) ->
     let processes: i64 = snapshot.query_row("SELECT coalesce(sum(count), 0) FROM tally WHERE what = 1", [], |row| row.get(0))?;
     // A little more, so that not every minute's new ones are one too many.
     let excess = (used - limit + limit / 50) as f64;
-    let bytes_each = used as f64 / processes.max(1) as f64;
+    // The log of events has its own bound, and becomes no smaller by that.
+    let (logged, _) = super::event_log::figures(snapshot)?;
+    let bytes_each = used.saturating_sub(logged) as f64 / processes.max(1) as f64;
     let (mut numbers, mut sum) = (Vec::new(), 0.0);
     let mut statement = snapshot.prepare_cached(OLDEST)?;
     let mut rows = statement.query([most as i64])?;

@@ -2,7 +2,7 @@
 //!
 //! The damaged files are copied first and never written. Of every table the rows that can be read are copied: from the first one up to one
 //! that can't be read, and on behind that. What follows from other tables (counts, lists, full text) is made anew; what rows refer to and
-//! is lost gets a placeholder; processes whose tree is lost are left out.
+//! is lost gets a placeholder; processes whose tree is lost are left out. The log of events begins empty.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ const REPAIR: &str = "
     DELETE FROM rollup WHERE name <> 0 AND name NOT IN (SELECT id FROM text);
     DELETE FROM failure WHERE shape NOT IN (SELECT id FROM text) OR name NOT IN (SELECT id FROM text) OR message NOT IN (SELECT id FROM text);
     INSERT INTO text_parts(rowid, value) SELECT id, value FROM text WHERE found <> 0;
-    UPDATE counter SET root = max(root, (SELECT coalesce(max(number), 0) FROM root));
+    UPDATE counter SET root = max(root, (SELECT coalesce(max(number), 0) FROM root)), logged = 0;
 ";
 
 /// What was got out.
@@ -224,7 +224,7 @@ fn copy_table(from: &Connection, to: &Connection, table: &str, key: &str) -> Res
 /// Gives placeholders to what is lost, and makes anew what follows.
 fn repair(to: &Connection) -> Result<()> {
     to.execute(
-        "INSERT INTO counter SELECT 1, 0, 0, 2764800000000, 2764800000000, unixepoch() / 60 WHERE NOT EXISTS (SELECT 1 FROM counter)",
+        "INSERT INTO counter(seq, events, root, longest, earliest, rolled) SELECT 1, 0, 0, 2764800000000, 2764800000000, unixepoch() / 60 WHERE NOT EXISTS (SELECT 1 FROM counter)",
         [],
     )?;
     let lost = |sql: &str| -> Result<Vec<i64>> { to.prepare(sql)?.query_map([], |row| row.get(0))?.collect() };

@@ -29,6 +29,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
     }
     let events: i64 = connection.query_row("SELECT events FROM counter", [], |row| row.get(0))?;
     let (page_bytes, pages, free) = super::retention::pages(connection)?;
+    let (stream_log_bytes, stream_log_from) = super::event_log::figures(connection)?;
     Ok(Status {
         version: String::new(),
         started_us: 0,
@@ -41,6 +42,8 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
         dropped: dropped(connection)?,
         database_bytes: (pages * page_bytes) as u64,
         free_bytes: (free * page_bytes) as u64,
+        stream_log_bytes,
+        stream_log_from,
         wal_bytes: 0,
         disk_free_bytes: None,
         min_free_bytes: None,

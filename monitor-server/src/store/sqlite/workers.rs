@@ -84,6 +84,12 @@ pub(super) fn one(snapshot: &Snapshot<'_>, id: WorkerId) -> Result<Option<Worker
     Ok(Some(worker))
 }
 
+/// One worker as lists show it.
+pub(super) fn shown(connection: &Connection, id: WorkerId) -> Result<Option<Worker>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM worker WHERE id = ?1"))?;
+    statement.query_row([ids::worker_key(id)], |row| read(connection, row)).optional().map(|found| found.map(|(worker, _)| worker))
+}
+
 /// One page of workers, newest first.
 pub(super) fn list(snapshot: &Snapshot<'_>, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, ReadError> {
     let begin = cursor.map_or(Ok(i64::MAX), number_of)?;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod columns;
+mod event_log;
 mod found;
 mod full;
 mod large;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashMapExt as _, HashSet, HashSetExt as _};
 use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Error, Event, LogEntry, Process, ProcessId, Root, RootId, StreamMessage, Worker, WorkerId};
+use monitor_wire::{Error, Event, Process, ProcessId, Root, RootId, StreamMessage, Worker, WorkerId};
 use rusqlite::{OptionalExtension, Result, params};
 
 use super::entries::Entry;
@@ -36,19 +36,19 @@ pub(super) struct Line {
 
 /// All that the changes of a transaction tell of.
 pub(super) struct Told {
-    batches: Vec<Arc<Packed>>,
-    own: Vec<(WorkerId, Event)>,
-    lines: Vec<Line>,
-    entries: Vec<Entry>,
-    roots: Vec<Shown>,
-    workers: Vec<Worker>,
+    pub(super) batches: Vec<Arc<Packed>>,
+    pub(super) own: Vec<(WorkerId, Event)>,
+    pub(super) lines: Vec<Line>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) roots: Vec<Shown>,
+    pub(super) workers: Vec<Worker>,
     words: TransactionWords,
     bytes: usize,
 }
 
 /// A root, and what its keys stand for.
-struct Shown {
-    row: RootRow,
+pub(super) struct Shown {
+    pub(super) row: RootRow,
     words: RootWords,
     outlook: Outlook,
 }
@@ -288,7 +288,7 @@ impl Tell for Told {
     fn message(&self, index: usize) -> StreamMessage {
         let line = self.lines[index];
         let (event, log) = match self.batches.get(line.batch as usize) {
-            Some(batch) => (batch.event(line.event as usize), log(batch, line.event)),
+            Some(batch) => (batch.event(line.event as usize), batch.log(line.event as usize)),
             None => (self.own[line.event as usize].1.clone(), None),
         };
         StreamMessage {
@@ -297,27 +297,11 @@ impl Tell for Told {
             process: self.process(line.entry),
             worker: self.workers.get(line.worker as usize).cloned(),
             log,
+            as_of: 0,
         }
     }
 
     fn bytes(&self) -> usize {
         self.bytes
     }
-}
-
-/// The line of a log that an event is.
-fn log(batch: &Packed, index: u32) -> Option<LogEntry> {
-    let PackedEvent::Other(event) = &batch.events[index as usize] else { return None };
-    let Event::ProcessLogged(logged) = &**event else { return None };
-    Some(LogEntry {
-        process_id: logged.id,
-        time_us: logged.time_us,
-        level: logged.level.clone(),
-        message: logged.message.clone(),
-        target: logged.target.clone(),
-        stream: logged.stream.clone(),
-        fields: logged.fields.clone(),
-        worker_id: logged.worker.as_ref().map_or(batch.worker.id, |worker| worker.id),
-        number: batch.sequence + u64::from(index),
-    })
 }

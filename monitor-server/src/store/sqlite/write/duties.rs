@@ -18,6 +18,8 @@ pub(super) enum Duty {
     Sums,
     /// What the stream will say.
     Tell,
+    /// The piece of the log of events.
+    Log,
     /// On its way to the disk.
     Commit,
 }
@@ -25,14 +27,14 @@ pub(super) enum Duty {
 /// A clock that is read between duties.
 pub(super) struct Duties {
     since: Instant,
-    spent: [Duration; 7],
+    spent: [Duration; 8],
     /// Of gathering, what full text took.
     pub(super) full_text: Duration,
 }
 
 impl Duties {
     pub(super) fn begin() -> Self {
-        Self { since: Instant::now(), spent: [Duration::ZERO; 7], full_text: Duration::ZERO }
+        Self { since: Instant::now(), spent: [Duration::ZERO; 8], full_text: Duration::ZERO }
     }
 
     /// What was done since the last one was this duty.
@@ -44,7 +46,7 @@ impl Duties {
 
     /// Tells of a transaction.
     pub(super) fn tell(&self, events: usize) {
-        let [gather, fold, rows, roots, sums, tell, commit] = self.spent.map(|spent| spent.as_micros() as u64);
+        let [gather, fold, rows, roots, sums, tell, log, commit] = self.spent.map(|spent| spent.as_micros() as u64);
         let full_text = self.full_text.as_micros() as u64;
         let gather = gather.saturating_sub(full_text);
         tracing::debug!(
@@ -57,6 +59,7 @@ impl Duties {
             roots_us = roots,
             sums_us = sums,
             tell_us = tell,
+            log_us = log,
             commit_us = commit
         );
     }

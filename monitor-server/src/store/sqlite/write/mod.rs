@@ -7,6 +7,7 @@
 mod changes;
 mod duties;
 mod entries;
+pub(super) mod event_log;
 mod failures;
 mod insert;
 pub(super) mod leaving;
@@ -39,7 +40,7 @@ use super::dictionary::{Dictionary, MAX_BYTES};
 use super::ids;
 use super::row::Words;
 use crate::packed::{NOWHERE, Packed, PackedEvent, Place};
-use crate::store::Changes;
+use crate::store::{Changes, KeepEvents};
 
 /// What rows of `tally` count.
 pub(super) mod tally {
@@ -77,6 +78,7 @@ pub(super) struct Writer {
     is_shrinking: bool,
     /// The disk has little room.
     is_sparing: bool,
+    keep_events: KeepEvents,
 }
 
 /// The row of `counter`.
@@ -88,6 +90,8 @@ struct Counter {
     longest: i64,
     earliest: i64,
     rolled: i64,
+    /// Bytes of the log of events.
+    logged: i64,
 }
 
 /// One transaction.
@@ -110,6 +114,8 @@ struct Transaction<'a> {
     items: Vec<Item>,
     logs: Vec<LogLine>,
     logs_kept: usize,
+    /// How much of the log of events is kept, and whether the disk has little room.
+    keep_events: (KeepEvents, bool),
     most_processes: u64,
     /// Processes that are not kept, for their root has as many as it may: number of the root, and key.
     refused: HashSet<(i64, i64)>,
@@ -166,6 +172,7 @@ impl Writer {
             is_trusted: false,
             is_shrinking: false,
             is_sparing: false,
+            keep_events: KeepEvents::DEFAULT,
         };
         writer.transaction(0, |_| Ok(()))?;
         Ok(writer)
@@ -212,7 +219,7 @@ impl Writer {
             self.roots = RootCache::default();
             self.rollups = Rollups::default();
             self.watch = Watch::new(&self.connection)?;
-            let sql = "SELECT seq, events, root, longest, earliest, rolled FROM counter";
+            let sql = "SELECT seq, events, root, longest, earliest, rolled, logged FROM counter";
             self.counter = self.connection.query_row(sql, [], |row| {
                 Ok(Counter {
                     seq: row.get::<_, i64>(0)? as u64,
@@ -221,6 +228,7 @@ impl Writer {
                     longest: row.get(3)?,
                     earliest: row.get(4)?,
                     rolled: row.get(5)?,
+                    logged: row.get(6)?,
                 })
             })?;
         }
@@ -246,6 +254,7 @@ impl Writer {
             items: Vec::new(),
             logs: Vec::new(),
             logs_kept: self.logs_kept,
+            keep_events: (self.keep_events, self.is_sparing),
             most_processes: self.most_processes,
             refused: HashSet::default(),
             rare: Vec::new(),
@@ -458,9 +467,9 @@ impl Transaction<'_> {
         for ((what, of), change) in self.tallies.iter().filter(|(_, change)| **change != 0) {
             statement.execute(params![what, of, change])?;
         }
-        let Counter { seq, events, root, longest, earliest, rolled } = self.counter;
-        let sql = "UPDATE counter SET seq = ?1, events = ?2, root = ?3, longest = ?4, earliest = ?5, rolled = ?6";
-        self.connection.prepare_cached(sql)?.execute(params![seq as i64, events as i64, root, longest, earliest, rolled])?;
+        let Counter { seq, events, root, longest, earliest, rolled, logged } = self.counter;
+        let sql = "UPDATE counter SET seq = ?1, events = ?2, root = ?3, longest = ?4, earliest = ?5, rolled = ?6, logged = ?7";
+        self.connection.prepare_cached(sql)?.execute(params![seq as i64, events as i64, root, longest, earliest, rolled, logged])?;
         Ok(())
     }
 }

@@ -132,6 +132,8 @@ impl Transaction<'_> {
         self.duties.done(Duty::Sums);
         let told = self.tell(entries)?;
         self.duties.done(Duty::Tell);
+        self.log_events(&told)?;
+        self.duties.done(Duty::Log);
         self.write_sums()?;
         self.write_counts()?;
         for begun in self.begun {

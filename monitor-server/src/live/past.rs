@@ -1,0 +1,200 @@
+//! What is no longer in memory, told from the store's log of events.
+//!
+//! The facts are told as they came. The models beside them are read when they are told, so that they may be newer, and say what they are
+//! as of. A reader who catches up leaves most of the processors to those who store: while many events come in, it rests after each piece.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::HashMap;
+use monitor_wire::{Event, StreamMessage};
+
+use super::part::Frame;
+use super::{LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};
+use crate::store::{Logged, Models, Store, StoreError, Subject};
+
+/// So many bytes of pieces that were read stay in memory for the next readers; at least one piece.
+const KEPT_BYTES: usize = 16 << 20;
+/// Models are read for at most so many events at once.
+const MODELS_AT_ONCE: usize = 64;
+/// About how many bytes of JSON the models beside an event take.
+const MODELS_BYTES: usize = 1_000;
+/// The server is busy while so many events come in a second.
+const BUSY_EVENTS_PER_SECOND: f64 = 20_000.0;
+/// The rate of events is looked at again after so long.
+const RATE_OVER: Duration = Duration::from_millis(200);
+/// While the server is busy, a piece is followed by a rest of so many times as long as it took.
+const REST: u32 = 5;
+/// No rest is longer.
+const MAX_REST: Duration = Duration::from_millis(500);
+
+/// Tells what has been told before.
+pub(super) struct Past {
+    store: Arc<dyn Store>,
+    read: Mutex<Read>,
+    rate: Mutex<Rate>,
+}
+
+/// Pieces of the log that were read, the one that was used last at the end.
+#[derive(Default)]
+struct Read {
+    pieces: VecDeque<Arc<Logged>>,
+    bytes: usize,
+}
+
+/// How many events come in.
+struct Rate {
+    since: Instant,
+    newest: u64,
+    is_busy: bool,
+}
+
+impl Past {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        let rate = Rate { since: Instant::now(), newest: 0, is_busy: false };
+        Self { store, read: Mutex::default(), rate: Mutex::new(rate) }
+    }
+
+    /// The next events after number `after` of those that are wanted, and after which number to go on, but no further than `newest`; none
+    /// if they are no longer in the log.
+    pub(super) fn read(&self, mut after: u64, newest: u64, wanted: &Wanted) -> Result<Option<(Vec<Frame>, u64)>, StoreError> {
+        let (mut frames, mut bytes, mut looked_at) = (Vec::new(), 0, 0);
+        let Some(mut piece) = self.piece(after)? else { return Ok(None) };
+        loop {
+            let mut places = Places::of(&piece, wanted);
+            while after < piece.last_seq().min(newest) {
+                let first = (after + 1 - piece.first_seq()) as usize;
+                let last = (piece.last_seq().min(newest) - piece.first_seq()) as usize;
+                // As many as fit into what is left, of about the size that they have in the log.
+                let each = MODELS_BYTES + piece.bytes() / piece.count();
+                let most = (READ_AT_ONCE_BYTES.saturating_sub(bytes) / each).clamp(1, MODELS_AT_ONCE);
+                let (chosen, next) = places.next(first..=last, most, LOOKED_AT_AT_ONCE - looked_at);
+                looked_at += next - first;
+                for frame in self.frames(&piece, &chosen)? {
+                    if wanted.is_about(&frame.about) {
+                        bytes += frame.cost();
+                        frames.push(frame);
+                    }
+                }
+                after = piece.first_seq() + next as u64 - 1;
+                if bytes >= READ_AT_ONCE_BYTES || looked_at >= LOOKED_AT_AT_ONCE {
+                    return Ok(Some((frames, after)));
+                }
+            }
+            if after >= newest {
+                return Ok(Some((frames, after)));
+            }
+            match self.piece(after)? {
+                Some(next) => piece = next,
+                // It went meanwhile, or was never written: whoever goes on from here is told so.
+                None => return Ok(Some((frames, after))),
+            }
+        }
+    }
+
+    /// The piece with the event after `after`.
+    fn piece(&self, after: u64) -> Result<Option<Arc<Logged>>, StoreError> {
+        let has = |piece: &Arc<Logged>| (piece.first_seq()..=piece.last_seq()).contains(&(after + 1));
+        let lock = || self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut read = lock();
+            if let Some(place) = read.pieces.iter().position(has)
+                && let Some(piece) = read.pieces.remove(place)
+            {
+                read.pieces.push_back(piece.clone());
+                return Ok(Some(piece));
+            }
+        }
+        let Some(piece) = self.store.logged(after)?.map(Arc::new) else { return Ok(None) };
+        let read = &mut *lock();
+        if !read.pieces.iter().any(has) {
+            read.bytes += piece.bytes();
+            read.pieces.push_back(piece.clone());
+        }
+        while read.bytes > KEPT_BYTES
+            && read.pieces.len() > 1
+            && let Some(oldest) = read.pieces.pop_front()
+        {
+            read.bytes -= oldest.bytes();
+        }
+        Ok(Some(piece))
+    }
+
+    /// The events at these places of a piece, with what there is now of all that they are about.
+    fn frames(&self, piece: &Logged, places: &[usize]) -> Result<Vec<Frame>, StoreError> {
+        if places.is_empty() {
+            return Ok(Vec::new());
+        }
+        let subjects: Vec<_> = places.iter().map(|place| piece.about(*place)).collect();
+        let (models, as_of) = self.store.models(&subjects)?;
+        let frame = |((place, subject), Models { root, process, worker }): ((&usize, &Subject), Models)| {
+            let (event, log) = (piece.event(*place), piece.log(*place));
+            let name = name_of(&event).filter(|_| process.is_none()).map(Arc::from);
+            let message = StreamMessage { event, root, process, worker, log, as_of };
+            let mut frame = Frame::of(piece.first_seq() + *place as u64, piece.type_name(*place), &message)?;
+            // Its tree may be dropped by now: what the event says itself is still known.
+            frame.about.process_id = frame.about.process_id.or(subject.process_id);
+            frame.about.name = frame.about.name.or(name);
+            frame.about.worker_id = frame.about.worker_id.or_else(|| piece.sender(*place));
+            Some(frame)
+        };
+        Ok(places.iter().zip(&subjects).zip(models).filter_map(frame).collect())
+    }
+
+    /// How long to rest after a piece that took so long, when the newest event has this number.
+    pub(super) fn rest(&self, took: Duration, newest: u64) -> Duration {
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = rate.since.elapsed();
+        if passed >= RATE_OVER {
+            let came = newest.saturating_sub(rate.newest);
+            let is_busy = rate.newest > 0 && came as f64 > BUSY_EVENTS_PER_SECOND * passed.as_secs_f64();
+            *rate = Rate { since: Instant::now(), newest, is_busy };
+        }
+        if rate.is_busy { (took * REST).min(MAX_REST) } else { Duration::ZERO }
+    }
+}
+
+/// The name that an event gives its process.
+fn name_of(event: &Event) -> Option<&str> {
+    match event {
+        Event::ProcessQueued(of) => Some(&of.name),
+        Event::ProcessStarted(of) => Some(&of.name),
+        Event::ProcessFolded(of) => Some(&of.name),
+        _ => None,
+    }
+}
+
+/// Finds the events of a piece that may be wanted, by type and tree.
+struct Places<'a> {
+    piece: &'a Logged,
+    wanted: &'a Wanted,
+    types: HashMap<&'a str, bool>,
+}
+
+impl<'a> Places<'a> {
+    fn of(piece: &'a Logged, wanted: &'a Wanted) -> Self {
+        Self { piece, wanted, types: HashMap::default() }
+    }
+
+    /// At most `most` of these places, of which no more than `looked_at` are looked at; and the place to go on from.
+    fn next(&mut self, places: std::ops::RangeInclusive<usize>, most: usize, looked_at: usize) -> (Vec<usize>, usize) {
+        let (mut chosen, mut next) = (Vec::new(), *places.start());
+        for place in places.take(looked_at) {
+            if chosen.len() == most {
+                break;
+            }
+            next = place + 1;
+            if self.is_of_type(place) && self.wanted.is_root(|| self.piece.root_id(place)) {
+                chosen.push(place);
+            }
+        }
+        (chosen, next)
+    }
+
+    fn is_of_type(&mut self, place: usize) -> bool {
+        let wanted = &self.wanted.types;
+        let name = self.piece.type_name(place);
+        wanted.is_empty() || *self.types.entry(name).or_insert_with(|| wanted.contains(name))
+    }
+}

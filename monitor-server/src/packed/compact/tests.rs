@@ -1,0 +1,123 @@
+//! What is written is read again, and whatever else is read is refused in words.
+
+use monitor_wire::Batch;
+use proptest::prelude::*;
+
+use super::{Malformed, read, write};
+use crate::packed::Packed;
+use crate::support::generate::{delivery, history};
+use crate::support::script::parse;
+
+fn same(packed: &Packed) -> Result<(), TestCaseError> {
+    let again = read(&write(packed)).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    prop_assert_eq!((again.worker.id, again.sequence), (packed.worker.id, packed.sequence));
+    prop_assert_eq!((&again.roots, &again.sites, &again.threads), (&packed.roots, &packed.sites, &packed.threads));
+    prop_assert_eq!((&again.marks, &again.errors, &again.events), (&packed.marks, &packed.errors, &packed.events));
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read_again(batches in history().prop_flat_map(|history| delivery(&history))) {
+        for batch in batches {
+            same(&Packed::from(batch))?;
+        }
+    }
+
+    #[test]
+    fn what_was_damaged_is_refused_or_is_another_batch(
+        batches in history().prop_flat_map(|history| delivery(&history)),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        for batch in batches {
+            let mut bytes = write(&Packed::from(batch));
+            prop_assert!(read(&bytes[..cut.index(bytes.len())]).is_err());
+            for (place, byte) in &changes {
+                let place = place.index(bytes.len());
+                bytes[place] = *byte;
+            }
+            if let Ok(packed) = read(&bytes) {
+                // All that it names is there.
+                for index in 0..packed.len() {
+                    let _ = packed.event(index);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_read_ends(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        let _ = read(&bytes);
+    }
+}
+
+/// Events of trees of 200 whose ids ascend: fewer bytes than the 14 that an event may take.
+#[test]
+fn starts_and_ends_of_the_common_kind_take_few_bytes() {
+    let mut events = Vec::new();
+    for tree in 0..5 {
+        events.push(start(tree, 1, None));
+        for id in 2..200 {
+            events.push(start(tree, id, Some(1)));
+            events.push(end(tree, id));
+        }
+        events.push(end(tree, 1));
+    }
+    let batch = Batch { events, ..monitor_batch() };
+    let packed = Packed::from(batch);
+    same(&packed).unwrap();
+    let bytes = write(&packed).len();
+    assert!(bytes < 9 * packed.len(), "{bytes} bytes for {} events", packed.len());
+}
+
+#[test]
+fn pieces_of_nothing_and_of_too_much_are_refused() {
+    let batch = parse("started 1").remove(0);
+    let bytes = write(&Packed::from(batch));
+    assert_eq!(read(&[]), Err(Malformed("it ends early")));
+    assert_eq!(read(&[bytes.clone(), vec![0]].concat()), Err(Malformed("it ends late")));
+    let mut zero = bytes;
+    zero[..16].fill(0);
+    assert_eq!(read(&zero), Err(Malformed("an id is zero")));
+}
+
+fn monitor_batch() -> Batch {
+    crate::support::batch('A', 1, Vec::new())
+}
+
+fn start(tree: u64, id: u64, parent: Option<u64>) -> monitor_wire::Event {
+    let kind = if parent.is_some() { "normal" } else { "root" };
+    let parent = parent.map(|parent| format!("{:016x}", hash(tree) + parent));
+    event(serde_json::json!({
+        "type": "process-started", "root_id": root(tree), "id": format!("{:016x}", hash(tree) + id), "parent_id": parent, "kind": kind,
+        "name": format!("step {}", id % 3), "time_us": time(tree, id), "thread": "main",
+        "source": {"file": "src/main.rs", "line": 7 + id % 3},
+    }))
+}
+
+fn end(tree: u64, id: u64) -> monitor_wire::Event {
+    let elapsed_us = if id == 1 { 400_000 } else { 900 };
+    event(serde_json::json!({
+        "type": "process-ended", "root_id": root(tree), "id": format!("{:016x}", hash(tree) + id), "outcome": "succeeded",
+        "time_us": time(tree, id) + elapsed_us, "elapsed_ns": elapsed_us * 1_000 + hash(id) % 1_000,
+    }))
+}
+
+fn event(json: serde_json::Value) -> monitor_wire::Event {
+    serde_json::from_value(json).unwrap()
+}
+
+fn root(tree: u64) -> String {
+    format!("{:032x}", u128::from(1_767_225_600_000 + tree) << 80 | u128::from(hash(tree)))
+}
+
+fn time(tree: u64, id: u64) -> u64 {
+    1_767_225_600_000_000 + tree * 500_000 + id * 1_700
+}
+
+/// Bits that look random, the highest of them 0.
+fn hash(number: u64) -> u64 {
+    let z = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    ((z ^ (z >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)) >> 1
+}
