@@ -2,6 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use monitor_tests::{Server, outline, rounds, run, states, wait_for, worker};
 use serde_json::{Value, json};
@@ -192,4 +195,73 @@ fn one_bad_event_is_named_and_none_of_its_batch_is_taken() {
     let (status, problem) = server.post(&batch(7, &[started("8000000000000000", None, "a", 1), bad]));
     assert_eq!((status, &problem["event_number"]), (400, &json!(8)), "{problem}");
     assert_eq!(server.roots().len(), 0);
+}
+
+/// Each event's number and facts, told after a number up to the last one that `goal` says, over breaks of the server.
+fn told(url: &str, goal: &AtomicU64) -> Vec<(u64, Value)> {
+    let http = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
+    let (mut told, mut last, mut event) = (Vec::new(), 0, String::new());
+    while last < goal.load(Ordering::Acquire) {
+        let Ok(response) = http.get(format!("{url}/api/v1/stream?after={last}")).send() else {
+            // A pause between two tries.
+            std::thread::sleep(Duration::from_millis(20));
+            continue;
+        };
+        let (mut id, mut is_told) = (last, true);
+        for line in BufReader::new(response).lines().map_while(Result::ok) {
+            if let Some(number) = line.strip_prefix("id: ") {
+                id = number.parse().unwrap();
+                is_told = false;
+            } else if let Some(name) = line.strip_prefix("event: ") {
+                name.clone_into(&mut event);
+            } else if let Some(data) = line.strip_prefix("data: ") {
+                assert_ne!(event, "reset", "after {last}");
+                assert_eq!(id, last + 1, "without a gap or a repeat");
+                let mut data: Value = serde_json::from_str(data).unwrap();
+                told.push((id, data["event"].take()));
+                (last, is_told) = (id, true);
+            } else if line.is_empty() {
+                assert!(is_told || id == last, "a number is only told with its event, where all are wanted");
+                if last >= goal.load(Ordering::Acquire) {
+                    break;
+                }
+            }
+        }
+    }
+    told
+}
+
+#[test]
+fn the_stream_tells_each_event_once_over_kills_of_the_server_and_again_afterwards() {
+    // So little is kept in memory that a reader needs the log also while the server runs.
+    let mut server = Server::start_with(vec![("MONITOR_STREAM_BUFFER_BYTES", "20000".into()), ("MONITOR_STREAM_HEARTBEAT", "50ms".into())]);
+    let (url, goal) = (server.url().to_owned(), Arc::new(AtomicU64::new(u64::MAX)));
+    let reader = {
+        let (url, goal) = (url.clone(), goal.clone());
+        std::thread::spawn(move || told(&url, &goal))
+    };
+    let mut steady = worker(&server, &["steady"]);
+    steady.env("MONITOR_EXIT_TIMEOUT", "1m").env("MONITOR_FOLD_AFTER", "off");
+    let mut steady = steady.spawn().unwrap();
+    let as_of = |server: &Server| server.get("/status")["as_of"].as_u64().unwrap();
+    for round in 0..rounds(4) {
+        let before = as_of(&server);
+        wait_for("more events", || (as_of(&server) > before + 100 + u64::from(round) * 37).then_some(()));
+        let acknowledged = as_of(&server);
+        server.kill();
+        server.start_again();
+        let status = server.get("/status");
+        assert!(status["as_of"].as_u64().unwrap() >= acknowledged && status["stream_log_from"] == 1, "{status}");
+    }
+    drop(steady.stdin.take());
+    assert!(steady.wait().unwrap().success());
+    server.stop();
+    server.start_again();
+    goal.store(as_of(&server), Ordering::Release);
+    let first = reader.join().unwrap();
+    assert!(first.len() as u64 >= goal.load(Ordering::Acquire));
+    let again = told(&url, &goal);
+    assert!(again.len() <= first.len() && again[..] == first[..again.len()], "told again as it was told");
+    let check = monitor_tests::command("monitor").args(["check", "--data"]).arg(server.data()).output().unwrap();
+    assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stdout));
 }

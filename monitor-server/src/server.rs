@@ -116,7 +116,8 @@ impl Server {
             let (trees, processes) = (holds.roots.total(), holds.processes.total());
             tracing::info!(schema, migrated_from, trees, processes, "opened the database");
             http::remove_leftovers(&data);
-            let store: Arc<dyn Store> = Arc::new(store.keep_events(keep_events).keep_logs(logs_kept).keep_processes(most).keep_depth(most_depth));
+            let store: Arc<dyn Store> =
+                Arc::new(store.keep_events(keep_events).keep_logs(logs_kept).keep_processes(most).keep_depth(most_depth));
             let as_of = store.workers(1, None)?.as_of;
             let ages = AgeClock::open(&data, store.newest_us()?, Clock::system());
             Ok((store, Arc::new(ages), as_of))

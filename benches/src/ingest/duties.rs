@@ -12,7 +12,7 @@ use crate::report::{Column, Row, Section, Table, progress};
 use crate::server::Server;
 
 /// In the order of a batch's way, and on which threads.
-const DUTIES: [(&str, &str); 10] = [
+const DUTIES: [(&str, &str); 11] = [
     ("decompress", "requests: zstd"),
     ("decode", "requests: JSON"),
     ("gather", "writer: what is new, keys of texts, numbers of roots"),
@@ -22,6 +22,7 @@ const DUTIES: [(&str, &str); 10] = [
     ("roots", "writer: rows of roots"),
     ("sums", "writer: roll-ups, workers, counts"),
     ("tell", "writer: what the stream will say"),
+    ("log", "writer: the log of events"),
     ("commit", "writer: commit, and now and then a checkpoint"),
 ];
 

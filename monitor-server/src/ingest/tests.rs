@@ -13,8 +13,9 @@ use super::{Ingest, IngestError, Settings};
 use crate::packed::{Limits, Packed};
 use crate::retention::Retention;
 use crate::store::{
-    Beyond, CausesQuery, Changes, Cursor, Drop, Dropped, Due, ErrorsQuery, Logged, LogsQuery, Models, NameTotals, Outline, Place, ProcessesQuery, RootKey,
-    RootsQuery, SeriesQuery, Shrunk, SqliteStore, StatsQuery, Store, StoreError, Subject, Swept, TreeColumns, Unused,
+    Beyond, CausesQuery, Changes, Cursor, Drop, Dropped, Due, ErrorsQuery, Logged, LogsQuery, Models, NameTotals, Outline, Place,
+    ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, SqliteStore, StatsQuery, Store, StoreError, Subject, Swept, TreeColumns,
+    Unused,
 };
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.

@@ -10,7 +10,8 @@ mod tests;
 
 use foldhash::HashMap;
 use monitor_wire::{
-    Attachment, Batch, Dropped, Error, Event, Kind, LogEntry, Outcome, ProcessEnded, ProcessId, ProcessStarted, RootId, Source, State, WorkerRef,
+    Attachment, Batch, Dropped, Error, Event, Kind, LogEntry, Outcome, ProcessEnded, ProcessId, ProcessStarted, RootId, Source, State,
+    WorkerRef,
 };
 
 pub(crate) use self::decode::Refused;
@@ -318,7 +319,21 @@ impl<'a> Packing<'a> {
 
     fn close(self, worker: WorkerRef, (sequence, sent_us): (u64, u64), dropped: Vec<Dropped>, events: Vec<PackedEvent>) -> Packed {
         let Lists { roots, sites, threads, marks, errors } = self.packed;
-        let mut packed = Packed { worker, sequence, sent_us, dropped, lost: false, roots, sites, threads, marks, errors, events, bytes: 0, logged: Vec::new() };
+        let mut packed = Packed {
+            worker,
+            sequence,
+            sent_us,
+            dropped,
+            lost: false,
+            roots,
+            sites,
+            threads,
+            marks,
+            errors,
+            events,
+            bytes: 0,
+            logged: Vec::new(),
+        };
         packed.bytes = size::size(&packed);
         packed
     }

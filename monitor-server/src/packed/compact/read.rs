@@ -198,7 +198,12 @@ fn ended(from: &mut Reader<'_>, before: &mut Before, tag: u8, of: &Packed) -> Re
         None
     } else {
         let depth = from.number()? as usize;
-        Some(Some(depth).filter(|depth| *depth < super::MAX_DEPTH).and_then(|depth| before.end(depth)).ok_or(Malformed("nothing is open"))?)
+        Some(
+            Some(depth)
+                .filter(|depth| *depth < super::MAX_DEPTH)
+                .and_then(|depth| before.end(depth))
+                .ok_or(Malformed("nothing is open"))?,
+        )
     };
     let (root, id) = match &start {
         Some(start) => (start.root, start.id),

@@ -94,15 +94,12 @@ fn words(to: &mut Vec<u8>, packed: &Packed) {
             json::<Event>(&mut words, event);
         }
     }
-    match compressed(&words) {
-        Some(compressed) => {
-            number(to, words.len() as u64 + 1);
-            bytes(to, &compressed);
-        }
-        None => {
-            number(to, 0);
-            bytes(to, &words);
-        }
+    if let Some(compressed) = compressed(&words) {
+        number(to, words.len() as u64 + 1);
+        bytes(to, &compressed);
+    } else {
+        number(to, 0);
+        bytes(to, &words);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Reading the log of events, and the models that are told beside them.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
 use monitor_wire::{Process, ProcessId, Root, RootId, Worker, WorkerId};
 use rusqlite::types::Type;
@@ -77,35 +79,38 @@ struct ModelsRead {
 }
 
 impl ModelsRead {
-    fn models(&mut self, snapshot: &mut Snapshot<'_>, Subject { root_id, process_id, worker_id }: Subject) -> Result<Models> {
-        let mut models = Models::default();
-        if let Some(id) = worker_id {
-            if !self.workers.contains_key(&id) {
-                self.workers.insert(id, workers::shown(snapshot, id)?);
-            }
-            models.worker = self.workers[&id].clone();
-        }
-        let Some(root_id) = root_id else { return Ok(models) };
+    fn models(&mut self, snapshot: &mut Snapshot<'_>, of: Subject) -> Result<Models> {
+        let Self { viewer, roots, processes, workers } = self;
         let (connection, dictionary) = snapshot.parts();
-        if !self.roots.contains_key(&root_id) {
+        let worker = match of.worker_id {
+            Some(id) => once(workers, id, || workers::shown(connection, id))?.clone(),
+            None => None,
+        };
+        let none = Models { worker, ..Models::default() };
+        let Some(root_id) = of.root_id else { return Ok(none) };
+        let root = once(roots, root_id, || {
             let row = find_row(connection, RootKey::Id(root_id))?;
-            let shown = row.map(|row| row.show(connection, dictionary).map(|root| (row, root))).transpose()?;
-            self.roots.insert(root_id, shown);
-        }
-        let Some((row, root)) = &self.roots[&root_id] else { return Ok(models) };
-        models.root = Some(root.clone());
-        if let Some(id) = process_id {
-            if !self.processes.contains_key(&(root_id, id)) {
-                let mut process = None;
-                if let Some(found) = ProcessRow::find(connection, row.place(), id)? {
-                    let mut view = self.viewer.view(connection, dictionary, (row.id, row.number), &found)?;
-                    view.orphan = processes::is_orphan(connection, row, &view)?;
-                    process = Some(view);
-                }
-                self.processes.insert((root_id, id), process);
-            }
-            models.process = self.processes[&(root_id, id)].clone();
-        }
-        Ok(models)
+            row.map(|row| row.show(connection, dictionary).map(|root| (row, root))).transpose()
+        })?;
+        let Some((row, root)) = root else { return Ok(none) };
+        let process = match of.process_id {
+            Some(id) => once(processes, (root_id, id), || {
+                let Some(found) = ProcessRow::find(connection, row.place(), id)? else { return Ok(None) };
+                let mut view = viewer.view(connection, dictionary, (row.id, row.number), &found)?;
+                view.orphan = processes::is_orphan(connection, row, &view)?;
+                Ok(Some(view))
+            })?
+            .clone(),
+            None => None,
+        };
+        Ok(Models { root: Some(root.clone()), process, ..none })
     }
+}
+
+/// What a map has, read if it has nothing yet.
+fn once<K: Eq + Hash, V>(map: &mut HashMap<K, V>, key: K, read: impl FnOnce() -> Result<V>) -> Result<&V> {
+    Ok(match map.entry(key) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(unknown) => unknown.insert(read()?),
+    })
 }

@@ -54,8 +54,8 @@ pub use self::salvage::{Salvaged, salvage};
 pub use self::unused::Unused;
 use self::write::Writer;
 use super::{
-    Beyond, CausesQuery, Changes, Cursor, Drop, Dropped, Due, ErrorsQuery, KeepEvents, Logged, LogsQuery, Models, NameTotals, Outline, Place, ProcessesQuery, RootKey,
-    RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store, StoreError, Subject, Swept, TreeColumns,
+    Beyond, CausesQuery, Changes, Cursor, Drop, Dropped, Due, ErrorsQuery, KeepEvents, Logged, LogsQuery, Models, NameTotals, Outline,
+    Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store, StoreError, Subject, Swept, TreeColumns,
 };
 use crate::packed::Packed;
 use crate::retention::Retention;

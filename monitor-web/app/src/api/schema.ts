@@ -1492,6 +1492,10 @@ export interface components {
             roots: components["schemas"]["Counts"];
             /** @description When the server began. */
             started_us: number;
+            /** @description How many of them are the log of events, by which the stream tells again what it has told. */
+            stream_log_bytes?: number;
+            /** @description Number of the oldest event in it; none if it is empty. */
+            stream_log_from?: number | null;
             /** @description Why batches can't be stored now, in English words. */
             trouble?: string | null;
             /** @description Events of types unknown to this server, by type. */
@@ -1507,6 +1511,8 @@ export interface components {
         };
         /** @description One message of `GET /api/v1/stream`: an event that is stored, and what it made of things. */
         StreamMessage: {
+            /** @description Number of the newest change that tree, process and worker know: they may be newer than the event. */
+            as_of?: number;
             /** @description What happened. */
             event: components["schemas"]["Event"];
             log?: components["schemas"]["LogEntry"] | null;
@@ -4098,7 +4104,10 @@ export interface operations {
                 worker?: components["schemas"]["WorkerId"];
                 /** @description Only events of processes of exactly this name. */
                 name?: string;
-                /** @description Goes on after this event: an `as_of` or the id of an event; the header `Last-Event-ID` is stronger. Without either, from now on. */
+                /**
+                 * @description Goes on after this event: an `as_of` or the id of an event, as far back as the log of events goes; the header `Last-Event-ID` is
+                 *     stronger. Without either, from now on.
+                 */
                 after?: number;
             };
             header?: {

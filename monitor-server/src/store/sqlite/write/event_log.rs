@@ -95,6 +95,7 @@ impl Told {
 }
 
 /// How much is trimmed at once.
+#[derive(Clone, Copy)]
 struct Enough {
     bytes: i64,
     pieces: usize,
