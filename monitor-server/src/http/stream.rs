@@ -56,6 +56,9 @@ pub(super) struct StreamParams {
     /// Goes on after this event: an `as_of` or the id of an event, as far back as the log of events goes; the header `Last-Event-ID` is
     /// stronger. Without either, from now on.
     after: Option<u64>,
+    /// Is told `reset` instead of the events that it missed, if those are more than so many: for whoever loads anew faster than it reads
+    /// them.
+    within: Option<u64>,
 }
 
 /// Tells what happens, each event once it is stored: as server-sent events, or on upgrade by WebSocket as JSON texts
@@ -113,6 +116,7 @@ pub(super) async fn get_stream(
         live: app.live,
         format: if upgrade.is_some() { Format::Lines } else { Format::Events },
         after,
+        within: params.within.unwrap_or(u64::MAX),
         hand: Arc::new(Semaphore::new(1)),
         greeted: false,
         heartbeat: app.config.stream_heartbeat,
@@ -209,6 +213,8 @@ struct Reader {
     subscription: Subscription,
     format: Format,
     after: u64,
+    /// At most so many events are told late.
+    within: u64,
     greeted: bool,
     heartbeat: Duration,
     last_sent: Instant,
@@ -252,7 +258,13 @@ impl Reader {
             let (piece, after) = if let Some(newest) = skipped {
                 (None, newest)
             } else {
-                match self.live.next(&self.subscription, self.after, self.format).await? {
+                let newest = self.live.newest();
+                let next = if newest.saturating_sub(self.after) > self.within {
+                    Next::Reset(newest)
+                } else {
+                    self.live.next(&self.subscription, self.after, self.format).await?
+                };
+                match next {
                     Next::Piece(piece) => {
                         let until = piece.until();
                         (Some(piece).filter(|piece| !piece.is_empty()), until)

@@ -145,13 +145,21 @@ impl Past {
     /// How long to rest after a piece that took so long, when the newest event has this number.
     pub(super) fn rest(&self, took: Duration, newest: u64) -> Duration {
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
-        let passed = rate.since.elapsed();
-        if passed >= RATE_OVER {
-            let came = newest.saturating_sub(rate.newest);
-            let is_busy = rate.newest > 0 && came as f64 > BUSY_EVENTS_PER_SECOND * passed.as_secs_f64();
-            *rate = Rate { since: Instant::now(), newest, is_busy };
-        }
+        rate.look(Instant::now(), newest);
         if rate.is_busy { (took * REST).min(MAX_REST) } else { Duration::ZERO }
+    }
+}
+
+impl Rate {
+    /// Looks how many events came, if the last look was long ago.
+    fn look(&mut self, now: Instant, newest: u64) {
+        let passed = now.saturating_duration_since(self.since);
+        if passed >= RATE_OVER {
+            let came = newest.saturating_sub(self.newest);
+            // Of the time before the first look nothing is known.
+            let is_busy = self.newest > 0 && came as f64 > BUSY_EVENTS_PER_SECOND * passed.as_secs_f64();
+            *self = Self { since: now, newest, is_busy };
+        }
     }
 }
 
@@ -196,5 +204,25 @@ impl<'a> Places<'a> {
         let wanted = &self.wanted.types;
         let name = self.piece.type_name(place);
         wanted.is_empty() || *self.types.entry(name).or_insert_with(|| wanted.contains(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_busy_while_many_events_come_in() {
+        let begun = Instant::now();
+        let mut rate = Rate { since: begun, newest: 0, is_busy: false };
+        let mut busy = |after_ms: u64, newest: u64| {
+            rate.look(begun + Duration::from_millis(after_ms), newest);
+            rate.is_busy
+        };
+        assert!(!busy(1_000, 5_000_000), "nothing is known of the time before");
+        assert!(!busy(1_100, 6_000_000), "too early to tell");
+        assert!(busy(2_000, 6_000_000));
+        assert!(busy(2_100, 6_000_000), "too early to tell");
+        assert!(!busy(3_000, 6_010_000));
     }
 }

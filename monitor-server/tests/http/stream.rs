@@ -214,7 +214,12 @@ async fn a_long_past_is_told_in_order_from_the_log_and_then_from_memory() {
         assert_eq!((message.id, &message.data["event"]["id"]), (expected, &json!(format!("{expected:016x}"))));
     }
     assert_eq!(few.next().await.id, number - 1, "what isn't wanted is passed over");
+    let mut late = Reader::open(server.get("/api/v1/stream?after=0&within=9999")).await;
+    assert_eq!(late.next().await.event, "reset", "more than it wants to be told late");
+    let mut less = Reader::open(server.get("/api/v1/stream?after=0&within=10000")).await;
+    assert_eq!(less.next().await.id, 1);
     server.send(&batch(number, &[failed(ROOT, PROCESS, "now")])).await;
+    assert_eq!(late.next().await.id, number);
     assert_eq!(server.ask("/api/v1/status").await["as_of"], number);
 }
 

@@ -4109,6 +4109,11 @@ export interface operations {
                  *     stronger. Without either, from now on.
                  */
                 after?: number;
+                /**
+                 * @description Is told `reset` instead of the events that it missed, if those are more than so many: for whoever loads anew faster than it reads
+                 *     them.
+                 */
+                within?: number;
             };
             header?: {
                 /** @description Goes on after this event */

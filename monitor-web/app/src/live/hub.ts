@@ -124,7 +124,8 @@ export class Hub {
         for (const { send } of this.subscribers) send({ type: "reset" });
       } else if (event.id !== null && event.data !== "") {
         const change = JSON.parse(event.data) as Change;
-        this.sort(event.id, change);
+        // What is told again from the server's log comes with the models of now.
+        this.sort(Math.max(event.id, change.as_of ?? 0), change);
         if (event.type === "roots-dropped") this.drop((change.event as { numbers?: number[] }).numbers ?? []);
         // Of the very many processes that go with a worker only their trees are named.
         if (event.type.startsWith("worker-") && change.root && !change.process) this.resetTree(change.root.root_id);
