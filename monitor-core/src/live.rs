@@ -216,6 +216,11 @@ impl Live {
         self.end_as(outcome, Some(Box::new(extra)));
     }
 
+    /// How long it takes is not measured from here.
+    pub(crate) fn forget_begin(&mut self) {
+        self.begun = 0;
+    }
+
     /// Ends without a word: failed if the thread panics, else succeeded.
     pub(crate) fn close(self) {
         if self.panicked_meanwhile() {

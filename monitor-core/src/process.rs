@@ -58,6 +58,15 @@ impl Process {
         self.live.as_ref().and_then(Live::handed_on)
     }
 
+    /// Another program has begun it and was killed, and this one goes on with it, under the ids that
+    /// [`again`](ProcessBuilder::again) was given. How long it took counts from the start that the other one told.
+    pub fn taken_over(mut self) -> Self {
+        if let Some(live) = &mut self.live {
+            live.forget_begin();
+        }
+        self
+    }
+
     /// Sets a field, or sets it anew.
     pub fn field(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         if let Some(live) = &self.live {

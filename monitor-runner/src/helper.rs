@@ -3,28 +3,25 @@
 //! It starts the command, tells how it ended, adopts what the command's children leave behind, and has the reading ends of all
 //! pipes, so that the command can go on writing when the launcher has been killed.
 
-use std::ffi::OsString;
+mod alone;
+mod spawn;
+
 use std::fs;
-use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use monitor_client::Left;
+use monitor_runs::{Outcome, Spec, Steps, tree};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{
-    Pid, chdir, getpgrp, getpriority_process, ioctl_tiocsctty, set_child_subreaper, setpgid, setpriority_process, setsid,
-};
+use rustix::process::{Pid, chdir, getpgrp, ioctl_tiocsctty, set_child_subreaper, setsid};
 use rustix::termios::tcsetpgrp;
 
 use crate::limits::Limits;
-use crate::messages::{Ask, Line, Stage, Tell, Whom};
-use crate::spec::{OnDeath, Spec};
-use crate::streams::{Pump, dup};
-use crate::sys::{self, Change, Dead, Mask, Signals};
-use crate::tree;
+use crate::messages::{Ask, Env, Line, Part, Tell, Whom};
+use crate::streams::Pump;
+use crate::sys::{self, Change, Dead, Signals};
+use crate::work::now_us;
 
 /// All that the helper is given.
 pub(crate) struct Helper {
@@ -40,6 +37,8 @@ pub(crate) struct Helper {
     /// Has a session of its own on this terminal.
     pub(crate) terminal: Option<OwnedFd>,
     pub(crate) limits: Limits,
+    /// Where each step of a detached run is written down.
+    pub(crate) steps: Option<Steps>,
 }
 
 impl Helper {
@@ -52,7 +51,17 @@ impl Helper {
             let _ = ioctl_tiocsctty(terminal);
         }
         let Ok(line) = self.line.try_clone() else { return 70 };
-        let mut work = Work { line: Line::new(line), command: None, is_told: false };
+        let mut work = Work {
+            line: Line::new(line),
+            command: None,
+            is_told: false,
+            part: Part::Before,
+            env: Vec::new(),
+            ids: None,
+            begun_us: 0,
+            ended: None,
+            is_reaped: false,
+        };
         while !work.line.is_over {
             wait_for(&mut [PollFd::new(&work.line, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)], None);
             while self.signals.next().is_some() {}
@@ -67,23 +76,19 @@ impl Helper {
                 }
             }
         }
-        if self.spec.on_launcher_death == OnDeath::Kill {
-            tree::kill(std::process::id(), || work.reap());
-            return 0;
-        }
-        self.theirs = [None, None, None];
-        self.terminal = None;
-        self.copy(&mut work)
+        self.go_on_alone(&mut work)
     }
 
     /// The code to end with, if it is to.
     fn answer(&mut self, work: &mut Work, ask: Ask) -> Option<i32> {
         let own = std::process::id();
         match ask {
-            Ask::Spawn { env } => {
-                let tell = match self.spawn(env) {
+            Ask::Began { ids } => work.ids = ids,
+            Ask::Spawn { part, env } => {
+                let tell = match self.spawn(part, &env) {
                     Ok(pid) => {
-                        (work.command, work.is_told) = (Some(pid), false);
+                        work.begin(part, pid);
+                        work.env = env;
                         Tell::Spawned { pid }
                     }
                     Err((stage, error)) => Tell::NotSpawned { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) },
@@ -92,14 +97,15 @@ impl Helper {
             }
             Ask::Signal { signal, whom } => match (whom, work.command) {
                 (Whom::Tree, _) => tree::signal(own, signal),
-                (Whom::Command, Some(pid)) => sys::kill(pid as i32, signal),
-                (Whom::Group, Some(pid)) => sys::kill(-(pid as i32), signal),
+                (Whom::Command, Some(pid)) => monitor_runs::kill(pid as i32, signal),
+                (Whom::Group, Some(pid)) => monitor_runs::kill(-(pid as i32), signal),
                 (_, None) => {}
             },
             Ask::Reap => {
                 if let Some(pid) = work.command.take() {
                     sys::reap(pid);
                 }
+                work.is_reaped = true;
                 work.reap();
             }
             Ask::KillAll => tree::kill(own, || work.reap()),
@@ -119,7 +125,10 @@ impl Helper {
                 {
                     sys::end_with(|| send(&left, &self.launcher));
                 }
-                return Some(if goes_on { self.copy(work) } else { 0 });
+                if goes_on {
+                    self.copy(work);
+                }
+                return Some(0);
             }
         }
         None
@@ -130,80 +139,6 @@ impl Helper {
         if let Some(terminal) = self.terminal.take() {
             let _ = tcsetpgrp(terminal, getpgrp());
         }
-    }
-
-    fn spawn(&self, env: Vec<(OsString, Option<OsString>)>) -> Result<u32, (Stage, io::Error)> {
-        if let Some(folder) = &self.spec.cwd
-            && let Err(error) = fs::read_dir(folder)
-            // One that may be entered and not read is good enough.
-            && (!folder.is_dir() || error.kind() == io::ErrorKind::NotFound)
-        {
-            return Err((Stage::Folder, error));
-        }
-        let start = |error: io::Error| (Stage::Start, error);
-        let (program, arguments) = self.spec.command.split_first().ok_or_else(|| start(io::ErrorKind::NotFound.into()))?;
-        let mut command = Command::new(program);
-        command.args(arguments);
-        // This program's own folder is kept as it is: it may have been removed, or be one that its user may not enter.
-        if let Some(folder) = &self.spec.cwd {
-            command.current_dir(folder);
-        }
-        for (name, value) in env {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        let stdio = |file: &Option<OwnedFd>| file.as_ref().map_or_else(|| Ok(Stdio::inherit()), |file| dup(file).map(Stdio::from));
-        command.stdin(stdio(&self.theirs[0]).map_err(start)?);
-        command.stdout(stdio(&self.theirs[1]).map_err(start)?);
-        command.stderr(stdio(&self.theirs[2]).map_err(start)?);
-        let (mut stages, stage) = io::pipe().map_err(start)?;
-        let child = Child {
-            mask: self.signals.before,
-            limits: self.limits.for_child().map_err(|error| (Stage::Memory, error))?,
-            nice: self.spec.nice,
-            terminal: self.terminal.as_ref().map(dup).transpose().map_err(start)?,
-            stage,
-        };
-        #[allow(unsafe_code, reason = "a child takes on what must not bind its parent")]
-        // SAFETY: `prepare` makes system calls only. This program has one thread, so nothing is held that it could wait for.
-        unsafe {
-            command.pre_exec(move || child.prepare());
-        }
-        let spawned = command.spawn();
-        // The writing end is the closure's.
-        drop(command);
-        match spawned {
-            Ok(child) => Ok(child.id()),
-            Err(error) => {
-                let mut reached = Vec::new();
-                let _ = stages.read_to_end(&mut reached);
-                let stage = [Stage::Memory, Stage::Cpu, Stage::Nice, Stage::Terminal, Stage::Start]
-                    .into_iter()
-                    .find(|stage| reached.last() == Some(&(*stage as u8)));
-                Err((stage.unwrap_or(Stage::Start), error))
-            }
-        }
-    }
-
-    /// Copies output until nobody can write any more, and the command has ended.
-    fn copy(&mut self, work: &mut Work) -> i32 {
-        let mut pumps: Vec<Pump> = self.pumps.drain(..).flatten().collect();
-        let mut buffer = vec![0; 64 << 10];
-        while !pumps.is_empty() || work.command.is_some() {
-            let mut files: Vec<_> = pumps.iter().map(|pump| PollFd::new(&pump.from, PollFlags::IN)).collect();
-            files.push(PollFd::new(&self.signals, PollFlags::IN));
-            wait_for(&mut files, None);
-            while self.signals.next().is_some() {}
-            work.reap();
-            pumps.retain_mut(|pump| match rustix::io::read(&pump.from, &mut buffer) {
-                Ok(0) => false,
-                Ok(length) => write_all(&pump.to, &buffer[..length]).is_ok(),
-                Err(error) => matches!(error, rustix::io::Errno::AGAIN | rustix::io::Errno::INTR),
-            });
-        }
-        0
     }
 }
 
@@ -220,51 +155,35 @@ fn send(left: &Left, launcher: &OwnedFd) -> i32 {
     i32::from(!left.ship())
 }
 
-/// What a child does to itself.
-struct Child {
-    mask: Mask,
-    limits: crate::limits::ChildLimits,
-    nice: Option<i32>,
-    terminal: Option<OwnedFd>,
-    stage: io::PipeWriter,
-}
-
-impl Child {
-    fn prepare(&self) -> io::Result<()> {
-        self.reach(Stage::Memory)?;
-        self.limits.memory()?;
-        self.reach(Stage::Cpu)?;
-        self.limits.cpu()?;
-        self.reach(Stage::Nice)?;
-        if let Some(nice) = self.nice {
-            setpriority_process(None, getpriority_process(None)?.saturating_add(nice).clamp(-20, 19))?;
-        }
-        self.reach(Stage::Terminal)?;
-        if let Some(terminal) = &self.terminal {
-            Mask::hold_off_terminal();
-            setpgid(None, None)?;
-            tcsetpgrp(terminal, getpgrp())?;
-        }
-        self.reach(Stage::Start)?;
-        self.mask.restore();
-        Ok(())
-    }
-
-    fn reach(&self, stage: Stage) -> io::Result<()> {
-        (&self.stage).write_all(&[stage as u8])
-    }
-}
-
 /// What goes on while it runs.
 struct Work {
     line: Line<Tell, Ask>,
-    /// The command, until it has ended.
+    /// The command or the hook that runs, until it has ended.
     command: Option<u32>,
     /// The launcher was told of its end.
     is_told: bool,
+    /// What runs, or ran last.
+    part: Part,
+    /// What was set in its environment.
+    env: Env,
+    /// Ids of tree and process.
+    ids: Option<(String, String)>,
+    /// When the last attempt began, in Unix microseconds.
+    begun_us: u64,
+    /// How the last attempt ended.
+    ended: Option<Outcome>,
+    /// The launcher has heard of it.
+    is_reaped: bool,
 }
 
 impl Work {
+    fn begin(&mut self, part: Part, pid: u32) {
+        (self.command, self.is_told, self.part, self.is_reaped) = (Some(pid), false, part, false);
+        if let Part::Attempt(_) = part {
+            (self.begun_us, self.ended) = (now_us(), None);
+        }
+    }
+
     /// Reaps who has ended, and tells if it was the command, which a launcher that is there has reaped when it has heard of it.
     fn reap(&mut self) {
         while let Some(change) = sys::stop_or_continuation() {
@@ -279,7 +198,14 @@ impl Work {
             if Some(dead.pid) == self.command {
                 if !std::mem::replace(&mut self.is_told, true) {
                     let Dead { pid, code, signal, cpu, peak_bytes } = dead;
-                    self.line.say(&Tell::Ended { code, signal, cpu_us: cpu.as_micros() as u64, peak_bytes, io_bytes: io_of(pid) });
+                    let io_bytes = io_of(pid);
+                    if let Part::Attempt(attempts) = self.part {
+                        let (started_us, ended_us) = (self.begun_us, now_us());
+                        let ended =
+                            Outcome { code, signal, cpu, peak_bytes, io_bytes, attempts, started_us, ended_us, ..Outcome::default() };
+                        self.ended = Some(ended);
+                    }
+                    self.line.say(&Tell::Ended { code, signal, cpu_us: cpu.as_micros() as u64, peak_bytes, io_bytes });
                 }
                 if !self.line.is_over {
                     return;

@@ -26,16 +26,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use monitor_client::{Context, Exit, Process};
+use monitor_runs::{Inject, RunError, Spec, Stat, mask};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::pipe::fcntl_setpipe_size;
 use serde::{Deserialize, Serialize};
 
 use crate::helper::wait_for;
-use crate::identity::Stat;
-use crate::mask;
-use crate::outcome::RunError;
-use crate::spec::Spec;
 use crate::sys;
 
 const BASH: &str = include_str!("inject/hook.bash");
@@ -52,16 +49,6 @@ const MOST: usize = 100_000;
 const MOST_LATE: u64 = 64 << 20;
 /// So many children of one parent and name are told singly, unless `MONITOR_FOLD_AFTER` says otherwise; further ones are counted.
 const FOLD_AFTER: u64 = 100;
-
-/// What is made to tell of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Inject {
-    /// Scripts for bash: each command.
-    Shell,
-    /// Python: the functions that a configuration names.
-    Python,
-}
 
 /// `[[function]]` of a configuration.
 #[derive(Debug, Deserialize, Serialize)]

@@ -3,26 +3,27 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use monitor_runs::tree::DETACHED;
+use monitor_runs::{Claim, Identity, Outcome, OutputLog, RunError, Spec};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
+use crate::account::Account;
+use crate::environment;
 use crate::helper::Helper;
-use crate::identity::Identity;
 use crate::inject::Injection;
 use crate::limits::Limits;
-use crate::messages::{Ask, Line, Tell};
-use crate::outcome::{Outcome, RunError, Waiting};
+use crate::messages::{Ask, Env, Line, Tell};
 use crate::pump::Pumping;
 use crate::record::Record;
 use crate::sink::Sink;
-use crate::spec::Spec;
 use crate::streams::{Pump, Streams, dup};
 use crate::sys::{self, Signals};
 use crate::tail::{Said, Tails};
 use crate::terminal::{Outer, Shown};
-use crate::tree::DETACHED;
 use crate::why::Stream;
 use crate::work::{Work, bid_farewell};
 
@@ -38,21 +39,9 @@ pub struct Launcher {
     limits: Limits,
     injection: Option<Injection>,
     helper: u32,
+    env: Env,
+    claim: Option<Claim>,
 }
-
-/// What whoever asked is told meanwhile.
-pub(crate) trait Watch {
-    /// It is recorded, under these ids of tree and process.
-    fn began(&mut self, _ids: Option<(String, String)>, _helper: Option<Identity>) {}
-    /// It runs.
-    fn started(&mut self, _command: Option<Identity>) {}
-    /// An attempt failed, and the next one is waited for.
-    fn waits(&mut self, _waiting: Waiting) {}
-    /// It has ended, for good.
-    fn ended(&mut self, _outcome: &Outcome) {}
-}
-
-impl Watch for () {}
 
 /// Gets everything ready that needs a program with one thread: the helper is forked, signals are taken, and recording is on
 /// from here on, whatever `MONITOR_ENABLED` says, for this `server` or else that of `MONITOR_SERVER_URL`.
@@ -60,16 +49,32 @@ impl Watch for () {}
 /// # Errors
 /// When there is no command, or the system refuses what is needed.
 pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
-    if spec.command.first().is_none_or(|program| program.is_empty()) {
-        return Err(RunError::NoCommand);
-    }
+    ready(spec, server, None)
+}
+
+/// Runs what the folder of a detached run says, as its launcher, and writes down there what comes of it.
+///
+/// # Errors
+/// As [`prepare`]; and when another launcher has taken the run.
+pub fn launch(folder: &Path) -> Result<Outcome, RunError> {
+    let (spec, claim) = Claim::take(folder)?;
+    ready(spec, None, Some(claim))?.run()
+}
+
+fn ready(spec: Spec, server: Option<&str>, claim: Option<Claim>) -> Result<Launcher, RunError> {
+    spec.check()?;
+    Account::of(&spec).map_err(RunError::system("find the user or the group (--user, --group)"))?;
+    let steps = claim.as_ref().map(|claim| claim.steps().clone());
+    let folder = steps.as_ref().map(|steps| steps.folder().to_owned());
+    let env = environment::of(&spec, folder.as_deref())?;
+    let log = folder.as_deref().map(OutputLog::open).transpose().map_err(RunError::system("open the file of the output"))?.map(Arc::new);
     let signals = Signals::take().map_err(RunError::system("take the signals"))?;
     let output = RunError::system;
-    let Streams { theirs, pumps, outer, shown } = Streams::plan(&spec).map_err(output("take the output"))?;
+    let Streams { theirs, pumps, outer, shown } = Streams::plan(&spec, log).map_err(output("take the output"))?;
     let again = pumps.iter().map(|pump| pump.again().map(Some)).collect::<io::Result<Vec<_>>>().map_err(output("take the output"))?;
     let terminal = theirs[0].as_ref().map(dup).transpose().map_err(output("take the terminal"))?;
     let injection = Injection::new(&spec)?;
-    let limits = Limits::new(&spec);
+    let limits = Limits::new(&spec, claim.is_some());
     let (line, helpers) = UnixStream::pair().map_err(RunError::system("start the helper"))?;
     let launcher = pidfd_open(getpid(), PidfdFlags::empty()).map_err(|error| RunError::system("start the helper")(error.into()))?;
     sys::set_env("MONITOR_ENABLED", "1");
@@ -80,13 +85,13 @@ pub fn prepare(spec: Spec, server: Option<&str>) -> Result<Launcher, RunError> {
     match sys::fork().map_err(RunError::system("start the helper"))? {
         None => {
             // The launcher's, whose end is to be seen.
-            drop((line, pumps, outer, shown));
+            drop((line, pumps, outer, shown, claim, env));
             if let Some(injection) = injection {
                 injection.forget();
             }
-            sys::end_with(|| Helper { spec, line: helpers, launcher, signals, theirs, pumps: again, terminal, limits }.run())
+            sys::end_with(|| Helper { spec, line: helpers, launcher, signals, theirs, pumps: again, terminal, limits, steps }.run())
         }
-        Some(helper) => Ok(Launcher { spec, signals, line: Line::new(line), pumps, outer, shown, limits, injection, helper }),
+        Some(helper) => Ok(Launcher { spec, signals, line: Line::new(line), pumps, outer, shown, limits, injection, helper, env, claim }),
     }
 }
 
@@ -96,13 +101,12 @@ impl Launcher {
     /// # Errors
     /// When the output can't be copied, or written to a file.
     pub fn run(self) -> Result<Outcome, RunError> {
-        self.run_watched(&mut ())
-    }
-
-    pub(crate) fn run_watched(self, watch: &mut dyn Watch) -> Result<Outcome, RunError> {
-        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper } = self;
+        let Self { spec, signals, mut line, pumps, outer, shown, limits, injection, helper, env, mut claim } = self;
         let record = Arc::new(Record::begin(&spec, limits.words(&spec)));
-        watch.began(record.ids(), Identity::of(helper));
+        if let Some(claim) = &mut claim {
+            claim.began(record.ids(), Identity::of(helper), limits.group());
+        }
+        line.say(&Ask::Began { ids: record.ids() });
         if let Err(error) = record.open_file(&spec) {
             let path = spec.log_dir.clone().unwrap_or_default();
             let error = RunError::Folder { path, wanted: "can't be written to (--log-dir)", source: error };
@@ -146,6 +150,8 @@ impl Launcher {
             limits: &limits,
             injection: injection.as_ref(),
             record: &record,
+            env,
+            claim,
             pumping,
             news,
             closed,
@@ -155,8 +161,9 @@ impl Launcher {
             hung_up: None,
             has_command: false,
             has_terminal,
+            told: None,
             give_up_at: None,
         };
-        Ok(work.run(&tails, watch))
+        Ok(work.run(&tails))
     }
 }

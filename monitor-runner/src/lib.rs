@@ -1,8 +1,9 @@
-//! Runs a command as a process: starts it, watches it, limits it, ends it, and survives the death of whoever asked.
+//! Runs a command as a process: starts it, watches it, limits it, ends it, records it, and survives the death of whoever asked.
 //!
-//! [`prepare`] takes a [`Spec`] and gives a [`Launcher`], whose [`run`](Launcher::run) returns the [`Outcome`]. It takes over the
-//! signals and the terminal of its program, so that program is to do nothing else: `monitor run` is one. Whoever has other things
-//! to do — a scheduler, a job — asks for such a program by [`detached::start`], and finds it again by [`detached::Run`].
+//! [`prepare`] takes a [`Spec`](monitor_runs::Spec) and gives a [`Launcher`], whose [`run`](Launcher::run) returns the
+//! [`Outcome`](monitor_runs::Outcome). It takes over the signals and the terminal of its program, so that program is to do nothing else:
+//! `monitor run` is one. Whoever has other things to do — a scheduler, a job — asks for such a program by [`monitor_runs::start`]; that
+//! program calls [`launch`].
 //!
 //! ```text
 //! launcher ── helper ── command ── what it starts
@@ -12,31 +13,25 @@
 //! ```
 #![cfg(target_os = "linux")]
 
-pub mod detached;
+mod account;
+mod environment;
+mod failure;
 mod helper;
-mod identity;
+mod hooks;
 mod inject;
 mod launcher;
 mod limits;
 mod lines;
 mod logfile;
-mod mask;
 mod messages;
-mod outcome;
 mod pump;
 mod record;
 mod sink;
-mod spec;
 mod streams;
 mod sys;
 mod tail;
 mod terminal;
-mod tree;
 mod why;
 mod work;
 
-pub use identity::Identity;
-pub use inject::Inject;
-pub use launcher::{Launcher, prepare};
-pub use outcome::{Outcome, RunError, Waiting};
-pub use spec::{OnDeath, Spec};
+pub use launcher::{Launcher, launch, prepare};

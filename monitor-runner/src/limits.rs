@@ -6,9 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use monitor_runs::Spec;
 use rustix::process::{Resource, Rlimit, setrlimit};
-
-use crate::spec::Spec;
 
 /// How the limits of a [`Spec`] are kept.
 #[derive(Debug, Default)]
@@ -21,9 +20,11 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    pub(crate) fn new(spec: &Spec) -> Self {
+    /// A detached run has a cgroup below the launcher's own in any case, if that is allowed: it holds all of the run, whoever dies.
+    pub(crate) fn new(spec: &Spec, is_detached: bool) -> Self {
         if spec.memory.is_none() && spec.cpu.is_none() {
-            return Self::default();
+            let own = || Cgroup::places().next().and_then(|place| Cgroup::make(&place, None).ok());
+            return Self { cgroup: if is_detached { own() } else { None }, ..Self::default() };
         }
         Self::within(spec, Cgroup::places())
     }
@@ -48,6 +49,11 @@ impl Limits {
         let memory = spec.memory.map(|bytes| ("memory_limit", format!("{bytes} bytes by {}", how(self.rlimit_memory.is_some()))));
         let cpu = spec.cpu.map(|cpu| ("cpu_limit", format!("{cpu:?} by {}", how(self.rlimit_cpu.is_some()))));
         memory.into_iter().chain(cpu).collect()
+    }
+
+    /// The cgroup's folder.
+    pub(crate) fn group(&self) -> Option<PathBuf> {
+        self.cgroup.as_ref().map(|cgroup| cgroup.folder.clone())
     }
 
     /// CPU time that was used by all together.
@@ -184,6 +190,6 @@ mod tests {
         let limits = Limits::within(&spec, std::iter::empty());
         assert_eq!(limits.words(&spec), [("memory_limit", "1048576 bytes by rlimit, for each process".to_owned())]);
         assert_eq!(limits.for_child().unwrap().memory, Some(1 << 20));
-        assert!(Limits::new(&Spec::new(["true"])).words(&Spec::new(["true"])).is_empty());
+        assert!(Limits::new(&Spec::new(["true"]), false).words(&Spec::new(["true"])).is_empty());
     }
 }

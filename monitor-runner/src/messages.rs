@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 /// From the launcher.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Ask {
-    /// Start the command, with this in its environment, or without.
-    Spawn { env: Vec<(OsString, Option<OsString>)> },
+    /// The run is recorded, under these ids of tree and process.
+    Began { ids: Option<(String, String)> },
+    /// Start the command, or a hook, with this in its environment, or without.
+    Spawn { part: Part, env: Env },
     /// Send a signal.
     Signal { signal: i32, whom: Whom },
     /// The command's end was heard of: let the system forget it.
@@ -31,6 +33,20 @@ pub(crate) enum Ask {
     /// End, when nobody can write output any more if some still can, and copy it until then. What the launcher has left in the
     /// spool is to be sent once it is gone.
     End { goes_on: bool, left: Option<Left> },
+}
+
+/// Variables that are set, or taken away.
+pub(crate) type Env = Vec<(OsString, Option<OsString>)>;
+
+/// A part of a run that is a command of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Part {
+    /// The hook before the first attempt.
+    Before,
+    /// The attempt of this number.
+    Attempt(u32),
+    /// The hook after the last attempt.
+    After,
 }
 
 /// Who gets a signal.
@@ -70,6 +86,8 @@ pub(crate) enum Stage {
     Cpu,
     Nice,
     Terminal,
+    Step,
+    User,
     Start,
 }
 
@@ -156,7 +174,7 @@ mod tests {
         let env =
             vec![(OsString::from("A"), Some(OsString::from_vec(vec![b'x', 0xff, b'\n']))), ("B".into(), Some("y".repeat(300_000).into()))];
         let said = env.clone();
-        let speaker = std::thread::spawn(move || Line::<Ask, Tell>::new(ours).say(&Ask::Spawn { env: said }));
+        let speaker = std::thread::spawn(move || Line::<Ask, Tell>::new(ours).say(&Ask::Spawn { part: Part::Attempt(1), env: said }));
         let mut line: Line<Tell, Ask> = Line::new(theirs);
         let heard = loop {
             line.listen();
@@ -165,6 +183,6 @@ mod tests {
             }
         };
         speaker.join().unwrap();
-        assert!(matches!(heard, Ask::Spawn { env: heard } if heard == env));
+        assert!(matches!(heard, Ask::Spawn { part: Part::Attempt(1), env: heard } if heard == env));
     }
 }

@@ -7,12 +7,11 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use monitor_runs::RunError;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, fcntl_setpipe_size, splice, tee};
 
-use crate::helper::write_all;
-use crate::outcome::RunError;
 use crate::sink::Sink;
 use crate::streams::Pump;
 
@@ -95,7 +94,8 @@ enum Step {
 }
 
 fn run(pump: Pump, mut sink: Sink, wake: &OwnedFd, asks: &mpsc::Receiver<Order>, closed: impl FnOnce()) {
-    let mut way = Way { buffer: Vec::new(), copy: None, seen: 0..0, can_splice: true, is_wide: false, passed: 0 };
+    let can_splice = pump.log.is_none();
+    let mut way = Way { buffer: Vec::new(), copy: None, seen: 0..0, can_splice, is_wide: false, passed: 0 };
     // Who wants to know that all is copied that was there, and how much of it is left.
     let mut waiting: Option<(mpsc::Sender<bool>, usize)> = None;
     let (mut pump, mut closed) = (Some(pump), Some(closed));
@@ -168,7 +168,7 @@ impl Way {
             // What a pseudo-terminal says when nobody has its other end.
             Ok(0) | Err(Errno::IO) => Step::Over,
             Ok(length) => {
-                let written = write_all(&pump.to, &self.buffer[..length]);
+                let written = pump.write(&self.buffer[..length]);
                 sink.feed(&self.buffer[..length]);
                 if written.is_ok() { Step::Copied(length) } else { Step::Closed }
             }

@@ -1,16 +1,15 @@
 //! What is recorded of a run: one process, with an attempt for each time that the command is started.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_client::{Context, Exit, Process, ProcessBuilder, Retry};
+use monitor_client::{Context, Exit, Level, Process, ProcessBuilder, Retry};
+
+use monitor_runs::{Outcome, Spec, mask};
 
 use crate::logfile::LogFile;
-use crate::mask;
-use crate::outcome::Outcome;
-use crate::spec::Spec;
 use crate::tail::Said;
 use crate::why::Why;
 
@@ -30,15 +29,28 @@ pub(crate) struct Record {
 #[derive(Debug)]
 struct About {
     name: String,
+    kind: String,
     batch: Option<String>,
     timeout: Option<Duration>,
     attempts: u32,
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(Cow<'static, str>, String)>,
 }
 
 impl About {
+    fn of(spec: &Spec, limits: Vec<(&'static str, String)>) -> Self {
+        let mut fields: Vec<(Cow<'static, str>, String)> = vec![
+            ("command".into(), mask::shown(&spec.command, &spec.mask)),
+            ("cwd".into(), spec.shown_folder().to_string_lossy().into_owned()),
+            ("host".into(), gethostname::gethostname().to_string_lossy().into_owned()),
+        ];
+        fields.extend(limits.into_iter().map(|(key, value)| (key.into(), value)));
+        fields.extend(spec.fields.iter().map(|(key, value)| (key.clone().into(), value.clone())));
+        let kind = spec.kind.clone().unwrap_or_else(|| "script".to_owned());
+        Self { name: spec.shown_name(), kind, batch: spec.batch.clone(), timeout: spec.timeout, attempts: spec.retry.saturating_add(1), fields }
+    }
+
     fn builder(&self) -> ProcessBuilder {
-        let mut builder = Process::start(&self.name).kind("script").nowhere();
+        let mut builder = Process::start(&self.name).kind(self.kind.clone()).nowhere();
         if let Some(batch) = &self.batch {
             builder = builder.batch(batch);
         }
@@ -47,7 +59,7 @@ impl About {
         }
         builder = builder.attempts(self.attempts);
         for (key, value) in &self.fields {
-            builder = builder.field(*key, value.clone());
+            builder = builder.field(key.clone(), value.clone());
         }
         builder
     }
@@ -56,20 +68,25 @@ impl About {
 impl Record {
     /// Begins it: below the process that this program was started by, if there is one.
     pub(crate) fn begin(spec: &Spec, limits: Vec<(&'static str, String)>) -> Self {
-        let mut fields = vec![
-            ("command", mask::shown(&spec.command, &spec.mask)),
-            ("cwd", spec.shown_folder().to_string_lossy().into_owned()),
-            ("host", gethostname::gethostname().to_string_lossy().into_owned()),
-        ];
-        fields.extend(limits);
-        let about = About {
-            name: spec.shown_name(),
-            batch: spec.batch.clone(),
-            timeout: spec.timeout,
-            attempts: spec.retry.saturating_add(1),
-            fields,
+        let about = About::of(spec, limits);
+        let given = spec.process.as_ref().and_then(|ids| context_of(&ids.root_id, &ids.process_id));
+        let builder = about.builder();
+        let process = match given {
+            Some(ids) => builder.again(ids, 1).begin(),
+            None => builder.begin(),
         };
-        let process = about.builder().begin();
+        Self::new(about, process)
+    }
+
+    /// Goes on with the attempt of a process that a launcher has begun, which was killed. `None` if that one was not recorded.
+    pub(crate) fn take_over(spec: &Spec, limits: Vec<(&'static str, String)>, ids: Option<(String, String)>, attempt: u32) -> Option<Self> {
+        let (root, process) = ids?;
+        let about = About::of(spec, limits);
+        let process = about.builder().again(context_of(&root, &process)?, attempt).begin().taken_over();
+        Some(Self::new(about, process))
+    }
+
+    fn new(about: About, process: Process) -> Self {
         Self {
             context: process.context(),
             process: Mutex::new(Some(process)),
@@ -86,15 +103,6 @@ impl Record {
         self.context.map(|context| (format!("{:032x}", context.root()), format!("{:016x}", context.process())))
     }
 
-    /// What tells an instrumented program where it belongs.
-    pub(crate) fn environment(&self) -> Vec<(OsString, Option<OsString>)> {
-        let (root, process) = self.ids().unzip();
-        let mut env = vec![("MONITOR_ENABLED".into(), Some("1".into()))];
-        env.push(("MONITOR_ROOT_ID".into(), root.map(Into::into)));
-        env.push(("MONITOR_PARENT_ID".into(), process.map(Into::into)));
-        env
-    }
-
     /// The output goes to a file as well.
     pub(crate) fn open_file(&self, spec: &Spec) -> std::io::Result<()> {
         let Some(folder) = &spec.log_dir else { return Ok(()) };
@@ -108,6 +116,11 @@ impl Record {
 
     pub(crate) fn field(&self, key: &'static str, value: impl Into<monitor_client::Value>) {
         self.with(|process| process.field(key, value));
+    }
+
+    /// A warning about it.
+    pub(crate) fn warn(&self, text: String) {
+        self.with(|process| process.log(Level::Warn, text));
     }
 
     /// A line of output.
@@ -154,6 +167,9 @@ impl Record {
         let Some(process) = self.process.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         process.field("cpu_ms", outcome.cpu.as_millis() as u64);
         process.field("peak_memory_bytes", outcome.peak_bytes);
+        if let Some(note) = &outcome.note {
+            process.field("note", note.clone());
+        }
         if let Some((read, written)) = outcome.io_bytes {
             process.field("io_read_bytes", read);
             process.field("io_written_bytes", written);
@@ -201,4 +217,8 @@ impl Record {
             act(process);
         }
     }
+}
+
+fn context_of(root: &str, process: &str) -> Option<Context> {
+    Context::new(u128::from_str_radix(root, 16).ok()?, u64::from_str_radix(process, 16).ok()?)
 }

@@ -3,12 +3,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
+use monitor_runs::{Origin, OutputLog, Spec};
 use rustix::fs::{FileType, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::io::ioctl_fionread;
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use crate::spec::Spec;
+use crate::helper::write_all;
 use crate::terminal::{Outer, Pty, Shown, is_terminal};
 
 /// All of them.
@@ -32,12 +34,22 @@ pub(crate) struct Pump {
     pub(crate) to: OwnedFd,
     /// What failed stands here.
     pub(crate) has_errors: bool,
+    /// The output of a detached run goes there, as that of this stream.
+    pub(crate) log: Option<(Arc<OutputLog>, Origin)>,
 }
 
 impl Streams {
-    pub(crate) fn plan(spec: &Spec) -> io::Result<Self> {
+    pub(crate) fn plan(spec: &Spec, log: Option<Arc<OutputLog>>) -> io::Result<Self> {
         let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
         let mut streams = Self { theirs: [None, None, None], pumps: Vec::new(), outer: None, shown: None };
+        if let Some(log) = log {
+            streams.take(1, stdout, "stdout", spec)?;
+            streams.take(2, stderr, "stderr", spec)?;
+            for (pump, origin) in streams.pumps.iter_mut().zip([Origin::Stdout, Origin::Stderr]) {
+                pump.log = Some((log.clone(), origin));
+            }
+            return Ok(streams);
+        }
         if is_terminal(stdin) && is_terminal(stdout) {
             let pty = Pty::like(stdin, false)?;
             streams.theirs = [Some(dup(&pty.theirs)?), Some(dup(&pty.theirs)?), None];
@@ -88,7 +100,7 @@ impl Streams {
 impl Pump {
     fn new(name: &'static str, from: OwnedFd, to: OwnedFd, has_errors: bool) -> io::Result<Self> {
         fcntl_setfl(&from, fcntl_getfl(&from)? | OFlags::NONBLOCK)?;
-        Ok(Self { name, from, to, has_errors })
+        Ok(Self { name, from, to, has_errors, log: None })
     }
 
     /// Bytes that were written and not read yet; of a terminal nobody can tell.
@@ -97,8 +109,16 @@ impl Pump {
         if is_pipe { ioctl_fionread(&self.from).map_or(usize::MAX, |bytes| bytes as usize) } else { usize::MAX }
     }
 
+    /// Passes output on, whether the other end waits or not.
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        match &self.log {
+            Some((log, origin)) => log.write(*origin, bytes),
+            None => Ok(write_all(&self.to, bytes)?),
+        }
+    }
+
     pub(crate) fn again(&self) -> io::Result<Self> {
-        Ok(Self { name: self.name, from: dup(&self.from)?, to: dup(&self.to)?, has_errors: self.has_errors })
+        Ok(Self { name: self.name, from: dup(&self.from)?, to: dup(&self.to)?, has_errors: self.has_errors, log: self.log.clone() })
     }
 }
 

@@ -23,16 +23,6 @@ const TAKEN: [i32; 12] = [
     libc::SIGTTOU,
 ];
 
-/// Asks a launcher to end all that its command has started.
-pub(crate) fn end_tree() -> i32 {
-    libc::SIGRTMIN() + 1
-}
-
-/// Asks a launcher to kill all that its command has started.
-pub(crate) fn kill_tree() -> i32 {
-    libc::SIGRTMIN() + 2
-}
-
 /// Which signals were blocked.
 #[derive(Clone, Copy)]
 pub(crate) struct Mask(libc::sigset_t);
@@ -88,7 +78,7 @@ impl Signals {
         // SAFETY: `sigemptyset` and `pthread_sigmask` fill in the sets that they are given; numbers of signals are constants.
         unsafe {
             libc::sigemptyset(set.as_mut_ptr());
-            for signal in TAKEN.into_iter().chain([libc::SIGCHLD, end_tree(), kill_tree()]) {
+            for signal in TAKEN.into_iter().chain([libc::SIGCHLD, monitor_runs::end_tree(), monitor_runs::kill_tree()]) {
                 libc::sigaddset(set.as_mut_ptr(), signal);
             }
             let error = libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.as_mut_ptr());
@@ -257,12 +247,6 @@ pub(crate) fn is_foreground(terminal: impl AsFd) -> bool {
     unsafe { libc::tcgetpgrp(terminal.as_fd().as_raw_fd()) == libc::getpgrp() }
 }
 
-/// Sends a signal; to a group if `pid` is negative. One that is gone is no error.
-pub(crate) fn kill(pid: i32, signal: i32) {
-    // SAFETY: takes numbers.
-    unsafe { libc::kill(pid, signal) };
-}
-
 /// Continues the parent of this program.
 pub(crate) fn continue_parent() {
     // SAFETY: take numbers.
@@ -285,11 +269,4 @@ pub(crate) fn set_env(name: &str, value: &str) {
 pub(crate) fn remove_env(name: &str) {
     // SAFETY: as above.
     unsafe { std::env::remove_var(name) };
-}
-
-/// Sends a signal to the process of a pidfd.
-pub(crate) fn signal_by_file(process: &OwnedFd, signal: i32) -> io::Result<()> {
-    // SAFETY: takes numbers, and no address.
-    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0) };
-    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -3,24 +3,23 @@
 mod traffic;
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monitor_client::Retry;
+use monitor_runs::{Claim, Identity, Outcome, Spec, Verdict, Waiting, end_tree, kill_tree};
 
-use crate::identity::Identity;
+use crate::environment;
+use crate::failure::{is_told_by_output, not_started};
+use crate::hooks;
 use crate::inject::{Heard, Injection};
-use crate::launcher::Watch;
 use crate::limits::Limits;
-use crate::messages::{Ask, Line, Tell, Whom};
-use crate::outcome::{Outcome, Waiting};
+use crate::messages::{Ask, Env, Line, Part, Tell, Whom};
 use crate::pump::Pumping;
 use crate::record::Record;
-use crate::spec::Spec;
-use crate::sys::{self, Signals};
+use crate::sys::Signals;
 use crate::tail::{FileTail, Said, Tails};
 use crate::terminal::{Outer, Shown};
 use crate::why::Stream;
@@ -48,6 +47,10 @@ pub(crate) struct Work<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) injection: Option<&'a Injection>,
     pub(crate) record: &'a Record,
+    /// Variables of each attempt.
+    pub(crate) env: Env,
+    /// The folder of a detached run.
+    pub(crate) claim: Option<Claim>,
     pub(crate) pumping: Vec<Pumping>,
     /// Streams that nobody reads any more.
     pub(crate) closed: Arc<Mutex<Vec<usize>>>,
@@ -65,6 +68,8 @@ pub(crate) struct Work<'a> {
     pub(crate) has_command: bool,
     /// Somebody may see that the launcher has stopped, and continue it.
     pub(crate) has_terminal: bool,
+    /// How the run ended, for the hook after it.
+    pub(crate) told: Option<Outcome>,
     /// Whoever reads the output of a command that was to be ended is not waited for any longer.
     pub(crate) give_up_at: Option<Instant>,
 }
@@ -77,7 +82,7 @@ struct Ending {
 }
 
 impl Work<'_> {
-    pub(crate) fn run(mut self, tails: &Tails, watch: &mut dyn Watch) -> Outcome {
+    pub(crate) fn run(mut self, tails: &Tails) -> Outcome {
         self.take_keys();
         let mut files = Vec::new();
         if !self.spec.capture {
@@ -88,16 +93,23 @@ impl Work<'_> {
         let (outcome, is_over) = loop {
             // Without it the command runs as well.
             let following = self.injection.and_then(|injection| injection.follow().ok());
-            let mut outcome = self.attempt(watch);
+            let started_us = now_us();
+            let hook = if attempt == 1 { self.hook_before() } else { None };
+            let mut outcome = hook.unwrap_or_else(|| self.attempt(Part::Attempt(attempt)));
             outcome.attempts = attempt;
+            (outcome.started_us, outcome.ended_us) = (started_us, now_us());
+            outcome.judge(&self.spec.exits);
             self.is_interrupted |= self.is_end_wanted(&outcome);
-            outcome.is_cancelled = self.was_asked_to_end(&outcome);
+            outcome.is_cancelled |= self.was_asked_to_end(&outcome);
             self.drain();
-            let was_started = outcome.error.is_none();
-            let again = attempt <= self.spec.retry && was_started && !outcome.is_success() && !self.is_interrupted;
+            let may_retry = outcome.error.is_none() && !outcome.is_cancelled && outcome.verdict != Some(Verdict::Final);
+            let again = attempt <= self.spec.retry && may_retry && !outcome.is_success() && !self.is_interrupted;
             let said = Said::take(tails, &mut files);
-            let why = said.why().filter(|_| outcome.is_told_by_output());
+            let why = said.why().filter(|_| is_told_by_output(&outcome));
             outcome.why = why.as_ref().map(|why| why.line.clone());
+            if !again {
+                self.hook_after(&mut outcome);
+            }
             let is_over = if again { false } else { self.let_go() };
             if let Some(following) = following {
                 let (_, script) = self.record.ids().unwrap_or_default();
@@ -108,14 +120,19 @@ impl Work<'_> {
                 if let Some(why) = &nothing {
                     self.record.field("injected_nothing", why.clone());
                 }
-                outcome.note = nothing;
+                outcome.note = outcome.note.or(nothing);
             }
             let pause = self.spec.backoff.saturating_mul(1 << (attempt - 1).min(20)).min(LONGEST_WAIT);
             let retry = again.then(|| Retry { next: SystemTime::now() + pause, of: self.spec.retry.saturating_add(1) });
+            if let Some(claim) = &self.claim {
+                claim.steps().attempt_ended(attempt, &outcome);
+            }
             self.record.end(&outcome, why, &said, retry);
             if let Some(Retry { next, of }) = retry {
                 let next_us = next.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
-                watch.waits(Waiting { attempt, of, next_us });
+                if let Some(claim) = &mut self.claim {
+                    claim.waits(Waiting { attempt, of, next_us });
+                }
                 if self.sleep(pause) {
                     attempt += 1;
                     self.record.again(attempt);
@@ -125,7 +142,10 @@ impl Work<'_> {
             }
             break (outcome, is_over);
         };
-        watch.ended(&outcome);
+        if let Some(claim) = &self.claim {
+            // Before whoever waits is told that the launcher is gone.
+            let _ = claim.steps().ended(&outcome);
+        }
         // One whose reader was given up may still be in the middle of it.
         if self.give_up_at.is_none_or(|at| Instant::now() < at) {
             self.pumping.drain(..).for_each(Pumping::stop);
@@ -148,14 +168,47 @@ impl Work<'_> {
             && (outcome.reason.as_deref() == Some(KILLED) || (outcome.reason.is_none() && self.is_interrupted && !outcome.is_success()))
     }
 
-    /// Starts the command and waits for its end.
-    fn attempt(&mut self, watch: &mut dyn Watch) -> Outcome {
-        let mut env: Vec<(OsString, Option<OsString>)> = self.record.environment();
+    /// Runs the hook before the first attempt. If it fails, that is how the run ends.
+    fn hook_before(&mut self) -> Option<Outcome> {
+        if self.spec.before.is_empty() {
+            return None;
+        }
+        let ended = self.attempt(Part::Before);
+        (!ended.is_success()).then(|| {
+            let error = Some(format!("the hook before it failed (--before): {}", ended.words()));
+            Outcome { code: Some(125), signal: None, reason: Some("before".to_owned()), error, ..ended }
+        })
+    }
+
+    /// Runs the hook after the last attempt, if there was one. It changes nothing of how the run ended.
+    fn hook_after(&mut self, outcome: &mut Outcome) {
+        if self.spec.after.is_empty() || outcome.error.is_some() {
+            return;
+        }
+        let before = std::mem::take(&mut self.is_interrupted);
+        self.told = Some(outcome.clone());
+        let ended = self.attempt(Part::After);
+        self.is_interrupted |= before;
+        if !ended.is_success() {
+            let note = format!("the hook after it failed (--after): {}", ended.words());
+            self.record.warn(note.clone());
+            outcome.note = Some(note);
+        }
+        self.drain();
+    }
+
+    /// Starts a part of the run and waits for its end.
+    fn attempt(&mut self, part: Part) -> Outcome {
+        let mut env = environment::of_process(self.record.ids());
         env.extend(self.injection.into_iter().flat_map(Injection::env));
-        env.extend(self.spec.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))));
-        self.line.say(&Ask::Spawn { env });
+        env.extend(self.env.iter().cloned());
+        if let Part::Before | Part::After = part {
+            env = hooks::environment(env, self.told.as_ref());
+        }
+        self.line.say(&Ask::Spawn { part, env });
         let begun = Instant::now();
         let mut ending: Option<Ending> = None;
+        let mut warning = self.spec.warn_after.filter(|_| matches!(part, Part::Attempt(_)));
         let used_before = self.limits.used_cpu().unwrap_or_default();
         let killed_before = self.limits.killed_for_memory();
         self.has_command = true;
@@ -163,12 +216,13 @@ impl Work<'_> {
             let timeout = self.spec.timeout.map(|timeout| begun + timeout).filter(|_| ending.is_none());
             let kill = ending.as_ref().filter(|ending| !ending.is_killed).map(|ending| ending.kill_at);
             let look = self.limits.cpu.filter(|_| ending.is_none()).map(|_| Instant::now() + LOOK);
-            let next = [timeout, kill, look].into_iter().flatten().min();
+            let warn = warning.map(|after| begun + after).filter(|_| ending.is_none());
+            let next = [timeout, kill, look, warn].into_iter().flatten().min();
             self.wait(next.map(|next| next.saturating_duration_since(Instant::now())));
             self.take_signals();
             while let Some(signal) = self.asked.pop_front() {
-                let is_kill = signal == sys::kill_tree();
-                if is_kill || (signal == sys::end_tree() && ending.is_none()) {
+                let is_kill = signal == kill_tree();
+                if is_kill || (signal == end_tree() && ending.is_none()) {
                     let grace = if is_kill { Duration::ZERO } else { self.spec.grace };
                     ending = Some(self.end(KILLED, grace));
                 }
@@ -176,12 +230,16 @@ impl Work<'_> {
             while let Some(tell) = self.line.next() {
                 match tell {
                     Tell::Spawned { pid } => {
-                        self.record.field("pid", pid);
-                        watch.started(Identity::of(pid));
+                        if let Part::Attempt(attempt) = part {
+                            self.record.field("pid", pid);
+                            if let Some(claim) = &mut self.claim {
+                                claim.started(attempt, Identity::of(pid));
+                            }
+                        }
                     }
                     Tell::NotSpawned { stage, errno } => {
                         self.has_command = false;
-                        return Outcome::not_started(self.spec, stage, &io::Error::from_raw_os_error(errno));
+                        return not_started(self.spec, stage, &io::Error::from_raw_os_error(errno));
                     }
                     Tell::Stopped => self.stop(),
                     Tell::Ended { code, signal, cpu_us, peak_bytes, io_bytes } => {
@@ -213,6 +271,12 @@ impl Work<'_> {
             if self.line.is_over {
                 let error = "the helper that started the command was killed: how the command ended is unknown".to_owned();
                 return Outcome { error: Some(error), reason: Some("lost".to_owned()), ..Outcome::default() };
+            }
+            if warn.is_some_and(|at| at <= Instant::now())
+                && let Some(after) = warning.take()
+            {
+                self.record.warn(format!("it has run for {after:?} and not ended (--warn-after)"));
+                self.record.field("warned_after", format!("{after:?}"));
             }
             if ending.is_none() && timeout.is_some_and(|at| at <= Instant::now()) {
                 ending = Some(self.end("timeout", self.spec.grace));
@@ -247,7 +311,7 @@ impl Work<'_> {
             }
             self.wait(Some(LOOK));
             self.take_signals();
-            if self.asked.drain(..).any(|signal| signal == sys::kill_tree()) {
+            if self.asked.drain(..).any(|signal| signal == kill_tree()) {
                 ending.kill_at = Instant::now();
             }
         }
@@ -327,4 +391,9 @@ pub(crate) fn bid_farewell(line: &mut Line<Ask, Tell>, goes_on: bool) {
     let is_last = [std::process::id(), std::os::unix::process::parent_id()].contains(&1);
     let left = if is_last || line.is_over { None } else { monitor_client::leave() };
     line.say(&Ask::End { goes_on, left });
+}
+
+/// Now, in Unix microseconds.
+pub(crate) fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }

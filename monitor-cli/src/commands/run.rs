@@ -1,5 +1,7 @@
 //! `monitor run`
 
+mod values;
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -8,9 +10,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use monitor_runner::{Inject, OnDeath, RunError, Spec, detached};
+use monitor_runs::{Inject, OnDeath, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
+pub(crate) use self::values::duration;
+use self::values::{bytes, pair, secret, verdict};
 use crate::text::visible;
 
 const HELP: &str = "\
@@ -18,6 +22,8 @@ Examples:
   monitor run -- make -j8
   monitor run --name 'nightly import' --batch 2026-11-20 --timeout 2h --retry 3 -- ./import.sh
   monitor run --memory 2G --cpu 10m --log-dir /var/log/runs -- ./report
+  monitor run --secret DB_PASSWORD=file:/run/db --clean-env --exit 75=final -- ./migrate
+  monitor run --before ./lock --after ./unlock --warn-after 10m -- ./backup
   monitor run --detach -- ./server          then: monitor runs list
 
 The command runs as it would without: input, output, terminal, signals and exit code are its own.
@@ -41,6 +47,12 @@ pub(crate) struct Args {
     /// Name of the process [default: the program's name]
     #[arg(long)]
     name: Option<String>,
+    /// Kind of the process [default: script]
+    #[arg(long, value_name = "WORD")]
+    kind: Option<String>,
+    /// A field of the process
+    #[arg(long = "field", value_name = "NAME=VALUE", value_parser = pair)]
+    fields: Vec<(String, String)>,
     /// The batch that it works on
     #[arg(long)]
     batch: Option<String>,
@@ -51,6 +63,34 @@ pub(crate) struct Args {
     /// The folder that it runs in [default: the current one]
     #[arg(long, value_name = "DIR")]
     cwd: Option<PathBuf>,
+    /// The user that it runs as, by name or number: only for who may change it. HOME, USER, LOGNAME and SHELL are that user's
+    #[arg(long, value_name = "USER")]
+    user: Option<String>,
+    /// The group that it runs in, by name or number [default: the first one of --user]
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// A variable of its environment
+    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = pair)]
+    env: Vec<(String, String)>,
+    /// A variable whose value is written down nowhere: NAME=file:PATH has the text of a file, NAME=env:VARIABLE that of a variable
+    /// of the launcher
+    #[arg(long = "secret", value_name = "NAME=WHERE", value_parser = secret)]
+    secrets: Vec<(String, Secret)>,
+    /// Leaves it none of this environment but HOME, LANG, LC_ALL, LOGNAME, PATH, SHELL, TERM, TZ, USER and what begins with MONITOR_
+    #[arg(long)]
+    clean_env: bool,
+    /// A line for `sh` that runs before the first attempt: if it fails, the command isn't started
+    #[arg(long, value_name = "LINE")]
+    before: Option<String>,
+    /// A line for `sh` that runs after the last attempt; MONITOR_RUN_EXIT_CODE, _SIGNAL, _REASON and _ATTEMPTS tell it how that ended
+    #[arg(long, value_name = "LINE")]
+    after: Option<String>,
+    /// Meaning of an exit code: `ok`, `failed`, `final` (failed, and not tried again) or `cancelled`
+    #[arg(long = "exit", value_name = "CODE=MEANING", value_parser = verdict, value_delimiter = ',')]
+    exits: Vec<(u8, Verdict)>,
+    /// Warns in its log of an attempt that takes longer
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    warn_after: Option<Duration>,
     /// Ends an attempt that takes longer, and all that it has started: SIGTERM, and after --grace SIGKILL
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
@@ -96,6 +136,15 @@ pub(crate) struct Args {
     /// input; `monitor runs` shows it, its output and how it ended
     #[arg(long)]
     detach: bool,
+    /// Id of the detached run [default: one that is made up]. An id is given once: a second start of it is refused
+    #[arg(long, value_name = "ID", requires = "detach")]
+    id: Option<String>,
+    /// Id of the tree that the process is recorded in, 32 hexadecimal digits
+    #[arg(long, value_name = "HEX", requires = "process_id")]
+    root_id: Option<String>,
+    /// Id that the process is recorded under, 16 hexadecimal digits
+    #[arg(long, value_name = "HEX", requires = "root_id")]
+    process_id: Option<String>,
     /// The folder of a detached run, for its launcher
     #[arg(long, value_name = "DIR", hide = true)]
     from: Option<PathBuf>,
@@ -132,7 +181,7 @@ pub(crate) fn run(args: Args) -> ExitCode {
     let spec = spec(args);
     let hint = unquoted(&spec.command);
     let outcome = match from {
-        Some(folder) => detached::launch(&folder),
+        Some(folder) => monitor_runner::launch(&folder),
         None if is_detached => return detach(&spec, server.as_deref()),
         None => monitor_runner::prepare(spec, server.as_deref()).and_then(monitor_runner::Launcher::run),
     };
@@ -198,8 +247,8 @@ fn detach(spec: &Spec, server: Option<&str>) -> ExitCode {
     let no_home =
         || RunError::System { action: "find a folder for the run (MONITOR_RUNS_DIR)", source: std::io::ErrorKind::NotFound.into() };
     let started = std::env::current_exe().map_err(system("find this program")).and_then(|monitor| {
-        let runs = detached::default_dir().ok_or_else(no_home)?;
-        detached::start(&monitor, &runs, spec, server)
+        let runs = monitor_runs::default_dir().ok_or_else(no_home)?;
+        monitor_runs::start(&monitor, &runs, spec, server)
     });
     match started {
         Ok(run) => {
@@ -232,7 +281,21 @@ fn say(text: &str) {
 }
 
 fn spec(args: Args) -> Spec {
+    let shell = |line: Option<String>| line.map(|line| vec!["sh".into(), "-c".into(), line.into()]).unwrap_or_default();
     Spec {
+        id: args.id,
+        process: args.root_id.zip(args.process_id).map(|(root_id, process_id)| ProcessIds { root_id, process_id }),
+        kind: args.kind,
+        fields: args.fields.into_iter().collect(),
+        user: args.user,
+        group: args.group,
+        env: args.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        secrets: args.secrets.into_iter().collect(),
+        clean_env: args.clean_env,
+        before: shell(args.before),
+        after: shell(args.after),
+        exits: args.exits.into_iter().collect(),
+        warn_after: args.warn_after,
         name: args.name,
         batch: args.batch,
         mask: args.mask,
@@ -261,49 +324,5 @@ fn spec(args: Args) -> Spec {
             .collect(),
         inject_config: args.inject_config.map(|file| std::path::absolute(&file).unwrap_or(file)),
         ..Spec::new(args.command)
-    }
-}
-
-/// `500ms`, `2s`, `1.5m`, `1h`, `2d`.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let text = text.trim();
-    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let unit = match &text[unit_at..] {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3_600.0,
-        "d" => 86_400.0,
-        _ => f64::NAN,
-    };
-    let number: f64 = text[..unit_at].parse().unwrap_or(f64::NAN);
-    Duration::try_from_secs_f64(number * unit)
-        .ok()
-        .filter(|duration| *duration < Duration::from_secs(100 * 365 * 86_400))
-        .ok_or_else(|| "expected a duration such as 500ms, 30s, 10m, 2h or 1d".to_owned())
-}
-
-/// `500000`, `64K`, `500M`, `2GiB`, `1T`.
-fn bytes(text: &str) -> Result<u64, String> {
-    let bytes = monitor_spool::bytes(text).filter(|bytes| *bytes > 0);
-    bytes.ok_or_else(|| "expected a number of bytes such as 500M or 2G".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_and_bytes_are_read_as_people_write_them() {
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(bytes("2G"), Ok(2 << 30));
-        assert_eq!(bytes("64KiB"), Ok(64 << 10));
-        for bad in ["", "5", "s", "-1s", "1 s", "1e9s", "nans", "infs", "99999999999d", "1w"] {
-            assert!(duration(bad).is_err(), "{bad}");
-        }
-        for bad in ["", "0", "-1", "1.5G", "2X", "99999999999999999T", "99999999999999999999"] {
-            assert!(bytes(bad).is_err(), "{bad}");
-        }
     }
 }

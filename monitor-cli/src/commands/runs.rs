@@ -6,9 +6,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Subcommand;
-use monitor_runner::detached::{self, Life, Run};
-use monitor_runner::{Outcome, RunError, Waiting};
+use clap::{Subcommand, ValueEnum};
+use monitor_runs::{Follower, Identity, Life, Origin, Outcome, Run, RunError, Step, Waiting, find, list};
 use serde_json::json;
 
 use super::run;
@@ -28,8 +27,9 @@ Examples:
 /// Shows, follows and ends detached runs
 ///
 /// A detached run keeps its state in a folder below `monitor/runs` in the user's folder for state, or `MONITOR_RUNS_DIR`. It is
-/// `running`, or `retrying` while it waits for its next attempt; `unwatched` when its launcher was killed, so that nobody will know how it ends; `ended`; or `lost`, when it is gone
-/// and nobody saw how, as after a reboot.
+/// `asked` before a launcher has taken it; `running`, or `retrying` while it waits for its next attempt; `unwatched` when its launcher was
+/// killed: its helper says how it ends, unless that was killed, too; `ended`; or `lost`, when it is gone and nobody saw how, as after a
+/// reboot.
 #[derive(Debug, clap::Args)]
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
@@ -60,6 +60,9 @@ enum Command {
         /// Goes on until it ends
         #[arg(short, long)]
         follow: bool,
+        /// Only that of one stream
+        #[arg(long, value_name = "STREAM")]
+        stream: Option<Stream>,
     },
     /// Ends a run and all that it has started
     Kill {
@@ -75,6 +78,12 @@ enum Command {
         #[arg(long, value_name = "DURATION", value_parser = run::duration, default_value = "0s")]
         older: Duration,
     },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Stream {
+    Stdout,
+    Stderr,
 }
 
 /// Ends the program.
@@ -96,17 +105,22 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn answer(args: &Args) -> anyhow::Result<ExitCode> {
-    let dir = args.dir.clone().or_else(detached::default_dir).context("there is no home folder: name the folder of the runs with --dir")?;
-    let find = |id: &str| detached::find(&dir, id);
-    let all = || detached::list(&dir).with_context(|| format!("{} can't be read", dir.display()));
+    let dir =
+        args.dir.clone().or_else(monitor_runs::default_dir).context("there is no home folder: name the folder of the runs with --dir")?;
+    let find = |id: &str| find(&dir, id);
+    let all = || list(&dir).with_context(|| format!("{} can't be read", dir.display()));
     match &args.command {
-        Command::List { json } => list(&all()?, *json)?,
-        Command::Logs { id, follow } => {
-            show(&find(id)?, *follow)?;
+        Command::List { json } => print_list(&all()?, *json)?,
+        Command::Logs { id, follow, stream } => {
+            let origin = stream.map(|stream| match stream {
+                Stream::Stdout => Origin::Stdout,
+                Stream::Stderr => Origin::Stderr,
+            });
+            show(&find(id)?, origin, *follow)?;
         }
         Command::Attach { id } => {
             let run = find(id)?;
-            show(&run, true)?;
+            show(&run, None, true)?;
             return Ok(match run.life() {
                 Life::Ended(outcome) => ExitCode::from(outcome.exit_code()),
                 _ => anyhow::bail!("how it ended is unknown: its launcher was killed, or the machine was restarted"),
@@ -134,7 +148,7 @@ fn answer(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn list(runs: &[Run], is_json: bool) -> anyhow::Result<()> {
+fn print_list(runs: &[Run], is_json: bool) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     if is_json {
         let runs: Vec<_> = runs.iter().map(as_json).collect();
@@ -159,12 +173,17 @@ fn as_json(run: &Run) -> serde_json::Value {
         "state": if life == Life::Running && run.state.waiting.is_some() { "retrying" } else { word(&life) }, "waiting": run.state.waiting, "root_id": run.state.root_id, "process_id": run.state.process_id,
         "pid": run.state.running.as_ref().map(|running| running.pid),
         "exit_code": outcome.and_then(|outcome| outcome.code), "signal": outcome.and_then(|outcome| outcome.signal),
-        "reason": outcome.and_then(|outcome| outcome.reason.clone()), "folder": run.folder,
+        "reason": outcome.and_then(|outcome| outcome.reason.clone()), "ended_us": outcome.map(|outcome| outcome.ended_us).filter(|ended| *ended > 0),
+        "note": outcome.and_then(|outcome| outcome.note.clone()), "attempts": run.attempts().iter().map(|(number, outcome)| json!({
+            "attempt": number, "exit_code": outcome.code, "signal": outcome.signal, "reason": outcome.reason, "why": outcome.why,
+            "started_us": outcome.started_us, "ended_us": outcome.ended_us,
+        })).collect::<Vec<_>>(), "folder": run.folder,
     })
 }
 
 fn word(life: &Life) -> &'static str {
     match life {
+        Life::Asked => "asked",
         Life::Running => "running",
         Life::Unwatched => "unwatched",
         Life::Ended(_) => "ended",
@@ -178,9 +197,17 @@ fn words(run: &Run, life: &Life) -> String {
             Some(Waiting { attempt: number, of, next_us }) => format!("retrying: {}", attempt(number, Some(of), Some(next_us), now_us())),
             None => "running".to_owned(),
         },
-        Life::Unwatched => "running, but unwatched: its launcher was killed, so its exit code will not be known".to_owned(),
+        Life::Asked => "asked for, and taken by no launcher".to_owned(),
+        Life::Unwatched if run.state.helper.as_ref().is_some_and(Identity::is_alive) => {
+            "running, but its launcher was killed: its helper waits for its end".to_owned()
+        }
+        Life::Unwatched => "running, but unwatched: its launcher and its helper were killed, so its exit code will not be known".to_owned(),
         Life::Ended(outcome) => ended(outcome),
-        Life::Lost => "lost: how it ended is unknown".to_owned(),
+        Life::Lost => match run.step() {
+            Step::Asked | Step::Claimed => "lost: its command was never started".to_owned(),
+            Step::Executing(_) => "lost while its command was being started: whether it ran is unknown".to_owned(),
+            Step::Running(_) | Step::AttemptEnded(_) | Step::Ended => "lost: how it ended is unknown".to_owned(),
+        },
     }
 }
 
@@ -190,18 +217,19 @@ fn ended(outcome: &Outcome) -> String {
 }
 
 /// What it has written, and what it writes until it ends.
-fn show(run: &Run, follow: bool) -> anyhow::Result<()> {
+fn show(run: &Run, origin: Option<Origin>, follow: bool) -> anyhow::Result<()> {
+    let mut follower = Follower::new(run);
     // As it came: whoever looks at it here is to see what there would have been to see.
     let mut out = std::io::stdout().lock();
     let mut position = 0;
-    while let Some(text) = run.output(&mut position).with_context(|| format!("the output of {} can't be read", run.id()))? {
+    while let Some(text) = run.output(&mut position, origin).with_context(|| format!("the output of {} can't be read", run.id()))? {
         out.write_all(&text)?;
         out.flush()?;
         if text.is_empty() {
             if !follow {
                 break;
             }
-            std::thread::sleep(Duration::from_millis(50));
+            follower.wait(None);
         }
     }
     Ok(())

@@ -4,13 +4,13 @@ use std::os::fd::AsFd as _;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use monitor_runs::{Stat, end_tree, kill_tree};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 use rustix::termios::tcsetwinsize;
 
 use super::Work;
 use crate::helper::wait_for;
-use crate::identity::Stat;
 use crate::messages::{Ask, Whom};
 use crate::pump::Pumping;
 use crate::sys;
@@ -149,7 +149,7 @@ impl Work<'_> {
                 _ if is_within || self.signals.is_ignored(signal) => {}
                 libc::SIGHUP => self.hung_up = Some(Instant::now()),
                 libc::SIGINT | libc::SIGTERM | libc::SIGQUIT => self.is_interrupted = true,
-                _ if signal == sys::end_tree() || signal == sys::kill_tree() => {
+                _ if signal == end_tree() || signal == kill_tree() => {
                     self.asked.push_back(signal);
                     continue;
                 }

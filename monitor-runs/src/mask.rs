@@ -8,7 +8,7 @@ const HIDDEN: &str = "***";
 
 /// The command as a shell would read it. Hidden are the values of options and variables whose names contain one of `words` or
 /// what a secret is usually called (`--token X`, `--token=X`, `TOKEN=X`), and any other argument that contains one of `words`.
-pub(crate) fn shown(command: &[OsString], words: &[String]) -> String {
+pub fn shown(command: &[OsString], words: &[String]) -> String {
     let words: Vec<String> = words.iter().filter(|word| !word.is_empty()).map(|word| word.to_lowercase()).collect();
     let all = words.iter().any(|word| word == "*");
     let mut shown = Vec::with_capacity(command.len());
@@ -46,7 +46,7 @@ pub(crate) fn shown(command: &[OsString], words: &[String]) -> String {
 }
 
 /// The text without the passwords of URLs in it: `https://me:***@host/`, `?user=me&token=***`.
-pub(crate) fn without_passwords(text: &str) -> String {
+pub fn without_passwords(text: &str) -> String {
     let (mut shown, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(start) = rest.find("://") {
         let (before, url) = rest.split_at(start + 3);

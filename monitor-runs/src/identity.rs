@@ -17,12 +17,12 @@ pub struct Identity {
 
 impl Identity {
     /// The process that has this pid now.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
+    pub fn of(pid: u32) -> Option<Self> {
         Some(Self { pid, start: Stat::of(pid)?.start, boot: boot() })
     }
 
     /// This program.
-    pub(crate) fn own() -> Option<Self> {
+    pub fn own() -> Option<Self> {
         Self::of(std::process::id())
     }
 
@@ -34,15 +34,20 @@ impl Identity {
 
 /// What the system says of a process.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stat {
-    pub(crate) pid: u32,
-    pub(crate) state: char,
-    pub(crate) parent: u32,
-    pub(crate) start: u64,
+pub struct Stat {
+    /// Its pid.
+    pub pid: u32,
+    /// Its state: `R`, `S`, `Z` …
+    pub state: char,
+    /// Pid of its parent.
+    pub parent: u32,
+    /// When it began, in ticks since the machine did.
+    pub start: u64,
 }
 
 impl Stat {
-    pub(crate) fn of(pid: u32) -> Option<Self> {
+    /// What the system says of the process that has this pid now.
+    pub fn of(pid: u32) -> Option<Self> {
         Self::parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
@@ -56,7 +61,8 @@ impl Stat {
         Some(Self { pid, state, parent, start })
     }
 
-    pub(crate) fn is_dead(self) -> bool {
+    /// Returns true if it has ended, and only its parent has not heard of it.
+    pub fn is_dead(self) -> bool {
         matches!(self.state, 'Z' | 'X')
     }
 }

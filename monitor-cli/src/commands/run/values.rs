@@ -1,0 +1,108 @@
+//! Values of the options of `monitor run`.
+
+use std::time::Duration;
+
+use clap::ValueEnum;
+use monitor_runs::{Secret, Verdict};
+
+/// `500ms`, `2s`, `1.5m`, `1h`, `2d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let unit = match &text[unit_at..] {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => f64::NAN,
+    };
+    let number: f64 = text[..unit_at].parse().unwrap_or(f64::NAN);
+    Duration::try_from_secs_f64(number * unit)
+        .ok()
+        .filter(|duration| *duration < Duration::from_secs(100 * 365 * 86_400))
+        .ok_or_else(|| "expected a duration such as 500ms, 30s, 10m, 2h or 1d".to_owned())
+}
+
+/// `500000`, `64K`, `500M`, `2GiB`, `1T`.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let bytes = monitor_spool::bytes(text).filter(|bytes| *bytes > 0);
+    bytes.ok_or_else(|| "expected a number of bytes such as 500M or 2G".to_owned())
+}
+
+/// `NAME=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    if name.is_empty() { Err("a name stands before `=`".to_owned()) } else { Ok((name.to_owned(), value.to_owned())) }
+}
+
+/// `NAME=file:PATH`, `NAME=env:VARIABLE`.
+pub(super) fn secret(text: &str) -> Result<(String, Secret), String> {
+    // Whoever gives the secret itself is not to see it again in an error.
+    let expected = || "expected NAME=file:PATH or NAME=env:VARIABLE, which say where the secret is, and not what it is".to_owned();
+    let (name, place) = pair(text).map_err(|_| expected())?;
+    let secret = match place.split_once(':') {
+        Some(("file", path)) if !path.is_empty() => Secret::File(std::path::absolute(path).map_err(|error| error.to_string())?),
+        Some(("env", variable)) if !variable.is_empty() => Secret::Env(variable.to_owned()),
+        _ => return Err(expected()),
+    };
+    Ok((name, secret))
+}
+
+/// `24=ok`.
+pub(super) fn verdict(text: &str) -> Result<(u8, Verdict), String> {
+    let expected = || "expected CODE=MEANING: 0 to 255, and ok, failed, final or cancelled, as 24=ok".to_owned();
+    let (code, meaning) = text.split_once('=').ok_or_else(expected)?;
+    let code = code.parse().map_err(|_| expected())?;
+    let meaning = match Meaning::from_str(meaning, false).map_err(|_| expected())? {
+        Meaning::Ok => Verdict::Ok,
+        Meaning::Failed => Verdict::Failed,
+        Meaning::Final => Verdict::Final,
+        Meaning::Cancelled => Verdict::Cancelled,
+    };
+    Ok((code, meaning))
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Meaning {
+    Ok,
+    Failed,
+    Final,
+    Cancelled,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_bytes_are_read_as_people_write_them() {
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(bytes("2G"), Ok(2 << 30));
+        assert_eq!(bytes("64KiB"), Ok(64 << 10));
+        for bad in ["", "5", "s", "-1s", "1 s", "1e9s", "nans", "infs", "99999999999d", "1w"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "0", "-1", "1.5G", "2X", "99999999999999999T", "99999999999999999999"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn pairs_secrets_and_meanings_are_read_and_nonsense_is_refused() {
+        assert_eq!(pair("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert_eq!(secret("T=file:/run/t"), Ok(("T".to_owned(), Secret::File("/run/t".into()))));
+        assert_eq!(secret("T=env:X"), Ok(("T".to_owned(), Secret::Env("X".to_owned()))));
+        assert_eq!(verdict("24=ok"), Ok((24, Verdict::Ok)));
+        for bad in ["", "A", "=b"] {
+            assert!(pair(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "T", "T=hush", "T=env:", "T=file:", "=env:X", "T=vault:x"] {
+            assert!(!secret(bad).unwrap_err().contains("hush"), "{bad}");
+        }
+        for bad in ["", "24", "24=", "256=ok", "-1=ok", "x=ok", "24=OK", "24=good"] {
+            assert!(verdict(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The user and the group that a command runs as.
+
+use std::ffi::{CString, OsString};
+use std::io;
+
+use monitor_runs::Spec;
+use nix::unistd::{Gid, Group, Uid, User, getegid, geteuid, getgrouplist, setgid, setgroups, setuid};
+
+/// Another user or group than the launcher's.
+#[derive(Debug)]
+pub(crate) struct Account {
+    uid: Uid,
+    gid: Gid,
+    /// None: those of the launcher.
+    groups: Option<Vec<Gid>>,
+    /// What the user has in its environment.
+    pub(crate) env: Vec<(&'static str, OsString)>,
+}
+
+impl Account {
+    /// The account that a run asks for, if it is another one.
+    ///
+    /// # Errors
+    /// When there is no such user or group.
+    pub(crate) fn of(spec: &Spec) -> io::Result<Option<Self>> {
+        let no = |what: String| io::Error::new(io::ErrorKind::NotFound, what);
+        let group = spec.group.as_deref().map(|name| {
+            let found = match name.parse() {
+                Ok(number) => Some(Gid::from_raw(number)),
+                Err(_) => Group::from_name(name)?.map(|group| group.gid),
+            };
+            found.ok_or_else(|| no(format!("there is no group {name:?}")))
+        });
+        let group = group.transpose()?;
+        let Some(name) = &spec.user else {
+            let gid = group.filter(|gid| *gid != getegid());
+            return Ok(gid.map(|gid| Self { uid: geteuid(), gid, groups: None, env: Vec::new() }));
+        };
+        let user = match name.parse() {
+            Ok(number) => User::from_uid(Uid::from_raw(number))?,
+            Err(_) => User::from_name(name)?,
+        };
+        let (uid, gid, groups, env) = match user {
+            Some(user) => {
+                let gid = group.unwrap_or(user.gid);
+                let groups = getgrouplist(&CString::new(user.name.as_str())?, gid)?;
+                let env = vec![
+                    ("HOME", user.dir.into()),
+                    ("USER", user.name.clone().into()),
+                    ("LOGNAME", user.name.into()),
+                    ("SHELL", user.shell.into()),
+                ];
+                (user.uid, gid, groups, env)
+            }
+            None => {
+                let uid = name.parse().map(Uid::from_raw).map_err(|_| no(format!("there is no user {name:?}")))?;
+                let gid = group.ok_or_else(|| no(format!("the user {uid} is not known, so that its group must be named")))?;
+                (uid, gid, vec![gid], Vec::new())
+            }
+        };
+        let is_own = (uid, gid) == (geteuid(), getegid());
+        Ok((!is_own).then_some(Self { uid, gid, groups: Some(groups), env }))
+    }
+
+    /// Makes this process one of that user's, for good.
+    ///
+    /// # Errors
+    /// When this program may not.
+    pub(crate) fn take(&self) -> io::Result<()> {
+        if let Some(groups) = &self.groups {
+            setgroups(groups)?;
+        }
+        setgid(self.gid)?;
+        Ok(setuid(self.uid)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(user: Option<&str>, group: Option<&str>) -> io::Result<Option<Account>> {
+        Account::of(&Spec { user: user.map(str::to_owned), group: group.map(str::to_owned), ..Spec::new(["true"]) })
+    }
+
+    #[test]
+    fn who_is_not_there_is_named() {
+        for (user, group, word) in [
+            (Some("no such user"), None, "no such user"),
+            (Some(""), None, "user"),
+            (Some("-1"), None, "-1"),
+            (None, Some("no such group"), "no such group"),
+            (Some("4294967200"), None, "its group must be named"),
+        ] {
+            assert!(of(user, group).unwrap_err().to_string().contains(word), "{user:?} {group:?}");
+        }
+        assert!(of(None, None).unwrap().is_none());
+        let own = (geteuid().to_string(), getegid().to_string());
+        assert!(of(Some(&own.0), Some(&own.1)).unwrap().is_none(), "the launcher's own need nothing");
+        let unknown = of(Some("4294967200"), Some("4294967201")).unwrap().unwrap();
+        assert_eq!((unknown.uid.as_raw(), unknown.gid.as_raw(), unknown.env.len()), (4_294_967_200, 4_294_967_201, 0));
+    }
+}

@@ -1,0 +1,143 @@
+//! Starts the command: what its process does to itself before it becomes the command.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use monitor_runs::Steps;
+use rustix::process::{getpgrp, getpriority_process, setpgid, setpriority_process};
+use rustix::termios::tcsetpgrp;
+
+use super::Helper;
+use crate::account::Account;
+use crate::limits::ChildLimits;
+use crate::messages::{Env, Part, Stage};
+use crate::streams::dup;
+use crate::sys::Mask;
+
+impl Helper {
+    /// Starts a part of the run.
+    ///
+    /// # Errors
+    /// While doing what it failed, and why.
+    pub(super) fn spawn(&self, part: Part, env: &Env) -> Result<u32, (Stage, io::Error)> {
+        if let Some(folder) = &self.spec.cwd
+            && let Err(error) = fs::read_dir(folder)
+            // One that may be entered and not read is good enough.
+            && (!folder.is_dir() || error.kind() == io::ErrorKind::NotFound)
+        {
+            return Err((Stage::Folder, error));
+        }
+        let start = |error: io::Error| (Stage::Start, error);
+        let account = Account::of(&self.spec).map_err(|error| (Stage::User, error))?;
+        let command = match part {
+            Part::Before => &self.spec.before,
+            Part::Attempt(_) => &self.spec.command,
+            Part::After => &self.spec.after,
+        };
+        let (program, arguments) = command.split_first().ok_or_else(|| start(io::ErrorKind::NotFound.into()))?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        // This program's own folder is kept as it is: it may have been removed, or be one that its user may not enter.
+        if let Some(folder) = &self.spec.cwd {
+            command.current_dir(folder);
+        }
+        for (name, value) in account.iter().flat_map(|account| &account.env) {
+            command.env(name, value);
+        }
+        for (name, value) in env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let stdio = |file: &Option<OwnedFd>| file.as_ref().map_or_else(|| Ok(Stdio::inherit()), |file| dup(file).map(Stdio::from));
+        command.stdin(stdio(&self.theirs[0]).map_err(start)?);
+        command.stdout(stdio(&self.theirs[1]).map_err(start)?);
+        command.stderr(stdio(&self.theirs[2]).map_err(start)?);
+        let step = match part {
+            Part::Attempt(attempt) => self.steps.clone().map(|steps| (steps, attempt)),
+            Part::Before | Part::After => None,
+        };
+        let (mut stages, stage) = io::pipe().map_err(start)?;
+        let child = Child {
+            mask: self.signals.before,
+            limits: self.limits.for_child().map_err(|error| (Stage::Memory, error))?,
+            nice: self.spec.nice,
+            terminal: self.terminal.as_ref().map(dup).transpose().map_err(start)?,
+            step: step.clone(),
+            account,
+            stage,
+        };
+        if let Some((steps, attempt)) = &step {
+            steps.executing(*attempt).map_err(|error| (Stage::Step, error))?;
+        }
+        #[allow(unsafe_code, reason = "a child takes on what must not bind its parent")]
+        // SAFETY: this program has one thread, so that nothing is held that `prepare`, in the child, could wait for; not the allocator either.
+        unsafe {
+            command.pre_exec(move || child.prepare());
+        }
+        let spawned = command.spawn();
+        // The writing end is the closure's.
+        drop(command);
+        match spawned {
+            Ok(child) => Ok(child.id()),
+            Err(error) => {
+                let mut reached = Vec::new();
+                let _ = stages.read_to_end(&mut reached);
+                let stage = [Stage::Step, Stage::Memory, Stage::Cpu, Stage::Nice, Stage::Terminal, Stage::User, Stage::Start]
+                    .into_iter()
+                    .find(|stage| reached.last() == Some(&(*stage as u8)));
+                Err((stage.unwrap_or(Stage::Start), error))
+            }
+        }
+    }
+}
+
+/// What a child does to itself.
+struct Child {
+    mask: Mask,
+    limits: ChildLimits,
+    nice: Option<i32>,
+    terminal: Option<OwnedFd>,
+    /// Where it writes down that it becomes the command of this attempt.
+    step: Option<(Steps, u32)>,
+    account: Option<Account>,
+    stage: io::PipeWriter,
+}
+
+impl Child {
+    fn prepare(&self) -> io::Result<()> {
+        self.reach(Stage::Step)?;
+        if let Some((steps, attempt)) = &self.step {
+            steps.running(*attempt)?;
+        }
+        self.reach(Stage::Memory)?;
+        self.limits.memory()?;
+        self.reach(Stage::Cpu)?;
+        self.limits.cpu()?;
+        self.reach(Stage::Nice)?;
+        if let Some(nice) = self.nice {
+            setpriority_process(None, getpriority_process(None)?.saturating_add(nice).clamp(-20, 19))?;
+        }
+        self.reach(Stage::Terminal)?;
+        if let Some(terminal) = &self.terminal {
+            Mask::hold_off_terminal();
+            setpgid(None, None)?;
+            tcsetpgrp(terminal, getpgrp())?;
+        }
+        self.reach(Stage::User)?;
+        if let Some(account) = &self.account {
+            account.take()?;
+        }
+        self.reach(Stage::Start)?;
+        self.mask.restore();
+        Ok(())
+    }
+
+    fn reach(&self, stage: Stage) -> io::Result<()> {
+        (&self.stage).write_all(&[stage as u8])
+    }
+}

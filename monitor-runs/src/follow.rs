@@ -1,0 +1,75 @@
+//! Waiting for a run without looking again and again: the system tells when a process ends, and when a file has grown.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::inotify;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::identity::Identity;
+use crate::run::Run;
+
+use std::os::fd::OwnedFd;
+
+/// Between two looks where the system can tell nothing: no watch is left, or the pid can't be seen from here.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Somebody who waits for what a run writes, and for its end.
+#[derive(Debug)]
+pub struct Follower<'a> {
+    run: &'a Run,
+    /// The run's folder. None if the system has no watch left.
+    watch: Option<OwnedFd>,
+}
+
+impl<'a> Follower<'a> {
+    /// Begins to watch. What happens from here on wakes [`wait`](Self::wait).
+    pub fn new(run: &'a Run) -> Self {
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).and_then(|watch| {
+            let changes = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
+            inotify::add_watch(&watch, &run.folder, changes | inotify::WatchFlags::DELETE_SELF)?;
+            Ok(watch)
+        });
+        Self { run, watch: watch.ok() }
+    }
+
+    /// Waits until the run's folder changes, or one of those who run it has ended, but no longer than so.
+    pub fn wait(&mut self, longest: Option<Duration>) {
+        let state = self.run.again();
+        let ends: Vec<OwnedFd> =
+            [&state.launcher, &state.helper, &state.running].into_iter().flatten().filter_map(|who| file_of(who).ok()).collect();
+        let mut files: Vec<_> = ends.iter().chain(&self.watch).map(|file| PollFd::new(file, PollFlags::IN)).collect();
+        // Nobody is left: what becomes of the run then is told by its files alone, and there may be none.
+        let is_blind = self.watch.is_none() || ends.is_empty();
+        let longest = if is_blind { Some(longest.unwrap_or(LOOK).min(LOOK)) } else { longest };
+        let _ = poll(&mut files, longest.and_then(|longest| longest.try_into().ok()).as_ref());
+        drop(files);
+        if let Some(watch) = &self.watch {
+            while rustix::io::read(watch, &mut [0_u8; 4_096]).is_ok_and(|length| length > 0) {}
+        }
+    }
+
+    /// Waits until this is so, at most until then. Returns whether it is.
+    pub(crate) fn wait_until(&mut self, until: Instant, is_so: impl Fn() -> bool) -> bool {
+        loop {
+            if is_so() {
+                return true;
+            }
+            let now = Instant::now();
+            if now >= until {
+                return false;
+            }
+            self.wait(Some(until - now));
+        }
+    }
+}
+
+/// A file that stands for this process, and for none that has its pid since.
+pub(crate) fn file_of(who: &Identity) -> io::Result<OwnedFd> {
+    let gone = || io::Error::from(io::ErrorKind::NotFound);
+    let pid = Pid::from_raw(i32::try_from(who.pid).map_err(|_| gone())?).ok_or_else(gone)?;
+    let file = pidfd_open(pid, PidfdFlags::empty())?;
+    // The file stands for whoever has the pid now, for ever.
+    if who.is_alive() { Ok(file) } else { Err(gone()) }
+}

@@ -1,0 +1,78 @@
+//! Secrets: a run's files say where one is to be read, and never what it is.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::RunError;
+
+/// A longer one is none, and no environment has room for it.
+const LONGEST: u64 = 64 << 10;
+
+/// Where a secret is read by the launcher.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Secret {
+    /// The text of this file, without the end of its last line.
+    File(PathBuf),
+    /// The launcher's variable of this name.
+    Env(String),
+}
+
+impl Secret {
+    /// Reads it, for the variable of this name.
+    ///
+    /// # Errors
+    /// When it is not there or can't stand in an environment. Its text is in no error.
+    pub fn read(&self, variable: &str) -> Result<String, RunError> {
+        let bad = |why: String| RunError::BadSpec { what: format!("the secret {variable} can't be read: {why}") };
+        let text = match self {
+            Self::Env(name) => std::env::var(name).map_err(|_| bad(format!("the launcher has no variable {name:?} with text in it")))?,
+            Self::File(path) => {
+                let shown = path.display();
+                let mut bytes = Vec::new();
+                let read = File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
+                read.map_err(|error| bad(format!("{shown}: {error}")))?;
+                if bytes.len() as u64 > LONGEST {
+                    return Err(bad(format!("{shown} is longer than {LONGEST} bytes")));
+                }
+                let mut text = String::from_utf8(bytes).map_err(|_| bad(format!("{shown} is no text")))?;
+                if text.ends_with('\n') {
+                    text.pop();
+                    text.truncate(text.strip_suffix('\r').unwrap_or(&text).len());
+                }
+                text
+            }
+        };
+        if text.contains('\0') { Err(bad("it holds a zero byte".to_owned())) } else { Ok(text) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_read_where_it_stands_and_its_text_is_in_no_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |text: &[u8]| {
+            let path = folder.path().join(format!("{}-{}", text.len(), text.first().unwrap_or(&0)));
+            std::fs::write(&path, text).unwrap();
+            Secret::File(path)
+        };
+        for (text, expected) in [("a b", "a b"), ("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("", "")] {
+            assert_eq!(file(text.as_bytes()).read("T").unwrap(), expected);
+        }
+        let long = vec![b'x'; LONGEST as usize + 1];
+        for (bad, why) in [(&b"hush\0"[..], "zero byte"), (b"hush\xff", "no text"), (&long, "longer than")] {
+            let error = file(bad).read("T").unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("secret T") && !error.contains("hush"), "{error}");
+        }
+        assert!(Secret::File("/no/such/file".into()).read("T").unwrap_err().to_string().contains("/no/such/file"));
+        assert!(Secret::File("/".into()).read("T").is_err());
+        assert!(Secret::Env("NO_SUCH_VARIABLE_HERE".to_owned()).read("T").unwrap_err().to_string().contains("NO_SUCH_VARIABLE_HERE"));
+        assert_eq!(Secret::Env("CARGO_PKG_NAME".to_owned()).read("T").unwrap(), "monitor-runs");
+    }
+}

@@ -1,0 +1,151 @@
+//! All that a process has started, wherever it has gone: process groups and sessions are left with one call, parents are not,
+//! because the helper adopts whoever loses its own.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::identity::{self, Stat};
+use crate::signals;
+
+/// Set for launchers that are to outlive whoever asked for them.
+pub const DETACHED: &str = "MONITOR_RUN_DETACHED";
+/// Folder of the run that a process belongs to: set for its command, and inherited by all that the command starts.
+pub const FOLDER: &str = "MONITOR_RUN_DIR";
+/// Fewer rounds than this end whatever can be ended at all.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The living descendants of `top`, but for detached runs.
+pub fn descendants(top: u32) -> Vec<Stat> {
+    let mut scanned: Option<HashMap<u32, Vec<Stat>>> = None;
+    let (mut found, mut todo) = (Vec::new(), vec![top]);
+    while let Some(parent) = todo.pop() {
+        let children = children(parent).unwrap_or_else(|| {
+            let scanned = scanned.get_or_insert_with(|| {
+                let mut children: HashMap<u32, Vec<Stat>> = HashMap::new();
+                identity::all().into_iter().for_each(|stat| children.entry(stat.parent).or_default().push(stat));
+                children
+            });
+            scanned.remove(&parent).unwrap_or_default()
+        });
+        for stat in children {
+            if !is_detached(stat.pid) {
+                todo.push(stat.pid);
+                found.push(stat);
+            }
+        }
+    }
+    found.retain(|stat| !stat.is_dead());
+    found
+}
+
+/// The children of a process, as the system lists them for each of its threads; none if it is gone. `None` where the system has no such
+/// list (`CONFIG_PROC_CHILDREN`).
+fn children(parent: u32) -> Option<Vec<Stat>> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{parent}/task")) else { return Some(Vec::new()) };
+    let mut children = Vec::new();
+    for thread in threads.flatten() {
+        match fs::read_to_string(thread.path().join("children")) {
+            Ok(text) => children.extend(text.split_whitespace().filter_map(|pid| Stat::of(pid.parse().ok()?))),
+            // A thread that has ended has none, or the system keeps no lists.
+            Err(_) if thread.path().exists() => return None,
+            Err(_) => {}
+        }
+    }
+    Some(children)
+}
+
+/// The processes of a cgroup (v2) and of those below it.
+pub(crate) fn in_cgroup(group: &Path) -> Vec<u32> {
+    let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
+    let mut pids: Vec<u32> = text.lines().filter_map(|pid| pid.parse().ok()).collect();
+    let below = fs::read_dir(group).into_iter().flatten().flatten();
+    for group in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        pids.extend(in_cgroup(&group.path()));
+    }
+    pids
+}
+
+/// Processes that carry the mark of a run in their environment.
+#[derive(Debug)]
+pub(crate) struct Marked {
+    mark: Vec<u8>,
+}
+
+impl Marked {
+    /// Those of the run of this folder.
+    pub(crate) fn of(folder: &Path) -> Self {
+        Self { mark: [FOLDER.as_bytes(), b"=", folder.as_os_str().as_bytes()].concat() }
+    }
+
+    /// All that live. This looks at each process of the machine: only for runs that have lost launcher and helper, and have no cgroup.
+    pub(crate) fn all(&self) -> Vec<u32> {
+        let own = std::process::id();
+        let alive = identity::all().into_iter().filter(|stat| !stat.is_dead() && stat.pid != own);
+        alive.filter(|stat| environment(stat.pid).split(|byte| *byte == 0).any(|entry| entry == self.mark)).map(|stat| stat.pid).collect()
+    }
+}
+
+/// Sends a signal to each of them.
+pub fn signal(top: u32, signal: i32) {
+    for stat in descendants(top) {
+        signals::kill(stat.pid as i32, signal);
+    }
+}
+
+/// Kills all of them and what they start meanwhile; `reap` is called in between, to take the dead.
+pub fn kill(top: u32, mut reap: impl FnMut()) {
+    let begun = Instant::now();
+    loop {
+        let left = descendants(top);
+        for stat in &left {
+            signals::kill(stat.pid as i32, libc::SIGKILL);
+        }
+        reap();
+        if left.is_empty() || begun.elapsed() > LONGEST {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn is_detached(pid: u32) -> bool {
+    environment(pid)
+        .split(|byte| *byte == 0)
+        .any(|variable| variable.strip_prefix(DETACHED.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
+}
+
+fn environment(pid: u32) -> Vec<u8> {
+    fs::read(format!("/proc/{pid}/environ")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn descendants_are_found_in_other_groups_and_sessions_but_for_detached_runs() {
+        let script = "setsid sh -c 'echo $$; exec sleep 600' & MONITOR_RUN_DETACHED=1 sh -c 'echo $$; sleep 600' & echo $$; wait";
+        let mut shell = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(shell.stdout.take().unwrap()));
+        let pids: Vec<u32> = (0..3).map(|_| lines.next().unwrap().unwrap().parse().unwrap()).collect();
+        // One of the three is the shell itself, which is no descendant of its own.
+        let found: Vec<u32> = descendants(shell.id()).iter().map(|stat| stat.pid).collect();
+        let others: Vec<u32> = pids.into_iter().filter(|pid| *pid != shell.id()).collect();
+        let (detached, mine): (Vec<u32>, Vec<u32>) = others.iter().partition(|pid| is_detached(**pid));
+        assert_eq!((detached.len(), mine.len()), (1, 1));
+        assert!(found.contains(&mine[0]) && !found.contains(&detached[0]), "{found:?}");
+        let beyond: Vec<u32> = descendants(detached[0]).iter().map(|stat| stat.pid).collect();
+        kill(shell.id(), || {});
+        assert!(descendants(shell.id()).is_empty());
+        for pid in detached.into_iter().chain(beyond) {
+            signals::kill(pid as i32, libc::SIGKILL);
+        }
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+    }
+}
