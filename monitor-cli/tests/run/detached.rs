@@ -8,31 +8,31 @@ use serde_json::Value;
 use crate::harness::{House, end_of, is_alive, kill, line_of, output, wait_for};
 
 /// Starts it; its id.
-fn detach(house: &House, options: &[&str], script: &str) -> String {
+pub(crate) fn detach(house: &House, options: &[&str], script: &str) -> String {
     let out = output(house.run(&[options, &["--detach"]].concat(), &["sh", "-c", script]), b"");
     assert!(out.status.success(), "{out:?}");
     String::from_utf8(out.stdout).unwrap().trim().to_owned()
 }
 
 /// The run as `monitor runs list --json` has it.
-fn listed(house: &House, id: &str) -> Value {
+pub(crate) fn listed(house: &House, id: &str) -> Value {
     let out = output(house.monitor(&["runs", "list", "--json"]), b"");
     let list: Value = serde_json::from_slice(&out.stdout).unwrap();
     list["runs"].as_array().unwrap().iter().find(|run| run["id"] == id).cloned().unwrap_or_default()
 }
 
-fn until(house: &House, id: &str, state: &str) -> Value {
+pub(crate) fn until(house: &House, id: &str, state: &str) -> Value {
     wait_for(&format!("the run to be {state}"), || Some(listed(house, id)).filter(|run| run["state"] == state))
 }
 
 /// Who runs it, by what its folder says.
-fn pid_of(house: &House, id: &str, who: &str) -> u32 {
+pub(crate) fn pid_of(house: &House, id: &str, who: &str) -> u32 {
     let path = house.folder.path().join("runs").join(id).join("state.json");
     let state: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     u32::try_from(state[who]["pid"].as_u64().unwrap()).unwrap()
 }
 
-fn text(args: &[&str], house: &House) -> (Option<i32>, String, String) {
+pub(crate) fn text(args: &[&str], house: &House) -> (Option<i32>, String, String) {
     let out = output(house.monitor(args), b"");
     (out.status.code(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
 }
@@ -122,42 +122,6 @@ fn kill_now_is_heard_while_another_kill_waits() {
     assert_eq!(text(&["runs", "kill", "--now", &id], &house).0, Some(0));
     assert!(end_of(&mut patient).success());
     wait_for("the one that was left", || (!is_alive(far)).then_some(()));
-}
-
-/// The command goes on; nobody will know how it ends, and that is said.
-#[test]
-fn a_run_whose_launcher_was_killed_is_unwatched_and_then_lost() {
-    let house = House::new();
-    let id = detach(&house, &[], "echo one; while ! [ -e go ]; do sleep 0.02; done; echo two");
-    wait_for("it to be known", || house.trees().first().map(drop));
-    let (launcher, command) = (pid_of(&house, &id, "launcher"), pid_of(&house, &id, "running"));
-    kill(launcher, "KILL");
-    until(&house, &id, "unwatched");
-    assert!(is_alive(command));
-    assert!(text(&["runs", "list"], &house).1.contains("its exit code will not be known"));
-    std::fs::write(house.folder.path().join("go"), "").unwrap();
-    let run = until(&house, &id, "lost");
-    assert_eq!((&run["exit_code"], &run["signal"]), (&().into(), &().into()));
-    // What it wrote after the launcher's death is there as well.
-    wait_for("all output", || (text(&["runs", "logs", &id], &house).1 == "one\ntwo\n").then_some(()));
-    let (code, _, why) = text(&["runs", "attach", &id], &house);
-    assert!(code == Some(1) && why.contains("how it ended is unknown"), "{why}");
-}
-
-#[test]
-fn an_unwatched_run_can_be_killed_with_its_tree() {
-    let house = House::new();
-    let id = detach(
-        &house,
-        &["--grace", "200ms"],
-        "(setsid sh -c 'trap \"\" TERM; echo $$ > far; while :; do sleep 0.05; done' &); trap '' TERM; while :; do sleep 0.05; done",
-    );
-    let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
-    let command = pid_of(&house, &id, "running");
-    kill(pid_of(&house, &id, "launcher"), "KILL");
-    until(&house, &id, "unwatched");
-    assert!(text(&["runs", "kill", &id], &house).1.starts_with("lost"));
-    wait_for("both to be gone", || (!is_alive(command) && !is_alive(far)).then_some(()));
 }
 
 /// Whoever has the pids since: another start, or another boot.

@@ -1,0 +1,196 @@
+//! SIGKILL to those who run a command, at every step: what became of the command is known all the same.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use serde_json::Value;
+
+use crate::detached::{detach, listed, pid_of, text, until};
+use crate::harness::{House, is_alive, kill, line_of, wait_for};
+
+fn folder(house: &House, id: &str) -> PathBuf {
+    house.folder.path().join("runs").join(id)
+}
+
+fn json(path: &Path) -> Option<Value> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+}
+
+/// Sends SIGKILL, unless it has ended.
+fn kill_if_alive(pid: u64) {
+    let _ = std::process::Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status();
+}
+
+/// Asks for a run of this id, and doesn't wait until its command runs.
+fn ask(house: &House, id: &str, options: &[&str], script: &str) -> Child {
+    let mut monitor = house.run(&[options, &["--detach", "--id", id]].concat(), &["sh", "-c", script]);
+    monitor.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_command_whose_launcher_was_killed_ends_with_its_own_code() {
+    let house = House::new();
+    let id = detach(&house, &["--name", "left alone"], "echo one; while ! [ -e go ]; do sleep 0.02; done; echo two; exit 7");
+    wait_for("it to be known", || house.trees().first().map(drop));
+    let command = pid_of(&house, &id, "running");
+    kill(pid_of(&house, &id, "launcher"), "KILL");
+    until(&house, &id, "unwatched");
+    assert!(is_alive(command));
+    assert!(text(&["runs", "list"], &house).1.contains("its helper waits for its end"));
+    std::fs::write(house.folder.path().join("go"), "").unwrap();
+    let run = until(&house, &id, "ended");
+    assert_eq!((&run["exit_code"], &run["attempts"][0]["exit_code"]), (&7.into(), &7.into()));
+    assert!(
+        run["ended_us"].as_u64() > run["started_us"].as_u64() && run["note"].as_str().unwrap().contains("launcher was killed"),
+        "{run}"
+    );
+    wait_for("all output", || (text(&["runs", "logs", &id], &house).1 == "one\ntwo\n").then_some(()));
+    assert_eq!(text(&["runs", "attach", &id], &house).0, Some(7));
+    let process = wait_for("its end to be stored", || {
+        house.trees().first().and_then(|tree| tree.first().cloned()).filter(|process| process["ended_us"].is_u64())
+    });
+    assert_eq!((&process["state"], &process["exit_code"], &process["name"]), (&"failed".into(), &7.into(), &"left alone".into()));
+    assert_eq!(process["root_id"], run["root_id"]);
+    // It took as long as it ran, and not as long as the helper has recorded it.
+    let took = process["ended_us"].as_u64().unwrap() - process["started_us"].as_u64().unwrap();
+    assert_eq!(process["elapsed_ns"].as_u64().unwrap(), took * 1_000);
+}
+
+#[test]
+fn a_command_in_the_foreground_whose_launcher_was_killed_is_known_to_have_ended() {
+    let house = House::new();
+    let script = "echo $$ > pid; while ! [ -e go ]; do sleep 0.02; done; exit 7";
+    let mut launcher = house.run(&[], &["sh", "-c", script]).spawn().unwrap();
+    line_of(house.folder.path().join("pid"));
+    launcher.kill().unwrap();
+    launcher.wait().unwrap();
+    std::fs::write(house.folder.path().join("go"), "").unwrap();
+    let process = wait_for("its end to be stored", || {
+        house.trees().first().and_then(|tree| tree.first().cloned()).filter(|process| process["ended_us"].is_u64())
+    });
+    assert_eq!((&process["state"], &process["exit_code"]), (&"failed".into(), &7.into()));
+}
+
+/// Whenever the launcher is killed: the command has run and its end is known, or it has not run and that is known.
+#[test]
+fn a_launcher_that_is_killed_at_any_step_loses_no_outcome() {
+    let house = House::new();
+    for step in ["spec.json", "claimed.json", "state.json", "executing-1.json", "running-1.json", "ended-1.json", "outcome.json"] {
+        let id = step.split('.').next().unwrap();
+        let mark = house.folder.path().join(format!("ran-{id}"));
+        let mut asker = ask(&house, id, &[], &format!("echo ran > {}; exit 7", mark.display()));
+        let folder = folder(&house, id);
+        wait_for(step, || folder.join(step).exists().then_some(()));
+        let claimed = wait_for("the launcher", || json(&folder.join("claimed.json")));
+        kill_if_alive(claimed["by"]["pid"].as_u64().unwrap());
+        asker.wait().unwrap();
+        let run = wait_for("its end", || Some(listed(&house, id)).filter(|run| run["state"] == "ended" || run["state"] == "lost"));
+        let (has_run, code) = (mark.exists(), &run["exit_code"]);
+        match run["state"].as_str().unwrap() {
+            "ended" if has_run => assert_eq!(code, 7, "{step}: {run}"),
+            "ended" => assert_eq!((code, &run["reason"]), (&125.into(), &"not-started".into()), "{step}: {run}"),
+            // It was killed before it had a helper, and nothing was started.
+            _ => assert!(!has_run && !folder.join("executing-1.json").exists(), "{step}: {run}"),
+        }
+    }
+}
+
+/// Nobody is left who could see the end. What has run is never said not to have run.
+#[test]
+fn launcher_and_helper_killed_at_any_step_never_hide_that_a_command_ran() {
+    let house = House::new();
+    for step in ["claimed.json", "state.json", "executing-1.json", "running-1.json", "ended-1.json"] {
+        let id = step.split('.').next().unwrap();
+        let mark = house.folder.path().join(format!("ran-{id}"));
+        let mut asker = ask(&house, id, &[], &format!("echo ran > {}; exit 7", mark.display()));
+        let folder = folder(&house, id);
+        wait_for(step, || folder.join(step).exists().then_some(()));
+        let claimed = wait_for("the launcher", || json(&folder.join("claimed.json")));
+        let helper = json(&folder.join("state.json")).and_then(|state| state["helper"]["pid"].as_u64());
+        kill_if_alive(claimed["by"]["pid"].as_u64().unwrap());
+        helper.into_iter().for_each(kill_if_alive);
+        asker.wait().unwrap();
+        let run = wait_for("its end", || Some(listed(&house, id)).filter(|run| run["state"] == "ended" || run["state"] == "lost"));
+        if mark.exists() {
+            assert!(folder.join("running-1.json").exists(), "{step}: {run}");
+            assert!(run["state"] == "lost" || run["exit_code"] == 7 || run["reason"] == "lost", "{step}: {run}");
+            assert!(
+                !text(&["runs", "list"], &house).1.lines().any(|line| line.contains(&format!("{id} ")) && line.contains("never started"))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_that_has_lost_all_who_watch_it_is_lost_in_the_end() {
+    let house = House::new();
+    let id = detach(&house, &[], "while ! [ -e go ]; do sleep 0.02; done");
+    kill(pid_of(&house, &id, "launcher"), "STOP");
+    kill(pid_of(&house, &id, "helper"), "KILL");
+    kill(pid_of(&house, &id, "launcher"), "KILL");
+    until(&house, &id, "unwatched");
+    wait_for("both to be gone", || text(&["runs", "list"], &house).1.contains("its exit code will not be known").then_some(()));
+    std::fs::write(house.folder.path().join("go"), "").unwrap();
+    let run = until(&house, &id, "lost");
+    assert_eq!((&run["exit_code"], &run["signal"]), (&().into(), &().into()));
+    let (code, _, why) = text(&["runs", "attach", &id], &house);
+    assert!(code == Some(1) && why.contains("how it ended is unknown"), "{why}");
+}
+
+/// What ignores SIGTERM and has left its session is ended, too.
+const STUBBORN: &str =
+    "(setsid sh -c 'trap \"\" TERM; echo $$ > far; while :; do sleep 0.05; done' &); trap '' TERM; while :; do sleep 0.05; done";
+
+#[test]
+fn a_run_without_a_launcher_is_killed_by_its_helper() {
+    let house = House::new();
+    let id = detach(&house, &["--grace", "200ms"], STUBBORN);
+    let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
+    let command = pid_of(&house, &id, "running");
+    kill(pid_of(&house, &id, "launcher"), "KILL");
+    until(&house, &id, "unwatched");
+    let (_, said, _) = text(&["runs", "kill", &id], &house);
+    assert!(said.starts_with("killed: killed by SIGKILL (9)"), "{said}");
+    wait_for("both to be gone", || (!is_alive(command) && !is_alive(far)).then_some(()));
+    wait_for("its end to be stored", || house.trees().first().filter(|tree| tree[0]["state"] == "cancelled").map(drop));
+}
+
+#[test]
+fn a_run_without_launcher_and_helper_is_killed_with_what_has_left_its_session() {
+    let house = House::new();
+    let id = detach(&house, &["--grace", "200ms"], STUBBORN);
+    let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
+    let command = pid_of(&house, &id, "running");
+    kill(pid_of(&house, &id, "launcher"), "STOP");
+    kill(pid_of(&house, &id, "helper"), "KILL");
+    kill(pid_of(&house, &id, "launcher"), "KILL");
+    until(&house, &id, "unwatched");
+    let (_, said, why) = text(&["runs", "kill", &id], &house);
+    assert!(said.starts_with("lost"), "{said}{why}");
+    assert!(!is_alive(command) && !is_alive(far));
+}
+
+/// With what it has started, and that is how it ended.
+#[test]
+fn a_run_that_is_to_end_with_its_launcher_says_so() {
+    let house = House::new();
+    let id = detach(&house, &["--on-launcher-death", "kill"], STUBBORN);
+    let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
+    kill(pid_of(&house, &id, "launcher"), "KILL");
+    let run = until(&house, &id, "ended");
+    assert_eq!((&run["signal"], &run["reason"]), (&9.into(), &"launcher-killed".into()));
+    wait_for("what has left", || (!is_alive(far)).then_some(()));
+}
+
+/// The next attempt can't come any more, and the last one decides.
+#[test]
+fn a_launcher_that_is_killed_between_attempts_leaves_the_last_one() {
+    let house = House::new();
+    let id = detach(&house, &["--retry", "3", "--backoff", "1h"], "echo broken >&2; exit 5");
+    until(&house, &id, "retrying");
+    wait_for("it to be known", || house.trees().first().filter(|tree| tree[0]["state"] == "retrying").map(drop));
+    kill(pid_of(&house, &id, "launcher"), "KILL");
+    let run = until(&house, &id, "ended");
+    assert_eq!((&run["exit_code"], run["attempts"].as_array().unwrap().len()), (&5.into(), 1));
+    wait_for("its end to be stored", || house.trees().first().filter(|tree| tree[0]["state"] == "failed").map(drop));
+}
