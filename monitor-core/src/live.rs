@@ -253,6 +253,11 @@ impl Live {
 
 impl StartExtra {
     pub(crate) fn is_empty(&self) -> bool {
-        self.batch.is_none() && self.fields.is_empty() && self.timeout_ms.is_none() && self.attempt == 0 && self.attempts_of.is_none()
+        self.batch.is_none()
+            && self.fields.is_empty()
+            && self.timeout_ms.is_none()
+            && self.attempt == 0
+            && self.attempts_of.is_none()
+            && self.links.is_empty()
     }
 }

@@ -247,6 +247,11 @@ impl ProcessBuilder {
         self.with(|draft| draft.extra.fields.push((key.into(), value.into())))
     }
 
+    /// It has to do with this other process, which is to it what the word says: `triggered_by`, `retry_of`.
+    pub fn link(self, other: Context, relation: impl Into<String>) -> Self {
+        self.with(|draft| draft.extra.links.push((other, relation.into())))
+    }
+
     /// It stands in no source of this program: a command, for example.
     pub fn nowhere(self) -> Self {
         self.with(|draft| draft.named.place = None)

@@ -15,7 +15,7 @@ pub use crate::clock::Clock;
 pub use crate::drain::{Mark, Receiver, Taken};
 use crate::keep::{Keeper, Memory, Queued, Slip};
 use crate::own::Own;
-use crate::record::{Ended, Failure, Fields, Logged, Origin, Outcome, Record, Started, Updated, Value};
+use crate::record::{Ended, Failure, Fields, Logged, Origin, Outcome, Record, StartExtra, Started, Updated, Value};
 use crate::{clock, fold, inside, park, ring};
 
 /// Trees whose drops are counted apart; beyond, they count under no tree.
@@ -342,15 +342,18 @@ fn start_bytes(record: &Started) -> usize {
         Origin::Site(_) => 0,
         Origin::Named(named) => size_of_val(&**named) + named.name.len(),
     };
-    let extra = record
-        .extra
-        .as_ref()
-        .map_or(0, |extra| size_of_val(&**extra) + extra.batch.as_ref().map_or(0, String::len) + fields_bytes(&extra.fields));
+    let extra = record.extra.as_ref().map_or(0, |extra| {
+        size_of_val(&**extra) + extra.batch.as_ref().map_or(0, String::len) + fields_bytes(&extra.fields) + links_bytes(extra)
+    });
     RECORD_BYTES + named + extra
 }
 
 fn failure_bytes(failure: &Failure) -> usize {
     size_of_val(failure) + failure.message.len() + failure.chain.iter().map(|c| c.len() + size_of::<String>()).sum::<usize>()
+}
+
+fn links_bytes(extra: &StartExtra) -> usize {
+    extra.links.iter().map(|(other, relation)| size_of_val(other) + size_of::<String>() + relation.len()).sum()
 }
 
 fn fields_bytes(fields: &Fields) -> usize {

@@ -1,5 +1,6 @@
 //! What the monitored side says: plain data, turned into wire events by whoever drains the queue.
 
+use crate::context::Context;
 use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
@@ -147,6 +148,8 @@ pub struct StartExtra {
     pub attempt: u32,
     /// How many attempts there are to be at most, if there may be more than one.
     pub attempts_of: Option<u32>,
+    /// Other processes that it has to do with, and what each is to it.
+    pub links: Vec<(Context, String)>,
 }
 
 /// What a fold counts by now: calls of one name below one parent.

@@ -40,23 +40,20 @@ impl Account {
             Ok(number) => User::from_uid(Uid::from_raw(number))?,
             Err(_) => User::from_name(name)?,
         };
-        let (uid, gid, groups, env) = match user {
-            Some(user) => {
-                let gid = group.unwrap_or(user.gid);
-                let groups = getgrouplist(&CString::new(user.name.as_str())?, gid)?;
-                let env = vec![
-                    ("HOME", user.dir.into()),
-                    ("USER", user.name.clone().into()),
-                    ("LOGNAME", user.name.into()),
-                    ("SHELL", user.shell.into()),
-                ];
-                (user.uid, gid, groups, env)
-            }
-            None => {
-                let uid = name.parse().map(Uid::from_raw).map_err(|_| no(format!("there is no user {name:?}")))?;
-                let gid = group.ok_or_else(|| no(format!("the user {uid} is not known, so that its group must be named")))?;
-                (uid, gid, vec![gid], Vec::new())
-            }
+        let (uid, gid, groups, env) = if let Some(user) = user {
+            let gid = group.unwrap_or(user.gid);
+            let groups = getgrouplist(&CString::new(user.name.as_str())?, gid)?;
+            let env = vec![
+                ("HOME", user.dir.into()),
+                ("USER", user.name.clone().into()),
+                ("LOGNAME", user.name.into()),
+                ("SHELL", user.shell.into()),
+            ];
+            (user.uid, gid, groups, env)
+        } else {
+            let uid = name.parse().map(Uid::from_raw).map_err(|_| no(format!("there is no user {name:?}")))?;
+            let gid = group.ok_or_else(|| no(format!("the user {uid} is not known, so that its group must be named")))?;
+            (uid, gid, vec![gid], Vec::new())
         };
         let is_own = (uid, gid) == (geteuid(), getegid());
         Ok((!is_own).then_some(Self { uid, gid, groups: Some(groups), env }))

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use monitor_runs::Spec;
+use monitor_runs::tree::DETACHED_GROUP;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// How the limits of a [`Spec`] are kept.
@@ -23,18 +24,19 @@ impl Limits {
     /// A detached run has a cgroup below the launcher's own in any case, if that is allowed: it holds all of the run, whoever dies.
     pub(crate) fn new(spec: &Spec, is_detached: bool) -> Self {
         if spec.memory.is_none() && spec.cpu.is_none() {
-            let own = || Cgroup::places().next().and_then(|place| Cgroup::make(&place, None).ok());
+            let own = || Cgroup::places().next().and_then(|place| Cgroup::make(&place, is_detached, None).ok());
             return Self { cgroup: if is_detached { own() } else { None }, ..Self::default() };
         }
-        Self::within(spec, Cgroup::places())
+        Self::within(spec, is_detached, Cgroup::places())
     }
 
-    fn within(spec: &Spec, mut places: impl Iterator<Item = PathBuf>) -> Self {
-        let cgroup = places.find_map(|place| Cgroup::make(&place, spec.memory).ok());
+    fn within(spec: &Spec, is_detached: bool, mut places: impl Iterator<Item = PathBuf>) -> Self {
+        let cgroup = places.find_map(|place| Cgroup::make(&place, is_detached, spec.memory).ok());
         let has_group = cgroup.is_some();
         // A group without the controller of memory still counts CPU time.
-        let cgroup =
-            cgroup.or_else(|| if spec.cpu.is_some() { Cgroup::places().find_map(|place| Cgroup::make(&place, None).ok()) } else { None });
+        let cgroup = cgroup.or_else(|| {
+            if spec.cpu.is_some() { Cgroup::places().find_map(|place| Cgroup::make(&place, is_detached, None).ok()) } else { None }
+        });
         Self {
             cpu: spec.cpu.filter(|_| cgroup.is_some()),
             rlimit_cpu: spec.cpu.filter(|_| cgroup.is_none()).map(|cpu| cpu.as_secs() + u64::from(cpu.subsec_nanos() > 0)),
@@ -116,8 +118,9 @@ impl Cgroup {
         places(&text("/proc/self/cgroup"), &text("/proc/self/mounts")).into_iter()
     }
 
-    fn make(place: &Path, memory: Option<u64>) -> io::Result<Self> {
-        let cgroup = Self { folder: place.join(format!("monitor-run-{}", std::process::id())) };
+    fn make(place: &Path, is_detached: bool, memory: Option<u64>) -> io::Result<Self> {
+        let begin = if is_detached { DETACHED_GROUP } else { "monitor-run-" };
+        let cgroup = Self { folder: place.join(format!("{begin}{}", std::process::id())) };
         fs::create_dir(&cgroup.folder)?;
         if let Some(bytes) = memory {
             fs::write(cgroup.folder.join("memory.max"), bytes.to_string())?;
@@ -170,7 +173,7 @@ mod tests {
     fn a_group_limits_all_together_and_tells_what_they_used() {
         let place = tempfile::tempdir().unwrap();
         let spec = Spec { memory: Some(1 << 20), cpu: Some(Duration::from_millis(2_500)), ..Spec::new(["true"]) };
-        let limits = Limits::within(&spec, [PathBuf::from("/no/such/place"), place.path().to_owned()].into_iter());
+        let limits = Limits::within(&spec, false, [PathBuf::from("/no/such/place"), place.path().to_owned()].into_iter());
         let group = &limits.cgroup.as_ref().unwrap().folder;
         let expected = [("memory_limit", "1048576 bytes by cgroup".to_owned()), ("cpu_limit", "2.5s by cgroup".to_owned())];
         assert_eq!(limits.words(&spec), expected);
@@ -187,7 +190,7 @@ mod tests {
     #[test]
     fn without_a_group_each_process_is_limited() {
         let spec = Spec { memory: Some(1 << 20), ..Spec::new(["true"]) };
-        let limits = Limits::within(&spec, std::iter::empty());
+        let limits = Limits::within(&spec, false, std::iter::empty());
         assert_eq!(limits.words(&spec), [("memory_limit", "1048576 bytes by rlimit, for each process".to_owned())]);
         assert_eq!(limits.for_child().unwrap().memory, Some(1 << 20));
         assert!(Limits::new(&Spec::new(["true"]), false).words(&Spec::new(["true"])).is_empty());

@@ -33,6 +33,7 @@ struct About {
     batch: Option<String>,
     timeout: Option<Duration>,
     attempts: u32,
+    links: Vec<(Context, String)>,
     fields: Vec<(Cow<'static, str>, String)>,
 }
 
@@ -46,7 +47,16 @@ impl About {
         fields.extend(limits.into_iter().map(|(key, value)| (key.into(), value)));
         fields.extend(spec.fields.iter().map(|(key, value)| (key.clone().into(), value.clone())));
         let kind = spec.kind.clone().unwrap_or_else(|| "script".to_owned());
-        Self { name: spec.shown_name(), kind, batch: spec.batch.clone(), timeout: spec.timeout, attempts: spec.retry.saturating_add(1), fields }
+        let links = spec.links.iter().filter_map(|link| Some((context_of(&link.root_id, &link.process_id)?, link.relation.clone())));
+        Self {
+            name: spec.shown_name(),
+            kind,
+            batch: spec.batch.clone(),
+            timeout: spec.timeout,
+            attempts: spec.retry.saturating_add(1),
+            links: links.collect(),
+            fields,
+        }
     }
 
     fn builder(&self) -> ProcessBuilder {
@@ -58,6 +68,9 @@ impl About {
             builder = builder.timeout(timeout);
         }
         builder = builder.attempts(self.attempts);
+        for (other, relation) in &self.links {
+            builder = builder.link(*other, relation.clone());
+        }
         for (key, value) in &self.fields {
             builder = builder.field(key.clone(), value.clone());
         }

@@ -41,7 +41,7 @@ pub(crate) fn create(runs: &Path, id: Option<&str>) -> Result<PathBuf, RunError>
         let id = format!("{:010x}", (seed.wrapping_add(salt).wrapping_mul(0x9e37_79b9_7f4a_7c15)) >> 24);
         match make(&id) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map_err(unusable),
+            folder => return folder.map_err(unusable),
         }
     }
     unreachable!("there are more ids than folders")

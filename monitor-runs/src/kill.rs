@@ -72,10 +72,6 @@ impl Run {
         while Instant::now() < until && !left().is_empty() {
             std::thread::sleep(LOOK);
         }
-        if let Some(group) = &state.cgroup {
-            // All at once, with what is being started. From Linux 5.14 on.
-            let _ = fs::write(group.join("cgroup.kill"), "1");
-        }
         let until = Instant::now() + PATIENCE;
         while !left().is_empty() && Instant::now() < until {
             send(libc::SIGKILL);

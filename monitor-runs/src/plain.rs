@@ -61,7 +61,7 @@ impl Span {
 
 /// Words, as those of a command.
 pub(crate) mod words {
-    use super::*;
+    use super::{Deserialize, Deserializer, OsString, Serializer, Word};
 
     pub(crate) fn serialize<S: Serializer>(words: &[OsString], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(words.iter().cloned().map(Word::from))
@@ -74,7 +74,7 @@ pub(crate) mod words {
 
 /// Pairs of words, as those of an environment.
 pub(crate) mod pairs {
-    use super::*;
+    use super::{Deserialize, Deserializer, OsString, Serializer, Word};
 
     pub(crate) fn serialize<S: Serializer>(pairs: &[(OsString, OsString)], to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(pairs.iter().cloned().map(|(name, value)| (Word::from(name), Word::from(value))))
@@ -89,8 +89,9 @@ pub(crate) mod pairs {
 pub(crate) mod path {
     use std::path::PathBuf;
 
-    use super::*;
+    use super::{Deserialize, Deserializer, OsString, Serialize, Serializer, Word};
 
+    #[allow(clippy::ref_option, reason = "serde's signature")]
     pub(crate) fn serialize<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
         path.clone().map(|path| Word::from(path.into_os_string())).serialize(to)
     }
@@ -102,7 +103,7 @@ pub(crate) mod path {
 
 /// A duration.
 pub(crate) mod duration {
-    use super::*;
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span};
 
     pub(crate) fn serialize<S: Serializer>(duration: &Duration, to: S) -> Result<S::Ok, S::Error> {
         Span::of(*duration).serialize(to)
@@ -115,8 +116,9 @@ pub(crate) mod duration {
 
 /// A duration that may be absent.
 pub(crate) mod maybe_duration {
-    use super::*;
+    use super::{Deserialize, Deserializer, Duration, Serialize, Serializer, Span};
 
+    #[allow(clippy::ref_option, reason = "serde's signature")]
     pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
         duration.map(Span::of).serialize(to)
     }

@@ -195,6 +195,10 @@ impl Run {
     /// # Errors
     /// When its folder can't be removed.
     pub fn remove(&self) -> io::Result<()> {
+        if let Some(group) = &self.state.cgroup {
+            // Gone with the run, unless nobody was there at its end.
+            let _ = fs::remove_dir(group);
+        }
         fs::remove_dir_all(&self.folder)
     }
 

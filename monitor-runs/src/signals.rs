@@ -22,6 +22,9 @@ pub fn kill(pid: i32, signal: i32) {
 }
 
 /// Sends a signal to the process of a pidfd.
+///
+/// # Errors
+/// When it has ended, or the system refuses.
 pub fn signal_by_file(process: &OwnedFd, signal: i32) -> io::Result<()> {
     // SAFETY: takes numbers, and no address.
     let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, std::ptr::null::<libc::siginfo_t>(), 0) };

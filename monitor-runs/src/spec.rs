@@ -115,8 +115,8 @@ pub struct Link {
     pub root_id: String,
     /// The other process.
     pub process_id: String,
-    /// What it is to this one: `follows`, `retries`, or any other word.
-    pub kind: String,
+    /// What it is to this one: `triggered_by`, `retry_of`, or any other word.
+    pub relation: String,
 }
 
 /// Meaning of an exit code.
@@ -215,7 +215,7 @@ impl Spec {
         for link in &self.links {
             check_id("the id of a tree", &link.root_id, 32)?;
             check_id("the id of a process", &link.process_id, 16)?;
-            check_kind("the kind of a link", &link.kind)?;
+            check_kind("what a link says", &link.relation)?;
         }
         if let Some(kind) = &self.kind {
             check_kind("the kind of a process", kind)?;
@@ -330,7 +330,10 @@ mod tests {
             Spec { env: vec![("A".into(), "\0".into())], ..good.clone() },
             Spec { secrets: [("A=".to_owned(), Secret::Env("B".to_owned()))].into(), ..good.clone() },
             Spec { fields: [(String::new(), String::new())].into(), ..good.clone() },
-            Spec { links: vec![Link { root_id: root.to_owned(), process_id: String::new(), kind: "follows".to_owned() }], ..good.clone() },
+            Spec {
+                links: vec![Link { root_id: root.to_owned(), process_id: String::new(), relation: "triggered_by".to_owned() }],
+                ..good.clone()
+            },
         ];
         for bad in bad {
             assert!(matches!(bad.check(), Err(RunError::BadSpec { .. })), "{bad:?}");

@@ -15,7 +15,7 @@ use crate::output::{self, LOG};
 use crate::run::Run;
 use crate::spec::Spec;
 use crate::steps;
-use crate::tree::DETACHED;
+use crate::tree::{DETACHED, FOLDER};
 
 /// What the launcher says when the command runs.
 pub(crate) const STARTED: [u8; 8] = *b"started\n";
@@ -36,7 +36,7 @@ pub fn start(monitor: &Path, runs: &Path, spec: &Spec, server: Option<&str>) -> 
     sync_folder(runs).map_err(unusable)?;
     let (mut said, says) = io::pipe().map_err(RunError::system("start the launcher"))?;
     let mut launcher = Command::new(monitor);
-    launcher.arg("run").arg("--from").arg(&folder).env(DETACHED, "1");
+    launcher.arg("run").arg("--from").arg(&folder).env(DETACHED, "1").env_remove(FOLDER);
     launcher.stdin(Stdio::from(says)).stdout(log.try_clone().map_err(unusable)?).stderr(log);
     if let Some(server) = server {
         launcher.env("MONITOR_SERVER_URL", server);

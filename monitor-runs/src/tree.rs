@@ -2,6 +2,7 @@
 //! because the helper adopts whoever loses its own.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -14,6 +15,8 @@ use crate::signals;
 pub const DETACHED: &str = "MONITOR_RUN_DETACHED";
 /// Folder of the run that a process belongs to: set for its command, and inherited by all that the command starts.
 pub const FOLDER: &str = "MONITOR_RUN_DIR";
+/// Beginning of the name of a detached run's cgroup.
+pub const DETACHED_GROUP: &str = "monitor-detached-";
 /// Fewer rounds than this end whatever can be ended at all.
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -25,7 +28,9 @@ pub fn descendants(top: u32) -> Vec<Stat> {
         let children = children(parent).unwrap_or_else(|| {
             let scanned = scanned.get_or_insert_with(|| {
                 let mut children: HashMap<u32, Vec<Stat>> = HashMap::new();
-                identity::all().into_iter().for_each(|stat| children.entry(stat.parent).or_default().push(stat));
+                for stat in identity::all() {
+                    children.entry(stat.parent).or_default().push(stat);
+                }
                 children
             });
             scanned.remove(&parent).unwrap_or_default()
@@ -57,12 +62,13 @@ fn children(parent: u32) -> Option<Vec<Stat>> {
     Some(children)
 }
 
-/// The processes of a cgroup (v2) and of those below it.
+/// The processes of a cgroup (v2) and of those below it, but for detached runs.
 pub(crate) fn in_cgroup(group: &Path) -> Vec<u32> {
     let text = fs::read_to_string(group.join("cgroup.procs")).unwrap_or_default();
-    let mut pids: Vec<u32> = text.lines().filter_map(|pid| pid.parse().ok()).collect();
+    let mut pids: Vec<u32> = text.lines().filter_map(|pid| pid.parse().ok()).filter(|pid| !is_detached(*pid)).collect();
     let below = fs::read_dir(group).into_iter().flatten().flatten();
-    for group in below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+    let is_detached = |name: &OsStr| name.as_bytes().starts_with(DETACHED_GROUP.as_bytes());
+    for group in below.filter(|entry| !is_detached(&entry.file_name()) && entry.file_type().is_ok_and(|kind| kind.is_dir())) {
         pids.extend(in_cgroup(&group.path()));
     }
     pids
@@ -126,6 +132,20 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
+
+    /// A folder stands for a group: what the system would write there is written by hand.
+    #[test]
+    fn a_group_has_what_is_below_it_but_for_detached_runs() {
+        let group = tempfile::tempdir().unwrap();
+        assert!(in_cgroup(&group.path().join("absent")).is_empty());
+        for (below, procs) in [("", "7\n8\n\nx\n"), ("inner", "9\n"), ("inner/deep", "10\n"), ("monitor-detached-7", "11\n")] {
+            std::fs::create_dir_all(group.path().join(below)).unwrap();
+            std::fs::write(group.path().join(below).join("cgroup.procs"), procs).unwrap();
+        }
+        let mut pids = in_cgroup(group.path());
+        pids.sort_unstable();
+        assert_eq!(pids, [7, 8, 9, 10]);
+    }
 
     #[test]
     fn descendants_are_found_in_other_groups_and_sessions_but_for_detached_runs() {

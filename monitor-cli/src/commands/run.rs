@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use monitor_runs::{Inject, OnDeath, ProcessIds, RunError, Secret, Spec, Verdict};
+use monitor_runs::{Inject, Link, OnDeath, ProcessIds, RunError, Secret, Spec, Verdict};
 use url::Url;
 
 pub(crate) use self::values::duration;
-use self::values::{bytes, pair, secret, verdict};
+use self::values::{bytes, link, pair, secret, verdict};
 use crate::text::visible;
 
 const HELP: &str = "\
@@ -53,6 +53,9 @@ pub(crate) struct Args {
     /// A field of the process
     #[arg(long = "field", value_name = "NAME=VALUE", value_parser = pair)]
     fields: Vec<(String, String)>,
+    /// Another process that it has to do with: its tree's id, its own, and what it is to this one, as triggered_by
+    #[arg(long = "link", value_name = "ROOT:PROCESS:RELATION", value_parser = link)]
+    links: Vec<Link>,
     /// The batch that it works on
     #[arg(long)]
     batch: Option<String>,
@@ -287,6 +290,7 @@ fn spec(args: Args) -> Spec {
         process: args.root_id.zip(args.process_id).map(|(root_id, process_id)| ProcessIds { root_id, process_id }),
         kind: args.kind,
         fields: args.fields.into_iter().collect(),
+        links: args.links,
         user: args.user,
         group: args.group,
         env: args.env.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),

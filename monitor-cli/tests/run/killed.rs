@@ -155,19 +155,44 @@ fn a_run_without_a_launcher_is_killed_by_its_helper() {
     wait_for("its end to be stored", || house.trees().first().filter(|tree| tree[0]["state"] == "cancelled").map(drop));
 }
 
+/// By its cgroup, where it has one, and by the mark in its environment.
 #[test]
 fn a_run_without_launcher_and_helper_is_killed_with_what_has_left_its_session() {
+    for has_group in [true, false] {
+        let house = House::new();
+        let id = detach(&house, &["--grace", "200ms"], STUBBORN);
+        let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
+        let command = pid_of(&house, &id, "running");
+        kill(pid_of(&house, &id, "launcher"), "STOP");
+        kill(pid_of(&house, &id, "helper"), "KILL");
+        kill(pid_of(&house, &id, "launcher"), "KILL");
+        if !has_group {
+            let path = folder(&house, &id).join("state.json");
+            let mut state = json(&path).unwrap();
+            state["cgroup"] = Value::Null;
+            std::fs::write(path, state.to_string()).unwrap();
+        }
+        until(&house, &id, "unwatched");
+        let (_, said, why) = text(&["runs", "kill", &id], &house);
+        assert!(said.starts_with("lost"), "{said}{why}");
+        assert!(!is_alive(command) && !is_alive(far), "{has_group}");
+    }
+}
+
+/// As it does where those who run it are asked to end it.
+#[test]
+fn a_detached_run_outlives_the_end_of_a_run_that_nobody_watched() {
     let house = House::new();
-    let id = detach(&house, &["--grace", "200ms"], STUBBORN);
-    let far: u32 = line_of(house.folder.path().join("far")).parse().unwrap();
-    let command = pid_of(&house, &id, "running");
-    kill(pid_of(&house, &id, "launcher"), "STOP");
-    kill(pid_of(&house, &id, "helper"), "KILL");
-    kill(pid_of(&house, &id, "launcher"), "KILL");
-    until(&house, &id, "unwatched");
-    let (_, said, why) = text(&["runs", "kill", &id], &house);
-    assert!(said.starts_with("lost"), "{said}{why}");
-    assert!(!is_alive(command) && !is_alive(far));
+    let monitor = assert_cmd::cargo::cargo_bin!("monitor");
+    let outer = detach(&house, &[], &format!("{} run --detach -- sleep 600 > id; sleep 600", monitor.display()));
+    let inner = line_of(house.folder.path().join("id"));
+    kill(pid_of(&house, &outer, "launcher"), "STOP");
+    kill(pid_of(&house, &outer, "helper"), "KILL");
+    kill(pid_of(&house, &outer, "launcher"), "KILL");
+    until(&house, &outer, "unwatched");
+    assert!(text(&["runs", "kill", "--now", &outer], &house).1.starts_with("lost"));
+    assert_eq!(listed(&house, &inner)["state"], "running");
+    assert_eq!(text(&["runs", "kill", "--now", &inner], &house).0, Some(0));
 }
 
 /// With what it has started, and that is how it ended.

@@ -47,10 +47,16 @@ fn of_many_starts_of_one_id_one_runs() {
 fn the_process_has_the_ids_kind_and_fields_that_it_is_given() {
     let house = House::new();
     let (root, own) = ("0190aaaabbbbccccddddeeeeffff0001", "0123456789abcdef");
-    stdout(&house, &["--root-id", root, "--process-id", own, "--kind", "job", "--field", "ticket=4711", "--field", "empty="], "true");
+    let link = format!("{root}:{own}:retry_of");
+    stdout(
+        &house,
+        &["--root-id", root, "--process-id", own, "--kind", "job", "--field", "ticket=4711", "--field", "empty=", "--link", &link],
+        "true",
+    );
     let process = house.process();
     assert_eq!((&process["root_id"], &process["id"], &process["kind"]), (&root.into(), &own.into(), &"job".into()));
     assert_eq!((&process["fields"]["ticket"], &process["fields"]["empty"]), (&"4711".into(), &"".into()));
+    assert_eq!((&process["links"][0]["relation"], &process["links"][0]["id"]), (&"retry_of".into(), &own.into()));
     for bad in [["--root-id", "x", "--process-id", own], ["--root-id", root, "--process-id", "0000000000000000"]] {
         let out = output(house.run(&bad, &["true"]), b"");
         assert!(out.status.code() == Some(125) && String::from_utf8_lossy(&out.stderr).contains("hexadecimal"), "{out:?}");

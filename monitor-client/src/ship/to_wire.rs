@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use monitor_core::Retry;
 use monitor_core::keep::Queued;
 use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Record, Started, Updated, Value};
+use monitor_core::{Context, Retry};
 use monitor_spool::Folds;
 use monitor_wire as wire;
 use monitor_wire::{Event, ProcessId, RootId};
@@ -48,7 +48,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
         Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), Some(source(site.file, site.line))),
         Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), named.place.map(|place| source(place.file(), place.line()))),
     };
-    let record::StartExtra { batch, fields: own_fields, timeout_ms, attempt, attempts_of } =
+    let record::StartExtra { batch, fields: own_fields, timeout_ms, attempt, attempts_of, links } =
         record.extra.map(|extra| *extra).unwrap_or_default();
     Some(Event::ProcessStarted(wire::ProcessStarted {
         parent_id: folds.parent(record.parent),
@@ -64,8 +64,13 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
         timeout_ms,
         attempts_of,
         attempt: attempt.max(1),
+        links: links.into_iter().filter_map(link).collect(),
         ..wire::ProcessStarted::new(RootId::new(record.root)?, ProcessId::new(record.id)?, record.time_us, kind, name)
     }))
+}
+
+fn link((other, relation): (Context, String)) -> Option<wire::Link> {
+    Some(wire::Link { root_id: RootId::new(other.root())?, id: ProcessId::new(other.process())?, relation })
 }
 
 fn folded(record: Folded, folds: &mut Folds) -> Option<Event> {

@@ -39,7 +39,6 @@ impl Helper {
             tree::kill(std::process::id(), || work.reap());
         }
         self.go_on(work, Some(&mut conclusion));
-        drop(conclusion);
         drop(self);
         // What is recorded is sent, or kept, at the end of a program.
         std::process::exit(0)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use monitor_runs::{Secret, Verdict};
+use monitor_runs::{Link, Secret, Verdict};
 
 /// `500ms`, `2s`, `1.5m`, `1h`, `2d`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -34,6 +34,13 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     if name.is_empty() { Err("a name stands before `=`".to_owned()) } else { Ok((name.to_owned(), value.to_owned())) }
+}
+
+/// `ROOT:PROCESS:RELATION`.
+pub(super) fn link(text: &str) -> Result<Link, String> {
+    let mut words = text.splitn(3, ':').map(str::to_owned);
+    let mut word = || words.next().ok_or("expected ROOT:PROCESS:RELATION, the ids in hexadecimal digits");
+    Ok(Link { root_id: word()?, process_id: word()?, relation: word()? })
 }
 
 /// `NAME=file:PATH`, `NAME=env:VARIABLE`.
@@ -101,6 +108,7 @@ mod tests {
         for bad in ["", "T", "T=hush", "T=env:", "T=file:", "=env:X", "T=vault:x"] {
             assert!(!secret(bad).unwrap_err().contains("hush"), "{bad}");
         }
+        assert!(link("a:b:c:d").is_ok_and(|link| link.relation == "c:d") && link("a:b").is_err());
         for bad in ["", "24", "24=", "256=ok", "-1=ok", "x=ok", "24=OK", "24=good"] {
             assert!(verdict(bad).is_err(), "{bad}");
         }
