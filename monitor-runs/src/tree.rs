@@ -139,8 +139,8 @@ mod tests {
         let group = tempfile::tempdir().unwrap();
         assert!(in_cgroup(&group.path().join("absent")).is_empty());
         for (below, procs) in [("", "7\n8\n\nx\n"), ("inner", "9\n"), ("inner/deep", "10\n"), ("monitor-detached-7", "11\n")] {
-            std::fs::create_dir_all(group.path().join(below)).unwrap();
-            std::fs::write(group.path().join(below).join("cgroup.procs"), procs).unwrap();
+            fs::create_dir_all(group.path().join(below)).unwrap();
+            fs::write(group.path().join(below).join("cgroup.procs"), procs).unwrap();
         }
         let mut pids = in_cgroup(group.path());
         pids.sort_unstable();

@@ -92,8 +92,8 @@ fn kill_ends_all_that_it_has_started() {
     assert_eq!(code, Some(0));
     assert!(said.starts_with("killed: exit code 5"), "{said}");
     assert!(!is_alive(far));
-    // The shell may say before that its `sleep` was terminated as well.
-    assert!(text(&["runs", "logs", &id], &house).1.ends_with("told\n"));
+    // On stderr the shell may say that its `sleep` was terminated as well.
+    assert!(text(&["runs", "logs", "--stream", "stdout", &id], &house).1.ends_with("told\n"));
     let process = house.process();
     assert_eq!((&process["reason"], &process["exit_code"], &process["state"]), (&"killed".into(), &5.into(), &"cancelled".into()));
     let (code, _, why) = text(&["runs", "kill", &id], &house);
