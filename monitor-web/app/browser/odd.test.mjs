@@ -57,7 +57,7 @@ test("what was cut is shown as cut, not as what it said", async () => {
   for (const options of [{}, phone]) {
     await onPage(`${tree.address}?process=${step.id}`, async (page) => {
       await hasText(page.locator(".panel .message .mark.cut"), /^[\d,]+ bytes cut$/);
-      await hasText(page.locator(".panel"), /1 farther cause was left out/);
+      await hasText(page.locator(".panel"), /1 further cause was left out/);
       await hasText(page.locator(".panel"), /1 field was left out/);
       await hasText(page.locator(".panel .log .message"), /…⌇$/);
       assert.doesNotMatch(await page.locator("body").innerText(), /\[\d+ (bytes cut|more causes)\]|monitor\.cut/);

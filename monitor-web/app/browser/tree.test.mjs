@@ -104,8 +104,8 @@ test("what is missing of a tree is said above it", async () => {
     ];
     const circle = tree.start("circle", a, 20);
     await crowded.send(circle, { ...tree.start("back", circle.id, 30), id: a }, tree.end(tree.own, 500));
-    await hasText(page.locator(".missing li").first(), "Missing here: 1 × process-seen, because <b>whim</b>");
-    await hasText(page.locator(".missing li").nth(1), /12,345 × a process, because the program’s buffer was full/);
+    await hasText(page.locator(".missing li").first(), "1 × process-seen missing: <b>whim</b>");
+    await hasText(page.locator(".missing li").nth(1), /^12,345 processes missing: the program’s buffer was full/);
     await hasText(page.locator(".missing li").nth(2), /1 parent is ignored/);
   });
 });

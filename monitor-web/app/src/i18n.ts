@@ -58,10 +58,15 @@ function hasText(id: string): id is MessageId {
   return id in texts;
 }
 
-/** The text `family.word` for a word that came in, or the word itself where there is none. */
-export function wordText(family: string, word: string): string {
+/** The text `family.word` for a word that came in, or `unknown` where there is none: the word itself. */
+export function wordText(family: string, word: string, values?: Record<string, string | number>, unknown = visible(word)): string {
   const id = `${family}.${word}`;
-  return hasText(id) ? t(id) : visible(word);
+  return hasText(id) ? t(id, values) : unknown;
+}
+
+/** How many events of a type were lost: `1,212 processes`. */
+export function lostText(type: string, lost: number): string {
+  return wordText("missing.type", type, { count: lost }, `${count(lost)} × ${visible(type)}`);
 }
 
 const numbers = new Intl.NumberFormat(locale);

@@ -3,7 +3,7 @@ import { type ReactNode, useEffect } from "react";
 import { fetchMe, fetchStatus, fetchTokens } from "../../api/client.ts";
 import type { KeepRule, Status } from "../../api/types.ts";
 import { useSettled } from "../../data/useSettled.ts";
-import { count, locale, t, wordText } from "../../i18n.ts";
+import { count, locale, lostText, t, wordText } from "../../i18n.ts";
 import { STATES } from "../../model/state.ts";
 import { visible } from "../../model/text.ts";
 import { absolute, ago, duration, zoneName } from "../../model/time.ts";
@@ -96,8 +96,8 @@ function Figures({ status }: { status: Status }) {
       <Part title={t("about.dropped")}>
         {status.dropped.length === 0 && <Figure label={t("about.nothing")}>{count(0)}</Figure>}
         {status.dropped.map(({ type, reason, count: of }) => (
-          <Figure key={`${type} ${reason}`} label={`${wordText("missing.type", type)}: ${wordText("missing.reason", reason)}`}>
-            {count(of)}
+          <Figure key={`${type} ${reason}`} label={wordText("missing.reason", reason)}>
+            {lostText(type, of)}
           </Figure>
         ))}
       </Part>

@@ -1,5 +1,5 @@
 import { knownWorker } from "../../data/live-roots.ts";
-import { count, locale, t, wordText } from "../../i18n.ts";
+import { locale, lostText, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";
 import type { RootView } from "./view.ts";
@@ -13,9 +13,8 @@ export function Missing({ view }: { view: RootView }) {
   return (
     <ul className="missing">
       {dropped.map((lost) => {
-        const type = wordText("missing.type", lost.type);
         const reason = wordText("missing.reason", lost.reason);
-        return <li key={`${type} ${reason}`}>{t("missing.dropped", { count: count(lost.count), type, reason })}</li>;
+        return <li key={`${lost.type} ${lost.reason}`}>{t("missing.dropped", { what: lostText(lost.type, lost.count), reason })}</li>;
       })}
       {ignored_parents > 0 && <li>{t("missing.parents", { count: ignored_parents })}</li>}
       {deep_parents > 0 && <li>{t("missing.deep", { count: deep_parents })}</li>}

@@ -4,7 +4,7 @@ import { Fragment, memo, useEffect, useMemo, useState, useSyncExternalStore } fr
 import { fetchWorkers } from "../../api/client.ts";
 import type { Worker } from "../../api/types.ts";
 import { liveRootsStore, liveWorkers } from "../../data/live-roots.ts";
-import { count, locale, t, wordText } from "../../i18n.ts";
+import { count, locale, lostText, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { ago, duration } from "../../model/time.ts";
 import { groupWorkers, isPresent, overdue, sharedDomain, sortWorkers, type WorkerGroup } from "../../model/workers.ts";
@@ -128,7 +128,7 @@ const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
 
 function Line({ worker, domain, isOne, open, onToggle }: LineProps & { open: boolean; onToggle: () => void }) {
   const dropped = worker.dropped.reduce((sum, { count: of }) => sum + of, 0);
-  const why = worker.dropped.map((of) => `${count(of.count)} × ${wordText("missing.type", of.type)}: ${wordText("missing.reason", of.reason)}`);
+  const why = worker.dropped.map((of) => `${lostText(of.type, of.count)}: ${wordText("missing.reason", of.reason)}`);
   return (
     <tr data-worker={worker.id} data-of={isOne ? "group" : undefined} data-state={STATES[worker.state]}>
       <td className="state">
