@@ -9,7 +9,8 @@ use monitor_wire::WorkerId;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::now_us;
+use crate::clock::Clock;
+use crate::duties::Duty;
 use crate::ingest::{Ingest, IngestError};
 
 /// Between two tries when too much waits to be stored.
@@ -23,103 +24,107 @@ struct Taken {
 }
 
 /// Looks into the spool now and at every interval, until it is told to stop.
-pub(crate) async fn run(spool: &Path, interval: Duration, ingest: &Arc<Ingest>, stopping: &CancellationToken) {
-    let mut said = String::new();
+pub(crate) async fn run(spool: &Path, interval: Duration, taker: &Taker, duty: &Duty) {
     loop {
-        let (path, ingest, stop) = (spool.to_owned(), ingest.clone(), stopping.clone());
-        let looked = tokio::task::spawn_blocking(move || look(&path, &ingest, &stop)).await;
-        let problem = match looked {
-            Ok(Ok(())) => String::new(),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
+        let (path, looker) = (spool.to_owned(), taker.clone());
+        let result = match tokio::task::spawn_blocking(move || looker.look(&path)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
         };
-        // The same again is no news.
-        if problem != said && !problem.is_empty() {
-            tracing::warn!("what dead programs left is not taken in: {problem}");
-        }
-        said = problem;
-        if stopping.run_until_cancelled(tokio::time::sleep(interval)).await.is_none() {
+        duty.ran(result.map_err(|problem| format!("what dead programs left is not taken in: {problem}")), interval);
+        if taker.stopping.run_until_cancelled(taker.clock.sleep(interval)).await.is_none() {
             return;
         }
     }
 }
 
-fn look(path: &Path, ingest: &Ingest, stopping: &CancellationToken) -> Result<(), SpoolError> {
-    let Some(spool) = Spool::existing(path)? else { return Ok(()) };
-    let dead = spool.dead()?;
-    let (mut programs, mut events, mut problem) = (0_usize, 0, Ok(()));
-    for worker in dead {
-        if stopping.is_cancelled() {
-            break;
-        }
-        match adopt(&spool, worker, ingest, stopping) {
-            Ok(None) => {}
-            Ok(Some(count)) => {
-                programs += 1;
-                events += count;
+/// Hands to the writer what a spool has.
+#[derive(Clone)]
+pub(crate) struct Taker {
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) clock: Clock,
+    pub(crate) stopping: CancellationToken,
+}
+
+impl Taker {
+    fn look(&self, path: &Path) -> Result<(), SpoolError> {
+        let Some(spool) = Spool::existing(path)? else { return Ok(()) };
+        let dead = spool.dead()?;
+        let (mut programs, mut events, mut problem) = (0_usize, 0, Ok(()));
+        for worker in dead {
+            if self.stopping.is_cancelled() {
+                break;
             }
-            // The others are none the worse for it.
-            Err(error) => problem = Err(error),
-        }
-    }
-    if programs > 0 {
-        tracing::info!(programs, events, spool = %path.display(), "took in all that was left by dead programs");
-    }
-    problem
-}
-
-/// How many events there were; none if somebody else is at them, or they are left for another time.
-fn adopt(spool: &Spool, worker: WorkerId, ingest: &Ingest, stopping: &CancellationToken) -> Result<Option<u64>, SpoolError> {
-    let Some(mut replay) = spool.claim(worker)? else { return Ok(None) };
-    let Some(taken) = take(&mut replay, ingest, stopping) else { return Ok(None) };
-    let (of, path) = (replay.worker().clone(), replay.path().display().to_string());
-    replay.finish()?;
-    let Taken { events, damaged, dropped } = taken;
-    tracing::info!(program = of.program, pid = of.pid, host = of.hostname, worker = %of.id, events, "took in what a dead program had left");
-    if damaged > 0 || dropped > 0 {
-        tracing::warn!(worker = %of.id, damaged, dropped, "not all of it could be kept or read: {path}");
-    }
-    Ok(Some(events))
-}
-
-fn take(replay: &mut Replay, ingest: &Ingest, stopping: &CancellationToken) -> Option<Taken> {
-    let (worker, runtime) = (replay.worker().clone(), Handle::current());
-    loop {
-        let dropped = replay.dropped();
-        let Some(parcel) = replay.next() else {
-            let dropped = dropped.iter().map(|dropped| dropped.count).sum();
-            return Some(Taken { events: replay.accepted(), damaged: replay.damaged(), dropped });
-        };
-        let head = Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: true };
-        let sent = parcel.sent();
-        let answer = match parcel.batch(&head) {
-            Err(error) => Answer::unreadable(sent, error.event_number, error.to_string()),
-            Ok(batch) => match runtime.block_on(ingest.accept(batch)) {
-                Ok(_) => Answer::Accepted,
-                Err(IngestError::Event { number, message }) => Answer::unreadable(sent, Some(number), message),
-                Err(IngestError::Busy) if !stopping.is_cancelled() => {
-                    std::thread::sleep(PAUSE);
-                    continue;
+            match self.adopt(&spool, worker) {
+                Ok(None) => {}
+                Ok(Some(count)) => {
+                    programs += 1;
+                    events += count;
                 }
-                Err(IngestError::Busy | IngestError::Shut(_) | IngestError::Stopped) => return None,
-                Err(IngestError::Store(error)) if error.is_passing() => return None,
-                Err(error @ IngestError::Store(_)) => Answer::Refused { why: error.to_string() },
-            },
-        };
-        let is_settled = replay.settle(&answer);
-        match answer {
-            Answer::Unreadable { number, why } => {
-                tracing::warn!(%worker.id, number, "an event that a dead program had left can't be read, it is dropped: {why}");
+                // The others are none the worse for it.
+                Err(error) => problem = Err(error),
             }
-            // What nobody will ever read is given up.
-            Answer::Refused { why } if !is_settled => {
-                tracing::warn!(%worker.id, "what a dead program had left is not taken in now: {why}");
+        }
+        if programs > 0 {
+            tracing::info!(programs, events, spool = %path.display(), "took in all that was left by dead programs");
+        }
+        problem
+    }
+
+    /// How many events there were; none if somebody else is at them, or they are left for another time.
+    fn adopt(&self, spool: &Spool, worker: WorkerId) -> Result<Option<u64>, SpoolError> {
+        let Some(mut replay) = spool.claim(worker)? else { return Ok(None) };
+        let Some(taken) = self.take(&mut replay) else { return Ok(None) };
+        let (of, path) = (replay.worker().clone(), replay.path().display().to_string());
+        replay.finish()?;
+        let Taken { events, damaged, dropped } = taken;
+        tracing::info!(program = of.program, pid = of.pid, host = of.hostname, worker = %of.id, events, "took in what a dead program had left");
+        if damaged > 0 || dropped > 0 {
+            tracing::warn!(worker = %of.id, damaged, dropped, "not all of it could be kept or read: {path}");
+        }
+        Ok(Some(events))
+    }
+
+    fn take(&self, replay: &mut Replay) -> Option<Taken> {
+        let (worker, runtime) = (replay.worker().clone(), Handle::current());
+        loop {
+            let dropped = replay.dropped();
+            let Some(parcel) = replay.next() else {
+                let dropped = dropped.iter().map(|dropped| dropped.count).sum();
+                return Some(Taken { events: replay.accepted(), damaged: replay.damaged(), dropped });
+            };
+            let head = Head { worker: &worker, sent_us: self.clock.wall_us(), dropped: &dropped, lost: true };
+            let sent = parcel.sent();
+            let answer = match parcel.batch(&head) {
+                Err(error) => Answer::unreadable(sent, error.event_number, error.to_string()),
+                Ok(batch) => match runtime.block_on(self.ingest.accept(batch)) {
+                    Ok(_) => Answer::Accepted,
+                    Err(IngestError::Event { number, message }) => Answer::unreadable(sent, Some(number), message),
+                    Err(IngestError::Busy) if !self.stopping.is_cancelled() => {
+                        std::thread::sleep(PAUSE);
+                        continue;
+                    }
+                    Err(IngestError::Busy | IngestError::Shut(_) | IngestError::Stopped) => return None,
+                    Err(IngestError::Store(error)) if error.is_passing() => return None,
+                    Err(error @ IngestError::Store(_)) => Answer::Refused { why: error.to_string() },
+                },
+            };
+            let is_settled = replay.settle(&answer);
+            match answer {
+                Answer::Unreadable { number, why } => {
+                    tracing::warn!(%worker.id, number, "an event that a dead program had left can't be read, it is dropped: {why}");
+                }
+                // What nobody will ever read is given up.
+                Answer::Refused { why } if !is_settled => {
+                    tracing::warn!(%worker.id, "what a dead program had left is not taken in now: {why}");
+                    return None;
+                }
+                _ => {}
+            }
+            if self.stopping.is_cancelled() {
                 return None;
             }
-            _ => {}
-        }
-        if stopping.is_cancelled() {
-            return None;
         }
     }
 }

@@ -1,33 +1,157 @@
-//! The server's two clocks: the time of day, which may be set, and the time since the machine began, which only goes on.
+//! The server's clock, handed down from [`crate::Server`] to all that asks for the time: the time of day, which may be set, and the time
+//! since the machine began, which only goes on. Nothing else in this crate reads the time of day (`tests/walls.rs` holds that), so that
+//! whoever holds the clock holds all that depends on it. Lengths of time are measured with `Instant` where they decide nothing but how
+//! long something lasts.
 
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Handed down to whoever must not be misled by a time of day that was set.
-pub(crate) struct Clock {
-    /// The time of day, in Unix microseconds.
-    pub(crate) wall_us: Box<dyn Fn() -> u64 + Send + Sync>,
-    /// A time that only goes on, also while the machine sleeps, where the system has one.
-    pub(crate) running: Box<dyn Fn() -> Duration + Send + Sync>,
+/// A clock that all parts of a server share.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Hands>);
+
+type Pause<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// Where a clock has its times from.
+trait Hands: Send + Sync {
+    fn wall_us(&self) -> u64;
+    fn running(&self) -> Duration;
+    /// Waits for about so long by [`Hands::running`], or for less: whoever asks looks again.
+    fn pause(&self, length: Duration) -> Pause<'_>;
 }
 
 impl Clock {
     /// The clocks of the operating system.
-    pub(crate) fn system() -> Self {
-        let began = Instant::now();
-        Self { wall_us: Box::new(now_us), running: Box::new(move || since_boot().unwrap_or_else(|| began.elapsed())) }
+    pub fn system() -> Self {
+        Self(Arc::new(System { began: Instant::now() }))
+    }
+
+    /// The time of day, in Unix microseconds.
+    pub fn wall_us(&self) -> u64 {
+        self.0.wall_us()
+    }
+
+    /// A time that only goes on, also while the machine sleeps, where the system has one.
+    pub fn running(&self) -> Duration {
+        self.0.running()
+    }
+
+    /// Waits until [`Clock::running`] is at this time or later.
+    pub async fn sleep_until(&self, at: Duration) {
+        while let Some(rest) = at.checked_sub(self.running()).filter(|rest| !rest.is_zero()) {
+            self.0.pause(rest).await;
+        }
+    }
+
+    /// Waits for so long.
+    pub async fn sleep(&self, length: Duration) {
+        self.sleep_until(self.running().saturating_add(length)).await;
     }
 }
 
-pub(crate) fn now_us() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").field("wall_us", &self.wall_us()).field("running", &self.running()).finish()
+    }
+}
+
+struct System {
+    began: Instant,
+}
+
+impl Hands for System {
+    fn wall_us(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+    }
+
+    fn running(&self) -> Duration {
+        since_boot().unwrap_or_else(|| self.began.elapsed())
+    }
+
+    fn pause(&self, length: Duration) -> Pause<'_> {
+        Box::pin(tokio::time::sleep(length))
+    }
 }
 
 #[cfg(target_os = "linux")]
 fn since_boot() -> Option<Duration> {
-    rustix::time::clock_gettime(rustix::time::ClockId::Boottime).try_into().ok()
+    // By the C library, as all of the standard library's clocks are: so a test steers them together (`tests/clock`).
+    nix::time::ClockId::CLOCK_BOOTTIME.now().ok().map(Duration::from)
 }
 
 #[cfg(not(target_os = "linux"))]
 fn since_boot() -> Option<Duration> {
     None
+}
+
+/// A clock that a test steers: it stands still until it is told to go on.
+#[cfg(test)]
+pub(crate) mod steered {
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[derive(Clone)]
+    pub(crate) struct Steered(Arc<Times>);
+
+    /// The time of day in microseconds, and the time that only goes on.
+    struct Times(watch::Sender<(u64, Duration)>);
+
+    impl Steered {
+        pub(crate) fn at(wall_us: u64) -> Self {
+            Self(Arc::new(Times(watch::Sender::new((wall_us, Duration::ZERO)))))
+        }
+
+        pub(crate) fn clock(&self) -> Clock {
+            Clock(self.0.clone())
+        }
+
+        pub(crate) fn wall_us(&self) -> u64 {
+            self.0.wall_us()
+        }
+
+        /// Time goes by.
+        pub(crate) fn pass(&self, us: u64) {
+            self.0.0.send_modify(|(wall_us, running)| (*wall_us, *running) = (*wall_us + us, *running + Duration::from_micros(us)));
+        }
+
+        /// Somebody sets the time of day.
+        pub(crate) fn set(&self, to_us: u64) {
+            self.0.0.send_modify(|(wall_us, _)| *wall_us = to_us);
+        }
+    }
+
+    impl Hands for Times {
+        fn wall_us(&self) -> u64 {
+            self.0.borrow().0
+        }
+
+        fn running(&self) -> Duration {
+            self.0.borrow().1
+        }
+
+        fn pause(&self, length: Duration) -> Pause<'_> {
+            let (mut times, until) = (self.0.subscribe(), self.running() + length);
+            Box::pin(async move { drop(times.wait_for(|(_, running)| *running >= until).await) })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sleep_ends_when_that_much_time_went_by_and_not_when_the_time_of_day_is_set() {
+        let steered = Steered::at(1_000);
+        let (clock, (slept, mut sleeps)) = (steered.clock(), tokio::sync::oneshot::channel());
+        tokio::spawn(async move {
+            clock.sleep(Duration::from_secs(10)).await;
+            slept.send(clock.wall_us()).unwrap();
+        });
+        tokio::task::yield_now().await;
+        steered.set(1 << 50);
+        steered.pass(9_000_000);
+        tokio::task::yield_now().await;
+        assert!(sleeps.try_recv().is_err());
+        steered.pass(1_000_000);
+        assert_eq!(sleeps.await.unwrap(), (1 << 50) + 10_000_000);
+    }
 }

@@ -7,6 +7,7 @@ pub mod access;
 mod adopt;
 mod clock;
 mod config;
+mod duties;
 mod export;
 #[doc(hidden)]
 pub mod fuzz;
@@ -14,6 +15,7 @@ mod http;
 pub mod ingest;
 pub mod live;
 pub mod otlp;
+mod overdue;
 pub mod packed;
 pub mod retention;
 mod server;
@@ -24,6 +26,7 @@ mod support;
 #[cfg(target_os = "linux")]
 mod watchdog;
 
+pub use clock::Clock;
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, read_duration};
 pub use http::TlsError;
 pub use server::{ServeError, Server};

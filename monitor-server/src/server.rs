@@ -10,15 +10,19 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::access::{Access, AccessError};
-use crate::adopt;
+use crate::adopt::{self, Taker};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{self, App, Tls, TlsError};
+use crate::duties::{Board, Duties};
+use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
 use crate::ingest::{self, Ingest};
 use crate::live::Live;
-use crate::retention::{self, AgeClock};
+use crate::overdue;
+use crate::retention::{self, AgeClock, Keeper};
 use crate::store::space::make_room_to_start;
 use crate::store::{Opened, SqliteStore, Store, StoreError};
+#[cfg(target_os = "linux")]
+use crate::watchdog;
 
 /// Listens, with its database open, and waits to be run.
 pub struct Server {
@@ -31,6 +35,7 @@ pub struct Server {
     tls: Option<Tls>,
     /// What ages of trees are counted by.
     ages: Arc<AgeClock>,
+    clock: Clock,
 }
 
 /// Why a server did not begin, or did not go on.
@@ -85,11 +90,11 @@ impl Server {
     /// # Errors
     /// When the address is refused or taken, or the database can't be used.
     pub async fn bind(mut config: Config) -> Result<Self, ServeError> {
-        let address = config.listen;
-        let folder = config.data.clone();
+        let (address, clock) = (config.listen, Clock::system());
+        let (folder, times) = (config.data.clone(), clock.clone());
         let opened = tokio::task::spawn_blocking(move || {
             make_room_to_start(&folder);
-            Access::open(&folder)
+            Access::open_by(&folder, times)
         });
         let access = Arc::new(opened.await??);
         if config.is_open() && !config.insecure && !access.has_any()? {
@@ -109,6 +114,7 @@ impl Server {
 
         let (data, logs_kept, most) = (config.data.clone(), config.logs_kept, config.max_processes_per_root as u64);
         let (least_free, keeps_copy, keep_events) = (config.min_free_bytes, config.migration_copy, config.keeps_events());
+        let times = clock.clone();
         let most_depth = u32::try_from(config.max_depth).unwrap_or(u32::MAX);
         let (store, ages, as_of) = tokio::task::spawn_blocking(move || -> Result<_, StoreError> {
             let store = SqliteStore::open_with(&data, keeps_copy)?.keep_free(least_free);
@@ -119,7 +125,7 @@ impl Server {
             let store: Arc<dyn Store> =
                 Arc::new(store.keep_events(keep_events).keep_logs(logs_kept).keep_processes(most).keep_depth(most_depth));
             let as_of = store.workers(1, None)?.as_of;
-            let ages = AgeClock::open(&data, store.newest_us()?, Clock::system());
+            let ages = AgeClock::open(&data, store.newest_us()?, times);
             Ok((store, Arc::new(ages), as_of))
         })
         .await??;
@@ -130,9 +136,9 @@ impl Server {
         }
         let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers).with_past(store.clone());
         let published = live.clone();
-        let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), ..Default::default() };
+        let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), clock: clock.clone() };
         let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages })
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, clock })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -153,41 +159,87 @@ impl Server {
     /// # Errors
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, config, store, ingest, live, access, tls, ages } = self;
-        let stopping = CancellationToken::new();
+        let Self { listener, config, store, ingest, live, access, tls, ages, clock } = self;
+        let (stopping, board) = (CancellationToken::new(), Board::default());
         let ingest = Arc::new(ingest);
-        let adopt = {
-            let (config, ingest, stopping) = (config.clone(), ingest.clone(), stopping.clone());
-            async move {
-                if let Some(spool) = &config.spool_dir {
-                    adopt::run(spool, config.spool_interval, &ingest, &stopping).await;
-                }
-            }
+        let app = App::new(Parts {
+            config: config.clone(),
+            store: store.clone(),
+            ingest: ingest.clone(),
+            live,
+            access: access.clone(),
+            ages: ages.clone(),
+            board: board.clone(),
+            stopping: stopping.clone(),
+            clock: clock.clone(),
+        });
+        let room = Arc::new(Room::new(config.max_connections, config.max_connections_per_client));
+        let mut duties = Duties::new(board, clock.clone(), stopping.clone());
+        if let Some(spool) = config.spool_dir.clone() {
+            let (interval, taker) =
+                (config.spool_interval, Taker { ingest: ingest.clone(), clock: clock.clone(), stopping: stopping.clone() });
+            duties.begin("spool", move |duty| {
+                let (spool, taker) = (spool.clone(), taker.clone());
+                async move { adopt::run(&spool, interval, &taker, &duty).await }
+            });
+        }
+        let retention = config.keeps();
+        tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
+        let parts = retention::Parts {
+            store: store.clone(),
+            ingest: ingest.clone(),
+            ages,
+            clock: clock.clone(),
+            wake: app.sweep.clone(),
+            stopping: stopping.clone(),
         };
-        let app = App::new(config.clone(), store.clone(), ingest.clone(), live, access.clone(), ages.clone(), stopping.clone());
-        let keep = {
-            let store = store.clone();
-            let (retention, ingest, wake, stopping) = (config.keeps(), ingest.clone(), app.sweep.clone(), stopping.clone());
-            tracing::info!("{}", if retention.keeps_all() { "keeps all trees".to_owned() } else { format!("keeps {retention}") });
-            async move { retention::run(&retention, &store, &ingest, &ages, &wake, &stopping).await }
-        };
-        let (changing, otlp) = (app.changing.clone(), app.otlp.clone());
-        let serve = http::serve(listener, http::router(app), &config, access, tls.clone(), stopping.clone());
-        let renew = async {
-            if let Some(tls) = &tls {
-                tls.watch(config.tls_interval, &stopping).await;
-            }
-        };
+        let keeper = Arc::new(Keeper::new(retention, parts));
+        let tidy = keeper.clone();
+        duties.begin("retention", move |duty| {
+            let keeper = keeper.clone();
+            async move { keeper.keep_dropping(&duty).await }
+        });
+        duties.begin("tidying", move |duty| {
+            let keeper = tidy.clone();
+            async move { keeper.keep_tidy(&duty).await }
+        });
+        {
+            let (ingest, clock, since_us, stopping) = (ingest.clone(), clock.clone(), clock.wall_us(), stopping.clone());
+            duties.begin("overdue", move |duty| {
+                let (ingest, clock, stopping) = (ingest.clone(), clock.clone(), stopping.clone());
+                async move { overdue::run(&ingest, &clock, since_us, &duty, &stopping).await }
+            });
+        }
+        {
+            let (access, room, clock, stopping) = (access, room.clone(), clock.clone(), stopping.clone());
+            duties.begin("rights", move |duty| {
+                let (access, room, clock, stopping) = (access.clone(), room.clone(), clock.clone(), stopping.clone());
+                async move { revoked::watch(&access, &room, &clock, &duty, &stopping).await }
+            });
+        }
+        if let Some(tls) = tls.clone() {
+            let (interval, clock, stopping) = (config.tls_interval, clock.clone(), stopping.clone());
+            duties.begin("certificate", move |duty| {
+                let (tls, clock, stopping) = (tls.clone(), clock.clone(), stopping.clone());
+                async move { tls.watch(interval, &clock, &duty, &stopping).await }
+            });
+        }
         #[cfg(target_os = "linux")]
-        let watchdog = crate::watchdog::run(&ingest, &store, &stopping);
-        #[cfg(not(target_os = "linux"))]
-        let watchdog = async {};
+        if watchdog::is_asked() {
+            let (ingest, store, stopping) = (ingest.clone(), store, stopping.clone());
+            duties.begin("systemd", move |duty| {
+                let (ingest, store, clock, stopping) = (ingest.clone(), store.clone(), clock.clone(), stopping.clone());
+                async move { watchdog::run(&ingest, &store, &clock, &duty, &stopping).await }
+            });
+        }
+        let (changing, otlp) = (app.changing.clone(), app.otlp.clone());
+        let serve = http::serve(listener, http::router(app), &config, room, tls, stopping.clone());
         let stop = async {
             shutdown.await;
             tracing::info!("stopping");
             stopping.cancel();
         };
-        tokio::join!(serve, stop, adopt, keep, renew, watchdog);
+        tokio::join!(serve, stop, duties.ended());
         changing.close();
         if tokio::time::timeout(config.stop_timeout, changing.wait()).await.is_err() {
             tracing::warn!("what was to be changed took longer than `stop-timeout`");

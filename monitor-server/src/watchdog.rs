@@ -9,19 +9,32 @@ use std::sync::Arc;
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
+use crate::duties::Duty;
 use crate::ingest::Ingest;
 use crate::store::{Changes, Store};
 
-/// Tells that the server serves, and then that it works, until it stops. Nothing happens where nobody listens.
-pub(crate) async fn run(ingest: &Ingest, store: &Arc<dyn Store>, stopping: &CancellationToken) {
+/// Returns true if somebody asked to be told.
+pub(crate) fn is_asked() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// Tells that the server serves, and then that it works, until it stops.
+pub(crate) async fn run(ingest: &Ingest, store: &Arc<dyn Store>, clock: &Clock, duty: &Duty, stopping: &CancellationToken) {
     tell(NotifyState::Ready);
     if let Some(limit) = sd_notify::watchdog_enabled() {
         let beats = async {
             loop {
                 if works(ingest, store).await {
                     tell(NotifyState::Watchdog);
+                    duty.ran(Ok(()), limit / 4);
+                } else {
+                    duty.ran(
+                        Err("the writer or a reader broke off: systemd is told nothing, and will begin the server anew".to_owned()),
+                        limit / 4,
+                    );
                 }
-                tokio::time::sleep(limit / 4).await;
+                clock.sleep(limit / 4).await;
             }
         };
         let _: Option<()> = stopping.run_until_cancelled(beats).await;

@@ -22,8 +22,8 @@ pub use event::{
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Attempt, ClockJump, Counts, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage,
-    Status, StreamMessage, TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
+    Attempt, ClockJump, Counts, DutyState, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root,
+    RootsPage, Status, StreamMessage, TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
 };
 pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,

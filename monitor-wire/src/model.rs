@@ -500,6 +500,27 @@ pub struct Status {
     /// The oldest trees go while the database is larger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps_bytes: Option<u64>,
+    /// What the server does beside answering requests, and how that goes.
+    #[serde(default)]
+    pub duties: Vec<DutyState>,
+}
+
+/// One thing that the server does beside answering requests, again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DutyState {
+    /// Its name, such as `retention`.
+    pub name: String,
+    /// When its last run ended, Unix µs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_us: Option<u64>,
+    /// For how long its next run is overdue, in nanoseconds.
+    pub lag_ns: u64,
+    /// Why its last run failed, or why it broke off, in English words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How often it broke off and began anew since the server began.
+    pub restarts: u64,
 }
 
 /// A clock that jumped ahead, and when that counts for the ages of trees.

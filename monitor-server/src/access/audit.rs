@@ -4,7 +4,6 @@ use monitor_wire::{AuditEntry, AuditPage};
 use rusqlite::params;
 
 use super::{Access, AccessError, How};
-use crate::clock::now_us;
 
 /// Older ones are forgotten, so that nobody can fill the disk with tries.
 const KEPT: i64 = 100_000;
@@ -33,7 +32,7 @@ impl Access {
         let shortened: String = deed.action.chars().take(1_000).collect();
         self.write(|connection| {
             let sql = "INSERT INTO audit(time, who, how, address, action, outcome) VALUES(?, ?, ?, ?, ?, ?)";
-            let row = params![now_us() as i64, deed.who, deed.how.as_str(), deed.address, shortened, deed.outcome];
+            let row = params![self.clock.wall_us() as i64, deed.who, deed.how.as_str(), deed.address, shortened, deed.outcome];
             connection.prepare_cached(sql)?.execute(row)?;
             let newest = connection.last_insert_rowid();
             connection.prepare_cached("DELETE FROM audit WHERE number <= ?")?.execute([newest - KEPT])?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{Access, AccessError, Scope};
-use crate::clock::now_us;
 
 /// A secret that a request came with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -45,8 +44,8 @@ impl Access {
     }
 
     /// Returns true if a grant needs to be looked up again at this version of the database.
-    pub(crate) fn is_stale(grant: &Grant, version: u64) -> bool {
-        grant.version != version || grant.expires_us.is_some_and(|expires| expires <= now_us())
+    pub(crate) fn is_stale(&self, grant: &Grant, version: u64) -> bool {
+        grant.version != version || grant.expires_us.is_some_and(|expires| expires <= self.clock.wall_us())
     }
 
     /// Returns true if the credential still allows what it was used for.
@@ -76,11 +75,11 @@ mod tests {
         let session = Credential::Session(access.begin_session("ada", Duration::from_hours(1)).unwrap().into());
         let version = access.look().unwrap();
         let grant = Grant { credential: token.clone(), scope: Scope::Read, expires_us: None, version };
-        assert!(!Access::is_stale(&grant, access.look().unwrap()), "nothing has changed");
-        assert!(Access::is_stale(&Grant { expires_us: Some(now_us()), ..grant.clone() }, version), "its time is over");
+        assert!(!access.is_stale(&grant, access.look().unwrap()), "nothing has changed");
+        assert!(access.is_stale(&Grant { expires_us: Some(access.clock.wall_us()), ..grant.clone() }, version), "its time is over");
         assert!(access.holds(&token, Scope::Read).unwrap() && !access.holds(&token, Scope::Operate).unwrap());
         other.revoke_token("a").unwrap();
-        assert!(Access::is_stale(&grant, access.look().unwrap()));
+        assert!(access.is_stale(&grant, access.look().unwrap()));
         assert!(!access.holds(&token, Scope::Read).unwrap());
         assert!(access.holds(&session, Scope::Operate).unwrap());
         let version = access.look().unwrap();

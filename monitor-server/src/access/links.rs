@@ -8,7 +8,6 @@ use rusqlite::{OptionalExtension, params};
 use super::secret::{hash, random};
 use super::users::role;
 use super::{Access, AccessError, How, NewToken, Principal, Role};
-use crate::clock::now_us;
 
 /// How long a link waits for its browser.
 pub const LINK_LIFETIME: Duration = Duration::from_secs(60);
@@ -23,7 +22,7 @@ impl Access {
     /// If the database fails.
     pub fn create_link(&self, role: Role) -> Result<String, AccessError> {
         let secret = random(32)?;
-        let (now, expires) = (now_us(), now_us().saturating_add(LINK_LIFETIME.as_micros() as u64));
+        let (now, expires) = (self.clock.wall_us(), self.clock.wall_us().saturating_add(LINK_LIFETIME.as_micros() as u64));
         self.write(|connection| {
             connection.execute("DELETE FROM link WHERE expires <= ?", [now as i64])?;
             let sql = "INSERT INTO link(hash, role, expires) VALUES(?, ?, ?)";
@@ -36,9 +35,9 @@ impl Access {
     /// Takes a link, which is over by that: the name of the browser's token, and the token. None if there is no such link, or no more.
     pub(crate) fn take_link(&self, secret: &str, lifetime: Duration) -> Result<Option<(String, String)>, AccessError> {
         let word: Option<String> = self.write(|connection| {
-            connection.execute("DELETE FROM token WHERE name GLOB ? AND expires <= ?", params![BROWSERS, now_us() as i64])?;
+            connection.execute("DELETE FROM token WHERE name GLOB ? AND expires <= ?", params![BROWSERS, self.clock.wall_us() as i64])?;
             let sql = "DELETE FROM link WHERE hash = ? AND expires > ? RETURNING role";
-            Ok(connection.query_row(sql, params![hash(secret), now_us() as i64], |row| row.get(0)).optional()?)
+            Ok(connection.query_row(sql, params![hash(secret), self.clock.wall_us() as i64], |row| row.get(0)).optional()?)
         })?;
         let Some(word) = word else { return Ok(None) };
         let name = format!("{BROWSER}{}", random(4)?);

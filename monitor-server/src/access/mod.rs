@@ -28,6 +28,7 @@ pub(crate) use self::pace::{Pace, network};
 pub use self::scope::{InvalidScope, Role, Scope, Scopes};
 pub use self::tokens::{NewToken, Token};
 pub use self::users::User;
+use crate::clock::Clock;
 use crate::store::space::make_room;
 use crate::store::{create_private, open_private};
 
@@ -45,6 +46,7 @@ pub struct Access {
     writer: Mutex<Connection>,
     /// Version of the file as the reader has last seen it.
     version: AtomicU64,
+    clock: Clock,
 }
 
 /// Who asks.
@@ -161,6 +163,11 @@ impl Access {
     /// # Errors
     /// If the folder or the file can't be used.
     pub fn open(folder: &Path) -> Result<Self, AccessError> {
+        Self::open_by(folder, Clock::system())
+    }
+
+    /// Like [`Access::open`], with times by this clock.
+    pub(crate) fn open_by(folder: &Path, clock: Clock) -> Result<Self, AccessError> {
         let path = folder.join("access.db");
         let disk = |action, path: &Path| {
             let path = path.to_owned();
@@ -172,7 +179,7 @@ impl Access {
         migrate(&mut writer, &path)?;
         let reader = connect(&path)?;
         reader.pragma_update(None, "query_only", true)?;
-        Ok(Self { folder: folder.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer), version: AtomicU64::new(0) })
+        Ok(Self { folder: folder.to_owned(), reader: Mutex::new(reader), writer: Mutex::new(writer), version: AtomicU64::new(0), clock })
     }
 
     /// Whether anybody but whoever has the data folder could come in: any token made by hand, or any user.

@@ -7,13 +7,12 @@ use rusqlite::{OptionalExtension, params};
 use super::secret::{hash, random};
 use super::users::role;
 use super::{Access, AccessError, How, Principal};
-use crate::clock::now_us;
 
 impl Access {
     /// Logs somebody in: what their cookie is to have.
     pub(crate) fn begin_session(&self, user: &str, lifetime: Duration) -> Result<String, AccessError> {
         let secret = random(32)?;
-        let now = now_us();
+        let now = self.clock.wall_us();
         let expires = now.saturating_add(lifetime.as_micros() as u64);
         self.write(|connection| {
             connection.execute("DELETE FROM session WHERE expires <= ?", [now as i64])?;
@@ -33,7 +32,7 @@ impl Access {
         let sql = "SELECT name, role, expires FROM session JOIN user ON name = user WHERE hash = ? AND expires > ?";
         let found = self.read(|connection| {
             let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
-            connection.prepare_cached(sql)?.query_row(params![hash(secret), now_us() as i64], read).optional()
+            connection.prepare_cached(sql)?.query_row(params![hash(secret), self.clock.wall_us() as i64], read).optional()
         })?;
         Ok(found.map(|(name, word, expires)| {
             let scopes = [role(&word).scope()].into_iter().collect();

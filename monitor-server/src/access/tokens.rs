@@ -6,7 +6,6 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::secret::{hash, is_same, random};
 use super::{Access, AccessError, How, Principal, Scopes, check_name};
-use crate::clock::now_us;
 
 /// When a token was last used is told to so much.
 const USED_EVERY_US: u64 = 60_000_000;
@@ -54,7 +53,7 @@ impl Access {
     pub(super) fn put_token(&self, new: &NewToken) -> Result<String, AccessError> {
         check_name(&new.name)?;
         let (id, secret) = (random(6)?, random(32)?);
-        let now = now_us();
+        let now = self.clock.wall_us();
         let expires = new.lifetime.map(|lifetime| now.saturating_add(lifetime.as_micros() as u64) as i64);
         self.write(|connection| {
             let sql = "INSERT INTO token(id, name, hash, scopes, created, expires) VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO NOTHING";
@@ -99,7 +98,7 @@ impl Access {
         })?;
         let (token, kept) = found.map_or((None, vec![0; 32]), |(token, kept)| (Some(token), kept));
         let is_right = is_same(&hash(secret), &kept);
-        let token = token.filter(|token| is_right && token.expires_us.is_none_or(|expires| now_us() < expires));
+        let token = token.filter(|token| is_right && token.expires_us.is_none_or(|expires| self.clock.wall_us() < expires));
         Ok(token.map(|token| {
             let (name, expires_us) = (Some(token.name.clone()), token.expires_us);
             (Principal { name, how: How::Token, scopes: token.scopes, expires_us }, token)
@@ -107,14 +106,14 @@ impl Access {
     }
 
     /// Whether [`Access::used`] is to be called.
-    pub(crate) fn is_used_anew(token: &Token) -> bool {
-        token.used_us.is_none_or(|used| now_us().saturating_sub(used) >= USED_EVERY_US)
+    pub(crate) fn is_used_anew(&self, token: &Token) -> bool {
+        token.used_us.is_none_or(|used| self.clock.wall_us().saturating_sub(used) >= USED_EVERY_US)
     }
 
     /// Notes that a token was used.
     pub(crate) fn used(&self, token: &Token) -> Result<(), AccessError> {
         self.write(|connection| {
-            connection.execute("UPDATE token SET used = ?2 WHERE id = ?1", params![token.id, now_us() as i64])?;
+            connection.execute("UPDATE token SET used = ?2 WHERE id = ?1", params![token.id, self.clock.wall_us() as i64])?;
             Ok(())
         })
     }

@@ -9,7 +9,6 @@ use rusqlite::{OptionalExtension, params};
 
 use super::secret::{hash as hash_of_secret, hex, is_same};
 use super::{Access, AccessError, Role, check_name};
-use crate::clock::now_us;
 
 /// How long a password may be, in characters.
 pub(super) const PASSWORD: RangeInclusive<usize> = 8..=256;
@@ -38,7 +37,7 @@ impl Access {
         let password = hash(password)?;
         self.write(|connection| {
             let sql = "INSERT INTO user(name, password, role, created) VALUES(?, ?, ?, ?) ON CONFLICT(name) DO NOTHING";
-            match connection.execute(sql, params![name, password, role.as_str(), now_us() as i64])? {
+            match connection.execute(sql, params![name, password, role.as_str(), self.clock.wall_us() as i64])? {
                 0 => Err(AccessError::Exists { what: "user", name: name.to_owned() }),
                 _ => Ok(()),
             }

@@ -16,7 +16,7 @@ use super::connections::Busy;
 use super::guard;
 use super::problem::ApiError;
 use super::routes::{Rules, Wants, is_read};
-use crate::access::{Access, AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
+use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
 use crate::config::{Config, Loopback};
 
 /// Failures of a client: so many at once, then one per period.
@@ -157,7 +157,7 @@ fn identify(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Result<(Optio
 
 fn by_token(app: &App, client: Option<IpAddr>, text: &str) -> Result<Principal, ApiError> {
     if let Some((principal, token)) = app.access.by_token(text)? {
-        if Access::is_used_anew(&token) {
+        if app.access.is_used_anew(&token) {
             let access = app.access.clone();
             tokio::task::spawn_blocking(move || {
                 if let Err(error) = access.used(&token) {

@@ -38,7 +38,7 @@ pub(super) async fn post_backup(State(app): State<App>, Strict(NoParams {}): Str
         let detail = "another copy of the database is being made or sent, and there is one at a time: ask again when that is done";
         return Err(ApiError::TooManyAnswers { detail: detail.to_owned() });
     };
-    let path = app.config.data.join(format!("{}{}{}", NAME.0, crate::clock::now_us(), NAME.1));
+    let path = app.config.data.join(format!("{}{}{}", NAME.0, app.clock.wall_us(), NAME.1));
     let copy = Copy { path, _turn: turn };
     let (bytes, file, copy) = app
         .ask(move |store| {

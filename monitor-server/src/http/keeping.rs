@@ -10,7 +10,6 @@ use utoipa::IntoParams;
 use super::params::{NoParams, PathParts, RootName, Strict};
 use super::problem::ApiError;
 use super::{Answer, App};
-use crate::clock::now_us;
 use crate::store::Drop;
 
 /// Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted.
@@ -49,8 +48,9 @@ pub(super) async fn delete_pin(State(app): State<App>, path: PathParts, Strict(N
 
 async fn pin(app: &App, path: &PathParts, is_pinned: bool) -> Answer<Root> {
     let RootName(key) = path.read("root")?;
+    let clock = app.clock.clone();
     let change = app.ingest.change(move |store| {
-        let changes = store.pin(key, is_pinned, now_us())?;
+        let changes = store.pin(key, is_pinned, clock.wall_us())?;
         let is_there = changes.is_some();
         Ok((is_there, changes.unwrap_or_else(crate::store::Changes::none)))
     });
@@ -91,10 +91,11 @@ pub(super) async fn delete_root(
     Strict(params): Strict<DeleteParams>,
 ) -> Result<StatusCode, ApiError> {
     let (RootName(key), may_run) = (path.read("root")?, params.running);
+    let clock = app.clock.clone();
     let change = app.ingest.change(move |store| {
         let Some(root) = store.root(key)? else { return Ok((None, crate::store::Changes::none())) };
         let drop = Drop { numbers: &[root.number], reason: "asked", may_run };
-        let (dropped, changes) = store.drop_roots(&drop, now_us())?;
+        let (dropped, changes) = store.drop_roots(&drop, clock.wall_us())?;
         Ok((Some((root, dropped)), changes))
     });
     match change.await? {

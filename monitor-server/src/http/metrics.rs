@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
-use monitor_wire::{Counts, Problem, Status};
+use monitor_wire::{Counts, DutyState, Problem, Status};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
@@ -42,6 +42,7 @@ pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Str
         ingest: app.ingest.figures(),
         is_stopped: app.ingest.trouble().is_some(),
         stream,
+        duties: app.board.told(),
         started_us: app.started_us,
     };
     let mut registry = Registry::with_prefix("monitor");
@@ -59,6 +60,7 @@ struct Figures {
     ingest: IngestFigures,
     is_stopped: bool,
     stream: StreamFigures,
+    duties: Vec<DutyState>,
     started_us: u64,
 }
 
@@ -114,6 +116,7 @@ impl Collector for Figures {
         let dropped = status.dropped.iter().map(|of| ([("type", of.event_type.as_str()), ("reason", of.reason.as_str())], of.count));
         let about = ("dropped_events", "Events that workers could not keep or send", None, MetricType::Counter);
         family(to, about, dropped, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))?;
+        duties(to, &self.duties)?;
 
         let ended = self.names.iter().flat_map(|of| {
             let name = of.name.as_deref().unwrap_or(OTHERS);
@@ -129,6 +132,23 @@ impl Collector for Figures {
             to.encode_histogram::<NoLabelSet>(of.total_ns as f64 / 1e9, count, &buckets, None)
         })
     }
+}
+
+/// Tells how what runs beside requests goes.
+fn duties(to: &mut DescriptorEncoder<'_>, duties: &[DutyState]) -> Encoded {
+    let of = |duty: &DutyState| [("duty", duty.name.clone())];
+    let last = duties.iter().filter_map(|duty| Some((of(duty), duty.last_us? as f64 / 1e6)));
+    let about = ("duty_last_run", "When a duty of the server last ended a run", Some(Unit::Seconds), MetricType::Gauge);
+    family(to, about, last, |to, time| to.encode_gauge(&time))?;
+    let lag = duties.iter().map(|duty| (of(duty), duty.lag_ns as f64 / 1e9));
+    let about = ("duty_lag", "For how long a duty's next run is overdue", Some(Unit::Seconds), MetricType::Gauge);
+    family(to, about, lag, |to, lag| to.encode_gauge(&lag))?;
+    let failing = duties.iter().map(|duty| (of(duty), u64::from(duty.error.is_some())));
+    let about = ("duty_failing", "1 while a duty's last run failed, or it broke off", None, MetricType::Gauge);
+    family(to, about, failing, |to, failing| to.encode_gauge(&failing))?;
+    let restarts = duties.iter().map(|duty| (of(duty), duty.restarts));
+    let about = ("duty_restarts", "Times that a duty broke off and began anew", None, MetricType::Counter);
+    family(to, about, restarts, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))
 }
 
 type About<'a> = (&'a str, &'a str, Option<Unit>, MetricType);

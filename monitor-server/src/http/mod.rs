@@ -55,14 +55,16 @@ use utoipa::OpenApi;
 use utoipa_axum::routes;
 
 use crate::access::{Access, AccessError, Scope};
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::duties::Board;
 use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::retention::AgeClock;
 use crate::store::{RootKey, Store, StoreError};
 pub(crate) use backup::remove_leftovers;
 pub use connections::TlsError;
-pub(crate) use connections::{Tls, serve};
+pub(crate) use connections::{Room, Tls, revoked, serve};
 pub(crate) use params::read_queries;
 use params::{PathParts, RootName};
 use problem::ApiError;
@@ -100,23 +102,32 @@ pub(crate) struct App {
     exporting: Arc<Semaphore>,
     /// What ages of trees are counted by.
     ages: Arc<AgeClock>,
+    /// How the duties beside requests go.
+    board: Board,
     stopping: CancellationToken,
     started_us: u64,
+    clock: Clock,
+}
+
+/// Parts of the server that handlers are made of.
+pub(crate) struct Parts {
+    pub(crate) config: Arc<Config>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) live: Live,
+    pub(crate) access: Arc<Access>,
+    pub(crate) ages: Arc<AgeClock>,
+    pub(crate) board: Board,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) clock: Clock,
 }
 
 impl App {
-    pub(crate) fn new(
-        config: Arc<Config>,
-        store: Arc<dyn Store>,
-        ingest: Arc<Ingest>,
-        live: Live,
-        access: Arc<Access>,
-        ages: Arc<AgeClock>,
-        stopping: CancellationToken,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { config, store, ingest, live, access, ages, board, stopping, clock } = parts;
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
-        let otlp = Arc::new(crate::otlp::Receiver::new());
+        let otlp = Arc::new(crate::otlp::Receiver::new(clock.clone()));
         let bodies = body::Bodies::new(config.max_pending_bytes);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let decoding = Arc::new(Semaphore::new(2 * cores));
@@ -146,8 +157,10 @@ impl App {
             answers,
             exporting,
             ages,
+            board,
             stopping,
-            started_us: crate::clock::now_us(),
+            started_us: clock.wall_us(),
+            clock,
         }
     }
 

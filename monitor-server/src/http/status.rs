@@ -28,6 +28,7 @@ pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Stri
         queue_bytes: figures.waiting_bytes,
         refused_batches: figures.refused,
         clock_jump: app.ages.jump().map(Jump::told),
+        duties: app.board.told(),
         trouble: app.ingest.trouble().map(|cause| cause.to_string()),
         events_per_second: app.ingest.events_per_second(),
         retention: retention.to_string(),

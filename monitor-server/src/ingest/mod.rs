@@ -10,13 +10,13 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use monitor_wire::Accepted;
 use tokio::sync::oneshot;
 
 use self::queue::{Full, Job, Queue};
 use self::trouble::Trouble;
+use crate::clock::Clock;
 use crate::packed::{Limits, Packed};
 use crate::store::{Changes, Store, StoreError};
 
@@ -39,14 +39,13 @@ pub struct Settings {
     pub queue_bytes: usize,
     /// What events may hold.
     pub limits: Limits,
-    /// The time in Unix microseconds.
-    pub clock: Box<dyn Fn() -> u64 + Send>,
+    /// The server's clock.
+    pub clock: Clock,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
-        Self { queue_bytes: DEFAULT_QUEUE_BYTES, limits: Limits::default(), clock: Box::new(clock) }
+        Self { queue_bytes: DEFAULT_QUEUE_BYTES, limits: Limits::default(), clock: Clock::system() }
     }
 }
 
@@ -100,7 +99,7 @@ impl Ingest {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let (taken, limits, trouble) = (queue.clone(), settings.limits, Arc::new(Trouble::default()));
         let known = trouble.clone();
-        let run = move || writer::run(&*store, &publish, &taken, &known, &*settings.clock);
+        let run = move || writer::run(&*store, &publish, &taken, &known, &settings.clock);
         let writer = std::thread::Builder::new().name("monitor-writer".to_owned()).spawn(run);
         // Without a thread nothing can ever be taken: the queue says so to everyone who asks.
         let writer = writer.inspect_err(|error| tracing::error!(%error, "could not start the writer thread")).ok();

@@ -1,15 +1,15 @@
 //! What the way in promises to those who bring batches.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
 use monitor_wire::{
     Batch, CausesPage, ErrorsPage, Event, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage,
-    StatsSeries, Status, TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerOnline, WorkerRef, WorkersPage,
+    StatsSeries, Status, TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerRef, WorkersPage,
 };
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
+use crate::clock::steered::Steered;
 use crate::packed::{Limits, Packed};
 use crate::retention::Retention;
 use crate::store::{
@@ -225,7 +225,6 @@ struct Bench {
     entered: mpsc::Receiver<usize>,
     pass: mpsc::Sender<Pass>,
     published: mpsc::Receiver<Changes>,
-    clock: Arc<AtomicU64>,
     _folder: tempfile::TempDir,
 }
 
@@ -234,14 +233,12 @@ fn bench(queue_bytes: usize) -> Bench {
     let (enter, entered) = mpsc::channel();
     let (pass, passed) = mpsc::channel();
     let (publish, published) = mpsc::channel();
-    let clock = Arc::new(AtomicU64::new(0));
-    let time = clock.clone();
     let store = Arc::new(Gate { inner: SqliteStore::open(folder.path()).unwrap(), entered: enter, pass: Mutex::new(passed) });
     let limits = Limits { name_bytes: 1 << 20, text_bytes: 1 << 20, fields_bytes: 1 << 20, event_bytes: 1 << 20 };
-    let settings = Settings { queue_bytes, limits, clock: Box::new(move || time.load(Ordering::SeqCst)) };
+    let settings = Settings { queue_bytes, limits, clock: Steered::at(0).clock() };
     let publish = move |changes| publish.send(changes).unwrap_or(());
     let ingest = Arc::new(Ingest::start_with(store.clone(), publish, settings));
-    Bench { ingest, store, entered, pass, published, clock, _folder: folder }
+    Bench { ingest, store, entered, pass, published, _folder: folder }
 }
 
 impl Bench {
@@ -404,31 +401,4 @@ async fn an_event_that_cannot_be_is_named_by_its_number() {
         let result = bench.ingest.accept(batch(1, sequence, vec![beat(1)])).await;
         assert!(matches!(result, Err(IngestError::Event { .. })), "{result:?}");
     }
-}
-
-#[tokio::test]
-async fn workers_are_looked_for_as_time_goes_by() {
-    let bench = bench(1 << 20);
-    bench.let_pass(2);
-    let online = Event::WorkerOnline(WorkerOnline {
-        time_us: 1,
-        started_us: 1,
-        version: String::new(),
-        heartbeat_interval_ms: 1_000,
-        registered: Vec::new(),
-        worker: None,
-    });
-    bench.send(batch(1, 1, vec![online])).await.await.unwrap().unwrap();
-    bench.clock.store(2_000_000, Ordering::SeqCst);
-    // Whatever else comes, or nothing at all for a second: the writer looks at the clock.
-    bench.send(batch(2, 1, vec![beat(1)])).await.await.unwrap().unwrap();
-    let mut types: Vec<_> = bench
-        .published
-        .iter()
-        .take(3)
-        .flat_map(|changes| changes.to_vec())
-        .map(|change| change.message.event.type_name().to_owned())
-        .collect();
-    types.sort_unstable();
-    assert_eq!(types, ["worker-heartbeat", "worker-lost", "worker-online"]);
 }

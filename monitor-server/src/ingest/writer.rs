@@ -9,44 +9,36 @@ use tokio::sync::oneshot;
 use super::IngestError;
 use super::queue::{Job, Queue, Taken};
 use super::trouble::Trouble;
+use crate::clock::Clock;
 use crate::packed::Packed;
 use crate::store::{Changes, Store, StoreError};
 
-/// How often workers are looked for that are overdue.
+/// How often it is found out whether batches can be stored.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes until the queue ends.
-pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, trouble: &Trouble, clock: &dyn Fn() -> u64) {
+pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, trouble: &Trouble, clock: &Clock) {
     // If a panic ends the writer, nobody may wait for it.
     let _abandon = Abandon(queue);
-    let since_us = clock();
-    let mut checked_us = since_us;
+    let mut checked_us = clock.wall_us();
     let mut after_jobs = false;
     look(store, trouble);
     loop {
         // In turns: neither may keep the other waiting.
         match queue.take(CHECK_EVERY, std::mem::take(&mut after_jobs)) {
             Taken::Jobs(jobs) => {
-                write(store, publish, trouble, jobs, clock());
+                write(store, publish, trouble, jobs, clock.wall_us());
                 after_jobs = true;
             }
             Taken::Task(task) => task(store, publish),
             Taken::Nothing => {}
             Taken::End => break,
         }
-        let now_us = clock();
+        let now_us = clock.wall_us();
         // A clock that was set back must not stop the checks.
         if now_us.abs_diff(checked_us) >= CHECK_EVERY.as_micros() as u64 {
             checked_us = now_us;
             look(store, trouble);
-            for (changes, what) in
-                [(store.lose_workers(now_us, since_us), "look for lost workers"), (store.find_overdue(now_us), "look for what is overdue")]
-            {
-                match changes {
-                    Ok(changes) => tell(publish, changes),
-                    Err(error) => failed(trouble, &error, what),
-                }
-            }
         }
     }
 }

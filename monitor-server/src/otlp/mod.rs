@@ -21,7 +21,7 @@ pub(crate) use self::convert::STATE;
 use self::convert::Speaker;
 use self::proto::{LogRecord, Resource, Scope, Span};
 pub use self::read::Form;
-use crate::clock::now_us;
+use crate::clock::Clock;
 use crate::ingest::{Ingest, IngestError};
 use crate::packed::{Limits, Packed, fit};
 
@@ -29,6 +29,7 @@ use crate::packed::{Limits, Packed, fit};
 pub struct Receiver {
     worker: WorkerRef,
     next: AtomicU64,
+    clock: Clock,
 }
 
 /// The most that a request may become.
@@ -188,20 +189,18 @@ pub fn logs(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
     Ok(said)
 }
 
-impl Default for Receiver {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Receiver {
     /// A worker of its own, new for every server that is started.
-    pub fn new() -> Self {
+    pub fn new(clock: Clock) -> Self {
         // Two hashers seeded by the operating system.
-        let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), now_us())));
+        let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), clock.wall_us())));
         let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
         let hostname = gethostname::gethostname().to_string_lossy().into_owned();
-        Self { worker: WorkerRef { id, hostname, pid: std::process::id(), program: "OTLP receiver".to_owned() }, next: AtomicU64::new(1) }
+        Self {
+            worker: WorkerRef { id, hostname, pid: std::process::id(), program: "OTLP receiver".to_owned() },
+            next: AtomicU64::new(1),
+            clock,
+        }
     }
 
     /// Stores events durably.
@@ -224,7 +223,7 @@ impl Receiver {
     /// Says that it goes, if it was ever there: nobody beats for it, so that nobody would find out.
     pub async fn leave(&self, ingest: &Ingest) {
         if self.next.load(Ordering::Relaxed) > 1 {
-            let offline = Event::WorkerOffline(WorkerOffline { time_us: now_us(), worker: None });
+            let offline = Event::WorkerOffline(WorkerOffline { time_us: self.clock.wall_us(), worker: None });
             if let Err(error) = self.store(ingest, vec![offline]).await {
                 tracing::warn!(%error, "the receiver of OTLP could not say that it stops");
             }
@@ -234,6 +233,6 @@ impl Receiver {
     fn batch(&self, events: Vec<Event>) -> Packed {
         let sequence = self.next.fetch_add(events.len() as u64, Ordering::Relaxed);
         let worker = self.worker.clone();
-        Packed::from(Batch { version: VERSION, worker, sequence, sent_us: now_us(), dropped: Vec::new(), lost: false, events })
+        Packed::from(Batch { version: VERSION, worker, sequence, sent_us: self.clock.wall_us(), dropped: Vec::new(), lost: false, events })
     }
 }

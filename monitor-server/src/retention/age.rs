@@ -63,7 +63,7 @@ impl AgeClock {
     /// Goes on from what the data folder's file says, or without one from when the newest tree was last heard of, if there is any.
     pub(crate) fn open(folder: &Path, newest_us: Option<u64>, clock: Clock) -> Self {
         let file = folder.join(FILE);
-        let (wall_us, running) = ((clock.wall_us)(), (clock.running)());
+        let (wall_us, running) = (clock.wall_us(), clock.running());
         let known = std::fs::read_to_string(&file).ok().and_then(|text| read(&text));
         let (mut now_us, seen_us, mut waited_us) = known.unwrap_or_else(|| {
             let newest_us = newest_us.unwrap_or(wall_us);
@@ -83,7 +83,7 @@ impl AgeClock {
     /// What ages are counted by now, in Unix microseconds.
     pub(crate) fn now_us(&self) -> u64 {
         let mut state = self.lock();
-        let (wall_us, running) = ((self.clock.wall_us)(), (self.clock.running)());
+        let (wall_us, running) = (self.clock.wall_us(), self.clock.running());
         let before = *state;
         state.advance(wall_us, running);
         match (before.waited_us, state.waited_us) {
@@ -106,18 +106,18 @@ impl AgeClock {
         self.now_us();
         let state = self.lock();
         let rest_us = DAY_US.saturating_sub(state.waited_us?);
-        Some(Jump { ahead_us: (self.clock.wall_us)().saturating_sub(state.now_us), rest_us })
+        Some(Jump { ahead_us: self.clock.wall_us().saturating_sub(state.now_us), rest_us })
     }
 
     /// Believes the time of day.
     pub(crate) fn confirm(&self) {
         let mut state = self.lock();
-        let wall_us = (self.clock.wall_us)();
+        let wall_us = self.clock.wall_us();
         if state.waited_us.take().is_some() {
             tracing::info!("the clock is confirmed: ages of trees are counted by it again");
         }
         state.now_us = wall_us;
-        state.running = (self.clock.running)();
+        state.running = self.clock.running();
         self.save(&mut state, wall_us);
     }
 
@@ -178,51 +178,19 @@ fn words(us: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
     use super::*;
+    use crate::clock::steered::Steered;
 
     const BEGIN_US: u64 = 1_763_600_000_000_000;
-
-    /// Clocks that a test sets.
-    #[derive(Clone, Default)]
-    struct Hands {
-        wall_us: Arc<AtomicU64>,
-        running_us: Arc<AtomicU64>,
-    }
-
-    impl Hands {
-        fn new(wall_us: u64) -> Self {
-            let hands = Self::default();
-            hands.wall_us.store(wall_us, Relaxed);
-            hands
-        }
-
-        fn clock(&self) -> Clock {
-            let (wall, running) = (self.wall_us.clone(), self.running_us.clone());
-            Clock { wall_us: Box::new(move || wall.load(Relaxed)), running: Box::new(move || Duration::from_micros(running.load(Relaxed))) }
-        }
-
-        /// Time goes by.
-        fn pass(&self, us: u64) {
-            self.wall_us.fetch_add(us, Relaxed);
-            self.running_us.fetch_add(us, Relaxed);
-        }
-
-        fn set_ahead(&self, us: u64) {
-            self.wall_us.fetch_add(us, Relaxed);
-        }
-    }
 
     #[test]
     fn a_clock_that_jumps_ahead_is_believed_after_a_day_or_when_it_is_confirmed() {
         for confirm in [false, true] {
-            let (folder, hands) = (tempfile::tempdir().unwrap(), Hands::new(BEGIN_US));
+            let (folder, hands) = (tempfile::tempdir().unwrap(), Steered::at(BEGIN_US));
             let age = AgeClock::open(folder.path(), None, hands.clock());
             hands.pass(60_000_000);
             assert_eq!((age.now_us(), age.jump()), (BEGIN_US + 60_000_000, None));
-            hands.set_ahead(1_000 * DAY_US);
+            hands.set(hands.wall_us() + 1_000 * DAY_US);
             assert_eq!(age.now_us(), BEGIN_US + 60_000_000, "trees are no older than before");
             hands.pass(DAY_US / 2);
             assert_eq!(age.now_us(), BEGIN_US + 60_000_000 + DAY_US / 2, "but grow older as time goes by");
@@ -232,51 +200,51 @@ mod tests {
             } else {
                 hands.pass(DAY_US / 2);
             }
-            assert_eq!((age.now_us(), age.jump()), (hands.wall_us.load(Relaxed), None));
+            assert_eq!((age.now_us(), age.jump()), (hands.wall_us(), None));
         }
     }
 
     #[test]
     fn neither_sleep_nor_a_clock_that_is_set_back_is_a_jump() {
-        let (folder, hands) = (tempfile::tempdir().unwrap(), Hands::new(BEGIN_US));
+        let (folder, hands) = (tempfile::tempdir().unwrap(), Steered::at(BEGIN_US));
         let age = AgeClock::open(folder.path(), None, hands.clock());
         // A month asleep: the other clock goes on as well.
         hands.pass(30 * DAY_US);
         assert_eq!((age.now_us(), age.jump()), (BEGIN_US + 30 * DAY_US, None));
-        hands.wall_us.store(BEGIN_US, Relaxed);
+        hands.set(BEGIN_US);
         assert_eq!((age.now_us(), age.jump()), (BEGIN_US, None), "set back: nothing is older by it");
-        hands.wall_us.store(BEGIN_US + 30 * DAY_US, Relaxed);
+        hands.set(BEGIN_US + 30 * DAY_US);
         assert!(age.jump().is_some(), "and forward again: that waits");
     }
 
     #[test]
     fn a_restart_neither_forgets_a_jump_nor_makes_one_of_a_night() {
-        let (folder, hands) = (tempfile::tempdir().unwrap(), Hands::new(BEGIN_US));
+        let (folder, hands) = (tempfile::tempdir().unwrap(), Steered::at(BEGIN_US));
         drop(AgeClock::open(folder.path(), None, hands.clock()));
-        hands.set_ahead(3 * DAY_US);
+        hands.set(hands.wall_us() + 3 * DAY_US);
         let age = AgeClock::open(folder.path(), Some(BEGIN_US), hands.clock());
         assert_eq!((age.now_us(), age.jump()), (BEGIN_US + 3 * DAY_US, None), "off for three days");
-        hands.set_ahead(1_000 * DAY_US);
+        hands.set(hands.wall_us() + 1_000 * DAY_US);
         let before = age.now_us();
         drop(age);
         // What came meanwhile has the time of the wrong clock: it is not asked.
-        let age = AgeClock::open(folder.path(), Some(hands.wall_us.load(Relaxed)), hands.clock());
+        let age = AgeClock::open(folder.path(), Some(hands.wall_us()), hands.clock());
         assert_eq!(age.now_us(), before);
         assert!(age.jump().is_some());
         drop(age);
-        hands.set_ahead(DAY_US);
+        hands.set(hands.wall_us() + DAY_US);
         let age = AgeClock::open(folder.path(), None, hands.clock());
-        assert_eq!((age.now_us(), age.jump()), (hands.wall_us.load(Relaxed), None), "a day has passed");
+        assert_eq!((age.now_us(), age.jump()), (hands.wall_us(), None), "a day has passed");
     }
 
     #[test]
     fn a_server_that_was_off_for_a_month_waits_a_day() {
         for with_file in [false, true] {
-            let (folder, hands) = (tempfile::tempdir().unwrap(), Hands::new(BEGIN_US));
+            let (folder, hands) = (tempfile::tempdir().unwrap(), Steered::at(BEGIN_US));
             if with_file {
                 drop(AgeClock::open(folder.path(), None, hands.clock()));
             }
-            hands.set_ahead(30 * DAY_US);
+            hands.set(hands.wall_us() + 30 * DAY_US);
             let age = AgeClock::open(folder.path(), Some(BEGIN_US), hands.clock());
             assert_eq!(age.jump(), Some(Jump { ahead_us: 30 * DAY_US, rest_us: DAY_US }));
             hands.pass(DAY_US);
@@ -286,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_read_is_none() {
-        let (folder, hands) = (tempfile::tempdir().unwrap(), Hands::new(BEGIN_US));
+        let (folder, hands) = (tempfile::tempdir().unwrap(), Steered::at(BEGIN_US));
         for text in ["", "nonsense", "1", "1 x", "99999999999999999999999 1 -"] {
             std::fs::write(folder.path().join(FILE), text).unwrap();
             assert_eq!(AgeClock::open(folder.path(), None, hands.clock()).now_us(), BEGIN_US, "{text:?}");

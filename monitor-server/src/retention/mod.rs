@@ -12,7 +12,7 @@ use monitor_wire::{KeepRule, State};
 use serde::Deserialize;
 
 pub(crate) use self::age::{AgeClock, Jump};
-pub(crate) use self::run::run;
+pub(crate) use self::run::{Keeper, Parts};
 
 /// Which trees are dropped. Those that run and those that are pinned never are.
 #[derive(Debug, Clone, Default)]

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::pace::{Pace, Step};
 use super::{AgeClock, Retention};
-use crate::clock::now_us;
+use crate::clock::Clock;
+use crate::duties::Duty;
 use crate::ingest::{Ingest, IngestError};
 use crate::store::{Changes, Drop, Dropped, Place, Shrunk, Store, StoreError, Swept};
 
@@ -45,12 +46,13 @@ const REMEMBERED_AT_LEAST: Duration = Duration::from_secs(86_400);
 const NEVER: u64 = u64::MAX / 2;
 
 /// Whoever carries out the rules.
-struct Keeper<'a> {
-    retention: &'a Retention,
-    store: &'a Arc<dyn Store>,
-    ingest: &'a Ingest,
-    ages: &'a AgeClock,
-    stopping: &'a CancellationToken,
+pub(crate) struct Keeper {
+    retention: Retention,
+    store: Arc<dyn Store>,
+    ingest: Arc<Ingest>,
+    ages: Arc<AgeClock>,
+    clock: Clock,
+    stopping: CancellationToken,
     pace: Pace,
     /// How large the database was when dropping trees made it hardly smaller, in bytes; 0 if it does.
     stuck_bytes: AtomicU64,
@@ -60,6 +62,10 @@ struct Keeper<'a> {
     waiting: AtomicU64,
     /// How many processes there were when the caps were last held.
     kept: AtomicU64,
+    /// Wakes the loop that drops trees.
+    wake: Arc<Notify>,
+    /// Wakes the loop that tidies up.
+    tidy_due: Notify,
 }
 
 /// Why a pass ended early.
@@ -80,63 +86,46 @@ impl From<StoreError> for Break {
     }
 }
 
-/// Keeps to the rules, at once and every minute, and whenever it is woken or much came in, until it is told to stop.
-pub(crate) async fn run(
-    retention: &Retention,
-    store: &Arc<dyn Store>,
-    ingest: &Ingest,
-    ages: &AgeClock,
-    wake: &Notify,
-    stopping: &CancellationToken,
-) {
-    let keeper = Keeper::new(retention, store, ingest, ages, stopping);
-    let tidy = Notify::new();
-    tokio::join!(keeper.keep_dropping(wake, &tidy), keeper.keep_tidy(&tidy));
+/// Parts of the server that rules are carried out with.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) ingest: Arc<Ingest>,
+    pub(crate) ages: Arc<AgeClock>,
+    pub(crate) clock: Clock,
+    /// Wakes the loop that drops trees.
+    pub(crate) wake: Arc<Notify>,
+    pub(crate) stopping: CancellationToken,
 }
 
-/// Says what went wrong, unless it is the same again; false if it is time to stop.
-fn goes_on(result: Result<(), Break>, said: &mut String) -> bool {
-    let problem = match result {
-        Ok(()) => String::new(),
-        Err(Break::Stopping) => return false,
-        Err(Break::Failed(problem)) => problem,
-    };
-    if problem != *said && !problem.is_empty() {
-        tracing::error!("what is due could not be dropped: {problem}");
-    }
-    *said = problem;
-    true
-}
-
-impl<'a> Keeper<'a> {
-    fn new(
-        retention: &'a Retention,
-        store: &'a Arc<dyn Store>,
-        ingest: &'a Ingest,
-        ages: &'a AgeClock,
-        stopping: &'a CancellationToken,
-    ) -> Self {
+impl Keeper {
+    pub(crate) fn new(retention: Retention, parts: Parts) -> Self {
+        let Parts { store, ingest, ages, clock, wake, stopping } = parts;
         let [stuck_bytes, gone, waiting, kept] = [0, NEVER, 0, 0].map(AtomicU64::new);
-        Self { retention, store, ingest, ages, stopping, pace: Pace::default(), stuck_bytes, gone, waiting, kept }
+        let (pace, tidy_due) = (Pace::default(), Notify::new());
+        Self { retention, store, ingest, ages, clock, stopping, pace, stuck_bytes, gone, waiting, kept, wake, tidy_due }
     }
 
-    async fn keep_dropping(&self, wake: &Notify, tidy: &Notify) {
-        let mut said = String::new();
+    /// Drops what the rules say, at once and every minute, and whenever it is woken or much came in, until it is told to stop.
+    pub(crate) async fn keep_dropping(&self, duty: &Duty) {
         loop {
-            let (begun, events) = (Instant::now(), self.ingest.events());
-            if !goes_on(self.drop_due().await, &mut said) {
-                return;
-            }
-            tidy.notify_one();
+            let (begun, events) = (self.clock.running(), self.ingest.events());
+            let elapsed = || self.clock.running().saturating_sub(begun);
+            let failed = match self.drop_due().await {
+                Ok(()) => None,
+                Err(Break::Stopping) => return,
+                Err(Break::Failed(problem)) => Some(format!("what is due could not be dropped: {problem}")),
+            };
+            self.tidy_due.notify_one();
             // What failed is tried again soon: it may be what makes the disk well.
-            let interval = if said.is_empty() { INTERVAL } else { begun.elapsed() + GLANCE };
-            while begun.elapsed() < interval && !self.is_much(self.ingest.events() - events) {
+            let interval = if failed.is_none() { INTERVAL } else { elapsed() + GLANCE };
+            duty.ran(failed.map_or(Ok(()), Err), interval.saturating_sub(elapsed()));
+            while elapsed() < interval && !self.is_much(self.ingest.events() - events) {
                 // Nothing but a cap is exceeded by what comes in.
                 let pause = if self.retention.has_caps() { GLANCE } else { interval };
                 tokio::select! {
                     () = self.stopping.cancelled() => return,
-                    () = wake.notified() => break,
-                    () = tokio::time::sleep(pause) => {}
+                    () = self.wake.notified() => break,
+                    () = self.clock.sleep(pause) => {}
                 }
             }
         }
@@ -147,24 +136,28 @@ impl<'a> Keeper<'a> {
         self.retention.has_caps() && events > MANY_EVENTS.max(self.kept.load(Ordering::Relaxed) / GROWTH)
     }
 
-    async fn keep_tidy(&self, due: &Notify) {
-        let mut said = String::new();
+    /// Tidies up after each look at what is due, until it is told to stop.
+    pub(crate) async fn keep_tidy(&self, duty: &Duty) {
         loop {
             tokio::select! {
                 () = self.stopping.cancelled() => return,
-                () = due.notified() => {}
+                () = self.tidy_due.notified() => {}
                 // A file that a reader kept from being cut is what the disk is short of.
-                () = tokio::time::sleep(GLANCE), if self.ingest.trouble().is_some() => {}
+                () = self.clock.sleep(GLANCE), if self.ingest.trouble().is_some() => {}
             }
-            let begun = Instant::now();
-            if !goes_on(self.tidy().await, &mut said) {
-                return;
-            }
+            let begun = self.clock.running();
+            let result = match self.tidy().await {
+                Ok(()) => Ok(()),
+                Err(Break::Stopping) => return,
+                Err(Break::Failed(problem)) => Err(format!("could not tidy up: {problem}")),
+            };
+            duty.ran(result, INTERVAL + TIDY);
             // Not as often as the caps are looked at, unless the disk is short of what is free.
-            let rest = if self.ingest.trouble().is_some() { GLANCE } else { TIDY.saturating_sub(begun.elapsed()) };
+            let tidied = self.clock.running().saturating_sub(begun);
+            let rest = if self.ingest.trouble().is_some() { GLANCE } else { TIDY.saturating_sub(tidied) };
             tokio::select! {
                 () = self.stopping.cancelled() => return,
-                () = tokio::time::sleep(rest) => {}
+                () = self.clock.sleep(rest) => {}
             }
         }
     }
@@ -265,7 +258,8 @@ impl<'a> Keeper<'a> {
         if numbers.is_empty() {
             return Ok(0);
         }
-        let drop = move |store: &dyn Store| store.drop_roots(&Drop { numbers: &numbers, reason, may_run: false }, now_us());
+        let clock = self.clock.clone();
+        let drop = move |store: &dyn Store| store.drop_roots(&Drop { numbers: &numbers, reason, may_run: false }, clock.wall_us());
         let Dropped { trees, processes } = self.change(self.pace.step(), drop).await?;
         self.waiting.fetch_add(processes, Ordering::Relaxed);
         Ok(trees)
@@ -328,7 +322,7 @@ impl<'a> Keeper<'a> {
             Ok(((result, begun.elapsed()), changes))
         };
         let (result, took) = self.ingest.change(timed).await?;
-        let pause = self.stopping.run_until_cancelled(tokio::time::sleep(step.pause(took))).await;
+        let pause = self.stopping.run_until_cancelled(self.clock.sleep(step.pause(took))).await;
         pause.map(|()| result).ok_or(Break::Stopping)
     }
 
@@ -357,15 +351,22 @@ fn sweep_for(store: &dyn Store, time: Duration) -> Result<Swept, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use monitor_wire::{Batch, Event, UnknownEvent};
 
     use super::*;
-    use crate::clock::Clock;
     use crate::store::{RootsQuery, SqliteStore};
     use crate::support::script::parse;
     use crate::support::{batch, worker};
 
-    async fn pass(keeper: &Keeper<'_>) -> Result<(), Break> {
+    fn keeper(retention: Retention, folder: &Path, store: &Arc<dyn Store>, ingest: &Arc<Ingest>) -> Keeper {
+        let ages = Arc::new(AgeClock::open(folder, None, Clock::system()));
+        let (store, ingest, clock) = (store.clone(), ingest.clone(), Clock::system());
+        Keeper::new(retention, Parts { store, ingest, ages, clock, wake: Arc::default(), stopping: CancellationToken::new() })
+    }
+
+    async fn pass(keeper: &Keeper) -> Result<(), Break> {
         keeper.drop_due().await?;
         keeper.tidy().await
     }
@@ -375,7 +376,7 @@ mod tests {
     }
 
     fn append(store: &Arc<dyn Store>, batch: Batch) {
-        store.append(&[Arc::new(batch.into())], now_us()).unwrap();
+        store.append(&[Arc::new(batch.into())], Clock::system().wall_us()).unwrap();
     }
 
     fn unknown(letter: char, count: u64) -> Batch {
@@ -390,10 +391,9 @@ mod tests {
     async fn a_look_that_breaks_off_is_no_stop() {
         let folder = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(folder.path()).unwrap());
-        let ingest = Ingest::start(store.clone(), |_| {});
-        let (retention, stopping) = (Retention::default(), CancellationToken::new());
-        let ages = AgeClock::open(folder.path(), None, Clock::system());
-        let keeper = Keeper::new(&retention, &store, &ingest, &ages, &stopping);
+        let ingest = Arc::new(Ingest::start(store.clone(), |_| {}));
+        let retention = Retention::default();
+        let keeper = keeper(retention, folder.path(), &store, &ingest);
         let broken = keeper.ask(|_| -> Result<(), StoreError> { panic!("as it happens") }).await;
         assert!(matches!(broken, Err(Break::Failed(problem)) if problem.contains("broke off")));
         assert!(pass(&keeper).await.is_ok());
@@ -409,17 +409,16 @@ mod tests {
             (1..=TREES).map(|id| format!("started {id} root={}\nended {id} root={} ok", id % 250 + 1, id % 250 + 1)).collect();
         let batches = parse(&lines.join("\n"));
         append(&store, Batch { events: batches.iter().flat_map(|batch| batch.events.clone()).collect(), ..batches[0].clone() });
-        let ingest = Ingest::start(store.clone(), |_| {});
-        let (retention, stopping) = (Retention { rules: Vec::new(), size: Some(1 << 20) }, CancellationToken::new());
-        let ages = AgeClock::open(folder.path(), None, Clock::system());
-        let keeper = Keeper::new(&retention, &store, &ingest, &ages, &stopping);
+        let ingest = Arc::new(Ingest::start(store.clone(), |_| {}));
+        let retention = Retention { rules: Vec::new(), size: Some(1 << 20) };
+        let keeper = keeper(retention, folder.path(), &store, &ingest);
         for _ in 0..3 {
             assert!(pass(&keeper).await.is_ok());
         }
         assert!(number_of_roots(&store) > 100, "{} trees are left", number_of_roots(&store));
         // Once these events are old, they go.
         let age = Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None);
-        let keeper = Keeper { retention: &age, ..keeper };
+        let keeper = Keeper { retention: age, ..keeper };
         assert!(pass(&keeper).await.is_ok());
         let status = store.status().unwrap();
         assert_eq!(status.unknown_events["odd"], 100, "they are still counted");
@@ -440,11 +439,9 @@ mod tests {
             connection.query_row("SELECT count(*) FROM text WHERE value LIKE 'mark%'", [], |row| row.get(0)).unwrap()
         };
         assert_eq!(words(), 50);
-        let ingest = Ingest::start(store.clone(), |_| {});
-        let (retention, stopping) =
-            (Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None), CancellationToken::new());
-        let ages = AgeClock::open(folder.path(), None, Clock::system());
-        let keeper = Keeper::new(&retention, &store, &ingest, &ages, &stopping);
+        let ingest = Arc::new(Ingest::start(store.clone(), |_| {}));
+        let retention = Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None);
+        let keeper = keeper(retention, folder.path(), &store, &ingest);
         assert!(pass(&keeper).await.is_ok());
         // The last word of all keeps its key.
         assert!(words() <= 1, "{} words are left", words());

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::stream::Reader;
-use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, started, tree};
+use crate::support::{CHILD, PROCESS, ROOT, TestServer, batch, failed, started, tree, until};
 
 /// Reads `OpenMetrics` strictly: each family once with its kind before its samples, the end at the end.
 fn parse(text: &str) -> BTreeMap<String, f64> {
@@ -65,7 +65,17 @@ async fn figures_are_told_as_openmetrics() {
     let mut lost = batch(4, &[started(ROOT, "00000000000000f1", None, awkward), ended]);
     lost["dropped"] = json!([{"type": "process-logged", "reason": "memory", "root_id": null, "count": 7}]);
     server.send(&lost).await;
+    until(async || {
+        let status = server.ask("/api/v1/status").await;
+        status["duties"].as_array().unwrap().iter().filter(|duty| duty["last_us"].is_u64()).count() == 4
+    })
+    .await;
     let samples = scrape(&server).await;
+    for duty in ["retention", "tidying", "overdue", "rights"] {
+        let of = |figure: &str| samples[&format!("monitor_duty_{figure}{{duty=\"{duty}\"}}")];
+        assert!(of("last_run_seconds") > 1.7e9 && of("lag_seconds") >= 0.0, "{duty}: {samples:#?}");
+        assert_eq!([of("failing"), of("restarts_total")], [0.0, 0.0], "{duty}: {samples:#?}");
+    }
     let name = "quoted \\\" and \\\\ and\\nbroken";
     for (sample, value) in [
         ("monitor_events_total", 5.0),

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use monitor_server::{Server, TlsError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use serde_json::{Value, json};
 
 use crate::support::{TestServer, config, until};
 
@@ -57,6 +58,41 @@ async fn it_speaks_tls_and_takes_a_new_certificate_without_a_stop() {
     second.write(files.path());
     until(async || second.client().get(&url).send().await.is_ok()).await;
     assert!(first.client().get(&url).send().await.is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_renewed_is_seen_until_it_can() {
+    let files = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    authority.write(files.path());
+    let folder = files.path().to_owned();
+    let server = TestServer::with(move |config| {
+        config.tls_cert = Some(folder.join("cert.pem"));
+        config.tls_key = Some(folder.join("key.pem"));
+        config.tls_interval = Duration::from_millis(20);
+    })
+    .await;
+    let (client, url) = (authority.client(), format!("https://localhost:{}", server.address.port()));
+    let duty = async || -> Value {
+        let status: Value = client.get(format!("{url}/api/v1/status")).send().await.unwrap().json().await.unwrap();
+        let duties = status["duties"].as_array().unwrap();
+        duties.iter().find(|duty| duty["name"] == "certificate").unwrap().clone()
+    };
+    let metric = async || {
+        let text = client.get(format!("{url}/metrics")).send().await.unwrap().text().await.unwrap();
+        text.lines().find_map(|line| line.strip_prefix("monitor_duty_failing{duty=\"certificate\"} ")).unwrap().to_owned()
+    };
+    until(async || duty().await["last_us"].is_u64()).await;
+    assert_eq!((&duty().await["error"], metric().await.as_str()), (&Value::Null, "0"));
+    std::fs::write(files.path().join("key.pem"), "nonsense").unwrap();
+    until(async || duty().await["error"].is_string()).await;
+    let state = duty().await;
+    assert!(state["error"].as_str().unwrap().contains("key.pem holds no private key"), "{state}");
+    assert_eq!((metric().await.as_str(), &state["restarts"]), ("1", &json!(0)), "a run failed, and the duty went on");
+    authority.write(files.path());
+    until(async || duty().await["error"].is_null()).await;
+    assert_eq!(metric().await, "0");
     server.stop().await;
 }
 

@@ -3,7 +3,7 @@
 mod body;
 mod grpc;
 mod phase;
-mod revoked;
+pub(crate) mod revoked;
 mod room;
 mod tls;
 
@@ -28,11 +28,10 @@ use self::body::Received;
 pub(super) use self::body::is_stalled;
 pub(super) use self::phase::Busy;
 use self::phase::{Limits, Phase, Watched};
-use self::room::Room;
+pub(crate) use self::room::Room;
 pub(crate) use self::tls::Tls;
 pub use self::tls::TlsError;
 use super::access::{Peer, has_proxy};
-use crate::access::Access;
 use crate::config::Config;
 
 /// After a failure to accept, which is mostly a lack of file descriptors.
@@ -48,11 +47,10 @@ pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
     config: &Arc<Config>,
-    access: Arc<Access>,
+    room: Arc<Room>,
     tls: Option<Tls>,
     stopping: CancellationToken,
 ) {
-    let room = Arc::new(Room::new(config.max_connections, config.max_connections_per_client));
     let mut connections = JoinSet::new();
     let accept = async {
         loop {
@@ -85,7 +83,6 @@ pub(crate) async fn serve(
     };
     tokio::select! {
         () = accept => {}
-        () = revoked::watch(access, room.clone()) => {}
         () = stopping.cancelled() => {}
     }
     drop(listener);

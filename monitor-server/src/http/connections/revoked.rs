@@ -5,38 +5,38 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::room::Room;
-use crate::access::Access;
+use crate::access::{Access, AccessError};
+use crate::clock::Clock;
+use crate::duties::Duty;
 
 /// Between two looks at what has changed; a stream ends within a second of it.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Looks for as long as it is polled.
-pub(super) async fn watch(access: Arc<Access>, room: Arc<Room>) {
-    loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+/// Looks again and again, until it is told to stop.
+pub(crate) async fn watch(access: &Arc<Access>, room: &Arc<Room>, clock: &Clock, duty: &Duty, stopping: &CancellationToken) {
+    while stopping.run_until_cancelled(clock.sleep(LOOK_EVERY)).await.is_some() {
         let (access, room) = (access.clone(), room.clone());
-        if let Err(error) = tokio::task::spawn_blocking(move || close_revoked(&access, &room)).await {
-            tracing::error!(%error, "could not look which rights have ended");
-        }
+        let result = match tokio::task::spawn_blocking(move || close_revoked(&access, &room)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(crate::causes(&error)),
+            Err(error) => Err(error.to_string()),
+        };
+        duty.ran(result.map_err(|problem| format!("could not look which rights have ended: {problem}")), LOOK_EVERY);
     }
 }
 
-fn close_revoked(access: &Access, room: &Room) {
+fn close_revoked(access: &Access, room: &Room) -> Result<(), AccessError> {
     let granted = room.granted();
     if granted.is_empty() {
-        return;
+        return Ok(());
     }
-    let version = match access.look() {
-        Ok(version) => version,
-        Err(error) => {
-            tracing::error!(%error, "could not look which rights have ended");
-            return;
-        }
-    };
+    let version = access.look()?;
     // Many streams may go on by one credential.
     let mut looked_up = HashMap::new();
-    for (phase, grant) in granted.into_iter().filter(|(_, grant)| Access::is_stale(grant, version)) {
+    for (phase, grant) in granted.into_iter().filter(|(_, grant)| access.is_stale(grant, version)) {
         let holds = *looked_up.entry((grant.credential.clone(), grant.scope)).or_insert_with(|| {
             access.holds(&grant.credential, grant.scope).unwrap_or_else(|error| {
                 // Every new request is refused then, too.
@@ -46,4 +46,5 @@ fn close_revoked(access: &Access, room: &Room) {
         });
         phase.settle(&grant, version, holds);
     }
+    Ok(())
 }

@@ -13,7 +13,7 @@ use crate::access::{Grant, network};
 /// Of those that idle so many go at once: one of 16, so that a flood doesn't search all of them each time.
 const SHARE: usize = 16;
 
-pub(super) struct Room {
+pub(crate) struct Room {
     slots: Arc<Semaphore>,
     max_of_client: usize,
     inside: Arc<Mutex<Inside>>,
@@ -35,7 +35,7 @@ pub(super) struct Place {
 }
 
 impl Room {
-    pub(super) fn new(max: usize, max_of_client: usize) -> Self {
+    pub(crate) fn new(max: usize, max_of_client: usize) -> Self {
         Self { slots: Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS))), max_of_client, inside: Arc::default() }
     }
 

@@ -12,6 +12,9 @@ use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{self, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
+use crate::duties::Duty;
+
 /// How TLS names HTTP/2.
 pub(super) const HTTP2: &[u8] = b"h2";
 
@@ -89,24 +92,20 @@ impl Tls {
     }
 
     /// Takes files that have changed, every now and then; those that can't be used leave the ones before them in place.
-    pub(crate) async fn watch(&self, interval: Duration, stopping: &CancellationToken) {
-        let mut said = String::new();
-        while stopping.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+    pub(crate) async fn watch(&self, interval: Duration, clock: &Clock, duty: &Duty, stopping: &CancellationToken) {
+        while stopping.run_until_cancelled(clock.sleep(interval)).await.is_some() {
             let tls = self.clone();
-            let problem = match tokio::task::spawn_blocking(move || tls.reload()).await {
+            let result = match tokio::task::spawn_blocking(move || tls.reload()).await {
                 Ok(Ok(true)) => {
                     tracing::info!(certificate = %self.files.certificate.display(), "took the new certificate");
-                    String::new()
+                    Ok(())
                 }
-                Ok(Ok(false)) => String::new(),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
+                Ok(Ok(false)) => Ok(()),
+                // Between two files being replaced they don't fit for a moment.
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(error) => Err(error.to_string()),
             };
-            // The same again is no news: between two files being replaced they don't fit for a moment.
-            if !problem.is_empty() && problem != said {
-                tracing::warn!("the certificate is not renewed, the one before stays: {problem}");
-            }
-            said = problem;
+            duty.ran(result.map_err(|problem| format!("the certificate is not renewed, the one before stays: {problem}")), interval);
         }
     }
 

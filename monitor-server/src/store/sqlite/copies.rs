@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::{folder, invariants, mark, retention, schema};
+use crate::clock::Clock;
 use crate::store::StoreError;
 use crate::store::space::{Room, Space};
 
@@ -152,7 +153,7 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     File::open(&new).and_then(|new| new.sync_all()).map_err(disk("write", &new))?;
     let mut aside = None;
     if database.exists() {
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let seconds = Clock::system().wall_us() / 1_000_000;
         let kept = (seconds..=u64::MAX).map(|seconds| beside(&database, &format!("before-{seconds}"))).find(|path| !path.exists());
         let kept = kept.expect("a second without a file of its name");
         // With its log, which holds what was not written back yet.

@@ -55,6 +55,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
         retention: String::new(),
         keeps: Vec::new(),
         keeps_bytes: None,
+        duties: Vec::new(),
     })
 }
 

@@ -711,6 +711,19 @@ export interface components {
             /** @description Type of the events. */
             type: string;
         };
+        /** @description One thing that the server does beside answering requests, again and again. */
+        DutyState: {
+            /** @description Why its last run failed, or why it broke off, in English words. */
+            error?: string | null;
+            /** @description For how long its next run is overdue, in nanoseconds. */
+            lag_ns: number;
+            /** @description When its last run ended, Unix µs. */
+            last_us?: number | null;
+            /** @description Its name, such as `retention`. */
+            name: string;
+            /** @description How often it broke off and began anew since the server began. */
+            restarts: number;
+        };
         /** @description Why a process failed. */
         Error: {
             /** @description Its causes, nearest first. */
@@ -1465,6 +1478,8 @@ export interface components {
             disk_free_bytes?: number | null;
             /** @description What the workers had to drop, all trees together. */
             dropped: components["schemas"]["Dropped"][];
+            /** @description What the server does beside answering requests, and how that goes. */
+            duties?: components["schemas"]["DutyState"][];
             /** @description Events stored since the database began. */
             events: number;
             /**
