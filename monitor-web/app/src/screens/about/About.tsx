@@ -71,6 +71,7 @@ function Figures({ status }: { status: Status }) {
           </Figure>
         ))}
       </Part>
+      <Duties status={status} />
       <Access />
       <Part title={t("tasks.title")}>
         {STATES.map((state) => (
@@ -102,6 +103,37 @@ function Figures({ status }: { status: Status }) {
         ))}
       </Part>
     </>
+  );
+}
+
+/** Below this a duty isn't late: it waits for its turn. */
+const LATE_NS = 5e9;
+
+/** What the server does beside answering, when it did so last, and what is wrong with it. */
+function Duties({ status: { duties } }: { status: Status }) {
+  const nowUs = useNow("slow");
+  // An older server doesn't tell.
+  if (!duties || duties.length === 0) return null;
+  return (
+    <Part title={t("about.duties")}>
+      {duties.map(({ name, last_us, lag_ns, error, restarts }) => {
+        const isLate = lag_ns >= LATE_NS;
+        const told = [
+          last_us == null ? t("about.duty.never") : t("about.duty.last", { time: ago(last_us, nowUs, locale) }),
+          isLate && t("about.duty.late", { duration: duration(lag_ns, locale) }),
+          restarts > 0 && t("about.duty.restarts", { count: restarts }),
+        ].filter(Boolean);
+        return (
+          <div key={name} data-duty={name} data-state={error == null ? undefined : "failed"}>
+            <dt className="dim">{wordText("duty", name)}</dt>
+            <dd>
+              {told.join(" · ")}
+              {error != null && <div className="problem">{visible(error)}</div>}
+            </dd>
+          </div>
+        );
+      })}
+    </Part>
   );
 }
 
