@@ -132,7 +132,7 @@ impl VisitMut for Carrier<'_> {
     fn visit_expr_call_mut(&mut self, call: &mut ExprCall) {
         let Expr::Path(path) = &*call.func else { return visit_mut::visit_expr_call_mut(self, call) };
         let Some(name) = path.path.segments.last().map(|last| last.ident.clone()) else { return };
-        if is_one_of(&name, &HANDING) || is_one_of(&name, &WAITING) {
+        if !is_of_type(&path.path) && (is_one_of(&name, &HANDING) || is_one_of(&name, &WAITING)) {
             let is_future = call.args.len() == 1 && takes_future(&path.path);
             self.hand(&mut call.args, is_future, is_one_of(&name, &WAITING));
         } else {
@@ -182,6 +182,12 @@ impl VisitMut for Carrier<'_> {
 
 fn is_one_of(ident: &Ident, names: &[&str]) -> bool {
     names.iter().any(|name| ident == name)
+}
+
+/// Returns true for a function of a type, which is called by the type's name: that is no function of these crates, and may call a
+/// closure more than once.
+fn is_of_type(path: &Path) -> bool {
+    path.segments.iter().rev().nth(1).is_some_and(|of| of.ident.to_string().starts_with(char::is_uppercase))
 }
 
 fn takes_future(path: &Path) -> bool {

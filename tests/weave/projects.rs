@@ -103,13 +103,16 @@ fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
     let woven = good(run(project.monitor("run", Some(&server))));
     assert_eq!(woven.stdout, plain.stdout);
     // None was woven by less for what carries the context.
-    assert!(!woven.stderr.contains("is not monitored") && woven.stderr.contains("7 functions woven"), "{}", woven.stderr);
+    assert!(!woven.stderr.contains("is not monitored") && woven.stderr.contains("8 functions woven"), "{}", woven.stderr);
     expect![[r#"
         hands::main
           hands::by_threads
             hands::work
             hands::work
           hands::by_scope
+            hands::Own::spawn
+              hands::work
+              hands::work
             hands::work
             hands::work
             hands::work

@@ -18,6 +18,7 @@ fn by_threads() {
 
 fn by_scope() {
     let numbers = [3, 4];
+    Own::spawn(|| work(numbers[1]));
     std::thread::scope(|scope| {
         for number in &numbers {
             scope.spawn(move || work(*number));
@@ -42,6 +43,15 @@ fn by_tasks() -> u64 {
         let second = tokio::spawn(async { step(12).await }).await.unwrap();
         first + second + tokio::task::spawn_blocking(|| work(13)).await.unwrap()
     })
+}
+
+struct Own;
+
+impl Own {
+    /// Calls what it is given more than once, as the libraries' functions of this name never do.
+    fn spawn(work: impl Fn() -> u64) -> u64 {
+        work() + work()
+    }
 }
 
 fn work(number: u64) -> u64 {
