@@ -156,7 +156,7 @@ impl Packed {
     /// Writes the batch as the log of events keeps it, so that the one writer needn't. Nothing may be changed of the batch afterwards.
     pub(crate) fn write_for_log(&mut self) {
         self.logged = compact::write(self);
-        self.bytes += self.logged.len();
+        self.bytes += self.logged.capacity();
     }
 
     /// Type of an event, as on the wire.
