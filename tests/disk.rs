@@ -138,15 +138,8 @@ impl Disk {
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/disk/shim.c");
         let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-Wall", "-o"]).arg(disk.path("shim.so")).arg(source).status();
         assert!(made.expect("a C compiler, as the build needs one").success());
-        fs::write(disk.path("told"), [0; 16]).unwrap();
+        fs::write(disk.path("told"), [0]).unwrap();
         disk
-    }
-
-    /// Sets the time of day so many seconds ahead.
-    fn set_clock_ahead(&self, seconds: i64) {
-        use std::os::unix::fs::FileExt;
-        let file = fs::OpenOptions::new().write(true).open(self.path("told")).unwrap();
-        file.write_all_at(&seconds.to_ne_bytes(), 8).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -375,51 +368,6 @@ fn a_disk_that_fails_is_said_once_and_the_server_is_well_again_by_itself() {
     let log = server.log();
     let lines = |word: &str| log.lines().filter(|line| line.contains(word)).count();
     assert_eq!((lines(" ERROR "), lines(" WARN "), lines("stored again")), (0, 1, 1), "{log}");
-}
-
-/// Seconds of a day.
-const DAY: i64 = 86_400;
-
-#[test]
-fn a_clock_that_jumps_ahead_deletes_nothing_until_it_is_confirmed() {
-    let disk = Disk::new();
-    let mut env = disk.env();
-    env.push(("MONITOR_RETENTION_AGE", "30d".into()));
-    let mut server = Server::start_with(env);
-    assert_eq!(server.post(&batch(0, 0)).0, 200);
-    assert_eq!(server.get("/status")["clock_jump"], Value::Null);
-    disk.set_clock_ahead(1_000 * DAY);
-    assert_eq!(server.post(&batch(0, 1)).0, 200);
-    // A start looks for what is due; so does a deletion, after which what is due is gone before the next one is answered.
-    let look = |server: &Server, number: u64| {
-        assert_eq!(server.post(&batch(1, number)).0, 200);
-        let newest = server.roots()[0]["number"].clone();
-        assert_eq!(server.ask("DELETE", &format!("/api/v1/roots/{newest}")).0, 204);
-        wait_for("its rows to go", || rows_of(server, &newest).eq(&0).then_some(()));
-    };
-    look(&server, 0);
-    assert_eq!(server.roots().len(), 2);
-    let jump = server.get("/status")["clock_jump"].clone();
-    assert_eq!(jump["ahead_s"].as_i64().unwrap() / DAY, 1_000, "{jump}");
-    server.kill();
-    server.start_again();
-    look(&server, 1);
-    assert_eq!(server.roots().len(), 2, "a restart forgets nothing");
-    assert!(server.log().contains("1000 days ahead") && server.log().contains("monitor clock confirm"), "{}", server.log());
-
-    let (status, answer) = server.ask("POST", "/api/v1/clock/confirm");
-    assert!(status == 200 && answer.contains("ahead_s"), "{answer}");
-    wait_for("the old tree to go", || (server.roots().len() == 1).then_some(()));
-    assert_eq!(server.get("/status")["clock_jump"], Value::Null);
-    let audit = server.ask("GET", "/api/v1/audit").1;
-    assert!(audit.contains("POST /api/v1/clock/confirm"), "{audit}");
-}
-
-/// How many rows of processes a tree still has in the file.
-fn rows_of(server: &Server, number: &Value) -> u64 {
-    let connection = rusqlite::Connection::open(server.data().join("monitor.db")).unwrap();
-    let sql = "SELECT count(*) FROM process WHERE root = ?1";
-    connection.query_row(sql, [number.as_u64().unwrap() as i64], |row| row.get::<_, i64>(0)).unwrap() as u64
 }
 
 /// A tree of one batch, with a long chain of processes.

@@ -1,6 +1,7 @@
 //! What each crate must not know, as ARCHITECTURE.md has it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
@@ -51,6 +52,25 @@ fn no_crate_knows_what_it_must_not() {
             assert!(may, "{name} must not know {dependency}: see ARCHITECTURE.md");
         }
     }
+}
+
+/// Source files of a folder and of all below it, with their text.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let entries = std::fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.expect("an entry").path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let files = files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+    let texts = files.map(|path| (path.clone(), std::fs::read_to_string(path).expect("a source file")));
+    texts.chain(folders.iter().flat_map(|folder| sources(folder))).collect()
+}
+
+/// Whoever reads the time of day beside the server's clock isn't steered by it.
+#[test]
+fn the_server_has_one_clock() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../monitor-server/src"));
+    let of_the_system = ["SystemTime::now", "UNIX_EPOCH", "Timestamp::now", "OffsetDateTime::now", "clock_gettime"];
+    let read_it = |text: &str| of_the_system.iter().any(|name| text.contains(name));
+    let found: Vec<_> = sources(folder).into_iter().filter(|(_, text)| read_it(text)).map(|(path, _)| path).collect();
+    assert_eq!(found, [folder.join("clock.rs")], "only clock.rs asks the system for the time of day: see ARCHITECTURE.md");
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! The real binaries, real sockets and real files, and few words to use them with.
 
 #[cfg(target_os = "linux")]
+mod clock;
+#[cfg(target_os = "linux")]
 mod disk;
 mod programs;
 mod server;
 mod spool;
 mod tree;
 
+#[cfg(target_os = "linux")]
+pub use clock::SteeredClock;
 #[cfg(target_os = "linux")]
 pub use disk::SmallDisk;
 pub use programs::{Finished, command, example, run, worker};
