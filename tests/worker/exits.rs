@@ -133,7 +133,7 @@ pub(crate) fn records_at_exit() {
 }
 
 extern "C" fn tidies_up() {
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(500));
 }
 
 /// From here on the program has something to do for half a second when it has left `main` and recording is over.

@@ -53,7 +53,7 @@ pub(crate) struct Args {
     /// A field of the process
     #[arg(long = "field", value_name = "NAME=VALUE", value_parser = pair)]
     fields: Vec<(String, String)>,
-    /// Another process that it has to do with: its tree's id, its own, and what it is to this one, as triggered_by
+    /// Another process that it has to do with: its tree's id, its own, and what it is to this one, as `triggered_by`
     #[arg(long = "link", value_name = "ROOT:PROCESS:RELATION", value_parser = link)]
     links: Vec<Link>,
     /// The batch that it works on
@@ -79,13 +79,13 @@ pub(crate) struct Args {
     /// of the launcher
     #[arg(long = "secret", value_name = "NAME=WHERE", value_parser = secret)]
     secrets: Vec<(String, Secret)>,
-    /// Leaves it none of this environment but HOME, LANG, LC_ALL, LOGNAME, PATH, SHELL, TERM, TZ, USER and what begins with MONITOR_
+    /// Leaves it none of this environment but HOME, LANG, `LC_ALL`, LOGNAME, PATH, SHELL, TERM, TZ, USER and what begins with `MONITOR_`
     #[arg(long)]
     clean_env: bool,
     /// A line for `sh` that runs before the first attempt: if it fails, the command isn't started
     #[arg(long, value_name = "LINE")]
     before: Option<String>,
-    /// A line for `sh` that runs after the last attempt; MONITOR_RUN_EXIT_CODE, _SIGNAL, _REASON and _ATTEMPTS tell it how that ended
+    /// A line for `sh` that runs after the last attempt; `MONITOR_RUN_EXIT_CODE`, `_SIGNAL`, `_REASON` and `_ATTEMPTS` tell it how that ended
     #[arg(long, value_name = "LINE")]
     after: Option<String>,
     /// Meaning of an exit code: `ok`, `failed`, `final` (failed, and not tried again) or `cancelled`
