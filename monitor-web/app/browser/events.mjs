@@ -28,6 +28,7 @@ export class Worker {
   /** What it says that it had to drop. */
   dropped = [];
   #sequence = 1;
+  #before = Promise.resolve();
   #identity;
 
   constructor(rest = {}) {
@@ -42,7 +43,14 @@ export class Worker {
     return this.sendAll(events);
   }
 
-  async sendAll(events) {
+  /** Sends after all that was sent before, for the events are numbered: hooks and tests may send at the same time. */
+  sendAll(events) {
+    const sent = this.#before.then(() => this.#post(events));
+    this.#before = sent.catch(() => undefined);
+    return sent;
+  }
+
+  async #post(events) {
     for (let from = 0; from < events.length; from += MOST_EVENTS) {
       const part = events.slice(from, from + MOST_EVENTS);
       const batch = { version: 1, worker: this.#identity, sequence: this.#sequence, sent_us: nowUs(), dropped: this.dropped, events: part };

@@ -120,6 +120,24 @@ test("the rows over a deep tree are those that the first row in sight hangs belo
     });
   }));
 
+for (const [width, height] of [[1440, 820], [1024, 700], [390, 844]]) {
+  test(`at ${width} px rows of a level begin beside each other, whether they say why or not`, () =>
+    onPage(
+      `${tree.address}?process=${chain[20].id}`,
+      async (page) => {
+        await page.locator(`.node[data-process="${chain[20].id}"]`).waitFor();
+        const places = await page.locator(".node, .stuck").evaluateAll((rows) =>
+          rows.map((row) => [/^(?:call|leaf) (\d+)/.exec(row.querySelector(".name")?.title ?? "")?.[1] ?? 0, parseFloat(getComputedStyle(row.querySelector(".what")).paddingLeft)]),
+        );
+        // The calls so deep, and their leaves, are as far to the right as any row may be.
+        const deep = places.filter(([call]) => Number(call) > 14).map(([, left]) => Math.round(left));
+        assert.ok(deep.length > 8, JSON.stringify(places));
+        assert.equal(new Set(deep).size, 1, JSON.stringify(places));
+      },
+      { viewport: { width, height } },
+    ));
+}
+
 test("the timeline scrolls to the bar that is chosen", () =>
   onPage(
     `${tree.address}?tab=timeline&process=${chain[29].id}`,

@@ -41,7 +41,7 @@ test("filters narrow the list, stand in the address and survive a reload", async
   await worker.send(good.own, good.end(good.own, 5), bad.own, bad.end(bad.own, 5, { message: "broken pipe" }));
   await onPage(`${server}/tasks?q=${unique}`, async (page) => {
     await row(page, good).waitFor();
-    await page.getByRole("button", { name: "failed" }).click();
+    await page.locator(`.filters button[data-state="failed"]`).click();
     await row(page, good).waitFor({ state: "detached" });
     await row(page, bad).waitFor();
     await hasAddress(page, new RegExp(`q=${unique}&state=failed|state=failed&q=${unique}`));
@@ -200,7 +200,7 @@ test("names are narrowed by the search alone: any other filter leads to the root
     await page.getByRole("link", { name: "Names" }).click();
     await hasAddress(page, /^(?!.*state=).*by=name/);
     await page.locator(".named").filter({ hasText: `grouped ${unique}` }).waitFor();
-    await page.getByRole("button", { name: "failed" }).click();
+    await page.locator(`.filters button[data-state="failed"]`).click();
     await row(page, tree).waitFor();
     await hasAddress(page, /^(?!.*by=name).*state=failed/);
   });
@@ -240,7 +240,7 @@ test("what is chosen is in sight: neither filters nor its end leave it behind", 
     await row(page, one).getByRole("checkbox").check();
     await row(page, other).getByRole("checkbox").check();
     await hasText(page.locator(".checked-bar strong"), "2 chosen");
-    await page.getByRole("button", { name: "running" }).click();
+    await page.locator(`.filters button[data-state="running"]`).click();
     await page.locator(".checked-bar").waitFor({ state: "detached" });
     await row(page, one).getByRole("checkbox").check();
     await hasText(page.locator(".checked-bar strong"), "1 chosen");

@@ -38,6 +38,30 @@ test("the tree grows while the work runs", async () => {
   });
 });
 
+test("a long tree that goes on opens with what is over closed, and all else in sight", async () => {
+  const tree = new Tree("a run of many stages");
+  const stages = Array.from({ length: 8 }, (_, at) => {
+    const stage = tree.start(`stage ${at}`, tree.id, at * 10);
+    return { stage, steps: Array.from({ length: 8 }, (_, step) => tree.start(`step ${at}.${step}`, stage.id, at * 10 + step)) };
+  });
+  const over = stages.slice(0, 7).flatMap(({ stage, steps }) => [stage, ...steps].map((each) => tree.end(each, 5)));
+  const { stage: last, steps } = stages[7];
+  await worker.send(tree.own, ...stages.flatMap(({ stage, steps }) => [stage, ...steps]), ...over);
+  await onPage(tree.address, async (page) => {
+    await node(page, steps[7]).waitFor();
+    assert.equal(await page.locator(".node").count(), 1 + 8 + 8);
+    assert.equal(await node(page, stages[0].stage).getAttribute("aria-expanded"), "false");
+    assert.equal(await node(page, last).getAttribute("aria-expanded"), "true");
+    // What is read stays where it is when it ends.
+    await worker.send(...steps.map((step) => tree.end(step, 5)), tree.end(last, 20), tree.end(tree.own, 200));
+    await hasText(page.locator(".root-header .state").first(), /succeeded/);
+    assert.equal(await node(page, last).getAttribute("aria-expanded"), "true");
+    await page.reload();
+    await node(page, stages[0].steps[0]).waitFor();
+    assert.equal(await node(page, stages[0].stage).getAttribute("aria-expanded"), "true");
+  });
+});
+
 test("what is reported twice and differently says so in its row and in the panel", async () => {
   const tree = new Tree("contradicted");
   const step = tree.start("step", tree.id, 10);

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import type { Process } from "../api/types.ts";
 import { find } from "./filter.ts";
 import { preorder, Rollup } from "./rollup.ts";
-import { Folding, type Rows, visibleRows } from "./rows.ts";
+import { comfortableDepth, finished, Folding, type Rows, visibleRows } from "./rows.ts";
 import { process } from "./samples.ts";
 import { Tree } from "./tree.ts";
 
@@ -59,6 +59,39 @@ test("like siblings share a row, save for those that need a look", () => {
   folding.setGroup(group?.key ?? "", true);
   expect(lines(tree, rows())).toEqual(["root", " a×3", "  a", "  a", "  a", " b", " a", " a", "  deep"]);
   expect(rows().groupRows.get(tree.find("a1") as number)).toBe(1);
+});
+
+test("what is over with all below it is closed, and what runs, waits or failed stays in sight", () => {
+  const tree = treeOf(
+    process("root", null, 0),
+    process("over", "root", 1, done),
+    process("b", "over", 2, done),
+    process("c", "b", 3, { state: "cancelled" }),
+    process("leaf", "root", 4, done),
+    process("outlived", "root", 5, done),
+    process("d", "outlived", 6),
+    process("broken", "root", 7, done),
+    process("e", "broken", 8, { state: "failed" }),
+    process("waits", "root", 9, done),
+    process("f", "waits", 10, { state: "retrying" }),
+    process("runs", "root", 11),
+    process("g", "runs", 12, done),
+    process("h", "g", 13, done),
+  );
+  const closed = finished(tree, rollupOf(tree));
+  expect([...closed].map((slot) => tree.at(slot).name).sort()).toEqual(["g", "over"]);
+  const folding = new Folding();
+  folding.toDepth(comfortableDepth(tree, closed));
+  for (const slot of closed) folding.set(slot, false);
+  const names = lines(tree, visibleRows(tree, folding)).map((line) => line.trim());
+  expect(names).toEqual(["root", "over", "leaf", "outlived", "d", "broken", "e", "waits", "f", "runs", "g"]);
+});
+
+test("what is closed takes no room of what can be opened", () => {
+  const stage = (name: string, state: string) => [process(name, "root", 1, { state }), ...Array.from({ length: 700 }, (_, item) => process(`${name}${item}`, name, 2, { state }))];
+  const tree = treeOf(process("root", null, 0), ...stage("a", "succeeded"), process("b", "root", 3), process("c", "b", 4));
+  expect(comfortableDepth(tree)).toBe(1);
+  expect(comfortableDepth(tree, finished(tree, rollupOf(tree)))).toBe(Infinity);
 });
 
 test("who is revealed is taken out of a closed group", () => {

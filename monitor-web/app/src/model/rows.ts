@@ -2,7 +2,7 @@
 import type { Found } from "./filter.ts";
 import type { Lane, Lanes } from "./lanes.ts";
 import type { Rollup } from "./rollup.ts";
-import { needsAttention } from "./state.ts";
+import { needsAttention, type State } from "./state.ts";
 import { ancestors, type Tree } from "./tree.ts";
 
 /** Like siblings that share a row, or a lane. */
@@ -43,6 +43,8 @@ export interface Rows {
 
 /** Rows that a tree may fill by itself when it is opened; what is deeper starts folded. */
 const COMFORTABLE = 600;
+/** States of what is over and needs no look. */
+const OVER: ReadonlySet<string> = new Set<State>(["succeeded", "cancelled"]);
 /** Fewer siblings are no crowd. */
 const SMALLEST_GROUP = 3;
 
@@ -116,13 +118,27 @@ export class Folding {
   }
 }
 
-/** How deep a tree can be opened without filling the page with rows. At least one level is. */
-export function comfortableDepth(tree: Tree): number {
+/** The highest processes that are over with all that hangs below them, if something does and none of it needs a look. */
+export function finished(tree: Tree, rollup: Rollup): Set<number> {
+  const over = new Set<number>();
+  const stack = [...tree.childrenOf(undefined)];
+  for (let slot = stack.pop(); slot !== undefined; slot = stack.pop()) {
+    const total = rollup.total(slot);
+    if (total === 0) continue;
+    const isOver = OVER.has(tree.stateOf(slot)) && rollup.below(slot, "succeeded") + rollup.below(slot, "cancelled") === total;
+    if (isOver) over.add(slot);
+    else for (const child of tree.childrenOf(slot)) stack.push(child);
+  }
+  return over;
+}
+
+/** How deep a tree can be opened without filling the page with rows, when these processes are closed. At least one level is. */
+export function comfortableDepth(tree: Tree, closed: ReadonlySet<number> = new Set()): number {
   let level = [...tree.childrenOf(undefined)];
   let rows = level.length;
   for (let depth = 1; level.length > 0; depth += 1) {
     const next: number[] = [];
-    for (const slot of level) for (const child of tree.childrenOf(slot)) next.push(child);
+    for (const slot of level) if (!closed.has(slot)) for (const child of tree.childrenOf(slot)) next.push(child);
     rows += next.length;
     if (rows > COMFORTABLE && next.length > 0) return depth === 1 ? 1 : depth - 1;
     level = next;

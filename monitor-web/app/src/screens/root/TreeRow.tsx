@@ -18,7 +18,7 @@ import { Duration, DurationText } from "../../ui/Time.tsx";
 
 const INDENT = 16;
 /** Deeper rows are no longer indented further: the name needs the room. */
-const MOST_INDENTED = "min(45%, max(0px, 100% - 160px))";
+const MOST_INDENTED = "min(0.45 * var(--first-column, 100%), max(0px, var(--first-column, 100%) - 160px))";
 
 /** How far the rows of a level begin to the right. */
 export function indentation(level: number): string {

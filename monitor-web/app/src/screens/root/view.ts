@@ -13,7 +13,7 @@ import { find, type Found } from "../../model/filter.ts";
 import { type Histogram, histogramOf, type Spread, spread } from "../../model/histogram.ts";
 import { type Lane, Lanes } from "../../model/lanes.ts";
 import { preorder, Rollup } from "../../model/rollup.ts";
-import { type Arrangement, comfortableDepth, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
+import { type Arrangement, comfortableDepth, finished, Folding, type Group, type Rows, visibleRows } from "../../model/rows.ts";
 import { type Layout, layOut } from "../../model/timeline.ts";
 import { type ColumnLoad, Tree } from "../../model/tree.ts";
 import { type LaneKind, laneNames } from "./lanes.ts";
@@ -21,6 +21,9 @@ import { type LaneKind, laneNames } from "./lanes.ts";
 /** Enough for the first look at once; the rest comes in few large pieces. */
 const FIRST_PAGE = 250;
 const NEXT_PAGE = 50_000;
+
+/** About so many rows of a tree are in sight at once. */
+const SCREENFUL = 40;
 
 /** What is known of the durations of a group's members, and how many of them still run. */
 export interface GroupSpread {
@@ -253,13 +256,21 @@ export class RootView {
         const id = page.root.root_id;
         if (!(await readColumns(id, reading.signal, this.columns(id)))) await this.readPages(page.next_cursor, reading.signal);
       }
-      if (first) this.folding.toDepth(comfortableDepth(this.tree));
+      if (first) this.open();
     } catch (error) {
       if (reading.signal.aborted) return;
       this.problem = error;
     }
     this.loading = false;
     this.changed();
+  }
+
+  /** Opens the tree as far as is comfortable. Of one that goes on and is longer than a screen, what is over starts closed. */
+  private open(): void {
+    const isLong = this.tree.size > SCREENFUL && this.root?.ended_us === null;
+    const closed = isLong ? finished(this.tree, new Rollup(this.tree, preorder(this.tree))) : new Set<number>();
+    this.folding.toDepth(comfortableDepth(this.tree, closed));
+    for (const slot of closed) this.folding.set(slot, false);
   }
 
   /** The rest of the tree page by page, from a server that knows no columns. */
