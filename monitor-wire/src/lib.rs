@@ -11,6 +11,7 @@ mod event_schema;
 mod ids;
 mod model;
 mod stats;
+mod status;
 mod words;
 
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
@@ -22,10 +23,11 @@ pub use event::{
 };
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
-    Attempt, ClockJump, Counts, DutyState, Fold, KeepRule, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root,
-    RootsPage, Status, StreamMessage, TreePage, Worker, WorkerCounts, WorkersPage, quantile_ns,
+    Attempt, Counts, Fold, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, StreamMessage, TreePage,
+    Worker, WorkersPage, quantile_ns,
 };
 pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
 };
+pub use status::{ClockJump, DutyState, KeepRule, Status, WorkerCounts};
 pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};
