@@ -71,20 +71,37 @@ fn a_command_in_the_foreground_whose_launcher_was_killed_is_known_to_have_ended(
     assert_eq!((&process["state"], &process["exit_code"]), (&"failed".into(), &7.into()));
 }
 
+/// A run that has come to a step.
+struct Begun {
+    id: String,
+    /// Is there when the command has run.
+    mark: PathBuf,
+    folder: PathBuf,
+    asker: Child,
+    /// Process id of the launcher.
+    launcher: u64,
+}
+
+/// Begins a run that is named after `step`, a file in its folder, and waits until that is there.
+fn begin(house: &House, step: &str) -> Begun {
+    let id = step.split('.').next().unwrap().to_owned();
+    let mark = house.folder.path().join(format!("ran-{id}"));
+    let asker = ask(house, &id, &[], &format!("echo ran > {}; exit 7", mark.display()));
+    let folder = folder(house, &id);
+    wait_for(step, || folder.join(step).exists().then_some(()));
+    let claimed = wait_for("the launcher", || json(&folder.join("claimed.json")));
+    Begun { id, mark, folder, asker, launcher: claimed["by"]["pid"].as_u64().unwrap() }
+}
+
 /// Whenever the launcher is killed: the command has run and its end is known, or it has not run and that is known.
 #[test]
 fn a_launcher_that_is_killed_at_any_step_loses_no_outcome() {
     let house = House::new();
     for step in ["spec.json", "claimed.json", "state.json", "executing-1.json", "running-1.json", "ended-1.json", "outcome.json"] {
-        let id = step.split('.').next().unwrap();
-        let mark = house.folder.path().join(format!("ran-{id}"));
-        let mut asker = ask(&house, id, &[], &format!("echo ran > {}; exit 7", mark.display()));
-        let folder = folder(&house, id);
-        wait_for(step, || folder.join(step).exists().then_some(()));
-        let claimed = wait_for("the launcher", || json(&folder.join("claimed.json")));
-        kill_if_alive(claimed["by"]["pid"].as_u64().unwrap());
+        let Begun { id, mark, folder, mut asker, launcher } = begin(&house, step);
+        kill_if_alive(launcher);
         asker.wait().unwrap();
-        let run = wait_for("its end", || Some(listed(&house, id)).filter(|run| run["state"] == "ended" || run["state"] == "lost"));
+        let run = wait_for("its end", || Some(listed(&house, &id)).filter(|run| run["state"] == "ended" || run["state"] == "lost"));
         let (has_run, code) = (mark.exists(), &run["exit_code"]);
         match run["state"].as_str().unwrap() {
             "ended" if has_run => assert_eq!(code, 7, "{step}: {run}"),
@@ -100,17 +117,12 @@ fn a_launcher_that_is_killed_at_any_step_loses_no_outcome() {
 fn launcher_and_helper_killed_at_any_step_never_hide_that_a_command_ran() {
     let house = House::new();
     for step in ["claimed.json", "state.json", "executing-1.json", "running-1.json", "ended-1.json"] {
-        let id = step.split('.').next().unwrap();
-        let mark = house.folder.path().join(format!("ran-{id}"));
-        let mut asker = ask(&house, id, &[], &format!("echo ran > {}; exit 7", mark.display()));
-        let folder = folder(&house, id);
-        wait_for(step, || folder.join(step).exists().then_some(()));
-        let claimed = wait_for("the launcher", || json(&folder.join("claimed.json")));
+        let Begun { id, mark, folder, mut asker, launcher } = begin(&house, step);
         let helper = json(&folder.join("state.json")).and_then(|state| state["helper"]["pid"].as_u64());
-        kill_if_alive(claimed["by"]["pid"].as_u64().unwrap());
+        kill_if_alive(launcher);
         helper.into_iter().for_each(kill_if_alive);
         asker.wait().unwrap();
-        let run = wait_for("its end", || Some(listed(&house, id)).filter(|run| run["state"] == "ended" || run["state"] == "lost"));
+        let run = wait_for("its end", || Some(listed(&house, &id)).filter(|run| run["state"] == "ended" || run["state"] == "lost"));
         if mark.exists() {
             assert!(folder.join("running-1.json").exists(), "{step}: {run}");
             assert!(run["state"] == "lost" || run["exit_code"] == 7 || run["reason"] == "lost", "{step}: {run}");

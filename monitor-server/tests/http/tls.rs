@@ -33,18 +33,23 @@ impl Authority {
     }
 }
 
+/// A server with the certificate in this folder, which it looks at again every 20 ms.
+async fn serve(folder: &Path) -> TestServer {
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|file| folder.join(file));
+    TestServer::with(move |config| {
+        config.tls_cert = Some(certificate);
+        config.tls_key = Some(key);
+        config.tls_interval = Duration::from_millis(20);
+    })
+    .await
+}
+
 #[tokio::test]
 async fn it_speaks_tls_and_takes_a_new_certificate_without_a_stop() {
     let files = tempfile::tempdir().unwrap();
     let first = Authority::new();
     first.write(files.path());
-    let folder = files.path().to_owned();
-    let server = TestServer::with(move |config| {
-        config.tls_cert = Some(folder.join("cert.pem"));
-        config.tls_key = Some(folder.join("key.pem"));
-        config.tls_interval = Duration::from_millis(20);
-    })
-    .await;
+    let server = serve(files.path()).await;
     let url = format!("https://localhost:{}/healthz", server.address.port());
     let origin = format!("https://localhost:{}", server.address.port());
     let answer = first.client().get(&url).header("origin", origin).send().await.unwrap();
@@ -66,13 +71,7 @@ async fn a_certificate_that_cannot_be_renewed_is_seen_until_it_can() {
     let files = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     authority.write(files.path());
-    let folder = files.path().to_owned();
-    let server = TestServer::with(move |config| {
-        config.tls_cert = Some(folder.join("cert.pem"));
-        config.tls_key = Some(folder.join("key.pem"));
-        config.tls_interval = Duration::from_millis(20);
-    })
-    .await;
+    let server = serve(files.path()).await;
     let (client, url) = (authority.client(), format!("https://localhost:{}", server.address.port()));
     let duty = async || -> Value {
         let status: Value = client.get(format!("{url}/api/v1/status")).send().await.unwrap().json().await.unwrap();
