@@ -20,7 +20,7 @@ use crate::live::Live;
 use crate::overdue;
 use crate::retention::{self, AgeClock, Keeper};
 use crate::store::space::make_room_to_start;
-use crate::store::{Opened, SqliteStore, Store, StoreError};
+use crate::store::{Opened, Queries, SqliteStore, Store, StoreError};
 #[cfg(target_os = "linux")]
 use crate::watchdog;
 
@@ -121,7 +121,6 @@ impl Server {
             let (Opened { schema, migrated_from }, holds) = (store.opened(), store.status()?);
             let (trees, processes) = (holds.roots.total(), holds.processes.total());
             tracing::info!(schema, migrated_from, trees, processes, "opened the database");
-            http::remove_leftovers(&data);
             let store: Arc<dyn Store> =
                 Arc::new(store.keep_events(keep_events).keep_logs(logs_kept).keep_processes(most).keep_depth(most_depth));
             let as_of = store.workers(1, None)?.as_of;
@@ -229,7 +228,7 @@ impl Server {
             let (ingest, store, stopping) = (ingest.clone(), store, stopping.clone());
             duties.begin("systemd", move |duty| {
                 let (ingest, store, clock, stopping) = (ingest.clone(), store.clone(), clock.clone(), stopping.clone());
-                async move { watchdog::run(&ingest, &store, &clock, &duty, &stopping).await }
+                async move { watchdog::run(&ingest, store, &clock, &duty, &stopping).await }
             });
         }
         let (changing, otlp) = (app.changing.clone(), app.otlp.clone());

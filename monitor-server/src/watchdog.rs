@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::ingest::Ingest;
-use crate::store::{Changes, Store};
+use crate::store::{Changes, Queries};
 
 /// Returns true if somebody asked to be told.
 pub(crate) fn is_asked() -> bool {
@@ -20,12 +20,12 @@ pub(crate) fn is_asked() -> bool {
 }
 
 /// Tells that the server serves, and then that it works, until it stops.
-pub(crate) async fn run(ingest: &Ingest, store: &Arc<dyn Store>, clock: &Clock, duty: &Duty, stopping: &CancellationToken) {
+pub(crate) async fn run(ingest: &Ingest, store: Arc<dyn Queries>, clock: &Clock, duty: &Duty, stopping: &CancellationToken) {
     tell(NotifyState::Ready);
     if let Some(limit) = sd_notify::watchdog_enabled() {
         let beats = async {
             loop {
-                if works(ingest, store).await {
+                if works(ingest, &store).await {
                     tell(NotifyState::Watchdog);
                     duty.ran(Ok(()), limit / 4);
                 } else {
@@ -44,7 +44,7 @@ pub(crate) async fn run(ingest: &Ingest, store: &Arc<dyn Store>, clock: &Clock, 
 }
 
 /// Waits until the writer and a reader have answered; false if one of them never will.
-async fn works(ingest: &Ingest, store: &Arc<dyn Store>) -> bool {
+async fn works(ingest: &Ingest, store: &Arc<dyn Queries>) -> bool {
     let store = store.clone();
     // A database that fails is told by `/healthz`: to begin anew would not mend it.
     let read = tokio::task::spawn_blocking(move || store.workers(1, None).map(drop));

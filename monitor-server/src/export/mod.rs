@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use monitor_wire::{LogEntry, Process, Worker, WorkerId};
 use serde_json::json;
 
-use crate::store::{LogsQuery, Outline, RootKey, Standing, Store, StoreError};
+use crate::store::{LogsQuery, Outline, Queries, RootKey, Standing, StoreError};
 
 /// So many processes are read at a time.
 const CHUNK: usize = 1_000;
@@ -45,7 +45,7 @@ trait Form {
 ///
 /// # Errors
 /// When the store fails; then what was written is not whole.
-pub(crate) fn write(store: &dyn Store, outline: &Outline, format: Format, write: Write<'_>) -> Result<(), StoreError> {
+pub(crate) fn write(store: &dyn Queries, outline: &Outline, format: Format, write: Write<'_>) -> Result<(), StoreError> {
     let form: &mut dyn Form = match format {
         Format::Json => &mut Json::default(),
         Format::Ndjson => &mut Ndjson::default(),

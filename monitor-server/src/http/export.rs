@@ -15,7 +15,7 @@ use super::App;
 use super::params::{PathParts, Strict};
 use super::problem::ApiError;
 use crate::export::{self, Format};
-use crate::store::Store;
+use crate::store::Queries;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -59,7 +59,7 @@ pub(super) async fn get_export(
     let turn = app.exporting.clone().try_acquire_owned().map_err(|_| ApiError::TooManyAnswers {
         detail: "others export as many trees as are written at a time: ask again after the seconds in `Retry-After`".to_owned(),
     })?;
-    let outline = app.ask_root(&path, Store::outline).await?;
+    let outline = app.ask_root(&path, Queries::outline).await?;
     let (format, ending, content_type) = match params.format {
         ExportFormat::Json => (Format::Json, "json", "application/json"),
         ExportFormat::Ndjson => (Format::Ndjson, "ndjson", "application/x-ndjson"),

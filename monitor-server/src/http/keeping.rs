@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::params::{NoParams, PathParts, RootName, Strict};
 use super::problem::ApiError;
 use super::{Answer, App};
-use crate::store::Drop;
+use crate::store::Changes;
 
 /// Pins a tree: it is kept until it is unpinned, whatever the rules of retention say, and can't be deleted.
 #[utoipa::path(
@@ -52,7 +52,7 @@ async fn pin(app: &App, path: &PathParts, is_pinned: bool) -> Answer<Root> {
     let change = app.ingest.change(move |store| {
         let changes = store.pin(key, is_pinned, clock.wall_us())?;
         let is_there = changes.is_some();
-        Ok((is_there, changes.unwrap_or_else(crate::store::Changes::none)))
+        Ok((is_there, changes.unwrap_or_else(Changes::none)))
     });
     let root = if change.await? { app.ask(move |store| store.root(key)).await? } else { None };
     match root {
@@ -93,26 +93,22 @@ pub(super) async fn delete_root(
     let (RootName(key), may_run) = (path.read("root")?, params.running);
     let clock = app.clock.clone();
     let change = app.ingest.change(move |store| {
-        let Some(root) = store.root(key)? else { return Ok((None, crate::store::Changes::none())) };
-        let drop = Drop { numbers: &[root.number], reason: "asked", may_run };
-        let (dropped, changes) = store.drop_roots(&drop, clock.wall_us())?;
-        Ok((Some((root, dropped)), changes))
+        let changes = store.drop_root(key, may_run, clock.wall_us())?;
+        let is_dropped = changes.as_ref().map(|changes| changes.count() > 0);
+        Ok((is_dropped, changes.unwrap_or_else(Changes::none)))
     });
-    match change.await? {
-        Some((_, crate::store::Dropped { trees: 1, .. })) => {
-            app.sweep.notify_one();
-            Ok(StatusCode::NO_CONTENT)
-        }
-        Some((root, _)) => {
-            let number = root.number;
-            Err(ApiError::Kept {
-                detail: if root.pinned {
-                    format!("root {number} is pinned: unpin it first, by `DELETE /api/v1/roots/{number}/pin`")
-                } else {
-                    format!("root {number} is running: wait until it has ended, or delete it all the same with `?running=true`")
-                },
-            })
-        }
-        None => Err(app.no_root(key, path.text("root")).await),
+    if change.await? == Some(true) {
+        app.sweep.notify_one();
+        return Ok(StatusCode::NO_CONTENT);
     }
+    let Some(Root { number, pinned, .. }) = app.ask(move |store| store.root(key)).await? else {
+        return Err(app.no_root(key, path.text("root")).await);
+    };
+    Err(ApiError::Kept {
+        detail: if pinned {
+            format!("root {number} is pinned: unpin it first, by `DELETE /api/v1/roots/{number}/pin`")
+        } else {
+            format!("root {number} is running: wait until it has ended, or delete it all the same with `?running=true`")
+        },
+    })
 }

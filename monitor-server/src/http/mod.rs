@@ -61,8 +61,7 @@ use crate::duties::Board;
 use crate::ingest::Ingest;
 use crate::live::Live;
 use crate::retention::AgeClock;
-use crate::store::{RootKey, Store, StoreError};
-pub(crate) use backup::remove_leftovers;
+use crate::store::{Queries, RootKey, Store, StoreError};
 pub use connections::TlsError;
 pub(crate) use connections::{Room, Tls, revoked, serve};
 pub(crate) use params::read_queries;
@@ -165,7 +164,10 @@ impl App {
     }
 
     /// Asks the store where blocking is allowed.
-    async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, ApiError> {
+    async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&dyn Queries) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ApiError> {
         let store = self.store.clone();
         let turn = self.asking.clone().acquire_owned().await;
         let answered = tokio::task::spawn_blocking(move || {
@@ -179,7 +181,7 @@ impl App {
     async fn ask_root<T: Send + 'static>(
         &self,
         path: &PathParts,
-        ask: impl FnOnce(&dyn Store, RootKey) -> Result<Option<T>, StoreError> + Send + 'static,
+        ask: impl FnOnce(&dyn Queries, RootKey) -> Result<Option<T>, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let RootName(root) = path.read("root")?;
         match self.ask(move |store| ask(store, root)).await? {
@@ -192,7 +194,7 @@ impl App {
     async fn ask_process<T: Send + 'static>(
         &self,
         path: &PathParts,
-        ask: impl FnOnce(&dyn Store, RootKey, ProcessId) -> Result<Option<T>, StoreError> + Send + 'static,
+        ask: impl FnOnce(&dyn Queries, RootKey, ProcessId) -> Result<Option<T>, StoreError> + Send + 'static,
     ) -> Result<T, ApiError> {
         let (RootName(root), id) = (path.read("root")?, path.read("id")?);
         match self.ask(move |store| ask(store, root, id)).await? {

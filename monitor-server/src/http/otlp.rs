@@ -17,7 +17,7 @@ use super::problem::ApiError;
 use super::{App, encoding};
 use crate::otlp::proto::{LogsTaken, RejectedLogs, RejectedSpans, RpcStatus, TracesTaken};
 use crate::otlp::{self, Form, Most, Refused, Said};
-use crate::store::{RootKey, Store, StoreError};
+use crate::store::{Queries, RootKey, StoreError};
 
 const FORMS: [(&str, Form); 2] = [("application/x-protobuf", Form::Protobuf), ("application/json", Form::Json)];
 
@@ -140,9 +140,9 @@ async fn unknown(app: &App, roots: HashSet<RootId>) -> Result<HashSet<RootId>, A
 async fn filter<T: Copy + Eq + Hash + Send + 'static>(
     app: &App,
     of: HashSet<T>,
-    is_meant: fn(&dyn Store, T) -> Result<bool, StoreError>,
+    is_meant: fn(&dyn Queries, T) -> Result<bool, StoreError>,
 ) -> Result<HashSet<T>, ApiError> {
-    let judged = move |store: &dyn Store, item| is_meant(store, item).map(|is_meant| is_meant.then_some(item)).transpose();
+    let judged = move |store: &dyn Queries, item| is_meant(store, item).map(|is_meant| is_meant.then_some(item)).transpose();
     app.ask(move |store| of.into_iter().filter_map(|item| judged(store, item)).collect()).await
 }
 

@@ -6,7 +6,7 @@ use monitor_wire::{Problem, Process, ProcessId};
 
 use super::params::{NoParams, PathParts, Strict};
 use super::{Answer, App};
-use crate::store::Store;
+use crate::store::Queries;
 
 /// One process.
 #[utoipa::path(
@@ -25,5 +25,5 @@ use crate::store::Store;
     )
 )]
 pub(super) async fn get_process(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Process> {
-    Ok(Json(app.ask_process(&path, Store::process).await?))
+    Ok(Json(app.ask_process(&path, Queries::process).await?))
 }

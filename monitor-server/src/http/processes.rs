@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::params::{Limit, NoParams, PathParts, ProcessIds, RootName, Strict, TimeUs, Words};
 use super::problem::ApiError;
 use super::{Answer, App};
-use crate::store::{NUMEROUS, ProcessesQuery};
+use crate::store::ProcessesQuery;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -57,12 +57,6 @@ pub(super) struct ProcessesParams {
     )
 )]
 pub(super) async fn get_processes(State(app): State<App>, Strict(params): Strict<ProcessesParams>) -> Answer<ProcessesPage> {
-    let is_numerous = params.kind.as_ref().is_none_or(|kind| NUMEROUS.contains(kind));
-    if is_numerous && params.root.is_none() && params.started_after.is_none() {
-        let kind = params.kind.map_or("of all kinds".to_owned(), |kind| format!("of kind `{kind}`"));
-        let detail = format!("processes {kind} are too many to search them all: give `root`, or a range of time from `started_after` on");
-        return Err(ApiError::Parameter { name: "root".to_owned(), detail });
-    }
     let query = ProcessesQuery {
         root: params.root.map(|root| root.0),
         kind: params.kind,
@@ -75,6 +69,11 @@ pub(super) async fn get_processes(State(app): State<App>, Strict(params): Strict
         limit: params.limit.0,
         cursor: params.cursor,
     };
+    if query.is_boundless() {
+        let kind = query.kind.map_or("of all kinds".to_owned(), |kind| format!("of kind `{kind}`"));
+        let detail = format!("processes {kind} are too many to search them all: give `root`, or a range of time from `started_after` on");
+        return Err(ApiError::Parameter { name: "root".to_owned(), detail });
+    }
     Ok(Json(app.ask(move |store| store.processes(&query)).await?))
 }
 

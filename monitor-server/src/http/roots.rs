@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::params::{Limit, NoParams, Offset, PathParts, Strict, TimeUs, Words};
 use super::{Answer, App};
-use crate::store::{RootSort, RootsQuery, Store};
+use crate::store::{Queries, RootSort, RootsQuery};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -108,5 +108,5 @@ pub(super) async fn get_roots(State(app): State<App>, Strict(params): Strict<Roo
     )
 )]
 pub(super) async fn get_root(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Root> {
-    Ok(Json(app.ask_root(&path, Store::root).await?))
+    Ok(Json(app.ask_root(&path, Queries::root).await?))
 }

@@ -7,7 +7,7 @@ use monitor_wire::{Problem, Status};
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
 use crate::retention::Jump;
-use crate::store::Store;
+use crate::store::Queries;
 
 /// The server at a glance.
 #[utoipa::path(
@@ -20,7 +20,7 @@ use crate::store::Store;
     )
 )]
 pub(super) async fn get_status(State(app): State<App>, Strict(NoParams {}): Strict<NoParams>) -> Answer<Status> {
-    let status = app.ask(Store::status).await?;
+    let status = app.ask(Queries::status).await?;
     let (retention, figures) = (app.config.keeps(), app.ingest.figures());
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),

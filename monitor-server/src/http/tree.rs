@@ -1,19 +1,20 @@
 //! `GET /api/v1/roots/{root}/tree`
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, header};
-use monitor_wire::{Problem, TreePage};
-use serde::Deserialize;
+use monitor_wire::{Dropped, Problem, Process, Root, TreePage};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::IntoParams;
 
 use super::App;
 use super::params::{Limit, PathParts, RootName, Strict};
 use super::problem::ApiError;
-use crate::store::{COLUMNS_MEDIA_TYPE, RootKey, TreeColumns, tree_json_bytes};
+use crate::store::{COLUMNS_MEDIA_TYPE, Queries, RootKey, StoreError, TreeColumns};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -59,10 +60,48 @@ pub(super) async fn get_tree(
 
 /// As [`axum::Json`] answers, but written where blocking is allowed, and in memory only if there is room: it may be the largest of all.
 async fn json(app: &App, root: RootKey, params: TreeParams) -> Result<Option<Response>, ApiError> {
-    let held = app.answers.room(tree_json_bytes(params.limit.0)).await?;
-    let json = app.ask(move |store| store.tree_json(root, params.limit.0, params.cursor.as_deref())).await?;
+    let held = app.answers.room(json_bytes(params.limit.0)).await?;
+    let json = app.ask(move |store| write_json(store, root, params.limit.0, params.cursor.as_deref())).await?;
     let body = |body| ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], held.body(body)).into_response();
     Ok(json.map(body))
+}
+
+/// About how many bytes a page of so many processes takes as JSON.
+fn json_bytes(processes: usize) -> usize {
+    600_usize.saturating_mul(processes.saturating_add(2))
+}
+
+/// One page of a tree as JSON, each process written before the next one is made; none if there is no such tree.
+fn write_json(store: &dyn Queries, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut json = Vec::new();
+    let is_there = store.read_tree(root, limit, cursor, &mut |page, processes| {
+        json.reserve(json_bytes(processes.size_hint().1.unwrap_or(0)));
+        let TreePage { root, ignored_parents, deep_parents, dropped, next_cursor, as_of, .. } = page;
+        let page = Page { root, processes: Each(RefCell::new(processes)), ignored_parents, deep_parents, dropped, next_cursor, as_of };
+        serde_json::to_writer(&mut json, &page).expect("plain data with text keys is JSON");
+    })?;
+    Ok(is_there.then_some(json))
+}
+
+/// A [`TreePage`] whose processes come one by one.
+#[derive(Serialize)]
+struct Page<'a> {
+    root: Root,
+    processes: Each<'a>,
+    ignored_parents: u64,
+    deep_parents: u64,
+    dropped: Vec<Dropped>,
+    next_cursor: Option<String>,
+    as_of: u64,
+}
+
+/// All that an iterator gives.
+struct Each<'a>(RefCell<&'a mut dyn Iterator<Item = Process>>);
+
+impl Serialize for Each<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&mut **self.0.borrow_mut())
+    }
 }
 
 fn wants_columns(headers: &HeaderMap) -> bool {
@@ -83,4 +122,37 @@ async fn columns(app: &App, root: RootKey) -> Result<Option<Response>, ApiError>
         Ok::<_, Infallible>(part)
     }));
     Ok(Some(([(header::CONTENT_TYPE, COLUMNS_MEDIA_TYPE)], Body::from_stream(parts)).into_response()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{Intake, SqliteStore};
+    use crate::support::{root, script};
+
+    #[test]
+    fn a_page_is_written_as_its_type_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).unwrap();
+        for batch in script::parse(
+            "started 1 root=1 name=\"a\"\nstarted 2 root=1 parent=1\nended 2 root=1 failed error=wrong\nstarted 3 root=1 parent=9",
+        ) {
+            store.append(&[Arc::new(batch.into())], 1).unwrap();
+        }
+        let (mut cursor, mut pages) = (None::<String>, 0);
+        loop {
+            let page = store.tree(RootKey::Number(1), 1, cursor.as_deref()).unwrap().unwrap();
+            let json = write_json(&store, RootKey::Id(root(1)), 1, cursor.as_deref()).unwrap().unwrap();
+            assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&page).unwrap());
+            (cursor, pages) = (page.next_cursor, pages + 1);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(pages, 3);
+        assert!(write_json(&store, RootKey::Number(7), 1, None).unwrap().is_none());
+        assert!(write_json(&store, RootKey::Number(1), 1, Some("nonsense")).is_err());
+    }
 }

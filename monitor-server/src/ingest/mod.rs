@@ -18,7 +18,7 @@ use self::queue::{Full, Job, Queue};
 use self::trouble::Trouble;
 use crate::clock::Clock;
 use crate::packed::{Limits, Packed};
-use crate::store::{Changes, Store, StoreError};
+use crate::store::{Changes, Intake, StoreError};
 
 /// How much may wait for the writer, decoded, unless it is set otherwise.
 pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
@@ -90,12 +90,12 @@ pub enum IngestError {
 
 impl Ingest {
     /// Begins to take batches. `publish` is told of changes, in order, once they are durable.
-    pub fn start(store: Arc<dyn Store>, publish: impl Fn(Changes) + Send + 'static) -> Self {
+    pub fn start(store: Arc<dyn Intake>, publish: impl Fn(Changes) + Send + 'static) -> Self {
         Self::start_with(store, publish, Settings::default())
     }
 
     /// As [`Ingest::start`], with settings.
-    pub fn start_with(store: Arc<dyn Store>, publish: impl Fn(Changes) + Send + 'static, settings: Settings) -> Self {
+    pub fn start_with(store: Arc<dyn Intake>, publish: impl Fn(Changes) + Send + 'static, settings: Settings) -> Self {
         let queue = Arc::new(Queue::new(settings.queue_bytes));
         let (taken, limits, trouble) = (queue.clone(), settings.limits, Arc::new(Trouble::default()));
         let known = trouble.clone();
@@ -153,10 +153,10 @@ impl Ingest {
     /// If the store fails, or the server stops.
     pub async fn change<T: Send + 'static>(
         &self,
-        change: impl FnOnce(&dyn Store) -> Result<(T, Changes), StoreError> + Send + 'static,
+        change: impl FnOnce(&dyn Intake) -> Result<(T, Changes), StoreError> + Send + 'static,
     ) -> Result<T, IngestError> {
         let (answer, answered) = oneshot::channel();
-        let task = move |store: &dyn Store, publish: &dyn Fn(Changes)| {
+        let task = move |store: &dyn Intake, publish: &dyn Fn(Changes)| {
             let result = change(store).map(|(result, changes)| {
                 writer::tell(publish, changes);
                 result

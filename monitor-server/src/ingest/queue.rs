@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::IngestError;
 use crate::packed::Packed;
-use crate::store::{Changes, Store};
+use crate::store::{Changes, Intake};
 
 /// About so many events become one transaction: more gain nothing and make the first ones wait.
 const MAX_EVENTS: usize = 20_000;
@@ -31,7 +31,7 @@ impl Job {
 }
 
 /// Something else that the writer is to do, between two transactions.
-pub(super) type Task = Box<dyn FnOnce(&dyn Store, &dyn Fn(Changes)) + Send>;
+pub(super) type Task = Box<dyn FnOnce(&dyn Intake, &dyn Fn(Changes)) + Send>;
 
 /// The queue between those who bring batches and the writer.
 pub(super) struct Queue {

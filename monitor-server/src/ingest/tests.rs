@@ -2,21 +2,13 @@
 
 use std::sync::{Arc, Mutex, mpsc};
 
-use monitor_wire::{
-    Batch, CausesPage, ErrorsPage, Event, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage,
-    StatsSeries, Status, TreePage, Worker, WorkerHeartbeat, WorkerId, WorkerRef, WorkersPage,
-};
+use monitor_wire::{Batch, Event, WorkerHeartbeat, WorkerId, WorkerRef};
 use tokio::task::yield_now;
 
 use super::{Ingest, IngestError, Settings};
 use crate::clock::steered::Steered;
 use crate::packed::{Limits, Packed};
-use crate::retention::Retention;
-use crate::store::{
-    Beyond, CausesQuery, Changes, Cursor, Drop, Dropped, Due, ErrorsQuery, Logged, LogsQuery, Models, NameTotals, Outline, Place,
-    ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, SqliteStore, StatsQuery, Store, StoreError, Subject, Swept, TreeColumns,
-    Unused,
-};
+use crate::store::{Changes, Intake, Queries, RootKey, SqliteStore, StoreError};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
@@ -32,7 +24,7 @@ enum Pass {
 
 const FAILING: u128 = 13;
 
-impl Store for Gate {
+impl Intake for Gate {
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
         let _ = self.entered.send(batches.len());
         // A gate that nobody holds is open.
@@ -43,10 +35,6 @@ impl Store for Gate {
             return Err(StoreError::Cursor { cursor: "any error".to_owned() });
         }
         self.inner.append(batches, now_us)
-    }
-
-    fn newest_us(&self) -> Result<Option<u64>, StoreError> {
-        self.inner.newest_us()
     }
 
     fn look(&self, is_well: bool) -> Result<(), StoreError> {
@@ -65,156 +53,12 @@ impl Store for Gate {
         self.inner.pin(root, is_pinned, now_us)
     }
 
-    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(Dropped, Changes), StoreError> {
-        self.inner.drop_roots(drop, now_us)
-    }
-
-    fn probe(&self) -> Result<(), StoreError> {
-        self.inner.probe()
-    }
-
-    fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
-        self.inner.sweep(rows)
-    }
-
-    fn logged(&self, after: u64) -> Result<Option<Logged>, StoreError> {
-        self.inner.logged(after)
-    }
-
-    fn models(&self, of: &[Subject]) -> Result<(Vec<Models>, u64), StoreError> {
-        self.inner.models(of)
-    }
-
-    fn trim_events(&self, now_us: u64) -> Result<bool, StoreError> {
-        self.inner.trim_events(now_us)
-    }
-
-    fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
-        self.inner.cursor(name)
+    fn drop_root(&self, root: RootKey, may_run: bool, now_us: u64) -> Result<Option<Changes>, StoreError> {
+        self.inner.drop_root(root, may_run, now_us)
     }
 
     fn move_cursor(&self, name: &str, from: Option<u64>, to: u64) -> Result<bool, StoreError> {
         self.inner.move_cursor(name, from, to)
-    }
-
-    fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {
-        self.inner.due(retention, now_us, from, limit)
-    }
-
-    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Beyond, StoreError> {
-        self.inner.oldest_beyond(bytes, most)
-    }
-
-    fn trim_unknown(&self, heard_before_us: u64, after: i64) -> Result<Option<i64>, StoreError> {
-        self.inner.trim_unknown(heard_before_us, after)
-    }
-
-    fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
-        self.inner.trim_sums(now_us)
-    }
-
-    fn begin_unused(&self) -> Result<Unused, StoreError> {
-        self.inner.begin_unused()
-    }
-
-    fn find_unused(&self, unused: &mut Unused) -> Result<bool, StoreError> {
-        self.inner.find_unused(unused)
-    }
-
-    fn drop_unused(&self, unused: &mut Unused, heard_before_us: u64) -> Result<bool, StoreError> {
-        self.inner.drop_unused(unused, heard_before_us)
-    }
-
-    fn shrink(&self) -> Result<Shrunk, StoreError> {
-        self.inner.shrink()
-    }
-
-    fn backup(&self, file: &std::path::Path) -> Result<u64, StoreError> {
-        self.inner.backup(file)
-    }
-
-    fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError> {
-        self.inner.root(root)
-    }
-
-    fn is_dropped(&self, number: u64) -> Result<bool, StoreError> {
-        self.inner.is_dropped(number)
-    }
-
-    fn roots(&self, query: &RootsQuery) -> Result<RootsPage, StoreError> {
-        self.inner.roots(query)
-    }
-
-    fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
-        self.inner.tree(root, limit, cursor)
-    }
-
-    fn tree_json(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.tree_json(root, limit, cursor)
-    }
-
-    fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
-        self.inner.tree_columns(root)
-    }
-
-    fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
-        self.inner.process(root, id)
-    }
-
-    fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError> {
-        self.inner.processes_of_ids(ids, limit)
-    }
-
-    fn processes(&self, query: &ProcessesQuery) -> Result<ProcessesPage, StoreError> {
-        self.inner.processes(query)
-    }
-
-    fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
-        self.inner.logs(root, query)
-    }
-
-    fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError> {
-        self.inner.outline(root)
-    }
-
-    fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError> {
-        self.inner.some_processes(root, ids)
-    }
-
-    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
-        self.inner.name_totals(most)
-    }
-
-    fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {
-        self.inner.workers(limit, cursor)
-    }
-
-    fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
-        self.inner.worker(id)
-    }
-
-    fn stats(&self, query: &StatsQuery) -> Result<StatsPage, StoreError> {
-        self.inner.stats(query)
-    }
-
-    fn stats_series(&self, query: &SeriesQuery) -> Result<StatsSeries, StoreError> {
-        self.inner.stats_series(query)
-    }
-
-    fn stats_errors(&self, query: &ErrorsQuery) -> Result<ErrorsPage, StoreError> {
-        self.inner.stats_errors(query)
-    }
-
-    fn stats_causes(&self, query: &CausesQuery) -> Result<CausesPage, StoreError> {
-        self.inner.stats_causes(query)
-    }
-
-    fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {
-        self.inner.root_names(text, limit, cursor)
-    }
-
-    fn status(&self) -> Result<Status, StoreError> {
-        self.inner.status()
     }
 }
 
@@ -274,7 +118,7 @@ async fn a_batch_is_answered_once_it_is_stored_and_then_published() {
     bench.let_pass(1);
     assert_eq!(sent.await.unwrap().unwrap(), 6);
     assert_eq!(bench.published.recv().unwrap().len(), 2);
-    assert_eq!(bench.store.status().unwrap().events, 2);
+    assert_eq!(bench.store.inner.status().unwrap().events, 2);
 }
 
 #[tokio::test]
@@ -346,7 +190,7 @@ async fn a_batch_that_fails_fails_alone() {
         results.push(sent.await.unwrap());
     }
     assert!(matches!(&results[..], [Ok(1), Err(IngestError::Store(_)), Ok(1)]), "{results:?}");
-    assert_eq!(bench.store.status().unwrap().events, 3);
+    assert_eq!(bench.store.inner.status().unwrap().events, 3);
 }
 
 #[tokio::test]
@@ -362,7 +206,7 @@ async fn what_waits_is_stored_before_the_end() {
     drop(pass);
     assert!(first.await.unwrap().is_ok() && second.await.unwrap().is_ok());
     drop(Arc::into_inner(ingest).expect("nobody else has it"));
-    assert_eq!(store.status().unwrap().events, 2);
+    assert_eq!(store.inner.status().unwrap().events, 2);
 }
 
 #[tokio::test]

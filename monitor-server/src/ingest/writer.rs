@@ -11,13 +11,13 @@ use super::queue::{Job, Queue, Taken};
 use super::trouble::Trouble;
 use crate::clock::Clock;
 use crate::packed::Packed;
-use crate::store::{Changes, Store, StoreError};
+use crate::store::{Changes, Intake, StoreError};
 
 /// How often it is found out whether batches can be stored.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Writes until the queue ends.
-pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, trouble: &Trouble, clock: &Clock) {
+pub(super) fn run(store: &dyn Intake, publish: &dyn Fn(Changes), queue: &Queue, trouble: &Trouble, clock: &Clock) {
     // If a panic ends the writer, nobody may wait for it.
     let _abandon = Abandon(queue);
     let mut checked_us = clock.wall_us();
@@ -44,7 +44,7 @@ pub(super) fn run(store: &dyn Store, publish: &dyn Fn(Changes), queue: &Queue, t
 }
 
 /// Finds out whether batches can be stored.
-fn look(store: &dyn Store, trouble: &Trouble) {
+fn look(store: &dyn Intake, trouble: &Trouble) {
     match store.look(trouble.cause().is_none()) {
         Ok(()) => trouble.end(),
         Err(error) => drop(trouble.begin(&error)),
@@ -61,7 +61,7 @@ fn failed(trouble: &Trouble, error: &StoreError, what: &str) {
 }
 
 /// Stores jobs in one transaction. If that fails each gets its own, so that a batch fails by itself alone.
-fn write(store: &dyn Store, publish: &dyn Fn(Changes), trouble: &Trouble, jobs: Vec<Job>, now_us: u64) {
+fn write(store: &dyn Intake, publish: &dyn Fn(Changes), trouble: &Trouble, jobs: Vec<Job>, now_us: u64) {
     let (batches, answers): (Vec<Arc<Packed>>, Vec<_>) = jobs.into_iter().map(|job| (job.batch, job.answer)).unzip();
     match store.append(&batches, now_us) {
         Ok(changes) => {

@@ -20,7 +20,7 @@ use self::part::{About, Frame, Part};
 use self::past::Past;
 use self::piece::Pieces;
 pub use self::piece::{Format, Next, Piece};
-use crate::store::{Changes, Store};
+use crate::store::{Changes, Queries};
 
 /// About how many bytes a reader takes at once, and makes JSON of for that; with what else is written for each event, a piece has room
 /// for them.
@@ -101,7 +101,7 @@ impl Live {
 
     /// Tells what is forgotten here from the store's log of events.
     #[must_use]
-    pub fn with_past(self, store: Arc<dyn Store>) -> Self {
+    pub fn with_past(self, store: Arc<dyn Queries>) -> Self {
         Self { past: Some(Arc::new(Past::new(store))), ..self }
     }
 

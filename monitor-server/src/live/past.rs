@@ -12,7 +12,7 @@ use monitor_wire::{Event, StreamMessage};
 
 use super::part::Frame;
 use super::{LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};
-use crate::store::{Logged, Models, Store, StoreError, Subject};
+use crate::store::{Logged, Models, Queries, StoreError, Subject};
 
 /// So many bytes of pieces that were read stay in memory for the next readers; at least one piece.
 const KEPT_BYTES: usize = 16 << 20;
@@ -31,7 +31,7 @@ const MAX_REST: Duration = Duration::from_millis(500);
 
 /// Tells what has been told before.
 pub(super) struct Past {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Queries>,
     read: Mutex<Read>,
     rate: Mutex<Rate>,
 }
@@ -51,7 +51,7 @@ struct Rate {
 }
 
 impl Past {
-    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+    pub(super) fn new(store: Arc<dyn Queries>) -> Self {
         let rate = Rate { since: Instant::now(), newest: 0, is_busy: false };
         Self { store, read: Mutex::default(), rate: Mutex::new(rate) }
     }

@@ -16,7 +16,7 @@ use super::{AgeClock, Retention};
 use crate::clock::Clock;
 use crate::duties::Duty;
 use crate::ingest::{Ingest, IngestError};
-use crate::store::{Changes, Drop, Dropped, Place, Shrunk, Store, StoreError, Swept};
+use crate::store::{Budget, Changes, Chore, Intake, Rules, Store, StoreError, Tidied, Turn};
 
 /// How often what is due is looked for.
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -27,39 +27,15 @@ const TIDY: Duration = Duration::from_secs(10);
 /// Much is so many events, and more than a part of what is kept: one in so many.
 const MANY_EVENTS: u64 = 40_000;
 const GROWTH: u64 = 5;
-/// For the database's size so few trees are dropped at first, and then twice as many each time: it may be that they are not what makes
-/// it large.
-const FIRST_ROOTS: usize = 10;
-/// When so much should be free, it is looked whether a part of it is: one in so many.
-const JUDGED_BYTES: u64 = 1 << 20;
-const PART: u64 = 10;
-/// So many rows of dropped trees are deleted in a transaction: no batch waits long for that.
-const ROWS: usize = 4_000;
-/// What is unused is looked for when trees went of which as many are left as so many times those: it takes a look at all that is left.
-const WORTH: u64 = 4;
-/// Without a rule for the age of trees, a worker that is gone is known for so long.
-const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
-/// However young trees go, it is known for so long: what it sends once more, after the server was away, must not count twice.
-const REMEMBERED_AT_LEAST: Duration = Duration::from_secs(86_400);
-
-/// No search for what is unused so far: the first tree that goes is worth one.
-const NEVER: u64 = u64::MAX / 2;
-
 /// Whoever carries out the rules.
 pub(crate) struct Keeper {
-    retention: Retention,
+    retention: Arc<Retention>,
     store: Arc<dyn Store>,
     ingest: Arc<Ingest>,
     ages: Arc<AgeClock>,
     clock: Clock,
     stopping: CancellationToken,
     pace: Pace,
-    /// How large the database was when dropping trees made it hardly smaller, in bytes; 0 if it does.
-    stuck_bytes: AtomicU64,
-    /// How many trees went since what is unused was looked for; without a last time, as many as there may ever be.
-    gone: AtomicU64,
-    /// How many processes there are in trees that were dropped for a cap, and of which rows are still there.
-    waiting: AtomicU64,
     /// How many processes there were when the caps were last held.
     kept: AtomicU64,
     /// Wakes the loop that drops trees.
@@ -100,9 +76,8 @@ pub(crate) struct Parts {
 impl Keeper {
     pub(crate) fn new(retention: Retention, parts: Parts) -> Self {
         let Parts { store, ingest, ages, clock, wake, stopping } = parts;
-        let [stuck_bytes, gone, waiting, kept] = [0, NEVER, 0, 0].map(AtomicU64::new);
-        let (pace, tidy_due) = (Pace::default(), Notify::new());
-        Self { retention, store, ingest, ages, clock, stopping, pace, stuck_bytes, gone, waiting, kept, wake, tidy_due }
+        let (retention, pace, kept, tidy_due) = (Arc::new(retention), Pace::default(), AtomicU64::new(0), Notify::new());
+        Self { retention, store, ingest, ages, clock, stopping, pace, kept, wake, tidy_due }
     }
 
     /// Drops what the rules say, at once and every minute, and whenever it is woken or much came in, until it is told to stop.
@@ -165,24 +140,15 @@ impl Keeper {
     /// Drops what the rules say, and deletes it.
     async fn drop_due(&self) -> Result<(), Break> {
         self.pace.begin();
-        let (mut dropped, mut place) = (0, Place::default());
-        loop {
-            let (retention, from, most, now_us) = (self.retention.clone(), place, self.pace.trees(), self.ages.now_us());
-            let due = self.ask(move |store| store.due(&retention, now_us, from, most)).await?;
-            for (reason, numbers) in [("age", due.old), ("count", due.surplus)] {
-                dropped += self.drop(numbers, reason).await?;
-            }
-            self.sweep().await?;
-            self.look(dropped).await?;
-            match due.next {
-                Some(next) => place = next,
-                None => break,
+        let (mut turn, mut dropped) = (Some(Turn::Look), 0);
+        while let Some(next) = turn {
+            let tidied = self.step(Chore::Trees, next, self.pace.step()).await?;
+            (turn, dropped) = (tidied.more, dropped + tidied.dropped);
+            // Looks whether a cap is exceeded more and more.
+            if self.retention.has_caps() && self.pace.is_time() {
+                self.pace.look(self.processes().await? + tidied.left, dropped);
             }
         }
-        if let Some(limit) = self.retention.size {
-            dropped += self.keep_size(limit).await?;
-        }
-        self.sweep().await?;
         self.kept.store(self.processes().await?, Ordering::Relaxed);
         self.pace.end(dropped);
         Ok(())
@@ -190,162 +156,46 @@ impl Keeper {
 
     /// How many processes there are in trees that are kept.
     async fn processes(&self) -> Result<u64, Break> {
-        self.ask(|store| Ok(store.status()?.processes.total())).await
-    }
-
-    /// Looks whether a cap is exceeded more and more.
-    async fn look(&self, dropped: usize) -> Result<(), Break> {
-        if self.retention.has_caps() && self.pace.is_time() {
-            let held = self.processes().await? + self.waiting.load(Ordering::Relaxed);
-            self.pace.look(held, dropped);
-        }
-        Ok(())
+        let store = self.store.clone();
+        self.look(move || Ok(store.status()?.processes.total())).await
     }
 
     /// Deletes what is too old beside trees, and what nothing refers to any more; gives space back.
     async fn tidy(&self) -> Result<(), Break> {
-        let now_us = self.ages.now_us();
-        while self.step(move |store| store.trim_sums(now_us)).await? {}
-        while self.step(move |store| store.trim_events(now_us)).await? {}
-        if let Some(age) = self.retention.longest() {
-            let heard_before_us = now_us.saturating_sub(age.as_micros() as u64);
-            let mut after = Some(0);
-            while let Some(place) = after {
-                after = self.step(move |store| store.trim_unknown(heard_before_us, place)).await?;
-            }
+        let mut turn = Some(Turn::Look);
+        while let Some(next) = turn {
+            turn = self.step(Chore::Rest, next, Step::GENTLE).await?.more;
         }
-        self.drop_unused().await?;
-        while self.step(Store::shrink).await? == Shrunk::More {}
         Ok(())
     }
 
-    /// Drops the oldest trees while the database is larger than this, as long as that makes it smaller.
-    async fn keep_size(&self, limit: u64) -> Result<usize, Break> {
-        let (mut dropped, mut most) = (0, FIRST_ROOTS);
-        let (mut expected, mut freed) = (0, 0);
-        loop {
-            let beyond = self.ask(move |store| store.oldest_beyond(limit, most)).await?;
-            let stuck = self.stuck_bytes.load(Ordering::Relaxed);
-            if beyond.numbers.is_empty() || (stuck > 0 && beyond.used_bytes < stuck.saturating_add(limit / PART)) {
-                return Ok(dropped);
-            }
-            if self.pace.is_time() {
-                self.pace.look(beyond.used_bytes, dropped);
-            }
-            let count = self.drop(beyond.numbers, "size").await?;
-            freed += self.sweep().await?;
-            dropped += count;
-            expected += beyond.bytes;
-            if count == 0 {
-                return Ok(dropped);
-            }
-            if expected >= JUDGED_BYTES && freed < expected / PART {
-                self.stuck_bytes.store(beyond.used_bytes, Ordering::Relaxed);
-                tracing::warn!(
-                    used_bytes = beyond.used_bytes,
-                    limit_bytes = limit,
-                    "the database stays larger than `retention-size`: what makes it large is not trees but what stays of them (words, \
-                     sums, workers), so no more are dropped for its size; allow it more"
-                );
-                return Ok(dropped);
-            }
-            self.stuck_bytes.store(0, Ordering::Relaxed);
-            most = (2 * most).min(self.pace.trees());
+    /// Does a step of a chore. If it changes something, it does so in the writer's turn, and then leaves the writer to others.
+    async fn step(&self, chore: Chore, turn: Turn, step: Step) -> Result<Tidied, Break> {
+        let budget = Budget { turn, time: step.time, trees: self.pace.trees() };
+        let (store, retention) = (self.store.clone(), self.retention.clone());
+        let (aged_us, now_us) = (self.ages.now_us(), self.clock.wall_us());
+        let tidy = move || store.tidy(chore, &Rules { retention: &retention, aged_us, now_us }, budget);
+        if turn == Turn::Look {
+            return self.stopping.run_until_cancelled(self.look(tidy)).await.ok_or(Break::Stopping)?;
         }
-    }
-
-    async fn drop(&self, numbers: Vec<u64>, reason: &'static str) -> Result<usize, Break> {
-        if numbers.is_empty() {
-            return Ok(0);
-        }
-        let clock = self.clock.clone();
-        let drop = move |store: &dyn Store| store.drop_roots(&Drop { numbers: &numbers, reason, may_run: false }, clock.wall_us());
-        let Dropped { trees, processes } = self.change(self.pace.step(), drop).await?;
-        self.waiting.fetch_add(processes, Ordering::Relaxed);
-        Ok(trees)
-    }
-
-    /// Deletes what is left of dropped trees; how many bytes are free for it.
-    async fn sweep(&self) -> Result<u64, Break> {
-        let mut freed = 0;
-        loop {
-            let step = self.pace.step();
-            let swept = self.change(step, move |store| Ok((sweep_for(store, step.time)?, Changes::none()))).await?;
-            freed += swept.freed_bytes;
-            self.gone.fetch_add(swept.trees, Ordering::Relaxed);
-            // What was asked for, or was left by a server before, is not counted.
-            let waiting = self.waiting.load(Ordering::Relaxed);
-            self.waiting.store(if swept.is_more { waiting.saturating_sub(swept.processes) } else { 0 }, Ordering::Relaxed);
-            if !swept.is_more {
-                return Ok(freed);
-            }
-            self.look(0).await?;
-        }
-    }
-
-    /// Deletes the words that only dropped trees had, and the workers that only they knew, once that is worth a look at all there is.
-    async fn drop_unused(&self) -> Result<(), Break> {
-        let gone = self.gone.load(Ordering::Relaxed);
-        if gone == 0 || gone == NEVER || gone.saturating_mul(WORTH) < self.ask(|store| Ok(store.status()?.roots.total())).await? {
-            return Ok(());
-        }
-        let mut unused = self.step(Store::begin_unused).await?;
-        let mut is_more = true;
-        while is_more {
-            let looked = self.ask(move |store| Ok((store.find_unused(&mut unused)?, unused)));
-            (is_more, unused) = self.stopping.run_until_cancelled(looked).await.ok_or(Break::Stopping)??;
-        }
-        let remembered = self.retention.longest().unwrap_or(REMEMBERED).max(REMEMBERED_AT_LEAST);
-        let heard_before_us = self.ages.now_us().saturating_sub(remembered.as_micros() as u64);
-        is_more = true;
-        while is_more {
-            let dropped = self.step(move |store| Ok((store.drop_unused(&mut unused, heard_before_us)?, unused)));
-            (is_more, unused) = dropped.await?;
-        }
-        self.gone.fetch_sub(gone, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn step<T: Send + 'static>(&self, step: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, Break> {
-        self.change(Step::GENTLE, |store| Ok((step(store)?, Changes::none()))).await
-    }
-
-    /// Does a step, and then leaves the writer to others.
-    async fn change<T: Send + 'static>(
-        &self,
-        step: Step,
-        change: impl FnOnce(&dyn Store) -> Result<(T, Changes), StoreError> + Send + 'static,
-    ) -> Result<T, Break> {
-        let timed = |store: &dyn Store| {
+        let timed = move |_: &dyn Intake| {
             let begun = Instant::now();
-            let (result, changes) = change(store)?;
-            Ok(((result, begun.elapsed()), changes))
+            let mut tidied = tidy()?;
+            let changes = std::mem::replace(&mut tidied.changes, Changes::none());
+            Ok(((tidied, begun.elapsed()), changes))
         };
-        let (result, took) = self.ingest.change(timed).await?;
+        let (tidied, took) = self.ingest.change(timed).await?;
         let pause = self.stopping.run_until_cancelled(self.clock.sleep(step.pause(took))).await;
-        pause.map(|()| result).ok_or(Break::Stopping)
+        pause.map(|()| tidied).ok_or(Break::Stopping)
     }
 
-    async fn ask<T: Send + 'static>(&self, ask: impl FnOnce(&dyn Store) -> Result<T, StoreError> + Send + 'static) -> Result<T, Break> {
-        let store = self.store.clone();
-        let asked = tokio::task::spawn_blocking(move || ask(&*store)).await;
+    /// Looks at the store beside its writer.
+    async fn look<T: Send + 'static>(&self, look: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> Result<T, Break> {
         // One look that broke off is not the last.
         let broken = |error: tokio::task::JoinError| {
             if error.is_panic() { Break::Failed("a look at the database broke off".to_owned()) } else { Break::Stopping }
         };
-        Ok(asked.map_err(broken)??)
-    }
-}
-
-/// Deletes rows of dropped trees for about so long, at least once.
-fn sweep_for(store: &dyn Store, time: Duration) -> Result<Swept, StoreError> {
-    let (begun, mut all) = (Instant::now(), Swept::default());
-    loop {
-        let Swept { is_more, trees, processes, freed_bytes } = store.sweep(ROWS)?;
-        all = Swept { is_more, trees: all.trees + trees, processes: all.processes + processes, freed_bytes: all.freed_bytes + freed_bytes };
-        if !is_more || begun.elapsed() >= time {
-            return Ok(all);
-        }
+        Ok(tokio::task::spawn_blocking(look).await.map_err(broken)??)
     }
 }
 
@@ -394,7 +244,7 @@ mod tests {
         let ingest = Arc::new(Ingest::start(store.clone(), |_| {}));
         let retention = Retention::default();
         let keeper = keeper(retention, folder.path(), &store, &ingest);
-        let broken = keeper.ask(|_| -> Result<(), StoreError> { panic!("as it happens") }).await;
+        let broken = keeper.look(|| -> Result<(), StoreError> { panic!("as it happens") }).await;
         assert!(matches!(broken, Err(Break::Failed(problem)) if problem.contains("broke off")));
         assert!(pass(&keeper).await.is_ok());
     }
@@ -418,7 +268,7 @@ mod tests {
         assert!(number_of_roots(&store) > 100, "{} trees are left", number_of_roots(&store));
         // Once these events are old, they go.
         let age = Retention::new(Vec::new(), Some(Duration::from_micros(1)), None, None, None);
-        let keeper = Keeper { retention: age, ..keeper };
+        let keeper = Keeper { retention: Arc::new(age), ..keeper };
         assert!(pass(&keeper).await.is_ok());
         let status = store.status().unwrap();
         assert_eq!(status.unknown_events["odd"], 100, "they are still counted");

@@ -1,6 +1,7 @@
 //! Why a store fails, and whether the same may go well later.
 
-use std::path::{Path, PathBuf};
+use std::error::Error;
+use std::path::PathBuf;
 
 use crate::retention::bytes;
 
@@ -46,7 +47,7 @@ pub enum StoreError {
         /// The database.
         path: PathBuf,
         /// What is wrong with it.
-        source: rusqlite::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// It lacks what was acknowledged.
     #[error(
@@ -169,39 +170,38 @@ pub enum StoreError {
     Database {
         /// What was tried.
         action: &'static str,
+        /// What that means for the same when it is tried again.
+        failure: Failure,
         /// Why not.
-        source: rusqlite::Error,
+        source: Box<dyn Error + Send + Sync>,
     },
 }
 
+/// What a failure of the database means for the same when it is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// The disk has no room at all: it may go well later.
+    Full,
+    /// It may go well later.
+    Passing,
+    /// It fails again.
+    Lasting,
+}
+
 impl StoreError {
-    /// The same may go well later: the disk is full, or fails, or the database is not as it should be, and nothing is wrong with the
-    /// batch.
+    /// Returns true if the same may go well later: the disk is full, or fails, or the database is not as it should be, and nothing is
+    /// wrong with the batch.
     pub fn is_passing(&self) -> bool {
-        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure};
-        let Self::Database { source, .. } = self else { return self.is_lasting() };
-        let passing = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, SystemIoFailure];
-        source.sqlite_error_code().is_some_and(|code| passing.contains(&code))
+        if let Self::Database { failure, .. } = self { *failure != Failure::Lasting } else { self.is_lasting() }
     }
 
-    /// Trying again does no good before [`Store::look`] says that all is well.
+    /// Returns true if trying again does no good before [`Intake::look`](super::Intake::look) says that all is well.
     pub(crate) fn is_lasting(&self) -> bool {
         matches!(self, Self::NoRoom { .. } | Self::Removed { .. } | Self::Broken { .. })
     }
 
-    /// The disk has no room at all.
+    /// Returns true if the disk has no room at all.
     pub(super) fn is_full(&self) -> bool {
-        matches!(self, Self::Database { source, .. } if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull))
-    }
-
-    /// The database can't be read as one.
-    pub(super) fn is_damage(source: &rusqlite::Error) -> bool {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
-        matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
-    }
-
-    /// Why a database could not be opened.
-    pub(super) fn of_open(source: rusqlite::Error, path: &Path) -> Self {
-        if Self::is_damage(&source) { Self::Damaged { path: path.to_owned(), source } } else { Self::Database { action: "open", source } }
+        matches!(self, Self::Database { failure: Failure::Full, .. })
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use monitor_server::packed::Packed;
-use monitor_server::store::{self, RootKey, RootSort, RootsQuery, SqliteStore, Store};
+use monitor_server::store::{self, Intake, Queries, RootKey, RootSort, RootsQuery, SqliteStore};
 use monitor_state::Facts;
 use monitor_wire::{Event, Process, Root};
 use rusqlite::Connection;

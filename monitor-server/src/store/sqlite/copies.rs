@@ -1,19 +1,22 @@
 //! Copying a database whole while it is written, putting a copy in its place, and looking whether one is whole.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use super::failed::{failed, failed_to_open};
 use super::{folder, invariants, mark, retention, schema};
 use crate::clock::Clock;
-use crate::store::StoreError;
 use crate::store::space::{Room, Space};
+use crate::store::{Backup, StoreError};
 
 /// How a copy that is made before a migration is called, with the schema's number.
 const BEFORE: &str = "before-schema-";
+/// How a copy is called in the data folder while it is made and sent: as nobody calls a file by hand, with the time in between.
+const SENDING: (&str, &str) = (".sending-", ".db");
 /// So long it is kept at least.
 const KEPT_BEFORE: Duration = Duration::from_secs(7 * 86_400);
 
@@ -47,9 +50,36 @@ pub fn backup(folder: &Path, file: &Path) -> Result<u64, StoreError> {
     copy(&database, file)
 }
 
-/// Copies the database of a server into a new file in its data folder, unless so much has to stay free there that the copy has no room.
-pub(super) fn copy_beside(database: &Path, file: &Path, space: &Space) -> Result<u64, StoreError> {
-    let needed = size(&open(database)?).map_err(|source| StoreError::Database { action: "tell its size", source })?;
+/// Copies the database of a server into a new file in its data folder, which is gone when it has been read, unless so much has to stay
+/// free there that the copy has no room.
+pub(super) fn copy_to_send(database: &Path, space: &Space) -> Result<Backup, StoreError> {
+    let name = format!("{}{}{}", SENDING.0, Clock::system().wall_us(), SENDING.1);
+    let mut sent = Sent { path: database.with_file_name(name), file: None };
+    let bytes = copy_beside(database, &sent.path, space)?;
+    sent.file = Some(File::open(&sent.path).map_err(disk("read", &sent.path))?);
+    Ok(Backup { bytes, media_type: "application/vnd.sqlite3", read: Box::new(sent) })
+}
+
+/// A copy in the data folder, removed when it is sent.
+struct Sent {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Read for Sent {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.as_mut().map_or(Ok(0), |file| file.read(buffer))
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn copy_beside(database: &Path, file: &Path, space: &Space) -> Result<u64, StoreError> {
+    let needed = size(&open(database)?).map_err(|source| failed("tell its size", source))?;
     if let Some(Room { free, least }) = space.room()
         && free < needed.saturating_add(least)
     {
@@ -77,7 +107,7 @@ pub(super) fn copy(database: &Path, file: &Path) -> Result<u64, StoreError> {
     let connection = open(database)?;
     let name = part.to_str().ok_or_else(|| disk("name", &part)(io::Error::other("its name is no text")))?;
     let copied = connection.execute("VACUUM INTO ?1", [name]);
-    copied.map_err(|source| StoreError::Database { action: "copy itself", source })?;
+    copied.map_err(|source| failed("copy itself", source))?;
     let bytes = File::open(&part).and_then(|part| part.sync_all().and_then(|()| part.metadata())).map_err(disk("write", &part))?.len();
     fs::rename(&part, file).map_err(disk("create", file))?;
     sync_folder(file).map_err(disk("write the folder of", file))?;
@@ -91,7 +121,7 @@ pub(super) fn keep_before_migration(connection: &Connection, database: &Path, fo
     if path.exists() {
         return Ok(());
     }
-    let needed = size(connection).map_err(|source| StoreError::of_open(source, database))?;
+    let needed = size(connection).map_err(|source| failed_to_open(source, database))?;
     let room = database.parent().and_then(|folder| Space::new(folder).room());
     // What the steps of the migration write has to have room, too.
     if let Some(Room { free, least }) = room
@@ -172,9 +202,19 @@ pub fn restore(file: &Path, data: &Path) -> Result<Restored, StoreError> {
     Ok(Restored { database, aside })
 }
 
-/// Removes what a restore left that was killed: a copy under a name of its own, which was not yet checked. Whoever calls it holds the
-/// data folder.
+/// Removes what was left by a restore that was killed: a copy under a name of its own, which was not yet checked; and by a server that died
+/// while it made or sent a copy. Whoever calls it holds the data folder.
 pub(super) fn remove_leftovers(database: &Path) {
+    for entry in database.parent().and_then(|folder| fs::read_dir(folder).ok()).into_iter().flatten().flatten() {
+        if !entry.file_name().to_str().is_some_and(is_sent) {
+            continue;
+        }
+        let path = entry.path();
+        match fs::remove_file(&path) {
+            Ok(()) => tracing::info!(path = %path.display(), "removed a copy that was not sent to its end"),
+            Err(error) => tracing::warn!(%error, path = %path.display(), "could not remove a copy that was not sent to its end"),
+        }
+    }
     let new = beside(database, "new");
     if new.exists() {
         drop(Remove(&new));
@@ -193,7 +233,7 @@ pub fn check(path: &Path) -> Result<Checked, StoreError> {
     }
     let connection = open(&database)?;
     schema::recognize(&connection, &database)?;
-    let failed = |source| StoreError::of_open(source, &database);
+    let failed = |source| failed_to_open(source, &database);
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let problems = invariants::problems(&transaction).map_err(failed)?;
     let count = |table: &str| transaction.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
@@ -212,7 +252,7 @@ fn of_file(mut error: StoreError, file: &Path) -> StoreError {
 
 /// To read from: beside a server, too, whose log is read with it.
 fn open(database: &Path) -> Result<Connection, StoreError> {
-    let failed = |source| StoreError::of_open(source, database);
+    let failed = |source| failed_to_open(source, database);
     let connection = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
     connection.execute_batch("PRAGMA cache_size=-32768; PRAGMA temp_store=FILE;").map_err(failed)?;
@@ -248,6 +288,39 @@ impl Drop for Remove<'_> {
     fn drop(&mut self) {
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let _ = fs::remove_file(with(self.0, suffix));
+        }
+    }
+}
+
+/// Returns true if a file is a copy to be sent, or what `SQLite` puts beside one.
+fn is_sent(name: &str) -> bool {
+    let digits = |name: &str| {
+        let (digits, beside) = name.strip_prefix(SENDING.0)?.split_once(SENDING.1)?;
+        let beside = beside.strip_prefix(".part").unwrap_or(beside);
+        Some(matches!(beside, "" | "-journal" | "-wal" | "-shm") && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    digits(name).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_server_left_is_its_own() {
+        for (name, expected) in [
+            (".sending-1763600000123456.db", true),
+            (".sending-1763600000123456.db.part", true),
+            (".sending-1763600000123456.db.part-journal", true),
+            (".sending-1763600000123456.db-wal", true),
+            ("backup-2026-11-20.db", false),
+            (".sending-.db", false),
+            (".sending-2026-11-20.db", false),
+            (".sending-1.db.old", false),
+            ("sending-1.db", false),
+            ("monitor.db", false),
+        ] {
+            assert_eq!(is_sent(name), expected, "{name}");
         }
     }
 }

@@ -10,13 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::expected::{self, Expected};
 use super::ids;
+use crate::store::ProcessesQuery;
 
 /// At most about so many bytes are remembered by the one who writes, and by each who reads.
 pub(super) const MAX_BYTES: usize = 32 << 20;
 pub(super) const MAX_READER_BYTES: usize = 8 << 20;
-
-/// There are so many processes of these kinds that only a part of them can be searched.
-pub(crate) const NUMEROUS: [Kind; 3] = [Kind::NORMAL, Kind::CROSS_THREAD, Kind::SPAN];
 
 /// Remembers what it looked up; entries never change once they are committed.
 #[derive(Default)]
@@ -196,7 +194,7 @@ impl Dictionary {
             .query_row([key], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?, row.get(3)?)))?;
         let source = if file == 0 { None } else { Some(Source { file: self.text(connection, file)?.to_string(), line }) };
         let kind = Kind::from(&*self.text(connection, kind_key)?);
-        let rare_kind = (!NUMEROUS.contains(&kind)).then_some(kind_key);
+        let rare_kind = (!ProcessesQuery::NUMEROUS.contains(&kind)).then_some(kind_key);
         let site = Arc::new(Site { name_key, name: self.text(connection, name_key)?, kind, rare_kind, source });
         self.bytes += 192;
         self.sites.insert(key, site.clone());

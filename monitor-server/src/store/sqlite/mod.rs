@@ -6,7 +6,9 @@ mod dictionary;
 mod event_log;
 mod expected;
 mod export;
+mod failed;
 mod folder;
+mod house;
 mod ids;
 mod invariants;
 mod lines;
@@ -40,29 +42,25 @@ use std::time::Duration;
 use foldhash::HashSet;
 use monitor_wire::{
     CausesPage, ErrorsPage, LogsPage, Process, ProcessId, ProcessesPage, Root, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status,
-    TreePage, Worker, WorkerId, WorkersPage,
+    Worker, WorkerId, WorkersPage,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension};
 
 pub use self::copies::{Checked, Restored, backup, check, restore};
-pub(crate) use self::dictionary::NUMEROUS;
+use self::failed::{failed, failed_to_open, is_damage};
 pub(crate) use self::folder::{create_private, open_private, serve_at, served_at};
+use self::house::{Drop, House};
 use self::mark::{Files, Mark};
 use self::pool::{Pool, Snapshot};
 pub use self::salvage::{Salvaged, salvage};
-pub use self::unused::Unused;
 use self::write::Writer;
 use super::{
-    Beyond, CausesQuery, Changes, Cursor, Drop, Dropped, Due, ErrorsQuery, KeepEvents, Logged, LogsQuery, Models, NameTotals, Outline,
-    Place, ProcessesQuery, RootKey, RootsQuery, SeriesQuery, Shrunk, StatsQuery, Store, StoreError, Subject, Swept, TreeColumns,
+    CausesQuery, Changes, Cursor, ErrorsQuery, Intake, KeepEvents, Logged, LogsQuery, Models, NameTotals, Outline, ProcessesQuery, Queries,
+    ReadTree, RootKey, RootsQuery, SeriesQuery, StatsQuery, StoreError, Subject, TreeColumns,
 };
 use crate::packed::Packed;
-use crate::retention::Retention;
 use crate::store::space::{Outlook, Space};
-
-/// So many rows of dropped trees are deleted in a transaction when the disk had no room for one of more.
-const SWEPT_WHEN_FULL: usize = 20;
 
 /// Everything in one file, `monitor.db` in the data folder.
 pub struct SqliteStore {
@@ -74,6 +72,7 @@ pub struct SqliteStore {
     /// What was found when the database turned out to be damaged.
     damage: OnceLock<String>,
     opened: Opened,
+    house: House,
     /// Names that have figures of their own, by their keys.
     charted: Mutex<HashSet<i64>>,
     /// No process is shown deeper in its tree.
@@ -111,7 +110,7 @@ impl SqliteStore {
         mark::check(&folder::path(folder))?;
         let path = folder::database(folder)?;
         copies::remove_leftovers(&path);
-        let failed = |source| StoreError::of_open(source, &path);
+        let failed = |source| failed_to_open(source, &path);
         let mut connection = Connection::open(&path).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
         let migrated_from = schema::outdated(&connection, &path)?;
@@ -131,6 +130,7 @@ impl SqliteStore {
             files: Files::of(&path),
             damage: OnceLock::new(),
             opened: Opened { schema: schema::KNOWN, migrated_from },
+            house: House::default(),
             writer: Mutex::new(writer),
             pool: Pool::new(path),
             charted: Mutex::default(),
@@ -193,11 +193,11 @@ impl SqliteStore {
 
     /// Remembers that the database is damaged, if that is why something failed.
     fn failed(&self, action: &'static str, source: rusqlite::Error) -> StoreError {
-        if StoreError::is_damage(&source) {
+        if is_damage(&source) {
             let problem = self.damage.get_or_init(|| source.to_string()).clone();
             return StoreError::Broken { path: self.pool.path().to_owned(), problem };
         }
-        StoreError::Database { action, source }
+        failed(action, source)
     }
 
     /// Writes what has to go well on a full disk, too: then the reserve is given up for it, and so is the room of the log, which may have
@@ -229,7 +229,7 @@ impl SqliteStore {
         match self.pool.read(read) {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(ReadError::Cursor(cursor))) => Err(StoreError::Cursor { cursor }),
-            Ok(Err(ReadError::Database(source))) | Err(source) => Err(StoreError::Database { action, source }),
+            Ok(Err(ReadError::Database(source))) | Err(source) => Err(failed(action, source)),
         }
     }
 }
@@ -270,101 +270,66 @@ fn as_of(connection: &Connection) -> rusqlite::Result<u64> {
     connection.prepare_cached("SELECT seq FROM counter")?.query_row([], |row| row.get::<_, i64>(0).map(|seq| seq as u64))
 }
 
-impl Store for SqliteStore {
-    fn probe(&self) -> Result<(), StoreError> {
-        self.pool.probe().map_err(|source| StoreError::Database { action: "read", source })
-    }
-
+impl Intake for SqliteStore {
     fn append(&self, batches: &[Arc<Packed>], now_us: u64) -> Result<Changes, StoreError> {
         self.write("store events", |writer| writer.append(batches, now_us))
-    }
-
-    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
-        self.write("record what is overdue", |writer| writer.find_overdue(now_us))
     }
 
     fn lose_workers(&self, now_us: u64, since_us: u64) -> Result<Changes, StoreError> {
         self.write("record lost workers", |writer| writer.lose_workers(now_us, since_us))
     }
 
+    fn find_overdue(&self, now_us: u64) -> Result<Changes, StoreError> {
+        self.write("record what is overdue", |writer| writer.find_overdue(now_us))
+    }
+
     fn pin(&self, root: RootKey, is_pinned: bool, now_us: u64) -> Result<Option<Changes>, StoreError> {
         self.free("pin a tree", |writer| writer.pin(root, is_pinned, now_us))
     }
 
-    fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(Dropped, Changes), StoreError> {
-        self.free("drop trees", |writer| writer.drop_roots(drop, now_us))
-    }
-
-    fn sweep(&self, rows: usize) -> Result<Swept, StoreError> {
-        let mut rows = rows;
-        self.free("delete what was dropped", |writer| {
-            let swept = writer.sweep(rows);
-            rows = rows.min(SWEPT_WHEN_FULL);
-            swept
-        })
-    }
-
-    fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {
-        self.read("look for what is due", |snapshot| retention::due(snapshot, retention, now_us, from, limit))
-    }
-
-    fn oldest_beyond(&self, bytes: u64, most: usize) -> Result<Beyond, StoreError> {
-        self.read("look for the oldest trees", |snapshot| Ok(retention::oldest_beyond(snapshot, bytes, most)?))
-    }
-
-    fn trim_unknown(&self, heard_before_us: u64, after: i64) -> Result<Option<i64>, StoreError> {
-        self.free("delete events of unknown types", |writer| writer.trim_unknown(heard_before_us, after))
-    }
-
-    fn trim_sums(&self, now_us: u64) -> Result<bool, StoreError> {
-        self.free("delete old sums", |writer| writer.trim_sums(now_us))
-    }
-
-    fn logged(&self, after: u64) -> Result<Option<Logged>, StoreError> {
-        let action = "read the log of events";
-        let piece = self.read(action, |snapshot| Ok(event_log::piece(snapshot, after)?))?;
-        piece.map(|piece| piece.read()).transpose().map_err(|source| StoreError::Database { action, source })
-    }
-
-    fn models(&self, of: &[Subject]) -> Result<(Vec<Models>, u64), StoreError> {
-        self.read("read what events are about", |snapshot| Ok(event_log::models(snapshot, of)?))
-    }
-
-    fn trim_events(&self, now_us: u64) -> Result<bool, StoreError> {
-        self.free("trim the log of events", |writer| writer.trim_events(now_us))
-    }
-
-    fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
-        self.read("read a cursor", |snapshot| Ok(event_log::cursor(snapshot, name)?))
+    fn drop_root(&self, root: RootKey, may_run: bool, now_us: u64) -> Result<Option<Changes>, StoreError> {
+        let found = self.read("look for a root", |snapshot| Ok(roots::find_row(snapshot, root)?.map(|row| row.number as u64)))?;
+        let Some(number) = found else { return Ok(None) };
+        Ok(Some(self.drop_roots(&Drop { numbers: &[number], reason: "asked", may_run }, now_us)?.1))
     }
 
     fn move_cursor(&self, name: &str, from: Option<u64>, to: u64) -> Result<bool, StoreError> {
         self.write("move a cursor", |writer| writer.move_cursor(name, from, to))
     }
 
-    fn begin_unused(&self) -> Result<Unused, StoreError> {
-        self.write("look for what is unused", Writer::begin_unused)
+    fn look(&self, is_well: bool) -> Result<(), StoreError> {
+        self.files.check()?;
+        if let Some(problem) = self.damage.get() {
+            return Err(StoreError::Broken { path: self.pool.path().to_owned(), problem: problem.clone() });
+        }
+        let seq = self.writer.lock().unwrap_or_else(PoisonError::into_inner).seq();
+        // Of a database that had no mark, or an older one.
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(seq);
+        let log = copies::with(self.pool.path(), "-wal").metadata().map_or(0, |log| log.len());
+        let looked = self.space.look(log);
+        self.spare(!matches!(looked, Outlook::Well));
+        if let Outlook::Low(error) = looked {
+            return Err(error);
+        }
+        if is_well { Ok(()) } else { self.write("write", Writer::try_to_write) }
+    }
+}
+
+impl Queries for SqliteStore {
+    fn probe(&self) -> Result<(), StoreError> {
+        self.pool.probe().map_err(|source| failed("read", source))
     }
 
-    fn find_unused(&self, unused: &mut Unused) -> Result<bool, StoreError> {
-        self.read("look for what is unused", |snapshot| Ok(unused.look(snapshot)?))
-    }
-
-    fn drop_unused(&self, unused: &mut Unused, heard_before_us: u64) -> Result<bool, StoreError> {
-        self.write("delete what is unused", |writer| {
-            let is_more = writer.drop_unused(unused, heard_before_us);
-            // Before anyone can write a word anew, under another key.
-            self.pool.forget();
-            is_more
+    fn status(&self) -> Result<Status, StoreError> {
+        let status = self.read("read the status", |snapshot| Ok(status::read(snapshot)?))?;
+        let wal = copies::with(self.pool.path(), "-wal").metadata();
+        let room = self.space.room();
+        Ok(Status {
+            wal_bytes: wal.map_or(0, |wal| wal.len()),
+            disk_free_bytes: room.map(|room| room.free),
+            min_free_bytes: room.map(|room| room.least),
+            ..status
         })
-    }
-
-    fn shrink(&self) -> Result<Shrunk, StoreError> {
-        self.free("give space back", Writer::shrink)
-    }
-
-    fn backup(&self, file: &Path) -> Result<u64, StoreError> {
-        copies::copy_beside(self.pool.path(), file, &self.space)
     }
 
     fn root(&self, root: RootKey) -> Result<Option<Root>, StoreError> {
@@ -390,16 +355,24 @@ impl Store for SqliteStore {
         self.read("list roots", |snapshot| roots::list(snapshot, query))
     }
 
-    fn tree(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<TreePage>, StoreError> {
-        self.read("read a tree", |snapshot| tree::page(snapshot, root, (limit, cursor), self.most_depth))
+    fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {
+        self.read("list names", |snapshot| names::list(snapshot, text, limit, cursor))
     }
 
-    fn tree_json(&self, root: RootKey, limit: usize, cursor: Option<&str>) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read("read a tree", |snapshot| tree::json(snapshot, root, (limit, cursor), self.most_depth))
+    fn read_tree(&self, root: RootKey, limit: usize, cursor: Option<&str>, read: ReadTree<'_>) -> Result<bool, StoreError> {
+        self.read("read a tree", |snapshot| tree::read(snapshot, root, (limit, cursor), self.most_depth, read))
     }
 
     fn tree_columns(&self, root: RootKey) -> Result<Option<TreeColumns>, StoreError> {
         self.read("read a tree", |snapshot| Ok(columns::read(snapshot, root, self.most_depth)?))
+    }
+
+    fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError> {
+        self.read("read a tree's order", |snapshot| Ok(export::outline(snapshot, root, self.most_depth)?))
+    }
+
+    fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError> {
+        self.read("read processes", |snapshot| Ok(export::some(snapshot, root, ids)?))
     }
 
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError> {
@@ -416,19 +389,6 @@ impl Store for SqliteStore {
 
     fn logs(&self, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, StoreError> {
         self.read("read a log", |snapshot| logs::page(snapshot, root, query))
-    }
-
-    fn outline(&self, root: RootKey) -> Result<Option<Outline>, StoreError> {
-        self.read("read a tree's order", |snapshot| Ok(export::outline(snapshot, root, self.most_depth)?))
-    }
-
-    fn some_processes(&self, root: RootKey, ids: &[ProcessId]) -> Result<Vec<(usize, Process)>, StoreError> {
-        self.read("read processes", |snapshot| Ok(export::some(snapshot, root, ids)?))
-    }
-
-    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
-        let mut chosen = self.charted.lock().unwrap_or_else(PoisonError::into_inner);
-        self.read("sum up by name", |snapshot| Ok(metrics::totals(snapshot, most, &mut chosen)?))
     }
 
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError> {
@@ -455,36 +415,22 @@ impl Store for SqliteStore {
         self.read("read the causes", |snapshot| stats::causes(snapshot, query))
     }
 
-    fn root_names(&self, text: Option<&str>, limit: usize, cursor: Option<&str>) -> Result<RootNamesPage, StoreError> {
-        self.read("list names", |snapshot| names::list(snapshot, text, limit, cursor))
+    fn name_totals(&self, most: usize) -> Result<Vec<NameTotals>, StoreError> {
+        let mut chosen = self.charted.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read("sum up by name", |snapshot| Ok(metrics::totals(snapshot, most, &mut chosen)?))
     }
 
-    fn status(&self) -> Result<Status, StoreError> {
-        let status = self.read("read the status", |snapshot| Ok(status::read(snapshot)?))?;
-        let wal = copies::with(self.pool.path(), "-wal").metadata();
-        let room = self.space.room();
-        Ok(Status {
-            wal_bytes: wal.map_or(0, |wal| wal.len()),
-            disk_free_bytes: room.map(|room| room.free),
-            min_free_bytes: room.map(|room| room.least),
-            ..status
-        })
+    fn logged(&self, after: u64) -> Result<Option<Logged>, StoreError> {
+        let action = "read the log of events";
+        let piece = self.read(action, |snapshot| Ok(event_log::piece(snapshot, after)?))?;
+        piece.map(|piece| piece.read()).transpose().map_err(|source| failed(action, source))
     }
 
-    fn look(&self, is_well: bool) -> Result<(), StoreError> {
-        self.files.check()?;
-        if let Some(problem) = self.damage.get() {
-            return Err(StoreError::Broken { path: self.pool.path().to_owned(), problem: problem.clone() });
-        }
-        let seq = self.writer.lock().unwrap_or_else(PoisonError::into_inner).seq();
-        // Of a database that had no mark, or an older one.
-        self.mark.lock().unwrap_or_else(PoisonError::into_inner).write(seq);
-        let log = copies::with(self.pool.path(), "-wal").metadata().map_or(0, |log| log.len());
-        let looked = self.space.look(log);
-        self.spare(!matches!(looked, Outlook::Well));
-        if let Outlook::Low(error) = looked {
-            return Err(error);
-        }
-        if is_well { Ok(()) } else { self.write("write", Writer::try_to_write) }
+    fn models(&self, of: &[Subject]) -> Result<(Vec<Models>, u64), StoreError> {
+        self.read("read what events are about", |snapshot| Ok(event_log::models(snapshot, of)?))
+    }
+
+    fn cursor(&self, name: &str) -> Result<Option<Cursor>, StoreError> {
+        self.read("read a cursor", |snapshot| Ok(event_log::cursor(snapshot, name)?))
     }
 }

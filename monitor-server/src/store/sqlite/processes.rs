@@ -9,7 +9,7 @@ use monitor_wire::{Process, ProcessId, ProcessesPage, RootId, WorkerId};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 
-use super::dictionary::{Dictionary, NUMEROUS};
+use super::dictionary::Dictionary;
 use super::expected::Outlook;
 use super::ids::code;
 use super::pool::Snapshot;
@@ -182,7 +182,7 @@ impl Filter {
         if let Some(kind) = &query.kind {
             let Some(key) = snapshot.find_text(kind.as_str())? else { return Ok(None) };
             add("site.kind = ?", Value::Integer(key));
-            rare_kind = Some(key).filter(|_| !NUMEROUS.contains(kind));
+            rare_kind = Some(key).filter(|_| !ProcessesQuery::NUMEROUS.contains(kind));
         }
         if let Some(name) = &query.name {
             let Some(key) = snapshot.find_text(name)? else { return Ok(None) };

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::ReadError;
+use super::house::{Beyond, Due, Place, Shrunk};
 use super::ids::{self, code};
 use super::pool::Snapshot;
 use super::write::rollups::{LEVELS, MINUTE_US};
 use crate::retention::Retention;
-use crate::store::{Beyond, Due, Place, Shrunk};
 
 /// What has ended and is not pinned. A tree without a process, of which only lines of logs came, waits for nothing.
 macro_rules! may_go {

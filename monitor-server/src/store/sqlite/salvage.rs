@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, Result, params, params_from_iter};
 
 use super::copies::with;
-use super::{SqliteStore, dictionary, folder, invariants, schema};
+use super::{SqliteStore, dictionary, failed, failed_to_open, folder, invariants, schema};
 use crate::store::StoreError;
 
 /// Tables whose rows are copied, and the first column of their keys, which is a number. The others are made anew.
@@ -136,7 +136,7 @@ impl Source {
     /// Opens it, without its log if that makes it unreadable.
     fn open(&self, database: &Path) -> Result<Connection, StoreError> {
         let open = || -> Result<Connection, StoreError> {
-            let failed = |source| StoreError::of_open(source, database);
+            let failed = |source| failed_to_open(source, database);
             let mut connection = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
             if schema::outdated(&connection, database)?.is_some() {
                 schema::migrate(&mut connection, database)?;
@@ -163,7 +163,7 @@ impl Drop for Source {
 
 fn copy_all(source: &Source, new: &Path, database: &Path) -> Result<Salvaged, StoreError> {
     let from = source.open(database)?;
-    let failed = |source| StoreError::Database { action: "take what was got out", source };
+    let failed = |source| failed("take what was got out", source);
     let to = Connection::open(new).map_err(failed)?;
     to.execute_batch("PRAGMA synchronous=OFF; BEGIN; DELETE FROM counter;").map_err(failed)?;
     let mut damaged = Vec::new();

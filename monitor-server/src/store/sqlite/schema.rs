@@ -4,6 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::failed::failed_to_open;
 use super::lines;
 use crate::store::StoreError;
 
@@ -54,7 +55,7 @@ pub(super) fn outdated(connection: &Connection, path: &Path) -> Result<Option<u3
 
 /// The schema's number, 0 for an empty file; fails for what is not read.
 fn version(connection: &Connection, known: u32, path: &Path) -> Result<u32, StoreError> {
-    let failed = |source| StoreError::of_open(source, path);
+    let failed = |source| failed_to_open(source, path);
     let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(failed)?;
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
@@ -71,7 +72,7 @@ fn version(connection: &Connection, known: u32, path: &Path) -> Result<u32, Stor
 }
 
 fn migrate_by(steps: &[&str], fill: Fill, connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let failed = |source| StoreError::of_open(source, path);
+    let failed = |source| failed_to_open(source, path);
     // Before the first table, or they have no effect.
     connection.execute_batch("PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL;").map_err(failed)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;

@@ -1,11 +1,8 @@
 //! Reading trees.
 
-use std::cell::RefCell;
-
 use monitor_state::{Node, Order, Placed, order};
-use monitor_wire::{Dropped, Process, ProcessId, Root, RootId, TreePage};
+use monitor_wire::{Dropped, Process, ProcessId, RootId, TreePage};
 use rusqlite::{Connection, Result, Row};
-use serde::{Serialize, Serializer};
 
 use super::dictionary::Dictionary;
 use super::pool::Snapshot;
@@ -13,7 +10,7 @@ use super::processes::Viewer;
 use super::roots::find_row;
 use super::row::{COLUMNS, ProcessRow};
 use super::{ReadError, as_of, ids};
-use crate::store::{RootKey, tree_json_bytes};
+use crate::store::{ReadTree, RootKey};
 
 /// For a larger part of a tree than one in so many, all rows are read.
 const PART: usize = 4;
@@ -21,48 +18,19 @@ const PART: usize = 4;
 /// Which page: at most so many processes, from a cursor on.
 type Place<'a> = (usize, Option<&'a str>);
 
-/// One page of a tree.
-pub(super) fn page(snapshot: &mut Snapshot<'_>, key: RootKey, place: Place<'_>, most_depth: u32) -> Result<Option<TreePage>, ReadError> {
-    let Some((page, part)) = Part::read(snapshot, key, place, most_depth)? else { return Ok(None) };
+/// Hands over one page of a tree, each process before the next one is made; false if there is no such tree.
+pub(super) fn read(
+    snapshot: &mut Snapshot<'_>,
+    key: RootKey,
+    place: Place<'_>,
+    most_depth: u32,
+    read: ReadTree<'_>,
+) -> Result<bool, ReadError> {
+    let Some((page, part)) = Part::read(snapshot, key, place, most_depth)? else { return Ok(false) };
     let (connection, dictionary) = snapshot.parts();
-    let processes = part.processes(connection, dictionary).collect::<Result<_>>()?;
-    let Page { root, ignored_parents, deep_parents, dropped, next_cursor, as_of, .. } = page;
-    Ok(Some(TreePage { root, processes, ignored_parents, deep_parents, dropped, next_cursor, as_of }))
-}
-
-/// The same as JSON: each process is written before the next one is made.
-pub(super) fn json(snapshot: &mut Snapshot<'_>, key: RootKey, place: Place<'_>, most_depth: u32) -> Result<Option<Vec<u8>>, ReadError> {
-    let Some((page, part)) = Part::read(snapshot, key, place, most_depth)? else { return Ok(None) };
-    let (connection, dictionary) = snapshot.parts();
-    let (mut processes, mut failure) = (part.processes(connection, dictionary), None);
-    let processes = std::iter::from_fn(|| processes.next()?.map_err(|error| failure = Some(error)).ok());
-    let Page { root, ignored_parents, deep_parents, dropped, next_cursor, as_of, .. } = page;
-    let page = Page { root, processes: Each(RefCell::new(processes)), ignored_parents, deep_parents, dropped, next_cursor, as_of };
-    let mut json = Vec::with_capacity(tree_json_bytes(part.shown.len()));
-    serde_json::to_writer(&mut json, &page).expect("plain data with text keys is JSON");
-    drop(page);
-    failure.map_or(Ok(Some(json)), |error| Err(error.into()))
-}
-
-/// A [`TreePage`], its processes in any form.
-#[derive(Serialize)]
-struct Page<P> {
-    root: Root,
-    processes: P,
-    ignored_parents: u64,
-    deep_parents: u64,
-    dropped: Vec<Dropped>,
-    next_cursor: Option<String>,
-    as_of: u64,
-}
-
-/// All that an iterator gives.
-struct Each<I>(RefCell<I>);
-
-impl<T: Serialize, I: Iterator<Item = T>> Serialize for Each<I> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        serializer.collect_seq(&mut *self.0.borrow_mut())
-    }
+    let mut failure = None;
+    read(page, &mut part.processes(connection, dictionary).map_while(|process| process.map_err(|error| failure = Some(error)).ok()));
+    failure.map_or(Ok(true), |error| Err(error.into()))
 }
 
 /// The processes of a page, before they are shown.
@@ -81,7 +49,7 @@ impl Part {
         key: RootKey,
         (limit, cursor): Place<'_>,
         most_depth: u32,
-    ) -> Result<Option<(Page<()>, Self)>, ReadError> {
+    ) -> Result<Option<(TreePage, Self)>, ReadError> {
         let as_of = as_of(snapshot)?;
         let (connection, dictionary) = snapshot.parts();
         let Some(row) = find_row(connection, key)? else { return Ok(None) };
@@ -102,8 +70,8 @@ impl Part {
         let end = begin.saturating_add(limit).min(placed.len());
         let shown = placed[begin..end].to_vec();
         let last = shown.last().filter(|_| end < placed.len());
-        let page = Page {
-            processes: (),
+        let page = TreePage {
+            processes: Vec::new(),
             ignored_parents: ignored_parents as u64,
             deep_parents: deep_parents as u64,
             dropped: dropped(connection, root.root_id)?,

@@ -14,7 +14,7 @@ const LOOKED_AT: usize = 100_000;
 const JUDGED: usize = 4_000;
 
 /// A search: first all that refers to something is looked at, then what nothing referred to is deleted.
-pub struct Unused {
+pub(super) struct Unused {
     texts: Used,
     origins: Used,
     workers: Used,

@@ -6,7 +6,7 @@ use super::super::SqliteStore;
 use super::support::script::parse;
 use super::support::{batch, root, worker};
 use super::{any, joined, open, page, tree};
-use crate::store::Store;
+use crate::store::Queries;
 
 #[test]
 fn changes_are_numbered_without_gaps_over_restarts_and_reads_say_where_they_stand() {

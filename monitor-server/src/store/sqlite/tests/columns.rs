@@ -4,7 +4,7 @@ use monitor_wire::{Process, TreePage};
 use serde_json::{Value, json};
 
 use super::super::SqliteStore;
-use crate::store::{RootKey, Store};
+use crate::store::{Queries, RootKey};
 
 /// All of a tree, read as columns.
 pub(super) fn tree(store: &SqliteStore, root: RootKey) -> TreePage {

@@ -6,11 +6,12 @@ use monitor_wire::{Event, StreamMessage};
 use proptest::prelude::*;
 
 use super::super::SqliteStore;
+use super::super::house::Drop;
 use super::super::write::event_log::move_cursor;
 use super::support::generate::{delivery, history};
 use super::support::script::parse;
 use super::{joined, open};
-use crate::store::{Change, Cursor, Drop, KeepEvents, RootKey, Store, Subject};
+use crate::store::{Change, Cursor, Intake, KeepEvents, Queries, RootKey, Subject};
 
 /// All events after a number as the log tells them, with what it says they are about.
 fn told(store: &SqliteStore, mut after: u64) -> Vec<(u64, StreamMessage, Subject)> {

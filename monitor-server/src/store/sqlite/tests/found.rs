@@ -8,7 +8,7 @@ use super::super::{SqliteStore, schema};
 use super::support::script::parse;
 use super::support::{batch, process, root};
 use super::{any, open};
-use crate::store::{CausesQuery, ProcessesQuery, RootKey, RootSort, RootsQuery, Store};
+use crate::store::{CausesQuery, ProcessesQuery, Queries, RootKey, RootSort, RootsQuery};
 
 const HOUR: u64 = 3_600_000_000;
 const DAY: u64 = 24 * HOUR;

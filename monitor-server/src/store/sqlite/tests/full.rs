@@ -11,7 +11,7 @@ use super::support::generate::{delivery, history};
 use super::support::root;
 use super::support::script::parse;
 use super::{any, joined, open, page, tree};
-use crate::store::{LogsQuery, RootKey, Store};
+use crate::store::{LogsQuery, Queries, RootKey};
 
 const PAGE: usize = 1_000;
 

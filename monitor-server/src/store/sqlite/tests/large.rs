@@ -6,7 +6,7 @@ use super::super::SqliteStore;
 use super::open;
 use super::support::script::parse;
 use super::support::{batch, root};
-use crate::store::{RootKey, Store};
+use crate::store::{Queries, RootKey};
 
 const PROCESSES: u64 = 100_000;
 

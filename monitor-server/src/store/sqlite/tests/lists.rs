@@ -6,7 +6,7 @@ use super::super::SqliteStore;
 use super::support::script::parse;
 use super::support::{process, worker};
 use super::{any, open};
-use crate::store::{ProcessesQuery, RootKey, RootSort, RootsQuery, Store, StoreError};
+use crate::store::{ProcessesQuery, Queries, RootKey, RootSort, RootsQuery, StoreError};
 
 /// Six roots, numbered in this order.
 fn filled() -> (tempfile::TempDir, SqliteStore) {
@@ -162,10 +162,6 @@ fn a_tree_and_a_process_are_found_by_either_name_of_the_root() {
     let page = store.tree(RootKey::Number(6), 1, None).unwrap().unwrap();
     assert_eq!((page.processes.len(), page.processes[0].id.get()), (1, 1));
     let next = store.tree(RootKey::Id(page.root.root_id), 1, page.next_cursor.as_deref()).unwrap().unwrap();
-    for (page, cursor) in [(&page, None), (&next, page.next_cursor.as_deref())] {
-        let json = store.tree_json(RootKey::Number(6), 1, cursor).unwrap().unwrap();
-        assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(page).unwrap());
-    }
     assert_eq!((next.processes[0].id.get(), next.next_cursor), (2, None));
     let mut alone = store.process(RootKey::Number(6), process(2)).unwrap().unwrap();
     alone.depth = next.processes[0].depth;
@@ -173,7 +169,6 @@ fn a_tree_and_a_process_are_found_by_either_name_of_the_root() {
     assert!(store.process(RootKey::Number(6), process(9)).unwrap().is_none());
     assert!(store.process(RootKey::Number(u64::MAX), process(1)).unwrap().is_none());
     assert!(store.tree(RootKey::Number(7), 1, None).unwrap().is_none());
-    assert!(store.tree_json(RootKey::Number(7), 1, None).unwrap().is_none());
     assert!(store.worker(worker('Z')).unwrap().is_none());
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::SqliteStore;
 use super::support::{batch, process, root};
-use crate::store::{LogsQuery, RootKey, Store};
+use crate::store::{LogsQuery, Queries, RootKey};
 
 fn line(id: ProcessId, time_us: u64, message: &str) -> Event {
     Event::ProcessLogged(ProcessLogged {

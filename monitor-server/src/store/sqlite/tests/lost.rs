@@ -6,7 +6,7 @@ use super::super::SqliteStore;
 use super::support::script::parse;
 use super::support::{batch, worker};
 use super::{any, joined, open, tree};
-use crate::store::{RootsQuery, Store};
+use crate::store::{Intake, Queries, RootsQuery};
 
 const SECOND: u64 = 1_000_000;
 

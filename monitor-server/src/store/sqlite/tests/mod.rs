@@ -25,15 +25,15 @@ use monitor_wire::{Batch, TreePage};
 
 use super::SqliteStore;
 use crate::packed::Packed;
-use crate::store::{Changes, RootKey, RootsQuery, Store, StoreError};
+use crate::store::{Changes, Intake, Queries, RootKey, RootsQuery, StoreError};
 use crate::support;
 use crate::support::script::show;
 
 impl SqliteStore {
-    /// As [`Store::append`], of batches as they are on the wire.
+    /// As [`Intake::append`], of batches as they are on the wire.
     fn append(&self, batches: &[Batch], now_us: u64) -> Result<Changes, StoreError> {
         let packed: Vec<_> = batches.iter().map(|batch| Arc::new(Packed::from(batch.clone()))).collect();
-        Store::append(self, &packed, now_us)
+        Intake::append(self, &packed, now_us)
     }
 }
 

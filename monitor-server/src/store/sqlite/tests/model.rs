@@ -8,6 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::super::house::Drop;
 use super::super::roots::find_row;
 use super::super::row::ProcessRow;
 use super::super::shape::shape;
@@ -17,7 +18,7 @@ use super::support::generate::{delivery, history};
 use super::support::script::show;
 use super::support::worker;
 use super::{columns, open};
-use crate::store::{Change, Drop, ErrorsQuery, RootKey, RootSort, RootsQuery, Store};
+use crate::store::{Change, ErrorsQuery, Intake, Queries, RootKey, RootSort, RootsQuery};
 
 /// What only the server knows is not in the facts.
 fn root_of_facts(root: Root) -> Root {

@@ -5,7 +5,7 @@ use monitor_wire::Status;
 use super::super::SqliteStore;
 use super::support::script::parse;
 use super::{any, joined, open, page, tree};
-use crate::store::{Store, StoreError};
+use crate::store::{Queries, StoreError};
 
 const SCRIPT: &str = "started 1\nstarted 2 parent=1\nlogged 2 message=hello\nended 2 failed error=boom\nstarted 3 parent=1\nended 1 ok";
 

@@ -4,7 +4,7 @@ use monitor_wire::{Attachment, Event, Fields, Kind, Outcome, ProcessEnded, Proce
 
 use super::super::SqliteStore;
 use super::support::{batch, process, root, worker};
-use crate::store::{RootKey, RootsQuery, Store};
+use crate::store::{Intake, Queries, RootKey, RootsQuery};
 
 const NOW: u64 = 1_763_600_000_000_000;
 const SECOND: u64 = 1_000_000;

@@ -8,12 +8,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rusqlite::Connection;
 
+use super::super::house::{Drop, Place, Shrunk};
 use super::super::{SqliteStore, invariants};
 use super::open;
 use super::support::script::parse;
 use super::support::{root, worker};
 use crate::retention::{Retention, read_rules};
-use crate::store::{Drop, Place, RootKey, RootSort, RootsQuery, Shrunk, StatsQuery, Store};
+use crate::store::{Intake, Queries, RootKey, RootSort, RootsQuery, StatsQuery};
 
 const SECOND: u64 = 1_000_000;
 /// When the rules are looked at.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::super::pool::MAX_READERS;
 use super::support::script::parse;
 use super::{any, open, page};
-use crate::store::Store;
+use crate::store::Queries;
 
 #[test]
 fn what_is_read_is_one_snapshot_however_many_read() {

@@ -7,7 +7,7 @@ use monitor_wire::NameStats;
 use super::open;
 use super::support::script::parse;
 use super::support::{batch, process, root, worker};
-use crate::store::{ErrorsQuery, SeriesQuery, StatsQuery, StatsSort, Store};
+use crate::store::{ErrorsQuery, Intake, Queries, SeriesQuery, StatsQuery, StatsSort};
 
 const MINUTE: u64 = 60_000_000;
 const DAY: u64 = 1_440 * MINUTE;

@@ -4,10 +4,12 @@ use monitor_wire::{Batch, Dropped};
 use rusqlite::Connection;
 
 use super::super::SqliteStore;
+use super::super::house::Drop;
+use super::super::unused::Unused;
 use super::support::script::parse;
 use super::support::{batch, root, worker};
 use super::{any, joined, open};
-use crate::store::{Drop, LogsQuery, RootKey, RootsQuery, Store, Unused};
+use crate::store::{Intake, LogsQuery, Queries, RootKey, RootsQuery};
 
 /// A tree with words and a worker of its own; the error of its child is that of others, too.
 fn tree(store: &SqliteStore, letter: char, number: u64, came_us: u64) {

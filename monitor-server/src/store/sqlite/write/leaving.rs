@@ -11,12 +11,13 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::changes::{Line, NONE};
 use super::workers::Workers;
 use super::{Transaction, Writer, tally};
+use crate::store::sqlite::house::{Drop, Dropped, Shrunk, Swept};
 use crate::store::sqlite::ids::{KNOWN_STATES, code};
 use crate::store::sqlite::retention;
 use crate::store::sqlite::roots::{RootRow, find_row};
 use crate::store::sqlite::row::{COLUMNS, Known, ProcessRow};
 use crate::store::sqlite::unused::Unused;
-use crate::store::{Changes, Drop, Dropped, RootKey, Shrunk, Swept};
+use crate::store::{Changes, RootKey};
 
 /// With little room on the disk, the log is written back when it has so many pages: fewer than the reserve of a small disk.
 const SPARING_PAGES: i64 = 64;
