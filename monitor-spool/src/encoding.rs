@@ -12,7 +12,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 /// The first bytes of a gzip member (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// The least time per byte saved: level 1 leaves two fifths more bytes, level 3 takes a fifth more time for 4 % less
-/// (docs/performance.md, *The weight of the client*).
+/// (docs/measurements/client.md, *The weight of the client*).
 const LEVEL: Compression = Compression::new(2);
 /// A window of 16 KiB: the largest, of 32 KiB, takes 64 KiB more of memory for 1 % fewer bytes.
 const WINDOW_BITS: u8 = 14;
