@@ -1,9 +1,9 @@
 //! Where a new process hangs: the rules by which it finds its parent.
 
-use crate::context::{self, Context};
+use crate::context::{Attached, Context};
 use crate::record::{Attachment, Origin};
 use crate::warn::{Warning, Warnings};
-use crate::{home, ids, strays, trees};
+use crate::{current, home, ids, strays, trees};
 
 /// How a new process is to find its parent.
 pub(crate) enum Bond {
@@ -37,16 +37,6 @@ pub struct Remote {
     pub malformed: Option<String>,
 }
 
-/// The place that was found.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Attached {
-    /// None: it begins a tree.
-    pub(crate) parent: Option<Context>,
-    pub(crate) attachment: Attachment,
-    /// Threads without a context may take it for the tree that they belong to.
-    pub(crate) entry: bool,
-}
-
 /// Finds the place of a process of this origin; none if it is not to be recorded.
 pub(crate) fn attach(bond: Bond, origin: &Origin) -> Option<Attached> {
     Some(match bond {
@@ -66,9 +56,9 @@ pub(crate) fn attach(bond: Bond, origin: &Origin) -> Option<Attached> {
 }
 
 fn below_current(root: bool) -> Attached {
-    let (parent, entry) = match context::local() {
+    let (parent, entry) = match current::local() {
         Some(local) => (Some(local), false),
-        None => context::inherited().map_or((None, true), |inherited| (Some(inherited), root)),
+        None => current::inherited().map_or((None, true), |inherited| (Some(inherited), root)),
     };
     Attached { parent, attachment: Attachment::Explicit, entry }
 }
@@ -78,13 +68,13 @@ fn at_home(name: &str) -> Option<Attached> {
 }
 
 fn below_known() -> Option<Attached> {
-    let known = context::local().or_else(context::inherited);
+    let known = current::local().or_else(current::inherited);
     known.map(|parent| Attached { parent: Some(parent), attachment: Attachment::Explicit, entry: false })
 }
 
 /// Below what is current, what `the_one` finds, or what the program inherited.
 fn below_known_tree(the_one: fn() -> Option<Context>) -> Option<Attached> {
-    let inferred = if context::local().is_none() { the_one() } else { None };
+    let inferred = if current::local().is_none() { the_one() } else { None };
     match inferred {
         Some(parent) => Some(Attached { parent: Some(parent), attachment: Attachment::Inferred, entry: false }),
         None => below_known(),
@@ -127,7 +117,7 @@ fn below_remote(remote: Remote) -> Attached {
     }
     if parent.is_some() {
         // Called from the same tree in the same program it is no entry of its own.
-        let entry = context::local().map(Context::root) != remote.root;
+        let entry = current::local().map(Context::root) != remote.root;
         return Attached { parent, attachment: Attachment::Explicit, entry };
     }
     Attached { entry: true, ..unattached() }

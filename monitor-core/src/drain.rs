@@ -5,17 +5,41 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::budget::{self, Drop};
 use crate::clock::{self, Calibration, Clock};
-use crate::crowds::Crowds;
-use crate::queue::{self, Entry, Failed, HANDED_ON_BYTES, NOT_KEPT, RECORD_BYTES, Sent};
+use crate::keep::{Keeper, Memory};
+use crate::queue_folds::QueueFolds;
 use crate::record::{Ended, Failure, Folded, Origin, Outcome, Record, Started};
 use crate::ring::{Counted, Ending, Look, Looked, Rings, Seen, Told};
-use crate::{fold, park};
+use crate::sending::{self, Ends, Entry, Failed, ForRings, HANDED_ON_BYTES, NOT_KEPT, RECORD_BYTES, Sent};
+use crate::{fold, park, ring};
 
 /// Records of calls that have ended, and as many of calls that run, and as many from the queue, that one look finds.
 const AT_ONCE: usize = 2_000;
 /// Bytes of records from the queue that one look finds, or little more.
 const BYTES_AT_ONCE: usize = 4 << 20;
+
+/// Opens the way out with room for `limit` bytes, kept in memory; `None` if it is open already.
+pub fn open(limit: usize) -> Option<Receiver> {
+    open_with(limit, &Memory)
+}
+
+/// Like [`open`], with the rings and what is queued kept by `keeper`.
+pub fn open_with(limit: usize, keeper: &'static dyn Keeper) -> Option<Receiver> {
+    if !budget::open(limit) {
+        return None;
+    }
+    let ends = sending::open(keeper);
+    clock::set_up();
+    park::set_up();
+    ring::set_up(&ForRings);
+    Some(Receiver::new(ends))
+}
+
+/// All that had to be dropped since the program began.
+pub fn dropped() -> Vec<(Drop, u64)> {
+    budget::dropped(ring::refused)
+}
 
 /// Takes out what was recorded. There is one in a program.
 #[derive(Debug)]
@@ -24,7 +48,7 @@ pub struct Receiver {
     failed: mpsc::Receiver<Failed>,
     handed_on: mpsc::Receiver<u64>,
     rings: Rings,
-    crowds: Crowds,
+    queue_folds: QueueFolds,
     clock: Calibration,
     is_calibrated: bool,
     /// Came by the queue, and is not held back.
@@ -71,13 +95,13 @@ struct Found {
 }
 
 impl Receiver {
-    pub(crate) fn new(queue: mpsc::Receiver<Sent>, failed: mpsc::Receiver<Failed>, handed_on: mpsc::Receiver<u64>) -> Self {
+    fn new(Ends { sent, failed, handed_on }: Ends) -> Self {
         Receiver {
-            queue,
+            queue: sent,
             failed,
             handed_on,
             rings: Rings::default(),
-            crowds: Crowds::default(),
+            queue_folds: QueueFolds::default(),
             clock: Calibration::new(),
             is_calibrated: false,
             came: VecDeque::new(),
@@ -117,30 +141,30 @@ impl Receiver {
         self.words.extend(self.failed.try_iter().map(|failed| (failed.id, failed)));
         // Who began what was seen came by the queue before.
         self.meet(clock::now());
-        let mut singly = self.crowds.hand_on(self.handed_on.try_iter().inspect(|_| queue::release(HANDED_ON_BYTES)));
+        let mut singly = self.queue_folds.hand_on(self.handed_on.try_iter().inspect(|_| budget::release(HANDED_ON_BYTES)));
         let mut has_taken = self.looked.has_taken || !seen.is_empty();
         for told in seen {
             match told {
                 Told::Call(mut call) => {
-                    call.parent = self.crowds.parent(call.parent);
+                    call.parent = self.queue_folds.parent(call.parent);
                     if call.end.is_some() {
-                        self.crowds.parent_ended(call.id);
+                        self.queue_folds.parent_ended(call.id);
                     }
                     self.split(call, &mut starts, &mut others);
                 }
                 Told::Fold(mut counted) => {
-                    counted.parent = self.crowds.parent(counted.parent);
+                    counted.parent = self.queue_folds.parent(counted.parent);
                     folds.push(counted);
                 }
                 Told::Wordless(id) => {
                     if let Some(failed) = self.words.remove(&id) {
-                        queue::release(failed.bytes);
+                        budget::release(failed.bytes);
                     }
                 }
             }
         }
         if !self.looked.is_behind && !self.looked.is_limited {
-            self.crowds.forget();
+            self.queue_folds.forget();
         }
         let (mut bytes, before) = (0, starts.len() + others.len());
         while starts.len() + others.len() < before + AT_ONCE && bytes < BYTES_AT_ONCE {
@@ -151,11 +175,11 @@ impl Receiver {
             let id = match &sent.record {
                 Record::Ended(ended) => {
                     self.rings.forget(ended.id);
-                    self.crowds.parent_ended(ended.id);
+                    self.queue_folds.parent_ended(ended.id);
                     let elapsed = sent.at.saturating_sub(sent.begun);
-                    let is_counted = |table| self.crowds.end(ended.id, elapsed, &ended.outcome, table, &mut singly);
+                    let is_counted = |table| self.queue_folds.end(ended.id, elapsed, &ended.outcome, table, &mut singly);
                     if ended.extra.is_none() && fold::table().is_some_and(is_counted) {
-                        queue::release(sent.bytes);
+                        budget::release(sent.bytes);
                         continue;
                     }
                     Some(ended.id)
@@ -164,7 +188,7 @@ impl Receiver {
                 Record::Logged(logged) => Some(logged.id),
                 _ => None,
             };
-            singly.extend(id.and_then(|id| self.crowds.tell_singly(id)));
+            singly.extend(id.and_then(|id| self.queue_folds.tell_singly(id)));
             for sent in singly.drain(..).chain([sent]) {
                 bytes += sent.bytes;
                 if let Some(found) = self.stamp(sent) {
@@ -175,7 +199,7 @@ impl Receiver {
         if self.came.is_empty() {
             // What is still held back runs.
             let longest = fold::table().map_or(u64::MAX, |table| table.longest);
-            singly.extend(self.crowds.tell_older(if running_for.is_zero() { u64::MAX } else { now.saturating_sub(longest) }));
+            singly.extend(self.queue_folds.tell_older(if running_for.is_zero() { u64::MAX } else { now.saturating_sub(longest) }));
         }
         starts.extend(singly.into_iter().filter_map(|sent| self.stamp(sent)));
         // Those before what was just taken, so that `taken` knows of them.
@@ -184,8 +208,8 @@ impl Receiver {
         // may hang below them, whatever the clocks of several processors say.
         starts.append(&mut others);
         starts.sort_by_key(|found| found.at);
-        let crowds = self.crowds.tell(!folds.is_empty() || !starts.is_empty(), running_for.is_zero());
-        for counted in crowds.into_iter().chain(folds) {
+        let of_queue = self.queue_folds.tell(!folds.is_empty() || !starts.is_empty(), running_for.is_zero());
+        for counted in of_queue.into_iter().chain(folds) {
             let folded = self.folded(counted);
             self.ready.push_back(folded);
         }
@@ -197,7 +221,7 @@ impl Receiver {
     fn meet(&mut self, until: u64) {
         while let Ok(sent) = self.queue.try_recv() {
             let is_later = sent.at > until;
-            self.came.extend(self.crowds.meet(sent));
+            self.came.extend(self.queue_folds.meet(sent));
             if is_later {
                 break;
             }
@@ -223,7 +247,7 @@ impl Receiver {
     /// How much was taken by now.
     pub fn taken(&self) -> Taken {
         let settled = self.words.values().map(|failed| failed.place.saturating_sub(1)).fold(self.place, u64::min);
-        let held: Vec<u64> = self.crowds.held().take_while(|place| *place <= self.place).collect();
+        let held: Vec<u64> = self.queue_folds.held().take_while(|place| *place <= self.place).collect();
         let settled = held.first().map_or(settled, |place| settled.min(place.saturating_sub(1)));
         Taken { rings: self.rings.taken().collect(), queue: self.place, settled, held }
     }
@@ -283,16 +307,16 @@ impl Receiver {
 
     /// Gives back the bytes of entries that are acknowledged or given up.
     pub fn release(&self, bytes: usize) {
-        queue::release(bytes);
+        budget::release(bytes);
     }
 
     fn has_news(&mut self) -> bool {
         if self.came.is_empty()
             && let Ok(sent) = self.queue.try_recv()
         {
-            self.came.extend(self.crowds.meet(sent));
+            self.came.extend(self.queue_folds.meet(sent));
         }
-        !self.came.is_empty() || !self.ready.is_empty() || self.crowds.has_news() || self.rings.has_news()
+        !self.came.is_empty() || !self.ready.is_empty() || self.queue_folds.has_news() || self.rings.has_news()
     }
 
     /// Fills in the times; `None` for a start that was seen in a ring already.
@@ -300,7 +324,7 @@ impl Receiver {
         let Sent { mut record, bytes, begun, at, .. } = sent;
         match &mut record {
             Record::Started(started) if self.rings.was_announced(started.id) => {
-                queue::release(bytes);
+                budget::release(bytes);
                 return None;
             }
             Record::Started(started) => started.time_us = self.clock.time_us(at),
@@ -322,7 +346,7 @@ impl Receiver {
         let ns = |ticks| self.clock.elapsed_ns(0, ticks);
         let histogram: Vec<_> = (0..).zip(tally.histogram).filter(|(_, count)| *count > 0).collect();
         let bytes = RECORD_BYTES + size_of::<Folded>() + size_of_val(&histogram[..]);
-        queue::hold(bytes);
+        budget::hold(bytes);
         let folded = Folded {
             root,
             parent,
@@ -346,7 +370,7 @@ impl Receiver {
     /// Start and end of what was seen in a ring.
     fn split(&mut self, call: Seen, starts: &mut Vec<Found>, ends: &mut Vec<Found>) {
         if call.is_new {
-            queue::hold(RECORD_BYTES);
+            budget::hold(RECORD_BYTES);
             let started = Started {
                 root: call.root,
                 id: call.id,
@@ -360,7 +384,7 @@ impl Receiver {
             starts.push(Found { at: call.start, entry: Entry { record: Record::Started(started), bytes: RECORD_BYTES } });
         }
         if let Some((end, ending)) = call.end {
-            queue::hold(RECORD_BYTES);
+            budget::hold(RECORD_BYTES);
             let mut bytes = RECORD_BYTES;
             let outcome = match ending {
                 Ending::Succeeded => Outcome::Succeeded,

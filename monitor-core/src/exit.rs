@@ -1,8 +1,8 @@
 //! The end of a program by `process::exit`, which runs no destructor: what is open then ends with the exit code.
 
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::record::{Ended, Failure, Outcome};
-use crate::{clock, inside, queue, strays, switch, trees};
+use crate::{clock, current, inside, sending, strays, switch, trees};
 
 /// Has `at_exit` called on the thread that ends the program: by `process::exit`, or by returning from `main`. It gets the exit code
 /// where the C library tells it, which is glibc's `on_exit` alone, and must not unwind. Once in a program; a forked child inherits it.
@@ -60,8 +60,8 @@ pub fn ended_by(code: Option<i32>) {
     let _inside = inside::enter();
     strays::end();
     let Some(code) = code else { return };
-    let (entry, is_within) = (trees::the_one(), context::local());
-    let mut queued = context::end_open(|| failure(code));
+    let (entry, is_within) = (trees::the_one(), current::local());
+    let mut queued = current::end_open(|| Failure::of_exit_code(code));
     // A `main` that returns says nothing of a tree that still runs on another thread.
     let is_entry_ended = |entry: &Context| code != 0 || is_within.is_some_and(|within| within.root() == entry.root());
     // By now it may have ended with what this thread was in the middle of.
@@ -71,14 +71,8 @@ pub fn ended_by(code: Option<i32>) {
     }
 }
 
-/// The failure that an exit code tells; none for 0.
-pub(crate) fn failure(code: i32) -> Option<Failure> {
-    let message = || format!("exit code {code}");
-    (code != 0).then(|| Failure { kind: "exit", message: message(), exit_code: Some(code), ..Failure::default() })
-}
-
 fn end(process: Context, code: i32) {
-    let outcome = failure(code).map_or(Outcome::Succeeded, |failure| Outcome::Failed(Box::new(failure)));
+    let outcome = Failure::of_exit_code(code).map_or(Outcome::Succeeded, |failure| Outcome::Failed(Box::new(failure)));
     let (root, id) = (process.root(), process.process());
-    queue::ended(Ended { root, id, time_us: 0, elapsed_ns: None, outcome, extra: None }, 0, clock::now());
+    sending::ended(Ended { root, id, time_us: 0, elapsed_ns: None, outcome, extra: None }, 0, clock::now());
 }

@@ -10,6 +10,10 @@ use std::time::Duration;
 #[cfg(unix)]
 use std::time::Instant;
 
+#[cfg(unix)]
+use crate::context::Context;
+#[cfg(unix)]
+use crate::{current, ids, park, ring, sending, strays, trees};
 use crate::{inside, switch};
 
 /// A fork doesn't wait longer: its thread may hold what the shipper waits for.
@@ -71,7 +75,12 @@ pub fn give_way() {
 
 #[cfg(unix)]
 extern "C" fn before() {
-    switch::before_fork();
+    // The child inherits what is current: that is not to be folded. Nothing is decided by this: a child that has recorded
+    // nothing is no program of its own.
+    if switch::was_turned_on() {
+        let _ = Context::current();
+    }
+    ring::before_fork();
     STATE.fetch_add(FORK, Ordering::AcqRel);
     // A library that forks within the shipper would wait for itself.
     if inside::is_inside() || STATE.load(Ordering::Acquire) & AWAKE == 0 {
@@ -85,7 +94,7 @@ extern "C" fn before() {
 
 #[cfg(unix)]
 extern "C" fn in_parent() {
-    switch::after_fork();
+    ring::after_fork();
     STATE.fetch_sub(FORK, Ordering::AcqRel);
 }
 
@@ -96,5 +105,17 @@ extern "C" fn in_child() {
     if let Some(forget) = FORGET.get() {
         forget();
     }
-    switch::forked();
+    switch::forked(|| {
+        // Another thread may have been in the middle of any of these.
+        sending::forget();
+        park::forget();
+        ring::forget();
+        ids::forget();
+        trees::forget();
+        strays::forget();
+        // As for a program that was started by a monitored one.
+        if let Some(context) = current::local() {
+            current::inherit(context);
+        }
+    });
 }

@@ -6,9 +6,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::task::{self, Poll};
 
-use crate::context::{self, Context, CurrentGuard, Token};
+use crate::context::{Context, Token};
+use crate::current::{self, CurrentGuard};
+use crate::done::Done;
 use crate::live::{Draft, Live};
-use crate::private::Done;
 use crate::record::{Failure, Origin};
 use crate::ring::{self, Begun, Ending, Slot};
 use crate::{inside, panic};
@@ -72,7 +73,7 @@ impl Leftover {
     #[inline(never)]
     fn leave(&mut self) {
         if let Some(token) = self.0.take() {
-            context::pop(token);
+            current::pop(token);
         }
     }
 }
@@ -109,7 +110,7 @@ impl<F> Drop for Within<'_, F> {
     #[inline]
     fn drop(&mut self) {
         if !self.done {
-            self.scope.leftover.0 = self.scope.context.and_then(context::push);
+            self.scope.leftover.0 = self.scope.context.and_then(current::push);
         }
     }
 }
@@ -222,7 +223,7 @@ impl<F, N> Run<F, N> {
         let current = running.enter();
         let polled = catch_unwind(AssertUnwindSafe(|| future.poll(cx)));
         if let Some(token) = current {
-            context::pop(token);
+            current::pop(token);
         }
         match polled {
             Ok(polled) => polled.map(|returned| next.next(Done { process: Task::new(running.take()), returned })),
@@ -334,7 +335,7 @@ impl Running {
         if let Origin::Site(site) = draft.origin
             && draft.extra.is_empty()
         {
-            context::attach_ring();
+            current::attach_ring();
             match ring::open_at(site, draft.attached) {
                 Begun::Recorded(slot) => return Running::InRing(slot),
                 Begun::Refused => return Running::begun(Live::refused(draft.attached.parent)),
@@ -360,7 +361,7 @@ impl Running {
         if let Running::InRing(slot) = self
             && let Some(frame) = ring::push_slot(slot)
         {
-            return context::token_of(frame);
+            return current::token_of(frame);
         }
         self.enter_slowly()
     }
@@ -375,10 +376,10 @@ impl Running {
                 drop(ManuallyDrop::into_inner(queued));
             }
             if let Running::InRing(slot) = self {
-                return context::push_slot(slot);
+                return current::push_slot(slot);
             }
         }
-        self.context().and_then(context::push_unread)
+        self.context().and_then(current::push_unread)
     }
 
     /// It is dropped before its end: current until it has ended.
@@ -386,8 +387,8 @@ impl Running {
     #[inline(never)]
     fn stay(&mut self) {
         let token = match &*self {
-            Running::InRing(slot) => context::push_slot(slot),
-            running => running.context().and_then(context::push_unread),
+            Running::InRing(slot) => current::push_slot(slot),
+            running => running.context().and_then(current::push_unread),
         };
         match self {
             Running::InRing(slot) if slot.is_own() => slot.set_leftover(token),

@@ -7,11 +7,10 @@ use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::attach::Attached;
-use crate::context::{self, Context, OfProgram};
+use crate::context::{Attached, Context, OfProgram};
 use crate::live::{Draft, Live};
 use crate::record::{Attachment, Named, Origin, StartExtra};
-use crate::{inside, panic};
+use crate::{current, inside, panic};
 
 static HOME: OfProgram = OfProgram::new();
 /// The process of the program is about to be set.
@@ -62,7 +61,7 @@ pub(crate) fn parent(name: &str) -> Option<Context> {
         }
         std::thread::sleep(PAUSE);
     }
-    let home = HOME.get().filter(|_| context::local().is_none())?;
+    let home = HOME.get().filter(|_| current::local().is_none())?;
     let thread = std::thread::current();
     match thread.name() {
         // With one thread, the harness runs all tests on the first one.

@@ -4,8 +4,8 @@
 
 use std::ptr::NonNull;
 
+use crate::memory;
 use crate::record::{Failure, Record};
-use crate::ring::memory;
 
 /// A piece of what the rings lie in. Regions are numbered from 0 as threads come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

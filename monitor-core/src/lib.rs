@@ -14,26 +14,38 @@ pub mod inside;
 pub mod keep;
 pub mod own;
 pub mod process;
-pub mod queue;
 pub mod record;
 pub mod strays;
 pub mod switch;
 pub mod warn;
 
+/// The way out of the monitored function, for the one who drains it.
+pub mod queue {
+    pub use crate::budget::{Drop, has_room, hold, is_filling, release};
+    pub use crate::clock::Clock;
+    pub use crate::drain::{Mark, Receiver, Taken, dropped, open, open_with};
+    pub use crate::sending::Entry;
+}
+
 mod attach;
+mod budget;
 mod clock;
-mod crowds;
+mod current;
+mod done;
 mod drain;
 mod future;
 mod ids;
 mod live;
 mod log;
+mod memory;
 mod outcome;
 mod panic;
 mod park;
+mod queue_folds;
 mod ring;
 #[cfg(feature = "record")]
 mod section;
+mod sending;
 mod site;
 mod thread;
 mod trees;
@@ -42,13 +54,13 @@ mod value;
 #[doc(hidden)]
 pub mod private;
 
-pub use context::{Context, CurrentGuard, set_inherited};
+pub use context::Context;
+pub use current::{CurrentGuard, set_inherited};
 pub use future::InCurrent;
-pub use log::{Level, log};
+pub use log::log;
 pub use outcome::Reported;
-pub use process::{Entered, Exit, Process, ProcessBuilder};
-pub use record::Retry;
-pub use record::Value;
+pub use process::{Entered, Process, ProcessBuilder};
+pub use record::{Exit, Level, Retry, Value};
 #[doc(hidden)]
 pub use ring::image;
 pub use site::registered;

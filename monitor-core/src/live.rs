@@ -4,13 +4,10 @@ use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::attach::Attached;
-use crate::context::Context;
-use crate::log::{self, Level};
-use crate::process::Exit;
-use crate::record::{EndExtra, Ended, Failure, Fields, Origin, Outcome, StartExtra, Started, Updated, Value};
+use crate::context::{Attached, Context};
+use crate::record::{EndExtra, Ended, Exit, Failure, Fields, Level, Origin, Outcome, StartExtra, Started, Updated, Value};
 use crate::ring::TakenOut;
-use crate::{clock, ids, inside, panic, queue, ring, switch, thread, trees};
+use crate::{clock, ids, inside, log, panic, ring, sending, switch, thread, trees};
 
 /// All that is known of a process before it starts.
 pub(crate) struct Draft {
@@ -46,7 +43,7 @@ impl Draft {
             attachment,
             extra: if extra.is_empty() { None } else { Some(Box::new(extra)) },
         };
-        let recorded = queue::started(started, begun);
+        let recorded = sending::started(started, begun);
         let context = if recorded { Context::new(root, id.get()) } else { parent };
         let entry = if recorded && entry { context } else { None };
         if let Some(entry) = entry {
@@ -115,7 +112,7 @@ impl Live {
             attachment,
             extra: None,
         };
-        queue::started_before(started, begun);
+        sending::started_before(started, begun);
         let recorded = NonZeroU64::new(context.process());
         Live {
             context: Some(context),
@@ -139,7 +136,7 @@ impl Live {
         if let Some(id) = self.recorded
             && !self.is_handed_on.swap(true, Ordering::Relaxed)
         {
-            queue::handed_on(id.get());
+            sending::handed_on(id.get());
         }
         self.context
     }
@@ -154,7 +151,7 @@ impl Live {
         if let (Some(id), Some(context)) = (self.recorded, self.context)
             && self.recording == switch::recording()
         {
-            queue::updated(Updated { root: context.root(), id: id.get(), time_us: 0, fields }, clock::now());
+            sending::updated(Updated { root: context.root(), id: id.get(), time_us: 0, fields }, clock::now());
         }
     }
 
@@ -246,7 +243,7 @@ impl Live {
         }
         if let (Some(id), Some(context)) = (self.recorded, self.context) {
             let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: None, outcome, extra };
-            queue::ended(ended, self.begun, end);
+            sending::ended(ended, self.begun, end);
         }
     }
 }

@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, UnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::task::Poll;
 
-use crate::exit;
 use crate::record::Failure;
 
 /// How many sources of an error are kept.
@@ -151,7 +150,7 @@ pub(crate) fn of_exit_code(code: ExitCode) -> Option<Failure> {
     let number = (0..=u8::MAX).find(|number| ExitCode::from(*number) == code);
     number.map_or_else(
         || Some(Failure { kind: "exit", message: "an exit code above 255".to_owned(), ..Failure::default() }),
-        |number| exit::failure(i32::from(number)),
+        |number| Failure::of_exit_code(i32::from(number)),
     )
 }
 

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 pub use crate::attach::Remote;
 use crate::attach::{Bond, attach};
-use crate::context::{self, CurrentGuard};
+use crate::current::{self, CurrentGuard};
 use crate::future;
 use crate::future::{Finish, Keep, Succeed};
 pub use crate::future::{Run, Task};
@@ -20,10 +20,10 @@ use crate::record::{Origin, StartExtra};
 use crate::ring::{self, Begun, Call};
 use crate::switch;
 
+pub use crate::done::Done;
 pub use crate::future::InCurrent;
 pub use crate::{__outermost as outermost, __site as site};
 pub use carried::{Carried, CarriedOnce, Entered, Lender};
-pub use ending::Done;
 pub use outermost::{IsOpen, Outermost};
 pub use std::thread_local;
 
@@ -147,7 +147,7 @@ impl Running {
         let Some(draft) = draft(site, how) else { return Running::Off };
         let _inside = inside::enter();
         let live = if draft.extra.is_empty() {
-            context::attach_ring();
+            current::attach_ring();
             match ring::start_at(site, draft.attached, is_woven) {
                 Begun::Recorded(call) => return Running::InRing(call),
                 Begun::Refused => Live::refused(draft.attached.parent),
@@ -216,7 +216,7 @@ fn start_future(site: &'static Site, how: How) -> future::Running {
 #[cold]
 #[inline(never)]
 fn refused_future() -> future::Running {
-    future::Running::begun(Live::refused(context::local()))
+    future::Running::begun(Live::refused(current::local()))
 }
 
 /// At a place that is to be found first.

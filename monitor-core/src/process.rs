@@ -7,14 +7,14 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::time::Duration;
 
 use crate::attach::{Bond, attach};
-use crate::context::{Context, CurrentGuard};
+use crate::context::Context;
+use crate::current::CurrentGuard;
+use crate::done::Done;
 use crate::future::{Finish, Run, Task};
 use crate::live::{Draft, Live};
-use crate::log::Level;
 use crate::outcome::{self, Reported};
 use crate::panic;
-use crate::private::Done;
-use crate::record::{Named, Origin, Retry, StartExtra, Value};
+use crate::record::{Exit, Level, Named, Origin, StartExtra, Value};
 use crate::switch;
 
 /// A process that was begun by hand. It ends when it is dropped: failed if the thread panics meanwhile, else succeeded,
@@ -129,29 +129,6 @@ impl Process {
             live.fail(outcome::of_error::<E>(&*error.into()));
         }
     }
-}
-
-/// How a command ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Exit {
-    /// Its exit code, if it has one.
-    pub code: Option<i32>,
-    /// The signal that ended it.
-    pub signal: Option<i32>,
-    /// Why it ended so, in one word, as `timeout`.
-    pub reason: Option<Cow<'static, str>>,
-    /// Why it failed; none if it succeeded.
-    pub message: Option<String>,
-    /// Type of the error that the message tells of, if it is known.
-    pub type_name: Option<String>,
-    /// The message doesn't say the exit code or the signal: whoever shows it says it besides.
-    pub is_apart: bool,
-    /// The last lines that it wrote.
-    pub tail: Option<String>,
-    /// It is to be tried again, by [`ProcessBuilder::again`] with the same ids: until then it waits, and has not failed.
-    pub retry: Option<Retry>,
-    /// Somebody asked it to end: it was cancelled, and has not failed, whatever its code or signal.
-    pub is_cancelled: bool,
 }
 
 impl Drop for Process {

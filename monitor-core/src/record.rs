@@ -1,12 +1,13 @@
 //! What the monitored side says: plain data, turned into wire events by whoever drains the queue.
 
-use crate::context::Context;
 use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::log::Level;
+use crate::context::Context;
+
+pub use crate::context::Attachment;
 
 /// A place in the program that begins processes: one static per attributed function.
 ///
@@ -68,17 +69,6 @@ pub struct Named {
     pub kind: Cow<'static, str>,
     /// Where it was started; none for what stands in no source of this program, as a command.
     pub place: Option<&'static Location<'static>>,
-}
-
-/// How a process came by its parent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attachment {
-    /// By its context, or by ids handed to it.
-    Explicit,
-    /// No context, and exactly one tree was running in this program.
-    Inferred,
-    /// No context and no single tree to join: a root of its own.
-    Unattached,
 }
 
 /// A value of a field.
@@ -217,6 +207,34 @@ pub struct Logged {
     pub message: String,
 }
 
+/// How severe a line of a log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something may go wrong.
+    Warn,
+    /// Something worth knowing.
+    Info,
+    /// For those who look for a mistake.
+    Debug,
+    /// Everything else.
+    Trace,
+}
+
+impl Level {
+    /// Its word on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
 /// The end of a process.
 #[derive(Debug, Clone)]
 pub struct Ended {
@@ -288,4 +306,34 @@ pub struct Failure {
     pub code: Option<i32>,
     /// The last lines that a command wrote.
     pub tail: Option<String>,
+}
+
+impl Failure {
+    /// The failure that an exit code tells; none for 0.
+    pub(crate) fn of_exit_code(code: i32) -> Option<Self> {
+        (code != 0).then(|| Failure { kind: "exit", message: format!("exit code {code}"), exit_code: Some(code), ..Failure::default() })
+    }
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code, if it has one.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Why it ended so, in one word, as `timeout`.
+    pub reason: Option<Cow<'static, str>>,
+    /// Why it failed; none if it succeeded.
+    pub message: Option<String>,
+    /// Type of the error that the message tells of, if it is known.
+    pub type_name: Option<String>,
+    /// The message doesn't say the exit code or the signal: whoever shows it says it besides.
+    pub is_apart: bool,
+    /// The last lines that it wrote.
+    pub tail: Option<String>,
+    /// It is to be tried again, by [`ProcessBuilder::again`](crate::ProcessBuilder::again) with the same ids: until then it waits, and has not failed.
+    pub retry: Option<Retry>,
+    /// Somebody asked it to end: it was cancelled, and has not failed, whatever its code or signal.
+    pub is_cancelled: bool,
 }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
-use crate::attach::Attached;
+use crate::context::Attached;
 use crate::live::{Draft, Live};
 use crate::own::Own;
 use crate::record::{Attachment, Named, Origin, StartExtra};

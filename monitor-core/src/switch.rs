@@ -2,14 +2,14 @@
 //!
 //! The decision is made once, by the first monitored call: it runs what [`starter!`](crate::starter) registered. A starter
 //! reads the settings, sets up whoever drains the queue and calls [`turn_on`]; if none does, the program stays unmonitored.
-//! A forked child decides anew ([`forked`]).
+//! A forked child decides anew ([`fork`](crate::fork)).
 
 use std::cell::Cell;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::{Context, context, ids, inside, queue, ring, strays, trees};
+use crate::inside;
 
 const UNDECIDED: u32 = 0;
 const OFF: u32 = 1;
@@ -58,35 +58,18 @@ pub fn turn_off() -> bool {
     STATE.swap(OFF, Ordering::AcqRel) >= ON
 }
 
-/// Before this thread forks.
-pub fn before_fork() {
-    // The child inherits what is current: that is not to be folded. Nothing is decided by this: a child that has recorded
-    // nothing is no program of its own.
-    if recording() >= ON {
-        let _ = Context::current();
-    }
-    ring::before_fork();
-}
-
-/// After this thread has forked, in the parent.
-pub fn after_fork() {
-    ring::after_fork();
-}
-
 /// For the child of a fork, before anything else runs in it: its first monitored call decides anew, and what was recorded
-/// or begun before is the parent's. Nothing here allocates or waits.
-pub fn forked() {
+/// or begun before is the parent's, which `forget` sees to. Nothing here allocates or waits.
+pub(crate) fn forked(forget: impl FnOnce()) {
     FORKS.fetch_add(1, Ordering::Relaxed);
-    queue::forget();
-    ids::forget();
-    trees::forget();
-    strays::forget();
-    // As for a program that was started by a monitored one.
-    if let Some(context) = context::local() {
-        context::inherit(context);
-    }
+    forget();
     DECIDER.store(0, Ordering::Relaxed);
     STATE.store(UNDECIDED, Ordering::Release);
+}
+
+/// Returns true if it was decided to record.
+pub(crate) fn was_turned_on() -> bool {
+    recording() >= ON
 }
 
 /// What the first monitored call runs; see [`starter!`](crate::starter).

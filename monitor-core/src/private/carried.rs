@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 
-use crate::context::{self, Context, CurrentGuard};
+use crate::context::Context;
+use crate::current::{self, CurrentGuard};
 use crate::{ring, switch};
 
 thread_local! {
@@ -59,7 +60,7 @@ impl Carried {
 
     #[inline(never)]
     fn lent() -> Self {
-        let (context, lent) = context::lend();
+        let (context, lent) = current::lend();
         Self { context, thread: thread(), lent }
     }
 
@@ -78,7 +79,7 @@ impl Carried {
     #[inline(never)]
     fn elsewhere(&self, context: Context) -> Option<Elsewhere> {
         // A closure that is called after the function's end belongs to nothing that is known.
-        let is_elsewhere = thread() != self.thread && self.lent.is_none_or(ring::Lent::is_open) && !context::is_local(context);
+        let is_elsewhere = thread() != self.thread && self.lent.is_none_or(ring::Lent::is_open) && !current::is_local(context);
         is_elsewhere.then(|| Elsewhere { current: context.enter(), lent: self.lent.map(|lent| (lent, ring::last_id())) })
     }
 }

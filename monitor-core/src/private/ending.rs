@@ -3,14 +3,13 @@
 use std::pin::Pin;
 
 use super::{Guard, Running, Task};
+use crate::done::{Done, Ending};
 use crate::future::{self, Finish, Run};
 use crate::live::Live;
 use crate::record::Failure;
 
-/// The process that a function ends.
-pub trait Ending {
-    fn is_off(&self) -> bool;
-    fn end(self, failure: Option<Failure>);
+/// A process that may go on in a future.
+pub trait IntoTask: Ending {
     fn into_task(self) -> Task;
 }
 
@@ -24,7 +23,9 @@ impl Ending for Guard {
     fn end(mut self, failure: Option<Failure>) {
         self.take().end(failure);
     }
+}
 
+impl IntoTask for Guard {
     /// From then on the process is current only where its future is polled.
     fn into_task(mut self) -> Task {
         match self.take() {
@@ -48,43 +49,12 @@ impl Ending for Task {
     fn end(self, failure: Option<Failure>) {
         self.end_with(failure);
     }
+}
 
+impl IntoTask for Task {
     fn into_task(self) -> Task {
         self
     }
-}
-
-/// A process, and what its work returned.
-#[derive(Debug)]
-pub struct Done<P, T> {
-    pub(crate) process: P,
-    pub(crate) returned: T,
-}
-
-impl<P: Ending, T> Done<P, T> {
-    /// Ends the process: it failed if `failure` says why.
-    #[inline]
-    pub(crate) fn end(self, failure: impl FnOnce(&T) -> Option<Failure>) -> T {
-        if !self.process.is_off() {
-            conclude(self.process, &self.returned, failure);
-        }
-        self.returned
-    }
-
-    /// Ends the process, of which is known that it succeeded.
-    #[inline]
-    pub fn succeed(self) -> T {
-        if !self.process.is_off() {
-            self.process.end(None);
-        }
-        self.returned
-    }
-}
-
-/// Apart, so that the words of a failure take no room in the frame of a function that may call itself.
-#[inline(never)]
-fn conclude<T>(process: impl Ending, returned: &T, failure: impl FnOnce(&T) -> Option<Failure>) {
-    process.end(failure(returned));
 }
 
 /// The process of a function that returns no boxed future ends as it returns. For a boxed one `finish` is a method of
@@ -107,7 +77,7 @@ impl<P: Ending, T> EndsNow for Done<P, T> {
 type BoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 type LocalBoxFuture<'f, T> = Pin<Box<dyn Future<Output = T> + 'f>>;
 
-impl<'f, P: Ending, T: 'f> Done<P, BoxFuture<'f, T>> {
+impl<'f, P: IntoTask, T: 'f> Done<P, BoxFuture<'f, T>> {
     /// The process ends with the returned future, as `#[async_trait]` makes them.
     pub fn finish(self, failure: fn(&T) -> Option<Failure>) -> BoxFuture<'f, T> {
         let Done { process, returned } = self;
@@ -115,7 +85,7 @@ impl<'f, P: Ending, T: 'f> Done<P, BoxFuture<'f, T>> {
     }
 }
 
-impl<'f, P: Ending, T: 'f> Done<P, LocalBoxFuture<'f, T>> {
+impl<'f, P: IntoTask, T: 'f> Done<P, LocalBoxFuture<'f, T>> {
     /// The process ends with the returned future.
     pub fn finish(self, failure: fn(&T) -> Option<Failure>) -> LocalBoxFuture<'f, T> {
         let Done { process, returned } = self;

@@ -9,10 +9,10 @@ use super::briefs::{self, Rows, Running};
 use super::folds::{Counted, Folds};
 use super::layout::{ENDED_IN_SLOT, Fold, Frame, RUNNING, Region, SegmentRef, Words};
 use super::registry::FIRST_RECORDS;
-use super::{Ending, Facts, registry};
+use super::{Ending, Facts, host, registry};
 use crate::brief::{self, Briefs, Link, Paths};
 use crate::record::{Attachment, Site};
-use crate::{clock, fold, park, queue};
+use crate::{clock, fold, park};
 
 /// Names of ended threads that are kept for records in the rings of others.
 const RETIRED: usize = 1_024;
@@ -181,8 +181,8 @@ impl Rings {
         for (region, segment) in self.left.drain(..) {
             let bytes = segment.bytes();
             // SAFETY: the writer has left it before it said where it ends, and all of it was read; keeper and region are its own.
-            unsafe { segment.free(queue::keeper(), region.number()) };
-            queue::release_ring(bytes);
+            unsafe { segment.free(host::keeper(), region.number()) };
+            host::release(bytes);
         }
         for (region, slot) in self.told.drain(..) {
             slot.line.clear();
@@ -260,7 +260,7 @@ impl Rings {
             }
             match segment.line(number).read(number) {
                 Some(words) => self.ended(words, tell),
-                None => queue::count_unreadable(),
+                None => host::count_unreadable(),
             }
         }
         (self.all[at].taken, self.all[at].segment) = (to, segment);
@@ -487,18 +487,18 @@ impl Rings {
     fn shrink(&mut self, at: usize) {
         let Ring { region, segment: old, taken, .. } = self.all[at];
         let bytes = SegmentRef::bytes_of(FIRST_RECORDS);
-        if old.records() <= FIRST_RECORDS || taken == old.base() || !queue::reserve_ring(bytes) {
+        if old.records() <= FIRST_RECORDS || taken == old.base() || !host::reserve(bytes) {
             return;
         }
-        let Some(small) = SegmentRef::new(queue::keeper(), region.number(), FIRST_RECORDS, taken) else {
-            return queue::release_ring(bytes);
+        let Some(small) = SegmentRef::new(host::keeper(), region.number(), FIRST_RECORDS, taken) else {
+            return host::release(bytes);
         };
         region.set_segment(small);
         self.all[at].segment = small;
         let bytes = old.bytes();
         // SAFETY: its thread is gone, and the next one gets the region with the new one; keeper and region are its own.
-        unsafe { old.free(queue::keeper(), region.number()) };
-        queue::release_ring(bytes);
+        unsafe { old.free(host::keeper(), region.number()) };
+        host::release(bytes);
     }
 
     /// Gives a region to the next thread when nothing of its last one is left.

@@ -12,10 +12,10 @@
 //! What a folded call begins has the *mark* of the fold for its parent, which only the one who drains knows to resolve.
 
 use super::layout::{Child, FOLD_CHUNK_BYTES, FREE, Fold, Frame, Place, RUNNING, Region, Words, child_key, site_of};
-use super::{Ending, Facts, counts, writer};
+use super::{Ending, Facts, counts, host, writer};
 use crate::fold::{self, FAILURES_KEPT};
 use crate::record::Attachment;
-use crate::{clock, inside, park, queue, site};
+use crate::{clock, inside, park, site};
 
 /// A pair that was not met for so many calls gives up the place where it is found at once.
 const IDLE: u64 = 256;
@@ -206,12 +206,12 @@ fn free_slot(region: &'static Region) -> Option<&'static Fold> {
     }
     let number = folds + 1;
     if Region::begins_fold_chunk(number) && region.fold(number).is_none() {
-        if !queue::reserve_ring(FOLD_CHUNK_BYTES) {
+        if !host::reserve(FOLD_CHUNK_BYTES) {
             return None;
         }
         let _inside = inside::enter();
-        if !region.add_folds(queue::keeper(), number) {
-            queue::release_ring(FOLD_CHUNK_BYTES);
+        if !region.add_folds(host::keeper(), number) {
+            host::release(FOLD_CHUNK_BYTES);
             return None;
         }
     }

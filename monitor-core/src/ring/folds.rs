@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::drain::{Look, Told};
 use super::layout::{CLOSING, FREE, Fold, Words};
-use super::{Ending, Facts};
+use super::{Ending, Facts, host};
 use crate::fold::{self, FAILURES_KEPT, Tally};
+use crate::park;
 use crate::record::Origin;
-use crate::{park, queue};
 
 /// So often a reader tries to find totals that fit the number.
 const TRIES: usize = 16;
@@ -269,7 +269,7 @@ impl Known {
 
 /// Whether what other threads have ended is told apart.
 fn is_apart() -> bool {
-    queue::keeper().is_shared()
+    host::keeper().is_shared()
 }
 
 /// What its own thread has counted. While that goes on, the number is exact and the rest may be a call ahead or behind.

@@ -29,8 +29,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 pub(super) use self::fold::{CLOSING, FREE, Fold, FoldReader};
 pub(super) use self::segment::{Segment, SegmentRef};
 pub(super) use super::line::{ENDED_IN_SLOT, FACTORS, Line, RUNNING, Word, Words, inverse};
-use super::memory;
 use crate::keep::{Keeper, Piece};
+use crate::memory;
 
 /// Sync calls that one thread may have open in its frames; what is deeper is recorded in another way.
 pub(super) const DEPTH: usize = 512;

@@ -9,10 +9,10 @@ mod current;
 mod drain;
 mod fold;
 mod folds;
+mod host;
 pub mod image;
 mod layout;
 mod line;
-pub(crate) mod memory;
 mod registry;
 mod room;
 mod slots;
@@ -29,6 +29,7 @@ mod atomic {
 pub(crate) use current::{Lent, is_top, last_id, lend, pop_context, push, push_slot, set_overflowing, set_own, take_unread, top};
 pub(crate) use drain::{Look, Looked, Rings, Seen, Told};
 pub(crate) use folds::Counted;
+pub(crate) use host::Host;
 pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};
 pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, end_open, new_id, open, open_at, start, start_at};
 

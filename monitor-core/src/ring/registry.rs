@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::layout::{DEPTH, REGION_BYTES, Region, SegmentRef};
-use super::{Facts, memory, room};
+use super::{Facts, host, room};
 use crate::own::Own;
-use crate::{ids, inside, queue, site, thread};
+use crate::{ids, inside, memory, site, thread};
 
 /// Records of a thread's first segment.
 pub const FIRST_RECORDS: usize = 1_024;
@@ -77,13 +77,14 @@ impl Drop for Leaving {
 }
 
 /// Threads get regions from now on.
-pub(crate) fn set_up() {
+pub(crate) fn set_up(host: &'static dyn host::Host) {
+    host::set(host);
     SHARED.set(Shared { registry: Mutex::default(), news: AtomicU64::new(0) });
 }
 
 /// Before this thread forks: keeps what is current for the child, if its parent's memory would be the child's as well.
 pub(crate) fn before_fork() {
-    let Some(region) = REGION.get().filter(|_| is_own() && queue::keeper().is_shared()) else { return };
+    let Some(region) = REGION.get().filter(|_| is_own() && host::keeper().is_shared()) else { return };
     let copy = if region.writer.depth.get() > 0 { region.copy() } else { None };
     FORK.set(copy.map_or(Fork::Leave, Fork::Replace));
 }
@@ -99,6 +100,7 @@ pub(crate) fn after_fork() {
 /// Leaves all regions to the parent of a forked child. What is current on its one thread stays so, in the copy of that
 /// thread's region, into which nothing more is recorded.
 pub(crate) fn forget() {
+    host::forget();
     SHARED.forget();
     let region = REGION.get().filter(|region| match FORK.replace(Fork::Private) {
         Fork::Private => region.writer.depth.get() > 0,
@@ -161,12 +163,12 @@ fn take() -> Option<&'static Region> {
 
 fn new_region(number: u32) -> Option<(&'static Region, SegmentRef)> {
     let bytes = REGION_BYTES + SegmentRef::bytes_of(FIRST_RECORDS);
-    if !queue::reserve_ring(bytes) {
+    if !host::reserve(bytes) {
         return None;
     }
-    let new = Region::new(queue::keeper(), number, FIRST_RECORDS);
+    let new = Region::new(host::keeper(), number, FIRST_RECORDS);
     if new.is_none() {
-        queue::release_ring(bytes);
+        host::release(bytes);
     }
     new
 }

@@ -2,8 +2,8 @@
 
 use super::layout::{FACTORS, Refused, Region, SegmentRef};
 use super::writer::Begun;
-use super::{registry, slots};
-use crate::{inside, queue};
+use super::{host, registry, slots};
+use crate::inside;
 
 /// Whether there is room for one record more beside those of all open frames, in a larger segment if need be.
 #[inline]
@@ -27,20 +27,20 @@ fn has_room(region: &Region) -> bool {
 #[inline(never)]
 fn grow(region: &Region) -> bool {
     let _inside = inside::enter();
-    let keeper = queue::keeper();
+    let keeper = host::keeper();
     let (old, head) = (region.segment(), region.writer.head.get());
     let smallest = registry::FIRST_RECORDS.max(old.records() / 2);
     let mut records = old.records() * 2;
     while records >= smallest {
         let bytes = SegmentRef::bytes_of(records);
-        if queue::reserve_ring(bytes) {
+        if host::reserve(bytes) {
             if let Some(next) = SegmentRef::new(keeper, region.number(), records, head) {
                 old.close(head, next);
                 region.set_segment(next);
                 region.writer.limit.set(head + records as u64);
                 return true;
             }
-            queue::release_ring(bytes);
+            host::release(bytes);
         }
         records /= 2;
     }
@@ -56,7 +56,7 @@ pub(super) fn refuse<T>(region: &Region, (parent, root): (u64, [u64; 2])) -> Beg
     if [place.root[0].get(), place.root[1].get()] == root {
         place.count.set(place.count.get() + 1);
     } else {
-        queue::count_refused(root_of(place), place.count.get(), || {
+        host::count_refused(root_of(place), place.count.get(), || {
             place.root[0].set(root[0]);
             place.root[1].set(root[1]);
             place.count.set(1);

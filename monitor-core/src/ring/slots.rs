@@ -1,7 +1,8 @@
 //! The open table of a thread: which slot the next future gets.
 
+use super::host;
 use super::layout::{CHUNK, CHUNK_BYTES, CHUNKS, Frame, Region};
-use crate::{inside, queue};
+use crate::inside;
 
 /// Futures that began on one thread and are open in its table, at most.
 const MOST: u64 = (CHUNK * CHUNKS) as u64;
@@ -34,12 +35,12 @@ fn more(region: &'static Region) -> Option<&'static Frame> {
     }
     let number = slots + 1;
     if slots.is_multiple_of(CHUNK as u64) {
-        if !queue::reserve_ring(CHUNK_BYTES) {
+        if !host::reserve(CHUNK_BYTES) {
             return None;
         }
         let _inside = inside::enter();
-        if !region.add_chunk(queue::keeper(), number) {
-            queue::release_ring(CHUNK_BYTES);
+        if !region.add_chunk(host::keeper(), number) {
+            host::release(CHUNK_BYTES);
             return None;
         }
     }

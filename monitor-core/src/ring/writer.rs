@@ -10,11 +10,10 @@ use std::num::NonZeroU64;
 use super::current::pop;
 use super::layout::{ENDED_IN_SLOT, Fold, Frame, Mark, RUNNING, Region, Words, Writer};
 use super::room::{admits, refuse, without_slot};
-use super::{Facts, fold, registry, slots};
-use crate::attach::Attached;
-use crate::context::{Context, Token};
+use super::{Facts, fold, host, registry, slots};
+use crate::context::{Attached, Context, Token};
 use crate::record::{Attachment, Failure, Site};
-use crate::{clock, ids, inside, park, queue, site, switch, trees};
+use crate::{clock, ids, inside, park, site, switch, trees};
 
 /// What became of a start.
 pub(crate) enum Begun<T> {
@@ -459,7 +458,7 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     if ending == Ending::Error {
         failure.place = Facts(words.facts).site().map(|site| (site.file.into(), site.line));
     }
-    queue::failed(words.id, failure);
+    host::keep_words(words.id, failure);
     ending
 }
 

@@ -8,10 +8,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use crate::fold::{self, FAILURES_KEPT, Table, Tally};
-use crate::queue::{self, Sent};
 use crate::record::{Origin, Outcome, Record, Started};
 use crate::ring::Counted;
-use crate::{clock, ids};
+use crate::sending::Sent;
+use crate::{budget, clock, ids};
 
 /// Parents and names whose children are counted. Beyond, those that have no fold are counted anew.
 const MOST_NAMES: usize = 20_000;
@@ -30,7 +30,7 @@ const FOLD_BYTES: usize = size_of::<Fold>() + fold::BUCKETS * size_of::<u64>();
 
 /// All that is counted, and held back.
 #[derive(Debug, Default)]
-pub(crate) struct Crowds {
+pub(crate) struct QueueFolds {
     /// By parent, which may be the mark of its fold, and name.
     counts: HashMap<u64, HashMap<Box<str>, Count>>,
     names: usize,
@@ -92,7 +92,7 @@ struct Fold {
     has_parent_ended: bool,
 }
 
-impl Crowds {
+impl QueueFolds {
     /// Takes note of what has just come by the queue; `None` if it is held back.
     pub(crate) fn meet(&mut self, mut sent: Sent) -> Option<Sent> {
         // One that found no room where the queue is kept has the number of the one before.
@@ -139,7 +139,7 @@ impl Crowds {
         let slow_from = fold::table()?.slow;
         self.last_fold += 1;
         counts.insert(name.into(), Count::Folded(self.last_fold));
-        queue::hold(FOLD_BYTES);
+        budget::hold(FOLD_BYTES);
         self.folds.insert(
             self.last_fold,
             Fold {
@@ -225,8 +225,8 @@ impl Crowds {
         self.untold += 1;
         self.held.remove(&id);
         self.counted.push_back(id);
-        queue::release(bytes);
-        queue::hold(MARK_BYTES);
+        budget::release(bytes);
+        budget::hold(MARK_BYTES);
         true
     }
 
@@ -236,7 +236,7 @@ impl Crowds {
             && let Some(oldest) = self.counted.pop_front()
         {
             self.marks.remove(&oldest);
-            queue::release(MARK_BYTES);
+            budget::release(MARK_BYTES);
         }
     }
 
@@ -283,7 +283,7 @@ impl Crowds {
             if is_last {
                 let mark = fold.mark;
                 self.folds.remove(&number);
-                queue::release(FOLD_BYTES);
+                budget::release(FOLD_BYTES);
                 self.parent_ended(mark);
             }
         }

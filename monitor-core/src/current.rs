@@ -1,0 +1,358 @@
+//! Which process is current: the parent of what starts here.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+
+use crate::context::{Context, OfProgram, Token};
+use crate::record::Failure;
+use crate::{inside, ring, sending, switch};
+
+impl Context {
+    /// What is current on this thread, or else what this program inherited from whoever started it; `None` when nothing is
+    /// recorded.
+    pub fn current() -> Option<Self> {
+        if switch::is_on() { handed_on().or_else(inherited) } else { None }
+    }
+
+    /// Makes it current on this thread until the guard is dropped.
+    ///
+    /// The guard is bound to its thread:
+    /// ```compile_fail,E0277
+    /// let guard = monitor_client::Context::new(1, 1).unwrap().enter();
+    /// std::thread::spawn(move || drop(guard));
+    /// ```
+    pub fn enter(self) -> CurrentGuard {
+        CurrentGuard::enter(if switch::is_on() { Some(self) } else { None })
+    }
+}
+
+/// Makes a process the parent of all that this thread starts, until dropped.
+#[must_use = "the process stops being current as soon as the guard is dropped"]
+#[derive(Debug)]
+pub struct CurrentGuard {
+    token: Option<Token>,
+    thread_bound: PhantomData<*mut ()>,
+}
+
+impl CurrentGuard {
+    /// Without a context nothing changes.
+    #[inline]
+    pub(crate) fn enter(context: Option<Context>) -> Self {
+        CurrentGuard { token: context.and_then(push), thread_bound: PhantomData }
+    }
+
+    /// The same for a process that came by the queue, and whose ids nobody knows yet.
+    pub(crate) fn enter_unread(context: Option<Context>) -> Self {
+        CurrentGuard { token: context.and_then(push_unread), thread_bound: PhantomData }
+    }
+
+    /// Returns true if it stands in the frames of the thread's ring.
+    pub(crate) fn is_in_ring(&self) -> bool {
+        self.token.is_some_and(|token| token.get() & ON_STACK == 0)
+    }
+}
+
+impl Drop for CurrentGuard {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(token) = self.token.take() {
+            pop(token);
+        }
+    }
+}
+
+/// Sets what threads without a context of their own start under: the process that started this program. Only the first
+/// call counts.
+pub fn set_inherited(context: Context) {
+    if inherited().is_none() {
+        inherit(context);
+    }
+}
+
+/// The same for a forked child, where what its parent inherited counts no more.
+pub(crate) fn inherit(context: Context) {
+    INHERITED.set(context);
+}
+
+pub(crate) fn inherited() -> Option<Context> {
+    INHERITED.get()
+}
+
+/// Sees to it that the thread records into a ring, if it can.
+pub(crate) fn attach_ring() {
+    // What is on the stack is newer than what is in the ring's frames.
+    if STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false) {
+        ring::attach();
+    }
+}
+
+/// What is current on this thread itself.
+pub(crate) fn local() -> Option<Context> {
+    STACK.try_with(|stack| stack.try_borrow().ok()?.frames.last().map(|frame| frame.context)).ok().flatten().or_else(ring::top)
+}
+
+/// Returns true if this is current on this thread. Unlike by [`local`], nobody gets to know its ids.
+pub(crate) fn is_local(context: Context) -> bool {
+    let on_stack = STACK.try_with(|stack| Some(stack.try_borrow().ok()?.frames.last()?.context)).ok().flatten();
+    on_stack.map_or_else(|| ring::is_top(context), |own| own == context)
+}
+
+/// Lends what is current to closures that end before it does; without a [`ring::Lent`] it is handed on for good.
+pub(crate) fn lend() -> (Option<Context>, Option<ring::Lent>) {
+    let is_in_ring = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).unwrap_or(false);
+    match Some(()).filter(|()| is_in_ring).and_then(|()| ring::lend()) {
+        Some((context, lent)) => (Some(context), Some(lent)),
+        None => (Context::current(), None),
+    }
+}
+
+/// The same for one that is handed on.
+fn handed_on() -> Option<Context> {
+    let context = local()?;
+    let on_stack = STACK.try_with(|stack| {
+        let mut stack = stack.try_borrow_mut().ok()?;
+        stack.frames.last_mut().map(|frame| std::mem::take(&mut frame.is_unread))
+    });
+    if on_stack.ok().flatten().unwrap_or_else(ring::take_unread) {
+        sending::handed_on(context.process());
+    }
+    Some(context)
+}
+
+/// Ends what this thread is in the middle of, as far as it is in a ring. What came by the queue, and was made current where it was
+/// begun, is given back.
+pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
+    let mut open = ring::end_open(failure);
+    let recording = switch::recording();
+    let _ = STACK.try_with(|stack| {
+        let stack = stack.try_borrow().ok()?;
+        open.extend(stack.frames.iter().filter(|frame| frame.own_in == Some(recording)).map(|frame| frame.context));
+        Some(())
+    });
+    open
+}
+
+const ON_STACK: u64 = 1 << 63;
+
+/// Makes a context current until its token is [`pop`]ped; `None` for an allocator that is called by this.
+#[inline]
+pub(crate) fn push(context: Context) -> Option<Token> {
+    match ring::push(context) {
+        Some(frame) => token_of(frame),
+        None => push_slowly(context),
+    }
+}
+
+/// The same for a process that came by the queue: who reads its ids from here says so to the one who drains.
+pub(crate) fn push_unread(context: Context) -> Option<Token> {
+    let token = push(context)?;
+    if token.get() & ON_STACK == 0 {
+        ring::set_own(token.get() as usize - 1);
+    } else {
+        let _ = STACK.try_with(|stack| {
+            if let Some(frame) = stack.try_borrow_mut().ok()?.frames.last_mut() {
+                frame.is_unread = true;
+                frame.own_in = Some(switch::recording());
+            }
+            Some(())
+        });
+    }
+    Some(token)
+}
+
+/// Names a frame of this thread's ring.
+#[inline]
+pub(crate) fn token_of(frame: usize) -> Option<Token> {
+    Token::new(frame as u64 + 1)
+}
+
+/// The same for a future.
+#[inline]
+pub(crate) fn push_slot(slot: &ring::Slot) -> Option<Token> {
+    match ring::push_slot(slot) {
+        Some(frame) => token_of(frame),
+        None => slot.context().and_then(push_slowly),
+    }
+}
+
+/// Takes a frame out, wherever it is by now: guards may be dropped in any order.
+#[inline]
+pub(crate) fn pop(token: Token) {
+    if token.get() & ON_STACK == 0 {
+        ring::pop_context(token.get() as usize - 1);
+    } else {
+        pop_from_stack(token);
+    }
+}
+
+/// For a thread without a ring, and for what is too deep for it.
+#[cold]
+#[inline(never)]
+fn push_slowly(context: Context) -> Option<Token> {
+    let _inside = inside::enter();
+    // What is on the stack is newer than what is in the ring's frames.
+    let is_empty = STACK.try_with(|stack| stack.try_borrow().is_ok_and(|stack| stack.frames.is_empty())).ok()?;
+    if is_empty && ring::attach() {
+        return push(context);
+    }
+    STACK
+        .try_with(|stack| {
+            let mut stack = stack.try_borrow_mut().ok()?;
+            if stack.frames.capacity() == 0 {
+                sweep_at_end(&mut stack);
+            }
+            stack.last_token += 1;
+            let token = Token::new(ON_STACK | stack.last_token)?;
+            stack.frames.push(Frame { token, context, is_unread: false, own_in: None });
+            ring::set_overflowing(true);
+            Some(token)
+        })
+        .ok()
+        .flatten()
+}
+
+#[inline(never)]
+fn pop_from_stack(token: Token) {
+    let _ = STACK.try_with(|stack| {
+        let Ok(mut stack) = stack.try_borrow_mut() else { return };
+        let frames = &mut stack.frames;
+        if frames.last().is_some_and(|frame| frame.token == token) {
+            frames.pop();
+        } else if let Some(at) = frames.iter().rposition(|frame| frame.token == token) {
+            frames.remove(at);
+        }
+        if frames.is_empty() {
+            ring::set_overflowing(false);
+        }
+        if stack.is_ending && stack.frames.is_empty() {
+            stack.frames = Vec::new();
+        }
+    });
+}
+
+/// Has the stack's memory given back when the thread ends.
+fn sweep_at_end(stack: &mut Stack) {
+    if SWEEPER.try_with(|_| ()).is_err() {
+        stack.is_ending = true;
+    }
+}
+
+static INHERITED: OfProgram = OfProgram::new();
+
+thread_local! {
+    /// Without a destructor: those of the program's own thread-locals may call monitored functions, before and after.
+    static STACK: ManuallyDrop<RefCell<Stack>> =
+        const { ManuallyDrop::new(RefCell::new(Stack { frames: Vec::new(), last_token: 0, is_ending: false })) };
+    static SWEEPER: Sweeper = const { Sweeper };
+}
+
+struct Stack {
+    frames: Vec<Frame>,
+    last_token: u64,
+    /// From here on nobody but the last frame gives the memory back.
+    is_ending: bool,
+}
+
+struct Sweeper;
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        let _ = STACK.try_with(|stack| {
+            let mut stack = stack.try_borrow_mut().ok()?;
+            stack.is_ending = true;
+            if stack.frames.is_empty() {
+                stack.frames = Vec::new();
+            }
+            Some(())
+        });
+    }
+}
+
+struct Frame {
+    token: Token,
+    context: Context,
+    /// See [`push_unread`].
+    is_unread: bool,
+    /// It is a process of this program, begun in this [`recording`](switch::recording).
+    own_in: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    fn enter(process: u64) -> CurrentGuard {
+        CurrentGuard::enter(Context::new(1, process))
+    }
+
+    fn current() -> Option<u64> {
+        local().map(Context::process)
+    }
+
+    #[test]
+    fn contexts_nest() {
+        assert_eq!(current(), None);
+        let outer = enter(1);
+        {
+            let _inner = enter(2);
+            assert_eq!(current(), Some(2));
+        }
+        assert_eq!(current(), Some(1));
+        drop(outer);
+        assert_eq!(current(), None);
+    }
+
+    #[test]
+    fn guards_may_be_dropped_in_any_order() {
+        let (first, second, third) = (enter(1), enter(2), enter(3));
+        drop(second);
+        assert_eq!(current(), Some(3));
+        drop(first);
+        assert_eq!(current(), Some(3));
+        drop(third);
+        assert_eq!(current(), None);
+    }
+
+    #[test]
+    fn a_panic_restores_what_was_current() {
+        let _outer = enter(1);
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let _inner = enter(2);
+            panic!("inside");
+        }));
+        assert_eq!(current(), Some(1));
+    }
+
+    #[test]
+    fn a_destructor_of_an_ending_thread_finds_the_stack_as_before() {
+        struct Late;
+        impl Drop for Late {
+            fn drop(&mut self) {
+                let outer = enter(2);
+                {
+                    let _inner = enter(3);
+                    assert_eq!(current(), Some(3));
+                }
+                assert_eq!(current(), Some(2));
+                drop(outer);
+                assert!(matches!(current(), None | Some(1)));
+            }
+        }
+        thread_local!(static LATE: Late = const { Late });
+        // Destroyed after the stack's own, and before.
+        for is_older in [true, false] {
+            std::thread::spawn(move || {
+                if is_older {
+                    LATE.with(|_| ());
+                }
+                drop(enter(1));
+                LATE.with(|_| ());
+            })
+            .join()
+            .expect("no destructor panics");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The layers of this crate: a module uses only what stands below it, so that no two need each other.
+#![allow(clippy::expect_used, reason = "tests end at what they don't expect")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// From the ground up. Modules of one layer don't know each other.
+const LAYERS: [&[&str]; 12] = [
+    &["brief", "context", "ids", "inside", "memory", "own", "section", "thread", "warn"],
+    &["budget", "clock", "fold", "record", "trees"],
+    &["done", "keep", "outcome", "panic", "site", "value"],
+    &["switch"],
+    &["park"],
+    &["ring"],
+    &["sending"],
+    &["current", "log", "queue_folds"],
+    &["drain", "live"],
+    &["future", "home", "strays"],
+    &["attach", "exit", "fork"],
+    &["private", "process"],
+];
+
+/// The rings are lent room, and a way for words, by whoever sets them up: `ring/host.rs`.
+const UNKNOWN_TO_RINGS: [&str; 1] = ["budget"];
+
+#[test]
+fn a_module_uses_only_what_stands_below_it() {
+    let height: BTreeMap<&str, usize> = LAYERS.iter().enumerate().flat_map(|(n, layer)| layer.iter().map(move |name| (*name, n))).collect();
+    let mut sources = BTreeMap::new();
+    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), None, &mut sources);
+    let known: BTreeSet<&str> = sources.keys().map(String::as_str).filter(|name| *name != "lib").collect();
+    assert_eq!(known, height.keys().copied().collect(), "each module has its layer in this list");
+
+    let mut edges = 0;
+    for (module, source) in sources.iter().filter(|(module, _)| *module != "lib") {
+        for used in uses(source) {
+            let Some(below) = height.get(used.as_str()).filter(|_| used != *module) else { continue };
+            edges += 1;
+            assert!(below < &height[module.as_str()], "{module} uses {used}, which doesn't stand below it");
+            assert!(module != "ring" || !UNKNOWN_TO_RINGS.contains(&used.as_str()), "the rings use {used}");
+        }
+    }
+    assert!(edges > 80, "only {edges} uses were found: does this test still read the sources?");
+}
+
+/// The source of each module, with that of the modules within it and without its tests.
+fn read(folder: &Path, within: Option<&str>, sources: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).expect("a folder of sources") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let module = within.unwrap_or(&name);
+        if path.is_dir() {
+            read(&path, Some(module), sources);
+        } else {
+            let text = fs::read_to_string(&path).expect("a source");
+            let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            sources.entry(module.to_owned()).or_default().push_str(text);
+        }
+    }
+}
+
+/// Names of the modules that it names by `crate::name` or `use crate::{name, …}`.
+fn uses(source: &str) -> BTreeSet<String> {
+    let code: String = source.lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| [line, "\n"]).collect();
+    let mut found = BTreeSet::new();
+    for part in code.split("crate::").skip(1) {
+        if let Some(list) = part.strip_prefix('{') {
+            let mut depth = 0;
+            let end = list.find(|c| {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                depth < 0
+            });
+            let list = &list[..end.expect("a list that ends")];
+            assert!(!list.contains('{'), "`use crate::{{…}}` with lists in it isn't read: {list}");
+            found.extend(list.split(',').map(|item| first_word(item.trim())));
+        } else {
+            found.insert(first_word(part));
+        }
+    }
+    assert!(!found.iter().any(|name| name.starts_with(char::is_uppercase)), "name the module, not what lib.rs shows of it: {found:?}");
+    found
+}
+
+fn first_word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
