@@ -1,8 +1,21 @@
-//! What a recorded call costs: its start fills a frame, its end turns the frame into a record of the ring.
+//! Recording a call in its thread's ring: the start fills a frame, the end turns the frame into a record.
 //!
-//! A start is admitted only if the ring has room for the records of all open frames, so the end of a call whose start was
-//! admitted is never lost. Otherwise it is dropped and counted. The end of a future, which may come on any thread, stays
-//! in the future's own slot if the ring is full.
+//! Only the thread itself writes its frames and its ring. The one who drains reads both at any moment, and so does whoever reads the
+//! file after the program was killed between any two stores. Four orders keep what they see right:
+//!
+//! 1. *A frame is filled before it counts.* A start writes the frame's line, whose check is stored last, and then publishes the depth.
+//!    Readers skip a line whose check doesn't fit (`ring/model.rs`, `tests/damaged.rs`).
+//! 2. *The record is there before the frame goes, and the frame is gone before the record counts.* An end writes the record, clears the frame
+//!    and only then publishes the head. In the other order a call could be lost by a kill in between, or told as running
+//!    after it was told as ended (`ring/model.rs`: `a_record_that_counts_is_whole_and_its_frame_is_gone`).
+//! 3. *Room for the end is taken at the start.* A start is admitted only if the ring has room for the records of all open frames besides.
+//!    So the end of an admitted call always finds room, and only starts are dropped and counted
+//!    (`tests/rings.rs`: `a_full_ring_drops_starts_and_no_ends`).
+//! 4. *Who sleeps is woken last.* Each start and end ends with [`park::wake`], after its stores
+//!    (`tests/rings.rs`: `parking_loses_no_wake_up`).
+//!
+//! A future may end on another thread, where no room was taken. If that thread's ring is full, the end stays in the future's own
+//! slot until it is drained (`tests/rings.rs`: `a_thousand_futures_end_on_another_thread_with_a_full_ring`).
 
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
@@ -15,17 +28,17 @@ use crate::context::{Attached, Context, Token};
 use crate::record::{Attachment, Failure, Site};
 use crate::{clock, ids, inside, park, site, switch, trees};
 
-/// What became of a start.
+/// Result of a start.
 pub(crate) enum Begun<T> {
     /// It is recorded.
     Recorded(T),
-    /// There was no room: it is counted as dropped.
+    /// There was no room. The start is counted as dropped.
     Refused,
-    /// It is none for a ring: nothing is current in this thread's frames, or they are used up.
+    /// The ring can't take this call: nothing is current in this thread's frames, or all frames are in use. It goes by the queue.
     Elsewhere,
 }
 
-/// How something that is in a ring ended. A failure's words go beside it.
+/// How a recorded call ended. The words of a failure are too long for a record and go by the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub(crate) enum Ending {
@@ -46,7 +59,7 @@ pub(crate) struct Call {
 #[derive(Debug)]
 pub(crate) struct Slot(pub(super) &'static Frame);
 
-/// A call that has left the frames.
+/// A call that was taken out of its frame, with all that is needed to record its end by the queue.
 #[derive(Clone, Copy)]
 pub(crate) struct TakenOut {
     pub(crate) context: Context,
@@ -68,6 +81,7 @@ pub(crate) fn start(site: &'static Site, is_woven: bool) -> Begun<Call> {
     }
     let Some(above) = region.current(depth as usize - 1) else { return Begun::Elsewhere };
     let parent = above.parent_ids();
+    // Before anything is written: the end that belongs to this start is to find room.
     if !admits(region, depth) {
         return refuse(region, parent);
     }
@@ -79,6 +93,7 @@ pub(crate) fn start(site: &'static Site, is_woven: bool) -> Begun<Call> {
         fold::keep(above);
     }
     begin(region, frame, site, Some(above), parent, Attachment::Explicit, facts, std::thread::panicking());
+    // Until here a reader takes the frame for unused.
     region.writer.depth.publish(depth + 1);
     park::wake();
     Begun::Recorded(Call { frame: depth as usize, thread_bound: PhantomData })
@@ -111,14 +126,17 @@ pub(crate) fn start_at(site: &'static Site, attached: Attached, is_woven: bool) 
 #[inline]
 #[expect(clippy::needless_pass_by_value, reason = "it is over")]
 pub(crate) fn end(call: Call, ending: Ending) {
+    // First of all, so that what is done here isn't part of the call's time.
     let end = clock::now();
     let Some(region) = registry::region() else { return };
     let frame = &region.frames[call.frame];
     if is_recorded(frame) {
         publish(region, frame, true, end, ending);
     } else {
+        // The frame was copied from the parent of a forked child, or recording is over: nothing is told of it.
         frame.line.clear();
     }
+    // After the record: until here the frame counts, and what the record's words call belongs to it.
     pop(region, call.frame);
     park::wake();
 }
@@ -161,11 +179,13 @@ pub(crate) fn open_at(site: &'static Site, attached: Attached) -> Begun<Slot> {
 pub(crate) fn close(slot: Slot, ending: Ending) {
     let (end, slot) = (clock::now(), slot.0);
     if !is_recorded(slot) {
-        // It may be one of the parent of a forked child, who shares its memory.
+        // After a fork, the child must not write to its parent's slots: both share the memory.
         return;
     }
     match registry::region() {
         Some(region) if admits(region, region.writer.depth.get()) => {
+            // Only the thread whose table the slot stands in keeps the list of free slots. Another thread counts the slot as freed, and
+            // its own thread takes it back.
             if fold::is_own(Some(region), slot) {
                 publish(region, slot, true, end, ending);
                 region.push_free(slot);
@@ -178,6 +198,8 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
     park::wake();
 }
 
+/// Ends a future on a thread whose ring is full or that has none. The ended words take the place of the running ones in the slot, marked by
+/// [`ENDED_IN_SLOT`], in one checked write; the one who drains makes the record and frees the slot.
 #[cold]
 #[inline(never)]
 fn close_without_room(region: Option<&'static Region>, slot: &'static Frame, end: u64, ending: Ending) {
@@ -190,7 +212,7 @@ fn close_without_room(region: Option<&'static Region>, slot: &'static Frame, end
         .fold()
         .is_some_and(|fold| fold::take(fold, is_own, slot, end, ending) || fold::take_unusual(fold, is_own, slot, &mut words, ending));
     match region {
-        // Only its own thread counts it.
+        // A fold has counted the call, so no record is needed. Without a region, the slot isn't this thread's to free.
         Some(region) if is_counted => region.push_free(slot),
         _ => slot.line.write(&words, ENDED_IN_SLOT),
     }
@@ -208,13 +230,14 @@ impl Call {
         }
     }
 
-    /// Whether the thread began to panic since the call began.
+    /// Returns true if the thread began to panic after the call had begun.
     #[inline]
     pub(crate) fn panicked_meanwhile(&self) -> bool {
         std::thread::panicking() && self.frame().is_some_and(|frame| !frame.is(Mark::Panicking))
     }
 
-    /// The call goes on as a future and is no longer current; `Err` if there is no room for one more.
+    /// Moves the call from its frame into a slot: it goes on as a future and is no longer current. Returns it unchanged if no slot
+    /// is free.
     pub(crate) fn into_slot(self) -> Result<Slot, Self> {
         let Some((region, frame)) = registry::region().filter(|_| registry::is_own()).zip(self.frame()) else { return Err(self) };
         let Some(slot) = slots::take(region) else { return Err(self) };
@@ -223,7 +246,8 @@ impl Call {
         slot.copy_marks(frame);
         slot.below.set(frame.below.get());
         slot.set_fold(frame.fold());
-        // Gone for a moment, so that whoever promotes it promotes one of the two.
+        // The call is nowhere for a moment. If it stood in both, the one who drains could tell both as running; it marks what it told
+        // as promoted, and the mark is copied after the barrier, so that it isn't lost either.
         frame.line.clear();
         park::order();
         slot.promoted.set(frame.promoted.get());
@@ -233,7 +257,7 @@ impl Call {
         Ok(Slot(slot))
     }
 
-    /// The call is to be told of in another way from now on, and is no longer current here.
+    /// Takes the call out of its frame, to be told by the queue from now on. It is no longer current here.
     pub(crate) fn take_out(self) -> Option<TakenOut> {
         let (region, frame) = registry::region().zip(self.frame())?;
         fold::leave(Some(region), frame);
@@ -259,7 +283,7 @@ impl Call {
 }
 
 impl Slot {
-    /// What is current while the future is polled.
+    /// Ids of the process that is current while the future is polled. As somebody gets to know them, the call leaves its fold.
     #[inline]
     pub(crate) fn context(&self) -> Option<Context> {
         fold::leave(registry::region(), self.0);
@@ -267,12 +291,12 @@ impl Slot {
         context_of(self.0)
     }
 
-    /// Whether it is one that this program may write to: not one of the parent of a forked child.
+    /// Returns true if this program may write to the slot. After a fork, the child must not write to its parent's slots.
     pub(crate) fn is_own(&self) -> bool {
         is_recorded(self.0)
     }
 
-    /// Remembers what stays current until the future is dropped.
+    /// Stores the guard of what stays current after a poll that panicked, until the future is dropped.
     pub(crate) fn set_leftover(&self, token: Option<Token>) {
         self.0.leftover.set(token.map_or(0, Token::get));
     }
@@ -310,6 +334,7 @@ pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
     queued
 }
 
+/// Fills a frame or a slot. It counts only when the caller publishes the depth; a slot counts as soon as its check is written.
 #[inline(always)]
 #[expect(clippy::inline_always, clippy::too_many_arguments, reason = "each of its callers knows other arguments beforehand")]
 fn begin(
@@ -326,7 +351,7 @@ fn begin(
     frame.set_marks(switch::recording(), was_panicking);
     let site = site::number(site, writer.sites.get() as usize);
     let mut facts = Facts(Facts::new(site, attachment, writer.thread.get()).0 | more_facts);
-    // Before what the call is counted in is written to: that would hold up the clock.
+    // Read before the fold's memory is written to: the clock's instruction would wait for those stores.
     let start = clock::now();
     let fold = fold::join(region, above, parent, root, site);
     let id = id_after(writer);
@@ -338,19 +363,20 @@ fn begin(
     frame.line.write(&Words { start, id, parent, root, end: 0, facts: facts.0 }, RUNNING);
 }
 
-/// What the facts of a woven call say further.
+/// Bits that the facts of a woven call have besides.
 #[inline]
 fn woven(region: &Region, is_woven: bool) -> u64 {
     if is_woven { region.writer.woven.get() } else { 0 }
 }
 
-/// Recording may be over, or the call one of the parent of a forked child.
+/// Returns true if the frame was filled by this program while it records: not by the parent of a forked child, nor in a recording that
+/// is over.
 #[inline]
 pub(super) fn is_recorded(frame: &Frame) -> bool {
     frame.recording() == switch::recording()
 }
 
-/// Makes a record of what ran, or counts it. `is_own`: it began on this thread.
+/// Makes a record of a call that has ended, or counts it in its fold. `is_own` is true if it began on this thread.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the end of every call, which has no other work to do")]
 fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Ending) {
@@ -365,12 +391,12 @@ fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Endin
     }
     let head = region.writer.head.get();
     region.segment().line(head).write_ended(&frame.line, end, Facts::of(ending), head);
-    // Before the record counts: who has taken it must not find its frame any more.
+    // Between the two: see order 2 above.
     frame.line.clear();
     region.writer.head.publish(head + 1);
 }
 
-/// The same for what is folded and not like most.
+/// Like [`publish`], for a folded call that failed, was slow, or whose ids are known: it leaves its fold and gets a record.
 #[cold]
 #[inline(never)]
 fn publish_unusual(region: &Region, frame: &Frame, fold: &Fold, is_own: bool, end: u64, ending: Ending) {
@@ -387,7 +413,7 @@ fn publish_unusual(region: &Region, frame: &Frame, fold: &Fold, is_own: bool, en
     region.writer.head.publish(head + 1);
 }
 
-/// The record of what ran.
+/// The frame's words with the end added.
 #[inline]
 fn ended(frame: &Frame, end: u64, ending: Ending) -> Words {
     let words = frame.line.own();
@@ -424,7 +450,7 @@ pub(super) fn context_of(frame: &Frame) -> Option<Context> {
     Context::new(u128::from(high) << 64 | u128::from(low), id)
 }
 
-/// What is above a frame has a child that won't end in it.
+/// Has the call above this frame keep its own row: it has a child that will end elsewhere and needs its parent.
 fn keep_above(region: &Region, frame: usize) {
     if let Some(above) = frame.checked_sub(1).and_then(|above| region.current(above)) {
         fold::keep(above);
@@ -446,7 +472,8 @@ fn leave_tree(frame: &Frame) {
     }
 }
 
-/// Hands on the words of a failure, before the record that they belong to.
+/// Sends the words of a failure to the queue, before the record that they belong to is published: the one who drains the record must
+/// find them.
 #[cold]
 fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     let _inside = inside::enter();
