@@ -296,7 +296,7 @@ impl Slot {
         is_recorded(self.0)
     }
 
-    /// Stores the guard of what stays current after a poll that panicked, until the future is dropped.
+    /// Stores the guard by which a future that is dropped before its end stays current until all that it holds is dropped.
     pub(crate) fn set_leftover(&self, token: Option<Token>) {
         self.0.leftover.set(token.map_or(0, Token::get));
     }
