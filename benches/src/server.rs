@@ -28,6 +28,8 @@ pub(crate) struct Held {
     pub(crate) dropped: u64,
     /// Bytes of the database.
     pub(crate) bytes: u64,
+    /// Bytes of these that are the log of events, which doesn't grow with what is kept.
+    pub(crate) logged: u64,
 }
 
 impl Server {
@@ -120,6 +122,7 @@ impl Server {
             processes: numbers.values().filter_map(Value::as_u64).sum(),
             dropped: dropped.iter().filter_map(|dropped| dropped["count"].as_u64()).sum(),
             bytes: status["database_bytes"].as_u64().context("bytes are a number")?,
+            logged: status["stream_log_bytes"].as_u64().unwrap_or(0),
         })
     }
 }

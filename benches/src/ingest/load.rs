@@ -37,7 +37,7 @@ pub(crate) struct Sent {
 
 impl Plan {
     fn processes_per_connection(&self) -> u64 {
-        self.events / 2 / self.connections
+        self.events / self.shape.events_per_process() / self.connections
     }
 
     /// How many trees a connection sends, and of how many processes.
@@ -45,6 +45,7 @@ impl Plan {
         match self.shape {
             Shape::Trees(size) => ((self.processes_per_connection() / u64::from(size)).max(1), size),
             Shape::Batches => (self.processes_per_connection().max(1), 1),
+            Shape::Scripts | Shape::Tasks => ((self.processes_per_connection() / 200).max(1), 200),
             Shape::Huge | Shape::HugeRandom => (1, self.processes_per_connection() as u32),
         }
     }
@@ -76,9 +77,8 @@ impl Plan {
                 if count > 0 {
                     json.push(',');
                 }
-                tree.write_event(number, &mut json);
-                count += 1;
-                if count == self.events_per_batch {
+                count += tree.write_event(number, &mut json);
+                if count >= self.events_per_batch {
                     close(&mut json, &mut count)?;
                 }
             }

@@ -6,6 +6,7 @@ mod caps;
 mod dropping;
 mod duties;
 mod http;
+mod kinds;
 mod limits;
 mod live;
 mod load;
@@ -54,6 +55,8 @@ pub(crate) enum Measurement {
     Connections,
     /// Events per second and bytes on disk, by the shape of trees.
     Shapes,
+    /// Events per second and bytes on disk of what isn't functions, beside functions.
+    Kinds,
     /// What the server's time goes to.
     Duties,
     /// 50,000 events per second.
@@ -75,6 +78,7 @@ impl Measurement {
         match self {
             Self::Connections => connections(options),
             Self::Shapes => shapes(options),
+            Self::Kinds => kinds::measure(options),
             Self::Duties => duties::measure(options),
             Self::Paced => paced(options),
             Self::Dropping => dropping::measure(options),
@@ -108,7 +112,8 @@ fn run(options: &Options, plan: Plan, name: &str) -> Result<Run> {
     let (rss_mib, cpu_us) = (server.peak_rss_mib()?, (server.cpu_seconds()? - cpu) * 1e6 / sent.events as f64);
     progress(&format!("{name}: is it all there"));
     let held = server.held()?;
-    ensure!(held.processes == sent.events / 2, "{} processes were sent, {} are there", sent.events / 2, held.processes);
+    let processes = sent.events / plan.shape.events_per_process();
+    ensure!(held.processes == processes, "{processes} processes were sent, {} are there", held.processes);
     plan.check(server.address())?;
     let bytes_per_process = held.bytes as f64 / held.processes as f64;
     drop(server);

@@ -42,7 +42,21 @@ pub(crate) enum Shape {
     Huge,
     /// The same with random ids, as other recorders give them.
     HugeRandom,
+    /// Trees of 200 commands: of a kind of their own, with an exit code.
+    Scripts,
+    /// Trees of 200 tasks of a queue, told by a bridge: sent with 200 bytes of arguments, received, started and ended, with the queue's id.
+    Tasks,
 }
+
+impl Shape {
+    /// How many events tell of a process.
+    pub(crate) fn events_per_process(self) -> u64 {
+        if self == Self::Tasks { 4 } else { 2 }
+    }
+}
+
+/// Who runs the tasks of [`Shape::Tasks`].
+const RUNNER: &str = r#"{"id":"ce1e0000000000000000000000000007","hostname":"queue-3","pid":77,"program":"celery"}"#;
 
 /// A process as it must be when all is stored.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +78,7 @@ pub(crate) struct Tree {
     pub(crate) batch: String,
     pub(crate) processes: Vec<Process>,
     events: Vec<i32>,
+    shape: Shape,
 }
 
 impl Process {
@@ -131,7 +146,7 @@ pub(crate) fn tree(connection: u64, number: u64, size: u32, ids: Shape) -> Tree 
         }
     }
     let batch = if ids == Shape::Batches { number / SHARED } else { number };
-    Tree { root, batch: format!("batch{connection:02}-{batch:06}"), processes, events }
+    Tree { root, batch: format!("batch{connection:02}-{batch:06}"), processes, events, shape: ids }
 }
 
 impl Tree {
@@ -144,14 +159,18 @@ impl Tree {
         self.events.len()
     }
 
-    /// One event as JSON, in the words of the wire.
-    pub(crate) fn write_event(&self, number: usize, json: &mut String) {
+    /// The events of one step as JSON, in the words of the wire; how many they are.
+    pub(crate) fn write_event(&self, number: usize, json: &mut String) -> usize {
         let event = self.events[number];
+        if self.shape == Shape::Tasks {
+            return self.write_task(event, json);
+        }
         let process = &self.processes[event.unsigned_abs() as usize - 1];
         let (root, id, ended_us) = (self.root, process.id, process.started_us + process.elapsed_ns / 1_000);
         let done = if event > 0 {
             let (kind, batch) = match process.parent {
                 None => ("root", format!(r#","batch":"{}""#, self.batch)),
+                Some(_) if self.shape == Shape::Scripts => ("script", String::new()),
                 Some(_) => (if process.thread == 2 { "cross_thread" } else { "normal" }, String::new()),
             };
             let parent = process.parent.map_or("null".to_owned(), |parent| format!(r#""{parent:016x}""#));
@@ -169,11 +188,49 @@ impl Tree {
                 ),
             };
             let elapsed = process.elapsed_ns;
+            let outcome = match (self.shape, process.error) {
+                (Shape::Scripts, error) => format!(r#"{outcome},"exit_code":{}"#, i32::from(error.is_some())),
+                _ => outcome,
+            };
             write!(
                 json,
                 r#"{{"type":"process-ended","root_id":"{root:032x}","id":"{id:016x}","time_us":{ended_us},"elapsed_ns":{elapsed},"outcome":{outcome}}}"#
             )
         };
         done.expect("a string takes all");
+        1
+    }
+
+    /// A task of a queue, as a bridge tells of it.
+    fn write_task(&self, event: i32, json: &mut String) -> usize {
+        let process = &self.processes[event.unsigned_abs() as usize - 1];
+        let (root, id, at, name) = (self.root, process.id, process.started_us, process.name());
+        let native = format!("{id:016x}-{:016x}", id.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let common = |at: u64| format!(r#""root_id":"{root:032x}","id":"{id:016x}","time_us":{at},"native_id":"{native}""#);
+        let parent = process.parent.map_or("null".to_owned(), |parent| format!(r#""{parent:016x}""#));
+        let batch = if process.parent.is_none() { format!(r#","batch":"{}""#, self.batch) } else { String::new() };
+        let done = if event > 0 {
+            let arguments = format!("[{id}, '{}']", "customer, order, line, ".repeat(8));
+            write!(
+                json,
+                r#"{{"type":"process-queued",{},"parent_id":{parent},"kind":"task","name":"{name}"{batch},"fields":{{"args":"{arguments:.200}"}}}},{{"type":"process-updated",{},"worker":{RUNNER},"fields":{{"received_us":{}}}}},{{"type":"process-started",{},"worker":{RUNNER},"parent_id":{parent},"kind":"task","name":"{name}"{batch}}}"#,
+                common(at - 900),
+                common(at - 400),
+                at - 400,
+                common(at)
+            )
+        } else {
+            let outcome = process.message().map_or(r#""succeeded""#.to_owned(), |message| {
+                format!(r#""failed","error":{{"kind":"error","message":"{message}"}}"#)
+            });
+            let elapsed = process.elapsed_ns;
+            write!(
+                json,
+                r#"{{"type":"process-ended",{},"worker":{RUNNER},"elapsed_ns":{elapsed},"outcome":{outcome}}}"#,
+                common(at + elapsed / 1_000)
+            )
+        };
+        done.expect("a string takes all");
+        if event > 0 { 3 } else { 1 }
     }
 }

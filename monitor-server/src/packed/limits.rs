@@ -47,7 +47,10 @@ impl Packed {
             site.source.iter_mut().for_each(|source| cut_source(source, limits));
         }
         self.threads.iter_mut().chain(&mut self.marks).for_each(|text| cut_box(text, limits.name_bytes));
-        self.errors.iter_mut().for_each(|error| cut_error(error, limits));
+        for ending in &mut self.endings {
+            ending.error.iter_mut().for_each(|error| cut_error(error, limits));
+            cut_each(&mut ending.reason, limits.text_bytes);
+        }
         let largest = size::largest_packed(self);
         for (number, index) in (self.sequence..).zip(0..self.events.len()) {
             let size = match &mut self.events[index] {

@@ -13,6 +13,7 @@ use monitor_wire::{
     Attachment, Batch, Dropped, Error, Event, Kind, LogEntry, Outcome, ProcessEnded, ProcessId, ProcessStarted, RootId, Source, State,
     WorkerRef,
 };
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::decode::Refused;
 pub use self::limits::Limits;
@@ -40,8 +41,8 @@ pub struct Packed {
     pub(crate) threads: Vec<Box<str>>,
     /// Batch marks.
     pub(crate) marks: Vec<Box<str>>,
-    /// Why processes failed.
-    pub(crate) errors: Vec<Error>,
+    /// What ends say beside their outcomes.
+    pub(crate) endings: Vec<Ending>,
     /// The events, the first numbered `sequence`.
     pub(crate) events: Vec<PackedEvent>,
     /// About how many bytes all of it takes.
@@ -56,6 +57,31 @@ pub(crate) struct Site {
     pub(crate) name: Box<str>,
     pub(crate) kind: Kind,
     pub(crate) source: Option<Source>,
+}
+
+/// What an end says beside its outcome: why the process failed, and what only commands say. Its JSON is in the log of events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Ending {
+    #[serde(flatten)]
+    pub(crate) error: Option<Error>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exit_code: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+}
+
+impl Ending {
+    /// Returns true if it has what only commands say.
+    pub(crate) fn is_of_command(&self) -> bool {
+        self.exit_code.is_some() || self.signal.is_some() || self.reason.is_some()
+    }
+
+    /// Returns true if it says nothing.
+    fn is_nothing(&self) -> bool {
+        self.error.is_none() && !self.is_of_command()
+    }
 }
 
 /// A place in one of a batch's lists.
@@ -83,11 +109,11 @@ pub(crate) struct Started {
     pub(crate) time_us: u64,
 }
 
-/// A first attempt's end without an exit code or anything else that is rare.
+/// A first attempt's end without another attempt to come, links or anything else that is rare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ended {
     pub(crate) root: Place,
-    pub(crate) error: Place,
+    pub(crate) ending: Place,
     pub(crate) outcome: PlainOutcome,
     pub(crate) id: ProcessId,
     pub(crate) time_us: u64,
@@ -182,11 +208,17 @@ impl Packed {
                     ..ProcessStarted::new(root_id, started.id, started.time_us, site.kind.clone(), site.name.to_string())
                 })
             }
-            PackedEvent::Ended(ended) => Event::ProcessEnded(ProcessEnded {
-                elapsed_ns: ended.elapsed_ns,
-                error: at(&self.errors, ended.error).cloned(),
-                ..ProcessEnded::new(self.roots[ended.root as usize], ended.id, ended.time_us, ended.outcome.outcome())
-            }),
+            PackedEvent::Ended(ended) => {
+                let Ending { error, exit_code, signal, reason } = at(&self.endings, ended.ending).cloned().unwrap_or_default();
+                Event::ProcessEnded(ProcessEnded {
+                    elapsed_ns: ended.elapsed_ns,
+                    error,
+                    exit_code,
+                    signal,
+                    reason,
+                    ..ProcessEnded::new(self.roots[ended.root as usize], ended.id, ended.time_us, ended.outcome.outcome())
+                })
+            }
             PackedEvent::Other(event) => (**event).clone(),
         }
     }
@@ -219,7 +251,7 @@ struct Packing<'a> {
     roots: HashMap<RootId, Place>,
     sites: HashMap<SiteKey<'a>, Place>,
     threads: HashMap<&'a str, Place>,
-    errors: HashMap<&'a str, Place>,
+    endings: HashMap<EndingKey<'a>, Place>,
     /// Of events that were read whole.
     own_sites: HashMap<Site, Place>,
     own_threads: HashMap<Box<str>, Place>,
@@ -231,6 +263,8 @@ struct Packing<'a> {
 
 /// A site by borrowed texts.
 type SiteKey<'a> = (&'a str, &'a str, &'a str, u32);
+/// An ending by borrowed texts: its error as it stands in the body, its exit code, its signal and its reason.
+type EndingKey<'a> = (Option<&'a str>, Option<i32>, Option<i32>, Option<&'a str>);
 
 #[derive(Default)]
 struct Lists {
@@ -238,7 +272,7 @@ struct Lists {
     sites: Vec<Site>,
     threads: Vec<Box<str>>,
     marks: Vec<Box<str>>,
-    errors: Vec<Error>,
+    endings: Vec<Ending>,
 }
 
 impl<'a> Packing<'a> {
@@ -283,8 +317,8 @@ impl<'a> Packing<'a> {
         mark.map_or(NOWHERE, |mark| push(&mut self.packed.marks, mark.into()))
     }
 
-    fn error(&mut self, error: Option<Error>) -> Place {
-        error.map_or(NOWHERE, |error| push(&mut self.packed.errors, error))
+    fn ending(&mut self, ending: Ending) -> Place {
+        if ending.is_nothing() { NOWHERE } else { push(&mut self.packed.endings, ending) }
     }
 
     /// An event that was read whole.
@@ -305,7 +339,7 @@ impl<'a> Packing<'a> {
             Event::ProcessEnded(of) => match PlainOutcome::of(of.outcome.as_str()).filter(|_| is_plain_end(&of)) {
                 Some(outcome) => PackedEvent::Ended(Ended {
                     root: self.root(of.root_id),
-                    error: self.error(of.error),
+                    ending: self.ending(Ending { error: of.error, exit_code: of.exit_code, signal: of.signal, reason: of.reason }),
                     outcome,
                     id: of.id,
                     time_us: of.time_us,
@@ -318,7 +352,7 @@ impl<'a> Packing<'a> {
     }
 
     fn close(self, worker: WorkerRef, (sequence, sent_us): (u64, u64), dropped: Vec<Dropped>, events: Vec<PackedEvent>) -> Packed {
-        let Lists { roots, sites, threads, marks, errors } = self.packed;
+        let Lists { roots, sites, threads, marks, endings } = self.packed;
         let mut packed = Packed {
             worker,
             sequence,
@@ -329,7 +363,7 @@ impl<'a> Packing<'a> {
             sites,
             threads,
             marks,
-            errors,
+            endings,
             events,
             bytes: 0,
             logged: Vec::new(),
@@ -366,12 +400,5 @@ fn is_plain_start(of: &ProcessStarted) -> bool {
 }
 
 fn is_plain_end(of: &ProcessEnded) -> bool {
-    of.attempt == 1
-        && of.worker.is_none()
-        && of.native_id.is_none()
-        && of.links.is_empty()
-        && of.exit_code.is_none()
-        && of.signal.is_none()
-        && of.reason.is_none()
-        && of.retry.is_none()
+    of.attempt == 1 && of.worker.is_none() && of.native_id.is_none() && of.links.is_empty() && of.retry.is_none()
 }

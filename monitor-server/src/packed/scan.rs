@@ -4,7 +4,7 @@
 
 use monitor_wire::{Dropped, ProcessId, RootId, VERSION, WorkerRef};
 
-use super::{Ended, Packed, PackedEvent, Packing, PlainOutcome, Started};
+use super::{Ended, Ending, EndingKey, Packed, PackedEvent, Packing, PlainOutcome, Started};
 
 /// The batch in a body; none if it has to be read with care.
 pub(super) fn batch(body: &[u8], max_events: usize) -> Option<Packed> {
@@ -55,6 +55,9 @@ struct Seen<'a> {
     elapsed_ns: Option<u64>,
     outcome: &'a str,
     error: Option<&'a str>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    reason: Option<&'a str>,
 }
 
 /// The keys of starts and ends; by their places the bits of [`Seen::keys`].
@@ -76,11 +79,14 @@ mod key {
     pub(super) const FIELDS: u32 = 1 << 14;
     pub(super) const LINKS: u32 = 1 << 15;
     pub(super) const ATTEMPT: u32 = 1 << 16;
+    pub(super) const EXIT_CODE: u32 = 1 << 17;
+    pub(super) const SIGNAL: u32 = 1 << 18;
+    pub(super) const REASON: u32 = 1 << 19;
     /// What both have.
     pub(super) const BOTH: u32 = TYPE | ROOT_ID | ID | TIME_US;
     pub(super) const RARE: u32 = ATTACHMENT | FIELDS | LINKS | ATTEMPT;
     pub(super) const START: u32 = BOTH | RARE | PARENT_ID | KIND | NAME | BATCH | THREAD | SOURCE;
-    pub(super) const END: u32 = BOTH | LINKS | ATTEMPT | ELAPSED_NS | OUTCOME | ERROR;
+    pub(super) const END: u32 = BOTH | LINKS | ATTEMPT | ELAPSED_NS | OUTCOME | ERROR | EXIT_CODE | SIGNAL | REASON;
 }
 
 impl<'a> Scan<'a> {
@@ -289,6 +295,18 @@ impl<'a> Scan<'a> {
                 seen.error = self.or_null(Self::value)?;
                 key::ERROR
             }
+            "exit_code" => {
+                seen.exit_code = self.or_null(Self::small)?;
+                key::EXIT_CODE
+            }
+            "signal" => {
+                seen.signal = self.or_null(Self::small)?;
+                key::SIGNAL
+            }
+            "reason" => {
+                seen.reason = self.or_null(Self::string)?;
+                key::REASON
+            }
             "attachment" => {
                 self.eat_word("\"explicit\"")?;
                 key::ATTACHMENT
@@ -309,6 +327,11 @@ impl<'a> Scan<'a> {
             }
             _ => return None,
         })
+    }
+
+    /// An exit code or a signal; those below zero are unusual.
+    fn small(&mut self) -> Option<i32> {
+        i32::try_from(self.number()?).ok()
     }
 
     fn source(&mut self) -> Option<(&'a str, u32)> {
@@ -350,8 +373,8 @@ impl<'a> Seen<'a> {
             "process-ended" if self.has(key::OUTCOME) && self.keys & !key::END == 0 => {
                 let outcome = PlainOutcome::of(self.outcome)?;
                 let root = packing.root_named(self.root_id)?;
-                let error = packing.error_of(self.error)?;
-                Some(PackedEvent::Ended(Ended { root, error, outcome, id, time_us, elapsed_ns: self.elapsed_ns }))
+                let ending = packing.ending_of((self.error, self.exit_code, self.signal, self.reason))?;
+                Some(PackedEvent::Ended(Ended { root, ending, outcome, id, time_us, elapsed_ns: self.elapsed_ns }))
             }
             _ => None,
         }
@@ -371,14 +394,18 @@ impl<'a> Packing<'a> {
         Some(place)
     }
 
-    /// The place of an error by its text.
-    fn error_of(&mut self, text: Option<&'a str>) -> Option<super::Place> {
-        let Some(text) = text else { return Some(super::NOWHERE) };
-        if let Some(place) = self.errors.get(text) {
+    /// The place of what an end says beside its outcome.
+    fn ending_of(&mut self, key: EndingKey<'a>) -> Option<super::Place> {
+        if key == (None, None, None, None) {
+            return Some(super::NOWHERE);
+        }
+        if let Some(place) = self.endings.get(&key) {
             return Some(*place);
         }
-        let place = self.error(Some(serde_json::from_str(text).ok()?));
-        self.errors.insert(text, place);
+        let (error, exit_code, signal, reason) = key;
+        let error = error.map(serde_json::from_str).transpose().ok()?;
+        let place = self.ending(Ending { error, exit_code, signal, reason: reason.map(str::to_owned) });
+        self.endings.insert(key, place);
         Some(place)
     }
 }

@@ -3,13 +3,13 @@
 use monitor_wire::{Dropped, Error, Event, Fields, Link, Process, Registered, Source, Worker, WorkerRef};
 use serde_json::Value;
 
-use super::{Packed, PackedEvent, Place, Site};
+use super::{Ending, Packed, PackedEvent, Place, Site};
 
 /// About how many bytes a batch holds: its events and every text in them.
 pub(super) fn size(batch: &Packed) -> usize {
     let sites = batch.sites.iter().map(|site| size_of::<Site>() + of_site(site));
     let texts = batch.threads.iter().chain(&batch.marks).map(|text| 16 + text.len());
-    let errors = batch.errors.iter().map(|of| size_of::<Error>() + error(of));
+    let endings = batch.endings.iter().map(|of| size_of::<Ending>() + ending(of));
     let others = batch.events.iter().map(|event| match event {
         PackedEvent::Other(event) => size_of::<Event>() + of_event(event),
         PackedEvent::Started(_) | PackedEvent::Ended(_) => 0,
@@ -19,14 +19,14 @@ pub(super) fn size(batch: &Packed) -> usize {
         + worker(&batch.worker)
         + lists
         + dropped(&batch.dropped)
-        + sites.chain(texts).chain(errors).chain(others).sum::<usize>()
+        + sites.chain(texts).chain(endings).chain(others).sum::<usize>()
 }
 
 /// The most that a start or an end of the common kind may take.
 pub(super) fn largest_packed(batch: &Packed) -> usize {
     let longest = |texts: &[Box<str>]| texts.iter().map(|text| text.len()).max().unwrap_or(0);
     let start = batch.sites.iter().map(of_site).max().unwrap_or(0) + longest(&batch.threads) + longest(&batch.marks);
-    start.max(batch.errors.iter().map(error).max().unwrap_or(0))
+    start.max(batch.endings.iter().map(ending).max().unwrap_or(0))
 }
 
 /// What a start or an end of the common kind takes.
@@ -34,7 +34,7 @@ pub(super) fn of_packed(batch: &Packed, index: usize) -> usize {
     let text = |texts: &[Box<str>], place: Place| texts.get(place as usize).map_or(0, |text| text.len());
     match &batch.events[index] {
         PackedEvent::Started(of) => of_site(&batch.sites[of.site as usize]) + text(&batch.threads, of.thread) + text(&batch.marks, of.mark),
-        PackedEvent::Ended(of) => batch.errors.get(of.error as usize).map_or(0, error),
+        PackedEvent::Ended(of) => batch.endings.get(of.ending as usize).map_or(0, ending),
         PackedEvent::Other(event) => of_event(event),
     }
 }
@@ -114,6 +114,11 @@ fn source<'a>(source: impl IntoIterator<Item = &'a Source>) -> usize {
 
 fn links(links: &[Link]) -> usize {
     links.iter().map(|link| size_of::<Link>() + link.relation.len()).sum()
+}
+
+/// What an end says beside its outcome.
+pub(crate) fn ending(of: &Ending) -> usize {
+    of.error.as_ref().map_or(0, error) + text(&of.reason)
 }
 
 pub(crate) fn error(error: &Error) -> usize {

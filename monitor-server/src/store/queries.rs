@@ -57,7 +57,7 @@ pub trait Queries: Send + Sync + 'static {
     /// One process; none if there is no such process.
     fn process(&self, root: RootKey, id: ProcessId) -> Result<Option<Process>, StoreError>;
 
-    /// The processes of the newest trees whose ids are from the first to the second of these, newest trees first, at most so many.
+    /// The processes whose ids are from the first to the second of these, newest trees first, at most so many.
     fn processes_of_ids(&self, ids: (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage, StoreError>;
 
     /// One page of processes across trees.
@@ -155,6 +155,8 @@ pub struct ProcessesQuery {
     pub root: Option<RootKey>,
     /// Of this kind.
     pub kind: Option<Kind>,
+    /// With this id of another system.
+    pub native_id: Option<String>,
     /// Exactly this name.
     pub name: Option<String>,
     /// Run by this worker.
@@ -180,7 +182,7 @@ impl ProcessesQuery {
     /// Returns true if the query would search numerous processes of all times.
     pub fn is_boundless(&self) -> bool {
         let is_numerous = self.kind.as_ref().is_none_or(|kind| Self::NUMEROUS.contains(kind));
-        is_numerous && self.root.is_none() && self.started_after.is_none()
+        is_numerous && self.native_id.is_none() && self.root.is_none() && self.started_after.is_none()
     }
 }
 

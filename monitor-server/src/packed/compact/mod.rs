@@ -12,7 +12,7 @@
 //! | 2 | same tree as the event before | same; not looked at if bit 7 is set |
 //! | 3 | same site as the start before | \ outcome |
 //! | 4 | same thread as the start before | / |
-//! | 5 | has a batch mark | has an error |
+//! | 5 | has a batch mark | has an error, an exit code, a signal or a reason |
 //! | 6 | \ parent: none, the innermost open start, | has a duration |
 //! | 7 | / as the start before, or an id that follows | its start is open, and its depth among those follows |
 
@@ -24,7 +24,7 @@ mod write;
 use monitor_wire::ProcessId;
 
 pub(crate) use self::read::{Malformed, Reader, read};
-pub(crate) use self::write::{bytes, number, write};
+pub(crate) use self::write::{bytes, number, signed, write};
 use super::Place;
 
 const STARTED: u8 = 0;

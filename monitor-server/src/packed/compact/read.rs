@@ -85,12 +85,12 @@ impl<'a> Reader<'a> {
         Place::try_from(self.number()?).ok().filter(|place| (*place as usize) < count).ok_or(Malformed("it names what isn't there"))
     }
 
-    fn signed(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn signed(&mut self) -> Result<u64, Malformed> {
         let number = self.number()?;
         Ok((number >> 1) ^ (number & 1).wrapping_neg())
     }
 
-    fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.bytes()?).map_err(|_| Malformed("a text isn't UTF-8"))
     }
 
@@ -127,7 +127,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Packed, Malformed> {
     let sites = words.list(site)?;
     let threads = words.list(|from| from.text().map(Box::from))?;
     let marks = words.list(|from| from.text().map(Box::from))?;
-    let errors = words.list(Reader::json)?;
+    let endings = words.list(Reader::json)?;
     let mut packed = Packed {
         worker,
         sequence,
@@ -138,7 +138,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Packed, Malformed> {
         sites,
         threads,
         marks,
-        errors,
+        endings,
         events: Vec::new(),
         bytes: 0,
         logged: Vec::new(),
@@ -218,7 +218,7 @@ fn ended(from: &mut Reader<'_>, before: &mut Before, tag: u8, of: &Packed) -> Re
         2 => PlainOutcome::Cancelled,
         _ => return Err(Malformed("an outcome is unknown")),
     };
-    let error = if tag & HAS_TEXT == 0 { NOWHERE } else { from.place(of.errors.len())? };
+    let ending = if tag & HAS_TEXT == 0 { NOWHERE } else { from.place(of.endings.len())? };
     let time_us = before.time_us.wrapping_add(from.signed()?);
     let elapsed_ns = match &start {
         _ if tag & HAS_ELAPSED == 0 => None,
@@ -226,5 +226,5 @@ fn ended(from: &mut Reader<'_>, before: &mut Before, tag: u8, of: &Packed) -> Re
         None => Some(from.number()?),
     };
     (before.root, before.time_us) = (root, time_us);
-    Ok(Ended { root, error, outcome, id, time_us, elapsed_ns })
+    Ok(Ended { root, ending, outcome, id, time_us, elapsed_ns })
 }

@@ -12,7 +12,7 @@ fn same(packed: &Packed) -> Result<(), TestCaseError> {
     let again = read(&write(packed)).map_err(|error| TestCaseError::fail(error.to_string()))?;
     prop_assert_eq!((again.worker.id, again.sequence), (packed.worker.id, packed.sequence));
     prop_assert_eq!((&again.roots, &again.sites, &again.threads), (&packed.roots, &packed.sites, &packed.threads));
-    prop_assert_eq!((&again.marks, &again.errors, &again.events), (&packed.marks, &packed.errors, &packed.events));
+    prop_assert_eq!((&again.marks, &again.endings, &again.events), (&packed.marks, &packed.endings, &packed.events));
     Ok(())
 }
 

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 
-use monitor_wire::{Error, Event, RootId};
+use monitor_wire::{Event, RootId};
 
 use super::{
     Before, ENDED, HAS_ELAPSED, HAS_TEXT, IS_OPEN, LAST_PARENT, NO_PARENT, OPEN_PARENT, OTHER, OTHER_PARENT, OUTCOME_SHIFT, Open,
     PARENT_SHIFT, SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED, beyond,
 };
-use crate::packed::{Ended, NOWHERE, Packed, PackedEvent, PlainOutcome, Started};
+use crate::packed::{Ended, Ending, NOWHERE, Packed, PackedEvent, PlainOutcome, Started};
 
 /// Words of fewer bytes are not compressed: it would gain nothing.
 const COMPRESSED_FROM_BYTES: usize = 128;
@@ -29,7 +29,7 @@ pub(crate) fn bytes(to: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// Appends a number that is mostly small, of either sign.
-fn signed(to: &mut Vec<u8>, signed: i64) {
+pub(crate) fn signed(to: &mut Vec<u8>, signed: i64) {
     number(to, ((signed << 1) ^ (signed >> 63)) as u64);
 }
 
@@ -88,7 +88,7 @@ fn words(to: &mut Vec<u8>, packed: &Packed) {
     for texts in [&packed.threads, &packed.marks] {
         list(&mut words, texts, |to, text| bytes(to, text.as_bytes()));
     }
-    list(&mut words, &packed.errors, |to, error: &Error| json(to, error));
+    list(&mut words, &packed.endings, |to, ending: &Ending| json(to, ending));
     for event in &packed.events {
         if let PackedEvent::Other(event) = event {
             json::<Event>(&mut words, event);
@@ -169,7 +169,7 @@ fn ended(to: &mut Vec<u8>, before: &mut Before, of: &Ended) {
     };
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     let same_root = of.root == before.root;
-    let flags = flag(same_root, SAME_ROOT) | flag(of.error != NOWHERE, HAS_TEXT) | flag(of.elapsed_ns.is_some(), HAS_ELAPSED);
+    let flags = flag(same_root, SAME_ROOT) | flag(of.ending != NOWHERE, HAS_TEXT) | flag(of.elapsed_ns.is_some(), HAS_ELAPSED);
     to.push(ENDED | flags | outcome << OUTCOME_SHIFT | flag(depth.is_some(), IS_OPEN));
     let start = depth.and_then(|depth| {
         number(to, depth as u64);
@@ -181,8 +181,8 @@ fn ended(to: &mut Vec<u8>, before: &mut Before, of: &Ended) {
         }
         to.extend_from_slice(&of.id.get().to_le_bytes());
     }
-    if of.error != NOWHERE {
-        number(to, of.error.into());
+    if of.ending != NOWHERE {
+        number(to, of.ending.into());
     }
     signed(to, of.time_us.wrapping_sub(before.time_us) as i64);
     if let Some(elapsed_ns) = of.elapsed_ns {

@@ -71,8 +71,10 @@ struct Places {
 impl Tables {
     fn push(&mut self, connection: &Connection, dictionary: &mut Dictionary, row: &ProcessRow) -> Result<()> {
         let cells = match row.known(connection, dictionary)? {
-            // Whatever becomes of an open process when its worker leaves is worked out where it is shown.
-            Known::Plain(plain) if !plain.is_open() => self.plain(connection, dictionary, row, &plain)?,
+            // Whatever becomes of an open process when its worker leaves is worked out where it is shown, and so is what commands say.
+            Known::Plain(plain) if !plain.is_open() && !is_of_command(connection, dictionary, &plain)? => {
+                self.plain(connection, dictionary, row, &plain)?
+            }
             _ => {
                 let root = &self.tree.head.root;
                 let process = self.viewer.view(connection, dictionary, (root.root_id, root.number as i64), row)?;
@@ -100,7 +102,7 @@ impl Tables {
                 let thread = thread.filter(|_| plain.start.is_some()).map(|thread| thread.to_string());
                 Ok(Origin { worker_id: Some(dictionary.worker_id(connection, worker)?), thread })
             })?,
-            error: match plain.end.and_then(|end| end.error) {
+            error: match plain.end.and_then(|end| end.error()) {
                 Some(keys) => place(&mut self.places.errors, keys, errors, || Ok((*dictionary.error(connection, keys)?).clone()))?,
                 None => NOWHERE,
             },
@@ -135,6 +137,12 @@ impl Tables {
             state: state_code(&process.state),
         })
     }
+}
+
+/// Returns true if no column says how a process ended.
+fn is_of_command(connection: &Connection, dictionary: &mut Dictionary, plain: &Plain) -> Result<bool> {
+    let ending = plain.end.and_then(|end| end.ending).map(|keys| dictionary.ending(connection, keys)).transpose()?;
+    Ok(ending.is_some_and(|ending| ending.is_of_command()))
 }
 
 impl Places {

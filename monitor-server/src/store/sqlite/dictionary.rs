@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use foldhash::{HashMap, HashSet};
 use monitor_wire::{Error, ErrorKind, Kind, Source, WorkerId};
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use serde::{Deserialize, Serialize};
 
 use super::expected::{self, Expected};
 use super::ids;
+use crate::packed::Ending;
 use crate::store::ProcessesQuery;
 
 /// At most about so many bytes are remembered by the one who writes, and by each who reads.
@@ -27,7 +29,8 @@ pub(super) struct Dictionary {
     origins: HashMap<i64, (i64, i64)>,
     origin_keys: HashMap<(i64, i64), i64>,
     workers: HashMap<i64, WorkerId>,
-    errors: HashMap<Arc<Error>, (i64, i64)>,
+    endings: HashMap<Arc<Ending>, EndingKeys>,
+    endings_by_keys: HashMap<EndingKeys, Arc<Ending>>,
     errors_by_keys: HashMap<(i64, i64), Arc<Error>>,
     /// What making texts searchable took lately.
     full_text: Duration,
@@ -57,7 +60,23 @@ pub(super) struct Site {
     pub source: Option<Source>,
 }
 
-/// An error apart from its message: few errors of a program differ in it.
+/// Keys of the message of an end's error, if it has one, and of all else that an end says beside its outcome.
+pub(super) type EndingKeys = (Option<i64>, i64);
+
+/// What an end says beside its outcome and its error's message: few ends of a program differ in it.
+#[derive(Serialize, Deserialize)]
+struct Rest {
+    #[serde(flatten)]
+    error: Option<Cause>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signal: Option<i32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// An error apart from its message.
 #[derive(Serialize, Deserialize)]
 struct Cause {
     kind: ErrorKind,
@@ -266,22 +285,25 @@ impl Dictionary {
 
     /// Keys of an error's message and of all else about it.
     pub(super) fn error_keys(&mut self, connection: &Connection, error: &Error) -> Result<(i64, i64)> {
-        let Error { kind, type_name, message, chain, source, code, tail } = error.clone();
-        let cause = Cause { kind, type_name, chain, source, code, tail };
-        let cause = serde_json::to_string(&cause).expect("plain data with text keys is JSON");
-        Ok((self.searched_key(connection, &message)?, self.text_key(connection, &cause)?))
+        let (_, (_, rest)) = self.shared_ending(connection, &Ending { error: Some(error.clone()), ..Ending::default() })?;
+        Ok((self.searched_key(connection, &error.message)?, rest))
     }
 
-    /// As [`Dictionary::error_keys`], remembered, and the error to share.
-    pub(super) fn shared_error(&mut self, connection: &Connection, error: &Error) -> Result<(Arc<Error>, (i64, i64))> {
-        if let Some((shared, keys)) = self.errors.get_key_value(error) {
+    /// Keys of what an end says beside its outcome, remembered, and that to share.
+    pub(super) fn shared_ending(&mut self, connection: &Connection, ending: &Ending) -> Result<(Arc<Ending>, EndingKeys)> {
+        if let Some((shared, keys)) = self.endings.get_key_value(ending) {
             return Ok((shared.clone(), *keys));
         }
-        let keys = self.error_keys(connection, error)?;
-        let shared = Arc::new(error.clone());
-        self.bytes += 256 + crate::packed::size::error(error);
-        self.errors.insert(shared.clone(), keys);
-        self.errors_by_keys.insert(keys, shared.clone());
+        let Ending { error, exit_code, signal, reason } = ending.clone();
+        let message = error.as_ref().map(|error| self.searched_key(connection, &error.message)).transpose()?;
+        let error =
+            error.map(|Error { kind, type_name, chain, source, code, tail, .. }| Cause { kind, type_name, chain, source, code, tail });
+        let rest = serde_json::to_string(&Rest { error, exit_code, signal, reason }).expect("plain data with text keys is JSON");
+        let keys = (message, self.text_key(connection, &rest)?);
+        let shared = Arc::new(ending.clone());
+        self.bytes += 256 + crate::packed::size::ending(ending);
+        self.endings.insert(shared.clone(), keys);
+        self.endings_by_keys.insert(keys, shared.clone());
         Ok((shared, keys))
     }
 
@@ -302,16 +324,29 @@ impl Dictionary {
         if let Some(error) = self.errors_by_keys.get(&keys) {
             return Ok(error.clone());
         }
-        let error = Arc::new(self.read_error(connection, keys)?);
+        let damaged = || ids::damaged(0, Type::Text, "an error is none");
+        let ending = self.ending(connection, (Some(keys.0), keys.1))?;
+        let error = Arc::new(ending.error.clone().ok_or_else(damaged)?);
         self.bytes += 256 + crate::packed::size::error(&error);
         self.errors_by_keys.insert(keys, error.clone());
         Ok(error)
     }
 
-    fn read_error(&mut self, connection: &Connection, (message, cause): (i64, i64)) -> Result<Error> {
-        let message = self.text(connection, message)?.to_string();
-        let Cause { kind, type_name, chain, source, code, tail } = ids::from_json(11, self.text(connection, cause)?.as_bytes())?;
-        Ok(Error { kind, type_name, message, chain, source, code, tail })
+    /// What [`Dictionary::shared_ending`] has keys of.
+    pub(super) fn ending(&mut self, connection: &Connection, keys: EndingKeys) -> Result<Arc<Ending>> {
+        if let Some(ending) = self.endings_by_keys.get(&keys) {
+            return Ok(ending.clone());
+        }
+        let Rest { error, exit_code, signal, reason } = ids::from_json(11, self.text(connection, keys.1)?.as_bytes())?;
+        let message = keys.0.map(|message| self.text(connection, message)).transpose()?;
+        let error = message.zip(error).map(|(message, cause)| {
+            let Cause { kind, type_name, chain, source, code, tail } = cause;
+            Error { kind, type_name, message: message.to_string(), chain, source, code, tail }
+        });
+        let ending = Arc::new(Ending { error, exit_code, signal, reason });
+        self.bytes += 256 + crate::packed::size::ending(&ending);
+        self.endings_by_keys.insert(keys, ending.clone());
+        Ok(ending)
     }
 }
 

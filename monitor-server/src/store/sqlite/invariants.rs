@@ -10,7 +10,7 @@ use super::write::rollups::{ALL_NAMES, LEVELS, Sums};
 const MOST: usize = 10;
 
 /// Rows that must not be there: what they are, and how to find them. The first columns name the row.
-const NEVER: [(&str, &str); 23] = [
+const NEVER: [(&str, &str); 24] = [
     (
         "a process belongs to no tree",
         "SELECT DISTINCT root FROM process WHERE root NOT IN (SELECT number FROM root) AND root NOT IN (SELECT root FROM leaving)",
@@ -61,6 +61,10 @@ const NEVER: [(&str, &str); 23] = [
     (
         "a process of a rare kind is missing from the list of those",
         "SELECT p.root, p.id FROM process AS p JOIN site ON site.id = p.site WHERE site.kind NOT IN (SELECT id FROM text WHERE value IN ('normal', 'cross_thread', 'span')) AND NOT EXISTS (SELECT 1 FROM rare AS r WHERE r.kind = site.kind AND r.root = p.root AND r.id = p.id)",
+    ),
+    (
+        "the list of other systems' ids has a process that is not there",
+        "SELECT n.root, n.id FROM native AS n LEFT JOIN process AS p ON p.root = n.root AND p.id = n.id WHERE p.more IS NULL",
     ),
     (
         "an open process is not there",

@@ -9,13 +9,13 @@ use monitor_wire::{Process, ProcessId, ProcessesPage, RootId, WorkerId};
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, OptionalExtension, Result, params, params_from_iter};
 
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, hash};
 use super::expected::Outlook;
 use super::ids::code;
 use super::pool::Snapshot;
 use super::roots::{RootRow, find_row, matching, spread};
 use super::row::{COLUMNS, Known, ProcessRow};
-use super::{ReadError, as_of, ids, workers};
+use super::{ReadError, as_of, ids, native, workers};
 use crate::store::{ProcessesQuery, RootKey};
 
 /// Turns rows into processes; remembers the workers it asked for.
@@ -85,19 +85,17 @@ pub(super) fn one(snapshot: &mut Snapshot<'_>, root: RootKey, id: ProcessId) -> 
     Ok(Some(process))
 }
 
-/// Those of the newest ?2 trees that have a process from ?1 to ?4, newest first.
-pub(super) const TREES_WITH: &str = "SELECT number FROM (SELECT number FROM root ORDER BY number DESC LIMIT ?2) \
-    WHERE EXISTS (SELECT 1 FROM process WHERE root = number AND id BETWEEN ?1 AND ?4) LIMIT ?3";
+/// The trees that have a process from ?1 to ?3, newest first. No index of all processes is worth that question: each tree is looked into.
+pub(super) const TREES_WITH: &str = "SELECT number FROM root \
+    WHERE EXISTS (SELECT 1 FROM process WHERE root = number AND id BETWEEN ?1 AND ?3) ORDER BY number DESC LIMIT ?2";
 /// The processes of tree ?1 from ?2 to ?3.
 const WITHIN: &str = "SELECT id FROM process WHERE root = ?1 AND id BETWEEN ?2 AND ?3 LIMIT ?4";
-/// So many trees are looked at for an id: no index of all processes is worth that question.
-const NEWEST: i64 = 20_000;
 
-/// The processes of these ids in the newest trees.
+/// The processes of these ids in all trees.
 pub(super) fn of_ids(snapshot: &mut Snapshot<'_>, (first, last): (ProcessId, ProcessId), limit: usize) -> Result<ProcessesPage> {
     let (first, last) = (ids::process_key(first), ids::process_key(last));
     let mut statement = snapshot.prepare_cached(TREES_WITH)?;
-    let trees = statement.query_map(params![first, NEWEST, limit as i64, last], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
+    let trees = statement.query_map(params![first, limit as i64, last], |row| row.get(0))?.collect::<Result<Vec<i64>>>()?;
     drop(statement);
     let mut page = ProcessesPage { processes: Vec::new(), next_cursor: None, as_of: as_of(snapshot)? };
     for number in trees {
@@ -119,12 +117,12 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Resul
     let cursor = query.cursor.as_deref().map(place_of).transpose()?;
     let Some(filter) = Filter::of(snapshot, query)? else { return Ok(page) };
     let mut found = Found { wanted: query.limit.saturating_add(1), rows: Vec::new(), stopped_at: None };
-    if let Some(root) = query.root {
+    if let (Some(root), None) = (query.root, &query.native_id) {
         if let Some(root) = find_row(snapshot, root)? {
             found.in_tree(snapshot, &filter, &root, cursor.map(|[_, at, id]| (at, id)))?;
         }
-    } else if filter.rare_kind.is_some() {
-        found.of_kind(snapshot, &filter, cursor)?;
+    } else if filter.aside.is_some() {
+        found.of_aside(snapshot, &filter, cursor)?;
     } else {
         found.by_time(snapshot, &filter, query, cursor)?;
     }
@@ -161,9 +159,39 @@ pub(super) struct Filter {
     /// Parameters from [`FIRST_VALUE`] on.
     conditions: String,
     values: Vec<Value>,
-    rare_kind: Option<i64>,
+    /// A short list that all of them are in.
+    aside: Option<AsideList>,
+    /// The id that another system gave them.
+    native_id: Option<String>,
     after: i64,
     before: i64,
+}
+
+/// A table of few processes, ordered by what they have in common, tree and key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AsideList {
+    /// Those of a rare kind, by the kind's key.
+    Rare(i64),
+    /// Those with an id of another system, by its hash.
+    Native(i64),
+}
+
+impl AsideList {
+    /// The table, the column that they have in common, and its value.
+    fn parts(self) -> (&'static str, &'static str, i64) {
+        match self {
+            Self::Rare(kind) => ("rare", "kind", kind),
+            Self::Native(hash) => ("native", "hash", hash),
+        }
+    }
+
+    /// The process that comes ?4 places after (?2, ?3) in a list, given its value ?1.
+    pub(super) fn last(self) -> String {
+        let (table, column, _) = self.parts();
+        format!(
+            "SELECT root, id FROM {table} AS aside WHERE {column} = ?1 AND (root, id) < (?2, ?3) ORDER BY root DESC, id DESC LIMIT 1 OFFSET ?4"
+        )
+    }
 }
 
 /// Those before belong to the place where processes are looked for.
@@ -178,11 +206,18 @@ impl Filter {
             values.push(value);
             write!(conditions, " AND {}", condition.replace('?', &format!("?{}", values.len()))).expect("a string takes all");
         };
-        let mut rare_kind = None;
+        let mut aside = None;
         if let Some(kind) = &query.kind {
             let Some(key) = snapshot.find_text(kind.as_str())? else { return Ok(None) };
             add("site.kind = ?", Value::Integer(key));
-            rare_kind = Some(key).filter(|_| !ProcessesQuery::NUMEROUS.contains(kind));
+            aside = (!ProcessesQuery::NUMEROUS.contains(kind)).then_some(AsideList::Rare(key));
+        }
+        if let Some(native_id) = &query.native_id {
+            aside = Some(AsideList::Native(hash(native_id)));
+            if let Some(root) = query.root {
+                let Some(root) = find_row(snapshot, root)? else { return Ok(None) };
+                add("process.root = ?", Value::Integer(root.number));
+            }
         }
         if let Some(name) = &query.name {
             let Some(key) = snapshot.find_text(name)? else { return Ok(None) };
@@ -206,7 +241,7 @@ impl Filter {
         }
         let time = |time: Option<u64>, default| time.map_or(default, |time| time.min(i64::MAX as u64) as i64);
         let (after, before) = (time(query.started_after, 0), time(query.started_before, i64::MAX));
-        Ok(Some(Self { conditions, values, rare_kind, after, before }))
+        Ok(Some(Self { conditions, values, aside, native_id: query.native_id.clone(), after, before }))
     }
 
     fn columns() -> String {
@@ -225,15 +260,17 @@ impl Filter {
         )
     }
 
-    /// Processes of kind ?6, by their roots, before (?1, ?2) and from (?3, ?7) on, begun from ?4 to ?5; with number and base of the root.
-    pub(super) fn of_kind(&self, limit: usize) -> String {
+    /// Processes of a list with value ?6, by their roots, before (?1, ?2) and from (?3, ?7) on, begun from ?4 to ?5; with number and base
+    /// of the root.
+    pub(super) fn of_aside(&self, list: AsideList) -> String {
+        let (table, column, _) = list.parts();
         format!(
-            "SELECT {}, process.root, root.base FROM rare \
-             JOIN process ON process.root = rare.root AND process.id = rare.id JOIN root ON root.number = rare.root \
+            "SELECT {}, process.root, root.base FROM {table} AS aside \
+             JOIN process ON process.root = aside.root AND process.id = aside.id JOIN root ON root.number = aside.root \
              LEFT JOIN site ON site.id = process.site LEFT JOIN origin ON origin.id = process.origin \
-             WHERE rare.kind = ?6 AND (rare.root, rare.id) < (?1, ?2) AND (rare.root, rare.id) >= (?3, ?7) \
+             WHERE aside.{column} = ?6 AND (aside.root, aside.id) < (?1, ?2) AND (aside.root, aside.id) >= (?3, ?7) \
              AND process.at + root.base >= ?4 AND process.at + root.base < ?5{} \
-             ORDER BY rare.root DESC, rare.id DESC LIMIT {limit}",
+             ORDER BY aside.root DESC, aside.id DESC",
             Self::columns(),
             self.conditions
         )
@@ -248,11 +285,8 @@ pub(super) const TREES_BY_TIME: &str = "SELECT number, base + at AS begin FROM r
 
 /// A page looks at trees with about so many processes: what has few that match comes in several pages.
 const LOOKED_AT: u64 = 500_000;
-/// Or at so many of a kind.
-const LOOKED_AT_OF_KIND: i64 = 100_000;
-/// The process of kind ?1 that comes ?4 places after (?2, ?3).
-pub(super) const LAST_OF_KIND: &str =
-    "SELECT root, id FROM rare WHERE kind = ?1 AND (root, id) < (?2, ?3) ORDER BY root DESC, id DESC LIMIT 1 OFFSET ?4";
+/// Or at so many of a list.
+const LOOKED_AT_OF_LIST: i64 = 100_000;
 
 /// The rows of a page.
 struct Found {
@@ -281,26 +315,37 @@ impl Found {
         Ok(())
     }
 
-    fn of_kind(&mut self, connection: &Connection, filter: &Filter, cursor: Option<[i64; 3]>) -> Result<()> {
+    fn of_aside(&mut self, snapshot: &mut Snapshot<'_>, filter: &Filter, cursor: Option<[i64; 3]>) -> Result<()> {
+        let Some(list) = filter.aside else { return Ok(()) };
+        let (_, _, of) = list.parts();
+        let (connection, dictionary) = snapshot.parts();
         let [root, _, id] = cursor.unwrap_or([i64::MAX; 3]);
         let mut values = filter.values.clone();
-        let kind = filter.rare_kind.unwrap_or_default();
         let last = connection
-            .prepare_cached(LAST_OF_KIND)?
-            .query_row([kind, root, id, LOOKED_AT_OF_KIND - 1], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+            .prepare_cached(&list.last())?
+            .query_row([of, root, id, LOOKED_AT_OF_LIST - 1], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
         let last = last.optional()?;
         let (from, from_id) = last.unwrap_or((i64::MIN, i64::MIN));
-        let place = [root, id, from, filter.after, filter.before, kind, from_id];
+        let place = [root, id, from, filter.after, filter.before, of, from_id];
         for (value, place) in values.iter_mut().zip(place) {
             *value = Value::Integer(place);
         }
-        let mut statement = connection.prepare_cached(&filter.of_kind(self.wanted))?;
+        let mut statement = connection.prepare_cached(&filter.of_aside(list))?;
         let mut rows = statement.query(params_from_iter(values))?;
-        while let Some(row) = rows.next()? {
+        while self.rows.len() < self.wanted
+            && let Some(row) = rows.next()?
+        {
             let (number, base): (i64, i64) = (row.get(14)?, row.get(15)?);
             let missing = || ids::damaged(14, Type::Integer, "a process has no root");
+            let row = ProcessRow::read(row, base)?;
+            // Different ids may have the same hash.
+            if let Some(native_id) = &filter.native_id
+                && !matches!(row.known(connection, dictionary)?, Known::Full(facts) if native::native_id(&facts) == Some(native_id))
+            {
+                continue;
+            }
             let root = find_row(connection, RootKey::Number(number as u64))?.ok_or_else(missing)?;
-            self.rows.push((root, ProcessRow::read(row, base)?));
+            self.rows.push((root, row));
         }
         self.stopped_at = last.filter(|_| self.rows.len() < self.wanted).map(|(root, id)| [root, 0, id]);
         Ok(())

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use monitor_state::{Definition, ProcessFacts, Stamp, Told, WorkerStatus};
-use monitor_wire::{Attachment, Error, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
+use monitor_wire::{Attachment, Fields, Kind, Process, ProcessId, RootId, State, WorkerId};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Result, Row, Statement};
 
-use super::dictionary::{Dictionary, Site};
-use super::ids;
-use crate::packed::PlainOutcome;
+use super::dictionary::{Dictionary, EndingKeys, Site};
+use super::{ids, more};
+use crate::packed::{Ending, PlainOutcome};
 
 /// The columns, in the order in which [`ProcessRow::read`] takes them.
 pub(super) const COLUMNS: &str = "id, parent, site, origin, at, skew, elapsed, state, start_no, end_no, error, cause, batch, more";
@@ -49,8 +49,7 @@ pub(super) struct End {
     pub number: u64,
     pub elapsed_ns: Option<u64>,
     pub outcome: PlainOutcome,
-    /// Keys of its message and of all else about it.
-    pub error: Option<(i64, i64)>,
+    pub ending: Option<EndingKeys>,
 }
 
 /// What the keys of a plain process stand for.
@@ -60,7 +59,14 @@ pub(super) struct Words {
     pub thread: Option<Arc<str>>,
     pub site: Option<Arc<Site>>,
     pub batch: Option<Arc<str>>,
-    pub error: Option<Arc<Error>>,
+    pub ending: Option<Arc<Ending>>,
+}
+
+impl End {
+    /// Keys of its error's message and of all else about the end, if it has an error.
+    pub(super) fn error(&self) -> Option<(i64, i64)> {
+        self.ending.and_then(|(message, rest)| message.zip(Some(rest)))
+    }
 }
 
 impl Plain {
@@ -142,6 +148,7 @@ impl Plain {
         let (ended_us, elapsed_ns) = self.ended(status);
         let is_left = matches!(status, WorkerStatus::Offline { .. });
         let site = words.site.as_deref();
+        let Ending { error, exit_code, signal, reason } = words.ending.as_deref().cloned().unwrap_or_default();
         Process {
             id,
             root_id,
@@ -157,10 +164,10 @@ impl Plain {
             worker_id: Some(words.worker),
             thread: words.thread.as_ref().filter(|_| self.start.is_some()).map(ToString::to_string),
             source: site.and_then(|site| site.source.clone()),
-            error: words.error.as_deref().cloned(),
-            reason: is_left.then(|| "exited".to_owned()),
-            exit_code: None,
-            signal: None,
+            error,
+            reason: if is_left { Some("exited".to_owned()) } else { reason },
+            exit_code,
+            signal,
             attachment: Attachment::EXPLICIT,
             orphan: false,
             links: Vec::new(),
@@ -198,19 +205,12 @@ impl Plain {
                 attempts_of: None,
             },
         });
-        let ended = self.end.map(|end| Told {
+        let Ending { error, exit_code, signal, reason } = words.ending.as_deref().cloned().unwrap_or_default();
+        let ended = self.end.map(|End { time_us, number, elapsed_ns, outcome, .. }| Told {
             attempt: 1,
-            stamp: stamp(end.time_us, end.number),
+            stamp: stamp(time_us, number),
             worker: words.worker,
-            what: monitor_state::End {
-                elapsed_ns: end.elapsed_ns,
-                outcome: end.outcome.outcome(),
-                error: words.error.as_deref().cloned(),
-                exit_code: None,
-                signal: None,
-                reason: None,
-                retry: None,
-            },
+            what: monitor_state::End { elapsed_ns, outcome: outcome.outcome(), error, exit_code, signal, reason, retry: None },
         });
         ProcessFacts { attempt: u32::from(!self.is_nothing()), started, ended, ..ProcessFacts::default() }
     }
@@ -220,8 +220,8 @@ impl Plain {
         let (worker, thread) = dictionary.origin(connection, self.origin)?;
         let site = self.start.map(|start| dictionary.site(connection, start.site)).transpose()?;
         let batch = self.start.and_then(|start| start.batch).map(|batch| dictionary.text(connection, batch)).transpose()?;
-        let error = self.end.and_then(|end| end.error).map(|keys| dictionary.error(connection, keys)).transpose()?;
-        Ok(Words { worker: dictionary.worker_id(connection, worker)?, thread, site, batch, error })
+        let ending = self.end.and_then(|end| end.ending).map(|keys| dictionary.ending(connection, keys)).transpose()?;
+        Ok(Words { worker: dictionary.worker_id(connection, worker)?, thread, site, batch, ending })
     }
 }
 
@@ -290,8 +290,8 @@ impl ProcessRow {
             state,
             start_no: start.map(|start| start.number as i64),
             end_no: end.map(|end| end.number as i64),
-            error: end.and_then(|end| end.error).map(|(message, _)| message),
-            cause: end.and_then(|end| end.error).map(|(_, cause)| cause),
+            error: end.and_then(|end| end.ending).and_then(|(message, _)| message),
+            cause: end.and_then(|end| end.ending).map(|(_, cause)| cause),
             batch: start.and_then(|start| start.batch),
             more: None,
         }
@@ -306,7 +306,7 @@ impl ProcessRow {
         worker: Option<i64>,
     ) -> Result<Self> {
         let site = facts.is_defined().then(|| dictionary.site_key(connection, &view.name, &view.kind, view.source.as_ref())).transpose()?;
-        Ok(Self {
+        let mut row = Self {
             id: ids::process_key(view.id),
             parent: view.parent_id.map(ids::process_key),
             site,
@@ -320,14 +320,26 @@ impl ProcessRow {
             error: view.error.as_ref().map(|error| dictionary.searched_key(connection, &error.message)).transpose()?,
             cause: None,
             batch: facts.batch().map(|batch| dictionary.searched_key(connection, batch)).transpose()?,
-            more: Some(ids::to_json(facts)),
-        })
+            more: None,
+        };
+        row.more = Some(more::write(facts, &row.seeds(connection, dictionary)?));
+        Ok(row)
+    }
+
+    /// What the columns of a process say that all its facts say once more.
+    fn seeds(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<more::Seeds> {
+        let site = self.site.map(|site| dictionary.site(connection, site)).transpose()?;
+        let origin = self.origin.map(|origin| dictionary.origin(connection, origin)).transpose()?;
+        let worker = origin.as_ref().map(|(worker, _)| dictionary.worker_id(connection, *worker)).transpose()?;
+        let batch = self.batch.map(|batch| dictionary.text(connection, batch)).transpose()?;
+        let parent = self.parent.map(ids::process_id).transpose()?;
+        Ok(more::Seeds::new(self.at as u64, parent, worker, site.as_deref(), [origin.and_then(|(_, thread)| thread), batch]))
     }
 
     /// What the row was made of.
     pub(super) fn known(&self, connection: &Connection, dictionary: &mut Dictionary) -> Result<Known> {
         if let Some(more) = &self.more {
-            return Ok(Known::Full(Box::new(ids::from_json(13, more)?)));
+            return Ok(Known::Full(Box::new(self.all_facts(connection, dictionary, more)?)));
         }
         let missing = || ids::damaged(8, Type::Null, "a process has neither columns nor more");
         let origin = self.origin.ok_or_else(missing)?;
@@ -348,11 +360,19 @@ impl ProcessRow {
                 number: number as u64,
                 elapsed_ns: self.elapsed.map(|elapsed| elapsed as u64),
                 outcome: ids::plain_outcome(self.state).ok_or_else(missing)?,
-                error: self.error.zip(self.cause),
+                ending: self.cause.map(|cause| (self.error, cause)),
             }),
             None => None,
         };
         Ok(Known::Plain(Plain { worker, origin, start, end }))
+    }
+
+    /// All facts of a process that isn't plain. Servers before schema 13 wrote them as JSON.
+    fn all_facts(&self, connection: &Connection, dictionary: &mut Dictionary, more: &[u8]) -> Result<ProcessFacts> {
+        if more.first() == Some(&b'{') {
+            return ids::from_json(13, more);
+        }
+        more::read(more, &self.seeds(connection, dictionary)?).map_err(|error| ids::damaged(13, Type::Blob, error))
     }
 
     /// The facts that the row was made of.

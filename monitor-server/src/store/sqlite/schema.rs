@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::failed::failed_to_open;
-use super::lines;
+use super::{lines, native};
 use crate::store::StoreError;
 
 /// Called with the schema that a database had, when its steps are done.
@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("schema_10.sql"),
     include_str!("schema_11.sql"),
     include_str!("schema_12.sql"),
+    include_str!("schema_13.sql"),
 ];
 
 /// The oldest schema that is read: those before it were never released.
@@ -39,7 +40,10 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
 
 /// Fills in what a step can't say in SQL, given the schema that the database had.
 fn fill(connection: &Connection, found: u32) -> rusqlite::Result<()> {
-    if (FIRST..11).contains(&found) { lines::fill(connection) } else { Ok(()) }
+    if (FIRST..11).contains(&found) {
+        lines::fill(connection)?;
+    }
+    if (FIRST..13).contains(&found) { native::fill(connection) } else { Ok(()) }
 }
 
 /// Fails unless this is a database that this build reads as it is.

@@ -10,6 +10,7 @@ mod lists;
 mod logs;
 mod lost;
 mod model;
+mod native;
 mod once;
 mod opening;
 mod overdue;

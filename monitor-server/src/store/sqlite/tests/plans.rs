@@ -92,10 +92,16 @@ fn no_list_of_processes_walks_all_processes() {
             let found = plan(snapshot, &sql, values(&sql));
             assert!(found.contains("SEARCH process USING PRIMARY KEY (root=?"), "{query:?}\n{sql}\n{found}");
             assert_indexed(&format!("{query:?}\n{sql}"), &found, true);
-            let sql = filter.of_kind(9);
-            let found = plan(snapshot, &sql, values(&sql));
-            assert!(found.contains("SEARCH rare USING PRIMARY KEY (kind=?"), "{query:?}\n{sql}\n{found}");
-            assert_indexed(&format!("{query:?}\n{sql}"), &found, query.text.is_some());
+            for (list, search) in [
+                (processes::AsideList::Rare(1), "SEARCH aside USING PRIMARY KEY (kind=?"),
+                (processes::AsideList::Native(1), "SEARCH aside USING PRIMARY KEY (hash=?"),
+            ] {
+                for (sql, may_sort) in [(filter.of_aside(list), query.text.is_some()), (list.last(), false)] {
+                    let found = plan(snapshot, &sql, values(&sql));
+                    assert!(found.contains(search), "{query:?}\n{sql}\n{found}");
+                    assert_indexed(&format!("{query:?}\n{sql}"), &found, may_sort);
+                }
+            }
             Ok(())
         });
         checked.unwrap();
@@ -110,7 +116,7 @@ fn no_list_of_processes_walks_all_processes() {
         // The list beside them is short.
         assert_indexed(processes::TREES_BY_TIME, &found, true);
         assert!(found.matches("TEMP B-TREE").count() <= 1, "{found}");
-        let found = plan(snapshot, processes::TREES_WITH, vec![Value::Integer(1); 4]);
+        let found = plan(snapshot, processes::TREES_WITH, vec![Value::Integer(1); 3]);
         assert!(found.contains("SEARCH process EXISTS USING PRIMARY KEY (root=? AND id>? AND id<?)"), "{found}");
         assert!(!found.contains("TEMP B-TREE"), "{found}");
         Ok(())
@@ -226,13 +232,7 @@ fn what_the_writer_asks_is_indexed_and_what_is_read_whole_is_little() {
         metrics::FROM,
         retention::NAMES,
     ];
-    for sql in in_a_tree.into_iter().chain(others).chain([
-        retention::NEXT_UNKNOWN,
-        retention::NEWEST,
-        status::DROPPED,
-        stats::ROOT_NAMES,
-        processes::LAST_OF_KIND,
-    ]) {
+    for sql in in_a_tree.into_iter().chain(others).chain([retention::NEXT_UNKNOWN, retention::NEWEST, status::DROPPED, stats::ROOT_NAMES]) {
         let checked = store.read("explain", |snapshot| {
             let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
             let found = plan(snapshot, sql, values);

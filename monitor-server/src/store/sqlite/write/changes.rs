@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Result, params};
 
 use super::entries::Entry;
 use super::{Transaction, TransactionWords};
-use crate::packed::{Packed, PackedEvent, size};
+use crate::packed::{Ending, Packed, PackedEvent, size};
 use crate::store::Tell;
 use crate::store::sqlite::expected::Outlook;
 use crate::store::sqlite::ids::{self, code};
@@ -229,13 +229,15 @@ impl Told {
     /// About how many bytes it holds.
     fn size(&self) -> usize {
         let views = self.entries.iter().filter_map(|entry| entry.view.as_deref());
-        let errors = self.words.errors.values().chain(self.roots.iter().filter_map(|root| root.words.error.as_ref()));
+        let errors = self.roots.iter().filter_map(|root| root.words.error.as_ref());
+        let endings = self.words.endings.values();
         self.lines.len() * size_of::<Line>()
             + self.entries.len() * size_of::<Entry>()
             + self.roots.len() * size_of::<Shown>()
             + self.workers.iter().map(|worker| size_of::<Worker>() + size::of_worker(worker)).sum::<usize>()
             + views.map(|view| size_of::<Process>() + size::of_process(view)).sum::<usize>()
             + errors.map(|error| size_of::<Error>() + size::error(error)).sum::<usize>()
+            + endings.map(|ending| size_of::<Ending>() + size::ending(ending)).sum::<usize>()
             + self.batches.iter().map(|batch| batch.bytes).sum::<usize>()
     }
 

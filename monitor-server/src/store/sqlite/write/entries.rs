@@ -66,6 +66,8 @@ pub(super) struct Before {
 pub(super) struct Aside {
     /// Its kind, if that is rare.
     pub kind: Option<i64>,
+    /// Hash of the id that another system gave it.
+    pub native: Option<i64>,
     /// When it ended and its parent, if it failed with an error.
     pub failed: Option<(i64, Option<i64>)>,
 }
@@ -206,7 +208,7 @@ fn plain(gathered: &Gathered, index: u32, number: u64) -> Plain {
                 number,
                 elapsed_ns: ended.elapsed_ns,
                 outcome: ended.outcome,
-                error: gathered.errors.get(ended.error as usize).copied(),
+                ending: gathered.endings.get(ended.ending as usize).copied(),
             }),
         },
         PackedEvent::Other(_) => Plain::default(),

@@ -9,10 +9,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::changes::{Line, NONE};
+use super::settle::DELETE_NATIVE;
 use super::workers::Workers;
 use super::{Transaction, Writer, tally};
 use crate::store::sqlite::house::{Drop, Dropped, Shrunk, Swept};
 use crate::store::sqlite::ids::{KNOWN_STATES, code};
+use crate::store::sqlite::native;
 use crate::store::sqlite::retention;
 use crate::store::sqlite::roots::{RootRow, find_row};
 use crate::store::sqlite::row::{COLUMNS, Known, ProcessRow};
@@ -259,7 +261,7 @@ impl Transaction<'_> {
         statement.query_map([number, limit as i64], |row| ProcessRow::read(row, 0))?.collect()
     }
 
-    /// Takes processes out of the tables of those that are open or of a rare kind.
+    /// Takes processes out of the tables of those that are open, of a rare kind or of another system.
     fn let_go(&mut self, number: i64, rows: &[ProcessRow]) -> Result<()> {
         let mut kinds = HashSet::default();
         for row in rows {
@@ -271,7 +273,11 @@ impl Transaction<'_> {
             }
             if row.end_no.is_none() {
                 self.no_longer_overdue((number, row.id))?;
-                let workers = match row.known(self.connection, self.dictionary)? {
+                let known = row.known(self.connection, self.dictionary)?;
+                if let Some(hash) = native::hash_of(&known) {
+                    self.connection.prepare_cached(DELETE_NATIVE)?.execute([hash, number, row.id])?;
+                }
+                let workers = match known {
                     Known::Plain(plain) => vec![self.dictionary.worker_id(self.connection, plain.worker)?],
                     Known::Full(facts) => facts.open_at(),
                 };

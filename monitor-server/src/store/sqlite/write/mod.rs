@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Error, Event, MAX_TIME_US, RootId, WorkerChanged, WorkerId, WorkerOffline};
+use monitor_wire::{Event, MAX_TIME_US, RootId, WorkerChanged, WorkerId, WorkerOffline};
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
@@ -36,10 +36,10 @@ use self::overdue::{Begun, Watch};
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
 use self::workers::Workers;
-use super::dictionary::{Dictionary, MAX_BYTES};
+use super::dictionary::{Dictionary, EndingKeys, MAX_BYTES};
 use super::ids;
 use super::row::Words;
-use crate::packed::{NOWHERE, Packed, PackedEvent, Place};
+use crate::packed::{Ending, NOWHERE, Packed, PackedEvent, Place};
 use crate::store::{Changes, KeepEvents};
 
 /// What rows of `tally` count.
@@ -120,7 +120,9 @@ struct Transaction<'a> {
     /// Processes that are not kept, for their root has as many as it may: number of the root, and key.
     refused: HashSet<(i64, i64)>,
     /// Processes of rare kinds that are to be kept beside their rows.
-    rare: Vec<settle::NewRare>,
+    rare: Vec<settle::NewAside<false>>,
+    /// Those that another system gave an id.
+    native: Vec<settle::NewAside<true>>,
     watch: &'a mut Watch,
     begun: Vec<Begun>,
     /// How many events of each type there are, by key of the worker.
@@ -143,7 +145,7 @@ struct Gathered {
     origins: Vec<i64>,
     sites: Vec<i64>,
     marks: Vec<i64>,
-    errors: Vec<(i64, i64)>,
+    endings: Vec<EndingKeys>,
     /// Places in the transaction; [`NONE`] as long as no event named them.
     roots: Vec<u32>,
 }
@@ -154,7 +156,7 @@ struct TransactionWords {
     origins: HashMap<i64, (WorkerId, Option<Arc<str>>)>,
     sites: HashMap<i64, Arc<super::dictionary::Site>>,
     texts: HashMap<i64, Arc<str>>,
-    errors: HashMap<(i64, i64), Arc<Error>>,
+    endings: HashMap<EndingKeys, Arc<Ending>>,
 }
 
 impl Writer {
@@ -258,6 +260,7 @@ impl Writer {
             most_processes: self.most_processes,
             refused: HashSet::default(),
             rare: Vec::new(),
+            native: Vec::new(),
             watch: &mut self.watch,
             begun: Vec::new(),
             counted: HashMap::default(),
@@ -388,14 +391,14 @@ impl Transaction<'_> {
             Ok(key)
         };
         let marks = packed.marks.iter().map(|text| mark(text)).collect::<Result<_>>()?;
-        let error = |error: &Error| -> Result<(i64, i64)> {
-            let (error, keys) = dictionary.shared_error(connection, error)?;
-            words.errors.insert(keys, error);
+        let ending = |ending: &Ending| -> Result<EndingKeys> {
+            let (ending, keys) = dictionary.shared_ending(connection, ending)?;
+            words.endings.insert(keys, ending);
             Ok(keys)
         };
-        let errors = packed.errors.iter().map(error).collect::<Result<_>>()?;
+        let endings = packed.endings.iter().map(ending).collect::<Result<_>>()?;
         let roots = vec![NONE; packed.roots.len()];
-        Ok(Gathered { packed: packed.clone(), worker, worker_key, origin: own, origins, sites, marks, errors, roots })
+        Ok(Gathered { packed: packed.clone(), worker, worker_key, origin: own, origins, sites, marks, endings, roots })
     }
 
     fn root_at(&mut self, gathered: &mut Gathered, place: Place) -> Result<u32> {
@@ -490,7 +493,7 @@ impl TransactionWords {
             thread,
             site: plain.start.map(|start| self.sites[&start.site].clone()),
             batch: plain.start.and_then(|start| start.batch).map(|batch| self.texts[&batch].clone()),
-            error: plain.end.and_then(|end| end.error).map(|error| self.errors[&error].clone()),
+            ending: plain.end.and_then(|end| end.ending).map(|keys| self.endings[&keys].clone()),
         }
     }
 
@@ -501,7 +504,7 @@ impl TransactionWords {
             self.sites.insert(start.site, site);
             self.texts.extend(start.batch.zip(words.batch));
         }
-        self.errors.extend(plain.end.and_then(|end| end.error).zip(words.error));
+        self.endings.extend(plain.end.and_then(|end| end.ending).zip(words.ending));
     }
 }
 

@@ -15,6 +15,7 @@ use super::{Transaction, Writer};
 use crate::store::Changes;
 use crate::store::sqlite::dictionary::Dictionary;
 use crate::store::sqlite::ids::{self, code};
+use crate::store::sqlite::row::{Known, ProcessRow};
 
 /// So many that run are watched; for more nothing is said.
 const MAX_WATCHED: usize = 1_000_000;
@@ -25,8 +26,8 @@ const MAX_ENDED: usize = 100_000;
 /// So many that have ended may wait in the heap, beside as many as run.
 const SPARE: usize = 1_000;
 /// What is open at the start, by what its limit depends on; at most ?1.
-pub(in super::super) const OPEN: &str = "SELECT open.root, open.id, open.worker, process.at + root.base, site.name, \
-    json_extract(CAST(process.more AS TEXT), '$.started.what.timeout_ms') FROM open \
+pub(in super::super) const OPEN: &str = "SELECT process.id, parent, site, origin, process.at, skew, process.elapsed, process.state, \
+    start_no, end_no, process.error, process.cause, process.batch, more, open.root, root.base, open.worker, site.name FROM open \
     CROSS JOIN process ON process.root = open.root AND process.id = open.id CROSS JOIN root ON root.number = open.root \
     CROSS JOIN site ON site.id = process.site LIMIT ?1";
 
@@ -120,13 +121,14 @@ impl Watch {
         let mut statement = connection.prepare(OPEN)?;
         let mut rows = statement.query([MAX_WATCHED as i64])?;
         while let Some(row) = rows.next()? {
-            let offset_us = clock_offset_us(connection, row.get(2)?)?.unwrap_or(0);
-            let begun = Begun {
-                of: (row.get(0)?, row.get(1)?),
-                began_us: row.get::<_, i64>(3)?.saturating_sub(offset_us),
-                name: row.get(4)?,
-                timeout_ms: row.get::<_, Option<i64>>(5)?.map(|timeout| timeout as u64),
+            let offset_us = clock_offset_us(connection, row.get(16)?)?.unwrap_or(0);
+            let process = ProcessRow::read(row, row.get(15)?)?;
+            let timeout_ms = match process.known(connection, dictionary)? {
+                Known::Full(facts) => facts.timeout_ms(),
+                Known::Plain(_) => None,
             };
+            let (of, began_us) = ((row.get(14)?, process.id), process.at.saturating_sub(offset_us));
+            let begun = Begun { of, began_us, name: row.get(17)?, timeout_ms };
             self.add(connection, dictionary, begun)?;
         }
         self.is_loaded = true;

@@ -361,7 +361,7 @@ impl Transaction<'_> {
     fn failing(&mut self, place: (i64, i64), id: ProcessId) -> Result<Option<(Failing<'static>, ErrorKeys)>> {
         let Some(row) = ProcessRow::find(self.connection, place, id)? else { return Ok(None) };
         let keys = match row.known(self.connection, self.dictionary)? {
-            Known::Plain(plain) => plain.end.and_then(|end| end.error),
+            Known::Plain(plain) => plain.end.and_then(|end| end.error()),
             Known::Full(facts) => facts.error().map(|error| self.dictionary.error_keys(self.connection, error)).transpose()?,
         };
         let error = keys.map(|keys| self.dictionary.error(self.connection, keys)).transpose()?;
@@ -430,7 +430,7 @@ impl Transaction<'_> {
             started_us: plain.start.map(|start| start.time_us),
             ended_us,
             elapsed_ns,
-            error: plain.end.and_then(|end| end.error),
+            error: plain.end.and_then(|end| end.error()),
             is_unattached: false,
             progress: None,
             attempt: AttemptNow::default(),

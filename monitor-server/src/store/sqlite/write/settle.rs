@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use foldhash::{HashMap, HashMapExt as _};
 use monitor_state::ProcessFacts;
 use monitor_wire::{State, UnknownEvent, WorkerId};
-use rusqlite::{CachedStatement, Result, Statement, params};
+use rusqlite::{CachedStatement, Connection, Result, Statement, params};
 
 use super::changes::{NONE, Told};
 use super::duties::{Duties, Duty};
@@ -19,6 +19,7 @@ use super::roots::RootEntry;
 use super::{Counter, Transaction, root_id, tally};
 use crate::store::sqlite::expected::Outlook;
 use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
+use crate::store::sqlite::native;
 use crate::store::sqlite::row::{ALL, FIND, INSERT, INSERT_SHORT, Known, Plain, ProcessRow, SHORT, UPDATE};
 
 /// Trees whose processes began further apart, be it that a clock is wrong, are kept in a list: they must not make each search by time
@@ -28,6 +29,8 @@ const WIDE_US: i64 = 32 * 86_400 * 1_000_000;
 /// Why something is dropped of a tree that has as many processes as it may.
 const FULL: &str = "full";
 
+/// A process whose id of another system is gone, or another.
+pub(super) const DELETE_NATIVE: &str = "DELETE FROM native WHERE hash = ?1 AND root = ?2 AND id = ?3";
 /// What a worker has open.
 pub(in super::super) const LEFT: &str = "SELECT root, id FROM open WHERE worker = ?1";
 
@@ -54,19 +57,20 @@ impl NewRow for NewProcess {
     }
 }
 
-/// A process of a kind that is rare.
-pub(super) struct NewRare {
-    kind: i64,
-    root: i64,
-    id: i64,
-}
+/// A process of a kind that is rare, or with an id of another system: kind or hash of the id, number of the tree, and key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NewAside<const IS_NATIVE: bool>(i64, i64, i64);
 
-impl NewRow for NewRare {
-    const INSERT: &'static str = "INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)";
+impl<const IS_NATIVE: bool> NewRow for NewAside<IS_NATIVE> {
+    const INSERT: &'static str = if IS_NATIVE {
+        "INSERT INTO native(hash, root, id) VALUES(?1, ?2, ?3)"
+    } else {
+        "INSERT INTO rare(kind, root, id) VALUES(?1, ?2, ?3)"
+    };
 
     fn insert_many() -> &'static str {
-        static SQL: LazyLock<String> = LazyLock::new(|| insert_many(NewRare::INSERT));
-        &SQL
+        static SQL: LazyLock<[String; 2]> = LazyLock::new(|| [NewAside::<false>::INSERT, NewAside::<true>::INSERT].map(insert_many));
+        &SQL[usize::from(IS_NATIVE)]
     }
 
     fn needs(&self) -> usize {
@@ -74,11 +78,21 @@ impl NewRow for NewRare {
     }
 
     fn bind(&self, statement: &mut Statement<'_>, before: usize, _: usize) -> Result<()> {
-        for (index, number) in [self.kind, self.root, self.id].into_iter().enumerate() {
+        for (index, number) in [self.0, self.1, self.2].into_iter().enumerate() {
             statement.raw_bind_parameter(before + index + 1, number)?;
         }
         Ok(())
     }
+}
+
+/// Writes them in the order of their keys.
+fn insert_asides<const IS_NATIVE: bool>(connection: &Connection, mut new: Vec<NewAside<IS_NATIVE>>) -> Result<()> {
+    new.sort_unstable();
+    let mut inserts = Inserts::prepare(connection)?;
+    for row in new {
+        inserts.add(row)?;
+    }
+    inserts.finish()
 }
 
 /// What rows of `process` are read and written by.
@@ -116,11 +130,8 @@ impl Transaction<'_> {
             self.settle_process(entry, &mut statements)?;
         }
         statements.inserts.finish()?;
-        let mut inserts = Inserts::prepare(self.connection)?;
-        for rare in self.rare.drain(..) {
-            inserts.add(rare)?;
-        }
-        inserts.finish()?;
+        insert_asides(self.connection, std::mem::take(&mut self.rare))?;
+        insert_asides(self.connection, std::mem::take(&mut self.native))?;
         self.count_refused(&entries)?;
         self.settle_logs()?;
         self.duties.done(Duty::Rows);
@@ -315,7 +326,7 @@ impl Transaction<'_> {
                 self.count_state(code, change);
             }
         }
-        let aside = self.aside(row)?;
+        let aside = self.aside(row, &entry.known)?;
         if before.aside != aside {
             self.set_aside(place, row.id, before.aside, aside)?;
         }
@@ -366,7 +377,7 @@ impl Transaction<'_> {
     }
 
     /// What is kept of a row beside it.
-    fn aside(&mut self, row: &ProcessRow) -> Result<Aside> {
+    fn aside(&mut self, row: &ProcessRow, known: &Known) -> Result<Aside> {
         let kind = match row.site {
             Some(site) => match self.words.sites.get(&site) {
                 Some(site) => site.rare_kind,
@@ -375,7 +386,7 @@ impl Transaction<'_> {
             None => None,
         };
         let has_failed = row.state == code::FAILED;
-        Ok(Aside { kind, failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
+        Ok(Aside { kind, native: native::hash_of(known), failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
     }
 
     fn set_aside(&mut self, (root, base): (i64, i64), id: i64, before: Aside, after: Aside) -> Result<()> {
@@ -385,7 +396,15 @@ impl Transaction<'_> {
                 self.connection.prepare_cached(sql)?.execute([kind, root, id])?;
             }
             if let Some(kind) = after.kind {
-                self.rare.push(NewRare { kind, root, id });
+                self.rare.push(NewAside(kind, root, id));
+            }
+        }
+        if before.native != after.native {
+            if let Some(hash) = before.native {
+                self.connection.prepare_cached(DELETE_NATIVE)?.execute([hash, root, id])?;
+            }
+            if let Some(hash) = after.native {
+                self.native.push(NewAside(hash, root, id));
             }
         }
         if before.failed != after.failed {
@@ -418,7 +437,7 @@ impl Transaction<'_> {
             Known::Full(facts) => Some(plain_view(facts)),
         };
         let finished = self.finished(known, view.as_ref(), row.state)?;
-        let (open_at, aside) = (self.open_at(known), self.aside(row)?);
+        let (open_at, aside) = (self.open_at(known), self.aside(row, known)?);
         let failure = self.failure(finished, row.error, (number, row.id))?;
         let fold = if let Known::Full(facts) = known { facts.counted().map(|(fold, _)| fold) } else { None };
         Ok(Before { state: row.state, open_at, finished, failure, fold, aside })
