@@ -151,26 +151,25 @@ impl<'a> Writer<'a> {
 
     /// A worker by its place, or with 0 as it is.
     fn worker(&mut self, worker: WorkerId) {
-        match self.seeds.worker.iter().chain(&self.workers).position(|known| *known == worker) {
-            Some(place) => number(&mut self.to, place as u64 + 1),
-            None => {
-                self.to.push(0);
-                self.to.extend_from_slice(&worker.get().to_be_bytes());
-                self.workers.push(worker);
-            }
+        if let Some(place) = self.seeds.worker.iter().chain(&self.workers).position(|known| *known == worker) {
+            number(&mut self.to, place as u64 + 1);
+            return;
         }
+        self.to.push(0);
+        self.to.extend_from_slice(&worker.get().to_be_bytes());
+        self.workers.push(worker);
     }
 
     /// A text by its place, or with 0 as it is.
     fn text(&mut self, text: &'a str) {
-        match self.seeds.texts.iter().map(|known| &**known).chain(self.texts.iter().copied()).position(|known| known == text) {
-            Some(place) => number(&mut self.to, place as u64 + 1),
-            None => {
-                self.to.push(0);
-                bytes(&mut self.to, text.as_bytes());
-                self.texts.push(text);
-            }
+        let mut known = self.seeds.texts.iter().map(|known| &**known).chain(self.texts.iter().copied());
+        if let Some(place) = known.position(|known| known == text) {
+            number(&mut self.to, place as u64 + 1);
+            return;
         }
+        self.to.push(0);
+        bytes(&mut self.to, text.as_bytes());
+        self.texts.push(text);
     }
 
     fn json<T: serde::Serialize>(&mut self, value: &T) {
@@ -262,7 +261,7 @@ struct Reading<'a> {
     workers: Vec<WorkerId>,
 }
 
-impl<'a> Reading<'a> {
+impl Reading<'_> {
     fn facts(&mut self) -> Result<ProcessFacts, Malformed> {
         let attempt = self.small()?;
         let parts = self.from.number()?;

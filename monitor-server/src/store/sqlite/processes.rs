@@ -316,13 +316,13 @@ impl Found {
     }
 
     fn of_aside(&mut self, snapshot: &mut Snapshot<'_>, filter: &Filter, cursor: Option<[i64; 3]>) -> Result<()> {
-        let Some(list) = filter.aside else { return Ok(()) };
-        let (_, _, of) = list.parts();
+        let Some(aside) = filter.aside else { return Ok(()) };
+        let (_, _, of) = aside.parts();
         let (connection, dictionary) = snapshot.parts();
         let [root, _, id] = cursor.unwrap_or([i64::MAX; 3]);
         let mut values = filter.values.clone();
         let last = connection
-            .prepare_cached(&list.last())?
+            .prepare_cached(&aside.last())?
             .query_row([of, root, id, LOOKED_AT_OF_LIST - 1], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
         let last = last.optional()?;
         let (from, from_id) = last.unwrap_or((i64::MIN, i64::MIN));
@@ -330,7 +330,7 @@ impl Found {
         for (value, place) in values.iter_mut().zip(place) {
             *value = Value::Integer(place);
         }
-        let mut statement = connection.prepare_cached(&filter.of_aside(list))?;
+        let mut statement = connection.prepare_cached(&filter.of_aside(aside))?;
         let mut rows = statement.query(params_from_iter(values))?;
         while self.rows.len() < self.wanted
             && let Some(row) = rows.next()?

@@ -121,7 +121,7 @@ export interface paths {
         };
         /**
          * Lists processes: newest first within a tree, and newest trees first. The kinds `normal`, `cross_thread` and `span`, and all kinds together, are only
-         *     searched within a tree or a range of time. A page looks at so many trees only: it may be short, even empty, and still have a `next_cursor`.
+         *     searched within a tree, a range of time or those with a `native_id`. A page looks at so many trees only: it may be short, even empty, and still have a `next_cursor`.
          */
         get: operations["get_processes"];
         put?: never;
@@ -140,8 +140,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Finds processes by their id alone, or by its first digits, in the newest 20,000 trees, newest first, 50 at most: none if no such
-         *     process is there.
+         * Finds processes by their id alone, or by its first digits, in all trees, newest first, 50 at most: none if no such process is there.
+         *     Each tree is looked into, which takes about half a second for a million of them.
          */
         get: operations["get_processes_of_id"];
         put?: never;
@@ -2235,6 +2235,8 @@ export interface operations {
                 root?: string;
                 /** @description Of this kind: `root`, `normal`, `cross_thread`, `cross_process`, `script`, `run`, `task`, `job`, `step`, `host`, `span` … */
                 kind?: string;
+                /** @description With exactly this id of another system, in whatever tree: a queue's task, a job. */
+                native_id?: string;
                 /** @description Exactly this name. */
                 name?: string;
                 /** @description Run by this worker: its id, 32 lower-case hex digits. */

@@ -13,7 +13,7 @@ use super::super::{SqliteStore, folder, ids};
 use super::support::script::{parse, show};
 use super::support::{batch, process, root};
 use super::{joined, open, tree};
-use crate::store::{Intake, ProcessesQuery, Queries, RootKey};
+use crate::store::{ProcessesQuery, Queries, RootKey};
 
 /// Where the processes with an id of another system are: tree and process.
 fn found(store: &SqliteStore, query: &ProcessesQuery) -> Vec<(RootId, ProcessId)> {
