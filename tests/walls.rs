@@ -8,6 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 /// Crates of this workspace, and all that they may depend on: a name, or `*` for anything that is not ours.
 const WALLS: &[(&str, &[&str])] = &[
     ("monitor-wire", &["serde", "serde_json", "utoipa"]),
+    ("monitor-api", &["monitor-wire", "*"]),
     ("monitor-macros", &["proc-macro2", "quote", "syn"]),
     ("monitor-core", &["libc"]),
     (

@@ -4,11 +4,9 @@
 //! Only two answers cost data: a 400 that names an event of the batch, and a 413 to a single event that is really large. Whatever
 //! else is answered, by the server or by something in its place, keeps everything for the next try.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
-use monitor_wire::{Accepted, Problem};
+use monitor_wire::{Accepted, Problem, is_temporary};
 
 use crate::Parcel;
 
@@ -97,11 +95,11 @@ impl Answer {
         let event_number = problem.as_ref().and_then(|problem| problem.event_number);
         let why = problem.map(|problem| problem.detail).filter(|detail| !detail.is_empty());
         let why = why.unwrap_or_else(|| format!("it answered {status}"));
-        let retry_after = retry_after.and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
+        let retry_after = retry_after.and_then(monitor_wire::retry_after);
         match (status, event_number) {
             (400, number) => Self::unreadable(sent, number, why),
             (413, _) if !sent.is_small => Self::TooLarge { why },
-            (408 | 429 | 500..=599, _) => Self::Busy { why, retry_after },
+            (status, _) if is_temporary(status) => Self::Busy { why, retry_after },
             _ => Self::Refused { why },
         }
     }
@@ -113,16 +111,14 @@ const LONGEST: Duration = Duration::from_secs(10);
 const FIRST_REFUSED: Duration = Duration::from_secs(2);
 const LONGEST_REFUSED: Duration = Duration::from_secs(60);
 
-/// How long to wait before the next try: doubling, with jitter, so that a thousand programs don't come back at once.
+/// How long to wait before the next try.
 #[derive(Debug, Default)]
-pub struct Backoff {
-    failures: u32,
-}
+pub struct Backoff(monitor_wire::Backoff);
 
 impl Backoff {
     /// The next failure waits briefly again.
     pub fn reset(&mut self) {
-        self.failures = 0;
+        self.0.reset();
     }
 
     /// The wait after an answer; none if there is something to be sent at once.
@@ -133,19 +129,10 @@ impl Backoff {
                 None
             }
             Answer::TooLarge { .. } | Answer::Unreadable { .. } => None,
-            // A server that asks for a day is a mistake somewhere: it would look like a loss.
-            Answer::Busy { retry_after, .. } => Some(self.next(FIRST, LONGEST).max(retry_after.unwrap_or_default().min(LONGEST * 6))),
-            Answer::Away { .. } => Some(self.next(FIRST, LONGEST)),
-            Answer::Refused { .. } => Some(self.next(FIRST_REFUSED, LONGEST_REFUSED)),
+            Answer::Busy { retry_after, .. } => Some(self.0.next(FIRST, LONGEST).max(retry_after.unwrap_or_default())),
+            Answer::Away { .. } => Some(self.0.next(FIRST, LONGEST)),
+            Answer::Refused { .. } => Some(self.0.next(FIRST_REFUSED, LONGEST_REFUSED)),
         }
-    }
-
-    /// Half of the wait is fixed, half is by chance.
-    fn next(&mut self, first: Duration, longest: Duration) -> Duration {
-        let full = first.saturating_mul(1 << self.failures.min(10)).min(longest);
-        self.failures = self.failures.saturating_add(1);
-        let chance = RandomState::new().hash_one(self.failures) % 1_000;
-        full / 2 + full.mul_f64(chance as f64 / 2_000.0)
     }
 }
 
@@ -201,6 +188,9 @@ mod tests {
             }
         }
         assert_eq!(Answer::of(MANY, 200, None, br#"{"accepted":9}"#), Answer::Accepted);
+        // A server that asks for a day is a mistake somewhere.
+        let Answer::Busy { retry_after, .. } = Answer::of(MANY, 503, Some("86400"), b"") else { panic!("it passes") };
+        assert_eq!(retry_after, Some(monitor_wire::LONGEST_RETRY_AFTER));
     }
 
     #[test]
@@ -224,7 +214,6 @@ mod tests {
             assert!((full_ms / 2..=full_ms).contains(&wait), "{wait} of {full_ms}");
         }
         assert_eq!(backoff.after(&busy(30)), Some(Duration::from_secs(30)));
-        assert_eq!(backoff.after(&busy(86_400)), Some(Duration::from_secs(60)));
         assert_eq!(backoff.after(&Answer::Accepted), None);
         assert!(backoff.after(&away) <= Some(FIRST));
         backoff.reset();
@@ -232,12 +221,5 @@ mod tests {
             let wait = backoff.after(&refused).unwrap().as_millis();
             assert!((full_ms / 2..=full_ms).contains(&wait), "{wait} of {full_ms}");
         }
-    }
-
-    #[test]
-    fn two_programs_do_not_wait_alike() {
-        let away = Answer::Away { why: String::new() };
-        let waits: std::collections::HashSet<_> = (0..20).map(|_| Backoff { failures: 7 }.after(&away)).collect();
-        assert!(waits.len() > 1, "{waits:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! What travels between monitored programs, the server and its readers: ids, events, batches, read models.
+//! What travels between monitored programs, the server and its readers: ids, events, batches, read models; and the rules that both sides
+//! keep to: which answers are tried again, and which names mean this machine.
 //!
 //! Plain data and its JSON form. No I/O, no clock; client and server both know this crate, it knows neither.
 #![forbid(unsafe_code)]
@@ -8,8 +9,10 @@ mod batch;
 mod event;
 #[cfg(feature = "openapi")]
 mod event_schema;
+mod host;
 mod ids;
 mod model;
+mod retry;
 mod stats;
 mod status;
 mod words;
@@ -21,13 +24,15 @@ pub use event::{
     ProcessQueued, ProcessStarted, ProcessUpdated, Registered, Retry, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
     WorkerOnline, WorkerRef,
 };
+pub use host::is_loopback;
 pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
     Attempt, Counts, Fold, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, StreamMessage, TreePage,
     Worker, WorkersPage, quantile_ns,
 };
+pub use retry::{Backoff, LONGEST_RETRY_AFTER, is_temporary, retry_after};
 pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
 };
-pub use status::{ClockJump, DutyState, KeepRule, Status, WorkerCounts};
+pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
 pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};

@@ -180,12 +180,8 @@ impl Config {
 
     /// Whether others than this machine reach it.
     pub fn is_open(&self) -> bool {
-        let is_loopback = |host: url::Host<&str>| match host {
-            url::Host::Domain(name) => name == "localhost",
-            url::Host::Ipv4(ip) => ip.is_loopback(),
-            url::Host::Ipv6(ip) => ip.to_canonical().is_loopback(),
-        };
-        !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(|url| !url.host().is_some_and(is_loopback))
+        let is_public = |url: &Url| !url.host_str().is_some_and(monitor_wire::is_loopback);
+        !self.listen.ip().to_canonical().is_loopback() || self.public_url.as_ref().is_some_and(is_public)
     }
 
     /// So many of the first lines of a process's log are kept, and as many of the last, unless told otherwise.

@@ -13,7 +13,6 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::App;
 use super::connections::Busy;
-use super::guard;
 use super::problem::ApiError;
 use super::routes::{Rules, Wants, is_read};
 use crate::access::{AccessError, Credential, Deed, Grant, How, Pace, Principal, Scope, Scopes, network};
@@ -203,7 +202,7 @@ pub(super) fn origin(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Opti
 /// Whether there is a proxy before the server: behind one that says nothing of itself everybody comes from this machine, and
 /// `--public-url` tells that there is one.
 pub(super) fn has_proxy(config: &Config) -> bool {
-    config.public_url.as_ref().is_some_and(|url| !url.host_str().is_some_and(guard::is_loopback))
+    config.public_url.as_ref().is_some_and(|url| !url.host_str().is_some_and(monitor_wire::is_loopback))
 }
 
 /// Whether a request comes from this machine, and not by a proxy on it, and may do so without a token.

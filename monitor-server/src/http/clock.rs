@@ -2,21 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use monitor_wire::{ClockJump, Problem};
-use serde::Serialize;
-use utoipa::ToSchema;
+use monitor_wire::{Confirmed, Problem};
 
 use super::params::{NoParams, Strict};
 use super::{Answer, App};
 use crate::retention::Jump;
-
-/// What was confirmed.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Confirmed {
-    /// The jump that was waited for, if there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    clock_jump: Option<ClockJump>,
-}
 
 /// Confirms that the server's clock is right after it jumped ahead: ages of trees are counted by it at once. It changes nothing where
 /// the clock did not jump.

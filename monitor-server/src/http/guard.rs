@@ -12,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Uri, header};
+use monitor_wire::is_loopback;
 use url::Url;
 
 use super::App;
@@ -125,10 +126,6 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
         return Err(format!("the request has several `{name}` headers: send one"));
     }
     value.to_str().map(Some).map_err(|_| format!("the header `{name}` is not ASCII"))
-}
-
-pub(super) fn is_loopback(name: &str) -> bool {
-    name.eq_ignore_ascii_case("localhost") || address(name).is_some_and(|ip| ip.to_canonical().is_loopback())
 }
 
 fn address(name: &str) -> Option<IpAddr> {

@@ -1,0 +1,258 @@
+//! One connection to a server, and how a request gets there and back.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use monitor_wire::{Problem, is_loopback, retry_after};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::Deserialize;
+use tokio::time::{Instant, timeout, timeout_at};
+use url::Url;
+
+use crate::call::Call;
+use crate::error::Error;
+use crate::settings::{InvalidSetting, Settings};
+
+/// No more of a refusal is read, nor of the answer to a batch, in bytes: what is longer is none of our server's.
+const LONGEST_REFUSAL: usize = 64 << 10;
+/// A batch that isn't answered by then is to be sent again; the server counts it once.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client of one server. Clones share its connections, which are made when there is something to ask.
+///
+/// It runs on a `tokio` runtime with time and I/O, and keeps to the one on which it was first used.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), monitor_api::Error> {
+/// let client = monitor_api::Client::from_env()?;
+/// println!("{} events", client.status().await?.events);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    /// The address without a password, for messages.
+    shown: Arc<Url>,
+    /// Made when there is something to send: it is the work of milliseconds, and many a program has ended before.
+    http: OnceLock<reqwest::Client>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.0.shown.as_str()).finish()
+    }
+}
+
+/// The answer to a batch, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// When to send it again, if the answer said so: a minute at most.
+    pub retry_after: Option<Duration>,
+    /// The body, or its beginning.
+    pub body: Vec<u8>,
+}
+
+impl Client {
+    /// A client with these settings. Nothing is connected yet.
+    pub fn new(settings: Settings) -> Self {
+        let mut shown = settings.url.clone();
+        // An http URL can have both, so that neither fails.
+        let _ = (shown.set_username(""), shown.set_password(None));
+        Self(Arc::new(Inner { settings, shown: Arc::new(shown), http: OnceLock::new() }))
+    }
+
+    /// A client with the [settings of the environment](Settings::from_env).
+    ///
+    /// # Errors
+    /// When one of them can't be used.
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        Ok(Self::new(Settings::from_env()?))
+    }
+
+    /// The server's address, without a password.
+    pub fn url(&self) -> &Url {
+        &self.0.shown
+    }
+
+    /// Any call of the API: for routes that have no method here. Each part of the path is one segment, whatever it holds.
+    ///
+    /// ```no_run
+    /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
+    /// let health: serde_json::Value = client.call(monitor_api::Method::GET, &["healthz"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn call<T>(&self, method: Method, path: &[&str]) -> Call<T> {
+        Call::new(self.clone(), method, path)
+    }
+
+    /// Sends a batch that is JSON already, compressed by `content_encoding`, and returns whatever is answered: what that means for the
+    /// batch is for the sender to judge.
+    ///
+    /// # Errors
+    /// When nobody answered, within 30 s.
+    pub async fn post_batch(&self, body: Vec<u8>, content_encoding: &str) -> Result<BatchAnswer, Error> {
+        let request = self.request(Method::POST, self.address(&["api", "v1", "events"])?)?;
+        let request = request.header("content-type", "application/json").header("content-encoding", content_encoding).body(body);
+        let answer = async {
+            let mut response = request.send().await.map_err(|error| self.failed(error))?;
+            let (status, retry_after) = (response.status().as_u16(), wait_of(response.headers()));
+            let mut body = Vec::new();
+            while body.len() < LONGEST_REFUSAL
+                && let Some(chunk) = response.chunk().await.map_err(|error| self.broken(error))?
+            {
+                body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REFUSAL - body.len())]);
+            }
+            Ok(BatchAnswer { status, retry_after, body })
+        };
+        timeout(BATCH_TIMEOUT, answer).await.unwrap_or_else(|_| Err(self.silent(BATCH_TIMEOUT)))
+    }
+
+    /// The server's address, for an error.
+    pub(crate) fn shown(&self) -> Arc<Url> {
+        self.0.shown.clone()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The address of a path below the server's.
+    pub(crate) fn address(&self, path: &[impl AsRef<str>]) -> Result<Url, Error> {
+        // URLs have no way to write these as a segment: the request would be another one.
+        if let Some(part) = path.iter().map(AsRef::as_ref).find(|part| matches!(*part, "" | "." | "..")) {
+            return Err(InvalidSetting { name: format!("{part:?}"), why: "nothing has this name".to_owned() }.into());
+        }
+        let mut url = self.settings().url.clone();
+        url.path_segments_mut().expect("an http URL has a path").pop_if_empty().extend(path);
+        Ok(url)
+    }
+
+    pub(crate) fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, Error> {
+        Ok(self.http()?.request(method, url))
+    }
+
+    fn http(&self) -> Result<&reqwest::Client, Error> {
+        if let Some(http) = self.0.http.get() {
+            return Ok(http);
+        }
+        let http = self.build()?;
+        Ok(self.0.http.get_or_init(|| http))
+    }
+
+    fn build(&self) -> Result<reqwest::Client, Error> {
+        let settings = self.settings();
+        let mut http = reqwest::Client::builder()
+            .connect_timeout(settings.connect_timeout)
+            .tcp_keepalive(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none());
+        if settings.url.host_str().is_some_and(is_loopback) {
+            // A proxy is for what is elsewhere.
+            http = http.no_proxy();
+        }
+        #[cfg(feature = "tls")]
+        if settings.url.scheme() == "http" {
+            // No certificate is ever looked at: none has to be read, and none has to be there.
+            http = http.tls_certs_only([]);
+        } else if let Some(pem) = &settings.authority_pem {
+            let certificates = reqwest::Certificate::from_pem_bundle(pem).unwrap_or_default();
+            if certificates.is_empty() {
+                let why = "expected one or more certificates as PEM, which begin with -----BEGIN CERTIFICATE-----".to_owned();
+                return Err(InvalidSetting { name: "the authority".to_owned(), why }.into());
+            }
+            http = http.tls_certs_only(certificates);
+        }
+        if let Some(token) = &settings.token {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.as_str())).expect("a token is of printable characters");
+            value.set_sensitive(true);
+            http = http.default_headers([(AUTHORIZATION, value)].into_iter().collect());
+        }
+        http.build().map_err(|error| self.unreachable(error))
+    }
+
+    /// The answer to a request, unless it is a refusal.
+    pub(crate) async fn answer(&self, request: RequestBuilder, patience: Duration) -> Result<Response, Error> {
+        let sent = timeout(patience, request.send()).await.map_err(|_| self.silent(patience))?;
+        let response = sent.map_err(|error| self.failed(error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let headers = response.headers();
+        let location = headers.get(LOCATION).filter(|_| response.status().is_redirection());
+        let location = location.map(|location| String::from_utf8_lossy(location.as_bytes()).into_owned());
+        let (status, retry_after) = (response.status().as_u16(), wait_of(headers));
+        let foreign = |location| Error::Foreign { url: self.shown(), status, location, retry_after };
+        match self.body(response, LONGEST_REFUSAL).await {
+            Ok(body) => Err(read_problem(status, &body)
+                .map_or_else(|| foreign(location), |problem| Error::Refused { problem: Box::new(problem), retry_after })),
+            Err(Error::Oversized { .. }) => Err(foreign(location)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The body of an answer, of `limit_bytes` at most.
+    pub(crate) async fn body(&self, mut response: Response, limit_bytes: usize) -> Result<Vec<u8>, Error> {
+        let oversized = || Error::Oversized { url: self.shown(), limit_bytes };
+        let length = response.content_length().unwrap_or(0);
+        if length > limit_bytes as u64 {
+            return Err(oversized());
+        }
+        let mut body = Vec::with_capacity((length as usize).min(1 << 20));
+        while let Some(chunk) = self.chunk(&mut response).await? {
+            if chunk.as_ref().len() > limit_bytes - body.len() {
+                return Err(oversized());
+            }
+            body.extend_from_slice(chunk.as_ref());
+        }
+        Ok(body)
+    }
+
+    /// What comes next of a body.
+    pub(crate) async fn chunk(&self, response: &mut Response) -> Result<Option<impl AsRef<[u8]> + use<>>, Error> {
+        let silence = self.settings().silence_timeout;
+        let chunk = timeout_at(Instant::now() + silence, response.chunk()).await.map_err(|_| self.silent(silence))?;
+        chunk.map_err(|error| self.broken(error))
+    }
+
+    pub(crate) fn silent(&self, waited: Duration) -> Error {
+        Error::Silent { url: self.shown(), waited }
+    }
+
+    fn failed(&self, error: reqwest::Error) -> Error {
+        if error.is_connect() { self.unreachable(error) } else { self.broken(error) }
+    }
+
+    fn unreachable(&self, error: reqwest::Error) -> Error {
+        Error::Unreachable { url: self.shown(), source: error.without_url().into() }
+    }
+
+    pub(crate) fn broken(&self, error: reqwest::Error) -> Error {
+        Error::Broken { url: self.shown(), source: error.without_url().into() }
+    }
+}
+
+fn wait_of(headers: &HeaderMap) -> Option<Duration> {
+    retry_after(headers.get(RETRY_AFTER)?.to_str().ok()?)
+}
+
+/// The server's words: a problem, or OTLP's `google.rpc.Status`.
+fn read_problem(status: u16, body: &[u8]) -> Option<Problem> {
+    #[derive(Deserialize)]
+    struct RpcStatus {
+        message: String,
+    }
+    let of_otlp = || {
+        let RpcStatus { message } = serde_json::from_slice(body).ok()?;
+        let problem_type = "about:blank".to_owned();
+        Some(Problem { problem_type, title: String::new(), status, detail: message, parameter: None, event_number: None })
+    };
+    // Whatever the body says of it: a proxy may have changed the status.
+    serde_json::from_slice(body).ok().map(|problem| Problem { status, ..problem }).or_else(of_otlp)
+}

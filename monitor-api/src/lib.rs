@@ -1,0 +1,51 @@
+//! A client of Process Monitor's HTTP API: typed calls, pages, errors with the server's own words, and the event stream, which goes on
+//! where it was after a break.
+//!
+//! ```no_run
+//! use monitor_api::{Client, Told};
+//!
+//! # async fn example() -> Result<(), monitor_api::Error> {
+//! let client = Client::from_env()?; // MONITOR_SERVER_URL, MONITOR_TOKEN
+//!
+//! // Calls are awaited; lists have pages.
+//! let failed = client.roots().states(["failed"]).limit(20).await?;
+//! for root in &failed.roots {
+//!     println!("{}", root.title);
+//! }
+//!
+//! // From here on, without gap or repeat.
+//! let mut stream = client.stream().types(["process-ended"]).after(failed.as_of).open();
+//! loop {
+//!     match stream.next().await? {
+//!         Told::Event { message, .. } => println!("{}", message.event.type_name()),
+//!         Told::Gap { .. } => println!("some of it is not known any more: load anew"),
+//!         _ => {}
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! The answers are the types of [`monitor_wire`]: times are Unix microseconds, durations nanoseconds, sizes bytes, as their fields' names
+//! say. A redirection is not followed, a proxy is not asked for what is on this machine, and an answer is bounded in time and size
+//! ([`Settings`]).
+//!
+//! Features: `tls` for https addresses, `stream` for [`Client::stream`]; both are on by default.
+#![forbid(unsafe_code)]
+
+mod call;
+mod calls;
+mod client;
+mod error;
+mod settings;
+#[cfg(feature = "stream")]
+mod stream;
+
+pub use call::{Call, Download, Page, Pages};
+pub use calls::{ExportFormat, Order, RootKey};
+pub use client::{BatchAnswer, Client};
+pub use error::Error;
+pub use monitor_wire as wire;
+pub use reqwest::Method;
+pub use settings::{DEFAULT_URL, InvalidSetting, Settings, Token, server_url};
+#[cfg(feature = "stream")]
+pub use stream::{EventStream, StreamRequest, Told};

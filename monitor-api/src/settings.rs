@@ -1,0 +1,294 @@
+//! Where the server is, and what it is shown.
+
+use std::fmt;
+use std::io::{BufRead as _, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
+
+/// The address of a server that nobody named: `monitor server` on this machine.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:60010";
+
+/// No file with a token is read further, in bytes.
+const LONGEST_TOKEN_FILE: u64 = 64 << 10;
+
+/// A setting that can't be used: its name, and what was expected. A secret's value is not in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidSetting {
+    /// The setting, such as `MONITOR_TOKEN`.
+    pub name: String,
+    /// What is wrong with its value, and what was expected.
+    pub why: String,
+}
+
+impl InvalidSetting {
+    fn new(name: &str, why: impl fmt::Display) -> Self {
+        Self { name: name.to_owned(), why: why.to_string() }
+    }
+}
+
+impl fmt::Display for InvalidSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.why)
+    }
+}
+
+impl std::error::Error for InvalidSetting {}
+
+/// A token of `monitor token create`: printable characters without spaces. It is shown by no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Reads a token; space around it, such as the newline at the end of a file, is not part of it.
+    ///
+    /// # Errors
+    /// When it is empty, or holds what no token has, such as a newline in its middle.
+    ///
+    /// ```
+    /// assert!(monitor_api::Token::new("abc\n").is_ok());
+    /// assert!(monitor_api::Token::new("abc\r\nX-Evil: 1").is_err());
+    /// ```
+    pub fn new(text: &str) -> Result<Self, InvalidSetting> {
+        let text = text.trim();
+        let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_one.then(|| Self(text.to_owned())).ok_or_else(|| {
+            let why = if text.is_empty() {
+                "it is empty"
+            } else {
+                "it holds characters that no token has: expected printable ones, without spaces"
+            };
+            InvalidSetting::new("the token", why)
+        })
+    }
+
+    /// Reads the first line of a file.
+    ///
+    /// # Errors
+    /// When there is no such file, or its first line is no token.
+    pub fn from_file(path: &Path) -> Result<Self, InvalidSetting> {
+        let name = path.display().to_string();
+        let mut line = String::new();
+        let file = std::fs::File::open(path).map_err(|error| InvalidSetting::new(&name, error))?;
+        let mut reader = std::io::BufReader::new(file.take(LONGEST_TOKEN_FILE));
+        reader.read_line(&mut line).map_err(|error| InvalidSetting::new(&name, error))?;
+        Self::new(&line).map_err(|invalid| InvalidSetting { name: format!("the first line of {name}"), ..invalid })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Reads the address of a server. An address of its page, `…/tasks` and all below it, stands for the server's: that is what a browser shows.
+///
+/// # Errors
+/// When it is no http or https URL with a host.
+///
+/// ```
+/// assert_eq!(monitor_api::server_url("https://h/below/tasks/7?tab=logs")?.as_str(), "https://h/below");
+/// assert!(monitor_api::server_url("localhost:60010").is_err());
+/// # Ok::<(), monitor_api::InvalidSetting>(())
+/// ```
+pub fn server_url(text: &str) -> Result<Url, InvalidSetting> {
+    let invalid = |why: &str| InvalidSetting::new("the server's address", format!("{why}expected a URL like {DEFAULT_URL}"));
+    let mut url: Url = text.trim().parse().map_err(|error| invalid(&format!("{error}; ")))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(invalid(""));
+    }
+    let path = base_path(url.path()).to_owned();
+    url.set_path(&path);
+    url.set_query(None);
+    url.set_fragment(None);
+    Ok(url)
+}
+
+fn base_path(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    let page = path.find("/tasks/").or_else(|| path.strip_suffix("/tasks").map(str::len));
+    page.map_or(path, |at| &path[..at])
+}
+
+/// Where the server is, what it is shown, and how long it is waited for.
+///
+/// ```
+/// use monitor_api::{Client, Settings, Token};
+///
+/// let settings = Settings::new("https://monitor.example.com")?.token(Token::new("a-token")?);
+/// let client = Client::new(settings);
+/// # Ok::<(), monitor_api::InvalidSetting>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub(crate) url: Url,
+    pub(crate) token: Option<Token>,
+    pub(crate) authority_pem: Option<Vec<u8>>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) silence_timeout: Duration,
+    pub(crate) max_answer_bytes: usize,
+}
+
+impl Settings {
+    /// Settings for the server at this [address](server_url).
+    ///
+    /// # Errors
+    /// When it is no http or https URL with a host.
+    pub fn new(url: &str) -> Result<Self, InvalidSetting> {
+        Ok(Self::for_url(server_url(url)?))
+    }
+
+    /// Settings for the server at an address that [`server_url`] has read.
+    pub fn for_url(url: Url) -> Self {
+        Self {
+            url,
+            token: None,
+            authority_pem: None,
+            connect_timeout: Duration::from_secs(10),
+            silence_timeout: Duration::from_secs(60),
+            max_answer_bytes: 256 << 20,
+        }
+    }
+
+    /// What the environment says: `MONITOR_SERVER_URL`, else [`DEFAULT_URL`], and `MONITOR_TOKEN`, as monitored programs and the command
+    /// line read them. An empty value is none.
+    ///
+    /// # Errors
+    /// When one of them can't be used.
+    pub fn from_env() -> Result<Self, InvalidSetting> {
+        Self::read(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Like [`Settings::from_env`], for variables that come from elsewhere.
+    ///
+    /// # Errors
+    /// When one of them can't be used.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSetting> {
+        let value = |name: &str| get(name).filter(|text| !text.trim().is_empty());
+        let named = |name: &str, invalid: InvalidSetting| InvalidSetting { name: name.to_owned(), ..invalid };
+        let url = value("MONITOR_SERVER_URL").unwrap_or_else(|| DEFAULT_URL.to_owned());
+        let mut settings = Self::new(&url).map_err(|invalid| named("MONITOR_SERVER_URL", invalid))?;
+        if let Some(text) = value("MONITOR_TOKEN") {
+            settings.token = Some(Token::new(&text).map_err(|invalid| named("MONITOR_TOKEN", invalid))?);
+        }
+        Ok(settings)
+    }
+
+    /// Shows this token with every request.
+    #[must_use]
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Trusts the authorities of these certificates (PEM) alone, and not those of the system. Without it those of the system are trusted,
+    /// or of the file that `SSL_CERT_FILE` names.
+    #[must_use]
+    pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authority_pem = Some(pem.into());
+        self
+    }
+
+    /// Gives up a connection that isn't made in this time. [default: 10 s]
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Gives up an answer or a stream of which nothing comes for so long; longer than the server's `stream-heartbeat` (10 s).
+    /// [default: 60 s]
+    #[must_use]
+    pub fn silence_timeout(mut self, timeout: Duration) -> Self {
+        self.silence_timeout = timeout;
+        self
+    }
+
+    /// Refuses an answer, or a single message of the stream, that has more bytes. Downloads are not bounded. [default: 256 MiB]
+    #[must_use]
+    pub fn max_answer_bytes(mut self, bytes: usize) -> Self {
+        self.max_answer_bytes = bytes;
+        self
+    }
+
+    /// The server's address.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_the_page_is_the_servers() {
+        for (text, expected) in [
+            ("http://h:60010", "http://h:60010/"),
+            (" http://h:60010/ ", "http://h:60010/"),
+            ("http://h:60010/tasks", "http://h:60010/"),
+            ("http://h:60010/tasks/", "http://h:60010/"),
+            ("https://h/below/tasks/0199a3ce929d0e0e47360199a3ce929d?tab=logs#x", "https://h/below"),
+            ("http://h:60010/taskset/", "http://h:60010/taskset"),
+            ("http://h/below/?x=1#y", "http://h/below"),
+        ] {
+            assert_eq!(server_url(text).unwrap().as_str(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_asked_is_a_server() {
+        for bad in ["", "localhost:60010", "file:///tmp", "http://", "http://[::1", "ftp://h", "http://h:99999", "not a url"] {
+            let said = server_url(bad).unwrap_err().to_string();
+            assert!(said.contains(DEFAULT_URL), "{bad}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_token_has_printable_characters_alone() {
+        for good in ["a", " a-b_c.~ ", "abc\n", "abc\r\n"] {
+            assert_eq!(Token::new(good).unwrap().as_str(), good.trim(), "{good:?}");
+        }
+        for bad in ["", "\n", "a b", "a\nb", "a\r\nX-Evil: 1", "a\0", "a\u{7f}", "根"] {
+            let said = Token::new(bad).unwrap_err().to_string();
+            assert!(bad.trim().is_empty() || !said.contains(bad), "{said}");
+        }
+        assert_eq!(format!("{:?}", Settings::new(DEFAULT_URL).unwrap().token(Token::new("secret").unwrap()).token), "Some(***)");
+    }
+
+    #[test]
+    fn a_file_s_first_line_is_the_token() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        for (text, expected) in
+            [(&b"abc\nmore"[..], Some("abc")), (b"abc\r\n", Some("abc")), (b"", None), (b"\nabc", None), (b"\xff", None)]
+        {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(Token::from_file(&path).ok().as_ref().map(Token::as_str), expected, "{text:?}");
+        }
+        std::fs::write(&path, "x".repeat(1 << 20)).unwrap();
+        assert_eq!(Token::from_file(&path).unwrap().as_str().len() as u64, LONGEST_TOKEN_FILE, "what is longer is refused by the server");
+        assert!(Token::from_file(&folder.path().join("absent")).is_err());
+    }
+
+    #[test]
+    fn the_environment_says_where_and_what_is_wrong() {
+        let read = |pairs: &[(&str, &str)]| {
+            Settings::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        };
+        let settings = read(&[("MONITOR_SERVER_URL", " "), ("MONITOR_TOKEN", "")]).unwrap();
+        assert_eq!((settings.url.as_str(), settings.token), ("http://127.0.0.1:60010/", None));
+        let settings = read(&[("MONITOR_SERVER_URL", "https://h/below"), ("MONITOR_TOKEN", "abc\n")]).unwrap();
+        assert_eq!((settings.url.as_str(), settings.token), ("https://h/below", Some(Token::new("abc").unwrap())));
+        for (name, value) in [("MONITOR_SERVER_URL", "ftp://h"), ("MONITOR_TOKEN", "two words")] {
+            let invalid = read(&[(name, value)]).unwrap_err();
+            assert!(invalid.name == name && invalid.why.contains("expected"), "{invalid}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The event stream, which goes on where it was after a break.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use monitor_wire::{Backoff, ProcessId, StreamMessage, WorkerId};
+use reqwest::Method;
+use serde::de::Error as _;
+use sse_stream::{Sse, SseByteStream};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::call::{FIRST_PAUSE, LONGEST_PAUSE};
+use crate::calls::RootKey;
+use crate::client::Client;
+use crate::error::Error;
+
+impl Client {
+    /// `GET /api/v1/stream`: what happens, each event once it is stored durably.
+    pub fn stream(&self) -> StreamRequest {
+        StreamRequest { client: self.clone(), query: Vec::new(), after: None }
+    }
+}
+
+/// What is wanted of the stream, and from where on.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is read before it is opened"]
+pub struct StreamRequest {
+    client: Client,
+    query: Vec<(&'static str, String)>,
+    after: Option<u64>,
+}
+
+impl StreamRequest {
+    /// Only events of these types, such as `process-ended`.
+    pub fn types(self, types: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let types: Vec<_> = types.into_iter().map(|word| word.as_ref().to_owned()).collect();
+        self.parameter("types", types.join(","))
+    }
+
+    /// Only events of this tree, by its number or its id, and of workers, which are of no tree.
+    pub fn root(self, root: impl Into<RootKey>) -> Self {
+        self.parameter("root", root.into().0)
+    }
+
+    /// Only events of this process.
+    pub fn process(self, id: ProcessId) -> Self {
+        self.parameter("process", id.to_string())
+    }
+
+    /// Only events of this worker, and of the processes that it runs.
+    pub fn worker(self, id: WorkerId) -> Self {
+        self.parameter("worker", id.to_string())
+    }
+
+    /// Only events of processes of exactly this name.
+    pub fn name(self, name: &str) -> Self {
+        self.parameter("name", name.to_owned())
+    }
+
+    /// From the event after this one on: an `as_of` of any answer, or the number of an event. Without it, from now on.
+    pub fn after(mut self, number: u64) -> Self {
+        self.after = Some(number);
+        self
+    }
+
+    /// A [gap](Told::Gap) is told instead of what was missed, if that is more than so many events: for whoever loads anew faster than it
+    /// reads them.
+    pub fn within(self, events: u64) -> Self {
+        self.parameter("within", events.to_string())
+    }
+
+    /// The stream. It connects when it is read.
+    pub fn open(self) -> EventStream {
+        EventStream {
+            client: self.client,
+            is_whole: self.query.iter().all(|(name, _)| *name == "within"),
+            query: self.query,
+            position: self.after,
+            connecting: None,
+            connection: None,
+            resume_at: None,
+            backoff: Backoff::default(),
+            told: VecDeque::new(),
+        }
+    }
+
+    fn parameter(mut self, name: &'static str, value: String) -> Self {
+        self.query.retain(|(known, _)| *known != name);
+        self.query.push((name, value));
+        self
+    }
+}
+
+/// What the stream tells.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Told {
+    /// The server tells from here on; again after each break.
+    Connected {
+        /// What comes is after this event.
+        after: u64,
+    },
+    /// Something happened.
+    Event {
+        /// Number of the event: ascending, each once.
+        number: u64,
+        /// The event, and what it made of things.
+        message: Box<StreamMessage>,
+    },
+    /// Events were missed, and are not told any more: whatever was loaded has to be loaded anew.
+    Gap {
+        /// Those after this event are missing; none if it is not known.
+        after: Option<u64>,
+        /// The stream goes on after this event.
+        until: u64,
+    },
+    /// The connection broke. It is made again after a pause, and nothing is missed but what a [`Told::Gap`] tells.
+    Interrupted {
+        /// Why.
+        error: Error,
+        /// How long the next try waits.
+        pause: Duration,
+    },
+}
+
+/// The stream of events: reads on after a break, with growing pauses, from where it was.
+///
+/// Dropping the future of [`EventStream::next`] loses nothing, so that it may stand in a `select!`.
+pub struct EventStream {
+    client: Client,
+    query: Vec<(&'static str, String)>,
+    /// Nothing is filtered out: numbers have no gaps.
+    is_whole: bool,
+    /// Number of the newest event that was told, or passed by.
+    position: Option<u64>,
+    /// Kept here, so that a reader who is called away doesn't begin anew.
+    connecting: Option<Connecting>,
+    connection: Option<Connection>,
+    resume_at: Option<Instant>,
+    backoff: Backoff,
+    /// What is told next, before anything is read.
+    told: VecDeque<Told>,
+}
+
+type Connecting = Pin<Box<dyn Future<Output = Result<Connection, Error>> + Send>>;
+type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, ReadError>> + Send>>;
+
+struct Connection {
+    blocks: SseByteStream<Chunks>,
+    /// When something came last.
+    heard: Instant,
+    is_greeted: bool,
+}
+
+/// Why no more bytes come.
+#[derive(Debug)]
+enum ReadError {
+    Broken(reqwest::Error),
+    Oversized,
+}
+
+impl std::fmt::Display for ReadError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the stream broke off")
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+impl std::fmt::Debug for EventStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("EventStream");
+        debug.field("client", &self.client).field("query", &self.query).field("position", &self.position).finish_non_exhaustive()
+    }
+}
+
+impl EventStream {
+    /// Number of the newest event that was told, or passed by because it is not wanted: where another stream may go on. None before
+    /// the server was reached.
+    pub fn position(&self) -> Option<u64> {
+        self.position
+    }
+
+    /// Waits for what comes next.
+    ///
+    /// # Errors
+    /// When the server refuses for good (the token has ended, there is no such tree), or something else answers. A message that can't be
+    /// read ([`Error::Unreadable`]) is passed by: whoever reads on misses that one.
+    pub async fn next(&mut self) -> Result<Told, Error> {
+        loop {
+            if let Some(told) = self.told.pop_front() {
+                return Ok(told);
+            }
+            if let Some(at) = self.resume_at {
+                sleep_until(at).await;
+                self.resume_at = None;
+            }
+            let Some(connection) = &mut self.connection else {
+                let connecting = match &mut self.connecting {
+                    Some(connecting) => connecting,
+                    None => self.connecting.insert(Box::pin(connect(self.client.clone(), self.query.clone(), self.position))),
+                };
+                let connected = connecting.await;
+                self.connecting = None;
+                match connected {
+                    Ok(connection) => self.connection = Some(connection),
+                    Err(error) => return self.interrupted(error),
+                }
+                continue;
+            };
+            let silence = self.client.settings().silence_timeout;
+            let Ok(block) = timeout_at(connection.heard + silence, connection.blocks.next()).await else {
+                return self.interrupted(self.client.silent(silence));
+            };
+            connection.heard = Instant::now();
+            match block {
+                Some(Ok(block)) => self.take(block)?,
+                Some(Err(error)) => return self.interrupted(self.read_error(error)),
+                None => {
+                    let url = self.client.shown();
+                    return self.interrupted(Error::Broken { url, source: "the stream ended".into() });
+                }
+            }
+        }
+    }
+
+    fn interrupted(&mut self, error: Error) -> Result<Told, Error> {
+        self.connection = None;
+        let pause = self.backoff.next(FIRST_PAUSE, LONGEST_PAUSE).max(error.retry_after().unwrap_or_default());
+        self.resume_at = Some(Instant::now() + pause);
+        if error.is_temporary() { Ok(Told::Interrupted { error, pause }) } else { Err(error) }
+    }
+
+    fn read_error(&self, error: sse_stream::Error) -> Error {
+        let url = self.client.shown();
+        match error {
+            sse_stream::Error::Body(source) => match source.downcast::<ReadError>().map(|error| *error) {
+                Ok(ReadError::Broken(error)) => self.client.broken(error),
+                Ok(ReadError::Oversized) => Error::Oversized { url, limit_bytes: self.client.settings().max_answer_bytes },
+                Err(source) => Error::Broken { url, source },
+            },
+            error => Error::Unreadable { url, source: error.into() },
+        }
+    }
+
+    /// Makes of one block what is to be told.
+    fn take(&mut self, block: Sse) -> Result<(), Error> {
+        let number = block.id.as_deref().and_then(|id| id.parse::<u64>().ok());
+        let Some(data) = block.data else {
+            // The greeting, or that there is nothing new up to here.
+            let Some(number) = number else { return Ok(()) };
+            self.backoff.reset();
+            let after = *self.position.insert(self.position.unwrap_or(number).max(number));
+            self.greet(after);
+            return Ok(());
+        };
+        let Some(number) = number else { return Err(self.unreadable("a message has no number".to_owned())) };
+        self.backoff.reset();
+        if block.event.as_deref() == Some("reset") {
+            self.told.push_back(Told::Gap { after: self.position.replace(number), until: number });
+            self.greet(number);
+            return Ok(());
+        }
+        // Told before.
+        if self.position.is_some_and(|position| number <= position) {
+            return Ok(());
+        }
+        let before = self.position.replace(number);
+        if self.is_whole && before.is_some_and(|before| before + 1 < number) {
+            self.told.push_back(Told::Gap { after: before, until: number - 1 });
+        }
+        let message = serde_json::from_str(&data).map_err(|error| self.unreadable(error.to_string()))?;
+        self.told.push_back(Told::Event { number, message });
+        Ok(())
+    }
+
+    fn greet(&mut self, after: u64) {
+        if let Some(connection) = &mut self.connection
+            && !std::mem::replace(&mut connection.is_greeted, true)
+        {
+            self.told.push_back(Told::Connected { after });
+        }
+    }
+
+    fn unreadable(&self, why: String) -> Error {
+        Error::Unreadable { url: self.client.shown(), source: serde_json::Error::custom(why).into() }
+    }
+}
+
+async fn connect(client: Client, query: Vec<(&'static str, String)>, after: Option<u64>) -> Result<Connection, Error> {
+    let mut url = client.address(&["api", "v1", "stream"])?;
+    let after = after.map(|after| ("after", after.to_string()));
+    if after.is_some() || !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query).extend_pairs(after);
+    }
+    let settings = client.settings();
+    let response = client.answer(client.request(Method::GET, url)?, settings.silence_timeout).await?;
+    let content_type = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !content_type.starts_with("text/event-stream") {
+        let (url, status) = (client.shown(), response.status().as_u16());
+        return Err(Error::Foreign { url, status, location: None, retry_after: None });
+    }
+    let mut bound = Bound { limit_bytes: settings.max_answer_bytes, bytes: 0, is_at_end_of_line: false };
+    let chunks = response.bytes_stream().map(move |chunk| {
+        let chunk = chunk.map_err(ReadError::Broken)?;
+        if bound.is_kept(&chunk) { Ok(chunk) } else { Err(ReadError::Oversized) }
+    });
+    Ok(Connection { blocks: SseByteStream::new(Box::pin(chunks) as Chunks), heard: Instant::now(), is_greeted: false })
+}
+
+/// Counts the bytes since the last empty line, for no message is to be larger than the limit.
+struct Bound {
+    limit_bytes: usize,
+    bytes: usize,
+    is_at_end_of_line: bool,
+}
+
+impl Bound {
+    fn is_kept(&mut self, chunk: &[u8]) -> bool {
+        for byte in chunk {
+            let is_end = matches!(byte, b'\n' | b'\r');
+            self.bytes = if is_end && self.is_at_end_of_line { 0 } else { self.bytes + 1 };
+            self.is_at_end_of_line = is_end;
+            if self.bytes > self.limit_bytes {
+                return false;
+            }
+        }
+        true
+    }
+}
