@@ -111,8 +111,9 @@ impl Random {
 pub(crate) fn tree(connection: u64, number: u64, size: u32, ids: Shape) -> Tree {
     let mut random = Random(connection << 40 | number);
     let mut now = BEGIN_US + number * 1_000_000 + connection * 1_000;
-    let root = u128::from(now / 1_000) << 80 | u128::from(random.next());
+    // As the client gives them: the lower half of a tree's id is the id of the process that begins it.
     let first_id = random.next() >> 1;
+    let root = u128::from(now / 1_000) << 80 | u128::from(random.below(1 << 16)) << 64 | u128::from(first_id);
     let mut processes: Vec<Process> = Vec::with_capacity(size as usize);
     let mut events = Vec::with_capacity(2 * size as usize);
     let mut open: Vec<usize> = Vec::new();
@@ -131,7 +132,7 @@ pub(crate) fn tree(connection: u64, number: u64, size: u32, ids: Shape) -> Tree 
             }
         } else {
             let index = processes.len();
-            let id = if ids == Shape::HugeRandom { random.next() } else { first_id + index as u64 };
+            let id = if ids == Shape::HugeRandom && index > 0 { random.next() } else { first_id + index as u64 };
             processes.push(Process {
                 id,
                 parent: open.last().map(|parent| processes[*parent].id),

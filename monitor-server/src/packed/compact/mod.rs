@@ -8,13 +8,15 @@
 //!
 //! | bits | start | end |
 //! |---|---|---|
-//! | 0, 1 | 0 | 1; 2 for all other events, which have no more than this byte |
+//! | 0, 1 | 0; 3 for one that begins its tree and has the id that follows from the tree's (`RootId::own_process`) | 1; 2 for all other events, which have no more than this byte |
 //! | 2 | same tree as the event before | same; not looked at if bit 7 is set |
 //! | 3 | same site as the start before | \ outcome |
 //! | 4 | same thread as the start before | / |
 //! | 5 | has a batch mark | has an error, an exit code, a signal or a reason |
 //! | 6 | \ parent: none, the innermost open start, | has a duration |
 //! | 7 | / as the start before, or an id that follows | its start is open, and its depth among those follows |
+//!
+//! In a start of kind 3, which has no parent, bit 6 says that its tree is the next one in the list of trees that no event before belongs to.
 
 mod read;
 #[cfg(test)]
@@ -30,11 +32,13 @@ use super::Place;
 const STARTED: u8 = 0;
 const ENDED: u8 = 1;
 const OTHER: u8 = 2;
+const STARTED_TREE: u8 = 3;
 const KIND: u8 = 0b11;
 const SAME_ROOT: u8 = 1 << 2;
 const SAME_SITE: u8 = 1 << 3;
 const SAME_THREAD: u8 = 1 << 4;
 const HAS_TEXT: u8 = 1 << 5;
+const NEXT_ROOT: u8 = 1 << 6;
 const PARENT_SHIFT: u8 = 6;
 const NO_PARENT: u8 = 0;
 const OPEN_PARENT: u8 = 1;
@@ -53,6 +57,8 @@ const MAX_OPEN: usize = 1_024;
 struct Before {
     time_us: u64,
     root: Place,
+    /// The first tree that no event belongs to so far.
+    next_root: Place,
     site: Place,
     thread: Place,
     parent: Option<ProcessId>,
@@ -70,7 +76,21 @@ struct Open {
 
 impl Before {
     fn new(threads: usize) -> Self {
-        Self { time_us: 0, root: 0, site: 0, thread: super::NOWHERE, parent: None, ids: vec![0; threads + 1], open: Vec::new() }
+        Self {
+            time_us: 0,
+            root: 0,
+            next_root: 0,
+            site: 0,
+            thread: super::NOWHERE,
+            parent: None,
+            ids: vec![0; threads + 1],
+            open: Vec::new(),
+        }
+    }
+
+    fn belongs(&mut self, root: Place) {
+        self.root = root;
+        self.next_root = self.next_root.max(root.saturating_add(1));
     }
 
     /// The last id of a thread, which must be one of the batch's.

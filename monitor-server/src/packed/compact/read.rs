@@ -3,8 +3,8 @@
 use monitor_wire::{Kind, ProcessId, RootId, Source, WorkerId, WorkerRef};
 
 use super::{
-    Before, ENDED, HAS_ELAPSED, HAS_TEXT, IS_OPEN, KIND, LAST_PARENT, NO_PARENT, OPEN_PARENT, OTHER, OUTCOME_SHIFT, Open, PARENT_SHIFT,
-    SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED,
+    Before, ENDED, HAS_ELAPSED, HAS_TEXT, IS_OPEN, KIND, LAST_PARENT, NEXT_ROOT, NO_PARENT, OPEN_PARENT, OTHER, OUTCOME_SHIFT, Open,
+    PARENT_SHIFT, SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED, STARTED_TREE,
 };
 use crate::packed::{Ended, NOWHERE, Packed, PackedEvent, Place, PlainOutcome, Site, Started, size};
 
@@ -145,7 +145,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Packed, Malformed> {
     };
     let mut before = Before::new(packed.threads.len());
     packed.events = from.list(|from| match from.byte()? {
-        tag if tag & KIND == STARTED => started(from, &mut before, tag, &packed).map(PackedEvent::Started),
+        tag if matches!(tag & KIND, STARTED | STARTED_TREE) => started(from, &mut before, tag, &packed).map(PackedEvent::Started),
         tag if tag & KIND == ENDED => ended(from, &mut before, tag, &packed).map(PackedEvent::Ended),
         OTHER => Ok(PackedEvent::Other(words.json()?)),
         _ => Err(Malformed("an event is of no kind")),
@@ -170,7 +170,12 @@ fn site(from: &mut Reader<'_>) -> Result<Site, Malformed> {
 }
 
 fn started(from: &mut Reader<'_>, before: &mut Before, tag: u8, of: &Packed) -> Result<Started, Malformed> {
-    let root = if tag & SAME_ROOT == 0 { from.place(of.roots.len())? } else { before.root };
+    let begins_tree = tag & KIND == STARTED_TREE;
+    let root = match tag {
+        _ if begins_tree && tag & NEXT_ROOT != 0 => before.next_root,
+        _ if tag & SAME_ROOT != 0 => before.root,
+        _ => from.place(of.roots.len())?,
+    };
     let site = if tag & SAME_SITE == 0 { from.place(of.sites.len())? } else { before.site };
     let thread = if tag & SAME_THREAD == 0 { from.place(of.threads.len() + 1)?.wrapping_sub(1) } else { before.thread };
     // The first ones are the same as none.
@@ -179,16 +184,18 @@ fn started(from: &mut Reader<'_>, before: &mut Before, tag: u8, of: &Packed) -> 
     }
     let mark = if tag & HAS_TEXT == 0 { NOWHERE } else { from.place(of.marks.len())? };
     let parent_id = match tag >> PARENT_SHIFT {
+        _ if begins_tree => None,
         NO_PARENT => None,
         OPEN_PARENT => Some(before.open.last().ok_or(Malformed("nothing is open"))?.id),
         LAST_PARENT => before.parent,
         _ => Some(from.process()?),
     };
     let last = before.id_of(thread);
-    *last = last.wrapping_add(from.signed()?);
+    *last = if begins_tree { of.roots[root as usize].get() as u64 } else { last.wrapping_add(from.signed()?) };
     let id = ProcessId::new(*last).ok_or(Malformed("an id is zero"))?;
     let time_us = before.time_us.wrapping_add(from.signed()?);
-    (before.root, before.site, before.thread, before.time_us, before.parent) = (root, site, thread, time_us, parent_id);
+    before.belongs(root);
+    (before.site, before.thread, before.time_us, before.parent) = (site, thread, time_us, parent_id);
     before.begin(Open { id, root, time_us });
     Ok(Started { root, site, thread, mark, id, parent_id, time_us })
 }
@@ -225,6 +232,7 @@ fn ended(from: &mut Reader<'_>, before: &mut Before, tag: u8, of: &Packed) -> Re
         Some(start) => Some(from.signed()?.wrapping_add(time_us.wrapping_sub(start.time_us).wrapping_mul(1_000))),
         None => Some(from.number()?),
     };
-    (before.root, before.time_us) = (root, time_us);
+    before.belongs(root);
+    before.time_us = time_us;
     Ok(Ended { root, ending, outcome, id, time_us, elapsed_ns })
 }

@@ -71,6 +71,25 @@ fn starts_and_ends_of_the_common_kind_take_few_bytes() {
     assert!(bytes < 9 * packed.len(), "{bytes} bytes for {} events", packed.len());
 }
 
+/// Lone roots of our clients, whose ids follow from those of their trees: fewer bytes than the 14 that an event may take.
+#[test]
+fn roots_without_children_take_few_bytes() {
+    let events: Vec<_> = (0..100).flat_map(|tree| [first(tree, 0), last(tree, 0)]).collect();
+    let packed = Packed::from(Batch { events, ..monitor_batch() });
+    same(&packed).unwrap();
+    let bytes = write(&packed).len();
+    assert!(bytes < 14 * packed.len(), "{bytes} bytes for {} events", packed.len());
+}
+
+proptest! {
+    /// Trees whose first process has the id that follows from the tree's, or another one, begin and end in any order.
+    #[test]
+    fn trees_that_begin_in_any_order_are_read_again(steps in prop::collection::vec((0..6_u64, 0..2_u64, any::<bool>()), 0..40)) {
+        let event = |(tree, id, is_end)| if is_end { last(tree, id) } else { first(tree, id) };
+        same(&Packed::from(Batch { events: steps.into_iter().map(event).collect(), ..monitor_batch() }))?;
+    }
+}
+
 #[test]
 fn pieces_of_nothing_and_of_too_much_are_refused() {
     let batch = parse("started 1").remove(0);
@@ -120,4 +139,24 @@ fn time(tree: u64, id: u64) -> u64 {
 fn hash(number: u64) -> u64 {
     let z = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     ((z ^ (z >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9)) >> 1
+}
+
+/// The start of a process without a parent. With `id` 0, its id follows from its tree's.
+fn first(tree: u64, id: u64) -> monitor_wire::Event {
+    event(serde_json::json!({
+        "type": "process-started", "root_id": root(tree), "id": first_id(tree, id), "kind": "root", "name": "job",
+        "time_us": time(tree, id), "thread": "main",
+    }))
+}
+
+fn last(tree: u64, id: u64) -> monitor_wire::Event {
+    event(serde_json::json!({
+        "type": "process-ended", "root_id": root(tree), "id": first_id(tree, id), "outcome": "succeeded",
+        "time_us": time(tree, id) + 900, "elapsed_ns": 900_000 + hash(tree) % 1_000,
+    }))
+}
+
+fn first_id(tree: u64, id: u64) -> String {
+    let own = u64::from_str_radix(&root(tree)[16..], 16).unwrap();
+    format!("{:016x}", own + id)
 }

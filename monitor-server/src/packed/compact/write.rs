@@ -5,8 +5,8 @@ use std::cell::RefCell;
 use monitor_wire::{Event, RootId};
 
 use super::{
-    Before, ENDED, HAS_ELAPSED, HAS_TEXT, IS_OPEN, LAST_PARENT, NO_PARENT, OPEN_PARENT, OTHER, OTHER_PARENT, OUTCOME_SHIFT, Open,
-    PARENT_SHIFT, SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED, beyond,
+    Before, ENDED, HAS_ELAPSED, HAS_TEXT, IS_OPEN, LAST_PARENT, NEXT_ROOT, NO_PARENT, OPEN_PARENT, OTHER, OTHER_PARENT, OUTCOME_SHIFT,
+    Open, PARENT_SHIFT, SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED, STARTED_TREE, beyond,
 };
 use crate::packed::{Ended, Ending, NOWHERE, Packed, PackedEvent, PlainOutcome, Started};
 
@@ -51,7 +51,7 @@ pub(crate) fn write(packed: &Packed) -> Vec<u8> {
     let mut before = Before::new(packed.threads.len());
     for event in &packed.events {
         match event {
-            PackedEvent::Started(of) => started(&mut to, &mut before, of),
+            PackedEvent::Started(of) => started(&mut to, &mut before, of, &packed.roots),
             PackedEvent::Ended(of) => ended(&mut to, &mut before, of),
             PackedEvent::Other(_) => to.push(OTHER),
         }
@@ -125,7 +125,7 @@ fn compressed(words: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-fn started(to: &mut Vec<u8>, before: &mut Before, of: &Started) {
+fn started(to: &mut Vec<u8>, before: &mut Before, of: &Started, roots: &[RootId]) {
     let parent = match of.parent_id {
         None => NO_PARENT,
         parent if before.open.last().is_some_and(|open| Some(open.id) == parent) => OPEN_PARENT,
@@ -135,8 +135,11 @@ fn started(to: &mut Vec<u8>, before: &mut Before, of: &Started) {
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     let [same_root, same_site, same_thread] = [of.root == before.root, of.site == before.site, of.thread == before.thread];
     let flags = flag(same_root, SAME_ROOT) | flag(same_site, SAME_SITE) | flag(same_thread, SAME_THREAD);
-    to.push(STARTED | flags | flag(of.mark != NOWHERE, HAS_TEXT) | parent << PARENT_SHIFT);
-    if !same_root {
+    let begins_tree = of.parent_id.is_none() && roots.get(of.root as usize).and_then(|root| root.own_process()) == Some(of.id);
+    let is_next = begins_tree && of.root == before.next_root;
+    let kind = if begins_tree { STARTED_TREE | flag(is_next, NEXT_ROOT) } else { STARTED | parent << PARENT_SHIFT };
+    to.push(kind | flags | flag(of.mark != NOWHERE, HAS_TEXT));
+    if !same_root && !is_next {
         number(to, of.root.into());
     }
     if !same_site {
@@ -152,10 +155,13 @@ fn started(to: &mut Vec<u8>, before: &mut Before, of: &Started) {
         to.extend_from_slice(&parent.get().to_le_bytes());
     }
     let last = before.id_of(of.thread);
-    signed(to, of.id.get().wrapping_sub(*last) as i64);
+    if !begins_tree {
+        signed(to, of.id.get().wrapping_sub(*last) as i64);
+    }
     *last = of.id.get();
     signed(to, of.time_us.wrapping_sub(before.time_us) as i64);
-    (before.root, before.site, before.thread) = (of.root, of.site, of.thread);
+    before.belongs(of.root);
+    (before.site, before.thread) = (of.site, of.thread);
     (before.time_us, before.parent) = (of.time_us, of.parent_id);
     before.begin(Open { id: of.id, root: of.root, time_us: of.time_us });
 }
@@ -191,5 +197,6 @@ fn ended(to: &mut Vec<u8>, before: &mut Before, of: &Ended) {
             None => number(to, elapsed_ns),
         }
     }
-    (before.root, before.time_us) = (of.root, of.time_us);
+    before.belongs(of.root);
+    before.time_us = of.time_us;
 }
