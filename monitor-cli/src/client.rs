@@ -42,7 +42,7 @@ pub(crate) struct Connection {
     #[arg(long, value_name = "FILE", value_parser = read_token_file)]
     token_file: Option<Secret>,
     /// Prints the API's JSON instead of text for people
-    #[arg(long)]
+    #[arg(short = 'j', long)]
     pub(crate) json: bool,
 }
 

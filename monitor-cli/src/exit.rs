@@ -15,7 +15,29 @@ Exit codes:
   1  it failed
   2  the command line is wrong
   3  the server was not reached
-  4  what was asked for is not there";
+  4  what was asked for is not there
+  5  nobody answered
+  6  not everybody answered, or not everybody did what was asked";
+
+/// Workers were asked, and not all of them did what they were asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unanswered {
+    #[error("nobody answered: no worker is meant")]
+    NobodyMeant,
+    #[error("nobody answered: {asked} were asked")]
+    Nobody { asked: usize },
+    #[error("{done} of {asked} workers did it")]
+    NotAll { done: usize, asked: usize },
+}
+
+impl Unanswered {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::NobodyMeant | Self::Nobody { .. } => 5,
+            Self::NotAll { .. } => 6,
+        }
+    }
+}
 
 pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
@@ -32,7 +54,8 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
     }
     // Nobody is left to tell that the message could not be written.
     let _ = anstream::stderr().write_all(message.as_bytes());
-    ExitCode::from(client_error.map_or(1, ClientError::exit_code))
+    let unanswered = error.downcast_ref::<Unanswered>().map(Unanswered::exit_code);
+    ExitCode::from(unanswered.or(client_error.map(ClientError::exit_code)).unwrap_or(1))
 }
 
 /// Tells what is wrong with a command line, or helps, as it was asked.

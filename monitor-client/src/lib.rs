@@ -46,6 +46,7 @@
 //! | `MONITOR_FOLD_BELOW` | calls woven by `cargo monitor` that took less are counted; `off`: none | `off` |
 //! | `MONITOR_FOLD_AFTER` | beyond so many children of one parent and name, further ones are counted; `off`: never | 1000 |
 //! | `MONITOR_STRAY` | what becomes of `#[normal_task]` calls without a context: `tree`, each begins one; `fold`, beyond the first 100 they hang below one root of the program; `skip`, they are not recorded | `fold` |
+//! | `MONITOR_COMMANDS` | what the program does when it is asked over the server: `read`, what only tells something; `all`, [its own methods](commands) too; `off`, nothing | `read` |
 //! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |
 //! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |
 //! | `MONITOR_LOG` | the client's own messages go to `tracing`; `stderr`: there as well; `off`: there not at all | warnings go to stderr where no subscriber listens |
@@ -56,6 +57,7 @@
 //! neither (`default-features = false`) and leaves it to the program: then the attributes check the same and do nothing.
 //! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
+pub mod commands;
 mod propagation;
 mod remote;
 mod spawn;

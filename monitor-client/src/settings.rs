@@ -16,6 +16,19 @@ pub(crate) struct Settings {
     pub(crate) events_url: Url,
     /// Sent as `Authorization: Bearer`.
     pub(crate) token: Option<String>,
+    /// Which commands are done.
+    pub(crate) commands: Allowed,
+}
+
+/// Which commands a program does when it is asked (`MONITOR_COMMANDS`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    /// Those that only tell something.
+    Read,
+    /// Its own methods, too.
+    All,
+    /// None: it opens no channel.
+    Off,
 }
 
 impl Settings {
@@ -26,12 +39,19 @@ impl Settings {
             recording: Recording::read(&mut reader),
             events_url: events_url(&Url::parse(SERVER_URL).expect("a constant")),
             token: None,
+            commands: Allowed::Read,
         };
         if settings.recording.enabled {
             let wanted = "a URL such as http://127.0.0.1:60010";
             let read = |text: &str| url(text.trim()).map(|base| events_url(&base));
             settings.events_url = reader.value("MONITOR_SERVER_URL", wanted, settings.events_url, read);
             let token = reader.secret("MONITOR_TOKEN", "printable characters", None, |text| token(text).map(Some));
+            settings.commands = reader.value("MONITOR_COMMANDS", "read, all or off", Allowed::Read, |text| match text.trim() {
+                "" | "read" => Some(Allowed::Read),
+                "all" => Some(Allowed::All),
+                "off" => Some(Allowed::Off),
+                _ => None,
+            });
             settings.token = token.filter(|token| !token.is_empty());
         }
         (settings, reader.problems())
@@ -76,6 +96,7 @@ mod tests {
             ("MONITOR_SERVER_URL", long.as_str()),
             ("MONITOR_TOKEN", "two words\n"),
             ("MONITOR_BUFFER_BYTES", "64XiB"),
+            ("MONITOR_COMMANDS", "some"),
         ] {
             let (settings, problems) = read(&[("MONITOR_ENABLED", "1"), (name, value)]);
             assert_eq!(settings, read(&[("MONITOR_ENABLED", "1")]).0, "{name}");
@@ -106,7 +127,9 @@ mod tests {
             ("MONITOR_SERVER_URL", "http://monitor.example:1234/below/?x=1#y"),
             ("MONITOR_TOKEN", "secret"),
             ("MONITOR_BUFFER_BYTES", "1000000"),
+            ("MONITOR_COMMANDS", "all"),
         ]);
+        assert_eq!(settings.commands, Allowed::All);
         assert_eq!(problems, Vec::<String>::new());
         assert_eq!(settings.events_url.as_str(), "http://monitor.example:1234/below/api/v1/events");
         assert_eq!((settings.token.as_deref(), settings.recording.buffer_bytes), (Some("secret"), 1_000_000));

@@ -11,6 +11,7 @@ use crate::keep::{Keeper, Memory};
 use crate::queue_folds::QueueFolds;
 use crate::record::{Ended, Failure, Folded, Origin, Outcome, Record, Started};
 use crate::ring::{Counted, Ending, Look, Looked, Rings, Seen, Told};
+use crate::running::{Begun, Running};
 use crate::sending::{self, Ends, Entry, Failed, ForRings, HANDED_ON_BYTES, NOT_KEPT, RECORD_BYTES, Sent};
 use crate::{fold, park, ring};
 
@@ -49,6 +50,8 @@ pub struct Receiver {
     handed_on: mpsc::Receiver<u64>,
     rings: Rings,
     queue_folds: QueueFolds,
+    /// What was begun by the queue and runs.
+    begun: Begun,
     clock: Calibration,
     is_calibrated: bool,
     /// Came by the queue, and is not held back.
@@ -102,6 +105,7 @@ impl Receiver {
             handed_on,
             rings: Rings::default(),
             queue_folds: QueueFolds::default(),
+            begun: Begun::default(),
             clock: Calibration::new(),
             is_calibrated: false,
             came: VecDeque::new(),
@@ -305,6 +309,20 @@ impl Receiver {
         Poll::Pending
     }
 
+    /// Processes that run now, those first that have run longest; so many at most, and how many more there are.
+    pub fn running(&mut self, most: usize) -> (Vec<Running>, usize) {
+        let mut running: Vec<Running> = self.begun.all().collect();
+        let clock = &self.clock;
+        self.rings.each_running(|id, root, site, start| {
+            running.push(Running { id, root, name: site.name.to_owned(), time_us: clock.time_us(start) });
+        });
+        running.sort_by_key(|running| (running.time_us, running.id));
+        running.dedup_by_key(|running| running.id);
+        let more = running.len().saturating_sub(most);
+        running.truncate(most);
+        (running, more)
+    }
+
     /// Gives back the bytes of entries that are acknowledged or given up.
     pub fn release(&self, bytes: usize) {
         budget::release(bytes);
@@ -327,12 +345,16 @@ impl Receiver {
                 budget::release(bytes);
                 return None;
             }
-            Record::Started(started) => started.time_us = self.clock.time_us(at),
+            Record::Started(started) => {
+                started.time_us = self.clock.time_us(at);
+                self.begun.add(started);
+            }
             Record::Logged(logged) => logged.time_us = self.clock.time_us(at),
             Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
             // Made from what rings say.
             Record::Folded(_) => {}
             Record::Ended(ended) => {
+                self.begun.remove(ended.id);
                 ended.time_us = self.clock.time_us(at);
                 ended.elapsed_ns = (begun != 0).then(|| self.clock.elapsed_ns(begun, at));
             }

@@ -43,6 +43,7 @@ mod panic;
 mod park;
 mod queue_folds;
 mod ring;
+mod running;
 #[cfg(feature = "record")]
 mod section;
 mod sending;
@@ -61,6 +62,7 @@ pub use log::log;
 pub use outcome::Reported;
 pub use process::{Entered, Process, ProcessBuilder};
 pub use record::{Exit, Level, Retry, Value};
+pub use running::Running;
 #[doc(hidden)]
 pub use ring::image;
 pub use site::registered;

@@ -9,7 +9,7 @@ use std::path::Path;
 const LAYERS: [&[&str]; 12] = [
     &["brief", "context", "ids", "inside", "memory", "own", "section", "thread", "warn"],
     &["budget", "clock", "fold", "record", "trees"],
-    &["done", "keep", "outcome", "panic", "site", "value"],
+    &["done", "keep", "outcome", "panic", "running", "site", "value"],
     &["switch"],
     &["park"],
     &["ring"],

@@ -6,6 +6,7 @@
 pub mod access;
 mod adopt;
 mod clock;
+mod commands;
 mod config;
 mod duties;
 mod export;
@@ -27,6 +28,7 @@ mod support;
 mod watchdog;
 
 pub use clock::Clock;
+pub use commands::LedgerError;
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, read_duration};
 pub use http::TlsError;
 pub use server::{ServeError, Server};

@@ -12,6 +12,7 @@ use url::Url;
 use crate::access::{Access, AccessError};
 use crate::adopt::{self, Taker};
 use crate::clock::Clock;
+use crate::commands::{Commands, LedgerError};
 use crate::config::Config;
 use crate::duties::{Board, Duties};
 use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
@@ -35,6 +36,9 @@ pub struct Server {
     tls: Option<Tls>,
     /// What ages of trees are counted by.
     ages: Arc<AgeClock>,
+    commands: Arc<Commands>,
+    /// Cancelled when the server is to stop.
+    stopping: CancellationToken,
     clock: Clock,
 }
 
@@ -79,6 +83,9 @@ pub enum ServeError {
     /// Tokens and users can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
+    /// The book of commands can't be used.
+    #[error(transparent)]
+    Commands(#[from] LedgerError),
     /// A task of the server ended before its time.
     #[error("a task of the server broke off")]
     Broken(#[from] tokio::task::JoinError),
@@ -133,11 +140,17 @@ impl Server {
             let error = crate::causes(&error);
             tracing::warn!(%error, "commands on this machine don't find this server's token: those that change something want another one");
         }
+        let stopping = CancellationToken::new();
+        let connections = config.max_connections.min(config.max_connections_per_client);
+        let (folder, of_store, times, until) = (config.data.clone(), store.clone(), clock.clone(), stopping.clone());
+        let max_channels = config.max_channels.min(connections / 2);
+        let opened = tokio::task::spawn_blocking(move || Commands::open(&folder, of_store, times, until, max_channels));
+        let commands = Arc::new(opened.await??);
         let live = Live::new(as_of, config.stream_buffer_bytes, config.max_subscribers).with_past(store.clone());
         let published = live.clone();
         let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), clock: clock.clone() };
         let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, clock })
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, commands, stopping, clock })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -158,8 +171,8 @@ impl Server {
     /// # Errors
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, config, store, ingest, live, access, tls, ages, clock } = self;
-        let (stopping, board) = (CancellationToken::new(), Board::default());
+        let Self { listener, config, store, ingest, live, access, tls, ages, commands, stopping, clock } = self;
+        let board = Board::default();
         let ingest = Arc::new(ingest);
         let app = App::new(Parts {
             config: config.clone(),
@@ -168,6 +181,7 @@ impl Server {
             live,
             access: access.clone(),
             ages: ages.clone(),
+            commands: commands.clone(),
             board: board.clone(),
             stopping: stopping.clone(),
             clock: clock.clone(),
@@ -216,6 +230,10 @@ impl Server {
                 async move { revoked::watch(&access, &room, &clock, &duty, &stopping).await }
             });
         }
+        duties.begin("commands", move |duty| {
+            let commands = commands.clone();
+            async move { commands.expire(&duty).await }
+        });
         if let Some(tls) = tls.clone() {
             let (interval, clock, stopping) = (config.tls_interval, clock.clone(), stopping.clone());
             duties.begin("certificate", move |duty| {

@@ -56,7 +56,8 @@ pub enum Log {
 }
 
 /// Settings of programs that record.
-const OWN: [&str; 15] = [
+const OWN: [&str; 16] = [
+    "COMMANDS",
     "ENABLED",
     "SERVER_URL",
     "TOKEN",

@@ -171,6 +171,10 @@ id!(
     /// Names a worker: 128 random bits, written as 32 lower-case hex digits, new for every operating-system process.
     WorkerId, NonZeroU128, u128, 32, "worker id"
 );
+id!(
+    /// Names a command: 64 random bits, written as 16 lower-case hex digits, never zero.
+    CommandId, NonZeroU64, u64, 16, "command id"
+);
 
 /// The W3C header that carries a tree and a process in it.
 ///

@@ -6,6 +6,7 @@
 
 mod access;
 mod batch;
+mod command;
 mod event;
 #[cfg(feature = "openapi")]
 mod event_schema;
@@ -19,13 +20,16 @@ mod words;
 
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
+pub use command::{
+    CHANNEL_KEY, Command, CommandLine, CommandOrder, CommandReply, CommandRequest, CommandTo, CommandsPage, WorkerChannel,
+};
 pub use event::{
     CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
     ProcessQueued, ProcessStarted, ProcessUpdated, Registered, Retry, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
     WorkerOnline, WorkerRef,
 };
 pub use host::is_loopback;
-pub use ids::{InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
+pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
 pub use model::{
     Attempt, Counts, Fold, LogEntry, LogGap, LogsPage, Problem, Process, ProcessesPage, Progress, Root, RootsPage, StreamMessage, TreePage,
     Worker, WorkersPage, quantile_ns,
@@ -35,4 +39,4 @@ pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
-pub use words::{Attachment, ErrorKind, Kind, Outcome, State, WorkerState};
+pub use words::{Attachment, CommandStatus, ErrorKind, Kind, Outcome, State, WorkerState};

@@ -155,3 +155,34 @@ open_word!(
         LOST = "lost",
     }
 );
+
+open_word!(
+    /// How a command stands with one worker.
+    CommandStatus {
+        /// It waits for the worker.
+        WAITING = "waiting",
+        /// The worker has taken it and is at it.
+        TAKEN = "taken",
+        /// The worker has done it.
+        OK = "ok",
+        /// The worker failed to do it.
+        ERROR = "error",
+        /// The worker may not do it (`MONITOR_COMMANDS`).
+        REFUSED = "refused",
+        /// The worker doesn't know the method, or takes no commands at all.
+        UNSUPPORTED = "unsupported",
+        /// The worker did not answer in time.
+        UNANSWERED = "unanswered",
+        /// The worker has ended or is lost.
+        GONE = "gone",
+        /// Nobody came for it in time.
+        EXPIRED = "expired",
+    }
+);
+
+impl CommandStatus {
+    /// Returns true if nothing else can become of the command with this worker.
+    pub fn is_final(&self) -> bool {
+        *self != Self::WAITING && *self != Self::TAKEN
+    }
+}

@@ -9,6 +9,7 @@ pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod export;
 pub(crate) mod import;
+pub(crate) mod inspect;
 pub(crate) mod logs;
 pub(crate) mod open;
 pub(crate) mod pin;

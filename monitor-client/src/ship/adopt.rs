@@ -21,7 +21,7 @@ pub(super) async fn adopt(shared: Rc<Shared>, dir: PathBuf, one_bytes: u64) {
     // Now, for there may be no server for long.
     let within = dir.clone();
     let _ = spawn_blocking(move || keep_within(&within, one_bytes)).await;
-    shared.reached.notified().await;
+    shared.is_reached().await;
     let listed = spawn_blocking(move || -> Result<_, SpoolError> {
         let spool = Spool::open(&dir)?;
         let dead = spool.dead()?;

@@ -25,7 +25,7 @@ pub(super) fn run(ship: impl FnOnce()) {
     switch::turn_off();
 }
 
-fn words(payload: &(dyn Any + Send)) -> &str {
+pub(super) fn words(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without words")
 }

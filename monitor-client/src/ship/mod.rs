@@ -1,6 +1,7 @@
 //! From the queue to the server: a thread of its own, with its own runtime, that the program never waits for.
 
 mod adopt;
+mod channel;
 mod desk;
 mod exit;
 mod guard;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use monitor_core::queue::{self, Clock, Taken};
 use monitor_spool::{Answer, Head, Lost, Parcel, Rejected, Sent};
-use monitor_wire::{Dropped, Event, RootId, WorkerRef};
+use monitor_wire::{Dropped, Event, RootId, WorkerId, WorkerRef};
 
 use super::now_us;
 use super::shelf::Shelf;
@@ -57,6 +57,11 @@ impl Outbox {
 
     pub(super) fn is_empty(&self) -> bool {
         self.parts.is_empty() && self.parcels.is_empty() && self.shelf.as_ref().is_none_or(Shelf::is_empty)
+    }
+
+    /// The worker's own id.
+    pub(super) fn worker(&self) -> WorkerId {
+        self.worker.id
     }
 
     /// Number of the last event that was put in.
@@ -236,7 +241,7 @@ impl Outbox {
         Request { body, sent: parcel.sent() }
     }
 
-    fn dropped(&self) -> Vec<Dropped> {
+    pub(super) fn dropped(&self) -> Vec<Dropped> {
         dropped(&self.lost)
     }
 }

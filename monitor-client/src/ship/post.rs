@@ -3,8 +3,8 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use monitor_spool::{Answer, certificate_hint, content_encoding};
-use reqwest::Client;
+use monitor_spool::{Answer, Sent, certificate_hint, content_encoding};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 
 use super::outbox::Request;
@@ -59,6 +59,20 @@ impl Post {
         self.url.origin().ascii_serialization()
     }
 
+    /// A request to another path of the server's API, like `["commands", id, "replies"]`.
+    pub(super) fn request(&self, method: Method, path: &[&str], query: Option<&str>) -> Result<RequestBuilder, reqwest::Error> {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop().extend(path);
+        }
+        url.set_query(query);
+        let request = self.client()?.request(method, url);
+        Ok(match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization),
+            None => request,
+        })
+    }
+
     /// Sends a batch once.
     pub(super) async fn send(&self, request: &Request) -> Answer {
         let Request { body, sent } = request;
@@ -71,26 +85,30 @@ impl Post {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let mut response = match request.body(body.clone()).send().await {
-            Ok(response) => response,
-            Err(error) => return Answer::Away { why: causes(error) },
-        };
-        let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let mut body = Vec::new();
-        while body.len() < LONGEST_ANSWER {
-            match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ANSWER - body.len())]),
-                Ok(None) => break,
-                Err(error) => return Answer::Away { why: causes(error) },
-            }
+        match request.body(body.clone()).send().await {
+            Ok(response) => answer(response, *sent).await,
+            Err(error) => Answer::Away { why: causes(error) },
         }
-        Answer::of(*sent, status.as_u16(), retry_after.as_deref(), &body)
     }
 }
 
+/// The meaning of an answer to what was sent.
+pub(super) async fn answer(mut response: Response, sent: Sent) -> Answer {
+    let status = response.status();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let mut body = Vec::new();
+    while body.len() < LONGEST_ANSWER {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_ANSWER - body.len())]),
+            Ok(None) => break,
+            Err(error) => return Answer::Away { why: causes(error) },
+        }
+    }
+    Answer::of(sent, status.as_u16(), retry_after.as_deref(), &body)
+}
+
 /// reqwest's own words are "error sending request"; what helps stands in its sources.
-fn causes(error: reqwest::Error) -> String {
+pub(super) fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut source = std::error::Error::source(&error);

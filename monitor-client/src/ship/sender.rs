@@ -97,7 +97,7 @@ impl Sender {
         if !self.has_greeted {
             self.has_greeted = true;
             report::info(&format!("the server at {} is reached, see {0}/tasks", self.shared.post.address()));
-            self.shared.reached.notify_one();
+            self.shared.reached.send_replace(true);
         }
     }
 }

@@ -9,12 +9,12 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use monitor_core::fork;
 use monitor_core::queue::{self, Receiver};
+use monitor_core::{Running, fork};
 use monitor_spool::{Folds, SpoolKeeper};
 use monitor_wire::Event;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout, timeout_at};
 
@@ -24,9 +24,9 @@ use super::late::Late;
 use super::outbox::Outbox;
 use super::post::Post;
 use super::sender::Sender;
-use super::{Command, to_wire, worker};
+use super::{Command, channel, to_wire, worker};
 use crate::report::{self, Said};
-use crate::settings::Settings;
+use crate::settings::{Allowed, Settings};
 
 /// After the first record, others are waited for so long: a start is seen soon, and not each in a request of its own.
 const LINGER: Duration = Duration::from_millis(20);
@@ -46,10 +46,19 @@ pub(super) struct Shared {
     pub(super) sent: Notify,
     /// Somebody waits: don't wait for the next try.
     pub(super) hurry: Notify,
-    /// The server has answered for the first time.
-    pub(super) reached: Notify,
+    /// True once the server has answered.
+    pub(super) reached: watch::Sender<bool>,
+    /// Those who ask what runs.
+    pub(super) asking: RefCell<Vec<oneshot::Sender<(Vec<Running>, usize)>>>,
     /// As far as is known, nobody will take what is recorded.
     pub(super) is_in_vain: Cell<bool>,
+}
+
+impl Shared {
+    /// Waits until the server has answered.
+    pub(super) async fn is_reached(&self) {
+        let _ = self.reached.subscribe().wait_for(|is_reached| *is_reached).await;
+    }
 }
 
 /// Runs until the program ends.
@@ -79,7 +88,8 @@ pub(super) fn run(
         filled: Notify::new(),
         sent: Notify::new(),
         hurry: Notify::new(),
-        reached: Notify::new(),
+        reached: watch::Sender::new(false),
+        asking: RefCell::new(Vec::new()),
         is_in_vain: Cell::new(false),
     });
     let spool = recording.spool_dir.clone().map(|dir| (dir, recording.spool_bytes));
@@ -87,6 +97,9 @@ pub(super) fn run(
         vec![Box::pin(beat(recording.heartbeat, shared.clone())), Box::pin(Sender::new(shared.clone()).run())];
     if let Some((dir, bytes)) = spool.clone() {
         beside.push(Box::pin(adopt(shared.clone(), dir, bytes)));
+    }
+    if settings.commands != Allowed::Off {
+        beside.push(Box::pin(channel::listen(shared.clone(), settings.commands)));
     }
     let mut shipping =
         Box::pin(Shipper { receiver, shared, keeper, folds: Folds::default(), late: Late::default(), spool, said: Said::default() }.run());
@@ -141,6 +154,7 @@ impl Shipper {
             if self.shared.desk.take_commands() {
                 self.shared.hurry.notify_one();
             }
+            self.tell_running();
             if self.gather() {
                 self.shared.filled.notify_one();
                 if self.shared.desk.is_awaited() || self.receiver.is_behind() || queue::is_filling() {
@@ -156,6 +170,15 @@ impl Shipper {
                 return self.say_goodbye().await;
             }
             self.wait().await;
+        }
+    }
+
+    /// Answers those who ask what runs.
+    fn tell_running(&mut self) {
+        let asking = std::mem::take(&mut *self.shared.asking.borrow_mut());
+        if !asking.is_empty() {
+            let running = self.receiver.running(channel::MOST_TOLD);
+            asking.into_iter().for_each(|asking| drop(asking.send(running.clone())));
         }
     }
 

@@ -216,6 +216,17 @@ impl Rings {
             })
     }
 
+    /// Tells id, tree, function and start, in ticks, of each call that runs.
+    pub(crate) fn each_running(&self, mut tell: impl FnMut(u64, u128, &'static Site, u64)) {
+        for ring in &self.all {
+            for words in slots(ring.region).chain(frames(ring.region)).filter_map(|frame| frame.line.read(RUNNING)) {
+                if let Some(site) = Facts(words.facts).site() {
+                    tell(words.id, words.root(), site, words.start);
+                }
+            }
+        }
+    }
+
     /// An end that came by another way.
     pub(crate) fn forget(&mut self, id: u64) {
         self.announced.remove(&id);

@@ -65,6 +65,15 @@ pub(super) struct Gate {
     pub(super) rules: Arc<Rules>,
 }
 
+/// What the audit log has of a change beside its path, as the one who answers says it in the answer's extensions.
+#[derive(Debug, Clone)]
+pub(super) struct DeedWords {
+    /// What was done.
+    pub(super) what: String,
+    /// What came of it.
+    pub(super) outcome: String,
+}
+
 /// Lets a request pass, or says what it takes. What changes something is recorded.
 pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: Request, next: Next) -> Response {
     let rule = rules.of(request.method(), request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
@@ -84,7 +93,10 @@ pub(super) async fn check(State(Gate { app, rules }): State<Gate>, mut request: 
             let tasks = app.changing.clone();
             let changed = tasks.spawn(async move {
                 let response = next.run(request).await;
-                record(&app, principal, address, action, response.status()).await;
+                let deed = response.extensions().get::<DeedWords>();
+                let action = deed.map_or(action.clone(), |deed| format!("{action}: {}", deed.what));
+                let outcome = deed.map(|deed| deed.outcome.clone());
+                record(&app, principal, address, action, outcome, response.status()).await;
                 response
             });
             changed.await.unwrap_or_else(|error| ApiError::Failed(error).into_response())
@@ -223,7 +235,7 @@ pub(super) fn cookie<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str
     pairs.find(|(name, _)| name.strip_prefix(super::login::SECURE).unwrap_or(name) == wanted).map(|(_, value)| value)
 }
 
-fn allow(principal: Option<&Principal>, scope: Scope) -> Result<(), ApiError> {
+pub(super) fn allow(principal: Option<&Principal>, scope: Scope) -> Result<(), ApiError> {
     match principal {
         Some(principal) if principal.scopes.has(scope) => Ok(()),
         // Whoever has no name may get one.
@@ -255,10 +267,18 @@ fn wanted(scope: Scope) -> &'static str {
 }
 
 /// Records what was changed, or was tried by somebody who may.
-async fn record(app: &App, principal: Option<Principal>, address: Option<String>, action: String, status: StatusCode) {
+async fn record(
+    app: &App,
+    principal: Option<Principal>,
+    address: Option<String>,
+    action: String,
+    outcome: Option<String>,
+    status: StatusCode,
+) {
     let how = principal.as_ref().map_or(How::Insecure, |principal| principal.how);
     let who = principal.and_then(|principal| principal.name).unwrap_or_else(|| how.as_str().to_owned());
-    let outcome = if status.is_success() || status.is_redirection() { "done".to_owned() } else { status.as_u16().to_string() };
+    let done = outcome.unwrap_or_else(|| "done".to_owned());
+    let outcome = if status.is_success() || status.is_redirection() { done } else { status.as_u16().to_string() };
     let recorded = app.ask_access(move |access| access.record(&Deed { who: &who, how, address, action: &action, outcome: &outcome })).await;
     if let Err(error) = recorded {
         tracing::error!(%error, "what was changed could not be recorded");

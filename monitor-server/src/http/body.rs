@@ -7,6 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
 use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
@@ -68,7 +69,7 @@ pub(super) async fn received<T>(
     let allowed = content_type(essence(&parts.headers)).and_then(|content_type| Ok((content_type, encoding(&parts.headers)?)));
     let allowed = allowed.and_then(|allowed| app.ingest.shut().map_or(Ok(allowed), |cause| Err(IngestError::Shut(cause).into())));
     let received = match allowed {
-        Ok(allowed) => receive(&parts.headers, &mut stream, app, &mut memory).await.map(|body| (allowed, body)),
+        Ok(allowed) => receive(&parts.headers, &mut stream, app.config.max_body_bytes, &mut memory).await.map(|body| (allowed, body)),
         Err(error) => Err(error),
     };
     let ((content_type, encoding), body) = match received {
@@ -82,6 +83,33 @@ pub(super) async fn received<T>(
         return Err(ApiError::Busy);
     }
     Ok(Received { content_type, encoding, body, memory })
+}
+
+/// Reads a body of a few bytes of JSON, which is not compressed.
+pub(super) async fn small<T: DeserializeOwned>(request: Request, app: &App, limit: usize) -> Result<T, ApiError> {
+    let (parts, mut stream) = request.into_parts();
+    let mut memory = app.bodies.memory();
+    let plain = match encoding(&parts.headers)? {
+        Encoding::Plain => Ok(()),
+        _ => Err(ApiError::MediaType { detail: "the body is compressed: send it as it is".to_owned() }),
+    };
+    let body = match is_json(essence(&parts.headers)).and(plain) {
+        Ok(()) => receive(&parts.headers, &mut stream, limit, &mut memory).await,
+        Err(error) => Err(error),
+    };
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => {
+            discard(&parts.headers, stream, app).await;
+            return Err(error);
+        }
+    };
+    let read = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(&body));
+    read.map_err(|error| {
+        let (path, inner) = (error.path().to_string(), error.into_inner());
+        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+        ApiError::Body { detail: format!("the body can't be read: {place}{inner}") }
+    })
 }
 
 /// The body's type without its parameters.
@@ -105,8 +133,7 @@ pub(super) fn unread(essence: Option<&str>, read: &str) -> ApiError {
 }
 
 /// The body as it was sent.
-async fn receive(headers: &HeaderMap, stream: &mut Body, app: &App, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
-    let limit = app.config.max_body_bytes;
+async fn receive(headers: &HeaderMap, stream: &mut Body, limit: usize, memory: &mut Memory) -> Result<Vec<u8>, ApiError> {
     let too_large = || ApiError::TooLarge { limit, when: "" };
     if content_length(headers).is_some_and(|length| length > limit as u64) {
         return Err(too_large());

@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::App;
 use super::params::{NoParams, Strict};
 use super::problem::ApiError;
+use crate::commands::Reply;
 use crate::ingest::Figures as IngestFigures;
 use crate::store::NameTotals;
 
@@ -43,6 +44,9 @@ pub(super) async fn get_metrics(State(app): State<App>, Strict(NoParams {}): Str
         is_stopped: app.ingest.trouble().is_some(),
         stream,
         duties: app.board.told(),
+        channels: app.commands.channels() as u64,
+        commands: app.commands.figures().commands(),
+        replies: Reply::ALL.map(|(reply, word)| (word, app.commands.figures().replies(reply))),
         started_us: app.started_us,
     };
     let mut registry = Registry::with_prefix("monitor");
@@ -61,6 +65,9 @@ struct Figures {
     is_stopped: bool,
     stream: StreamFigures,
     duties: Vec<DutyState>,
+    channels: u64,
+    commands: u64,
+    replies: [(&'static str, u64); 4],
     started_us: u64,
 }
 
@@ -117,6 +124,11 @@ impl Collector for Figures {
         let about = ("dropped_events", "Events that workers could not keep or send", None, MetricType::Counter);
         family(to, about, dropped, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))?;
         duties(to, &self.duties)?;
+        gauge(to, "channels", "Workers that hold a channel for commands", None, self.channels)?;
+        counter(to, "commands", "Commands asked since the server began", self.commands)?;
+        let replies = self.replies.map(|(kind, count)| ([("kind", kind)], count));
+        let about = ("command_replies", "Replies of workers: awaited ones, late ones, double ones, and garbage", None, MetricType::Counter);
+        family(to, about, replies, |to, count| to.encode_counter::<NoLabelSet, u64, u64>(&count, None))?;
 
         let ended = self.names.iter().flat_map(|of| {
             let name = of.name.as_deref().unwrap_or(OTHERS);

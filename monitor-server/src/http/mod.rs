@@ -7,6 +7,7 @@ mod answers;
 mod backup;
 mod body;
 mod clock;
+mod commands;
 mod compress;
 mod connections;
 mod encoding;
@@ -56,6 +57,7 @@ use utoipa_axum::routes;
 
 use crate::access::{Access, AccessError, Scope};
 use crate::clock::Clock;
+use crate::commands::Commands;
 use crate::config::Config;
 use crate::duties::Board;
 use crate::ingest::Ingest;
@@ -101,6 +103,8 @@ pub(crate) struct App {
     exporting: Arc<Semaphore>,
     /// What ages of trees are counted by.
     ages: Arc<AgeClock>,
+    /// What is asked of workers.
+    commands: Arc<Commands>,
     /// How the duties beside requests go.
     board: Board,
     stopping: CancellationToken,
@@ -116,6 +120,7 @@ pub(crate) struct Parts {
     pub(crate) live: Live,
     pub(crate) access: Arc<Access>,
     pub(crate) ages: Arc<AgeClock>,
+    pub(crate) commands: Arc<Commands>,
     pub(crate) board: Board,
     pub(crate) stopping: CancellationToken,
     pub(crate) clock: Clock,
@@ -123,7 +128,7 @@ pub(crate) struct Parts {
 
 impl App {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { config, store, ingest, live, access, ages, board, stopping, clock } = parts;
+        let Parts { config, store, ingest, live, access, ages, commands, board, stopping, clock } = parts;
         let guard = Arc::new(guard::Guard::new(config.listen, config.public_url.clone(), config.tls_cert.is_some()));
         let paces = Arc::new(access::Paces::new(config.max_requests_per_second));
         let otlp = Arc::new(crate::otlp::Receiver::new(clock.clone()));
@@ -156,6 +161,7 @@ impl App {
             answers,
             exporting,
             ages,
+            commands,
             board,
             stopping,
             started_us: clock.wall_us(),
@@ -265,6 +271,13 @@ fn routes() -> Routes {
         .add(READ, routes!(logs::get_process_logs))
         .add(READ, routes!(workers::get_workers))
         .add(READ, routes!(workers::get_worker))
+        .add(READ, routes!(commands::get_channel))
+        .add(INGEST, routes!(commands::get_orders))
+        .add(INGEST, routes!(commands::post_reply))
+        // Methods that change something want `operate`, which is known when the method is read.
+        .add(change(Scope::Read, "a command"), routes!(commands::post_command))
+        .add(READ, routes!(commands::get_commands))
+        .add(READ, routes!(commands::get_command))
         .add(READ, routes!(stats::get_stats))
         .add(READ, routes!(stats::get_series))
         .add(READ, routes!(stats::get_errors))

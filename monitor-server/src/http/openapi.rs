@@ -26,6 +26,7 @@ use crate::access::Scope;
         (name = "trees", description = "Roots and their processes"),
         (name = "statistics", description = "What became of processes, by name and over time"),
         (name = "workers", description = "Who reports"),
+        (name = "commands", description = "What is asked of workers, and what they answer"),
         (name = "stream", description = "What happens, while it happens"),
         (name = "access", description = "Who asks, and who changed what"),
         (name = "server", description = "The server itself"),

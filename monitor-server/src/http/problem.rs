@@ -9,6 +9,7 @@ use monitor_wire::{DecodeError, Problem, ProcessId, WorkerId};
 
 use crate::access::AccessError;
 use crate::causes;
+use crate::commands::CommandError;
 use crate::ingest::IngestError;
 use crate::store::StoreError;
 
@@ -64,6 +65,27 @@ pub(super) enum ApiError {
         /// The path.
         path: String,
     },
+    /// What is asked contradicts what there is.
+    #[error("{detail}")]
+    Conflict {
+        /// What, and what to do.
+        detail: String,
+    },
+    /// Something that is named isn't there.
+    #[error("{detail}")]
+    Missing {
+        /// What, and where to look.
+        detail: String,
+    },
+    /// Nobody waits for it any more.
+    #[error("{detail}")]
+    Late {
+        /// For what.
+        detail: String,
+    },
+    /// The commands of workers failed.
+    #[error("the server could not read or write its book of commands; its log says more")]
+    Commands(#[source] CommandError),
     /// Metrics of OTLP.
     #[error(
         "this server takes traces and logs of OpenTelemetry, and no metrics: set OTEL_METRICS_EXPORTER=none in the environment of the \
@@ -221,6 +243,23 @@ impl From<IngestError> for ApiError {
     }
 }
 
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CommandError::Parameter { name, detail } => Self::Parameter { name, detail },
+            CommandError::NoWorker(_) | CommandError::NoCommand(_) => Self::Missing { detail },
+            CommandError::Conflict(_) => Self::Conflict { detail },
+            CommandError::NotYours(_) => Self::Forbidden { detail },
+            CommandError::Late(_) => Self::Late { detail },
+            CommandError::TooMany(_) => Self::TooManyAnswers { detail },
+            CommandError::Store(error) => Self::from(error),
+            CommandError::Failed(error) => Self::Failed(error),
+            CommandError::Ledger(_) => Self::Commands(error),
+        }
+    }
+}
+
 impl ApiError {
     pub(super) fn status(&self) -> StatusCode {
         match self {
@@ -230,8 +269,9 @@ impl ApiError {
             Self::NoRoot { .. } | Self::NoProcess { .. } | Self::NoWorker { .. } | Self::NoPath { .. } | Self::NoMetrics => {
                 StatusCode::NOT_FOUND
             }
-            Self::Gone { .. } => StatusCode::GONE,
-            Self::Kept { .. } => StatusCode::CONFLICT,
+            Self::Missing { .. } => StatusCode::NOT_FOUND,
+            Self::Gone { .. } | Self::Late { .. } => StatusCode::GONE,
+            Self::Kept { .. } | Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::Origin { .. } | Self::Forbidden { .. } => StatusCode::FORBIDDEN,
@@ -247,7 +287,7 @@ impl ApiError {
             | Self::TooManyReaders { .. }
             | Self::TooManyAnswers { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(_) | Self::Access(_) | Self::Commands(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -274,6 +314,7 @@ impl IntoResponse for ApiError {
         match &self {
             Self::Store(error) => tracing::error!(error = causes(error), "the store failed"),
             Self::Access(error) => tracing::error!(error = causes(error), "tokens and users failed"),
+            Self::Commands(error) => tracing::error!(error = causes(error), "the book of commands failed"),
             Self::Failed(error) => tracing::error!(%error, "a request failed"),
             _ => tracing::debug!(status = problem.status, detail = problem.detail, "refused"),
         }

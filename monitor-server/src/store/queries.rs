@@ -69,6 +69,9 @@ pub trait Queries: Send + Sync + 'static {
     /// One page of workers, newest first.
     fn workers(&self, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, StoreError>;
 
+    /// Workers that are online and tell when they will be heard of again, and when the server last heard of them.
+    fn online(&self) -> Result<Vec<(WorkerId, u64)>, StoreError>;
+
     /// One worker; none if there is no such worker.
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError>;
 

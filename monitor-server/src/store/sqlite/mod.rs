@@ -397,6 +397,10 @@ impl Queries for SqliteStore {
         self.read("list workers", |snapshot| workers::list(snapshot, limit, cursor))
     }
 
+    fn online(&self) -> Result<Vec<(WorkerId, u64)>, StoreError> {
+        self.read("list the workers that are online", |snapshot| Ok(workers::online(snapshot)?))
+    }
+
     fn worker(&self, id: WorkerId) -> Result<Option<Worker>, StoreError> {
         self.read("read a worker", |snapshot| Ok(workers::one(snapshot, id)?))
     }

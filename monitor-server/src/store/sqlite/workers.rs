@@ -90,6 +90,13 @@ pub(super) fn shown(connection: &Connection, id: WorkerId) -> Result<Option<Work
     statement.query_row([ids::worker_key(id)], |row| read(connection, row)).optional().map(|found| found.map(|(worker, _)| worker))
 }
 
+/// Workers that are watched and have neither said goodbye nor been lost, and when they were last heard of.
+pub(super) fn online(connection: &Connection) -> Result<Vec<(WorkerId, u64)>> {
+    let mut statement = connection.prepare_cached("SELECT id, last_seen FROM worker WHERE due IS NOT NULL AND state = 0")?;
+    let online = statement.query_map([], |row| Ok((ids::worker(row, 0)?, row.get::<_, i64>(1)? as u64)))?;
+    online.collect()
+}
+
 /// One page of workers, newest first.
 pub(super) fn list(snapshot: &Snapshot<'_>, limit: usize, cursor: Option<&str>) -> Result<WorkersPage, ReadError> {
     let begin = cursor.map_or(Ok(i64::MAX), number_of)?;

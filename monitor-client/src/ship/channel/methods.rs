@@ -1,0 +1,167 @@
+//! What a program answers when it is asked.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use monitor_wire::{CommandOrder, CommandStatus, Fields, ProcessId, RootId};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::MOST_TOLD;
+use crate::commands;
+use crate::settings::Allowed;
+use crate::ship::now_us;
+use crate::ship::shipper::Shared;
+
+/// What every program does.
+pub(super) const READING: [&str; 4] = ["ping", "stats", "active", "registered"];
+/// So many own methods run at once.
+const MOST_RUNNING: usize = 8;
+/// The largest answer, as JSON in bytes, but for what stands around it.
+const LARGEST: usize = (1 << 20) - (16 << 10);
+
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Status, answer, and why there is none.
+pub(super) type Answered = (CommandStatus, Option<Value>, Option<String>);
+
+/// Does what is asked.
+pub(super) async fn answer(shared: &Rc<Shared>, allowed: Allowed, order: &CommandOrder, since_us: u64) -> Answered {
+    let answered = match order.method.as_str() {
+        "ping" => ok("pong".into()),
+        "stats" => ok(stats(shared, since_us)),
+        "active" => active(shared).await,
+        "registered" => ok(registered()),
+        own => match commands::find(own) {
+            None => (CommandStatus::UNSUPPORTED, None, Some(format!("there is no method {own:?} here"))),
+            Some(_) if allowed != Allowed::All => {
+                (CommandStatus::REFUSED, None, Some("it does its own methods only with MONITOR_COMMANDS=all".to_owned()))
+            }
+            Some(method) => call(method, order.arguments.clone()).await,
+        },
+    };
+    match &answered.1 {
+        Some(value) if serde_json::to_vec(value).map_or(0, |json| json.len()) > LARGEST => {
+            (CommandStatus::ERROR, None, Some(format!("the answer is larger than {LARGEST} bytes")))
+        }
+        _ => answered,
+    }
+}
+
+fn ok(value: Value) -> Answered {
+    (CommandStatus::OK, Some(value), None)
+}
+
+/// Figures of the program and of what it records.
+fn stats(shared: &Rc<Shared>, since_us: u64) -> Value {
+    let mut stats = json!({
+        "pid": std::process::id(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "recording_since_us": since_us,
+    });
+    {
+        let outbox = shared.outbox.borrow();
+        stats["events"] = outbox.last().into();
+        stats["events_sent"] = outbox.settled().into();
+        stats["waiting_bytes"] = outbox.bytes().into();
+        stats["waiting_in_spool"] = json!(outbox.kept());
+        let dropped: u64 = outbox.dropped().iter().map(|dropped| dropped.count).sum();
+        stats["dropped"] = dropped.into();
+    }
+    if let (Value::Object(stats), Value::Object(system)) = (&mut stats, system()) {
+        stats.extend(system);
+    }
+    stats
+}
+
+/// What the operating system says of this process.
+#[cfg(target_os = "linux")]
+fn system() -> Value {
+    // What a tick is, in which the kernel counts the processor's time for programs, on every machine.
+    const TICK_NS: u64 = 10_000_000;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let number = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is a name of any characters.
+    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).map(|ticks| ticks * TICK_NS);
+    json!({
+        "memory_bytes": number("VmRSS").map(|kibibytes| kibibytes << 10),
+        "peak_memory_bytes": number("VmHWM").map(|kibibytes| kibibytes << 10),
+        "threads": number("Threads"),
+        "files": std::fs::read_dir("/proc/self/fd").map(Iterator::count).ok(),
+        "cpu_user_ns": ticks(11),
+        "cpu_system_ns": ticks(12),
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn system() -> Value {
+    json!({})
+}
+
+/// What runs now.
+async fn active(shared: &Rc<Shared>) -> Answered {
+    let (tell, told) = oneshot::channel();
+    shared.asking.borrow_mut().push(tell);
+    // The shipper looks when it is woken.
+    shared.sent.notify_one();
+    let Ok((running, more)) = told.await else {
+        return (CommandStatus::ERROR, None, Some("the program ends".to_owned()));
+    };
+    let now = now_us();
+    let process = |running: &monitor_core::Running| {
+        json!({
+            "root_id": RootId::new(running.root),
+            "id": ProcessId::new(running.id),
+            "name": running.name,
+            "started_us": running.time_us,
+            "elapsed_ns": now.saturating_sub(running.time_us) * 1_000,
+        })
+    };
+    ok(json!({ "processes": running.iter().map(process).collect::<Vec<_>>(), "more": more }))
+}
+
+/// The attributed functions of the program.
+fn registered() -> Value {
+    let mut functions: Vec<_> = crate::registered().collect();
+    functions.sort_by(|a, b| (&a.name, &a.source.file, a.source.line).cmp(&(&b.name, &b.source.file, b.source.line)));
+    let more = functions.len().saturating_sub(MOST_TOLD);
+    functions.truncate(MOST_TOLD);
+    json!({ "functions": functions, "more": more })
+}
+
+/// Calls a method of the program's own on a thread of its own, so that the shipper goes on.
+async fn call(method: commands::Method, arguments: Fields) -> Answered {
+    let error = |why: &str| (CommandStatus::ERROR, None, Some(why.to_owned()));
+    if RUNNING.fetch_add(1, Ordering::AcqRel) >= MOST_RUNNING {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+        return error("as many methods run as may run at once");
+    }
+    let (tell, told) = oneshot::channel();
+    let run = move || {
+        let answered = catch_unwind(AssertUnwindSafe(|| method(arguments)));
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+        let answered = answered.unwrap_or_else(|payload| {
+            let words = crate::ship::guard::words(&*payload).to_owned();
+            // It may panic again when it is dropped.
+            std::mem::forget(payload);
+            Err(format!("it panicked: {words}"))
+        });
+        // To wake a shipper whose files the program has closed is a panic of tokio's.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(tell.send(answered))));
+    };
+    if let Err(why) = std::thread::Builder::new().name("monitor-command".to_owned()).spawn(run) {
+        RUNNING.fetch_sub(1, Ordering::AcqRel);
+        return error(&format!("no thread could be started: {why}"));
+    }
+    match told.await {
+        Ok(Ok(value)) => ok(value),
+        Ok(Err(why)) => (CommandStatus::ERROR, None, Some(why)),
+        Err(_) => error("it did not end"),
+    }
+}

@@ -1,0 +1,374 @@
+//! Asking workers: from the request to the line of the last worker.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use monitor_wire::{Command, CommandId, CommandLine, CommandRequest, CommandStatus, WorkerId};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::channels::{Channel, is_method, order};
+use super::ledger::{BROKEN_OFF, Entry, Waiting};
+use super::names::{Target, first_status, meant, named_ids};
+use super::{CommandError, Commands, Durable};
+
+/// What every client answers without changing anything.
+const READING: [&str; 4] = ["ping", "stats", "active", "registered"];
+const DEFAULT_TIMEOUT_MS: u64 = 1_000;
+const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
+const LONGEST_UNTIL_US: u64 = 30 * 24 * 3_600 * 1_000_000;
+/// The most bytes of arguments, as JSON.
+const MOST_ARGUMENTS: usize = 64 << 10;
+/// The answers to one command may take so many bytes.
+const MOST_ANSWERS: usize = 32 << 20;
+/// So many commands may wait for answers at once.
+const MOST_ASKED: usize = 256;
+/// So many lines of durable commands may wait.
+const MOST_OPEN_LINES: usize = 20_000;
+/// A worker of this age that has never opened a channel won't open one.
+const YOUNG_US: u64 = 10_000_000;
+
+/// Returns true if a method only tells something.
+pub(crate) fn is_reading(method: &str) -> bool {
+    READING.contains(&method)
+}
+
+/// Who asks.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// A user's or a token's name, or how else it is known.
+    pub(crate) name: String,
+    /// Their `Idempotency-Key`.
+    pub(crate) key: Option<String>,
+}
+
+/// A command that waits for its answers.
+#[derive(Debug)]
+pub(super) struct Asked {
+    command: Command,
+    order: Bytes,
+    places: HashMap<WorkerId, Place>,
+    /// Bytes of the answers so far.
+    bytes: usize,
+    /// How many lines wait.
+    left: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct Place {
+    at: usize,
+    sent: Option<Instant>,
+}
+
+impl Asked {
+    /// As it stands.
+    pub(super) fn command(&self) -> Command {
+        Command { counts: counts(&self.command.lines), ..self.command.clone() }
+    }
+
+    /// Returns true if a worker's line waits.
+    pub(super) fn waits_for(&self, worker: WorkerId) -> bool {
+        self.places.get(&worker).is_some_and(|place| !self.command.lines[place.at].status.is_final())
+    }
+
+    /// Sends it to a worker whose line waits, unless it was sent.
+    pub(super) fn send(&mut self, worker: WorkerId, channel: &Channel) {
+        if self.waits_for(worker)
+            && let Some(place) = self.places.get_mut(&worker).filter(|place| place.sent.is_none())
+            && channel.send(&self.order)
+        {
+            place.sent = Some(Instant::now());
+        }
+    }
+
+    /// Returns a worker's line and when the command was sent to it.
+    pub(super) fn line(&mut self, worker: WorkerId) -> Option<(&mut CommandLine, Option<Instant>)> {
+        let place = self.places.get(&worker)?;
+        Some((&mut self.command.lines[place.at], place.sent))
+    }
+
+    /// Counts the bytes of an answer. Returns false if it is too much.
+    pub(super) fn has_room(&mut self, bytes: usize) -> bool {
+        let has_room = self.bytes + bytes <= MOST_ANSWERS;
+        self.bytes += if has_room { bytes } else { 0 };
+        has_room
+    }
+
+    /// Gives the lines that still wait their last word.
+    fn finish(&mut self, online: &HashMap<WorkerId, u64>) -> Command {
+        for line in self.command.lines.iter_mut().filter(|line| !line.status.is_final()) {
+            give_up(line, online);
+        }
+        self.settled();
+        self.command.done = true;
+        self.command()
+    }
+
+    /// Counts the lines that still wait.
+    pub(super) fn settled(&self) {
+        self.left.send_replace(self.command.lines.iter().filter(|line| !line.status.is_final()).count());
+    }
+
+    /// Settles one line more.
+    pub(super) fn settled_one(&self) {
+        self.left.send_modify(|left| *left -= 1);
+    }
+}
+
+impl Commands {
+    /// Asks workers, and waits until each has its line. The same request with the same key is the same command.
+    pub(crate) async fn ask(self: &Arc<Self>, caller: Caller, request: CommandRequest) -> Result<Command, CommandError> {
+        let timeout = check(&request, self.clock.wall_us())?;
+        if request.dry_run {
+            let targets = meant(&request.to, &self.known(named_ids(&request.to)).await?, request.until_us.is_some())?;
+            let (command, _) = self.prepare(None, &caller, request, timeout, targets).await?;
+            return Ok(command);
+        }
+        let fingerprint: [u8; 32] = Sha256::digest(serde_json::to_vec(&request).expect("plain data with text keys is JSON")).into();
+        let turn = match &caller.key {
+            Some(_) => Some(self.keyed.lock().await),
+            None => None,
+        };
+        if let Some(key) = caller.key.clone() {
+            let by = caller.name.clone();
+            match self.book(move |ledger| ledger.by_key(&by, &key)).await? {
+                Some((id, found)) if found == fingerprint => {
+                    drop(turn);
+                    return self.wait(id, timeout).await;
+                }
+                Some((id, _)) => {
+                    let detail = format!("the Idempotency-Key is that of command {id}, which asks for something else: take a new key");
+                    return Err(CommandError::Conflict(detail));
+                }
+                None => {}
+            }
+        }
+        let id = self.begin(&caller, request, timeout, fingerprint).await?;
+        drop(turn);
+        self.wait(id, timeout).await
+    }
+
+    /// Enters a command and sends it to those that have a channel.
+    async fn begin(
+        self: &Arc<Self>,
+        caller: &Caller,
+        request: CommandRequest,
+        timeout: Duration,
+        fingerprint: [u8; 32],
+    ) -> Result<CommandId, CommandError> {
+        let targets = meant(&request.to, &self.known(named_ids(&request.to)).await?, request.until_us.is_some())?;
+        let id = new_id();
+        let (command, targets) = self.prepare(Some(id), caller, request, timeout, targets).await?;
+        let waiting = command.lines.iter().filter(|line| !line.status.is_final()).count();
+        {
+            let hub = self.hub();
+            let too_many = match command.until_us {
+                Some(_) => (hub.open_lines + waiting > MOST_OPEN_LINES).then(|| format!("{MOST_OPEN_LINES} lines of durable commands")),
+                None => (hub.asked.len() >= MOST_ASKED).then(|| format!("{MOST_ASKED} commands")),
+            };
+            if let Some(what) = too_many {
+                return Err(CommandError::TooMany(format!("{what} wait for answers already, which is all that is allowed: try again later")));
+            }
+        }
+        // If the server is killed before the answers are written, this is what is known of it.
+        let entered = match command.until_us {
+            Some(_) => command.clone(),
+            None => broken_off(&command),
+        };
+        let (key, names) = (caller.key.clone(), targets.iter().map(|target| target.shared.clone()).collect::<Vec<_>>());
+        let entry = move |ledger: &super::Ledger| {
+            ledger.enter(&Entry { command: &entered, key: key.as_deref(), request: &fingerprint, targets: &names })
+        };
+        self.book(entry).await?;
+        self.figures.asked();
+        self.send(id, command, &targets);
+        Ok(id)
+    }
+
+    fn send(&self, id: CommandId, command: Command, targets: &[Target]) {
+        let mut hub = self.hub();
+        let hub = &mut *hub;
+        if command.until_us.is_some() {
+            let line = |(line, target): (&CommandLine, &Target)| {
+                let waiting = Waiting { is_taken: false, worker: line.worker_id, target: target.shared.clone() };
+                (!line.status.is_final()).then_some(waiting)
+            };
+            let waiting: Vec<Waiting> = command.lines.iter().zip(targets).filter_map(line).collect();
+            if waiting.is_empty() {
+                return;
+            }
+            hub.open_lines += waiting.len();
+            let durable = Durable::new(id, &command, waiting);
+            for (worker, channel) in &hub.channels {
+                let plain = hub.identities.get(worker).map_or("", |identity| identity.plain.as_str());
+                if durable.waits_for(*worker, plain) {
+                    channel.send(&durable.order);
+                }
+            }
+            hub.orders.insert(id, durable);
+            return;
+        }
+        let places = command.lines.iter().enumerate().filter_map(|(at, line)| Some((line.worker_id?, Place { at, sent: None })));
+        let (places, left) = (places.collect::<HashMap<_, _>>(), watch::Sender::new(0));
+        let mut asked = Asked { order: order(id, &command), command, places, bytes: 0, left };
+        asked.settled();
+        for (worker, channel) in &hub.channels {
+            asked.send(*worker, channel);
+        }
+        hub.asked.insert(id, asked);
+    }
+
+    /// The command with its first lines, and whom they are about.
+    async fn prepare(
+        self: &Arc<Self>,
+        id: Option<CommandId>,
+        caller: &Caller,
+        request: CommandRequest,
+        timeout: Duration,
+        targets: Vec<Target>,
+    ) -> Result<(Command, Vec<Target>), CommandError> {
+        let now_us = self.clock.wall_us();
+        let workers: Vec<WorkerId> = targets.iter().filter_map(|target| target.worker.as_ref()).map(|worker| worker.id).collect();
+        let have_opened = self.book(move |ledger| Ok(workers.iter().copied().zip(ledger.have_opened(&workers)?).collect::<HashMap<_, _>>()));
+        let have_opened = have_opened.await?;
+        let line = |target: &Target| {
+            let worker = target.worker.as_ref();
+            let is_young = |started_us: Option<u64>| started_us.is_some_and(|started| now_us.saturating_sub(started) < YOUNG_US);
+            let may_answer = worker.is_none_or(|worker| have_opened[&worker.id] || is_young(worker.identity.started_us));
+            let status = first_status(target, may_answer);
+            CommandLine {
+                worker_id: worker.map(|worker| worker.id),
+                name: target.name.clone(),
+                error: (status == CommandStatus::UNSUPPORTED).then(|| "it has opened no channel for commands".to_owned()),
+                last_seen_us: worker.filter(|_| status == CommandStatus::GONE).map(|worker| worker.last_seen_us),
+                status,
+                value: None,
+                elapsed_ns: None,
+            }
+        };
+        let lines: Vec<CommandLine> = targets.iter().map(line).collect();
+        let command = Command {
+            id,
+            method: request.method,
+            arguments: request.arguments,
+            created_us: now_us,
+            by: caller.name.clone(),
+            timeout_ms: timeout.as_millis() as u64,
+            until_us: request.until_us,
+            done: lines.iter().all(|line| line.status.is_final()),
+            counts: counts(&lines),
+            lines,
+        };
+        Ok((command, targets))
+    }
+
+    /// Waits until a command is done, or its time is over; then it is told as it stands.
+    async fn wait(self: &Arc<Self>, id: CommandId, timeout: Duration) -> Result<Command, CommandError> {
+        let (asked, order) = {
+            let hub = self.hub();
+            (hub.asked.get(&id).map(|asked| asked.left.subscribe()), hub.orders.get(&id).map(|order| order.done.subscribe()))
+        };
+        if let Some(mut left) = asked {
+            tokio::select! {
+                _ = left.wait_for(|left| *left == 0) => {}
+                () = self.clock.sleep(timeout) => {}
+                () = self.stopping.cancelled() => {}
+            }
+            return self.finish(id).await;
+        }
+        if let Some(mut done) = order {
+            tokio::select! {
+                _ = done.wait_for(|done| *done) => {}
+                () = self.clock.sleep(timeout) => {}
+                () = self.stopping.cancelled() => {}
+            }
+        }
+        self.command(id).await
+    }
+
+    /// Gives the lines that still wait their last word, and writes all into the book.
+    async fn finish(self: &Arc<Self>, id: CommandId) -> Result<Command, CommandError> {
+        let online: HashMap<WorkerId, u64> = self.online().await?.into_iter().collect();
+        let finished = self.hub().asked.get_mut(&id).map(|asked| asked.finish(&online));
+        // Whoever has asked the same by the same key may have been faster.
+        let Some(command) = finished else { return self.command(id).await };
+        let written = command.clone();
+        if let Err(error) = self.book(move |ledger| ledger.finish(&written)).await {
+            tracing::error!(error = crate::causes(&error), command = %id, "what became of a command could not be written");
+        }
+        self.hub().asked.remove(&id);
+        Ok(command)
+    }
+
+    /// The channel of a worker has closed: if it has ended, nobody waits for it any more.
+    pub(super) async fn ended(self: &Arc<Self>, worker: WorkerId) {
+        match self.online().await {
+            Ok(online) if online.iter().all(|(id, _)| *id != worker) => {
+                for asked in self.hub().asked.values_mut().filter(|asked| asked.waits_for(worker)) {
+                    if let Some((line, _)) = asked.line(worker) {
+                        line.status = CommandStatus::GONE;
+                        asked.settled_one();
+                    }
+                }
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(error = crate::causes(&error), "could not look whether a worker has ended"),
+        }
+    }
+}
+
+/// The last word about a worker that did not answer.
+fn give_up(line: &mut CommandLine, online: &HashMap<WorkerId, u64>) {
+    let last_seen_us = line.worker_id.and_then(|worker| online.get(&worker)).copied();
+    line.status = if last_seen_us.is_some() { CommandStatus::UNANSWERED } else { CommandStatus::GONE };
+    line.last_seen_us = last_seen_us;
+}
+
+fn broken_off(command: &Command) -> Command {
+    let mut entered = command.clone();
+    for line in entered.lines.iter_mut().filter(|line| !line.status.is_final()) {
+        (line.status, line.error) = (CommandStatus::UNANSWERED, Some(BROKEN_OFF.to_owned()));
+    }
+    (entered.counts, entered.done) = (counts(&entered.lines), false);
+    entered
+}
+
+fn counts(lines: &[CommandLine]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for line in lines {
+        *counts.entry(line.status.as_str().to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+fn new_id() -> CommandId {
+    let random = getrandom::u64().unwrap_or_else(|_| {
+        // Only needs to be new, not secret.
+        use std::hash::BuildHasher;
+        std::collections::hash_map::RandomState::new().hash_one(Instant::now())
+    });
+    CommandId::new(random.max(1)).expect("it isn't zero")
+}
+
+/// Returns how long answers are waited for.
+fn check(request: &CommandRequest, now_us: u64) -> Result<Duration, CommandError> {
+    let wrong = |name: &str, detail: String| Err(CommandError::Parameter { name: name.to_owned(), detail: format!("`{name}`: {detail}") });
+    if !is_method(&request.method) {
+        return wrong("method", "a method's name has from 1 to 64 letters, digits and `_`, `.`, `-`, like `ping`".to_owned());
+    }
+    let timeout_ms = request.timeout_ms.unwrap_or(DEFAULT_TIMEOUT_MS);
+    if !TIMEOUT_MS.contains(&timeout_ms) {
+        return wrong("timeout_ms", format!("expected a number from {} to {}", TIMEOUT_MS.start(), TIMEOUT_MS.end()));
+    }
+    if serde_json::to_vec(&request.arguments).map_or(0, |json| json.len()) > MOST_ARGUMENTS {
+        return wrong("arguments", format!("they have {MOST_ARGUMENTS} bytes at most, as JSON"));
+    }
+    if let Some(until_us) = request.until_us
+        && !(now_us..=now_us.saturating_add(LONGEST_UNTIL_US)).contains(&until_us)
+    {
+        return wrong("until_us", format!("expected a time from now ({now_us}) on, at most 30 days ahead, in Unix µs"));
+    }
+    Ok(Duration::from_millis(timeout_ms))
+}

@@ -1,0 +1,178 @@
+//! Channels of workers: each is one answer that goes on, over which the worker is told what it is to do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures_util::Stream;
+use monitor_wire::{Command, CommandId, CommandOrder, WorkerChannel, WorkerId};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::ledger::KeyHash;
+use super::names::names;
+use super::{CommandError, Commands};
+
+/// How often a channel on which nothing happens says that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+/// The keys that there may be, in bytes.
+const KEY_BYTES: std::ops::RangeInclusive<usize> = 32..=128;
+/// A worker may name so many methods, each of so many bytes at most.
+const MOST_METHODS: usize = 64;
+const LONGEST_METHOD: usize = 64;
+
+/// An open channel.
+#[derive(Debug)]
+pub(super) struct Channel {
+    pub(super) key: KeyHash,
+    to_worker: mpsc::UnboundedSender<Bytes>,
+    /// Tells it from one that was opened in its place.
+    serial: u64,
+    since_us: u64,
+    methods: Box<str>,
+}
+
+impl Channel {
+    /// Sends an order. Returns false if the channel has just been closed.
+    pub(super) fn send(&self, order: &Bytes) -> bool {
+        self.to_worker.send(order.clone()).is_ok()
+    }
+}
+
+/// The end of a channel from which the worker's answer is made. The channel is closed when it is dropped.
+pub(crate) struct Opened {
+    commands: Arc<Commands>,
+    worker: WorkerId,
+    serial: u64,
+    orders: mpsc::UnboundedReceiver<Bytes>,
+    has_greeted: bool,
+}
+
+/// Reads a channel's key as its holder sends it.
+pub(crate) fn key_hash(key: &[u8]) -> Option<KeyHash> {
+    let is_key = KEY_BYTES.contains(&key.len()) && key.iter().all(u8::is_ascii_alphanumeric);
+    is_key.then(|| Sha256::digest(key).into())
+}
+
+/// A method's name that can be written.
+pub(crate) fn is_method(name: &str) -> bool {
+    (1..=LONGEST_METHOD).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// A command as channels carry it.
+pub(super) fn order(id: CommandId, command: &Command) -> Bytes {
+    let order = CommandOrder {
+        id,
+        method: command.method.clone(),
+        arguments: command.arguments.clone(),
+        timeout_ms: command.timeout_ms,
+        until_us: command.until_us,
+    };
+    let json = serde_json::to_string(&order).expect("plain data with text keys is JSON");
+    format!("event: command\nid: {id}\ndata: {json}\n\n").into()
+}
+
+impl Commands {
+    /// Opens the channel of a worker for whoever has its key; the first one who comes chooses it. Another channel of the same worker is
+    /// closed by it. What waits for the worker is sent at once.
+    pub(crate) async fn open_channel(
+        self: &Arc<Self>,
+        worker: WorkerId,
+        key: KeyHash,
+        methods: &[String],
+    ) -> Result<Opened, CommandError> {
+        if methods.len() > MOST_METHODS || !methods.iter().all(|method| is_method(method)) {
+            let detail = format!(
+                "parameter `methods`: up to {MOST_METHODS} names between commas, each of 1 to {LONGEST_METHOD} letters, digits and `_`, `.`, `-`"
+            );
+            return Err(CommandError::Parameter { name: "methods".to_owned(), detail });
+        }
+        let Some(identity) = self.identity(worker).await? else {
+            return Err(CommandError::NoWorker(format!("there is no worker {worker}: it opens its channel once it has sent events")));
+        };
+        let is_full = |hub: &super::Hub| !hub.channels.contains_key(&worker) && hub.channels.len() >= self.max_channels;
+        if is_full(&self.hub()) {
+            let most = self.max_channels;
+            return Err(CommandError::TooMany(format!("{most} workers hold a channel, which is all that the setting `max-channels` allows")));
+        }
+        if !self.book(move |ledger| ledger.bind(worker, &key)).await? {
+            let detail = format!("the channel of worker {worker} belongs to another key: the first one who opens a worker's channel has it");
+            return Err(CommandError::Conflict(detail));
+        }
+        let (to_worker, orders) = mpsc::unbounded_channel();
+        let serial = self.figures.next_serial();
+        let channel = Channel { key, to_worker, serial, since_us: self.clock.wall_us(), methods: methods.join(",").into() };
+        let mut hub = self.hub();
+        for asked in hub.asked.values_mut() {
+            asked.send(worker, &channel);
+        }
+        for order in hub.orders.values().filter(|order| order.waits_for(worker, &identity.plain)) {
+            channel.send(&order.order);
+        }
+        hub.channels.insert(worker, channel);
+        drop(hub);
+        Ok(Opened { commands: self.clone(), worker, serial, orders, has_greeted: false })
+    }
+
+    /// How commands reach a worker; none if there is no such worker.
+    pub(crate) async fn channel(self: &Arc<Self>, worker: WorkerId) -> Result<Option<WorkerChannel>, CommandError> {
+        let known = self.known(vec![worker]).await?;
+        let (online, others): (Vec<_>, Vec<_>) = known.into_iter().partition(|known| known.is_online);
+        let name = match online.iter().position(|known| known.id == worker) {
+            Some(at) => Some(names(&online).swap_remove(at)),
+            None => others.iter().find(|known| known.id == worker).map(|known| known.identity.plain.clone()),
+        };
+        let Some(name) = name else { return Ok(None) };
+        let hub = self.hub();
+        let channel = hub.channels.get(&worker);
+        let methods = channel.map_or("", |channel| &channel.methods);
+        Ok(Some(WorkerChannel {
+            worker_id: worker,
+            name,
+            open_since_us: channel.map(|channel| channel.since_us),
+            methods: methods.split(',').filter(|method| !method.is_empty()).map(str::to_owned).collect(),
+        }))
+    }
+
+    /// How many channels are open.
+    pub(crate) fn channels(&self) -> usize {
+        self.hub().channels.len()
+    }
+}
+
+impl Opened {
+    /// What the worker is told, until the server stops or another channel is opened in this one's place.
+    pub(crate) fn into_stream(self) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> {
+        futures_util::stream::unfold(self, |mut opened| async move {
+            let bytes = opened.next().await?;
+            Some((Ok(bytes), opened))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        if !std::mem::replace(&mut self.has_greeted, true) {
+            return Some(format!("event: open\ndata: {{\"heartbeat_ms\":{}}}\n\n", HEARTBEAT.as_millis()).into());
+        }
+        let stopping = self.commands.stopping.clone();
+        match stopping.run_until_cancelled(tokio::time::timeout(HEARTBEAT, self.orders.recv())).await? {
+            Ok(order) => order,
+            Err(_) => Some(Bytes::from_static(b": alive\n\n")),
+        }
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        let worker = self.worker;
+        let mut hub = self.commands.hub();
+        if hub.channels.get(&worker).is_some_and(|channel| channel.serial == self.serial) {
+            hub.channels.remove(&worker);
+            let is_awaited = hub.asked.values().any(|asked| asked.waits_for(worker));
+            drop(hub);
+            if is_awaited && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                let commands = self.commands.clone();
+                runtime.spawn(async move { commands.ended(worker).await });
+            }
+        }
+    }
+}

@@ -1,0 +1,492 @@
+//! The book of commands: `commands.db` of the data folder. It keeps the newest commands, the keys that workers' channels are bound to,
+//! and each step of durable commands, which is on the disk before anybody is told of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use monitor_wire::{Command, CommandId, CommandLine, CommandStatus, CommandsPage, WorkerId};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::store::space::make_room;
+use crate::store::{create_private, open_private};
+
+/// Marks the file as this program's: `PMco`.
+const APPLICATION_ID: i32 = 0x504d_636f;
+const SCHEMA: u32 = 1;
+/// Older commands are forgotten.
+const KEPT: i64 = 10_000;
+/// Lines of older commands are forgotten beyond so many bytes.
+const KEPT_BYTES: i64 = 64 << 20;
+/// Channels of workers that opened theirs before so many others are forgotten.
+const KEPT_CHANNELS: i64 = 200_000;
+/// Marks a line whose answer could not be heard.
+pub(super) const BROKEN_OFF: &str = "the server ended before all answers had come";
+
+pub(super) type KeyHash = [u8; 32];
+
+/// Why the book could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// The file is of a newer build.
+    #[error("{} was written by a newer version (schema {found}, this build knows {SCHEMA}): use that version", path.display())]
+    TooNew {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+    },
+    /// The file is something else's.
+    #[error("{} is no file of commands", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The disk.
+    #[error("could not open {}", path.display())]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The database.
+    #[error("the database of commands failed")]
+    Database(#[from] rusqlite::Error),
+}
+
+type Result<T> = std::result::Result<T, LedgerError>;
+
+/// The book of a data folder. Every method blocks, briefly.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    folder: PathBuf,
+    writer: Mutex<Connection>,
+}
+
+/// A new command as it is entered.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) command: &'a Command,
+    pub(super) key: Option<&'a str>,
+    pub(super) request: &'a [u8; 32],
+    /// For each line of a durable one: whoever has this name may take it.
+    pub(super) targets: &'a [Option<String>],
+}
+
+/// A line of a durable command that isn't answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) is_taken: bool,
+    pub(super) worker: Option<WorkerId>,
+    pub(super) target: Option<String>,
+}
+
+/// A durable command that isn't done, as it is found when the server begins.
+#[derive(Debug)]
+pub(super) struct Unfinished {
+    pub(super) command: Command,
+    pub(super) waiting: Vec<Waiting>,
+}
+
+/// What became of a step of a durable command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It is written; true if the command is done by it.
+    Written(bool),
+    /// It was written before, by the same worker.
+    Repeated,
+    /// Another one has taken it.
+    Taken,
+    /// It must be taken first.
+    NotTaken,
+    /// It has its last word already.
+    Over,
+    /// The command is not for this worker.
+    NotMeant,
+}
+
+impl Ledger {
+    /// Opens the book of a data folder, and makes both if need be. What the server was in the middle of is over.
+    pub(super) fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join("commands.db");
+        let disk = |source| LedgerError::Disk { path: path.clone(), source };
+        create_private(folder).map_err(disk)?;
+        open_private(&path).map_err(disk)?;
+        let mut connection = Connection::open(&path)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")?;
+        migrate(&mut connection, &path)?;
+        connection.execute("UPDATE command SET done = 1 WHERE done = 0 AND until IS NULL", [])?;
+        Ok(Self { folder: folder.to_owned(), writer: Mutex::new(connection) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a transaction, which is on the disk at its end if it `is_durable`: else a kill of the server takes none of it away, but the
+    /// end of the machine may.
+    fn write<T>(&self, is_durable: bool, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        make_room(&self.folder);
+        let mut connection = self.lock();
+        connection.pragma_update(None, "synchronous", if is_durable { "FULL" } else { "NORMAL" })?;
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let written = write(&transaction)?;
+        transaction.commit()?;
+        Ok(written)
+    }
+
+    /// Binds a worker's channel to a key, unless it is bound. Returns true if it is bound to this one.
+    pub(super) fn bind(&self, worker: WorkerId, key: &KeyHash) -> Result<bool> {
+        if let Some(bound) = self.key(worker)? {
+            return Ok(bound == *key);
+        }
+        self.write(false, |connection| {
+            connection
+                .prepare_cached("INSERT INTO channel(worker, key) VALUES(?, ?) ON CONFLICT DO NOTHING")?
+                .execute(params![bytes(worker), key])?;
+            let newest = connection.last_insert_rowid();
+            connection.prepare_cached("DELETE FROM channel WHERE number <= ?")?.execute([newest - KEPT_CHANNELS])?;
+            Ok(())
+        })?;
+        Ok(self.key(worker)? == Some(*key))
+    }
+
+    /// The key that a worker's channel is bound to.
+    pub(super) fn key(&self, worker: WorkerId) -> Result<Option<KeyHash>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT key FROM channel WHERE worker = ?")?;
+        Ok(statement.query_row([bytes(worker)], |row| row.get(0)).optional()?)
+    }
+
+    /// Which of these workers have ever opened a channel.
+    pub(super) fn have_opened(&self, workers: &[WorkerId]) -> Result<Vec<bool>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT 1 FROM channel WHERE worker = ?")?;
+        let has_opened = |worker: &WorkerId| Ok(statement.exists([bytes(*worker)])?);
+        workers.iter().map(has_opened).collect()
+    }
+
+    /// Enters a new command, and forgets the oldest ones.
+    pub(super) fn enter(&self, Entry { command, key, request, targets }: &Entry<'_>) -> Result<()> {
+        let is_durable = command.until_us.is_some();
+        let lines = (!is_durable).then(|| json(&command.lines));
+        let size = lines.as_ref().map_or(0, String::len);
+        self.write(is_durable, |connection| {
+            let sql = "INSERT INTO command(id, method, arguments, created, who, key, request, timeout, until, done, counts, bytes, lines)
+                       VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            connection.prepare_cached(sql)?.execute(params![
+                command.id.map(number),
+                command.method,
+                json(&command.arguments),
+                command.created_us as i64,
+                command.by,
+                key,
+                request,
+                command.timeout_ms as i64,
+                command.until_us.map(|until| until as i64),
+                command.done,
+                json(&command.counts),
+                size as i64,
+                lines,
+            ])?;
+            let newest = connection.last_insert_rowid();
+            if is_durable {
+                let sql = "INSERT INTO line(command, place, worker, target, name, status) VALUES(?, ?, ?, ?, ?, ?)";
+                let mut insert = connection.prepare_cached(sql)?;
+                for (place, (line, target)) in command.lines.iter().zip(*targets).enumerate() {
+                    let (worker, status) = (line.worker_id.map(bytes), line.status.as_str());
+                    insert.execute(params![newest, place as i64, worker, target, line.name, status])?;
+                }
+            }
+            forget(connection, newest)
+        })
+    }
+
+    /// Notes how a command that isn't durable ended.
+    pub(super) fn finish(&self, command: &Command) -> Result<()> {
+        let lines = json(&command.lines);
+        self.write(false, |connection| {
+            let sql = "UPDATE command SET done = 1, counts = ?, bytes = ?, lines = ? WHERE id = ?";
+            let size = lines.len() as i64;
+            connection.prepare_cached(sql)?.execute(params![json(&command.counts), size, lines, command.id.map(number)])?;
+            forget_lines(connection)
+        })
+    }
+
+    /// Writes that a worker takes its line of a durable command. `name` is the name that the worker shares with those before it.
+    pub(super) fn take(&self, id: CommandId, worker: WorkerId, name: &str, now_us: u64) -> Result<Step> {
+        self.write(true, |connection| {
+            let Some(line) = line_of(connection, id, worker, name)? else { return Ok(Step::NotMeant) };
+            match line.status.as_str() {
+                "waiting" => {
+                    let sql = "UPDATE line SET status = 'taken', worker = ?, at = ? WHERE command = ? AND place = ?";
+                    connection.prepare_cached(sql)?.execute(params![bytes(worker), now_us as i64, line.command, line.place])?;
+                    count(connection, line.command)?;
+                    Ok(Step::Written(false))
+                }
+                "taken" if line.worker == Some(worker) => Ok(Step::Repeated),
+                "taken" => Ok(Step::Taken),
+                _ => Ok(Step::Over),
+            }
+        })
+    }
+
+    /// Writes what a worker answers to a durable command.
+    pub(super) fn answer(&self, id: CommandId, worker: WorkerId, name: &str, answer: &CommandLine, now_us: u64) -> Result<Step> {
+        self.write(true, |connection| {
+            let Some(line) = line_of(connection, id, worker, name)? else { return Ok(Step::NotMeant) };
+            let is_done = answer.status == CommandStatus::OK || answer.status == CommandStatus::ERROR;
+            match line.status.as_str() {
+                "waiting" if is_done => return Ok(Step::NotTaken),
+                "waiting" | "taken" => {}
+                _ => return Ok(Step::Over),
+            }
+            let elapsed = line.at.map(|at| now_us.saturating_sub(at).saturating_mul(1_000) as i64);
+            let value = answer.value.as_ref().map(json);
+            let size = value.as_ref().map_or(0, String::len) + answer.error.as_ref().map_or(0, String::len);
+            let sql = "UPDATE line SET status = ?, worker = ?, elapsed = ?, value = ?, error = ? WHERE command = ? AND place = ?";
+            let row = params![answer.status.as_str(), bytes(worker), elapsed, value, answer.error, line.command, line.place];
+            connection.prepare_cached(sql)?.execute(row)?;
+            connection.prepare_cached("UPDATE command SET bytes = bytes + ? WHERE number = ?")?.execute([size as i64, line.command])?;
+            let is_done = count(connection, line.command)?;
+            forget_lines(connection)?;
+            Ok(Step::Written(is_done))
+        })
+    }
+
+    /// Tells those lines as expired, or unanswered, whose commands wait no longer; and returns the commands.
+    pub(super) fn expire(&self, now_us: u64) -> Result<Vec<CommandId>> {
+        let due = |connection: &Connection| -> Result<Vec<(i64, CommandId)>> {
+            let mut statement = connection.prepare_cached("SELECT number, id FROM command WHERE done = 0 AND until <= ?")?;
+            let due = statement.query_map([now_us as i64], |row| Ok((row.get(0)?, id_of(row, 1)?)))?;
+            Ok(due.collect::<rusqlite::Result<_>>()?)
+        };
+        if due(&self.lock())?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(true, |connection| {
+            let due = due(connection)?;
+            for (number, _) in &due {
+                let sql = "UPDATE line SET status = CASE status WHEN 'taken' THEN 'unanswered' ELSE 'expired' END
+                           WHERE command = ? AND status IN ('waiting', 'taken')";
+                connection.prepare_cached(sql)?.execute([number])?;
+                count(connection, *number)?;
+            }
+            Ok(due.into_iter().map(|(_, id)| id).collect())
+        })
+    }
+
+    /// Tells the lines of a durable command as gone whose workers have ended. Returns true if the command is done by it.
+    pub(super) fn lose(&self, id: CommandId, workers: &[WorkerId]) -> Result<bool> {
+        self.write(true, |connection| {
+            let Some(command) = number_of(connection, id)? else { return Ok(true) };
+            for worker in workers {
+                let sql = "UPDATE line SET status = 'gone' WHERE command = ? AND worker = ? AND target IS NULL AND status IN ('waiting', 'taken')";
+                connection.prepare_cached(sql)?.execute(params![command, bytes(*worker)])?;
+            }
+            count(connection, command)
+        })
+    }
+
+    /// The command that somebody has asked by this key, and the hash of what they asked.
+    pub(super) fn by_key(&self, by: &str, key: &str) -> Result<Option<(CommandId, [u8; 32])>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT id, request FROM command WHERE who = ? AND key = ?")?;
+        Ok(statement.query_row([by, key], |row| Ok((id_of(row, 0)?, row.get(1)?))).optional()?)
+    }
+
+    /// Returns true if a command is remembered.
+    pub(super) fn is_there(&self, id: CommandId) -> Result<bool> {
+        Ok(self.lock().prepare_cached("SELECT 1 FROM command WHERE id = ?")?.exists([number(id)])?)
+    }
+
+    /// A command with its lines.
+    pub(super) fn command(&self, id: CommandId) -> Result<Option<Command>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE id = ?"))?;
+        let found = statement.query_row([number(id)], |row| Ok((row.get::<_, i64>(0)?, read(row)?))).optional()?;
+        let Some((number, mut command)) = found else { return Ok(None) };
+        if command.until_us.is_some() {
+            command.lines = lines(&connection, number)?;
+        }
+        Ok(Some(command))
+    }
+
+    /// The newest commands before a number, newest first, without their lines.
+    pub(super) fn page(&self, limit: usize, before: i64) -> Result<CommandsPage> {
+        let connection = self.lock();
+        let sql = format!("SELECT {COLUMNS} FROM command WHERE number < ? ORDER BY number DESC LIMIT ?");
+        let mut statement = connection.prepare_cached(&sql)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, Command { lines: Vec::new(), ..read(row)? }));
+        let mut found = statement.query_map(params![before, limit as i64 + 1], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found.last().filter(|_| has_more).map(|(number, _)| number.to_string());
+        Ok(CommandsPage { commands: found.into_iter().map(|(_, command)| command).collect(), next_cursor })
+    }
+
+    /// The durable commands that aren't done.
+    pub(super) fn unfinished(&self) -> Result<Vec<Unfinished>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE done = 0 AND until IS NOT NULL"))?;
+        let found =
+            statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, read(row)?)))?.collect::<rusqlite::Result<Vec<(i64, Command)>>>()?;
+        let mut waiting =
+            connection.prepare_cached("SELECT status = 'taken', worker, target FROM line WHERE command = ? AND status IN ('waiting', 'taken')")?;
+        let mut all = Vec::new();
+        for (number, command) in found {
+            let read = |row: &Row<'_>| Ok(Waiting { is_taken: row.get(0)?, worker: worker(row, 1)?, target: row.get(2)? });
+            all.push(Unfinished { command, waiting: waiting.query_map([number], read)?.collect::<rusqlite::Result<_>>()? });
+        }
+        Ok(all)
+    }
+
+    /// How many lines of durable commands aren't done.
+    pub(super) fn open_lines(&self) -> Result<usize> {
+        let sql = "SELECT count(*) FROM line JOIN command ON number = command WHERE done = 0";
+        Ok(self.lock().query_row(sql, [], |row| row.get::<_, i64>(0))? as usize)
+    }
+}
+
+const COLUMNS: &str = "number, id, method, arguments, created, who, timeout, until, done, counts, lines";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Command> {
+    Ok(Command {
+        id: Some(id_of(row, 1)?),
+        method: row.get(2)?,
+        arguments: parsed(row, 3)?.unwrap_or_default(),
+        created_us: row.get::<_, i64>(4)? as u64,
+        by: row.get(5)?,
+        timeout_ms: row.get::<_, i64>(6)? as u64,
+        until_us: row.get::<_, Option<i64>>(7)?.map(|until| until as u64),
+        done: row.get(8)?,
+        counts: parsed(row, 9)?.unwrap_or_default(),
+        lines: parsed(row, 10)?.unwrap_or_default(),
+    })
+}
+
+fn lines(connection: &Connection, command: i64) -> Result<Vec<CommandLine>> {
+    let sql = "SELECT worker, name, status, value, error, elapsed FROM line WHERE command = ? ORDER BY place";
+    let mut statement = connection.prepare_cached(sql)?;
+    let line = |row: &Row<'_>| {
+        Ok(CommandLine {
+            worker_id: worker(row, 0)?,
+            name: row.get(1)?,
+            status: row.get::<_, String>(2)?.as_str().into(),
+            value: parsed(row, 3)?,
+            error: row.get(4)?,
+            elapsed_ns: row.get::<_, Option<i64>>(5)?.map(|elapsed| elapsed as u64),
+            last_seen_us: None,
+        })
+    };
+    Ok(statement.query_map([command], line)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A line as its steps need it.
+struct Found {
+    command: i64,
+    place: i64,
+    worker: Option<WorkerId>,
+    status: String,
+    at: Option<u64>,
+}
+
+/// The line of a command that is for this worker: because it has taken it, because it is meant, or because of its name.
+fn line_of(connection: &Connection, id: CommandId, of: WorkerId, name: &str) -> Result<Option<Found>> {
+    let Some(command) = number_of(connection, id)? else { return Ok(None) };
+    let sql = "SELECT place, worker, status, at FROM line WHERE command = ?1 AND (worker = ?2 OR target = ?3)
+               ORDER BY worker IS ?2 DESC, status = 'waiting' DESC, place LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = |row: &Row<'_>| {
+        let at = row.get::<_, Option<i64>>(3)?.map(|at| at as u64);
+        Ok(Found { command, place: row.get(0)?, worker: worker(row, 1)?, status: row.get(2)?, at })
+    };
+    Ok(statement.query_row(params![command, bytes(of), name], found).optional()?)
+}
+
+fn number_of(connection: &Connection, id: CommandId) -> Result<Option<i64>> {
+    let mut statement = connection.prepare_cached("SELECT number FROM command WHERE id = ? AND until IS NOT NULL")?;
+    Ok(statement.query_row([number(id)], |row| row.get(0)).optional()?)
+}
+
+/// Counts the lines of a durable command anew. Returns true if it is done.
+fn count(connection: &Connection, command: i64) -> Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT status, count(*) FROM line WHERE command = ? GROUP BY status")?;
+    let counts: BTreeMap<String, u64> =
+        statement.query_map([command], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect::<rusqlite::Result<_>>()?;
+    let is_done = counts.keys().all(|status| CommandStatus::from(status.as_str()).is_final());
+    connection
+        .prepare_cached("UPDATE command SET counts = ?, done = ? WHERE number = ?")?
+        .execute(params![json(&counts), is_done, command])?;
+    Ok(is_done)
+}
+
+/// Forgets commands that are too old, but for durable ones that aren't done.
+fn forget(connection: &Connection, newest: i64) -> Result<()> {
+    let old = "SELECT number FROM command WHERE number <= ? AND done = 1";
+    connection.prepare_cached(&format!("DELETE FROM line WHERE command IN ({old})"))?.execute([newest - KEPT])?;
+    connection.prepare_cached("DELETE FROM command WHERE number <= ? AND done = 1")?.execute([newest - KEPT])?;
+    forget_lines(connection)
+}
+
+/// Forgets lines of the oldest commands while all take too much.
+fn forget_lines(connection: &Connection) -> Result<()> {
+    loop {
+        let mut statement = connection.prepare_cached("SELECT coalesce(sum(bytes), 0) FROM command WHERE bytes > 0")?;
+        if statement.query_row([], |row| row.get::<_, i64>(0))? <= KEPT_BYTES {
+            return Ok(());
+        }
+        let mut oldest = connection.prepare_cached("SELECT min(number) FROM command WHERE bytes > 0 AND done = 1")?;
+        let Some(oldest) = oldest.query_row([], |row| row.get::<_, Option<i64>>(0))? else { return Ok(()) };
+        connection.prepare_cached("DELETE FROM line WHERE command = ?")?.execute([oldest])?;
+        connection.prepare_cached("UPDATE command SET lines = NULL, bytes = 0 WHERE number = ?")?.execute([oldest])?;
+    }
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let (application, found) = (pragma("application_id")?, pragma("user_version")? as u32);
+    let is_empty = transaction.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional()?.is_none();
+    if is_empty {
+        transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+    } else if application != i64::from(APPLICATION_ID) {
+        return Err(LedgerError::Foreign { path: path.to_owned() });
+    } else if found > SCHEMA {
+        return Err(LedgerError::TooNew { path: path.to_owned(), found });
+    }
+    Ok(transaction.commit()?)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain data with text keys is JSON")
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+    let text: Option<String> = row.get(at)?;
+    let wrong = |error| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(error));
+    text.map(|text| serde_json::from_str(&text).map_err(wrong)).transpose()
+}
+
+fn number(id: CommandId) -> i64 {
+    id.get() as i64
+}
+
+fn id_of(row: &Row<'_>, at: usize) -> rusqlite::Result<CommandId> {
+    let id = row.get::<_, i64>(at)?;
+    CommandId::new(id as u64).ok_or(rusqlite::Error::IntegralValueOutOfRange(at, id))
+}
+
+fn bytes(worker: WorkerId) -> [u8; 16] {
+    worker.get().to_be_bytes()
+}
+
+fn worker(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<WorkerId>> {
+    let bytes: Option<[u8; 16]> = row.get(at)?;
+    Ok(bytes.and_then(|bytes| WorkerId::new(u128::from_be_bytes(bytes))))
+}

@@ -1,0 +1,277 @@
+//! Commands: a word back to workers, and what they answer. A worker that opens its channel gets the commands that are for it, and posts
+//! its answers. What is asked waits for every worker that is meant, but no longer than its time-out; a durable command waits in the
+//! [book](ledger) until its worker comes, over restarts of both.
+
+mod ask;
+mod channels;
+mod figures;
+mod ledger;
+mod names;
+mod reply;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use monitor_wire::{Command, CommandId, CommandsPage, WorkerId};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use self::ask::Asked;
+pub(crate) use self::ask::{Caller, is_reading};
+use self::channels::Channel;
+pub(crate) use self::channels::key_hash;
+pub(crate) use self::figures::{Figures, Reply};
+pub use self::ledger::LedgerError;
+use self::ledger::{Ledger, Waiting};
+use self::names::{Identity, Known};
+use crate::clock::Clock;
+use crate::duties::Duty;
+use crate::store::{Queries, StoreError};
+
+/// How often it is looked which durable commands wait no longer.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// All commands of a server, and the channels of its workers.
+pub(crate) struct Commands {
+    hub: Mutex<Hub>,
+    ledger: Ledger,
+    store: Arc<dyn Queries>,
+    clock: Clock,
+    stopping: CancellationToken,
+    max_channels: usize,
+    figures: Figures,
+    /// Held by whoever asks with an `Idempotency-Key`, until the command is entered.
+    keyed: tokio::sync::Mutex<()>,
+}
+
+/// What is in memory.
+#[derive(Debug, Default)]
+struct Hub {
+    channels: HashMap<WorkerId, Channel>,
+    /// Commands that aren't durable, until they are done.
+    asked: HashMap<CommandId, Asked>,
+    /// Durable commands, until they are done.
+    orders: HashMap<CommandId, Durable>,
+    /// Who workers are, as far as anybody has asked.
+    identities: HashMap<WorkerId, Arc<Identity>>,
+    /// Lines of durable commands that aren't done, or little more.
+    open_lines: usize,
+}
+
+/// A durable command that isn't done.
+#[derive(Debug)]
+struct Durable {
+    /// As channels carry it.
+    order: axum::body::Bytes,
+    waiting: Vec<Waiting>,
+    until_us: u64,
+    /// True once it is done.
+    done: watch::Sender<bool>,
+}
+
+/// Why a command, a channel or a reply was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    /// Something of it can't be read or isn't allowed.
+    #[error("{detail}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// What is wrong and what is allowed.
+        detail: String,
+    },
+    /// No such worker.
+    #[error("{0}")]
+    NoWorker(String),
+    /// No such command.
+    #[error("there is no command {0}: `GET /api/v1/commands` lists those that are remembered")]
+    NoCommand(CommandId),
+    /// It contradicts what there is.
+    #[error("{0}")]
+    Conflict(String),
+    /// Whoever replies has no right to.
+    #[error("{0}")]
+    NotYours(String),
+    /// A reply that nobody waits for any more.
+    #[error("the command {0} is over: nobody waits for this answer any more")]
+    Late(CommandId),
+    /// There are as many as there may be.
+    #[error("{0}")]
+    TooMany(String),
+    /// The book failed.
+    #[error("the book of commands failed")]
+    Ledger(#[from] LedgerError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task of the server broke off.
+    #[error("a task of the server broke off")]
+    Failed(#[from] tokio::task::JoinError),
+}
+
+impl Commands {
+    /// Opens the book of a data folder; at most so many channels are open at once. What waits there goes on waiting.
+    pub(crate) fn open(
+        folder: &Path,
+        store: Arc<dyn Queries>,
+        clock: Clock,
+        stopping: CancellationToken,
+        max_channels: usize,
+    ) -> Result<Self, LedgerError> {
+        let ledger = Ledger::open(folder)?;
+        let mut hub = Hub { open_lines: ledger.open_lines()?, ..Hub::default() };
+        for unfinished in ledger.unfinished()? {
+            let Some(id) = unfinished.command.id else { continue };
+            hub.orders.insert(id, Durable::new(id, &unfinished.command, unfinished.waiting));
+        }
+        let (hub, figures, keyed) = (Mutex::new(hub), Figures::default(), tokio::sync::Mutex::default());
+        Ok(Self { hub, ledger, store, clock, stopping, max_channels, figures, keyed })
+    }
+
+    /// Tells durable commands as expired whose time is over, and those as gone whose workers have ended, until the server stops.
+    pub(crate) async fn expire(self: &Arc<Self>, duty: &Duty) {
+        while self.stopping.run_until_cancelled(self.clock.sleep(LOOK_EVERY)).await.is_some() {
+            let result = self.look().await.map_err(|error| format!("could not look for commands that are over: {}", crate::causes(&error)));
+            duty.ran(result, LOOK_EVERY);
+        }
+    }
+
+    async fn look(self: &Arc<Self>) -> Result<(), CommandError> {
+        if self.hub().orders.is_empty() {
+            return Ok(());
+        }
+        let now_us = self.clock.wall_us();
+        let mut over = self.book(move |ledger| ledger.expire(now_us)).await?;
+        let bound: Vec<(CommandId, Vec<WorkerId>)> = {
+            let hub = self.hub();
+            let for_one = |order: &Durable| order.waiting.iter().filter(|line| line.target.is_none()).filter_map(|line| line.worker).collect();
+            hub.orders.iter().map(|(id, order)| (*id, for_one(order))).collect()
+        };
+        if bound.iter().any(|(_, workers)| !workers.is_empty()) {
+            let online = self.online().await?;
+            for (id, mut workers) in bound {
+                workers.retain(|worker| !online.iter().any(|(id, _)| id == worker));
+                if !workers.is_empty() && self.book(move |ledger| ledger.lose(id, &workers)).await? {
+                    over.push(id);
+                }
+            }
+        }
+        let mut hub = self.hub();
+        over.into_iter().for_each(|id| hub.end(id));
+        if hub.orders.is_empty() {
+            hub.open_lines = 0;
+        }
+        Ok(())
+    }
+
+    /// A command and what became of it.
+    pub(crate) async fn command(self: &Arc<Self>, id: CommandId) -> Result<Command, CommandError> {
+        if let Some(asked) = self.hub().asked.get(&id) {
+            return Ok(asked.command());
+        }
+        self.book(move |ledger| ledger.command(id)).await?.ok_or(CommandError::NoCommand(id))
+    }
+
+    /// One page of the newest commands, those before a number.
+    pub(crate) async fn page(self: &Arc<Self>, limit: usize, before: i64) -> Result<CommandsPage, CommandError> {
+        self.book(move |ledger| ledger.page(limit, before)).await
+    }
+
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    fn hub(&self) -> MutexGuard<'_, Hub> {
+        self.hub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads or writes the book where blocking is allowed.
+    async fn book<T: Send + 'static>(
+        self: &Arc<Self>,
+        ask: impl FnOnce(&Ledger) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, CommandError> {
+        let commands = self.clone();
+        Ok(tokio::task::spawn_blocking(move || ask(&commands.ledger)).await??)
+    }
+
+    /// Workers that are online, and when they were last heard of.
+    async fn online(&self) -> Result<Vec<(WorkerId, u64)>, CommandError> {
+        let store = self.store.clone();
+        Ok(tokio::task::spawn_blocking(move || store.online()).await??)
+    }
+
+    /// Workers that are online, and of these others all that there are.
+    async fn known(&self, others: Vec<WorkerId>) -> Result<Vec<Known>, CommandError> {
+        let mut identities = self.hub().identities.clone();
+        let store = self.store.clone();
+        let looked_up = tokio::task::spawn_blocking(move || {
+            let mut known = Vec::new();
+            for (id, last_seen_us) in store.online()? {
+                let identity = match identities.get(&id) {
+                    Some(identity) => identity.clone(),
+                    None => match store.worker(id)? {
+                        Some(worker) => Arc::new(Identity::from(&worker)),
+                        None => continue,
+                    },
+                };
+                known.push(Known { id, identity, last_seen_us, is_online: true });
+            }
+            identities = known.iter().map(|worker| (worker.id, worker.identity.clone())).collect();
+            for id in others {
+                if !identities.contains_key(&id)
+                    && let Some(worker) = store.worker(id)?
+                {
+                    let identity = Arc::new(Identity::from(&worker));
+                    known.push(Known { id, identity, last_seen_us: worker.last_seen_us, is_online: false });
+                }
+            }
+            Ok::<_, StoreError>((known, identities))
+        });
+        let (known, identities) = looked_up.await??;
+        self.hub().identities = identities;
+        Ok(known)
+    }
+
+    /// Who a worker is; none if there is no such worker.
+    async fn identity(&self, id: WorkerId) -> Result<Option<Arc<Identity>>, CommandError> {
+        if let Some(identity) = self.hub().identities.get(&id) {
+            return Ok(Some(identity.clone()));
+        }
+        let store = self.store.clone();
+        let worker = tokio::task::spawn_blocking(move || store.worker(id)).await??;
+        let identity = worker.map(|worker| Arc::new(Identity::from(&worker)));
+        if let Some(identity) = &identity {
+            self.hub().identities.insert(id, identity.clone());
+        }
+        Ok(identity)
+    }
+}
+
+impl Hub {
+    /// Nobody waits for a durable command any more.
+    fn end(&mut self, id: CommandId) {
+        if let Some(order) = self.orders.remove(&id) {
+            order.done.send_replace(true);
+        }
+    }
+}
+
+impl Durable {
+    fn new(id: CommandId, command: &Command, waiting: Vec<Waiting>) -> Self {
+        let until_us = command.until_us.unwrap_or_default();
+        Self { order: channels::order(id, command), waiting, until_us, done: watch::Sender::new(false) }
+    }
+
+    /// Returns true if it waits for this worker, or for whoever has its name.
+    fn waits_for(&self, worker: WorkerId, plain: &str) -> bool {
+        self.waiting.iter().any(|line| !line.is_taken && line.is_for(worker, plain))
+    }
+}
+
+impl Waiting {
+    fn is_for(&self, worker: WorkerId, plain: &str) -> bool {
+        self.worker == Some(worker) || self.target.as_deref() == Some(plain)
+    }
+}

@@ -1,0 +1,212 @@
+//! Names of workers, and which workers a command is for.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use globset::GlobBuilder;
+use monitor_wire::{CommandStatus, CommandTo, Worker, WorkerId};
+
+use super::CommandError;
+
+/// A command may be for so many workers.
+const MOST_WORKERS: usize = 10_000;
+/// The longest pattern or name, in bytes.
+const LONGEST: usize = 1_000;
+
+/// What a worker's name is made of. It never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// `program@host`
+    pub(super) plain: String,
+    pub(super) pid: u32,
+    pub(super) started_us: Option<u64>,
+}
+
+impl From<&Worker> for Identity {
+    fn from(worker: &Worker) -> Self {
+        let plain = format!("{}@{}", worker.program, worker.hostname);
+        Self { plain, pid: worker.pid, started_us: worker.started_us }
+    }
+}
+
+/// A worker that is online, or was.
+#[derive(Debug, Clone)]
+pub(super) struct Known {
+    pub(super) id: WorkerId,
+    pub(super) identity: Arc<Identity>,
+    pub(super) last_seen_us: u64,
+    pub(super) is_online: bool,
+}
+
+/// One worker, or whoever has a name.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub(super) worker: Option<Known>,
+    pub(super) name: String,
+    /// Whoever has this name may take a durable command.
+    pub(super) shared: Option<String>,
+}
+
+/// Names of workers: `program@host`; where several share that with `:pid`, and where they share even that with the beginning of their id.
+pub(super) fn names(workers: &[Known]) -> Vec<String> {
+    let mut plain: HashMap<&str, usize> = HashMap::new();
+    let mut with_pid: HashMap<(&str, u32), usize> = HashMap::new();
+    for Known { identity, .. } in workers {
+        *plain.entry(&identity.plain).or_default() += 1;
+        *with_pid.entry((&identity.plain, identity.pid)).or_default() += 1;
+    }
+    let name = |Known { id, identity, .. }: &Known| {
+        let Identity { plain: name, pid, .. } = &**identity;
+        match (plain[name.as_str()], with_pid[&(name.as_str(), *pid)]) {
+            (1, _) => name.clone(),
+            (_, 1) => format!("{name}:{pid}"),
+            _ => format!("{name}:{pid}#{}", &id.to_string()[..8]),
+        }
+    };
+    workers.iter().map(name).collect()
+}
+
+/// Reads the ids that a command names, for whoever looks up those that aren't online.
+pub(super) fn named_ids(to: &CommandTo) -> Vec<WorkerId> {
+    to.workers.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+/// The workers that a command is for, by name. `known` are those that are online, and those others that it names by their ids.
+pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result<Vec<Target>, CommandError> {
+    let (online, others): (Vec<Known>, Vec<Known>) = known.iter().cloned().partition(|worker| worker.is_online);
+    let names = names(&online);
+    let mut chosen = vec![to.workers.is_empty() && to.glob.is_none(); online.len()];
+    let (mut gone, mut awaited) = (HashSet::new(), HashSet::new());
+    for word in &to.workers {
+        if word.is_empty() || word.len() > LONGEST {
+            return Err(parameter("to.workers", format!("a worker's name has from 1 to {LONGEST} bytes")));
+        }
+        if let Ok(id) = word.parse::<WorkerId>() {
+            if let Some(at) = online.iter().position(|worker| worker.id == id) {
+                chosen[at] = true;
+            } else if others.iter().any(|worker| worker.id == id) {
+                gone.insert(id);
+            } else {
+                return Err(CommandError::NoWorker(format!("there is no worker {id}: `GET /api/v1/workers` lists those that there are")));
+            }
+            continue;
+        }
+        let is_meant = |at: usize| {
+            let Identity { plain, pid, .. } = &*online[at].identity;
+            names[at] == *word || plain == word || word.strip_prefix(plain.as_str()).is_some_and(|rest| rest == format!(":{pid}"))
+        };
+        let found: Vec<usize> = (0..online.len()).filter(|at| is_meant(*at)).collect();
+        match found.is_empty() {
+            false => found.into_iter().for_each(|at| chosen[at] = true),
+            true if is_durable && word.contains('@') => drop(awaited.insert(word.clone())),
+            true => return Err(CommandError::NoWorker(no_such(word, &names))),
+        }
+    }
+    if let Some(glob) = &to.glob {
+        let wrong = |why: String| parameter("to.glob", format!("{why}; expected a pattern like `worker@build-*`"));
+        if glob.is_empty() || glob.len() > LONGEST {
+            return Err(wrong(format!("it has from 1 to {LONGEST} bytes")));
+        }
+        let matcher = GlobBuilder::new(glob).literal_separator(false).build().map_err(|error| wrong(error.kind().to_string()))?;
+        let matcher = matcher.compile_matcher();
+        for (at, name) in names.iter().enumerate() {
+            chosen[at] |= matcher.is_match(name) || matcher.is_match(&online[at].identity.plain);
+        }
+    }
+    let target = |(worker, name): (&Known, String)| {
+        let shared = (is_durable && name == worker.identity.plain).then(|| name.clone());
+        Target { worker: Some(worker.clone()), name, shared }
+    };
+    let of_online = online.iter().zip(names).zip(chosen).filter(|(_, is_chosen)| *is_chosen).map(|(worker, _)| target(worker));
+    let of_gone = others.iter().filter(|worker| gone.contains(&worker.id)).map(|worker| {
+        let name = format!("{}:{}", worker.identity.plain, worker.identity.pid);
+        Target { worker: Some(worker.clone()), name, shared: None }
+    });
+    let of_names = awaited.iter().map(|name| Target { worker: None, name: name.clone(), shared: Some(name.clone()) });
+    let mut targets: Vec<Target> = of_online.chain(of_gone).chain(of_names).collect();
+    targets.sort_by(|a, b| a.name.cmp(&b.name));
+    if targets.len() > MOST_WORKERS {
+        return Err(parameter("to", format!("these are {} workers, and a command is for {MOST_WORKERS} at most", targets.len())));
+    }
+    Ok(targets)
+}
+
+fn no_such(word: &str, names: &[String]) -> String {
+    let shown: String = word.chars().take(100).collect();
+    let near = names.iter().map(|name| (strsim::jaro_winkler(word, name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let near = near.filter(|(likeness, _)| *likeness > 0.7).map(|(_, name)| format!(" (did you mean {name:?}?)")).unwrap_or_default();
+    format!("there is no worker {shown:?} online{near}: `GET /api/v1/workers` lists those that there are")
+}
+
+fn parameter(name: &str, detail: String) -> CommandError {
+    CommandError::Parameter { name: name.to_owned(), detail: format!("`{name}`: {detail}") }
+}
+
+/// Says how the line of a worker begins: waiting, or with its last word if that is known already.
+pub(super) fn first_status(target: &Target, may_answer: bool) -> CommandStatus {
+    match &target.worker {
+        Some(worker) if !worker.is_online => CommandStatus::GONE,
+        Some(_) if !may_answer => CommandStatus::UNSUPPORTED,
+        _ => CommandStatus::WAITING,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(id: u128, plain: &str, pid: u32) -> Known {
+        let identity = Arc::new(Identity { plain: plain.to_owned(), pid, started_us: None });
+        Known { id: WorkerId::new(id).unwrap(), identity, last_seen_us: 1, is_online: id < 100 }
+    }
+
+    fn workers() -> Vec<Known> {
+        let online = [(1, "a@h", 7), (2, "b@h", 8), (3, "b@h", 9), (4, "c@k", 1), (5, "c@k", 1)];
+        online.into_iter().chain([(100, "a@h", 3)]).map(|(id, plain, pid)| known(id, plain, pid)).collect()
+    }
+
+    fn meant_by(workers: &[&str], glob: Option<&str>, is_durable: bool) -> Result<Vec<String>, String> {
+        let to = CommandTo { workers: workers.iter().map(|&name| name.to_owned()).collect(), glob: glob.map(str::to_owned) };
+        let targets = meant(&to, &self::workers(), is_durable).map_err(|error| error.to_string())?;
+        Ok(targets.into_iter().map(|target| target.name).collect())
+    }
+
+    #[test]
+    fn a_worker_s_name_says_no_more_than_it_takes_to_tell_it_from_others() {
+        assert_eq!(names(&workers()[..5]), ["a@h", "b@h:8", "b@h:9", "c@k:1#00000000", "c@k:1#00000000"]);
+    }
+
+    #[test]
+    fn a_command_is_for_those_that_are_named() {
+        let all = ["a@h", "b@h:8", "b@h:9", "c@k:1#00000000", "c@k:1#00000000"];
+        let gone = WorkerId::new(100).unwrap().to_string();
+        let none: [&str; 0] = [];
+        for (workers, glob, expected) in [
+            (&[][..], None, &all[..]),
+            (&["a@h"], None, &["a@h"]),
+            (&["a@h:7"], None, &["a@h"]),
+            (&["b@h"], None, &["b@h:8", "b@h:9"]),
+            (&["b@h:9"], None, &["b@h:9"]),
+            (&["b@h:9", "b@h:9"], Some("b@*"), &["b@h:8", "b@h:9"]),
+            (&[gone.as_str()], None, &["a@h:3"]),
+            (&["00000000000000000000000000000002"], Some("a*"), &["a@h", "b@h:8"]),
+            (&[], Some("*@h"), &all[..3]),
+            (&[], Some("x*"), &none),
+        ] {
+            assert_eq!(meant_by(workers, glob, false).unwrap(), expected, "{workers:?} {glob:?}");
+        }
+        assert!(meant_by(&["b@h:1"], None, false).unwrap_err().contains("did you mean \"b@h:"));
+        assert!(meant_by(&["000000000000000000000000000000aa"], None, false).is_err());
+        assert!(meant_by(&[], Some("[a"), false).unwrap_err().contains("`to.glob`"));
+        assert!(meant_by(&[&"x".repeat(2_000)], None, false).is_err() && meant_by(&[""], None, true).is_err());
+    }
+
+    #[test]
+    fn a_durable_command_waits_for_whoever_has_the_name() {
+        assert_eq!(meant_by(&["agent@h"], None, true).unwrap(), ["agent@h"]);
+        assert!(meant_by(&["agent"], None, true).is_err(), "no such name can ever come");
+        let to = |name: &str| CommandTo { workers: vec![name.to_owned()], glob: None };
+        let shared = |name| meant(&to(name), &workers(), true).unwrap()[0].shared.clone();
+        assert_eq!((shared("a@h").as_deref(), shared("b@h:9")), (Some("a@h"), None));
+    }
+}

@@ -1,0 +1,240 @@
+//! What is asked of workers: `/api/v1/commands`, `/api/v1/workers/{id}/commands` and `/api/v1/workers/{id}/channel`.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::{HeaderMap, StatusCode, header};
+use monitor_wire::{
+    CHANNEL_KEY, Command, CommandId, CommandOrder, CommandReply, CommandRequest, CommandsPage, Problem, WorkerChannel, WorkerId,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::access::{DeedWords, allow};
+use super::body::small;
+use super::params::{Limit, NoParams, PathParts, Strict, Words};
+use super::problem::ApiError;
+use super::{Answer, App};
+use crate::access::{How, Principal, Scope};
+use crate::commands::{Caller, Reply, is_reading, key_hash};
+
+/// The largest request, in bytes.
+const MAX_REQUEST_BYTES: usize = 512 << 10;
+/// The largest reply.
+const MAX_REPLY_BYTES: usize = 1 << 20;
+/// The longest key that makes a repeated command one.
+const MAX_KEY_BYTES: usize = 255;
+/// The audit log has so many characters of a command's arguments, and as many of whom it is for.
+const AUDITED: usize = 300;
+
+/// A body of JSON of at most so many bytes.
+pub(super) struct Small<T, const LIMIT: usize>(T);
+
+impl<T: serde::de::DeserializeOwned, const LIMIT: usize> FromRequest<App> for Small<T, LIMIT> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        small(request, app, LIMIT).await.map(Self)
+    }
+}
+
+/// How commands reach a worker, and what its name is.
+#[utoipa::path(
+    get,
+    path = "/api/v1/workers/{id}/channel",
+    tag = "commands",
+    params(("id" = WorkerId, Path, description = "The worker")),
+    responses(
+        (status = 200, description = "As it stands", body = WorkerChannel),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_channel(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<WorkerChannel> {
+    let id = path.read("id")?;
+    app.commands.channel(id).await?.map(Json).ok_or(ApiError::NoWorker { id })
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OrdersParams {
+    /// What the worker does when it is asked, between commas, for those who show it.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    methods: Words,
+}
+
+/// A worker's channel: what it is asked to do, while it is open. The first one who opens it binds it to its key; from then on it is opened
+/// by that key alone.
+#[utoipa::path(
+    get,
+    path = "/api/v1/workers/{id}/commands",
+    tag = "commands",
+    params(
+        ("id" = WorkerId, Path, description = "The worker, which has sent events"),
+        OrdersParams,
+        ("Monitor-Channel-Key" = String, Header, description = "32 to 128 letters and digits at random"),
+    ),
+    responses(
+        (status = 200, description = "`event: open`, then `event: command` with this as `data`", body = CommandOrder, content_type = "text/event-stream"),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The channel belongs to another key", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Too many channels are open: again after `Retry-After`", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_orders(
+    State(app): State<App>,
+    path: PathParts,
+    headers: HeaderMap,
+    Strict(params): Strict<OrdersParams>,
+) -> Result<Response, ApiError> {
+    let methods: Vec<String> = params.methods.each().into_iter().collect();
+    let opened = app.commands.open_channel(path.read("id")?, channel_key(&headers)?, &methods).await?;
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+    Ok((headers, [("x-accel-buffering", "no")], Body::from_stream(opened.into_stream())).into_response())
+}
+
+/// What a worker replies to a command. Replies that come late, twice or not as they should are counted, and change nothing.
+#[utoipa::path(
+    post,
+    path = "/api/v1/commands/{id}/replies",
+    tag = "commands",
+    params(
+        ("id" = CommandId, Path, description = "The command"),
+        ("Monitor-Channel-Key" = String, Header, description = "The key of the worker's channel"),
+    ),
+    request_body = CommandReply,
+    responses(
+        (status = 204, description = "It is taken; that of a durable command is on the disk"),
+        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "The command is not for this worker, or the key is another one's", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such command", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is answered, or taken by another worker", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "Nobody waits for it any more", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_reply(State(app): State<App>, path: PathParts, request: Request) -> Result<StatusCode, ApiError> {
+    let headers = request.headers().clone();
+    let read = async {
+        let (id, key) = (path.read("id")?, channel_key(&headers)?);
+        Ok::<_, ApiError>((id, key, small::<CommandReply>(request, &app, MAX_REPLY_BYTES).await?))
+    };
+    let (id, key, reply) = read.await.inspect_err(|_| app.commands.figures().count(Reply::Garbage))?;
+    app.commands.reply(id, key, reply).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active` and
+/// `registered` want `read`, all others `operate`. With `until_us` the command is durable: what no worker has taken by the end of the
+/// time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however often it is sent.
+#[utoipa::path(
+    post,
+    path = "/api/v1/commands",
+    tag = "commands",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 visible characters; the request is repeated with the same one")),
+    request_body = CommandRequest,
+    responses(
+        (status = 200, description = "What became of it", body = Command),
+        (status = 400, description = "It can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such worker", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The Idempotency-Key is that of another request", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "It is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "It is no JSON, or compressed", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_command(
+    State(app): State<App>,
+    Extension(principal): Extension<Option<Principal>>,
+    headers: HeaderMap,
+    Small(request): Small<CommandRequest, MAX_REQUEST_BYTES>,
+) -> Result<Response, ApiError> {
+    let shown = |text: &str| text.chars().take(AUDITED).collect::<String>();
+    let arguments = serde_json::to_string(&request.arguments).unwrap_or_default();
+    let to = serde_json::to_string(&request.to).unwrap_or_default();
+    let tried = if request.dry_run { ", dry run" } else { "" };
+    let what = format!("{} {} to {}{tried}", shown(&request.method), shown(&arguments), shown(&to));
+    let answered = ask(&app, principal, &headers, request).await;
+    let outcome = answered.as_ref().map_or_else(|_| String::new(), |command| outcome(command));
+    let mut response = answered.map(Json).into_response();
+    response.extensions_mut().insert(DeedWords { what, outcome });
+    Ok(response)
+}
+
+async fn ask(app: &App, principal: Option<Principal>, headers: &HeaderMap, request: CommandRequest) -> Result<Command, ApiError> {
+    if !is_reading(&request.method) {
+        allow(principal.as_ref(), Scope::Operate)?;
+    }
+    let how = principal.as_ref().map_or(How::Insecure, |principal| principal.how);
+    let name = principal.and_then(|principal| principal.name).unwrap_or_else(|| how.as_str().to_owned());
+    Ok(app.commands.ask(Caller { name, key: idempotency_key(headers)? }, request).await?)
+}
+
+/// How many workers have which line, for the audit log.
+fn outcome(command: &Command) -> String {
+    let counts = command.counts.iter().map(|(status, count)| format!("{count} {status}")).collect::<Vec<_>>();
+    format!("done: {}", if counts.is_empty() { "nobody is meant".to_owned() } else { counts.join(", ") })
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct CommandsParams {
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+    /// The `next_cursor` of the page before, as it is.
+    cursor: Option<String>,
+}
+
+/// The newest 10,000 commands, newest first, without their lines.
+#[utoipa::path(
+    get,
+    path = "/api/v1/commands",
+    tag = "commands",
+    params(CommandsParams),
+    responses(
+        (status = 200, description = "One page", body = CommandsPage),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_commands(State(app): State<App>, Strict(params): Strict<CommandsParams>) -> Answer<CommandsPage> {
+    let before = params.cursor.as_deref().map(str::parse).transpose().map_err(|_| ApiError::Parameter {
+        name: "cursor".to_owned(),
+        detail: "parameter `cursor`: take `next_cursor` of the page before as it is".to_owned(),
+    })?;
+    Ok(Json(app.commands.page(params.limit.0, before.unwrap_or(i64::MAX)).await?))
+}
+
+/// One command, and what became of it with each worker.
+#[utoipa::path(
+    get,
+    path = "/api/v1/commands/{id}",
+    tag = "commands",
+    params(("id" = CommandId, Path, description = "The command")),
+    responses(
+        (status = 200, description = "As it stands", body = Command),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such command", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_command(State(app): State<App>, path: PathParts, Strict(NoParams {}): Strict<NoParams>) -> Answer<Command> {
+    Ok(Json(app.commands.command(path.read("id")?).await?))
+}
+
+fn channel_key(headers: &HeaderMap) -> Result<[u8; 32], ApiError> {
+    let detail = "the header `Monitor-Channel-Key` has 32 to 128 letters and digits, chosen at random by whoever first opens the channel";
+    let wrong = || ApiError::Parameter { name: "Monitor-Channel-Key".to_owned(), detail: detail.to_owned() };
+    headers.get(CHANNEL_KEY).and_then(|key| key_hash(key.as_bytes())).ok_or_else(wrong)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let detail = format!("the header `Idempotency-Key` has 1 to {MAX_KEY_BYTES} visible characters of ASCII");
+    let wrong = || ApiError::Parameter { name: "Idempotency-Key".to_owned(), detail };
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
+    key.map(|key| Some(key.to_owned())).ok_or_else(wrong)
+}
