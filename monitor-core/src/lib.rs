@@ -65,4 +65,5 @@ pub use record::{Exit, Level, Retry, Value};
 pub use running::Running;
 #[doc(hidden)]
 pub use ring::image;
+pub use running::Running;
 pub use site::registered;

@@ -20,9 +20,7 @@ mod words;
 
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
-pub use command::{
-    CHANNEL_KEY, Command, CommandLine, CommandOrder, CommandReply, CommandRequest, CommandTo, CommandsPage, WorkerChannel,
-};
+pub use command::{CHANNEL_KEY, Command, CommandLine, CommandOrder, CommandReply, CommandRequest, CommandTo, CommandsPage, WorkerChannel};
 pub use event::{
     CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
     ProcessQueued, ProcessStarted, ProcessUpdated, Registered, Retry, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,

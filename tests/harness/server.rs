@@ -92,6 +92,14 @@ impl Server {
         1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
     }
 
+    /// The memory of its own that it has now, in bytes.
+    #[cfg(target_os = "linux")]
+    pub fn memory(&self) -> u64 {
+        let smaps = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).expect("the server runs");
+        let line = smaps.lines().find_map(|line| line.strip_prefix("Anonymous:")).expect("Linux tells it");
+        1024 * line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number")
+    }
+
     /// Its data folder.
     pub fn data(&self) -> &Path {
         &self.data
@@ -144,11 +152,16 @@ impl Server {
         self.log()[before..].to_owned()
     }
 
-    /// Status and body of any request, with the token of whoever has the data folder.
-    pub fn ask(&self, method: &str, path: &str) -> (u16, String) {
+    /// The token of whoever has the data folder.
+    pub fn token(&self) -> String {
         let data = self.disk.as_ref().map_or(self.data.clone(), |disk| disk.outside(&self.data));
         let file = std::fs::read_to_string(data.join("local.token")).expect("the server writes it");
-        let token = file.lines().nth(1).expect("a token");
+        file.lines().nth(1).expect("a token").to_owned()
+    }
+
+    /// Status and body of any request, with the token of whoever has the data folder.
+    pub fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let token = self.token();
         let request = self.http.request(method.parse().expect("a method"), format!("{}{path}", self.url)).bearer_auth(token);
         let response = request.send().expect("the server answers");
         (response.status().as_u16(), response.text().expect("text"))

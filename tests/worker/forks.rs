@@ -153,6 +153,18 @@ pub(crate) fn forks_twice() {
     assert_eq!(wait(child), 0);
 }
 
+/// Parent and child are both in the middle of a tree until stdin is closed.
+pub(crate) fn forks_and_waits() {
+    let child = fork(until_closed);
+    until_closed();
+    assert_eq!(wait(child), 0);
+}
+
+#[root_task]
+fn until_closed() {
+    read_line();
+}
+
 /// Forks while another thread makes the first monitored call of the program.
 pub(crate) fn forks_at_once() {
     let first = std::thread::spawn(|| drop(leaf(1)));

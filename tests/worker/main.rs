@@ -1,6 +1,7 @@
 //! A monitored program that does what the tests tell it to.
 
 mod allocator;
+mod asked;
 mod away;
 mod calls;
 mod exits;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         "steady" => steady(),
         "paced" => away::paced(),
         "hang" => hang(),
+        "offers" => asked::offers(&args.next().expect("a file")),
         "exit" => exit_inside(),
         "exit-with" => exits::exit_with(number()),
         "exit-elsewhere" => exits::exit_elsewhere(number()),
@@ -106,6 +108,7 @@ fn main() -> ExitCode {
         "grows" => folds::grows(),
         "turns" => folds::turns(number(), number()),
         "forks" => forks::forks(),
+        "forks-and-waits" => forks::forks_and_waits(),
         "forks-and-returns" => forks::forks_and_returns(),
         "forks-while-busy" => forks::forks_while_busy(number()),
         "forks-at-once" => forks::forks_at_once(),

@@ -183,7 +183,8 @@ fn table(rows: &[Value], columns: Option<usize>, text: &mut String) {
     };
     let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..count).map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| width(cell)).max().unwrap_or(0)).collect();
+    let widths: Vec<usize> =
+        (0..count).map(|at| rows.iter().filter_map(|row| row.get(at)).map(|cell| width(cell)).max().unwrap_or(0)).collect();
     for row in &rows {
         let (mut line, mut column) = (Line::default(), 2);
         for (at, (cell, columns)) in row.iter().zip(&widths).enumerate() {

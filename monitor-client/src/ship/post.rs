@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use monitor_spool::{Answer, Sent, certificate_hint, content_encoding};
-use reqwest::{Client, Method, RequestBuilder, Response};
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use reqwest::{Client, Method, RequestBuilder, Response};
 
 use super::outbox::Request;
 use crate::settings::Settings;

@@ -169,7 +169,9 @@ impl Commands {
                 None => (hub.asked.len() >= MOST_ASKED).then(|| format!("{MOST_ASKED} commands")),
             };
             if let Some(what) = too_many {
-                return Err(CommandError::TooMany(format!("{what} wait for answers already, which is all that is allowed: try again later")));
+                return Err(CommandError::TooMany(format!(
+                    "{what} wait for answers already, which is all that is allowed: try again later"
+                )));
             }
         }
         // If the server is killed before the answers are written, this is what is known of it.
@@ -231,7 +233,8 @@ impl Commands {
     ) -> Result<(Command, Vec<Target>), CommandError> {
         let now_us = self.clock.wall_us();
         let workers: Vec<WorkerId> = targets.iter().filter_map(|target| target.worker.as_ref()).map(|worker| worker.id).collect();
-        let have_opened = self.book(move |ledger| Ok(workers.iter().copied().zip(ledger.have_opened(&workers)?).collect::<HashMap<_, _>>()));
+        let have_opened =
+            self.book(move |ledger| Ok(workers.iter().copied().zip(ledger.have_opened(&workers)?).collect::<HashMap<_, _>>()));
         let have_opened = have_opened.await?;
         let line = |target: &Target| {
             let worker = target.worker.as_ref();

@@ -75,12 +75,7 @@ pub(super) fn order(id: CommandId, command: &Command) -> Bytes {
 impl Commands {
     /// Opens the channel of a worker for whoever has its key; the first one who comes chooses it. Another channel of the same worker is
     /// closed by it. What waits for the worker is sent at once.
-    pub(crate) async fn open_channel(
-        self: &Arc<Self>,
-        worker: WorkerId,
-        key: KeyHash,
-        methods: &[String],
-    ) -> Result<Opened, CommandError> {
+    pub(crate) async fn open_channel(self: &Arc<Self>, worker: WorkerId, key: KeyHash, methods: &[String]) -> Result<Opened, CommandError> {
         if methods.len() > MOST_METHODS || !methods.iter().all(|method| is_method(method)) {
             let detail = format!(
                 "parameter `methods`: up to {MOST_METHODS} names between commas, each of 1 to {LONGEST_METHOD} letters, digits and `_`, `.`, `-`"
@@ -93,10 +88,13 @@ impl Commands {
         let is_full = |hub: &super::Hub| !hub.channels.contains_key(&worker) && hub.channels.len() >= self.max_channels;
         if is_full(&self.hub()) {
             let most = self.max_channels;
-            return Err(CommandError::TooMany(format!("{most} workers hold a channel, which is all that the setting `max-channels` allows")));
+            return Err(CommandError::TooMany(format!(
+                "{most} workers hold a channel, which is all that the setting `max-channels` allows"
+            )));
         }
         if !self.book(move |ledger| ledger.bind(worker, &key)).await? {
-            let detail = format!("the channel of worker {worker} belongs to another key: the first one who opens a worker's channel has it");
+            let detail =
+                format!("the channel of worker {worker} belongs to another key: the first one who opens a worker's channel has it");
             return Err(CommandError::Conflict(detail));
         }
         let (to_worker, orders) = mpsc::unbounded_channel();

@@ -334,8 +334,8 @@ impl Ledger {
         let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE done = 0 AND until IS NOT NULL"))?;
         let found =
             statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, read(row)?)))?.collect::<rusqlite::Result<Vec<(i64, Command)>>>()?;
-        let mut waiting =
-            connection.prepare_cached("SELECT status = 'taken', worker, target FROM line WHERE command = ? AND status IN ('waiting', 'taken')")?;
+        let mut waiting = connection
+            .prepare_cached("SELECT status = 'taken', worker, target FROM line WHERE command = ? AND status IN ('waiting', 'taken')")?;
         let mut all = Vec::new();
         for (number, command) in found {
             let read = |row: &Row<'_>| Ok(Waiting { is_taken: row.get(0)?, worker: worker(row, 1)?, target: row.get(2)? });
@@ -418,9 +418,11 @@ fn count(connection: &Connection, command: i64) -> Result<bool> {
     let counts: BTreeMap<String, u64> =
         statement.query_map([command], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect::<rusqlite::Result<_>>()?;
     let is_done = counts.keys().all(|status| CommandStatus::from(status.as_str()).is_final());
-    connection
-        .prepare_cached("UPDATE command SET counts = ?, done = ? WHERE number = ?")?
-        .execute(params![json(&counts), is_done, command])?;
+    connection.prepare_cached("UPDATE command SET counts = ?, done = ? WHERE number = ?")?.execute(params![
+        json(&counts),
+        is_done,
+        command
+    ])?;
     Ok(is_done)
 }
 

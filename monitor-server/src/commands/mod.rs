@@ -146,7 +146,8 @@ impl Commands {
         let mut over = self.book(move |ledger| ledger.expire(now_us)).await?;
         let bound: Vec<(CommandId, Vec<WorkerId>)> = {
             let hub = self.hub();
-            let for_one = |order: &Durable| order.waiting.iter().filter(|line| line.target.is_none()).filter_map(|line| line.worker).collect();
+            let for_one =
+                |order: &Durable| order.waiting.iter().filter(|line| line.target.is_none()).filter_map(|line| line.worker).collect();
             hub.orders.iter().map(|(id, order)| (*id, for_one(order))).collect()
         };
         if bound.iter().any(|(_, workers)| !workers.is_empty()) {

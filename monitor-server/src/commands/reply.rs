@@ -44,15 +44,8 @@ impl Commands {
         }
         let error = error.map(|error| error.chars().take(LONGEST_ERROR).collect::<String>());
         let bytes = value.as_ref().map_or(0, |value| serde_json::to_vec(value).map_or(0, |json| json.len()));
-        let mut answer = CommandLine {
-            worker_id: Some(worker),
-            name: String::new(),
-            status,
-            value,
-            error,
-            elapsed_ns: None,
-            last_seen_us: None,
-        };
+        let mut answer =
+            CommandLine { worker_id: Some(worker), name: String::new(), status, value, error, elapsed_ns: None, last_seen_us: None };
         if let Some(asked) = self.hub().asked.get_mut(&id) {
             let has_room = asked.has_room(bytes);
             let not_meant = || CommandError::NotYours(format!("the command {id} is not for worker {worker}"));
@@ -98,9 +91,12 @@ impl Commands {
         let worker = answer.worker_id.expect("a reply names its worker");
         let plain = self.identity(worker).await?.map(|identity| identity.plain.clone()).unwrap_or_default();
         let (is_taken, name) = (answer.status == CommandStatus::TAKEN, plain.clone());
-        let step = self.book(move |ledger| {
-            if is_taken { ledger.take(id, worker, &name, now_us) } else { ledger.answer(id, worker, &name, &answer, now_us) }
-        });
+        let step =
+            self.book(
+                move |ledger| {
+                    if is_taken { ledger.take(id, worker, &name, now_us) } else { ledger.answer(id, worker, &name, &answer, now_us) }
+                },
+            );
         match step.await? {
             Step::Written(is_done) => {
                 let mut hub = self.hub();
@@ -121,7 +117,9 @@ impl Commands {
             }
             Step::Repeated => Ok(()),
             Step::Taken => Err(CommandError::Conflict(format!("the command {id} was taken by another worker"))),
-            Step::NotTaken => Err(CommandError::Conflict(format!("the command {id} is durable: reply `taken` first, and do it after a 204"))),
+            Step::NotTaken => {
+                Err(CommandError::Conflict(format!("the command {id} is durable: reply `taken` first, and do it after a 204")))
+            }
             Step::Over => Err(answered(id)),
             Step::NotMeant => Err(CommandError::NotYours(format!("the command {id} is not for worker {worker}"))),
         }

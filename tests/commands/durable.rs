@@ -1,0 +1,179 @@
+//! Durable commands, through kills of the server and of the worker at each step.
+
+use std::path::Path;
+use std::process::Child;
+
+use monitor_tests::{Server, wait_for, worker};
+use serde_json::{Value, json};
+
+use crate::raw::Raw;
+use crate::{ask, now_us, order, statuses};
+
+const HOUR_US: u64 = 3_600 * 1_000_000;
+
+fn status(server: &Server, id: &str) -> String {
+    server.get(&format!("/commands/{id}"))["lines"][0]["status"].as_str().unwrap().to_owned()
+}
+
+fn kill(server: &mut Server) {
+    server.kill();
+    server.start_again();
+}
+
+#[test]
+fn an_order_waits_for_its_agent_and_is_taken_and_answered_once_through_kills_of_the_server_at_each_step() {
+    let mut server = Server::start();
+    let asked = order("deploy", "agent@h", 10, now_us() + HOUR_US);
+    let (code, command) = ask(&server, &asked, true, Some("order-1"));
+    assert_eq!((code, statuses(&command)), (200, vec![("agent@h", "waiting")]), "nobody of the name has ever been there");
+    let id = command["id"].as_str().unwrap().to_owned();
+
+    kill(&mut server);
+    assert_eq!(ask(&server, &asked, true, Some("order-1")).1["id"], command["id"], "the same one, not another one");
+    let (agent, rival) = (Raw::online(&server, 1, "agent"), Raw::online(&server, 2, "agent"));
+    let (mut channel, mut of_rival) = (agent.open(), rival.open());
+    let (order, too) = (channel.order(), of_rival.order());
+    assert_eq!((order["id"].as_str(), order["until_us"].is_u64(), &order), (Some(&*id), true, &too));
+    assert_eq!(agent.reply(&order, "ok"), 409, "it must be taken first");
+
+    // Killed before anybody has taken it: it is offered again.
+    kill(&mut server);
+    let (mut channel, _of_rival) = (agent.open(), rival.open());
+    assert_eq!(channel.order()["id"], order["id"]);
+    assert_eq!(agent.reply(&order, "taken"), 204);
+
+    // Killed before the agent has heard that it may begin: it asks again, and it is still its own.
+    kill(&mut server);
+    assert_eq!((agent.reply(&order, "taken"), rival.reply(&order, "taken")), (204, 409));
+    assert_eq!(status(&server, &id), "taken");
+
+    // What was taken isn't offered again: the next order is the first that comes.
+    kill(&mut server);
+    let mut channel = agent.open();
+    let next = ask(&server, &self::order("deploy", &agent.id, 10, now_us() + HOUR_US), true, None).1;
+    assert_eq!(channel.order()["id"], next["id"]);
+
+    // Killed before the agent has heard that its answer is there: it is told so when it repeats it.
+    assert_eq!(agent.reply(&order, "ok"), 204);
+    kill(&mut server);
+    assert_eq!((agent.reply(&order, "ok"), agent.reply(&order, "error")), (409, 409));
+    let done = server.get(&format!("/commands/{id}"));
+    assert_eq!(
+        (done["done"].as_bool(), statuses(&done), done["lines"][0]["worker_id"].as_str()),
+        (Some(true), vec![("agent@h", "ok")], Some(&*agent.id))
+    );
+}
+
+#[test]
+fn an_order_that_nobody_takes_is_told_as_expired_and_one_that_is_not_answered_so() {
+    let mut server = Server::start();
+    let until_us = now_us() + 3_000_000;
+    let ids = ["nobody@h", "agent@h"]
+        .map(|name| ask(&server, &order("deploy", name, 10, until_us), true, None).1["id"].as_str().unwrap().to_owned());
+    let agent = Raw::online(&server, 1, "agent");
+    let taken = agent.open().order();
+    assert_eq!(agent.reply(&taken, "taken"), 204);
+    kill(&mut server);
+    wait_for("the end of both", || (status(&server, &ids[0]) == "expired" && status(&server, &ids[1]) == "unanswered").then_some(()));
+    assert_eq!(agent.reply(&taken, "ok"), 410);
+    assert!(ids.iter().all(|id| server.get(&format!("/commands/{id}"))["done"] == true));
+}
+
+#[test]
+fn an_order_for_one_worker_alone_is_gone_with_it() {
+    let server = Server::start();
+    let (one, other) = (Raw::online(&server, 1, "p"), Raw::online(&server, 2, "p"));
+    let channels = [one.open(), other.open()];
+    let asked = json!({"method": "deploy", "timeout_ms": 10, "until_us": now_us() + HOUR_US, "to": {"glob": "p@*"}});
+    let id = ask(&server, &asked, true, None).1["id"].as_str().unwrap().to_owned();
+    let [mut of_one, mut of_other] = channels;
+    let (mine, theirs) = (of_one.order(), of_other.order());
+    assert_eq!((one.reply(&mine, "taken"), mine == theirs), (204, true));
+    one.offline(&server);
+    other.offline(&server);
+    wait_for("both to be gone", || (server.get(&format!("/commands/{id}"))["counts"] == json!({"gone": 2})).then_some(()));
+}
+
+/// A program that offers methods under this file, until it is killed.
+fn offers(server: &Server, file: &Path) -> Child {
+    worker(server, &["offers", file.to_str().unwrap()]).env("MONITOR_COMMANDS", "all").spawn().expect("it starts")
+}
+
+fn lines(file: &Path) -> usize {
+    std::fs::read_to_string(file).unwrap_or_default().lines().count()
+}
+
+fn note(server: &Server, name: &str) -> String {
+    let asked = json!({"method": "note", "arguments": {"line": "done"}, "to": {"workers": [name]}, "timeout_ms": 10, "until_us": now_us() + HOUR_US});
+    let (status, command) = ask(server, &asked, true, None);
+    assert_eq!(status, 200, "{command}");
+    command["id"].as_str().unwrap().to_owned()
+}
+
+fn own_name(server: &Server) -> String {
+    let host = wait_for("a worker", || server.get("/workers")["workers"][0]["hostname"].as_str().map(str::to_owned));
+    format!("monitor-test-worker@{host}")
+}
+
+#[test]
+fn a_program_does_an_order_once_through_kills_of_the_program_at_each_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, slow) = (folder.path().join("lines"), folder.path().join("slow"));
+    let mut server = Server::start();
+    let mut first = offers(&server, &file);
+    let name = own_name(&server);
+
+    // Killed before it has a channel: whoever has its name next does it, once.
+    let id = note(&server, &name);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let mut second = offers(&server, &file);
+    wait_for("the order to be done", || (status(&server, &id) == "ok").then_some(()));
+    assert_eq!(lines(&file), 1);
+
+    // The server is killed while the order waits, and the program when it has no server to take it from.
+    let channel_of = |server: &Server| crate::metric(server, "monitor_channels");
+    wait_for("its channel", || (channel_of(&server) == 1).then_some(()));
+    server.kill();
+    second.kill().unwrap();
+    second.wait().unwrap();
+    server.start_again();
+    let id = note(&server, &name);
+    kill(&mut server);
+    let mut third = offers(&server, &file);
+    wait_for("the order to be done", || (status(&server, &id) == "ok").then_some(()));
+    assert_eq!(lines(&file), 2);
+
+    // Killed in the middle of it: nobody does it again, and nobody says that it was done.
+    third.kill().unwrap();
+    third.wait().unwrap();
+    let mut fourth = offers(&server, &slow);
+    let until_us = now_us() + 10_000_000;
+    let (_, command) = ask(&server, &order("slowly", &name, 10, until_us), true, None);
+    let id = command["id"].as_str().unwrap();
+    wait_for("it to begin", || (lines(&slow) == 1).then_some(()));
+    fourth.kill().unwrap();
+    fourth.wait().unwrap();
+    let mut fifth = offers(&server, &slow);
+    wait_for("the end of its time", || (status(&server, id) == "unanswered").then_some(()));
+    assert_eq!(lines(&slow), 1, "taken once, done once");
+    fifth.kill().unwrap();
+    fifth.wait().unwrap();
+}
+
+#[test]
+fn the_newest_commands_are_listed_newest_first() {
+    let server = Server::start();
+    let _worker = Raw::online(&server, 1, "p");
+    let ids: Vec<Value> = (0..5).map(|_| ask(&server, &json!({"method": "ping", "timeout_ms": 10}), false, None).1["id"].clone()).collect();
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = server.get(&format!("/commands?limit=2{cursor}"));
+        seen.extend(page["commands"].as_array().unwrap().iter().map(|command| command["id"].clone()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert!(seen.iter().eq(ids.iter().rev()), "{seen:?} {ids:?}");
+}

@@ -1,0 +1,153 @@
+//! Channels and replies as they shouldn't be.
+
+use monitor_tests::{Server, wait_for};
+use serde_json::json;
+
+use crate::raw::Raw;
+use crate::{ask, metric, statuses};
+
+fn replies(server: &Server, kind: &str) -> u64 {
+    metric(server, &format!("monitor_command_replies_total{{kind=\"{kind}\"}}"))
+}
+
+#[test]
+fn a_channel_belongs_to_whoever_opened_it_first_also_after_a_kill_of_the_server() {
+    let mut server = Server::start();
+    let worker = Raw::online(&server, 1, "p");
+    let (other, short) = ("x".repeat(32), "x".repeat(31));
+    let channel = worker.open();
+    for (key, expected) in [(other.as_str(), 409), (&short, 400), ("", 400), (&"ü".repeat(40), 400)] {
+        assert_eq!(worker.open_with(key).0, expected, "{key}");
+    }
+    // The same one may come again: the first connection may be dead without anybody knowing.
+    let again = worker.open();
+    drop((channel, again));
+    server.kill();
+    server.start_again();
+    assert_eq!(worker.open_with(&other).0, 409);
+    let _channel = worker.open();
+    let mut stranger = Raw::online(&server, 2, "p");
+    stranger.id = format!("{:032x}", 99);
+    assert_eq!(stranger.open_with(&stranger.key).0, 404, "a worker that nobody knows");
+}
+
+#[test]
+fn late_double_and_garbage_replies_are_counted_and_change_nothing() {
+    let server = Server::start();
+    let (worker, other) = (Raw::online(&server, 1, "p"), Raw::online(&server, 2, "q"));
+    let (mut channel, _mute) = (worker.open(), other.open());
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| ask(&server, &json!({"method": "ping", "timeout_ms": 60_000}), false, None));
+        let order = channel.order();
+        for (words, expected) in [
+            (json!({"worker_id": worker.id, "status": "perhaps"}), 400),
+            (json!({"worker_id": worker.id}), 400),
+            (json!({"worker_id": worker.id, "status": "taken"}), 400),
+            (json!({"worker_id": other.id, "status": "ok"}), 403),
+            (json!([1]), 400),
+            (json!({"worker_id": worker.id, "status": "ok", "value": "x".repeat(2 << 20)}), 413),
+        ] {
+            assert_eq!(worker.reply_as(&order, &words), expected);
+        }
+        assert_eq!(worker.reply_as(&json!({"id": "00000000000000aa"}), &json!({"worker_id": worker.id, "status": "ok"})), 404);
+        assert_eq!(replies(&server, "garbage"), 7);
+        assert_eq!((worker.reply(&order, "ok"), worker.reply(&order, "error")), (204, 409));
+        other.offline(&server);
+        drop(_mute);
+        let (status, answer) = asking.join().unwrap();
+        assert_eq!((status, statuses(&answer)), (200, vec![("p@h", "ok"), ("q@h", "gone")]));
+        assert_eq!(worker.reply(&order, "ok"), 410);
+        assert_eq!(["taken", "double", "late"].map(|kind| replies(&server, kind)), [1, 1, 1]);
+    });
+}
+
+#[test]
+fn whoever_does_not_answer_is_told_with_when_it_was_last_heard_of() {
+    let server = Server::start();
+    let worker = Raw::online(&server, 1, "p");
+    let mut channel = worker.open();
+    let (_, answer) = ask(&server, &json!({"method": "ping", "timeout_ms": 50}), false, None);
+    assert_eq!(statuses(&answer), [("p@h", "unanswered")]);
+    assert!(answer["lines"][0]["last_seen_us"].as_u64().unwrap() > 1_000_000, "{answer}");
+    assert_eq!(worker.reply(&channel.order(), "ok"), 410, "it comes too late");
+    let id = answer["id"].as_str().unwrap();
+    assert_eq!(server.get(&format!("/commands/{id}")), answer);
+}
+
+#[test]
+fn what_is_asked_wrongly_is_refused_and_names_what_is_wrong() {
+    let server = Server::start();
+    let _worker = Raw::online(&server, 1, "p");
+    for (request, expected, words) in [
+        (json!({}), 400, "method"),
+        (json!({"method": ""}), 400, "method"),
+        (json!({"method": "a b"}), 400, "method"),
+        (json!({"method": "ping", "timeout_ms": 0}), 400, "timeout_ms"),
+        (json!({"method": "ping", "timeout_ms": -1}), 400, "timeout_ms"),
+        (json!({"method": "ping", "until_us": 1}), 400, "until_us"),
+        (json!({"method": "ping", "arguments": []}), 400, "arguments"),
+        (json!({"method": "ping", "to": {"worker": "p@h"}}), 400, "worker"),
+        (json!({"method": "ping", "to": {"workers": ["q@h"]}}), 404, "did you mean"),
+        (json!({"method": "ping", "to": {"glob": "["}}), 400, "to.glob"),
+        (json!({"method": "ping", "arguments": {"a": "x".repeat(100_000)}}), 400, "arguments"),
+        (json!({"method": "ping", "arguments": {"a": "x".repeat(600_000)}}), 413, "larger"),
+    ] {
+        let (status, problem) = ask(&server, &request, true, None);
+        assert_eq!(status, expected, "{problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(words), "{words}: {problem}");
+    }
+    assert_eq!(ask(&server, &json!({"method": "ping"}), true, Some(&"k".repeat(300))).0, 400);
+    assert_eq!(server.ask("GET", "/api/v1/commands/00000000000000aa").0, 404);
+    assert_eq!(server.ask("GET", "/api/v1/commands?cursor=x").0, 400);
+}
+
+#[test]
+fn a_repeated_request_with_the_same_key_is_one_command() {
+    let mut server = Server::start();
+    let worker = Raw::online(&server, 1, "p");
+    let mut channel = worker.open();
+    let ping = json!({"method": "ping", "timeout_ms": 60_000});
+    let first = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| ask(&server, &ping, false, Some("once")).1)).collect();
+        let order = channel.order();
+        assert_eq!(worker.reply(&order, "ok"), 204);
+        let answers: Vec<_> = asking.into_iter().map(|asking| asking.join().unwrap()).collect();
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]) && statuses(&answers[0]) == [("p@h", "ok")], "{answers:?}");
+        answers[0].clone()
+    });
+    server.kill();
+    server.start_again();
+    assert_eq!(ask(&server, &ping, false, Some("once")).1, first, "it is still the same one");
+    let (status, problem) = ask(&server, &json!({"method": "stats"}), false, Some("once"));
+    assert!(status == 409 && problem["detail"].as_str().unwrap().contains(first["id"].as_str().unwrap()), "{problem}");
+    assert_eq!(server.get("/commands")["commands"].as_array().unwrap().len(), 1);
+    let theirs = ask(&server, &json!({"method": "stats", "timeout_ms": 10}), true, Some("once"));
+    assert_eq!(theirs.0, 200, "a key is whose it is");
+}
+
+#[test]
+fn what_was_asked_when_the_server_was_killed_is_told_as_unanswered() {
+    let mut server = Server::start();
+    let worker = Raw::online(&server, 1, "p");
+    let mut channel = worker.open();
+    let url = format!("{}/api/v1/commands", server.url());
+    let asking = std::thread::spawn(move || {
+        let client = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
+        client.post(url).json(&json!({"method": "ping", "timeout_ms": 60_000})).send().is_err()
+    });
+    let order = channel.order();
+    server.kill();
+    assert!(asking.join().unwrap());
+    server.start_again();
+    let command = server.get(&format!("/commands/{}", order["id"].as_str().unwrap()));
+    assert_eq!((command["done"].as_bool(), statuses(&command)), (Some(true), vec![("p@h", "unanswered")]), "{command}");
+    assert_eq!(worker.reply(&order, "ok"), 410);
+    wait_for("the worker to be asked anew", || {
+        let mut channel = worker.open_with(&worker.key).1?;
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| ask(&server, &json!({"method": "ping", "timeout_ms": 60_000}), false, None).1);
+            assert_eq!(worker.reply(&channel.order(), "ok"), 204);
+            (statuses(&asking.join().unwrap()) == [("p@h", "ok")]).then_some(())
+        })
+    });
+}

@@ -1,0 +1,48 @@
+//! A word back to workers, on the real binaries: asked by the command line and over HTTP, by programs and by raw channels.
+#![cfg(target_os = "linux")]
+
+mod durable;
+mod hostile;
+mod many;
+mod programs;
+mod raw;
+
+use monitor_tests::Server;
+use serde_json::{Value, json};
+
+/// Status and answer of a command. Who asks has the token of the data folder if they want to.
+fn ask(server: &Server, request: &Value, with_token: bool, key: Option<&str>) -> (u16, Value) {
+    let client = reqwest::blocking::Client::builder().no_proxy().timeout(None).build().unwrap();
+    let mut post = client.post(format!("{}/api/v1/commands", server.url())).json(request);
+    if with_token {
+        post = post.bearer_auth(server.token());
+    }
+    if let Some(key) = key {
+        post = post.header("idempotency-key", key);
+    }
+    let response = post.send().expect("the server answers");
+    (response.status().as_u16(), response.json().expect("the answer is JSON"))
+}
+
+/// Names and statuses of a command's lines.
+fn statuses(command: &Value) -> Vec<(&str, &str)> {
+    let lines = command["lines"].as_array().map(Vec::as_slice).unwrap_or_default();
+    lines.iter().map(|line| (line["name"].as_str().unwrap_or_default(), line["status"].as_str().unwrap_or_default())).collect()
+}
+
+/// The time of day, in Unix microseconds.
+fn now_us() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_micros() as u64
+}
+
+/// A durable command for whoever has a name.
+fn order(method: &str, name: &str, timeout_ms: u64, until_us: u64) -> Value {
+    json!({"method": method, "to": {"workers": [name]}, "timeout_ms": timeout_ms, "until_us": until_us})
+}
+
+/// The value of a line in `/metrics`.
+fn metric(server: &Server, name: &str) -> u64 {
+    let (_, text) = server.ask("GET", "/metrics");
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap_or_else(|| panic!("{name} in {text}"));
+    line.parse().expect("a number")
+}
