@@ -62,7 +62,6 @@ pub use log::log;
 pub use outcome::Reported;
 pub use process::{Entered, Process, ProcessBuilder};
 pub use record::{Exit, Level, Retry, Value};
-pub use running::Running;
 #[doc(hidden)]
 pub use ring::image;
 pub use running::Running;

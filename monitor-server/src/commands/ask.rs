@@ -204,8 +204,7 @@ impl Commands {
             hub.open_lines += waiting.len();
             let durable = Durable::new(id, &command, waiting);
             for (worker, channel) in &hub.channels {
-                let plain = hub.identities.get(worker).map_or("", |identity| identity.plain.as_str());
-                if durable.waits_for(*worker, plain) {
+                if durable.waits_for(*worker, &channel.identity.plain) {
                     channel.send(&durable.order);
                 }
             }

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
 use super::ledger::KeyHash;
-use super::names::names;
+use super::names::{Identity, names};
 use super::{CommandError, Commands};
 
 /// How often a channel on which nothing happens says that it lives.
@@ -30,6 +30,8 @@ pub(super) struct Channel {
     serial: u64,
     since_us: u64,
     methods: Box<str>,
+    /// Who its worker is.
+    pub(super) identity: Arc<Identity>,
 }
 
 impl Channel {
@@ -99,7 +101,7 @@ impl Commands {
         }
         let (to_worker, orders) = mpsc::unbounded_channel();
         let serial = self.figures.next_serial();
-        let channel = Channel { key, to_worker, serial, since_us: self.clock.wall_us(), methods: methods.join(",").into() };
+        let channel = Channel { key, to_worker, serial, since_us: self.clock.wall_us(), methods: methods.join(",").into(), identity: identity.clone() };
         let mut hub = self.hub();
         for asked in hub.asked.values_mut() {
             asked.send(worker, &channel);

@@ -303,6 +303,13 @@ impl Ledger {
         Ok(self.lock().prepare_cached("SELECT 1 FROM command WHERE id = ?")?.exists([number(id)])?)
     }
 
+    /// Returns true if a durable command has its answer from a worker.
+    pub(super) fn has_answered(&self, id: CommandId, worker: WorkerId) -> Result<bool> {
+        let sql = "SELECT 1 FROM line JOIN command ON number = command
+                   WHERE id = ? AND worker = ? AND status IN ('ok', 'error', 'refused', 'unsupported')";
+        Ok(self.lock().prepare_cached(sql)?.exists(params![number(id), bytes(worker)])?)
+    }
+
     /// A command with its lines.
     pub(super) fn command(&self, id: CommandId) -> Result<Option<Command>> {
         let connection = self.lock();

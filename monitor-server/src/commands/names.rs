@@ -96,9 +96,11 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
             names[at] == *word || plain == word || word.strip_prefix(plain.as_str()).is_some_and(|rest| rest == format!(":{pid}"))
         };
         let found: Vec<usize> = (0..online.len()).filter(|at| is_meant(*at)).collect();
+        let is_name = found.iter().all(|at| online[*at].identity.plain == *word);
         match found.is_empty() {
+            // One that ends may come again under its name, and takes up where the one before it was.
+            _ if is_durable && is_name && word.contains('@') => drop(awaited.insert(word.clone())),
             false => found.into_iter().for_each(|at| chosen[at] = true),
-            true if is_durable && word.contains('@') => drop(awaited.insert(word.clone())),
             true => return Err(CommandError::NoWorker(no_such(word, &names))),
         }
     }
@@ -205,8 +207,9 @@ mod tests {
     fn a_durable_command_waits_for_whoever_has_the_name() {
         assert_eq!(meant_by(&["agent@h"], None, true).unwrap(), ["agent@h"]);
         assert!(meant_by(&["agent"], None, true).is_err(), "no such name can ever come");
+        assert_eq!(meant_by(&["b@h"], None, true).unwrap(), ["b@h"], "once, whoever comes first");
         let to = |name: &str| CommandTo { workers: vec![name.to_owned()], glob: None };
         let shared = |name| meant(&to(name), &workers(), true).unwrap()[0].shared.clone();
-        assert_eq!((shared("a@h").as_deref(), shared("b@h:9")), (Some("a@h"), None));
+        assert_eq!((shared("b@h").as_deref(), shared("b@h:9")), (Some("b@h"), None));
     }
 }

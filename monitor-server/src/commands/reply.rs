@@ -81,8 +81,14 @@ impl Commands {
     async fn step(self: &Arc<Self>, id: CommandId, answer: CommandLine) -> Result<(), CommandError> {
         let until_us = self.hub().orders.get(&id).map(|order| order.until_us);
         let Some(until_us) = until_us else {
-            let is_there = self.book(move |ledger| ledger.is_there(id)).await?;
-            return Err(if is_there { CommandError::Late(id) } else { CommandError::NoCommand(id) });
+            let worker = answer.worker_id.expect("a reply names its worker");
+            let (is_there, has_answered) =
+                self.book(move |ledger| Ok((ledger.is_there(id)?, ledger.has_answered(id, worker)?))).await?;
+            return Err(match (is_there, has_answered) {
+                (_, true) => answered(id),
+                (true, false) => CommandError::Late(id),
+                (false, false) => CommandError::NoCommand(id),
+            });
         };
         let now_us = self.clock.wall_us();
         if now_us >= until_us {

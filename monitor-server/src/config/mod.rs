@@ -90,8 +90,8 @@ settings! {
     max_connections_per_client: usize = 8_192, COUNT;
     /// How many read the stream at once
     max_subscribers: usize = 2_000, COUNT;
-    /// How many workers hold a channel for commands at once, but for what a half of `max-connections` and of
-    /// `max-connections-per-client` allows; 0 for none
+    /// How many workers hold a channel for commands at once, but never more than half of `max-connections` and of
+    /// `max-connections-per-client`
     max_channels: usize = 4_096, COUNT;
     /// How many of the first lines of each process's log are kept, and as many of the last; those between are counted
     logs_kept: usize = Config::LOGS_KEPT, COUNT;
