@@ -101,7 +101,14 @@ impl Commands {
         }
         let (to_worker, orders) = mpsc::unbounded_channel();
         let serial = self.figures.next_serial();
-        let channel = Channel { key, to_worker, serial, since_us: self.clock.wall_us(), methods: methods.join(",").into(), identity: identity.clone() };
+        let channel = Channel {
+            key,
+            to_worker,
+            serial,
+            since_us: self.clock.wall_us(),
+            methods: methods.join(",").into(),
+            identity: identity.clone(),
+        };
         let mut hub = self.hub();
         for asked in hub.asked.values_mut() {
             asked.send(worker, &channel);

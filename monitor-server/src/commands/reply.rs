@@ -82,8 +82,7 @@ impl Commands {
         let until_us = self.hub().orders.get(&id).map(|order| order.until_us);
         let Some(until_us) = until_us else {
             let worker = answer.worker_id.expect("a reply names its worker");
-            let (is_there, has_answered) =
-                self.book(move |ledger| Ok((ledger.is_there(id)?, ledger.has_answered(id, worker)?))).await?;
+            let (is_there, has_answered) = self.book(move |ledger| Ok((ledger.is_there(id)?, ledger.has_answered(id, worker)?))).await?;
             return Err(match (is_there, has_answered) {
                 (_, true) => answered(id),
                 (true, false) => CommandError::Late(id),

@@ -67,6 +67,8 @@ pub(crate) fn read_queries(query: &str) {
     fn read<T: DeserializeOwned + IntoParams>(query: &str) {
         let _ = read_query::<T>(query);
     }
+    read::<super::commands::CommandsParams>(query);
+    read::<super::commands::OrdersParams>(query);
     read::<super::export::ExportParams>(query);
     read::<super::keeping::DeleteParams>(query);
     read::<super::logs::LogsParams>(query);

@@ -23,6 +23,10 @@ async fn every_route_is_described() {
         "post /api/v1/roots/{root}/pin",
         "get /api/openapi.json",
         "get /api/v1/audit",
+        "get /api/v1/commands",
+        "get /api/v1/commands/{id}",
+        "post /api/v1/commands",
+        "post /api/v1/commands/{id}/replies",
         "get /api/v1/me",
         "get /api/v1/processes",
         "get /api/v1/processes/{id}",
@@ -43,6 +47,8 @@ async fn every_route_is_described() {
         "get /api/v1/tokens",
         "get /api/v1/workers",
         "get /api/v1/workers/{id}",
+        "get /api/v1/workers/{id}/channel",
+        "get /api/v1/workers/{id}/commands",
         "get /healthz",
         "get /readyz",
         "get /metrics",
@@ -79,7 +85,9 @@ async fn who_may_ask_and_what_may_come_instead_of_an_answer_is_described() {
             let wants = operation["security"].as_array().unwrap();
             let anybody = ["/healthz", "/readyz", "/api/v1/me"].contains(&path.as_str());
             let open = wants.contains(&json!({}));
-            let is_change = method != "get" && !["/api/v1/events", "/v1/traces", "/v1/logs"].contains(&path.as_str());
+            // Whoever may read may ask workers what changes nothing.
+            let is_open = ["/api/v1/events", "/v1/traces", "/v1/logs", "/api/v1/commands", "/api/v1/commands/{id}/replies"];
+            let is_change = method != "get" && !is_open.contains(&path.as_str());
             let is_for_admins = ["/api/v1/audit", "/api/v1/tokens"].contains(&path.as_str());
             let expected = (anybody, !anybody && !is_change && !is_for_admins);
             assert_eq!((wants.is_empty(), open), expected, "{method} {path}: {wants:?}");

@@ -78,6 +78,62 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The newest 10,000 commands, newest first, without their lines. */
+        get: operations["get_commands"];
+        put?: never;
+        /**
+         * Asks workers to do something, and answers once each of them has its line, or the time is over. `ping`, `stats`, `active` and
+         *     `registered` want `read`, all others `operate`. With `until_us` the command is durable: what no worker has taken by the end of the
+         *     time-out goes on waiting for it. With an `Idempotency-Key` the same request is one command, however often it is sent.
+         */
+        post: operations["post_command"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/commands/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One command, and what became of it with each worker. */
+        get: operations["get_command"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/commands/{id}/replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** What a worker replies to a command. Replies that come late, twice or not as they should are counted, and change nothing. */
+        post: operations["post_reply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -469,6 +525,43 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/workers/{id}/channel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How commands reach a worker, and what its name is. */
+        get: operations["get_channel"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/workers/{id}/commands": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A worker's channel: what it is asked to do, while it is open. The first one who opens it binds it to its key; from then on it is opened
+         *     by that key alone.
+         */
+        get: operations["get_orders"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -679,6 +772,109 @@ export interface components {
             ahead_s: number;
             /** @description In so many seconds it counts, or as soon as somebody confirms it. */
             counts_in_s: number;
+        };
+        /** @description A command, and what became of it with each worker. */
+        Command: {
+            /** @description With what. */
+            arguments: Record<string, never>;
+            /** @description By whom: a user's or a token's name, or how else it is known. */
+            by: string;
+            /** @description How many workers there are by status. */
+            counts: {
+                [key: string]: number;
+            };
+            /** @description When. */
+            created_us: number;
+            /** @description Every worker has its last word. */
+            done: boolean;
+            id?: components["schemas"]["CommandId"] | null;
+            /** @description A line for each worker that is meant, by name. Lists leave them out, and of old commands they are forgotten. */
+            lines?: components["schemas"]["CommandLine"][];
+            /** @description What was asked. */
+            method: string;
+            /** @description How long answers were waited for. */
+            timeout_ms: number;
+            /** @description Until when it waits for its workers, if it is durable. */
+            until_us?: number | null;
+        };
+        /** @description A command id: 16 lower-case hex digits, not all zero */
+        CommandId: string;
+        /** @description What became of a command with one worker. */
+        CommandLine: {
+            /** @description How long the answer took. */
+            elapsed_ns?: number | null;
+            /** @description Why there is no such answer. */
+            error?: string | null;
+            /** @description When the worker was last heard of, if it did not answer. */
+            last_seen_us?: number | null;
+            /** @description Its name. */
+            name: string;
+            /** @description How it stands. */
+            status: components["schemas"]["CommandStatus"];
+            /** @description What it answered. */
+            value?: unknown;
+            worker_id?: components["schemas"]["WorkerId"] | null;
+        };
+        /** @description One message of a worker's channel: what it is to do. */
+        CommandOrder: {
+            /** @description With what. */
+            arguments?: Record<string, never>;
+            /** @description The command. */
+            id: components["schemas"]["CommandId"];
+            /** @description What to do. */
+            method: string;
+            /** @description How long an answer is of use. */
+            timeout_ms: number;
+            /** @description Until when it is, for a durable one. That one is done only after the server has answered a reply `taken` with 204. */
+            until_us?: number | null;
+        };
+        /** @description `POST /api/v1/commands/{id}/replies`: the word of one worker, with the key of its channel in the header `Monitor-Channel-Key`. */
+        CommandReply: {
+            /** @description Why it doesn't. */
+            error?: string | null;
+            /** @description `ok`, `error`, `refused` or `unsupported`; or `taken`, before a durable one is begun. */
+            status: components["schemas"]["CommandStatus"];
+            /** @description What the method answers. */
+            value?: unknown;
+            /** @description Whose word it is. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
+        /** @description `POST /api/v1/commands`: what is asked of which workers. */
+        CommandRequest: {
+            /** @description Passed on to the method, at most 64 KiB as JSON. */
+            arguments?: Record<string, never>;
+            /** @description `true` says which workers are meant, and asks none. */
+            dry_run?: boolean;
+            /**
+             * @description What they are to do: `ping`, `stats`, `active`, `registered`, or a method of their own.
+             * @example ping
+             */
+            method: string;
+            /**
+             * Format: int64
+             * @description How long answers are waited for, 10 to 60,000; 1,000 if not given.
+             */
+            timeout_ms?: number | null;
+            /** @description Which workers are meant; all that are online if nothing is said. */
+            to?: components["schemas"]["CommandTo"];
+            /** @description Makes it durable: until then the command waits for each worker that is named, over restarts of both sides. At most 30 days ahead. */
+            until_us?: number | null;
+        };
+        /** @description How a command stands with one worker. */
+        CommandStatus: string;
+        /** @description Which workers a command is for. Without either part, all that are online. */
+        CommandTo: {
+            /** @description Those that are online and whose names match this pattern, like `worker@build-*`. */
+            glob?: string | null;
+            /** @description Those of these ids or names. A name is `program@host`, with `:pid` behind it where several share it. */
+            workers?: string[];
+        };
+        /** @description `GET /api/v1/commands`: the newest commands, newest first, without their lines. */
+        CommandsPage: {
+            /** @description One page of them. */
+            commands: components["schemas"]["Command"][];
+            /** @description Where the next page begins; none on the last one. */
+            next_cursor?: string | null;
         };
         /** @description What was confirmed. */
         Confirmed: {
@@ -1622,6 +1818,17 @@ export interface components {
             /** @description The worker. */
             worker_id: components["schemas"]["WorkerId"];
         };
+        /** @description `GET /api/v1/workers/{id}/channel`: how commands reach a worker. */
+        WorkerChannel: {
+            /** @description What it said that it does when it opened the channel. */
+            methods: string[];
+            /** @description Its name, as commands have it. */
+            name: string;
+            /** @description Since when its channel is open; none if it isn't. */
+            open_since_us?: number | null;
+            /** @description The worker. */
+            worker_id: components["schemas"]["WorkerId"];
+        };
         /** @description Workers by state. */
         WorkerCounts: {
             /** @description Overdue. */
@@ -1982,6 +2189,457 @@ export interface operations {
             };
             /** @description Whoever asks may not, or a page of another site asks */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_commands: {
+        parameters: {
+            query?: {
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+                /** @description The `next_cursor` of the page before, as it is. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description One page */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CommandsPage"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_command: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Up to 255 visible characters; the request is repeated with the same one */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommandRequest"];
+            };
+        };
+        responses: {
+            /** @description What became of it */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such worker */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The Idempotency-Key is that of another request */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_command: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The command
+                 * @example a3ce929d0e0e4736
+                 */
+                id: components["schemas"]["CommandId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such command */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    post_reply: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The key of the worker's channel */
+                "Monitor-Channel-Key": string;
+            };
+            path: {
+                /**
+                 * @description The command
+                 * @example a3ce929d0e0e4736
+                 */
+                id: components["schemas"]["CommandId"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CommandReply"];
+            };
+        };
+        responses: {
+            /** @description It is taken; that of a durable command is on the disk */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `ingest` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The command is not for this worker, or the key is another one's */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such command */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is answered, or taken by another worker */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Nobody waits for it any more */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no JSON, or compressed */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4490,6 +5148,217 @@ export interface operations {
                 };
             };
             /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description The worker
+                 * @example 5b0c00000000000000000000000000ff
+                 */
+                id: components["schemas"]["WorkerId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description As it stands */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WorkerChannel"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such worker */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_orders: {
+        parameters: {
+            query?: {
+                /** @description What the worker does when it is asked, between commas, for those who show it. */
+                methods?: string;
+            };
+            header: {
+                /** @description 32 to 128 letters and digits at random */
+                "Monitor-Channel-Key": string;
+            };
+            path: {
+                /**
+                 * @description The worker, which has sent events
+                 * @example 5b0c00000000000000000000000000ff
+                 */
+                id: components["schemas"]["WorkerId"];
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description `event: open`, then `event: command` with this as `data` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["CommandOrder"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `ingest` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such worker */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The channel belongs to another key */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many channels are open: again after `Retry-After` */
             503: {
                 headers: {
                     [name: string]: unknown;

@@ -9,6 +9,7 @@ import { visible } from "../../model/text.ts";
 import { ago, duration } from "../../model/time.ts";
 import { groupWorkers, isPresent, overdue, sharedDomain, sortWorkers, type WorkerGroup } from "../../model/workers.ts";
 import { Beats } from "./Beats.tsx";
+import { Channel } from "./Channel.tsx";
 import { Work } from "./Work.tsx";
 import { useNow } from "../../ui/now.ts";
 import { Icon, ICONS } from "../../ui/Icon.tsx";
@@ -119,6 +120,7 @@ const Row = memo(function Row({ worker, domain, isOne }: LineProps) {
         <tr className="more">
           <td colSpan={COLUMNS.length}>
             <Work worker={worker} />
+            {worker.state === "online" && <Channel worker={worker} />}
           </td>
         </tr>
       )}

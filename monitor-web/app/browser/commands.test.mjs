@@ -1,0 +1,59 @@
+/** What a worker is asked from its row. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hasText, onPage, useBrowser } from "./browser.mjs";
+import { Worker, server } from "./events.mjs";
+
+useBrowser();
+
+/** Opens a worker's channel, and answers what it is asked by `answers`; what is asked beside them it leaves alone. */
+async function openChannel(worker, answers) {
+  const headers = { "monitor-channel-key": "k".repeat(40) };
+  const end = new AbortController();
+  const response = await fetch(`${server}/api/v1/workers/${worker.id}/commands`, { headers, signal: end.signal });
+  assert.equal(response.status, 200);
+  const read = async () => {
+    let text = "";
+    for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) {
+      const events = (text + chunk).split("\n\n");
+      text = events.pop();
+      for (const event of events.filter((event) => event.includes("event: command"))) {
+        const { id, method } = JSON.parse(/^data: (.*)$/m.exec(event)[1]);
+        if (!(method in answers)) continue;
+        const body = JSON.stringify({ worker_id: worker.id, ...answers[method] });
+        await fetch(`${server}/api/v1/commands/${id}/replies`, { method: "POST", headers: { ...headers, "content-type": "application/json" }, body });
+      }
+    }
+  };
+  read().catch((error) => assert.equal(error.name, "AbortError"));
+  return () => end.abort();
+}
+
+test("a worker is asked from its row, in both languages, and one without a channel says so", async () => {
+  const [worker, mute] = [await new Worker().online(), await new Worker().online()];
+  const close = await openChannel(worker, {
+    ping: { status: "ok", value: "pong\u001b" },
+    stats: { status: "ok", value: { threads: 7 } },
+    active: { status: "error", error: "the program ends" },
+  });
+  const opened = async (page, of) => {
+    const row = page.locator(`tr[data-worker="${of.id}"]`);
+    await row.locator(".twist").click();
+    return row.locator("xpath=following-sibling::tr[1]").locator(".channel");
+  };
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    await hasText(await opened(page, mute), /no channel for commands/);
+    const channel = await opened(page, worker);
+    await hasText(channel, /channel open since/);
+    await channel.getByRole("button", { name: "Ping" }).click();
+    await hasText(channel.getByRole("status"), /^answered in .*pong␛$/);
+    await channel.getByRole("button", { name: "Figures" }).click();
+    await hasText(channel.getByRole("status"), /"threads": 7/);
+    await channel.getByRole("button", { name: "What runs" }).click();
+    await hasText(channel.getByRole("status"), /^failed the program ends$/);
+  });
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    await hasText(await opened(page, worker), /命令通道/);
+  }, { locale: "zh-CN" });
+  close();
+});
