@@ -35,6 +35,9 @@ const RUNNING_FOR: Duration = Duration::from_millis(5);
 /// While there is no room, it is looked so often whether something was dropped.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
+/// Processes that run, and how many more there are.
+pub(super) type WhatRuns = (Vec<Running>, usize);
+
 /// What the shipper's tasks share.
 pub(super) struct Shared {
     pub(super) outbox: RefCell<Outbox>,
@@ -49,7 +52,7 @@ pub(super) struct Shared {
     /// True once the server has answered.
     pub(super) reached: watch::Sender<bool>,
     /// Those who ask what runs.
-    pub(super) asking: RefCell<Vec<oneshot::Sender<(Vec<Running>, usize)>>>,
+    pub(super) asking: RefCell<Vec<oneshot::Sender<WhatRuns>>>,
     /// As far as is known, nobody will take what is recorded.
     pub(super) is_in_vain: Cell<bool>,
 }
@@ -178,7 +181,10 @@ impl Shipper {
         let asking = std::mem::take(&mut *self.shared.asking.borrow_mut());
         if !asking.is_empty() {
             let running = self.receiver.running(channel::MOST_TOLD);
-            asking.into_iter().for_each(|asking| drop(asking.send(running.clone())));
+            for asking in asking {
+                // Whoever has gone meanwhile needn't know.
+                let _ = asking.send(running.clone());
+            }
         }
     }
 

@@ -160,7 +160,9 @@ impl Commands {
             }
         }
         let mut hub = self.hub();
-        over.into_iter().for_each(|id| hub.end(id));
+        for id in over {
+            hub.end(id);
+        }
         if hub.orders.is_empty() {
             hub.open_lines = 0;
         }

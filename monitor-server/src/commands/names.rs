@@ -79,7 +79,7 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
     let (mut gone, mut awaited) = (HashSet::new(), HashSet::new());
     for word in &to.workers {
         if word.is_empty() || word.len() > LONGEST {
-            return Err(parameter("to.workers", format!("a worker's name has from 1 to {LONGEST} bytes")));
+            return Err(parameter("to.workers", &format!("a worker's name has from 1 to {LONGEST} bytes")));
         }
         if let Ok(id) = word.parse::<WorkerId>() {
             if let Some(at) = online.iter().position(|worker| worker.id == id) {
@@ -105,11 +105,11 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
         }
     }
     if let Some(glob) = &to.glob {
-        let wrong = |why: String| parameter("to.glob", format!("{why}; expected a pattern like `worker@build-*`"));
+        let wrong = |why: &str| parameter("to.glob", &format!("{why}; expected a pattern like `worker@build-*`"));
         if glob.is_empty() || glob.len() > LONGEST {
-            return Err(wrong(format!("it has from 1 to {LONGEST} bytes")));
+            return Err(wrong(&format!("it has from 1 to {LONGEST} bytes")));
         }
-        let matcher = GlobBuilder::new(glob).literal_separator(false).build().map_err(|error| wrong(error.kind().to_string()))?;
+        let matcher = GlobBuilder::new(glob).literal_separator(false).build().map_err(|error| wrong(&error.kind().to_string()))?;
         let matcher = matcher.compile_matcher();
         for (at, name) in names.iter().enumerate() {
             chosen[at] |= matcher.is_match(name) || matcher.is_match(&online[at].identity.plain);
@@ -128,7 +128,7 @@ pub(super) fn meant(to: &CommandTo, known: &[Known], is_durable: bool) -> Result
     let mut targets: Vec<Target> = of_online.chain(of_gone).chain(of_names).collect();
     targets.sort_by(|a, b| a.name.cmp(&b.name));
     if targets.len() > MOST_WORKERS {
-        return Err(parameter("to", format!("these are {} workers, and a command is for {MOST_WORKERS} at most", targets.len())));
+        return Err(parameter("to", &format!("these are {} workers, and a command is for {MOST_WORKERS} at most", targets.len())));
     }
     Ok(targets)
 }
@@ -140,7 +140,7 @@ fn no_such(word: &str, names: &[String]) -> String {
     format!("there is no worker {shown:?} online{near}: `GET /api/v1/workers` lists those that there are")
 }
 
-fn parameter(name: &str, detail: String) -> CommandError {
+fn parameter(name: &str, detail: &str) -> CommandError {
     CommandError::Parameter { name: name.to_owned(), detail: format!("`{name}`: {detail}") }
 }
 

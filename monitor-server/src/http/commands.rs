@@ -158,7 +158,7 @@ pub(super) async fn post_command(
     let tried = if request.dry_run { ", dry run" } else { "" };
     let what = format!("{} {} to {}{tried}", shown(&request.method), shown(&arguments), shown(&to));
     let answered = ask(&app, principal, &headers, request).await;
-    let outcome = answered.as_ref().map_or_else(|_| String::new(), |command| outcome(command));
+    let outcome = answered.as_ref().map_or_else(|_| String::new(), outcome);
     let mut response = answered.map(Json).into_response();
     response.extensions_mut().insert(DeedWords { what, outcome });
     Ok(response)

@@ -89,8 +89,8 @@ pub(super) async fn listen(shared: Rc<Shared>, allowed: Allowed) {
 /// A key that nobody guesses.
 fn key() -> String {
     // Hashers seeded by the operating system, as the standard library's maps have them against those who would guess.
-    let random = |salt: u64| RandomState::new().hash_one((salt, std::process::id(), now_us(), "channel"));
-    (0..4).map(|salt| format!("{:016x}", random(salt))).collect()
+    let random = |salt: u64| u128::from(RandomState::new().hash_one((salt, std::process::id(), now_us(), "channel")));
+    format!("{:032x}{:032x}", random(0) << 64 | random(1), random(2) << 64 | random(3))
 }
 
 /// Does `work`, and goes on answering meanwhile.
