@@ -254,6 +254,17 @@ fn what_is_recorded_while_no_server_is_there_is_kept_beyond_the_program() {
 }
 
 #[test]
+fn a_flush_that_no_server_answers_ends_with_its_time_and_nothing_is_lost() {
+    let mut server = Server::start();
+    server.kill();
+    let finished = run(worker(&server, &["flush-times-out"]));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    server.start_again();
+    ship_by_the_next(&server);
+    wait_for("the call", || server.roots().into_iter().find(|root| root["name"] == "leaf"));
+}
+
+#[test]
 fn what_was_not_sent_when_a_signal_came_is_shipped() {
     for (name, number) in [("-TERM", libc::SIGTERM), ("-INT", libc::SIGINT), ("-HUP", libc::SIGHUP)] {
         let mut server = Server::start();

@@ -15,7 +15,7 @@ pub(crate) fn publish(report: &Report, path: &Path) -> anyhow::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".draft");
     std::fs::write(&draft, serde_json::to_vec_pretty(report)?).with_context(|| format!("can't write {}", draft.display()))?;
-    Process::start("publish.sh").kind("script").run(|process| {
+    Process::builder("publish.sh").kind("script").run(|process| {
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "publish.sh"]).arg(std::env::current_exe()?).arg(&draft).arg(path);
         let status = command.with_current_process().status().context("can't start a shell")?;

@@ -148,7 +148,7 @@ fn main() {
         count
     });
     let on = {
-        let _top = Process::start("top").enter();
+        let _top = Process::builder("top").enter();
         measure(cases, || {
             ask.send(()).expect("it drains");
             answered.recv().expect("it drains");

@@ -58,6 +58,8 @@
 //! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
 pub mod commands;
+mod flush;
+pub mod launcher;
 mod propagation;
 mod remote;
 mod spawn;
@@ -69,16 +71,13 @@ mod settings;
 #[cfg(feature = "ship")]
 mod ship;
 
-use std::time::Duration;
-
-pub use monitor_core::{Context, CurrentGuard, Entered, Exit, InCurrent, Level, Process, ProcessBuilder, Retry, Value, log};
+pub use monitor_core::{Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, log};
 pub use monitor_macros::{cross_process, cross_thread, normal_task, root_task};
 pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 
+pub use flush::{FlushError, flush};
 pub use propagation::{CommandExt, Propagation, extract, inject, traceparent};
 pub use remote::{AsProcessId, AsRootId};
-#[cfg(feature = "ship")]
-pub use ship::{Left, leave};
 pub use spawn::{spawn, spawn_blocking, spawn_task};
 
 /// What generated code calls.
@@ -122,22 +121,4 @@ pub fn registered() -> impl Iterator<Item = Registered> {
         kind: Kind::from(site.kind),
         source: Source { file: site.file.to_owned(), line: site.line },
     })
-}
-
-/// Waits until all that was recorded before is stored by the server, at most `timeout`. Whether it is.
-///
-/// ```
-/// // True as well when nothing is monitored: then there is nothing to wait for.
-/// assert!(monitor_client::flush(std::time::Duration::from_secs(1)));
-/// ```
-pub fn flush(timeout: Duration) -> bool {
-    #[cfg(feature = "ship")]
-    {
-        ship::flush(timeout)
-    }
-    #[cfg(not(feature = "ship"))]
-    {
-        let _ = timeout;
-        true
-    }
 }

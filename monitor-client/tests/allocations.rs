@@ -62,7 +62,7 @@ fn a_recorded_call_allocates_nothing() {
         assert_eq!(run(waits()), 7);
     };
     {
-        let _top = Process::start("top").enter();
+        let _top = Process::builder("top").enter();
         calls();
         let before = ALLOCATIONS.get();
         (0..5_000).for_each(|_| calls());
@@ -70,7 +70,7 @@ fn a_recorded_call_allocates_nothing() {
     }
     // On a thread whose frames nothing was in before.
     let allocated = std::thread::spawn(|| {
-        let _top = Process::start("another").enter();
+        let _top = Process::builder("another").enter();
         assert_eq!(run(reads()), 1_000);
         let before = ALLOCATIONS.get();
         assert_eq!(run(reads()), 1_000);

@@ -20,7 +20,7 @@ fn child() -> Result<(), String> {
 fn fill() -> Vec<Process> {
     let mut guards = Vec::new();
     loop {
-        let process = Process::start("filler").root().begin();
+        let process = Process::builder("filler").root().begin();
         if process.context().is_none() {
             return guards;
         }
@@ -45,9 +45,9 @@ fn children_of_what_was_not_recorded_attach_to_its_parent() {
     with_queue(|receiver| {
         let mut entered = None;
         let before = record_into(receiver, || {
-            let top = Process::start("top").enter();
+            let top = Process::builder("top").enter();
             let fillers = fill();
-            let refused = Process::start("refused").enter();
+            let refused = Process::builder("refused").enter();
             assert_eq!(refused.context(), top.context());
             entered = Some((refused, fillers, top));
         });
@@ -68,7 +68,7 @@ fn a_future_that_was_not_recorded_runs_below_its_parent() {
     }
     with_queue(|receiver| {
         record_into(receiver, || {
-            let top = Process::start("top").enter();
+            let top = Process::builder("top").enter();
             let parent = top.context();
             let fillers = fill();
             let future = refused();
@@ -100,7 +100,7 @@ fn what_is_dropped_is_counted() {
     with_queue(|receiver| {
         let mut fillers = Vec::new();
         record_into(receiver, || {
-            let top = Process::start("top").enter();
+            let top = Process::builder("top").enter();
             let tree = top.context().expect("recorded").root();
             fillers = fill();
             assert_eq!(

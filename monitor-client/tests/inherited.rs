@@ -43,6 +43,6 @@ fn threads_without_a_context_hang_below_who_started_the_program() {
     assert_eq!(trees.to_string(), "(abc) top root\n  leaf\n  part cross_thread inferred\n(abc) leaf\n(abc) part cross_thread");
     assert!(trees.processes.iter().all(|process| process.started.root == inherited.root()));
 
-    let apart = record(|| drop(Process::start("apart").root().begin()));
+    let apart = record(|| drop(Process::builder("apart").root().begin()));
     assert_ne!(apart.find("apart").started.root, inherited.root());
 }

@@ -63,12 +63,12 @@ fn nothing_is_allocated_and_nothing_changed() {
     assert_eq!(poll(waits()), Poll::Ready(7));
     assert_eq!(poll(captured().in_current()), Poll::Ready(7));
     assert_eq!(crossing("", "no id"), 1);
-    let process = Process::start("by hand").kind("job").field("text", "value").enter();
+    let process = Process::builder("by hand").kind("job").field("text", "value").enter();
     process.field("late", "value");
     assert_eq!(process.context(), None);
     process.fail("words");
-    assert_eq!(Process::start("run").run(|_| Ok::<_, std::fmt::Error>(1)), Ok(1));
-    assert_eq!(poll(Process::start("future").instrument(std::future::ready(()))), Poll::Ready(()));
+    assert_eq!(Process::builder("run").run(|_| Ok::<_, std::fmt::Error>(1)), Ok(1));
+    assert_eq!(poll(Process::builder("future").instrument(std::future::ready(()))), Poll::Ready(()));
     assert_eq!(ALLOCATIONS.get(), before, "allocations");
 
     let panic = catch_unwind(panics).expect_err("panics");

@@ -19,7 +19,7 @@ const IS_CHILD: &str = "TLS_TEST_IS_CHILD";
 #[test]
 fn child() {
     if std::env::var_os(IS_CHILD).is_some() {
-        Process::start("over tls").run(|_| ());
+        Process::builder("over tls").run(|_| ());
     }
 }
 

@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// ```
 /// use monitor_client::{Context, Process};
 ///
-/// let import = Process::start("import").enter();
+/// let import = Process::builder("import").enter();
 /// let context = Context::current();
 /// std::thread::spawn(move || {
 ///     let _current = context.map(Context::enter);
-///     let _chunk = Process::start("chunk").enter(); // a child of `import`
+///     let _chunk = Process::builder("chunk").enter(); // a child of `import`
 /// });
 /// # drop(import);
 /// ```

@@ -25,7 +25,7 @@ use crate::switch;
 /// ```
 /// use monitor_client::Process;
 ///
-/// let upload = Process::start("upload").field("bytes", 1024).begin();
+/// let upload = Process::builder("upload").field("bytes", 1024).begin();
 /// match std::fs::read("/no/such/file") {
 ///     Ok(_) => upload.succeed(),
 ///     Err(error) => upload.fail(error),
@@ -43,7 +43,7 @@ impl Process {
     ///
     /// Its parent is what is current; without that it begins a tree of its own.
     #[track_caller]
-    pub fn start(name: impl Into<String>) -> ProcessBuilder {
+    pub fn builder(name: impl Into<String>) -> ProcessBuilder {
         let place = Location::caller();
         let draft = switch::is_recorded().then(|| {
             let named = Named { name: name.into(), kind: Cow::Borrowed("normal"), place: Some(place) };
@@ -79,7 +79,7 @@ impl Process {
     /// ```
     /// use monitor_client::{Level, Process};
     ///
-    /// let upload = Process::start("upload").begin();
+    /// let upload = Process::builder("upload").begin();
     /// upload.log(Level::Warn, "the server is slow");
     /// ```
     pub fn log(&self, level: Level, message: impl Into<String>) {
@@ -112,9 +112,10 @@ impl Process {
     /// It was a command, which ended so.
     ///
     /// ```
-    /// use monitor_client::{Exit, Process};
+    /// use monitor_client::Process;
+    /// use monitor_client::launcher::Exit;
     ///
-    /// let sort = Process::start("sort").kind("script").nowhere().begin();
+    /// let sort = Process::builder("sort").kind("script").nowhere().begin();
     /// sort.exited(Exit { code: Some(2), message: Some("exit code 2: no such file".to_owned()), ..Exit::default() });
     /// ```
     pub fn exited(mut self, exit: Exit) {
@@ -143,7 +144,7 @@ impl Drop for Process {
 ///
 /// Bound to its thread:
 /// ```compile_fail,E0277
-/// let entered = monitor_client::Process::start("here").enter();
+/// let entered = monitor_client::Process::builder("here").enter();
 /// std::thread::spawn(move || drop(entered));
 /// ```
 #[must_use = "the process ends as soon as it is dropped"]
@@ -271,7 +272,7 @@ impl ProcessBuilder {
     /// ```
     /// use monitor_client::Process;
     ///
-    /// let port = Process::start("read the port").run(|process| {
+    /// let port = Process::builder("read the port").run(|process| {
     ///     process.field("from", "text");
     ///     "60010".parse::<u16>()
     /// });
@@ -307,7 +308,7 @@ impl ProcessBuilder {
     ///     Ok(())
     /// }
     ///
-    /// Process::start("fetch").instrument(fetch()).await
+    /// Process::builder("fetch").instrument(fetch()).await
     /// # }
     /// ```
     pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {

@@ -30,7 +30,7 @@ pub struct Site {
 pub enum Origin {
     /// An attributed function.
     Site(&'static Site),
-    /// `Process::start(name)`.
+    /// `Process::builder(name)`.
     Named(Box<Named>),
 }
 

@@ -37,7 +37,7 @@ unsafe impl Keeper for Shown {
 fn a_damaged_record_is_counted_as_damaged() {
     let mut receiver = queue::open_with(64 << 20, &Shown).expect("opened once");
     switch::turn_on();
-    let top = Process::start("top").enter();
+    let top = Process::builder("top").enter();
     (0..3).for_each(|_| drop(Guard::enter(site!("call", "normal", 1), How::Normal)));
     // The second record: a line of 8 words behind a header of as many.
     // SAFETY: in the ring, which nobody gives back before the receiver has looked; its words are atomic.

@@ -33,7 +33,7 @@ fn a_ring_that_can_not_be_larger_goes_on_in_one_that_can() {
     const CALLS: usize = 20 * FIRST_RECORDS;
     let mut receiver = queue::open_with(64 << 20, &Narrow).expect("opened once");
     switch::turn_on();
-    let top = Process::start("top").enter();
+    let top = Process::builder("top").enter();
     for _ in 0..CALLS {
         drop(Guard::enter(site!("leaf", "normal", 1), How::Normal));
     }

@@ -73,7 +73,7 @@ fn after_some_calls_of_a_path_further_ones_are_counted_whether_they_are_looked_a
     for looks in [0, 50] {
         let mut told = Told::default();
         {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             for round in 1..=1_000 {
                 let _outer = enter(site!("outer", "normal", 1));
                 drop(enter(site!("inner", "normal", 1)));

@@ -43,7 +43,7 @@ fn who_waits_is_woken_once_by_the_next_record() {
         let waker = Waker::from(Arc::clone(&count));
         let cx = &mut Context::from_waker(&waker);
         assert!(receiver.poll_recv(cx).is_pending());
-        thread::spawn(|| Process::start("work").begin().succeed()).join().expect("no panic");
+        thread::spawn(|| Process::builder("work").begin().succeed()).join().expect("no panic");
         assert_eq!(count.0.load(Ordering::SeqCst), 1, "the second record found nobody waiting");
 
         let mut kinds = Vec::new();
@@ -59,7 +59,7 @@ fn who_waits_is_woken_once_by_the_next_record() {
 fn nothing_is_lost_between_threads() {
     with_receiver(|receiver| {
         let seen = thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..50).for_each(|_| drop(Process::start("work").begin())))).collect();
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| (0..50).for_each(|_| drop(Process::builder("work").begin())))).collect();
             let mut seen = Vec::new();
             let mut running = true;
             while running {
@@ -85,14 +85,14 @@ fn the_drops_of_a_thousand_trees_are_counted_apart() {
     with_receiver(|_| {
         let mut kept = Vec::new();
         loop {
-            let process = Process::start("kept").root().begin();
+            let process = Process::builder("kept").root().begin();
             if process.context().is_none() {
                 break;
             }
             kept.push(process);
         }
         for _ in 0..2_000 {
-            drop(Process::start("dropped").root().begin());
+            drop(Process::builder("dropped").root().begin());
         }
         let dropped = queue::dropped();
         let trees = dropped.iter().filter(|(drop, _)| drop.root.is_some()).count();

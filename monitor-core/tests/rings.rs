@@ -131,7 +131,7 @@ fn several_threads_and_a_reader_lose_nothing_and_repeat_nothing() {
         let threads: Vec<_> = (0..3)
             .map(|_| {
                 thread::spawn(|| {
-                    let _top = Process::start("top").enter();
+                    let _top = Process::builder("top").enter();
                     for n in 0..CALLS {
                         let _outer = enter();
                         leaf();
@@ -170,7 +170,7 @@ fn a_full_ring_drops_starts_and_no_ends() {
     with_receiver(|receiver| {
         let before = dropped();
         {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             let mut open: Vec<_> = (0..100).map(|_| enter()).collect();
             for _ in 0..200_000 {
                 leaf();
@@ -187,7 +187,7 @@ fn a_full_ring_drops_starts_and_no_ends() {
         assert_eq!(seen.starts.len(), seen.ends.len());
         // There is room again.
         {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             leaf();
         }
         assert_eq!(drain(receiver).count("leaf"), 1);
@@ -202,7 +202,7 @@ fn what_finds_no_room_is_counted_by_tree() {
             dropped.iter().find(|(drop, _)| drop.root == Some(context.root())).map_or(0, |(_, count)| *count)
         };
         // More than a thread counts by itself.
-        let trees: Vec<_> = (0..40).map(|_| Process::start("top").root().begin()).collect();
+        let trees: Vec<_> = (0..40).map(|_| Process::builder("top").root().begin()).collect();
         let contexts: Vec<_> = trees.iter().map(|tree| tree.context().expect("recorded")).collect();
         let before = dropped();
         {
@@ -234,7 +234,7 @@ fn what_finds_no_room_is_counted_by_tree() {
 #[test]
 fn what_runs_is_told_when_it_has_run_for_a_while_and_its_end_later() {
     with_receiver(|receiver| {
-        let _top = Process::start("top").enter();
+        let _top = Process::builder("top").enter();
         let running = enter();
         drain_ready(receiver, Duration::from_secs(60)).starts.values().for_each(|(_, name)| assert_eq!(name, "top"));
         let long = Duration::from_millis(1);
@@ -267,7 +267,7 @@ fn drain_ready(receiver: &mut queue::Receiver, running_for: Duration) -> Seen {
 fn guards_that_end_out_of_order_end_once() {
     with_receiver(|receiver| {
         {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             let (first, second, third) = (enter(), enter(), enter());
             drop(second);
             leaf();
@@ -286,7 +286,7 @@ fn guards_that_end_out_of_order_end_once() {
 fn the_newest_guard_that_is_left_is_current_in_whatever_order_they_are_dropped() {
     let current = || monitor_core::Context::current().map(monitor_core::Context::process);
     with_receiver(|_| {
-        let _top = Process::start("top").enter();
+        let _top = Process::builder("top").enter();
         let top = current();
         for mut order in 0..24 {
             let mut guards: Vec<_> = (0..4).map(|_| enter()).map(|guard| (current(), guard)).collect();
@@ -312,7 +312,7 @@ fn a_recursion_deeper_than_the_frames_is_recorded_completely() {
     }
     with_receiver(|receiver| {
         {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             down(1_200);
             leaf();
         }
@@ -330,7 +330,7 @@ fn a_thousand_futures_end_on_another_thread_with_a_full_ring() {
         let before = dropped();
         let mut futures: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
         {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             futures.extend((0..1_000).map(|_| Box::pin(waits(2)) as _));
             for future in &mut futures {
                 assert!(poll(future.as_mut()).is_pending());
@@ -339,7 +339,7 @@ fn a_thousand_futures_end_on_another_thread_with_a_full_ring() {
         let mut seen = drain(receiver);
         assert_eq!(seen.count("leaf") as u64 + dropped() - before, 1_000);
         thread::spawn(move || {
-            let _other = Process::start("other").enter();
+            let _other = Process::builder("other").enter();
             let before = dropped();
             while dropped() == before {
                 leaf();
@@ -366,7 +366,7 @@ fn a_ring_grows_for_the_ends_of_futures() {
     with_receiver(|receiver| {
         let before = dropped();
         {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             // Their slots would not have room: three times the size of a record.
             for _ in 0..20_000 {
                 assert!(poll(Box::pin(waits(0)).as_mut()).is_ready());
@@ -391,7 +391,7 @@ fn a_ring_that_has_grown_is_small_again_for_the_next_thread() {
     with_receiver(|receiver| {
         let work = |calls: usize| {
             thread::spawn(move || {
-                let _top = Process::start("top").enter();
+                let _top = Process::builder("top").enter();
                 (0..calls).for_each(|_| leaf());
             })
             .join()
@@ -419,7 +419,7 @@ fn slots_of_ended_futures_are_used_again() {
         let before = dropped();
         let mut count = 0;
         for _ in 0..100 {
-            let top = Process::start("top").enter();
+            let top = Process::builder("top").enter();
             let mut futures: Vec<_> = (0..100).map(|_| Box::pin(waits(1).in_current())).collect();
             for future in &mut futures {
                 assert!(poll(future.as_mut()).is_pending());
@@ -447,7 +447,7 @@ fn a_thousand_threads_one_after_the_other_share_few_rings() {
         let mut count = 0;
         for _ in 0..1_000 {
             thread::spawn(|| {
-                let _top = Process::start("top").enter();
+                let _top = Process::builder("top").enter();
                 leaf();
             })
             .join()
@@ -473,7 +473,7 @@ fn a_destructor_of_an_ending_thread_ends_what_it_holds() {
         thread::spawn(|| {
             LATE.with(|_| ());
             HOLDER.with(|_| ());
-            let top = Process::start("top").enter();
+            let top = Process::builder("top").enter();
             HOLDER.with(|holder| holder.0.borrow_mut().push(enter()));
             drop(top);
         })
@@ -502,7 +502,7 @@ fn who_sleeps_is_woken_by_a_start_and_by_an_end() {
                 go.store(false, Ordering::SeqCst);
             };
             move || {
-                let _top = Process::start("top").enter();
+                let _top = Process::builder("top").enter();
                 for _ in 0..4 {
                     pause();
                     let guard = enter();
@@ -534,7 +534,7 @@ fn parking_loses_no_wake_up() {
     const CALLS: usize = 20_000;
     with_receiver(|receiver| {
         let worker = thread::spawn(|| {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             for n in 0..CALLS {
                 leaf();
                 if n % 8 == 0 {

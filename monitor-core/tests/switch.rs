@@ -14,7 +14,7 @@ fn start() {
     STARTS.fetch_add(1, Ordering::SeqCst);
     // What a starter calls itself is not recorded, and waits for nothing.
     assert!(!switch::is_on());
-    assert_eq!(Process::start("in the starter").begin().context(), None);
+    assert_eq!(Process::builder("in the starter").begin().context(), None);
     queue::open(1 << 20).expect("nobody opened it before");
     switch::turn_on();
 }

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use monitor_client::Left;
+use monitor_client::launcher::Left;
 use monitor_runs::{Outcome, Spec, Steps, tree};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, chdir, getpgrp, ioctl_tiocsctty, set_child_subreaper, setsid};

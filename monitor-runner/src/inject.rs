@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use monitor_client::{Context, Exit, Process};
+use monitor_client::launcher::Exit;
+use monitor_client::{Context, Process};
 use monitor_runs::{Inject, RunError, Spec, Stat, mask};
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -359,7 +360,7 @@ impl Told {
             return;
         }
         let mut builder =
-            Process::start(mask::without_passwords(&unescape(name))).kind(kind.to_owned()).nowhere().parent(above).again(own, 1);
+            Process::builder(mask::without_passwords(&unescape(name))).kind(kind.to_owned()).nowhere().parent(above).again(own, 1);
         self.has_functions |= kind != "script";
         if self.seen.len() >= MOST {
             self.seen.clear();

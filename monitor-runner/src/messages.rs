@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use monitor_client::Left;
+use monitor_client::launcher::Left;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use monitor_client::{Context, Exit, Level, Process, ProcessBuilder, Retry};
+use monitor_client::launcher::{Exit, Retry};
+use monitor_client::{Context, Level, Process, ProcessBuilder};
 
 use monitor_runs::{Outcome, Spec, mask};
 
@@ -60,7 +61,7 @@ impl About {
     }
 
     fn builder(&self) -> ProcessBuilder {
-        let mut builder = Process::start(&self.name).kind(self.kind.clone()).nowhere();
+        let mut builder = Process::builder(&self.name).kind(self.kind.clone()).nowhere();
         if let Some(batch) = &self.batch {
             builder = builder.batch(batch);
         }

@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use monitor_client::Retry;
+use monitor_client::launcher::Retry;
 use monitor_runs::{Claim, Identity, Outcome, Spec, Verdict, Waiting, end_tree, kill_tree};
 
 use crate::environment;
@@ -389,7 +389,7 @@ impl Work<'_> {
 /// but not where the end of this one, or of whoever waits for it, may be the end of all: in a container.
 pub(crate) fn bid_farewell(line: &mut Line<Ask, Tell>, goes_on: bool) {
     let is_last = [std::process::id(), std::os::unix::process::parent_id()].contains(&1);
-    let left = if is_last || line.is_over { None } else { monitor_client::leave() };
+    let left = if is_last || line.is_over { None } else { monitor_client::launcher::leave() };
     line.say(&Ask::End { goes_on, left });
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn expect() -> bool {
 
 /// Begins the tree of the program.
 pub(crate) fn begin() {
-    let program = Process::start(format!("tests of {}", name())).root().begin();
+    let program = Process::builder(format!("tests of {}", name())).root().begin();
     home::set(program.context());
     if let Ok(mut own) = PROGRAM.try_lock() {
         *own = Some(program);

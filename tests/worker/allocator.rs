@@ -51,7 +51,7 @@ pub(crate) fn allocator_records() {
     CALLS_MONITORED.store(true, Ordering::Relaxed);
     allocates();
     crate::many(300);
-    assert!(monitor_client::flush(Duration::from_secs(60)));
+    assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
     CALLS_MONITORED.store(false, Ordering::Relaxed);
 }
 
@@ -75,7 +75,7 @@ async fn counted_async(n: u64) -> u64 {
 /// Says how often the calling thread allocates in a thousand calls, sync and async, below a root and once warm.
 pub(crate) fn counts_allocations() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let root = monitor_client::Process::start("counts").enter();
+    let root = monitor_client::Process::builder("counts").enter();
     let sync = || (0..1_000).for_each(|n| drop(counted(n)));
     let count = |work: &dyn Fn()| {
         work();

@@ -13,11 +13,16 @@ use crate::{leaf, panics, say};
 
 /// What was recorded before is with the server.
 fn flush() {
-    assert!(monitor_client::flush(Duration::from_secs(60)));
+    assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
 }
 
 /// Says the code that is to follow, and panics below a process that has not ended.
 #[root_task]
+pub(crate) fn flush_times_out() {
+    let _ = leaf(1);
+    assert_eq!(monitor_client::flush(Duration::from_millis(300)), Err(monitor_client::FlushError::TimedOut));
+}
+
 pub(crate) fn flushed_panic() {
     let _ = leaf(1);
     flush();
@@ -321,7 +326,7 @@ pub(crate) fn goes_on() {
         let _ = leaf(1);
         std::thread::sleep(Duration::from_micros(10));
     }
-    assert!(!monitor_client::flush(Duration::from_secs(600)));
+    assert_eq!(monitor_client::flush(Duration::from_secs(600)), Err(monitor_client::FlushError::Over));
     say("still here");
 }
 
@@ -355,7 +360,7 @@ pub(crate) fn flushes_while_busy(count: u64) {
     let busy = std::thread::spawn(move || records_until(&stopped));
     for n in 0..count {
         let _ = leaf(n);
-        assert!(monitor_client::flush(Duration::from_secs(60)), "the {n}th flush");
+        assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()), "the {n}th flush");
     }
     drop(stop);
     busy.join().expect("no panic");
@@ -365,7 +370,7 @@ pub(crate) fn flushes_while_busy(count: u64) {
 #[root_task]
 fn records_until(stopped: &mpsc::Receiver<()>) {
     while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
-        Process::start("item").run(|_| ());
+        Process::builder("item").run(|_| ());
         std::thread::sleep(Duration::from_micros(10));
     }
 }

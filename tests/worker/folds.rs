@@ -12,7 +12,7 @@ const MANY: u64 = 1_500;
 
 /// Nothing is folded in the first milliseconds of a program: waits for their end.
 fn warm_up() {
-    assert!(monitor_client::flush(Duration::from_secs(60)));
+    assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
 }
 
 /// So many leaves below the root, one in a thousand of which fails.
@@ -36,7 +36,7 @@ pub(crate) fn by_hand(count: u64) {
     let threads = [(); 4].map(|()| {
         monitor_client::spawn(move || {
             for n in 0..count {
-                let item = Process::start("item").enter();
+                let item = Process::builder("item").enter();
                 let _ = leaf(0);
                 if n % 1_000 == 999 { item.fail("as every thousandth") } else { item.succeed() }
             }
@@ -45,7 +45,7 @@ pub(crate) fn by_hand(count: u64) {
     for thread in threads {
         thread.join().expect("no panic");
     }
-    let item = Process::start("item").begin();
+    let item = Process::builder("item").begin();
     say(&format!("{:016x}", item.context().expect("monitored").process()));
 }
 

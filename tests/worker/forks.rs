@@ -76,7 +76,7 @@ pub(crate) fn forks_and_returns() {
 #[root_task]
 #[allow(unsafe_code, reason = "the standard library forks only to exec")]
 fn begun_by_the_parent() -> bool {
-    let process = monitor_client::Process::start("open").begin();
+    let process = monitor_client::Process::builder("open").begin();
     // SAFETY: as in `fork`.
     let child = unsafe { libc::fork() };
     if child == 0 {
@@ -181,7 +181,7 @@ pub(crate) fn forks_and_vanishes() {
         let child = fork(|| {
             if is_flushed {
                 born();
-                assert!(monitor_client::flush(Duration::from_secs(60)));
+                assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
             }
             // SAFETY: nothing of this process is needed any more.
             unsafe { libc::_exit(0) };

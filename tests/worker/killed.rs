@@ -101,7 +101,7 @@ pub(crate) fn wordy(count: u64) {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let _ = write!(words, "{state:016x}");
         }
-        Process::start("wordy").field("words", words).begin().succeed();
+        Process::builder("wordy").field("words", words).begin().succeed();
         if n % 100 == 99 {
             // So that the lane is not what is full.
             std::thread::sleep(Duration::from_millis(25));
@@ -127,7 +127,7 @@ fn sync(counter: &Counter, calls: u64) {
 fn by_hand(counter: &Counter, calls: u64) {
     for n in 0..calls {
         counter.begun.fetch_add(1, Ordering::SeqCst);
-        let process = Process::start("counted by hand").begin();
+        let process = Process::builder("counted by hand").begin();
         if n % 16 == 7 {
             process.fail(format!("the words of {n}"));
         } else {

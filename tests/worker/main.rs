@@ -29,7 +29,7 @@ fn calls(program: &str, arg: &str) {
 #[root_task]
 fn talks() {
     monitor_client::log(Level::Info, "begun");
-    let step = Process::start("step").field("n", 1).begin();
+    let step = Process::builder("step").field("n", 1).begin();
     step.log(Level::Warn, "line one\nline two");
     println!("talking");
     std::io::stdin().read_line(&mut String::new()).expect("a line");
@@ -88,6 +88,7 @@ fn main() -> ExitCode {
         "subscriber-panics" => subscribers::subscriber_panics(),
         "error-panics" => subscribers::error_panics(),
         "flushed-panic" => exits::flushed_panic(),
+        "flush-times-out" => exits::flush_times_out(),
         "thread-panics" => exits::thread_panics(),
         "records-at-exit" => exits::records_at_exit(),
         "replaced" => exits::replaced(),
@@ -218,7 +219,7 @@ fn panics() {
 fn stray(roots: u64) {
     let guards: Vec<Context> = (0..roots)
         .map(|n| {
-            let process = Box::leak(Box::new(Process::start(format!("tree {n}")).root().begin()));
+            let process = Box::leak(Box::new(Process::builder(format!("tree {n}")).root().begin()));
             process.context().expect("monitored")
         })
         .collect();

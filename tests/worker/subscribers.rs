@@ -32,7 +32,7 @@ impl<S: tracing::Subscriber> Layer<S> for Records {
             FROM_THE_CLIENT.fetch_add(1, Ordering::SeqCst);
         }
         on_event();
-        drop(Process::start("event").begin());
+        drop(Process::builder("event").begin());
     }
 }
 
@@ -45,7 +45,7 @@ pub(crate) fn subscriber_records() {
     works();
     for _ in 0..20 {
         works_on();
-        assert!(monitor_client::flush(Duration::from_secs(60)));
+        assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
     }
     say(&FROM_THE_CLIENT.load(Ordering::SeqCst).to_string());
 }
@@ -64,7 +64,7 @@ struct Flushes;
 impl<S: tracing::Subscriber> Layer<S> for Flushes {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         if is_of_a_library(event) {
-            assert!(!monitor_client::flush(Duration::MAX), "the shipper would wait for itself");
+            assert_eq!(monitor_client::flush(Duration::MAX), Err(monitor_client::FlushError::Over), "the shipper would wait for itself");
             FROM_THE_CLIENT.fetch_add(1, Ordering::SeqCst);
         }
     }
@@ -74,7 +74,7 @@ impl<S: tracing::Subscriber> Layer<S> for Flushes {
 pub(crate) fn subscriber_flushes() {
     tracing_subscriber::registry().with(Flushes).init();
     works();
-    assert!(monitor_client::flush(Duration::from_secs(60)));
+    assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
     say(&FROM_THE_CLIENT.load(Ordering::SeqCst).to_string());
 }
 

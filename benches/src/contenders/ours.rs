@@ -47,6 +47,6 @@ pub(super) fn tree_beside_another(shape: Shape, calls: u64) {
 /// Recording is begun by the first call; the environment says whether.
 pub(super) fn start() -> Running {
     assert!(monitor_client::enabled(), "MONITOR_ENABLED was set, but nothing is recorded");
-    let settle = || assert!(monitor_client::flush(Duration::from_mins(10)), "the server did not take what was recorded");
+    let settle = || assert_eq!(monitor_client::flush(Duration::from_mins(10)), Ok(()), "the server did not take what was recorded");
     Running { settle: Box::new(settle) }
 }

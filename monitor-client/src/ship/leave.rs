@@ -38,7 +38,7 @@ pub struct Left {
 /// `None` when all of it is sent as ever at the program's end: nothing was recorded, or not all of it is in the spool.
 ///
 /// ```
-/// assert_eq!(monitor_client::leave(), None); // MONITOR_ENABLED is not set
+/// assert_eq!(monitor_client::launcher::leave(), None); // MONITOR_ENABLED is not set
 /// ```
 pub fn leave() -> Option<Left> {
     let shipper = SHIPPER.get().filter(|shipper| exit::is_own(shipper))?;

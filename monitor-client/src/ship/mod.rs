@@ -16,7 +16,7 @@ mod to_wire;
 mod worker;
 
 use std::panic::catch_unwind;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use monitor_core::keep::{Keeper, Memory};
@@ -28,6 +28,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use self::outbox::Outbox;
 use self::shelf::Shelf;
+use crate::flush::FlushError;
 use crate::report;
 use crate::settings::Settings;
 
@@ -142,16 +143,21 @@ fn settings() -> Settings {
 }
 
 /// See [`crate::flush`].
-pub(crate) fn flush(timeout: Duration) -> bool {
-    let Some(shipper) = SHIPPER.get() else { return true };
+pub(crate) fn flush(timeout: Duration) -> Result<(), FlushError> {
+    let Some(shipper) = SHIPPER.get() else { return Ok(()) };
     if !monitor_core::switch::is_on() || monitor_core::inside::is_inside() {
-        // Recording is over, the shipper has ended; or it would wait for itself.
-        return false;
+        return Err(FlushError::Over);
     }
     let (done, answer) = mpsc::channel();
     // To wake a shipper whose files the program has closed is a panic of tokio's.
     let is_asked = catch_unwind(|| shipper.commands.send(Command::Flush { done }).is_ok()).unwrap_or(false);
-    is_asked && answer.recv_timeout(timeout).is_ok()
+    if !is_asked {
+        return Err(FlushError::Over);
+    }
+    answer.recv_timeout(timeout).map_err(|error| match error {
+        RecvTimeoutError::Timeout => FlushError::TimedOut,
+        RecvTimeoutError::Disconnected => FlushError::Over,
+    })
 }
 
 fn now_us() -> u64 {

@@ -37,8 +37,8 @@ fn a_stray_thread_belongs_to_the_one_tree_that_runs() {
 fn with_several_trees_or_none_it_is_unattached_unless_its_context_is_carried() {
     check(
         || {
-            let first = Process::start("first").begin();
-            let second = Process::start("second").begin();
+            let first = Process::builder("first").begin();
+            let second = Process::builder("second").begin();
             on_another_thread(part);
             let context = second.context().expect("recorded");
             on_another_thread(move || {
@@ -84,8 +84,8 @@ fn an_unattached_one_is_no_tree_to_join() {
 fn spawned_threads_carry_the_context() {
     check_sorted(
         || {
-            let _other = Process::start("another tree").begin();
-            let _top = Process::start("top").enter();
+            let _other = Process::builder("another tree").begin();
+            let _top = Process::builder("top").enter();
             spawn(part).join().expect("no panic");
         },
         "
@@ -154,8 +154,8 @@ fn the_root_alone_stands_for_the_process_that_began_the_tree() {
     #[cross_process]
     fn called(root_id: Option<String>, parent_id: Option<String>) {}
     let trees = record(|| {
-        let _top = Process::start("top").enter();
-        let step = Process::start("step").enter();
+        let _top = Process::builder("top").enter();
+        let step = Process::builder("step").enter();
         let root = root_id().map(|id| id.to_string());
         called(root.clone(), root.clone());
         called(root.clone(), None);
@@ -173,7 +173,7 @@ fn ids_handed_on_in_the_same_program_join_the_caller() {
     }
     check(
         || {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             called(root_id(), current_id());
             assert_eq!(Context::current().map(Context::process), current_id().map(ProcessId::get));
         },

@@ -184,7 +184,7 @@ fn an_async_function_starts_at_its_first_poll_below_what_is_current_then() {
         || {
             let (unpolled, polled) = (leaf(), leaf());
             drop(unpolled);
-            let top = Process::start("top").enter();
+            let top = Process::builder("top").enter();
             run(polled);
             drop(top);
         },
@@ -205,7 +205,7 @@ fn a_cross_thread_async_function_captures_its_caller() {
     }
     check_sorted(
         || {
-            let futures = Process::start("top").run(|_| {
+            let futures = Process::builder("top").run(|_| {
                 drop(part("never polled", (1, 1)));
                 Ok::<_, String>([part("a", (1, 1)), part("b", (0, 0))])
             });
@@ -255,7 +255,7 @@ fn a_function_that_returns_a_future_ends_with_it() {
     }
     check(
         || {
-            let (first, second) = Process::start("caller").run(|_| Ok::<_, String>((plain(true), boxed("x")))).expect("no error");
+            let (first, second) = Process::builder("caller").run(|_| Ok::<_, String>((plain(true), boxed("x")))).expect("no error");
             run(async move {
                 assert!(first.await.is_err());
                 assert!(second.await.is_ok());
@@ -317,7 +317,7 @@ fn async_trait_methods_are_processes() {
 fn a_context_is_carried_to_where_a_future_is_polled() {
     check(
         || {
-            let future = Process::start("top").run(|_| Ok::<_, String>(leaf().in_current())).expect("no error");
+            let future = Process::builder("top").run(|_| Ok::<_, String>(leaf().in_current())).expect("no error");
             run(async { tokio::spawn(future).await.expect("no panic") });
         },
         "
@@ -348,9 +348,9 @@ fn monitored_futures_are_send_whenever_the_plain_ones_are() {
             send(captured("x")).await;
             let _ = send(fails()).await;
             send(leaf().in_current()).await;
-            send(Process::start("by hand").instrument(async { Ok::<_, String>(()) })).await.expect("no error");
+            send(Process::builder("by hand").instrument(async { Ok::<_, String>(()) })).await.expect("no error");
         });
-        drop(send(Process::start("sent").begin()));
+        drop(send(Process::builder("sent").begin()));
     });
     assert_eq!(trees.processes.len(), 6);
 }

@@ -190,7 +190,7 @@ fn an_exit_code_other_than_0_is_a_failure() {
     let trees = record(|| {
         let _ = (code(0), code(3), held(0), held(255), held(9));
         let _ = (run(later(0)), run(later(4)));
-        Process::start("by hand").run(|_| ExitCode::from(5));
+        Process::builder("by hand").run(|_| ExitCode::from(5));
     });
     assert_eq!(
         trees.to_string(),
@@ -225,7 +225,7 @@ fn an_option_and_a_poll_are_what_they_hold() {
     check(
         || {
             let _ = (some(), ready(), next(), pending(), none());
-            let _ = Process::start("by hand").run(|_| Some(Err::<(), _>("held")));
+            let _ = Process::builder("by hand").run(|_| Some(Err::<(), _>("held")));
         },
         "
         some error: query failed <- invalid digit found in string

@@ -53,7 +53,7 @@ fn recursion_is_a_path() {
 fn without_a_context_each_begins_a_tree_and_keeps_its_kind() {
     let trees = record(|| {
         leaf();
-        drop(Process::start("by hand").kind("job").begin());
+        drop(Process::builder("by hand").kind("job").begin());
     });
     assert_eq!(trees.to_string(), "leaf\nby hand job");
     let attachments: Vec<_> = trees.processes.iter().map(|process| process.started.attachment).collect();
@@ -144,9 +144,9 @@ fn an_early_return_leaves_the_caller_current() {
 fn guards_may_be_dropped_out_of_order() {
     check(
         || {
-            let first = Process::start("first").enter();
-            let second = Process::start("second").enter();
-            let third = Process::start("third").enter();
+            let first = Process::builder("first").enter();
+            let second = Process::builder("second").enter();
+            let third = Process::builder("third").enter();
             drop(second);
             leaf();
             drop(first);
@@ -169,7 +169,7 @@ fn guards_may_be_dropped_out_of_order() {
 fn a_carried_context_is_the_parent_on_another_thread() {
     check_sorted(
         || {
-            let top = Process::start("top").enter();
+            let top = Process::builder("top").enter();
             let context = Context::current().expect("entered");
             thread::scope(|scope| {
                 scope.spawn(|| {
@@ -177,7 +177,7 @@ fn a_carried_context_is_the_parent_on_another_thread() {
                     leaf();
                 });
             });
-            spawn(|| drop(Process::start("spawned").begin())).join().expect("no panic");
+            spawn(|| drop(Process::builder("spawned").begin())).join().expect("no panic");
             drop(top);
         },
         "
@@ -192,7 +192,7 @@ fn a_carried_context_is_the_parent_on_another_thread() {
 fn a_thread_without_a_context_begins_a_tree() {
     check(
         || {
-            let _top = Process::start("top").enter();
+            let _top = Process::builder("top").enter();
             thread::spawn(leaf).join().expect("no panic");
         },
         "

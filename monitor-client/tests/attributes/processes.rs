@@ -3,7 +3,8 @@
 use std::panic::catch_unwind;
 use std::time::Duration;
 
-use monitor_client::{Context, Exit, Level, Process, log, normal_task};
+use monitor_client::launcher::Exit;
+use monitor_client::{Context, Level, Process, log, normal_task};
 
 use crate::support::{check, record, run};
 
@@ -11,15 +12,15 @@ use crate::support::{check, record, run};
 fn a_process_ends_by_its_word_or_by_being_dropped() {
     check(
         || {
-            Process::start("succeeds").begin().succeed();
-            Process::start("is given up").begin().cancel();
-            Process::start("fails").begin().fail(std::io::Error::other("broken"));
-            Process::start("fails by words").begin().fail("just words");
-            Process::start("fails by any").enter().fail(anyhow::anyhow!("inner").context("outer"));
-            Process::start("fails by a box").begin().fail(Box::<dyn std::error::Error>::from("boxed"));
-            drop(Process::start("is dropped").begin());
+            Process::builder("succeeds").begin().succeed();
+            Process::builder("is given up").begin().cancel();
+            Process::builder("fails").begin().fail(std::io::Error::other("broken"));
+            Process::builder("fails by words").begin().fail("just words");
+            Process::builder("fails by any").enter().fail(anyhow::anyhow!("inner").context("outer"));
+            Process::builder("fails by a box").begin().fail(Box::<dyn std::error::Error>::from("boxed"));
+            drop(Process::builder("is dropped").begin());
             let _ = catch_unwind(|| {
-                let _process = Process::start("panics").enter();
+                let _process = Process::builder("panics").enter();
                 panic!("late");
             });
         },
@@ -41,7 +42,7 @@ fn what_it_says_of_itself() {
     check(
         || {
             let process =
-                Process::start("upload").kind("job").batch("b1").field("bytes", 1024).field("to", "here").field("ratio", 0.5).begin();
+                Process::builder("upload").kind("job").batch("b1").field("bytes", 1024).field("to", "here").field("ratio", 0.5).begin();
             process.field("bytes", u64::MAX);
             process.field("done".to_owned(), true);
         },
@@ -58,7 +59,7 @@ fn what_it_and_others_log_is_of_the_process_that_says_it() {
     check(
         || {
             log(Level::Error, "nobody says this");
-            let upload = Process::start("upload").enter();
+            let upload = Process::builder("upload").enter();
             upload.log(Level::Warn, "slow");
             log(Level::Debug, String::from("the same"));
             attributed();
@@ -75,16 +76,16 @@ fn what_it_and_others_log_is_of_the_process_that_says_it() {
 fn it_is_a_parent_only_where_it_is_entered_or_named() {
     check(
         || {
-            let begun = Process::start("begun").begin();
-            drop(Process::start("apart").begin());
+            let begun = Process::builder("begun").begin();
+            drop(Process::builder("apart").begin());
             let context = begun.context().expect("recorded");
-            drop(Process::start("named").parent(context).begin());
+            drop(Process::builder("named").parent(context).begin());
             {
-                let entered = Process::start("entered").enter();
-                drop(Process::start("inside").begin());
-                drop(Process::start("new tree").root().begin());
+                let entered = Process::builder("entered").enter();
+                drop(Process::builder("inside").begin());
+                drop(Process::builder("new tree").root().begin());
                 let left = entered.leave();
-                drop(Process::start("outside").begin());
+                drop(Process::builder("outside").begin());
                 drop(left);
             }
         },
@@ -104,12 +105,12 @@ fn it_is_a_parent_only_where_it_is_entered_or_named() {
 fn run_sees_results_and_panics() {
     check(
         || {
-            Process::start("nothing").run(|process| process.field("seen", true));
-            assert_eq!(Process::start("ok").run(|_| Ok::<_, String>(7)), Ok(7));
-            let _ = Process::start("error").run(|_| std::fs::read("/no/such/file"));
-            let _ = Process::start("any").run(|_| Err::<(), _>(anyhow::anyhow!("any")));
-            let _ = Process::start("text").run(|_| Err::<(), _>("text"));
-            let _ = catch_unwind(|| Process::start("panic").run(|_| assert!(Context::current().is_none(), "inside")));
+            Process::builder("nothing").run(|process| process.field("seen", true));
+            assert_eq!(Process::builder("ok").run(|_| Ok::<_, String>(7)), Ok(7));
+            let _ = Process::builder("error").run(|_| std::fs::read("/no/such/file"));
+            let _ = Process::builder("any").run(|_| Err::<(), _>(anyhow::anyhow!("any")));
+            let _ = Process::builder("text").run(|_| Err::<(), _>("text"));
+            let _ = catch_unwind(|| Process::builder("panic").run(|_| assert!(Context::current().is_none(), "inside")));
             assert_eq!(Context::current(), None);
         },
         "
@@ -127,14 +128,14 @@ fn run_sees_results_and_panics() {
 fn an_instrumented_future_hangs_where_it_was_made() {
     check(
         || {
-            let future = Process::start("top").run(|_| {
-                Ok::<_, String>(Process::start("part").instrument(async {
+            let future = Process::builder("top").run(|_| {
+                Ok::<_, String>(Process::builder("part").instrument(async {
                     tokio::task::yield_now().await;
                     Err::<(), _>("failed".to_owned())
                 }))
             });
             run(async { tokio::spawn(future.expect("no error")).await.expect("no panic").expect_err("fails") });
-            drop(Process::start("never polled").instrument(std::future::ready(())));
+            drop(Process::builder("never polled").instrument(std::future::ready(())));
         },
         "
         top
@@ -146,16 +147,16 @@ fn an_instrumented_future_hangs_where_it_was_made() {
 #[test]
 fn its_place_is_where_it_was_started() {
     let line = line!() + 1;
-    let trees = record(|| Process::start("here").begin().fail("failed"));
+    let trees = record(|| Process::builder("here").begin().fail("failed"));
     assert_eq!(trees.find("here").failure().place, Some((file!().into(), line)));
 }
 
 #[test]
 fn a_command_has_an_exit_code_or_a_signal_and_no_place() {
     let trees = record(|| {
-        let sort = Process::start("sort").kind("script").nowhere().timeout(Duration::from_secs(3)).begin();
+        let sort = Process::builder("sort").kind("script").nowhere().timeout(Duration::from_secs(3)).begin();
         sort.exited(Exit { signal: Some(9), reason: Some("timeout".into()), message: Some("killed".to_owned()), ..Exit::default() });
-        Process::start("true").kind("script").nowhere().begin().exited(Exit { code: Some(0), ..Exit::default() });
+        Process::builder("true").kind("script").nowhere().begin().exited(Exit { code: Some(0), ..Exit::default() });
     });
     let sort = trees.find("sort");
     assert_eq!(sort.started.extra.as_ref().and_then(|extra| extra.timeout_ms), Some(3_000));

@@ -17,7 +17,7 @@ fn processes_by_name_are_counted_for_all_threads_together() {
             let context = top.context().expect("recorded");
             thread::scope(|scope| {
                 for _ in 0..8 {
-                    scope.spawn(move || (0..50).for_each(|_| drop(Process::start("a").parent(context).begin())));
+                    scope.spawn(move || (0..50).for_each(|_| drop(Process::builder("a").parent(context).begin())));
                 }
             });
             told.look(receiver);
@@ -37,7 +37,7 @@ fn of_processes_by_name_failures_are_kept_singly_up_to_a_number() {
         let mut told = Told::default();
         {
             let _top = top();
-            (0..500).for_each(|_| Process::start("a").begin().fail("no"));
+            (0..500).for_each(|_| Process::builder("a").begin().fail("no"));
         }
         told.drain(receiver);
         let [singly, counted] = told.of("top/a", "failed");
@@ -52,26 +52,26 @@ fn a_process_by_name_is_told_singly_if_its_ids_are_known_it_says_something_or_ru
         let mut told = Told::default();
         {
             let top = top();
-            (0..100).for_each(|_| drop(Process::start("a").begin()));
+            (0..100).for_each(|_| drop(Process::builder("a").begin()));
             told.look(receiver);
-            let handed_on = Process::start("a").begin();
+            let handed_on = Process::builder("a").begin();
             let by_itself = handed_on.context().expect("recorded");
-            let current = Process::start("a").enter();
+            let current = Process::builder("a").enter();
             // To be the parent of others is not to be known to them.
-            drop(Process::start("b").begin());
+            drop(Process::builder("b").begin());
             drop(enter(2));
             let as_current = Context::current().expect("current").process();
             current.succeed();
             drop(handed_on);
-            let says = Process::start("a").begin();
+            let says = Process::builder("a").begin();
             says.field("key", "value");
             drop(says);
-            drop(Process::start("a").field("key", "value").begin());
-            let unknown = Process::start("a").enter();
-            drop(Process::start("b").begin());
+            drop(Process::builder("a").field("key", "value").begin());
+            let unknown = Process::builder("a").enter();
+            drop(Process::builder("b").begin());
             unknown.succeed();
             let begun = Instant::now();
-            let runs = Process::start("a").parent(top.context().expect("recorded")).begin();
+            let runs = Process::builder("a").parent(top.context().expect("recorded")).begin();
             told.look(receiver);
             assert!(told.starts.contains_key(&by_itself.process()) && told.starts.contains_key(&as_current));
             let [singly, _] = told.of("top/a", "succeeded");
@@ -99,8 +99,8 @@ fn what_is_held_back_is_told_to_who_asks_for_all_that_runs() {
     with_receiver(|receiver| {
         let mut told = Told::default();
         let _top = top();
-        (0..100).for_each(|_| drop(Process::start("a").begin()));
-        let runs = Process::start("a").begin();
+        (0..100).for_each(|_| drop(Process::builder("a").begin()));
+        let runs = Process::builder("a").begin();
         told.look(receiver);
         assert_eq!(told.of("top/a", "running"), [0, 0]);
         assert_eq!(receiver.taken().held.len(), 1, "and said to be so");

@@ -228,7 +228,7 @@ fn futures_are_counted_wherever_they_end() {
         drop(futures);
         told.drain(receiver);
         thread::spawn(move || {
-            let _other = Process::start("other").enter();
+            let _other = Process::builder("other").enter();
             let mut elsewhere = elsewhere;
             for mut future in elsewhere.drain(..400) {
                 while poll(future.as_mut()).is_pending() {}
@@ -252,7 +252,7 @@ fn futures_that_end_elsewhere_while_their_thread_begins_more_are_told_or_counted
         let mut told = Told::default();
         let (begun, to_end) = mpsc::sync_channel::<Pin<Box<dyn Future<Output = ()> + Send>>>(256);
         let ends = thread::spawn(move || {
-            let _other = Process::start("other").enter();
+            let _other = Process::builder("other").enter();
             for mut future in to_end {
                 while poll(future.as_mut()).is_pending() {}
             }
@@ -287,7 +287,7 @@ fn a_look_that_only_counts_says_that_it_has_taken() {
         }
         told.drain(receiver);
         thread::spawn(move || {
-            let _other = Process::start("other").enter();
+            let _other = Process::builder("other").enter();
             assert!(futures.iter_mut().all(|future| poll(future.as_mut()).is_ready()));
         })
         .join()

@@ -79,7 +79,7 @@ fn panics(number: usize) {
 }
 
 fn top() -> monitor_core::Entered {
-    Process::start("top").enter()
+    Process::builder("top").enter()
 }
 
 async fn waits(number: usize, polls: usize) {

@@ -137,12 +137,12 @@ fn run(steps: &[Step], path: &str, plain: &mut Plain) {
                 };
                 *plain.entry((path.clone(), outcome)).or_default() += count;
                 for _ in 0..*count {
-                    let process = Process::start(NAMES[*name]).enter();
+                    let process = Process::builder(NAMES[*name]).enter();
                     match how {
                         ByHand::HandedOn => {
                             *plain.entry((format!("{path}/f"), "succeeded")).or_default() += 1;
                             let context = process.context().expect("recorded");
-                            drop(Process::start("f").parent(context).begin());
+                            drop(Process::builder("f").parent(context).begin());
                         }
                         ByHand::Current => assert!(Context::current().is_some()),
                         ByHand::Says => process.field("key", 1),
@@ -162,7 +162,7 @@ fn run(steps: &[Step], path: &str, plain: &mut Plain) {
                 *plain.entry((format!("{path}/a/g"), "succeeded")).or_default() += count;
                 *plain.entry((format!("{path}/a"), "succeeded")).or_default() += count;
                 for _ in 0..*count {
-                    let mut future = Box::pin(Process::start(NAMES[*name]).instrument(waits(0, 1)));
+                    let mut future = Box::pin(Process::builder(NAMES[*name]).instrument(waits(0, 1)));
                     assert!(poll(future.as_mut()).is_pending());
                     assert!(poll(future.as_mut()).is_ready());
                 }

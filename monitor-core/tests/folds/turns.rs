@@ -125,7 +125,7 @@ fn a_call_between_many_others_is_counted_all_the_same() {
             let _top = top();
             for _ in 0..200 {
                 drop(enter(0));
-                let _other = Process::start("other").enter();
+                let _other = Process::builder("other").enter();
                 for _ in 0..500 {
                     let _outer = enter(1);
                     drop(enter(2));

@@ -3,5 +3,5 @@ use monitor_client::Process;
 struct Report;
 
 fn main() {
-    let _ = Process::start("report").run(|_| Report);
+    let _ = Process::builder("report").run(|_| Report);
 }
