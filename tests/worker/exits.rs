@@ -16,13 +16,14 @@ fn flush() {
     assert_eq!(monitor_client::flush(Duration::from_secs(60)), Ok(()));
 }
 
-/// Says the code that is to follow, and panics below a process that has not ended.
-#[root_task]
+/// Waits for a server that is away.
 pub(crate) fn flush_times_out() {
     let _ = leaf(1);
     assert_eq!(monitor_client::flush(Duration::from_millis(300)), Err(monitor_client::FlushError::TimedOut));
 }
 
+/// Says the code that is to follow, and panics below a process that has not ended.
+#[root_task]
 pub(crate) fn flushed_panic() {
     let _ = leaf(1);
     flush();
