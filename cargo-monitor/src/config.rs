@@ -21,7 +21,7 @@ pub(crate) struct Rule {
     /// Its place among all tables of the file, which names it in reports.
     pub(crate) index: usize,
     pub(crate) path: String,
-    pub(crate) kind: Kind,
+    pub(crate) kind: TaskKind,
     pub(crate) name: Option<String>,
     pub(crate) batch: Option<String>,
     pub(crate) exclude: Vec<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Rule {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Kind {
+pub(crate) enum TaskKind {
     Root,
     #[default]
     Normal,
@@ -41,7 +41,7 @@ pub(crate) enum Kind {
     CrossProcess,
 }
 
-impl Kind {
+impl TaskKind {
     /// As the woven attribute has it.
     pub(crate) fn word(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Rule {
         Self {
             index: 0,
             path: "**".to_owned(),
-            kind: Kind::Normal,
+            kind: TaskKind::Normal,
             name: None,
             batch: None,
             exclude: Vec::new(),
@@ -130,7 +130,7 @@ struct Document {
 struct Table {
     path: Spanned<String>,
     #[serde(default)]
-    kind: Kind,
+    kind: TaskKind,
     #[serde(default)]
     name: Option<Spanned<String>>,
     #[serde(default)]
@@ -173,7 +173,7 @@ impl Config {
             if let Some(name) = table.name.as_ref().filter(|name| name.get_ref().trim().is_empty()) {
                 return Err(at(name.span(), "a process needs a name; leave it out for the function's path"));
             }
-            if let Some(batch) = table.batch.as_ref().filter(|_| table.kind != Kind::Root) {
+            if let Some(batch) = table.batch.as_ref().filter(|_| table.kind != TaskKind::Root) {
                 return Err(at(batch.span(), "only functions of kind \"root\" have a batch"));
             }
             places.push(table.path.span());
@@ -248,7 +248,7 @@ mod tests {
     fn a_file_says_what_is_woven() {
         let text = "[[function]]\npath = \"app::main\"\nkind = \"root\"\nname = \"nightly\"\n\n[[function]]\npath = \"app::**\"\nexclude = [\"**::fmt\"]\nmin-lines = 3\n";
         let config = parse(text).unwrap();
-        assert_eq!((config.rules[0].kind, config.rules[0].name.as_deref()), (Kind::Root, Some("nightly")));
+        assert_eq!((config.rules[0].kind, config.rules[0].name.as_deref()), (TaskKind::Root, Some("nightly")));
         assert_eq!((config.rules[1].exclude.as_slice(), config.rules[1].min_lines), (&["**::fmt".to_owned()][..], 3));
     }
 

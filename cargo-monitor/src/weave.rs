@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{Kind, Rule};
+use crate::config::{TaskKind, Rule};
 use crate::source::{Function, SourceFile};
 
 /// How far a function can be woven, as was found out.
@@ -74,7 +74,7 @@ pub(crate) fn key(function: &Function) -> String {
 
 fn attribute(function: &Function, rule: &Rule, is_guarded: bool, attributes: &Attributes) -> String {
     let name = rule.name.as_deref().unwrap_or_else(|| function.shown());
-    let batch = rule.batch.as_ref().filter(|batch| rule.kind == Kind::Root && function.parameters.contains(batch));
+    let batch = rule.batch.as_ref().filter(|batch| rule.kind == TaskKind::Root && function.parameters.contains(batch));
     let batch = batch.map_or_else(String::new, |batch| format!(", batch = {batch:?}"));
     match attributes {
         Attributes::Woven => {

@@ -10,7 +10,7 @@ use crate::clock::{self, Calibration, Clock};
 use crate::keep::{Keeper, Memory};
 use crate::queue_folds::QueueFolds;
 use crate::record::{Ended, Failure, Folded, Origin, Outcome, Record, Started};
-use crate::ring::{Counted, Ending, Look, Looked, Rings, Seen, Told};
+use crate::ring::{Counted, Ending, Look, Looked, RingItem, Rings, Seen};
 use crate::running::{Begun, Running};
 use crate::sending::{self, Ends, Entry, Failed, ForRings, HANDED_ON_BYTES, NOT_KEPT, RECORD_BYTES, Sent};
 use crate::{fold, park, ring};
@@ -149,18 +149,18 @@ impl Receiver {
         let mut has_taken = self.looked.has_taken || !seen.is_empty();
         for told in seen {
             match told {
-                Told::Call(mut call) => {
+                RingItem::Call(mut call) => {
                     call.parent = self.queue_folds.parent(call.parent);
                     if call.end.is_some() {
                         self.queue_folds.parent_ended(call.id);
                     }
                     self.split(call, &mut starts, &mut others);
                 }
-                Told::Fold(mut counted) => {
+                RingItem::Fold(mut counted) => {
                     counted.parent = self.queue_folds.parent(counted.parent);
                     folds.push(counted);
                 }
-                Told::Wordless(id) => {
+                RingItem::Wordless(id) => {
                     if let Some(failed) = self.words.remove(&id) {
                         budget::release(failed.bytes);
                     }

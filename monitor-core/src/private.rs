@@ -50,12 +50,12 @@ pub enum How {
     /// A call within another one of the same function, of which nothing is recorded
     Within,
     /// What needs memory is apart, so that all of it is passed in registers.
-    Told(Box<Told>),
+    Parameters(Box<Parameters>),
 }
 
 /// What a function's parameters tell.
 #[derive(Debug)]
-pub enum Told {
+pub enum Parameters {
     /// `#[root_task]`: the mark of its batch, if the parameter has a value
     Batch(Option<String>),
     /// `#[cross_process]`: the ids that it was called with
@@ -236,12 +236,12 @@ fn draft(site: &'static Site, how: How) -> Option<Draft> {
         How::CrossThread => Bond::CrossThread,
         // Of a call within another one nothing is begun.
         How::Woven | How::Within => Bond::Woven(site.name),
-        How::Told(told) => match *told {
-            Told::Batch(batch) => {
+        How::Parameters(told) => match *told {
+            Parameters::Batch(batch) => {
                 extra.batch = batch;
                 Bond::Root
             }
-            Told::CrossProcess(remote) => Bond::Remote(remote),
+            Parameters::CrossProcess(remote) => Bond::Remote(remote),
         },
     };
     let origin = Origin::Site(site);
@@ -251,8 +251,8 @@ fn draft(site: &'static Site, how: How) -> Option<Draft> {
 
 /// What a parameter adds to a start, which nobody needs if nothing is recorded.
 #[inline]
-pub fn how(tell: impl FnOnce() -> Told) -> How {
-    if switch::is_recorded() { How::Told(Box::new(tell())) } else { How::Normal }
+pub fn how(tell: impl FnOnce() -> Parameters) -> How {
+    if switch::is_recorded() { How::Parameters(Box::new(tell())) } else { How::Normal }
 }
 
 /// Calls the body of a function with its parameters; a panic is the end of the process.

@@ -70,7 +70,7 @@ fn start(plan: &Plan) -> Start {
     };
     let told = own("how");
     // Read before the body gets them.
-    let mut before = from_parameters.map(|parameters| quote!(let #told = #private::how(|| #private::Told::#parameters);));
+    let mut before = from_parameters.map(|parameters| quote!(let #told = #private::how(|| #private::Parameters::#parameters);));
     let how = match plan.kind {
         _ if before.is_some() => told.to_token_stream(),
         // Nobody carried a context to the threads of a program that nobody edited.

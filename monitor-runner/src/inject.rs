@@ -57,7 +57,7 @@ const FOLD_AFTER: u64 = 100;
 struct Function {
     path: String,
     #[serde(default)]
-    kind: Kind,
+    kind: HookKind,
     name: Option<String>,
     batch: Option<String>,
     #[serde(default)]
@@ -66,7 +66,7 @@ struct Function {
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum HookKind {
     Root,
     #[default]
     Normal,
@@ -172,7 +172,7 @@ impl Injection {
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(|error| refused()(error.into()))?);
         let stopped = stop.clone();
         let (folds, python) = (self.folds, self.python.clone());
-        let run = move || follow(feed, &stopped, Told { folds, ..Told::default() });
+        let run = move || follow(feed, &stopped, OpenHooks { folds, ..OpenHooks::default() });
         let thread = std::thread::Builder::new().name("monitor-feed".to_owned()).spawn(run).map_err(refused())?;
         Ok(Following { stop, thread, python, late: self.folder.join("late") })
     }
@@ -230,7 +230,7 @@ fn is_pattern(path: &str) -> bool {
 #[derive(Debug)]
 pub(crate) struct Following {
     stop: Arc<OwnedFd>,
-    thread: JoinHandle<Told>,
+    thread: JoinHandle<OpenHooks>,
     python: Option<PathBuf>,
     /// Has lines that found no room until the end of a program.
     late: PathBuf,
@@ -275,7 +275,7 @@ impl Following {
     }
 }
 
-fn follow(mut feed: File, stop: &OwnedFd, mut told: Told) -> Told {
+fn follow(mut feed: File, stop: &OwnedFd, mut told: OpenHooks) -> OpenHooks {
     let (mut text, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
     let mut is_last = false;
     loop {
@@ -305,7 +305,7 @@ fn follow(mut feed: File, stop: &OwnedFd, mut told: Told) -> Told {
 
 /// What was told to have begun and not to have ended.
 #[derive(Debug, Default)]
-struct Told {
+struct OpenHooks {
     open: HashMap<String, Open>,
     /// The present step of each script, by what the script is below and its pid: the end of a script is not told by itself.
     steps: HashMap<(String, String), String>,
@@ -331,7 +331,7 @@ struct Open {
     is_one_of_many: bool,
 }
 
-impl Told {
+impl OpenHooks {
     fn line(&mut self, line: &str) {
         let words: Vec<&str> = line.split('\t').collect();
         match words[..] {

@@ -229,7 +229,7 @@ impl Spool {
         let (life, _) = life(&dir, worker).map_err(SpoolError::disk("look at", dir.path()))?;
         let estate = Estate::read(&dir, worker);
         let acknowledged = estate.acknowledged();
-        let waits = |place: &&crate::journal::Place| place.last() > acknowledged;
+        let waits = |place: &&crate::journal::BatchPlace| place.last() > acknowledged;
         let waiting = estate.journal.places.iter().filter(waits).fold(0_u64, |sum, place| sum.saturating_add(place.count));
         Ok(Found {
             worker_id: worker,

@@ -60,7 +60,7 @@ impl Stage {
 
 /// Where a batch stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct BatchPlace {
     pub(crate) file: u64,
     pub(crate) offset: u64,
     pub(crate) bytes: u64,
@@ -68,7 +68,7 @@ pub(crate) struct Place {
     pub(crate) count: u64,
 }
 
-impl Place {
+impl BatchPlace {
     pub(crate) fn last(&self) -> u64 {
         self.first.saturating_add(self.count).saturating_sub(1)
     }
@@ -78,7 +78,7 @@ impl Place {
 #[derive(Debug)]
 pub struct Journal {
     folder: Arc<Folder>,
-    places: VecDeque<Place>,
+    places: VecDeque<BatchPlace>,
     /// The files that are there, oldest first, and their bytes. The last one is written to.
     files: VecDeque<(u64, u64)>,
     current: Option<Kept>,
@@ -109,7 +109,7 @@ impl Journal {
         Self::of(folder, VecDeque::new(), VecDeque::new(), 0)
     }
 
-    fn of(folder: Arc<Folder>, places: VecDeque<Place>, files: VecDeque<(u64, u64)>, made: u64) -> Self {
+    fn of(folder: Arc<Folder>, places: VecDeque<BatchPlace>, files: VecDeque<(u64, u64)>, made: u64) -> Self {
         Self {
             folder,
             places,
@@ -185,7 +185,7 @@ impl Journal {
             self.folder.room().give_back_of_journal(bytes);
             return Err(SpoolError::disk("write", self.folder.path().join(name(*file)))(source));
         }
-        self.places.push_back(Place { file: *file, offset: *used, bytes, first: parcel.first(), count: parcel.count() });
+        self.places.push_back(BatchPlace { file: *file, offset: *used, bytes, first: parcel.first(), count: parcel.count() });
         *used += bytes;
         self.given_up.remove(file);
         self.last = meta.clone();
@@ -268,7 +268,7 @@ fn is_full(error: &io::Error) -> bool {
 }
 
 /// Reads one batch again.
-fn read_place(folder: &Folder, place: &Place) -> Option<Parcel> {
+fn read_place(folder: &Folder, place: &BatchPlace) -> Option<Parcel> {
     let file = folder.dir().file(&name(place.file), false).ok()?;
     let mut bytes = vec![0; usize::try_from(place.bytes).ok()?];
     let read = sys::read_at(&file, &mut bytes, place.offset).ok()?;

@@ -102,20 +102,20 @@ impl Estate {
             estate.problems.push(format!("the folder: {error}"));
             Vec::new()
         });
-        let mut found: Vec<(Kind, String)> = names.into_iter().filter_map(|name| Some((Kind::of(&name)?, name))).collect();
+        let mut found: Vec<(FileKind, String)> = names.into_iter().filter_map(|name| Some((FileKind::of(&name)?, name))).collect();
         // The journal before the rings, for it says how far these were taken, and of these one region after the other: the bytes of
         // all together may be many. What a living program moves on meanwhile is seen once, twice or not at all.
         found.sort();
         let mut current = (0, Region::default());
         for (kind, name) in found {
-            if let Kind::Piece(number, _) = kind
+            if let FileKind::Piece(number, _) = kind
                 && number != current.0
             {
                 estate.region(current.0, &current.1);
                 current = (number, Region::default());
             }
             match (estate.file(dir, &name, kind, current.1.bytes), kind) {
-                (Ok(bytes), Kind::Piece(_, piece)) => {
+                (Ok(bytes), FileKind::Piece(_, piece)) => {
                     estate.memory.push(name);
                     current.1.take(piece, bytes);
                 }
@@ -129,18 +129,18 @@ impl Estate {
     }
 
     /// Reads what is no piece of a region.
-    fn take(&mut self, worker: WorkerId, kind: Kind, name: String, bytes: &[u8]) {
+    fn take(&mut self, worker: WorkerId, kind: FileKind, name: String, bytes: &[u8]) {
         match kind {
-            Kind::Program => self.program = program::Written::read(worker, bytes),
-            Kind::Journal(number) => {
+            FileKind::Program => self.program = program::Written::read(worker, bytes),
+            FileKind::Journal(number) => {
                 self.files.push((number, bytes.len() as u64));
                 self.journal.read(worker, number, bytes);
             }
-            Kind::Lane(_) => {
+            FileKind::Lane(_) => {
                 self.memory.push(name);
                 self.lane(worker, bytes);
             }
-            Kind::Piece(..) | Kind::Spare => self.memory.push(name),
+            FileKind::Piece(..) | FileKind::Spare => self.memory.push(name),
         }
     }
 
@@ -201,22 +201,22 @@ impl Estate {
     }
 
     /// The bytes of a file, as far as any of its kind is ever long. `of_region`: those of its region that were read before.
-    fn file(&mut self, dir: &Dir, name: &str, kind: Kind, of_region: u64) -> std::io::Result<Vec<u8>> {
+    fn file(&mut self, dir: &Dir, name: &str, kind: FileKind, of_region: u64) -> std::io::Result<Vec<u8>> {
         let file = dir.file(name, false)?;
         let status = sys::file_status(&file)?;
         self.bytes += status.bytes;
         self.changed_us = self.changed_us.max(status.changed_us);
         let left = LONGEST_MEMORY.saturating_sub(self.read);
         let longest = match kind {
-            Kind::Program => LONGEST_PROGRAM,
-            Kind::Journal(_) => journal::LONGEST_FILE,
-            Kind::Lane(_) => lane::LONGEST_FILE.min(left),
-            Kind::Piece(..) if !self.has_rings() => 0,
-            Kind::Piece(_, Piece::Region(_)) => (image::REGION_BYTES as u64).min(left),
-            Kind::Piece(_, Piece::Segment { .. }) => LONGEST_REGION.saturating_sub(of_region).min(left),
-            Kind::Piece(_, Piece::Chunk { .. }) => (image::CHUNK_BYTES as u64).min(left),
-            Kind::Piece(_, Piece::Folds { .. }) => (image::FOLDS_BYTES as u64).min(left),
-            Kind::Spare => 0,
+            FileKind::Program => LONGEST_PROGRAM,
+            FileKind::Journal(_) => journal::LONGEST_FILE,
+            FileKind::Lane(_) => lane::LONGEST_FILE.min(left),
+            FileKind::Piece(..) if !self.has_rings() => 0,
+            FileKind::Piece(_, Piece::Region(_)) => (image::REGION_BYTES as u64).min(left),
+            FileKind::Piece(_, Piece::Segment { .. }) => LONGEST_REGION.saturating_sub(of_region).min(left),
+            FileKind::Piece(_, Piece::Chunk { .. }) => (image::CHUNK_BYTES as u64).min(left),
+            FileKind::Piece(_, Piece::Folds { .. }) => (image::FOLDS_BYTES as u64).min(left),
+            FileKind::Spare => 0,
         };
         let mut bytes = Vec::new();
         let length = status.bytes.min(longest) as usize;
@@ -224,7 +224,7 @@ impl Estate {
         bytes.resize(length, 0);
         let read = sys::read_at(&file, &mut bytes, 0)?;
         bytes.truncate(read);
-        if let Kind::Lane(_) | Kind::Piece(..) = kind {
+        if let FileKind::Lane(_) | FileKind::Piece(..) = kind {
             self.read += read as u64;
         }
         Ok(bytes)
@@ -258,7 +258,7 @@ impl Estate {
 
 /// What a file is, in the order in which they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum FileKind {
     Program,
     Lane(u64),
     Journal(u64),
@@ -267,7 +267,7 @@ enum Kind {
     Spare,
 }
 
-impl Kind {
+impl FileKind {
     fn of(name: &str) -> Option<Self> {
         let numbered = |prefix: &str| name.strip_prefix(prefix)?.parse::<u64>().ok().filter(|number| format!("{prefix}{number}") == name);
         match name {

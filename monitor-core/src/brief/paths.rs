@@ -47,11 +47,11 @@ pub struct Paths {
     /// Hashes of the paths of these calls, as far as they were asked for.
     hashes: HashMap<u64, u64>,
     /// Calls of each path that were told singly, by hash.
-    told: HashMap<u64, Told>,
+    told: HashMap<u64, PathCount>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct PathCount {
     calls: u64,
     slow_from: u64,
 }
@@ -101,7 +101,7 @@ impl Paths {
         if self.told.len() >= MOST_PATHS && !self.told.contains_key(&path) {
             self.told.clear();
         }
-        let told = self.told.entry(path).or_insert(Told { calls: 0, slow_from: limits.slow.max(limits.below) });
+        let told = self.told.entry(path).or_insert(PathCount { calls: 0, slow_from: limits.slow.max(limits.below) });
         told.calls += 1;
         if elapsed >= told.slow_from {
             told.slow_from = elapsed.saturating_mul(2);

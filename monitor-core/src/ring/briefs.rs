@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::Facts;
-use super::drain::Told;
+use super::drain::RingItem;
 use super::folds::Counted;
 use super::layout::{RUNNING, Region, Words};
 use crate::brief::{self, Count, Row};
@@ -70,7 +70,7 @@ impl Rows {
     }
 
     /// Tells of what has changed.
-    pub(super) fn look(&mut self, now: u64, tell: &mut impl FnMut(Told)) {
+    pub(super) fn look(&mut self, now: u64, tell: &mut impl FnMut(RingItem)) {
         let longest = fold::table().map_or(u64::MAX, |table| table.longest);
         self.by_parent.retain(|parent, open| {
             if open.is_changed || open.has_ended {
@@ -83,7 +83,7 @@ impl Rows {
 }
 
 impl Open {
-    fn tell(&mut self, parent: u64, is_last: bool, tell: &mut impl FnMut(Told)) {
+    fn tell(&mut self, parent: u64, is_last: bool, tell: &mut impl FnMut(RingItem)) {
         for row in &self.rows {
             let site = row.count.site;
             let mark = counted(&mut self.marks, (site, None), &row.count, (parent, self.root), is_last, tell);
@@ -101,7 +101,7 @@ fn counted(
     count: &Count,
     (parent, root): (u64, u128),
     is_last: bool,
-    tell: &mut impl FnMut(Told),
+    tell: &mut impl FnMut(RingItem),
 ) -> u64 {
     let (mark, revision) = marks.entry(row).or_insert_with(|| (ids::new_process().get(), 0));
     *revision += 1;
@@ -114,7 +114,7 @@ fn counted(
     let tally = Tally { count: count.calls, total: count.total, range: Some((count.min, count.max)), histogram, ..Tally::default() };
     if let Some(site) = Facts(u64::from(count.site)).site() {
         let (mark, origin, start, revision) = (*mark, Origin::Site(site), count.start, *revision);
-        tell(Told::Fold(Counted { mark, shard: mark, parent, root, origin, start, revision, tally, is_last }));
+        tell(RingItem::Fold(Counted { mark, shard: mark, parent, root, origin, start, revision, tally, is_last }));
     }
     *mark
 }

@@ -25,9 +25,9 @@ const MOST: u64 = (1 << COUNT_BITS) - 1;
 
 static TABLE: Table = Table::new();
 
-struct Table([[Place; WAYS]; SETS]);
+struct Table([[CountSlot; WAYS]; SETS]);
 
-struct Place {
+struct CountSlot {
     /// The pair and its count; 0 for none.
     word: AtomicU64,
     /// When the pair was last met, in ticks.
@@ -52,7 +52,7 @@ pub(super) fn reset(key: u64) {
 impl Table {
     #[allow(clippy::large_stack_arrays, reason = "it makes a static, and never stands on a stack")]
     const fn new() -> Self {
-        Self([const { [const { Place { word: AtomicU64::new(0), seen: AtomicU64::new(0) } }; WAYS] }; SETS])
+        Self([const { [const { CountSlot { word: AtomicU64::new(0), seen: AtomicU64::new(0) } }; WAYS] }; SETS])
     }
 
     fn add(&self, key: u64, count: u64) -> u64 {
@@ -93,7 +93,7 @@ impl Table {
     }
 
     /// The places that a pair may take, and the word of one that has no children.
-    fn find(&self, key: u64) -> (&[Place; WAYS], u64) {
+    fn find(&self, key: u64) -> (&[CountSlot; WAYS], u64) {
         let hash = key.wrapping_mul(GOLDEN);
         (&self.0[(hash >> SET_SHIFT) as usize], hash << COUNT_BITS)
     }
@@ -103,11 +103,11 @@ fn pair_of(word: u64) -> u64 {
     word & !MOST
 }
 
-fn words_of(set: &[Place; WAYS]) -> [u64; WAYS] {
+fn words_of(set: &[CountSlot; WAYS]) -> [u64; WAYS] {
     set.each_ref().map(|place| place.word.load(Ordering::Relaxed))
 }
 
-fn sum(set: &[Place; WAYS], pair: u64) -> u64 {
+fn sum(set: &[CountSlot; WAYS], pair: u64) -> u64 {
     words_of(set).into_iter().filter(|word| pair_of(*word) == pair).map(|word| word & MOST).sum()
 }
 

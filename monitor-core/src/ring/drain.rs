@@ -42,7 +42,7 @@ pub(crate) struct Looked {
 }
 
 /// What was found.
-pub(crate) enum Told {
+pub(crate) enum RingItem {
     Call(Seen),
     Fold(Counted),
     /// A failure that is counted in a fold: nobody will ask for its words.
@@ -110,7 +110,7 @@ impl Rings {
     /// Tells what has ended, of what runs all that began early enough and was not told yet, of each as many at most as the look
     /// says; and what folds count. Nothing is freed before the next [`commit`](Self::commit), which there has to be before the
     /// next look.
-    pub(crate) fn look(&mut self, look: Look, mut tell: impl FnMut(Told)) -> Looked {
+    pub(crate) fn look(&mut self, look: Look, mut tell: impl FnMut(RingItem)) -> Looked {
         self.meet();
         let passed = fold::has_below().then(|| {
             let at = clock::now();
@@ -258,7 +258,7 @@ impl Rings {
     }
 
     /// Takes records out of a ring. How many.
-    fn read(&mut self, at: usize, limit: usize, look: Look, passed: Option<u64>, tell: &mut impl FnMut(Told)) -> usize {
+    fn read(&mut self, at: usize, limit: usize, look: Look, passed: Option<u64>, tell: &mut impl FnMut(RingItem)) -> usize {
         let (region, mut segment, from) = (self.all[at].region, self.all[at].segment, self.all[at].taken);
         let to = match passed {
             Some(passed) => self.decided(at, limit, look, passed),
@@ -352,7 +352,7 @@ impl Rings {
         self.all[at].linked = head;
     }
 
-    fn ended(&mut self, mut words: Words, tell: &mut impl FnMut(Told)) {
+    fn ended(&mut self, mut words: Words, tell: &mut impl FnMut(RingItem)) {
         let ending = Facts(words.facts).ending();
         if Facts(words.facts).is_folded() {
             // Its fold may have come since the last look.
@@ -361,7 +361,7 @@ impl Rings {
             }
             let Some(parent) = self.folds.take(&words, ending) else {
                 if matches!(ending, Ending::Error | Ending::Panic) {
-                    tell(Told::Wordless(words.id));
+                    tell(RingItem::Wordless(words.id));
                 }
                 return;
             };
@@ -393,7 +393,7 @@ impl Rings {
         }
         self.folds.ended(words.id);
         if let Some(seen) = self.seen(words, is_new, Some((words.end, ending))) {
-            tell(Told::Call(seen));
+            tell(RingItem::Call(seen));
         }
     }
 
@@ -404,7 +404,7 @@ impl Rings {
         look: Look,
         limit: usize,
         long: &mut BTreeMap<u64, (&'static Frame, Words)>,
-        tell: &mut impl FnMut(Told),
+        tell: &mut impl FnMut(RingItem),
     ) -> usize {
         // One that can't be read is just being written: the next look will see it, or its record.
         let Some(words) = frame.line.read(RUNNING) else { return 0 };
@@ -424,18 +424,18 @@ impl Rings {
     }
 
     /// Whether it is told by this.
-    fn announce(&mut self, words: Words, tell: &mut impl FnMut(Told)) -> bool {
+    fn announce(&mut self, words: Words, tell: &mut impl FnMut(RingItem)) -> bool {
         if self.announced.insert(words.id)
             && let Some(seen) = self.seen(words, true, None)
         {
-            tell(Told::Call(seen));
+            tell(RingItem::Call(seen));
             return true;
         }
         false
     }
 
     /// Tells singly of folded calls that have run for long: those whose threads will know of it when they end.
-    fn promote(&mut self, long: &BTreeMap<u64, (&'static Frame, Words)>, tell: &mut impl FnMut(Told)) {
+    fn promote(&mut self, long: &BTreeMap<u64, (&'static Frame, Words)>, tell: &mut impl FnMut(RingItem)) {
         if long.is_empty() {
             return;
         }
@@ -471,7 +471,7 @@ impl Rings {
         }
     }
 
-    fn ended_in_slot(&mut self, region: &'static Region, slot: &'static Frame, limit: usize, tell: &mut impl FnMut(Told)) -> usize {
+    fn ended_in_slot(&mut self, region: &'static Region, slot: &'static Frame, limit: usize, tell: &mut impl FnMut(RingItem)) -> usize {
         let Some(words) = slot.line.read(ENDED_IN_SLOT).filter(|_| limit > 0) else { return 0 };
         self.ended(words, tell);
         self.told.push((region, slot));

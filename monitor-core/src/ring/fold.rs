@@ -11,7 +11,7 @@
 //!
 //! What a folded call begins has the *mark* of the fold for its parent, which only the one who drains knows to resolve.
 
-use super::layout::{Child, FOLD_CHUNK_BYTES, FREE, Fold, Frame, Place, RUNNING, Region, Words, child_key, site_of};
+use super::layout::{Child, ChildrenSeen, FOLD_CHUNK_BYTES, FREE, Fold, Frame, RUNNING, Region, Words, child_key, site_of};
 use super::{Ending, Facts, counts, host, writer};
 use crate::fold::{self, FAILURES_KEPT};
 use crate::record::Attachment;
@@ -89,13 +89,13 @@ fn join_slowly(
     child.key.set(key);
     child.count.set(0);
     // A line that is clear is of what is only made current, and for a moment.
-    let place = above.map_or(Place::Unknown, |above| match above.fold() {
-        Some(fold) => Place::ParentFold(fold),
-        None if above.line.is_clear() => Place::Unknown,
-        None => Place::Parent(above),
+    let place = above.map_or(ChildrenSeen::Unknown, |above| match above.fold() {
+        Some(fold) => ChildrenSeen::ParentFold(fold),
+        None if above.line.is_clear() => ChildrenSeen::Unknown,
+        None => ChildrenSeen::Parent(above),
     });
     child.set_place(place);
-    let is_known = !matches!(place, Place::Parent(above) if above.gave_way.get() != parent);
+    let is_known = !matches!(place, ChildrenSeen::Parent(above) if above.gave_way.get() != parent);
     if is_known && counts::get(shared_key(child, parent, site)) >= after {
         child.seen.set(now);
         return open(region, child, parent, root_high, root_low, site);
@@ -108,27 +108,27 @@ fn join_slowly(
 fn give_way(child: &Child) {
     let (key, count) = (child.key.get(), child.count.get());
     match child.place() {
-        Place::Parent(above) => {
+        ChildrenSeen::Parent(above) => {
             let parent = above.below.get();
             if site_of(key, parent).is_some() {
                 above.gave_way.set(parent);
                 counts::add(key, count);
             }
         }
-        Place::ParentFold(fold) => {
+        ChildrenSeen::ParentFold(fold) => {
             if let Some(site) = site_of(key, fold.mark.get()) {
                 counts::add(child_key(fold.key.get(), site), count);
             }
         }
-        Place::Unknown if key != 0 => drop(counts::add(key, count)),
-        Place::Unknown | Place::Fold(_) => {}
+        ChildrenSeen::Unknown if key != 0 => drop(counts::add(key, count)),
+        ChildrenSeen::Unknown | ChildrenSeen::Fold(_) => {}
     }
 }
 
 /// What all threads count a pair by. Each thread has a mark of its own for a fold, so its mark tells them apart.
 fn shared_key(child: &Child, parent: u64, site: usize) -> u64 {
     match child.place() {
-        Place::ParentFold(fold) if fold.mark.get() == parent => child_key(fold.key.get(), site as u64),
+        ChildrenSeen::ParentFold(fold) if fold.mark.get() == parent => child_key(fold.key.get(), site as u64),
         _ => child.key.get(),
     }
 }
@@ -152,7 +152,7 @@ fn add_share(region: &'static Region, child: &Child, parent: u64, root_high: u64
 fn stay_out(child: &Child, fold: &Fold) -> Option<&'static Fold> {
     fold.begun.publish(fold.begun.get() - 1);
     child.count.set(1);
-    child.set_place(Place::Unknown);
+    child.set_place(ChildrenSeen::Unknown);
     None
 }
 
@@ -183,11 +183,11 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
     };
     place.set(fold.number.get());
     // Who comes back finds it open.
-    if let Place::Parent(above) = child.place() {
+    if let ChildrenSeen::Parent(above) = child.place() {
         above.gave_way.set(parent);
         keep(above);
     }
-    child.set_place(Place::Fold(fold));
+    child.set_place(ChildrenSeen::Fold(fold));
     join_as(region, child, parent, root, site)
 }
 
@@ -199,7 +199,7 @@ fn free_slot(region: &'static Region) -> Option<&'static Fold> {
         for child in region.all_children() {
             if child.fold().is_some_and(|other| std::ptr::eq(other, fold)) {
                 child.count.set(0);
-                child.set_place(Place::Unknown);
+                child.set_place(ChildrenSeen::Unknown);
             }
         }
         return Some(fold);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::drain::{Look, Told};
+use super::drain::{Look, RingItem};
 use super::layout::{CLOSING, FREE, Fold, Words};
 use super::{Ending, Facts, host};
 use crate::fold::{self, FAILURES_KEPT, Tally};
@@ -125,7 +125,7 @@ impl Folds {
     }
 
     /// Tells of what has changed, and gives back what is over.
-    pub(super) fn look(&mut self, look: Look, tell: &mut impl FnMut(Told)) {
+    pub(super) fn look(&mut self, look: Look, tell: &mut impl FnMut(RingItem)) {
         self.close();
         let over: HashSet<u64> = self.known.iter().filter(|(_, known)| known.is_over()).map(|(mark, _)| *mark).collect();
         self.ended.clear();
@@ -136,10 +136,10 @@ impl Folds {
         for (_, mark) in due {
             let Some(known) = self.known.get_mut(&mark) else { continue };
             if let Some(counted) = known.count_elsewhere() {
-                tell(Told::Fold(counted));
+                tell(RingItem::Fold(counted));
             }
             if let Some(counted) = known.count(look.now, over.contains(&mark)) {
-                tell(Told::Fold(counted));
+                tell(RingItem::Fold(counted));
             }
         }
         for mark in over {

@@ -170,13 +170,13 @@ pub(super) struct Child {
     pub(super) count: Word,
     /// The last id of the thread when there was one more.
     pub(super) seen: Word,
-    /// See [`Place`]: a pointer, and in its lowest bits to what.
+    /// See [`ChildrenSeen`]: a pointer, and in its lowest bits to what.
     place: AtomicPtr<u8>,
 }
 
 /// What is known of the children of one name besides their number.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum ChildrenSeen {
     /// Further ones are counted in this fold.
     Fold(&'static Fold),
     /// None is folded by now. Their parent had this frame or slot when the first of them began; it may be another one's now.
@@ -187,7 +187,7 @@ pub(super) enum Place {
     Unknown,
 }
 
-impl Place {
+impl ChildrenSeen {
     const FOLD: usize = 1;
     const PARENT: usize = 2;
     const PARENT_FOLD: usize = 4;
@@ -215,32 +215,32 @@ impl Child {
     pub(super) fn fold(&self) -> Option<&'static Fold> {
         let place = self.place.load(Ordering::Relaxed);
         // SAFETY: a fold, by what `set_place` was given, and folds live as long as the program.
-        if place.addr() & Place::FOLD != 0 { Some(unsafe { &*place.byte_sub(Place::FOLD).cast::<Fold>() }) } else { None }
+        if place.addr() & ChildrenSeen::FOLD != 0 { Some(unsafe { &*place.byte_sub(ChildrenSeen::FOLD).cast::<Fold>() }) } else { None }
     }
 
     #[inline]
     #[allow(clippy::cast_ptr_alignment, reason = "what `set_place` was given is aligned")]
-    pub(super) fn place(&self) -> Place {
+    pub(super) fn place(&self) -> ChildrenSeen {
         let place = self.place.load(Ordering::Relaxed);
-        let pointer = place.map_addr(|place| place & !Place::BITS);
+        let pointer = place.map_addr(|place| place & !ChildrenSeen::BITS);
         // SAFETY: what `set_place` was given, all of which lives as long as the program.
         unsafe {
-            match place.addr() & Place::BITS {
-                Place::FOLD => Place::Fold(&*pointer.cast::<Fold>()),
-                Place::PARENT => Place::Parent(&*pointer.cast::<Frame>()),
-                Place::PARENT_FOLD => Place::ParentFold(&*pointer.cast::<Fold>()),
-                _ => Place::Unknown,
+            match place.addr() & ChildrenSeen::BITS {
+                ChildrenSeen::FOLD => ChildrenSeen::Fold(&*pointer.cast::<Fold>()),
+                ChildrenSeen::PARENT => ChildrenSeen::Parent(&*pointer.cast::<Frame>()),
+                ChildrenSeen::PARENT_FOLD => ChildrenSeen::ParentFold(&*pointer.cast::<Fold>()),
+                _ => ChildrenSeen::Unknown,
             }
         }
     }
 
     #[inline]
-    pub(super) fn set_place(&self, place: Place) {
+    pub(super) fn set_place(&self, place: ChildrenSeen) {
         let (pointer, bits): (*const u8, usize) = match place {
-            Place::Fold(fold) => (std::ptr::from_ref(fold).cast(), Place::FOLD),
-            Place::Parent(frame) => (std::ptr::from_ref(frame).cast(), Place::PARENT),
-            Place::ParentFold(fold) => (std::ptr::from_ref(fold).cast(), Place::PARENT_FOLD),
-            Place::Unknown => (std::ptr::null(), 0),
+            ChildrenSeen::Fold(fold) => (std::ptr::from_ref(fold).cast(), ChildrenSeen::FOLD),
+            ChildrenSeen::Parent(frame) => (std::ptr::from_ref(frame).cast(), ChildrenSeen::PARENT),
+            ChildrenSeen::ParentFold(fold) => (std::ptr::from_ref(fold).cast(), ChildrenSeen::PARENT_FOLD),
+            ChildrenSeen::Unknown => (std::ptr::null(), 0),
         };
         self.place.store(pointer.map_addr(|pointer| pointer | bits).cast_mut(), Ordering::Relaxed);
     }

@@ -27,7 +27,7 @@ mod atomic {
 }
 
 pub(crate) use current::{Lent, is_top, last_id, lend, pop_context, push, push_slot, set_overflowing, set_own, take_unread, top};
-pub(crate) use drain::{Look, Looked, Rings, Seen, Told};
+pub(crate) use drain::{Look, Looked, RingItem, Rings, Seen};
 pub(crate) use folds::Counted;
 pub(crate) use host::Host;
 pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};

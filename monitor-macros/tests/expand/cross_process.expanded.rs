@@ -1,5 +1,5 @@
 pub fn judge(root_id: &str, parent_id: Option<String>) {
-    let how = ::monitor_client::__private::how(|| ::monitor_client::__private::Told::CrossProcess(
+    let how = ::monitor_client::__private::how(|| ::monitor_client::__private::Parameters::CrossProcess(
         ::monitor_client::__private::remote(&root_id, &parent_id),
     ));
     ::monitor_client::__private::call_simply(

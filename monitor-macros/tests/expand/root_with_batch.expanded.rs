@@ -1,5 +1,5 @@
 pub fn build(batch: &str) -> usize {
-    let how = ::monitor_client::__private::how(|| ::monitor_client::__private::Told::Batch({
+    let how = ::monitor_client::__private::how(|| ::monitor_client::__private::Parameters::Batch({
         use ::monitor_client::__private::probe::*;
         (&&&&&&Returned(&batch)).mark()
     }));

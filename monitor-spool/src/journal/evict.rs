@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Journal, Meta, Place, Stage, merged, name};
+use super::{BatchPlace, Journal, Meta, Stage, merged, name};
 use crate::events::{Known, split};
 use crate::parcel::{Parcel, Rejected};
 use crate::{SpoolError, sys};
@@ -81,7 +81,13 @@ impl Journal {
             let meta = if index + 1 == kept.len() { last.clone() } else { Meta::default() };
             let Some(block) = self.block(Stage::Running, parcel, &meta) else { continue };
             let length = block.len() as u64;
-            places.push(Place { file: number, offset: bytes.len() as u64, bytes: length, first: parcel.first(), count: parcel.count() });
+            places.push(BatchPlace {
+                file: number,
+                offset: bytes.len() as u64,
+                bytes: length,
+                first: parcel.first(),
+                count: parcel.count(),
+            });
             bytes.extend_from_slice(&block);
         }
         if places.is_empty() && !is_current {
@@ -107,14 +113,14 @@ impl Journal {
         Ok(())
     }
 
-    fn take_places(&mut self, file: u64) -> Vec<Place> {
+    fn take_places(&mut self, file: u64) -> Vec<BatchPlace> {
         let (taken, left) = std::mem::take(&mut self.places).into_iter().partition::<Vec<_>, _>(|place| place.file == file);
         self.places = left.into();
         taken
     }
 
     /// A batch as it stands in its file; without events where nothing can be read.
-    fn read_again(&self, place: &Place) -> Parcel {
+    fn read_again(&self, place: &BatchPlace) -> Parcel {
         super::read_place(&self.folder, place).unwrap_or_else(|| Parcel::kept(place.first, place.count, Vec::new()))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use monitor_wire::WorkerId;
 
-use super::{FILE, Journal, Meta, Place, Stage, read_place};
+use super::{BatchPlace, FILE, Journal, Meta, Stage, read_place};
 use crate::SpoolError;
 use crate::block::{self, Blocks, HEADER, Item, Magic};
 use crate::folder::Folder;
@@ -25,7 +25,7 @@ impl Stage {
 
 impl Journal {
     /// The journal of a dead program: what stands at these places, in these files.
-    pub(crate) fn open(folder: Arc<Folder>, places: VecDeque<Place>, files: VecDeque<(u64, u64)>) -> Self {
+    pub(crate) fn open(folder: Arc<Folder>, places: VecDeque<BatchPlace>, files: VecDeque<(u64, u64)>) -> Self {
         let made = files.iter().map(|(file, _)| *file).max().unwrap_or(0);
         Self::of(folder, places, files, made)
     }
@@ -95,8 +95,8 @@ impl Journal {
 /// What a file of the journal holds.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    pub(crate) places: Vec<Place>,
-    drafts: Vec<Place>,
+    pub(crate) places: Vec<BatchPlace>,
+    drafts: Vec<BatchPlace>,
     /// Of all batches together: the greatest position of each ring and of the lane, and the latest list of drops.
     pub(crate) meta: Meta,
     pub(crate) stage: Stage,
@@ -138,7 +138,7 @@ impl Written {
                 continue;
             };
             let bytes = (HEADER + header.length) as u64;
-            let place = Place { file, offset: at as u64, bytes, first: header.number, count: header.a };
+            let place = BatchPlace { file, offset: at as u64, bytes, first: header.number, count: header.a };
             // What another one began to write, and did not finish.
             self.drafts.retain(|draft| draft.last() < place.first);
             match stage {

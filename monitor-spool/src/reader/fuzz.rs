@@ -1,10 +1,10 @@
 //! Made-up files: whatever is in them, reading comes back, without a panic and without more memory than they are long.
 
-use monitor_core::image::made::{self, Counts, Place};
+use monitor_core::image::made::{self, Counts, RecordPlace};
 use monitor_core::keep::Piece;
 use monitor_wire::WorkerId;
 
-use super::{Estate, Events, Kind, Region};
+use super::{Estate, Events, FileKind, Region};
 use crate::Parcel;
 use crate::block::{self, Magic};
 use crate::program::PAGE;
@@ -60,10 +60,10 @@ pub fn rings(bytes: &[u8]) {
         let facts = word(6) | (word(7) & 0x1f) << 32;
         let made = |place| made::record([word(0), word(1), word(2), word(3), word(4), word(5), facts], place);
         match kind % 5 {
-            0 => frames.push(made(Place::Running)),
-            1 => slots.push((made(Place::Running), word(8))),
-            2 => slots.push((made(Place::Ended), word(8))),
-            3 => records.push((u64::from(*number), made(Place::Ring(u64::from(*number))))),
+            0 => frames.push(made(RecordPlace::Running)),
+            1 => slots.push((made(RecordPlace::Running), word(8))),
+            2 => slots.push((made(RecordPlace::Ended), word(8))),
+            3 => records.push((u64::from(*number), made(RecordPlace::Ring(u64::from(*number))))),
             _ => folds.push(Counts {
                 mark: word(0),
                 parent: word(1),
@@ -101,7 +101,7 @@ const PIECES: [Piece; 4] = {
 
 fn read(program: &[u8], journal: &[u8], lane: &[u8], pieces: impl IntoIterator<Item = (Piece, Vec<u8>)>) {
     let (mut estate, mut region) = (Estate::default(), Region::default());
-    for (kind, bytes) in [(Kind::Program, program), (Kind::Lane(1), lane), (Kind::Journal(1), journal)] {
+    for (kind, bytes) in [(FileKind::Program, program), (FileKind::Lane(1), lane), (FileKind::Journal(1), journal)] {
         estate.take(worker(), kind, String::new(), bytes);
     }
     pieces.into_iter().for_each(|(piece, bytes)| region.take(piece, bytes));

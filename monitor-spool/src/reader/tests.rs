@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use monitor_wire::{Event, Kind as ProcessKind, ProcessId, Registered, Source, WorkerId, WorkerRef};
+use monitor_wire::{Event, Kind, ProcessId, Registered, Source, WorkerId, WorkerRef};
 
-use super::{Estate, Kind};
+use super::{Estate, FileKind};
 use crate::program::{PAGE, State};
 use crate::{About, Begun, Calibration, ClockSample, Entry, Meta, Parcel, Spool};
 
@@ -14,7 +14,7 @@ fn begun(dir: &Path) -> Begun {
     let id = WorkerId::new(0x5b0c_0000_0000_0000_0000_0000_0000_0001).unwrap();
     let worker = WorkerRef { id, hostname: "build-7".to_owned(), pid: 1, program: "nightly".to_owned() };
     let source = |line| Source { file: "src/main.rs".to_owned(), line };
-    let sites = (0..3).map(|line| Registered { name: "compile".to_owned(), kind: ProcessKind::from("normal"), source: source(line) });
+    let sites = (0..3).map(|line| Registered { name: "compile".to_owned(), kind: Kind::from("normal"), source: source(line) });
     let spool = Spool::open(&dir.join("spool")).unwrap();
     spool.begin(&About::this(worker, "1.2.3", 5), sites, 1, ClockSample::default(), 1 << 20).unwrap()
 }
@@ -27,7 +27,7 @@ fn event(number: u64) -> Event {
     .unwrap()
 }
 
-fn read(begun: &Begun, kind: Kind, bytes: &[u8]) -> Estate {
+fn read(begun: &Begun, kind: FileKind, bytes: &[u8]) -> Estate {
     let mut estate = Estate::default();
     estate.take(begun.folder.worker(), kind, String::new(), bytes);
     estate
@@ -52,17 +52,17 @@ fn a_damaged_bit_of_the_journal_costs_its_batch() {
         begun.journal.append(&Parcel::encode(first, &events).unwrap(), &meta).unwrap();
     }
     let bytes = std::fs::read(begun.folder.path().join("journal-1")).unwrap();
-    let whole = read(&begun, Kind::Journal(1), &bytes).journal;
+    let whole = read(&begun, FileKind::Journal(1), &bytes).journal;
     assert_eq!((whole.places.len(), whole.damaged, whole.next, whole.meta.lane), (4, 0, 13, 10));
     for (at, damaged) in each_bit(&bytes) {
-        let found = read(&begun, Kind::Journal(1), &damaged).journal;
+        let found = read(&begun, FileKind::Journal(1), &damaged).journal;
         let hit = whole.places.iter().find(|place| (place.offset..place.offset + place.bytes).contains(&(at as u64)));
         let left: Vec<_> = whole.places.iter().filter(|place| Some(*place) != hit).copied().collect();
         assert_eq!((&found.places, found.damaged), (&left, u64::from(hit.is_some())), "byte {at}");
     }
     let mut cut_off = bytes.clone();
     cut_off.truncate(bytes.len() - 9);
-    assert_eq!(read(&begun, Kind::Journal(1), &cut_off).journal.places, whole.places[..3]);
+    assert_eq!(read(&begun, FileKind::Journal(1), &cut_off).journal.places, whole.places[..3]);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_damaged_bit_of_the_lane_costs_its_entry() {
         assert_eq!(begun.lane.append(&entry).unwrap(), number);
     }
     let mut bytes = std::fs::read(begun.folder.path().join("lane-1")).unwrap();
-    let whole = read(&begun, Kind::Lane(1), &bytes);
+    let whole = read(&begun, FileKind::Lane(1), &bytes);
     assert_eq!((whole.entries.len(), whole.damaged_entries), (4, 0));
     let length = whole.entries.iter().map(|entry| crate::block::size(entry.json.len())).sum::<usize>();
     bytes.truncate(length + 64);
@@ -85,7 +85,7 @@ fn a_damaged_bit_of_the_lane_costs_its_entry() {
     });
     let ends: Vec<(usize, usize)> = ends.by_ref().collect();
     for (at, damaged) in each_bit(&bytes) {
-        let found = read(&begun, Kind::Lane(1), &damaged);
+        let found = read(&begun, FileKind::Lane(1), &damaged);
         let hit = ends.iter().position(|(end, _)| at < *end);
         // Between an entry and the next one there may be some bytes that mean nothing.
         let is_padding = hit.is_some_and(|hit| {
@@ -113,7 +113,7 @@ fn what_stands_in_a_text_is_no_entry() {
     begun.lane.append(&Entry::Sent { begun: 0, at: 0, event: &[&[b' '; 24][..], &forged, &[b' '; 24]].concat() }).unwrap();
     let mut bytes = std::fs::read(begun.folder.path().join("lane-1")).unwrap();
     bytes[0] ^= 1;
-    let found = read(&begun, Kind::Lane(1), &bytes);
+    let found = read(&begun, FileKind::Lane(1), &bytes);
     assert_eq!((found.entries.len(), found.damaged_entries), (0, 1));
 }
 
@@ -126,12 +126,12 @@ fn a_damaged_bit_of_the_program_costs_a_line_or_a_site() {
     begun.program.acknowledge(90);
     begun.program.marks().dropped("process-ended");
     let bytes = std::fs::read(begun.folder.path().join("program")).unwrap();
-    let whole = read(&begun, Kind::Program, &bytes).program;
+    let whole = read(&begun, FileKind::Program, &bytes).program;
     let clock = Some(Calibration { ticks: 5, wall_ns: 6, ns_per_tick: 0.5 });
     assert_eq!(whole.state, Some(State { revision: 4, acknowledged: 90, next: 100, clock, lane: 7 }));
     assert_eq!((whole.sites.len(), whole.damaged, whole.dropped.clone()), (3, 0, vec![("process-ended", 1)]));
     for (at, damaged) in each_bit(&bytes) {
-        let found = read(&begun, Kind::Program, &damaged).program;
+        let found = read(&begun, FileKind::Program, &damaged).program;
         let state = found.state.expect("one of the two");
         let is_newest = !(128..192).contains(&at);
         assert_eq!((state.revision, state.acknowledged), if is_newest { (4, 90) } else { (3, 0) }, "byte {at}");

@@ -6,7 +6,7 @@ use crate::fold::BUCKETS;
 
 /// Where a record stands.
 #[derive(Debug, Clone, Copy)]
-pub enum Place {
+pub enum RecordPlace {
     /// In a ring, with this number.
     Ring(u64),
     /// In a frame or slot: it runs.
@@ -16,12 +16,12 @@ pub enum Place {
 }
 
 /// A record whose check fits: start, id, parent, both words of its root, end, facts.
-pub fn record(words: [u64; 7], place: Place) -> [u8; LINE] {
+pub fn record(words: [u64; 7], place: RecordPlace) -> [u8; LINE] {
     let [start, id, parent, high, low, end, facts] = words;
     let salt = match place {
-        Place::Ring(number) => number,
-        Place::Running => RUNNING,
-        Place::Ended => ENDED_IN_SLOT,
+        RecordPlace::Ring(number) => number,
+        RecordPlace::Running => RUNNING,
+        RecordPlace::Ended => ENDED_IN_SLOT,
     };
     let check = Words { start, id, parent, root: [high, low], end, facts }.check(salt);
     let mut bytes = [0; LINE];
