@@ -71,6 +71,26 @@ async fn it_tells_what_the_lines_tell_and_resumes_without_gap_or_repeat() {
 }
 
 #[tokio::test]
+async fn it_tells_again_what_a_server_before_had_told() {
+    let server = TestServer::start().await;
+    let mut socket = Socket::open(&server, "").await;
+    server.send(&tree()).await;
+    let told = [socket.next().await, socket.next().await, socket.next().await];
+    drop(socket);
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    server.send(&batch(4, &[failed(ROOT, CHILD, "later")])).await;
+    for seen in 0..told.len() {
+        let mut again = Socket(connect(&server, &format!("?after={seen}"), None).await.unwrap());
+        for (id, event, data) in &told[seen..] {
+            let (next_id, next_event, next) = again.next().await;
+            assert_eq!((next_id, &next_event, &next["event"]), (*id, event, &data["event"]), "after {seen}");
+        }
+        let (id, _, data) = again.next().await;
+        assert_eq!((id, &data["event"]["id"]), (4, &json!(CHILD)), "what came after the restart, after {seen}");
+    }
+}
+
+#[tokio::test]
 async fn filters_tell_only_what_is_meant() {
     let server = TestServer::start().await;
     let other = "5b0c00000000000000000000000000ff";
