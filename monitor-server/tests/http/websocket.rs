@@ -80,7 +80,7 @@ async fn it_tells_again_what_a_server_before_had_told() {
     let server = TestServer::on(server.stop().await, |_| {}).await;
     server.send(&batch(4, &[failed(ROOT, CHILD, "later")])).await;
     for seen in 0..told.len() {
-        let mut again = Socket(connect(&server, &format!("?after={seen}"), None).await.unwrap());
+        let mut again = Socket::open(&server, &format!("?after={seen}")).await;
         for (id, event, data) in &told[seen..] {
             let (next_id, next_event, next) = again.next().await;
             assert_eq!((next_id, &next_event, &next["event"]), (*id, event, &data["event"]), "after {seen}");
