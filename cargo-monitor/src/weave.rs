@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{TaskKind, Rule};
+use crate::config::{Rule, TaskKind};
 use crate::source::{Function, SourceFile};
 
 /// How far a function can be woven, as was found out.
