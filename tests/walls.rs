@@ -74,6 +74,24 @@ fn the_server_has_one_clock() {
     assert_eq!(found, [folder.join("clock.rs")], "only clock.rs asks the system for the time of day: see ARCHITECTURE.md");
 }
 
+/// Files beside `store/sqlite/` that speak with SQLite: the databases of subjects, each behind what its folder shows.
+const DATABASES_OF_SUBJECTS: [&str; 2] = ["access/sqlite.rs", "commands/ledger.rs"];
+
+/// Whoever knows the types of one database can't be given another.
+#[test]
+fn what_the_server_keeps_stands_behind_traits() {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../monitor-server/src"));
+    let may_name_it = |path: &Path| {
+        let path = path.strip_prefix(folder).expect("a file of the server");
+        path.starts_with("store/sqlite") || DATABASES_OF_SUBJECTS.iter().any(|database| path == Path::new(database))
+    };
+    // Tests may look at what is in a file.
+    let names_it = |text: &str| text.split("#[cfg(test)]\nmod tests").next().is_some_and(|text| text.contains("rusqlite"));
+    let all = sources(folder).into_iter();
+    let found: Vec<_> = all.filter(|(path, text)| !may_name_it(path) && names_it(text)).map(|(path, _)| path).collect();
+    assert_eq!(found, [] as [PathBuf; 0], "only store/sqlite/ and the databases of subjects speak with SQLite: see ARCHITECTURE.md");
+}
+
 #[test]
 fn every_crate_has_its_walls() {
     let packages = packages();

@@ -1,12 +1,11 @@
 //! Who changed what.
 
 use monitor_wire::{AuditEntry, AuditPage};
-use rusqlite::params;
 
 use super::{Access, AccessError, How};
 
 /// Older ones are forgotten, so that nobody can fill the disk with tries.
-const KEPT: i64 = 100_000;
+const KEPT: u64 = 100_000;
 
 /// Something that was done, or tried.
 #[derive(Debug, Clone)]
@@ -30,33 +29,22 @@ impl Access {
     /// If the database fails.
     pub fn record(&self, deed: &Deed<'_>) -> Result<(), AccessError> {
         let shortened: String = deed.action.chars().take(1_000).collect();
-        self.write(|connection| {
-            let sql = "INSERT INTO audit(time, who, how, address, action, outcome) VALUES(?, ?, ?, ?, ?, ?)";
-            let row = params![self.clock.wall_us() as i64, deed.who, deed.how.as_str(), deed.address, shortened, deed.outcome];
-            connection.prepare_cached(sql)?.execute(row)?;
-            let newest = connection.last_insert_rowid();
-            connection.prepare_cached("DELETE FROM audit WHERE number <= ?")?.execute([newest - KEPT])?;
-            Ok(())
-        })
+        let Deed { who, how, address, outcome, .. } = deed;
+        let entry = AuditEntry {
+            number: 0,
+            time_us: self.clock.wall_us(),
+            who: (*who).to_owned(),
+            how: how.as_str().to_owned(),
+            address: address.clone(),
+            action: shortened,
+            outcome: (*outcome).to_owned(),
+        };
+        self.records.add_deed(&entry, KEPT)
     }
 
     /// One page of deeds, newest first; those before number `before`.
     pub(crate) fn audit(&self, limit: usize, before: Option<u64>) -> Result<AuditPage, AccessError> {
-        let before = before.map_or(i64::MAX, |before| i64::try_from(before).unwrap_or(i64::MAX));
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok(AuditEntry {
-                number: row.get::<_, i64>(0)? as u64,
-                time_us: row.get::<_, i64>(1)? as u64,
-                who: row.get(2)?,
-                how: row.get(3)?,
-                address: row.get(4)?,
-                action: row.get(5)?,
-                outcome: row.get(6)?,
-            })
-        };
-        let sql = "SELECT number, time, who, how, address, action, outcome FROM audit WHERE number < ? ORDER BY number DESC LIMIT ?";
-        let mut entries: Vec<AuditEntry> =
-            self.read(|connection| connection.prepare_cached(sql)?.query_map(params![before, limit as i64 + 1], read)?.collect())?;
+        let mut entries = self.records.deeds(before.unwrap_or(u64::MAX), limit.saturating_add(1))?;
         let has_more = entries.len() > limit;
         entries.truncate(limit);
         let next_cursor = entries.last().filter(|_| has_more).map(|entry| entry.number.to_string());
@@ -70,8 +58,13 @@ mod tests {
 
     #[test]
     fn deeds_are_paged_newest_first() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = Access::open(folder.path()).unwrap();
+        let (_folder, accesses) = super::super::both();
+        for [access, _] in accesses {
+            deeds_are_paged(&access);
+        }
+    }
+
+    fn deeds_are_paged(access: &Access) {
         for number in 1..=5 {
             let deed = Deed { who: "ada", how: How::Session, address: None, action: &format!("deed {number}"), outcome: "done" };
             access.record(&deed).unwrap();

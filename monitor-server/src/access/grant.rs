@@ -1,5 +1,5 @@
-//! Rights of requests that are still being answered: each was checked when it began, and is checked again when something of `access.db`
-//! has changed, by this process or by another one.
+//! Rights of requests that are still being answered: each was checked when it began, and is checked again when something of the
+//! records has changed, by this process or by another one.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -37,10 +37,9 @@ impl Access {
 
     /// Looks whether the file has changed since the last time, by whichever process, and returns its version.
     pub(crate) fn look(&self) -> Result<u64, AccessError> {
-        // It differs whenever another connection has committed, and all that is written here is written by another connection.
-        let version: i64 = self.read(|connection| connection.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0)))?;
-        self.version.store(version as u64, Ordering::Release);
-        Ok(version as u64)
+        let version = self.records.version()?;
+        self.version.store(version, Ordering::Release);
+        Ok(version)
     }
 
     /// Returns true if a grant needs to be looked up again at this version of the database.
@@ -67,8 +66,13 @@ mod tests {
 
     #[test]
     fn what_another_connection_changes_makes_grants_stale_and_what_ends_no_longer_holds() {
-        let folder = tempfile::tempdir().unwrap();
-        let (access, other) = (Access::open(folder.path()).unwrap(), Access::open(folder.path()).unwrap());
+        let (_folder, accesses) = super::super::both();
+        for [access, other] in accesses {
+            changes_make_stale(&access, &other);
+        }
+    }
+
+    fn changes_make_stale(access: &Access, other: &Access) {
         let new = NewToken { name: "a".to_owned(), scopes: [Scope::Read].into_iter().collect(), lifetime: None };
         let token = Credential::Token(access.create_token(&new).unwrap().into());
         access.add_user("ada", Role::Operator, "correct horse").unwrap();

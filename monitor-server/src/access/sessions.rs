@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, params};
-
 use super::secret::{hash, random};
-use super::users::role;
 use super::{Access, AccessError, How, Principal};
 
 impl Access {
@@ -14,12 +11,7 @@ impl Access {
         let secret = random(32)?;
         let now = self.clock.wall_us();
         let expires = now.saturating_add(lifetime.as_micros() as u64);
-        self.write(|connection| {
-            connection.execute("DELETE FROM session WHERE expires <= ?", [now as i64])?;
-            let sql = "INSERT INTO session(hash, user, expires) VALUES(?, ?, ?)";
-            connection.execute(sql, params![hash(&secret), user, expires as i64])?;
-            Ok(())
-        })?;
+        self.records.add_session(&hash(&secret), user, expires, now)?;
         Ok(secret)
     }
 
@@ -29,14 +21,10 @@ impl Access {
             return self.by_browser(secret);
         }
         // A row is found by a hash, so that how long that takes tells nothing of what is hashed.
-        let sql = "SELECT name, role, expires FROM session JOIN user ON name = user WHERE hash = ? AND expires > ?";
-        let found = self.read(|connection| {
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?));
-            connection.prepare_cached(sql)?.query_row(params![hash(secret), self.clock.wall_us() as i64], read).optional()
-        })?;
-        Ok(found.map(|(name, word, expires)| {
-            let scopes = [role(&word).scope()].into_iter().collect();
-            Principal { name: Some(name), how: How::Session, scopes, expires_us: Some(expires as u64) }
+        let found = self.records.session(&hash(secret), self.clock.wall_us())?;
+        Ok(found.map(|(user, expires_us)| {
+            let scopes = [user.role.scope()].into_iter().collect();
+            Principal { name: Some(user.name), how: How::Session, scopes, expires_us: Some(expires_us) }
         }))
     }
 
@@ -45,9 +33,6 @@ impl Access {
         if secret.starts_with("pm_") {
             return self.end_browser(secret);
         }
-        self.write(|connection| {
-            connection.execute("DELETE FROM session WHERE hash = ?", [hash(secret)])?;
-            Ok(())
-        })
+        self.records.remove_session(&hash(secret))
     }
 }

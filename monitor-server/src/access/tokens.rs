@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Row, params};
-
 use super::secret::{hash, is_same, random};
 use super::{Access, AccessError, How, Principal, Scopes, check_name};
 
@@ -54,15 +52,17 @@ impl Access {
         check_name(&new.name)?;
         let (id, secret) = (random(6)?, random(32)?);
         let now = self.clock.wall_us();
-        let expires = new.lifetime.map(|lifetime| now.saturating_add(lifetime.as_micros() as u64) as i64);
-        self.write(|connection| {
-            let sql = "INSERT INTO token(id, name, hash, scopes, created, expires) VALUES(?, ?, ?, ?, ?, ?) ON CONFLICT(name) DO NOTHING";
-            let row = params![id, new.name, hash(&secret), new.scopes.to_string(), now as i64, expires];
-            match connection.execute(sql, row)? {
-                0 => Err(AccessError::Exists { what: "token", name: new.name.clone() }),
-                _ => Ok(()),
-            }
-        })?;
+        let token = Token {
+            id: id.clone(),
+            name: new.name.clone(),
+            scopes: new.scopes,
+            created_us: now,
+            expires_us: new.lifetime.map(|lifetime| now.saturating_add(lifetime.as_micros() as u64)),
+            used_us: None,
+        };
+        if !self.records.add_token(&token, &hash(&secret))? {
+            return Err(AccessError::Exists { what: "token", name: new.name.clone() });
+        }
         Ok(format!("pm_{id}_{secret}"))
     }
 
@@ -71,8 +71,7 @@ impl Access {
     /// # Errors
     /// If the database fails.
     pub fn tokens(&self) -> Result<Vec<Token>, AccessError> {
-        let sql = "SELECT id, name, scopes, created, expires, used FROM token ORDER BY name";
-        Ok(self.read(|connection| connection.prepare_cached(sql)?.query_map([], token)?.collect())?)
+        self.records.tokens()
     }
 
     /// Ends a token, by its name or its id.
@@ -80,10 +79,8 @@ impl Access {
     /// # Errors
     /// If there is none, or the database fails.
     pub fn revoke_token(&self, name: &str) -> Result<(), AccessError> {
-        self.write(|connection| match connection.execute("DELETE FROM token WHERE name = ?1 OR id = ?1", [name])? {
-            0 => Err(AccessError::Missing { what: "token", name: name.to_owned() }),
-            _ => Ok(()),
-        })
+        let missing = || AccessError::Missing { what: "token", name: name.to_owned() };
+        self.records.remove_token(name)?.then_some(()).ok_or_else(missing)
     }
 
     /// Whose token this is; none if it is none, or has ended.
@@ -92,11 +89,7 @@ impl Access {
     /// If the database fails.
     pub(crate) fn by_token(&self, text: &str) -> Result<Option<(Principal, Token)>, AccessError> {
         let (id, secret) = text.strip_prefix("pm_").and_then(|rest| rest.split_once('_')).unwrap_or_default();
-        let sql = "SELECT id, name, scopes, created, expires, used, hash FROM token WHERE id = ?";
-        let found = self.read(|connection| {
-            connection.prepare_cached(sql)?.query_row([id], |row| Ok((token(row)?, row.get::<_, Vec<u8>>(6)?))).optional()
-        })?;
-        let (token, kept) = found.map_or((None, vec![0; 32]), |(token, kept)| (Some(token), kept));
+        let (token, kept) = self.records.token(id)?.map_or((None, [0; 32]), |(token, kept)| (Some(token), kept));
         let is_right = is_same(&hash(secret), &kept);
         let token = token.filter(|token| is_right && token.expires_us.is_none_or(|expires| self.clock.wall_us() < expires));
         Ok(token.map(|token| {
@@ -112,36 +105,14 @@ impl Access {
 
     /// Notes that a token was used.
     pub(crate) fn used(&self, token: &Token) -> Result<(), AccessError> {
-        self.write(|connection| {
-            connection.execute("UPDATE token SET used = ?2 WHERE id = ?1", params![token.id, self.clock.wall_us() as i64])?;
-            Ok(())
-        })
+        self.records.use_token(&token.id, self.clock.wall_us())
     }
-}
-
-fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
-    let time = |index: usize| row.get::<_, Option<i64>>(index).map(|time| time.map(|time| time as u64));
-    Ok(Token {
-        id: row.get(0)?,
-        name: row.get(1)?,
-        // One that can't be read allows nothing.
-        scopes: row.get::<_, String>(2)?.parse().unwrap_or_default(),
-        created_us: time(3)?.unwrap_or_default(),
-        expires_us: time(4)?,
-        used_us: time(5)?,
-    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Scope;
+    use super::super::{Scope, both};
     use super::*;
-
-    fn access() -> (tempfile::TempDir, Access) {
-        let folder = tempfile::tempdir().unwrap();
-        let access = Access::open(folder.path()).unwrap();
-        (folder, access)
-    }
 
     fn new(name: &str, scope: Scope) -> NewToken {
         NewToken { name: name.to_owned(), scopes: [scope].into_iter().collect(), lifetime: None }
@@ -149,7 +120,13 @@ mod tests {
 
     #[test]
     fn only_the_whole_token_is_taken_until_it_is_revoked() {
-        let (folder, access) = access();
+        let (_folder, accesses) = both();
+        for [access, other] in accesses {
+            only_the_whole_is_taken(&access, &other);
+        }
+    }
+
+    fn only_the_whole_is_taken(access: &Access, beside: &Access) {
         assert!(!access.has_any().unwrap());
         let text = access.create_token(&new("build-7", Scope::Ingest)).unwrap();
         assert!(access.has_any().unwrap());
@@ -164,14 +141,20 @@ mod tests {
             assert_eq!(access.by_token(wrong).unwrap(), None, "{wrong}");
         }
         // Beside a server that has it open.
-        Access::open(folder.path()).unwrap().revoke_token("build-7").unwrap();
+        beside.revoke_token("build-7").unwrap();
         assert_eq!(access.by_token(&text).unwrap(), None);
         assert!(matches!(access.revoke_token(&token.id), Err(AccessError::Missing { .. })));
     }
 
     #[test]
     fn a_token_ends_when_it_was_told_to() {
-        let (_folder, access) = access();
+        let (_folder, accesses) = both();
+        for [access, _] in &accesses {
+            tokens_end(access);
+        }
+    }
+
+    fn tokens_end(access: &Access) {
         let of = |name: &str, ms| NewToken { lifetime: Some(Duration::from_millis(ms)), ..new(name, Scope::Read) };
         let ended = access.create_token(&of("ended", 0)).unwrap();
         let lasting = access.create_token(&of("lasting", 3_600_000)).unwrap();
@@ -180,32 +163,19 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_secret_is_on_the_disk() {
-        let (folder, access) = access();
-        let text = access.create_token(&new("a", Scope::Admin)).unwrap();
-        let secret = text.rsplit('_').next().unwrap().as_bytes();
-        for entry in std::fs::read_dir(folder.path()).unwrap() {
-            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            assert!(!bytes.windows(16).any(|window| window == &secret[..16]));
+    fn names_are_unique_and_harmless() {
+        let (_folder, accesses) = both();
+        for [access, _] in &accesses {
+            names_are_checked(access);
         }
     }
 
-    #[test]
-    fn names_are_unique_and_harmless() {
-        let (_folder, access) = access();
+    fn names_are_checked(access: &Access) {
         access.create_token(&new("a", Scope::Read)).unwrap();
         assert!(matches!(access.create_token(&new("a", Scope::Read)), Err(AccessError::Exists { .. })));
         for name in ["", "a b", "a\n", "<a>", &"a".repeat(65)] {
             assert!(matches!(access.create_token(&new(name, Scope::Read)), Err(AccessError::Name { .. })), "{name}");
         }
         access.create_token(&new("构建-7", Scope::Read)).unwrap();
-    }
-
-    #[test]
-    fn another_programs_file_is_left_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let other = rusqlite::Connection::open(folder.path().join("access.db")).unwrap();
-        other.execute_batch("CREATE TABLE theirs(x)").unwrap();
-        assert!(matches!(Access::open(folder.path()), Err(AccessError::Foreign { .. })));
     }
 }

@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
-use rusqlite::{OptionalExtension, params};
 
 use super::secret::{hash as hash_of_secret, hex, is_same};
 use super::{Access, AccessError, Role, check_name};
@@ -35,13 +34,9 @@ impl Access {
     pub fn add_user(&self, name: &str, role: Role, password: &str) -> Result<(), AccessError> {
         check_name(name)?;
         let password = hash(password)?;
-        self.write(|connection| {
-            let sql = "INSERT INTO user(name, password, role, created) VALUES(?, ?, ?, ?) ON CONFLICT(name) DO NOTHING";
-            match connection.execute(sql, params![name, password, role.as_str(), self.clock.wall_us() as i64])? {
-                0 => Err(AccessError::Exists { what: "user", name: name.to_owned() }),
-                _ => Ok(()),
-            }
-        })
+        let user = User { name: name.to_owned(), role, created_us: self.clock.wall_us() };
+        let exists = || AccessError::Exists { what: "user", name: name.to_owned() };
+        self.records.add_user(&user, &password)?.then_some(()).ok_or_else(exists)
     }
 
     /// All users, by name.
@@ -49,11 +44,7 @@ impl Access {
     /// # Errors
     /// If the database fails.
     pub fn users(&self) -> Result<Vec<User>, AccessError> {
-        let read = |row: &rusqlite::Row<'_>| {
-            Ok(User { name: row.get(0)?, role: role(&row.get::<_, String>(1)?), created_us: row.get::<_, i64>(2)? as u64 })
-        };
-        let sql = "SELECT name, role, created FROM user ORDER BY name";
-        Ok(self.read(|connection| connection.prepare_cached(sql)?.query_map([], read)?.collect())?)
+        self.records.users()
     }
 
     /// Removes somebody, who is logged out by that.
@@ -61,10 +52,8 @@ impl Access {
     /// # Errors
     /// If there is nobody of this name, or the database fails.
     pub fn remove_user(&self, name: &str) -> Result<(), AccessError> {
-        self.write(|connection| match connection.execute("DELETE FROM user WHERE name = ?", [name])? {
-            0 => Err(AccessError::Missing { what: "user", name: name.to_owned() }),
-            _ => Ok(()),
-        })
+        let missing = || AccessError::Missing { what: "user", name: name.to_owned() };
+        self.records.remove_user(name)?.then_some(()).ok_or_else(missing)
     }
 
     /// Gives somebody another password, and logs them out.
@@ -73,23 +62,16 @@ impl Access {
     /// If there is nobody of this name, the password is too short, or the database fails.
     pub fn set_password(&self, name: &str, password: &str) -> Result<(), AccessError> {
         let password = hash(password)?;
-        self.write(|connection| {
-            if connection.execute("UPDATE user SET password = ?2 WHERE name = ?1", params![name, password])? == 0 {
-                return Err(AccessError::Missing { what: "user", name: name.to_owned() });
-            }
-            connection.execute("DELETE FROM session WHERE user = ?", [name])?;
-            Ok(())
-        })
+        let missing = || AccessError::Missing { what: "user", name: name.to_owned() };
+        self.records.set_password(name, &password)?.then_some(()).ok_or_else(missing)
     }
 
-    /// Whether it is this user's password. It takes as long for users that there are not.
+    /// Returns true if it is this user's password. It takes as long for users that there are not.
     ///
     /// # Errors
     /// If the database fails.
     pub(crate) fn is_password(&self, name: &str, password: &str) -> Result<bool, AccessError> {
-        let sql = "SELECT password FROM user WHERE name = ?";
-        let kept: Option<String> =
-            self.read(|connection| connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional())?;
+        let kept = self.records.password(name)?;
         let is_known = kept.is_some();
         let kept = kept.unwrap_or_else(|| NOBODY.to_owned());
         let is_right = PasswordHash::new(&kept).is_ok_and(|kept| Argon2::default().verify_password(password.as_bytes(), &kept).is_ok());
@@ -104,9 +86,7 @@ impl Access {
     /// # Errors
     /// If the database fails.
     pub(crate) fn device(&self, name: &str) -> Result<Option<String>, AccessError> {
-        let sql = "SELECT password FROM user WHERE name = ?";
-        let kept: Option<String> =
-            self.read(|connection| connection.prepare_cached(sql)?.query_row([name], |row| row.get(0)).optional())?;
+        let kept = self.records.password(name)?;
         // The salt and the hash in it are known to nobody else.
         Ok(kept.map(|kept| hex(&hash_of_secret(&format!("a browser that knows {kept}")))))
     }
@@ -128,19 +108,19 @@ fn hash(password: &str) -> Result<String, AccessError> {
     hash.map(|hash| hash.to_string()).map_err(|_| AccessError::Password)
 }
 
-/// One that can't be read may do the least.
-pub(super) fn role(text: &str) -> Role {
-    text.parse().unwrap_or(Role::Viewer)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_user_logs_in_by_the_password_alone() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = Access::open(folder.path()).unwrap();
+        let (_folder, accesses) = super::super::both();
+        for [access, _] in &accesses {
+            logs_in_by_password(access);
+        }
+    }
+
+    fn logs_in_by_password(access: &Access) {
         access.add_user("ada", Role::Operator, "correct horse").unwrap();
         for (name, password, is_right) in [
             ("ada", "correct horse", true),
@@ -166,8 +146,13 @@ mod tests {
 
     #[test]
     fn a_browser_is_known_by_one_user_until_the_password_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = Access::open(folder.path()).unwrap();
+        let (_folder, accesses) = super::super::both();
+        for [access, _] in &accesses {
+            browser_is_known(access);
+        }
+    }
+
+    fn browser_is_known(access: &Access) {
         access.add_user("ada", Role::Operator, "correct horse").unwrap();
         access.add_user("bob", Role::Operator, "correct horse").unwrap();
         let device = access.device("ada").unwrap().unwrap();
@@ -179,8 +164,13 @@ mod tests {
 
     #[test]
     fn who_is_removed_or_gets_another_password_is_logged_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let access = Access::open(folder.path()).unwrap();
+        let (_folder, accesses) = super::super::both();
+        for [access, _] in &accesses {
+            logged_out(access);
+        }
+    }
+
+    fn logged_out(access: &Access) {
         access.add_user("ada", Role::Viewer, "correct horse").unwrap();
         let hour = std::time::Duration::from_hours(1);
         let session = access.begin_session("ada", hour).unwrap();

@@ -28,6 +28,7 @@ mod schema;
 mod shape;
 mod stats;
 mod status;
+mod subject;
 mod tree;
 mod unused;
 mod workers;
@@ -55,6 +56,7 @@ pub(crate) use self::folder::{create_private, open_private, serve_at, served_at}
 use self::house::{Drop, House};
 use self::mark::{Files, Mark};
 use self::pool::{Pool, Snapshot};
+pub(crate) use self::subject::{Subject as SubjectTables, SubjectFile};
 pub use self::salvage::{Salvaged, salvage};
 use self::write::Writer;
 use super::{
