@@ -43,15 +43,15 @@ mod tests {
     use super::*;
     use crate::clock::steered::Steered;
     use crate::ingest::Settings;
-    use crate::store::SqliteStore;
+    use crate::store::memory::{Memory, MemoryStore};
     use crate::support::batch;
 
     #[tokio::test]
     async fn workers_are_looked_for_as_time_goes_by() {
-        let (folder, steered) = (tempfile::tempdir().unwrap(), Steered::at(0));
+        let steered = Steered::at(0);
         let (publish, mut published) = mpsc::unbounded_channel();
         let settings = Settings { clock: steered.clock(), ..Settings::default() };
-        let store = Arc::new(SqliteStore::open(folder.path()).unwrap());
+        let store = Arc::new(MemoryStore::open(&Memory::default()));
         let ingest = Arc::new(Ingest::start_with(store, move |changes| drop(publish.send(changes)), settings));
         let online = Event::WorkerOnline(WorkerOnline {
             time_us: 1,

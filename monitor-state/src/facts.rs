@@ -118,6 +118,11 @@ impl Facts {
         self.trees.keys().copied()
     }
 
+    /// Forgets a tree. Which events of it were taken stays known.
+    pub fn forget(&mut self, root: RootId) {
+        self.trees.remove(&root);
+    }
+
     /// A tree as it stands, given the number that the server gave it; none if it is not known.
     pub fn tree(&self, root_id: RootId, number: u64) -> Option<(Root, Vec<Process>)> {
         let facts: Vec<_> = self.trees.get(&root_id)?.processes.iter().collect();

@@ -129,13 +129,13 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::{Intake, SqliteStore};
+    use crate::store::Intake as _;
+    use crate::store::memory::{Memory, MemoryStore};
     use crate::support::{root, script};
 
     #[test]
     fn a_page_is_written_as_its_type_says() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(folder.path()).unwrap();
+        let store = MemoryStore::open(&Memory::default());
         for batch in script::parse(
             "started 1 root=1 name=\"a\"\nstarted 2 root=1 parent=1\nended 2 root=1 failed error=wrong\nstarted 3 root=1 parent=9",
         ) {

@@ -8,11 +8,12 @@ use tokio::task::yield_now;
 use super::{Ingest, IngestError, Settings};
 use crate::clock::steered::Steered;
 use crate::packed::{Limits, Packed};
-use crate::store::{Changes, Intake, Queries, RootKey, SqliteStore, StoreError};
+use crate::store::memory::{Memory, MemoryStore};
+use crate::store::{Changes, Intake, Queries, RootKey, StoreError};
 
 /// A store that tells of each transaction and waits to be let on, and that fails for one worker.
 struct Gate {
-    inner: SqliteStore,
+    inner: MemoryStore,
     entered: mpsc::Sender<usize>,
     pass: Mutex<mpsc::Receiver<Pass>>,
 }
@@ -69,20 +70,18 @@ struct Bench {
     entered: mpsc::Receiver<usize>,
     pass: mpsc::Sender<Pass>,
     published: mpsc::Receiver<Changes>,
-    _folder: tempfile::TempDir,
 }
 
 fn bench(queue_bytes: usize) -> Bench {
-    let folder = tempfile::tempdir().unwrap();
     let (enter, entered) = mpsc::channel();
     let (pass, passed) = mpsc::channel();
     let (publish, published) = mpsc::channel();
-    let store = Arc::new(Gate { inner: SqliteStore::open(folder.path()).unwrap(), entered: enter, pass: Mutex::new(passed) });
+    let store = Arc::new(Gate { inner: MemoryStore::open(&Memory::default()), entered: enter, pass: Mutex::new(passed) });
     let limits = Limits { name_bytes: 1 << 20, text_bytes: 1 << 20, fields_bytes: 1 << 20, event_bytes: 1 << 20 };
     let settings = Settings { queue_bytes, limits, clock: Steered::at(0).clock() };
     let publish = move |changes| publish.send(changes).unwrap_or(());
     let ingest = Arc::new(Ingest::start_with(store.clone(), publish, settings));
-    Bench { ingest, store, entered, pass, published, _folder: folder }
+    Bench { ingest, store, entered, pass, published }
 }
 
 impl Bench {
@@ -199,7 +198,7 @@ async fn what_waits_is_stored_before_the_end() {
     let first = bench.send(batch(1, 1, vec![beat(1)])).await;
     bench.entered.recv().unwrap();
     let second = bench.send(batch(2, 1, vec![beat(1)])).await;
-    let Bench { ingest, store, pass, _folder, .. } = bench;
+    let Bench { ingest, store, pass, .. } = bench;
     ingest.queue.stop();
     let late = ingest.accept(batch(3, 1, Vec::new())).await;
     assert!(matches!(late, Err(IngestError::Stopped)), "{late:?}");

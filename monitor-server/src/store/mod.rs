@@ -7,9 +7,15 @@ mod error;
 mod event_log;
 mod housekeeping;
 mod intake;
+#[cfg(test)]
+pub(crate) mod memory;
 mod queries;
+mod shape;
 pub(crate) mod space;
 mod sqlite;
+#[cfg(test)]
+mod suite;
+mod worker;
 
 pub use self::changes::{Change, Changes, Tell};
 pub use self::columns::{MEDIA_TYPE as COLUMNS_MEDIA_TYPE, TreeColumns};

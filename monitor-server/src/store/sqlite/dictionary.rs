@@ -13,6 +13,7 @@ use super::expected::{self, Expected};
 use super::ids;
 use crate::packed::Ending;
 use crate::store::ProcessesQuery;
+use crate::store::shape::shape;
 
 /// At most about so many bytes are remembered by the one who writes, and by each who reads.
 pub(super) const MAX_BYTES: usize = 32 << 20;
@@ -313,7 +314,7 @@ impl Dictionary {
             return Ok(*key);
         }
         let text = self.text(connection, message)?;
-        let key = self.text_key(connection, &super::shape::shape(&text))?;
+        let key = self.text_key(connection, &shape(&text))?;
         self.bytes += 32;
         self.shapes.insert(message, key);
         Ok(key)

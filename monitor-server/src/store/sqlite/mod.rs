@@ -25,7 +25,6 @@ mod roots;
 mod row;
 mod salvage;
 mod schema;
-mod shape;
 mod stats;
 mod status;
 mod subject;
@@ -56,8 +55,8 @@ pub(crate) use self::folder::{create_private, open_private, serve_at, served_at}
 use self::house::{Drop, House};
 use self::mark::{Files, Mark};
 use self::pool::{Pool, Snapshot};
-pub(crate) use self::subject::{Subject as SubjectTables, SubjectFile};
 pub use self::salvage::{Salvaged, salvage};
+pub(crate) use self::subject::{Subject as SubjectTables, SubjectFile};
 use self::write::Writer;
 use super::{
     CausesQuery, Changes, Cursor, ErrorsQuery, Intake, KeepEvents, Logged, LogsQuery, Models, NameTotals, Outline, ProcessesQuery, Queries,

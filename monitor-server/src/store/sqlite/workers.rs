@@ -1,44 +1,14 @@
 //! Reading workers.
 
-use std::collections::BTreeMap;
-
 use monitor_state::{WorkerFacts, WorkerStatus};
 use monitor_wire::{Dropped, RootId, Worker, WorkerId, WorkersPage};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
 
 use super::pool::Snapshot;
 use super::{ReadError, as_of, ids, number_of};
+use crate::store::worker;
 
 const COLUMNS: &str = "key, id, last_seen, open, facts, lag";
-
-/// A worker as shown.
-pub(super) fn view(id: WorkerId, facts: &WorkerFacts, (last_seen_us, lag): (u64, Option<i64>), open: i64, dropped: Vec<Dropped>) -> Worker {
-    let status = facts.status();
-    let online = facts.online.as_ref().map(|(_, announced)| announced);
-    let mut dropped = dropped;
-    dropped.sort_unstable_by(|a, b| (&a.event_type, &a.reason, a.root_id).cmp(&(&b.event_type, &b.reason, b.root_id)));
-    Worker {
-        id,
-        hostname: facts.hostname.clone(),
-        pid: facts.pid,
-        program: facts.program.clone(),
-        version: online.map(|online| online.version.clone()),
-        state: facts.state(),
-        started_us: online.map(|online| online.started_us),
-        last_seen_us,
-        offline_us: match status {
-            WorkerStatus::Offline { time_us } => Some(time_us),
-            WorkerStatus::Online | WorkerStatus::Lost => None,
-        },
-        lost_us: facts.changed.filter(|_| status == WorkerStatus::Lost).map(|(lost_us, _)| lost_us),
-        heartbeat_interval_ms: online.map(|online| online.heartbeat_interval_ms),
-        dropped,
-        running: if status == WorkerStatus::Online { open as u64 } else { 0 },
-        registered: Vec::new(),
-        clock_offset_us: lag.map(|lag| -lag),
-        events: BTreeMap::new(),
-    }
-}
 
 /// What a worker had to drop.
 pub(super) fn dropped(connection: &Connection, key: i64) -> Result<Vec<Dropped>> {
@@ -119,6 +89,6 @@ pub(super) fn list(snapshot: &Snapshot<'_>, limit: usize, cursor: Option<&str>) 
 fn read(connection: &Connection, row: &Row<'_>) -> Result<(Worker, WorkerFacts)> {
     let facts: WorkerFacts = ids::from_json(4, row.get_ref(4)?.as_blob()?)?;
     let dropped = dropped(connection, row.get(0)?)?;
-    let worker = view(ids::worker(row, 1)?, &facts, (row.get::<_, i64>(2)? as u64, row.get(5)?), row.get(3)?, dropped);
+    let worker = worker::view(ids::worker(row, 1)?, &facts, (row.get::<_, i64>(2)? as u64, row.get(5)?), row.get(3)?, dropped);
     Ok((worker, facts))
 }

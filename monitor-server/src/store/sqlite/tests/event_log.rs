@@ -2,49 +2,12 @@
 
 use std::time::Duration;
 
-use monitor_wire::{Event, StreamMessage};
-use proptest::prelude::*;
-
 use super::super::SqliteStore;
-use super::super::house::Drop;
 use super::super::write::event_log::move_cursor;
-use super::support::generate::{delivery, history};
 use super::support::script::parse;
 use super::{joined, open};
-use crate::store::{Change, Cursor, Intake, KeepEvents, Queries, RootKey, Subject};
-
-/// All events after a number as the log tells them, with what it says they are about.
-fn told(store: &SqliteStore, mut after: u64) -> Vec<(u64, StreamMessage, Subject)> {
-    let mut told = Vec::new();
-    while let Some(piece) = store.logged(after).unwrap() {
-        assert!((piece.first_seq()..=piece.last_seq()).contains(&(after + 1)));
-        for place in (after + 1 - piece.first_seq()) as usize..piece.count() {
-            let event = piece.event(place);
-            assert_eq!((piece.type_name(place), piece.root_id(place)), (event.type_name(), event.root_id()));
-            let message = StreamMessage { event, root: None, process: None, worker: None, log: piece.log(place), as_of: 0 };
-            told.push((piece.first_seq() + place as u64, message, piece.about(place)));
-        }
-        after = piece.last_seq();
-    }
-    told
-}
-
-/// The facts of both are the same, one by one, and they are about the same.
-fn assert_told(store: &SqliteStore, changes: &[Change]) {
-    let told = told(store, changes.first().map_or(0, |change| change.seq - 1));
-    assert_eq!(told.len(), changes.len());
-    for ((seq, again, about), change) in told.iter().zip(changes) {
-        let first = &*change.message;
-        assert_eq!((*seq, &again.event, &again.log), (change.seq, &first.event, &first.log));
-        if let Some(root) = &first.root {
-            assert_eq!(about.root_id, Some(root.root_id));
-        }
-        if let Some(process) = &first.process {
-            assert_eq!(about.process_id, Some(process.id));
-        }
-        assert_eq!(about.worker_id, first.worker.as_ref().map(|worker| worker.id));
-    }
-}
+use crate::store::suite::event_log::assert_told;
+use crate::store::{Change, Cursor, Intake, KeepEvents, Queries};
 
 fn small(store: SqliteStore, bytes: u64) -> SqliteStore {
     store.keep_events(KeepEvents { bytes, ..KeepEvents::DEFAULT })
@@ -59,68 +22,6 @@ fn send(store: &SqliteStore, times: u64) -> Vec<Change> {
             store.append(&[sent], time).unwrap().to_vec()
         })
         .collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
-
-    #[test]
-    fn whatever_was_told_is_told_again(batches in history().prop_flat_map(|history| delivery(&history)), at in 0..8_usize) {
-        let (folder, mut store) = open();
-        let mut changes = Vec::new();
-        for (place, batch) in batches.into_iter().enumerate() {
-            changes.extend(store.append(std::slice::from_ref(&batch), place as u64).unwrap().to_vec());
-            if place == at {
-                changes.extend(store.lose_workers(u64::MAX / 4, 0).unwrap().to_vec());
-                drop(store);
-                store = SqliteStore::open(folder.path()).unwrap();
-            }
-        }
-        assert_told(&store, &changes);
-        prop_assert_eq!(store.status().unwrap().stream_log_from, changes.first().map(|change| change.seq));
-    }
-}
-
-#[test]
-fn what_the_server_makes_itself_has_numbers_and_is_told_again() {
-    let (folder, store) = open();
-    let mut sent = parse("online interval=1000\nstarted 1\nstarted 2 parent=1");
-    let Event::ProcessStarted(started) = &mut sent[1].events[0] else { unreachable!("it is one") };
-    started.timeout_ms = Some(1);
-    let mut changes = store.append(&sent, 1_000_000).unwrap().to_vec();
-    changes.extend(store.find_overdue(u64::MAX / 8).unwrap().to_vec());
-    changes.extend(store.lose_workers(u64::MAX / 4, 0).unwrap().to_vec());
-    changes.extend(store.append(&parse("A: heartbeat")[..1], u64::MAX / 4).unwrap().to_vec());
-    changes.extend(store.pin(RootKey::Number(1), true, 7).unwrap().unwrap().to_vec());
-    changes.extend(store.pin(RootKey::Number(1), false, 8).unwrap().unwrap().to_vec());
-    let drop_it = Drop { numbers: &[1], reason: "asked", may_run: true };
-    changes.extend(store.drop_roots(&drop_it, 9).unwrap().1.to_vec());
-    assert_eq!(changes.iter().map(|change| change.seq).collect::<Vec<_>>(), (1..=changes.len() as u64).collect::<Vec<_>>());
-    assert_told(&store, &changes);
-    drop(store);
-    let store = SqliteStore::open(folder.path()).unwrap();
-    assert_told(&store, &changes);
-    let types: Vec<_> = told(&store, 0).iter().map(|(_, message, _)| message.event.type_name().to_owned()).collect();
-    for expected in ["process-overdue", "worker-lost", "root-pinned", "root-unpinned", "roots-dropped"] {
-        assert!(types.iter().any(|name| name == expected), "{expected}: {types:?}");
-    }
-    let (models, as_of) = store.models(&[told(&store, 0)[1].2]).unwrap();
-    assert_eq!((models[0].root.as_ref(), as_of), (None, changes.len() as u64), "the tree is gone, the fact is told");
-}
-
-#[test]
-fn models_beside_what_is_told_again_are_those_of_now() {
-    let (_folder, store) = open();
-    store.append(&[joined(&parse("started 1 name=build\nstarted 2 parent=1\nstarted 3 parent=9"))], 0).unwrap();
-    store.append(&parse("started 1\nstarted 2\nstarted 3\nended 1 ok")[3..], 1).unwrap();
-    let abouts: Vec<_> = told(&store, 0).iter().map(|(_, _, about)| *about).collect();
-    let (models, as_of) = store.models(&abouts).unwrap();
-    assert_eq!(as_of, 4);
-    let root = models[0].root.as_ref().unwrap();
-    assert_eq!((root.state.as_str(), root.name.as_str()), ("succeeded", "build"), "it had begun then, and has ended now");
-    assert_eq!(models[0].process.as_ref().unwrap().state.as_str(), "succeeded");
-    assert_eq!([1, 2].map(|at: usize| models[at].process.as_ref().unwrap().orphan), [false, true]);
-    assert!(models[0].worker.is_some() && models[3].worker.is_none(), "the worker was new");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_hundred_thousand_processes_in_one_tree_are_kept_and_read() {
     assert_eq!((page.root.counts.succeeded, page.root.counts.total()), (PROCESSES, PROCESSES));
     assert!(page.processes.iter().skip(1).all(|process| !process.orphan && process.depth > Some(0)));
     assert_eq!(page.next_cursor, None);
-    assert!(super::columns::tree(&store, RootKey::Id(root(1))) == page, "columns say the same");
+    assert!(crate::store::suite::columns::tree(&store, RootKey::Id(root(1))) == page, "columns say the same");
 }
 
 #[test]

@@ -7,8 +7,6 @@ mod found;
 mod full;
 mod large;
 mod lists;
-mod logs;
-mod lost;
 mod model;
 mod native;
 mod once;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use monitor_state::{Facts, ProcessEvent};
-use monitor_wire::{Batch, Event, Process, Root, State, WorkerHeartbeat};
+use monitor_wire::{Batch, Event, State, WorkerHeartbeat};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -11,73 +11,30 @@ use proptest::sample::select;
 use super::super::house::Drop;
 use super::super::roots::find_row;
 use super::super::row::ProcessRow;
-use super::super::shape::shape;
 use super::super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
 use super::super::{SqliteStore, ids};
+use super::open;
 use super::support::generate::{delivery, history};
-use super::support::script::show;
 use super::support::worker;
-use super::{columns, open};
-use crate::store::{Change, ErrorsQuery, Intake, Queries, RootKey, RootSort, RootsQuery};
+use crate::store::shape::shape;
+use crate::store::suite::model::{self, assert_told};
+use crate::store::{Change, ErrorsQuery, Intake, Queries, RootKey, RootsQuery};
 
-/// What only the server knows is not in the facts.
-fn root_of_facts(root: Root) -> Root {
-    assert!(!root.overdue || root.state == State::RUNNING, "{root:?}");
-    Root { overdue: false, expected_ns: None, expected_p95_ns: None, ..root }
-}
-
-fn of_facts(processes: Vec<Process>) -> Vec<Process> {
-    let of = |process: Process| {
-        assert!(!process.overdue || process.state == State::RUNNING, "{process:?}");
-        Process { overdue: false, expected_ns: None, expected_p95_ns: None, ..process }
-    };
-    processes.into_iter().map(of).collect()
-}
-
+/// What is shown is that of the facts, and each row holds them.
 pub(super) fn assert_same(store: &SqliteStore, facts: &Facts) {
-    let roots = store.roots(&RootsQuery { limit: 100, sort: RootSort::Oldest, ..RootsQuery::default() }).unwrap().roots;
-    assert_eq!(roots.len(), facts.roots().count());
-    let mut open = BTreeMap::<_, u64>::new();
-    for root in roots {
-        let (expected, processes) = facts.tree(root.root_id, root.number).unwrap();
-        assert_eq!(root_of_facts(root.clone()), expected);
-        let page = store.tree(RootKey::Number(root.number), 1_000, None).unwrap().unwrap();
-        assert_eq!(page.root, root);
-        for process in &page.processes {
+    model::assert_same(store, facts);
+    for root in facts.roots() {
+        let (_, processes) = facts.tree(root, 1).unwrap();
+        for process in processes {
             let read = store.read("read facts", |snapshot| {
                 let (connection, dictionary) = snapshot.parts();
-                let place = find_row(connection, RootKey::Number(root.number))?.expect("it was just listed").place();
+                let place = find_row(connection, RootKey::Id(root))?.expect("it was just listed").place();
                 let row = ProcessRow::find(connection, place, process.id)?.expect("it was just listed");
                 Ok(row.facts(connection, dictionary)?)
             });
-            assert_eq!(Some(&read.unwrap()), facts.process(root.root_id, process.id));
+            assert_eq!(Some(&read.unwrap()), facts.process(root, process.id));
         }
-        assert_eq!(show(&page.processes), show(&processes));
-        assert_eq!(of_facts(page.processes.clone()), processes);
-        let mut rounded = page;
-        // Columns name the root's own process itself where a parent's id only stands for it.
-        let ids: Vec<_> = rounded.processes.iter().map(|process| process.id).collect();
-        let own = ids.first().copied();
-        for process in rounded.processes.iter_mut().filter(|process| !process.orphan && process.depth != Some(0)) {
-            process.parent_id = process.parent_id.filter(|parent| ids.contains(parent)).or(own);
-        }
-        for elapsed_ns in rounded.processes.iter_mut().filter_map(|process| process.elapsed_ns.as_mut()) {
-            // Beyond 104 days, as columns say.
-            *elapsed_ns = *elapsed_ns as f64 as u64;
-        }
-        assert_eq!(columns::tree(store, RootKey::Number(root.number)), rounded);
     }
-    let workers = store.workers(100, None).unwrap().workers;
-    assert_eq!(workers.len(), facts.workers().count());
-    for worker in workers {
-        let (_, expected) = facts.workers().find(|(id, _)| *id == worker.id).unwrap();
-        assert_eq!((&worker.hostname, worker.pid, worker.state.clone()), (&expected.hostname, expected.pid, expected.state()));
-        *open.entry(worker.state.to_string()).or_default() += 1;
-    }
-    let status = store.status().unwrap();
-    assert_eq!(status.unknown_events, *facts.unknown());
-    let counts = [status.workers.online, status.workers.offline, status.workers.lost];
-    assert_eq!(counts, ["online", "offline", "lost"].map(|state| open.get(state).copied().unwrap_or(0)));
 }
 
 /// The roll-ups hold the finished processes, whatever was corrected on the way.
@@ -200,19 +157,6 @@ fn assert_examples(store: &SqliteStore, facts: &Facts) {
         let message = ended.what.error.as_ref().map(|error| error.message.as_str());
         let found = (ended.what.outcome.as_str(), message, ended.stamp.time_us);
         assert_eq!(found, ("failed", Some(error.message.as_str()), error.last_us), "{error:?}");
-    }
-}
-
-/// What the last change said of each process is what is read.
-fn assert_told(store: &SqliteStore, changes: &[Change]) {
-    for change in changes {
-        let (Some(root), Some(process)) = (&change.message.root, &change.message.process) else { continue };
-        let read = store.process(RootKey::Id(root.root_id), process.id).unwrap().unwrap();
-        // How long such ones take may be known since.
-        assert_eq!(of_facts(vec![read]), of_facts(vec![process.clone()]));
-        let roots = store.roots(&RootsQuery { name: Some(root.name.clone()), limit: 9, ..RootsQuery::default() }).unwrap().roots;
-        let read = roots.into_iter().find(|read| read.number == root.number);
-        assert_eq!(read.map(root_of_facts), Some(root_of_facts(root.clone())));
     }
 }
 

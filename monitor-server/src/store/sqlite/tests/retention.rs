@@ -22,7 +22,7 @@ const NOW: u64 = 10_000 * SECOND;
 
 impl SqliteStore {
     /// All that is wrong with it.
-    pub(super) fn problems(&self) -> Vec<String> {
+    pub(in crate::store) fn problems(&self) -> Vec<String> {
         self.read("check", |snapshot| Ok(invariants::problems(snapshot)?)).unwrap()
     }
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::super::ids;
 use super::tally;
+use crate::store::worker;
 
 /// How long a worker that never announced itself may say nothing before it counts as offline.
 const IDLE_US: u64 = 15 * 60 * 1_000_000;
@@ -272,7 +273,7 @@ impl WorkerRow {
             root_id: *root_id,
             count: *count,
         });
-        super::super::workers::view(self.id, &self.facts, (self.last_seen_us, self.clock.lag()), self.open, dropped.collect())
+        worker::view(self.id, &self.facts, (self.last_seen_us, self.clock.lag()), self.open, dropped.collect())
     }
 
     fn write(&self, connection: &Connection) -> Result<()> {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use monitor_wire::{Event, Fields, LogsPage, ProcessId, ProcessLogged};
 use proptest::prelude::*;
 
-use super::super::SqliteStore;
-use super::support::{batch, process, root};
-use crate::store::{LogsQuery, Queries, RootKey};
+use super::{InFolder, InMemory, Place, Say as _};
+use crate::store::{LogsQuery, RootKey, Store};
+use crate::support::{batch, process, root};
 
 fn line(id: ProcessId, time_us: u64, message: &str) -> Event {
     Event::ProcessLogged(ProcessLogged {
@@ -26,7 +26,7 @@ fn line(id: ProcessId, time_us: u64, message: &str) -> Event {
     })
 }
 
-fn read(store: &SqliteStore, query: &LogsQuery) -> LogsPage {
+fn read(store: &impl Store, query: &LogsQuery) -> LogsPage {
     store.logs(RootKey::Id(root(1)), query).unwrap().unwrap()
 }
 
@@ -44,46 +44,51 @@ proptest! {
         cuts in proptest::collection::vec(1_usize..30, 0..8),
         keep in 1_usize..6,
     ) {
-        let folder = tempfile::tempdir().unwrap();
-        let mut store = SqliteStore::open(folder.path()).unwrap().keep_logs(keep);
-        let mut expected = BTreeMap::<u64, Vec<(u64, u64)>>::new();
-        let (mut sequence, mut rest) = (1, &lines[..]);
-        for cut in cuts.into_iter().chain([usize::MAX]) {
-            let (now, later) = rest.split_at(cut.min(rest.len()));
-            let events: Vec<_> = now.iter().map(|(id, time)| line(process(*id), *time, "said")).collect();
-            store.append(&[batch('A', sequence, events)], 0).unwrap();
-            for (number, (id, time)) in (sequence..).zip(now) {
-                expected.entry(*id).or_default().push((*time, number));
-            }
-            (sequence, rest) = (sequence + now.len() as u64, later);
-            drop(store);
-            store = SqliteStore::open(folder.path()).unwrap().keep_logs(keep);
-        }
-        let mut missing = 0;
-        for (id, mut lines) in expected {
-            lines.sort_unstable();
-            let cut = lines.len().saturating_sub(2 * keep);
-            let gap = (cut > 0).then(|| (lines[keep - 1].0, lines[lines.len() - keep].0));
-            let page = read(&store, &of(process(id)));
-            let kept: Vec<_> = page.logs.iter().map(|entry| (entry.time_us, entry.number)).collect();
-            prop_assert_eq!(page.missing, cut as u64);
-            prop_assert_eq!(page.gap.map(|gap| (gap.after_us, gap.before_us)), gap);
-            lines.drain(keep.min(lines.len())..(keep + cut).min(lines.len()));
-            prop_assert_eq!(kept, lines);
-            missing += cut as u64;
-        }
-        prop_assert_eq!(read(&store, &LogsQuery { limit: 1_000, ..LogsQuery::default() }).missing, missing);
+        kept_and_counted::<InFolder>(&lines, &cuts, keep)?;
+        kept_and_counted::<InMemory>(&lines, &cuts, keep)?;
     }
 }
 
-#[test]
-fn keeping_more_or_less_from_now_on_loses_no_count() {
-    let folder = tempfile::tempdir().unwrap();
+fn kept_and_counted<P: Place>(lines: &[(u64, u64)], cuts: &[usize], keep: usize) -> Result<(), TestCaseError> {
+    let place = P::new();
+    let mut store = place.open_keeping(keep);
+    let mut expected = BTreeMap::<u64, Vec<(u64, u64)>>::new();
+    let (mut sequence, mut rest) = (1, lines);
+    for cut in cuts.iter().copied().chain([usize::MAX]) {
+        let (now, later) = rest.split_at(cut.min(rest.len()));
+        let events: Vec<_> = now.iter().map(|(id, time)| line(process(*id), *time, "said")).collect();
+        store.say(&[batch('A', sequence, events)], 0).unwrap();
+        for (number, (id, time)) in (sequence..).zip(now) {
+            expected.entry(*id).or_default().push((*time, number));
+        }
+        (sequence, rest) = (sequence + now.len() as u64, later);
+        drop(store);
+        store = place.open_keeping(keep);
+    }
+    let mut missing = 0;
+    for (id, mut lines) in expected {
+        lines.sort_unstable();
+        let cut = lines.len().saturating_sub(2 * keep);
+        let gap = (cut > 0).then(|| (lines[keep - 1].0, lines[lines.len() - keep].0));
+        let page = read(&store, &of(process(id)));
+        let kept: Vec<_> = page.logs.iter().map(|entry| (entry.time_us, entry.number)).collect();
+        prop_assert_eq!(page.missing, cut as u64);
+        prop_assert_eq!(page.gap.map(|gap| (gap.after_us, gap.before_us)), gap);
+        lines.drain(keep.min(lines.len())..(keep + cut).min(lines.len()));
+        prop_assert_eq!(kept, lines);
+        missing += cut as u64;
+    }
+    prop_assert_eq!(read(&store, &LogsQuery { limit: 1_000, ..LogsQuery::default() }).missing, missing);
+    Ok(())
+}
+
+fn keeping_more_or_less_from_now_on_loses_no_count<P: Place>() {
+    let place = P::new();
     let mut sequence = 1;
     let mut say = |keep: usize, lines: u64| {
-        let store = SqliteStore::open(folder.path()).unwrap().keep_logs(keep);
+        let store = place.open_keeping(keep);
         let events = (sequence..sequence + lines).map(|time| line(process(1), time, "said")).collect();
-        store.append(&[batch('A', sequence, events)], 0).unwrap();
+        store.say(&[batch('A', sequence, events)], 0).unwrap();
         sequence += lines;
         let page = read(&store, &of(process(1)));
         assert_eq!(page.logs.len() as u64 + page.missing, sequence - 1);
@@ -95,11 +100,11 @@ fn keeping_more_or_less_from_now_on_loses_no_count() {
     assert_eq!(say(1, 1), [1, 2, 14]);
 }
 
-#[test]
-fn pages_follow_each_other_both_ways_for_a_tree_and_a_process() {
-    let (_folder, store) = super::open();
+fn pages_follow_each_other_both_ways_for_a_tree_and_a_process<P: Place>() {
+    let place = P::new();
+    let store = place.open();
     let events = (1..=40).map(|n| line(process(n % 3 + 1), n / 4, &format!("line {n}"))).collect();
-    store.append(&[batch('A', 1, events)], 0).unwrap();
+    store.say(&[batch('A', 1, events)], 0).unwrap();
     for process in [None, Some(process(2))] {
         let mut ways = Vec::new();
         for is_newest_first in [false, true] {
@@ -122,11 +127,11 @@ fn pages_follow_each_other_both_ways_for_a_tree_and_a_process() {
     }
 }
 
-#[test]
-fn a_page_of_long_lines_is_short_and_has_a_next_one() {
-    let (_folder, store) = super::open();
+fn a_page_of_long_lines_is_short_and_has_a_next_one<P: Place>() {
+    let place = P::new();
+    let store = place.open();
     let long = "x".repeat(64 << 10);
-    store.append(&[batch('A', 1, (1..=200).map(|time| line(process(1), time, &long)).collect())], 0).unwrap();
+    store.say(&[batch('A', 1, (1..=200).map(|time| line(process(1), time, &long)).collect())], 0).unwrap();
     let (mut cursor, mut sizes) = (None, Vec::new());
     loop {
         let page = read(&store, &LogsQuery { cursor, ..of(process(1)) });
@@ -138,3 +143,9 @@ fn a_page_of_long_lines_is_short_and_has_a_next_one() {
     }
     assert_eq!(sizes, [128, 72], "8 MiB and the rest");
 }
+
+for_each_store!(
+    keeping_more_or_less_from_now_on_loses_no_count,
+    pages_follow_each_other_both_ways_for_a_tree_and_a_process,
+    a_page_of_long_lines_is_short_and_has_a_next_one,
+);
