@@ -41,11 +41,13 @@ interface Colours {
 }
 
 const OTHER = "pending";
+/** The place of its colour. */
+const OTHER_COLOUR = STATES.length;
 const FAILED = STATES.indexOf("failed");
 const SUCCEEDED = STATES.indexOf("succeeded");
 /** So many muted colours tell names apart; what didn't simply succeed has its state's. */
 const HUES = 6;
-const FIRST_HUE = STATES.length + 1;
+const FIRST_HUE = OTHER_COLOUR + 1;
 const hues = new Map<string, number>();
 
 /** Of all bars of a name the same. */
@@ -99,9 +101,8 @@ export function rowsHeight(lanes: readonly Lane[]): number {
 
 /** Returns whether names are left for the next frame. */
 export function draw(context: CanvasRenderingContext2D, scene: Scene, width: number, height: number, scrollTop: number): boolean {
-  made = 0;
-  sprites.begin();
   const colour = coloursOf(context.canvas);
+  beginSprites(colour);
   const { layout, map, window } = scene;
   const scale = width / (window.to - window.from);
   // Without gaps, what is shown is what is real.
@@ -131,10 +132,10 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
     const last = Math.min(lane.rows, Math.ceil((height - top) / ROW));
     for (let row = first; row < last; row += 1) {
       rowTop.set(lane.firstRow + row, top + row * ROW + (ROW - BAR) / 2);
-      drawRow(context, scene, colour, lane.firstRow + row, top + row * ROW + (ROW - BAR) / 2, x, width);
     }
     top += lane.rows * ROW;
   }
+  drawBars(context, scene, colour, rowTop, x, width);
   for (const [row, barTop] of rowTop) drawFailed(context, scene, colour, row, barTop, x, width);
   for (const slot of [scene.hovered, scene.selected]) {
     const bar = slot === null ? -1 : (layout.barOf[slot] ?? -1);
@@ -147,7 +148,7 @@ export function draw(context: CanvasRenderingContext2D, scene: Scene, width: num
   }
   drawCritical(context, scene, colour, rowTop, x, width);
   drawRuler(context, scene, colour, x, width);
-  return made > NEW_PER_FRAME;
+  return sprited.waits;
 }
 
 /** Where a bar begins and ends, no further than needed beyond the edges. */
@@ -156,45 +157,61 @@ function edges({ layout, nowUs }: Scene, bar: number, x: (real: number) => numbe
   return [left, Math.min(width + 2, Math.max(x(Math.min(nowUs, layout.ends[bar] as number)), left + 1))];
 }
 
-function drawRow(
+/** The bars of some rows, colour by colour: to change it for each bar costs more than the bars. Names stand over them. */
+function drawBars(
   context: CanvasRenderingContext2D,
   scene: Scene,
   colour: Colours,
-  row: number,
-  barTop: number,
+  rowTop: ReadonlyMap<number, number>,
   x: (real: number) => number,
   width: number,
 ): void {
-  const { tree, layout, map, window } = scene;
+  const bars: number[][] = colour.bars.map(() => []);
+  const wide: number[] = [];
+  for (const [row, barTop] of rowTop) gatherRow(scene, row, barTop, x, width, bars, wide);
+  // Those of states stand over those of names.
+  for (let of = bars.length - 1; of >= 0; of -= 1) {
+    const list = bars[of] as number[];
+    context.fillStyle = colour.bars[of] ?? colour.dim;
+    for (let at = 0; at < list.length; at += 3) context.fillRect(list[at] as number, list[at + 1] as number, list[at + 2] as number, BAR);
+  }
+  for (const bar of wide) {
+    const [left, right] = edges(scene, bar, x, width);
+    const barTop = rowTop.get(rowOf(scene.layout, bar)) as number;
+    label(context, colour, nameOf(scene, bar), Math.max(0, left), Math.min(width, right), barTop);
+  }
+}
+
+function nameOf({ tree, layout }: Scene, bar: number): string {
+  return tree.siteOf(layout.slots[bar] as number).name;
+}
+
+/** Puts the bars of a row into the lists of their colours, each as its left edge, top and width, and those with room for a name into `wide`. */
+function gatherRow(scene: Scene, row: number, barTop: number, x: (real: number) => number, width: number, bars: number[][], wide: number[]): void {
+  const { layout, map, window } = scene;
   const toUs = map.toReal(window.to);
   const perPixel = (window.to - window.from) / width;
   const rowEnd = layout.rowStarts[row + 1] as number;
   let bar = firstBar(layout, row, map.toReal(window.from));
-  // Bars of one state that touch each other on the screen are drawn as one.
-  let [state, from, to] = [-1, 0, 0];
+  // Bars of one colour that touch each other on the screen are drawn as one.
+  let [colour, from, to] = [-1, 0, 0];
   const flush = () => {
-    if (state < 0) return;
-    context.fillStyle = colour.bars[state] ?? colour.dim;
-    context.fillRect(from, barTop, to - from, BAR);
-    state = -1;
+    if (colour >= 0) (bars[colour] ?? bars[OTHER_COLOUR])?.push(from, barTop, to - from);
   };
   while (bar < rowEnd && (layout.starts[bar] as number) <= toUs) {
     const [left, right] = edges(scene, bar, x, width);
-    const wide = right - left;
-    const own = layout.states[bar] as number;
-    const of = own === SUCCEEDED && wide > 3 ? hueOf(tree.siteOf(layout.slots[bar] as number).name) : own;
-    if (state === of && wide <= 3 && left <= to + 0.5) {
+    const pixels = right - left;
+    const state = layout.states[bar] as number;
+    const of = state === SUCCEEDED && pixels > 3 ? hueOf(nameOf(scene, bar)) : state;
+    if (colour === of && pixels <= 3 && left <= to + 0.5) {
       to = Math.max(to, right);
     } else {
       flush();
-      [state, from, to] = [of, left, wide > 3 ? right - 0.5 : right];
+      [colour, from, to] = [of, left, pixels > 3 ? right - 0.5 : right];
     }
-    if (wide > LABELLED_PX) {
-      flush();
-      label(context, colour, tree.siteOf(layout.slots[bar] as number).name, Math.max(0, left), Math.min(width, right), barTop);
-    }
+    if (pixels > LABELLED_PX) wide.push(bar);
     // What ends within the same pixel would be drawn over it.
-    bar = wide > 2 ? bar + 1 : firstBar(layout, row, map.toReal(window.from + Math.floor(left + 1) * perPixel), bar + 1);
+    bar = pixels > 2 ? bar + 1 : firstBar(layout, row, map.toReal(window.from + Math.floor(left + 1) * perPixel), bar + 1);
   }
   flush();
 }
@@ -274,24 +291,42 @@ interface Sprite {
 
 /** Names as pictures: to draw one again costs a small part of what drawing its text does. */
 const sprites = new Recent<Sprite>(2000, ({ picture }) => picture.close());
-/** To make one takes far longer than to draw a bar: the rest come with the next frames. */
-const NEW_PER_FRAME = 12;
-let made = 0;
+/** To make one takes far longer than to draw a bar. A frame takes so long for new ones at most; the rest come with the next frames. */
+const NEW_PER_FRAME_MS = 2;
+/** What a frame has taken for new ones, and whether some wait for the next frame. */
+const sprited = { ms: 0, waits: false };
 /** All are made on this one. */
 let easel: OffscreenCanvasRenderingContext2D | undefined;
 /** Wider names are cut. */
 const WIDEST_PX = 600;
 let spritesFor = "";
 
-/** Undefined if it is to wait for the next frame. */
-function sprite(colour: Colours, name: string): Sprite | undefined {
+/** Begins a frame. */
+function beginSprites(colour: Colours): void {
+  sprites.begin();
+  sprited.ms = 0;
+  sprited.waits = false;
   const look = `${colour.text} ${colour.ground} ${colour.font} ${devicePixelRatio}`;
   if (look !== spritesFor) sprites.clear();
   spritesFor = look;
+}
+
+/** Undefined if it is to wait for the next frame. */
+function sprite(colour: Colours, name: string): Sprite | undefined {
   const known = sprites.get(name);
   if (known) return known;
-  made += 1;
-  if (made > NEW_PER_FRAME) return undefined;
+  if (sprited.ms > NEW_PER_FRAME_MS) {
+    sprited.waits = true;
+    return undefined;
+  }
+  const begin = performance.now();
+  const made = newSprite(colour, name);
+  sprited.ms += performance.now() - begin;
+  sprites.set(name, made);
+  return made;
+}
+
+function newSprite(colour: Colours, name: string): Sprite {
   const text = visible(name.slice(0, 200));
   const context = (easel ??= new OffscreenCanvas(1, 1).getContext("2d") as OffscreenCanvasRenderingContext2D);
   context.font = `11px ${colour.font}`;
@@ -308,9 +343,7 @@ function sprite(colour: Colours, name: string): Sprite | undefined {
   context.strokeText(text, 1, BAR / 2 + 0.5);
   context.fillStyle = colour.text;
   context.fillText(text, 1, BAR / 2 + 0.5);
-  const done = { picture: context.canvas.transferToImageBitmap(), width };
-  sprites.set(name, done);
-  return done;
+  return { picture: context.canvas.transferToImageBitmap(), width };
 }
 
 /** As much of a name as there is room for. */
@@ -395,14 +428,20 @@ function gapLabels(context: CanvasRenderingContext2D, map: TimeMap, x: (real: nu
   return labels;
 }
 
+const tickFormats = new Map<string, Intl.NumberFormat>();
+
 /** The time of a tick, as exact as the step. */
 function tick(time: number, step: number): string {
   if (time >= 120e6) return duration(time * 1000, locale);
   const unit = step >= 1e5 ? { us: 1e6, name: "second" } : step >= 100 ? { us: 1e3, name: "millisecond" } : { us: 1, name: "microsecond" };
   const digits = Math.max(0, Math.ceil(-Math.log10(step / unit.us) - 1e-9));
-  return new Intl.NumberFormat(locale, { style: "unit", unit: unit.name, unitDisplay: "narrow", maximumFractionDigits: digits, minimumFractionDigits: digits }).format(
-    time / unit.us,
-  );
+  const key = `${unit.name} ${digits}`;
+  let format = tickFormats.get(key);
+  if (!format) {
+    format = new Intl.NumberFormat(locale, { style: "unit", unit: unit.name, unitDisplay: "narrow", maximumFractionDigits: digits, minimumFractionDigits: digits });
+    tickFormats.set(key, format);
+  }
+  return format.format(time / unit.us);
 }
 
 /** How much runs, all time long, and which part of it is in the window. */
