@@ -9,6 +9,7 @@ import { loadTexts, locale } from "./i18n.ts";
 import { screens } from "./screens/screen.ts";
 import { router } from "./shell/router.tsx";
 import { applyTheme, chosenTheme } from "./shell/theme.ts";
+import { idle } from "./ui/useIdle.ts";
 import "./ui/tokens.css";
 import "./ui/base.css";
 
@@ -29,7 +30,6 @@ createRoot(document.getElementById("root") as HTMLElement).render(
 
 // All screens are there when they are gone to, even if the connection is not; what is asked for goes first, and one after the other
 // none of them keeps the page from answering.
-const idle = () => new Promise((resolve) => (globalThis.requestIdleCallback ?? setTimeout)(resolve));
 await readAhead;
 for (const { load } of screens) {
   await idle();

@@ -1,16 +1,21 @@
 import { useIsFetching } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 const PATIENCE_MS = 1000;
 
 /** Whether what a screen begins with has been read, so that all of it comes at once and nothing is pushed; who waits too long sees what there is. */
 export function useSettled(isRead: boolean, ...keys: readonly string[]): boolean {
   const reading = useIsFetching({ predicate: ({ queryKey: [what] }) => keys.includes(what as string) });
-  const [settled, setSettled] = useState(false);
+  const settled = useRef(false);
+  settled.current ||= isRead && reading === 0;
+  const [, redraw] = useState(0);
   useEffect(() => {
-    if (isRead && reading === 0) setSettled(true);
-    const timer = setTimeout(() => setSettled(true), PATIENCE_MS);
+    const timer = setTimeout(() => {
+      if (settled.current) return;
+      settled.current = true;
+      redraw(1);
+    }, PATIENCE_MS);
     return () => clearTimeout(timer);
-  }, [isRead, reading === 0]);
-  return settled;
+  }, []);
+  return settled.current;
 }

@@ -1,8 +1,9 @@
 import { type RefObject, useCallback, useLayoutEffect, useMemo, useReducer, useRef } from "react";
 import { flushSync } from "react-dom";
 import { TallScroll } from "../model/tall.ts";
+import { useIdle } from "./useIdle.ts";
 
-/** Rows beyond both edges that exist, so that nothing is empty before it is drawn. */
+/** Rows beyond both edges that exist, so that nothing is empty before it is drawn: those in sight come first, these once they are painted. */
 const OVERSCAN = 10;
 
 interface Options {
@@ -35,8 +36,10 @@ export interface VirtualRows {
 /** Rows of one height, however many, of which only those in sight exist. */
 export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHeight, head, initialTop = 0, moved }: Options): VirtualRows {
   const [, redraw] = useReducer((turn: number) => turn + 1, 0);
+  const isIdle = useIdle();
   const scroll = useMemo(() => new TallScroll(devicePixelRatio), []);
-  const viewHeight = useRef(0);
+  // Until it is measured no higher than the window: so the rows of the first view are made at once.
+  const viewHeight = useRef(innerHeight);
   const room = Math.max(0, viewHeight.current - head);
   scroll.resize(count * rowHeight, room);
   const follow = useRef<number | null>(null);
@@ -111,9 +114,10 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   }, [initialTop, scrollTo]);
 
   const { from, to, shift } = drawn.current;
+  const beyond = isIdle ? OVERSCAN : 0;
   return {
-    first: Math.max(0, from - OVERSCAN),
-    end: Math.min(count, to + OVERSCAN),
+    first: Math.max(0, from - beyond),
+    end: Math.min(count, to + beyond),
     height: scroll.height,
     topOf: (row) => row * rowHeight - shift,
     top,

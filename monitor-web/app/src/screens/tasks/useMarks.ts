@@ -5,19 +5,25 @@ import type { Root } from "../../api/types.ts";
 import { useAgain } from "../../data/useAgain.ts";
 import { LastRuns } from "../../model/marks.ts";
 import { MOST_MARKS } from "../../ui/Strip.tsx";
+import { useIdle } from "../../ui/useIdle.ts";
 
 const MOST_NAMES = 200;
 /** How long at least between two looks at what has ended. */
 const AGAIN_MS = 10_000;
 
-/** For each run the marks of the last runs of its name, itself at the end, as a `Strip` takes them: of names that ran lately, and of the runs in sight. */
+/**
+ * For each run the marks of the last runs of its name, itself at the end, as a `Strip` takes them: of names that ran lately, and of the
+ * runs in sight. The rows come first: until they have been drawn and the names are read, there are none.
+ */
 export function useMarks(roots: readonly Root[]): (root: Root) => string {
+  const isIdle = useIdle();
   const query = useQuery({
     queryKey: ["marks"],
     queryFn: ({ signal }) => fetchNames({ limit: MOST_NAMES }, signal),
-    enabled: roots.length > 0,
+    enabled: isIdle && roots.length > 0,
   });
   useAgain(() => void query.refetch(), AGAIN_MS);
-  const runs = useMemo(() => new LastRuns(query.data?.names ?? [], roots), [query.data, roots]);
-  return (root) => runs.marks(root, MOST_MARKS);
+  const { data, isError } = query;
+  const runs = useMemo(() => (data || isError ? new LastRuns(data?.names ?? [], roots) : undefined), [data, isError, roots]);
+  return (root) => runs?.marks(root, MOST_MARKS) ?? "";
 }
