@@ -145,6 +145,25 @@ impl<'de> de::Deserialize<'de> for RootName {
     }
 }
 
+/// Trees between commas.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RootNames(pub(super) Vec<RootName>);
+
+impl RootNames {
+    const MOST: usize = 100;
+}
+
+impl<'de> de::Deserialize<'de> for RootNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let names: Vec<RootName> = text.split(',').map(str::trim).map(str::parse).collect::<Result<_, _>>().map_err(de::Error::custom)?;
+        if names.len() > Self::MOST {
+            return Err(de::Error::custom(format!("{} roots: give at most {}", names.len(), Self::MOST)));
+        }
+        Ok(Self(names))
+    }
+}
+
 /// The id of a process, or six or more of the digits that it begins with: the first and the last id that it may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ProcessIds(pub(super) ProcessId, pub(super) ProcessId);

@@ -3,6 +3,7 @@
 //! What is neither in memory nor in the log of events is one `reset`: load anew, the stream goes on from its id. While nothing happens the stream tells that it
 //! lives, with an id as well, so that a reader who filters doesn't fall behind.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,13 +21,14 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::connections::Busy;
-use super::params::{RootName, Strict, Words};
+use super::params::{RootName, RootNames, Strict, Words};
 use super::problem::ApiError;
 use crate::live::{Format, Live, Next, Piece, Subscription, Wanted};
+use crate::store::RootKey;
 
 /// An event is stored a moment before it is on the stream; a reader who has just loaded it waits at most so long.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,9 +46,14 @@ pub(super) struct StreamParams {
     #[serde(default)]
     #[param(value_type = Option<String>)]
     types: Words,
-    /// Only events of this tree (its id, or its number), and those of workers, which are of no tree.
+    /// Only events of these trees (ids or numbers, between commas, at most 100), and those of workers, which are of no tree.
+    #[serde(default)]
     #[param(value_type = Option<String>)]
-    root: Option<RootName>,
+    root: RootNames,
+    /// `roots`: of every tree that `root` doesn't name, the newest of the events that are told at once, with the tree's root and no other
+    /// model. For whoever shows a list of trees. Not with `process`, `worker` or `name`.
+    #[param(inline)]
+    subject: Option<Subject>,
     /// Only events of this process.
     process: Option<ProcessId>,
     /// Only events of this worker, and of the processes that it runs.
@@ -59,6 +66,14 @@ pub(super) struct StreamParams {
     /// Is told `reset` instead of the events that it missed, if those are more than so many: for whoever loads anew faster than it reads
     /// them.
     within: Option<u64>,
+}
+
+/// What a reader shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Subject {
+    /// Trees, by their roots.
+    Roots,
 }
 
 /// Tells what happens, each event once it is stored: as server-sent events, or on upgrade by WebSocket as JSON texts
@@ -94,10 +109,21 @@ pub(super) async fn get_stream(
         detail: format!("this is no WebSocket: {}", rejection.body_text()),
     })?;
     let turn = app.subscribers.clone().try_acquire_owned().map_err(|_| ApiError::TooManyReaders { limit: app.config.max_subscribers })?;
-    let root_id = match params.root {
-        Some(root) => Some(find(&app, root).await?),
-        None => None,
-    };
+    let each_root = params.subject == Some(Subject::Roots);
+    if each_root && (params.process.is_some() || params.worker.is_some() || params.name.is_some()) {
+        let detail = "parameter `subject`: `roots` can't be combined with `process`, `worker` or `name`".to_owned();
+        return Err(ApiError::Parameter { name: "subject".to_owned(), detail });
+    }
+    let mut roots = BTreeSet::new();
+    for root in params.root.0 {
+        match (find(&app, root).await, root) {
+            (Ok(root), _) => _ = roots.insert(root),
+            // A list goes on without a tree that was dropped, or is to come.
+            (Err(ApiError::NoRoot { .. } | ApiError::Gone { .. }), RootName(RootKey::Id(root))) if each_root => _ = roots.insert(root),
+            (Err(ApiError::NoRoot { .. } | ApiError::Gone { .. }), RootName(RootKey::Number(_))) if each_root => {}
+            (Err(error), _) => return Err(error),
+        }
+    }
     let after = match headers.get("last-event-id") {
         // A browser sends what it was sent; what is no number was never sent from here.
         Some(id) => Some(id.to_str().ok().and_then(|id| id.trim().parse().ok()).unwrap_or(u64::MAX)),
@@ -110,7 +136,7 @@ pub(super) async fn get_stream(
     };
     let after = caught_up(&app, after).await?;
     let (process_id, worker_id, name) = (params.process, params.worker, params.name);
-    let wanted = Wanted { types: params.types.each().into_iter().collect(), root_id, process_id, worker_id, name };
+    let wanted = Wanted { types: params.types.each().into_iter().collect(), roots, each_root, process_id, worker_id, name };
     let reader = Reader {
         subscription: app.live.subscribe(wanted),
         live: app.live,
@@ -174,8 +200,8 @@ async fn tell(mut reader: Reader, socket: &mut WebSocket) -> Option<CloseFrame> 
 async fn find(app: &App, RootName(root): RootName) -> Result<RootId, ApiError> {
     let found = app.ask(move |store| store.root(root)).await?;
     let asked = match root {
-        crate::store::RootKey::Id(id) => id.to_string(),
-        crate::store::RootKey::Number(number) => number.to_string(),
+        RootKey::Id(id) => id.to_string(),
+        RootKey::Number(number) => number.to_string(),
     };
     match found {
         Some(root) => Ok(root.root_id),

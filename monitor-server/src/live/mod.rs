@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use monitor_wire::{ProcessId, RootId, WorkerId};
 use tokio::sync::watch;
 
@@ -51,8 +51,10 @@ pub struct Subscription {
 pub struct Wanted {
     /// Of these types; of any if there are none.
     pub types: BTreeSet<String>,
-    /// Of this tree, or of no tree.
-    pub root_id: Option<RootId>,
+    /// Of these trees, or of no tree; of any tree if there are none.
+    pub roots: BTreeSet<RootId>,
+    /// Of all trees that are not among `roots` the newest of the events that are told at once, with the tree's root alone.
+    pub each_root: bool,
     /// Of this process.
     pub process_id: Option<ProcessId>,
     /// Of this worker, and of the processes that it runs.
@@ -68,6 +70,15 @@ enum Read {
     Frames(Vec<Frame>, u64),
     /// It is forgotten, or never was; the newest event has this number.
     Reset(u64),
+}
+
+/// How much of an event is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    All,
+    /// The event and the root of its tree, if it is the tree's newest of those that are told at once.
+    Root,
+    Nothing,
 }
 
 struct Ring {
@@ -111,7 +122,7 @@ impl Live {
             return;
         }
         let part = Arc::new(Part::new(changes));
-        if self.lock().groups.keys().any(|wanted| !wanted.types.is_empty() || wanted.root_id.is_some()) {
+        if self.lock().groups.keys().any(|wanted| wanted.needs_index()) {
             // Others needn't wait for it.
             part.index();
         }
@@ -166,13 +177,17 @@ impl Live {
             let first = ring.parts.partition_point(|part| part.last_seq() <= after);
             (ring.parts.range(first..).cloned().collect::<Vec<_>>(), ring.newest)
         };
+        let (parts, newest) = if wanted.each_root { at_once(parts, newest) } else { (parts, newest) };
         let (mut frames, mut bytes, mut looked_at, mut encoded) = (Vec::new(), 0, 0, 0);
         let mut at = newest;
+        let mut newest_of_trees = newest_of_trees(&parts, wanted);
         'all: for part in &parts {
+            let newest_of_trees = newest_of_trees.pop().unwrap_or_default();
             if !part.has(wanted) {
                 continue;
             }
             let types = part.types(wanted);
+            let is_of_type = |place: usize| types.as_ref().is_none_or(|(types, of)| types[of[place] as usize]);
             for seq in part.changes.first_seq().max(after + 1)..=part.last_seq() {
                 if bytes.max(encoded) >= READ_AT_ONCE_BYTES || looked_at >= LOOKED_AT_AT_ONCE {
                     at = seq - 1;
@@ -180,9 +195,15 @@ impl Live {
                 }
                 looked_at += 1;
                 let place = (seq - part.changes.first_seq()) as usize;
-                if types.as_ref().is_none_or(|(types, of)| types[of[place] as usize])
-                    && wanted.is_root(|| part.changes.tell().root_id(place))
-                    && let Some(frame) = part.frame(place, &mut encoded)
+                if !is_of_type(place) {
+                    continue;
+                }
+                let frame = match wanted.extent(|| part.changes.tell().root_id(place)) {
+                    Extent::All => part.frame(place, &mut encoded),
+                    Extent::Root if newest_of_trees.contains(&place) => part.root_frame(place, &mut encoded),
+                    Extent::Root | Extent::Nothing => None,
+                };
+                if let Some(frame) = frame
                     && wanted.is_about(&frame.about)
                 {
                     bytes += frame.cost();
@@ -240,6 +261,30 @@ impl Ring {
     }
 }
 
+/// Returns as many parts, oldest first, as are looked at at once, and the number of their newest event.
+fn at_once(mut parts: Vec<Arc<Part>>, newest: u64) -> (Vec<Arc<Part>>, u64) {
+    let mut changes = 0;
+    let enough = parts.iter().position(|part| {
+        changes += part.changes.count();
+        changes >= LOOKED_AT_AT_ONCE
+    });
+    let Some(last) = enough else { return (parts, newest) };
+    parts.truncate(last + 1);
+    let newest = newest.min(parts[last].last_seq());
+    (parts, newest)
+}
+
+/// Returns the places of the newest event of each tree of which only the root is told: for each part, the last one first.
+fn newest_of_trees(parts: &[Arc<Part>], wanted: &Wanted) -> Vec<HashSet<usize>> {
+    let mut seen = HashSet::default();
+    let of_part = |part: &Arc<Part>| {
+        let types = part.types(wanted);
+        let is_of_type = |place: usize| types.as_ref().is_none_or(|(types, of)| types[of[place] as usize]);
+        wanted.newest_of_trees(&mut seen, part.changes.count(), is_of_type, |place| part.changes.tell().root_id(place))
+    };
+    parts.iter().rev().map(of_part).collect()
+}
+
 impl Subscription {
     /// Waits until there may be more that is wanted.
     pub async fn called(&mut self) {
@@ -257,9 +302,50 @@ impl Wanted {
             && self.name.as_deref().is_none_or(|name| about.name.as_deref() == Some(name))
     }
 
-    /// Whether one of this tree, or of none, is wanted.
-    fn is_root(&self, of: impl FnOnce() -> Option<RootId>) -> bool {
-        self.root_id.is_none_or(|root| of().is_none_or(|of| of == root))
+    /// Returns how much is told of an event, by its tree.
+    fn extent(&self, root_id: impl FnOnce() -> Option<RootId>) -> Extent {
+        if self.roots.is_empty() && !self.each_root {
+            return Extent::All;
+        }
+        match root_id() {
+            Some(root) if !self.roots.contains(&root) => {
+                if self.each_root {
+                    Extent::Root
+                } else {
+                    Extent::Nothing
+                }
+            }
+            _ => Extent::All,
+        }
+    }
+
+    /// Returns which of some changes are the newest of their tree, for the trees of which only the root is told and that are not among
+    /// those `seen`, which they join.
+    fn newest_of_trees(
+        &self,
+        seen: &mut HashSet<RootId>,
+        count: usize,
+        is_of_type: impl Fn(usize) -> bool,
+        root_of: impl Fn(usize) -> Option<RootId>,
+    ) -> HashSet<usize> {
+        let (mut places, mut last) = (HashSet::default(), None);
+        if !self.each_root {
+            return places;
+        }
+        for place in (0..count).rev().filter(|place| is_of_type(*place)) {
+            let root = root_of(place);
+            // Events of one tree mostly stand together.
+            if root != last && root.is_some_and(|root| !self.roots.contains(&root) && seen.insert(root)) {
+                places.insert(place);
+            }
+            last = root;
+        }
+        places
+    }
+
+    /// Returns true if it takes the index of a part to tell what is wanted of it.
+    fn needs_index(&self) -> bool {
+        !self.types.is_empty() || (!self.roots.is_empty() && !self.each_root)
     }
 }
 
@@ -367,7 +453,7 @@ mod tests {
         };
         let live = Live::new(0, usize::MAX, 9);
         live.publish(Changes::new(1, [Some(1), Some(2), Some(1)].map(message).to_vec()));
-        let wanted = |number| Wanted { root_id: Some(root(number)), ..Wanted::default() };
+        let wanted = |number| Wanted { roots: [root(number)].into_iter().collect(), ..Wanted::default() };
         let calls = [1, 2, 3].map(|number| live.subscribe(wanted(number)));
         let called = || calls.each_ref().map(|calls| *calls.calls.borrow());
         live.publish(Changes::new(4, [Some(2)].map(message).to_vec()));

@@ -1,7 +1,7 @@
 //! The changes of a transaction as readers look at them: which types and trees they are of, and each as JSON when the first reader wants it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use foldhash::{HashMap, HashSet};
 use monitor_wire::{ProcessId, RootId, StreamMessage, WorkerId};
@@ -41,6 +41,8 @@ pub(super) struct Part {
     pub(super) changes: Changes,
     index: OnceLock<Index>,
     frames: Box<[OnceLock<Option<Frame>>]>,
+    /// Events with the root of their tree alone, by their places.
+    root_frames: Mutex<HashMap<usize, Option<Frame>>>,
     /// What the frames take that are encoded by now.
     pub(super) encoded: AtomicUsize,
     /// What of it the ring has counted.
@@ -61,7 +63,8 @@ pub(super) struct Index {
 impl Part {
     pub(super) fn new(changes: Changes) -> Self {
         let frames = (0..changes.count()).map(|_| OnceLock::new()).collect();
-        Self { changes, index: OnceLock::new(), frames, encoded: AtomicUsize::new(0), counted: AtomicUsize::new(0) }
+        let root_frames = Mutex::default();
+        Self { changes, index: OnceLock::new(), frames, root_frames, encoded: AtomicUsize::new(0), counted: AtomicUsize::new(0) }
     }
 
     pub(super) fn last_seq(&self) -> u64 {
@@ -78,7 +81,16 @@ impl Part {
 
     /// Whether some of it may be wanted.
     pub(super) fn has(&self, wanted: &Wanted) -> bool {
-        let is_of_root = || [None, wanted.root_id].iter().any(|root| self.index().roots.contains(root));
+        let is_of_root = || {
+            let roots = &self.index().roots;
+            // Both may be as many as somebody likes.
+            roots.contains(&None)
+                || if wanted.roots.len() <= roots.len() {
+                    wanted.roots.iter().any(|root| roots.contains(&Some(*root)))
+                } else {
+                    roots.iter().flatten().any(|root| wanted.roots.contains(root))
+                }
+        };
         let is_of_type = || {
             let types = &self.index().types;
             // Both may be as many as somebody likes.
@@ -88,7 +100,7 @@ impl Part {
                 types.keys().any(|name| wanted.types.contains(&**name))
             }
         };
-        (wanted.root_id.is_none() || is_of_root()) && (wanted.types.is_empty() || is_of_type())
+        (wanted.roots.is_empty() || wanted.each_root || is_of_root()) && (wanted.types.is_empty() || is_of_type())
     }
 
     /// Which of its types are wanted, and the type of each change, by its place among these; none if all are.
@@ -105,17 +117,29 @@ impl Part {
     }
 
     pub(super) fn frame(&self, index: usize, encoded: &mut usize) -> Option<Frame> {
-        let frame = self.frames[index].get_or_init(|| {
-            let seq = self.changes.first_seq() + index as u64;
-            let tell = self.changes.tell();
-            let message = StreamMessage { as_of: self.last_seq(), ..tell.message(index) };
-            let frame = Frame::of(seq, tell.type_name(index), &message)?;
-            *encoded += frame.cost();
-            self.encoded.fetch_add(frame.cost(), Ordering::Relaxed);
-            Some(frame)
-        });
-        frame.clone()
+        self.frames[index].get_or_init(|| self.encode(index, |message| message, encoded)).clone()
     }
+
+    /// An event with the root of its tree alone.
+    pub(super) fn root_frame(&self, index: usize, encoded: &mut usize) -> Option<Frame> {
+        let mut frames = self.root_frames.lock().unwrap_or_else(PoisonError::into_inner);
+        frames.entry(index).or_insert_with(|| self.encode(index, with_root_alone, encoded)).clone()
+    }
+
+    fn encode(&self, index: usize, told: impl FnOnce(StreamMessage) -> StreamMessage, encoded: &mut usize) -> Option<Frame> {
+        let seq = self.changes.first_seq() + index as u64;
+        let tell = self.changes.tell();
+        let message = told(StreamMessage { as_of: self.last_seq(), ..tell.message(index) });
+        let frame = Frame::of(seq, tell.type_name(index), &message)?;
+        *encoded += frame.cost();
+        self.encoded.fetch_add(frame.cost(), Ordering::Relaxed);
+        Some(frame)
+    }
+}
+
+/// Leaves of the models the root.
+pub(super) fn with_root_alone(message: StreamMessage) -> StreamMessage {
+    StreamMessage { process: None, worker: None, log: None, ..message }
 }
 
 impl Index {

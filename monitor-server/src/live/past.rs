@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use monitor_wire::{Event, StreamMessage};
 
-use super::part::Frame;
-use super::{LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};
+use super::part::{Frame, with_root_alone};
+use super::{Extent, LOOKED_AT_AT_ONCE, READ_AT_ONCE_BYTES, Wanted};
 use crate::store::{Logged, Models, Queries, StoreError, Subject};
 
 /// So many bytes of pieces that were read stay in memory for the next readers; at least one piece.
@@ -71,7 +71,7 @@ impl Past {
                 let most = (READ_AT_ONCE_BYTES.saturating_sub(bytes) / each).clamp(1, MODELS_AT_ONCE);
                 let (chosen, next) = places.next(first..=last, most, LOOKED_AT_AT_ONCE - looked_at);
                 looked_at += next - first;
-                for frame in self.frames(&piece, &chosen)? {
+                for frame in self.frames(&piece, &chosen, wanted)? {
                     if wanted.is_about(&frame.about) {
                         bytes += frame.cost();
                         frames.push(frame);
@@ -122,7 +122,7 @@ impl Past {
     }
 
     /// The events at these places of a piece, with what there is now of all that they are about.
-    fn frames(&self, piece: &Logged, places: &[usize]) -> Result<Vec<Frame>, StoreError> {
+    fn frames(&self, piece: &Logged, places: &[usize], wanted: &Wanted) -> Result<Vec<Frame>, StoreError> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
@@ -131,7 +131,10 @@ impl Past {
         let frame = |((place, subject), Models { root, process, worker }): ((&usize, &Subject), Models)| {
             let (event, log) = (piece.event(*place), piece.log(*place));
             let name = name_of(&event).filter(|_| process.is_none()).map(Arc::from);
-            let message = StreamMessage { event, root, process, worker, log, as_of };
+            let mut message = StreamMessage { event, root, process, worker, log, as_of };
+            if wanted.extent(|| piece.root_id(*place)) == Extent::Root {
+                message = with_root_alone(message);
+            }
             let mut frame = Frame::of(piece.first_seq() + *place as u64, piece.type_name(*place), &message)?;
             // Its tree may be dropped by now: what the event says itself is still known.
             frame.about.process_id = frame.about.process_id.or(subject.process_id);
@@ -178,11 +181,15 @@ struct Places<'a> {
     piece: &'a Logged,
     wanted: &'a Wanted,
     types: HashMap<&'a str, bool>,
+    /// Places of the newest event of each tree of which only the root is told.
+    newest_of_trees: HashSet<usize>,
 }
 
 impl<'a> Places<'a> {
     fn of(piece: &'a Logged, wanted: &'a Wanted) -> Self {
-        Self { piece, wanted, types: HashMap::default() }
+        let is_of_type = |place| wanted.types.is_empty() || wanted.types.contains(piece.type_name(place));
+        let newest_of_trees = wanted.newest_of_trees(&mut HashSet::default(), piece.count(), is_of_type, |place| piece.root_id(place));
+        Self { piece, wanted, types: HashMap::default(), newest_of_trees }
     }
 
     /// At most `most` of these places, of which no more than `looked_at` are looked at; and the place to go on from.
@@ -193,7 +200,12 @@ impl<'a> Places<'a> {
                 break;
             }
             next = place + 1;
-            if self.is_of_type(place) && self.wanted.is_root(|| self.piece.root_id(place)) {
+            let is_wanted = match self.wanted.extent(|| self.piece.root_id(place)) {
+                Extent::All => true,
+                Extent::Root => self.newest_of_trees.contains(&place),
+                Extent::Nothing => false,
+            };
+            if is_wanted && self.is_of_type(place) {
                 chosen.push(place);
             }
         }

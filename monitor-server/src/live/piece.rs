@@ -217,13 +217,15 @@ impl Live {
     }
 
     fn write(&self, after: u64, wanted: &super::Wanted, format: Format) -> Result<Written, Unwritten> {
+        let begun = Instant::now();
         let (frames, until, rest) = match self.read(after, wanted) {
+            // Of roots only the newest counts: while many events come in, what changes often meanwhile is told once.
+            Read::Frames(frames, until) if wanted.each_root => (frames, until, self.rest(begun.elapsed())),
             Read::Frames(frames, until) => (frames, until, Duration::ZERO),
             Read::Reset(newest) => {
                 let Some(past) = self.past.as_ref().filter(|_| after <= newest) else { return Err(Unwritten::Reset(newest)) };
-                let begun = Instant::now();
                 match past.read(after, newest, wanted) {
-                    Ok(Some((frames, until))) => (frames, until, past.rest(begun.elapsed(), newest)),
+                    Ok(Some((frames, until))) => (frames, until, self.rest(begun.elapsed())),
                     Ok(None) => return Err(Unwritten::Reset(newest)),
                     Err(error) => {
                         tracing::error!(error = &error as &dyn std::error::Error, "the stream can't tell what it has told");
@@ -238,6 +240,11 @@ impl Live {
         }
         text.shrink_to_fit();
         Ok(Written { text, until, rest })
+    }
+
+    /// How long to rest after reading for so long, so that processors are left to those who send.
+    fn rest(&self, took: Duration) -> Duration {
+        self.past.as_ref().map_or(Duration::ZERO, |past| past.rest(took, self.newest()))
     }
 
     /// Bytes of pieces that readers have not yet sent, or that are kept for others.

@@ -60,6 +60,12 @@ async fn a_wrong_parameter_is_named_with_what_is_allowed() {
         ("/api/v1/status?x=1", "x", "none"),
         ("/api/v1/stream?after=x", "after", "as_of"),
         ("/api/v1/stream?root=x", "root", "or its number"),
+        ("/api/v1/stream?root=1,,2", "root", "or its number"),
+        ("/api/v1/stream?root=", "root", "or its number"),
+        ("/api/v1/stream?subject=trees", "subject", "`roots`"),
+        ("/api/v1/stream?subject=", "subject", "`roots`"),
+        ("/api/v1/stream?subject=roots&name=x", "subject", "can't be combined"),
+        ("/api/v1/stream?subject=roots&process=a3ce929d0e0e4736", "subject", "can't be combined"),
         ("/healthz?x", "x", "none"),
         ("/api/openapi.json?x", "x", "none"),
     ] {

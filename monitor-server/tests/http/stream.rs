@@ -278,6 +278,54 @@ async fn a_reader_gets_only_what_it_asked_for() {
 }
 
 #[tokio::test]
+async fn whoever_shows_a_list_is_told_of_each_tree_once_and_in_full_of_those_that_it_names() {
+    let server = TestServer::start().await;
+    let as_of = server.ask("/api/v1/roots").await["as_of"].as_u64().unwrap();
+    let events = [
+        started(ROOT, PROCESS, None, "one"),
+        started(OTHER, PROCESS, None, "other"),
+        started(ROOT, CHILD, Some(PROCESS), "child"),
+        logged(OTHER, PROCESS, "hello"),
+        failed(ROOT, CHILD, "x"),
+    ];
+    server.send(&batch(1, &events)).await;
+    let offline = json!({"type": "worker-heartbeat", "time_us": 1_763_600_000_200_000_u64});
+    server.send(&batch(6, &[offline])).await;
+    let (first, last) = (as_of + 1, as_of + 6);
+    let absent = "0199a3ce929d0e0e47360199a3ce92ff";
+    let missing = format!("root=1,2,999999,{absent}");
+    let cases = [
+        // Number, and whether the process of the event is told.
+        ("", vec![(first + 3, false), (first + 4, false)]),
+        ("root=1", vec![(first, true), (first + 2, true), (first + 3, false), (first + 4, true)]),
+        ("root=1,2", (first..last).map(|id| (id, true)).collect()),
+        (&missing, (first..last).map(|id| (id, true)).collect()),
+        ("types=process-started", vec![(first + 1, false), (first + 2, false)]),
+    ];
+    let check = async |server: &TestServer, from: &str| {
+        for (query, expected) in &cases {
+            let what = format!("{query} {from}");
+            let mut reader = Reader::open(server.get(&format!("/api/v1/stream?after={as_of}&subject=roots&{query}"))).await;
+            for (id, in_full) in expected {
+                let Message { id: told, data, .. } = reader.next().await;
+                assert_eq!((told, data["process"].is_object(), data["root"].is_object()), (*id, *in_full, true), "{what}: {data}");
+                assert!(*in_full || data["log"].is_null() && data["worker"].is_null(), "{what}: {data}");
+            }
+            if !query.contains("types") {
+                let worker = reader.next().await;
+                assert_eq!((worker.id, worker.data["worker"].is_object()), (last, true), "{what}: what is of no tree is told in full");
+            }
+        }
+    };
+    check(&server, "from memory").await;
+    let server = TestServer::on(server.stop().await, |_| {}).await;
+    check(&server, "from the log").await;
+    server.send(&batch(7, &[started(absent, PROCESS, None, "late")])).await;
+    let mut reader = Reader::open(server.get(&format!("/api/v1/stream?after={last}&subject=roots&root={absent}"))).await;
+    assert_eq!(reader.next().await.data["process"]["name"], "late", "a tree that came after it was named");
+}
+
+#[tokio::test]
 async fn a_quiet_stream_says_that_it_lives_and_how_far_it_is() {
     let server = TestServer::with(|config| config.stream_heartbeat = Duration::from_millis(20)).await;
     let mut reader = Reader::open(server.get("/api/v1/stream?types=process-ended")).await;

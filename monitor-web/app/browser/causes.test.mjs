@@ -119,7 +119,8 @@ test("runs stand where they began, however late they come", async () => {
     await inOrder([now, twoHours, yesterday, old]);
     await page.reload();
     await inOrder([now, twoHours, yesterday, old]);
-    // So do the marks of the last runs, this one at the right end.
+    // So do the marks of the last runs, this one at the right end. They come when the rows are there.
+    await row(page, old).locator(".last").waitFor();
     const marks = (tree) => row(page, tree).locator(".last rect").evaluateAll((rects) => rects.sort((a, b) => a.x.baseVal.value - b.x.baseVal.value).map((rect) => rect.dataset.state));
     assert.deepEqual(await marks(now), ["failed", "running", "running", "running"]);
     assert.deepEqual(await marks(yesterday), ["failed", "running"]);

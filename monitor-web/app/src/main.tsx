@@ -3,7 +3,7 @@ import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { readAhead } from "./api/ahead.ts";
-import { startLiveRoots } from "./data/live-roots.ts";
+import { startLive } from "./data/live.ts";
 import { queryClient } from "./data/query.ts";
 import { loadTexts, locale } from "./i18n.ts";
 import { screens } from "./screens/screen.ts";
@@ -15,7 +15,7 @@ import "./ui/base.css";
 
 applyTheme(chosenTheme());
 document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
-startLiveRoots();
+startLive();
 // The screen that is asked for is read beside the texts, not after them.
 const asked = screens.find(({ path }) => path === location.pathname) ?? screens.find(({ path }) => path.endsWith("$root"));
 await Promise.all([loadTexts(), asked?.load().catch(() => undefined)]);

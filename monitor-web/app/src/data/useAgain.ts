@@ -1,9 +1,9 @@
 import { useEffect, useRef, useSyncExternalStore } from "react";
-import { liveRootsStore } from "./live-roots.ts";
+import { liveStore } from "./live.ts";
 
 /** Calls `read` once roots have changed: at most every `afterMs`, however often they change meanwhile, and not while a reading is under way. */
 export function useAgain(read: () => void, afterMs: number, isReading = false): void {
-  const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
+  const version = useSyncExternalStore(liveStore.subscribe, liveStore.get);
   const seen = useRef(version);
   const newest = useRef(read);
   newest.current = read;
@@ -11,7 +11,7 @@ export function useAgain(read: () => void, afterMs: number, isReading = false): 
   useEffect(() => {
     if (!isDue) return;
     const timer = setTimeout(() => {
-      seen.current = liveRootsStore.get();
+      seen.current = liveStore.get();
       newest.current();
     }, afterMs);
     return () => clearTimeout(timer);

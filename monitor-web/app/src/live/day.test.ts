@@ -18,7 +18,7 @@ test("a day of events leaves no more behind than the first few", { timeout: 300_
   vi.useFakeTimers();
   let feed: (text: string) => void = () => undefined;
   const parser = new EventParser();
-  const open: OpenStream = (_after, _signal, _silence, on) => {
+  const open: OpenStream = (_after, _wanted, _signal, _silence, on) => {
     on.open();
     feed = (text) => on.data(parser.push(text));
     return new Promise(() => undefined);
@@ -30,9 +30,9 @@ test("a day of events leaves no more behind than the first few", { timeout: 300_
   const take = hub.attach((message) => {
     if (message.type !== "batch") return;
     batches += 1;
-    for (const { model, asOf } of message.batch.processes) tree.put(model, asOf);
+    for (const { model, asOf } of message.batch.models.process ?? []) tree.put(model, asOf);
   });
-  take({ type: "watch", interest: { kind: "tree", rootId: mine.root_id } });
+  take({ type: "watch", interest: { models: ["root", "process"], tree: mine.root_id } });
   take({ type: "loaded", asOf: 1 });
 
   const parts = Array.from({ length: PROCESSES }, (_, index) => {

@@ -1,17 +1,21 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { process, root } from "../model/samples.ts";
 import { Hub, type OpenStream } from "./hub.ts";
-import type { FromPage, Interest, ToPage } from "./messages.ts";
+import type { FromPage, Interest, ToPage, Wanted } from "./messages.ts";
+import { queryOf } from "./open.ts";
 import type { ServerEvent } from "./sse.ts";
 
 /** A stream that the test feeds, and breaks. */
 class Server {
   readonly opened: number[] = [];
-  private on: Parameters<OpenStream>[3] | undefined;
+  readonly wanted: Wanted[] = [];
+  private on: Parameters<OpenStream>[4] | undefined;
   private end: ((reason?: unknown) => void) | undefined;
 
-  readonly open: OpenStream = (after, _signal, _silence, on) => {
+  readonly open: OpenStream = (after, wanted, signal, _silence, on) => {
     this.opened.push(after);
+    this.wanted.push(wanted);
+    signal.addEventListener("abort", () => this.end?.(signal.reason));
     this.on = on;
     on.open();
     return new Promise((_resolve, reject) => {
@@ -23,13 +27,18 @@ class Server {
     this.on?.data(events);
   }
 
+  /** What the stream that is open hands its events to. */
+  handler(): Parameters<OpenStream>[4] | undefined {
+    return this.on;
+  }
+
   break(): void {
     this.end?.(new Error("gone"));
   }
 }
 
 function change(id: number, models: object, type = "process-started"): ServerEvent {
-  return { id, type, data: JSON.stringify({ root: null, process: null, worker: null, ...models }) };
+  return { id, type, data: JSON.stringify({ event: { type }, root: null, process: null, worker: null, ...models }) };
 }
 
 function page(hub: Hub, interest: Interest) {
@@ -38,6 +47,9 @@ function page(hub: Hub, interest: Interest) {
   send({ type: "watch", interest });
   return { got, send, batches: () => got.flatMap((message) => (message.type === "batch" ? [message.batch] : [])) };
 }
+
+const LIST: Interest = { models: ["root", "worker"] };
+const ofTree = (tree: string): Interest => ({ models: ["root", "process", "log"], tree });
 
 const connectionStates = (got: ToPage[]) =>
   got.flatMap((message) => (message.type === "connection" ? [message.connection.state] : []));
@@ -51,7 +63,7 @@ afterEach(() => {
 
 test("the stream begins where the first page had loaded", () => {
   const server = new Server();
-  const { send } = page(new Hub(server.open), { kind: "roots" });
+  const { send } = page(new Hub(server.open), LIST);
   expect(server.opened).toEqual([]);
   send({ type: "loaded", asOf: 41 });
   send({ type: "loaded", asOf: 45 });
@@ -61,25 +73,25 @@ test("the stream begins where the first page had loaded", () => {
 test("of many changes only the newest of each is handed on, to those whom it concerns", () => {
   const server = new Server();
   const hub = new Hub(server.open);
-  const list = page(hub, { kind: "roots" });
+  const list = page(hub, LIST);
   const mine = root(1);
-  const tree = page(hub, { kind: "tree", rootId: mine.root_id });
+  const tree = page(hub, ofTree(mine.root_id));
   list.send({ type: "loaded", asOf: 1 });
   tree.send({ type: "loaded", asOf: 1 });
   const other = root(2);
   server.send(change(2, { root: mine, process: process("a", null, 1) }), change(3, { root: other }));
   server.send(change(4, { root: mine, process: process("a", null, 1, { state: "failed" }) }));
   vi.advanceTimersByTime(20);
-  expect(list.batches()).toEqual([{ roots: [{ asOf: 4, model: mine }, { asOf: 3, model: other }], processes: [], workers: [], logs: [], dropped: [] }]);
-  expect(tree.batches()).toMatchObject([{ roots: [{ asOf: 4 }], processes: [{ asOf: 4, model: { state: "failed" } }] }]);
+  expect(list.batches()).toEqual([{ models: { root: [{ asOf: 4, model: mine }, { asOf: 3, model: other }] }, dropped: [] }]);
+  expect(tree.batches()).toMatchObject([{ models: { root: [{ asOf: 4 }], process: [{ asOf: 4, model: { state: "failed" } }] } }]);
 });
 
 test("what is said is handed on line by line, to the tree that it was said in", () => {
   const server = new Server();
   const hub = new Hub(server.open);
   const mine = root(1);
-  const list = page(hub, { kind: "roots" });
-  const tree = page(hub, { kind: "tree", rootId: mine.root_id });
+  const list = page(hub, LIST);
+  const tree = page(hub, ofTree(mine.root_id));
   list.send({ type: "loaded", asOf: 1 });
   tree.send({ type: "loaded", asOf: 1 });
   const line = (number: number) => ({ process_id: "a", time_us: number, level: "info", message: "x", target: null, stream: null, fields: {}, worker_id: "w", number });
@@ -88,13 +100,13 @@ test("what is said is handed on line by line, to the tree that it was said in", 
   vi.advanceTimersByTime(20);
   server.send(said(5, mine.root_id));
   vi.advanceTimersByTime(20);
-  expect(tree.batches().map(({ logs }) => logs.map(({ number }) => number))).toEqual([[2, 4], [5]]);
+  expect(tree.batches().map(({ models }) => models.log?.map(({ model }) => model.number))).toEqual([[2, 4], [5]]);
   expect(list.batches()).toEqual([]);
 });
 
 test("a break is told, and resumed after the last number", async () => {
   const server = new Server();
-  const { got, send } = page(new Hub(server.open), { kind: "roots" });
+  const { got, send } = page(new Hub(server.open), LIST);
   send({ type: "loaded", asOf: 5 });
   server.send(change(6, { root: root(1) }), { id: 9, type: "", data: "" });
   server.break();
@@ -107,12 +119,12 @@ test("a break is told, and resumed after the last number", async () => {
 test("who is told to load anew: all on a reset, and a page that loaded before the stream began", () => {
   const server = new Server();
   const hub = new Hub(server.open);
-  const first = page(hub, { kind: "roots" });
-  const late = page(hub, { kind: "roots" });
+  const first = page(hub, LIST);
+  const late = page(hub, LIST);
   first.send({ type: "loaded", asOf: 10 });
   late.send({ type: "loaded", asOf: 10 });
   expect(late.got.some(({ type }) => type === "reset")).toBe(false);
-  const later = page(hub, { kind: "roots" });
+  const later = page(hub, LIST);
   later.send({ type: "loaded", asOf: 8 });
   expect(later.got.some(({ type }) => type === "reset")).toBe(true);
   server.send({ id: 99, type: "reset", data: '{"as_of":99}' });
@@ -122,8 +134,8 @@ test("who is told to load anew: all on a reset, and a page that loaded before th
 test("a tree that changed as a whole with its worker is loaded anew, others are not", () => {
   const server = new Server();
   const hub = new Hub(server.open);
-  const mine = page(hub, { kind: "tree", rootId: root(1).root_id });
-  const other = page(hub, { kind: "tree", rootId: root(2).root_id });
+  const mine = page(hub, ofTree(root(1).root_id));
+  const other = page(hub, ofTree(root(2).root_id));
   mine.send({ type: "loaded", asOf: 1 });
   other.send({ type: "loaded", asOf: 1 });
   server.send(change(2, { root: root(1), process: process("a", null, 1, { state: "lost" }) }, "worker-lost"));
@@ -135,21 +147,58 @@ test("a tree that changed as a whole with its worker is loaded anew, others are 
 
 test("roots that are dropped are told by their numbers, and nothing of them after that", () => {
   const server = new Server();
-  const list = page(new Hub(server.open), { kind: "roots" });
+  const list = page(new Hub(server.open), LIST);
   list.send({ type: "loaded", asOf: 1 });
   server.send(change(2, { root: root(7) }), change(3, { root: root(8) }), { id: 4, type: "roots-dropped", data: JSON.stringify({ event: { type: "roots-dropped", numbers: [7, 9] } }) });
   vi.advanceTimersByTime(20);
-  expect(list.batches()).toMatchObject([{ roots: [{ model: { number: 8 } }], dropped: [7, 9] }]);
+  expect(list.batches()).toMatchObject([{ models: { root: [{ model: { number: 8 } }] }, dropped: [7, 9] }]);
 });
 
 test("without pages there is no stream, and a new page begins anew", async () => {
   const server = new Server();
   const hub = new Hub(server.open);
-  const first = page(hub, { kind: "roots" });
+  const first = page(hub, LIST);
   first.send({ type: "loaded", asOf: 10 });
   first.send({ type: "bye" });
   await vi.advanceTimersByTimeAsync(60_000);
   expect(server.opened).toEqual([10]);
-  page(hub, { kind: "roots" }).send({ type: "loaded", asOf: 20 });
+  page(hub, LIST).send({ type: "loaded", asOf: 20 });
   expect(server.opened).toEqual([10, 20]);
+});
+
+test("the server is asked for the roots and the trees that are looked at, and no more", async () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const list = page(hub, LIST);
+  list.send({ type: "loaded", asOf: 1 });
+  const [mine, other] = [root(1).root_id, root(2).root_id];
+  server.send(change(7, { root: root(1) }));
+  const tree = page(hub, ofTree(mine));
+  // From where the stream is: nothing is missed, and nothing is told of a break.
+  await vi.advanceTimersByTimeAsync(0);
+  expect(server.opened).toEqual([1, 7]);
+  server.send(change(8, { root: root(1), process: process("a", null, 1) }));
+  // Who goes on to another tree is told of it at once; what nobody wants any more is left out a moment later.
+  tree.send({ type: "bye" });
+  const next = page(hub, ofTree(other));
+  await vi.advanceTimersByTimeAsync(5000);
+  next.send({ type: "bye" });
+  await vi.advanceTimersByTimeAsync(5000);
+  expect(server.wanted.map(queryOf)).toEqual(["&subject=roots", `&subject=roots&root=${mine}`, `&subject=roots&root=${other}`, "&subject=roots"]);
+  expect(server.opened).toEqual([1, 7, 8, 8]);
+  expect(connectionStates(list.got)).toEqual(["connecting", "live"]);
+  // More trees than the server takes: all of it.
+  expect(queryOf({ subjects: ["roots"], trees: Array.from({ length: 101 }, (_, n) => root(n + 1).root_id) })).toBe("");
+});
+
+test("what an aborted stream still hands on is not taken: the next one tells it again", async () => {
+  const server = new Server();
+  const hub = new Hub(server.open);
+  const list = page(hub, LIST);
+  list.send({ type: "loaded", asOf: 1 });
+  const late = server.handler();
+  page(hub, ofTree(root(1).root_id));
+  late?.data([change(2, { root: root(1), process: process("a", null, 1) })]);
+  await vi.advanceTimersByTimeAsync(0);
+  expect(server.opened).toEqual([1, 1]);
 });

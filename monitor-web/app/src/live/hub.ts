@@ -2,8 +2,9 @@
  * Holds the one event stream and hands each subscriber what it asked for, as the newest state of
  * what changed, a few times per frame at most. Runs in a SharedWorker or in the page itself.
  */
-import type { Change, LogLine, Process, Root, Worker } from "../api/types.ts";
-import type { Batch, Connection, Dated, FromPage, Interest, ToPage } from "./messages.ts";
+import type { Change } from "../api/types.ts";
+import type { Batch, Connection, Dated, FromPage, Interest, ToPage, Wanted } from "./messages.ts";
+import { type ModelName, MODELS } from "./models.ts";
 import type { ServerEvent } from "./sse.ts";
 
 const FLUSH_MS = 15;
@@ -14,9 +15,13 @@ const RETRY_MAX_MS = 10_000;
 /** More than two keep-alives of the server: then the connection is dead even if nobody said so. */
 const SILENCE_MS = 40_000;
 
-/** Opens the stream after a number; resolves or rejects when it is over. */
+/** What nobody wants any more is left out of the stream when it has been so for so long: who goes from one run to the next opens it once. */
+const NARROW_MS = 1000;
+
+/** Opens the stream of what is wanted after a number; resolves or rejects when it is over. */
 export type OpenStream = (
   after: number,
+  wanted: Wanted,
   signal: AbortSignal,
   silenceMs: number,
   on: { open(): void; data(events: ServerEvent[]): void },
@@ -26,10 +31,8 @@ interface Subscriber {
   interest: Interest | null;
   /** Delivered is everything after this number. */
   since: number | null;
-  roots: Map<string, Dated<Root>>;
-  processes: Map<string, Dated<Process>>;
-  workers: Map<string, Dated<Worker>>;
-  logs: LogLine[];
+  /** By model and id. */
+  changed: Map<ModelName, Map<unknown, Dated<unknown>>>;
   dropped: number[];
   send(message: ToPage): void;
 }
@@ -39,6 +42,9 @@ export class Hub {
   private position: number | null = null;
   private connection: Connection = { state: "connecting", lastDataMs: null };
   private stop: AbortController | null = null;
+  /** What is asked for, and how to ask anew. */
+  private asked: { wanted: Wanted; again: () => void } | null = null;
+  private narrowTimer: ReturnType<typeof setTimeout> | undefined;
   private flushTimer: ReturnType<typeof setTimeout> | undefined;
   private caughtUpTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -49,10 +55,7 @@ export class Hub {
     const subscriber: Subscriber = {
       interest: null,
       since: null,
-      roots: new Map(),
-      processes: new Map(),
-      workers: new Map(),
-      logs: [],
+      changed: new Map(),
       dropped: [],
       send,
     };
@@ -62,11 +65,13 @@ export class Hub {
         subscriber.since = this.position;
         this.subscribers.add(subscriber);
         send({ type: "connection", connection: this.connection });
+        this.adapt();
       } else if (message.type === "loaded") {
         this.loaded(subscriber, message.asOf);
       } else {
         this.subscribers.delete(subscriber);
         if (this.subscribers.size === 0) this.rest();
+        else this.adapt();
       }
     };
   }
@@ -82,9 +87,22 @@ export class Hub {
     if (!this.stop && this.subscribers.size > 0) void this.run();
   }
 
+  /** Asks the server for what is wanted by now: from where the stream is, so that nothing is missed. */
+  private adapt(): void {
+    clearTimeout(this.narrowTimer);
+    if (!this.asked) return;
+    const { wanted, again } = this.asked;
+    const now = wantedBy(this.subscribers);
+    const lacks = (has: readonly string[], wants: readonly string[]) => wants.some((each) => !has.includes(each));
+    if (lacks(wanted.trees, now.trees) || lacks(wanted.subjects, now.subjects)) again();
+    else if (lacks(now.trees, wanted.trees) || lacks(now.subjects, wanted.subjects)) this.narrowTimer = setTimeout(again, NARROW_MS);
+  }
+
   private rest(): void {
+    clearTimeout(this.narrowTimer);
     this.stop?.abort();
     this.stop = null;
+    this.asked = null;
     this.position = null;
     this.connection = { state: "connecting", lastDataMs: null };
   }
@@ -95,19 +113,41 @@ export class Hub {
     let retryMs = RETRY_MIN_MS;
     let broken = false;
     while (!stop.signal.aborted) {
+      const turn = new AbortController();
+      const end = () => turn.abort();
+      stop.signal.addEventListener("abort", end, { once: true });
+      const wanted = wantedBy(this.subscribers);
+      let isAsked = false;
+      this.asked = {
+        wanted,
+        again: () => {
+          isAsked = true;
+          end();
+        },
+      };
       try {
-        await this.open(this.position ?? 0, stop.signal, SILENCE_MS, {
+        await this.open(this.position ?? 0, wanted, turn.signal, SILENCE_MS, {
           open: () => {
+            if (turn.signal.aborted) return;
             retryMs = RETRY_MIN_MS;
-            this.heard(broken ? "catching-up" : "live");
-            if (broken) this.expectCaughtUp();
+            const isBehind = broken || this.connection.state === "catching-up";
+            this.heard(isBehind ? "catching-up" : "live");
+            if (isBehind) this.expectCaughtUp();
           },
-          data: (events) => this.take(events),
+          data: (events) => {
+            if (turn.signal.aborted) return;
+            broken = false;
+            this.take(events);
+          },
         });
       } catch {
         // A break is no error: its state is shown, and the next attempt catches up.
       }
+      stop.signal.removeEventListener("abort", end);
       if (stop.signal.aborted) return;
+      if (isAsked) continue;
+      // Until it is open again, each attempt asks for what is wanted then.
+      this.asked = null;
       broken = true;
       this.tell({ ...this.connection, state: "broken" });
       await pause(retryMs * (0.75 + Math.random() / 2), stop.signal);
@@ -134,16 +174,16 @@ export class Hub {
     this.flushTimer ??= setTimeout(() => this.flush(), FLUSH_MS);
   }
 
-  private sort(asOf: number, { event, root, process, worker, log }: Change): void {
-    for (const subscriber of this.subscribers) {
-      const { interest } = subscriber;
-      const inTree = interest?.kind === "tree";
-      if (root && (!inTree || interest.rootId === root.root_id)) subscriber.roots.set(root.root_id, { asOf, model: root });
-      if (process && inTree && interest.rootId === process.root_id) {
-        subscriber.processes.set(process.id, { asOf, model: process });
+  private sort(asOf: number, change: Change): void {
+    const tree = change.root?.root_id ?? ("root_id" in change.event ? change.event.root_id : undefined);
+    for (const { interest, changed } of this.subscribers) {
+      for (const name of interest?.models ?? []) {
+        const model = change[name];
+        const { id, treeless } = MODELS[name] as { id?: (of: unknown) => string; treeless?: true };
+        if (!model || (interest?.tree !== undefined && !treeless && interest.tree !== tree)) continue;
+        const of = changed.get(name) ?? new Map<unknown, Dated<unknown>>();
+        changed.set(name, of.set(id ? id(model) : model, { asOf, model }));
       }
-      if (log && inTree && "root_id" in event && interest.rootId === event.root_id) subscriber.logs.push(log);
-      if (worker) subscriber.workers.set(worker.id, { asOf, model: worker });
     }
   }
 
@@ -151,31 +191,26 @@ export class Hub {
     const dropped = new Set(numbers);
     for (const subscriber of this.subscribers) {
       subscriber.dropped.push(...numbers);
-      for (const [id, { model }] of subscriber.roots) if (dropped.has(model.number)) subscriber.roots.delete(id);
+      const roots = subscriber.changed.get("root") as Map<unknown, Dated<{ number: number }>> | undefined;
+      for (const [id, { model }] of roots ?? []) if (dropped.has(model.number)) roots?.delete(id);
     }
   }
 
   private resetTree(rootId: string): void {
     for (const { interest, send } of this.subscribers) {
-      if (interest?.kind === "tree" && interest.rootId === rootId) send({ type: "reset" });
+      if (interest?.tree === rootId) send({ type: "reset" });
     }
   }
 
   private flush(): void {
     this.flushTimer = undefined;
     for (const subscriber of this.subscribers) {
-      const { roots, processes, workers, logs, dropped, send } = subscriber;
-      if (roots.size + processes.size + workers.size + logs.length + dropped.length === 0) continue;
-      const batch: Batch = {
-        roots: [...roots.values()],
-        processes: [...processes.values()],
-        workers: [...workers.values()],
-        logs,
-        dropped,
-      };
-      subscriber.logs = [];
+      const { changed, dropped, send } = subscriber;
+      const models = Object.fromEntries([...changed].filter(([, of]) => of.size > 0).map(([name, of]) => [name, [...of.values()]]));
+      if (Object.keys(models).length + dropped.length === 0) continue;
+      const batch = { models, dropped } as Batch;
       subscriber.dropped = [];
-      for (const map of [roots, processes, workers]) map.clear();
+      changed.clear();
       send({ type: "batch", batch });
     }
   }
@@ -198,6 +233,16 @@ export class Hub {
     this.connection = connection;
     for (const { send } of this.subscribers) send({ type: "connection", connection });
   }
+}
+
+/** What the server is to tell so that each has what it wants. */
+function wantedBy(subscribers: Iterable<{ interest: Interest | null }>): Wanted {
+  const [trees, subjects] = [new Set<string>(), new Set<string>()];
+  for (const { interest } of subscribers) {
+    if (interest?.tree !== undefined) trees.add(interest.tree);
+    else for (const name of interest?.models ?? []) if (MODELS[name].subject !== undefined) subjects.add(MODELS[name].subject);
+  }
+  return { trees: [...trees].sort(), subjects: [...subjects].sort() };
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,8 +1,18 @@
 /** What passes between the one stream of the browser and its pages. */
-import type { LogLine, Process, Root, Worker } from "../api/types.ts";
+import type { ModelName, Models } from "./models.ts";
 
-/** What a subscriber wants to hear of: all roots and workers, or one tree. */
-export type Interest = { kind: "roots" } | { kind: "tree"; rootId: string };
+/** What a subscriber wants to hear of: these models, of one tree or of everything. */
+export interface Interest {
+  models: readonly ModelName[];
+  tree?: string;
+}
+
+/** What all subscribers together want of the server. */
+export interface Wanted {
+  /** Trees that are told in full. */
+  trees: readonly string[];
+  subjects: readonly string[];
+}
 
 /** A read model and the stream number that it is true at. */
 export interface Dated<Model> {
@@ -10,13 +20,9 @@ export interface Dated<Model> {
   model: Model;
 }
 
-/** The newest state of everything that changed since the last batch. */
+/** The newest state of everything that changed since the last batch, and each line that was said, in the order in which it was stored. */
 export interface Batch {
-  roots: Dated<Root>[];
-  processes: Dated<Process>[];
-  workers: Dated<Worker>[];
-  /** What was said in the tree, in the order in which it was stored. */
-  logs: LogLine[];
+  models: { [Name in ModelName]?: Dated<Models[Name]>[] };
   /** The numbers of roots that are no longer kept. */
   dropped: number[];
 }

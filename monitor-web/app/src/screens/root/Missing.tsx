@@ -1,4 +1,4 @@
-import { knownWorker } from "../../data/live-roots.ts";
+import { knownWorker } from "../../data/workers/live.ts";
 import { locale, lostText, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { duration } from "../../model/time.ts";

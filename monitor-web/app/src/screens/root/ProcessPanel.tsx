@@ -1,6 +1,6 @@
 import { lazy, type ReactNode, Suspense } from "react";
 import type { Fold, Process } from "../../api/types.ts";
-import { useWorker } from "../../data/useWorker.ts";
+import { useWorker } from "../../data/workers/useWorker.ts";
 import { count, t, wordText } from "../../i18n.ts";
 import type { Origin } from "../../model/columns.ts";
 import { selfTime } from "../../model/selftime.ts";

@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { Root } from "../../api/types.ts";
-import { lastList } from "../../data/list-search.ts";
-import { useWorker } from "../../data/useWorker.ts";
+import { lastList } from "../../data/roots/list-search.ts";
+import { useWorker } from "../../data/workers/useWorker.ts";
 import { t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { AttemptNow } from "../../ui/AttemptNow.tsx";

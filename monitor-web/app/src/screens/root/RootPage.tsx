@@ -1,8 +1,9 @@
 import { Link, useParams } from "@tanstack/react-router";
 import { lazy, Suspense, useEffect, useMemo, useRef, useSyncExternalStore } from "react";
 import { ApiError } from "../../api/client.ts";
-import { lastList } from "../../data/list-search.ts";
-import { liveRootsStore, workersVersion } from "../../data/live-roots.ts";
+import { lastList } from "../../data/roots/list-search.ts";
+import { liveStore } from "../../data/live.ts";
+import { workersVersion } from "../../data/workers/live.ts";
 import { t } from "../../i18n.ts";
 import { estimate } from "../../model/estimate.ts";
 import { glyph } from "../../model/state.ts";
@@ -38,7 +39,7 @@ function OneRoot({ param }: { param: string }) {
   const view = useMemo(() => new RootView(param), [param]);
   useSyncExternalStore(view.subscribe, view.get);
   // Lanes have their names of workers.
-  useSyncExternalStore(liveRootsStore.subscribe, workersVersion);
+  useSyncExternalStore(liveStore.subscribe, workersVersion);
   const selection = useSelection(view);
   const search = useRootSearch();
   const lanes = laneKindOf(search.lanes);

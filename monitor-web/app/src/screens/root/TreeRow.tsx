@@ -1,6 +1,6 @@
 import { memo, type ReactNode } from "react";
 import type { Process } from "../../api/types.ts";
-import { useWorker } from "../../data/useWorker.ts";
+import { useWorker } from "../../data/workers/useWorker.ts";
 import { count, locale, t } from "../../i18n.ts";
 import { type Spread, spread } from "../../model/histogram.ts";
 import type { Rollup } from "../../model/rollup.ts";

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useRef } from "react";
 import type { Root } from "../../api/types.ts";
-import { useWorker } from "../../data/useWorker.ts";
+import { useWorker } from "../../data/workers/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
 import { duration, elapsedAtLeast } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";

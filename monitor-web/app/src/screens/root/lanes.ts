@@ -1,5 +1,5 @@
 /** What the lanes of tree and timeline are. */
-import { knownWorker } from "../../data/live-roots.ts";
+import { knownWorker } from "../../data/workers/live.ts";
 import { t } from "../../i18n.ts";
 import type { Origin } from "../../model/columns.ts";
 import type { LaneName } from "../../model/lanes.ts";

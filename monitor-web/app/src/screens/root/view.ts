@@ -2,7 +2,7 @@
 import { ApiError, fetchTree } from "../../api/client.ts";
 import { readColumns } from "../../api/columns.ts";
 import type { LogLine, Process, Root, TreePage } from "../../api/types.ts";
-import { workersVersion } from "../../data/live-roots.ts";
+import { workersVersion } from "../../data/workers/live.ts";
 import { connectionStore, type Subscription, subscribe } from "../../live/live.ts";
 import type { Batch } from "../../live/messages.ts";
 import { clockOffsets } from "../../model/clocks.ts";
@@ -309,7 +309,7 @@ export class RootView {
 
   private follow(rootId: string): void {
     this.subscription ??= subscribe(
-      { kind: "tree", rootId },
+      { models: ["root", "process", "log"], tree: rootId },
       { batch: (batch) => this.take(batch), reset: () => this.readAgain() },
     );
   }
@@ -333,10 +333,11 @@ export class RootView {
 
   private take(batch: Batch): void {
     if (this.root && batch.dropped.includes(this.root.number)) return this.gone();
-    for (const { model, asOf } of batch.roots) this.takeRoot(model, asOf);
-    for (const { model, asOf } of batch.processes) this.tree.put(model, asOf);
-    if (batch.logs.length > 0) for (const listener of this.logListeners) listener(batch.logs);
-    if (batch.roots.length + batch.processes.length > 0) this.changed();
+    const { root = [], process = [], log = [] } = batch.models;
+    for (const { model, asOf } of root) this.takeRoot(model, asOf);
+    for (const { model, asOf } of process) this.tree.put(model, asOf);
+    if (log.length > 0) for (const listener of this.logListeners) listener(log.map(({ model }) => model));
+    if (root.length + process.length > 0) this.changed();
   }
 
   /** It is no longer kept: what is left of it here would never change again. */

@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { fetchRoots, fetchStatus } from "../../api/client.ts";
 import type { Counts } from "../../api/types.ts";
-import { useWorker } from "../../data/useWorker.ts";
+import { useWorker } from "../../data/workers/useWorker.ts";
 import { count, t } from "../../i18n.ts";
 import { type Filters, isFiltered, SINCE, withFilter } from "../../model/filters.ts";
 import { STATES } from "../../model/state.ts";

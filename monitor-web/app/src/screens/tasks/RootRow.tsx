@@ -1,7 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import { memo } from "react";
 import type { Root } from "../../api/types.ts";
-import { useWorker } from "../../data/useWorker.ts";
+import { useWorker } from "../../data/workers/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
 import { errorLine } from "../../model/errors.ts";
 import { visible } from "../../model/text.ts";

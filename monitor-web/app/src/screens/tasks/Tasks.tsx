@@ -1,6 +1,6 @@
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useCallback, useEffect } from "react";
-import { rememberList } from "../../data/list-search.ts";
+import { rememberList } from "../../data/roots/list-search.ts";
 import { useSettled } from "../../data/useSettled.ts";
 import { t } from "../../i18n.ts";
 import { type Filters, filtersOf, isFiltered, isOfNames } from "../../model/filters.ts";

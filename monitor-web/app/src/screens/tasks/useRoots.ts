@@ -3,7 +3,8 @@ import { useEffect, useMemo, useReducer, useRef, useState, useSyncExternalStore 
 import { fetchRoots } from "../../api/client.ts";
 import type { Root } from "../../api/types.ts";
 import { keptMap } from "../../data/kept.ts";
-import { droppedRoots, liveRoots, liveRootsStore, rootsLoaded, wasDropped } from "../../data/live-roots.ts";
+import { liveStore, wasTrueAt } from "../../data/live.ts";
+import { droppedRoots, liveRoots, wasDropped } from "../../data/roots/live.ts";
 import { connectionStore } from "../../live/live.ts";
 import { atUs, type Filters, isOldestFirst, matches, queryOf } from "../../model/filters.ts";
 import { pageOf, type PageParam, paramAfter, paramAt, paramBefore, paramOfTime } from "../../model/pages.ts";
@@ -68,7 +69,7 @@ export function useRoots(filters: Filters): RootListState {
       const { cursor, offset, back = false } = param;
       const sort = back === isOldestFirst(filters) ? {} : { sort: "oldest" as const };
       const page = await fetchRoots({ ...queryOf(filters, Date.now() * 1000), limit: PAGE, ...sort, ...(cursor !== undefined && { cursor }), ...(offset !== undefined && { offset }) }, signal);
-      rootsLoaded(page.as_of);
+      wasTrueAt(page.as_of);
       return pageOf(page, param);
     },
     initialPageParam: start as PageParam,
@@ -78,7 +79,7 @@ export function useRoots(filters: Filters): RootListState {
     // What is there stays until what is jumped to has come.
     placeholderData: (before, last) => (JSON.stringify(last?.queryKey[1]) === key ? before : undefined),
   });
-  const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
+  const version = useSyncExternalStore(liveStore.subscribe, liveStore.get);
   const { held, hold } = useHeld(version);
 
   const retry = () => void (query.isFetchNextPageError ? query.fetchNextPage() : query.isFetchPreviousPageError ? query.fetchPreviousPage() : query.refetch());

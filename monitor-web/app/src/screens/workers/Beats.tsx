@@ -1,4 +1,4 @@
-import { beatsOf } from "../../data/live-roots.ts";
+import { beatsOf } from "../../data/workers/live.ts";
 import type { Worker } from "../../api/types.ts";
 import { t } from "../../i18n.ts";
 import { beatStrip } from "../../model/workers.ts";

@@ -3,7 +3,8 @@ import { Link } from "@tanstack/react-router";
 import { Fragment, memo, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { fetchWorkers } from "../../api/client.ts";
 import type { Worker } from "../../api/types.ts";
-import { liveRootsStore, liveWorkers } from "../../data/live-roots.ts";
+import { liveStore } from "../../data/live.ts";
+import { liveWorkers } from "../../data/workers/live.ts";
 import { count, locale, lostText, t, wordText } from "../../i18n.ts";
 import { visible } from "../../model/text.ts";
 import { ago, duration } from "../../model/time.ts";
@@ -26,7 +27,7 @@ const COLUMNS = ["state", "program", "host", "heard", "started", "running", "dro
 export default function Workers() {
   const query = useQuery({ queryKey: ["workers"], queryFn: ({ signal }) => fetchWorkers({ limit: MOST }, signal) });
   const [all, setAll] = useState(false);
-  const version = useSyncExternalStore(liveRootsStore.subscribe, liveRootsStore.get);
+  const version = useSyncExternalStore(liveStore.subscribe, liveStore.get);
   const known = useMemo(() => {
     const all = new Map((query.data?.workers ?? []).map((worker) => [worker.id, { model: worker, asOf: query.data?.as_of ?? 0 }]));
     for (const [id, dated] of liveWorkers()) if (dated.asOf >= (all.get(id)?.asOf ?? 0)) all.set(id, dated);

@@ -1,7 +1,7 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Process, Root } from "../../../api/types.ts";
-import { knownWorker } from "../../../data/live-roots.ts";
-import { useWorker } from "../../../data/useWorker.ts";
+import { knownWorker } from "../../../data/workers/live.ts";
+import { useWorker } from "../../../data/workers/useWorker.ts";
 import { count, locale, t } from "../../../i18n.ts";
 import { errorLine } from "../../../model/errors.ts";
 import { brief, visible } from "../../../model/text.ts";

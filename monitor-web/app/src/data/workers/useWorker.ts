@@ -1,0 +1,9 @@
+import { useSyncExternalStore } from "react";
+import type { Worker } from "../../api/types.ts";
+import { liveStore } from "../live.ts";
+import { knownWorker } from "./live.ts";
+
+/** The worker of that id, as it stands; undefined until it is known. */
+export function useWorker(id: string | null): Worker | undefined {
+  return useSyncExternalStore(liveStore.subscribe, () => (id === null ? undefined : knownWorker(id)));
+}
