@@ -18,6 +18,9 @@ use crate::server::Server;
 /// How many follow the stream in the last row.
 const MANY: usize = 1_000;
 
+/// What the page asks of the stream when it shows a list (`monitor-web/app/src/live/open.ts`).
+const LIST: &str = "within=200000&subject=roots";
+
 /// The stream of a server, line by line.
 pub(super) struct Stream {
     reader: BufReader<TcpStream>,
@@ -127,9 +130,19 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
     let mut ingest = Vec::new();
     progress("live: full ingest");
     let raw = limits::raw_insert(tempfile::tempdir()?.path(), full)?;
-    for (name, query) in
-        [("no subscriber", None), ("one, to roots that end", Some("?types=worker-lost")), ("one, to every event", Some(""))]
-    {
+    let mut alone = None;
+    let lists = format!("?{LIST}");
+    let run = format!("?{LIST}&root={:032x}", 1);
+    for (name, query) in [
+        ("no subscriber", None),
+        ("one, to roots that end", Some("?types=worker-lost")),
+        ("the page, on its list", Some(lists.as_str())),
+        ("the page, on a run", Some(run.as_str())),
+        ("one, to every event", Some("")),
+    ] {
+        if !name.contains(&options.row) && query.is_some() {
+            continue;
+        }
         let server = Server::start_free(&options.monitor)?;
         let bytes = AtomicU64::new(0);
         let sent = std::thread::scope(|scope| -> Result<_> {
@@ -154,6 +167,10 @@ pub(super) fn measure(options: &Options) -> Result<Section> {
         let read = bytes.load(Ordering::Relaxed) as f64 / sent.events as f64;
         let figures = [sent.rate() / 1e3, sent.rate() / raw.rate, sent.ack(0.99), read, server.peak_rss_mib()?];
         ingest.push(Row { name: name.to_owned(), figures: figures.map(Some).to_vec() });
+        let without = *alone.get_or_insert(sent.rate());
+        if name == "the page, on its list" {
+            targets.push(Target::new("the page on its list: of the ingest without", sent.rate() / without, Bound::AtLeast(0.9)));
+        }
         if query == Some("") {
             targets.push(Target::new("a subscriber to every event: of raw SQLite", sent.rate() / raw.rate, Bound::AtLeast(0.5)));
         }

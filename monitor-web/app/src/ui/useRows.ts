@@ -40,8 +40,9 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   const scroll = useMemo(() => new TallScroll(devicePixelRatio), []);
   // Until it is measured no higher than the window: so the rows of the first view are made at once.
   const viewHeight = useRef(innerHeight);
-  const room = Math.max(0, viewHeight.current - head);
-  scroll.resize(count * rowHeight, room);
+  const room = () => Math.max(0, viewHeight.current - head);
+  const resize = () => scroll.resize(count * rowHeight, room());
+  resize();
   const follow = useRef<number | null>(null);
   // Before it is drawn: the rows that are there stay there, and with them the focus.
   if (moved && Math.abs(scroll.top - moved.from) < 1 && Math.abs(moved.to - moved.from) >= 1) follow.current = scroll.goTo(moved.to);
@@ -51,13 +52,13 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   });
   const range = () => {
     const from = Math.floor(scroll.top / rowHeight);
-    const to = Math.ceil((scroll.top + room) / rowHeight);
+    const to = Math.ceil((scroll.top + room()) / rowHeight);
     return { from, to, shift: scroll.shift };
   };
   const drawn = useRef(range());
   drawn.current = range();
-  const newest = useRef(range);
-  newest.current = range;
+  const newest = useRef({ range, resize });
+  newest.current = { range, resize };
 
   const scrollTo = useCallback(
     (top: number) => {
@@ -70,7 +71,7 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
   const top = useCallback(() => scroll.top, [scroll]);
   const onScroll = useCallback(() => {
     scroll.scrolled(scroller.current?.scrollTop ?? 0);
-    const { from, to, shift } = newest.current();
+    const { from, to, shift } = newest.current.range();
     // Before the frame is painted, or its new rows would be empty.
     if (from !== drawn.current.from || to !== drawn.current.to || shift !== drawn.current.shift) flushSync(redraw);
   }, [scroll, scroller]);
@@ -89,6 +90,8 @@ export function useRows(scroller: RefObject<HTMLElement | null>, { count, rowHei
     observed.current.observer?.disconnect();
     const measure = () => {
       viewHeight.current = element?.clientHeight ?? 0;
+      // Whoever scrolls before it is drawn again scrolls by this height.
+      newest.current.resize();
       redraw();
     };
     measure();

@@ -46,6 +46,10 @@ function OneRoot({ param }: { param: string }) {
   useEffect(() => view.arrange(search.filter, search.grouped, lanes), [view, search.filter, search.grouped, lanes]);
   const { root } = view;
   const { tab = "tree" } = search;
+  // The panel belongs to the tab that it was opened on; what is selected there is so on the others, too.
+  const opened = useRef({ turn: selection.turn, tab });
+  if (opened.current.turn !== selection.turn) opened.current = { turn: selection.turn, tab };
+  const panelOf = opened.current.tab === tab ? selection.id : null;
 
   // The tab tells how it stands while another one is looked at.
   const own = view.own();
@@ -75,7 +79,7 @@ function OneRoot({ param }: { param: string }) {
       <Missing view={view} />
       {tab === "tree" && <TreeToolbar view={view} selection={selection} search={search} />}
       {view.problem !== null && <ProblemNotice error={view.problem} onRetry={view.retry} />}
-      <div className="split" data-panel={selection.id !== null}>
+      <div className="split" data-panel={panelOf !== null}>
         <Suspense fallback={<p className="notice dim">{t("loading")}</p>}>
           {tab === "timeline" ? (
             <Timeline view={view} root={root} selection={selection} search={search} />
@@ -87,7 +91,7 @@ function OneRoot({ param }: { param: string }) {
             <TreeView view={view} root={root} selection={selection} />
           )}
         </Suspense>
-        {selection.id !== null && <ProcessPanel view={view} id={selection.id} onClose={selection.clear} onSelect={selection.select} />}
+        {panelOf !== null && <ProcessPanel view={view} id={panelOf} onClose={selection.clear} onSelect={selection.select} />}
       </div>
     </div>
   );

@@ -1,11 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
-import { type CSSProperties, useRef, useState } from "react";
+import { type CSSProperties, useEffect, useRef, useState } from "react";
 import { fetchCauses } from "../../api/client.ts";
 import { useAgain } from "../../data/useAgain.ts";
-import { count, t } from "../../i18n.ts";
+import { count, locale, t } from "../../i18n.ts";
 import { type Cause, commonest, hourBefore, searchOf } from "../../model/causes.ts";
 import { type Filters, withFilter } from "../../model/filters.ts";
 import { brief, visible } from "../../model/text.ts";
+import { ago } from "../../model/time.ts";
+import { onTick } from "../../ui/now.ts";
 import { Ago } from "../../ui/Time.tsx";
 import "./causes.css";
 
@@ -80,14 +82,28 @@ function Line({ cause }: { cause: Cause }) {
       </span>
       <span className="dim names">{namesOf(cause)}</span>
       <span className="dim times">
-        {cause.last_us !== cause.first_us && (
-          <span className="first">
-            <Ago timeUs={cause.first_us} /> –{" "}
-          </span>
-        )}
+        <First of={cause} />
         <Ago timeUs={cause.last_us} />
       </span>
     </>
+  );
+}
+
+/** When it was there first, as long as that reads unlike when it was there last. */
+function First({ of: { first_us, last_us } }: { of: Cause }) {
+  const element = useRef<HTMLSpanElement>(null);
+  const isSame = (nowUs: number) => ago(first_us, nowUs, locale) === ago(last_us, nowUs, locale);
+  useEffect(
+    () =>
+      onTick("slow", (nowUs) => {
+        if (element.current) element.current.hidden = isSame(nowUs);
+      }),
+    [first_us, last_us],
+  );
+  return (
+    <span ref={element} className="first" hidden={isSame(Date.now() * 1000)}>
+      <Ago timeUs={first_us} /> –{" "}
+    </span>
   );
 }
 
