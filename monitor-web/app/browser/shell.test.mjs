@@ -180,6 +180,32 @@ test("a clock that is off is said, corrected on the timeline, and left as it is 
   });
 });
 
+test("the panel belongs to the tab that it was opened on", async () => {
+  const tree = new Tree(`tabs ${unique}`);
+  const step = tree.start("step", tree.id, 10);
+  await worker.send(tree.own, step, tree.end(step, 5, { message: "broken" }), tree.end(tree.own, 100, { message: "broken" }));
+  await onPage(tree.address, async (page) => {
+    const [panel, tab] = [page.locator(".panel"), (name) => page.locator(".tabs").getByRole("button", { name }).click()];
+    await hasText(panel.locator("h2"), "step");
+    await tab("Timeline");
+    await page.locator(".stage canvas[data-window]").waitFor();
+    await panel.waitFor({ state: "detached" });
+    await tab("Tree");
+    await hasText(panel.locator("h2"), "step");
+    // What is chosen on another tab opens there, and is chosen here as well.
+    await tab("Timeline");
+    await page.locator(".stage canvas[data-window]").waitFor();
+    await page.keyboard.press("e");
+    await hasText(panel.locator("h2"), "step");
+    await tab("Tree");
+    await hasText(page.locator('.node[aria-selected="true"] .name'), "step");
+    await panel.waitFor({ state: "detached" });
+    // The address is the whole view.
+    await page.reload();
+    await hasText(panel.locator("h2"), "step");
+  });
+});
+
 test("the panel leads to parent and children, and is copied as Markdown", async () => {
   const tree = new Tree("relatives");
   const parent = tree.start("parent", tree.id, 100);

@@ -4769,10 +4769,15 @@ export interface operations {
                 /** @description Only these types of events, between commas, like `process-started,process-ended`. */
                 types?: string;
                 /**
-                 * @description Only events of this tree (its id, or its number), and those of workers, which are of no tree.
+                 * @description Only events of these trees (ids or numbers, between commas, at most 100), and those of workers, which are of no tree.
                  * @example 0199a3ce929d0e0e47360199a3ce929d
                  */
                 root?: string;
+                /**
+                 * @description `roots`: of every tree that `root` doesn't name, the newest of the events that are told at once, with the tree's root and no other
+                 *     model. For whoever shows a list of trees. Not with `process`, `worker` or `name`.
+                 */
+                subject?: "roots";
                 /** @description Only events of this process. */
                 process?: components["schemas"]["ProcessId"];
                 /** @description Only events of this worker, and of the processes that it runs. */
