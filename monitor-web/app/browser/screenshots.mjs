@@ -61,7 +61,8 @@ if (what === "--docs") {
     const options = { viewport: { width: 1280, height: 640 }, colorScheme: "light", locale };
     if (run) {
       await picture(join(file, `run-${language}.png`), `${run}?group=1`, options, ".node", async (page) => {
-        // What was handled opens when it is asked for.
+        // What was handled opens when it is asked for, once all of the tree is there.
+        await page.locator('.node[data-state="failed"]').waitFor();
         await page.keyboard.press("e");
         await page.locator(".panel .message").waitFor();
       });

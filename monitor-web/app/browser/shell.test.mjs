@@ -22,6 +22,18 @@ test("? lists the keys, Esc closes the list", () =>
     assert.equal(await page.locator(".help").count(), 0);
   }));
 
+test("the palette's keys are named as they are on the reader's machine", async () => {
+  for (const [platform, keys] of [["MacIntel", "⌘ K"], ["iPhone", "⌘ K"], ["Linux x86_64", "Ctrl K"]]) {
+    await onPage("about:blank", async (page) => {
+      await page.addInitScript((name) => Object.defineProperty(navigator, "platform", { get: () => name }), platform);
+      await page.goto(`${server}/tasks`);
+      await hasText(page.locator(".rail .find kbd"), keys);
+      await page.keyboard.press(keys.startsWith("⌘") ? "Meta+k" : "Control+k");
+      await page.locator(".palette").waitFor();
+    });
+  }
+});
+
 test("the palette finds tasks, numbers, screens and what is in this tree", async () => {
   const tree = new Tree(`palette ${unique}`);
   const child = tree.start("child", tree.id, 5);
@@ -93,6 +105,22 @@ test("workers come, go overdue and are lost in sight, and lead to their tasks", 
     await hasAddress(page, /\/tasks$/);
   });
 });
+
+test("a worker that was never heard of says so, not a date in 1970", () =>
+  onPage("about:blank", async (page) => {
+    const name = `unheard ${unique}`;
+    const known = await new Worker({ program: name }).online();
+    await page.route("**/api/v1/workers?*", async (route) => {
+      const answer = await (await route.fetch()).json();
+      for (const each of answer.workers) if (each.id === known.id) each.last_seen_us = 0;
+      await route.fulfill({ json: answer });
+    });
+    await page.goto(`${server}/tasks/workers`);
+    const group = page.locator("main").filter({ hasText: name });
+    await group.waitFor();
+    await group.getByText("never heard", { exact: false }).first().waitFor();
+    assert.equal(/\d{2},\d{3} ?d/.test(await group.innerText()), false);
+  }));
 
 test("the server tells its own figures", () =>
   onPage(`${server}/tasks/about`, async (page) => {

@@ -153,6 +153,7 @@ test("roots stand by name, with how the last ones ended", async () => {
     const states = await named.locator(".strip a").evaluateAll((links) => links.map((link) => link.dataset.state));
     assert.deepEqual(states, ["succeeded", "succeeded", "failed", "succeeded"]);
     await named.locator(".sparkline").waitFor();
+    await page.getByRole("columnheader", { name: "Runs by state" }).waitFor();
     await hasText(page.locator(".connection"), "live");
     const more = new Tree(name);
     await worker.send(more.own);

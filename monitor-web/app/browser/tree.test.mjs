@@ -251,7 +251,11 @@ test("what came in is shown as data", async () => {
 test("a root or a process that is not there says so", async () => {
   await onPage(
     `${server}/tasks/${"f".repeat(32)}`,
-    (page) => hasText(page.locator(".notice h2"), `There is no run ${"f".repeat(32)} here.`),
+    async (page) => {
+      await hasText(page.locator(".notice h2"), `There is no run ${"f".repeat(32)} here.`);
+      const [first, last] = await Promise.all([".notice h2", ".notice .link"].map((part) => page.locator(part).boundingBox()));
+      assert.ok(last.y + last.height - first.y < 200, `its lines stand together: ${first.y}, ${last.y}`);
+    },
     { expected: /status of 404/ },
   );
   const tree = new Tree("lonely");
