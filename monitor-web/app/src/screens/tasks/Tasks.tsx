@@ -22,7 +22,10 @@ export default function Tasks() {
   const byName = search.by === "name" && isOfNames(filters);
   const navigate = useNavigate();
   const setFilters = useCallback(
-    (next: Filters) => void navigate({ to: "/tasks", search: byName && isOfNames(next) ? { ...next, by: "name" } : next, replace: true }),
+    (next: Filters) => {
+      // What was typed a moment ago doesn't call back who is on the way elsewhere.
+      if (location.pathname === "/tasks") void navigate({ to: "/tasks", search: byName && isOfNames(next) ? { ...next, by: "name" } : next, replace: true });
+    },
     [navigate, byName],
   );
   useEffect(() => rememberList(search), [search]);
