@@ -31,7 +31,7 @@ pub(crate) fn run(verb: &str, config: Option<&Path>, args: &Args) -> anyhow::Res
     let project = Project::find(&said)?;
     let config = Config::read(config, &project.root)?;
     if verb != "build" {
-        launch::server()?;
+        monitor_api::Settings::from_env()?;
     }
     warn_of_patterns(&project, &config);
     let mut command = Command::new(&project.cargo);

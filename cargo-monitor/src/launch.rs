@@ -14,7 +14,6 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 pub(crate) use follow::follow;
-pub(crate) use post::server;
 pub(crate) use unsent::unsent;
 
 /// Tells a woven program that it was started to run its tests: the number that it has as a process.

@@ -134,7 +134,8 @@ impl<T: DeserializeOwned> Call<T> {
     }
 
     /// Asks again as long as the answer is [temporary](Error::is_temporary), and no sooner than the server says. `told` hears of each
-    /// failure and of the wait that follows it, and may give up.
+    /// failure and of the wait that follows it, and may give up. For what may be done twice: an answer that is lost is no sign that nothing
+    /// was done.
     ///
     /// ```no_run
     /// # async fn example(client: monitor_api::Client) -> Result<(), monitor_api::Error> {
@@ -261,6 +262,7 @@ impl<T: Page> Pages<T> {
 pub struct Download {
     client: Client,
     response: Response,
+    length_bytes: Option<u64>,
 }
 
 impl Call<Download> {
@@ -269,14 +271,15 @@ impl Call<Download> {
     /// # Errors
     /// When the server can't be reached, or refuses.
     pub async fn open(self) -> Result<Download, Error> {
-        Ok(Download { response: self.response().await?, client: self.client })
+        let response = self.response().await?;
+        Ok(Download { client: self.client, length_bytes: response.content_length(), response })
     }
 }
 
 impl Download {
     /// All bytes that it has, if that is known.
     pub fn length_bytes(&self) -> Option<u64> {
-        self.response.content_length()
+        self.length_bytes
     }
 
     /// What comes next; none at the end.

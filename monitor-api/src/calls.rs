@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    Accepted, AuditPage, Batch, CausesPage, Confirmed, ErrorsPage, LogsPage, Me, Process, ProcessId, ProcessesPage, Root, RootId,
-    RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
+    Accepted, AuditPage, Batch, CausesPage, Command, CommandRequest, Confirmed, ErrorsPage, LogsPage, Me, Process, ProcessId,
+    ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
 };
 use reqwest::Method;
 use serde_json::Value;
@@ -187,6 +187,11 @@ impl Client {
 
 /// Workers and statistics.
 impl Client {
+    /// `POST /api/v1/commands`: a word to workers, answered when every one that is meant has its line. Asked twice, it is two commands.
+    pub fn command(&self, request: &CommandRequest) -> Call<Command> {
+        self.v1(Method::POST, &["commands"]).json_body(serde_json::to_vec(request).expect("a request is JSON"))
+    }
+
     /// `GET /api/v1/workers`: the programs that report, newest first.
     pub fn workers(&self) -> Call<WorkersPage> {
         self.get(&["workers"])

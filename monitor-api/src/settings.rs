@@ -55,7 +55,7 @@ impl Token {
         let is_one = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         is_one.then(|| Self(text.to_owned())).ok_or_else(|| {
             let why = if text.is_empty() {
-                "it is empty"
+                "it holds no token"
             } else {
                 "it holds characters that no token has: expected printable ones, without spaces"
             };

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::client::ClientError;
+use monitor_api::Error;
+
 use crate::text::visible;
 
 /// Told by `--help` of every command.
@@ -46,16 +47,30 @@ pub(crate) fn report(result: anyhow::Result<()>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let causes: Vec<_> = error.chain().map(|cause| visible(&cause.to_string()).into_owned()).collect();
-    let client_error = error.downcast_ref::<ClientError>();
+    let client_error = error.downcast_ref::<Error>();
     let mut message = format!("monitor: {}\n", causes.join(": "));
-    if let Some(hint) = client_error.and_then(ClientError::hint) {
+    if let Some(hint) = client_error.and_then(hint) {
         message.push_str(&hint);
         message.push('\n');
     }
     // Nobody is left to tell that the message could not be written.
     let _ = anstream::stderr().write_all(message.as_bytes());
     let unanswered = error.downcast_ref::<Unanswered>().map(Unanswered::exit_code);
-    ExitCode::from(unanswered.or(client_error.map(ClientError::exit_code)).unwrap_or(1))
+    ExitCode::from(unanswered.or(client_error.map(exit_code)).unwrap_or(1))
+}
+
+fn exit_code(error: &Error) -> u8 {
+    match (error, error.problem().map(|problem| problem.status)) {
+        (Error::Unreachable { .. }, _) => 3,
+        (_, Some(404 | 410)) => 4,
+        (Error::Setting(_), _) | (_, Some(400)) => 2,
+        _ => 1,
+    }
+}
+
+fn hint(error: &Error) -> Option<String> {
+    let hint = error.hint()?.replace("by MONITOR_SERVER_URL", "with --server or MONITOR_SERVER_URL");
+    Some(format!("hint: {hint}"))
 }
 
 /// Tells what is wrong with a command line, or helps, as it was asked.

@@ -3,7 +3,6 @@
 mod client;
 mod commands;
 mod exit;
-mod follow;
 mod settings;
 mod text;
 

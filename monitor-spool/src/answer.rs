@@ -84,8 +84,8 @@ impl Answer {
         }
     }
 
-    /// The meaning of an HTTP answer: its status, its header `Retry-After`, and its body.
-    pub fn of(sent: Sent, status: u16, retry_after: Option<&str>, body: &[u8]) -> Self {
+    /// The meaning of an HTTP answer: its status, its header `Retry-After` as [`monitor_wire::retry_after`] reads it, and its body.
+    pub fn of(sent: Sent, status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
         if (200..300).contains(&status) {
             let is_ours = serde_json::from_slice::<Accepted>(body).is_ok_and(|answer| answer.accepted == sent.last);
             let stranger = || Self::Refused { why: "what answers there is no Process Monitor".to_owned() };
@@ -95,7 +95,6 @@ impl Answer {
         let event_number = problem.as_ref().and_then(|problem| problem.event_number);
         let why = problem.map(|problem| problem.detail).filter(|detail| !detail.is_empty());
         let why = why.unwrap_or_else(|| format!("it answered {status}"));
-        let retry_after = retry_after.and_then(monitor_wire::retry_after);
         match (status, event_number) {
             (400, number) => Self::unreadable(sent, number, why),
             (413, _) if !sent.is_small => Self::TooLarge { why },
@@ -188,9 +187,6 @@ mod tests {
             }
         }
         assert_eq!(Answer::of(MANY, 200, None, br#"{"accepted":9}"#), Answer::Accepted);
-        // A server that asks for a day is a mistake somewhere.
-        let Answer::Busy { retry_after, .. } = Answer::of(MANY, 503, Some("86400"), b"") else { panic!("it passes") };
-        assert_eq!(retry_after, Some(monitor_wire::LONGEST_RETRY_AFTER));
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use monitor_api::Settings;
 use monitor_spool::Answer;
-
-use super::post::server;
 
 /// The file that holds why the server hasn't taken what was recorded. It is there as long as that is so.
 pub(crate) struct Unsent(Option<PathBuf>);
@@ -18,8 +17,8 @@ impl Unsent {
 
     /// Says why the server didn't take what was sent.
     pub(super) fn say(&self, answer: &Answer) {
-        let (Some(file), Ok(url)) = (&self.0, server()) else { return };
-        let url = url.origin().ascii_serialization();
+        let (Some(file), Ok(settings)) = (&self.0, Settings::from_env()) else { return };
+        let url = settings.url().origin().ascii_serialization();
         let why = match answer {
             Answer::Refused { why } => format!("the server at {url} refuses what is recorded (MONITOR_SERVER_URL, MONITOR_TOKEN?): {why}"),
             Answer::Away { why } => format!("the server at {url} is not reached: {why}"),

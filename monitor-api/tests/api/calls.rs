@@ -101,6 +101,7 @@ async fn what_is_large_comes_in_pieces() {
             bytes.extend_from_slice(chunk.as_ref());
         }
         assert!(length.is_none_or(|length| length == bytes.len() as u64));
+        assert_eq!(download.length_bytes(), length, "all of it, not what is still to come");
         all.push(bytes);
     }
     assert!(all[0].starts_with(b"{") && all[1].starts_with(b"SQLite format 3\0"));

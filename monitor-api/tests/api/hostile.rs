@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use monitor_api::{Client, Error, Method, Settings, Token};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::{Deed, Raw, answer, settings};
 
@@ -183,4 +184,25 @@ async fn an_answer_as_it_came_may_have_fields_that_nobody_knows() {
     assert!(matches!(deleted, Err(Error::Foreign { .. })), "a page is no deed");
     let any: Result<Value, Error> = raw.client().status().json().await;
     assert!(matches!(any, Err(Error::Foreign { .. })));
+}
+
+#[tokio::test]
+async fn a_copy_may_take_longer_to_be_made_than_an_answer_may_take() {
+    let silence = Duration::from_millis(50);
+    let silent = Raw::start([Deed::SayAndStay(Vec::new())]).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let copying = Client::new(settings(listener.local_addr().unwrap()).silence_timeout(silence));
+    let server = async {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        while socket.read_u8().await.unwrap() != b'\n' {}
+        // Whatever else is asked has been given up by now.
+        let other = Client::new(settings(silent.address).silence_timeout(silence)).status().await;
+        assert!(matches!(other, Err(Error::Silent { .. })), "{other:?}");
+        socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ncopy").await.unwrap();
+        socket
+    };
+    let (download, _socket) = tokio::join!(copying.backup().open(), server);
+    let mut download = download.unwrap();
+    assert_eq!(download.length_bytes(), Some(4));
+    assert_eq!(download.chunk().await.unwrap().unwrap().as_ref(), b"copy");
 }

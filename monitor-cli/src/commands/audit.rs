@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use monitor_wire::{AuditEntry, AuditPage};
 
-use crate::client::{Connection, print_json, read};
+use crate::client::Connection;
 use crate::exit;
 use crate::text::{moment, visible};
 
@@ -25,11 +25,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let answer = args.connection.get(&["api", "v1", "audit"], &vec![("limit", args.limit.to_string())])?;
-    if args.connection.json {
-        return print_json(&answer);
-    }
-    let page: AuditPage = read(answer)?;
+    let call = args.connection.client()?.audit().limit(args.limit.into());
+    args.connection.show(call, |page| print(&page))
+}
+
+fn print(page: &AuditPage) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     for AuditEntry { time_us, who, how, address, action, outcome, .. } in &page.entries {
         let from = address.as_deref().map(|address| format!(" from {address}")).unwrap_or_default();

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let size = match &args.data {
         Some(data) => monitor_server::store::backup(data, &args.file)?,
-        None => args.connection.save(&["api", "v1", "backup"], &args.file)?,
+        None => args.connection.save(args.connection.client()?.backup(), &args.file)?,
     };
     if args.connection.json {
         return print_json(&json!({ "file": args.file, "bytes": size }));

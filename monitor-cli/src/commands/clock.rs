@@ -2,8 +2,7 @@
 
 use std::io::Write as _;
 
-use monitor_wire::{ClockJump, Status};
-use serde_json::Value;
+use monitor_wire::{ClockJump, Confirmed};
 
 use crate::client::{Connection, print_json, read};
 use crate::exit;
@@ -36,13 +35,13 @@ enum Deed {
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     let (answer, jump) = match args.deed {
         Some(Deed::Confirm) => {
-            let answer = args.connection.post(&["api", "v1", "clock", "confirm"], b"{}")?;
-            let jump: Option<ClockJump> = read(answer.get("clock_jump").cloned().unwrap_or(Value::Null))?;
-            (answer, jump)
+            let call = args.connection.client()?.confirm_clock();
+            let answer = args.connection.wait(call.json())?;
+            let Confirmed { clock_jump } = read(answer.clone())?;
+            (answer, clock_jump)
         }
         None => {
-            let answer = args.connection.get(&["api", "v1", "status"], &vec![])?;
-            let status: Status = read(answer.clone())?;
+            let status = args.connection.ask(args.connection.client()?.status())?;
             (serde_json::json!({ "clock_jump": status.clock_jump }), status.clock_jump)
         }
     };

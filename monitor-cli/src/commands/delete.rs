@@ -2,10 +2,9 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use monitor_wire::{State, TreePage};
-use reqwest::Method;
+use monitor_wire::{Root, State};
 
-use crate::client::{Connection, Query, print_json, read};
+use crate::client::{Connection, print_json, read};
 use crate::exit;
 use crate::text::{thousands, visible};
 
@@ -34,9 +33,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let answer = args.connection.get(&["api", "v1", "roots", &args.root, "tree"], &vec![("limit", "1".to_owned())])?;
-    let as_json = answer["root"].clone();
-    let root = read::<TreePage>(answer)?.root;
+    let client = args.connection.client()?;
+    let as_json = args.connection.wait(client.root(&args.root).json())?;
+    let root: Root = read(as_json.clone())?;
     let (title, number) = (visible(&root.title).into_owned(), root.number);
     anyhow::ensure!(!root.pinned, "{title} is pinned: `monitor unpin {number}` first");
     let is_running = matches!(&root.state, state if *state == State::RUNNING || *state == State::PENDING);
@@ -50,12 +49,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         std::io::stdin().lock().read_line(&mut reply)?;
         anyhow::ensure!(matches!(reply.trim().to_lowercase().as_str(), "y" | "yes"), "nothing was deleted");
     }
-    let mut query: Query<'_> = Vec::new();
-    if args.running {
-        query.push(("running", "true".to_owned()));
-    }
     // By its id, which no other tree ever has.
-    args.connection.change(Method::DELETE, &["api", "v1", "roots", &root.root_id.to_string()], &query)?;
+    args.connection.ask(if args.running { client.delete_running(root.root_id) } else { client.delete(root.root_id) })?;
     if args.connection.json {
         return print_json(&as_json);
     }

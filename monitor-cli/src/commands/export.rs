@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use monitor_api::ExportFormat;
 
 use crate::client::{Connection, Escaping};
 use crate::exit;
@@ -47,18 +48,22 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let format = args.format.to_possible_value().expect("none is hidden").get_name().to_owned();
-    let path = ["api", "v1", "roots", &args.root, "export"];
-    let query = vec![("format", format)];
+    let format = match args.format {
+        Format::Ndjson => ExportFormat::Ndjson,
+        Format::Json => ExportFormat::Json,
+        Format::Perfetto => ExportFormat::Perfetto,
+        Format::Otlp => ExportFormat::Otlp,
+    };
+    let call = args.connection.client()?.export(&args.root, format);
     let Some(output) = &args.output else {
         // Every form is JSON: whatever names hold, none of it steers a terminal.
-        args.connection.download(&path, &query, &mut Escaping::new(BufWriter::new(std::io::stdout().lock())))?;
+        args.connection.download(call, &mut Escaping::new(BufWriter::new(std::io::stdout().lock())))?;
         return Ok(());
     };
     let shown = visible(&output.display().to_string()).into_owned();
     let file = File::create_new(output).with_context(|| format!("could not make the file {shown}"))?;
     let mut out = BufWriter::new(file);
-    let written = args.connection.download(&path, &query, &mut out).inspect_err(|_| {
+    let written = args.connection.download(call, &mut out).inspect_err(|_| {
         // Half a tree is none.
         let _ = std::fs::remove_file(output);
     })?;

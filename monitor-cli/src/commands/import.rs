@@ -10,12 +10,13 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use monitor_api::Error;
 use monitor_wire::{Event, LogEntry, Process, Root, VERSION, Worker, WorkerId, WorkerOffline, WorkerRef};
 use serde::Deserialize;
 use serde_json::Value;
 
 use self::events::Known;
-use crate::client::{ClientError, Connection};
+use crate::client::Connection;
 use crate::exit;
 use crate::text::{now_us, visible};
 
@@ -244,12 +245,12 @@ impl<'a> Import<'a> {
 }
 
 /// Sends all of it, in halves where the server finds it too large.
-fn in_parts<T>(all: &[T], send: &mut impl FnMut(&[T]) -> Result<(), ClientError>) -> anyhow::Result<()> {
+fn in_parts<T>(all: &[T], send: &mut impl FnMut(&[T]) -> Result<(), Error>) -> anyhow::Result<()> {
     if all.is_empty() {
         return Ok(());
     }
     match send(all) {
-        Err(ClientError::Refused(problem)) if problem.status == 413 && all.len() > 1 => {
+        Err(Error::Refused { problem, .. }) if problem.status == 413 && all.len() > 1 => {
             let (first, rest) = all.split_at(all.len() / 2);
             in_parts(first, send)?;
             in_parts(rest, send)

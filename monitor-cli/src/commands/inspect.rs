@@ -61,7 +61,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
         dry_run: args.dry_run,
         ..CommandRequest::default()
     };
-    let answer = args.connection.post(&["api", "v1", "commands"], &serde_json::to_vec(&request)?)?;
+    // Once: an answer that is lost must not make it two commands.
+    let answer = args.connection.wait(args.connection.client()?.command(&request).json())?;
     let command: Command = read(answer.clone())?;
     if args.connection.json {
         print_json(&answer)?;

@@ -2,15 +2,14 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::Write;
-use std::ops::ControlFlow;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use monitor_wire::{LogEntry, LogsPage, Process, ProcessId, Root, StreamMessage, WorkerId};
+use monitor_api::{Error, Order, Told};
+use monitor_wire::{LogEntry, LogsPage, ProcessId, Root, StreamMessage, WorkerId};
 
-use crate::client::{ClientError, Connection, Query, read};
+use crate::client::{Connection, escape_controls};
 use crate::exit;
-use crate::follow::{Told, follow};
 use crate::text::{exact_moment, visible};
 
 const EXAMPLES: &str = "\
@@ -84,19 +83,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
     if is_over(args)? {
         return rest(args, &mut printer);
     }
+    follow(args, as_of, &mut printer, &shown)?;
+    rest(args, &mut printer)
+}
+
+/// Shows what is said from here on, until what is followed has ended.
+fn follow(args: &Args, as_of: u64, printer: &mut Printer<'_>, shown: &Shown) -> anyhow::Result<()> {
     // What its workers leave ends without an end of its own; what is deleted has none.
-    let types = "process-logged,process-ended,worker-offline,roots-dropped";
-    let query = vec![("root", args.root.clone()), ("types", types.to_owned())];
-    follow(&args.connection, &query, as_of, |told| {
-        match told {
-            Told::Reset => {
+    let types = ["process-logged", "process-ended", "worker-offline", "roots-dropped"];
+    let mut stream = args.connection.client()?.stream().root(&args.root).types(types).after(as_of).open();
+    let mut is_said = false;
+    loop {
+        match args.connection.wait(stream.next())? {
+            Told::Gap { .. } => {
                 say("the server has forgotten some of what happened: lines may be missing here")?;
                 if is_over(args)? {
-                    return Ok(ControlFlow::Break(()));
+                    return Ok(());
                 }
             }
-            Told::Broken(error) => say(&format!("{error}; trying again"))?,
-            Told::Message(message) => {
+            Told::Interrupted { error, .. } => {
+                if !std::mem::replace(&mut is_said, true) {
+                    say(&format!("{error}; trying again"))?;
+                }
+            }
+            Told::Event { message, .. } => {
                 if let Some(entry) = &message.log
                     && is_wanted(args, entry)
                     && !shown.later.contains(&(entry.worker_id, entry.number))
@@ -104,13 +114,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
                     printer.print(entry)?;
                 }
                 if ends(args, &message)? {
-                    return Ok(ControlFlow::Break(()));
+                    return Ok(());
                 }
             }
+            _ => is_said = false,
         }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    rest(args, &mut printer)
+    }
 }
 
 /// What was listed before the stream is followed.
@@ -131,24 +140,30 @@ impl Shown {
     }
 }
 
-fn ask(args: &Args, order: &str, limit: usize, cursor: Option<String>) -> Result<LogsPage, ClientError> {
-    let mut query: Query<'_> = vec![("order", order.to_owned()), ("limit", limit.to_string())];
-    query.extend(args.level.map(|level| ("level", level.name().to_owned())));
-    query.extend(args.q.clone().map(|text| ("q", text)));
-    query.extend(cursor.map(|cursor| ("cursor", cursor)));
-    let process = args.process.map(|id| id.to_string());
-    let path: &[&str] = match &process {
-        Some(process) => &["api", "v1", "roots", &args.root, "processes", process, "logs"],
-        None => &["api", "v1", "roots", &args.root, "logs"],
+fn ask(args: &Args, order: Order, limit: usize, cursor: Option<&str>) -> Result<LogsPage, Error> {
+    let client = args.connection.client()?;
+    let mut call = match args.process {
+        Some(process) => client.process_logs(&args.root, process),
+        None => client.logs(&args.root),
     };
-    read(args.connection.get(path, &query)?)
+    call = call.order(order).limit(limit);
+    if let Some(level) = args.level {
+        call = call.level(level.name());
+    }
+    if let Some(text) = &args.q {
+        call = call.containing(text);
+    }
+    if let Some(cursor) = cursor {
+        call = call.cursor(cursor);
+    }
+    args.connection.ask(call)
 }
 
 /// All lines, oldest first.
 fn list(args: &Args, printer: &mut Printer<'_>, shown: &mut Shown) -> anyhow::Result<()> {
-    let mut cursor = None;
+    let mut cursor: Option<String> = None;
     loop {
-        let page = ask(args, "oldest", PAGE, cursor)?;
+        let page = ask(args, Order::Oldest, PAGE, cursor.as_deref())?;
         let is_first = shown.as_of.is_none();
         shown.take(&page);
         if is_first && page.missing > 0 {
@@ -165,9 +180,9 @@ fn list(args: &Args, printer: &mut Printer<'_>, shown: &mut Shown) -> anyhow::Re
 
 /// The last lines, oldest first.
 fn tail(args: &Args, lines: usize, printer: &mut Printer<'_>, shown: &mut Shown) -> anyhow::Result<()> {
-    let (mut entries, mut cursor) = (Vec::new(), None);
+    let (mut entries, mut cursor) = (Vec::new(), None::<String>);
     loop {
-        let page = ask(args, "newest", (lines - entries.len()).clamp(1, PAGE), cursor)?;
+        let page = ask(args, Order::Newest, (lines - entries.len()).clamp(1, PAGE), cursor.as_deref())?;
         shown.take(&page);
         entries.extend(page.logs);
         cursor = page.next_cursor;
@@ -184,7 +199,7 @@ fn tail(args: &Args, lines: usize, printer: &mut Printer<'_>, shown: &mut Shown)
 /// What was said up to the end: each message of the stream shows what became of the root by the end of its batch, and so may the first
 /// question whether it is over.
 fn rest(args: &Args, printer: &mut Printer<'_>) -> anyhow::Result<()> {
-    let page = ask(args, "newest", PAGE, None)?;
+    let page = ask(args, Order::Newest, PAGE, None)?;
     let is_printed = |entry: &LogEntry, printer: &Printer<'_>| printer.printed.contains(&(entry.worker_id, entry.number));
     // Older ones than any that was printed were not asked for.
     let oldest = page.logs.iter().rposition(|entry| is_printed(entry, printer)).unwrap_or(page.logs.len());
@@ -209,16 +224,17 @@ fn is_wanted(args: &Args, entry: &LogEntry) -> bool {
 }
 
 /// Whether nothing more is to come.
-fn is_over(args: &Args) -> Result<bool, ClientError> {
-    let process = match args.process {
-        Some(id) => args.connection.get(&["api", "v1", "roots", &args.root, "processes", &id.to_string()], &vec![])?,
-        None => args.connection.get(&["api", "v1", "roots", &args.root, "tree"], &vec![("limit", "1".to_owned())])?["root"].take(),
+fn is_over(args: &Args) -> Result<bool, Error> {
+    let client = args.connection.client()?;
+    let state = match args.process {
+        Some(id) => args.connection.ask(client.process(&args.root, id))?.state,
+        None => args.connection.ask(client.root(&args.root))?.state,
     };
-    Ok(is_final(process["state"].as_str().unwrap_or_default()))
+    Ok(is_final(state.as_str()))
 }
 
 /// Whether what is followed has ended by this. Of many that a worker left not each is told of, only their trees.
-fn ends(args: &Args, message: &StreamMessage) -> Result<bool, ClientError> {
+fn ends(args: &Args, message: &StreamMessage) -> Result<bool, Error> {
     if message.event.type_name() == "roots-dropped" {
         return is_over(args);
     }
@@ -265,7 +281,7 @@ impl Printer<'_> {
         self.pass(entry);
         let mut out = anstream::stdout().lock();
         if self.args.connection.json {
-            writeln!(out, "{}", crate::client::escape_controls(&serde_json::to_string(entry)?))?;
+            writeln!(out, "{}", escape_controls(&serde_json::to_string(entry)?))?;
             return Ok(out.flush()?);
         }
         let level = format!("{:<5}", visible(&entry.level));
@@ -286,8 +302,8 @@ impl Printer<'_> {
     fn name(&mut self, id: ProcessId) -> &str {
         let Args { root, connection, .. } = self.args;
         self.names.entry(id).or_insert_with(|| {
-            let found = connection.get(&["api", "v1", "roots", root, "processes", &id.to_string()], &vec![]).and_then(read);
-            found.ok().map(|process: Process| process.name).filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string())
+            let found = connection.client().and_then(|client| connection.ask(client.process(root, id)));
+            found.ok().map(|process| process.name).filter(|name| !name.is_empty()).unwrap_or_else(|| id.to_string())
         })
     }
 }

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
+use monitor_api::Call;
 use monitor_wire::Root;
-use reqwest::Method;
 
-use crate::client::{Connection, print_json, read};
+use crate::client::Connection;
 use crate::exit;
 use crate::text::visible;
 
@@ -45,18 +45,15 @@ struct Which {
 }
 
 pub(crate) fn pin(args: &Pin) -> anyhow::Result<()> {
-    change(&args.which, Method::POST, "pinned")
+    let Which { root, connection } = &args.which;
+    change(connection, connection.client()?.pin(root), "pinned")
 }
 
 pub(crate) fn unpin(args: &Unpin) -> anyhow::Result<()> {
-    change(&args.which, Method::DELETE, "unpinned")
+    let Which { root, connection } = &args.which;
+    change(connection, connection.client()?.unpin(root), "unpinned")
 }
 
-fn change(Which { root, connection }: &Which, method: Method, done: &str) -> anyhow::Result<()> {
-    let answer = connection.change(method, &["api", "v1", "roots", root, "pin"], &Vec::new())?;
-    if connection.json {
-        return print_json(&answer);
-    }
-    let root: Root = read(answer)?;
-    Ok(writeln!(anstream::stdout(), "{done} {}", visible(&root.title))?)
+fn change(connection: &Connection, call: Call<Root>, done: &str) -> anyhow::Result<()> {
+    connection.show(call, |root| Ok(writeln!(anstream::stdout(), "{done} {}", visible(&root.title))?))
 }

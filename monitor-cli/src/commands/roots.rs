@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use monitor_wire::{Progress, Root, RootsPage, State};
 
-use crate::client::{Connection, Query, print_json, read};
+use crate::client::Connection;
 use crate::exit;
 use crate::text::{
     DURATION_COLUMNS, Line, STATES, attempt, elapsed, ended_by, fit, glyph, moment, now_us, one_line, style, terminal_width, thousands,
@@ -52,19 +52,22 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
+    let mut call = args.connection.client()?.roots().limit(args.limit.into());
     if !args.state.is_empty() {
-        query.push(("state", args.state.join(",")));
+        call = call.states(&args.state);
     }
     for (name, value) in [("name", &args.name), ("batch", &args.batch), ("q", &args.q)] {
-        query.extend(value.clone().map(|value| (name, value)));
+        if let Some(value) = value {
+            call = call.parameter(name, value);
+        }
     }
-    query.extend(args.unattached.map(|is_wanted| ("unattached", is_wanted.to_string())));
-    let answer = args.connection.get(&["api", "v1", "roots"], &query)?;
-    if args.connection.json {
-        return print_json(&answer);
+    if let Some(is_wanted) = args.unattached {
+        call = call.unattached(is_wanted);
     }
-    let page: RootsPage = read(answer)?;
+    args.connection.show(call, |page| print(&page))
+}
+
+fn print(page: &RootsPage) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     out.write_all(render(&page.roots, terminal_width(), now_us()).as_bytes())?;
     out.flush()?;

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use monitor_wire::{Counts, Status};
 
-use crate::client::{Connection, print_json, read};
+use crate::client::Connection;
 use crate::exit;
 use crate::text::{STATES, bytes, moment, style, thousands, visible};
 
@@ -24,14 +24,12 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let answer = args.connection.get(&["api", "v1", "status"], &vec![])?;
-    if args.connection.json {
-        return print_json(&answer);
-    }
-    let text = render(&read(answer)?, args.connection.server().as_str());
-    let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    args.connection.show(args.connection.client()?.status(), |status| {
+        let text = render(&status, args.connection.server().as_str());
+        let mut out = anstream::stdout().lock();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    })
 }
 
 fn render(status: &Status, server: &str) -> String {

@@ -2,10 +2,12 @@
 
 use std::io::Write;
 
+use anyhow::Context as _;
+use monitor_api::Pages;
 use monitor_wire::TreePage;
 use serde_json::Value;
 
-use crate::client::{ClientError, Connection, Query, print_json, read};
+use crate::client::{Connection, print_json};
 use crate::exit;
 use crate::text::{now_us, terminal_width};
 
@@ -36,35 +38,27 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let tree = fetch(args)?;
+    let mut pages = args.connection.client()?.tree(&args.root).limit(PAGE).pages();
     if args.connection.json {
-        return print_json(&tree);
+        return print_json(&fetch_json(args, &mut pages)?);
     }
-    let tree: TreePage = read(tree)?;
+    let mut tree = args.connection.wait(pages.next())?.context("the tree has no page")?;
+    while let Some(page) = args.connection.wait(pages.next())? {
+        tree.processes.extend(page.processes);
+    }
     let mut out = anstream::stdout().lock();
     render::tree(tree, args.all, terminal_width(), now_us(), |line| out.write_all(line.as_bytes()))?;
     Ok(out.flush()?)
 }
 
-/// The whole tree, as one page.
-fn fetch(args: &Args) -> Result<Value, ClientError> {
-    let mut cursor: Option<String> = None;
-    let mut whole: Option<Value> = None;
-    loop {
-        let mut query: Query<'_> = vec![("limit", PAGE.to_string())];
-        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
-        let mut page = args.connection.get(&["api", "v1", "roots", &args.root, "tree"], &query)?;
-        cursor = page["next_cursor"].as_str().map(str::to_owned);
-        if let Some(whole) = &mut whole {
-            if let (Some(all), Some(more)) = (whole["processes"].as_array_mut(), page["processes"].as_array_mut()) {
-                all.append(more);
-            }
-            whole["next_cursor"] = page["next_cursor"].take();
-        } else {
-            whole = Some(page);
+/// The whole tree as one page, as it came.
+fn fetch_json(args: &Args, pages: &mut Pages<TreePage>) -> anyhow::Result<Value> {
+    let mut whole = args.connection.wait(pages.next_json())?.context("the tree has no page")?;
+    while let Some(mut page) = args.connection.wait(pages.next_json())? {
+        if let (Some(all), Some(more)) = (whole["processes"].as_array_mut(), page["processes"].as_array_mut()) {
+            all.append(more);
         }
-        if cursor.is_none() {
-            return Ok(whole.unwrap_or_default());
-        }
+        whole["next_cursor"] = page["next_cursor"].take();
     }
+    Ok(whole)
 }

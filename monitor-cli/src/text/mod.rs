@@ -1,10 +1,12 @@
 //! Text for people: names made harmless, widths in columns, times and durations.
 
+mod json;
 mod line;
 mod safe;
 mod state;
 mod time;
 
+pub(crate) use json::{Escaping, escape_controls, print_json};
 pub(crate) use line::Line;
 pub(crate) use safe::{fit, one_line, visible, width};
 pub(crate) use state::{STATES, attempt, ended_by, glyph, style};

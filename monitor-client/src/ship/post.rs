@@ -40,7 +40,7 @@ impl Post {
         }
         let mut client =
             Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(ANSWER_TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        let is_loopback = self.url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");
+        let is_loopback = self.url.host_str().is_some_and(monitor_wire::is_loopback);
         if is_loopback {
             // A proxy is for what is elsewhere.
             client = client.no_proxy();
@@ -95,7 +95,7 @@ impl Post {
 /// The meaning of an answer to what was sent.
 pub(super) async fn answer(mut response: Response, sent: Sent) -> Answer {
     let status = response.status();
-    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| monitor_wire::retry_after(value.to_str().ok()?));
     let mut body = Vec::new();
     while body.len() < LONGEST_ANSWER {
         match response.chunk().await {
@@ -104,7 +104,7 @@ pub(super) async fn answer(mut response: Response, sent: Sent) -> Answer {
             Err(error) => return Answer::Away { why: causes(error) },
         }
     }
-    Answer::of(sent, status.as_u16(), retry_after.as_deref(), &body)
+    Answer::of(sent, status.as_u16(), retry_after, &body)
 }
 
 /// reqwest's own words are "error sending request"; what helps stands in its sources.

@@ -2,13 +2,14 @@
 
 use std::io::{IsTerminal, Write as _};
 
-use monitor_spool::{Answer, Backoff, Found, Head, Life, Replay};
+use monitor_api::BatchAnswer;
+use monitor_spool::{Answer, Backoff, Found, Head, Life, Replay, content_encoding};
 use monitor_wire::Dropped;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Place, counted, failed, report, title};
-use crate::client::{ClientError, Connection, print_json};
+use crate::client::{Connection, print_json};
 use crate::exit;
 use crate::text::{now_us, thousands};
 
@@ -76,14 +77,13 @@ pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<()> {
         out.flush()?;
     }
     if let Some(error) = broken_off {
-        return Err(error.into());
+        return Err(error);
     }
     report(&failures)
 }
 
 /// Sends all that one program left, and says how far it is.
-fn send(replay: &mut Replay, title: &str, connection: &Connection) -> Result<(), ClientError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
+fn send(replay: &mut Replay, title: &str, connection: &Connection) -> anyhow::Result<()> {
     let worker = replay.worker().clone();
     let mut backoff = Backoff::default();
     let mut progress = Progress { title, total: replay.waiting() };
@@ -93,16 +93,17 @@ fn send(replay: &mut Replay, title: &str, connection: &Connection) -> Result<(),
         let Some(parcel) = replay.next() else { break };
         let sent = parcel.sent();
         let body = parcel.body(&Head { worker: &worker, sent_us: now_us(), dropped: &dropped, lost: true });
-        match runtime.block_on(connection.post_events(body, sent)) {
-            Ok(answer) => {
-                replay.settle(&answer);
-                std::thread::sleep(backoff.after(&answer).unwrap_or_default());
-            }
-            Err(error) => {
-                if !replay.settle(&Answer::Refused { why: error.to_string() }) {
-                    return Err(error);
-                }
-            }
+        let encoding = content_encoding(&body);
+        let (answer, error) = match connection.wait(connection.client()?.post_batch(body, encoding)) {
+            Ok(BatchAnswer { status, retry_after, body }) => (Answer::of(sent, status, retry_after, &body), None),
+            Err(error) => (Answer::Away { why: error.to_string() }, Some(error)),
+        };
+        // What nobody will ever read is given up, and all else that is refused is left for another time.
+        let is_settled = replay.settle(&answer);
+        match (&answer, error) {
+            (_, Some(error)) => return Err(error.into()),
+            (Answer::Refused { why }, None) if !is_settled => anyhow::bail!("{why}"),
+            _ => std::thread::sleep(backoff.after(&answer).unwrap_or_default()),
         }
     }
     progress.end(replay);
