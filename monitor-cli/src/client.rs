@@ -37,7 +37,7 @@ pub(crate) struct Connection {
     #[arg(short = 'j', long)]
     pub(crate) json: bool,
     #[arg(skip)]
-    asking: OnceCell<Asking>,
+    asking: OnceCell<Box<Asking>>,
 }
 
 /// What asks, made when there is something to ask.
@@ -78,7 +78,7 @@ impl Connection {
         let settings = Settings::for_url(url);
         let client = Client::new(if let Some(token) = token { settings.token(token) } else { settings });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime of one thread");
-        Ok(self.asking.get_or_init(|| Asking { client, runtime }))
+        Ok(self.asking.get_or_init(|| Box::new(Asking { client, runtime })))
     }
 
     /// Waits for whatever the client does.

@@ -122,7 +122,7 @@ async fn a_refusal_has_the_server_s_words() {
         (stranger.status().await.map(|_| ()), 401, "token"),
         (reader.pin(1).await.map(|_| ()), 403, "a-read"),
         (client.root(99).await.map(|_| ()), 404, "99"),
-        (client.delete("1").await.map(|()| ()), 401, "token"),
+        (client.delete("1").await, 401, "token"),
         (client.events(&batch(2, &many)).await.map(|_| ()), 413, "split"),
         (server.admin().call::<Value>(monitor_api::Method::PATCH, &["api", "v1", "roots"]).await.map(|_| ()), 405, "PATCH"),
     ] {
