@@ -46,7 +46,7 @@ test("a worker is asked from its row, in both languages, and one without a chann
     const channel = await opened(page, worker);
     await hasText(channel, /channel open since/);
     await channel.getByRole("button", { name: "Ping" }).click();
-    await hasText(channel.getByRole("status"), /^answered in .*pong␛$/);
+    await hasText(channel.getByRole("status"), /^answered in .*pong‹U\+001B›$/);
     await channel.getByRole("button", { name: "Figures" }).click();
     await hasText(channel.getByRole("status"), /"threads": 7/);
     await channel.getByRole("button", { name: "What runs" }).click();

@@ -358,7 +358,7 @@ export const zh: Messages = {
   "workers.channel": "询问",
   "workers.channel.open": "命令通道自{time}开启",
   "workers.channel.none": "它没有打开命令通道。",
-  "workers.ask.ping": "Ping",
+  "workers.ask.ping": "连通测试",
   "workers.ask.stats": "指标",
   "workers.ask.active": "正在运行",
   "workers.ask.registered": "函数",
