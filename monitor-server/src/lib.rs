@@ -15,6 +15,7 @@ pub mod fuzz;
 mod http;
 pub mod ingest;
 pub mod live;
+mod native;
 pub mod otlp;
 mod overdue;
 pub mod packed;

@@ -37,7 +37,7 @@ async fn look(ingest: &Ingest, clock: &Clock, since_us: u64) -> Result<(), Inges
 mod tests {
     use std::sync::Arc;
 
-    use monitor_wire::{Event, WorkerOnline};
+    use monitor_wire::{Event, WorkerOnline, WorkerRole};
     use tokio::sync::mpsc;
 
     use super::*;
@@ -59,6 +59,8 @@ mod tests {
             version: String::new(),
             heartbeat_interval_ms: 1_000,
             registered: Vec::new(),
+            role: WorkerRole::PROGRAM,
+            capabilities: Vec::new(),
             worker: None,
         });
         ingest.accept(batch('A', 1, vec![online])).await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use monitor_wire::{Dropped, Event, WorkerId, WorkerOffline, WorkerOnline, WorkerRef};
+use monitor_wire::{Dropped, Event, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole};
 use serde_json::Value;
 
 use crate::folder::Folder;
@@ -263,6 +263,8 @@ fn online(estate: &Estate) -> Option<Value> {
         version: about.version.clone(),
         heartbeat_interval_ms: HEARTBEAT_MS,
         registered: sites.into_iter().map(|(_, site)| site.clone()).collect(),
+        role: WorkerRole::PROGRAM,
+        capabilities: Vec::new(),
         worker: None,
     }))
     .ok()

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use monitor_wire::{Attachment, Batch, Counts, Error, Event, Process, ProcessId, Root, RootId, State, WorkerId, WorkerRef};
+use monitor_wire::{
+    Attachment, Batch, Counts, Error, Event, Process, ProcessId, Root, RootId, State, Unplaced, WorkerId, WorkerRef, WorkerState,
+};
 
 use crate::attempts::AttemptNow;
 use crate::order::{Node, Order, order};
@@ -34,6 +36,10 @@ pub struct Facts {
     workers: BTreeMap<WorkerId, WorkerFacts>,
     applied: BTreeMap<WorkerId, Ranges>,
     unknown: BTreeMap<String, u64>,
+    /// Trees of processes that another system gave an id.
+    named: BTreeMap<(ProcessId, String), RootId>,
+    /// Events that wait for such a tree, by the number and the sender of each.
+    waiting: BTreeMap<(ProcessId, String), BTreeMap<(WorkerId, u64), Unplaced>>,
 }
 
 /// The facts of one tree.
@@ -67,12 +73,25 @@ impl Facts {
     /// Takes one event, by its number and by whose number that is. Except that unknown ones are counted, repetition is harmless.
     pub fn apply(&mut self, number: u64, batch_worker: WorkerId, event: &Event) {
         if let Some(about) = ProcessEvent::of(event) {
-            if let Some(worker) = about.worker {
-                self.workers.entry(worker.id).or_default().describe(worker);
-            }
+            self.describe(about.worker, batch_worker);
             let tree = self.trees.entry(about.root_id).or_default();
             if about.is_fact() {
                 tree.processes.entry(about.id).or_default().apply(number, batch_worker, &about);
+                self.name(&about);
+            }
+            return;
+        }
+        if let Event::Unplaced(unplaced) = event {
+            let worker = ProcessEvent::of(unplaced.event()).and_then(|about| about.worker);
+            self.describe(worker, batch_worker);
+            // Without an id nobody filled in which process it is.
+            let Some(id) = unplaced.id else { return };
+            let key = (id, unplaced.native_id().to_owned());
+            match self.named.get(&key) {
+                Some(root) => self.apply(number, batch_worker, &unplaced.place(*root, id)),
+                None => {
+                    self.waiting.entry(key).or_default().insert((batch_worker, number), unplaced.clone());
+                }
             }
             return;
         }
@@ -81,11 +100,43 @@ impl Facts {
             return;
         }
         let (id, relayed) = about_worker(event, batch_worker);
-        let worker = self.workers.entry(id).or_default();
+        self.describe(relayed, batch_worker);
+        self.workers.entry(id).or_default().apply(number, batch_worker, event);
+    }
+
+    /// Takes the description of a worker that another relays.
+    fn describe(&mut self, relayed: Option<&WorkerRef>, by: WorkerId) {
         if let Some(relayed) = relayed {
+            let worker = self.workers.entry(relayed.id).or_default();
             worker.describe(relayed);
+            if relayed.id != by {
+                worker.relay(by);
+            }
         }
-        worker.apply(number, batch_worker, event);
+    }
+
+    /// Learns in which tree a process of another system is, and takes what waits for that.
+    fn name(&mut self, about: &ProcessEvent<'_>) {
+        let Some(native_id) = about.native_id() else { return };
+        let key = (about.id, native_id.to_owned());
+        // Of several trees the smallest, whichever comes first.
+        let root = self.named.entry(key.clone()).or_insert(about.root_id);
+        *root = about.root_id.min(*root);
+        for ((worker, number), unplaced) in self.waiting.remove(&key).unwrap_or_default() {
+            self.apply(number, worker, &unplaced.place(about.root_id, about.id));
+        }
+    }
+
+    /// Returns true if nothing has told yet in which tree the process of an event is.
+    pub fn is_waiting(&self, unplaced: &Unplaced) -> bool {
+        unplaced.id.is_some_and(|id| !self.named.contains_key(&(id, unplaced.native_id().to_owned())))
+    }
+
+    /// Where a worker is, as shown.
+    pub fn worker_state(&self, id: WorkerId) -> WorkerState {
+        let Some(facts) = self.workers.get(&id) else { return WorkerState::ONLINE };
+        let is_online = |relay| self.worker_status(relay) == WorkerStatus::Online;
+        if facts.status() == WorkerStatus::Online && facts.is_behind_silence(is_online) { WorkerState::UNHEARD } else { facts.state() }
     }
 
     /// Where a worker is; one never heard of counts as online.

@@ -164,6 +164,11 @@ impl<'a> ProcessEvent<'a> {
         }
     }
 
+    /// The id that another system gave the process, if the event says one.
+    pub fn native_id(&self) -> Option<&'a str> {
+        self.native_id
+    }
+
     /// Whether it says anything about the process's state: what a process logs doesn't.
     pub fn is_fact(&self) -> bool {
         !matches!(self.event, Event::ProcessLogged(_))

@@ -1,6 +1,8 @@
 //! What is known of a worker.
 
-use monitor_wire::{Event, Registered, WorkerId, WorkerRef, WorkerState};
+use std::collections::BTreeSet;
+
+use monitor_wire::{Event, Registered, WorkerId, WorkerRef, WorkerRole, WorkerState};
 use serde::{Deserialize, Serialize};
 
 use crate::told::Stamp;
@@ -28,7 +30,13 @@ pub struct WorkerFacts {
     /// announced itself, and so promised no heartbeat.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle: Option<u64>,
+    /// The workers that relay what it says: the greatest ids of all that ever did.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub relayed_by: BTreeSet<WorkerId>,
 }
+
+/// So many of the workers that relay what another says are remembered.
+const MAX_RELAYS: usize = 8;
 
 /// What a worker says when it begins to report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -41,6 +49,12 @@ pub struct Announced {
     pub heartbeat_interval_ms: u64,
     /// The attributed functions of its program.
     pub registered: Vec<Registered>,
+    /// What it is for, unless it is a program that records itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<WorkerRole>,
+    /// What it can be asked to do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
 }
 
 /// What a worker's state means for what it had open.
@@ -70,6 +84,22 @@ impl WorkerFacts {
         is_news
     }
 
+    /// Learns that another worker relays what this one says. Returns true if that was news.
+    pub fn relay(&mut self, by: WorkerId) -> bool {
+        let is_news = self.relayed_by.insert(by);
+        if self.relayed_by.len() > MAX_RELAYS {
+            // The same ones are left in whatever order they come.
+            let least = self.relayed_by.pop_first();
+            return is_news && least != Some(by);
+        }
+        is_news
+    }
+
+    /// Returns true if nobody who relays what it says is online, given where those are, so that its silence says nothing.
+    pub fn is_behind_silence(&self, mut is_online: impl FnMut(WorkerId) -> bool) -> bool {
+        !self.relayed_by.is_empty() && !self.relayed_by.iter().any(|relay| is_online(*relay))
+    }
+
     /// Takes an event about this worker, by the number of the batch's worker; 0 if the server made it itself. Others change nothing.
     pub fn apply(&mut self, number: u64, batch_worker: WorkerId, event: &Event) {
         let stamp = |time_us| Stamp { time_us, worker: batch_worker, number };
@@ -82,6 +112,8 @@ impl WorkerFacts {
                         version: event.version.clone(),
                         heartbeat_interval_ms: event.heartbeat_interval_ms,
                         registered: event.registered.clone(),
+                        role: Some(event.role.clone()).filter(|role| *role != WorkerRole::PROGRAM),
+                        capabilities: event.capabilities.clone(),
                     };
                     self.online = Some((stamp, announced));
                 }

@@ -4,7 +4,7 @@ mod support;
 
 use monitor_state::Facts;
 use proptest::prelude::*;
-use support::generate::{delivery, history};
+use support::generate::{delivery, history, unplaced_history};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
@@ -23,6 +23,13 @@ proptest! {
             prop_assert_eq!(shown.counts.total(), processes.len() as u64);
             prop_assert!(processes.windows(2).all(|pair| pair[1].depth <= pair[0].depth.map(|depth| depth + 1)));
         }
+    }
+
+    #[test]
+    fn it_does_not_matter_when_it_is_told_in_which_tree_a_process_is(
+        (one, other) in unplaced_history().prop_flat_map(|history| (delivery(&history), delivery(&history)))
+    ) {
+        prop_assert_eq!(Facts::of(&one), Facts::of(&other));
     }
 
     #[test]

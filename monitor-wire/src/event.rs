@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ids::{ProcessId, RootId, WorkerId};
-use crate::words::{Attachment, ErrorKind, Kind, Outcome};
+use crate::unplaced::Unplaced;
+use crate::words::{Attachment, ErrorKind, Kind, Outcome, WorkerRole};
 
 /// Keys and values of a process's own.
 pub type Fields = std::collections::BTreeMap<String, serde_json::Value>;
@@ -46,6 +47,9 @@ pub enum Event {
     WorkerLost(WorkerChanged),
     /// A lost worker reported again.
     WorkerFound(WorkerChanged),
+    /// An event about a process whose tree its sender doesn't know.
+    #[serde(untagged)]
+    Unplaced(Unplaced),
     /// An event of a type unknown here, kept as it came.
     #[serde(untagged)]
     Unknown(UnknownEvent),
@@ -64,7 +68,12 @@ impl Event {
             Self::ProcessEnded(event) => Some(event.root_id),
             Self::ProcessOverdue(event) => Some(event.root_id),
             Self::Unknown(event) => event.fields.get("root_id").and_then(|id| id.as_str()?.parse().ok()),
-            Self::WorkerOnline(_) | Self::WorkerHeartbeat(_) | Self::WorkerOffline(_) | Self::WorkerLost(_) | Self::WorkerFound(_) => None,
+            Self::WorkerOnline(_)
+            | Self::WorkerHeartbeat(_)
+            | Self::WorkerOffline(_)
+            | Self::WorkerLost(_)
+            | Self::WorkerFound(_)
+            | Self::Unplaced(_) => None,
         }
     }
 
@@ -84,6 +93,7 @@ impl Event {
             Self::WorkerOffline(_) => "worker-offline",
             Self::WorkerLost(_) => "worker-lost",
             Self::WorkerFound(_) => "worker-found",
+            Self::Unplaced(unplaced) => unplaced.event().type_name(),
             Self::Unknown(event) => &event.event_type,
         }
     }
@@ -96,6 +106,8 @@ impl<'de> Deserialize<'de> for Event {
         struct Tag<'a> {
             #[serde(rename = "type", borrow)]
             event_type: std::borrow::Cow<'a, str>,
+            root_id: Option<de::IgnoredAny>,
+            native_source: Option<de::IgnoredAny>,
         }
         fn body<'a, T: Deserialize<'a>, E: de::Error>(text: &'a str) -> Result<T, E> {
             serde_json::from_str(text).map_err(|error| E::custom(without_place(&error)))
@@ -103,6 +115,9 @@ impl<'de> Deserialize<'de> for Event {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         let text = raw.get();
         let tag: Tag<'_> = body(text)?;
+        if tag.root_id.is_none() && tag.native_source.is_some() && Unplaced::TYPES.contains(&&*tag.event_type) {
+            return Ok(Self::Unplaced(body(text)?));
+        }
         Ok(match &*tag.event_type {
             "process-queued" => Self::ProcessQueued(body(text)?),
             "process-started" => Self::ProcessStarted(body(text)?),
@@ -438,9 +453,23 @@ pub struct WorkerOnline {
     /// The attributed functions of its program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub registered: Vec<Registered>,
+    /// What it is for.
+    #[serde(default = "program", skip_serializing_if = "is_program")]
+    pub role: WorkerRole,
+    /// What it can be asked to do, in words of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
     /// Whom the event is about, where someone else relays it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<WorkerRef>,
+}
+
+fn program() -> WorkerRole {
+    WorkerRole::PROGRAM
+}
+
+fn is_program(role: &WorkerRole) -> bool {
+    *role == WorkerRole::PROGRAM
 }
 
 /// An attributed function of a program, called or not.
@@ -553,8 +582,14 @@ pub struct WorkerRef {
     pub id: WorkerId,
     /// Name of its host.
     pub hostname: String,
-    /// Its process number on the host.
+    /// Its process number on the host; 0 or left out if it has none that is known.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub pid: u32,
     /// Name of its program.
     pub program: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_none(pid: &u32) -> bool {
+    *pid == 0
 }

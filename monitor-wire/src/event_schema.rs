@@ -4,6 +4,7 @@ use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder, ObjectBuilder, Schema,
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::Unplaced;
 use crate::event::{
     Event, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated,
     WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline,
@@ -60,7 +61,14 @@ impl PartialSchema for Event {
             any = any.item(AllOfBuilder::new().item(Ref::from_schema_name(event.name)).item(typed(event_type)));
         }
         let other = ObjectBuilder::new().pattern(Some(format!("^(?!({})$)", all_known().map(|event| event.event_type).join("|"))));
-        any.item(typed(other).description(Some("An event of any other type"))).into()
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let unplaced = typed(ObjectBuilder::new().enum_values(Some(Unplaced::TYPES)))
+            .property("native_source", text().description(Some("The system whose id `native_id` is, such as the address of a queue")))
+            .property("native_id", text().description(Some("The id that it gave the process")))
+            .required("native_source")
+            .required("native_id")
+            .description(Some("An event without `root_id` and `id`: the server finds the tree, or waits until another event with this `native_id` tells it"));
+        any.item(unplaced).item(typed(other).description(Some("An event of any other type"))).into()
     }
 }
 

@@ -16,6 +16,7 @@ mod model;
 mod retry;
 mod stats;
 mod status;
+mod unplaced;
 mod words;
 
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
@@ -37,4 +38,5 @@ pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
-pub use words::{Attachment, CommandStatus, ErrorKind, Kind, Outcome, State, WorkerState};
+pub use unplaced::Unplaced;
+pub use words::{Attachment, CommandStatus, ErrorKind, Kind, Outcome, State, WorkerRole, WorkerState};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::batch::Dropped;
 use crate::event::{Error, Event, Fields, Link, Registered, Source};
 use crate::ids::{ProcessId, RootId, WorkerId};
-use crate::words::{Attachment, Kind, Outcome, State, WorkerState};
+use crate::words::{Attachment, Kind, Outcome, State, WorkerRole, WorkerState};
 
 /// A tree, seen from its root.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -289,10 +289,19 @@ pub struct Worker {
     pub id: WorkerId,
     /// Name of its host.
     pub hostname: String,
-    /// Its process number on the host.
+    /// Its process number on the host; 0 if it has none that is known.
     pub pid: u32,
     /// Name of its program.
     pub program: String,
+    /// What it is for, unless it is a program that records itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<WorkerRole>,
+    /// What it can be asked to do, in words of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    /// The workers that relay what it says. While none of them is online, it is unheard.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relayed_by: Vec<WorkerId>,
     /// Version of what reports.
     pub version: Option<String>,
     /// Where it is.

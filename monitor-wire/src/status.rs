@@ -22,6 +22,9 @@ pub struct Status {
     pub events: u64,
     /// Events of types unknown to this server, by type.
     pub unknown_events: BTreeMap<String, u64>,
+    /// Events that wait until another one tells in which tree their process is.
+    #[serde(default)]
+    pub waiting_events: u64,
     /// Roots by state.
     pub roots: Counts,
     /// Processes by state.

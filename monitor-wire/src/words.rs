@@ -186,3 +186,20 @@ impl CommandStatus {
         *self != Self::WAITING && *self != Self::TAKEN
     }
 }
+
+impl WorkerState {
+    /// Those who relay what it says are silent, so nobody knows how it is. What it has open goes on as far as is known.
+    pub const UNHEARD: Self = Self(Cow::Borrowed("unheard"));
+}
+
+open_word!(
+    /// What a worker is for.
+    WorkerRole {
+        /// A program that records itself.
+        PROGRAM = "program",
+        /// The one on a machine that starts commands.
+        AGENT = "agent",
+        /// It tells of what others do, such as the workers of a queue.
+        BRIDGE = "bridge",
+    }
+);

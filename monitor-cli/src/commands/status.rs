@@ -64,6 +64,9 @@ fn render(status: &Status, server: &str) -> String {
     if !status.retention.is_empty() {
         row("keeps", &visible(&status.retention));
     }
+    if status.waiting_events > 0 {
+        row("waiting", &format!("{} events that don't say their tree", thousands(status.waiting_events)));
+    }
     for (event_type, count) in &status.unknown_events {
         row("unknown", &format!("{} events of type {}", thousands(*count), visible(event_type)));
     }

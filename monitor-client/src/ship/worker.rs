@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-use monitor_wire::{Event, WorkerHeartbeat, WorkerId, WorkerOffline, WorkerOnline, WorkerRef};
+use monitor_wire::{Event, WorkerHeartbeat, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole};
 
 use super::now_us;
 
@@ -31,6 +31,8 @@ pub(super) fn online(heartbeat: Duration) -> Event {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         heartbeat_interval_ms: heartbeat.as_millis() as u64,
         registered: crate::registered().collect(),
+        role: WorkerRole::PROGRAM,
+        capabilities: Vec::new(),
         worker: None,
     })
 }

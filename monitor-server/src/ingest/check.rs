@@ -25,6 +25,9 @@ pub(super) fn check(batch: &Packed) -> Result<(), IngestError> {
 }
 
 fn check_event(event: &Event) -> Result<(), String> {
+    if let Event::Unplaced(unplaced) = event {
+        return check_event(unplaced.event());
+    }
     let time_us = match event {
         Event::WorkerOnline(event) => event.time_us,
         Event::WorkerHeartbeat(event) => event.time_us,

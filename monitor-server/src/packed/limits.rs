@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use monitor_wire::{Attachment, CUT_FIELDS, Error, ErrorKind, Event, Fields, Kind, Outcome, Source, WorkerRef};
+use monitor_wire::{Attachment, CUT_FIELDS, Error, ErrorKind, Event, Fields, Kind, Outcome, Source, WorkerRef, WorkerRole};
 
 use super::{Packed, PackedEvent, size};
+
+/// So many things that a worker can be asked to do are kept.
+const MAX_CAPABILITIES: usize = 1_000;
 
 /// The most that an event's parts may hold, in bytes.
 #[derive(Debug, Clone, Copy)]
@@ -127,6 +130,9 @@ fn cut_event(event: &mut Event, limits: &Limits) {
         Event::WorkerOnline(of) => {
             cut_text(&mut of.version, name_bytes);
             of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits));
+            of.capabilities.truncate(MAX_CAPABILITIES);
+            cut_each(&mut of.capabilities, name_bytes);
+            cut_word(&mut of.role, WorkerRole::as_str, limits);
             for function in &mut of.registered {
                 cut_text(&mut function.name, name_bytes);
                 cut_word(&mut function.kind, Kind::as_str, limits);
@@ -136,6 +142,10 @@ fn cut_event(event: &mut Event, limits: &Limits) {
         Event::WorkerHeartbeat(of) => of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits)),
         Event::WorkerOffline(of) => of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits)),
         Event::ProcessOverdue(of) => cut_text(&mut of.reason, name_bytes),
+        Event::Unplaced(of) => {
+            cut_text(&mut of.native_source, name_bytes);
+            cut_event(of.event_mut(), limits);
+        }
         Event::WorkerLost(_) | Event::WorkerFound(_) | Event::Unknown(_) => {}
     }
 }

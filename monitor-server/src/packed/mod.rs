@@ -347,6 +347,10 @@ impl<'a> Packing<'a> {
                 }),
                 None => PackedEvent::Other(Box::new(Event::ProcessEnded(of))),
             },
+            Event::Unplaced(mut of) => {
+                of.id = Some(crate::native::process_id(&of.native_source, of.native_id()));
+                PackedEvent::Other(Box::new(Event::Unplaced(of)))
+            }
             event => PackedEvent::Other(Box::new(event)),
         }
     }

@@ -68,8 +68,12 @@ pub(super) fn of_event(event: &Event) -> usize {
         }
         Event::WorkerOnline(of) => {
             let function = |of: &Registered| 128 + of.name.len() + of.kind.as_str().len() + of.source.file.len();
-            of.version.len() + workers(&of.worker) + of.registered.iter().map(function).sum::<usize>()
+            of.version.len()
+                + of.capabilities.iter().map(|of| 24 + of.len()).sum::<usize>()
+                + workers(&of.worker)
+                + of.registered.iter().map(function).sum::<usize>()
         }
+        Event::Unplaced(of) => size_of::<Event>() + of.native_source.len() + of_event(of.event()),
         Event::WorkerHeartbeat(of) => workers(&of.worker),
         Event::WorkerOffline(of) => workers(&of.worker),
         Event::Unknown(of) => of.event_type.len() + fields(&of.fields),

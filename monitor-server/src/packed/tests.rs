@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::Packed;
 use super::decode::Refused;
-use crate::support::generate::{delivery, history};
+use crate::support::generate::{delivery, unplaced_history};
 
 fn unpacked(packed: &Packed) -> Vec<monitor_wire::Event> {
     (0..packed.len()).map(|index| packed.event(index)).collect()
@@ -14,7 +14,7 @@ fn unpacked(packed: &Packed) -> Vec<monitor_wire::Event> {
 proptest! {
     #[test]
     fn packing_loses_nothing_and_reading_packs_alike(
-        batches in history().prop_flat_map(|history| delivery(&history)),
+        batches in unplaced_history().prop_flat_map(|history| delivery(&history)),
         (lost, sent_us) in (any::<bool>(), 0..u64::MAX),
     ) {
         for batch in batches {
@@ -71,6 +71,13 @@ fn what_is_unusual_is_read_as_ever() {
         format!(r#"{{"type":"process-ended",{common},"outcome":"failed","reason":7}}"#),
         with(r#""exit_code":"not a start's""#),
         format!(r#"{{"type":"process-ended",{common}}}"#),
+        r#"{"type":"process-ended","time_us":5,"native_source":"q","outcome":"succeeded"}"#.to_owned(),
+        r#"{"type":"process-ended","time_us":5,"native_id":"n-1","outcome":"succeeded"}"#.to_owned(),
+        r#"{"type":"process-ended","time_us":5,"native_source":7,"native_id":"n-1","outcome":"succeeded"}"#.to_owned(),
+        r#"{"type":"process-ended","time_us":5,"native_source":"q","native_id":null,"outcome":"succeeded"}"#.to_owned(),
+        r#"{"type":"process-ended","time_us":5,"native_source":"q","native_id":"n-1"}"#.to_owned(),
+        r#"{"type":"process-logged","time_us":5,"native_source":"q","native_id":"n-1","level":"info","message":""}"#.to_owned(),
+        with(r#""native_source":"q","native_id":"n-1""#),
         r#"{"type":"worker-heartbeat","time_us":1}"#.to_owned(),
         "7".to_owned(),
     ];

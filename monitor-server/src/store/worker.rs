@@ -3,10 +3,17 @@
 use std::collections::BTreeMap;
 
 use monitor_state::{WorkerFacts, WorkerStatus};
-use monitor_wire::{Dropped, Worker, WorkerId};
+use monitor_wire::{Dropped, Worker, WorkerId, WorkerState};
 
 /// A worker as shown.
-pub(super) fn view(id: WorkerId, facts: &WorkerFacts, (last_seen_us, lag): (u64, Option<i64>), open: i64, dropped: Vec<Dropped>) -> Worker {
+pub(super) fn view(
+    id: WorkerId,
+    facts: &WorkerFacts,
+    is_unheard: bool,
+    (last_seen_us, lag): (u64, Option<i64>),
+    open: i64,
+    dropped: Vec<Dropped>,
+) -> Worker {
     let status = facts.status();
     let online = facts.online.as_ref().map(|(_, announced)| announced);
     let mut dropped = dropped;
@@ -16,8 +23,11 @@ pub(super) fn view(id: WorkerId, facts: &WorkerFacts, (last_seen_us, lag): (u64,
         hostname: facts.hostname.clone(),
         pid: facts.pid,
         program: facts.program.clone(),
+        role: online.and_then(|online| online.role.clone()),
+        capabilities: online.map(|online| online.capabilities.clone()).unwrap_or_default(),
+        relayed_by: facts.relayed_by.iter().copied().collect(),
         version: online.map(|online| online.version.clone()),
-        state: facts.state(),
+        state: if is_unheard && status == WorkerStatus::Online { WorkerState::UNHEARD } else { facts.state() },
         started_us: online.map(|online| online.started_us),
         last_seen_us,
         offline_us: match status {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use monitor_wire::{
     Attachment, Batch, Error, ErrorKind, Event, Fields, Kind, Link, Outcome, ProcessEnded, ProcessFolded, ProcessId, ProcessLogged,
-    ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat,
-    WorkerOffline, WorkerOnline, WorkerRef,
+    ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, UnknownEvent, Unplaced, WorkerChanged,
+    WorkerHeartbeat, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -72,6 +72,36 @@ macro_rules! with_common {
         let (tree, id, time_us, attempt, worker, native_id, links) = $common;
         Event::$name($name { root_id: root(tree), id, time_us, attempt, worker, native_id, links, $($field),* })
     }};
+}
+
+/// Processes of another system, whose ids follow from `q` and their native ids.
+const NAMED: [(u64, &str); 2] = [(0x208f_e506_3c6a_9d7d, "n-1"), (0xa3d6_7807_1ab3_3cf4, "n-2")];
+
+/// An event about a process of another system, with or without its tree. Each of these is in one tree, and who says so says its native id.
+fn named_event() -> impl Strategy<Value = Event> {
+    (event(), select(&[0, 1][..]), 0..4_u8).prop_filter_map("an event about a process", |(event, which, how)| {
+        let (id, native_id) = NAMED[which];
+        let mut event = serde_json::to_value(event).expect("plain data");
+        let fields = event.as_object_mut()?;
+        let event_type = fields["type"].as_str()?.to_owned();
+        if !Unplaced::TYPES.contains(&&*event_type) {
+            return None;
+        }
+        fields.insert("native_id".to_owned(), native_id.into());
+        fields.insert("id".to_owned(), format!("{id:016x}").into());
+        fields.insert("root_id".to_owned(), root(1 + which as u8).to_string().into());
+        if how > 0 {
+            fields.remove("root_id");
+            fields.insert("native_source".to_owned(), "q".into());
+        }
+        Some(serde_json::from_value(event).expect("an event"))
+    })
+}
+
+/// As [`history`], and some of what is told doesn't say in which tree it is.
+pub fn unplaced_history() -> impl Strategy<Value = BTreeMap<char, Vec<Event>>> {
+    let some = prop_oneof![2 => event().boxed(), 3 => named_event().boxed()];
+    btree_map(select(WORKERS.as_slice()), vec(some, 0..14), 1..4)
 }
 
 pub fn event() -> impl Strategy<Value = Event> {
@@ -150,6 +180,8 @@ fn worker_event() -> impl Strategy<Value = Event> {
                 version: "1".to_owned(),
                 heartbeat_interval_ms: time_us % 3,
                 registered: Vec::new(),
+                role: WorkerRole::PROGRAM,
+                capabilities: Vec::new(),
                 worker: relayed,
             }),
             1 => Event::WorkerHeartbeat(WorkerHeartbeat { time_us, worker: relayed }),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use monitor_wire::{
     Event, Fields, Kind, LogEntry, Outcome, Process, ProcessEnded, ProcessFolded, ProcessLogged, ProcessProgressed, ProcessQueued,
     ProcessStarted, ProcessUpdated, Retry, Root, State, Worker, WorkerChanged, WorkerId, WorkerOffline, WorkerOnline, WorkerRef,
-    WorkerState,
+    WorkerRole, WorkerState,
 };
 
 /// What is known of a tree that is imported.
@@ -30,6 +30,8 @@ impl Known {
                 version,
                 heartbeat_interval_ms: 0,
                 registered: Vec::new(),
+                role: WorkerRole::PROGRAM,
+                capabilities: Vec::new(),
                 worker: Some(of),
             };
             Event::WorkerOnline(online)

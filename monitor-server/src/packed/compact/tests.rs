@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{Malformed, read, write};
 use crate::packed::Packed;
-use crate::support::generate::{delivery, history};
+use crate::support::generate::{delivery, history, unplaced_history};
 use crate::support::script::parse;
 
 fn same(packed: &Packed) -> Result<(), TestCaseError> {
@@ -18,7 +18,7 @@ fn same(packed: &Packed) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(batches in history().prop_flat_map(|history| delivery(&history))) {
+    fn what_is_written_is_read_again(batches in unplaced_history().prop_flat_map(|history| delivery(&history))) {
         for batch in batches {
             same(&Packed::from(batch))?;
         }

@@ -104,7 +104,14 @@ impl State {
             root_id: *root_id,
             count: *count,
         });
-        Some(super::worker::view(seen.id, facts, (seen.last_seen_us, seen.lag_us), self.open_at(seen.id) as i64, dropped.collect()))
+        Some(super::worker::view(
+            seen.id,
+            facts,
+            self.facts.worker_state(seen.id) == monitor_wire::WorkerState::UNHEARD,
+            (seen.last_seen_us, seen.lag_us),
+            self.open_at(seen.id) as i64,
+            dropped.collect(),
+        ))
     }
 
     /// How many processes are open at a worker.

@@ -42,6 +42,7 @@ impl Queries for MemoryStore {
             as_of: state.seq,
             events: state.events,
             unknown_events: state.facts.unknown().clone(),
+            waiting_events: 0,
             roots,
             processes,
             workers,

@@ -86,7 +86,7 @@ const NEVER: [(&str, &str); 24] = [
 ];
 
 /// Counts that must be the same twice: what they are, then two statements whose rows are a key and a count.
-const TWICE: [(&str, &str, &str); 6] = [
+const TWICE: [(&str, &str, &str); 7] = [
     ("roots by state", "SELECT of, count FROM tally WHERE what = 0 AND count <> 0", "SELECT state, count(*) FROM root GROUP BY state"),
     (
         "roots by name and state",
@@ -97,6 +97,11 @@ const TWICE: [(&str, &str, &str); 6] = [
         "processes by state",
         "SELECT of, count FROM tally WHERE what = 1 AND count <> 0",
         "SELECT state, count(*) FROM process WHERE state >= 6 OR root NOT IN (SELECT root FROM leaving) GROUP BY state",
+    ),
+    (
+        "events that wait for a tree",
+        "SELECT of, count FROM tally WHERE what = 4 AND count <> 0",
+        "SELECT 0, count(*) FROM waiting HAVING count(*) > 0",
     ),
     ("workers by state", "SELECT of, count FROM tally WHERE what = 2 AND count <> 0", "SELECT state, count(*) FROM worker GROUP BY state"),
     (

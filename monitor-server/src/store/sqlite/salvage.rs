@@ -2,7 +2,8 @@
 //!
 //! The damaged files are copied first and never written. Of every table the rows that can be read are copied: from the first one up to one
 //! that can't be read, and on behind that. What follows from other tables (counts, lists, full text) is made anew; what rows refer to and
-//! is lost gets a placeholder; processes whose tree is lost are left out. The log of events begins empty.
+//! is lost gets a placeholder; processes whose tree is lost are left out. The log of events begins empty, and nothing waits for its
+//! tree.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -71,7 +72,7 @@ const REPAIR: &str = "
     UPDATE root SET succeeded = 0, running = 0, pending = 0, failed = 0, cancelled = 0, lost = 0, other = 0
         WHERE number NOT IN (SELECT root FROM process);
     UPDATE worker SET open = (SELECT count(*) FROM open WHERE open.worker = key);
-    DELETE FROM tally WHERE what < 3;
+    DELETE FROM tally WHERE what <> 3;
     INSERT INTO tally SELECT 0, state, count(*) FROM root GROUP BY state;
     INSERT INTO tally SELECT 1, state, count(*) FROM process GROUP BY state;
     INSERT INTO tally SELECT 2, state, count(*) FROM worker GROUP BY state;

@@ -23,6 +23,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
     for (kind, count) in tallied(connection, tally::UNKNOWN)? {
         unknown_events.insert(dictionary.text(connection, kind)?.to_string(), count);
     }
+    let waiting_events = tallied(connection, tally::WAITING)?.iter().map(|(_, count)| count).sum();
     let mut workers = WorkerCounts::default();
     for (code, count) in tallied(connection, tally::WORKERS)? {
         *[&mut workers.online, &mut workers.offline, &mut workers.lost][code as usize] += count;
@@ -36,6 +37,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
         as_of,
         events: events as u64,
         unknown_events,
+        waiting_events,
         roots,
         processes,
         workers,

@@ -50,7 +50,7 @@ macro_rules! other_state {
     };
 }
 
-const TABLES: [Table; 11] = [
+const TABLES: [Table; 12] = [
     Table {
         name: "process",
         key: &["root", "id"],
@@ -72,6 +72,7 @@ const TABLES: [Table; 11] = [
         origins: &[],
         workers: &["worker", "about"],
     },
+    Table { name: "waiting", key: &["id", "native", "worker", "number"], texts: &[], origins: &[], workers: &["worker"] },
     Table { name: "open", key: &["worker", "root", "id"], texts: &[], origins: &[], workers: &["worker"] },
     Table { name: "site", key: &[], texts: &["name", "kind", "file"], origins: &[], workers: &[] },
     Table { name: "origin", key: &[], texts: &["thread"], origins: &[], workers: &[] },

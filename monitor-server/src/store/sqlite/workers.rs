@@ -1,5 +1,7 @@
 //! Reading workers.
 
+use std::collections::HashMap;
+
 use monitor_state::{WorkerFacts, WorkerStatus};
 use monitor_wire::{Dropped, RootId, Worker, WorkerId, WorkersPage};
 use rusqlite::{Connection, OptionalExtension, Result, Row};
@@ -89,6 +91,11 @@ pub(super) fn list(snapshot: &Snapshot<'_>, limit: usize, cursor: Option<&str>) 
 fn read(connection: &Connection, row: &Row<'_>) -> Result<(Worker, WorkerFacts)> {
     let facts: WorkerFacts = ids::from_json(4, row.get_ref(4)?.as_blob()?)?;
     let dropped = dropped(connection, row.get(0)?)?;
-    let worker = worker::view(ids::worker(row, 1)?, &facts, (row.get::<_, i64>(2)? as u64, row.get(5)?), row.get(3)?, dropped);
+    let mut is_online = HashMap::new();
+    for relay in &facts.relayed_by {
+        is_online.insert(*relay, status(connection, *relay)? == WorkerStatus::Online);
+    }
+    let is_unheard = facts.is_behind_silence(|relay| is_online[&relay]);
+    let worker = worker::view(ids::worker(row, 1)?, &facts, is_unheard, (row.get::<_, i64>(2)? as u64, row.get(5)?), row.get(3)?, dropped);
     Ok((worker, facts))
 }

@@ -1,7 +1,7 @@
 /** The list of workers: those that need a look first, then who reports, then who said goodbye. */
 import type { Worker } from "../api/types.ts";
 
-const ORDER = ["lost", "online", "offline"];
+const ORDER = ["lost", "unheard", "online", "offline"];
 
 export function sortWorkers(workers: Iterable<Worker>): Worker[] {
   const rank = ({ state }: Worker) => (ORDER.includes(state) ? ORDER.indexOf(state) : ORDER.length);

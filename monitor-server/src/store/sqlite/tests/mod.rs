@@ -17,6 +17,7 @@ mod retention;
 mod snapshots;
 mod stats;
 mod unused;
+mod waiting;
 
 use std::sync::Arc;
 

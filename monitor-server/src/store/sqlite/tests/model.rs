@@ -14,7 +14,7 @@ use super::super::row::ProcessRow;
 use super::super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
 use super::super::{SqliteStore, ids};
 use super::open;
-use super::support::generate::{delivery, history};
+use super::support::generate::{delivery, unplaced_history};
 use super::support::worker;
 use crate::store::shape::shape;
 use crate::store::suite::model::{self, assert_told};
@@ -228,8 +228,14 @@ impl Said {
 
     /// Trees are gone: what was said of them says no more than that it was said, and by whom.
     fn forget(&mut self) {
+        let facts = self.facts();
         for event in self.batches.iter_mut().flat_map(|batch| &mut batch.events) {
-            if let Some(about) = ProcessEvent::of(event) {
+            let about = match &*event {
+                Event::Unplaced(unplaced) if facts.is_waiting(unplaced) => continue,
+                Event::Unplaced(unplaced) => ProcessEvent::of(unplaced.event()),
+                event => ProcessEvent::of(event),
+            };
+            if let Some(about) = about {
                 *event = Event::WorkerHeartbeat(WorkerHeartbeat { time_us: about.time_us, worker: about.worker.cloned() });
             }
         }
@@ -284,7 +290,7 @@ proptest! {
 
     #[test]
     fn the_store_shows_what_the_fold_shows(
-        batches in history().prop_flat_map(|history| delivery(&history)),
+        batches in unplaced_history().prop_flat_map(|history| delivery(&history)),
         together in 1..4_usize,
         // Before which steps the server is restarted, and before which it looks for lost workers and for what is overdue.
         (restarts, looks) in (any::<u8>(), any::<u8>()),

@@ -281,7 +281,10 @@ impl Tell for Told {
         let line = self.lines[index];
         match self.batches.get(line.batch as usize).map(|batch| &batch.events[line.event as usize]) {
             // A process that a worker left: the event is the worker's.
-            Some(PackedEvent::Other(event)) => event.root_id(),
+            Some(PackedEvent::Other(event)) => match &**event {
+                Event::Unplaced(_) => self.roots.get(line.root as usize).map(|root| root.row.id),
+                event => event.root_id(),
+            },
             Some(PackedEvent::Started(_) | PackedEvent::Ended(_)) => self.roots.get(line.root as usize).map(|root| root.row.id),
             None => self.own[line.event as usize].1.root_id(),
         }

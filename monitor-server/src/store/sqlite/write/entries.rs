@@ -178,7 +178,7 @@ impl Transaction<'_> {
     }
 
     /// All facts of a plain process.
-    fn facts(&self, plain: &Plain) -> monitor_state::ProcessFacts {
+    pub(super) fn facts(&self, plain: &Plain) -> monitor_state::ProcessFacts {
         if plain.is_nothing() { monitor_state::ProcessFacts::default() } else { plain.facts(&self.words.of(plain)) }
     }
 }

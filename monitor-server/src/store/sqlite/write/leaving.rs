@@ -192,6 +192,7 @@ impl Writer {
 fn delete_worker(connection: &Connection, key: i64, heard_before_us: u64) -> Result<Option<i64>> {
     let sql = "DELETE FROM worker WHERE key = ?1 AND (state <> 0 OR due IS NULL) AND last_seen < ?2 AND open = 0 \
                AND NOT EXISTS (SELECT 1 FROM origin WHERE worker = ?1) AND NOT EXISTS (SELECT 1 FROM unknown WHERE worker = ?1) \
+               AND NOT EXISTS (SELECT 1 FROM waiting WHERE worker = ?1) \
                AND NOT EXISTS (SELECT 1 FROM dropped JOIN root ON root.id = dropped.root WHERE dropped.worker = ?1) RETURNING state";
     let heard_before = heard_before_us.min(i64::MAX as u64) as i64;
     let state = connection.prepare_cached(sql)?.query_row([key, heard_before], |row| row.get(0)).optional()?;

@@ -16,6 +16,7 @@ pub(super) mod overdue;
 pub(super) mod rollups;
 pub(super) mod roots;
 pub(super) mod settle;
+pub(super) mod waiting;
 mod workers;
 
 use std::borrow::Cow;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 
 use foldhash::{HashMap, HashSet};
 use monitor_state::{ProcessEvent, about_worker};
-use monitor_wire::{Event, MAX_TIME_US, RootId, WorkerChanged, WorkerId, WorkerOffline};
+use monitor_wire::{Event, MAX_TIME_US, ProcessId, RootId, WorkerChanged, WorkerId, WorkerOffline};
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
 use self::changes::{Line, NONE, Told};
@@ -36,7 +37,7 @@ use self::overdue::{Begun, Watch};
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
 use self::workers::Workers;
-use super::dictionary::{Dictionary, EndingKeys, MAX_BYTES};
+use super::dictionary::{Dictionary, EndingKeys, MAX_BYTES, hash};
 use super::ids;
 use super::row::Words;
 use crate::packed::{Ending, NOWHERE, Packed, PackedEvent, Place};
@@ -48,6 +49,7 @@ pub(super) mod tally {
     pub(in super::super) const PROCESSES: i64 = 1;
     pub(in super::super) const WORKERS: i64 = 2;
     pub(in super::super) const UNKNOWN: i64 = 3;
+    pub(in super::super) const WAITING: i64 = 4;
 }
 
 /// Workers that are lost or idle at ?1, where nothing counts that was before ?2.
@@ -71,6 +73,8 @@ pub(super) struct Writer {
     logs_kept: usize,
     /// How many processes are kept of one root.
     most_processes: u64,
+    /// How many events may wait until it is told in which tree their processes are.
+    most_waiting: i64,
     watch: Watch,
     /// What is remembered is what the database holds: not so after a transaction that failed.
     is_trusted: bool,
@@ -117,10 +121,15 @@ struct Transaction<'a> {
     /// How much of the log of events is kept, and whether the disk has little room.
     keep_events: (KeepEvents, bool),
     most_processes: u64,
+    most_waiting: i64,
     /// Processes that are not kept, for their root has as many as it may: number of the root, and key.
     refused: HashSet<(i64, i64)>,
     /// Processes of rare kinds that are to be kept beside their rows.
     rare: Vec<settle::NewAside<false>>,
+    /// Trees that events of this transaction tell of processes with an id of another system, by the process and the hash of that id.
+    named: HashMap<(ProcessId, i64), u32>,
+    /// Lines of events that don't say their tree.
+    unplaced: Vec<u32>,
     /// Those that another system gave an id.
     native: Vec<settle::NewAside<true>>,
     watch: &'a mut Watch,
@@ -170,6 +179,7 @@ impl Writer {
             counter: Counter::default(),
             logs_kept: crate::Config::LOGS_KEPT,
             most_processes: u64::MAX,
+            most_waiting: waiting::MOST,
             watch: Watch::default(),
             is_trusted: false,
             is_shrinking: false,
@@ -207,10 +217,16 @@ impl Writer {
             let mut statement = self.connection.prepare_cached(DUE)?;
             statement.query_map([now_us as i64, since_us as i64], |row| ids::worker(row, 0))?.collect::<Result<_>>()?
         };
-        if due.is_empty() {
+        let is_old = waiting::is_old(&self.connection, now_us)?;
+        if due.is_empty() && !is_old {
             return Ok(Changes::none());
         }
-        self.transaction(now_us, |transaction| due.into_iter().try_for_each(|id| transaction.give_up(id, now_us)))
+        self.transaction(now_us, |transaction| {
+            if is_old {
+                transaction.give_up_old(now_us)?;
+            }
+            due.into_iter().try_for_each(|id| transaction.give_up(id, now_us))
+        })
     }
 
     /// `now_us`: the server's clock; 0 where that doesn't matter.
@@ -258,9 +274,12 @@ impl Writer {
             logs_kept: self.logs_kept,
             keep_events: (self.keep_events, self.is_sparing),
             most_processes: self.most_processes,
+            most_waiting: self.most_waiting,
             refused: HashSet::default(),
             rare: Vec::new(),
             native: Vec::new(),
+            named: HashMap::default(),
+            unplaced: Vec::new(),
             watch: &mut self.watch,
             begun: Vec::new(),
             counted: HashMap::default(),
@@ -325,10 +344,17 @@ impl Transaction<'_> {
                 PackedEvent::Other(event) => {
                     self.gather_other(id, (index as u32, number), event, now_us)?;
                     let Some(about) = ProcessEvent::of(event) else {
+                        if matches!(**event, Event::Unplaced(_)) {
+                            self.unplaced.push(self.lines.len() as u32);
+                        }
                         self.lines.push(Line { batch, event: index as u32, root: NONE, entry: NONE, worker: NONE });
                         continue;
                     };
-                    (self.root(about.root_id)?, about.id)
+                    let root = self.root(about.root_id)?;
+                    if let Some(native_id) = about.native_id().filter(|_| about.is_fact()) {
+                        self.named.entry((about.id, hash(native_id))).or_insert(root);
+                    }
+                    (root, about.id)
                 }
             };
             let number = self.roots.entries[root as usize].row.number;
@@ -345,19 +371,26 @@ impl Transaction<'_> {
     /// What is rare about an event: whom it relays, what it says of a worker, a type that is unknown.
     fn gather_other(&mut self, id: WorkerId, (index, number): (u32, u64), event: &Event, now_us: u64) -> Result<()> {
         let about = ProcessEvent::of(event);
-        let relayed = about.as_ref().map_or_else(|| about_worker(event, id).1, |about| about.worker);
+        let relayed = match event {
+            Event::Unplaced(unplaced) => ProcessEvent::of(unplaced.event()).and_then(|about| about.worker),
+            event => about.as_ref().map_or_else(|| about_worker(event, id).1, |about| about.worker),
+        };
         if let Some(relayed) = relayed.filter(|relayed| relayed.id != id) {
             self.hear_of(relayed.id, now_us)?;
         }
         if let Some(relayed) = relayed {
-            self.workers.get(self.connection, &mut self.tallies, relayed.id)?.describe(relayed);
+            let worker = self.workers.get(self.connection, &mut self.tallies, relayed.id)?;
+            worker.describe(relayed);
+            if relayed.id != id {
+                worker.relay(id);
+            }
         }
         match (about, event) {
             (Some(about), Event::ProcessLogged(logged)) => {
                 let root = self.root(about.root_id)?;
                 self.gather_log(root, (index, number), id, logged)
             }
-            (Some(_), _) => Ok(()),
+            (Some(_), _) | (None, Event::Unplaced(_)) => Ok(()),
             (None, Event::Unknown(unknown)) => self.keep_unknown(number, id, unknown),
             (None, event) => {
                 let about = about_worker(event, id).0;
@@ -422,7 +455,11 @@ impl Transaction<'_> {
 
     /// A worker has said nothing for long: it is lost, or idle if it never announced itself and has nothing open.
     fn give_up(&mut self, id: WorkerId, now_us: u64) -> Result<()> {
+        let spared_us = self.spared_us(id, now_us)?;
         let worker = self.workers.get(self.connection, &mut self.tallies, id)?;
+        if worker.is_spared(spared_us, now_us) {
+            return Ok(());
+        }
         if !worker.is_unannounced() {
             return self.lose(id, now_us);
         }
@@ -431,6 +468,19 @@ impl Transaction<'_> {
             self.push_server_event(id, Event::WorkerOffline(WorkerOffline { time_us, worker: None }));
         }
         Ok(())
+    }
+
+    /// Until when a worker's silence says nothing of it, for all who relay what it says were silent themselves; 0 if they were not.
+    fn spared_us(&mut self, id: WorkerId, now_us: u64) -> Result<u64> {
+        let relays = self.workers.get(self.connection, &mut self.tallies, id)?.relays();
+        let mut found_us = None;
+        for relay in &relays {
+            let relay = self.workers.get(self.connection, &mut self.tallies, *relay)?;
+            if relay.is_heard(now_us) {
+                found_us = found_us.max(Some(relay.found_us()));
+            }
+        }
+        Ok(if relays.is_empty() { 0 } else { found_us.unwrap_or(now_us) })
     }
 
     /// A worker is gone, unless it said so itself.

@@ -115,7 +115,9 @@ impl Transaction<'_> {
     pub(super) fn settle(mut self) -> Result<(Told, Counter, Duties)> {
         self.counter.events += self.lines.iter().filter(|line| line.batch != NONE).count() as u64;
         let left = self.gather_left()?;
+        let placed = self.place()?;
         let mut entries = self.fold();
+        self.apply_placed(&placed, &mut entries);
         self.settle_bases(&entries);
         self.duties.done(Duty::Fold);
         let mut statements = Statements {
@@ -254,7 +256,7 @@ impl Transaction<'_> {
         }
         for ((worker, root, event_type), count) in counts {
             let root = self.roots.entries[root as usize].row.id;
-            self.workers.get(self.connection, &mut self.tallies, worker)?.drop_more(event_type, FULL, root, count);
+            self.workers.get(self.connection, &mut self.tallies, worker)?.drop_more(event_type, FULL, Some(root), count);
         }
         Ok(())
     }

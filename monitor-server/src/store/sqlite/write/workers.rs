@@ -31,6 +31,8 @@ pub(super) struct WorkerRow {
     facts: WorkerFacts,
     pub applied: Ranges,
     last_seen_us: u64,
+    /// Until when its silence says nothing, for those who relay what it says were silent.
+    spared_us: u64,
     clock: Clock,
     /// How many processes are open there.
     pub open: i64,
@@ -113,7 +115,7 @@ impl Workers {
 
     /// A worker as shown.
     pub(super) fn view(&self, id: WorkerId) -> Option<Worker> {
-        self.rows.get(&id).map(WorkerRow::view)
+        self.rows.get(&id).map(|row| row.view(|relay| self.status(relay) == WorkerStatus::Online))
     }
 
     /// Whether the worker is first heard of in this transaction.
@@ -154,6 +156,7 @@ impl WorkerRow {
                     facts: ids::from_json(4, row.get_ref(4)?.as_blob()?)?,
                     applied: applied.ok_or_else(|| ids::damaged(3, Type::Blob, "no ranges"))?,
                     last_seen_us: row.get::<_, i64>(1)? as u64,
+                    spared_us: 0,
                     clock: Clock { known: row.get(5)?, ..Clock::default() },
                     open: row.get(2)?,
                     dropped: HashMap::default(),
@@ -181,6 +184,7 @@ impl WorkerRow {
             facts: WorkerFacts::default(),
             applied: Ranges::default(),
             last_seen_us: 0,
+            spared_us: 0,
             clock: Clock::default(),
             open: 0,
             dropped: HashMap::default(),
@@ -198,6 +202,32 @@ impl WorkerRow {
 
     pub(super) fn hear(&mut self, now_us: u64) {
         self.last_seen_us = self.last_seen_us.max(now_us);
+    }
+
+    /// Another worker relays what this one says.
+    pub(super) fn relay(&mut self, by: WorkerId) {
+        self.is_told_of |= self.facts.relay(by);
+    }
+
+    /// The workers that relay what it says.
+    pub(super) fn relays(&self) -> Vec<WorkerId> {
+        self.facts.relayed_by.iter().copied().collect()
+    }
+
+    /// Takes it that its silence up to a time says nothing. Returns true if it need not be judged yet because of that.
+    pub(super) fn is_spared(&mut self, until_us: u64, now_us: u64) -> bool {
+        self.spared_us = self.spared_us.max(until_us);
+        until_us > 0 && self.due_us().is_none_or(|due_us| due_us > now_us)
+    }
+
+    /// When it was found again, by the server's clock; 0 if it never was.
+    pub(super) fn found_us(&self) -> u64 {
+        self.facts.changed.map_or(0, |(time_us, is_found)| if is_found { time_us } else { 0 })
+    }
+
+    /// Returns true if it is online, and not about to be lost.
+    pub(super) fn is_heard(&self, now_us: u64) -> bool {
+        self.is_online() && self.due_us().is_none_or(|due_us| due_us > now_us)
     }
 
     /// A batch of its own came.
@@ -229,9 +259,9 @@ impl WorkerRow {
         }
     }
 
-    /// Counts what the server itself does not keep of a tree.
-    pub(super) fn drop_more(&mut self, event_type: &str, reason: &str, root: RootId, more: u64) {
-        let of = (event_type.to_owned(), reason.to_owned(), Some(root));
+    /// Counts what the server itself does not keep, of a tree if it is one's.
+    pub(super) fn drop_more(&mut self, event_type: &str, reason: &str, root: Option<RootId>, more: u64) {
+        let of = (event_type.to_owned(), reason.to_owned(), root);
         *self.risen.entry(of.clone()).or_default() += more;
         let count = self.dropped.entry(of).or_default();
         *count = count.saturating_add(more).min(i64::MAX as u64);
@@ -263,17 +293,18 @@ impl WorkerRow {
         } else {
             self.facts.heartbeat_interval_ms().map(|interval| interval.saturating_mul(2_000))
         };
-        patience_us.filter(|_| self.is_online()).map(|patience_us| self.last_seen_us.saturating_add(patience_us))
+        patience_us.filter(|_| self.is_online()).map(|patience_us| self.last_seen_us.max(self.spared_us).saturating_add(patience_us))
     }
 
-    fn view(&self) -> Worker {
+    fn view(&self, is_online: impl FnMut(WorkerId) -> bool) -> Worker {
         let dropped = self.dropped.iter().map(|((event_type, reason, root_id), count)| Dropped {
             event_type: event_type.clone(),
             reason: reason.clone(),
             root_id: *root_id,
             count: *count,
         });
-        worker::view(self.id, &self.facts, (self.last_seen_us, self.clock.lag()), self.open, dropped.collect())
+        let is_unheard = self.facts.is_behind_silence(is_online);
+        worker::view(self.id, &self.facts, is_unheard, (self.last_seen_us, self.clock.lag()), self.open, dropped.collect())
     }
 
     fn write(&self, connection: &Connection) -> Result<()> {

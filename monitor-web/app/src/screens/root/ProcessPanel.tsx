@@ -312,9 +312,11 @@ function Where({ of }: { of: Origin }) {
           <Row label={t("panel.host")}>{visible(worker.hostname)}</Row>
           <Row label={t("panel.program")}>{visible(worker.program)}</Row>
           <Optional label={t("panel.client-version")} value={worker.version} />
-          <Row label={t("panel.pid")}>
-            <span className="mono">{worker.pid}</span>
-          </Row>
+          {worker.pid > 0 && (
+            <Row label={t("panel.pid")}>
+              <span className="mono">{worker.pid}</span>
+            </Row>
+          )}
         </>
       )}
       <Optional label={t("panel.thread")} value={of.thread} />

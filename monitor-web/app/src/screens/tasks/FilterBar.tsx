@@ -134,7 +134,7 @@ function countsOf(roots: Counts): Record<(typeof STATES)[number], string> {
 /** That only the tasks of one worker are shown: chosen elsewhere, removed here. */
 function OfWorker({ id, onRemove }: { id: string; onRemove: () => void }) {
   const worker = useWorker(id);
-  const name = worker ? `${worker.program} ${worker.pid} · ${worker.hostname}` : id.slice(0, 8);
+  const name = worker ? `${worker.program} ${worker.pid > 0 ? `${worker.pid} ` : ""}· ${worker.hostname}` : id.slice(0, 8);
   return (
     <button type="button" className="outlined" onClick={onRemove}>
       {t("tasks.filter.worker", { worker: visible(name) })} <Icon d={ICONS.close} />
