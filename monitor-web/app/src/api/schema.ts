@@ -1009,6 +1009,13 @@ export interface components {
             /** @enum {string} */
             type: "worker-found";
         }) | {
+            /** @description The id that it gave the process */
+            native_id: string;
+            /** @description The system whose id `native_id` is, such as the address of a queue */
+            native_source: string;
+            /** @enum {string} */
+            type: "process-queued" | "process-started" | "process-updated" | "process-progressed" | "process-ended";
+        } | {
             type: string;
         };
         /**
@@ -1715,6 +1722,8 @@ export interface components {
             };
             /** @description Version of the server. */
             version: string;
+            /** @description Events that wait until another one tells in which tree their process is. */
+            waiting_events?: number;
             /** @description Bytes of its log on disk, which are written into it from time to time. */
             wal_bytes?: number;
             /** @description Workers by state. */
@@ -1773,6 +1782,8 @@ export interface components {
         };
         /** @description Who reports, as it stands. */
         Worker: {
+            /** @description What it can be asked to do, in words of its own. */
+            capabilities?: string[];
             /**
              * Format: int64
              * @description By how much its clock is ahead of the server's, in microseconds, as far as its batches tell; negative if it is behind.
@@ -1796,12 +1807,15 @@ export interface components {
             lost_us?: number | null;
             /** @description When it said goodbye. */
             offline_us?: number | null;
-            /** @description Its process number on the host. */
+            /** @description Its process number on the host; 0 if it has none that is known. */
             pid: number;
             /** @description Name of its program. */
             program: string;
             /** @description The attributed functions of its program. Only the answer about one worker says them. */
             registered?: components["schemas"]["Registered"][];
+            /** @description The workers that relay what it says. While none of them is online, it is unheard. */
+            relayed_by?: components["schemas"]["WorkerId"][];
+            role?: components["schemas"]["WorkerRole"] | null;
             /** @description How many of its processes run. */
             running: number;
             /** @description When its program began. */
@@ -1854,10 +1868,14 @@ export interface components {
         };
         /** @description A worker began to report. */
         WorkerOnline: {
+            /** @description What it can be asked to do, in words of its own. */
+            capabilities?: string[];
             /** @description How often it says that it is alive. */
             heartbeat_interval_ms: number;
             /** @description The attributed functions of its program. */
             registered?: components["schemas"]["Registered"][];
+            /** @description What it is for. */
+            role?: components["schemas"]["WorkerRole"];
             /** @description When its program began, in Unix microseconds. */
             started_us: number;
             /** @description When, in Unix microseconds. */
@@ -1872,11 +1890,13 @@ export interface components {
             hostname: string;
             /** @description Its id. */
             id: components["schemas"]["WorkerId"];
-            /** @description Its process number on the host. */
-            pid: number;
+            /** @description Its process number on the host; 0 or left out if it has none that is known. */
+            pid?: number;
             /** @description Name of its program. */
             program: string;
         };
+        /** @description What a worker is for. */
+        WorkerRole: string;
         /** @description Where a worker is. */
         WorkerState: string;
         /** @description `GET /api/v1/workers`. */
