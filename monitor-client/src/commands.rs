@@ -77,7 +77,9 @@ mod tests {
     fn of_methods_of_one_name_the_last_one_counts_however_many_are_registered_at_once() {
         let threads: Vec<_> =
             (0..8).map(|number| std::thread::spawn(move || on(&format!("method-{number}"), move |_| Ok(number.into())))).collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         on("method-3", |_| Err("no".to_owned()));
         for number in 0..8 {
             let answer = find(&format!("method-{number}")).unwrap()(Fields::new());

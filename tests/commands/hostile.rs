@@ -35,7 +35,7 @@ fn a_channel_belongs_to_whoever_opened_it_first_also_after_a_kill_of_the_server(
 fn late_double_and_garbage_replies_are_counted_and_change_nothing() {
     let server = Server::start();
     let (worker, other) = (Raw::online(&server, 1, "p"), Raw::online(&server, 2, "q"));
-    let (mut channel, _mute) = (worker.open(), other.open());
+    let (mut channel, mute) = (worker.open(), other.open());
     std::thread::scope(|scope| {
         let asking = scope.spawn(|| ask(&server, &json!({"method": "ping", "timeout_ms": 60_000}), false, None));
         let order = channel.order();
@@ -53,7 +53,7 @@ fn late_double_and_garbage_replies_are_counted_and_change_nothing() {
         assert_eq!(replies(&server, "garbage"), 7);
         assert_eq!((worker.reply(&order, "ok"), worker.reply(&order, "error")), (204, 409));
         other.offline(&server);
-        drop(_mute);
+        drop(mute);
         let (status, answer) = asking.join().unwrap();
         assert_eq!((status, statuses(&answer)), (200, vec![("p@h", "ok"), ("q@h", "gone")]));
         assert_eq!(worker.reply(&order, "ok"), 410);

@@ -95,7 +95,9 @@ fn two_thousand_workers_answer_a_ping_and_an_idle_channel_takes_little_memory() 
                 let server = &server;
                 scope.spawn(move || {
                     let mut replies = connect(server);
-                    channels.iter_mut().for_each(|channel| channel.answer(&mut replies));
+                    for channel in &mut channels {
+                        channel.answer(&mut replies);
+                    }
                     // What is still under way when it closes would be lost.
                     let answers = BufReader::new(replies).lines().map_while(Result::ok);
                     let taken = answers.filter(|line| line.starts_with("HTTP/1.1 204")).take(channels.len()).count();

@@ -21,6 +21,9 @@ pub(crate) struct Channel(BufReader<reqwest::blocking::Response>);
 impl Raw {
     /// Says that it is online, and opens nothing yet.
     pub(crate) fn online(server: &Server, number: u64, program: &str) -> Self {
+        // A client of its own would be a thread for each, and there may be thousands of workers.
+        static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::builder().no_proxy().timeout(None).build().unwrap());
+
         let id = format!("{number:032x}");
         let started_us = crate::now_us();
         let batch = json!({
@@ -30,8 +33,6 @@ impl Raw {
         });
         let (status, answer) = server.post(&batch);
         assert_eq!(status, 200, "{answer}");
-        // Each has a thread of its own, and there may be thousands of workers.
-        static CLIENT: LazyLock<Client> = LazyLock::new(|| Client::builder().no_proxy().timeout(None).build().unwrap());
         let client = CLIENT.clone();
         Self { key: format!("{number:064x}"), id, client, url: format!("{}/api/v1", server.url()) }
     }

@@ -21,7 +21,7 @@ const SENDERS: u64 = 3;
 /// Events that each of them sends at once.
 const AT_ONCE: u64 = 400_000;
 /// It must be as small as it should be so soon after the last event.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Sends to a server that may keep a few trees, and looks meanwhile what it holds.
 pub(super) fn measure(options: &Options) -> Result<Section> {
