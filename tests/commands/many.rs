@@ -95,7 +95,7 @@ fn two_thousand_workers_answer_a_ping_and_an_idle_channel_takes_little_memory() 
                 let server = &server;
                 scope.spawn(move || {
                     let mut replies = connect(server);
-                    for channel in &mut channels {
+                    for channel in channels.iter_mut() {
                         channel.answer(&mut replies);
                     }
                     // What is still under way when it closes would be lost.
