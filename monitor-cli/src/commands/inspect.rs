@@ -246,10 +246,10 @@ mod tests {
         let text = render(&answers, None);
         assert_eq!(
             anstream::adapter::strip_str(&text).to_string(),
-            "a@h         ok          1.23 ms  pong\n\
+            "a@h          ok          1.23 ms  pong\n\
              根␛@host:17  unanswered\n\
-             b@h         ok          1.23 ms\n  a3    x\n  a3ce  y\n\
-             c@h         ok          1.23 ms\n  pid      7\n  threads  -\n"
+             b@h          ok          1.23 ms\n  a3    x\n  a3ce  y\n\
+             c@h          ok          1.23 ms\n  pid      7\n  threads  -\n"
         );
         assert!(render(&answers, Some(20)).lines().all(|line| width(&anstream::adapter::strip_str(line).to_string()) <= 20));
     }
