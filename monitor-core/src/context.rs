@@ -1,5 +1,5 @@
 //! A process by its ids, as it is carried from one thread or program to another. Which one is current is said in
-//! [`current`](crate::current).
+//! `current`.
 
 use std::num::{NonZeroU64, NonZeroU128};
 use std::sync::atomic::{AtomicU64, Ordering};

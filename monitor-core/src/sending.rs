@@ -34,7 +34,7 @@ pub(crate) struct Ends {
 pub struct Entry {
     /// What was recorded.
     pub record: Record,
-    /// Bytes to [`Receiver::release`] once it is acknowledged or given up.
+    /// Bytes to [`release`](crate::queue::Receiver::release) once it is acknowledged or given up.
     pub bytes: usize,
 }
 
