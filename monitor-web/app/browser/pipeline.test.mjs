@@ -36,12 +36,18 @@ if (program) {
         stdio: "ignore",
       });
       const exited = once(run, "exit");
+      // It stands still until the page shows it, so that it isn't over before.
+      await page.locator(".root[data-root]").waitFor();
+      run.kill("SIGSTOP");
       await page.locator(".root[data-root] .title").click();
       await page.locator(".node").first().waitFor();
+      await hasText(page.locator(".toolbar .dim"), /^[\d,]+ /);
+      const first = Number((await page.locator(".toolbar .dim").first().textContent()).split(" ")[0].replace(",", ""));
+      run.kill("SIGCONT");
 
       // What the page shows, frame by frame, until the root has ended.
-      const sizes = await page.evaluate(async () => {
-        const seen = new Set();
+      const sizes = await page.evaluate(async (first) => {
+        const seen = new Set([first]);
         const size = () => Number(document.querySelector(".toolbar .dim")?.textContent?.split(" ")[0]?.replace(",", ""));
         const state = () => document.querySelector(".root-header")?.getAttribute("data-state");
         do {
@@ -50,7 +56,7 @@ if (program) {
         } while (state() === "running");
         seen.add(size());
         return [...seen];
-      });
+      }, first);
       assert.ok(sizes.length > 1, `the tree was seen in this size only: ${sizes}`);
       assert.deepEqual(sizes, sizes.toSorted((a, b) => a - b));
 

@@ -380,6 +380,7 @@ export const en = {
   "duty.tidying": "Tidy up the database",
   "duty.overdue": "Find what is lost or overdue",
   "duty.rights": "Close what is no longer allowed",
+  "duty.commands": "Hand commands to workers",
   "duty.certificate": "Renew the certificate",
   "duty.systemd": "Tell systemd",
   "about.queue": "Waiting to be stored",

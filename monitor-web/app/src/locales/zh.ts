@@ -382,6 +382,7 @@ export const zh: Messages = {
   "duty.tidying": "整理数据库",
   "duty.overdue": "查找丢失或超时的任务",
   "duty.rights": "关闭不再允许的连接",
+  "duty.commands": "把命令交给工作进程",
   "duty.certificate": "更新证书",
   "duty.systemd": "通知 systemd",
   "about.queue": "等待存储",
