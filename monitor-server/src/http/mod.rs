@@ -39,6 +39,7 @@ mod tree;
 mod walk;
 mod workers;
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -71,9 +72,20 @@ use params::{PathParts, RootName};
 use problem::ApiError;
 use routes::{ADMIN, INGEST, PAGE, PUBLIC, READ, Routes, change};
 
-/// What every handler may use.
+/// What every handler may use: shared, since each request takes a clone.
 #[derive(Clone)]
-pub(crate) struct App {
+pub(crate) struct App(Arc<Shared>);
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// The parts of [`App`].
+pub(crate) struct Shared {
     config: Arc<Config>,
     store: Arc<dyn Store>,
     ingest: Arc<Ingest>,
@@ -141,7 +153,7 @@ impl App {
         let (sweep, copying) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(1)));
         let answers = answers::Answers::new(config.max_answer_bytes);
         let exporting = Arc::new(Semaphore::new(2 * cores));
-        Self {
+        Self(Arc::new(Shared {
             config,
             store,
             ingest,
@@ -166,7 +178,7 @@ impl App {
             stopping,
             started_us: clock.wall_us(),
             clock,
-        }
+        }))
     }
 
     /// Asks the store where blocking is allowed.

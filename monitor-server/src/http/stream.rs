@@ -139,7 +139,7 @@ pub(super) async fn get_stream(
     let wanted = Wanted { types: params.types.each().into_iter().collect(), roots, each_root, process_id, worker_id, name };
     let reader = Reader {
         subscription: app.live.subscribe(wanted),
-        live: app.live,
+        live: app.live.clone(),
         format: if upgrade.is_some() { Format::Lines } else { Format::Events },
         after,
         within: params.within.unwrap_or(u64::MAX),
@@ -147,7 +147,7 @@ pub(super) async fn get_stream(
         greeted: false,
         heartbeat: app.config.stream_heartbeat,
         last_sent: Instant::now(),
-        stopping: app.stopping,
+        stopping: app.stopping.clone(),
         _turn: turn,
     };
     if let Some(upgrade) = upgrade {
