@@ -220,8 +220,8 @@ impl Project {
             binary += usize::from(line.starts_with("running "));
             if let Some((test, result)) = line.strip_prefix("test ").and_then(|line| line.split_once(" ... ")) {
                 // Those of generated sources are named by where the build has put them, which isn't the same for both.
-                let test = test.rsplit_once("/out/").map_or(test, |(_, name)| name);
-                results.insert(format!("{binary} {test}"), result.to_owned());
+                let name = test.rsplit_once("/out/").map_or(test, |(_, name)| name);
+                results.insert(format!("{binary} {name}"), result.to_owned());
             }
         }
         ensure!(!results.is_empty(), "no test ran: {text}");
