@@ -221,9 +221,9 @@ impl Tree {
                 common(at)
             )
         } else {
-            let outcome = process.message().map_or(r#""succeeded""#.to_owned(), |message| {
-                format!(r#""failed","error":{{"kind":"error","message":"{message}"}}"#)
-            });
+            let outcome = process
+                .message()
+                .map_or(r#""succeeded""#.to_owned(), |message| format!(r#""failed","error":{{"kind":"error","message":"{message}"}}"#));
             let elapsed = process.elapsed_ns;
             write!(
                 json,
