@@ -9,7 +9,7 @@ use crate::model::Counts;
 use crate::words::State;
 
 /// `GET /api/v1/status`: the server at a glance.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Status {
     /// Version of the server.

@@ -37,32 +37,16 @@ impl Queries for MemoryStore {
             *count += 1;
         }
         Ok(Status {
-            version: String::new(),
-            started_us: 0,
             as_of: state.seq,
             events: state.events,
             unknown_events: state.facts.unknown().clone(),
-            waiting_events: 0,
             roots,
             processes,
             workers,
             dropped: state.dropped(|_| true, i64::MAX as u64),
-            database_bytes: 0,
-            free_bytes: 0,
             stream_log_bytes: state.pieces.iter().map(|piece| piece.bytes.len() as u64).sum(),
             stream_log_from: state.pieces.first().map(|piece| piece.first),
-            wal_bytes: 0,
-            disk_free_bytes: None,
-            min_free_bytes: None,
-            refused_batches: 0,
-            trouble: None,
-            clock_jump: None,
-            queue_bytes: 0,
-            events_per_second: 0.0,
-            retention: String::new(),
-            keeps: Vec::new(),
-            keeps_bytes: None,
-            duties: Vec::new(),
+            ..Status::default()
         })
     }
 

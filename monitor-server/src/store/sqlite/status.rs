@@ -32,8 +32,6 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
     let (page_bytes, pages, free) = super::retention::pages(connection)?;
     let (stream_log_bytes, stream_log_from) = super::event_log::figures(connection)?;
     Ok(Status {
-        version: String::new(),
-        started_us: 0,
         as_of,
         events: events as u64,
         unknown_events,
@@ -46,18 +44,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
         free_bytes: (free * page_bytes) as u64,
         stream_log_bytes,
         stream_log_from,
-        wal_bytes: 0,
-        disk_free_bytes: None,
-        min_free_bytes: None,
-        refused_batches: 0,
-        trouble: None,
-        clock_jump: None,
-        queue_bytes: 0,
-        events_per_second: 0.0,
-        retention: String::new(),
-        keeps: Vec::new(),
-        keeps_bytes: None,
-        duties: Vec::new(),
+        ..Status::default()
     })
 }
 
