@@ -45,7 +45,7 @@ impl Server {
 
     /// The same, saying to a file what its time goes to.
     pub(crate) fn start_told(monitor: &Path, told: File) -> Result<Self> {
-        Self::start_by(monitor, |command| spawn(command.env("RUST_LOG", "warn,monitor_server::duties=debug").stderr(told)))
+        Self::start_by(monitor, |command| spawn(command.env("RUST_LOG", "warn,monitor_server::timings=debug").stderr(told)))
     }
 
     fn start_by(monitor: &Path, spawn: impl FnOnce(&mut Command) -> Result<Child>) -> Result<Self> {

@@ -2,7 +2,7 @@
 //! where it was after a break.
 //!
 //! ```no_run
-//! use monitor_api::{Client, Told};
+//! use monitor_api::{Client, StreamItem};
 //!
 //! # async fn example() -> Result<(), monitor_api::Error> {
 //! let client = Client::from_env()?; // MONITOR_SERVER_URL, MONITOR_TOKEN
@@ -17,8 +17,8 @@
 //! let mut stream = client.stream().types(["process-ended"]).after(failed.as_of).open();
 //! loop {
 //!     match stream.next().await? {
-//!         Told::Event { message, .. } => println!("{}", message.event.type_name()),
-//!         Told::Gap { .. } => println!("some of it is not known any more: load anew"),
+//!         StreamItem::Event { message, .. } => println!("{}", message.event.type_name()),
+//!         StreamItem::Gap { .. } => println!("some of it is not known any more: load anew"),
 //!         _ => {}
 //!     }
 //! }
@@ -48,4 +48,4 @@ pub use monitor_wire as wire;
 pub use reqwest::Method;
 pub use settings::{DEFAULT_URL, InvalidSetting, Settings, Token, server_url};
 #[cfg(feature = "stream")]
-pub use stream::{EventStream, StreamRequest, Told};
+pub use stream::{EventStream, StreamItem, StreamRequest};

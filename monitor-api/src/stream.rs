@@ -66,7 +66,7 @@ impl StreamRequest {
         self
     }
 
-    /// A [gap](Told::Gap) is told instead of what was missed, if that is more than so many events: for whoever loads anew faster than it
+    /// A [gap](StreamItem::Gap) is told instead of what was missed, if that is more than so many events: for whoever loads anew faster than it
     /// reads them.
     pub fn within(self, events: u64) -> Self {
         self.parameter("within", events.to_string())
@@ -97,7 +97,7 @@ impl StreamRequest {
 /// What the stream tells.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Told {
+pub enum StreamItem {
     /// The server tells from here on; again after each break.
     Connected {
         /// What comes is after this event.
@@ -117,7 +117,7 @@ pub enum Told {
         /// The stream goes on after this event.
         until: u64,
     },
-    /// The connection broke. It is made again after a pause, and nothing is missed but what a [`Told::Gap`] tells.
+    /// The connection broke. It is made again after a pause, and nothing is missed but what a [`StreamItem::Gap`] tells.
     Interrupted {
         /// Why.
         error: Error,
@@ -142,7 +142,7 @@ pub struct EventStream {
     resume_at: Option<Instant>,
     backoff: Backoff,
     /// What is told next, before anything is read.
-    told: VecDeque<Told>,
+    told: VecDeque<StreamItem>,
 }
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Connection, Error>> + Send>>;
@@ -189,7 +189,7 @@ impl EventStream {
     /// # Errors
     /// When the server refuses for good (the token has ended, there is no such tree), or something else answers. A message that can't be
     /// read ([`Error::Unreadable`]) is passed by: whoever reads on misses that one.
-    pub async fn next(&mut self) -> Result<Told, Error> {
+    pub async fn next(&mut self) -> Result<StreamItem, Error> {
         loop {
             if let Some(told) = self.told.pop_front() {
                 return Ok(told);
@@ -227,11 +227,11 @@ impl EventStream {
         }
     }
 
-    fn interrupted(&mut self, error: Error) -> Result<Told, Error> {
+    fn interrupted(&mut self, error: Error) -> Result<StreamItem, Error> {
         self.connection = None;
         let pause = self.backoff.next(FIRST_PAUSE, LONGEST_PAUSE).max(error.retry_after().unwrap_or_default());
         self.resume_at = Some(Instant::now() + pause);
-        if error.is_temporary() { Ok(Told::Interrupted { error, pause }) } else { Err(error) }
+        if error.is_temporary() { Ok(StreamItem::Interrupted { error, pause }) } else { Err(error) }
     }
 
     fn read_error(&self, error: sse_stream::Error) -> Error {
@@ -260,20 +260,20 @@ impl EventStream {
         let Some(number) = number else { return Err(self.unreadable("a message has no number".to_owned())) };
         self.backoff.reset();
         if block.event.as_deref() == Some("reset") {
-            self.told.push_back(Told::Gap { after: self.position.replace(number), until: number });
+            self.told.push_back(StreamItem::Gap { after: self.position.replace(number), until: number });
             self.greet(number);
             return Ok(());
         }
-        // Told before.
+        // StreamItem before.
         if self.position.is_some_and(|position| number <= position) {
             return Ok(());
         }
         let before = self.position.replace(number);
         if self.is_whole && before.is_some_and(|before| before + 1 < number) {
-            self.told.push_back(Told::Gap { after: before, until: number - 1 });
+            self.told.push_back(StreamItem::Gap { after: before, until: number - 1 });
         }
         let message = serde_json::from_str(&data).map_err(|error| self.unreadable(error.to_string()))?;
-        self.told.push_back(Told::Event { number, message });
+        self.told.push_back(StreamItem::Event { number, message });
         Ok(())
     }
 
@@ -281,7 +281,7 @@ impl EventStream {
         if let Some(connection) = &mut self.connection
             && !std::mem::replace(&mut connection.is_greeted, true)
         {
-            self.told.push_back(Told::Connected { after });
+            self.told.push_back(StreamItem::Connected { after });
         }
     }
 

@@ -9,7 +9,7 @@ use monitor_api::Error;
 
 use crate::text::visible;
 
-/// Told by `--help` of every command.
+/// StreamItem by `--help` of every command.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  it went well

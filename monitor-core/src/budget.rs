@@ -19,12 +19,12 @@ struct Budget {
     used: AtomicUsize,
     /// Part of `used` that is rings.
     rings: AtomicUsize,
-    dropped: Mutex<HashMap<Drop, u64>>,
+    dropped: Mutex<HashMap<DropKey, u64>>,
 }
 
 /// What kind of record was dropped, and in which tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Drop {
+pub struct DropKey {
     /// `process-started` or `process-updated`, as on the wire.
     pub event: &'static str,
     /// The tree, or none once more than 1,000 are counted.
@@ -117,11 +117,11 @@ pub(crate) fn count_refused(root: u128, starts: u64, replace: &mut dyn FnMut()) 
 /// Counts a record that was damaged in memory. Whoever reads that after the program's end finds and counts it as well, until then.
 #[cold]
 pub(crate) fn count_unreadable() {
-    count(|dropped| *dropped.entry(Drop { event: "process-ended", root: None, reason: "damaged" }).or_default() += 1);
+    count(|dropped| *dropped.entry(DropKey { event: "process-ended", root: None, reason: "damaged" }).or_default() += 1);
 }
 
 /// All that was dropped since the program began, together with the starts by tree that `refused` says are counted elsewhere so far.
-pub(crate) fn dropped(refused: impl FnOnce() -> Vec<(u128, u64)>) -> Vec<(Drop, u64)> {
+pub(crate) fn dropped(refused: impl FnOnce() -> Vec<(u128, u64)>) -> Vec<(DropKey, u64)> {
     BUDGET.get().map_or_else(Vec::new, |budget| {
         let counted = budget.dropped.lock().unwrap_or_else(PoisonError::into_inner);
         let mut dropped = counted.clone();
@@ -133,17 +133,17 @@ pub(crate) fn dropped(refused: impl FnOnce() -> Vec<(u128, u64)>) -> Vec<(Drop, 
     })
 }
 
-fn count(change: impl FnOnce(&mut HashMap<Drop, u64>)) {
+fn count(change: impl FnOnce(&mut HashMap<DropKey, u64>)) {
     if let Some(budget) = BUDGET.get() {
         change(&mut budget.dropped.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 /// Beyond so many trees they count under none, as does the root zero.
-fn add(dropped: &mut HashMap<Drop, u64>, event: &'static str, root: u128, count: u64) {
-    let own = Drop { event, root: Some(root), reason: "memory" };
+fn add(dropped: &mut HashMap<DropKey, u64>, event: &'static str, root: u128, count: u64) {
+    let own = DropKey { event, root: Some(root), reason: "memory" };
     let is_apart = root != 0 && (dropped.contains_key(&own) || dropped.len() < COUNTED_TREES);
-    *dropped.entry(if is_apart { own } else { Drop { root: None, ..own } }).or_default() += count;
+    *dropped.entry(if is_apart { own } else { DropKey { root: None, ..own } }).or_default() += count;
 }
 
 impl Budget {

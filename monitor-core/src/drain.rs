@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::budget::{self, Drop};
+use crate::budget::{self, DropKey};
 use crate::clock::{self, Calibration, Clock};
 use crate::keep::{Keeper, Memory};
 use crate::queue_folds::QueueFolds;
@@ -38,7 +38,7 @@ pub fn open_with(limit: usize, keeper: &'static dyn Keeper) -> Option<Receiver> 
 }
 
 /// All that had to be dropped since the program began.
-pub fn dropped() -> Vec<(Drop, u64)> {
+pub fn dropped() -> Vec<(DropKey, u64)> {
     budget::dropped(ring::refused)
 }
 

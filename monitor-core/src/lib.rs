@@ -21,7 +21,7 @@ pub mod warn;
 
 /// The way out of the monitored function, for the one who drains it.
 pub mod queue {
-    pub use crate::budget::{Drop, has_room, hold, is_filling, release};
+    pub use crate::budget::{DropKey, has_room, hold, is_filling, release};
     pub use crate::clock::Clock;
     pub use crate::drain::{Mark, Receiver, Taken, dropped, open, open_with};
     pub use crate::sending::Entry;

@@ -47,6 +47,6 @@ fn a_damaged_record_is_counted_as_damaged() {
     receiver.look(Duration::ZERO);
     let is_call = |record: &Record| matches!(record, Record::Started(started) if matches!(&started.origin, Origin::Site(site) if site.name == "call"));
     let calls = std::iter::from_fn(|| receiver.take()).filter(|entry| is_call(&entry.record)).count();
-    let damaged = queue::Drop { event: "process-ended", root: None, reason: "damaged" };
+    let damaged = queue::DropKey { event: "process-ended", root: None, reason: "damaged" };
     assert_eq!((calls, queue::dropped()), (2, vec![(damaged, 1)]));
 }

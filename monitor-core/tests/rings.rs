@@ -221,8 +221,9 @@ fn what_finds_no_room_is_counted_by_tree() {
         assert_eq!(counts, [1].into_iter().chain((1..40).map(|calls| 3 * calls)).collect::<Vec<u64>>());
         assert_eq!(dropped() - before, counts.iter().sum::<u64>());
         // What would have begun a tree belongs to none.
-        let none =
-            |dropped: Vec<(queue::Drop, u64)>| dropped.iter().filter(|(drop, _)| drop.root.is_none()).map(|(_, count)| *count).sum::<u64>();
+        let none = |dropped: Vec<(queue::DropKey, u64)>| {
+            dropped.iter().filter(|(drop, _)| drop.root.is_none()).map(|(_, count)| *count).sum::<u64>()
+        };
         let (before, all_before) = (none(queue::dropped()), dropped());
         (0..3).for_each(|_| leaf());
         let more = none(queue::dropped()) - before;

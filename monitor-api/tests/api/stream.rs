@@ -1,6 +1,6 @@
 //! The stream of the real server.
 
-use monitor_api::{Client, Error, EventStream, Told};
+use monitor_api::{Client, Error, EventStream, StreamItem};
 
 use crate::support::{Front, TestServer, batch, ended, process, root, settings, started};
 
@@ -8,10 +8,10 @@ use crate::support::{Front, TestServer, batch, ended, process, root, settings, s
 async fn next(stream: &mut EventStream, others: &mut Vec<&'static str>) -> (u64, String) {
     loop {
         match stream.next().await.unwrap_or_else(|error| panic!("{}", error.causes())) {
-            Told::Event { number, message } => return (number, message.event.type_name().to_owned()),
-            Told::Connected { .. } => others.push("connected"),
-            Told::Gap { .. } => others.push("gap"),
-            Told::Interrupted { .. } if others.last() != Some(&"interrupted") => others.push("interrupted"),
+            StreamItem::Event { number, message } => return (number, message.event.type_name().to_owned()),
+            StreamItem::Connected { .. } => others.push("connected"),
+            StreamItem::Gap { .. } => others.push("gap"),
+            StreamItem::Interrupted { .. } if others.last() != Some(&"interrupted") => others.push("interrupted"),
             _ => {}
         }
     }
@@ -23,13 +23,13 @@ async fn each_event_comes_once_with_what_it_made_of_things() {
     let client = server.client();
     let mut stream = client.stream().types(["process-started", "process-ended"]).open();
     assert_eq!(stream.position(), None);
-    let Ok(Told::Connected { after }) = stream.next().await else { panic!("connected first") };
+    let Ok(StreamItem::Connected { after }) = stream.next().await else { panic!("connected first") };
     assert_eq!(stream.position(), Some(after));
     client.events(&batch(1, &[started(root(1), process(1), "build"), ended(root(1), process(1))])).await.unwrap();
-    let Ok(Told::Event { number, message }) = stream.next().await else { panic!("the start") };
+    let Ok(StreamItem::Event { number, message }) = stream.next().await else { panic!("the start") };
     assert_eq!((message.event.type_name(), message.process.unwrap().name.as_str()), ("process-started", "build"));
     assert_eq!(stream.position(), Some(number));
-    let Ok(Told::Event { message, .. }) = stream.next().await else { panic!("the end") };
+    let Ok(StreamItem::Event { message, .. }) = stream.next().await else { panic!("the end") };
     assert_eq!(message.root.unwrap().state.as_str(), "failed");
 
     // From an answer on, and narrowed by each of what there is.
@@ -90,9 +90,9 @@ async fn what_is_forgotten_is_one_gap() {
     let newest = client.roots().await.unwrap().as_of;
     for (asked, request) in [(0, client.stream().after(0)), (u64::MAX, client.stream().types(["process-started"]).after(u64::MAX))] {
         let mut stream = request.open();
-        let Ok(Told::Gap { after, until }) = stream.next().await else { panic!("a gap from {asked}") };
+        let Ok(StreamItem::Gap { after, until }) = stream.next().await else { panic!("a gap from {asked}") };
         assert!(after == Some(asked) && until >= newest);
-        assert!(matches!(stream.next().await, Ok(Told::Connected { after }) if after == until));
+        assert!(matches!(stream.next().await, Ok(StreamItem::Connected { after }) if after == until));
         assert_eq!(stream.position(), Some(until));
     }
     // Whoever reads too little at a time to catch up asks for it.
@@ -100,7 +100,7 @@ async fn what_is_forgotten_is_one_gap() {
     let client = server.client();
     client.events(&batch(1, &events)).await.unwrap();
     let mut stream = client.stream().within(3).after(1).open();
-    assert!(matches!(stream.next().await, Ok(Told::Gap { after: Some(1), .. })));
+    assert!(matches!(stream.next().await, Ok(StreamItem::Gap { after: Some(1), .. })));
 }
 
 #[tokio::test]
@@ -120,8 +120,8 @@ async fn a_database_of_another_past_is_a_gap() {
     first.stop().await;
     loop {
         match stream.next().await.unwrap() {
-            Told::Gap { after: Some(_), until } => break assert_eq!(until, second.client().roots().await.unwrap().as_of),
-            Told::Event { number, .. } => panic!("event {number} of another past"),
+            StreamItem::Gap { after: Some(_), until } => break assert_eq!(until, second.client().roots().await.unwrap().as_of),
+            StreamItem::Event { number, .. } => panic!("event {number} of another past"),
             _ => {}
         }
     }
@@ -136,11 +136,11 @@ async fn a_stream_that_is_refused_for_good_ends() {
     assert_eq!(server.client().stream().open().next().await.unwrap_err().status(), Some(401));
     assert_eq!(reader.stream().root(99).open().next().await.unwrap_err().status(), Some(404));
     let mut stream = reader.stream().open();
-    assert!(matches!(stream.next().await, Ok(Told::Connected { .. })));
+    assert!(matches!(stream.next().await, Ok(StreamItem::Connected { .. })));
     server.access().revoke_token("a-read").unwrap();
     let error = loop {
         match stream.next().await {
-            Ok(Told::Interrupted { .. }) => {}
+            Ok(StreamItem::Interrupted { .. }) => {}
             Ok(told) => panic!("{told:?}"),
             Err(error) => break error,
         }
@@ -155,13 +155,13 @@ async fn one_too_many_waits_for_its_turn() {
     let mut first = client.stream().open();
     first.next().await.unwrap();
     let mut second = client.stream().open();
-    let Ok(Told::Interrupted { error, pause }) = second.next().await else { panic!("it waits") };
+    let Ok(StreamItem::Interrupted { error, pause }) = second.next().await else { panic!("it waits") };
     assert!(error.status() == Some(503) && Some(pause) >= error.retry_after() && error.retry_after().is_some(), "{}", error.causes());
     drop(first);
     loop {
         match second.next().await.unwrap() {
-            Told::Connected { .. } => break,
-            Told::Interrupted { .. } => {}
+            StreamItem::Connected { .. } => break,
+            StreamItem::Interrupted { .. } => {}
             told => panic!("{told:?}"),
         }
     }
@@ -178,7 +178,7 @@ async fn a_reader_that_is_called_away_misses_nothing() {
     while names < 200 {
         tokio::select! {
             biased;
-            told = stream.next() => names += u64::from(matches!(told.unwrap(), Told::Event { .. })),
+            told = stream.next() => names += u64::from(matches!(told.unwrap(), StreamItem::Event { .. })),
             // Whatever the stream waits for is dropped each time.
             () = tokio::task::yield_now() => {}
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use monitor_api::{Client, Error, Told};
+use monitor_api::{Client, Error, StreamItem};
 use serde_json::json;
 
 use crate::support::{Deed, Raw, answer, process, root, settings, started};
@@ -24,10 +24,10 @@ async fn read(client: &Client, request: monitor_api::StreamRequest, count: usize
     let (mut stream, mut words) = (request.open(), String::new());
     for _ in 0..count {
         let _ = match stream.next().await {
-            Ok(Told::Connected { after }) => write!(words, "c{after} "),
-            Ok(Told::Event { number, .. }) => write!(words, "{number} "),
-            Ok(Told::Gap { after, until }) => write!(words, "gap{}-{until} ", after.unwrap_or(0)),
-            Ok(Told::Interrupted { .. }) => write!(words, "broke "),
+            Ok(StreamItem::Connected { after }) => write!(words, "c{after} "),
+            Ok(StreamItem::Event { number, .. }) => write!(words, "{number} "),
+            Ok(StreamItem::Gap { after, until }) => write!(words, "gap{}-{until} ", after.unwrap_or(0)),
+            Ok(StreamItem::Interrupted { .. }) => write!(words, "broke "),
             Ok(_) => write!(words, "? "),
             Err(Error::Unreadable { .. }) => write!(words, "unreadable "),
             Err(Error::Foreign { .. }) => write!(words, "foreign "),
@@ -122,7 +122,7 @@ async fn a_stream_that_falls_silent_is_given_up() {
     let raw = Raw::start([Deed::SayAndStay(format!("{HEAD}id: 4\n: connected\n\n").into_bytes())]).await;
     let client = Client::new(settings(raw.address).silence_timeout(Duration::from_millis(200)));
     let mut stream = client.stream().open();
-    assert!(matches!(stream.next().await, Ok(Told::Connected { after: 4 })));
+    assert!(matches!(stream.next().await, Ok(StreamItem::Connected { after: 4 })));
     // However often whoever reads is called away.
     let told = loop {
         match tokio::time::timeout(Duration::from_millis(20), stream.next()).await {
@@ -130,5 +130,5 @@ async fn a_stream_that_falls_silent_is_given_up() {
             Err(_) => tokio::task::yield_now().await,
         }
     };
-    assert!(matches!(told, Ok(Told::Interrupted { error: Error::Silent { .. }, .. })), "{told:?}");
+    assert!(matches!(told, Ok(StreamItem::Interrupted { error: Error::Silent { .. }, .. })), "{told:?}");
 }

@@ -23,7 +23,7 @@ async fn an_authority_of_one_s_own_is_trusted_and_no_other() {
     let client = Client::new(at("localhost").authority(format!("{}{}", other.pem(), ours.pem())));
     assert_eq!(client.status().await.unwrap().events, 0);
     let mut stream = client.stream().open();
-    assert!(matches!(stream.next().await, Ok(monitor_api::Told::Connected { .. })));
+    assert!(matches!(stream.next().await, Ok(monitor_api::StreamItem::Connected { .. })));
 
     for (name, settings) in [
         ("another authority", at("localhost").authority(other.pem())),

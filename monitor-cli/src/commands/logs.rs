@@ -5,7 +5,7 @@ use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
-use monitor_api::{Error, Order, Told};
+use monitor_api::{Error, Order, StreamItem};
 use monitor_wire::{LogEntry, LogsPage, ProcessId, Root, StreamMessage, WorkerId};
 
 use crate::client::{Connection, escape_controls};
@@ -95,18 +95,18 @@ fn follow(args: &Args, as_of: u64, printer: &mut Printer<'_>, shown: &Shown) -> 
     let mut is_said = false;
     loop {
         match args.connection.wait(stream.next())? {
-            Told::Gap { .. } => {
+            StreamItem::Gap { .. } => {
                 say("the server has forgotten some of what happened: lines may be missing here")?;
                 if is_over(args)? {
                     return Ok(());
                 }
             }
-            Told::Interrupted { error, .. } => {
+            StreamItem::Interrupted { error, .. } => {
                 if !std::mem::replace(&mut is_said, true) {
                     say(&format!("{error}; trying again"))?;
                 }
             }
-            Told::Event { message, .. } => {
+            StreamItem::Event { message, .. } => {
                 if let Some(entry) = &message.log
                     && is_wanted(args, entry)
                     && !shown.later.contains(&(entry.worker_id, entry.number))

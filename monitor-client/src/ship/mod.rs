@@ -2,7 +2,6 @@
 
 mod adopt;
 mod channel;
-mod desk;
 mod exit;
 mod guard;
 mod late;
@@ -10,9 +9,10 @@ mod leave;
 mod outbox;
 mod post;
 mod sender;
-mod shelf;
 mod shipper;
+mod spool_slot;
 mod to_wire;
+mod waiters;
 mod worker;
 
 use std::panic::catch_unwind;
@@ -27,7 +27,7 @@ use once_cell::race::OnceBox;
 use tokio::sync::mpsc::UnboundedSender;
 
 use self::outbox::Outbox;
-use self::shelf::Shelf;
+use self::spool_slot::SpoolSlot;
 use crate::flush::FlushError;
 use crate::report;
 use crate::settings::Settings;
@@ -86,15 +86,15 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     // Woven calls are rare where the program ships itself: whoever weaves says so.
     monitor_core::fold::set_below(recording.fold_below.unwrap_or_default());
     let worker = worker::identity();
-    let shelf = Shelf::begin(recording, &worker).unwrap_or_else(|why| {
+    let slot = SpoolSlot::begin(recording, &worker).unwrap_or_else(|why| {
         report::warn(&format!("what is recorded can't be kept beyond this program: {why}"));
         None
     });
-    let keeper = shelf.as_ref().map(Shelf::keeper);
+    let keeper = slot.as_ref().map(SpoolSlot::keeper);
     let receiver = queue::open_with(recording.buffer_bytes, keeper.map_or(&Memory, |keeper| keeper as &dyn Keeper));
     let Some(receiver) = receiver else { return Err(std::io::ErrorKind::AlreadyExists.into()) };
     let worker_id = worker.id;
-    let outbox = Outbox::new(worker, shelf);
+    let outbox = Outbox::new(worker, slot);
     let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
     let kept = recording.spool_dir.as_deref().zip(keeper).map(|(dir, keeper)| (Left::new(dir, worker_id), keeper));
     SHIPPER.set(Handle { commands, pid: std::process::id(), exit_timeout: recording.exit_timeout, kept });

@@ -9,7 +9,7 @@ use monitor_spool::{Answer, Head, Lost, Parcel, Rejected, Sent};
 use monitor_wire::{Dropped, Event, RootId, WorkerId, WorkerRef};
 
 use super::now_us;
-use super::shelf::Shelf;
+use super::spool_slot::SpoolSlot;
 
 /// Numbers events and keeps them until they are taken or given up.
 #[derive(Debug)]
@@ -17,12 +17,12 @@ pub(super) struct Outbox {
     worker: WorkerRef,
     next_number: u64,
     /// Where they are kept, as long as it works.
-    shelf: Option<Shelf>,
-    /// Parts of the first parcel on the shelf: what is left of it to be sent.
+    slot: Option<SpoolSlot>,
+    /// Parts of the first parcel in the slot: what is left of it to be sent.
     parts: VecDeque<Parcel>,
     /// Number of the last event of that parcel.
     end: u64,
-    /// Behind what is on the shelf, in the order of their numbers.
+    /// Behind what is in the slot, in the order of their numbers.
     parcels: VecDeque<Parcel>,
     /// Bytes of these, and how many events they are.
     bytes: usize,
@@ -41,11 +41,11 @@ pub(super) struct Request {
 }
 
 impl Outbox {
-    pub(super) fn new(worker: WorkerRef, shelf: Option<Shelf>) -> Self {
+    pub(super) fn new(worker: WorkerRef, slot: Option<SpoolSlot>) -> Self {
         Self {
             worker,
             next_number: 1,
-            shelf,
+            slot,
             parts: VecDeque::new(),
             end: 0,
             parcels: VecDeque::new(),
@@ -56,7 +56,7 @@ impl Outbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.parts.is_empty() && self.parcels.is_empty() && self.shelf.as_ref().is_none_or(Shelf::is_empty)
+        self.parts.is_empty() && self.parcels.is_empty() && self.slot.as_ref().is_none_or(SpoolSlot::is_empty)
     }
 
     /// The worker's own id.
@@ -71,7 +71,7 @@ impl Outbox {
 
     /// All events up to this number are stored or given up.
     pub(super) fn settled(&self) -> u64 {
-        let kept = || self.shelf.as_ref().and_then(Shelf::first_waiting);
+        let kept = || self.slot.as_ref().and_then(SpoolSlot::first_waiting);
         let first = self.parts.front().map(Parcel::first).or_else(kept).or_else(|| self.parcels.front().map(Parcel::first));
         first.unwrap_or(self.next_number) - 1
     }
@@ -83,7 +83,7 @@ impl Outbox {
 
     /// Events that are kept for whoever comes after this program; none if some are in memory alone.
     pub(super) fn kept(&self) -> Option<u64> {
-        self.shelf.as_ref().filter(|_| self.parcels.is_empty()).map(Shelf::waiting)
+        self.slot.as_ref().filter(|_| self.parcels.is_empty()).map(SpoolSlot::waiting)
     }
 
     /// Gives events their numbers. What it keeps of them in memory counts among what the program may hold.
@@ -91,7 +91,7 @@ impl Outbox {
         let Some(parcel) = Parcel::encode(self.next_number, events) else { return };
         self.next_number += parcel.count();
         let dropped = self.dropped();
-        if !self.shelf.as_mut().is_some_and(|shelf| shelf.put(&parcel, taken, dropped)) {
+        if !self.slot.as_mut().is_some_and(|slot| slot.put(&parcel, taken, dropped)) {
             self.hold(&parcel);
             self.parcels.push_back(parcel);
             self.tell_memory();
@@ -100,15 +100,15 @@ impl Outbox {
 
     /// Notes in the spool how many events a kill of the program would cost.
     fn tell_memory(&self) {
-        if let Some(shelf) = &self.shelf {
-            shelf.in_memory(self.events);
+        if let Some(slot) = &self.slot {
+            slot.in_memory(self.events);
         }
     }
 
     /// What ticks mean, for who reads what this program leaves.
     pub(super) fn calibrate(&mut self, clock: Clock) {
-        if let Some(shelf) = &mut self.shelf {
-            shelf.calibrate(clock);
+        if let Some(slot) = &mut self.slot {
+            slot.calibrate(clock);
         }
     }
 
@@ -116,8 +116,8 @@ impl Outbox {
     pub(super) fn aside(&mut self, event: Event) -> Option<Request> {
         let parcel = Parcel::encode(self.next_number, &[event])?;
         self.next_number += 1;
-        if let Some(shelf) = &mut self.shelf {
-            shelf.advance(self.next_number);
+        if let Some(slot) = &mut self.slot {
+            slot.advance(self.next_number);
         }
         Some(self.request(&parcel))
     }
@@ -126,7 +126,7 @@ impl Outbox {
     /// a part of it, away.
     pub(super) fn next(&mut self) -> Option<Request> {
         if self.parts.is_empty()
-            && let Some(parcel) = self.shelf.as_mut().and_then(Shelf::front)
+            && let Some(parcel) = self.slot.as_mut().and_then(SpoolSlot::front)
         {
             self.end = parcel.last();
             self.parts.push_back(parcel);
@@ -170,10 +170,11 @@ impl Outbox {
     /// The program ends: puts what is in memory alone into the spool, as far as that has room. What has none is counted there. Returns
     /// how many events that were, and why.
     pub(super) fn keep_rest(&mut self) -> Option<(u64, String)> {
-        let spool = self.shelf.as_mut().filter(|_| !self.parcels.is_empty())?;
+        let spool = self.slot.as_mut().filter(|_| !self.parcels.is_empty())?;
         // The rings are of no use to anybody any more, and their files may have what room there is.
         spool.remove_memory();
-        let lost = |of: &Shelf| of.dropped().iter().filter(|dropped| dropped.reason == "spool").map(|dropped| dropped.count).sum::<u64>();
+        let lost =
+            |of: &SpoolSlot| of.dropped().iter().filter(|dropped| dropped.reason == "spool").map(|dropped| dropped.count).sum::<u64>();
         let (before, mut first) = (lost(spool), None);
         for parcel in std::mem::take(&mut self.parcels) {
             queue::release(parcel.bytes());
@@ -188,15 +189,15 @@ impl Outbox {
 
     /// All is said: nothing is left behind.
     pub(super) fn remove(&self) {
-        if let Some(shelf) = &self.shelf {
-            shelf.remove();
+        if let Some(slot) = &self.slot {
+            slot.remove();
         }
     }
 
     /// All is said, and what the server has not is numbered: nothing else is left behind.
     pub(super) fn remove_memory(&self) {
-        if let Some(shelf) = &self.shelf {
-            shelf.remove_memory();
+        if let Some(slot) = &self.slot {
+            slot.remove_memory();
         }
     }
 
@@ -211,8 +212,8 @@ impl Outbox {
             for parcel in left.into_iter().flatten().rev() {
                 self.parts.push_front(parcel);
             }
-            if is_all && let Some(shelf) = &mut self.shelf {
-                shelf.acknowledge(if self.parts.is_empty() { self.end } else { settled.last() });
+            if is_all && let Some(slot) = &mut self.slot {
+                slot.acknowledge(if self.parts.is_empty() { self.end } else { settled.last() });
             }
             return;
         }
@@ -236,7 +237,7 @@ impl Outbox {
 
     fn request(&self, parcel: &Parcel) -> Request {
         let mut dropped = self.dropped();
-        dropped.extend(self.shelf.as_ref().map(Shelf::dropped).unwrap_or_default());
+        dropped.extend(self.slot.as_ref().map(SpoolSlot::dropped).unwrap_or_default());
         let body = parcel.body(&Head { worker: &self.worker, sent_us: now_us(), dropped: &dropped, lost: false });
         Request { body, sent: parcel.sent() }
     }
@@ -335,8 +336,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let settings = monitor_spool::settings::Settings { spool_dir: Some(dir.path().join("spool")), ..Default::default() };
         let worker = worker::identity();
-        let shelf = Shelf::begin(&settings, &worker).unwrap();
-        let mut outbox = Outbox::new(worker, shelf);
+        let slot = SpoolSlot::begin(&settings, &worker).unwrap();
+        let mut outbox = Outbox::new(worker, slot);
         outbox.put(&(0..5).map(|_| worker::heartbeat()).collect::<Vec<_>>(), &Taken::default());
         outbox.next().unwrap();
         outbox.settle(&unreadable(2));

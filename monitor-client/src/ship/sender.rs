@@ -50,7 +50,7 @@ impl Sender {
     fn settle(&mut self, answer: &Answer) -> Option<Duration> {
         let has_given_up = self.shared.outbox.borrow_mut().settle(answer);
         self.say(answer, has_given_up);
-        self.shared.desk.sent(self.shared.outbox.borrow().settled());
+        self.shared.waiters.sent(self.shared.outbox.borrow().settled());
         self.backoff.after(answer)
     }
 

@@ -19,11 +19,11 @@ use tokio::task::yield_now;
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::adopt::{adopt, keep_within};
-use super::desk::Desk;
 use super::late::Late;
 use super::outbox::Outbox;
 use super::post::Post;
 use super::sender::Sender;
+use super::waiters::FlushWaiters;
 use super::{Command, channel, to_wire, worker};
 use crate::report::{self, Said};
 use crate::settings::{Allowed, Settings};
@@ -42,7 +42,7 @@ pub(super) type WhatRuns = (Vec<Running>, usize);
 pub(super) struct Shared {
     pub(super) outbox: RefCell<Outbox>,
     pub(super) post: Post,
-    pub(super) desk: Desk,
+    pub(super) waiters: FlushWaiters,
     /// There is something to send.
     pub(super) filled: Notify,
     /// All is sent, or it is in vain to try on.
@@ -83,11 +83,11 @@ pub(super) fn run(
     let post = Post::new(settings);
     let recording = &settings.recording;
     outbox.put(&[worker::online(recording.heartbeat)], &receiver.taken());
-    let desk = Desk::new(commands);
+    let waiters = FlushWaiters::new(commands);
     let shared = Rc::new(Shared {
         outbox: RefCell::new(outbox),
         post,
-        desk: desk.clone(),
+        waiters: waiters.clone(),
         filled: Notify::new(),
         sent: Notify::new(),
         hurry: Notify::new(),
@@ -115,7 +115,7 @@ pub(super) fn run(
         // tokio panics when the program has closed files that are not its own, as those do that make themselves a daemon.
         // Their numbers may be the program's by now: nothing that would close them again is dropped.
         std::mem::forget((work, runtime));
-        desk.close();
+        waiters.close();
         resume_unwind(payload);
     }
 }
@@ -154,13 +154,13 @@ impl Shipper {
     async fn run(mut self) {
         loop {
             // Whoever asks to flush from here on has its records in the next rounds.
-            if self.shared.desk.take_commands() {
+            if self.shared.waiters.take_commands() {
                 self.shared.hurry.notify_one();
             }
             self.tell_running();
             if self.gather() {
                 self.shared.filled.notify_one();
-                if self.shared.desk.is_awaited() || self.receiver.is_behind() || queue::is_filling() {
+                if self.shared.waiters.is_awaited() || self.receiver.is_behind() || queue::is_filling() {
                     // The others have their turn, and forks, for which no runtime parks here.
                     yield_now().await;
                     fork::give_way();
@@ -169,7 +169,7 @@ impl Shipper {
                 }
                 continue;
             }
-            if self.shared.desk.is_exit() {
+            if self.shared.waiters.is_exit() {
                 return self.say_goodbye().await;
             }
             self.wait().await;
@@ -198,7 +198,7 @@ impl Shipper {
         let (receiver, shared) = (&mut self.receiver, &self.shared);
         let mut sent = pin!(shared.sent.notified());
         let news = poll_fn(|cx| {
-            if shared.desk.poll_command(cx).is_ready() {
+            if shared.waiters.poll_command(cx).is_ready() {
                 return Poll::Ready(Woken::Command);
             }
             if sent.as_mut().poll(cx).is_ready() {
@@ -217,14 +217,14 @@ impl Shipper {
 
     /// Waits for more to be recorded, unless there is a command.
     async fn linger(&self) {
-        if timeout(LINGER, self.shared.desk.command()).await.is_ok() {
+        if timeout(LINGER, self.shared.waiters.command()).await.is_ok() {
             self.shared.hurry.notify_one();
         }
     }
 
     /// Unless what waits may become more, the rest stays where it was recorded; starts that find no room there are dropped.
     fn has_room(&self) -> bool {
-        self.shared.desk.is_exit() || queue::has_room(self.shared.outbox.borrow().bytes())
+        self.shared.waiters.is_exit() || queue::has_room(self.shared.outbox.borrow().bytes())
     }
 
     /// Says at once that something was dropped, and how much by then.
@@ -240,16 +240,16 @@ impl Shipper {
     /// Moves what is recorded into the outbox, as much as makes one batch. Whether there was anything.
     fn gather(&mut self) -> bool {
         if !self.has_room() {
-            self.shared.desk.gathers_nothing();
+            self.shared.waiters.gathers_nothing();
             return false;
         }
-        let desk = &self.shared.desk;
-        desk.mark(|| self.receiver.mark());
+        let waiters = &self.shared.waiters;
+        waiters.mark(|| self.receiver.mark());
         // Who waits for a flush, or for the end, wants all that runs to be known.
-        let has_taken = self.receiver.look(if desk.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
+        let has_taken = self.receiver.look(if waiters.is_awaited() { Duration::ZERO } else { RUNNING_FOR });
         let (mut events, mut bytes) = (Vec::<Event>::new(), 0);
         // What the spool has stays there for whoever ships it.
-        let is_late = desk.is_late() && !self.keeper.is_some_and(SpoolKeeper::is_whole);
+        let is_late = waiters.is_late() && !self.keeper.is_some_and(SpoolKeeper::is_whole);
         while let Some(entry) = self.receiver.take() {
             bytes += entry.bytes;
             let event = to_wire::event(entry.record, &mut self.folds);
@@ -262,8 +262,8 @@ impl Shipper {
             let mut outbox = self.shared.outbox.borrow_mut();
             outbox.calibrate(self.receiver.clock());
             outbox.put(&events, &self.receiver.taken());
-            desk.gathered(|mark| self.receiver.is_past(mark), outbox.last());
-            desk.sent(outbox.settled());
+            waiters.gathered(|mark| self.receiver.is_past(mark), outbox.last());
+            waiters.sent(outbox.settled());
         }
         self.receiver.commit();
         queue::release(bytes);
@@ -279,12 +279,12 @@ impl Shipper {
 
     /// All is gathered: the last word, which closes what is still open, and then as much as the server takes.
     async fn say_goodbye(self) {
-        let Shared { outbox, filled, sent, hurry, is_in_vain, desk, post, .. } = &*self.shared;
+        let Shared { outbox, filled, sent, hurry, is_in_vain, waiters, post, .. } = &*self.shared;
         outbox.borrow_mut().put(&[worker::offline()], &self.receiver.taken());
         is_in_vain.set(false);
         filled.notify_one();
         hurry.notify_one();
-        let until = desk.exit_until().into();
+        let until = waiters.exit_until().into();
         while !outbox.borrow().is_empty() {
             let is_late = timeout_at(until, sent.notified()).await.is_err();
             if is_late || (is_in_vain.get() && !outbox.borrow().is_empty()) {
@@ -313,6 +313,6 @@ impl Shipper {
             None if outbox.borrow().is_empty() => outbox.borrow().remove(),
             None => report::warn(&format!("the server at {} has not taken what was recorded: it is lost", post.address())),
         }
-        desk.exited();
+        waiters.exited();
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Caller {
 pub(super) struct Asked {
     command: Command,
     order: Bytes,
-    places: HashMap<WorkerId, Place>,
+    places: HashMap<WorkerId, LineSlot>,
     /// Bytes of the answers so far.
     bytes: usize,
     /// How many lines wait.
@@ -57,7 +57,7 @@ pub(super) struct Asked {
 }
 
 #[derive(Debug)]
-struct Place {
+struct LineSlot {
     at: usize,
     sent: Option<Instant>,
 }
@@ -211,7 +211,7 @@ impl Commands {
             hub.orders.insert(id, durable);
             return;
         }
-        let places = command.lines.iter().enumerate().filter_map(|(at, line)| Some((line.worker_id?, Place { at, sent: None })));
+        let places = command.lines.iter().enumerate().filter_map(|(at, line)| Some((line.worker_id?, LineSlot { at, sent: None })));
         let (places, left) = (places.collect::<HashMap<_, _>>(), watch::Sender::new(0));
         let mut asked = Asked { order: order(id, &command), command, places, bytes: 0, left };
         asked.settled();

@@ -15,7 +15,6 @@ mod events;
 mod export;
 mod guard;
 mod health;
-mod keeping;
 mod login;
 mod logs;
 mod me;
@@ -25,6 +24,7 @@ mod openapi;
 mod otlp;
 mod page;
 mod params;
+mod pins;
 mod plain;
 mod problem;
 mod process;
@@ -270,10 +270,10 @@ fn routes() -> Routes {
         .add(READ, routes!(roots::get_roots))
         .add(READ, routes!(names::get_names))
         .add(READ, routes!(roots::get_root))
-        .add(change(Scope::Operate, "drop a tree"), routes!(keeping::delete_root))
+        .add(change(Scope::Operate, "drop a tree"), routes!(pins::delete_root))
         .add(change(Scope::Operate, "confirm the clock"), routes!(clock::post_confirm))
-        .add(change(Scope::Operate, "pin a tree"), routes!(keeping::post_pin))
-        .add(change(Scope::Operate, "unpin a tree"), routes!(keeping::delete_pin))
+        .add(change(Scope::Operate, "pin a tree"), routes!(pins::post_pin))
+        .add(change(Scope::Operate, "unpin a tree"), routes!(pins::delete_pin))
         .add(READ, routes!(tree::get_tree))
         .add(READ, routes!(export::get_export))
         .add(READ, routes!(process::get_process))

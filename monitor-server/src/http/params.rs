@@ -70,7 +70,7 @@ pub(crate) fn read_queries(query: &str) {
     read::<super::commands::CommandsParams>(query);
     read::<super::commands::OrdersParams>(query);
     read::<super::export::ExportParams>(query);
-    read::<super::keeping::DeleteParams>(query);
+    read::<super::pins::DeleteParams>(query);
     read::<super::logs::LogsParams>(query);
     read::<super::me::AuditParams>(query);
     read::<super::names::NamesParams>(query);

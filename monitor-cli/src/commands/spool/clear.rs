@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal, Write as _};
 use monitor_spool::{Found, Life};
 use serde_json::json;
 
-use super::{Place, counted, events, failed, report};
+use super::{SpoolArgs, counted, events, failed, report};
 use crate::client::print_json;
 use crate::exit;
 use crate::text::bytes;
@@ -33,7 +33,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(place: &SpoolArgs, args: &Args) -> anyhow::Result<()> {
     let (mut removed, mut failures) = (Vec::new(), Vec::new());
     if let Some((spool, found)) = place.list()? {
         let meant: Vec<Found> = found.into_iter().filter(|found| args.all || found.life == Life::Dead).collect();

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use monitor_spool::{Found, Life};
 use serde_json::json;
 
-use super::{Place, counted, events, title, word};
+use super::{SpoolArgs, counted, events, title, word};
 use crate::client::print_json;
 use crate::exit;
 use crate::text::{Line, bytes, duration, moment, now_us, terminal_width, thousands, visible, width};
@@ -29,7 +29,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(place: &SpoolArgs, args: &Args) -> anyhow::Result<()> {
     let found = place.list()?;
     let (path, found) = found.map_or_else(Default::default, |(spool, found)| (Some(spool.path().to_owned()), found));
     if args.json {

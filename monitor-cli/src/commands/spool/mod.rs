@@ -27,7 +27,7 @@ Examples:
 #[command(after_help = format!("{EXAMPLES}\n\n{}", exit::HELP))]
 pub(crate) struct Args {
     #[command(flatten)]
-    place: Place,
+    place: SpoolArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,13 +50,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Which spool.
 #[derive(Debug, clap::Args)]
-struct Place {
+struct SpoolArgs {
     /// The folder of the spool [default: `monitor/spool` in the user's folder for state]
     #[arg(long, global = true, value_name = "DIR", env = "MONITOR_SPOOL_DIR")]
     dir: Option<OsString>,
 }
 
-impl Place {
+impl SpoolArgs {
     /// The spool, if there is one.
     fn open(&self) -> anyhow::Result<Option<Spool>> {
         let dir = monitor_spool::dir_of(self.dir.as_deref());

@@ -8,7 +8,7 @@ use monitor_wire::Dropped;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Place, counted, failed, report, title};
+use super::{SpoolArgs, counted, failed, report, title};
 use crate::client::{Connection, print_json};
 use crate::exit;
 use crate::text::{now_us, thousands};
@@ -42,7 +42,7 @@ struct Shipped {
     dropped: Vec<Dropped>,
 }
 
-pub(super) fn run(place: &Place, args: &Args) -> anyhow::Result<()> {
+pub(super) fn run(place: &SpoolArgs, args: &Args) -> anyhow::Result<()> {
     let (mut shipped, mut failures, mut broken_off) = (Vec::new(), Vec::new(), None);
     if let Some((spool, found)) = place.list()? {
         let is_meant = |found: &&Found| found.life == Life::Dead || (args.all && found.life == Life::Elsewhere);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::room::Place;
+use super::room::RoomSlot;
 use crate::access::Grant;
 
 /// How long a connection may take.
@@ -26,7 +26,7 @@ pub(super) struct Limits {
 pub(super) struct Phase {
     state: Mutex<State>,
     evicted: CancellationToken,
-    _place: Place,
+    _place: RoomSlot,
 }
 
 struct State {
@@ -51,7 +51,7 @@ enum Waits {
 }
 
 impl Phase {
-    pub(super) fn new(place: Place) -> Self {
+    pub(super) fn new(place: RoomSlot) -> Self {
         let state = State { busy: 0, grant: None, waits: Waits::First, since: Instant::now(), reader: None };
         Self { state: Mutex::new(state), evicted: CancellationToken::new(), _place: place }
     }

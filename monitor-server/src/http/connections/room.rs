@@ -27,7 +27,7 @@ struct Inside {
 }
 
 /// Given back when dropped.
-pub(super) struct Place {
+pub(super) struct RoomSlot {
     inside: Arc<Mutex<Inside>>,
     key: u64,
     client: Option<IpAddr>,
@@ -57,7 +57,7 @@ impl Room {
         if let Some(client) = client {
             *inside.clients.entry(client).or_default() += 1;
         }
-        let place = Place { inside: self.inside.clone(), key, client, _slot: slot };
+        let place = RoomSlot { inside: self.inside.clone(), key, client, _slot: slot };
         let phase = Arc::new(Phase::new(place));
         inside.connections.insert(key, (client, Arc::downgrade(&phase)));
         Some(phase)
@@ -86,7 +86,7 @@ impl Room {
     }
 }
 
-impl Drop for Place {
+impl Drop for RoomSlot {
     fn drop(&mut self) {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         inside.connections.remove(&self.key);

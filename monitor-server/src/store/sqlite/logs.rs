@@ -17,7 +17,7 @@ const BYTES: usize = 8 << 20;
 const COLUMNS: &str = "time, process, worker, number, about, level, target, stream, message, fields";
 
 /// Where a page ends: (time, process, worker, number) of its last line.
-type Place = [i64; 4];
+type LogCursor = [i64; 4];
 
 /// One page of a tree's logs, or of a process's.
 pub(super) fn page(snapshot: &mut Snapshot<'_>, root: RootKey, query: &LogsQuery) -> Result<Option<LogsPage>, ReadError> {
@@ -45,7 +45,7 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, root: RootKey, query: &LogsQuery
     let (mut looked_at, mut bytes, mut last) = (0, 0, None);
     while let Some(row) = rows.next()? {
         if page.logs.len() >= query.limit || looked_at >= LOOKED_AT || bytes >= BYTES {
-            page.next_cursor = last.map(|place: Place| place.map(|number| number.to_string()).join("."));
+            page.next_cursor = last.map(|place: LogCursor| place.map(|number| number.to_string()).join("."));
             break;
         }
         looked_at += 1;
@@ -64,7 +64,7 @@ pub(super) fn page(snapshot: &mut Snapshot<'_>, root: RootKey, query: &LogsQuery
 }
 
 /// The lines of a process, or of all of a tree, from a place on.
-pub(super) fn statement(root: i64, process: Option<i64>, is_newest_first: bool, cursor: Option<Place>) -> (String, Vec<i64>) {
+pub(super) fn statement(root: i64, process: Option<i64>, is_newest_first: bool, cursor: Option<LogCursor>) -> (String, Vec<i64>) {
     let (compare, order, begin) = if is_newest_first { ("<", "DESC", i64::MAX) } else { (">", "", i64::MIN) };
     let [time, of, worker, number] = cursor.unwrap_or([begin; 4]);
     if let Some(process) = process {
@@ -81,7 +81,7 @@ pub(super) fn statement(root: i64, process: Option<i64>, is_newest_first: bool, 
     (sql, vec![root, time, of, worker, number])
 }
 
-fn place_of(cursor: &str) -> Result<Place, ReadError> {
+fn place_of(cursor: &str) -> Result<LogCursor, ReadError> {
     let malformed = || ReadError::Cursor(cursor.to_owned());
     let numbers: Vec<i64> = cursor.split('.').map(str::parse).collect::<Result<_, _>>().map_err(|_| malformed())?;
     numbers.try_into().map_err(|_| malformed())

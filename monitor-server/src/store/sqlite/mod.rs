@@ -52,7 +52,7 @@ use rusqlite::{Connection, OptionalExtension};
 pub use self::copies::{Checked, Restored, backup, check, restore};
 use self::failed::{failed, failed_to_open, is_damage};
 pub(crate) use self::folder::{create_private, open_private, serve_at, served_at};
-use self::house::{Drop, House};
+use self::house::{DropTrees, House};
 use self::mark::{Files, Mark};
 use self::pool::{Pool, Snapshot};
 pub use self::salvage::{Salvaged, salvage};
@@ -237,7 +237,7 @@ impl SqliteStore {
     }
 }
 
-impl std::ops::Drop for SqliteStore {
+impl Drop for SqliteStore {
     fn drop(&mut self) {
         if self.files.check().is_err() {
             // Else SQLite deletes the log by its name, which may be another one's by now.
@@ -293,7 +293,7 @@ impl Intake for SqliteStore {
     fn drop_root(&self, root: RootKey, may_run: bool, now_us: u64) -> Result<Option<Changes>, StoreError> {
         let found = self.read("look for a root", |snapshot| Ok(roots::find_row(snapshot, root)?.map(|row| row.number as u64)))?;
         let Some(number) = found else { return Ok(None) };
-        Ok(Some(self.drop_roots(&Drop { numbers: &[number], reason: "asked", may_run }, now_us)?.1))
+        Ok(Some(self.drop_roots(&DropTrees { numbers: &[number], reason: "asked", may_run }, now_us)?.1))
     }
 
     fn move_cursor(&self, name: &str, from: Option<u64>, to: u64) -> Result<bool, StoreError> {

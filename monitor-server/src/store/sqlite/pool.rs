@@ -96,7 +96,7 @@ impl Pool {
         self.forgotten.fetch_add(1, Ordering::Release);
     }
 
-    fn take(&self) -> Result<Place<'_>> {
+    fn take(&self) -> Result<ReaderSlot<'_>> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while state.taken >= MAX_READERS {
             state = self.returned.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +104,7 @@ impl Pool {
         state.taken += 1;
         let idle = state.idle.pop();
         drop(state);
-        let mut place = Place { pool: self, reader: idle };
+        let mut place = ReaderSlot { pool: self, reader: idle };
         if place.reader.is_none() {
             place.reader = Some(self.open()?);
         }
@@ -125,12 +125,12 @@ impl Pool {
 }
 
 /// A place among the readers, given back when dropped.
-struct Place<'a> {
+struct ReaderSlot<'a> {
     pool: &'a Pool,
     reader: Option<Reader>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for ReaderSlot<'_> {
     fn drop(&mut self) {
         let mut state = self.pool.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.taken -= 1;

@@ -121,8 +121,8 @@ pub(super) fn list(snapshot: &mut Snapshot<'_>, query: &ProcessesQuery) -> Resul
         if let Some(root) = find_row(snapshot, root)? {
             found.in_tree(snapshot, &filter, &root, cursor.map(|[_, at, id]| (at, id)))?;
         }
-    } else if filter.aside.is_some() {
-        found.of_aside(snapshot, &filter, cursor)?;
+    } else if filter.side.is_some() {
+        found.of_side_table(snapshot, &filter, cursor)?;
     } else {
         found.by_time(snapshot, &filter, query, cursor)?;
     }
@@ -160,7 +160,7 @@ pub(super) struct Filter {
     conditions: String,
     values: Vec<Value>,
     /// A short list that all of them are in.
-    aside: Option<AsideList>,
+    side: Option<SideTable>,
     /// The id that another system gave them.
     native_id: Option<String>,
     after: i64,
@@ -169,14 +169,14 @@ pub(super) struct Filter {
 
 /// A table of few processes, ordered by what they have in common, tree and key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum AsideList {
+pub(super) enum SideTable {
     /// Those of a rare kind, by the kind's key.
     Rare(i64),
     /// Those with an id of another system, by its hash.
     Native(i64),
 }
 
-impl AsideList {
+impl SideTable {
     /// The table, the column that they have in common, and its value.
     fn parts(self) -> (&'static str, &'static str, i64) {
         match self {
@@ -189,7 +189,7 @@ impl AsideList {
     pub(super) fn last(self) -> String {
         let (table, column, _) = self.parts();
         format!(
-            "SELECT root, id FROM {table} AS aside WHERE {column} = ?1 AND (root, id) < (?2, ?3) ORDER BY root DESC, id DESC LIMIT 1 OFFSET ?4"
+            "SELECT root, id FROM {table} AS side WHERE {column} = ?1 AND (root, id) < (?2, ?3) ORDER BY root DESC, id DESC LIMIT 1 OFFSET ?4"
         )
     }
 }
@@ -206,14 +206,14 @@ impl Filter {
             values.push(value);
             write!(conditions, " AND {}", condition.replace('?', &format!("?{}", values.len()))).expect("a string takes all");
         };
-        let mut aside = None;
+        let mut side = None;
         if let Some(kind) = &query.kind {
             let Some(key) = snapshot.find_text(kind.as_str())? else { return Ok(None) };
             add("site.kind = ?", Value::Integer(key));
-            aside = (!ProcessesQuery::NUMEROUS.contains(kind)).then_some(AsideList::Rare(key));
+            side = (!ProcessesQuery::NUMEROUS.contains(kind)).then_some(SideTable::Rare(key));
         }
         if let Some(native_id) = &query.native_id {
-            aside = Some(AsideList::Native(hash(native_id)));
+            side = Some(SideTable::Native(hash(native_id)));
             if let Some(root) = query.root {
                 let Some(root) = find_row(snapshot, root)? else { return Ok(None) };
                 add("process.root = ?", Value::Integer(root.number));
@@ -241,7 +241,7 @@ impl Filter {
         }
         let time = |time: Option<u64>, default| time.map_or(default, |time| time.min(i64::MAX as u64) as i64);
         let (after, before) = (time(query.started_after, 0), time(query.started_before, i64::MAX));
-        Ok(Some(Self { conditions, values, aside, native_id: query.native_id.clone(), after, before }))
+        Ok(Some(Self { conditions, values, side, native_id: query.native_id.clone(), after, before }))
     }
 
     fn columns() -> String {
@@ -262,15 +262,15 @@ impl Filter {
 
     /// Processes of a list with value ?6, by their roots, before (?1, ?2) and from (?3, ?7) on, begun from ?4 to ?5; with number and base
     /// of the root.
-    pub(super) fn of_aside(&self, list: AsideList) -> String {
+    pub(super) fn of_side_table(&self, list: SideTable) -> String {
         let (table, column, _) = list.parts();
         format!(
-            "SELECT {}, process.root, root.base FROM {table} AS aside \
-             JOIN process ON process.root = aside.root AND process.id = aside.id JOIN root ON root.number = aside.root \
+            "SELECT {}, process.root, root.base FROM {table} AS side \
+             JOIN process ON process.root = side.root AND process.id = side.id JOIN root ON root.number = side.root \
              LEFT JOIN site ON site.id = process.site LEFT JOIN origin ON origin.id = process.origin \
-             WHERE aside.{column} = ?6 AND (aside.root, aside.id) < (?1, ?2) AND (aside.root, aside.id) >= (?3, ?7) \
+             WHERE side.{column} = ?6 AND (side.root, side.id) < (?1, ?2) AND (side.root, side.id) >= (?3, ?7) \
              AND process.at + root.base >= ?4 AND process.at + root.base < ?5{} \
-             ORDER BY aside.root DESC, aside.id DESC",
+             ORDER BY side.root DESC, side.id DESC",
             Self::columns(),
             self.conditions
         )
@@ -315,14 +315,14 @@ impl Found {
         Ok(())
     }
 
-    fn of_aside(&mut self, snapshot: &mut Snapshot<'_>, filter: &Filter, cursor: Option<[i64; 3]>) -> Result<()> {
-        let Some(aside) = filter.aside else { return Ok(()) };
-        let (_, _, of) = aside.parts();
+    fn of_side_table(&mut self, snapshot: &mut Snapshot<'_>, filter: &Filter, cursor: Option<[i64; 3]>) -> Result<()> {
+        let Some(side) = filter.side else { return Ok(()) };
+        let (_, _, of) = side.parts();
         let (connection, dictionary) = snapshot.parts();
         let [root, _, id] = cursor.unwrap_or([i64::MAX; 3]);
         let mut values = filter.values.clone();
         let last = connection
-            .prepare_cached(&aside.last())?
+            .prepare_cached(&side.last())?
             .query_row([of, root, id, LOOKED_AT_OF_LIST - 1], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
         let last = last.optional()?;
         let (from, from_id) = last.unwrap_or((i64::MIN, i64::MIN));
@@ -330,7 +330,7 @@ impl Found {
         for (value, place) in values.iter_mut().zip(place) {
             *value = Value::Integer(place);
         }
-        let mut statement = connection.prepare_cached(&filter.of_aside(aside))?;
+        let mut statement = connection.prepare_cached(&filter.of_side_table(side))?;
         let mut rows = statement.query(params_from_iter(values))?;
         while self.rows.len() < self.wanted
             && let Some(row) = rows.next()?

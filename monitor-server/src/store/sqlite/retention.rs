@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::ReadError;
-use super::house::{Beyond, Due, Place, Shrunk};
+use super::house::{Beyond, Due, DueCursor, Shrunk};
 use super::ids::{self, code};
 use super::pool::Snapshot;
 use super::write::rollups::{LEVELS, MINUTE_US};
@@ -53,7 +53,13 @@ pub(super) const SUMS_KEPT: [u64; 2] = [8 * LEVELS[2], 400 * LEVELS[2]];
 const SUMS_AT_ONCE: i64 = 60;
 
 /// What is due now, at most `limit` trees of each reason, from a place on.
-pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, ReadError> {
+pub(super) fn due(
+    snapshot: &mut Snapshot<'_>,
+    retention: &Retention,
+    now_us: u64,
+    from: DueCursor,
+    limit: usize,
+) -> Result<Due, ReadError> {
     let mut due = Due::default();
     let rules = rules(snapshot, retention)?;
     let age = |name, state| rules.get(&(name, state)).and_then(|(rule, _)| retention.rules[*rule].age);
@@ -71,7 +77,7 @@ pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u6
                 if row.get(5)? && age(row.get(2)?, row.get(3)?).is_some_and(is_old) {
                     due.old.push(number as u64);
                     if due.old.len() == limit {
-                        due.next = Some(Place { begin: begin_us, number, is_past_old: false });
+                        due.next = Some(DueCursor { begin: begin_us, number, is_past_old: false });
                         return Ok(due);
                     }
                 }
@@ -80,7 +86,7 @@ pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u6
     }
     if !due.old.is_empty() {
         // What is too many is counted without them.
-        due.next = Some(Place { is_past_old: true, ..from });
+        due.next = Some(DueCursor { is_past_old: true, ..from });
         return Ok(due);
     }
     for (rule, wanted) in retention.rules.iter().enumerate().filter_map(|(place, rule)| Some((place, rule.count?))) {
@@ -100,7 +106,7 @@ pub(super) fn due(snapshot: &mut Snapshot<'_>, retention: &Retention, now_us: u6
                 if kept > wanted {
                     due.surplus.push(row.get::<_, i64>(0)? as u64);
                     if due.surplus.len() == limit {
-                        due.next = Some(Place { is_past_old: true, ..from });
+                        due.next = Some(DueCursor { is_past_old: true, ..from });
                         return Ok(due);
                     }
                 }

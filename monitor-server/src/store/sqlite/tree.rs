@@ -16,13 +16,13 @@ use crate::store::{ReadTree, RootKey};
 const PART: usize = 4;
 
 /// Which page: at most so many processes, from a cursor on.
-type Place<'a> = (usize, Option<&'a str>);
+type PageOfChildren<'a> = (usize, Option<&'a str>);
 
 /// Hands over one page of a tree, each process before the next one is made; false if there is no such tree.
 pub(super) fn read(
     snapshot: &mut Snapshot<'_>,
     key: RootKey,
-    place: Place<'_>,
+    place: PageOfChildren<'_>,
     most_depth: u32,
     read: ReadTree<'_>,
 ) -> Result<bool, ReadError> {
@@ -47,7 +47,7 @@ impl Part {
     fn read(
         snapshot: &mut Snapshot<'_>,
         key: RootKey,
-        (limit, cursor): Place<'_>,
+        (limit, cursor): PageOfChildren<'_>,
         most_depth: u32,
     ) -> Result<Option<(TreePage, Self)>, ReadError> {
         let as_of = as_of(snapshot)?;

@@ -17,12 +17,12 @@ mod changes;
 pub(in crate::store) mod columns;
 pub(in crate::store) mod event_log;
 mod found;
-mod keeping;
 mod lists;
 mod logs;
 mod lost;
 pub(in crate::store) mod model;
 mod once;
+mod pins;
 
 use std::sync::Arc;
 

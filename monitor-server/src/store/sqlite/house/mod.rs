@@ -9,7 +9,7 @@ mod trees;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 
-pub(super) use self::parts::{Beyond, Drop, Dropped, Due, Place, Shrunk, Swept};
+pub(super) use self::parts::{Beyond, DropTrees, Dropped, Due, DueCursor, Shrunk, Swept};
 use self::rest::Rest;
 use self::trees::Trees;
 use super::unused::Unused;
@@ -54,7 +54,7 @@ impl Housekeeping for SqliteStore {
 impl SqliteStore {
     /// Drops those of these trees that are not pinned and, unless that is asked for, not running: at once nobody finds them any more,
     /// their rows go by [`SqliteStore::sweep`]. What they were.
-    pub(super) fn drop_roots(&self, drop: &Drop<'_>, now_us: u64) -> Result<(Dropped, Changes), StoreError> {
+    pub(super) fn drop_roots(&self, drop: &DropTrees<'_>, now_us: u64) -> Result<(Dropped, Changes), StoreError> {
         self.free("drop trees", |writer| writer.drop_roots(drop, now_us))
     }
 
@@ -69,7 +69,7 @@ impl SqliteStore {
     }
 
     /// What the rules say that is due, at most `limit` trees for each reason, from a place on.
-    pub(super) fn due(&self, retention: &Retention, now_us: u64, from: Place, limit: usize) -> Result<Due, StoreError> {
+    pub(super) fn due(&self, retention: &Retention, now_us: u64, from: DueCursor, limit: usize) -> Result<Due, StoreError> {
         self.read("look for what is due", |snapshot| retention::due(snapshot, retention, now_us, from, limit))
     }
 

@@ -2,7 +2,7 @@
 
 /// Which trees to drop, and why.
 #[derive(Debug, Clone, Copy)]
-pub(in super::super) struct Drop<'a> {
+pub(in super::super) struct DropTrees<'a> {
     /// Their numbers.
     pub(in super::super) numbers: &'a [u64],
     /// As the stream tells it: `age`, `count`, `size`, `asked`.
@@ -28,7 +28,7 @@ pub(in super::super) struct Due {
     /// Of those that are too many.
     pub(in super::super) surplus: Vec<u64>,
     /// Where to look on, if that may not be all.
-    pub(in super::super) next: Option<Place>,
+    pub(in super::super) next: Option<DueCursor>,
 }
 
 /// What was deleted of dropped trees.
@@ -57,13 +57,13 @@ pub(in super::super) struct Beyond {
 
 /// How far what is due was looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) struct Place {
+pub(in super::super) struct DueCursor {
     pub(in super::super) begin: i64,
     pub(in super::super) number: i64,
     pub(in super::super) is_past_old: bool,
 }
 
-impl Default for Place {
+impl Default for DueCursor {
     fn default() -> Self {
         Self { begin: i64::MIN, number: 0, is_past_old: false }
     }

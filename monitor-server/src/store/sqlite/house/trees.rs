@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{Drop, Dropped, Place, SqliteStore, Swept};
+use super::{DropTrees, Dropped, DueCursor, SqliteStore, Swept};
 use crate::store::{Budget, Changes, Rules, StoreError, Tidied, Turn};
 
 /// For the database's size so few trees are dropped at first, and then twice as many each time: it may be that they are not what makes
@@ -29,7 +29,7 @@ pub(super) struct Trees {
 /// The next step.
 enum Step {
     /// Looks for what is due, from a place on.
-    Due(Place),
+    Due(DueCursor),
     /// Looks which trees are the oldest, if the database is too large.
     Oldest(Size),
     /// Drops trees for a reason. If none could be dropped for the size, the chore ends.
@@ -41,7 +41,7 @@ enum Step {
 /// What follows when nothing is left of dropped trees.
 enum Then {
     /// The next look for what is due.
-    Due(Place),
+    Due(DueCursor),
     /// The first look at the size.
     Oldest,
     /// A judgement whether that has made the database smaller.
@@ -65,7 +65,7 @@ struct Size {
 
 impl Default for Step {
     fn default() -> Self {
-        Self::Due(Place::default())
+        Self::Due(DueCursor::default())
     }
 }
 
@@ -94,7 +94,7 @@ impl Trees {
             Step::Due(from) => Some(look(store, rules, budget, from)?),
             Step::Oldest(size) => self.look_at_size(store, rules, size)?,
             Step::Drop { reason, numbers, then } => {
-                let drop = Drop { numbers: &numbers, reason, may_run: false };
+                let drop = DropTrees { numbers: &numbers, reason, may_run: false };
                 let (went, told) = store.drop_roots(&drop, rules.now_us)?;
                 let Dropped { trees, processes } = went;
                 self.waiting += processes;
@@ -168,7 +168,7 @@ impl Trees {
 }
 
 /// Looks for what is due, from a place on.
-fn look(store: &SqliteStore, rules: &Rules<'_>, budget: Budget, from: Place) -> Result<Step, StoreError> {
+fn look(store: &SqliteStore, rules: &Rules<'_>, budget: Budget, from: DueCursor) -> Result<Step, StoreError> {
     let due = store.due(rules.retention, rules.aged_us, from, budget.trees)?;
     let then = match due.next {
         Some(next) => Then::Due(next),

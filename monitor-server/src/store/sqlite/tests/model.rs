@@ -8,7 +8,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::house::Drop;
+use super::super::house::DropTrees;
 use super::super::roots::find_row;
 use super::super::row::ProcessRow;
 use super::super::write::rollups::{ALL_NAMES, LEVELS, MINUTE_US, Sums};
@@ -321,7 +321,7 @@ proptest! {
             if drop_at == Some(step) {
                 let roots = store.roots(&RootsQuery { limit: 100, ..RootsQuery::default() }).unwrap().roots;
                 let numbers: Vec<_> = roots.iter().map(|root| root.number).collect();
-                let (dropped, _) = store.drop_roots(&Drop { numbers: &numbers, reason: "asked", may_run: true }, now_us).unwrap();
+                let (dropped, _) = store.drop_roots(&DropTrees { numbers: &numbers, reason: "asked", may_run: true }, now_us).unwrap();
                 assert_eq!(dropped.trees, numbers.len());
                 is_dropped |= dropped.trees > 0;
                 said.forget();

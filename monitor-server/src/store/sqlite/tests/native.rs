@@ -6,7 +6,7 @@ use monitor_wire::{Event, Kind, ProcessId, ProcessStarted, RootId};
 use rusqlite::{Connection, params};
 
 use super::super::dictionary::hash;
-use super::super::house::Drop;
+use super::super::house::DropTrees;
 use super::super::roots::find_row;
 use super::super::row::ProcessRow;
 use super::super::{SqliteStore, folder, ids};
@@ -53,7 +53,7 @@ fn processes_are_found_by_the_ids_of_other_systems_in_whatever_tree() {
     assert_eq!((found(&store, &of("a-1")), found(&store, &of("a-9"))), (vec![at(2, 2)], vec![at(1, 1)]));
     assert_eq!(store.problems(), Vec::<String>::new());
 
-    store.drop_roots(&Drop { numbers: &[2], reason: "asked", may_run: true }, 0).unwrap();
+    store.drop_roots(&DropTrees { numbers: &[2], reason: "asked", may_run: true }, 0).unwrap();
     assert_eq!(found(&store, &of("a-1")), []);
     while store.sweep(1).unwrap().is_more {}
     assert_eq!(store.problems(), Vec::<String>::new());

@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::super::write::rollups::OVER;
-use super::super::write::{DUE, leaving, overdue, roots as writing, settle};
+use super::super::write::{DUE, drops, overdue, roots as writing, settle};
 use super::super::{logs, metrics, names, processes, retention, roots, stats, status, unused};
 use super::support::script::parse;
 use super::support::worker;
@@ -93,10 +93,10 @@ fn no_list_of_processes_walks_all_processes() {
             assert!(found.contains("SEARCH process USING PRIMARY KEY (root=?"), "{query:?}\n{sql}\n{found}");
             assert_indexed(&format!("{query:?}\n{sql}"), &found, true);
             for (list, search) in [
-                (processes::AsideList::Rare(1), "SEARCH aside USING PRIMARY KEY (kind=?"),
-                (processes::AsideList::Native(1), "SEARCH aside USING PRIMARY KEY (hash=?"),
+                (processes::SideTable::Rare(1), "SEARCH side USING PRIMARY KEY (kind=?"),
+                (processes::SideTable::Native(1), "SEARCH side USING PRIMARY KEY (hash=?"),
             ] {
-                for (sql, may_sort) in [(filter.of_aside(list), query.text.is_some()), (list.last(), false)] {
+                for (sql, may_sort) in [(filter.of_side_table(list), query.text.is_some()), (list.last(), false)] {
                     let found = plan(snapshot, &sql, values(&sql));
                     assert!(found.contains(search), "{query:?}\n{sql}\n{found}");
                     assert_indexed(&format!("{query:?}\n{sql}"), &found, may_sort);
@@ -154,7 +154,7 @@ fn statistics_walk_no_sums_beside_those_they_tell_of() {
 fn what_is_due_is_looked_for_by_indexes() {
     let (_folder, store) = open();
     store.append(&parse("started 1"), 0).unwrap();
-    for (sql, is_walk) in [(retention::OLD, false), (retention::OF_NAME, false), (retention::OLDEST, true), (leaving::NEXT, true)] {
+    for (sql, is_walk) in [(retention::OLD, false), (retention::OF_NAME, false), (retention::OLDEST, true), (drops::NEXT, true)] {
         let checked = store.read("explain", |snapshot| {
             let values = vec![Value::Integer(1); sql.split('?').skip(1).filter_map(number).max().unwrap_or(0)];
             let found = plan(snapshot, sql, values);

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use rusqlite::Connection;
 
-use super::super::house::{Drop, Place, Shrunk};
+use super::super::house::{DropTrees, DueCursor, Shrunk};
 use super::super::{SqliteStore, invariants};
 use super::open;
 use super::support::script::parse;
@@ -29,11 +29,11 @@ impl SqliteStore {
 
 /// Carries out the rules as the server does.
 fn keep(store: &SqliteStore, retention: &Retention, limit: usize) {
-    let mut place = Place::default();
+    let mut place = DueCursor::default();
     loop {
         let due = store.due(retention, NOW, place, limit).unwrap();
         for numbers in [&due.old, &due.surplus] {
-            let (dropped, _) = store.drop_roots(&Drop { numbers, reason: "age", may_run: false }, NOW).unwrap();
+            let (dropped, _) = store.drop_roots(&DropTrees { numbers, reason: "age", may_run: false }, NOW).unwrap();
             assert_eq!(dropped.trees, numbers.len(), "what is due may go");
         }
         let Some(next) = due.next else { break };
@@ -196,7 +196,7 @@ fn nothing_of_a_dropped_tree_is_left_but_its_sums() {
     }
     store.lose_workers(u64::MAX / 4, 0).unwrap();
     assert_eq!(store.worker(worker('A')).unwrap().unwrap().running, 0, "it is lost");
-    let drop = Drop { numbers: &[1, 2, 99], reason: "asked", may_run: false };
+    let drop = DropTrees { numbers: &[1, 2, 99], reason: "asked", may_run: false };
     let (dropped, changes) = store.drop_roots(&drop, 7).unwrap();
     assert_eq!((dropped.trees, changes.len()), (1, 1));
     let told = serde_json::to_value(&*changes[0].message).unwrap();
@@ -239,7 +239,7 @@ fn pinned_and_running_trees_stay_and_are_told_of() {
     let told = serde_json::to_value(&*pin(true).unwrap()[0].message).unwrap();
     assert_eq!((&told["event"]["type"], &told["root"]["pinned"]), (&"root-pinned".into(), &true.into()), "{told}");
     assert_eq!(pin(true).unwrap().len(), 0, "it is pinned already");
-    let drop = |may_run| store.drop_roots(&Drop { numbers: &[1, 2], reason: "asked", may_run }, 5).unwrap().0.trees;
+    let drop = |may_run| store.drop_roots(&DropTrees { numbers: &[1, 2], reason: "asked", may_run }, 5).unwrap().0.trees;
     assert_eq!((drop(false), numbers(&store)), (0, vec![1, 2]));
     assert!(store.root(RootKey::Number(1)).unwrap().unwrap().pinned);
     let mut update = parse("updated 1 root=1 name=other");
@@ -292,7 +292,7 @@ fn the_oldest_go_until_it_fits_and_the_file_really_shrinks() {
         if due.is_empty() {
             break;
         }
-        assert!(store.drop_roots(&Drop { numbers: &due, reason: "size", may_run: false }, 1).unwrap().0.trees > 0);
+        assert!(store.drop_roots(&DropTrees { numbers: &due, reason: "size", may_run: false }, 1).unwrap().0.trees > 0);
         while store.sweep(1_000).unwrap().is_more {}
     }
     let left = numbers(&store);
@@ -338,7 +338,7 @@ fn the_age_of_a_tree_counts_by_the_server_s_clock() {
         store.append(&[batch], now + came).unwrap();
     }
     let old = |at: u64| {
-        let (mut old, mut place) = (Vec::new(), Some(Place::default()));
+        let (mut old, mut place) = (Vec::new(), Some(DueCursor::default()));
         while let Some(from) = place.filter(|place| !place.is_past_old) {
             let due = store.due(&retention, at, from, 1).unwrap();
             old.extend(due.old);

@@ -4,7 +4,7 @@ use monitor_wire::{Batch, Dropped};
 use rusqlite::Connection;
 
 use super::super::SqliteStore;
-use super::super::house::Drop;
+use super::super::house::DropTrees;
 use super::super::unused::Unused;
 use super::support::script::parse;
 use super::support::{batch, root, worker};
@@ -23,7 +23,7 @@ fn tree(store: &SqliteStore, letter: char, number: u64, came_us: u64) {
 
 fn drop_tree(store: &SqliteStore, number: u64) {
     let number = store.root(RootKey::Id(root(number as u8))).unwrap().unwrap().number;
-    store.drop_roots(&Drop { numbers: &[number], reason: "asked", may_run: false }, 0).unwrap();
+    store.drop_roots(&DropTrees { numbers: &[number], reason: "asked", may_run: false }, 0).unwrap();
     while store.sweep(3).unwrap().is_more {}
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Line {
 }
 
 /// All that the changes of a transaction tell of.
-pub(super) struct Told {
+pub(super) struct Happened {
     pub(super) batches: Vec<Arc<Packed>>,
     pub(super) own: Vec<(WorkerId, Event)>,
     pub(super) lines: Vec<Line>,
@@ -56,7 +56,7 @@ pub(super) struct Shown {
 impl Transaction<'_> {
     /// One change per event, then one per process that a worker's change of status touched. All read models are as after the
     /// transaction.
-    pub(super) fn tell(&mut self, mut entries: Vec<Entry>) -> Result<Told> {
+    pub(super) fn tell(&mut self, mut entries: Vec<Entry>) -> Result<Happened> {
         self.find_orphans(&mut entries)?;
         let mut lines = std::mem::take(&mut self.lines);
         let mut workers = Workers { indices: HashMap::new(), shown: Vec::new() };
@@ -103,7 +103,7 @@ impl Transaction<'_> {
         for entry in entries.iter_mut().filter(|entry| matches!(entry.known, Known::Full(_))) {
             entry.known = Known::Plain(Plain::default());
         }
-        let mut told = Told {
+        let mut told = Happened {
             batches: self.batches.iter().map(|gathered| gathered.packed.clone()).collect(),
             own: std::mem::take(&mut self.own),
             lines,
@@ -225,7 +225,7 @@ impl Workers {
     }
 }
 
-impl Told {
+impl Happened {
     /// About how many bytes it holds.
     fn size(&self) -> usize {
         let views = self.entries.iter().filter_map(|entry| entry.view.as_deref());
@@ -264,7 +264,7 @@ impl Shown {
     }
 }
 
-impl Tell for Told {
+impl Tell for Happened {
     fn count(&self) -> usize {
         self.lines.len()
     }

@@ -58,12 +58,12 @@ pub(super) struct Before {
     pub failure: Option<Failure>,
     /// What it counted.
     pub fold: Option<Fold>,
-    pub aside: Aside,
+    pub side_rows: SideRows,
 }
 
 /// What is kept of a process beside its row, if it is one of few.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Aside {
+pub(super) struct SideRows {
     /// Its kind, if that is rare.
     pub kind: Option<i64>,
     /// Hash of the id that another system gave it.

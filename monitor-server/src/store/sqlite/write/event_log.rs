@@ -6,7 +6,7 @@ use monitor_state::ProcessEvent;
 use monitor_wire::Event;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::changes::{Line, NONE, Told};
+use super::changes::{Happened, Line, NONE};
 use super::{Transaction, Writer};
 use crate::packed::{PackedEvent, compact};
 use crate::store::event_log::{Run, write};
@@ -34,7 +34,7 @@ impl KeepEvents {
 
 impl Transaction<'_> {
     /// Appends what the transaction tells to the log of events, and trims what is too much.
-    pub(super) fn log_events(&mut self, told: &Told) -> Result<()> {
+    pub(super) fn log_events(&mut self, told: &Happened) -> Result<()> {
         let (keep, is_sparing) = self.keep_events;
         if told.lines.is_empty() || keep.bytes == 0 {
             return Ok(());
@@ -50,7 +50,7 @@ impl Transaction<'_> {
     }
 }
 
-impl Told {
+impl Happened {
     /// A piece of the log of events that tells the same.
     fn piece(&self) -> Vec<u8> {
         let mut runs: Vec<Run> = Vec::new();

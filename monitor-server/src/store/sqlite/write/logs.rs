@@ -15,14 +15,14 @@ use crate::store::sqlite::ids;
 pub(super) struct Line {
     /// Number of the root, and key of the process.
     of: (i64, i64),
-    at: Place,
+    at: LinePlace,
     /// Where its event is: batch and index.
     event: (u32, u32),
 }
 
 /// Where a line stands in the log of its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct LinePlace {
     time: i64,
     /// Key of the batch's worker.
     worker: i64,
@@ -38,7 +38,7 @@ struct Kept {
     /// How many lines there are up to the gap.
     head: i64,
     /// The last line before the gap and the first one after it.
-    gap: Option<(Place, Place)>,
+    gap: Option<(LinePlace, LinePlace)>,
 }
 
 impl Transaction<'_> {
@@ -58,7 +58,7 @@ impl Transaction<'_> {
         let worker = self.workers.get(self.connection, &mut self.tallies, batch_worker)?.key;
         // Its batch is the one that is being gathered.
         let event = (self.batches.len() as u32, index);
-        self.logs.push(Line { of, at: Place { time: logged.time_us as i64, worker, number: number as i64 }, event });
+        self.logs.push(Line { of, at: LinePlace { time: logged.time_us as i64, worker, number: number as i64 }, event });
         Ok(())
     }
 
@@ -132,9 +132,9 @@ impl Kept {
         let sql = "SELECT kept, missing, head, h_time, h_worker, h_number, t_time, t_worker, t_number FROM log_kept \
                    WHERE root = ?1 AND process = ?2";
         let read = |row: &Row<'_>| {
-            let place = |column| -> Result<Option<Place>> {
+            let place = |column| -> Result<Option<LinePlace>> {
                 let Some(time) = row.get(column)? else { return Ok(None) };
-                Ok(Some(Place { time, worker: row.get(column + 1)?, number: row.get(column + 2)? }))
+                Ok(Some(LinePlace { time, worker: row.get(column + 1)?, number: row.get(column + 2)? }))
             };
             Ok(Self { lines: row.get(0)?, missing: row.get(1)?, head: row.get(2)?, gap: place(3)?.zip(place(6)?) })
         };
@@ -185,27 +185,27 @@ impl Kept {
     }
 }
 
-fn place(row: &Row<'_>) -> Result<Place> {
-    Ok(Place { time: row.get(0)?, worker: row.get(1)?, number: row.get(2)? })
+fn place(row: &Row<'_>) -> Result<LinePlace> {
+    Ok(LinePlace { time: row.get(0)?, worker: row.get(1)?, number: row.get(2)? })
 }
 
 /// The line so many lines after `begin`, or after the first one.
-fn nth(connection: &Connection, of: (i64, i64), begin: Option<Place>, offset: i64) -> Result<Place> {
-    let begin = begin.unwrap_or(Place { time: 0, worker: 0, number: 0 });
+fn nth(connection: &Connection, of: (i64, i64), begin: Option<LinePlace>, offset: i64) -> Result<LinePlace> {
+    let begin = begin.unwrap_or(LinePlace { time: 0, worker: 0, number: 0 });
     let sql = "SELECT time, worker, number FROM log WHERE root = ?1 AND process = ?2 AND (time, worker, number) >= (?3, ?4, ?5) \
                ORDER BY time, worker, number LIMIT 1 OFFSET ?6";
     connection.prepare_cached(sql)?.query_row([of.0, of.1, begin.time, begin.worker, begin.number, offset], place)
 }
 
 /// The line before `end`.
-fn before(connection: &Connection, of: (i64, i64), end: Place) -> Result<Place> {
+fn before(connection: &Connection, of: (i64, i64), end: LinePlace) -> Result<LinePlace> {
     let sql = "SELECT time, worker, number FROM log WHERE root = ?1 AND process = ?2 AND (time, worker, number) < (?3, ?4, ?5) \
                ORDER BY time DESC, worker DESC, number DESC LIMIT 1";
     connection.prepare_cached(sql)?.query_row([of.0, of.1, end.time, end.worker, end.number], place)
 }
 
 /// Removes the lines from `first` to `last`; how many.
-fn remove(connection: &Connection, of: (i64, i64), first: Place, last: Place) -> Result<i64> {
+fn remove(connection: &Connection, of: (i64, i64), first: LinePlace, last: LinePlace) -> Result<i64> {
     let sql = "DELETE FROM log WHERE root = ?1 AND process = ?2 AND (time, worker, number) BETWEEN (?3, ?4, ?5) AND (?6, ?7, ?8)";
     let places = [of.0, of.1, first.time, first.worker, first.number, last.time, last.worker, last.number];
     Ok(connection.prepare_cached(sql)?.execute(places)? as i64)

@@ -5,17 +5,17 @@
 //! the order of its key.
 
 mod changes;
-mod duties;
+pub(super) mod drops;
 mod entries;
 pub(super) mod event_log;
 mod failures;
 mod insert;
-pub(super) mod leaving;
 mod logs;
 pub(super) mod overdue;
 pub(super) mod rollups;
 pub(super) mod roots;
 pub(super) mod settle;
+mod timings;
 pub(super) mod waiting;
 mod workers;
 
@@ -28,14 +28,14 @@ use monitor_state::{ProcessEvent, about_worker};
 use monitor_wire::{Event, MAX_TIME_US, ProcessId, RootId, WorkerChanged, WorkerId, WorkerOffline};
 use rusqlite::{Connection, OptionalExtension, Result, TransactionBehavior, params};
 
-use self::changes::{Line, NONE, Told};
-use self::duties::{Duties, Duty};
+use self::changes::{Happened, Line, NONE};
 use self::entries::Item;
 use self::failures::Failures;
 use self::logs::Line as LogLine;
 use self::overdue::{Begun, Watch};
 use self::rollups::Rollups;
 use self::roots::{RootCache, Roots};
+use self::timings::{Step, Timings};
 use self::workers::Workers;
 use super::dictionary::{Dictionary, EndingKeys, MAX_BYTES, hash};
 use super::ids;
@@ -125,13 +125,13 @@ struct Transaction<'a> {
     /// Processes that are not kept, for their root has as many as it may: number of the root, and key.
     refused: HashSet<(i64, i64)>,
     /// Processes of rare kinds that are to be kept beside their rows.
-    rare: Vec<settle::NewAside<false>>,
+    rare: Vec<settle::NewSideRow<false>>,
     /// Trees that events of this transaction tell of processes with an id of another system, by the process and the hash of that id.
     named: HashMap<(ProcessId, i64), u32>,
     /// Lines of events that don't say their tree.
     unplaced: Vec<u32>,
     /// Those that another system gave an id.
-    native: Vec<settle::NewAside<true>>,
+    native: Vec<settle::NewSideRow<true>>,
     watch: &'a mut Watch,
     begun: Vec<Begun>,
     /// How many events of each type there are, by key of the worker.
@@ -141,7 +141,7 @@ struct Transaction<'a> {
     failures: Failures,
     /// By how much `tally` changes.
     tallies: BTreeMap<(i64, i64), i64>,
-    duties: Duties,
+    timings: Timings,
 }
 
 /// A batch, and what its places stand for in the database.
@@ -287,15 +287,15 @@ impl Writer {
             words: TransactionWords::default(),
             failures: Failures::default(),
             tallies: BTreeMap::new(),
-            duties: Duties::begin(),
+            timings: Timings::begin(),
         };
         gather(&mut transaction)?;
-        transaction.duties.done(Duty::Gather);
+        transaction.timings.done(Step::Gather);
         let (first_seq, events) = (transaction.counter.seq + 1, transaction.lines.len());
-        let (told, counter, mut duties): (Told, Counter, Duties) = transaction.settle()?;
+        let (told, counter, mut timings): (Happened, Counter, Timings) = transaction.settle()?;
         sql_transaction.commit()?;
-        duties.done(Duty::Commit);
-        duties.tell(events);
+        timings.done(Step::Commit);
+        timings.tell(events);
         self.counter = counter;
         self.is_trusted = true;
         Ok(Changes::new(first_seq, told))

@@ -8,14 +8,14 @@ use monitor_state::ProcessFacts;
 use monitor_wire::{State, UnknownEvent, WorkerId};
 use rusqlite::{CachedStatement, Connection, Result, Statement, params};
 
-use super::changes::{NONE, Told};
-use super::duties::{Duties, Duty};
-use super::entries::{Aside, Before, Entry, Item};
+use super::changes::{Happened, NONE};
+use super::entries::{Before, Entry, Item, SideRows};
 use super::failures::Failure;
 use super::insert::{Inserts, NewRow, insert_many};
 use super::overdue::Begun;
 use super::rollups::Finished;
 use super::roots::RootEntry;
+use super::timings::{Step, Timings};
 use super::{Counter, Transaction, root_id, tally};
 use crate::store::sqlite::expected::Outlook;
 use crate::store::sqlite::ids::{self, KNOWN_STATES, code};
@@ -59,9 +59,9 @@ impl NewRow for NewProcess {
 
 /// A process of a kind that is rare, or with an id of another system: kind or hash of the id, number of the tree, and key.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct NewAside<const IS_NATIVE: bool>(i64, i64, i64);
+pub(super) struct NewSideRow<const IS_NATIVE: bool>(i64, i64, i64);
 
-impl<const IS_NATIVE: bool> NewRow for NewAside<IS_NATIVE> {
+impl<const IS_NATIVE: bool> NewRow for NewSideRow<IS_NATIVE> {
     const INSERT: &'static str = if IS_NATIVE {
         "INSERT INTO native(hash, root, id) VALUES(?1, ?2, ?3)"
     } else {
@@ -69,7 +69,7 @@ impl<const IS_NATIVE: bool> NewRow for NewAside<IS_NATIVE> {
     };
 
     fn insert_many() -> &'static str {
-        static SQL: LazyLock<[String; 2]> = LazyLock::new(|| [NewAside::<false>::INSERT, NewAside::<true>::INSERT].map(insert_many));
+        static SQL: LazyLock<[String; 2]> = LazyLock::new(|| [NewSideRow::<false>::INSERT, NewSideRow::<true>::INSERT].map(insert_many));
         &SQL[usize::from(IS_NATIVE)]
     }
 
@@ -86,7 +86,7 @@ impl<const IS_NATIVE: bool> NewRow for NewAside<IS_NATIVE> {
 }
 
 /// Writes them in the order of their keys.
-fn insert_asides<const IS_NATIVE: bool>(connection: &Connection, mut new: Vec<NewAside<IS_NATIVE>>) -> Result<()> {
+fn insert_asides<const IS_NATIVE: bool>(connection: &Connection, mut new: Vec<NewSideRow<IS_NATIVE>>) -> Result<()> {
     new.sort_unstable();
     let mut inserts = Inserts::prepare(connection)?;
     for row in new {
@@ -112,14 +112,14 @@ impl<'a> Statements<'a> {
 
 impl Transaction<'_> {
     /// Folds what was gathered, writes it and says what changed.
-    pub(super) fn settle(mut self) -> Result<(Told, Counter, Duties)> {
+    pub(super) fn settle(mut self) -> Result<(Happened, Counter, Timings)> {
         self.counter.events += self.lines.iter().filter(|line| line.batch != NONE).count() as u64;
         let left = self.gather_left()?;
         let placed = self.place()?;
         let mut entries = self.fold();
         self.apply_placed(&placed, &mut entries);
         self.settle_bases(&entries);
-        self.duties.done(Duty::Fold);
+        self.timings.done(Step::Fold);
         let mut statements = Statements {
             inserts: Inserts::prepare(self.connection)?,
             find: self.connection.prepare_cached(FIND)?,
@@ -136,25 +136,25 @@ impl Transaction<'_> {
         insert_asides(self.connection, std::mem::take(&mut self.native))?;
         self.count_refused(&entries)?;
         self.settle_logs()?;
-        self.duties.done(Duty::Rows);
+        self.timings.done(Step::Rows);
         self.settle_roots(&entries)?;
-        self.duties.done(Duty::Roots);
+        self.timings.done(Step::Roots);
         self.failures.write(self.connection)?;
         self.counter.rolled = self.rollups.write(self.connection, self.counter.rolled, self.now_us)?;
         self.workers.write(self.connection, &mut self.tallies)?;
-        self.duties.done(Duty::Sums);
+        self.timings.done(Step::Sums);
         let told = self.tell(entries)?;
-        self.duties.done(Duty::Tell);
+        self.timings.done(Step::Tell);
         self.log_events(&told)?;
-        self.duties.done(Duty::Log);
+        self.timings.done(Step::Log);
         self.write_sums()?;
         self.write_counts()?;
         for begun in self.begun {
             self.watch.add(self.connection, self.dictionary, begun)?;
         }
-        self.duties.done(Duty::Sums);
-        self.duties.full_text = self.dictionary.take_full_text();
-        Ok((told, self.counter, self.duties))
+        self.timings.done(Step::Sums);
+        self.timings.full_text = self.dictionary.take_full_text();
+        Ok((told, self.counter, self.timings))
     }
 
     /// The processes that were left open by workers whose status changed, and by whom.
@@ -328,9 +328,9 @@ impl Transaction<'_> {
                 self.count_state(code, change);
             }
         }
-        let aside = self.aside(row, &entry.known)?;
-        if before.aside != aside {
-            self.set_aside(place, row.id, before.aside, aside)?;
+        let side_rows = self.side_rows(row, &entry.known)?;
+        if before.side_rows != side_rows {
+            self.set_side_rows(place, row.id, before.side_rows, side_rows)?;
         }
         let finished = self.finished(&entry.known, entry.view.as_deref(), row.state)?;
         let failure = self.failure(finished, row.error, (number, row.id))?;
@@ -379,7 +379,7 @@ impl Transaction<'_> {
     }
 
     /// What is kept of a row beside it.
-    fn aside(&mut self, row: &ProcessRow, known: &Known) -> Result<Aside> {
+    fn side_rows(&mut self, row: &ProcessRow, known: &Known) -> Result<SideRows> {
         let kind = match row.site {
             Some(site) => match self.words.sites.get(&site) {
                 Some(site) => site.rare_kind,
@@ -388,17 +388,17 @@ impl Transaction<'_> {
             None => None,
         };
         let has_failed = row.state == code::FAILED;
-        Ok(Aside { kind, native: native::hash_of(known), failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
+        Ok(SideRows { kind, native: native::hash_of(known), failed: has_failed.then(|| (row.ended.unwrap_or(row.at), row.parent)) })
     }
 
-    fn set_aside(&mut self, (root, base): (i64, i64), id: i64, before: Aside, after: Aside) -> Result<()> {
+    fn set_side_rows(&mut self, (root, base): (i64, i64), id: i64, before: SideRows, after: SideRows) -> Result<()> {
         if before.kind != after.kind {
             if let Some(kind) = before.kind {
                 let sql = "DELETE FROM rare WHERE kind = ?1 AND root = ?2 AND id = ?3";
                 self.connection.prepare_cached(sql)?.execute([kind, root, id])?;
             }
             if let Some(kind) = after.kind {
-                self.rare.push(NewAside(kind, root, id));
+                self.rare.push(NewSideRow(kind, root, id));
             }
         }
         if before.native != after.native {
@@ -406,7 +406,7 @@ impl Transaction<'_> {
                 self.connection.prepare_cached(DELETE_NATIVE)?.execute([hash, root, id])?;
             }
             if let Some(hash) = after.native {
-                self.native.push(NewAside(hash, root, id));
+                self.native.push(NewSideRow(hash, root, id));
             }
         }
         if before.failed != after.failed {
@@ -439,10 +439,10 @@ impl Transaction<'_> {
             Known::Full(facts) => Some(plain_view(facts)),
         };
         let finished = self.finished(known, view.as_ref(), row.state)?;
-        let (open_at, aside) = (self.open_at(known), self.aside(row, known)?);
+        let (open_at, side_rows) = (self.open_at(known), self.side_rows(row, known)?);
         let failure = self.failure(finished, row.error, (number, row.id))?;
         let fold = if let Known::Full(facts) = known { facts.counted().map(|(fold, _)| fold) } else { None };
-        Ok(Before { state: row.state, open_at, finished, failure, fold, aside })
+        Ok(Before { state: row.state, open_at, finished, failure, fold, side_rows })
     }
 
     fn failure(&mut self, finished: Option<Finished>, message: Option<i64>, place: (i64, i64)) -> Result<Option<Failure>> {

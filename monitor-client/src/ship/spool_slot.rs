@@ -12,14 +12,14 @@ use super::{now_us, to_wire};
 
 /// What is numbered, until the server has it; and how far that is.
 #[derive(Debug)]
-pub(super) struct Shelf {
+pub(super) struct SpoolSlot {
     folder: Arc<Folder>,
     program: Program,
     journal: Journal,
     keeper: &'static SpoolKeeper,
 }
 
-impl Shelf {
+impl SpoolSlot {
     /// Makes the folder; none if the settings say so.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Shelf {
         let begun = Spool::open(dir)?.begin(&about, crate::registered(), u64::from(LAYOUT), sample, settings.spool_bytes)?;
         let Begun { folder, program, journal, lane, pieces } = begun;
         let keeper = Box::leak(Box::new(SpoolKeeper::new(pieces, lane, program.marks(), to_wire::json)));
-        Ok(Some(Shelf { folder, program, journal, keeper }))
+        Ok(Some(SpoolSlot { folder, program, journal, keeper }))
     }
 
     /// Keeps what is recorded from now on.

@@ -1,11 +1,11 @@
-//! What the writer's time goes to: one line per transaction for whoever wants it (`RUST_LOG=monitor_server::duties=debug`), and
+//! What the writer's time goes to: one line per transaction for whoever wants it (`RUST_LOG=monitor_server::timings=debug`), and
 //! what `cargo xtask bench server` prints.
 
 use std::time::{Duration, Instant};
 
 /// A part of a transaction.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Duty {
+pub(super) enum Step {
     /// What was applied before, the keys of all texts, the numbers of roots. Full text is apart.
     Gather,
     /// Events sorted and folded to processes.
@@ -24,23 +24,23 @@ pub(super) enum Duty {
     Commit,
 }
 
-/// A clock that is read between duties.
-pub(super) struct Duties {
+/// A clock that is read between steps.
+pub(super) struct Timings {
     since: Instant,
     spent: [Duration; 8],
     /// Of gathering, what full text took.
     pub(super) full_text: Duration,
 }
 
-impl Duties {
+impl Timings {
     pub(super) fn begin() -> Self {
         Self { since: Instant::now(), spent: [Duration::ZERO; 8], full_text: Duration::ZERO }
     }
 
-    /// What was done since the last one was this duty.
-    pub(super) fn done(&mut self, duty: Duty) {
+    /// What was done since the last one was this step.
+    pub(super) fn done(&mut self, step: Step) {
         let now = Instant::now();
-        self.spent[duty as usize] += now - self.since;
+        self.spent[step as usize] += now - self.since;
         self.since = now;
     }
 
@@ -50,7 +50,7 @@ impl Duties {
         let full_text = self.full_text.as_micros() as u64;
         let gather = gather.saturating_sub(full_text);
         tracing::debug!(
-            target: "monitor_server::duties",
+            target: "monitor_server::timings",
             events,
             gather_us = gather,
             full_text_us = full_text,

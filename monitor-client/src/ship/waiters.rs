@@ -14,7 +14,7 @@ use super::Command;
 
 /// Where commands come in, and are answered.
 #[derive(Debug, Clone)]
-pub(super) struct Desk(Rc<RefCell<Inner>>);
+pub(super) struct FlushWaiters(Rc<RefCell<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -56,17 +56,17 @@ enum Until {
     Sent(u64),
 }
 
-impl Desk {
+impl FlushWaiters {
     pub(super) fn new(commands: UnboundedReceiver<Command>) -> Self {
         Self(Rc::new(RefCell::new(Inner { commands, waiting: Vec::new(), exit: None })))
     }
 
     /// The next command was taken note of.
     pub(super) fn poll_command(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut desk = self.0.borrow_mut();
-        match desk.commands.poll_recv(cx) {
+        let mut waiters = self.0.borrow_mut();
+        match waiters.commands.poll_recv(cx) {
             Poll::Ready(Some(command)) => {
-                desk.note(command);
+                waiters.note(command);
                 Poll::Ready(())
             }
             // The sender is a static: it is never dropped.
@@ -81,10 +81,10 @@ impl Desk {
 
     /// Takes note of all that is commanded by now; whether there was anything.
     pub(super) fn take_commands(&self) -> bool {
-        let mut desk = self.0.borrow_mut();
+        let mut waiters = self.0.borrow_mut();
         let mut is_any = false;
-        while let Ok(command) = desk.commands.try_recv() {
-            desk.note(command);
+        while let Ok(command) = waiters.commands.try_recv() {
+            waiters.note(command);
             is_any = true;
         }
         is_any
@@ -92,8 +92,8 @@ impl Desk {
 
     /// Somebody waits for what is not all numbered yet.
     pub(super) fn is_awaited(&self) -> bool {
-        let desk = self.0.borrow();
-        desk.exit.is_some() || desk.waiting.iter().any(|waiting| !matches!(waiting.until, Until::Sent(_)))
+        let waiters = self.0.borrow();
+        waiters.exit.is_some() || waiters.waiting.iter().any(|waiting| !matches!(waiting.until, Until::Sent(_)))
     }
 
     /// The program ends.
@@ -155,11 +155,11 @@ impl Desk {
 
     /// Sends everybody away without an answer, those to come as well.
     pub(super) fn close(&self) {
-        if let Ok(mut desk) = self.0.try_borrow_mut() {
-            desk.commands.close();
-            while desk.commands.try_recv().is_ok() {}
-            desk.waiting.clear();
-            desk.exit = None;
+        if let Ok(mut waiters) = self.0.try_borrow_mut() {
+            waiters.commands.close();
+            while waiters.commands.try_recv().is_ok() {}
+            waiters.waiting.clear();
+            waiters.exit = None;
         }
     }
 }
@@ -181,16 +181,16 @@ mod tests {
     #[test]
     fn a_desk_that_closes_keeps_nobody_waiting() {
         let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
-        let desk = Desk::new(receive);
+        let waiters = FlushWaiters::new(receive);
         let ask = || {
             let (done, answer) = mpsc::channel();
             (commands.send(Command::Flush { done }).is_ok(), answer)
         };
         let (_, noted) = ask();
-        assert!(desk.take_commands());
+        assert!(waiters.take_commands());
         let (_, queued) = ask();
-        let held_by_a_future_that_is_never_dropped = desk.clone();
-        desk.close();
+        let held_by_a_future_that_is_never_dropped = waiters.clone();
+        waiters.close();
         let (is_sent, late) = ask();
         for answer in [noted, queued, late] {
             assert_eq!(answer.recv(), Err(mpsc::RecvError));
@@ -201,22 +201,22 @@ mod tests {
     #[test]
     fn who_waits_for_what_is_recorded_to_be_gathered_does_not_wait_for_the_server() {
         let (commands, receive) = tokio::sync::mpsc::unbounded_channel();
-        let desk = Desk::new(receive);
+        let waiters = FlushWaiters::new(receive);
         let mut receiver = monitor_core::queue::open(1 << 20).expect("opened once");
-        let ask = |desk: &Desk| {
+        let ask = |waiters: &FlushWaiters| {
             let (done, answer) = mpsc::channel();
             commands.send(Command::Gather { done }).unwrap();
-            assert!(desk.take_commands() && desk.is_awaited() && answer.try_recv().is_err());
+            assert!(waiters.take_commands() && waiters.is_awaited() && answer.try_recv().is_err());
             answer
         };
-        let answer = ask(&desk);
-        desk.mark(|| receiver.mark());
-        desk.gathered(|_| false, 3);
+        let answer = ask(&waiters);
+        waiters.mark(|| receiver.mark());
+        waiters.gathered(|_| false, 3);
         assert!(answer.try_recv().is_err());
-        desk.gathered(|_| true, 3);
-        assert_eq!((answer.try_recv(), desk.is_awaited()), (Ok(()), false));
-        let answer = ask(&desk);
-        desk.gathers_nothing();
-        assert_eq!((answer.try_recv(), desk.is_awaited()), (Ok(()), false));
+        waiters.gathered(|_| true, 3);
+        assert_eq!((answer.try_recv(), waiters.is_awaited()), (Ok(()), false));
+        let answer = ask(&waiters);
+        waiters.gathers_nothing();
+        assert_eq!((answer.try_recv(), waiters.is_awaited()), (Ok(()), false));
     }
 }

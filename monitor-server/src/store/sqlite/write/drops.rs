@@ -12,7 +12,7 @@ use super::changes::{Line, NONE};
 use super::settle::DELETE_NATIVE;
 use super::workers::Workers;
 use super::{Transaction, Writer, tally};
-use crate::store::sqlite::house::{Drop, Dropped, Shrunk, Swept};
+use crate::store::sqlite::house::{DropTrees, Dropped, Shrunk, Swept};
 use crate::store::sqlite::ids::{KNOWN_STATES, code};
 use crate::store::sqlite::native;
 use crate::store::sqlite::retention;
@@ -61,7 +61,7 @@ impl Writer {
     }
 
     /// Drops those of these trees that may be dropped.
-    pub(in super::super) fn drop_roots(&mut self, drop: &Drop<'_>, now_us: u64) -> Result<(Dropped, Changes)> {
+    pub(in super::super) fn drop_roots(&mut self, drop: &DropTrees<'_>, now_us: u64) -> Result<(Dropped, Changes)> {
         let (mut dropped, mut processes) = (Vec::new(), 0);
         let changes = self.transaction(now_us, |transaction| {
             for number in drop.numbers {
