@@ -119,10 +119,21 @@ async function twice(page, cdp, slower = 1) {
     await page.evaluate(() => new Promise(requestIdleCallback));
     found.push({ ...(await page.evaluate(() => globalThis.seen)), bytes });
     // The other screens are read while nothing else is to be done: they belong to the first visit, and are there for the second.
-    await page.waitForLoadState("networkidle");
+    await allRead(page);
     bytes = 0;
   }
   return found;
+}
+
+/** Waits until nothing was loaded for half a second. A browser may never tell of a shared worker's script that it is there. */
+async function allRead(page) {
+  await page.evaluate(async () => {
+    const count = () => performance.getEntriesByType("resource").length;
+    for (let before = -1; before !== count(); ) {
+      before = count();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  });
 }
 
 /** What the list needs before anything is drawn, and all that there is. The build's own test holds the same. */
