@@ -71,7 +71,7 @@ mod settings;
 #[cfg(feature = "ship")]
 mod ship;
 
-pub use monitor_core::{Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, log};
+pub use monitor_core::{Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, fail, field, log, rename};
 pub use monitor_macros::{cross_process, cross_thread, normal_task, root_task};
 pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 

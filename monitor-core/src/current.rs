@@ -107,7 +107,12 @@ pub(crate) fn lend() -> (Option<Context>, Option<ring::Lent>) {
     }
 }
 
-/// The same for one that is handed on.
+/// What is current on this thread itself, for somebody who has something to say of it. It is to be told singly.
+pub(crate) fn of_program() -> Option<Context> {
+    if switch::is_on() { handed_on() } else { None }
+}
+
+/// Like [`local`], for somebody who may tell others.
 fn handed_on() -> Option<Context> {
     let context = local()?;
     let on_stack = STACK.try_with(|stack| {

@@ -9,10 +9,10 @@ use crate::budget::{self, DropKey};
 use crate::clock::{self, Calibration, Clock};
 use crate::keep::{Keeper, Memory};
 use crate::queue_folds::QueueFolds;
-use crate::record::{Ended, Failure, Folded, Origin, Outcome, Record, Started};
+use crate::record::{Ended, Failure, Folded, NOT_KEPT, Origin, Outcome, Record, Started};
 use crate::ring::{Counted, Ending, Look, Looked, RingItem, Rings, Seen};
 use crate::running::{Begun, Running};
-use crate::sending::{self, Ends, Entry, Failed, ForRings, HANDED_ON_BYTES, NOT_KEPT, RECORD_BYTES, Sent};
+use crate::sending::{self, Ends, Entry, Failed, ForRings, HANDED_ON_BYTES, RECORD_BYTES, Sent};
 use crate::{fold, park, ring};
 
 /// Records of calls that have ended, and as many of calls that run, and as many from the queue, that one look finds.

@@ -33,6 +33,7 @@ mod clock;
 mod current;
 mod done;
 mod drain;
+mod enrich;
 mod future;
 mod ids;
 mod live;
@@ -51,12 +52,14 @@ mod site;
 mod thread;
 mod trees;
 mod value;
+mod verdict;
 
 #[doc(hidden)]
 pub mod private;
 
 pub use context::Context;
 pub use current::{CurrentGuard, set_inherited};
+pub use enrich::{fail, field, rename};
 pub use future::InCurrent;
 pub use log::log;
 pub use outcome::Reported;

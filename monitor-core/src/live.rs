@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::context::{Attached, Context};
 use crate::record::{EndExtra, Ended, Exit, Failure, Fields, Level, Origin, Outcome, StartExtra, Started, Updated, Value};
 use crate::ring::TakenOut;
-use crate::{clock, ids, inside, log, panic, ring, sending, switch, thread, trees};
+use crate::{clock, ids, inside, log, panic, ring, sending, switch, thread, trees, verdict};
 
 /// All that is known of a process before it starts.
 pub(crate) struct Draft {
@@ -146,12 +146,12 @@ impl Live {
         std::thread::panicking() && !self.unwinding
     }
 
-    pub(crate) fn update(&self, fields: Fields) {
+    pub(crate) fn update(&self, name: Option<String>, fields: Fields) {
         let _inside = inside::enter();
         if let (Some(id), Some(context)) = (self.recorded, self.context)
             && self.recording == switch::recording()
         {
-            sending::updated(Updated { root: context.root(), id: id.get(), time_us: 0, fields }, clock::now());
+            sending::updated(Updated { root: context.root(), id: id.get(), time_us: 0, name, fields }, clock::now());
         }
     }
 
@@ -184,9 +184,14 @@ impl Live {
     /// By an error: `?` leaves no trace, so its place is where the process is defined.
     pub(crate) fn fail(self, failure: Failure) {
         let _inside = inside::enter();
+        let failure = self.placed(failure);
+        self.end(Outcome::Failed(Box::new(failure)));
+    }
+
+    /// A failure at the place where the process is defined.
+    fn placed(&self, failure: Failure) -> Failure {
         let (file, line) = self.place;
-        let place = (!file.is_empty()).then(|| (file.into(), line));
-        self.end(Outcome::Failed(Box::new(Failure { place, ..failure })));
+        Failure { place: (!file.is_empty()).then(|| (file.into(), line)), ..failure }
     }
 
     /// By a panic: its place is its own, if the hook saw it.
@@ -242,6 +247,10 @@ impl Live {
             trees::leave(entry);
         }
         if let (Some(id), Some(context)) = (self.recorded, self.context) {
+            let outcome = match (verdict::take(id.get()), outcome) {
+                (Some(failure), Outcome::Succeeded | Outcome::Cancelled) => Outcome::Failed(Box::new(self.placed(failure))),
+                (_, outcome) => outcome,
+            };
             let ended = Ended { root: context.root(), id: id.get(), time_us: 0, elapsed_ns: None, outcome, extra };
             sending::ended(ended, self.begun, end);
         }

@@ -70,7 +70,21 @@ impl Process {
     /// Sets a field, or sets it anew.
     pub fn field(&self, key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
         if let Some(live) = &self.live {
-            live.update(vec![(key.into(), value.into())]);
+            live.update(None, vec![(key.into(), value.into())]);
+        }
+    }
+
+    /// Gives it another name. The latest one counts.
+    ///
+    /// ```
+    /// use monitor_client::Process;
+    ///
+    /// let upload = Process::builder("upload").begin();
+    /// upload.rename("upload report.pdf");
+    /// ```
+    pub fn rename(&self, name: impl Into<String>) {
+        if let Some(live) = &self.live {
+            live.update(Some(name.into()), Vec::new());
         }
     }
 

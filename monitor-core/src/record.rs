@@ -177,7 +177,7 @@ pub struct Folded {
     pub is_last: bool,
 }
 
-/// Fields that came later.
+/// Fields, or a name, that came later.
 #[derive(Debug, Clone)]
 pub struct Updated {
     /// Its tree.
@@ -186,6 +186,8 @@ pub struct Updated {
     pub id: u64,
     /// Unix microseconds.
     pub time_us: u64,
+    /// Its new name, if it got one.
+    pub name: Option<String>,
     /// The new values.
     pub fields: Fields,
 }
@@ -308,7 +310,15 @@ pub struct Failure {
     pub tail: Option<String>,
 }
 
+/// Placeholder text, stored when there is no room for the words of a failure.
+pub(crate) const NOT_KEPT: &str = "(not kept: the buffer was full, see MONITOR_BUFFER_BYTES)";
+
 impl Failure {
+    /// Bytes that it holds in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self) + self.message.len() + self.chain.iter().map(|cause| cause.len() + size_of::<String>()).sum::<usize>()
+    }
+
     /// The failure that an exit code tells; none for 0.
     pub(crate) fn of_exit_code(code: i32) -> Option<Self> {
         (code != 0).then(|| Failure { kind: "exit", message: format!("exit code {code}"), exit_code: Some(code), ..Failure::default() })

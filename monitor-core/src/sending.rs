@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use crate::keep::{Keeper, Memory, Queued, Slip};
 use crate::own::Own;
-use crate::record::{Ended, Failure, Fields, Logged, Origin, Outcome, Record, StartExtra, Started, Updated, Value};
+use crate::record::{Ended, Failure, Fields, Logged, NOT_KEPT, Origin, Outcome, Record, StartExtra, Started, Updated, Value};
 use crate::{budget, fold, inside, park, ring};
 
 static QUEUE: Own<Queue> = Own::new();
@@ -115,7 +115,7 @@ pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let mut bytes = RECORD_BYTES;
     if let Outcome::Failed(failure) = &mut record.outcome {
-        let words = failure_bytes(failure);
+        let words = failure.bytes();
         if budget::reserve(words) {
             bytes += words;
         } else {
@@ -129,7 +129,7 @@ pub(crate) fn ended(mut record: Ended, begun: u64, at: u64) {
 /// Queues the words of a failure, before its end is recorded. Without room they are left out.
 fn failed(id: u64, failure: Failure) {
     let Some(queue) = QUEUE.get() else { return };
-    let bytes = size_of::<Failed>() + failure_bytes(&failure);
+    let bytes = size_of::<Failed>() + failure.bytes();
     if budget::reserve(bytes) {
         let _inside = inside::enter();
         let encoded = queue.keeper.encode(Queued::Failure(&failure));
@@ -146,7 +146,7 @@ fn failed(id: u64, failure: Failure) {
 /// Queues new fields of a process, or counts them as dropped.
 pub(crate) fn updated(record: Updated, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
-    let bytes = RECORD_BYTES + size_of::<Updated>() + fields_bytes(&record.fields);
+    let bytes = RECORD_BYTES + size_of::<Updated>() + record.name.as_ref().map_or(0, String::len) + fields_bytes(&record.fields);
     if budget::reserve(bytes) {
         queue.push(Record::Updated(Box::new(record)), bytes, at, at);
     } else {
@@ -215,9 +215,6 @@ impl Queue {
     }
 }
 
-/// Placeholder text, stored when there is no room for the words of a failure.
-pub(crate) const NOT_KEPT: &str = "(not kept: the buffer was full, see MONITOR_BUFFER_BYTES)";
-
 /// What it holds that an id is known to others, until that is drained.
 pub(crate) const HANDED_ON_BYTES: usize = 2 * size_of::<u64>();
 /// What a record holds that has no words of its own.
@@ -232,10 +229,6 @@ fn start_bytes(record: &Started) -> usize {
         size_of_val(&**extra) + extra.batch.as_ref().map_or(0, String::len) + fields_bytes(&extra.fields) + links_bytes(extra)
     });
     RECORD_BYTES + named + extra
-}
-
-fn failure_bytes(failure: &Failure) -> usize {
-    size_of_val(failure) + failure.message.len() + failure.chain.iter().map(|c| c.len() + size_of::<String>()).sum::<usize>()
 }
 
 fn links_bytes(extra: &StartExtra) -> usize {

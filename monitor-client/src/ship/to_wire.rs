@@ -109,7 +109,7 @@ fn updated(record: Updated) -> Option<Event> {
         id: ProcessId::new(record.id)?,
         time_us: record.time_us,
         parent_id: None,
-        name: None,
+        name: record.name,
         batch: None,
         fields: fields(record.fields),
         attempt: 1,

@@ -9,6 +9,7 @@ mod batches;
 mod cancellation;
 mod crossing;
 mod drop_order;
+mod enriched;
 mod futures;
 mod outcomes;
 mod parents;

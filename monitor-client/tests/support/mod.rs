@@ -89,6 +89,7 @@ pub(crate) struct Trees {
 pub(crate) struct Recorded {
     pub started: Started,
     pub ended: Option<Ended>,
+    pub renamed: Vec<String>,
     pub updates: Vec<(String, Value)>,
     pub logs: Vec<(&'static str, String)>,
 }
@@ -101,9 +102,10 @@ impl Trees {
             match record {
                 Record::Started(started) => {
                     assert!(places.insert(started.id, processes.len()).is_none(), "started twice");
-                    processes.push(Recorded { started, ended: None, updates: Vec::new(), logs: Vec::new() });
+                    processes.push(Recorded { started, ended: None, renamed: Vec::new(), updates: Vec::new(), logs: Vec::new() });
                 }
                 Record::Updated(updated) => {
+                    processes[places[&updated.id]].renamed.extend(updated.name);
                     let fields = updated.fields.into_iter().map(|(key, value)| (key.into_owned(), value));
                     processes[places[&updated.id]].updates.extend(fields);
                 }
@@ -195,6 +197,7 @@ impl Recorded {
         let fields = extra.map(|extra| &extra.fields[..]).unwrap_or_default();
         let fields = fields.iter().map(|(key, value)| (&**key, value)).chain(self.updates.iter().map(|(key, value)| (&**key, value)));
         words.extend(fields.map(|(key, value)| format!("{{{key}: {}}}", show(value))));
+        words.extend(self.renamed.iter().map(|name| format!("-> {name}")));
         words.extend(self.logs.iter().map(|(level, message)| format!("[{level} {message}]")));
         match self.ended.as_ref().map(|ended| &ended.outcome) {
             None => words.push("running".to_owned()),

@@ -51,6 +51,7 @@ pub(crate) fn top() -> Option<Context> {
     let region = registry::region()?;
     let frame = region.current((region.writer.depth.get() as usize).checked_sub(1)?)?;
     fold::pin(region, frame);
+    writer::known(frame);
     if frame.line.is_clear() {
         // Another thread may have lent it, and is to see that it was used.
         writer::id_after(&region.writer);
@@ -92,6 +93,7 @@ pub(crate) fn lend() -> Option<(Context, Lent)> {
         return None;
     }
     fold::leave(Some(region), frame);
+    writer::known(frame);
     Some((context_of(frame)?, Lent { frame, id: frame.line.id() }))
 }
 

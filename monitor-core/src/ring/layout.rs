@@ -91,6 +91,8 @@ pub(super) enum Mark {
     Gone = 4,
     /// It stands for a process of this program that came by the queue.
     Queued = 8,
+    /// Its ids were read: somebody may have said that it failed.
+    Known = 16,
 }
 
 impl Frame {
@@ -114,6 +116,12 @@ impl Frame {
     #[inline]
     pub(super) fn is(&self, mark: Mark) -> bool {
         self.marks.get() & mark as u64 != 0
+    }
+
+    /// Returns true if its end has more to do than that of most calls.
+    #[inline]
+    pub(super) fn is_unusual(&self) -> bool {
+        self.marks.get() & (Mark::Entry as u64 | Mark::Known as u64) != 0
     }
 
     pub(super) fn mark(&self, mark: Mark) {

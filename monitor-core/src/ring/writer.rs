@@ -26,7 +26,7 @@ use super::room::{admits, refuse, without_slot};
 use super::{Facts, fold, host, registry, slots};
 use crate::context::{Attached, Context, Token};
 use crate::record::{Attachment, Failure, Site};
-use crate::{clock, ids, inside, park, site, switch, trees};
+use crate::{clock, ids, inside, park, site, switch, trees, verdict};
 
 /// Result of a start.
 pub(crate) enum Begun<T> {
@@ -203,9 +203,7 @@ pub(crate) fn close(slot: Slot, ending: Ending) {
 #[cold]
 #[inline(never)]
 fn close_without_room(region: Option<&'static Region>, slot: &'static Frame, end: u64, ending: Ending) {
-    if slot.is(Mark::Entry) {
-        leave_tree(slot);
-    }
+    let ending = if slot.is_unusual() { conclude(slot, ending) } else { ending };
     let mut words = ended(slot, end, ending);
     let is_own = fold::is_own(region, slot);
     let is_counted = slot
@@ -288,6 +286,7 @@ impl Slot {
     pub(crate) fn context(&self) -> Option<Context> {
         fold::leave(registry::region(), self.0);
         fold::keep(self.0);
+        known(self.0);
         context_of(self.0)
     }
 
@@ -380,9 +379,7 @@ pub(super) fn is_recorded(frame: &Frame) -> bool {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the end of every call, which has no other work to do")]
 fn publish(region: &Region, frame: &Frame, is_own: bool, end: u64, ending: Ending) {
-    if frame.is(Mark::Entry) {
-        leave_tree(frame);
-    }
+    let ending = if frame.is_unusual() { conclude(frame, ending) } else { ending };
     if let Some(fold) = frame.fold() {
         if !fold::take(fold, is_own, frame, end, ending) {
             publish_unusual(region, frame, fold, is_own, end, ending);
@@ -464,11 +461,26 @@ fn enter_tree(frame: &Frame) {
     }
 }
 
+/// Leaves the trees that threads without a context may join, and looks whether the call said that it failed. Returns how it ends.
 #[cold]
 #[inline(never)]
-fn leave_tree(frame: &Frame) {
-    if let Some(context) = context_of(frame) {
+fn conclude(frame: &Frame, ending: Ending) -> Ending {
+    if frame.is(Mark::Entry)
+        && let Some(context) = context_of(frame)
+    {
         trees::leave(context);
+    }
+    match verdict::take(frame.line.id()) {
+        Some(failure) if matches!(ending, Ending::Succeeded | Ending::Cancelled) => tell(frame, failure),
+        _ => ending,
+    }
+}
+
+/// Notes that the ids of what is current are read.
+pub(super) fn known(frame: &Frame) {
+    // In a forked child it may be the parent's, whose memory both share.
+    if is_recorded(frame) {
+        frame.mark(Mark::Known);
     }
 }
 

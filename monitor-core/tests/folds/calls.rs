@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use monitor_core::private::{Guard, How, site};
 use monitor_core::record::Outcome;
-use monitor_core::{Context, Process, queue};
+use monitor_core::{Context, Process, fail, field, queue, rename};
 
 use crate::told::Told;
 use crate::{AFTER, enter, fails, panics, poll, top, total, waits, with_receiver};
@@ -371,5 +371,28 @@ fn a_context_that_is_pushed_again_and_again_folds_what_is_below_it() {
         let counts = told.of("top/a", "succeeded");
         assert_eq!(total(counts), 1_000);
         assert!(counts[1] > 500, "{counts:?}");
+    });
+}
+
+#[test]
+fn a_call_that_says_something_of_itself_is_told_singly() {
+    with_receiver(|receiver| {
+        let mut told = Told::default();
+        {
+            let _top = top();
+            (0..100).for_each(|_| drop(enter(0)));
+            told.drain(receiver);
+            let [singly, _] = told.of("top/a", "succeeded");
+            for _ in 0..3 {
+                let _call = enter(0);
+                field("status", 502);
+                rename("another name");
+                fail("said so");
+            }
+            told.drain(receiver);
+            assert_eq!((told.of("top/a", "failed"), told.of("top/a", "succeeded")[0]), ([3, 0], singly));
+        }
+        told.drain(receiver);
+        assert_eq!(total(told.of("top/a", "succeeded")), 100);
     });
 }

@@ -1,0 +1,78 @@
+//! What a running function says of the process that it is: fields, another name, that it failed.
+
+use std::borrow::Cow;
+use std::error::Error;
+
+use crate::record::{Updated, Value};
+use crate::{clock, current, inside, outcome, sending, verdict};
+
+/// Sets a field of the process that runs here, or sets it anew. Nothing happens where nothing is recorded.
+///
+/// A call that says something of itself is told singly, however many there are like it.
+///
+/// ```
+/// use monitor_client::{field, normal_task};
+///
+/// #[normal_task]
+/// fn fetch(url: &str) -> u16 {
+///     let status = 502;
+///     field("url", url);
+///     field("status", status);
+///     status
+/// }
+/// # fetch("http://127.0.0.1/");
+/// ```
+pub fn field(key: impl Into<Cow<'static, str>>, value: impl Into<Value>) {
+    update(|| (None, Some((key.into(), value.into()))));
+}
+
+/// Gives the process that runs here another name. The latest one counts.
+///
+/// ```
+/// use monitor_client::{normal_task, rename};
+///
+/// #[normal_task]
+/// fn import(table: &str) {
+///     rename(format!("import {table}"));
+/// }
+/// # import("orders");
+/// ```
+pub fn rename(name: impl Into<String>) {
+    update(|| (Some(name.into()), None));
+}
+
+/// Says that the process that runs here has failed, though its function may go on and return a value that is no failure. It ends when its
+/// function does. An `Err` or a panic that follows says why instead.
+///
+/// ```
+/// use monitor_client::{fail, field, normal_task};
+///
+/// struct Response {
+///     status: u16,
+/// }
+///
+/// #[normal_task]
+/// fn handle() -> Response {
+///     let response = Response { status: 502 };
+///     field("status", response.status);
+///     if response.status >= 500 {
+///         fail("upstream refused");
+///     }
+///     response
+/// }
+/// # handle();
+/// ```
+pub fn fail<'e, E: Into<Box<dyn Error + 'e>>>(error: E) {
+    if let Some(context) = current::of_program() {
+        verdict::say(context.process(), outcome::of_error::<E>(&*error.into()));
+    }
+}
+
+fn update(change: impl FnOnce() -> (Option<String>, Option<(Cow<'static, str>, Value)>)) {
+    if let Some(context) = current::of_program() {
+        let (name, field) = change();
+        let _inside = inside::enter();
+        let fields = field.into_iter().collect();
+        sending::updated(Updated { root: context.root(), id: context.process(), time_us: 0, name, fields }, clock::now());
+    }
+}
