@@ -34,6 +34,9 @@
 //! counts as succeeded: a return type that is generic, and functions that are `-> !`, `-> impl Trait` (futures apart) or
 //! `#[track_caller]`, whose panics are seen, but not their returned errors.
 //!
+//! Arguments, fields, returned values, timeouts and names made of these are recorded where an attribute asks for them:
+//! [`macro@normal_task`] has the table. A running call says more of itself by [`field`], [`rename`] and [`fail`].
+//!
 //! # Settings
 //! | variable | meaning | default |
 //! |---|---|---|

@@ -13,6 +13,12 @@ use monitor_client::{InCurrent, Process, cross_process, cross_thread, current_id
 
 struct Unasked;
 
+impl std::fmt::Debug for Unasked {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("nobody wants to know the arguments")
+    }
+}
+
 impl std::fmt::Display for Unasked {
     fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         panic!("nobody wants to know the batch")
@@ -28,6 +34,26 @@ fn root(batch: &Unasked) -> Result<u8, &'static str> {
 #[normal_task]
 fn normal() {
     assert_eq!((root_id(), current_id()), (None, None));
+}
+
+#[normal_task(args(*), fields(len = never()), ret, name = "tell {a}")]
+fn tells(a: &Unasked) -> u8 {
+    a.number()
+}
+
+#[normal_task(args(a), ret)]
+async fn tells_later(a: &Unasked) -> u8 {
+    a.number()
+}
+
+impl Unasked {
+    fn number(&self) -> u8 {
+        1
+    }
+}
+
+fn never() -> u8 {
+    panic!("nobody wants to know the field")
 }
 
 #[cross_thread]
@@ -60,6 +86,9 @@ fn nothing_is_allocated_and_nothing_changed() {
     assert!(!enabled());
     let before = ALLOCATIONS.get();
     assert_eq!(root(&Unasked), Err("failed"));
+    assert_eq!((tells(&Unasked), poll(tells_later(&Unasked))), (1, Poll::Ready(1)));
+    monitor_client::field("key", "value");
+    monitor_client::fail("words");
     assert_eq!(poll(waits()), Poll::Ready(7));
     assert_eq!(poll(captured().in_current()), Poll::Ready(7));
     assert_eq!(crossing("", "no id"), 1);

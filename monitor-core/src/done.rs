@@ -1,9 +1,16 @@
 //! A process whose work has returned, before it is known how it ended.
 
 use crate::record::Failure;
+use crate::told::Told;
+
+/// A process that more may be told of.
+pub trait Tells {
+    /// Calls `tell` unless nothing is recorded, or the call is one of many alike that are counted.
+    fn tell(&mut self, tell: impl FnOnce(&mut Told));
+}
 
 /// The process that a function ends.
-pub trait Ending {
+pub trait Ending: Tells {
     fn is_off(&self) -> bool;
     fn end(self, failure: Option<Failure>);
 }
@@ -23,6 +30,13 @@ impl<P: Ending, T> Done<P, T> {
             conclude(self.process, &self.returned, failure);
         }
         self.returned
+    }
+
+    /// Tells of what was returned before the process ends.
+    #[inline]
+    pub(crate) fn tell(mut self, tell: impl FnOnce(&T, &mut Told)) -> Self {
+        self.process.tell(|told| tell(&self.returned, told));
+        self
     }
 
     /// Ends the process, of which is known that it succeeded.

@@ -10,9 +10,10 @@ use crate::context::{Context, Token};
 use crate::current::{self, CurrentGuard};
 use crate::done::Done;
 use crate::live::{Draft, Live};
-use crate::record::{Failure, Origin};
+use crate::record::{Failure, Origin, Updated};
 use crate::ring::{self, Begun, Ending, Slot};
-use crate::{inside, panic};
+use crate::told::Told;
+use crate::{clock, inside, panic, sending};
 
 /// Carries the context of the caller to wherever a future is polled.
 ///
@@ -168,6 +169,26 @@ impl Task {
     #[inline]
     pub fn is_off(&self) -> bool {
         self.running.is_off()
+    }
+
+    /// If it is in a ring: its ids, unless it is counted in a fold.
+    #[inline]
+    pub(crate) fn in_ring(&self) -> Option<Option<Context>> {
+        if let Running::InRing(slot) = &self.running { Some(slot.told_singly()) } else { None }
+    }
+
+    /// Tells more of a process that came by the queue, or waits for its first poll.
+    pub(crate) fn add(&mut self, told: Told) {
+        if let Running::Queued(queued) = &mut self.running {
+            match &mut queued.stage {
+                Stage::Pending(draft) => {
+                    draft.told.name = told.name.or(draft.told.name.take());
+                    draft.told.fields.extend(told.fields);
+                }
+                Stage::Begun(live) => live.tell(told),
+                Stage::Over(_) => {}
+            }
+        }
     }
 
     #[inline]
@@ -337,7 +358,14 @@ impl Running {
         {
             current::attach_ring();
             match ring::open_at(site, draft.attached) {
-                Begun::Recorded(slot) => return Running::InRing(slot),
+                Begun::Recorded(slot) => {
+                    if let Some(context) = slot.told_singly().filter(|_| !draft.told.is_empty()) {
+                        let Told { name, fields } = draft.told;
+                        let told = Updated { root: context.root(), id: context.process(), time_us: 0, name, fields };
+                        sending::updated(told, clock::now());
+                    }
+                    return Running::InRing(slot);
+                }
                 Begun::Refused => return Running::begun(Live::refused(draft.attached.parent)),
                 Begun::Elsewhere => {}
             }

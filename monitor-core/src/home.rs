@@ -78,7 +78,7 @@ fn below_test(home: Context, test: &str) -> Option<Context> {
             panic::prepare();
             let named = Named { name: test.to_owned(), kind: "normal".into(), place: None };
             let attached = Attached { parent: Some(home), attachment: Attachment::Explicit, entry: false };
-            Test(Some(Draft { origin: Origin::Named(Box::new(named)), attached, extra: StartExtra::default(), again: None }.start()))
+            Test(Some(Draft::new(Origin::Named(Box::new(named)), attached, StartExtra::default(), None).start()))
         });
         open.as_ref()?.0.as_ref()?.handed_on()
     });

@@ -50,6 +50,7 @@ mod section;
 mod sending;
 mod site;
 mod thread;
+mod told;
 mod trees;
 mod value;
 mod verdict;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::context::{Attached, Context};
 use crate::record::{EndExtra, Ended, Exit, Failure, Fields, Level, Origin, Outcome, StartExtra, Started, Updated, Value};
 use crate::ring::TakenOut;
+use crate::told::Told;
 use crate::{clock, ids, inside, log, panic, ring, sending, switch, thread, trees, verdict};
 
 /// All that is known of a process before it starts.
@@ -16,13 +17,19 @@ pub(crate) struct Draft {
     pub(crate) extra: StartExtra,
     /// The process that it is another attempt of.
     pub(crate) again: Option<Context>,
+    /// Told of it right after its start.
+    pub(crate) told: Told,
 }
 
 impl Draft {
+    pub(crate) fn new(origin: Origin, attached: Attached, extra: StartExtra, again: Option<Context>) -> Self {
+        Draft { origin, attached, extra, again, told: Told::default() }
+    }
+
     pub(crate) fn start(self) -> Live {
         let _inside = inside::enter();
         let recording = switch::recording();
-        let Draft { origin, attached: Attached { parent, attachment, entry }, mut extra, again } = self;
+        let Draft { origin, attached: Attached { parent, attachment, entry }, mut extra, again, told } = self;
         let own = again.and_then(|again| NonZeroU64::new(again.process()));
         let id = own.or_else(ring::new_id).unwrap_or_else(ids::new_process);
         let root = again.or(parent).map_or_else(|| ids::new_root_now(id.get()), Context::root);
@@ -49,7 +56,7 @@ impl Draft {
         if let Some(entry) = entry {
             trees::enter(entry);
         }
-        Live {
+        let live = Live {
             context,
             recorded: recorded.then_some(id),
             recording,
@@ -59,7 +66,9 @@ impl Draft {
             unwinding: std::thread::panicking(),
             attempt,
             is_handed_on: AtomicBool::new(false),
-        }
+        };
+        live.tell(told);
+        live
     }
 }
 
@@ -152,6 +161,12 @@ impl Live {
             && self.recording == switch::recording()
         {
             sending::updated(Updated { root: context.root(), id: id.get(), time_us: 0, name, fields }, clock::now());
+        }
+    }
+
+    pub(crate) fn tell(&self, told: Told) {
+        if !told.is_empty() {
+            self.update(told.name, told.fields);
         }
     }
 

@@ -173,7 +173,7 @@ fn source<'e>(error: &'e (dyn Error + 'e)) -> Option<&'e (dyn Error + 'static)> 
 }
 
 /// Code of the user's that the monitored function would not have called.
-fn guarded<T>(call: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
+pub(crate) fn guarded<T>(call: impl FnOnce() -> T + UnwindSafe) -> Option<T> {
     // What a panic carries may panic again when it is dropped.
     catch_unwind(call).map_err(std::mem::forget).ok()
 }

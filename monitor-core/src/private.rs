@@ -26,15 +26,19 @@ pub use crate::{__outermost as outermost, __site as site};
 pub use carried::{Carried, CarriedOnce, Entered, Lender};
 pub use outermost::{IsOpen, Outermost};
 pub use std::thread_local;
+pub use telling::tell;
+
+pub use crate::told::Told;
 
 /// Stands for every place when nothing is recorded.
 #[cfg(not(feature = "record"))]
-pub static NOWHERE: Site = Site { name: "", kind: "", file: "", line: 0 };
+pub static NOWHERE: Site = Site::new("", "", "", 0);
 
 mod carried;
 mod ending;
 mod outermost;
 pub mod probe;
+mod telling;
 
 /// What the kind of an attribute adds to a start.
 #[derive(Debug)]
@@ -246,7 +250,7 @@ fn draft(site: &'static Site, how: How) -> Option<Draft> {
     };
     let origin = Origin::Site(site);
     let attached = attach(bond, &origin)?;
-    Some(Draft { origin, attached, extra, again: None })
+    Some(Draft::new(origin, attached, extra, None))
 }
 
 /// What a parameter adds to a start, which nobody needs if nothing is recorded.
@@ -264,6 +268,13 @@ pub fn call<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnc
         return call_within(site, how, parameters, body);
     }
     Done { returned: body(parameters), process: Guard { running: Running::Off } }
+}
+
+/// Like [`call`], for a process that has begun: something was told of it before.
+#[inline]
+pub fn call_begun<A, R>(mut process: Guard, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
+    let returned = if process.is_off() { body(parameters) } else { process.call(parameters, body) };
+    Done { process, returned }
 }
 
 /// The same for a function that returns what can be no failure.
@@ -304,6 +315,12 @@ pub fn run_simply<R, F: Future<Output = R>>(site: &'static Site, how: How, body:
     Run::new(start(site, how), body, Succeed)
 }
 
+/// Like [`run`], for a process that has begun: something was told of it before.
+#[inline]
+pub fn run_begun<R, F: Future<Output = R>>(task: Task, body: F) -> Run<F, Keep> {
+    Run::new(task, body, Keep)
+}
+
 /// Makes the future of a function that returns one: a child of what is current at the call, begun by the first poll.
 /// `finish` ends the process.
 #[inline]
@@ -317,9 +334,9 @@ pub fn run_later_simply<F: Future>(task: Task, body: F) -> Run<F, Succeed> {
     Run::new(task, body, Succeed)
 }
 
-/// Starts a process, if anything is recorded.
+/// Starts the process of an async function, if anything is recorded.
 #[inline]
-fn start(site: &'static Site, how: How) -> Task {
+pub fn start(site: &'static Site, how: How) -> Task {
     Task::new(if switch::is_recorded() { start_future(site, how) } else { future::Running::Off })
 }
 
@@ -346,13 +363,17 @@ pub fn never<R>() -> R {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __site {
-    ($name:expr, $kind:expr, $line:expr) => {{
+    ($name:expr, $kind:expr, $line:expr $(, timeout_ms = $timeout_ms:expr)?) => {{
         // The section of `site.rs`.
         #[used]
         #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__monitor_sites,regular,no_dead_strip"))]
         #[cfg_attr(windows, unsafe(link_section = ".monitor_sites$b"))]
         #[cfg_attr(not(any(target_vendor = "apple", windows)), unsafe(link_section = "monitor_sites"))]
-        static SITE: $crate::private::Site = $crate::private::Site { name: $name, kind: $kind, file: ::core::file!(), line: $line };
+        static SITE: $crate::private::Site = $crate::private::Site {
+            $(timeout_ms: $timeout_ms,)?
+            module: &::core::module_path!(),
+            ..$crate::private::Site::new($name, $kind, ::core::file!(), $line)
+        };
         &SITE
     }};
 }
@@ -362,7 +383,7 @@ macro_rules! __site {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __site {
-    ($name:expr, $kind:expr, $line:expr) => {
+    ($name:expr, $kind:expr, $line:expr $(, timeout_ms = $timeout_ms:expr)?) => {
         &$crate::private::NOWHERE
     };
 }

@@ -341,7 +341,7 @@ impl ProcessBuilder {
         let Sketch { named, bond, extra, again } = self.draft?;
         let origin = Origin::Named(Box::new(named));
         let attached = attach(bond, &origin)?;
-        Some(Draft { origin, attached, extra, again })
+        Some(Draft::new(origin, attached, extra, again))
     }
 }
 

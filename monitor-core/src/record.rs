@@ -23,6 +23,17 @@ pub struct Site {
     pub file: &'static str,
     /// Line of the function's name.
     pub line: u32,
+    /// After how many milliseconds its processes are overdue; 0 for never.
+    pub timeout_ms: u32,
+    /// Module of the function, as the compiler names it.
+    pub module: &'static &'static str,
+}
+
+impl Site {
+    /// A place in no module, whose processes are never overdue.
+    pub const fn new(name: &'static str, kind: &'static str, file: &'static str, line: u32) -> Self {
+        Site { name, kind, file, line, timeout_ms: 0, module: &"" }
+    }
 }
 
 /// What a process is an instance of.
@@ -41,6 +52,11 @@ impl Origin {
             Self::Site(site) => site.name,
             Self::Named(named) => &named.name,
         }
+    }
+
+    /// After how many milliseconds its processes are overdue, if the place says so.
+    pub fn timeout_ms(&self) -> Option<u64> {
+        if let Self::Site(site) = self { Some(u64::from(site.timeout_ms)).filter(|ms| *ms > 0) } else { None }
     }
 
     /// File and line where it stands in the source; empty for what stands in none.

@@ -7,7 +7,7 @@ use crate::record::Site;
 mod section {
     use crate::record::Site;
 
-    crate::section::section!(Site, "monitor_sites", Site { name: "", kind: "", file: "", line: 0 });
+    crate::section::section!(Site, "monitor_sites", Site::new("", "", "", 0));
 }
 
 /// All attributed functions that are linked into this program, called or not, in no particular order. Empty without the

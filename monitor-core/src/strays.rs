@@ -49,7 +49,7 @@ pub(crate) fn place() -> Option<Attached> {
     }
     if !IS_BEGUN.swap(true, Ordering::AcqRel) {
         let named = Named { name: NAME.to_owned(), kind: "root".into(), place: None };
-        let draft = Draft { origin: Origin::Named(Box::new(named)), attached: alone, extra: StartExtra::default(), again: None };
+        let draft = Draft::new(Origin::Named(Box::new(named)), alone, StartExtra::default(), None);
         ROOT.set(draft.start());
     }
     // Whoever comes while another thread begins it stands alone.

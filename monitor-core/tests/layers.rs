@@ -9,9 +9,9 @@ use std::path::Path;
 const LAYERS: [&[&str]; 12] = [
     &["brief", "context", "ids", "inside", "memory", "own", "section", "thread", "warn"],
     &["budget", "clock", "fold", "record", "trees"],
-    &["done", "keep", "outcome", "panic", "running", "site", "value", "verdict"],
-    &["switch"],
-    &["park"],
+    &["keep", "outcome", "panic", "running", "site", "value", "verdict"],
+    &["switch", "told"],
+    &["done", "park"],
     &["ring"],
     &["sending"],
     &["current", "log", "queue_folds"],

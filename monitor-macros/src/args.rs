@@ -1,21 +1,33 @@
-//! What stands in the brackets of an attribute: `"name"`, `"name", "parameter"`, `name = …`, `batch = …`, `crate = …`.
+//! What stands in the brackets of an attribute: `"name"`, `"name", "parameter"`, `name = …`, `batch = …`, `args(…)` and so on.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream, Parser};
-use syn::{Error, LitStr, Path, Result, Token, parse_quote};
+use syn::{Error, Expr, ExprPath, LitStr, Path, Result, Token, parse_quote};
 
 use crate::mistakes::Mistakes;
 use crate::plan::Kind;
+use crate::told::{self, Key, Wanted};
 
-const FORMS: &str = "write `\"name\"`, `name = \"…\"`, `batch = \"parameter\"` or `crate = path`";
+const FORMS: &str = "write `\"name\"`, `name = \"…\"`, `batch = parameter`, `args(…)`, `fields(…)`, `mask(…)`, `ret`, `err = Debug`, \
+                     `timeout = \"30s\"` or `crate = path`";
 
 #[derive(Default)]
 pub(crate) struct Args {
     pub(crate) name: Option<LitStr>,
     pub(crate) batch: Option<Batch>,
     pub(crate) client: Option<Path>,
+    /// Values that are recorded of each call.
+    pub(crate) wanted: Vec<Wanted>,
+    /// Those of them that nobody may see.
+    pub(crate) masks: Vec<Key>,
+    /// The value that is returned is recorded.
+    pub(crate) ret: Option<Ident>,
+    /// The word `Debug` of `err = Debug`.
+    pub(crate) err: Option<Ident>,
+    /// After how long a call is overdue.
+    pub(crate) timeout: Option<LitStr>,
     /// Written by `cargo monitor`.
     pub(crate) is_woven: bool,
     /// No closure around the body, though a returned `Err` is not seen then.
@@ -24,10 +36,11 @@ pub(crate) struct Args {
     pub(crate) is_outermost: bool,
 }
 
-/// The parameter that marks the batch, as it was written: `"parameter"` or `parameter`.
+/// The value that marks the batch, as it was written: `"parameter"`, `parameter` or `parameter.id`.
 pub(crate) enum Batch {
     Text(LitStr),
     Ident(Ident),
+    Expr(Expr),
 }
 
 impl Args {
@@ -60,6 +73,8 @@ impl Args {
                     args.take_positional(position, literal)
                 }
                 Arg::Named(key, value) => args.take_named(&key, value),
+                Arg::List(key, list) => args.take_list(&key, list),
+                Arg::Word(key) => args.take_word(key),
             });
             if let Err(error) = read {
                 mistakes.add(error);
@@ -80,25 +95,60 @@ impl Args {
         let found = key.to_string();
         match found.as_str() {
             "name" => set(&mut self.name, "name", key, parse_value(key, value, "a string: `name = \"…\"`")?),
-            "batch" => set(&mut self.batch, "batch", key, parse_value(key, value, "a parameter: `batch = \"parameter\"`")?),
+            "batch" => {
+                set(&mut self.batch, "batch", key, parse_value(key, value, "a parameter: `batch = \"parameter\"` or `batch = order.id`")?)
+            }
+            "err" => set(&mut self.err, "err", key, parse_value(key, value, "the word `Debug`: `err = Debug`").and_then(only_debug)?),
+            "timeout" => set(&mut self.timeout, "timeout", key, parse_value(key, value, "a duration: `timeout = \"30s\"`")?),
             "crate" => set(&mut self.client, "crate", key, parse_value(key, value, "a path: `crate = ::monitor_client`")?),
             _ => Err(Error::new_spanned(key, format!("there is no option `{found}`; {FORMS}"))),
         }
     }
 }
 
+impl Args {
+    fn take_list(&mut self, key: &Ident, list: TokenStream) -> Result<()> {
+        match key.to_string().as_str() {
+            "args" => self.wanted.extend(told::arguments(list)?),
+            "fields" => self.wanted.extend(told::fields(list)?),
+            "mask" => self.masks.extend(told::masks(list)?),
+            found => return Err(Error::new_spanned(key, format!("there is no option `{found}(…)`; {FORMS}"))),
+        }
+        Ok(())
+    }
+
+    fn take_word(&mut self, key: Ident) -> Result<()> {
+        match key.to_string().as_str() {
+            "ret" => set(&mut self.ret, "ret", key.clone(), key),
+            "args" | "fields" | "mask" => Err(told::stands_alone(&key)),
+            _ => Err(Error::new_spanned(&key, format!("`{key}` stands alone here; {FORMS}"))),
+        }
+    }
+}
+
+fn only_debug(word: Ident) -> Result<Ident> {
+    if word == "Debug" { Ok(word) } else { Err(Error::new_spanned(word, "errors are told by their `Display`, or by `err = Debug`")) }
+}
+
 impl Batch {
-    pub(crate) fn parameter(&self) -> String {
+    /// The name of the parameter, if it is one as a whole.
+    pub(crate) fn parameter(&self) -> Option<String> {
         match self {
-            Batch::Text(literal) => literal.value().trim_start_matches("r#").to_owned(),
-            Batch::Ident(ident) => ident.unraw().to_string(),
+            Batch::Text(literal) => Some(literal.value().trim_start_matches("r#").to_owned()),
+            Batch::Ident(ident) => Some(ident.unraw().to_string()),
+            Batch::Expr(_) => None,
         }
     }
 }
 
 impl Parse for Batch {
     fn parse(input: ParseStream) -> Result<Self> {
-        if input.peek(LitStr) { input.parse().map(Batch::Text) } else { input.parse().map(Batch::Ident) }
+        Ok(match input.parse()? {
+            Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(literal), .. }) => Batch::Text(literal),
+            Expr::Path(ExprPath { path, .. }) if path.get_ident().is_some() => Batch::Ident(path.require_ident()?.clone()),
+            expr if told::root(&expr).is_some() => Batch::Expr(expr),
+            expr => return Err(Error::new_spanned(expr, "no parameter")),
+        })
     }
 }
 
@@ -107,6 +157,7 @@ impl ToTokens for Batch {
         match self {
             Batch::Text(literal) => literal.to_tokens(tokens),
             Batch::Ident(ident) => ident.to_tokens(tokens),
+            Batch::Expr(expr) => expr.to_tokens(tokens),
         }
     }
 }
@@ -115,6 +166,8 @@ impl ToTokens for Batch {
 enum Arg {
     Positional(LitStr),
     Named(Ident, TokenStream),
+    List(Ident, TokenStream),
+    Word(Ident),
 }
 
 impl Arg {
@@ -125,9 +178,23 @@ impl Arg {
         }
         if input.peek(Ident::peek_any) {
             let key = input.call(Ident::parse_any)?;
-            return match input.parse::<Token![=]>() {
-                Ok(_) => Ok(Arg::Named(key, input.parse()?)),
-                Err(_) => Err(Error::new_spanned(&key, format!("`{key}` stands alone here; {FORMS}"))),
+            if input.parse::<Option<Token![=]>>()?.is_some() {
+                return Ok(Arg::Named(key, input.parse()?));
+            }
+            if let Some(TokenTree::Group(group)) = input.fork().parse::<Option<TokenTree>>()?
+                && group.delimiter() == Delimiter::Parenthesis
+            {
+                input.parse::<TokenTree>()?;
+                return if input.is_empty() {
+                    Ok(Arg::List(key, group.stream()))
+                } else {
+                    Err(input.error("expected a comma before this"))
+                };
+            }
+            return if input.is_empty() {
+                Ok(Arg::Word(key))
+            } else {
+                Err(Error::new_spanned(&key, format!("`{key}` stands alone here; {FORMS}")))
             };
         }
         let tokens: TokenStream = input.parse()?;

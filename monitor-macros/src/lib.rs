@@ -7,7 +7,10 @@ mod carry;
 mod expand;
 mod function;
 mod mistakes;
+mod name;
 mod plan;
+mod telling;
+mod told;
 
 use proc_macro::TokenStream;
 use quote::ToTokens;
@@ -22,10 +25,41 @@ use crate::plan::{Kind, Plan};
 /// The process is a child of what is current. Without that it begins a tree of its own, marked as unattached; `MONITOR_STRAY` says
 /// what becomes of many of these.
 ///
-/// - `#[normal_task]` names the process after the function.
-/// - `#[normal_task("name")]` or `#[normal_task(name = "name")]` names it so.
-/// - `crate = path` says where `monitor-client` is, if not at `::monitor_client`.
+/// # Arguments
+/// All four attributes take these, in any order. Nothing of a call's values is recorded unless it is asked for here, and nothing is
+/// formatted while monitoring is off, or of a call that is only counted because there are very many like it.
 ///
+/// | argument | what it does |
+/// |---|---|
+/// | none | the process has the function's name |
+/// | `"name"`, `name = "name"` | another name |
+/// | `name = "import {table}"` | a name of each call's own, by parameters and their fields; `{{` is a brace. Of one function at most 1,000 such names are kept, further calls have the pattern itself for a name |
+/// | `args(a, b.id, %c)` | the fields `args.a`, `args.b.id` and `args.c`: parameters, or fields of those, by `Debug`, or with `%` by `Display`; names that a pattern binds count as parameters |
+/// | `args(*)` | all parameters but `self` |
+/// | `fields(rows = table.len(), user = %name)` | fields by any expression of the parameters, evaluated before the body |
+/// | `ret` | the field `return`: the value that is returned, by `Debug` |
+/// | `mask(password)` | the value of this argument or field, and of all below it, is `[masked]`. It isn't looked at. What another value's `Debug` shows of it can't be masked, nor the words of an error |
+/// | `err = Debug` | a returned error is told by its `Debug` instead of its `Display` |
+/// | `timeout = "30s"` | so long after its start a call counts as overdue; `ms`, `s`, `m`, `h` or `d` |
+/// | `batch = order.id` | `#[root_task]` alone: see [`macro@root_task`] |
+/// | `crate = path` | where `monitor-client` is, if not at `::monitor_client` |
+///
+/// Numbers and booleans are recorded as such, all else as text of at most 1 KiB, which says how much of it was cut. What a `Debug` or an
+/// expression calls is not recorded, and a panic in there harms nothing. The values of a function that returns a future are formatted when
+/// it is called.
+///
+/// ```
+/// use monitor_client::normal_task;
+///
+/// #[normal_task(name = "log in {user}", args(*), mask(password), ret, timeout = "5s")]
+/// fn log_in(user: &str, password: &str) -> bool {
+///     !user.is_empty() && !password.is_empty()
+/// }
+///
+/// assert!(log_in("ada", "secret"));
+/// ```
+///
+/// # How a call ends
 /// Returning `Err` (of any `Result` alias; found by type) is a failure with the error's message and sources, a panic is
 /// one with its message and place, and a future that is dropped before its end is cancelled. An `ExitCode` other than 0 is a failure;
 /// an `Option` or `Poll` is what it holds. What cannot be told counts as succeeded: a generic return type, and an `Err` of a function with `#[track_caller]`, returning `!`, an
@@ -56,7 +90,8 @@ pub fn normal_task(args: TokenStream, item: TokenStream) -> TokenStream {
 /// Begins a tree with each call of a function; inside a running tree it joins that one as a child.
 ///
 /// `#[root_task("name", "parameter")]` or `#[root_task(name = "name", batch = "parameter")]` marks the batch by the value
-/// of a parameter: any type that is `Display`, a path, an `Option` of these, or else `Debug`. In a running tree the mark is the
+/// of a parameter, `batch = order.id` by an expression that begins with one, and `batch = id.0` by a name that a pattern binds, as in
+/// `Path(id): Path<(u64, u8)>`: any type that is `Display`, a path, an `Option` of these, or else `Debug`. In a running tree the mark is the
 /// process's field `batch`. It is shown as `name <batch001:2106>`, the number being the
 /// server's. Otherwise as [`macro@normal_task`].
 ///

@@ -1,18 +1,21 @@
 //! The rules: what may be monitored, and in which way.
 
 use proc_macro2::{Ident, Span};
-use quote::format_ident;
+use quote::{ToTokens, format_ident};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
+use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Attribute, FnArg, GenericArgument, LitStr, Pat, PatIdent, Path, PathArguments, Token, Type, TypeGroup, TypeImplTrait, TypeInfer,
+    Attribute, Expr, FnArg, GenericArgument, LitStr, Pat, PatIdent, Path, PathArguments, Token, Type, TypeGroup, TypeImplTrait, TypeInfer,
     TypeParamBound, TypeParen, TypePath, parse_quote,
 };
 
 use crate::args::{Args, Batch};
 use crate::function::Function;
 use crate::mistakes::Mistakes;
+use crate::name::{self, Name};
+use crate::told::{self, Key, Value};
 
 /// Which attribute it is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,12 @@ pub(crate) enum Kind {
 /// All that is needed to write the code.
 pub(crate) struct Plan {
     pub(crate) kind: Kind,
-    pub(crate) name: LitStr,
+    pub(crate) name: Name,
+    /// Values that are recorded of each call.
+    pub(crate) values: Vec<Value>,
+    pub(crate) returns: Returns,
+    /// After how many milliseconds a call is overdue.
+    pub(crate) timeout_ms: Option<u32>,
     /// By `cargo monitor`.
     pub(crate) is_woven: bool,
     /// Calls within another call of the function on the same thread are not recorded.
@@ -58,10 +66,28 @@ pub(crate) enum Shape {
     Future { output: Type },
 }
 
-/// The parameter that marks the batch, as the signature has it.
-pub(crate) struct Mark {
-    pub(crate) outer: Ident,
-    pub(crate) type_span: Span,
+/// What marks the batch.
+pub(crate) enum Mark {
+    /// The parameter, as the signature has it.
+    Parameter { outer: Ident, type_span: Span },
+    /// A value that begins with one.
+    Expr(Expr),
+}
+
+/// What is recorded of the value that is returned.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Returns {
+    /// Where it says `ret`.
+    pub(crate) shown: Option<Span>,
+    /// Where it says `err = Debug`.
+    pub(crate) err_debug: Option<Span>,
+}
+
+impl Returns {
+    /// Returns true if the returned value is to be looked at, whatever its type.
+    pub(crate) fn is_asked(self) -> bool {
+        self.shown.is_some() || self.err_debug.is_some()
+    }
 }
 
 /// A parameter. Those that are passed to the body are bound there, and so dropped in the order of the plain function.
@@ -75,11 +101,90 @@ pub(crate) struct Parameter {
     pub(crate) passed: bool,
     /// The attribute itself reads it, so that the body needn't.
     pub(crate) used: bool,
+    /// Names that its pattern binds and that the attribute reads.
+    pub(crate) used_names: Vec<Ident>,
+}
+
+/// The parameters of a function, for those who look for a name among them.
+pub(crate) struct Parameters<'a> {
+    pub(crate) list: &'a mut Vec<Parameter>,
+    /// The function has a `self`.
+    pub(crate) has_self: bool,
+    /// The ids of a `#[cross_process]` function are none of its arguments.
+    pub(crate) has_ids: bool,
+}
+
+impl Parameters<'_> {
+    /// All names that are bound, in their order; each counts as used.
+    pub(crate) fn all(&mut self) -> Vec<Ident> {
+        let has_ids = self.has_ids;
+        let is_id = |parameter: &&mut Parameter| has_ids && (parameter.is("root_id") || parameter.is("parent_id"));
+        let own = self.list.iter_mut().filter(|parameter| parameter.passed && !is_id(parameter));
+        own.flat_map(|parameter| {
+            let names = names(&parameter.pattern);
+            parameter.used = true;
+            parameter.used_names.clone_from(&names);
+            names
+        })
+        .collect()
+    }
+
+    /// Looks for the parameter that an expression begins with; without it, that is a mistake at `place`.
+    pub(crate) fn find(&mut self, expr: &Expr, place: impl ToTokens, mistakes: &mut Mistakes) -> bool {
+        let is_there = self.uses(expr);
+        if !is_there {
+            let wanted = told::root(expr).map(ToString::to_string).unwrap_or_default();
+            mistakes.push(place, self.no_such(&wanted));
+        }
+        is_there
+    }
+
+    /// Notes that the attribute reads the parameter that an expression begins with. Returns false if there is none.
+    pub(crate) fn uses(&mut self, expr: &Expr) -> bool {
+        let Some(root) = told::root(expr) else { return false };
+        if root == "self" {
+            return self.has_self;
+        }
+        self.list.iter_mut().any(|parameter| match names(&parameter.pattern).into_iter().find(|name| name.unraw() == root.unraw()) {
+            Some(name) => {
+                parameter.used = true;
+                if !parameter.used_names.contains(&name) {
+                    parameter.used_names.push(name);
+                }
+                true
+            }
+            None => false,
+        })
+    }
+
+    fn no_such(&self, wanted: &str) -> String {
+        let names: Vec<_> = self.list.iter().flat_map(|parameter| names(&parameter.pattern)).map(|name| format!("`{name}`")).collect();
+        let there = if names.is_empty() { "it has none".to_owned() } else { format!("there is {}", names.join(", ")) };
+        format!("the function has no parameter `{wanted}`; {there}")
+    }
+}
+
+/// Names that a pattern binds.
+fn names(pattern: &Pat) -> Vec<Ident> {
+    struct Names(Vec<Ident>);
+    impl<'ast> Visit<'ast> for Names {
+        fn visit_pat_ident(&mut self, node: &'ast PatIdent) {
+            // A name in capitals is a constant to be compared with.
+            if !node.ident.to_string().starts_with(char::is_uppercase) {
+                self.0.push(node.ident.clone());
+            }
+            visit::visit_pat_ident(self, node);
+        }
+    }
+    let mut names = Names(Vec::new());
+    names.visit_pat(pattern);
+    names.0
 }
 
 impl Plan {
     pub(crate) fn new(kind: Kind, args: Args, mut function: Function, mistakes: &mut Mistakes) -> Self {
         let ident = &function.sig.ident;
+        let has_name = args.name.is_some();
         let name = args.name.unwrap_or_else(|| LitStr::new(&ident.unraw().to_string(), ident.span()));
         if name.value().trim().is_empty() {
             mistakes.push(&name, "a process needs a name; write one, or leave it out for the name of the function");
@@ -96,15 +201,36 @@ impl Plan {
             mistakes.push(batch, format!("only #[root_task] has a batch; remove it from #[{}]", kind.attribute()));
         }
         let mut parameters = parameters(&mut function);
-        let batch = args.batch.filter(|_| kind == Kind::Root).and_then(|batch| find_batch(&batch, &mut parameters, mistakes));
+        let mut known =
+            Parameters { list: &mut parameters, has_self: function.sig.receiver().is_some(), has_ids: kind == Kind::CrossProcess };
+        let batch = args.batch.filter(|_| kind == Kind::Root).and_then(|batch| find_batch(batch, &args.masks, &mut known, mistakes));
+        let values = told::resolve(args.wanted, &args.masks, &mut known, mistakes);
+        let name = if has_name && !args.is_woven {
+            name::read(name, &args.masks, &mut known, mistakes)
+        } else {
+            Name { literal: name, format: None }
+        };
+        let timeout_ms = args.timeout.and_then(|timeout| milliseconds(&timeout, mistakes));
         if kind == Kind::CrossProcess {
             check_ids(&function, &mut parameters, mistakes);
         }
         let shape = if args.is_guarded && function.sig.asyncness.is_none() { Shape::Guard } else { shape(kind, &function) };
         let shape = if args.is_woven { shape.with_small_frames() } else { shape };
+        let returns = Returns { shown: args.ret.as_ref().map(Ident::span), err_debug: args.err.as_ref().map(Ident::span) };
+        if matches!(shape, Shape::Guard) || matches!(&shape, Shape::Async { returned: Type::Never(_) }) {
+            for word in args.ret.iter().chain(&args.err) {
+                mistakes.push(
+                    word,
+                    "what this function returns can't be seen from the attribute (`!`, `impl Trait`, `#[track_caller]`); remove this",
+                );
+            }
+        }
         Plan {
             kind,
             name,
+            values,
+            returns,
+            timeout_ms,
             is_woven: args.is_woven,
             // Where the compiler refuses a closure around the body, it is likely to be about those within it.
             carries: args.is_woven && !args.is_guarded,
@@ -185,7 +311,7 @@ fn parameters(function: &mut Function) -> Vec<Parameter> {
         if !input.attrs.is_empty() {
             if let Pat::Ident(pattern) = &*input.pat {
                 let (outer, pattern) = (pattern.ident.clone(), (*input.pat).clone());
-                parameters.push(Parameter { outer, type_span, pattern, passed: false, used: false });
+                parameters.push(Parameter { outer, type_span, pattern, passed: false, used: false, used_names: Vec::new() });
             }
             continue;
         }
@@ -194,7 +320,7 @@ fn parameters(function: &mut Function) -> Vec<Parameter> {
             _ => format_ident!("parameter{n}", span = Span::mixed_site()),
         };
         let pattern = std::mem::replace(&mut *input.pat, parse_quote!(#outer));
-        parameters.push(Parameter { outer, type_span, pattern, passed: true, used: false });
+        parameters.push(Parameter { outer, type_span, pattern, passed: true, used: false, used_names: Vec::new() });
     }
     parameters
 }
@@ -204,16 +330,51 @@ fn is_plain_name(pattern: &PatIdent) -> bool {
     pattern.by_ref.is_none() && pattern.subpat.is_none() && !pattern.ident.to_string().starts_with('_')
 }
 
-fn find_batch(batch: &Batch, parameters: &mut [Parameter], mistakes: &mut Mistakes) -> Option<Mark> {
-    let wanted = batch.parameter();
-    if let Some(parameter) = parameters.iter_mut().find(|parameter| parameter.is(&wanted)) {
+fn find_batch(batch: Batch, masks: &[Key], parameters: &mut Parameters<'_>, mistakes: &mut Mistakes) -> Option<Mark> {
+    if let Some(wanted) = batch.parameter()
+        && let Some(parameter) = parameters.list.iter_mut().find(|parameter| parameter.is(&wanted))
+    {
         parameter.used = true;
-        return Some(Mark { outer: parameter.outer.clone(), type_span: parameter.type_span });
+        let mark = Mark::Parameter { outer: parameter.outer.clone(), type_span: parameter.type_span };
+        told::check_mask(masks, &parse_quote!(#batch), &batch, mistakes);
+        return Some(mark);
     }
-    let names: Vec<_> = parameters.iter().filter_map(Parameter::ident).map(|name| format!("`{name}`")).collect();
-    let there = if names.is_empty() { "it has none".to_owned() } else { format!("there is {}", names.join(", ")) };
-    mistakes.push(batch, format!("the function has no parameter `{wanted}`; {there}"));
-    None
+    let expr = match &batch {
+        Batch::Expr(expr) => expr.clone(),
+        Batch::Ident(ident) => parse_quote!(#ident),
+        Batch::Text(literal) => match literal.parse() {
+            Ok(expr) => expr,
+            Err(_) => parse_quote!(#literal),
+        },
+    };
+    if !parameters.uses(&expr) {
+        let wanted = batch.parameter().or_else(|| told::root(&expr).map(ToString::to_string)).unwrap_or_default();
+        mistakes.push(batch, parameters.no_such(&wanted));
+        return None;
+    }
+    told::check_mask(masks, &expr, &batch, mistakes);
+    Some(Mark::Expr(expr))
+}
+
+/// A duration such as `30s`: a number and `ms`, `s`, `m`, `h` or `d`.
+fn milliseconds(timeout: &LitStr, mistakes: &mut Mistakes) -> Option<u32> {
+    let text = timeout.value();
+    let text = text.trim();
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let unit: Option<u64> = match unit.trim() {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
+        _ => None,
+    };
+    let ms = unit.zip(number.parse::<u64>().ok()).and_then(|(unit, number)| u32::try_from(number.checked_mul(unit)?).ok());
+    let ms = ms.filter(|ms| *ms > 0);
+    if ms.is_none() {
+        mistakes.push(timeout, "a timeout is a number with `ms`, `s`, `m`, `h` or `d`, such as `30s`, from `1ms` to `49d`");
+    }
+    ms
 }
 
 fn check_ids(function: &Function, parameters: &mut [Parameter], mistakes: &mut Mistakes) {

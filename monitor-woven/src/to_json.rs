@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
 
-    static SITE: Site = Site { name: "a \"b\"\n", kind: "normal", file: "src\\main.rs", line: 7 };
+    static SITE: Site = Site::new("a \"b\"\n", "normal", "src\\main.rs", 7);
 
     fn read(json: &str) -> Event {
         serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"))

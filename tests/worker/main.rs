@@ -42,6 +42,28 @@ fn says(bytes: u64) {
     monitor_client::log(Level::Info, "x".repeat(bytes as usize));
 }
 
+/// Is given a secret, which is masked, in two calls: one that ends, and one that is killed.
+#[root_task(args(*), mask(password), timeout = "30s")]
+fn logs_in(password: &str) {
+    checks("ada", password);
+    hangs("ada", password);
+}
+
+#[normal_task(args(*), fields(token = %password), mask(password, token), ret, name = "check {user}")]
+fn checks(user: &str, password: &str) -> bool {
+    if user != password {
+        monitor_client::field("status", 502);
+        monitor_client::fail("upstream refused");
+    }
+    !password.is_empty()
+}
+
+#[normal_task(args(*), mask(password))]
+fn hangs(user: &str, password: &str) {
+    println!("{}", user.len() < password.len());
+    std::io::stdin().read_line(&mut String::new()).expect("a line");
+}
+
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let what = args.next().unwrap_or_default();
@@ -78,6 +100,7 @@ fn main() -> ExitCode {
         "calls" => calls(&args.next().expect("a program"), &args.next().expect("its argument")),
         "talks" => talks(),
         "says" => says(number()),
+        "logs-in" => logs_in(&args.next().expect("a secret")),
         "waits" => killed::waits(),
         "panic" => panic_inside(),
         "abort" => exits::abort_inside(),

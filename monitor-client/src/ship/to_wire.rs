@@ -44,6 +44,7 @@ fn error(failure: Failure) -> wire::Error {
 }
 
 fn started(record: Started, folds: &Folds) -> Option<Event> {
+    let site_timeout = record.origin.timeout_ms();
     let (name, kind, source) = match record.origin {
         Origin::Site(site) => (site.name.to_owned(), wire::Kind::from(site.kind), Some(source(site.file, site.line))),
         Origin::Named(named) => (named.name, wire::Kind::from(&*named.kind), named.place.map(|place| source(place.file(), place.line()))),
@@ -61,7 +62,7 @@ fn started(record: Started, folds: &Folds) -> Option<Event> {
             record::Attachment::Unattached => wire::Attachment::UNATTACHED,
         },
         fields: fields(own_fields),
-        timeout_ms,
+        timeout_ms: timeout_ms.or(site_timeout),
         attempts_of,
         attempt: attempt.max(1),
         links: links.into_iter().filter_map(link).collect(),

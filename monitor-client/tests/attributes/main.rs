@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod arguments;
 mod batches;
 mod cancellation;
 mod crossing;

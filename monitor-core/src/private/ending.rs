@@ -7,6 +7,7 @@ use crate::done::{Done, Ending};
 use crate::future::{self, Finish, Run};
 use crate::live::Live;
 use crate::record::Failure;
+use crate::told::Told;
 
 /// A process that may go on in a future.
 pub trait IntoTask: Ending {
@@ -63,6 +64,13 @@ pub trait EndsNow {
     type Returned;
 
     fn finish(self, failure: impl FnOnce(&Self::Returned) -> Option<Failure>) -> Self::Returned;
+
+    /// The same, and tells of what is returned.
+    fn finish_telling(
+        self,
+        failure: impl FnOnce(&Self::Returned) -> Option<Failure>,
+        tell: impl FnOnce(&Self::Returned, &mut Told),
+    ) -> Self::Returned;
 }
 
 impl<P: Ending, T> EndsNow for Done<P, T> {
@@ -71,6 +79,10 @@ impl<P: Ending, T> EndsNow for Done<P, T> {
     #[inline]
     fn finish(self, failure: impl FnOnce(&T) -> Option<Failure>) -> T {
         self.end(failure)
+    }
+
+    fn finish_telling(self, failure: impl FnOnce(&T) -> Option<Failure>, tell: impl FnOnce(&T, &mut Told)) -> T {
+        self.tell(tell).end(failure)
     }
 }
 
@@ -83,6 +95,12 @@ impl<'f, P: IntoTask, T: 'f> Done<P, BoxFuture<'f, T>> {
         let Done { process, returned } = self;
         if process.is_off() { returned } else { Box::pin(process.into_task().run(returned, failure)) }
     }
+
+    /// The same, and tells of what the future returns.
+    pub fn finish_telling(self, failure: fn(&T) -> Option<Failure>, tell: fn(&T, &mut Told)) -> BoxFuture<'f, T> {
+        let Done { process, returned } = self;
+        if process.is_off() { returned } else { Box::pin(process.into_task().run_telling(returned, failure, tell)) }
+    }
 }
 
 impl<'f, P: IntoTask, T: 'f> Done<P, LocalBoxFuture<'f, T>> {
@@ -91,10 +109,25 @@ impl<'f, P: IntoTask, T: 'f> Done<P, LocalBoxFuture<'f, T>> {
         let Done { process, returned } = self;
         if process.is_off() { returned } else { Box::pin(process.into_task().run(returned, failure)) }
     }
+
+    /// The same, and tells of what the future returns.
+    pub fn finish_telling(self, failure: fn(&T) -> Option<Failure>, tell: fn(&T, &mut Told)) -> LocalBoxFuture<'f, T> {
+        let Done { process, returned } = self;
+        if process.is_off() { returned } else { Box::pin(process.into_task().run_telling(returned, failure, tell)) }
+    }
 }
 
 impl Task {
     fn run<F: Future>(self, future: F, failure: fn(&F::Output) -> Option<Failure>) -> impl Future<Output = F::Output> {
         Run::new(self, future, Finish(move |done: Done<_, _>| done.end(failure)))
+    }
+
+    fn run_telling<F: Future>(
+        self,
+        future: F,
+        failure: fn(&F::Output) -> Option<Failure>,
+        tell: fn(&F::Output, &mut Told),
+    ) -> impl Future<Output = F::Output> {
+        Run::new(self, future, Finish(move |done: Done<_, _>| done.tell(tell).end(failure)))
     }
 }

@@ -82,6 +82,41 @@ impl<T> Fails for Returned<'_, T> {
     }
 }
 
+/// Why it failed, in the words of the error's `Debug`.
+pub fn by_debug<R: FailsByDebug>(returned: &R, failure: Option<Failure>) -> Option<Failure> {
+    failure.map(|failure| match returned.words() {
+        Some(message) => Failure { message, ..failure },
+        None => failure,
+    })
+}
+
+/// A `Result`, alone or in what may hold one, whose error is told by its `Debug`.
+#[diagnostic::on_unimplemented(
+    message = "`err = Debug` needs a `Result` whose error has `Debug`, and the function returns `{Self}`",
+    label = "told by the error's `Debug`"
+)]
+pub trait FailsByDebug {
+    fn words(&self) -> Option<String>;
+}
+
+impl<T, E: Debug> FailsByDebug for Result<T, E> {
+    fn words(&self) -> Option<String> {
+        self.as_ref().err().map(|error| outcome::text(format_args!("{error:?}")))
+    }
+}
+
+impl<R: FailsByDebug> FailsByDebug for Option<R> {
+    fn words(&self) -> Option<String> {
+        self.as_ref().and_then(R::words)
+    }
+}
+
+impl<R: FailsByDebug> FailsByDebug for Poll<R> {
+    fn words(&self) -> Option<String> {
+        ready(self).and_then(R::words)
+    }
+}
+
 /// Why what returned an exit code within a `Result` failed, if it did.
 pub trait Exits {
     fn exit_failure(&self) -> Option<Failure>;

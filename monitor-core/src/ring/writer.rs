@@ -275,6 +275,11 @@ impl Call {
         Some(taken)
     }
 
+    /// Its ids, which nobody gets to know, unless it is counted in a fold.
+    pub(crate) fn told_singly(&self) -> Option<Context> {
+        self.frame().and_then(told_singly)
+    }
+
     fn frame(&self) -> Option<&'static Frame> {
         registry::region().map(|region| &region.frames[self.frame])
     }
@@ -288,6 +293,11 @@ impl Slot {
         fold::keep(self.0);
         known(self.0);
         context_of(self.0)
+    }
+
+    /// Its ids, which nobody gets to know, unless it is counted in a fold.
+    pub(crate) fn told_singly(&self) -> Option<Context> {
+        told_singly(self.0)
     }
 
     /// Returns true if this program may write to the slot. After a fork, the child must not write to its parent's slots.
@@ -440,6 +450,10 @@ fn next_id(writer: &Writer) -> u64 {
 fn ids_of(writer: &Writer, parent: Option<Context>) -> (u64, [u64; 2]) {
     let (process, root) = parent.map_or_else(|| (0, ids::new_root_now(next_id(writer))), |parent| (parent.process(), parent.root()));
     (process, [(root >> 64) as u64, root as u64])
+}
+
+fn told_singly(frame: &'static Frame) -> Option<Context> {
+    if frame.fold().is_none() && is_recorded(frame) { context_of(frame) } else { None }
 }
 
 pub(super) fn context_of(frame: &Frame) -> Option<Context> {

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use monitor_core::private::{Guard, How, site};
+use monitor_core::private::{Guard, How, site, tell};
 use monitor_core::record::Outcome;
 use monitor_core::{Context, Process, fail, field, queue, rename};
 
@@ -394,5 +394,27 @@ fn a_call_that_says_something_of_itself_is_told_singly() {
         }
         told.drain(receiver);
         assert_eq!(total(told.of("top/a", "succeeded")), 100);
+    });
+}
+
+#[test]
+fn nothing_is_formatted_of_a_call_that_is_counted() {
+    with_receiver(|receiver| {
+        let mut told = Told::default();
+        let (mut asked, calls) = (0, 1_000);
+        {
+            let _top = top();
+            for _ in 0..calls {
+                let mut call = enter(0);
+                tell(&mut call, |told| {
+                    asked += 1;
+                    told.debug("args.n", &asked);
+                });
+            }
+        }
+        told.drain(receiver);
+        let [singly, counted] = told.of("top/a", "succeeded");
+        assert_eq!((singly + counted, asked), (calls, singly));
+        assert!(counted > 900, "{counted}");
     });
 }

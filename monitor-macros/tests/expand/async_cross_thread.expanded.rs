@@ -1,12 +1,12 @@
 struct Store;
 impl Store {
     fn fetch(&self, from: &str) -> impl ::core::future::Future<Output = usize> {
-        let task = ::monitor_client::__private::capture(
+        let process = ::monitor_client::__private::capture(
             &::monitor_core::private::NOWHERE,
             ::monitor_client::__private::How::CrossThread,
         );
         ::monitor_client::__private::run_later_simply(
-            task,
+            process,
             async move {
                 if false {
                     return ::monitor_client::__private::never::<usize>();

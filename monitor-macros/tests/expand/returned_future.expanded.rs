@@ -1,10 +1,10 @@
 pub fn fetch(from: &str) -> impl Future<Output = Result<usize, String>> + Send {
-    let task = ::monitor_client::__private::capture(
+    let process = ::monitor_client::__private::capture(
         &::monitor_core::private::NOWHERE,
         ::monitor_client::__private::How::Normal,
     );
     ::monitor_client::__private::run_later(
-        task,
+        process,
         ::monitor_client::__private::future::<
             Result<usize, String>,
             _,

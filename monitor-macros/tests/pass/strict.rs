@@ -25,6 +25,21 @@ pub fn root(batch: &str) -> Result<usize, std::num::ParseIntError> {
 pub fn unit() {}
 
 /// Documented.
+///
+/// # Errors
+/// When it is no number.
+#[normal_task(args(*), fields(len = text.len()), ret, err = Debug, mask(secret), timeout = "30s", name = "tell {text}")]
+pub fn tells(text: &str, (left, _): (u8, u8), _unused: u8, secret: &str) -> Result<usize, std::num::ParseIntError> {
+    text.parse::<usize>().map(|number| number + usize::from(left) + secret.len())
+}
+
+/// Documented.
+#[normal_task(args(text), ret)]
+pub async fn tells_later(text: String) -> String {
+    text
+}
+
+/// Documented.
 #[normal_task]
 pub fn ignores(_number: u8, _: u8) {}
 
@@ -96,6 +111,8 @@ pub fn tracked() -> u32 {
 fn main() {
     assert!(root("x").is_err());
     unit();
+    let _ = tells("7", (1, 2), 3, "secret");
+    drop(tells_later(String::new()));
     ignores(1, 2);
     let store = Store(1);
     drop(store.later(1));

@@ -1,0 +1,188 @@
+//! What an attribute tells of a call besides its start and end: arguments, fields, the value it returned, a name made of these.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Debug, Display, Write};
+use std::hash::{Hash, Hasher};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Mutex, PoisonError};
+
+use crate::inside;
+use crate::outcome::guarded;
+use crate::own::Own;
+use crate::record::{Fields, Site, Value};
+
+/// Bytes that are kept of a value.
+const LONGEST: usize = 1024;
+/// Names that the calls of one function may have. Beyond, further calls have the pattern itself for a name.
+const MOST_NAMES: usize = 1_000;
+/// Shown in place of a value that must not leave the program.
+const MASKED: &str = "[masked]";
+
+/// Fields, and perhaps a name, as they are found.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    pub(crate) name: Option<String>,
+    pub(crate) fields: Fields,
+}
+
+impl Told {
+    /// Collects what `tell` tells. What panics in there ends it, and so harms nothing; what it calls is not recorded.
+    #[inline(never)]
+    pub(crate) fn collect(tell: impl FnOnce(&mut Told)) -> Self {
+        let _inside = inside::enter();
+        let mut told = Told::default();
+        guarded(AssertUnwindSafe(|| tell(&mut told)));
+        told
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.name.is_none() && self.fields.is_empty()
+    }
+
+    /// A value as its `Debug` shows it; numbers and booleans as such.
+    pub fn debug<T: Debug + ?Sized>(&mut self, key: &'static str, value: &T) {
+        let text = cut(format_args!("{value:?}"));
+        let value = number(type_name::<T>().trim_start_matches('&'), &text).unwrap_or(Value::Text(text));
+        self.fields.push((Cow::Borrowed(key), value));
+    }
+
+    /// A value as its `Display` shows it.
+    pub fn display<T: Display + ?Sized>(&mut self, key: &'static str, value: &T) {
+        self.fields.push((Cow::Borrowed(key), Value::Text(cut(format_args!("{value}")))));
+    }
+
+    /// A value that nobody may see.
+    pub fn masked(&mut self, key: &'static str) {
+        self.fields.push((Cow::Borrowed(key), Value::Text(MASKED.to_owned())));
+    }
+
+    /// The name of this call, unless the function's calls have very many names.
+    pub fn name(&mut self, site: &'static Site, name: fmt::Arguments<'_>) {
+        let name = cut(name);
+        if !name.trim().is_empty() && is_admitted(site, &name) {
+            self.name = Some(name);
+        }
+    }
+}
+
+/// Numbers and booleans are told by their own type.
+fn number(type_name: &str, text: &str) -> Option<Value> {
+    match type_name {
+        "bool" => text.parse().ok().map(Value::Bool),
+        "i8" | "i16" | "i32" | "i64" | "isize" => text.parse().ok().map(Value::Signed),
+        "u8" | "u16" | "u32" | "u64" | "usize" => text.parse::<u64>().ok().map(Value::from),
+        "f32" | "f64" => text.parse().ok().map(Value::Float),
+        _ => None,
+    }
+}
+
+/// Hashes of the names that the calls of each site had.
+static NAMES: Own<Mutex<HashMap<usize, HashSet<u64>>>> = Own::new();
+
+fn is_admitted(site: &'static Site, name: &str) -> bool {
+    if NAMES.get().is_none() {
+        NAMES.set(Mutex::default());
+    }
+    let Some(names) = NAMES.get() else { return false };
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = names.entry(std::ptr::from_ref(site).addr()).or_default();
+    names.contains(&hasher.finish()) || names.len() < MOST_NAMES && names.insert(hasher.finish())
+}
+
+/// For a forked child, where another thread of its parent may have been in the middle of it.
+pub(crate) fn forget() {
+    NAMES.forget();
+}
+
+/// What of a text has room, and how much has not. No more than that is ever held in memory.
+fn cut(text: fmt::Arguments<'_>) -> String {
+    let mut kept = Kept { text: String::new(), cut: 0 };
+    if guarded(AssertUnwindSafe(|| kept.write_fmt(text))).is_none() {
+        return "(its own description panicked)".to_owned();
+    }
+    if kept.cut > 0 {
+        kept.text.push_str(&format!("… [{} bytes cut]", kept.cut));
+    }
+    kept.text
+}
+
+struct Kept {
+    text: String,
+    cut: usize,
+}
+
+impl Write for Kept {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = if self.cut > 0 { 0 } else { LONGEST - self.text.len() };
+        let end = (0..=more.len().min(room)).rfind(|at| more.is_char_boundary(*at)).unwrap_or(0);
+        self.text.push_str(&more[..end]);
+        self.cut += more.len() - end;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(tell: impl FnOnce(&mut Told)) -> Vec<Value> {
+        Told::collect(tell).fields.into_iter().map(|(_, value)| value).collect()
+    }
+
+    #[test]
+    fn numbers_are_numbers_and_all_else_is_text() {
+        let values = told(|told| {
+            told.debug("", &&7_u8);
+            told.debug("", &-7_i64);
+            told.debug("", &u64::MAX);
+            told.debug("", &true);
+            told.debug("", &0.5_f32);
+            told.debug("", "text");
+            told.debug("", &Some(7));
+            told.debug("", &u128::MAX);
+            told.display("", "text");
+        });
+        let text = |text: &str| Value::Text(text.to_owned());
+        let numbers = [Value::Signed(7), Value::Signed(-7), Value::Unsigned(u64::MAX), Value::Bool(true), Value::Float(0.5)];
+        let texts = [text("\"text\""), text("Some(7)"), text("340282366920938463463374607431768211455"), text("text")];
+        assert_eq!(values, [numbers.as_slice(), texts.as_slice()].concat());
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters_and_says_how_much() {
+        let long = "ä".repeat(2_000);
+        let values = told(|told| {
+            told.display("", &long);
+            told.debug("", &vec![0_u8; 1 << 20]);
+            told.display("", &"x".repeat(LONGEST));
+        });
+        let texts: Vec<_> = values.iter().map(|value| if let Value::Text(text) = value { text.as_str() } else { "" }).collect();
+        assert_eq!(texts[0], format!("{}… [2976 bytes cut]", "ä".repeat(512)));
+        assert!(texts[1].starts_with("[0, 0,") && texts[1].ends_with(&format!("… [{} bytes cut]", 3 * (1 << 20) - 1024)), "{}", texts[1]);
+        assert_eq!(texts[2], "x".repeat(LONGEST));
+    }
+
+    #[test]
+    fn what_panics_ends_the_telling_and_keeps_what_was_told() {
+        let values = told(|told| {
+            told.debug("", &1);
+            panic!("in an expression of the user's");
+        });
+        assert_eq!(values, [Value::Signed(1)]);
+    }
+
+    #[test]
+    fn a_function_has_at_most_so_many_names() {
+        static SITE: Site = Site::new("import {table}", "normal", "", 0);
+        let name = |n: usize| Told::collect(|told| told.name(&SITE, format_args!("import {n}"))).name;
+        for n in 0..MOST_NAMES {
+            assert_eq!(name(n), Some(format!("import {n}")));
+        }
+        assert_eq!((name(MOST_NAMES), name(0)), (None, Some("import 0".to_owned())));
+    }
+}
