@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod duties;
 mod export;
+mod forward;
 #[doc(hidden)]
 pub mod fuzz;
 mod http;
@@ -31,6 +32,7 @@ mod watchdog;
 pub use clock::Clock;
 pub use commands::LedgerError;
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, read_duration};
+pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;
 pub use server::{ServeError, Server};
 

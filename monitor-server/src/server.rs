@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::commands::{Commands, LedgerError};
 use crate::config::Config;
 use crate::duties::{Board, Duties};
+use crate::forward::{self, Target, TargetError};
 use crate::http::{self, App, Parts, Room, Tls, TlsError, revoked};
 use crate::ingest::{self, Ingest};
 use crate::live::Live;
@@ -37,6 +38,8 @@ pub struct Server {
     /// What ages of trees are counted by.
     ages: Arc<AgeClock>,
     commands: Arc<Commands>,
+    /// Where what has ended is sent on.
+    target: Option<Target>,
     /// Cancelled when the server is to stop.
     stopping: CancellationToken,
     clock: Clock,
@@ -86,6 +89,9 @@ pub enum ServeError {
     /// The book of commands can't be used.
     #[error(transparent)]
     Commands(#[from] LedgerError),
+    /// What has ended can't be sent on.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// A task of the server ended before its time.
     #[error("a task of the server broke off")]
     Broken(#[from] tokio::task::JoinError),
@@ -118,6 +124,8 @@ impl Server {
             _ => ServeError::Listen { address, source },
         })?;
         config.listen = listener.local_addr().map_err(|source| ServeError::Listen { address, source })?;
+        let settings = config.clone();
+        let target = tokio::task::spawn_blocking(move || Target::of(&settings)).await??;
 
         let (data, logs_kept, most) = (config.data.clone(), config.logs_kept, config.max_processes_per_root as u64);
         let (least_free, keeps_copy, keep_events) = (config.min_free_bytes, config.migration_copy, config.keeps_events());
@@ -150,7 +158,7 @@ impl Server {
         let published = live.clone();
         let settings = ingest::Settings { queue_bytes: config.max_queue_bytes, limits: config.limits(), clock: clock.clone() };
         let ingest = Ingest::start_with(store.clone(), move |changes| published.publish(changes), settings);
-        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, commands, stopping, clock })
+        Ok(Self { listener, config: Arc::new(config), store, ingest, live, access, tls, ages, commands, target, stopping, clock })
     }
 
     /// Where it listens; the real port where port 0 was asked for.
@@ -171,7 +179,7 @@ impl Server {
     /// # Errors
     /// When a task of the server breaks off.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { listener, config, store, ingest, live, access, tls, ages, commands, stopping, clock } = self;
+        let Self { listener, config, store, ingest, live, access, tls, ages, commands, target, stopping, clock } = self;
         let board = Board::default();
         let ingest = Arc::new(ingest);
         let app = App::new(Parts {
@@ -234,6 +242,14 @@ impl Server {
             let commands = commands.clone();
             async move { commands.expire(&duty).await }
         });
+        if let Some(target) = target {
+            let (store, ingest) = (store.clone() as Arc<dyn Queries>, ingest.clone());
+            let parts = forward::Parts { store, ingest, clock: clock.clone(), stopping: stopping.clone() };
+            duties.begin("otlp", move |duty| {
+                let (target, parts) = (target.clone(), parts.clone());
+                async move { forward::run(&target, &parts, &duty).await }
+            });
+        }
         if let Some(tls) = tls.clone() {
             let (interval, clock, stopping) = (config.tls_interval, clock.clone(), stopping.clone());
             duties.begin("certificate", move |duty| {

@@ -76,7 +76,7 @@ const OWN: [&str; 16] = [
 ];
 
 /// Settings of other programs of ours, which may stand in the same environment.
-const OF_OTHERS: [&str; 33] = [
+const OF_OTHERS: [&str; 36] = [
     "CONFIG",
     "PROFILE",
     "DATA",
@@ -107,6 +107,9 @@ const OF_OTHERS: [&str; 33] = [
     "BENCH_PACED",
     "SIM_SEED",
     "OTLP_PYTHON",
+    "OTLP_ENDPOINT",
+    "OTLP_HEADERS",
+    "OTLP_FILTER",
     "MIGRATION_COPY",
     "FEED_FOLDS",
     "STEP",

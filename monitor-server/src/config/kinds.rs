@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::Loopback;
+use crate::forward::{OtlpFilter, OtlpHeaders};
 use crate::retention::{self, Rule};
 
 /// What a value is in a file.
@@ -74,6 +75,30 @@ pub(super) const ORIGIN: Kind<Option<Url>> = Kind {
     },
     show: |url| url.as_ref().map(ToString::to_string).unwrap_or_default(),
 };
+
+pub(super) const RECEIVER: Kind<Option<Url>> = Kind {
+    placeholder: "URL",
+    form: Form::Text,
+    read: |text| {
+        let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://collector.example.com:4318"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("expected a URL without a name and a password: those belong into otlp-headers".to_owned());
+        }
+        let is_plain = matches!(url.scheme(), "http" | "https") && url.has_host() && url.query().is_none() && url.fragment().is_none();
+        if is_plain {
+            Ok(Some(url))
+        } else {
+            Err("expected a URL of http or https without a query, like http://collector.example.com:4318".to_owned())
+        }
+    },
+    show: |url| url.as_ref().map(ToString::to_string).unwrap_or_default(),
+};
+
+pub(super) const HEADERS: Kind<OtlpHeaders> =
+    Kind { placeholder: "HEADERS", form: Form::Text, read: OtlpHeaders::read, show: OtlpHeaders::show };
+
+pub(super) const FILTER: Kind<OtlpFilter> =
+    Kind { placeholder: "CONDITIONS", form: Form::Text, read: OtlpFilter::read, show: OtlpFilter::show };
 
 pub(super) const NETWORKS: Kind<Vec<IpNet>> = Kind {
     placeholder: "NETWORKS",
@@ -211,6 +236,10 @@ mod tests {
 
     #[test]
     fn what_is_no_value_says_what_is_expected() {
+        for text in ["", "collector:4318", "4318", "grpc://a:4317", "http://a/?b", "http://a/#b", "http://"] {
+            assert!((RECEIVER.read)(text).unwrap_err().contains("http://collector.example.com:4318"), "{text}");
+        }
+        assert!((RECEIVER.read)("http://me:hush@a").is_err_and(|why| !why.contains("hush") && why.contains("otlp-headers")));
         for text in ["", "10", "s", "-1s", "1.5s", "0s", "1w", "99999999999999999999s", "213503982334601d"] {
             assert!((DURATION.read)(text).unwrap_err().contains("500ms"), "{text}");
         }

@@ -10,13 +10,14 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::forward::{OtlpFilter, OtlpHeaders};
 use crate::packed::Limits;
 
 pub use self::file::{File, FileError};
 pub use self::kinds::Form;
 use self::kinds::{
-    ADDRESS, BYTES, COUNT, DURATION, FILE, FOLDER, FREE_BYTES, LOOPBACK, NETWORKS, ORIGIN, RULES, SOME_BYTES, SOME_COUNT, SOME_DURATION,
-    SPOOL, SWITCH,
+    ADDRESS, BYTES, COUNT, DURATION, FILE, FILTER, FOLDER, FREE_BYTES, HEADERS, LOOPBACK, NETWORKS, ORIGIN, RECEIVER, RULES, SOME_BYTES,
+    SOME_COUNT, SOME_DURATION, SPOOL, SWITCH,
 };
 use crate::retention::{Retention, Rule};
 use crate::store::KeepEvents;
@@ -149,6 +150,14 @@ settings! {
     spool_dir: Option<PathBuf> = None, SPOOL;
     /// How often to look there
     spool_interval: Duration = Duration::from_secs(60), DURATION;
+    /// Where what has ended is sent on as spans, by OTLP over HTTP: a collector, or whatever takes OTLP at `/v1/traces` below this address
+    otlp_endpoint: Option<Url> = None, RECEIVER;
+    /// What to say there in headers, between commas: `NAME=VALUE`, percent-encoded as in `OTEL_EXPORTER_OTLP_HEADERS`, `NAME=file:PATH` or
+    /// `NAME=env:VARIABLE`
+    otlp_headers: OtlpHeaders = OtlpHeaders::default(), HEADERS;
+    /// Which processes are sent on, by conditions that must all be fulfilled, like `root=nightly* kind!=span state={failed,lost}`; the keys
+    /// are name, kind, state, root, program and host [default: all]
+    otlp_filter: OtlpFilter = OtlpFilter::default(), FILTER;
     /// How long requests may go on after the server was told to stop
     stop_timeout: Duration = Duration::from_secs(10), DURATION;
 }

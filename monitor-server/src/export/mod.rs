@@ -4,6 +4,7 @@
 
 mod otlp;
 mod perfetto;
+pub(crate) mod span;
 
 use std::collections::HashSet;
 

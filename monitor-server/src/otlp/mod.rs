@@ -190,6 +190,9 @@ pub fn logs(body: &[u8], form: Form, most: &Most) -> Result<Said, Refused> {
 }
 
 impl Receiver {
+    /// Program of the workers that receivers are.
+    pub const PROGRAM: &str = "OTLP receiver";
+
     /// A worker of its own, new for every server that is started.
     pub fn new(clock: Clock) -> Self {
         // Two hashers seeded by the operating system.
@@ -197,7 +200,7 @@ impl Receiver {
         let id = WorkerId::new(random(1) << 64 | random(2) | 1).expect("the lowest bit is set");
         let hostname = gethostname::gethostname().to_string_lossy().into_owned();
         Self {
-            worker: WorkerRef { id, hostname, pid: std::process::id(), program: "OTLP receiver".to_owned() },
+            worker: WorkerRef { id, hostname, pid: std::process::id(), program: Self::PROGRAM.to_owned() },
             next: AtomicU64::new(1),
             clock,
         }

@@ -49,6 +49,10 @@ pub struct Span {
     #[prost(message, repeated, tag = "11")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<SpanEvent>,
+    /// How many events of it are left out.
+    #[prost(uint32, tag = "12")]
+    #[serde(skip_serializing_if = "is_default")]
+    pub dropped_events_count: u32,
     /// Other spans that it has to do with.
     #[prost(message, repeated, tag = "13")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -233,6 +237,36 @@ pub struct KeyValueList {
     /// The keys and values.
     #[prost(message, repeated, tag = "1")]
     pub values: Vec<KeyValue>,
+}
+
+/// `ExportTraceServiceRequest`, to be sent; what comes is read span by span.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct TracesRequest {
+    /// The spans of each resource.
+    #[prost(message, repeated, tag = "1")]
+    pub resource_spans: Vec<ResourceSpans>,
+}
+
+/// Spans of one resource.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ResourceSpans {
+    /// Whose.
+    #[prost(message, optional, tag = "1")]
+    pub resource: Option<Resource>,
+    /// The spans of each scope.
+    #[prost(message, repeated, tag = "2")]
+    pub scope_spans: Vec<ScopeSpans>,
+}
+
+/// Spans of one scope.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct ScopeSpans {
+    /// Which.
+    #[prost(message, optional, tag = "1")]
+    pub scope: Option<Scope>,
+    /// The spans.
+    #[prost(message, repeated, tag = "2")]
+    pub spans: Vec<Span>,
 }
 
 /// The answer to spans.

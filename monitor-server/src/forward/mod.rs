@@ -1,0 +1,147 @@
+//! What has ended goes on as spans to another receiver of OTLP over HTTP.
+//!
+//! A cursor on the log of events says what has gone on. It moves once the receiver has answered, so that a span goes twice only if the server
+//! breaks off between the two.
+
+mod batch;
+mod filter;
+mod headers;
+mod select;
+mod send;
+mod target;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use monitor_wire::Backoff;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use self::batch::{Batch, Part};
+pub use self::filter::OtlpFilter;
+pub use self::headers::OtlpHeaders;
+use self::select::Selector;
+use self::send::{Answer, Sender};
+pub(crate) use self::target::Target;
+pub use self::target::TargetError;
+use crate::clock::Clock;
+use crate::duties::Duty;
+use crate::ingest::{Ingest, IngestError};
+use crate::store::{Queries, StoreError};
+
+/// Name of the cursor, in the database.
+const CURSOR: &str = "otlp";
+/// How often the log is looked at when all of it has gone on.
+const EVERY: Duration = Duration::from_secs(1);
+/// The first wait before a request is sent again, and the longest.
+const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// The shortest wait, whatever a receiver says.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
+
+/// What the duty works with.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub store: Arc<dyn Queries>,
+    pub ingest: Arc<Ingest>,
+    pub clock: Clock,
+    pub stopping: CancellationToken,
+}
+
+/// Why the duty can't go on for now.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
+    #[error("another reader has moved the cursor")]
+    Moved,
+    #[error(transparent)]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Sends on what has ended, until the server stops.
+pub(crate) async fn run(target: &Target, parts: &Parts, duty: &Duty) {
+    let work = Work { sender: Sender::new(target), parts, duty };
+    let Some(ended) = parts.stopping.run_until_cancelled(work.go_on(target.filter.clone())).await else { return };
+    if let Err(trouble) = ended {
+        duty.ran(Err(format!("what has ended can't be sent on: {}", crate::causes(&trouble))), EVERY);
+    }
+}
+
+struct Work<'a> {
+    sender: Sender,
+    parts: &'a Parts,
+    duty: &'a Duty,
+}
+
+impl Work<'_> {
+    async fn go_on(&self, filter: OtlpFilter) -> Result<(), Trouble> {
+        let mut at = self.begin().await?;
+        let mut selector = Selector::new(filter);
+        loop {
+            let (store, stored) = (self.parts.store.clone(), at);
+            let read = spawn_blocking(move || selector.read(&*store, stored).map(|read| (selector, read)));
+            let batch: Batch;
+            (selector, batch) = read.await??;
+            let rejected = self.send(batch.parts).await;
+            if batch.next > at {
+                self.move_cursor(Some(at), batch.next).await?;
+                at = batch.next;
+            }
+            self.duty.ran(rejected.map_or(Ok(()), Err), 2 * EVERY);
+            if !batch.is_more {
+                self.parts.clock.sleep(EVERY).await;
+            }
+        }
+    }
+
+    /// Where the log is to be read from. The first time that is its end: what had ended before stays here.
+    async fn begin(&self) -> Result<u64, Trouble> {
+        let store = self.parts.store.clone();
+        let (cursor, status) = spawn_blocking(move || Ok::<_, StoreError>((store.cursor(CURSOR)?, store.status()?))).await??;
+        let Some(cursor) = cursor else {
+            self.move_cursor(None, status.as_of).await?;
+            return Ok(status.as_of);
+        };
+        if !cursor.is_behind {
+            return Ok(cursor.seq);
+        }
+        let next = status.stream_log_from.map_or(status.as_of, |oldest| oldest.saturating_sub(1));
+        tracing::warn!(events = next - cursor.seq, "what ended longest ago is no longer in the log of events and is not sent on by OTLP");
+        self.move_cursor(Some(cursor.seq), next).await?;
+        Ok(next)
+    }
+
+    async fn move_cursor(&self, from: Option<u64>, to: u64) -> Result<(), Trouble> {
+        let moved = self.parts.ingest.change(move |store| Ok((store.move_cursor(CURSOR, from, to)?, crate::store::Changes::none())));
+        if moved.await? { Ok(()) } else { Err(Trouble::Moved) }
+    }
+
+    /// Sends parts until each was taken or refused for good; what was refused, in words.
+    async fn send(&self, parts: Vec<Part>) -> Option<String> {
+        let (mut backoff, mut refused) = (Backoff::default(), None);
+        let mut left = VecDeque::from(parts);
+        while let Some(part) = left.pop_front() {
+            match self.sender.send(&part).await {
+                Answer::Taken => backoff.reset(),
+                Answer::Rejected(why) => {
+                    backoff.reset();
+                    refused = Some(why);
+                }
+                Answer::TooLarge(why) => match part.halves() {
+                    Some(halves) => halves.into_iter().rev().for_each(|half| left.push_front(half)),
+                    None => refused = Some(why),
+                },
+                Answer::Later { after, why } => {
+                    left.push_front(part);
+                    let wait = after.map_or_else(|| backoff.next(WAITS.0, WAITS.1), |after| after.max(SHORTEST_WAIT));
+                    self.duty.ran(Err(why), wait + 2 * EVERY);
+                    self.parts.clock.sleep(wait).await;
+                }
+            }
+        }
+        refused
+    }
+}

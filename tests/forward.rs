@@ -1,0 +1,392 @@
+//! What has ended goes on by OTLP, to a receiver that decodes with OpenTelemetry's own types and isn't always well.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::{HeaderMap, StatusCode};
+use monitor_tests::{Server, run, wait_for, worker};
+use opentelemetry_proto::tonic::collector::trace::v1::{ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value as Of};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+const ROOT: &str = "0199a3ce929d0e0e47360199a3ce929d";
+const BEGIN_US: u64 = 1_763_600_000_000_000;
+
+/// A receiver of OTLP. Its memory outlives it.
+struct Receiver {
+    address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+    runtime: Option<Runtime>,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// What it answers next; it takes all when nothing is said.
+    next: VecDeque<Behaviour>,
+    /// What it answers when nothing is said.
+    always: Option<Behaviour>,
+    /// All requests that came, whatever was answered: headers, spans with attributes of their resources.
+    requests: Vec<(HeaderMap, Vec<Taken>)>,
+    /// The spans of those that were answered with 200.
+    taken: Vec<Taken>,
+}
+
+#[derive(Clone, Debug)]
+struct Taken {
+    span: Span,
+    resource: BTreeMap<String, String>,
+}
+
+#[derive(Clone, Copy)]
+enum Behaviour {
+    /// This status; with `Retry-After: 1`.
+    Answers(u16),
+    /// Rejects half of the spans.
+    TakesHalf,
+    /// Takes no more spans at once.
+    TakesAtMost(usize),
+}
+
+impl Receiver {
+    fn start() -> Self {
+        let mut receiver = Self { address: "127.0.0.1:0".parse().unwrap(), seen: Arc::default(), runtime: None };
+        receiver.start_again();
+        receiver
+    }
+
+    /// Listens on the same port.
+    fn start_again(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let address = self.address;
+        let bind = || runtime.block_on(tokio::net::TcpListener::bind(address)).ok();
+        let listener = wait_for("the port of the receiver", bind);
+        self.address = listener.local_addr().unwrap();
+        let app = axum::Router::new().route("/v1/traces", post(receive)).with_state(self.seen.clone());
+        runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        self.runtime = Some(runtime);
+    }
+
+    /// Ends with all its connections.
+    fn kill(&mut self) {
+        self.runtime.take().expect("it listens").shutdown_background();
+    }
+
+    fn url(&self) -> OsString {
+        format!("http://{}", self.address).into()
+    }
+
+    fn seen<T>(&self, look: impl FnOnce(&mut Seen) -> T) -> T {
+        look(&mut self.seen.lock().unwrap())
+    }
+
+    /// The spans that were taken, as soon as there are so many.
+    fn spans(&self, count: usize) -> Vec<Taken> {
+        wait_for("spans", || self.seen(|seen| (seen.taken.len() >= count).then(|| seen.taken.clone())))
+    }
+}
+
+async fn receive(State(seen): State<Arc<Mutex<Seen>>>, headers: HeaderMap, body: Bytes) -> Response {
+    let request = ExportTraceServiceRequest::decode(body).expect("OpenTelemetry's own types");
+    assert_eq!(headers["content-type"], "application/x-protobuf");
+    let mut spans = Vec::new();
+    for group in request.resource_spans {
+        let resource = texts(&group.resource.expect("a resource").attributes);
+        for scope in group.scope_spans {
+            assert_eq!(scope.scope.expect("a scope").name, "process-monitor");
+            spans.extend(scope.spans.into_iter().map(|span| Taken { span, resource: resource.clone() }));
+        }
+    }
+    let mut seen = seen.lock().unwrap();
+    seen.requests.push((headers, spans.clone()));
+    let rejected = match seen.next.pop_front().or(seen.always) {
+        Some(Behaviour::Answers(status)) => {
+            return (StatusCode::from_u16(status).unwrap(), [("retry-after", "1")], "as the test says").into_response();
+        }
+        Some(Behaviour::TakesAtMost(most)) if spans.len() > most => return StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Some(Behaviour::TakesHalf) => spans.len() as i64 / 2,
+        Some(Behaviour::TakesAtMost(_)) | None => 0,
+    };
+    seen.taken.extend(spans);
+    let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: "no room for half of it".to_owned() };
+    let answer = ExportTraceServiceResponse { partial_success: (rejected > 0).then_some(partial) };
+    ([("content-type", "application/x-protobuf")], answer.encode_to_vec()).into_response()
+}
+
+fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+    let text = |value: &KeyValue| match value.value.as_ref().and_then(|value| value.value.clone()) {
+        Some(Of::StringValue(text)) => text,
+        Some(Of::IntValue(number)) => number.to_string(),
+        Some(Of::DoubleValue(number)) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    let texts: BTreeMap<_, _> = attributes.iter().map(|pair| (pair.key.clone(), text(pair))).collect();
+    assert_eq!(texts.len(), attributes.len(), "no key comes twice");
+    texts
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn batch(sequence: u64, events: Vec<Value>) -> Value {
+    json!({"version": 1, "worker": {"id": "5b0c0000000000000000000000000001", "hostname": "till-3", "pid": 77, "program": "shop"},
+           "sequence": sequence, "sent_us": BEGIN_US, "events": events})
+}
+
+fn started(id: &str, parent: Option<&str>, name: &str) -> Value {
+    json!({"type": "process-started", "root_id": ROOT, "id": id, "time_us": BEGIN_US, "parent_id": parent, "kind": "normal", "name": name,
+           "attachment": "explicit"})
+}
+
+fn ended(id: &str) -> Value {
+    json!({"type": "process-ended", "root_id": ROOT, "id": id, "time_us": BEGIN_US + 2_000, "elapsed_ns": 2_000_123, "outcome": "succeeded"})
+}
+
+fn id(number: u64) -> String {
+    format!("{number:016x}")
+}
+
+/// Starts and ends of so many processes below [`ROOT`], from this number on.
+fn pairs(from: u64, count: u64) -> Vec<Value> {
+    (from..from + count).flat_map(|n| [started(&id(n), Some("00000000000000c1"), "step"), ended(&id(n))]).collect()
+}
+
+fn send(server: &Server, batch: &Value) {
+    let (status, answer) = server.post(batch);
+    assert_eq!(status, 200, "{answer}");
+}
+
+fn server(receiver: &Receiver, more: &[(&'static str, &str)]) -> Server {
+    let mut env = vec![("MONITOR_OTLP_ENDPOINT", receiver.url())];
+    env.extend(more.iter().map(|(key, value)| (*key, OsString::from(value))));
+    Server::start_with(env)
+}
+
+/// How the duty goes.
+fn duty(server: &Server) -> Value {
+    let status = server.get("/status");
+    let duties = status["duties"].as_array().expect("a list");
+    duties.iter().find(|duty| duty["name"] == "otlp").expect("it is a duty").clone()
+}
+
+fn wait_for_error(server: &Server, words: &str) {
+    wait_for(words, || duty(server)["error"].as_str().is_some_and(|error| error.contains(words)).then_some(()));
+}
+
+#[test]
+fn all_that_is_known_of_a_process_goes_on_with_its_ids() {
+    let receiver = Receiver::start();
+    let server = server(&receiver, &[("MONITOR_OTLP_HEADERS", "authorization=Bearer%20hush,x-tenant=env:THE_TENANT"), ("THE_TENANT", "7")]);
+    let (parent, child) = ("00000000000000c1", "00000000000000c2");
+    // What came by OTLP is not sent back.
+    let foreign = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": ROOT, "spanId": "00000000000000ff", "name": "foreign",
+        "startTimeUnixNano": "1763600000000000000", "endTimeUnixNano": "1763600000000000001"}]}]}]});
+    let http = reqwest::blocking::Client::builder().no_proxy().build().unwrap();
+    let answer = http.post(format!("{}/v1/traces", server.url())).json(&foreign).send().unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut begun = started(child, Some(parent), "charge card");
+    begun["fields"] = json!({"amount": 17.5, "items": [1, "two"], "password": "[masked]", "span.kind": "client"});
+    begun["source"] = json!({"file": "src/pay.rs", "line": 12});
+    begun["thread"] = json!("pay-1");
+    begun["links"] = json!([{"root_id": "000000000000000000000000000000aa", "id": "00000000000000bb", "relation": "retry_of"}]);
+    let logged = json!({"type": "process-logged", "root_id": ROOT, "id": child, "time_us": BEGIN_US + 1, "level": "warn", "message": "slow",
+                        "target": "shop::pay", "fields": {"rows": 3}});
+    let mut failed = ended(child);
+    failed["outcome"] = json!("failed");
+    failed["error"] = json!({"kind": "error", "type": "CardError", "message": "refused", "chain": ["no funds"]});
+    send(&server, &batch(1, vec![started(parent, None, "checkout"), begun, logged, failed, ended(parent)]));
+
+    let spans = receiver.spans(2);
+    assert_eq!(spans.len(), 2, "{spans:#?}");
+    let of = |id: &str| spans.iter().find(|taken| hex(&taken.span.span_id) == id).expect("its span");
+    let (charge, checkout) = (of(child), of(parent));
+    let expected: BTreeMap<_, _> = [
+        ("service.name", "shop"),
+        ("service.instance.id", "5b0c0000000000000000000000000001"),
+        ("host.name", "till-3"),
+        ("process.pid", "77"),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .into();
+    assert_eq!(charge.resource, expected);
+    let span = &charge.span;
+    assert_eq!(
+        (hex(&span.trace_id), hex(&span.parent_span_id), &*span.name, span.kind),
+        (ROOT.to_owned(), parent.to_owned(), "charge card", 3)
+    );
+    assert_eq!(span.start_time_unix_nano, BEGIN_US * 1_000);
+    assert_eq!(span.end_time_unix_nano, BEGIN_US * 1_000 + 2_000_123);
+    let attributes = texts(&span.attributes);
+    for (key, value) in [
+        ("amount", "17.5"),
+        ("password", "[masked]"),
+        ("process.kind", "normal"),
+        ("process.state", "failed"),
+        ("code.file.path", "src/pay.rs"),
+        ("code.line.number", "12"),
+        ("thread.name", "pay-1"),
+    ] {
+        assert_eq!(attributes.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    let status = span.status.as_ref().unwrap();
+    assert_eq!((status.code, &*status.message), (2, "refused"));
+    let events: Vec<_> = span.events.iter().map(|event| (&*event.name, texts(&event.attributes))).collect();
+    let [(line, of_line), (exception, of_exception)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((*line, &*of_line["level"], &*of_line["target"], &*of_line["rows"]), ("slow", "warn", "shop::pay", "3"));
+    let told = ["exception.type", "exception.message", "exception.stacktrace"].map(|key| &*of_exception[key]);
+    assert_eq!((*exception, told), ("exception", ["CardError", "refused", "caused by: no funds"]));
+    let link = &span.links[0];
+    assert_eq!((hex(&link.trace_id), hex(&link.span_id)), ("000000000000000000000000000000aa".to_owned(), "00000000000000bb".to_owned()));
+    assert_eq!(texts(&link.attributes)["relation"], "retry_of");
+    assert_eq!((checkout.span.parent_span_id.len(), checkout.span.status.as_ref().unwrap().code), (0, 1));
+    let headers = receiver.seen(|seen| seen.requests[0].0.clone());
+    assert_eq!((&headers["authorization"], &headers["x-tenant"]), (&"Bearer hush", &"7"));
+    assert!(!server.log().contains("hush"), "{}", server.log());
+    wait_for("a run that went well", || (duty(&server)["last_us"].is_u64() && duty(&server)["error"].is_null()).then_some(()));
+    assert!(server.ask("GET", "/metrics").1.contains("monitor_duty_failing{duty=\"otlp\"} 0"));
+}
+
+#[test]
+fn a_program_s_traceparent_is_its_span_and_folds_are_one_span_with_their_counts() {
+    let receiver = Receiver::start();
+    let server = server(&receiver, &[]);
+    let finished = run(worker(&server, &["calls", "printenv", "TRACEPARENT"]));
+    assert_eq!(finished.code, Some(0), "{}", finished.stderr);
+    let taken = receiver.spans(1).remove(0);
+    assert_eq!(finished.stdout.trim(), format!("00-{}-{}-01", hex(&taken.span.trace_id), hex(&taken.span.span_id)));
+
+    let mut many = worker(&server, &["many", "400"]);
+    many.env("MONITOR_FOLD_AFTER", "10");
+    assert_eq!(run(many).code, Some(0));
+    let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "many" && root["state"] == "succeeded"));
+    let tree = server.tree(&root);
+    let folds = tree.iter().filter(|process| process["fold"].is_object()).count();
+    assert!(folds > 0, "{tree:?}");
+    let expected: BTreeMap<_, _> = tree.iter().map(|of| (of["id"].as_str().unwrap().to_owned(), of["fold"]["count"].as_u64())).collect();
+    let spans = receiver.spans(1 + expected.len());
+    let told: BTreeMap<_, _> = spans[1..]
+        .iter()
+        .map(|taken| {
+            let count = texts(&taken.span.attributes).get("process.fold.count").map(|count| count.parse().unwrap());
+            (hex(&taken.span.span_id), count)
+        })
+        .collect();
+    assert_eq!(told, expected);
+    assert_eq!(spans.len(), 1 + expected.len(), "each goes once");
+}
+
+#[test]
+fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
+    let mut receiver = Receiver::start();
+    let mut server = server(&receiver, &[]);
+    send(&server, &batch(1, [vec![started("00000000000000c1", None, "build")], pairs(0x1000, 50)].concat()));
+    assert_eq!(receiver.spans(50).len(), 50);
+
+    receiver.seen(|seen| seen.always = Some(Behaviour::Answers(503)));
+    send(&server, &batch(102, pairs(0x2000, 50)));
+    let requests = |count: usize| wait_for("requests", || receiver.seen(|seen| (seen.requests.len() >= count).then_some(())));
+    requests(3);
+    wait_for_error(&server, "answered 503 Service Unavailable: as the test says");
+    server.kill();
+    server.start_again();
+    let before = receiver.seen(|seen| seen.requests.len());
+    requests(before + 1);
+    receiver.seen(|seen| {
+        assert_eq!(seen.taken.len(), 50, "nothing was taken meanwhile");
+        seen.always = None;
+    });
+    assert_eq!(receiver.spans(100).len(), 100);
+
+    receiver.kill();
+    send(&server, &batch(202, pairs(0x3000, 50)));
+    wait_for_error(&server, "is not reached");
+    receiver
+        .seen(|seen| seen.next.extend([Behaviour::Answers(429), Behaviour::Answers(502), Behaviour::Answers(504), Behaviour::TakesHalf]));
+    receiver.start_again();
+    wait_for_error(&server, "rejected 25 of 50 spans: no room for half of it");
+    // What is too large comes in pieces, and what is refused for good doesn't come again.
+    receiver.seen(|seen| seen.always = Some(Behaviour::TakesAtMost(20)));
+    send(&server, &batch(302, pairs(0x4000, 50)));
+    receiver.spans(200);
+    receiver.seen(|seen| (seen.always, seen.next) = (None, VecDeque::from([Behaviour::Answers(400)])));
+    send(&server, &batch(402, pairs(0x5000, 3)));
+    wait_for_error(&server, "3 spans are not sent again");
+    send(&server, &batch(408, vec![ended("00000000000000c1")]));
+
+    let spans = receiver.spans(201);
+    let ids: BTreeSet<_> = spans.iter().map(|taken| hex(&taken.span.span_id)).collect();
+    let expected = [0x1000, 0x2000, 0x3000, 0x4000].into_iter().flat_map(|from| (from..from + 50).map(id));
+    assert_eq!(ids, expected.chain(["00000000000000c1".to_owned()]).collect());
+    assert_eq!(spans.len(), ids.len(), "each goes once");
+}
+
+#[test]
+fn only_what_the_filter_admits_goes_on_and_what_was_there_before_stays() {
+    let receiver = Receiver::start();
+    let mut server = Server::start();
+    send(&server, &batch(1, [vec![started("00000000000000c1", None, "build")], pairs(0x1000, 2)].concat()));
+    server.stop();
+    server.set_env(vec![
+        ("MONITOR_OTLP_ENDPOINT", receiver.url()),
+        ("MONITOR_OTLP_FILTER", "name!=st?p state={succeeded,lost} program=shop".into()),
+    ]);
+    server.start_again();
+    wait_for("the first run", || duty(&server)["last_us"].is_u64().then_some(()));
+    let mut failed = ended("00000000000000c3");
+    failed["outcome"] = json!("failed");
+    let events = vec![started("00000000000000c3", Some("00000000000000c1"), "other"), failed, ended("00000000000000c1")];
+    send(&server, &batch(6, [pairs(0x2000, 2), events].concat()));
+    let spans = receiver.spans(1);
+    assert_eq!(spans.iter().map(|taken| &*taken.span.name).collect::<Vec<_>>(), ["build"]);
+}
+
+#[test]
+fn what_is_lost_goes_on_as_an_error_when_that_is_found() {
+    let receiver = Receiver::start();
+    let server = server(&receiver, &[]);
+    let mut hang = worker(&server, &["hang"]);
+    hang.env("MONITOR_HEARTBEAT", "300ms");
+    let mut child = hang.spawn().unwrap();
+    wait_for("the process", || server.roots().first().filter(|root| root["state"] == "running").map(drop));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let root = wait_for("the loss", || server.roots().into_iter().find(|root| root["state"] == "lost"));
+    let spans = receiver.spans(server.tree(&root).len());
+    let span = &spans.iter().find(|taken| taken.span.parent_span_id.is_empty()).expect("the root").span;
+    assert_eq!((span.status.as_ref().unwrap().code, &*texts(&span.attributes)["process.state"]), (2, "lost"));
+    assert!(span.end_time_unix_nano >= span.start_time_unix_nano && span.start_time_unix_nano > 0);
+}
+
+#[test]
+fn settings_that_can_not_be_are_refused_with_words() {
+    let mut server = Server::start();
+    let own = server.url().to_owned();
+    server.stop();
+    let endpoint = "MONITOR_OTLP_ENDPOINT";
+    for (env, words) in [
+        (vec![(endpoint, &*own)], "is this server itself, which would receive what it sends"),
+        (vec![(endpoint, "http://0.0.0.0:PORT/v1/traces")], "is this server itself"),
+        (vec![(endpoint, "collector:4318")], "expected a URL of http or https"),
+        (vec![(endpoint, "http://me:hush@collector:4318")], "those belong into otlp-headers"),
+        (vec![("MONITOR_OTLP_FILTER", "name=x")], "otlp-filter is set and otlp-endpoint is not"),
+        (vec![(endpoint, "http://127.0.0.1:4318"), ("MONITOR_OTLP_FILTER", "colour=red")], "expected KEY=PATTERN"),
+        (vec![(endpoint, "http://127.0.0.1:4318"), ("MONITOR_OTLP_HEADERS", "hush")], "expected NAME=VALUE"),
+        (vec![(endpoint, "http://127.0.0.1:4318"), ("MONITOR_OTLP_HEADERS", "a=file:/does/not/exist")], "/does/not/exist"),
+        (vec![(endpoint, "http://127.0.0.1:4318"), ("MONITOR_STREAM_KEEP_BYTES", "off")], "`stream-keep-bytes` is `off`"),
+    ] {
+        let port = own.rsplit(':').next().unwrap();
+        server.set_env(env.iter().map(|(key, value)| (*key, value.replace("PORT", port).into())).collect());
+        let said = server.fail_to_start();
+        assert!(said.contains(words), "{words:?} is not in {said:?}");
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
