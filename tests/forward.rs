@@ -249,7 +249,7 @@ fn all_that_is_known_of_a_process_goes_on_with_its_ids() {
     assert_eq!(texts(&link.attributes)["relation"], "retry_of");
     assert_eq!((checkout.span.parent_span_id.len(), checkout.span.status.as_ref().unwrap().code), (0, 1));
     let headers = receiver.seen(|seen| seen.requests[0].0.clone());
-    assert_eq!((&headers["authorization"], &headers["x-tenant"]), (&"Bearer hush", &"7"));
+    assert_eq!(["authorization", "x-tenant"].map(|name| &headers[name]), ["Bearer hush", "7"]);
     assert!(!server.log().contains("hush"), "{}", server.log());
     wait_for("a run that went well", || (duty(&server)["last_us"].is_u64() && duty(&server)["error"].is_null()).then_some(()));
     assert!(server.ask("GET", "/metrics").1.contains("monitor_duty_failing{duty=\"otlp\"} 0"));
@@ -264,13 +264,12 @@ fn a_program_s_traceparent_is_its_span_and_folds_are_one_span_with_their_counts(
     let taken = receiver.spans(1).remove(0);
     assert_eq!(finished.stdout.trim(), format!("00-{}-{}-01", hex(&taken.span.trace_id), hex(&taken.span.span_id)));
 
-    let mut many = worker(&server, &["many", "400"]);
+    let mut many = worker(&server, &["many", "50000"]);
     many.env("MONITOR_FOLD_AFTER", "10");
     assert_eq!(run(many).code, Some(0));
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "many" && root["state"] == "succeeded"));
     let tree = server.tree(&root);
-    let folds = tree.iter().filter(|process| process["fold"].is_object()).count();
-    assert!(folds > 0, "{tree:?}");
+    assert!(tree.iter().any(|process| process["fold"].is_object()), "there are folds");
     let expected: BTreeMap<_, _> = tree.iter().map(|of| (of["id"].as_str().unwrap().to_owned(), of["fold"]["count"].as_u64())).collect();
     let spans = receiver.spans(1 + expected.len());
     let told: BTreeMap<_, _> = spans[1..]
@@ -280,7 +279,8 @@ fn a_program_s_traceparent_is_its_span_and_folds_are_one_span_with_their_counts(
             (hex(&taken.span.span_id), count)
         })
         .collect();
-    assert_eq!(told, expected);
+    let different: Vec<_> = expected.iter().filter(|(id, count)| told.get(*id) != Some(count)).collect();
+    assert!(different.is_empty() && told.len() == expected.len(), "{different:?}");
     assert_eq!(spans.len(), 1 + expected.len(), "each goes once");
 }
 
@@ -386,6 +386,12 @@ fn settings_that_can_not_be_are_refused_with_words() {
         let port = own.rsplit(':').next().unwrap();
         server.set_env(env.iter().map(|(key, value)| (*key, value.replace("PORT", port).into())).collect());
         let said = server.fail_to_start();
+        let shown = ["--print-settings", "--help"].map(|what| {
+            let mut shows = monitor_tests::command("monitor");
+            shows.args(["server", "--data", "unused", what]).env("MONITOR_OTLP_HEADERS", "authorization=hush");
+            run(shows).stdout
+        });
+        assert!(shown[0].contains("authorization=[masked]") && shown.iter().all(|shown| !shown.contains("hush")), "{shown:?}");
         assert!(said.contains(words), "{words:?} is not in {said:?}");
         assert!(!said.contains("hush"), "{said}");
     }

@@ -41,7 +41,8 @@ impl Settings {
             let found = given.or_else(|| in_file.get(&setting.key()).cloned());
             let origin = match found {
                 Some((text, origin)) => {
-                    setting.set(&mut config, &text).map_err(|why| anyhow::anyhow!("{origin}: {}: {text:?}: {why}", setting.key()))?;
+                    let shown = if setting.form == Form::Secret { String::new() } else { format!("{text:?}: ") };
+                    setting.set(&mut config, &text).map_err(|why| anyhow::anyhow!("{origin}: {}: {shown}{why}", setting.key()))?;
                     origin
                 }
                 None => "default".to_owned(),
@@ -99,11 +100,15 @@ impl clap::Args for Settings {
 fn arg(setting: &'static Setting) -> Arg {
     let shown = setting.show(&Config::default()).filter(|_| setting.form != Form::Switch && !setting.help.contains("[default"));
     let default = shown.map(|value| format!(" [default: {}]", value.trim_matches('"'))).unwrap_or_default();
-    let check = |text: &str| setting.set(&mut Config::default(), text).map(|()| text.to_owned());
+    // clap would repeat a secret in its error: that is checked when the settings are resolved.
+    let is_secret = setting.form == Form::Secret;
+    let check =
+        move |text: &str| if is_secret { Ok(text.to_owned()) } else { setting.set(&mut Config::default(), text).map(|()| text.to_owned()) };
     let arg = Arg::new(setting.key())
         .long(setting.key())
         .value_name(setting.placeholder)
         .env(setting.variable())
+        .hide_env_values(is_secret)
         .help(format!("{}{default}", setting.help.trim()))
         .value_parser(check);
     if setting.form == Form::Switch { arg.num_args(0..=1).require_equals(true).default_missing_value("true") } else { arg }

@@ -136,7 +136,7 @@ impl Reader<'_> {
         };
         let text = words(setting, value.get_ref()).ok_or_else(|| {
             let expected = match setting.form {
-                Form::Text => "a string in quotes",
+                Form::Text | Form::Secret => "a string in quotes",
                 Form::Number => "a whole number",
                 Form::Switch => "true or false",
                 Form::Tables => "tables, each under [[retention]]",
@@ -144,7 +144,8 @@ impl Reader<'_> {
             self.wrong(value.span().start, format!("{name}: expected {expected}, found {}", value.get_ref().type_str()))
         })?;
         if let Err(message) = setting.set(&mut Config::default(), &text) {
-            return Err(self.wrong(value.span().start, format!("{name}: {text:?}: {message}")));
+            let given = if setting.form == Form::Secret { String::new() } else { format!("{text:?}: ") };
+            return Err(self.wrong(value.span().start, format!("{name}: {given}{message}")));
         }
         keys.insert(name.to_owned(), (text, self.line(at)));
         Ok(())
@@ -154,7 +155,7 @@ impl Reader<'_> {
 /// The value's words, if it has the setting's form.
 fn words(setting: &Setting, value: &DeValue<'_>) -> Option<String> {
     match (setting.form, value) {
-        (Form::Text | Form::Number | Form::Tables, DeValue::String(text)) => Some(text.to_string()),
+        (Form::Text | Form::Secret | Form::Number | Form::Tables, DeValue::String(text)) => Some(text.to_string()),
         (Form::Number, DeValue::Integer(number)) if number.radix() == 10 => Some(number.as_str().to_owned()),
         (Form::Switch, DeValue::Boolean(switch)) => Some(switch.to_string()),
         (Form::Tables, DeValue::Array(tables)) => Some(inline(&DeValue::Array(tables.clone()))),
@@ -214,6 +215,7 @@ mod tests {
             ("listen = 60010", "listen: expected a string in quotes, found integer"),
             ("\n\nlisten = \"60010\"", "server.toml:3: listen: \"60010\": expected an address and a port"),
             ("stop-timeout = \"5\"", "stop-timeout: \"5\": expected a duration"),
+            ("otlp-headers = \"hush\"", "server.toml:1: otlp-headers: header 1: expected NAME=VALUE"),
             ("listen = ", "server.toml:1: "),
             ("listen = 1\nlisten = 2", "server.toml:2: "),
             ("profile = 1", "server.toml:1: profile: expected tables like [profile.production]"),

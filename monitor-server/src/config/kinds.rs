@@ -16,6 +16,8 @@ use crate::retention::{self, Rule};
 pub enum Form {
     /// A string.
     Text,
+    /// A string that may have a secret in it, and is not repeated in an error.
+    Secret,
     /// A whole number, or a string with a unit.
     Number,
     /// `true` or `false`.
@@ -78,7 +80,7 @@ pub(super) const ORIGIN: Kind<Option<Url>> = Kind {
 
 pub(super) const RECEIVER: Kind<Option<Url>> = Kind {
     placeholder: "URL",
-    form: Form::Text,
+    form: Form::Secret,
     read: |text| {
         let url: Url = text.parse().map_err(|error| format!("{error}; expected a URL like http://collector.example.com:4318"))?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -95,7 +97,7 @@ pub(super) const RECEIVER: Kind<Option<Url>> = Kind {
 };
 
 pub(super) const HEADERS: Kind<OtlpHeaders> =
-    Kind { placeholder: "HEADERS", form: Form::Text, read: OtlpHeaders::read, show: OtlpHeaders::show };
+    Kind { placeholder: "HEADERS", form: Form::Secret, read: OtlpHeaders::read, show: OtlpHeaders::show };
 
 pub(super) const FILTER: Kind<OtlpFilter> =
     Kind { placeholder: "CONDITIONS", form: Form::Text, read: OtlpFilter::read, show: OtlpFilter::show };

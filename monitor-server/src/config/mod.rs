@@ -265,7 +265,7 @@ impl Setting {
             _ if text.is_empty() => None,
             Form::Switch | Form::Tables => Some(text),
             Form::Number if text.bytes().all(|byte| byte.is_ascii_digit()) => Some(text),
-            Form::Number | Form::Text => Some(toml::Value::String(text).to_string()),
+            Form::Number | Form::Text | Form::Secret => Some(toml::Value::String(text).to_string()),
         }
     }
 }
