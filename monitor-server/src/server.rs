@@ -242,14 +242,8 @@ impl Server {
             let commands = commands.clone();
             async move { commands.expire(&duty).await }
         });
-        if let Some(target) = target {
-            let (store, ingest) = (store.clone() as Arc<dyn Queries>, ingest.clone());
-            let parts = forward::Parts { store, ingest, clock: clock.clone(), stopping: stopping.clone() };
-            duties.begin("otlp", move |duty| {
-                let (target, parts) = (target.clone(), parts.clone());
-                async move { forward::run(&target, &parts, &duty).await }
-            });
-        }
+        let parts = forward::Parts { store: store.clone(), ingest: ingest.clone(), clock: clock.clone(), stopping: stopping.clone() };
+        forward::begin(&mut duties, target, parts);
         if let Some(tls) = tls.clone() {
             let (interval, clock, stopping) = (config.tls_interval, clock.clone(), stopping.clone());
             duties.begin("certificate", move |duty| {

@@ -26,9 +26,9 @@ use self::send::{Answer, Sender};
 pub(crate) use self::target::Target;
 pub use self::target::TargetError;
 use crate::clock::Clock;
-use crate::duties::Duty;
+use crate::duties::{Duties, Duty};
 use crate::ingest::{Ingest, IngestError};
-use crate::store::{Queries, StoreError};
+use crate::store::{Store, StoreError};
 
 /// Name of the cursor, in the database.
 const CURSOR: &str = "otlp";
@@ -42,7 +42,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// What the duty works with.
 #[derive(Clone)]
 pub(crate) struct Parts {
-    pub store: Arc<dyn Queries>,
+    pub store: Arc<dyn Store>,
     pub ingest: Arc<Ingest>,
     pub clock: Clock,
     pub stopping: CancellationToken,
@@ -61,8 +61,17 @@ enum Trouble {
     Task(#[from] tokio::task::JoinError),
 }
 
+/// Begins the duty, if there is a receiver.
+pub(crate) fn begin(duties: &mut Duties, target: Option<Target>, parts: Parts) {
+    let Some(target) = target else { return };
+    duties.begin("otlp", move |duty| {
+        let (target, parts) = (target.clone(), parts.clone());
+        async move { run(&target, &parts, &duty).await }
+    });
+}
+
 /// Sends on what has ended, until the server stops.
-pub(crate) async fn run(target: &Target, parts: &Parts, duty: &Duty) {
+async fn run(target: &Target, parts: &Parts, duty: &Duty) {
     let work = Work { sender: Sender::new(target), parts, duty };
     let Some(ended) = parts.stopping.run_until_cancelled(work.go_on(target.filter.clone())).await else { return };
     if let Err(trouble) = ended {

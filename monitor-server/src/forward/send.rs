@@ -108,15 +108,8 @@ impl Sender {
         };
         let why = said(format!("{} answered {status}", self.shown()), &words);
         match status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
-                Answer::Later { after, why }
-            }
             StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge(why),
-            // Nothing is wrong with the spans: a token or an address has to be mended.
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Answer::Later { after, why }
-            }
-            _ if status.is_redirection() => Answer::Later { after, why },
+            _ if is_tried_again(status) => Answer::Later { after, why },
             _ => Answer::Rejected(format!("{why}: {spans} spans are not sent again")),
         }
     }
@@ -136,6 +129,12 @@ impl Sender {
             _ => Answer::Taken,
         }
     }
+}
+
+/// Returns true for what passes by itself, as OTLP has it, and where nothing is wrong with the spans: a token or an address has to be mended.
+fn is_tried_again(status: StatusCode) -> bool {
+    let passes = [429, 502, 503, 504].contains(&status.as_u16());
+    passes || status.is_redirection() || [401, 403, 404, 407].contains(&status.as_u16())
 }
 
 /// A sentence, and the receiver's own words after it.
