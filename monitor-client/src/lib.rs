@@ -58,7 +58,7 @@
 //! # Features
 //! `record` and `ship` are on by default: processes are recorded, and sent to the server. A library depends on this crate with
 //! neither (`default-features = false`) and leaves it to the program: then the attributes check the same and do nothing.
-//! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
+//! `testing` adds [`testing`]: tests of a program's own instrumentation. `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
 pub mod commands;
 mod flush;
@@ -66,6 +66,9 @@ pub mod launcher;
 mod propagation;
 mod remote;
 mod spawn;
+
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[cfg(feature = "ship")]
 mod report;

@@ -65,6 +65,10 @@ monitor_core::starter!(start);
 
 /// Runs once, at the first monitored call of the program or of a forked child.
 fn start() {
+    #[cfg(feature = "testing")]
+    if crate::testing::is_wanted() {
+        return;
+    }
     let settings = SETTINGS.get_or_init(|| Box::new(settings()));
     if !settings.recording.enabled {
         return;

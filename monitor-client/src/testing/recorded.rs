@@ -1,0 +1,243 @@
+//! What a test recorded, and its tree as text.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fmt::{self, Write};
+
+use monitor_core::record::{Origin, Outcome, Record, Started};
+use monitor_core::{Level, Value};
+
+/// What was recorded below one root. As text it is the tree that [`assert_tree!`](crate::assert_tree) compares.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// In the order of their starts.
+    processes: Vec<RecordedProcess>,
+    outside: Vec<String>,
+    outside_count: usize,
+    dropped: u64,
+}
+
+/// A process that was recorded.
+#[derive(Debug, Clone)]
+pub struct RecordedProcess {
+    id: u64,
+    parent: u64,
+    time_us: u64,
+    name: String,
+    kind: String,
+    batch: Option<String>,
+    fields: BTreeMap<String, Value>,
+    logs: Vec<LogLine>,
+    outcome: Option<Outcome>,
+}
+
+/// A line of a process's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How severe.
+    pub level: Level,
+    /// What was said.
+    pub message: String,
+}
+
+impl Recorded {
+    pub(super) fn new(records: Vec<Record>, outside: Vec<String>, outside_count: usize, dropped: u64) -> Self {
+        let mut processes = Vec::new();
+        let mut others = Vec::new();
+        for record in records {
+            if let Record::Started(started) = record { processes.push(RecordedProcess::of(started)) } else { others.push(record) }
+        }
+        let mut processes = in_order(processes);
+        let places: HashMap<u64, usize> = processes.iter().enumerate().map(|(place, process)| (process.id, place)).collect();
+        for record in others {
+            let id = match &record {
+                Record::Updated(of) => of.id,
+                Record::Logged(of) => of.id,
+                Record::Ended(of) => of.id,
+                _ => continue,
+            };
+            if let Some(place) = places.get(&id) {
+                processes[*place].add(record);
+            }
+        }
+        Recorded { processes, outside, outside_count, dropped }
+    }
+
+    /// The first process of this name.
+    ///
+    /// # Panics
+    /// If none has this name. The message has the tree.
+    #[track_caller]
+    pub fn find(&self, name: &str) -> &RecordedProcess {
+        let found = self.processes.iter().find(|process| process.name == name);
+        found.unwrap_or_else(|| panic!("no process {name:?} was recorded, but:\n{self}{}", self.remarks()))
+    }
+
+    /// All processes, in the order of their starts.
+    pub fn processes(&self) -> &[RecordedProcess] {
+        &self.processes
+    }
+
+    /// What may be why a tree is another one.
+    pub(super) fn remarks(&self) -> String {
+        let mut remarks = String::new();
+        if self.outside_count > 0 {
+            let more = self.outside_count - self.outside.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let _ = write!(
+                remarks,
+                "\nMeanwhile, in this test or one beside it, began outside of any root: {}{more}. A thread or task gets the context of its \
+                 caller by monitor_client::spawn, spawn_task or spawn_blocking, or by .in_current().\n",
+                self.outside.join(", ")
+            );
+        }
+        if self.dropped > 0 {
+            let _ = write!(remarks, "\n{} records found no room and are missing.\n", self.dropped);
+        }
+        remarks
+    }
+}
+
+/// In the order of their starts. Ids of one thread ascend, from a random one on; the times of several threads are only nearly exact.
+fn in_order(processes: Vec<RecordedProcess>) -> Vec<RecordedProcess> {
+    let count = processes.len();
+    let mut threads: BTreeMap<u64, Vec<RecordedProcess>> = BTreeMap::new();
+    for process in processes {
+        threads.entry(process.id >> 40).or_default().push(process);
+    }
+    let mut threads: Vec<VecDeque<RecordedProcess>> = threads
+        .into_values()
+        .map(|mut thread| {
+            thread.sort_by_key(|process| process.id);
+            thread.into()
+        })
+        .collect();
+    let mut ordered = Vec::with_capacity(count);
+    while let Some(next) = threads.iter_mut().filter(|thread| !thread.is_empty()).min_by_key(|thread| thread[0].time_us) {
+        ordered.extend(next.pop_front());
+    }
+    ordered
+}
+
+impl RecordedProcess {
+    fn of(started: Started) -> Self {
+        let (name, kind) = match started.origin {
+            Origin::Site(site) => (site.name.to_owned(), site.kind.to_owned()),
+            Origin::Named(named) => (named.name, named.kind.into_owned()),
+        };
+        let extra = started.extra.map(|extra| *extra).unwrap_or_default();
+        RecordedProcess {
+            id: started.id,
+            parent: started.parent,
+            time_us: started.time_us,
+            name,
+            kind,
+            batch: extra.batch,
+            fields: extra.fields.into_iter().map(|(key, value)| (key.into_owned(), value)).collect(),
+            logs: Vec::new(),
+            outcome: None,
+        }
+    }
+
+    fn add(&mut self, record: Record) {
+        match record {
+            Record::Updated(of) => {
+                self.name = of.name.unwrap_or(std::mem::take(&mut self.name));
+                self.fields.extend(of.fields.into_iter().map(|(key, value)| (key.into_owned(), value)));
+            }
+            Record::Logged(of) => self.logs.push(LogLine { level: of.level, message: of.message }),
+            Record::Ended(of) => self.outcome = Some(of.outcome),
+            _ => {}
+        }
+    }
+
+    /// Its name, the last one that it got.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// `root`, `normal`, `cross_thread`, `cross_process`, or the kind that it was given.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Its batch mark.
+    pub fn batch(&self) -> Option<&str> {
+        self.batch.as_deref()
+    }
+
+    /// Its fields, of each key the last value.
+    pub fn fields(&self) -> &BTreeMap<String, Value> {
+        &self.fields
+    }
+
+    /// What it said, in that order.
+    pub fn logs(&self) -> &[LogLine] {
+        &self.logs
+    }
+
+    /// `running`, `succeeded`, `failed` or `cancelled`.
+    pub fn state(&self) -> &'static str {
+        match &self.outcome {
+            None => "running",
+            Some(Outcome::Succeeded) => "succeeded",
+            Some(Outcome::Failed(_)) => "failed",
+            Some(Outcome::Cancelled) => "cancelled",
+        }
+    }
+
+    /// The words of its failure, if it failed.
+    pub fn failure(&self) -> Option<&str> {
+        if let Some(Outcome::Failed(failure)) = &self.outcome { Some(&failure.message) } else { None }
+    }
+}
+
+/// A process with all below it, as it is shown.
+#[derive(PartialEq, Eq)]
+struct Node {
+    name: String,
+    ending: String,
+    children: Vec<Node>,
+}
+
+impl Node {
+    fn write(nodes: &[Node], depth: usize, out: &mut String) {
+        let mut rest = nodes;
+        while let Some(node) = rest.first() {
+            let alike = rest.iter().take_while(|other| *other == node).count();
+            let count = if alike > 1 { format!(" ×{alike}") } else { String::new() };
+            let _ = writeln!(out, "{:indent$}{}{count}{}", "", node.name, node.ending, indent = 2 * depth);
+            Node::write(&node.children, depth + 1, out);
+            rest = &rest[alike..];
+        }
+    }
+}
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: HashMap<u64, ()> = self.processes.iter().map(|process| (process.id, ())).collect();
+        let mut children: HashMap<u64, Vec<Node>> = HashMap::new();
+        // From the last one on: those below it are complete by then, and are in reverse.
+        for process in self.processes.iter().rev() {
+            let mut below = children.remove(&process.id).unwrap_or_default();
+            below.reverse();
+            let batch = process.batch.as_ref().map(|batch| format!(" <{}>", on_one_line(batch))).unwrap_or_default();
+            let ending = match (process.state(), process.failure()) {
+                (_, Some(words)) => format!(": failed: {}", on_one_line(words)),
+                ("succeeded", _) => String::new(),
+                (state, _) => format!(": {state}"),
+            };
+            let node = Node { name: on_one_line(&process.name) + &batch, ending, children: below };
+            let parent = if known.contains_key(&process.parent) { process.parent } else { 0 };
+            children.entry(parent).or_default().push(node);
+        }
+        let mut top = children.remove(&0).unwrap_or_default();
+        top.reverse();
+        let mut out = String::new();
+        Node::write(&top, 0, &mut out);
+        f.write_str(out.trim_end())
+    }
+}
+
+fn on_one_line(text: &str) -> String {
+    text.replace('\n', "\\n")
+}
