@@ -78,7 +78,7 @@ mod settings;
 mod ship;
 
 pub use monitor_core::{Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, fail, field, log, rename};
-pub use monitor_macros::{cross_process, cross_thread, normal_task, root_task};
+pub use monitor_macros::{cross_process, cross_thread, monitor_all, normal_task, root_task};
 pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 
 pub use flush::{FlushError, flush};

@@ -38,18 +38,14 @@ fn normal() {
 
 #[normal_task(args(*), fields(len = never()), ret, name = "tell {a}")]
 fn tells(a: &Unasked) -> u8 {
-    a.number()
+    let _ = a;
+    1
 }
 
 #[normal_task(args(a), ret)]
 async fn tells_later(a: &Unasked) -> u8 {
-    a.number()
-}
-
-impl Unasked {
-    fn number(&self) -> u8 {
-        1
-    }
+    let _ = a;
+    1
 }
 
 fn never() -> u8 {

@@ -171,10 +171,10 @@ impl Task {
         self.running.is_off()
     }
 
-    /// If it is in a ring: its ids, unless it is counted in a fold.
+    /// Its slot, if it is in a ring.
     #[inline]
-    pub(crate) fn in_ring(&self) -> Option<Option<Context>> {
-        if let Running::InRing(slot) = &self.running { Some(slot.told_singly()) } else { None }
+    pub(crate) fn in_ring(&self) -> Option<&Slot> {
+        if let Running::InRing(slot) = &self.running { Some(slot) } else { None }
     }
 
     /// Tells more of a process that came by the queue, or waits for its first poll.

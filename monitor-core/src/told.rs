@@ -106,7 +106,8 @@ fn cut(text: fmt::Arguments<'_>) -> String {
         return "(its own description panicked)".to_owned();
     }
     if kept.cut > 0 {
-        kept.text.push_str(&format!("… [{} bytes cut]", kept.cut));
+        let Kept { text, cut } = &mut kept;
+        let _ = write!(text, "… [{cut} bytes cut]");
     }
     kept.text
 }

@@ -216,7 +216,7 @@ fn set<T>(option: &mut Option<T>, key: &str, place: impl ToTokens, value: T) -> 
 }
 
 /// Splits at the commas, so that a mistake in one argument doesn't hide those of the others. A comma at the end is none.
-fn split_at_commas(tokens: TokenStream) -> Vec<TokenStream> {
+pub(crate) fn split_at_commas(tokens: TokenStream) -> Vec<TokenStream> {
     let mut pieces = Vec::new();
     let mut piece = Vec::new();
     for token in tokens {

@@ -57,16 +57,17 @@ impl Start {
     fn begin(&self, private: &TokenStream, enter: &TokenStream) -> (TokenStream, Ident) {
         let Start { before, arguments, telling } = self;
         let (process, told) = (own("process"), own("told"));
-        let begin = match telling {
-            Some(telling) => quote! {
+        let begin = if let Some(telling) = telling {
+            quote! {
                 #before
                 let mut #process = #private::#enter(#arguments);
                 #private::tell(&mut #process, |#told| { #telling });
-            },
-            None => quote! {
+            }
+        } else {
+            quote! {
                 #before
                 let #process = #private::#enter(#arguments);
-            },
+            }
         };
         (begin, process)
     }

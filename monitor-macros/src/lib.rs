@@ -2,6 +2,7 @@
 //!
 //! `args` reads what stands in the brackets, `plan` holds the rules, `expand` writes the code and cannot fail.
 
+mod all;
 mod args;
 mod carry;
 mod expand;
@@ -35,7 +36,7 @@ use crate::plan::{Kind, Plan};
 /// | `"name"`, `name = "name"` | another name |
 /// | `name = "import {table}"` | a name of each call's own, by parameters and their fields; `{{` is a brace. Of one function at most 1,000 such names are kept, further calls have the pattern itself for a name |
 /// | `args(a, b.id, %c)` | the fields `args.a`, `args.b.id` and `args.c`: parameters, or fields of those, by `Debug`, or with `%` by `Display`; names that a pattern binds count as parameters |
-/// | `args(*)` | all parameters but `self` |
+/// | `args(*)` | all parameters but `self` and those that begin with `_` |
 /// | `fields(rows = table.len(), user = %name)` | fields by any expression of the parameters, evaluated before the body |
 /// | `ret` | the field `return`: the value that is returned, by `Debug` |
 /// | `mask(password)` | the value of this argument or field, and of all below it, is `[masked]`. It isn't looked at. What another value's `Debug` shows of it can't be masked, nor the words of an error |
@@ -150,6 +151,57 @@ pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {
     attribute(Kind::CrossProcess, args, item)
+}
+
+/// Records the calls of all functions of an inline module or of an impl, as if each had an attribute.
+///
+/// | argument | what it does |
+/// |---|---|
+/// | `kind = normal` | `normal` (so without it), `root` or `cross_thread`: the attribute that each gets |
+/// | `skip(new, len)` | functions without an attribute; `Cache.len` is that of one type alone |
+/// | `prefix = "db"` | stands before all names: `db::Cache::get` |
+/// | `crate = path` | where `monitor-client` is, if not at `::monitor_client` |
+///
+/// | function | what becomes of it |
+/// |---|---|
+/// | free, in the module | recorded as `name` |
+/// | of an impl, of a trait or not, and one that a trait provides | recorded as `Type::name` |
+/// | with one of the four attributes, or of an impl with a `#[monitor_all]` | as that one says |
+/// | `const`, variadic, or without a body | left out |
+/// | made by a macro, be it `derive` | left out: attributes don't see what macros make |
+/// | in a module within the module, or within another function | left out |
+///
+/// ```
+/// use monitor_client::monitor_all;
+///
+/// struct Cache(Vec<u8>);
+///
+/// #[monitor_all(skip(new), prefix = "db")]
+/// impl Cache {
+///     fn new() -> Self {
+///         Cache(Vec::new())
+///     }
+///
+///     fn add(&mut self, value: u8) {
+///         self.0.push(value);
+///     }
+///
+///     #[monitor_client::normal_task("how many there are", ret)]
+///     fn count(&self) -> usize {
+///         self.0.len()
+///     }
+/// }
+///
+/// let mut cache = Cache::new();
+/// cache.add(1); // `db::Cache::add`
+/// assert_eq!(cache.count(), 1);
+/// ```
+#[proc_macro_attribute]
+pub fn monitor_all(args: TokenStream, item: TokenStream) -> TokenStream {
+    let mut mistakes = Mistakes::default();
+    let mut expanded: TokenStream = all::expand(args.into(), item.into(), &mut mistakes).into();
+    expanded.extend(TokenStream::from(mistakes.into_token_stream()));
+    expanded
 }
 
 /// What `cargo monitor` inserts: `#[woven(kind, guard, outermost, "name", batch = "parameter")]`, all but the kind left out where not needed.

@@ -44,7 +44,11 @@ pub(crate) fn read(written: LitStr, masks: &[Key], parameters: &mut Parameters<'
             }
             _ => mistakes.push(&written, format!("`{{{inner}}}` is no parameter or field of one; write `{{{{` for a brace")),
         }
-        format.push_str(&if spec.is_empty() { "{}".to_owned() } else { format!("{{:{spec}}}") });
+        if spec.is_empty() {
+            format.push_str("{}");
+        } else {
+            format.extend(["{:", spec, "}"]);
+        }
         plain.push_str(&from[..inner.len() + 2]);
         rest = after;
     }

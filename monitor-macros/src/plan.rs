@@ -115,14 +115,15 @@ pub(crate) struct Parameters<'a> {
 }
 
 impl Parameters<'_> {
-    /// All names that are bound, in their order; each counts as used.
+    /// All names that are bound, in their order, but those that say by an underscore that nobody reads them. Each counts as used.
     pub(crate) fn all(&mut self) -> Vec<Ident> {
         let has_ids = self.has_ids;
         let is_id = |parameter: &&mut Parameter| has_ids && (parameter.is("root_id") || parameter.is("parent_id"));
         let own = self.list.iter_mut().filter(|parameter| parameter.passed && !is_id(parameter));
         own.flat_map(|parameter| {
-            let names = names(&parameter.pattern);
-            parameter.used = true;
+            let mut names = names(&parameter.pattern);
+            names.retain(|name| !name.to_string().starts_with('_'));
+            parameter.used |= !names.is_empty();
             parameter.used_names.clone_from(&names);
             names
         })

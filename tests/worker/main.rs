@@ -43,7 +43,7 @@ fn says(bytes: u64) {
 }
 
 /// Is given a secret, which is masked, in two calls: one that ends, and one that is killed.
-#[root_task(args(*), mask(password), timeout = "30s")]
+#[root_task(args(*), mask(password), timeout = "5ms")]
 fn logs_in(password: &str) {
     checks("ada", password);
     hangs("ada", password);

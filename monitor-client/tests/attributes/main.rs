@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod all;
 mod arguments;
 mod batches;
 mod cancellation;

@@ -35,7 +35,7 @@ impl Tells for Task {
     fn tell(&mut self, tell: impl FnOnce(&mut Told)) {
         if !self.is_off() {
             match self.in_ring() {
-                Some(context) => send(context, tell),
+                Some(slot) => send(slot.told_singly(), tell),
                 None => self.add(Told::collect(tell)),
             }
         }
