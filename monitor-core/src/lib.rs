@@ -7,6 +7,7 @@
 pub mod brief;
 pub mod context;
 pub mod exit;
+pub mod filter;
 pub mod fold;
 pub mod fork;
 pub mod home;

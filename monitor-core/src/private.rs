@@ -92,7 +92,7 @@ impl Guard {
     /// Starts a process, if anything is recorded.
     #[inline]
     pub fn enter(site: &'static Site, how: How) -> Self {
-        Guard { running: if switch::is_on() { Running::start(site, how) } else { Running::Off } }
+        Guard { running: if switch::is_on_at(site) { Running::start(site, how) } else { Running::Off } }
     }
 
     #[inline]
@@ -264,7 +264,7 @@ pub fn how(tell: impl FnOnce() -> Parameters) -> How {
 /// The parameters are passed and not captured, so that they are dropped in the order of the plain function.
 #[inline]
 pub fn call<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> Done<Guard, R> {
-    if switch::is_on() {
+    if switch::is_on_at(site) {
         return call_within(site, how, parameters, body);
     }
     Done { returned: body(parameters), process: Guard { running: Running::Off } }
@@ -280,7 +280,7 @@ pub fn call_begun<A, R>(mut process: Guard, parameters: A, body: impl FnOnce(A) 
 /// The same for a function that returns what can be no failure.
 #[inline]
 pub fn call_simply<A, R>(site: &'static Site, how: How, parameters: A, body: impl FnOnce(A) -> R) -> R {
-    if switch::is_on() {
+    if switch::is_on_at(site) {
         return call_within(site, how, parameters, body).succeed();
     }
     body(parameters)
@@ -337,13 +337,13 @@ pub fn run_later_simply<F: Future>(task: Task, body: F) -> Run<F, Succeed> {
 /// Starts the process of an async function, if anything is recorded.
 #[inline]
 pub fn start(site: &'static Site, how: How) -> Task {
-    Task::new(if switch::is_recorded() { start_future(site, how) } else { future::Running::Off })
+    Task::new(if switch::is_on_at(site) && !inside::is_inside() { start_future(site, how) } else { future::Running::Off })
 }
 
 /// Finds the parent, if anything is recorded; the process starts when its future is first polled.
 #[inline]
 pub fn capture(site: &'static Site, how: How) -> Task {
-    if switch::is_recorded() { draft(site, how).map_or_else(Task::off, Task::pending) } else { Task::off() }
+    if switch::is_on_at(site) && !inside::is_inside() { draft(site, how).map_or_else(Task::off, Task::pending) } else { Task::off() }
 }
 
 /// Makes the future of a function that returns `impl Future<Output = T>`. Says what `T` is before the body is looked at,

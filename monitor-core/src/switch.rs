@@ -9,12 +9,16 @@ use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::inside;
+use crate::record::Site;
+use crate::{filter, inside};
 
 const UNDECIDED: u32 = 0;
 const OFF: u32 = 1;
 /// And above: on, plus the number of forks between the first program and this one.
 const ON: u32 = 2;
+
+/// Added while a filter is set: signed, the state is then less than all others.
+const FILTERED: u32 = 1 << 31;
 
 static STATE: AtomicU32 = AtomicU32::new(UNDECIDED);
 static FORKS: AtomicU32 = AtomicU32::new(0);
@@ -29,6 +33,22 @@ pub fn is_on() -> bool {
     }
     let state = STATE.load(Ordering::Relaxed);
     state != OFF && (state >= ON || decide())
+}
+
+/// Like [`is_on`], for calls at one place, which a filter may leave out. Costs no more while no filter is set.
+#[inline]
+pub(crate) fn is_on_at(site: &'static Site) -> bool {
+    if !cfg!(feature = "record") {
+        return false;
+    }
+    let state = STATE.load(Ordering::Relaxed);
+    state != OFF && (state.cast_signed() >= ON.cast_signed() || is_allowed(site))
+}
+
+#[cold]
+#[inline(never)]
+fn is_allowed(site: &'static Site) -> bool {
+    is_on() && filter::allows(site)
 }
 
 /// Whether what is called here and now is recorded: as [`is_on`], but not from inside the recorder.
@@ -48,7 +68,8 @@ pub(crate) fn recording() -> u32 {
 pub fn turn_on() {
     if cfg!(feature = "record") {
         crate::panic::install_hook();
-        STATE.store(ON + FORKS.load(Ordering::Relaxed), Ordering::Release);
+        let filtered = if filter::is_set() { FILTERED } else { 0 };
+        STATE.store(filtered | (ON + FORKS.load(Ordering::Relaxed)), Ordering::Release);
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use monitor_core::filter::Filter;
 use monitor_core::strays::Strays;
 
 use crate::wire::{ProcessId, RootId};
@@ -31,6 +32,8 @@ pub struct Settings {
     pub strays: Strays,
     /// Woven calls that took less are counted; zero for none. None if nobody said so: then [`FOLD_BELOW`] where all is woven.
     pub fold_below: Option<Duration>,
+    /// Which attributed functions are recorded; none for all.
+    pub filter: Option<Filter>,
     /// How often this program says that it is alive.
     pub heartbeat: Duration,
     /// How long the end of the program may wait.
@@ -56,7 +59,7 @@ pub enum Log {
 }
 
 /// Settings of programs that record.
-const OWN: [&str; 16] = [
+const OWN: [&str; 17] = [
     "COMMANDS",
     "ENABLED",
     "SERVER_URL",
@@ -66,6 +69,7 @@ const OWN: [&str; 16] = [
     "SPOOL_BYTES",
     "FOLD_AFTER",
     "FOLD_BELOW",
+    "FILTER",
     "STRAY",
     "HEARTBEAT",
     "EXIT_TIMEOUT",
@@ -173,6 +177,7 @@ impl Settings {
             }),
             fold_below: reader
                 .value("MONITOR_FOLD_BELOW", "a duration up to 1s, such as 100us or 1ms, or off", None, |text| fold_below(text).map(Some)),
+            filter: reader.value("MONITOR_FILTER", "directives such as info,my_app::db=off", None, |text| text.parse().ok().map(Some)),
             heartbeat: reader.value("MONITOR_HEARTBEAT", "a duration from 100ms to 1h, such as 10s", default.heartbeat, |text| {
                 duration(text).filter(|d| (Duration::from_millis(100)..=Duration::from_secs(3_600)).contains(d))
             }),
@@ -207,6 +212,7 @@ impl Default for Settings {
             fold_after: 1_000,
             strays: Strays::Fold,
             fold_below: None,
+            filter: None,
             heartbeat: Duration::from_secs(10),
             exit_timeout: Duration::from_secs(2),
             log: Log::Unheard,
@@ -352,6 +358,7 @@ mod tests {
             ("MONITOR_FOLD_AFTER", "-1", "a number from 1 on, or off"),
             ("MONITOR_FOLD_AFTER", long.as_str(), "a number from 1 on, or off"),
             ("MONITOR_STRAY", "drop", "tree, fold or skip"),
+            ("MONITOR_FILTER", "app=loud", "directives such as info,my_app::db=off"),
             ("MONITOR_FOLD_BELOW", "100", "a duration up to 1s, such as 100us or 1ms, or off"),
             ("MONITOR_FOLD_BELOW", "2s", "a duration up to 1s, such as 100us or 1ms, or off"),
             ("MONITOR_HEARTBEAT", "0s", "a duration from 100ms to 1h, such as 10s"),
@@ -406,7 +413,7 @@ mod tests {
         let mut reader = Reader::new(&get);
         assert_eq!(Settings::read(&mut reader), Settings { enabled: true, spool_dir: Some(bytes().into()), ..Settings::default() });
         let problems = reader.problems();
-        assert_eq!(problems.len(), 10, "{problems:?}");
+        assert_eq!(problems.len(), 11, "{problems:?}");
     }
 
     #[test]
@@ -418,6 +425,7 @@ mod tests {
             ("MONITOR_SPOOL_BYTES", "10MiB"),
             ("MONITOR_FOLD_AFTER", "off"),
             ("MONITOR_FOLD_BELOW", "250us"),
+            ("MONITOR_FILTER", "info,app::db=off"),
             ("MONITOR_HEARTBEAT", "500ms"),
             ("MONITOR_STRAY", "skip"),
             ("MONITOR_EXIT_TIMEOUT", "0s"),
@@ -435,6 +443,7 @@ mod tests {
             fold_after: u64::MAX,
             strays: Strays::Skip,
             fold_below: Some(Duration::from_micros(250)),
+            filter: "info,app::db=off".parse().ok(),
             heartbeat: Duration::from_millis(500),
             exit_timeout: Duration::ZERO,
             log: Log::Stderr,

@@ -74,6 +74,9 @@ fn start() {
 fn begin(settings: &'static Settings) -> Result<(), Box<dyn std::error::Error>> {
     monitor_core::fold::set_after(settings.fold_after);
     monitor_core::strays::set(settings.strays);
+    if let Some(filter) = &settings.filter {
+        monitor_core::filter::set(filter);
+    }
     let fold_below = settings.fold_below.unwrap_or(FOLD_BELOW);
     monitor_core::fold::set_below(fold_below);
     let Some(dir) = &settings.spool_dir else { return Err("there is no spool to keep it in (MONITOR_SPOOL_DIR)".into()) };

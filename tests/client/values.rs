@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use monitor_tests::{Server, ship_by_hand, wait_for, worker};
+use monitor_tests::{Server, run, ship_by_hand, wait_for, worker};
 use serde_json::{Value, json};
 
 const SECRET: &str = "correct-horse-battery-staple";
@@ -40,6 +40,24 @@ fn what_is_told_is_shown_and_what_is_masked_is_nowhere() {
     let stored = contents(server.data());
     assert!(stored.iter().any(|(_, bytes)| holds(bytes, "[masked]")), "the database was read");
     assert_nowhere(&stored);
+}
+
+#[test]
+fn a_filter_leaves_functions_out_by_their_modules() {
+    let server = Server::start();
+    let runs = |filter: &str| {
+        let mut joins = worker(&server, &["joins"]);
+        joins.env("MONITOR_FILTER", filter).env("MONITOR_LOG", "stderr");
+        let finished = run(joins);
+        assert_eq!(finished.code, Some(0));
+        (server.roots().len(), finished.stderr)
+    };
+    assert_eq!(runs("warn").0, 0);
+    assert_eq!(runs("info,monitor-test-worker::calls=off").0, 0);
+    assert_eq!(runs("off,monitor_test_worker::calls=info").0, 1);
+    let (roots, said) = runs("monitor_test_worker=loud");
+    assert_eq!(roots, 2, "what can't be understood leaves nothing out");
+    assert!(said.contains("MONITOR_FILTER") && said.contains("loud"), "{said}");
 }
 
 /// The process of this name.

@@ -87,6 +87,9 @@ fn begin(settings: &'static Settings) -> std::io::Result<()> {
     let Settings { recording, .. } = settings;
     monitor_core::fold::set_after(recording.fold_after);
     monitor_core::strays::set(recording.strays);
+    if let Some(filter) = &recording.filter {
+        monitor_core::filter::set(filter);
+    }
     // Woven calls are rare where the program ships itself: whoever weaves says so.
     monitor_core::fold::set_below(recording.fold_below.unwrap_or_default());
     let worker = worker::identity();
