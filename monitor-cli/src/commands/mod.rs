@@ -23,6 +23,7 @@ pub(crate) mod salvage;
 pub(crate) mod server;
 pub(crate) mod spool;
 pub(crate) mod status;
+pub(crate) mod task;
 pub(crate) mod token;
 pub(crate) mod tree;
 pub(crate) mod user;

@@ -11,3 +11,4 @@ mod server;
 mod settings;
 mod spool;
 mod support;
+mod task;

@@ -1,0 +1,10 @@
+//! Batch tasks as pure words: rules of time, definitions of tasks, and what is to be done now.
+//!
+//! Nothing here reads a clock, a file or a database: whoever calls says what time it is.
+
+pub mod duration;
+mod near;
+pub mod rule;
+pub mod zone;
+
+pub use rule::{Rule, RuleError};

@@ -1,0 +1,32 @@
+//! Time zones by name.
+
+use jiff::tz::TimeZone;
+
+use crate::near::{did_you_mean, shown};
+
+/// Finds a zone of the IANA database, such as `Europe/Berlin` or `UTC`.
+///
+/// # Errors
+/// That there is none of this name, and which one may be meant.
+pub fn find(name: &str) -> Result<TimeZone, String> {
+    // Longer ones than any zone's are not looked up.
+    let found = if name.len() <= 64 { TimeZone::get(name).ok() } else { None };
+    found.ok_or_else(|| {
+        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+        format!("there is no zone {}{}", shown(name), did_you_mean(name, known.iter().map(String::as_str)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_found_by_name_or_hinted_at() {
+        assert!(find("Asia/Shanghai").is_ok() && find("UTC").is_ok());
+        assert_eq!(find("Europe/Berln").unwrap_err(), "there is no zone Europe/Berln; did you mean Europe/Berlin?");
+        for name in ["", "../../etc/passwd", "/etc/localtime", "x".repeat(5_000).as_str(), "\u{1b}[31m", "Europe/Berlin\0"] {
+            assert!(find(name).unwrap_err().starts_with("there is no zone"), "{name}");
+        }
+    }
+}
