@@ -78,7 +78,7 @@ mod settings;
 #[cfg(feature = "ship")]
 mod ship;
 
-pub use monitor_core::{Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, fail, field, log, rename};
+pub use monitor_core::{Amount, Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, fail, field, log, progress, rename};
 pub use monitor_macros::{cross_process, cross_thread, monitor_all, normal_task, root_task};
 pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 
@@ -92,6 +92,7 @@ pub use spawn::{spawn, spawn_blocking, spawn_task};
 pub mod __private {
     pub use crate::remote::remote;
     pub use monitor_core::private::*;
+    pub use monitor_core::{Line, log_line};
 }
 
 /// Whether this program is monitored.

@@ -13,7 +13,7 @@ use crate::record::{Ended, Failure, Folded, NOT_KEPT, Origin, Outcome, Record, S
 use crate::ring::{Counted, Ending, Look, Looked, RingItem, Rings, Seen};
 use crate::running::{Begun, Running};
 use crate::sending::{self, Ends, Entry, Failed, ForRings, HANDED_ON_BYTES, RECORD_BYTES, Sent};
-use crate::{fold, park, ring};
+use crate::{fold, park, progress, ring};
 
 /// Records of calls that have ended, and as many of calls that run, and as many from the queue, that one look finds.
 const AT_ONCE: usize = 2_000;
@@ -136,6 +136,7 @@ impl Receiver {
         self.clock.update();
         fold::set_up(self.clock.ticks_per_ns());
         self.is_calibrated = true;
+        progress::send_due(running_for.is_zero());
         let now = clock::now();
         let begun_before = now.saturating_sub(self.clock.ticks(running_for));
         let (mut seen, mut folds, mut starts, mut others) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -190,6 +191,7 @@ impl Receiver {
                 }
                 Record::Updated(updated) => Some(updated.id),
                 Record::Logged(logged) => Some(logged.id),
+                Record::Progressed(progressed) => Some(progressed.id),
                 _ => None,
             };
             singly.extend(id.and_then(|id| self.queue_folds.tell_singly(id)));
@@ -334,7 +336,7 @@ impl Receiver {
         {
             self.came.extend(self.queue_folds.meet(sent));
         }
-        !self.came.is_empty() || !self.ready.is_empty() || self.queue_folds.has_news() || self.rings.has_news()
+        !self.came.is_empty() || !self.ready.is_empty() || self.queue_folds.has_news() || progress::is_waiting() || self.rings.has_news()
     }
 
     /// Fills in the times; `None` for a start that was seen in a ring already.
@@ -351,6 +353,7 @@ impl Receiver {
             }
             Record::Logged(logged) => logged.time_us = self.clock.time_us(at),
             Record::Updated(updated) => updated.time_us = self.clock.time_us(at),
+            Record::Progressed(progressed) => progressed.time_us = self.clock.time_us(at),
             // Made from what rings say.
             Record::Folded(_) => {}
             Record::Ended(ended) => {

@@ -43,6 +43,7 @@ mod memory;
 mod outcome;
 mod panic;
 mod park;
+mod progress;
 mod queue_folds;
 mod ring;
 mod running;
@@ -64,10 +65,14 @@ pub use current::{CurrentGuard, set_inherited};
 pub use enrich::{fail, field, rename};
 pub use future::InCurrent;
 pub use log::log;
+#[doc(hidden)]
+pub use log::{Line, log_line};
 pub use outcome::Reported;
+pub use progress::progress;
 pub use process::{Entered, Process, ProcessBuilder};
 pub use record::{Exit, Level, Retry, Value};
 #[doc(hidden)]
 pub use ring::image;
 pub use running::Running;
 pub use site::registered;
+pub use value::Amount;

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::context::{Attached, Context};
 use crate::record::{EndExtra, Ended, Exit, Failure, Fields, Level, Origin, Outcome, StartExtra, Started, Updated, Value};
+use crate::log::Line;
 use crate::ring::TakenOut;
 use crate::told::Told;
-use crate::{clock, ids, inside, log, panic, ring, sending, switch, thread, trees, verdict};
+use crate::{clock, ids, inside, log, panic, progress, ring, sending, switch, thread, trees, verdict};
 
 /// All that is known of a process before it starts.
 pub(crate) struct Draft {
@@ -160,7 +161,27 @@ impl Live {
         if let (Some(id), Some(context)) = (self.recorded, self.context)
             && self.recording == switch::recording()
         {
-            sending::updated(Updated { root: context.root(), id: id.get(), time_us: 0, name, fields }, clock::now());
+            let updated = Updated { root: context.root(), id: id.get(), time_us: 0, name, fields, links: Vec::new() };
+            sending::updated(updated, clock::now());
+        }
+    }
+
+    /// It has to do with another process.
+    pub(crate) fn link(&self, other: Context, relation: String) {
+        let _inside = inside::enter();
+        if let (Some(id), Some(context)) = (self.recorded, self.context)
+            && self.recording == switch::recording()
+        {
+            let (root, links) = (context.root(), vec![(other, relation)]);
+            sending::updated(Updated { root, id: id.get(), time_us: 0, name: None, fields: Fields::new(), links }, clock::now());
+        }
+    }
+
+    pub(crate) fn progress(&self, done: Option<f64>, total: Option<f64>) {
+        if let (Some(_), Some(context)) = (self.recorded, self.context)
+            && self.recording == switch::recording()
+        {
+            progress::say(context, done, total);
         }
     }
 
@@ -172,7 +193,7 @@ impl Live {
 
     pub(crate) fn log(&self, level: Level, stream: Option<&'static str>, message: String) {
         if let Some(context) = self.context.filter(|_| self.recording == switch::recording()) {
-            log::say(context, level, stream, message);
+            log::say(context, Line { level, stream, message, ..Line::default() });
         }
     }
 

@@ -1,8 +1,10 @@
 //! What processes say.
 
+use std::borrow::Cow;
+
 use crate::context::Context;
-use crate::record::{Level, Logged};
-use crate::{clock, inside, sending};
+use crate::record::{Fields, Level, Logged};
+use crate::{clock, inside, sending, switch};
 
 /// The process that runs here and now says something; nobody does if nothing is recorded.
 ///
@@ -13,12 +15,43 @@ use crate::{clock, inside, sending};
 /// ```
 pub fn log(level: Level, message: impl Into<String>) {
     if let Some(context) = Context::current() {
-        say(context, level, None, message.into());
+        say(context, Line { level, message: message.into(), ..Line::default() });
     }
 }
 
-pub(crate) fn say(context: Context, level: Level, stream: Option<&'static str>, message: String) {
+/// A line of a log, for the loggers of other crates.
+#[derive(Debug)]
+pub struct Line {
+    /// How severe.
+    pub level: Level,
+    /// Which output of a command it stood in.
+    pub stream: Option<&'static str>,
+    /// Part of the program that says it.
+    pub target: Option<Cow<'static, str>>,
+    /// What is said.
+    pub message: String,
+    /// Its own fields.
+    pub fields: Fields,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Line { level: Level::Info, stream: None, target: None, message: String::new(), fields: Fields::new() }
+    }
+}
+
+/// The process of `below`, or else the one that runs here and now, says a line. It is made only if somebody takes it.
+pub fn log_line(below: Option<Context>, line: impl FnOnce() -> Line) {
+    if switch::is_recorded()
+        && let Some(context) = below.or_else(Context::current)
+    {
+        say(context, line());
+    }
+}
+
+pub(crate) fn say(context: Context, line: Line) {
     let _inside = inside::enter();
-    let logged = Logged { root: context.root(), id: context.process(), time_us: 0, level, stream, message };
+    let Line { level, stream, target, message, fields } = line;
+    let logged = Logged { root: context.root(), id: context.process(), time_us: 0, level, stream, message, target, fields };
     sending::logged(logged, clock::now());
 }

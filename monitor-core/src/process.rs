@@ -16,6 +16,7 @@ use crate::outcome::{self, Reported};
 use crate::panic;
 use crate::record::{Exit, Level, Named, Origin, StartExtra, Value};
 use crate::switch;
+use crate::value::Amount;
 
 /// A process that was begun by hand. It ends when it is dropped: failed if the thread panics meanwhile, else succeeded,
 /// unless one of [`fail`](Self::fail), [`cancel`](Self::cancel) and [`succeed`](Self::succeed) said so before.
@@ -85,6 +86,42 @@ impl Process {
     pub fn rename(&self, name: impl Into<String>) {
         if let Some(live) = &self.live {
             live.update(Some(name.into()), Vec::new());
+        }
+    }
+
+    /// It has to do with this other process, which is to it what the word says. What is known before it starts is said by
+    /// [`ProcessBuilder::link`].
+    ///
+    /// ```
+    /// use monitor_client::Process;
+    ///
+    /// let first = Process::builder("first try").begin();
+    /// let second = Process::builder("second try").begin();
+    /// if let Some(first) = first.context() {
+    ///     second.link(first, "retry_of");
+    /// }
+    /// ```
+    pub fn link(&self, other: Context, relation: impl Into<String>) {
+        if let Some(live) = &self.live {
+            live.link(other, relation.into());
+        }
+    }
+
+    /// Says how far it is: how much is done, and of how much, if that is known. At most ten a second are sent, and always the last.
+    ///
+    /// ```
+    /// use monitor_client::Process;
+    ///
+    /// let rows = ["a", "b", "c"];
+    /// let import = Process::builder("import").begin();
+    /// for (done, _row) in rows.iter().enumerate() {
+    ///     import.progress(done, rows.len());
+    /// }
+    /// import.progress(3, None::<u64>);
+    /// ```
+    pub fn progress(&self, done: impl Amount, total: impl Amount) {
+        if let Some(live) = &self.live {
+            live.progress(done.amount(), total.amount());
         }
     }
 

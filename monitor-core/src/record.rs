@@ -114,6 +114,8 @@ pub enum Record {
     Updated(Box<Updated>),
     /// It said something.
     Logged(Box<Logged>),
+    /// It said how far it is.
+    Progressed(Box<Progressed>),
     /// It ended.
     Ended(Ended),
     /// Many that were not recorded one by one.
@@ -193,7 +195,7 @@ pub struct Folded {
     pub is_last: bool,
 }
 
-/// Fields, or a name, that came later.
+/// Fields, links, or a name, that came later.
 #[derive(Debug, Clone)]
 pub struct Updated {
     /// Its tree.
@@ -206,6 +208,23 @@ pub struct Updated {
     pub name: Option<String>,
     /// The new values.
     pub fields: Fields,
+    /// Other processes that it has to do with, and what each is to it.
+    pub links: Vec<(Context, String)>,
+}
+
+/// How far a process is.
+#[derive(Debug, Clone)]
+pub struct Progressed {
+    /// Its tree.
+    pub root: u128,
+    /// Its own id.
+    pub id: u64,
+    /// Unix microseconds.
+    pub time_us: u64,
+    /// How much is done; neither negative nor infinite.
+    pub done: f64,
+    /// Of how much, if that is known.
+    pub total: Option<f64>,
 }
 
 /// A line of a process's log.
@@ -223,6 +242,10 @@ pub struct Logged {
     pub stream: Option<&'static str>,
     /// What was said.
     pub message: String,
+    /// Part of the program that said it, as a module's path.
+    pub target: Option<Cow<'static, str>>,
+    /// Its own fields.
+    pub fields: Fields,
 }
 
 /// How severe a line of a log is.

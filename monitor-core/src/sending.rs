@@ -6,9 +6,10 @@
 use std::mem::size_of;
 use std::sync::mpsc::{self, Receiver, Sender};
 
+use crate::context::Context;
 use crate::keep::{Keeper, Memory, Queued, Slip};
 use crate::own::Own;
-use crate::record::{Ended, Failure, Fields, Logged, NOT_KEPT, Origin, Outcome, Record, StartExtra, Started, Updated, Value};
+use crate::record::{Ended, Failure, Fields, Logged, NOT_KEPT, Origin, Outcome, Progressed, Record, Started, Updated, Value};
 use crate::{budget, fold, inside, park, ring};
 
 static QUEUE: Own<Queue> = Own::new();
@@ -147,6 +148,7 @@ fn failed(id: u64, failure: Failure) {
 pub(crate) fn updated(record: Updated, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
     let bytes = RECORD_BYTES + size_of::<Updated>() + record.name.as_ref().map_or(0, String::len) + fields_bytes(&record.fields);
+    let bytes = bytes + links_bytes(&record.links);
     if budget::reserve(bytes) {
         queue.push(Record::Updated(Box::new(record)), bytes, at, at);
     } else {
@@ -157,11 +159,22 @@ pub(crate) fn updated(record: Updated, at: u64) {
 /// Queues a line of a process's log, or counts it as dropped.
 pub(crate) fn logged(record: Logged, at: u64) {
     let Some(queue) = QUEUE.get() else { return };
-    let bytes = RECORD_BYTES + size_of::<Logged>() + record.message.len();
+    let bytes = RECORD_BYTES + size_of::<Logged>() + record.message.len() + fields_bytes(&record.fields);
     if budget::reserve(bytes) {
         queue.push(Record::Logged(Box::new(record)), bytes, at, at);
     } else {
         queue.count_drop("process-logged", record.root);
+    }
+}
+
+/// Queues how far a process is, or counts it as dropped.
+pub(crate) fn progressed(record: Progressed, at: u64) {
+    let Some(queue) = QUEUE.get() else { return };
+    let bytes = RECORD_BYTES + size_of::<Progressed>();
+    if budget::reserve(bytes) {
+        queue.push(Record::Progressed(Box::new(record)), bytes, at, at);
+    } else {
+        queue.count_drop("process-progressed", record.root);
     }
 }
 
@@ -226,13 +239,13 @@ fn start_bytes(record: &Started) -> usize {
         Origin::Named(named) => size_of_val(&**named) + named.name.len(),
     };
     let extra = record.extra.as_ref().map_or(0, |extra| {
-        size_of_val(&**extra) + extra.batch.as_ref().map_or(0, String::len) + fields_bytes(&extra.fields) + links_bytes(extra)
+        size_of_val(&**extra) + extra.batch.as_ref().map_or(0, String::len) + fields_bytes(&extra.fields) + links_bytes(&extra.links)
     });
     RECORD_BYTES + named + extra
 }
 
-fn links_bytes(extra: &StartExtra) -> usize {
-    extra.links.iter().map(|(other, relation)| size_of_val(other) + size_of::<String>() + relation.len()).sum()
+fn links_bytes(links: &[(Context, String)]) -> usize {
+    links.iter().map(|(other, relation)| size_of_val(other) + size_of::<String>() + relation.len()).sum()
 }
 
 fn fields_bytes(fields: &Fields) -> usize {

@@ -35,6 +35,32 @@ impl From<&str> for Value {
     }
 }
 
+/// A number that tells how much is done, or of how much: any number, or an `Option` of one. What is negative or not finite says nothing.
+pub trait Amount {
+    /// The number; none if it is not known.
+    #[doc(hidden)]
+    fn amount(self) -> Option<f64>;
+}
+
+macro_rules! amounts {
+    ($($number:ty)*) => {
+        $(impl Amount for $number {
+            #[allow(clippy::cast_lossless, reason = "not all of them are")]
+            fn amount(self) -> Option<f64> {
+                Some(self as f64).filter(|amount| amount.is_finite() && *amount >= 0.0)
+            }
+        })*
+    };
+}
+
+amounts! { i8 i16 i32 i64 isize u8 u16 u32 u64 usize f32 f64 }
+
+impl<A: Amount> Amount for Option<A> {
+    fn amount(self) -> Option<f64> {
+        self.and_then(Amount::amount)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,5 +71,11 @@ mod tests {
         assert_eq!(Value::from(u64::MAX), Value::Unsigned(u64::MAX));
         assert_eq!(Value::from(usize::MAX), Value::Unsigned(u64::MAX));
         assert_eq!(Value::from(-7_i8), Value::Signed(-7));
+    }
+
+    #[test]
+    fn what_is_no_amount_is_none() {
+        assert_eq!((7_u8.amount(), Some(0.5).amount(), None::<u64>.amount()), (Some(7.0), Some(0.5), None));
+        assert_eq!((f64::NAN.amount(), f32::INFINITY.amount(), (-1).amount()), (None, None, None));
     }
 }

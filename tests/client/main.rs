@@ -65,6 +65,27 @@ fn what_processes_say_is_followed_until_the_root_ends() {
 }
 
 #[test]
+fn progress_links_and_the_fields_of_a_line_arrive() {
+    let server = Server::start();
+    assert_eq!(run(worker(&server, &["tells"])).code, Some(0));
+    let processes = server.tree(&server.finished_root());
+    assert_eq!(outline(&processes), "tells\n  first\n  second\n");
+    let [root, first, second] = &processes[..] else { panic!("{processes:?}") };
+    let told = |process: &Value| {
+        let detail = server.get(&format!("/roots/1/processes/{}", process["id"].as_str().unwrap()));
+        (detail["progress"].clone(), detail["links"].clone())
+    };
+    let (progress, _) = told(root);
+    assert_eq!((&progress["done"], &progress["total"]), (&json!(1.0), &json!(2.0)));
+    let (progress, links) = told(second);
+    assert_eq!((&progress["done"], &progress["total"]), (&json!(1_000.0), &json!(1_000.0)));
+    assert_eq!((&links[0]["id"], &links[0]["relation"]), (&first["id"], &json!("retry_of")), "{links}");
+    let line = &server.get("/roots/1/logs")["logs"][0];
+    assert_eq!((&line["message"], &line["target"], &line["level"]), (&json!("a row is odd"), &json!("app::rows"), &json!("warn")));
+    assert_eq!(line["fields"], json!({"row": 17, "ratio": 0.5}));
+}
+
+#[test]
 fn an_exit_code_is_the_outcome_of_what_it_ends() {
     for (how, code, expected) in [
         (&["exit"][..], 7, "exit_inside [failed]: exit code 7\n  exits [failed]: exit code 7\n"),

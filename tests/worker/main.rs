@@ -36,6 +36,21 @@ fn talks() {
     monitor_client::log(Level::Error, "gave up");
 }
 
+/// Says how far it is, what it has to do with, and a line with fields.
+#[root_task]
+fn tells() {
+    use monitor_client::__private::{Line, log_line};
+
+    let first = Process::builder("first").begin();
+    let second = Process::builder("second").begin();
+    second.link(first.context().expect("recorded"), "retry_of");
+    (0..=1_000).for_each(|row| second.progress(row, 1_000));
+    monitor_client::progress(1, 2);
+    let fields = vec![("row".into(), 17.into()), ("ratio".into(), 0.5.into())];
+    let message = "a row is odd".to_owned();
+    log_line(None, || Line { level: Level::Warn, target: Some("app::rows".into()), message, fields, ..Line::default() });
+}
+
 /// Says so many bytes at once.
 #[root_task]
 fn says(bytes: u64) {
@@ -101,6 +116,7 @@ fn main() -> ExitCode {
         "talks" => talks(),
         "says" => says(number()),
         "logs-in" => logs_in(&args.next().expect("a secret")),
+        "tells" => tells(),
         "waits" => killed::waits(),
         "panic" => panic_inside(),
         "abort" => exits::abort_inside(),

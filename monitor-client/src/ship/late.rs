@@ -23,7 +23,7 @@ impl Late {
             }
             Event::ProcessEnded(end) => self.counted.contains(&end.id),
             Event::ProcessFolded(fold) => fold.parent_id.is_some_and(|parent| self.counted.contains(&parent)),
-            Event::ProcessLogged(_) | Event::ProcessUpdated(_) => true,
+            Event::ProcessLogged(_) | Event::ProcessUpdated(_) | Event::ProcessProgressed(_) => true,
             _ => false,
         };
         is_counted.then(|| Rejected { event_type: event.type_name().to_owned(), root_id: event.root_id() })

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use monitor_core::keep::Queued;
-use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Record, Started, Updated, Value};
+use monitor_core::record::{self, Ended, Failure, Fields, Folded, Logged, Origin, Outcome, Progressed, Record, Started, Updated, Value};
 use monitor_core::{Context, Retry};
 use monitor_spool::Folds;
 use monitor_wire as wire;
@@ -17,6 +17,7 @@ pub(super) fn event(record: Record, folds: &mut Folds) -> Option<Event> {
         Record::Folded(record) => folded(*record, folds),
         Record::Updated(record) => updated(*record),
         Record::Logged(record) => logged(*record),
+        Record::Progressed(record) => progressed(&record),
         Record::Ended(record) => ended(record),
     }
 }
@@ -116,7 +117,7 @@ fn updated(record: Updated) -> Option<Event> {
         attempt: 1,
         worker: None,
         native_id: None,
-        links: Vec::new(),
+        links: record.links.into_iter().filter_map(link).collect(),
     }))
 }
 
@@ -127,9 +128,24 @@ fn logged(record: Logged) -> Option<Event> {
         time_us: record.time_us,
         level: record.level.as_str().to_owned(),
         message: record.message,
-        target: None,
+        target: record.target.map(Cow::into_owned),
         stream: record.stream.map(str::to_owned),
-        fields: wire::Fields::new(),
+        fields: fields(record.fields),
+        attempt: 1,
+        worker: None,
+        native_id: None,
+        links: Vec::new(),
+    }))
+}
+
+fn progressed(record: &Progressed) -> Option<Event> {
+    Some(Event::ProcessProgressed(wire::ProcessProgressed {
+        root_id: RootId::new(record.root)?,
+        id: ProcessId::new(record.id)?,
+        time_us: record.time_us,
+        done: record.done,
+        total: record.total,
+        unit: None,
         attempt: 1,
         worker: None,
         native_id: None,

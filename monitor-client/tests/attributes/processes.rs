@@ -165,3 +165,21 @@ fn a_command_has_an_exit_code_or_a_signal_and_no_place() {
     assert_eq!((extra("sort").exit_code, extra("sort").signal, extra("sort").reason.as_deref()), (None, Some(9), Some("timeout")));
     assert_eq!((extra("true").exit_code, extra("true").signal), (Some(0), None));
 }
+
+#[test]
+fn progress_is_thinned_and_its_last_is_told() {
+    const STEPS: u32 = 100_000;
+    let trees = record(|| {
+        let import = Process::builder("import").begin();
+        (1..=STEPS).for_each(|step| import.progress(step, STEPS));
+        let unknown = Process::builder("unknown").enter();
+        monitor_client::progress(7.5, None::<u64>);
+        monitor_client::progress(f64::NAN, 1);
+        drop((import, unknown));
+    });
+    let told = &trees.find("import").progress;
+    assert_eq!((told.first(), told.last()), (Some(&(1.0, Some(f64::from(STEPS)))), Some(&(f64::from(STEPS), Some(f64::from(STEPS))))));
+    // Ten a second, and nobody knows how long the loop takes.
+    assert!(told.len() < 1_000, "{}", told.len());
+    assert_eq!(trees.find("unknown").progress, [(7.5, None)]);
+}

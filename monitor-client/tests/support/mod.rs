@@ -92,6 +92,7 @@ pub(crate) struct Recorded {
     pub renamed: Vec<String>,
     pub updates: Vec<(String, Value)>,
     pub logs: Vec<(&'static str, String)>,
+    pub progress: Vec<(f64, Option<f64>)>,
 }
 
 impl Trees {
@@ -102,7 +103,8 @@ impl Trees {
             match record {
                 Record::Started(started) => {
                     assert!(places.insert(started.id, processes.len()).is_none(), "started twice");
-                    processes.push(Recorded { started, ended: None, renamed: Vec::new(), updates: Vec::new(), logs: Vec::new() });
+                    let (renamed, updates, logs, progress) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+                    processes.push(Recorded { started, ended: None, renamed, updates, logs, progress });
                 }
                 Record::Updated(updated) => {
                     processes[places[&updated.id]].renamed.extend(updated.name);
@@ -116,6 +118,9 @@ impl Trees {
                     let process = &mut processes[places[&ended.id]];
                     assert_eq!(process.started.root, ended.root, "a process stays in its tree");
                     assert!(process.ended.replace(ended).is_none(), "ended twice");
+                }
+                Record::Progressed(progressed) => {
+                    processes[places[&progressed.id]].progress.push((progressed.done, progressed.total));
                 }
                 Record::Folded(folded) => panic!("{folded:?}"),
             }

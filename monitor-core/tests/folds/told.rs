@@ -47,6 +47,7 @@ impl Told {
                 }
             }
             Record::Updated(updated) => assert!(self.starts.contains_key(&updated.id), "told before its start: {updated:?}"),
+            Record::Progressed(progressed) => assert!(self.starts.contains_key(&progressed.id), "told before its start: {progressed:?}"),
             Record::Logged(logged) => assert!(self.starts.contains_key(&logged.id), "told before its start: {logged:?}"),
         }
     }
