@@ -77,8 +77,12 @@ mod report;
 mod settings;
 #[cfg(feature = "ship")]
 mod ship;
+#[cfg(feature = "tracing")]
+pub mod tracing;
 
-pub use monitor_core::{Amount, Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, fail, field, log, progress, rename};
+pub use monitor_core::{
+    Amount, Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, fail, field, log, progress, rename,
+};
 pub use monitor_macros::{cross_process, cross_thread, monitor_all, normal_task, root_task};
 pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 

@@ -73,6 +73,9 @@ fn update(change: impl FnOnce() -> (Option<String>, Option<(Cow<'static, str>, V
         let (name, field) = change();
         let _inside = inside::enter();
         let fields = field.into_iter().collect();
-        sending::updated(Updated { root: context.root(), id: context.process(), time_us: 0, name, fields, links: Vec::new() }, clock::now());
+        sending::updated(
+            Updated { root: context.root(), id: context.process(), time_us: 0, name, fields, links: Vec::new() },
+            clock::now(),
+        );
     }
 }

@@ -16,6 +16,8 @@ pub mod keep;
 pub mod own;
 pub mod process;
 pub mod record;
+#[doc(hidden)]
+pub mod span;
 pub mod strays;
 pub mod switch;
 pub mod warn;
@@ -68,8 +70,8 @@ pub use log::log;
 #[doc(hidden)]
 pub use log::{Line, log_line};
 pub use outcome::Reported;
-pub use progress::progress;
 pub use process::{Entered, Process, ProcessBuilder};
+pub use progress::progress;
 pub use record::{Exit, Level, Retry, Value};
 #[doc(hidden)]
 pub use ring::image;

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::context::{Attached, Context};
-use crate::record::{EndExtra, Ended, Exit, Failure, Fields, Level, Origin, Outcome, StartExtra, Started, Updated, Value};
 use crate::log::Line;
+use crate::record::{EndExtra, Ended, Exit, Failure, Fields, Level, Origin, Outcome, StartExtra, Started, Updated, Value};
 use crate::ring::TakenOut;
 use crate::told::Told;
 use crate::{clock, ids, inside, log, panic, progress, ring, sending, switch, thread, trees, verdict};

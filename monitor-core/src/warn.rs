@@ -10,6 +10,14 @@ pub fn set(warn: fn(&str)) {
     let _ = WARN.set(warn);
 }
 
+/// Passes on what is said once by whoever says it.
+#[doc(hidden)]
+pub fn tell(text: &str) {
+    if let Some(warn) = WARN.get() {
+        warn(text);
+    }
+}
+
 /// A kind of warning; remembers whether it was given.
 pub(crate) struct Warning(AtomicBool);
 

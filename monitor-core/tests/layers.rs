@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 13] = [
     &["drain", "live"],
     &["future", "home", "strays"],
     &["attach", "exit", "fork"],
-    &["private", "process"],
+    &["private", "process", "span"],
 ];
 
 /// The rings are lent room, and a way for words, by whoever sets them up: `ring/host.rs`.

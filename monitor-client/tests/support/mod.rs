@@ -93,6 +93,8 @@ pub(crate) struct Recorded {
     pub updates: Vec<(String, Value)>,
     pub logs: Vec<(&'static str, String)>,
     pub progress: Vec<(f64, Option<f64>)>,
+    pub links: Vec<(u64, String)>,
+    pub lines: Vec<monitor_core::record::Logged>,
 }
 
 impl Trees {
@@ -103,16 +105,18 @@ impl Trees {
             match record {
                 Record::Started(started) => {
                     assert!(places.insert(started.id, processes.len()).is_none(), "started twice");
-                    let (renamed, updates, logs, progress) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-                    processes.push(Recorded { started, ended: None, renamed, updates, logs, progress });
+                    processes.push(Recorded::of(started));
                 }
                 Record::Updated(updated) => {
                     processes[places[&updated.id]].renamed.extend(updated.name);
+                    let links = updated.links.into_iter().map(|(other, relation)| (other.process(), relation));
+                    processes[places[&updated.id]].links.extend(links);
                     let fields = updated.fields.into_iter().map(|(key, value)| (key.into_owned(), value));
                     processes[places[&updated.id]].updates.extend(fields);
                 }
                 Record::Logged(logged) => {
-                    processes[places[&logged.id]].logs.push((logged.level.as_str(), logged.message));
+                    processes[places[&logged.id]].logs.push((logged.level.as_str(), logged.message.clone()));
+                    processes[places[&logged.id]].lines.push(*logged);
                 }
                 Record::Ended(ended) => {
                     let process = &mut processes[places[&ended.id]];
@@ -162,6 +166,11 @@ impl std::fmt::Display for Trees {
 }
 
 impl Recorded {
+    fn of(started: Started) -> Self {
+        let (renamed, updates, logs, progress) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Recorded { started, ended: None, renamed, updates, logs, progress, links: Vec::new(), lines: Vec::new() }
+    }
+
     pub(crate) fn name(&self) -> &str {
         match &self.started.origin {
             Origin::Site(site) => site.name,

@@ -1,0 +1,320 @@
+//! Spans as processes.
+//!
+//! The process of a span is shared by the subscriber, which drops it when the span closes, and by each thread that has entered the span:
+//! it ends with the last of them. So a span that is closed while some thread is still in it is nobody else's parent.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::Instant;
+
+use ::tracing::span::{Attributes, Id, Record};
+use ::tracing::{Event, Metadata, Subscriber};
+use monitor_core::record::{Failure, Fields, Named, Origin, Site};
+use monitor_core::span::{Below, Span};
+use monitor_core::{CurrentGuard, Level, Line, Value, inside, log_line};
+use tracing_subscriber::layer::{Context, Layer};
+use tracing_subscriber::registry::{LookupSpan, SpanRef};
+
+use super::FailOn;
+use super::closed::Closed;
+use super::fields::Said;
+
+/// Records spans as processes.
+#[derive(Debug)]
+pub(super) struct Spans {
+    pub(super) with_timing: bool,
+    pub(super) fail_on: FailOn,
+    /// Tells layers apart: several subscribers have the same ids, and of two layers of one subscriber only the first records.
+    number: u64,
+    closed: Closed,
+}
+
+/// What a span's extensions hold.
+#[derive(Debug)]
+struct Recorded {
+    layer: u64,
+    process: Arc<Shared>,
+}
+
+/// The process of a span.
+#[derive(Debug)]
+struct Shared {
+    /// None once it has ended.
+    span: Option<Span>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    failure: Option<Failure>,
+    timing: Option<Timing>,
+}
+
+#[derive(Debug)]
+struct Timing {
+    /// When the span was last entered by its first thread, or left by its last.
+    changed: Instant,
+    entered: u32,
+    busy_ns: u64,
+    idle_ns: u64,
+    thread: Option<String>,
+}
+
+/// A span that this thread has entered.
+struct Entered {
+    layer: u64,
+    id: u64,
+    was_panicking: bool,
+    /// Before the process, so that it is not current any more when it ends.
+    current: CurrentGuard,
+    process: Arc<Shared>,
+}
+
+thread_local! {
+    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Spans {
+    pub(super) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Spans { with_timing: false, fail_on: FailOn::Error, number: LAST.fetch_add(1, Ordering::Relaxed), closed: Closed::new() }
+    }
+
+    /// The process of a span, if this layer has recorded it.
+    fn process<S: for<'a> LookupSpan<'a>>(&self, span: &SpanRef<'_, S>) -> Option<Arc<Shared>> {
+        let extensions = span.extensions();
+        extensions.get::<Recorded>().filter(|recorded| recorded.layer == self.number).map(|recorded| recorded.process.clone())
+    }
+
+    /// What a new span hangs below.
+    fn below<S: Subscriber + for<'a> LookupSpan<'a>>(&self, attributes: &Attributes<'_>, span: &SpanRef<'_, S>) -> Below {
+        if attributes.is_contextual() {
+            return Below::Current;
+        }
+        // Of an explicit parent that is filtered out, the next one up stands for it.
+        let parent = span.parent().and_then(|parent| self.process(&parent)?.span.as_ref()?.parent());
+        parent.map_or(Below::Nothing, Below::Process)
+    }
+
+    /// Links a span to one that it follows from, which may have closed.
+    pub(super) fn follow<S: Subscriber + for<'a> LookupSpan<'a>>(&self, id: &Id, follows: &Id, context: &Context<'_, S>) {
+        let Some(process) = context.span(id).and_then(|span| self.process(&span)) else { return };
+        let open = context.span(follows).and_then(|span| self.process(&span)?.span.as_ref()?.context());
+        if let (Some(span), Some(other)) = (&process.span, open.or_else(|| self.closed.find(follows.into_u64()))) {
+            span.link(other, "follows_from");
+        }
+    }
+
+    /// Leaves a span on this thread, which may have closed.
+    pub(super) fn leave(&self, id: &Id) {
+        let left = ENTERED.try_with(|all| {
+            let mut all = all.try_borrow_mut().ok()?;
+            let at = all.iter().rposition(|entered| entered.id == id.into_u64() && entered.layer == self.number)?;
+            Some(all.remove(at))
+        });
+        let Some(Entered { was_panicking, current, process, .. }) = left.ok().flatten() else { return };
+        drop(current);
+        if self.with_timing {
+            process.note(|notes| notes.timing.iter_mut().for_each(Timing::leave));
+        }
+        if std::thread::panicking()
+            && !was_panicking
+            && let Some(failure) = process.span.as_ref().and_then(Span::panicked)
+        {
+            process.note_failure(Some(failure));
+        }
+    }
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if inside::is_inside() {
+            return;
+        }
+        let Some(span) = context.span(id) else { return };
+        if span.extensions().get::<Recorded>().is_some() {
+            return;
+        }
+        let mut said = Said::of(|said| attributes.record(said));
+        let below = self.below(attributes, &span);
+        let origin = origin(attributes.metadata(), said.name.take());
+        let failure = (said.is_failed == Some(true)).then(|| said.status());
+        let Some(begun) = Span::begin(origin, below, said.fields) else { return };
+        let timing = self.with_timing.then(Timing::new);
+        let process = Arc::new(Shared { span: Some(begun), notes: Mutex::new(Notes { failure, timing }) });
+        span.extensions_mut().replace(Recorded { layer: self.number, process });
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(process) = context.span(id).and_then(|span| self.process(&span)) else { return };
+        let mut said = Said::of(|said| values.record(said));
+        match said.is_failed {
+            Some(true) => process.note_failure(Some(said.status())),
+            Some(false) => process.note_failure(None),
+            None => {}
+        }
+        if let Some(span) = &process.span
+            && (said.name.is_some() || !said.fields.is_empty())
+        {
+            span.update(said.name, said.fields);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let metadata = event.metadata();
+        if inside::is_inside() || event.is_root() {
+            return;
+        }
+        let level = level(*metadata.level());
+        let span = context.event_span(event).and_then(|span| self.process(&span));
+        let mut said = Said::of(|said| event.record(said));
+        if level == Level::Error
+            && self.fail_on == FailOn::Error
+            && let Some(span) = &span
+        {
+            let place = metadata.file().zip(metadata.line()).map(|(file, line)| (Cow::Borrowed(file), line));
+            span.note_failure(Some(said.failure(place)));
+        }
+        // What is current may be a call of an attributed function within the span.
+        let below = span.filter(|_| !event.is_contextual()).and_then(|process| process.span.as_ref()?.context());
+        if below.is_none() && !event.is_contextual() {
+            return;
+        }
+        let target = said.target.map_or_else(|| metadata.target().to_owned().into(), Cow::Owned);
+        log_line(below, || Line { level, target: Some(target), message: said.message, fields: said.fields, ..Line::default() });
+    }
+
+    fn on_enter(&self, id: &Id, context: Context<'_, S>) {
+        if inside::is_inside() {
+            return;
+        }
+        let Some(process) = context.span(id).and_then(|span| self.process(&span)) else { return };
+        let Some(span) = &process.span else { return };
+        if self.with_timing {
+            process.note(|notes| notes.timing.iter_mut().for_each(Timing::enter));
+        }
+        let current = span.enter();
+        let entered = Entered { layer: self.number, id: id.into_u64(), was_panicking: std::thread::panicking(), current, process };
+        let mut entered = Some(entered);
+        // Without its thread-locals a thread is about to end: nothing is current there.
+        let _ = ENTERED.try_with(|all| all.try_borrow_mut().map(|mut all| all.extend(entered.take())));
+        drop(entered);
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        if self.process(&span).is_none() {
+            return;
+        }
+        let recorded = span.extensions_mut().remove::<Recorded>();
+        if let Some(Recorded { process, .. }) = recorded {
+            if let Some(own) = process.span.as_ref().and_then(Span::parent) {
+                self.closed.add(id.into_u64(), own);
+            }
+            drop(process);
+        }
+    }
+}
+
+impl Shared {
+    fn note(&self, change: impl FnOnce(&mut Notes)) {
+        if let Some(mut notes) = patiently(&self.notes) {
+            change(&mut notes);
+        }
+    }
+
+    /// The latest one counts.
+    fn note_failure(&self, failure: Option<Failure>) {
+        self.note(|notes| notes.failure = failure);
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(span) = self.span.take() else { return };
+        let Notes { failure, timing } = patiently(&self.notes).map(|mut notes| std::mem::take(&mut *notes)).unwrap_or_default();
+        if let Some(timing) = timing {
+            span.update(None, timing.fields());
+        }
+        let failure = span.panicked().or(failure);
+        span.end(failure);
+    }
+}
+
+impl Timing {
+    fn new() -> Self {
+        Timing { changed: Instant::now(), entered: 0, busy_ns: 0, idle_ns: 0, thread: None }
+    }
+
+    fn enter(&mut self) {
+        if self.entered == 0 {
+            self.idle_ns += self.turn();
+        }
+        self.entered += 1;
+        self.thread = std::thread::current().name().map(str::to_owned);
+    }
+
+    fn leave(&mut self) {
+        self.entered = self.entered.saturating_sub(1);
+        if self.entered == 0 {
+            self.busy_ns += self.turn();
+        }
+    }
+
+    /// Time since the last turn, in nanoseconds.
+    fn turn(&mut self) -> u64 {
+        let now = Instant::now();
+        let since = now.duration_since(std::mem::replace(&mut self.changed, now));
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    fn fields(mut self) -> Fields {
+        self.idle_ns += self.turn();
+        let mut fields = vec![(Cow::Borrowed("busy_ns"), self.busy_ns.into()), (Cow::Borrowed("idle_ns"), self.idle_ns.into())];
+        fields.extend(self.thread.map(|thread| (Cow::Borrowed("thread"), Value::Text(thread))));
+        fields
+    }
+}
+
+/// What processes of a callsite are instances of.
+fn origin(metadata: &'static Metadata<'static>, name: Option<String>) -> Origin {
+    let site = match (metadata.file(), metadata.line(), &name) {
+        (Some(file), Some(line), None) => {
+            monitor_core::span::site(std::ptr::from_ref(metadata).addr(), || Site { name: metadata.name(), kind: "span", file, line })
+        }
+        _ => None,
+    };
+    site.map_or_else(
+        || {
+            let name = name.unwrap_or_else(|| metadata.name().to_owned());
+            Origin::Named(Box::new(Named { name, kind: Cow::Borrowed("span"), place: None }))
+        },
+        Origin::Site,
+    )
+}
+
+fn level(level: ::tracing::Level) -> Level {
+    match level {
+        ::tracing::Level::ERROR => Level::Error,
+        ::tracing::Level::WARN => Level::Warn,
+        ::tracing::Level::INFO => Level::Info,
+        ::tracing::Level::DEBUG => Level::Debug,
+        _ => Level::Trace,
+    }
+}
+
+/// Takes a lock that is held for moments only. It gives up after a while: in a forked child nobody may be there to open it.
+pub(super) fn patiently<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    const TRIES: u32 = 100_000;
+    for turn in 0..TRIES {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if turn < 100 => std::hint::spin_loop(),
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
+    None
+}
