@@ -64,6 +64,9 @@
 pub mod commands;
 mod flush;
 pub mod launcher;
+mod lines;
+#[cfg(feature = "log")]
+pub mod log;
 mod propagation;
 mod remote;
 mod spawn;

@@ -4,6 +4,7 @@ mod answers;
 mod folds;
 mod places;
 mod said;
+mod spans;
 mod values;
 
 use std::io::{BufRead, BufReader, Read};

@@ -8,6 +8,7 @@ mod exits;
 mod folds;
 mod forks;
 mod killed;
+mod spans;
 mod strays;
 mod subscribers;
 
@@ -117,6 +118,11 @@ fn main() -> ExitCode {
         "says" => says(number()),
         "logs-in" => logs_in(&args.next().expect("a secret")),
         "tells" => tells(),
+        "plain-spans" => spans::plain(),
+        "spans" => spans::monitored(),
+        "spans-hang" => spans::hang(),
+        "spans-off" => spans::off(),
+        "log-lines" => spans::log_lines(),
         "waits" => killed::waits(),
         "panic" => panic_inside(),
         "abort" => exits::abort_inside(),

@@ -59,7 +59,9 @@ fn a_span_is_entered_on_several_threads_and_closed_by_another() {
                 })
                 .collect();
             drop(shared);
-            threads.into_iter().for_each(|thread| thread.join().unwrap());
+            for thread in threads {
+                thread.join().unwrap();
+            }
         });
     });
     let shared = trees.find("shared").started.id;
@@ -143,7 +145,7 @@ fn an_entered_span_that_is_forgotten_ends_with_its_thread() {
     assert_eq!((parent("below"), parent("beside")), (trees.find("forgotten").started.id, 0));
 }
 
-/// Every span says in a field who its parent is.
+/// Each span has a field that its parent has, too.
 #[test]
 fn threads_that_pass_spans_around_keep_every_parent() {
     const THREADS: u64 = 4;
@@ -159,7 +161,7 @@ fn threads_that_pass_spans_around_keep_every_parent() {
                         let _default = tracing::dispatcher::set_default(&subscriber);
                         let mut passed = Vec::new();
                         for number in 0..SPANS {
-                            let at = fastrand_of(thread * SPANS + number);
+                            let at = one_of_eight(thread * SPANS + number);
                             let root = roots[at].enter();
                             let child = info_span!("child", of = at);
                             let within = child.enter();
@@ -179,7 +181,9 @@ fn threads_that_pass_spans_around_keep_every_parent() {
                 })
                 .collect();
             // Closed by this thread, all of them.
-            threads.into_iter().for_each(|thread| drop(thread.join().unwrap()));
+            for thread in threads {
+                drop(thread.join().unwrap());
+            }
         });
     });
     let fields = |process: &crate::support::Recorded| process.started.extra.as_ref().map(|extra| extra.fields[0].1.clone());
@@ -188,18 +192,17 @@ fn threads_that_pass_spans_around_keep_every_parent() {
     for process in &trees.processes {
         assert!(process.ended.is_some(), "{} has ended", process.name());
         let parent = by_id.get(&process.started.parent);
+        let told = parent.map(|parent| (parent.name(), fields(parent)));
         match process.name() {
-            "root" => assert!(parent.is_none()),
-            "child" => assert_eq!((parent.map(|parent| parent.name()), parent.and_then(|p| fields(p))), (Some("root"), fields(process))),
-            "grandchild" => {
-                assert_eq!((parent.map(|parent| parent.name()), parent.and_then(|p| fields(p))), (Some("child"), fields(process)))
-            }
-            _ => assert_eq!(parent.map(|parent| parent.name()), Some("grandchild")),
+            "root" => assert!(told.is_none()),
+            "child" => assert_eq!(told, Some(("root", fields(process)))),
+            "grandchild" => assert_eq!(told, Some(("child", fields(process)))),
+            _ => assert_eq!(told.map(|(name, _)| name), Some("grandchild")),
         }
     }
 }
 
 /// One of eight, in no order.
-fn fastrand_of(number: u64) -> usize {
+fn one_of_eight(number: u64) -> usize {
     (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as usize
 }

@@ -1,0 +1,48 @@
+//! Macros for lines of the log of what runs here and now.
+
+/// Says a line of level error, with fields of its own; see [`info!`](crate::info).
+#[macro_export]
+macro_rules! error {
+    ($($line:tt)+) => { $crate::__line!(Error, $($line)+) };
+}
+
+/// Says a line of level warn, with fields of its own; see [`info!`](crate::info).
+#[macro_export]
+macro_rules! warn {
+    ($($line:tt)+) => { $crate::__line!(Warn, $($line)+) };
+}
+
+/// Says a line of level info, with fields of its own, which is kept in the log of the process that runs here and now. Nothing is
+/// formatted where nothing is recorded.
+///
+/// ```
+/// let rows = 17;
+/// monitor_client::info!("{rows} rows read", table = "orders", odd = true);
+/// ```
+#[macro_export]
+macro_rules! info {
+    ($($line:tt)+) => { $crate::__line!(Info, $($line)+) };
+}
+
+/// Says a line of level debug, with fields of its own; see [`info!`](crate::info).
+#[macro_export]
+macro_rules! debug {
+    ($($line:tt)+) => { $crate::__line!(Debug, $($line)+) };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __line {
+    ($level:ident, $message:literal $(, $key:ident = $value:expr)* $(,)?) => {
+        $crate::__private::log_line(::core::option::Option::None, || $crate::__private::Line {
+            level: $crate::Level::$level,
+            stream: ::core::option::Option::None,
+            target: ::core::option::Option::Some(::core::convert::Into::into(::core::module_path!())),
+            message: ::std::format!($message),
+            fields: ::std::vec![$((
+                ::core::convert::Into::into(::core::stringify!($key)),
+                <$crate::Value as ::core::convert::From<_>>::from($value),
+            )),*],
+        })
+    };
+}

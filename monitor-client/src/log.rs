@@ -1,0 +1,141 @@
+//! A logger for programs that have the crate `log` already: each line is one of the process that runs where it is said.
+//!
+//! ```
+//! monitor_client::log::Logger::new().init().expect("no logger was set before");
+//!
+//! log::info!(target: "app::rows", "{} rows read", 17);
+//! ```
+
+use std::borrow::Cow;
+
+use ::log::kv::{self, Key, VisitSource};
+use ::log::{Level, LevelFilter, Log, Metadata, Record, SetLoggerError};
+use monitor_core::record::Fields;
+use monitor_core::{Line, Value, inside, log_line};
+
+/// Passes lines on to the process that runs where they are said, with their target and their keys and values; and, if it stands over
+/// another logger, to that one as well.
+pub struct Logger {
+    level: LevelFilter,
+    other: Option<Box<dyn Log>>,
+}
+
+impl Logger {
+    /// Takes lines of level info and above.
+    pub fn new() -> Self {
+        Logger { level: LevelFilter::Info, other: None }
+    }
+
+    /// Says which lines are taken.
+    #[must_use]
+    pub fn level(self, level: LevelFilter) -> Self {
+        Logger { level, ..self }
+    }
+
+    /// Passes all lines on to another logger, too, which decides for itself which ones it takes. Set the most that it takes by
+    /// [`log::set_max_level`](::log::set_max_level) after [`init`](Self::init).
+    ///
+    /// ```
+    /// use monitor_client::log::Logger;
+    /// # struct Terminal;
+    /// # impl log::Log for Terminal {
+    /// #     fn enabled(&self, _: &log::Metadata<'_>) -> bool { true }
+    /// #     fn log(&self, _: &log::Record<'_>) {}
+    /// #     fn flush(&self) {}
+    /// # }
+    ///
+    /// Logger::new().over(Terminal).init()?;
+    /// log::set_max_level(log::LevelFilter::Debug);
+    /// # Ok::<(), log::SetLoggerError>(())
+    /// ```
+    #[must_use]
+    pub fn over(self, other: impl Log + 'static) -> Self {
+        Logger { other: Some(Box::new(other)), ..self }
+    }
+
+    /// Makes it the program's logger. Alone and with nothing recorded, no line is made at all.
+    ///
+    /// # Errors
+    /// When the program has a logger.
+    pub fn init(self) -> Result<(), SetLoggerError> {
+        let level = if crate::enabled() || self.other.is_some() { self.level } else { LevelFilter::Off };
+        ::log::set_boxed_logger(Box::new(self))?;
+        ::log::set_max_level(level);
+        Ok(())
+    }
+
+    fn takes(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() <= self.level && crate::enabled() && !inside::is_inside()
+    }
+}
+
+impl Default for Logger {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Logger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Logger").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+impl Log for Logger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.takes(metadata) || self.other.as_ref().is_some_and(|other| other.enabled(metadata))
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.takes(record.metadata()) {
+            log_line(None, || Line {
+                level: level(record.level()),
+                target: Some(Cow::Owned(record.target().to_owned())),
+                message: record.args().to_string(),
+                fields: fields(record),
+                ..Line::default()
+            });
+        }
+        if let Some(other) = &self.other {
+            other.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        if let Some(other) = &self.other {
+            other.flush();
+        }
+    }
+}
+
+fn level(level: Level) -> crate::Level {
+    match level {
+        Level::Error => crate::Level::Error,
+        Level::Warn => crate::Level::Warn,
+        Level::Info => crate::Level::Info,
+        Level::Debug => crate::Level::Debug,
+        Level::Trace => crate::Level::Trace,
+    }
+}
+
+fn fields(record: &Record<'_>) -> Fields {
+    struct Pairs(Fields);
+
+    impl<'kvs> VisitSource<'kvs> for Pairs {
+        fn visit_pair(&mut self, key: Key<'kvs>, value: kv::Value<'kvs>) -> Result<(), kv::Error> {
+            self.0.push((Cow::Owned(key.to_string()), self::value(&value)));
+            Ok(())
+        }
+    }
+
+    let mut pairs = Pairs(Fields::new());
+    // A source that fails has said what it could.
+    let _ = record.key_values().visit(&mut pairs);
+    pairs.0
+}
+
+fn value(value: &kv::Value<'_>) -> Value {
+    let number =
+        || value.to_i64().map(Value::Signed).or_else(|| value.to_u64().map(Value::Unsigned)).or_else(|| value.to_f64().map(Value::Float));
+    value.to_bool().map(Value::Bool).or_else(number).unwrap_or_else(|| Value::Text(value.to_string()))
+}
