@@ -18,8 +18,7 @@ const CALLS: u64 = 10_000;
 
 pub(crate) fn measure(options: &Options) -> Result<Section> {
     let mut section = Section { title: "instructions of the calling thread per leaf call", ..Section::default() };
-    if !Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    {
+    if !is_there() {
         section.notes.push("skipped: valgrind is not installed".to_owned());
         return Ok(section);
     }
@@ -37,6 +36,11 @@ pub(crate) fn measure(options: &Options) -> Result<Section> {
     Ok(section)
 }
 
+/// Returns true if valgrind is installed.
+pub(crate) fn is_there() -> bool {
+    Command::new("valgrind").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
 fn above(row: &Row, plain: &Row) -> Row {
     let figures = row.figures.iter().zip(&plain.figures).map(|(figure, plain)| Some((*figure)? - (*plain)?)).collect();
     Row { name: row.name.clone(), figures }
@@ -46,25 +50,30 @@ fn above(row: &Row, plain: &Row) -> Row {
 fn count(contender: &Contender, server: &Server) -> Result<Vec<Option<f64>>> {
     let mut figures = Vec::new();
     for shape in Shape::ALL {
-        let folder = tempfile::tempdir()?;
-        let out = folder.path().join("out");
-        let wrapper = [
-            "valgrind",
-            "--quiet",
-            "--tool=callgrind",
-            "--separate-threads=yes",
-            // The names in the binary are mangled.
-            "--dump-before=*callgrind_mark*",
-            // Or the thread that calls would starve the one that ships.
-            "--fair-sched=try",
-        ];
-        let mut wrapper: Vec<String> = wrapper.iter().map(ToString::to_string).collect();
-        wrapper.push(format!("--callgrind-out-file={}", out.display()));
-        let mut child = Child::start(contender, Around { server: Some(server), wrapper: &wrapper, ..Around::default() })?;
-        child.ask(Order { verb: Verb::Mark, shape, trees: 1, calls: CALLS })?;
-        figures.push(Some(total(&folder.path().join("out.2-01"))? as f64 / CALLS as f64));
+        figures.push(Some(count_shape(contender, server, shape)?));
     }
     Ok(figures)
+}
+
+/// Instructions per call of one shape.
+pub(crate) fn count_shape(contender: &Contender, server: &Server, shape: Shape) -> Result<f64> {
+    let folder = tempfile::tempdir()?;
+    let out = folder.path().join("out");
+    let wrapper = [
+        "valgrind",
+        "--quiet",
+        "--tool=callgrind",
+        "--separate-threads=yes",
+        // The names in the binary are mangled.
+        "--dump-before=*callgrind_mark*",
+        // Or the thread that calls would starve the one that ships.
+        "--fair-sched=try",
+    ];
+    let mut wrapper: Vec<String> = wrapper.iter().map(ToString::to_string).collect();
+    wrapper.push(format!("--callgrind-out-file={}", out.display()));
+    let mut child = Child::start(contender, Around { server: Some(server), wrapper: &wrapper, ..Around::default() })?;
+    child.ask(Order { verb: Verb::Mark, shape, trees: 1, calls: CALLS })?;
+    Ok(total(&folder.path().join("out.2-01"))? as f64 / CALLS as f64)
 }
 
 /// What was counted up to the second mark in the first thread.

@@ -15,6 +15,7 @@ mod instructions;
 mod machine;
 mod report;
 mod server;
+mod spans;
 mod startup;
 mod weight;
 mod work;
@@ -73,6 +74,8 @@ enum Measurement {
     Calls,
     /// Instructions per leaf call, by callgrind.
     Instructions,
+    /// What a span of tracing costs below our layer.
+    Tracing,
     /// What linking the client costs at start, and what the first call costs.
     Startup,
     /// `cargo check` per monitored function.
@@ -88,6 +91,7 @@ impl Measurement {
         match self {
             Self::Calls => calls::measure(options),
             Self::Instructions => instructions::measure(options),
+            Self::Tracing => spans::measure(options),
             Self::Startup => startup::measure(options),
             Self::Compile => compile::measure(options),
             Self::Burst => burst::measure(options),

@@ -54,11 +54,13 @@
 //! | `MONITOR_HEARTBEAT` | how often the server hears that the program is alive | `10s` |
 //! | `MONITOR_EXIT_TIMEOUT` | how long the end of the program may wait for the server | `2s` |
 //! | `MONITOR_LOG` | the client's own messages go to `tracing`; `stderr`: there as well; `off`: there not at all | warnings go to stderr where no subscriber listens |
+//! | `MONITOR_TRACING` | which spans and events the layer for `tracing` takes, as `EnvFilter` has it | `info` |
 //! | `MONITOR_ROOT_ID`, `MONITOR_PARENT_ID` | the process that started this program; see [`CommandExt`] | none |
 //!
 //! # Features
 //! `record` and `ship` are on by default: processes are recorded, and sent to the server. A library depends on this crate with
 //! neither (`default-features = false`) and leaves it to the program: then the attributes check the same and do nothing.
+//! `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
 //! `testing` adds [`testing`]: tests of a program's own instrumentation. `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
 pub mod commands;

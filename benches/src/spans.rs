@@ -1,0 +1,66 @@
+//! What a span of `tracing` costs below our layer, beside others: nanoseconds by turns, and instructions of the calling thread.
+
+use std::collections::HashMap;
+
+use anyhow::Result;
+
+use crate::Options;
+use crate::child::{Around, Child, Order, Verb};
+use crate::contenders::spans::{self, OTEL, OURS, OURS_OFF, REGISTRY};
+use crate::contenders::{ALL, Contender, OURS_ON, PLAIN};
+use crate::instructions;
+use crate::report::{Bound, Column, Row, Samples, Section, Table, Target, progress};
+use crate::server::Server;
+use crate::work::Shape;
+
+/// Spans below a root, and samples of so many.
+const CALLS: u64 = 1_000;
+
+pub(crate) fn measure(options: &Options) -> Result<Section> {
+    let server = Server::start(&options.monitor)?;
+    let around = Around { server: Some(&server), ..Around::default() };
+    let yardsticks = ALL.iter().filter(|contender| [PLAIN, OURS_ON].contains(&contender.name));
+    let contenders: Vec<&Contender> = yardsticks.chain(spans::ALL).collect();
+    let mut children = Vec::new();
+    for contender in &contenders {
+        children.push((contender.name, Child::start(contender, around)?));
+    }
+    let rounds = if options.quick { 20 } else { 200 };
+    let mut samples: HashMap<&str, Samples> = HashMap::new();
+    for round in 0..rounds {
+        progress(&format!("spans: round {} of {rounds}", round + 1));
+        for (name, child) in &mut children {
+            let taken = child.ask(Order { verb: Verb::Time, shape: Shape::Sync, trees: 1, calls: CALLS })?;
+            samples.entry(*name).or_default().add(taken as f64 / CALLS as f64);
+        }
+    }
+    drop(children);
+    let counts = instructions::is_there();
+    let mut rows = Vec::new();
+    for contender in &contenders {
+        let taken = &samples[contender.name];
+        let counted = if counts { Some(instructions::count_shape(contender, &server, Shape::Sync)?) } else { None };
+        let figures = vec![Some(taken.median()), Some(taken.quantile(0.05)), Some(taken.quantile(0.95)), counted];
+        rows.push(Row { name: contender.name.to_owned(), figures });
+    }
+    let targets = targets(&rows);
+    let columns = vec![Column::new("ns p50", 1), Column::new("p05", 1), Column::new("p95", 1), Column::new("instructions", 0)];
+    let title = format!("{CALLS} below a root, the root's share included");
+    Ok(Section { title: "a span of tracing, entered once", tables: vec![Table { title, columns, rows }], targets, ..Section::default() })
+}
+
+fn targets(rows: &[Row]) -> Vec<Target> {
+    let ns = |name: &str| rows.iter().find(|row| row.name == name).and_then(|row| row.figures[0]).unwrap_or(f64::NAN);
+    let of = |fields: usize| {
+        let beyond = ns(OURS[fields]) - ns(REGISTRY[fields]);
+        [
+            (format!("{} beyond Registry / {OURS_ON}", OURS[fields]), beyond / ns(OURS_ON), 2.0),
+            (format!("{} beyond Registry / {}", OURS[fields], OTEL[fields]), beyond / ns(OTEL[fields]), 0.25),
+            (format!("{} / {}", OURS_OFF[fields], REGISTRY[fields]), ns(OURS_OFF[fields]) / ns(REGISTRY[fields]), 1.05),
+        ]
+    };
+    let all = (0..2).flat_map(of).enumerate();
+    // Goals are for spans without fields, but for the one of what is off.
+    let goals = all.filter(|(number, _)| [0, 1, 2, 5].contains(number));
+    goals.map(|(_, (what, measured, limit))| Target::new(what, measured, Bound::AtMost(limit))).collect()
+}
