@@ -361,7 +361,7 @@ impl Running {
                 Begun::Recorded(slot) => {
                     if let Some(context) = slot.told_singly().filter(|_| !draft.told.is_empty()) {
                         let Told { name, fields } = draft.told;
-                        let told = Updated { root: context.root(), id: context.process(), time_us: 0, name, fields };
+                        let told = Updated { root: context.root(), id: context.process(), time_us: 0, name, fields, links: Vec::new() };
                         sending::updated(told, clock::now());
                     }
                     return Running::InRing(slot);

@@ -38,7 +38,7 @@ impl Span {
         };
         let attached = attach(bond, &origin)?;
         let extra = StartExtra { fields, ..StartExtra::default() };
-        Some(Span(Draft { origin, attached, extra, again: None }.start()))
+        Some(Span(Draft::new(origin, attached, extra, None).start()))
     }
 
     /// Makes it current on this thread.
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_place_is_told_once_and_there_is_an_end() {
-        let made = |key: usize| site(key * 8, || Site { name: "a", kind: "span", file: "a.rs", line: key as u32 });
+        let made = |key: usize| site(key * 8, || Site::new("a", "span", "a.rs", key as u32));
         for key in 1..=MOST {
             assert_eq!(made(key).map(|site| site.line), Some(key as u32));
             assert!(std::ptr::eq(made(key).unwrap(), made(key).unwrap()));

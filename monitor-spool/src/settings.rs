@@ -77,6 +77,7 @@ const OWN: [&str; 17] = [
     "ROOT_ID",
     "PARENT_ID",
     "LAUNCH",
+    "TRACING",
 ];
 
 /// Settings of other programs of ours, which may stand in the same environment.

@@ -77,6 +77,7 @@ impl Drainer {
             Record::Ended(of) => of.root,
             Record::Updated(of) => of.root,
             Record::Logged(of) => of.root,
+            Record::Progressed(of) => of.root,
             Record::Folded(of) => of.root,
             #[allow(unreachable_patterns, reason = "there may be more kinds of records")]
             _ => return,

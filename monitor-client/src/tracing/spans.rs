@@ -282,7 +282,7 @@ impl Timing {
 fn origin(metadata: &'static Metadata<'static>, name: Option<String>) -> Origin {
     let site = match (metadata.file(), metadata.line(), &name) {
         (Some(file), Some(line), None) => {
-            monitor_core::span::site(std::ptr::from_ref(metadata).addr(), || Site { name: metadata.name(), kind: "span", file, line })
+            monitor_core::span::site(std::ptr::from_ref(metadata).addr(), || Site::new(metadata.name(), "span", file, line))
         }
         _ => None,
     };

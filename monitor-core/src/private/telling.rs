@@ -47,7 +47,10 @@ fn send(context: Option<Context>, tell: impl FnOnce(&mut Told)) {
         let Told { name, fields } = Told::collect(tell);
         if name.is_some() || !fields.is_empty() {
             let _inside = inside::enter();
-            sending::updated(Updated { root: context.root(), id: context.process(), time_us: 0, name, fields }, clock::now());
+            sending::updated(
+                Updated { root: context.root(), id: context.process(), time_us: 0, name, fields, links: Vec::new() },
+                clock::now(),
+            );
         }
     }
 }
