@@ -59,7 +59,7 @@ pub enum Log {
 }
 
 /// Settings of programs that record.
-const OWN: [&str; 17] = [
+const OWN: [&str; 18] = [
     "COMMANDS",
     "ENABLED",
     "SERVER_URL",
