@@ -24,7 +24,7 @@ pub(crate) fn read_all(folder: &Path, files: &[PathBuf], sender: &Sender<Text>) 
     let threads: Vec<_> = (0..THREADS)
         .map(|_| {
             let (folder, files, next, sender) = (folder.to_owned(), files.clone(), next.clone(), sender.clone());
-            monitor_client::spawn(move || {
+            monitor_client::spawn_thread(move || {
                 while let Some(path) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let text = read_file(&folder, path);
                     // Without a receiver the run is over, and nobody wants the rest.

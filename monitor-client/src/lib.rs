@@ -8,7 +8,7 @@
 //!
 //! #[root_task("nightly build", "batch")]
 //! fn build(batch: &str) -> Result<usize, std::io::Error> {
-//!     let sizes = ["a", "b"].map(|part| monitor_client::spawn(move || compile(part)));
+//!     let sizes = ["a", "b"].map(|part| monitor_client::spawn_thread(move || compile(part)));
 //!     let total = sizes.into_iter().map(|size| size.join().expect("no panic")).sum();
 //!     publish(total)?;
 //!     Ok(total)
@@ -61,17 +61,26 @@
 //! `record` and `ship` are on by default: processes are recorded, and sent to the server. A library depends on this crate with
 //! neither (`default-features = false`) and leaves it to the program: then the attributes check the same and do nothing.
 //! `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
-//! `testing` adds [`testing`]: tests of a program's own instrumentation. `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
+//! `testing` adds [`testing`]: tests of a program's own instrumentation.
+//! `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry what is current through the
+//! crate of that name: as a [`Carrier`], or by a module of that name here. None is on by default.
+//! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
+mod carried;
+mod carrier;
 pub mod commands;
 mod flush;
+mod foreign;
 pub mod launcher;
 mod lines;
 #[cfg(feature = "log")]
 pub mod log;
 mod propagation;
+#[cfg(feature = "rayon")]
+pub mod rayon;
 mod remote;
 mod spawn;
+pub mod tokio;
 
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -91,10 +100,15 @@ pub use monitor_core::{
 pub use monitor_macros::{cross_process, cross_thread, monitor_all, normal_task, root_task};
 pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 
+pub use carried::{in_current, in_current_each};
+pub use carrier::Carrier;
 pub use flush::{FlushError, flush};
-pub use propagation::{CommandExt, Propagation, extract, inject, traceparent};
+pub use foreign::broken_callers;
+pub use propagation::{CommandExt, ContextExt, Propagation, extract, inject, traceparent};
 pub use remote::{AsProcessId, AsRootId};
-pub use spawn::{spawn, spawn_blocking, spawn_task};
+#[allow(deprecated, reason = "the name stays")]
+pub use spawn::spawn;
+pub use spawn::{Scope, scope, spawn_blocking, spawn_task, spawn_thread};
 
 /// What generated code calls.
 #[doc(hidden)]

@@ -1,11 +1,15 @@
 //! Ids on their way to another operating-system process: in messages, headers and the environment.
 
+use std::borrow::Cow;
 use std::process::Command;
 
 use monitor_core::Context;
 use monitor_wire::{ProcessId, RootId, Traceparent};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+
+use crate::carrier::Carrier;
+use crate::foreign::{self, State};
+use crate::remote::remote;
 
 /// Where a message was sent from: put it into any message with `#[serde(flatten)]`.
 ///
@@ -43,25 +47,25 @@ pub struct Propagation {
 impl Propagation {
     /// The ids of what runs here and now; empty when nothing is monitored.
     pub fn current() -> Self {
-        ids().map_or_else(Self::default, |(root, process)| Self { root_id: Some(root.to_string()), parent_id: Some(process.to_string()) })
+        Context::current().map_or_else(Self::default, Self::from)
     }
 }
 
-/// Puts `root_id` and `parent_id` into a JSON object. Nothing happens when nothing is monitored, or when `message` is no object.
+/// Puts the ids of what runs here and now into headers, a message or any other [`Carrier`]. Nothing happens when nothing is monitored.
 ///
 /// ```
 /// let mut message = serde_json::json!({"number": 7});
 /// monitor_client::inject(&mut message);
 /// assert_eq!(message["number"], 7);
 /// ```
-pub fn inject(message: &mut Value) {
-    if let (Some(object), Some((root, process))) = (message.as_object_mut(), ids()) {
-        object.insert("root_id".to_owned(), Value::String(root.to_string()));
-        object.insert("parent_id".to_owned(), Value::String(process.to_string()));
+pub fn inject<C: Carrier + ?Sized>(message: &mut C) {
+    if let Some(context) = Context::current() {
+        context.inject(message);
     }
 }
 
-/// Takes what [`inject`] has put into a message; what is not there, or no text, is left empty.
+/// Takes what [`inject`] has put into a message, for a `#[cross_process]` function: what is not there, or no text, is left empty, and what
+/// is no id stays as it came. Where a [`Context`] is wanted, `Context::extract` gives one.
 ///
 /// ```
 /// let message = serde_json::json!({"root_id": "0199a3ce929d0e0e47360199a3ce929d", "parent_id": 12});
@@ -69,19 +73,135 @@ pub fn inject(message: &mut Value) {
 /// assert_eq!(from.root_id.as_deref(), Some("0199a3ce929d0e0e47360199a3ce929d"));
 /// assert_eq!(from.parent_id, None);
 /// ```
-pub fn extract(message: &Value) -> Propagation {
-    let text = |key| message.get(key).and_then(Value::as_str).map(str::to_owned);
+pub fn extract<C: Carrier + ?Sized>(message: &C) -> Propagation {
+    if let Some(Header { parsed, state }) = read_header(message) {
+        keep(parsed.root_id, state);
+        return Propagation { root_id: Some(parsed.root_id.to_string()), parent_id: Some(parsed.process_id.to_string()) };
+    }
+    let text = |key| message.get(key).map(Cow::into_owned);
     Propagation { root_id: text("root_id"), parent_id: text("parent_id") }
+}
+
+/// A process on its way through any [`Carrier`].
+///
+/// ```
+/// use std::collections::HashMap;
+/// use monitor_client::{Context, ContextExt, Process};
+///
+/// fn send(headers: &mut HashMap<String, String>) {
+///     if let Some(context) = Context::current() {
+///         context.inject(headers);
+///     }
+/// }
+///
+/// fn receive(headers: &HashMap<String, String>) {
+///     let context = Context::extract(headers);
+///     let _current = context.map(Context::enter);
+///     let _work = Process::builder("work").enter(); // below whoever sent it
+/// }
+/// # let mut headers = HashMap::new(); send(&mut headers); receive(&headers);
+/// ```
+pub trait ContextExt: Sized {
+    /// Puts its ids into a carrier: `traceparent`, and `root_id` and `parent_id` where it is a message. If the tree came from another
+    /// system, its `tracestate` goes on unchanged, and so does a flag that says that the trace isn't kept there.
+    fn inject<C: Carrier + ?Sized>(self, carrier: &mut C);
+
+    /// Takes the ids of whoever sent it out of a carrier; none if there are none. Ids that can't be read are none as well, and are
+    /// counted: see [`broken_callers`](crate::broken_callers).
+    fn extract<C: Carrier + ?Sized>(carrier: &C) -> Option<Self>;
+}
+
+impl ContextExt for Context {
+    fn inject<C: Carrier + ?Sized>(self, carrier: &mut C) {
+        let Some((root_id, process_id)) = ids_of(self) else { return };
+        let State { is_sampled, tracestate } = foreign::of(self.root());
+        carrier.set("traceparent", header_of(root_id, process_id, is_sampled));
+        if let Some(tracestate) = tracestate {
+            carrier.set("tracestate", tracestate);
+        }
+        if carrier.is_message() {
+            carrier.set("root_id", root_id.to_string());
+            carrier.set("parent_id", process_id.to_string());
+        }
+    }
+
+    fn extract<C: Carrier + ?Sized>(carrier: &C) -> Option<Self> {
+        if let Some(Header { parsed, state }) = read_header(carrier) {
+            keep(parsed.root_id, state);
+            return Context::new(parsed.root_id.get(), parsed.process_id.get());
+        }
+        let ids = |key| if carrier.is_message() { carrier.get(key) } else { None };
+        context_of(ids("root_id").as_deref(), ids("parent_id").as_deref())
+    }
+}
+
+struct Header {
+    parsed: Traceparent,
+    state: State,
+}
+
+/// The `traceparent` of a carrier, if there is one that can be read; else it is counted.
+fn read_header<C: Carrier + ?Sized>(carrier: &C) -> Option<Header> {
+    let text = carrier.get("traceparent").filter(|text| !text.trim().is_empty())?;
+    match text.parse() {
+        Ok(parsed) => Some(Header { parsed, state: State::read(&text, carrier.get("tracestate").as_deref()) }),
+        Err(_) => {
+            foreign::count_broken();
+            None
+        }
+    }
+}
+
+fn keep(root: RootId, state: State) {
+    if crate::enabled() {
+        foreign::remember(root.get(), state);
+    }
+}
+
+/// Without a parent that can be read, the process that began the tree stands for it.
+fn context_of(root: Option<&str>, parent: Option<&str>) -> Option<Context> {
+    let found = remote(&root, &parent);
+    let root = found.root.and_then(RootId::new)?;
+    let parent = found.parent.and_then(ProcessId::new).or_else(|| root.own_process())?;
+    Context::new(root.get(), parent.get())
+}
+
+fn header_of(root_id: RootId, process_id: ProcessId, is_sampled: bool) -> String {
+    let mut header = Traceparent { root_id, process_id }.to_string();
+    if !is_sampled {
+        header.replace_range(header.len() - 2.., "00");
+    }
+    header
 }
 
 /// The W3C `traceparent` header of what runs here and now; none when nothing is monitored.
 ///
 /// On the other side, [`Propagation::from_traceparent`] takes it apart.
 pub fn traceparent() -> Option<String> {
-    ids().map(|(root_id, process_id)| Traceparent { root_id, process_id }.to_string())
+    ids().map(|(root_id, process_id)| header_of(root_id, process_id, foreign::of(root_id.get()).is_sampled))
+}
+
+impl From<Context> for Propagation {
+    fn from(context: Context) -> Self {
+        ids_of(context)
+            .map_or_else(Self::default, |(root, process)| Self { root_id: Some(root.to_string()), parent_id: Some(process.to_string()) })
+    }
 }
 
 impl Propagation {
+    /// The process that it names; none if it is empty or no ids. Without a parent that is the one that began the tree.
+    ///
+    /// ```
+    /// use monitor_client::{Context, Propagation};
+    ///
+    /// let sender = Context::new(7, 8).unwrap();
+    /// assert_eq!(Propagation::from(sender).context(), Some(sender));
+    /// assert_eq!(Propagation::default().context(), None);
+    /// ```
+    pub fn context(&self) -> Option<Context> {
+        context_of(self.root_id.as_deref(), self.parent_id.as_deref())
+    }
+
     /// The ids of a `traceparent` header; empty when it is none.
     ///
     /// ```
@@ -117,7 +237,18 @@ impl CommandExt for Command {
     }
 }
 
+#[cfg(feature = "tokio-process")]
+impl CommandExt for tokio::process::Command {
+    fn with_current_process(&mut self) -> &mut Self {
+        self.as_std_mut().with_current_process();
+        self
+    }
+}
+
 fn ids() -> Option<(RootId, ProcessId)> {
-    let context = Context::current()?;
+    ids_of(Context::current()?)
+}
+
+fn ids_of(context: Context) -> Option<(RootId, ProcessId)> {
     Some((RootId::new(context.root())?, ProcessId::new(context.process())?))
 }

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::foreign;
 use monitor_core::private::Remote;
-use monitor_wire::{ProcessId, RootId};
+use monitor_wire::{ProcessId, RootId, Traceparent};
 
 /// A value that may hold a root id. Any text does; what it says is looked at when it is used.
 #[diagnostic::on_unimplemented(
@@ -51,12 +52,18 @@ impl AsProcessId for RootId {
 
 impl AsRootId for str {
     fn as_root_id(&self) -> Result<Option<u128>, String> {
+        if let Ok(header) = self.parse::<Traceparent>() {
+            return Ok(Some(header.root_id.get()));
+        }
         parse::<RootId>(self).map(|id| id.map(RootId::get))
     }
 }
 
 impl AsProcessId for str {
     fn as_process_id(&self) -> Result<Option<u64>, String> {
+        if let Ok(header) = self.parse::<Traceparent>() {
+            return Ok(Some(header.process_id.get()));
+        }
         if let Ok(root) = self.parse::<RootId>() { root.as_process_id() } else { parse::<ProcessId>(self).map(|id| id.map(ProcessId::get)) }
     }
 }
@@ -96,7 +103,10 @@ through!([T] Option<T> => T, |value| value.as_ref());
 pub fn remote<R: AsRootId + ?Sized, P: AsProcessId + ?Sized>(root_id: &R, parent_id: &P) -> Remote {
     let (root, parent) = (root_id.as_root_id(), parent_id.as_process_id());
     let malformed = root.as_ref().err().or(parent.as_ref().err()).cloned();
-    Remote { root: root.ok().flatten(), parent: parent.ok().flatten(), malformed }
+    if malformed.is_some() {
+        foreign::count_broken();
+    }
+    Remote { root: root.ok().flatten(), parent: parent.ok().flatten(), malformed, may_begin: false }
 }
 
 #[cfg(test)]
@@ -116,8 +126,9 @@ mod tests {
             remote(&ROOT.to_owned(), &Some(PARENT.to_owned())),
             remote(&Some(&root), &Some(Some(parent))),
             remote(&Cow::Borrowed(ROOT), &Arc::<str>::from(PARENT)),
+            remote(&Some(format!("00-{ROOT}-{PARENT}-00")), &Some(format!("00-{ROOT}-{PARENT}-00"))),
         ] {
-            assert_eq!(found, Remote { root: Some(root.get()), parent: Some(parent.get()), malformed: None });
+            assert_eq!(found, Remote { root: Some(root.get()), parent: Some(parent.get()), ..Remote::default() });
         }
     }
 
@@ -125,7 +136,7 @@ mod tests {
     fn a_roots_id_in_the_parents_place_is_the_process_that_began_the_tree() {
         let root: RootId = ROOT.parse().unwrap();
         for found in [remote(ROOT, ROOT), remote(&root, &root), remote(&ROOT, &Some(ROOT.to_owned()))] {
-            assert_eq!(found, Remote { root: Some(root.get()), parent: root.own_process().map(ProcessId::get), malformed: None });
+            assert_eq!(found, Remote { root: Some(root.get()), parent: root.own_process().map(ProcessId::get), ..Remote::default() });
         }
     }
 

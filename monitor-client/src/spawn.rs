@@ -1,10 +1,10 @@
-//! Starting other threads and tasks without losing the tree.
+//! Starting threads without losing the tree.
 
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ScopedJoinHandle};
 
-use monitor_core::Context;
+use crate::carried::in_current;
 
-use crate::InCurrent;
+pub use crate::tokio::{spawn as spawn_task, spawn_blocking};
 
 /// As [`std::thread::spawn`]; what runs in the thread belongs to the process that spawned it.
 ///
@@ -12,44 +12,49 @@ use crate::InCurrent;
 /// When no thread can be started, as `std::thread::spawn` does.
 ///
 /// ```
-/// let sum = monitor_client::spawn(|| 1 + 1).join().unwrap();
+/// let sum = monitor_client::spawn_thread(|| 1 + 1).join().unwrap();
 /// assert_eq!(sum, 2);
 /// ```
+pub fn spawn_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    std::thread::spawn(in_current(work))
+}
+
+/// The former name of [`spawn_thread`].
+///
+/// # Panics
+/// When no thread can be started.
+#[deprecated(note = "named `spawn_thread` now: `monitor_client::tokio::spawn` spawns a task")]
 pub fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let context = Context::current();
-    std::thread::spawn(move || {
-        let _current = context.map(Context::enter);
-        work()
-    })
+    spawn_thread(work)
 }
 
-/// As [`tokio::spawn`]; what runs in the task belongs to the process that spawned it.
-///
-/// # Panics
-/// Outside a tokio runtime, as `tokio::spawn` does.
+/// As [`std::thread::scope`]; what runs in its threads belongs to the process that spawned them.
 ///
 /// ```
-/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
-/// assert_eq!(monitor_client::spawn_task(async { 1 + 1 }).await.unwrap(), 2);
-/// # });
+/// let words = ["one", "three"];
+/// let lengths = monitor_client::scope(|scope| {
+///     let threads = words.each_ref().map(|word| scope.spawn(|| word.len()));
+///     threads.map(|thread| thread.join().unwrap())
+/// });
+/// assert_eq!(lengths, [3, 5]);
 /// ```
-#[track_caller]
-pub fn spawn_task<F>(work: F) -> tokio::task::JoinHandle<F::Output>
+pub fn scope<'env, F, T>(work: F) -> T
 where
-    F: Future<Output: Send + 'static> + Send + 'static,
+    F: for<'scope> FnOnce(Scope<'scope, 'env>) -> T,
 {
-    tokio::spawn(work.in_current())
+    std::thread::scope(|scope| work(Scope(scope)))
 }
 
-/// As [`tokio::task::spawn_blocking`]; what runs there belongs to the process that spawned it.
-///
-/// # Panics
-/// Outside a tokio runtime, as `tokio::task::spawn_blocking` does.
-#[track_caller]
-pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> tokio::task::JoinHandle<T> {
-    let context = Context::current();
-    tokio::task::spawn_blocking(move || {
-        let _current = context.map(Context::enter);
-        work()
-    })
+/// Where threads are spawned that end before [`scope`] returns. A thread that spawns others takes it along by `move`.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'scope, 'env: 'scope>(&'scope std::thread::Scope<'scope, 'env>);
+
+impl<'scope> Scope<'scope, '_> {
+    /// As [`std::thread::Scope::spawn`].
+    ///
+    /// # Panics
+    /// When no thread can be started.
+    pub fn spawn<T: Send + 'scope>(&self, work: impl FnOnce() -> T + Send + 'scope) -> ScopedJoinHandle<'scope, T> {
+        self.0.spawn(in_current(work))
+    }
 }

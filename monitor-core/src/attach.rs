@@ -35,6 +35,16 @@ pub struct Remote {
     pub parent: Option<u64>,
     /// What could not be read, as it came.
     pub malformed: Option<String>,
+    /// Without a caller it is meant to begin a tree.
+    pub may_begin: bool,
+}
+
+impl Remote {
+    /// For a function at the edge: without a caller it begins a tree, and nobody is warned.
+    #[must_use]
+    pub fn or_begin(self) -> Self {
+        Remote { may_begin: true, ..self }
+    }
 }
 
 /// Finds the place of a process of this origin; none if it is not to be recorded.
@@ -90,7 +100,7 @@ fn astray(origin: &Origin) -> Attached {
         format!(
             "the #[cross_thread] function {:?} ({file}:{line}) was called without a context on a thread that was there before the \
              one tree that runs, or while no tree or several were running: it is shown as a tree of its own. Start the thread or \
-             task by monitor_client::spawn, spawn_task or spawn_blocking, or carry Context::current() to it and enter() it there",
+             task by monitor_client::spawn_thread, spawn_task or spawn_blocking, or carry Context::current() to it and enter() it there",
             origin.name()
         )
     });
@@ -102,6 +112,9 @@ fn below_remote(remote: Remote) -> Attached {
 
     // The tree alone is known: the process that began it stands for the caller.
     let parent = remote.root.and_then(|root| Context::new(root, remote.parent.unwrap_or_else(|| ids::own_process(root))));
+    if remote.may_begin && parent.is_none() {
+        return Attached { parent: None, attachment: Attachment::Explicit, entry: true };
+    }
     if parent.is_none() || remote.malformed.is_some() {
         WARNING.give(|| {
             let found = match remote.malformed {
@@ -111,7 +124,8 @@ fn below_remote(remote: Remote) -> Attached {
             let shown = if parent.is_some() { "below the root of its tree" } else { "as a tree of its own" };
             format!(
                 "a #[cross_process] function needs the root_id and the parent_id of its caller and found {found}: it is shown \
-                 {shown}. Send monitor_client::root_id() and current_id() along with the call"
+                 {shown}. Send monitor_client::root_id() and current_id() along with the call, or write #[cross_process(begin)] if it \
+                 is to begin a tree without them"
             )
         });
     }

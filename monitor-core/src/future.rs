@@ -13,7 +13,7 @@ use crate::live::{Draft, Live};
 use crate::record::{Failure, Origin, Updated};
 use crate::ring::{self, Begun, Ending, Slot};
 use crate::told::Told;
-use crate::{clock, inside, panic, sending};
+use crate::{clock, inside, panic, sending, switch};
 
 /// Carries the context of the caller to wherever a future is polled.
 ///
@@ -33,15 +33,37 @@ pub trait InCurrent: Future {
     where
         Self: Sized,
     {
-        let context = Context::current();
-        async move {
-            let mut scope = Scope::new(context);
-            within(&mut scope, pin!(self)).await
-        }
+        carried(Context::current(), self)
+    }
+
+    /// A future that runs in this context; without one, in whatever is current where it is polled.
+    ///
+    /// ```
+    /// use monitor_client::{InCurrent, Process};
+    ///
+    /// # async fn example() {
+    /// let import = Process::builder("import").begin();
+    /// Process::builder("chunk").instrument(async {}).in_context(None).await; // beside it
+    /// async { Process::builder("chunk").enter().succeed() }.in_context(import.context()).await; // below it
+    /// # }
+    /// ```
+    fn in_context(self, context: impl Into<Option<Context>>) -> impl Future<Output = Self::Output>
+    where
+        Self: Sized,
+    {
+        let context: Option<Context> = context.into();
+        // Where nothing is recorded, nothing is current.
+        carried(context.filter(|_| switch::is_on()), self)
     }
 }
 
 impl<F: Future> InCurrent for F {}
+
+/// See [`InCurrent`].
+async fn carried<F: Future>(context: Option<Context>, future: F) -> F::Output {
+    let mut scope = Scope::new(context);
+    within(&mut scope, pin!(future)).await
+}
 
 /// The context of a future, and its place among this thread's while the future is dropped.
 #[derive(Debug)]

@@ -21,7 +21,7 @@ const LONGEST_CHAIN: usize = 64;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether the process succeeded",
     label = "expected `()`, `ExitCode`, a `Result` with an error or text, or an `Option` or `Poll` of one of these",
-    note = "for anything else use `.enter()` or `.begin()`, and `.fail(…)` on what they return"
+    note = "for anything else use `.run_any(…)` or `.instrument_any(…)`, or `.enter()` and `.fail(…)` on what it returns"
 )]
 pub trait Reported<Way> {
     /// Why it failed, if it did.

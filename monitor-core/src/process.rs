@@ -10,7 +10,7 @@ use crate::attach::{Bond, attach};
 use crate::context::Context;
 use crate::current::CurrentGuard;
 use crate::done::Done;
-use crate::future::{Finish, Run, Task};
+use crate::future::{Finish, Run, Succeed, Task};
 use crate::live::{Draft, Live};
 use crate::outcome::{self, Reported};
 use crate::panic;
@@ -365,6 +365,34 @@ impl ProcessBuilder {
     pub fn instrument<F: Future<Output: Reported<Way>>, Way>(self, future: F) -> impl Future<Output = F::Output> + use<F, Way> {
         let task = self.attach().map_or_else(Task::off, Task::pending);
         Run::new(task, future, Finish(|done: Done<_, F::Output>| done.end(Reported::failure)))
+    }
+
+    /// Calls `work` within it like [`run`](Self::run), whatever it returns: only a panic is a failure.
+    ///
+    /// ```
+    /// use monitor_client::Process;
+    ///
+    /// let words = Process::builder("count words").run_any(|_| "two words".split(' ').count());
+    /// assert_eq!(words, 2);
+    /// ```
+    pub fn run_any<R>(self, work: impl FnOnce(&Process) -> R) -> R {
+        let mut returned = None;
+        self.run(|process| returned = Some(work(process)));
+        returned.expect("the work was done, or has panicked")
+    }
+
+    /// Makes a process of a future like [`instrument`](Self::instrument), whatever it returns: only a panic is a failure.
+    ///
+    /// ```
+    /// use monitor_client::Process;
+    ///
+    /// # async fn example() {
+    /// let words: usize = Process::builder("count words").instrument_any(async { "two words".split(' ').count() }).await;
+    /// # }
+    /// ```
+    pub fn instrument_any<F: Future>(self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        let task = self.attach().map_or_else(Task::off, Task::pending);
+        Run::new(task, future, Succeed)
     }
 
     fn with(mut self, change: impl FnOnce(&mut Sketch)) -> Self {

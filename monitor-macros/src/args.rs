@@ -28,6 +28,8 @@ pub(crate) struct Args {
     pub(crate) err: Option<Ident>,
     /// After how long a call is overdue.
     pub(crate) timeout: Option<LitStr>,
+    /// `begin`: without a caller, the function begins a tree.
+    pub(crate) begin: Option<Ident>,
     /// Written by `cargo monitor`.
     pub(crate) is_woven: bool,
     /// No closure around the body, though a returned `Err` is not seen then.
@@ -127,6 +129,7 @@ impl Args {
 }
 
 fn only_debug(word: Ident) -> Result<Ident> {
+            "begin" => set(&mut self.begin, "begin", key.clone(), key),
     if word == "Debug" { Ok(word) } else { Err(Error::new_spanned(word, "errors are told by their `Display`, or by `err = Debug`")) }
 }
 

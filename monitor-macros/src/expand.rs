@@ -96,8 +96,11 @@ fn start(plan: &Plan) -> Start {
             Some(quote!(Batch({ #names use #private::probe::*; #mark })))
         }
         (Kind::CrossProcess, _) => {
-            let (root, parent) = (id(&plan.parameters, "root_id"), id(&plan.parameters, "parent_id"));
-            Some(quote!(CrossProcess(#private::remote(#root, #parent))))
+            let header = id(&plan.parameters, "traceparent");
+            let of = |name| header.clone().or_else(|| id(&plan.parameters, name));
+            let (root, parent) = (of("root_id"), of("parent_id"));
+            let begin = plan.may_begin.then(|| quote!(.or_begin()));
+            Some(quote!(CrossProcess(#private::remote(#root, #parent)#begin)))
         }
         _ => None,
     };

@@ -125,7 +125,7 @@ pub fn root_task(args: TokenStream, item: TokenStream) -> TokenStream {
 ///     part.len()
 /// }
 ///
-/// let size = monitor_client::spawn(|| compile("part")).join().unwrap();
+/// let size = monitor_client::spawn_thread(|| compile("part")).join().unwrap();
 /// assert_eq!(size, 4);
 /// ```
 #[proc_macro_attribute]
@@ -138,6 +138,9 @@ pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
 /// They may be `RootId` and `ProcessId`, `String`, `&str`, or an `Option` of those. The root's id in both places, or alone, continues
 /// the tree below its root. A root's id that is empty or malformed doesn't disturb the call: it becomes a tree of its own. Otherwise as [`macro@normal_task`].
 ///
+/// A parameter `traceparent`, text or an `Option` of it, stands for both: the W3C header as it came. At the edge, where most callers
+/// send nothing, `#[cross_process(begin)]` begins a tree without a caller, and says nothing of it.
+///
 /// ```
 /// use monitor_client::{cross_process, ProcessId, RootId};
 ///
@@ -147,6 +150,13 @@ pub fn cross_thread(args: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 ///
 /// assert!(!judge("a message", None, None));
+///
+/// #[cross_process(name = "GET /health", begin)]
+/// fn health(traceparent: Option<&str>) -> bool {
+///     true
+/// }
+///
+/// assert!(health(None));
 /// ```
 #[proc_macro_attribute]
 pub fn cross_process(args: TokenStream, item: TokenStream) -> TokenStream {

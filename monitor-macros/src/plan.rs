@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) client: Path,
     /// The parameter that marks the batch.
     pub(crate) batch: Option<Mark>,
+    /// A call without a caller begins a tree, and nobody is warned.
+    pub(crate) may_begin: bool,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) shape: Shape,
     pub(crate) function: Function,
@@ -201,6 +203,11 @@ impl Plan {
         {
             mistakes.push(batch, format!("only #[root_task] has a batch; remove it from #[{}]", kind.attribute()));
         }
+        if let Some(begin) = &args.begin
+            && kind != Kind::CrossProcess
+        {
+            mistakes.push(begin, format!("only #[cross_process] has `begin`; remove it from #[{}]", kind.attribute()));
+        }
         let mut parameters = parameters(&mut function);
         let mut known =
             Parameters { list: &mut parameters, has_self: function.sig.receiver().is_some(), has_ids: kind == Kind::CrossProcess };
@@ -238,6 +245,7 @@ impl Plan {
             is_outermost: args.is_outermost && matches!(shape, Shape::Sync { .. } | Shape::Woven { .. } | Shape::Guard),
             client: args.client.unwrap_or_else(|| parse_quote!(::monitor_client)),
             batch,
+            may_begin: args.begin.is_some(),
             parameters,
             shape,
             function,
@@ -379,6 +387,10 @@ fn milliseconds(timeout: &LitStr, mistakes: &mut Mistakes) -> Option<u32> {
 }
 
 fn check_ids(function: &Function, parameters: &mut [Parameter], mistakes: &mut Mistakes) {
+    if let Some(header) = parameters.iter_mut().find(|parameter| parameter.is("traceparent")) {
+        header.used = true;
+        return;
+    }
     let mut missing = Vec::new();
     for id in ["root_id", "parent_id"] {
         match parameters.iter_mut().find(|parameter| parameter.is(id)) {
@@ -390,7 +402,7 @@ fn check_ids(function: &Function, parameters: &mut [Parameter], mistakes: &mut M
         let parameters = if missing.len() == 1 { "parameter" } else { "parameters" };
         let missing = missing.join(" and ");
         let text = format!(
-            "#[cross_process] needs the caller's ids; add the {parameters} {missing} (ids, `String`, `&str` or an `Option` of those)"
+            "#[cross_process] needs the caller's ids; add the {parameters} {missing} (ids, `String`, `&str` or an `Option` of those), or one named `traceparent` with the header"
         );
         mistakes.push(&function.sig.ident, text);
     }

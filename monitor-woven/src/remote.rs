@@ -44,7 +44,7 @@ pub fn remote<R: AsId + ?Sized, P: AsId + ?Sized>(root_id: &R, parent_id: &P) ->
         _ => id::<ProcessId>(parent_id.as_text()),
     };
     let malformed = root.as_ref().err().or(parent.as_ref().err()).cloned();
-    Remote { root: root.ok().flatten().map(RootId::get), parent: parent.ok().flatten().map(ProcessId::get), malformed }
+    Remote { root: root.ok().flatten().map(RootId::get), parent: parent.ok().flatten().map(ProcessId::get), malformed, may_begin: false }
 }
 
 /// The id; or the text that is none.
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn ids_are_read_from_text_and_what_is_none_is_told() {
         let (root, parent) = ("0199a3ce929d0e0e47360199a3ce929d", "ffffffffffffffff");
-        let whole = Remote { root: Some(0x0199_a3ce_929d_0e0e_4736_0199_a3ce_929d), parent: Some(u64::MAX), malformed: None };
+        let whole = Remote { root: Some(0x0199_a3ce_929d_0e0e_4736_0199_a3ce_929d), parent: Some(u64::MAX), ..Remote::default() };
         assert_eq!(remote(root, parent), whole);
         assert_eq!(remote(&root.to_owned(), &Some(parent)), whole);
         assert_eq!(remote(&None::<String>, ""), Remote::default());

@@ -81,7 +81,7 @@ fn a_stray_thread_joins_the_one_tree_that_runs_and_no_other() {
         stray.env("MONITOR_LOG", "stderr");
         let finished = run(stray);
         assert_eq!(finished.code, Some(0), "{}", finished.stderr);
-        assert_eq!(finished.stderr.contains("monitor_client::spawn"), roots != 1, "{}", finished.stderr);
+        assert_eq!(finished.stderr.contains("monitor_client::spawn_thread"), roots != 1, "{}", finished.stderr);
         let outlines: Vec<String> = wait_for("the worker's goodbye", || {
             (server.get("/workers")["workers"][0]["state"] == "offline")
                 .then(|| server.roots().iter().map(|root| outline(&server.tree(root))).collect())

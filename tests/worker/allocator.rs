@@ -59,7 +59,7 @@ pub(crate) fn allocator_records() {
 #[root_task]
 fn allocates() {
     drop(std::hint::black_box(Box::new(1)));
-    monitor_client::spawn(|| drop(std::hint::black_box(Box::new(1)))).join().expect("no panic");
+    monitor_client::spawn_thread(|| drop(std::hint::black_box(Box::new(1)))).join().expect("no panic");
 }
 
 #[normal_task]

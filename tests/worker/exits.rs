@@ -40,7 +40,7 @@ pub(crate) fn abort_inside() {
 #[root_task]
 pub(crate) fn exit_with(code: u64) {
     let (begun, is_begun) = mpsc::channel();
-    monitor_client::spawn(move || on_a_thread(&begun));
+    monitor_client::spawn_thread(move || on_a_thread(&begun));
     is_begun.recv().expect("it begins");
     exits_with(code);
 }
@@ -61,7 +61,7 @@ fn on_a_thread(begun: &mpsc::Sender<()>) {
 /// Another thread of the tree exits.
 #[root_task(batch = "code")]
 pub(crate) fn exit_elsewhere(code: u64) {
-    let _ = monitor_client::spawn(move || exits_with(code)).join();
+    let _ = monitor_client::spawn_thread(move || exits_with(code)).join();
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -111,7 +111,7 @@ pub(crate) fn return_code(code: u64) -> ExitCode {
 /// A thread panics, and nobody else minds.
 #[root_task]
 pub(crate) fn thread_panics() {
-    assert!(monitor_client::spawn(panics).join().is_err());
+    assert!(monitor_client::spawn_thread(panics).join().is_err());
 }
 
 #[root_task]
@@ -241,7 +241,7 @@ pub(crate) fn crowd(count: u64) {
     let threads: Vec<_> = (0..count)
         .map(|n| {
             let together = Arc::clone(&together);
-            monitor_client::spawn(move || {
+            monitor_client::spawn_thread(move || {
                 together.wait();
                 let _ = leaf(n);
             })
@@ -265,7 +265,7 @@ static CALLS: AtomicU64 = AtomicU64::new(0);
 #[root_task]
 pub(crate) fn leaves_others_behind() {
     for _ in 0..4 {
-        monitor_client::spawn(|| {
+        monitor_client::spawn_thread(|| {
             loop {
                 let _ = leaf(0);
                 CALLS.fetch_add(1, Ordering::SeqCst);

@@ -34,7 +34,7 @@ pub(crate) fn bare(count: u64) {
 #[root_task]
 pub(crate) fn by_hand(count: u64) {
     let threads = [(); 4].map(|()| {
-        monitor_client::spawn(move || {
+        monitor_client::spawn_thread(move || {
             for n in 0..count {
                 let item = Process::builder("item").enter();
                 let _ = leaf(0);
@@ -87,7 +87,7 @@ async fn takes_turns() {
 #[normal_task]
 fn shared(threads: u64) {
     let calls = move || (0..LOOP / threads).for_each(outer);
-    let threads: Vec<_> = (0..threads).map(|_| monitor_client::spawn(calls)).collect();
+    let threads: Vec<_> = (0..threads).map(|_| monitor_client::spawn_thread(calls)).collect();
     for thread in threads {
         thread.join().expect("no panic");
     }

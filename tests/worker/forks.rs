@@ -95,7 +95,7 @@ static IS_OVER: AtomicBool = AtomicBool::new(false);
 pub(crate) fn forks_while_busy(count: u64) {
     let threads: Vec<_> = (0..4)
         .map(|_| {
-            monitor_client::spawn(|| {
+            monitor_client::spawn_thread(|| {
                 while !IS_OVER.load(Ordering::SeqCst) {
                     let _ = leaf(999);
                 }

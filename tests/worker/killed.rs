@@ -48,7 +48,7 @@ pub(crate) fn counts(file: &str, calls: u64, end: &str) {
             2 => by_hand(counter, calls),
             _ => futures(counter, calls),
         };
-        monitor_client::spawn(move || {
+        monitor_client::spawn_thread(move || {
             record();
             // It ends with the program.
             loop {

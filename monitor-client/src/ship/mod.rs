@@ -73,7 +73,10 @@ fn start() {
     if !settings.recording.enabled {
         return;
     }
-    fork::register(|| SHIPPER.forget());
+    fork::register(|| {
+        SHIPPER.forget();
+        crate::foreign::forget();
+    });
     fork::awake();
     if let Err(error) = begin(settings) {
         fork::asleep();

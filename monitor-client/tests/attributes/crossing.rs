@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use monitor_client::{Context, Process, ProcessId, RootId, cross_process, cross_thread, current_id, root_id, root_task, spawn};
+use monitor_client::{Context, Process, ProcessId, RootId, cross_process, cross_thread, current_id, root_id, root_task, spawn_thread};
 
 use crate::support::{check, check_sorted, record, run, warnings};
 
@@ -86,7 +86,7 @@ fn spawned_threads_carry_the_context() {
         || {
             let _other = Process::builder("another tree").begin();
             let _top = Process::builder("top").enter();
-            spawn(part).join().expect("no panic");
+            spawn_thread(part).join().expect("no panic");
         },
         "
         another tree
@@ -147,6 +147,31 @@ fn missing_or_malformed_ids_disturb_nothing() {
     let warnings: Vec<_> = warnings().into_iter().filter(|text| text.contains("#[cross_process]")).collect();
     assert_eq!(warnings.len(), 1);
     assert!(warnings[0].contains("so ein Käse"), "{warnings:?}");
+}
+
+#[test]
+fn at_the_edge_a_callers_tree_goes_on_or_one_begins_without_a_warning() {
+    #[cross_process("edge", begin)]
+    fn edge(traceparent: Option<String>) {
+        on_another_thread(part);
+    }
+    #[cross_process("edge", begin)]
+    fn by_ids(root_id: &str, parent_id: &str) {}
+    let broken = monitor_client::broken_callers();
+    let trees = record(|| {
+        edge(Some(format!("00-{ROOT}-{PARENT}-00")));
+        edge(None);
+        edge(Some("so ein Käse am Rand".to_owned()));
+        by_ids("", "");
+    });
+    assert_eq!(
+        trees.to_string(),
+        "(a3ce929d0e0e4736) edge cross_process\n  part cross_thread inferred\nedge cross_process\n  part cross_thread inferred\n\
+         edge cross_process\n  part cross_thread inferred\nedge cross_process"
+    );
+    assert_eq!(format!("{:032x}", trees.processes[0].started.root), ROOT);
+    assert!(!warnings().iter().any(|text| text.contains("am Rand")), "{:?}", warnings());
+    assert!(monitor_client::broken_callers() > broken);
 }
 
 #[test]

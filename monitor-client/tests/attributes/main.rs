@@ -9,6 +9,7 @@ mod all;
 mod arguments;
 mod batches;
 mod cancellation;
+mod carried;
 mod crossing;
 mod drop_order;
 mod enriched;

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use monitor_client::{Context, Process, normal_task, root_task, spawn};
+use monitor_client::{Context, Process, normal_task, root_task, spawn_thread};
 use monitor_core::record::Attachment;
 
 use crate::support::{check, check_sorted, record};
@@ -177,7 +177,7 @@ fn a_carried_context_is_the_parent_on_another_thread() {
                     leaf();
                 });
             });
-            spawn(|| drop(Process::builder("spawned").begin())).join().expect("no panic");
+            spawn_thread(|| drop(Process::builder("spawned").begin())).join().expect("no panic");
             drop(top);
         },
         "

@@ -2,7 +2,7 @@
 
 #![deny(warnings)]
 
-use monitor_client::{cross_thread, normal_task, root_task};
+use monitor_client::{cross_process, cross_thread, normal_task, root_task};
 
 #[normal_task]
 fn configured(#[cfg(any())] missing: Missing, #[cfg(all())] present: u8, #[allow(unused)] unused: String) -> u8 {
@@ -45,7 +45,13 @@ fn callback(f: &mut dyn FnMut(&str) -> usize) -> usize {
     f("four")
 }
 
+#[cross_process("GET /", begin)]
+async fn edge(traceparent: Option<&str>, _body: Vec<u8>) -> Result<(), String> {
+    Ok(())
+}
+
 fn main() {
+    drop(edge(None, vec![]));
     assert_eq!(configured(7, String::new()), 7);
     drop(configured_async(7, (1, 2)));
     marked(&String::new());

@@ -59,6 +59,7 @@ fn stats(shared: &Rc<Shared>, since_us: u64) -> Value {
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
         "recording_since_us": since_us,
+        "broken_callers": crate::broken_callers(),
     });
     {
         let outbox = shared.outbox.borrow();

@@ -1,0 +1,33 @@
+//! Entries of Redis streams, as they are read. They are written as pairs of strings.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use redis::Value;
+use redis::streams::StreamId;
+
+use super::Carrier;
+
+impl Carrier for HashMap<String, Value> {
+    fn get(&self, key: &str) -> Option<Cow<'_, str>> {
+        match self.get(key)? {
+            Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes)),
+            Value::SimpleString(text) => Some(text.into()),
+            _ => None,
+        }
+    }
+
+    fn set(&mut self, key: &str, value: String) {
+        self.insert(key.to_owned(), Value::BulkString(value.into_bytes()));
+    }
+}
+
+impl Carrier for StreamId {
+    fn get(&self, key: &str) -> Option<Cow<'_, str>> {
+        Carrier::get(&self.map, key)
+    }
+
+    fn set(&mut self, key: &str, value: String) {
+        Carrier::set(&mut self.map, key, value);
+    }
+}

@@ -1,0 +1,178 @@
+//! Rayon's ways to run things in parallel: each belongs to the process that asked for it.
+//!
+//! ```
+//! use monitor_client::rayon::ParallelIteratorExt;
+//! use rayon::prelude::*;
+//!
+//! #[monitor_client::normal_task]
+//! fn measure(text: &str) -> usize {
+//!     text.len()
+//! }
+//!
+//! let total: usize = ["a", "bb"].par_iter().in_current().map(|text| measure(text)).sum();
+//! let (one, two) = monitor_client::rayon::join(|| measure("a"), || measure("bb"));
+//! assert_eq!((total, one + two), (3, 3));
+//! ```
+//!
+//! For `ThreadPool::install` and the like there is [`in_current`](crate::in_current).
+
+use monitor_core::{Context, CurrentGuard};
+use rayon::iter::ParallelIterator;
+use rayon::iter::plumbing::{Consumer, Folder, Reducer, UnindexedConsumer};
+
+use crate::carried::in_current;
+
+/// As [`rayon::join`]; both closures belong to what is current here.
+pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    rayon::join(in_current(a), in_current(b))
+}
+
+/// As [`rayon::spawn`]; the closure belongs to what is current here.
+///
+/// ```
+/// let (tell, told) = std::sync::mpsc::channel();
+/// monitor_client::rayon::spawn(move || tell.send(1 + 1).unwrap());
+/// assert_eq!(told.recv(), Ok(2));
+/// ```
+pub fn spawn(work: impl FnOnce() + Send + 'static) {
+    rayon::spawn(in_current(work));
+}
+
+/// As [`rayon::scope`]; `work` belongs to what is current here, and what it spawns to what is current there.
+///
+/// ```
+/// let mut halves = [0, 0];
+/// monitor_client::rayon::scope(|scope| {
+///     for half in &mut halves {
+///         scope.spawn(move |_| *half = 1);
+///     }
+/// });
+/// assert_eq!(halves, [1, 1]);
+/// ```
+pub fn scope<'scope, T: Send>(work: impl FnOnce(Scope<'_, 'scope>) -> T + Send) -> T {
+    let context = Context::current();
+    rayon::scope(|scope| {
+        let _current = context.map(Context::enter);
+        work(Scope(scope))
+    })
+}
+
+/// Where work is spawned that ends before [`scope`] returns.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a, 'scope>(&'a rayon::Scope<'scope>);
+
+impl<'scope> Scope<'_, 'scope> {
+    /// As [`rayon::Scope::spawn`].
+    pub fn spawn(&self, work: impl FnOnce(Scope<'_, 'scope>) + Send + 'scope) {
+        let context = Context::current();
+        self.0.spawn(move |scope| {
+            let _current = context.map(Context::enter);
+            work(Scope(scope));
+        });
+    }
+}
+
+/// Lets parallel iterators take along what is current.
+pub trait ParallelIteratorExt: ParallelIterator {
+    /// The closures of all that follows (`map`, `filter`, `for_each`) belong to what is current here, whichever thread they run on.
+    ///
+    /// What needs positions, as `enumerate` and `zip`, stands before it.
+    fn in_current(self) -> InCurrent<Self> {
+        InCurrent { base: self, context: Context::current() }
+    }
+}
+
+impl<I: ParallelIterator> ParallelIteratorExt for I {}
+
+/// See [`ParallelIteratorExt::in_current`].
+#[derive(Debug, Clone)]
+#[must_use = "iterators do nothing until they are used"]
+pub struct InCurrent<I> {
+    base: I,
+    context: Option<Context>,
+}
+
+impl<I: ParallelIterator> ParallelIterator for InCurrent<I> {
+    type Item = I::Item;
+
+    fn drive_unindexed<C: UnindexedConsumer<I::Item>>(self, consumer: C) -> C::Result {
+        self.base.drive_unindexed(Carried { base: consumer, context: self.context })
+    }
+
+    fn opt_len(&self) -> Option<usize> {
+        self.base.opt_len()
+    }
+}
+
+/// A consumer, folder or reducer whose closures are called within a context.
+struct Carried<T> {
+    base: T,
+    context: Option<Context>,
+}
+
+impl<T> Carried<T> {
+    fn with<U>(&self, base: U) -> Carried<U> {
+        Carried { base, context: self.context }
+    }
+
+    fn enter(&self) -> Option<CurrentGuard> {
+        self.context.map(Context::enter)
+    }
+}
+
+impl<T, C: Consumer<T>> Consumer<T> for Carried<C> {
+    type Folder = Carried<C::Folder>;
+    type Reducer = Carried<C::Reducer>;
+    type Result = C::Result;
+
+    fn split_at(self, index: usize) -> (Self, Self, Self::Reducer) {
+        let context = self.context;
+        let carried = |base| Carried { base, context };
+        let (left, right, reducer) = self.base.split_at(index);
+        (carried(left), carried(right), Carried { base: reducer, context })
+    }
+
+    fn into_folder(self) -> Self::Folder {
+        let _current = self.enter();
+        Carried { context: self.context, base: self.base.into_folder() }
+    }
+
+    fn full(&self) -> bool {
+        self.base.full()
+    }
+}
+
+impl<T, C: UnindexedConsumer<T>> UnindexedConsumer<T> for Carried<C> {
+    fn split_off_left(&self) -> Self {
+        self.with(self.base.split_off_left())
+    }
+
+    fn to_reducer(&self) -> Self::Reducer {
+        self.with(self.base.to_reducer())
+    }
+}
+
+impl<T, F: Folder<T>> Folder<T> for Carried<F> {
+    type Result = F::Result;
+
+    fn consume(self, item: T) -> Self {
+        let _current = self.enter();
+        Carried { context: self.context, base: self.base.consume(item) }
+    }
+
+    fn complete(self) -> F::Result {
+        let _current = self.enter();
+        self.base.complete()
+    }
+
+    fn full(&self) -> bool {
+        self.base.full()
+    }
+}
+
+impl<R, T: Reducer<R>> Reducer<R> for Carried<T> {
+    fn reduce(self, left: R, right: R) -> R {
+        let _current = self.enter();
+        self.base.reduce(left, right)
+    }
+}

@@ -1,0 +1,166 @@
+//! Tokio's ways to start a task, as drop-ins: each task belongs to the process that started it.
+//!
+//! ```
+//! use monitor_client::tokio::JoinSet;
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let mut parts = JoinSet::new();
+//! for n in 1..=3 {
+//!     parts.spawn(async move { 10 * n });
+//! }
+//! assert_eq!(parts.join_all().await.iter().sum::<i32>(), 60);
+//! # });
+//! ```
+
+use std::ops::{Deref, DerefMut};
+
+use tokio::runtime::Handle;
+use tokio::task::{AbortHandle, JoinHandle, LocalSet};
+
+use crate::InCurrent;
+use crate::carried::in_current;
+
+/// As [`tokio::spawn`]; what runs in the task belongs to the process that spawned it.
+///
+/// # Panics
+/// Outside a tokio runtime, as `tokio::spawn` does.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// assert_eq!(monitor_client::tokio::spawn(async { 1 + 1 }).await.unwrap(), 2);
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn<F>(work: F) -> JoinHandle<F::Output>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    tokio::spawn(work.in_current())
+}
+
+/// As [`tokio::task::spawn_blocking`]; what runs there belongs to the process that spawned it.
+///
+/// # Panics
+/// Outside a tokio runtime, as `tokio::task::spawn_blocking` does.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// assert_eq!(monitor_client::tokio::spawn_blocking(|| 1 + 1).await.unwrap(), 2);
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    tokio::task::spawn_blocking(in_current(work))
+}
+
+/// As [`tokio::task::spawn_local`]; what runs in the task belongs to the process that spawned it.
+///
+/// # Panics
+/// Outside a `LocalSet`, as `tokio::task::spawn_local` does.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let tasks = tokio::task::LocalSet::new();
+/// let two = tasks.run_until(async { monitor_client::tokio::spawn_local(async { 1 + 1 }).await.unwrap() }).await;
+/// assert_eq!(two, 2);
+/// # });
+/// ```
+#[track_caller]
+pub fn spawn_local<F: Future<Output: 'static> + 'static>(work: F) -> JoinHandle<F::Output> {
+    tokio::task::spawn_local(work.in_current())
+}
+
+/// As [`tokio::task::JoinSet`], whose other methods it has by `Deref`; what runs in its tasks belongs to the process that spawned them.
+#[derive(Debug)]
+pub struct JoinSet<T>(tokio::task::JoinSet<T>);
+
+impl<T> JoinSet<T> {
+    /// An empty set.
+    pub fn new() -> Self {
+        Self(tokio::task::JoinSet::new())
+    }
+}
+
+impl<T: 'static> JoinSet<T> {
+    /// As [`tokio::task::JoinSet::spawn`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[track_caller]
+    pub fn spawn<F: Future<Output = T> + Send + 'static>(&mut self, work: F) -> AbortHandle
+    where
+        T: Send,
+    {
+        self.0.spawn(work.in_current())
+    }
+
+    /// As [`tokio::task::JoinSet::spawn_on`].
+    #[track_caller]
+    pub fn spawn_on<F: Future<Output = T> + Send + 'static>(&mut self, work: F, handle: &Handle) -> AbortHandle
+    where
+        T: Send,
+    {
+        self.0.spawn_on(work.in_current(), handle)
+    }
+
+    /// As [`tokio::task::JoinSet::spawn_local`].
+    ///
+    /// # Panics
+    /// Outside a `LocalSet`.
+    #[track_caller]
+    pub fn spawn_local<F: Future<Output = T> + 'static>(&mut self, work: F) -> AbortHandle {
+        self.0.spawn_local(work.in_current())
+    }
+
+    /// As [`tokio::task::JoinSet::spawn_local_on`].
+    #[track_caller]
+    pub fn spawn_local_on<F: Future<Output = T> + 'static>(&mut self, work: F, tasks: &LocalSet) -> AbortHandle {
+        self.0.spawn_local_on(work.in_current(), tasks)
+    }
+
+    /// As [`tokio::task::JoinSet::spawn_blocking`].
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[track_caller]
+    pub fn spawn_blocking<F: FnOnce() -> T + Send + 'static>(&mut self, work: F) -> AbortHandle
+    where
+        T: Send,
+    {
+        self.0.spawn_blocking(in_current(work))
+    }
+
+    /// As [`tokio::task::JoinSet::join_all`].
+    ///
+    /// # Panics
+    /// When one of the tasks panicked.
+    pub async fn join_all(self) -> Vec<T> {
+        self.0.join_all().await
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> From<tokio::task::JoinSet<T>> for JoinSet<T> {
+    fn from(tasks: tokio::task::JoinSet<T>) -> Self {
+        Self(tasks)
+    }
+}
+
+impl<T> Deref for JoinSet<T> {
+    type Target = tokio::task::JoinSet<T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for JoinSet<T> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
