@@ -79,8 +79,12 @@ mod propagation;
 #[cfg(feature = "rayon")]
 pub mod rayon;
 mod remote;
+#[cfg(feature = "reqwest-middleware")]
+pub mod reqwest_middleware;
 mod spawn;
 pub mod tokio;
+#[cfg(feature = "tower")]
+pub mod tower;
 
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -143,13 +143,11 @@ struct Header {
 /// The `traceparent` of a carrier, if there is one that can be read; else it is counted.
 fn read_header<C: Carrier + ?Sized>(carrier: &C) -> Option<Header> {
     let text = carrier.get("traceparent").filter(|text| !text.trim().is_empty())?;
-    match text.parse() {
-        Ok(parsed) => Some(Header { parsed, state: State::read(&text, carrier.get("tracestate").as_deref()) }),
-        Err(_) => {
-            foreign::count_broken();
-            None
-        }
-    }
+    let Ok(parsed) = text.parse() else {
+        foreign::count_broken();
+        return None;
+    };
+    Some(Header { parsed, state: State::read(&text, carrier.get("tracestate").as_deref()) })
 }
 
 fn keep(root: RootId, state: State) {

@@ -121,6 +121,7 @@ impl Args {
 
     fn take_word(&mut self, key: Ident) -> Result<()> {
         match key.to_string().as_str() {
+            "begin" => set(&mut self.begin, "begin", key.clone(), key),
             "ret" => set(&mut self.ret, "ret", key.clone(), key),
             "args" | "fields" | "mask" => Err(told::stands_alone(&key)),
             _ => Err(Error::new_spanned(&key, format!("`{key}` stands alone here; {FORMS}"))),
@@ -129,7 +130,6 @@ impl Args {
 }
 
 fn only_debug(word: Ident) -> Result<Ident> {
-            "begin" => set(&mut self.begin, "begin", key.clone(), key),
     if word == "Debug" { Ok(word) } else { Err(Error::new_spanned(word, "errors are told by their `Display`, or by `err = Debug`")) }
 }
 

@@ -99,7 +99,7 @@ fn start(plan: &Plan) -> Start {
             let header = id(&plan.parameters, "traceparent");
             let of = |name| header.clone().or_else(|| id(&plan.parameters, name));
             let (root, parent) = (of("root_id"), of("parent_id"));
-            let begin = plan.may_begin.then(|| quote!(.or_begin()));
+            let begin = plan.begin.as_ref().map(|_| quote!(.or_begin()));
             Some(quote!(CrossProcess(#private::remote(#root, #parent)#begin)))
         }
         _ => None,

@@ -45,8 +45,8 @@ pub(crate) struct Plan {
     pub(crate) client: Path,
     /// The parameter that marks the batch.
     pub(crate) batch: Option<Mark>,
-    /// A call without a caller begins a tree, and nobody is warned.
-    pub(crate) may_begin: bool,
+    /// `begin`: a call without a caller begins a tree, and nobody is warned.
+    pub(crate) begin: Option<Ident>,
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) shape: Shape,
     pub(crate) function: Function,
@@ -245,7 +245,7 @@ impl Plan {
             is_outermost: args.is_outermost && matches!(shape, Shape::Sync { .. } | Shape::Woven { .. } | Shape::Guard),
             client: args.client.unwrap_or_else(|| parse_quote!(::monitor_client)),
             batch,
-            may_begin: args.begin.is_some(),
+            begin: args.begin,
             parameters,
             shape,
             function,

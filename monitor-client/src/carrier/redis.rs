@@ -2,13 +2,14 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 
 use redis::Value;
 use redis::streams::StreamId;
 
 use super::Carrier;
 
-impl Carrier for HashMap<String, Value> {
+impl<S: BuildHasher> Carrier for HashMap<String, Value, S> {
     fn get(&self, key: &str) -> Option<Cow<'_, str>> {
         match self.get(key)? {
             Value::BulkString(bytes) => Some(String::from_utf8_lossy(bytes)),

@@ -128,9 +128,9 @@ fn a_parallel_iterator_that_panics_leaves_nothing_current_behind() {
     check(
         || {
             let top = Process::builder("top").enter();
-            let panicked = std::panic::catch_unwind(|| {
+            let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 pool.install(in_current(|| (0..8).into_par_iter().in_current().for_each(|n| assert!(n > 8, "told so"))));
-            });
+            }));
             assert!(panicked.is_err());
             drop(top);
             pool.broadcast(|_| assert_eq!(Context::current(), None));
