@@ -143,8 +143,8 @@ where
             Ok(response) => {
                 call.status(response.status(), 400);
                 call.grpc_status(response.headers());
-                if !is_grpc(response.headers()) {
-                    // Nobody has to read the rest.
+                if !is_grpc(response.headers()) || response.headers().contains_key("grpc-status") {
+                    // Nobody has to read the rest, if there is any.
                     call.end();
                 }
                 Ok(response.map(|body| Body::new(body, call, None)))
