@@ -8,7 +8,7 @@ use monitor_client::{Level, Process, assert_tree, cross_thread, fail, field, log
 
 #[root_task(batch = batch)]
 fn build(batch: &str) -> Result<usize, String> {
-    let parts: Vec<_> = (0..4).map(|n| monitor_client::spawn(move || compile(n))).collect();
+    let parts: Vec<_> = (0..4).map(|n| monitor_client::spawn_thread(move || compile(n))).collect();
     let total = parts.into_iter().map(|part| part.join().expect("no panic")).sum();
     publish(total)
 }

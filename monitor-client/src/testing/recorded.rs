@@ -86,7 +86,7 @@ impl Recorded {
             let _ = write!(
                 remarks,
                 "\nMeanwhile, in this test or one beside it, began outside of any root: {}{more}. A thread or task gets the context of its \
-                 caller by monitor_client::spawn, spawn_task or spawn_blocking, or by .in_current().\n",
+                 caller by monitor_client::spawn_thread, spawn_task or spawn_blocking, or by .in_current().\n",
                 self.outside.join(", ")
             );
         }
