@@ -46,3 +46,42 @@ fn next_names_the_place_of_a_mistake_and_ends_with_2() {
         assert!(message.contains(words), "{args:?}: {message}");
     }
 }
+
+#[test]
+fn check_tells_all_mistakes_by_file_line_and_column_and_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let write = |name: &str, text: &[u8]| std::fs::write(path(name), text).unwrap();
+    write("gold.toml", b"name = \"gold\"\nrules = [\"30 2 * * 1-5\"]\nthen = { success = [\"load\"] }\n");
+    write("load.json", br#"{ "name": "load", "command": ["true"] }"#);
+    assert_eq!(output(&["task", "check", &path("gold.toml"), &path("load.json")]), "no mistakes in 2 tasks\n");
+    let json: Value = serde_json::from_str(&output(&["task", "check", "--json", &path("load.json")])).unwrap();
+    assert_eq!((&json["tasks"][0]["name"], &json["mistakes"]), (&Value::from("load"), &Value::Array(vec![])));
+
+    write("bad.toml", b"name = \"bad\"\nrulse = []\nrules = [\"0 25 * * *\"]\n");
+    write("bytes.toml", b"name = \"\xff\"");
+    write("broken.json", b"{ \"name\": \"a\",\n ]");
+    write("long.toml", "é".repeat(600_000).as_bytes());
+    let files = ["bad.toml", "bytes.toml", "broken.json", "long.toml"].map(path);
+    let args: Vec<&str> = ["task", "check"].into_iter().chain(files.iter().map(String::as_str)).collect();
+    let found = monitor(&args).assert().code(2).get_output().clone();
+    let text = String::from_utf8(found.stdout).unwrap();
+    for words in [
+        "bad.toml:2:1: rulse: there is no such key; did you mean rules?",
+        "bad.toml:3:13: rules.0: hour: 25 is not in 0 to 23",
+        "bytes.toml:1:9: this is no UTF-8",
+        "broken.json:2:2: ",
+        "long.toml:1:1: a definition has at most 1048576 bytes",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert_eq!(String::from_utf8(found.stderr).unwrap(), "monitor: 5 mistakes\n");
+
+    // What only several files together show.
+    let alone = monitor(&["task", "check", &path("gold.toml")]).assert().code(2).get_output().stdout.clone();
+    assert!(String::from_utf8(alone).unwrap().contains("gold.toml: then.success.0: there is no task load"));
+    write("load.toml", b"name = \"load\"\nthen.fail = [\"gold\"]");
+    let circle = monitor(&["task", "check", &path("gold.toml"), &path("load.toml")]).assert().code(2).get_output().stdout.clone();
+    assert!(String::from_utf8(circle).unwrap().contains("for ever: gold → load → gold"));
+    monitor(&["task", "check", &path("none.toml")]).assert().code(1);
+}

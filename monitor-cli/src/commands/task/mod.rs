@@ -1,5 +1,6 @@
 //! `monitor task`
 
+mod check;
 mod next;
 
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use crate::exit;
 const EXAMPLES: &str = "\
 Examples:
   monitor task next \"30 2 * * 1-5\" --zone Europe/Berlin
+  monitor task check tasks/*.toml
 
 Nothing runs tasks by itself yet: these commands try rules and definitions out.";
 
@@ -30,6 +32,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Args),
     Next(next::Args),
 }
 
@@ -40,6 +43,7 @@ struct Wrong(String);
 
 pub(crate) fn run(args: &Args) -> ExitCode {
     let result = match &args.command {
+        Command::Check(args) => check::run(args),
         Command::Next(args) => next::run(args),
     };
     let is_wrong = result.as_ref().err().is_some_and(|error| error.is::<Wrong>());

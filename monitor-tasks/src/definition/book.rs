@@ -1,0 +1,70 @@
+//! Mistakes that only several definitions together show.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Definition;
+use crate::near::did_you_mean;
+
+/// Checks definitions that belong together. Each mistake comes with the place of its definition in `book` and the JSON pointer of
+/// the value: a name that is used twice, a task in `then` that isn't there, and tasks that start one another for ever.
+pub fn check_book(book: &[Definition]) -> Vec<(usize, String, String)> {
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut mistakes = Vec::new();
+    for (index, definition) in book.iter().enumerate() {
+        if places.contains_key(definition.name.as_str()) {
+            mistakes.push((index, "/name".to_owned(), format!("there is another task {}", definition.name)));
+        } else {
+            places.insert(&definition.name, index);
+        }
+    }
+    for (index, definition) in book.iter().enumerate() {
+        for (path, name) in followers(definition) {
+            if !places.contains_key(name) {
+                mistakes.push((index, path, format!("there is no task {name}{}", did_you_mean(name, places.keys().copied()))));
+            }
+        }
+    }
+    mistakes.extend(cycles(book, &places));
+    mistakes
+}
+
+/// Tasks that a definition starts, with the pointers of their names.
+fn followers(definition: &Definition) -> impl Iterator<Item = (String, &str)> {
+    let lists = [("success", &definition.then.success), ("fail", &definition.then.fail)];
+    lists
+        .into_iter()
+        .flat_map(|(outcome, names)| names.iter().enumerate().map(move |(index, name)| (format!("/then/{outcome}/{index}"), name.as_str())))
+}
+
+/// Each circle once, told at the step that closes it.
+fn cycles(book: &[Definition], places: &BTreeMap<&str, usize>) -> Vec<(usize, String, String)> {
+    let mut mistakes = Vec::new();
+    let mut done = BTreeSet::new();
+    for start in 0..book.len() {
+        if done.contains(&start) {
+            continue;
+        }
+        // A walk with a list of its own: a chain may be as long as the book.
+        let mut chain = vec![(start, followers(&book[start]))];
+        let mut on_chain = BTreeSet::from([start]);
+        while let Some((index, steps)) = chain.last_mut() {
+            let index = *index;
+            let Some((path, name)) = steps.next() else {
+                chain.pop();
+                on_chain.remove(&index);
+                done.insert(index);
+                continue;
+            };
+            let Some(next) = places.get(name).copied() else { continue };
+            if on_chain.contains(&next) {
+                let circle = chain.iter().map(|(index, _)| *index).skip_while(|index| *index != next).chain([next]);
+                let names: Vec<_> = circle.map(|index| book[index].name.as_str()).collect();
+                mistakes.push((index, path, format!("these tasks start one another for ever: {}", names.join(" → "))));
+            } else if !done.contains(&next) {
+                on_chain.insert(next);
+                chain.push((next, followers(&book[next])));
+            }
+        }
+    }
+    mistakes
+}

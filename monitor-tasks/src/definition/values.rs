@@ -1,0 +1,160 @@
+//! Single values of a definition: read, with the mistakes gathered, and written.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::time::Duration;
+
+use serde::Serializer;
+use serde_json::{Map, Value};
+
+use super::mistake::Mistake;
+use super::source::{Source, child};
+use super::text_of;
+use crate::duration;
+use crate::near::{did_you_mean, shown as short};
+
+/// Gathers mistakes.
+pub(super) struct Reader<'a> {
+    source: &'a Source,
+    pub(super) mistakes: Vec<Mistake>,
+}
+
+/// A table that is read key by key. Keys that were never asked for are unknown.
+pub(super) struct Table<'a> {
+    path: String,
+    map: &'a Map<String, Value>,
+    asked: BTreeSet<&'static str>,
+}
+
+/// A value and its path.
+pub(super) type Found<'a> = (String, &'a Value);
+
+impl<'a> Table<'a> {
+    pub(super) fn get(&mut self, key: &'static str) -> Option<Found<'a>> {
+        self.asked.insert(key);
+        self.map.get(key).map(|value| (child(&self.path, key), value))
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = (&'a String, Found<'a>)> + use<'a> {
+        let path = self.path.clone();
+        self.map.iter().map(move |(key, value)| (key, (child(&path, key), value)))
+    }
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(source: &'a Source) -> Self {
+        Self { source, mistakes: Vec::new() }
+    }
+
+    pub(super) fn wrong(&mut self, path: &str, message: impl Into<String>) {
+        self.wrong_within(path, 0, message);
+    }
+
+    /// A mistake so many characters into a text.
+    pub(super) fn wrong_within(&mut self, path: &str, within: usize, message: impl Into<String>) {
+        self.mistakes.push(self.source.mistake(path, false, within, message.into()));
+    }
+
+    pub(super) fn wrong_key(&mut self, path: &str, message: impl Into<String>) {
+        self.mistakes.push(self.source.mistake(path, true, 0, message.into()));
+    }
+
+    pub(super) fn table(&mut self, (path, value): Found<'a>) -> Option<Table<'a>> {
+        match value {
+            Value::Object(map) => Some(Table { path, map, asked: BTreeSet::new() }),
+            other => self.expected(&path, "a table", other),
+        }
+    }
+
+    /// Tells of the keys of a table that nothing has asked for.
+    pub(super) fn end(&mut self, table: &Table<'a>) {
+        for key in table.map.keys().filter(|key| !table.asked.contains(key.as_str())) {
+            let hint = did_you_mean(key, table.asked.iter().copied());
+            let hint = if hint.is_empty() { format!("; there are {}", Vec::from_iter(table.asked.clone()).join(", ")) } else { hint };
+            self.wrong_key(&child(&table.path, key), format!("there is no such key{hint}"));
+        }
+    }
+
+    pub(super) fn text(&mut self, (path, value): Found<'a>) -> Option<&'a str> {
+        match value.as_str() {
+            Some("") => {
+                self.wrong(&path, "a text that is not empty is expected");
+                None
+            }
+            Some(text) if text.contains('\0') => {
+                self.wrong(&path, "a text without NUL is expected");
+                None
+            }
+            Some(text) => Some(text),
+            None => self.expected(&path, "a text", value),
+        }
+    }
+
+    pub(super) fn list(&mut self, (path, value): Found<'a>) -> Vec<Found<'a>> {
+        match value {
+            Value::Array(items) => items.iter().enumerate().map(|(index, item)| (format!("{path}/{index}"), item)).collect(),
+            other => self.expected(&path, "a list", other).unwrap_or_default(),
+        }
+    }
+
+    pub(super) fn texts(&mut self, found: Option<Found<'a>>) -> Vec<String> {
+        let Some(found) = found else { return Vec::new() };
+        self.list(found).into_iter().filter_map(|item| self.text(item).map(str::to_owned)).collect()
+    }
+
+    pub(super) fn number(&mut self, (path, value): Found<'a>, least: u32) -> Option<u32> {
+        let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| (least..=1_000_000).contains(number));
+        number.or_else(|| self.expected(&path, &format!("a whole number from {least} to 1000000"), value))
+    }
+
+    pub(super) fn duration(&mut self, found: Option<Found<'a>>) -> Option<Duration> {
+        let found = found?;
+        let path = found.0.clone();
+        let text = self.text(found)?;
+        match duration::read(text) {
+            Ok(duration) => Some(duration),
+            Err(expected) => {
+                self.wrong(&path, format!("{:?}: {expected}", short(text)));
+                None
+            }
+        }
+    }
+
+    /// One of several words.
+    pub(super) fn word<T: Copy>(&mut self, found: Found<'a>, words: &[(&'static str, T)]) -> Option<T> {
+        let path = found.0.clone();
+        let text = self.text(found)?;
+        let meant = words.iter().find(|(word, _)| *word == text).map(|(_, meant)| *meant);
+        if meant.is_none() {
+            let all = words.iter().map(|(word, _)| *word).collect::<Vec<_>>();
+            let hint = did_you_mean(text, all.iter().copied());
+            self.wrong(&path, format!("{:?} is none of {}{hint}", short(text), all.join(", ")));
+        }
+        meant
+    }
+
+    fn expected<T>(&mut self, path: &str, what: &str, found: &Value) -> Option<T> {
+        let found = match found {
+            Value::Null => "nothing".to_owned(),
+            Value::Array(_) => "a list".to_owned(),
+            Value::Object(_) => "a table".to_owned(),
+            Value::String(text) => format!("the text {:?}", short(text)),
+            other => short(&other.to_string()),
+        };
+        self.wrong(path, format!("{what} is expected, and not {found}"));
+        None
+    }
+}
+
+pub(super) fn shown<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+pub(super) fn duration<S: Serializer>(value: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&text_of(*value))
+}
+
+#[expect(clippy::ref_option, reason = "serde calls it so")]
+pub(super) fn maybe_duration<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&value.map(text_of).unwrap_or_default())
+}
