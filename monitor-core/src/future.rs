@@ -364,7 +364,7 @@ impl<F, N> Drop for Run<F, N> {
 impl Running {
     #[inline]
     fn is_off(&self) -> bool {
-        matches!(self, Running::Off)
+        !cfg!(feature = "record") || matches!(self, Running::Off)
     }
 
     #[inline(never)]

@@ -53,6 +53,25 @@ fn clippy_finds_nothing_in_what_is_generated() {
     }
 }
 
+/// What a symbol of monitor-core has in it, by either way of writing symbols. Its source files are written with a hyphen.
+const SYMBOL: &[u8] = b"12monitor_core";
+
+#[test]
+fn without_recording_nothing_of_the_recorder_is_in_the_binary() {
+    let build = |features: &str| {
+        let package = Package::new(&format!("symbols-{features}"), "2024", features);
+        fs::copy(format!("{TESTS}/off/attributes.rs"), package.source("main.rs")).expect("copied");
+        let output = package.cargo(&["build", "--quiet", "--release"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("elsewhere/target/release/elsewhere-symbols-{features}"));
+        let bytes = fs::read(program.with_extension(std::env::consts::EXE_EXTENSION)).expect("a program");
+        let at = |at: usize| String::from_utf8_lossy(&bytes[at..(at + 60).min(bytes.len())]).into_owned();
+        (0..bytes.len() - SYMBOL.len()).filter(|start| bytes[*start..].starts_with(SYMBOL)).map(at).collect::<Vec<_>>()
+    };
+    assert_eq!(build(""), Vec::<String>::new());
+    assert!(build("record").len() > 20, "its symbols are found where it is");
+}
+
 /// The first lines of the errors in what the compiler said, with their places below `folder`.
 fn mistakes(text: &str, folder: &str) -> BTreeSet<String> {
     let mut lines = text.lines();

@@ -16,7 +16,7 @@ fn what_is_told_is_shown_and_what_is_masked_is_nowhere() {
     let told = |name: &str| -> Value { process(&server, &root, name) };
     assert_eq!(told("logs_in")["fields"], json!({"args.password": "[masked]"}));
     wait_for("a call that runs for longer than it should", || (told("logs_in")["overdue"] == true).then_some(()));
-    assert_eq!(told("hangs")["overdue"], false);
+    assert_ne!(told("hangs")["overdue"], true, "it has no timeout");
     let checks = told("check ada");
     let fields = json!({"args.user": "\"ada\"", "args.password": "[masked]", "token": "[masked]", "return": true, "status": 502});
     assert_eq!(checks["fields"], fields);
