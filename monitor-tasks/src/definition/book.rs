@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Definition;
 use crate::near::did_you_mean;
 
+/// Most mistakes of a book that come with a hint.
+const MOST_HINTS: usize = 100;
+
 /// Checks definitions that belong together. Each mistake comes with the place of its definition in `book` and the JSON pointer of
 /// the value: a name that is used twice, a task in `then` that isn't there, and tasks that start one another for ever.
 pub fn check_book(book: &[Definition]) -> Vec<(usize, String, String)> {
@@ -20,7 +23,9 @@ pub fn check_book(book: &[Definition]) -> Vec<(usize, String, String)> {
     for (index, definition) in book.iter().enumerate() {
         for (path, name) in followers(definition) {
             if !places.contains_key(name) {
-                mistakes.push((index, path, format!("there is no task {name}{}", did_you_mean(name, places.keys().copied()))));
+                // Each hint looks at all names of the book.
+                let hint = if mistakes.len() < MOST_HINTS { did_you_mean(name, places.keys().copied()) } else { String::new() };
+                mistakes.push((index, path, format!("there is no task {name}{hint}")));
             }
         }
     }

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::Definition;
 use super::mistake::Mistake;
 use super::read;
+use super::values::MOST_MISTAKES;
 use crate::near::shown;
 
 /// Longest definition, in bytes.
@@ -42,7 +43,7 @@ pub(super) fn toml(text: &str) -> Result<Source, Vec<Mistake>> {
             let (line, column) = line_and_column(text, error.span().map_or(0, |span| span.start));
             Mistake { path: String::new(), line: Some(line), column: Some(column), message: shown(error.message()) }
         };
-        return Err(errors.into_iter().map(mistake).collect());
+        return Err(errors.into_iter().take(MOST_MISTAKES).map(mistake).collect());
     }
     let mut places = Places { text: text.to_owned(), keys: HashMap::new(), values: HashMap::new() };
     let value = places.table("", table.get_ref());

@@ -13,6 +13,9 @@ use super::text_of;
 use crate::duration;
 use crate::near::{did_you_mean, shown as short};
 
+/// Most mistakes of a definition that are told: the place of each is searched for in all of the file.
+pub(super) const MOST_MISTAKES: usize = 100;
+
 /// Gathers mistakes.
 pub(super) struct Reader<'a> {
     source: &'a Source,
@@ -52,11 +55,17 @@ impl<'a> Reader<'a> {
 
     /// A mistake so many characters into a text.
     pub(super) fn wrong_within(&mut self, path: &str, within: usize, message: impl Into<String>) {
-        self.mistakes.push(self.source.mistake(path, false, within, message.into()));
+        self.add(path, false, within, message.into());
     }
 
     pub(super) fn wrong_key(&mut self, path: &str, message: impl Into<String>) {
-        self.mistakes.push(self.source.mistake(path, true, 0, message.into()));
+        self.add(path, true, 0, message.into());
+    }
+
+    fn add(&mut self, path: &str, is_key: bool, within: usize, message: String) {
+        if self.mistakes.len() < MOST_MISTAKES {
+            self.mistakes.push(self.source.mistake(path, is_key, within, message));
+        }
     }
 
     pub(super) fn table(&mut self, (path, value): Found<'a>) -> Option<Table<'a>> {
@@ -68,7 +77,7 @@ impl<'a> Reader<'a> {
 
     /// Tells of the keys of a table that nothing has asked for.
     pub(super) fn end(&mut self, table: &Table<'a>) {
-        for key in table.map.keys().filter(|key| !table.asked.contains(key.as_str())) {
+        for key in table.map.keys().filter(|key| !table.asked.contains(key.as_str())).take(MOST_MISTAKES) {
             let hint = did_you_mean(key, table.asked.iter().copied());
             let hint = if hint.is_empty() { format!("; there are {}", Vec::from_iter(table.asked.clone()).join(", ")) } else { hint };
             self.wrong_key(&child(&table.path, key), format!("there is no such key{hint}"));
