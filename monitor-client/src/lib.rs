@@ -58,7 +58,7 @@
 //! | `MONITOR_ROOT_ID`, `MONITOR_PARENT_ID` | the process that started this program; see [`CommandExt`] | none |
 //!
 //! # Features
-//! `record` and `ship` are on by default: processes are recorded, and sent to the server. A library depends on this crate with
+//! `record` and `ship` are on by default: processes are recorded, and sent to the server; so are `tokio`, for its tasks, and `commands`. A library depends on this crate with
 //! neither (`default-features = false`) and leaves it to the program: then the attributes check the same and do nothing.
 //! `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
 //! `testing` adds [`testing`]: tests of a program's own instrumentation.
@@ -68,6 +68,7 @@
 
 mod carried;
 mod carrier;
+#[cfg(feature = "commands")]
 pub mod commands;
 mod flush;
 mod foreign;
@@ -82,6 +83,7 @@ mod remote;
 #[cfg(feature = "reqwest-middleware")]
 pub mod reqwest_middleware;
 mod spawn;
+#[cfg(feature = "tokio")]
 pub mod tokio;
 #[cfg(feature = "tower")]
 pub mod tower;
@@ -112,7 +114,9 @@ pub use propagation::{CommandExt, ContextExt, Propagation, extract, inject, trac
 pub use remote::{AsProcessId, AsRootId};
 #[allow(deprecated, reason = "the name stays")]
 pub use spawn::spawn;
-pub use spawn::{Scope, scope, spawn_blocking, spawn_task, spawn_thread};
+pub use spawn::{Scope, scope, spawn_thread};
+#[cfg(feature = "tokio")]
+pub use spawn::{spawn_blocking, spawn_task};
 
 /// What generated code calls.
 #[doc(hidden)]

@@ -4,6 +4,7 @@ use std::thread::{JoinHandle, ScopedJoinHandle};
 
 use crate::carried::in_current;
 
+#[cfg(feature = "tokio")]
 pub use crate::tokio::{spawn as spawn_task, spawn_blocking};
 
 /// As [`std::thread::spawn`]; what runs in the thread belongs to the process that spawned it.
