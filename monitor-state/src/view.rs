@@ -118,7 +118,7 @@ impl ProcessFacts {
     fn all_fields(&self) -> Fields {
         let mut fields = Fields::new();
         for told in [&self.queued, &self.started].into_iter().flatten() {
-            fields.extend(told.what.fields.clone());
+            fields.extend(told.what.fields.iter().map(|(key, value)| (key.clone(), value.clone())));
         }
         fields.extend(self.fields.iter().map(|(key, (_, value))| (key.clone(), value.clone())));
         if self.is_cut {

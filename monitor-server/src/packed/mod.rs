@@ -259,6 +259,8 @@ struct Packing<'a> {
     last_root: Option<(RootId, Place)>,
     last_root_text: Option<(&'a str, Place)>,
     last_thread: Option<Place>,
+    /// Whom the last event was about that said so, as it stands in the body.
+    last_worker: Option<(&'a str, WorkerRef)>,
 }
 
 /// A site by borrowed texts.

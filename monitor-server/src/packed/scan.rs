@@ -2,7 +2,10 @@
 //! is unusual in an event is left to serde, event by event, and whatever is unusual about the batch to [`monitor_wire::Batch`],
 //! which finds the words for what is wrong. So nothing is taken here that is not taken there.
 
-use monitor_wire::{Dropped, ProcessId, RootId, VERSION, WorkerRef};
+use monitor_wire::{
+    Dropped, Event, Fields, Kind, Outcome, ProcessEnded, ProcessId, ProcessQueued, ProcessStarted, ProcessUpdated, RootId, Source, VERSION,
+    WorkerRef,
+};
 
 use super::{Ended, Ending, EndingKey, Packed, PackedEvent, Packing, PlainOutcome, Started};
 
@@ -37,7 +40,7 @@ struct Scan<'a> {
     at: usize,
 }
 
-/// A start or an end as it stands there.
+/// A start, an end, a queueing or an update as it stands there.
 #[derive(Default)]
 struct Seen<'a> {
     /// A bit for each key.
@@ -58,9 +61,14 @@ struct Seen<'a> {
     exit_code: Option<i32>,
     signal: Option<i32>,
     reason: Option<&'a str>,
+    attempt: Option<u32>,
+    native_id: Option<&'a str>,
+    /// Its JSON.
+    worker: Option<&'a str>,
+    fields: Fields,
 }
 
-/// The keys of starts and ends; by their places the bits of [`Seen::keys`].
+/// The keys of these events; by their places the bits of [`Seen::keys`].
 mod key {
     pub(super) const TYPE: u32 = 1;
     pub(super) const ROOT_ID: u32 = 1 << 1;
@@ -82,11 +90,16 @@ mod key {
     pub(super) const EXIT_CODE: u32 = 1 << 17;
     pub(super) const SIGNAL: u32 = 1 << 18;
     pub(super) const REASON: u32 = 1 << 19;
-    /// What both have.
-    pub(super) const BOTH: u32 = TYPE | ROOT_ID | ID | TIME_US;
-    pub(super) const RARE: u32 = ATTACHMENT | FIELDS | LINKS | ATTEMPT;
-    pub(super) const START: u32 = BOTH | RARE | PARENT_ID | KIND | NAME | BATCH | THREAD | SOURCE;
-    pub(super) const END: u32 = BOTH | LINKS | ATTEMPT | ELAPSED_NS | OUTCOME | ERROR | EXIT_CODE | SIGNAL | REASON;
+    pub(super) const NATIVE_ID: u32 = 1 << 20;
+    pub(super) const WORKER: u32 = 1 << 21;
+    /// What each must have.
+    pub(super) const NEEDED: u32 = TYPE | ROOT_ID | ID | TIME_US;
+    /// What each may have.
+    const ALL: u32 = NEEDED | LINKS | ATTEMPT | NATIVE_ID | WORKER;
+    pub(super) const UPDATE: u32 = ALL | PARENT_ID | NAME | BATCH | FIELDS;
+    pub(super) const QUEUEING: u32 = UPDATE | KIND;
+    pub(super) const START: u32 = QUEUEING | ATTACHMENT | THREAD | SOURCE;
+    pub(super) const END: u32 = ALL | ELAPSED_NS | OUTCOME | ERROR | EXIT_CODE | SIGNAL | REASON;
 }
 
 impl<'a> Scan<'a> {
@@ -184,8 +197,17 @@ impl<'a> Scan<'a> {
             match *bytes.get(self.at)? {
                 b'"' => {
                     self.at += 1;
-                    while *bytes.get(self.at)? != b'"' {
-                        self.at += if bytes[self.at] == b'\\' { 2 } else { 1 };
+                    loop {
+                        while let Some(word) = bytes.get(self.at..).and_then(|rest| rest.first_chunk())
+                            && special(u64::from_le_bytes(*word)) == 0
+                        {
+                            self.at += 8;
+                        }
+                        match *bytes.get(self.at)? {
+                            b'"' => break,
+                            b'\\' => self.at += 2,
+                            _ => self.at += 1,
+                        }
                     }
                 }
                 b'{' | b'[' => depth += 1,
@@ -226,7 +248,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A start or an end of the common kind; none if it is another.
+    /// An event of the common kinds; none if it is another.
     fn event(&mut self, packing: &mut Packing<'a>) -> Option<PackedEvent> {
         let mut seen = Seen::default();
         let mut is_first = true;
@@ -312,9 +334,16 @@ impl<'a> Scan<'a> {
                 key::ATTACHMENT
             }
             "fields" => {
-                self.eat(b'{')?;
-                self.eat(b'}')?;
+                seen.fields = self.fields()?;
                 key::FIELDS
+            }
+            "native_id" => {
+                seen.native_id = self.or_null(Self::string)?;
+                key::NATIVE_ID
+            }
+            "worker" => {
+                seen.worker = self.or_null(Self::value)?;
+                key::WORKER
             }
             "links" => {
                 self.eat(b'[')?;
@@ -322,7 +351,7 @@ impl<'a> Scan<'a> {
                 key::LINKS
             }
             "attempt" => {
-                (self.number()? == 1).then_some(())?;
+                seen.attempt = Some(u32::try_from(self.number()?).ok()?);
                 key::ATTEMPT
             }
             _ => return None,
@@ -332,6 +361,33 @@ impl<'a> Scan<'a> {
     /// An exit code or a signal; those below zero are unusual.
     fn small(&mut self) -> Option<i32> {
         i32::try_from(self.number()?).ok()
+    }
+
+    /// Fields whose values are texts, whole numbers, `true`, `false` or `null`.
+    fn fields(&mut self) -> Option<Fields> {
+        let (mut fields, mut is_first) = (Fields::new(), true);
+        while let Some(key) = self.key(&mut is_first)? {
+            self.skip_space();
+            let value = match self.peek() {
+                b'"' => serde_json::Value::String(self.text()?),
+                b't' => self.eat_word("true").map(|()| true.into())?,
+                b'f' => self.eat_word("false").map(|()| false.into())?,
+                b'n' => self.eat_word("null").map(|()| serde_json::Value::Null)?,
+                _ => self.number()?.into(),
+            };
+            fields.insert(key.to_owned(), value);
+        }
+        Some(fields)
+    }
+
+    /// A text, which may have escapes.
+    fn text(&mut self) -> Option<String> {
+        let begin = self.at;
+        if let Some(text) = self.string() {
+            return Some(text.to_owned());
+        }
+        self.at = begin;
+        serde_json::from_str(self.value()?).ok()
     }
 
     fn source(&mut self) -> Option<(&'a str, u32)> {
@@ -353,12 +409,14 @@ impl<'a> Seen<'a> {
     }
 
     fn pack(self, packing: &mut Packing<'a>) -> Option<PackedEvent> {
-        if !self.has(key::BOTH) {
+        if !self.has(key::NEEDED) {
             return None;
         }
         let (id, time_us) = (self.id?, self.time_us);
+        let is_plain =
+            self.native_id.is_none() && self.worker.is_none() && self.fields.is_empty() && self.attempt.is_none_or(|attempt| attempt == 1);
         match self.event_type {
-            "process-started" if self.has(key::KIND | key::NAME) && self.keys & !key::START == 0 => {
+            "process-started" if is_plain && self.has(key::KIND | key::NAME) && self.keys & !key::START == 0 => {
                 let root = packing.root_named(self.root_id)?;
                 Some(PackedEvent::Started(Started {
                     root,
@@ -370,14 +428,77 @@ impl<'a> Seen<'a> {
                     time_us,
                 }))
             }
-            "process-ended" if self.has(key::OUTCOME) && self.keys & !key::END == 0 => {
+            "process-ended" if is_plain && self.has(key::OUTCOME) && self.keys & !key::END == 0 => {
                 let outcome = PlainOutcome::of(self.outcome)?;
                 let root = packing.root_named(self.root_id)?;
                 let ending = packing.ending_of((self.error, self.exit_code, self.signal, self.reason))?;
                 Some(PackedEvent::Ended(Ended { root, ending, outcome, id, time_us, elapsed_ns: self.elapsed_ns }))
             }
-            _ => None,
+            _ => self.event(id, packing).map(|event| PackedEvent::Other(Box::new(event))),
         }
+    }
+
+    /// An event that doesn't fit into a few words.
+    fn event(self, id: ProcessId, packing: &mut Packing<'a>) -> Option<Event> {
+        let Self { keys, time_us, parent_id, elapsed_ns, exit_code, signal, .. } = self;
+        let has = |needed: u32, allowed: u32| keys & needed == needed && keys & !allowed == 0;
+        let root_id = self.root_id.parse::<RootId>().ok()?;
+        let attempt = self.attempt.unwrap_or(1);
+        let worker = self.worker.map(|worker| packing.worker(worker)).transpose().ok()?;
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let (batch, native_id, kind) = (text(self.batch), text(self.native_id), Kind::from(self.kind));
+        Some(match self.event_type {
+            "process-queued" if has(key::KIND | key::NAME, key::QUEUEING) => Event::ProcessQueued(ProcessQueued {
+                root_id,
+                id,
+                time_us,
+                parent_id,
+                kind,
+                name: self.name.to_owned(),
+                batch,
+                fields: self.fields,
+                attempt,
+                worker,
+                native_id,
+                links: Vec::new(),
+            }),
+            "process-started" if has(key::KIND | key::NAME, key::START) => Event::ProcessStarted(ProcessStarted {
+                parent_id,
+                batch,
+                thread: text(self.thread),
+                source: self.source.map(|(file, line)| Source { file: file.to_owned(), line }),
+                fields: self.fields,
+                attempt,
+                worker,
+                native_id,
+                ..ProcessStarted::new(root_id, id, time_us, kind, self.name.to_owned())
+            }),
+            "process-updated" if has(0, key::UPDATE) => Event::ProcessUpdated(ProcessUpdated {
+                root_id,
+                id,
+                time_us,
+                parent_id,
+                name: (keys & key::NAME != 0).then(|| self.name.to_owned()),
+                batch,
+                fields: self.fields,
+                attempt,
+                worker,
+                native_id,
+                links: Vec::new(),
+            }),
+            "process-ended" if has(key::OUTCOME, key::END) => Event::ProcessEnded(ProcessEnded {
+                elapsed_ns,
+                error: self.error.map(serde_json::from_str).transpose().ok()?,
+                exit_code,
+                signal,
+                reason: text(self.reason),
+                attempt,
+                worker,
+                native_id,
+                ..ProcessEnded::new(root_id, id, time_us, Outcome::from(self.outcome))
+            }),
+            _ => return None,
+        })
     }
 }
 
@@ -392,6 +513,18 @@ impl<'a> Packing<'a> {
         let place = self.root(text.parse::<RootId>().ok()?);
         self.last_root_text = Some((text, place));
         Some(place)
+    }
+
+    /// The worker whose JSON this is: mostly that of the event before.
+    fn worker(&mut self, json: &'a str) -> serde_json::Result<WorkerRef> {
+        if let Some((last, worker)) = &self.last_worker
+            && *last == json
+        {
+            return Ok(worker.clone());
+        }
+        let worker: WorkerRef = serde_json::from_str(json)?;
+        self.last_worker = Some((json, worker.clone()));
+        Ok(worker)
     }
 
     /// The place of what an end says beside its outcome.
@@ -452,6 +585,23 @@ mod tests {
             ("\"7\"", None),
         ] {
             assert_eq!(Scan { text, at: 0 }.number(), expected, "{text:?}");
+        }
+    }
+
+    /// Events of a queue's tasks are as usual as those of functions: serde sees none of them.
+    #[test]
+    fn queueings_updates_starts_and_ends_of_tasks_are_read_in_one_pass() {
+        let common = r#""root_id":"0199a3ce929d0e0e47360199a3ce929d","id":"a3ce929d0e0e4736","time_us":5,"native_id":"q-1""#;
+        let worker = r#""worker":{"id":"ce1e0000000000000000000000000007","hostname":"q\"3","pid":7,"program":"celery"}"#;
+        for text in [
+            format!(r#"{{"type":"process-queued",{common},"parent_id":null,"kind":"task","name":"n","fields":{{"args":"[1, \"a\"]"}}}}"#),
+            format!(r#"{{"type":"process-updated",{common},{worker},"fields":{{"at":7,"is_late":true,"eta":null}}}}"#),
+            format!(r#"{{"type":"process-started",{common},{worker},"kind":"task","name":"n","attempt":2}}"#),
+            format!(r#"{{"type":"process-ended",{common},{worker},"outcome":"failed","error":{{"kind":"error","message":"m"}}}}"#),
+        ] {
+            let read = Scan { text: &text, at: 0 }.event(&mut Packing::default());
+            let Some(PackedEvent::Other(event)) = read else { panic!("{text}: {read:?}") };
+            assert_eq!(*event, serde_json::from_str(&text).unwrap());
         }
     }
 

@@ -28,6 +28,11 @@ impl<'a> Reader<'a> {
         self.0.is_empty()
     }
 
+    /// All that is left.
+    pub(crate) fn rest(self) -> &'a [u8] {
+        self.0
+    }
+
     pub(crate) fn byte(&mut self) -> Result<u8, Malformed> {
         let (first, rest) = self.0.split_first().ok_or(Malformed("it ends early"))?;
         self.0 = rest;

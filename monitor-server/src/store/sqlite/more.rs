@@ -2,8 +2,9 @@
 //!
 //! Most of what events say repeats itself and the row: the same worker told it, of the same name and kind, at about the same time. So texts
 //! and workers are numbered as they first appear, those of the row's columns before all others, and times count from the row's. What only
-//! few processes have (folds, progress, links, attempts, contradicting ends) follows as JSON.
+//! few processes have (folds, progress, links, attempts, contradicting ends) follows as JSON. All of it is compressed if that makes it smaller.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use monitor_state::{Definition, End, ProcessFacts, Stamp, Told};
@@ -14,6 +15,13 @@ use crate::packed::compact::{Malformed, Reader, bytes, number, signed};
 
 /// The first byte. JSON, which older servers wrote, begins with another.
 const VERSION: u8 = 1;
+/// The first byte of facts that are compressed: how many bytes they are follows, and then they, compressed.
+const COMPRESSED: u8 = 2;
+
+/// Facts of fewer bytes are not compressed: it would gain little.
+const COMPRESSED_FROM_BYTES: usize = 160;
+/// No facts have more bytes: no process may have so many fields.
+const MAX_BYTES: usize = 1 << 30;
 
 const QUEUED: u64 = 1;
 const STARTED: u64 = 1 << 1;
@@ -56,6 +64,9 @@ pub(super) struct Seeds {
     texts: Vec<Arc<str>>,
 }
 
+/// Words that nearly all facts have.
+const WORDS: [&str; 4] = ["explicit", "succeeded", "failed", "cancelled"];
+
 impl Seeds {
     /// `texts`: its thread and its batch mark.
     pub(super) fn new(
@@ -65,7 +76,7 @@ impl Seeds {
         site: Option<&Site>,
         texts: [Option<Arc<str>>; 2],
     ) -> Self {
-        let mut all: Vec<Arc<str>> = ["explicit", "succeeded", "failed", "cancelled"].map(Arc::from).into();
+        let mut all = Vec::with_capacity(5);
         if let Some(site) = site {
             all.extend([site.name.clone(), Arc::from(site.kind.as_str())]);
             all.extend(site.source.as_ref().map(|source| Arc::from(source.file.as_str())));
@@ -73,13 +84,37 @@ impl Seeds {
         all.extend(texts.into_iter().flatten());
         Self { at_us, parent, worker, texts: all }
     }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        WORDS.into_iter().chain(self.texts.iter().map(|text| &**text))
+    }
 }
 
 /// All facts as [`read`] reads them, given the same seeds.
 pub(super) fn write(facts: &ProcessFacts, seeds: &Seeds) -> Vec<u8> {
     let mut to = Writer { to: vec![VERSION], seeds, texts: Vec::new(), workers: Vec::new() };
     to.facts(facts);
-    to.to
+    compressed(&to.to).unwrap_or(to.to)
+}
+
+/// None if it is smaller as it is.
+fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    if plain.len() < COMPRESSED_FROM_BYTES {
+        return None;
+    }
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(zstd::bulk::Compressor::new(1).ok()?),
+        };
+        let mut to = vec![COMPRESSED];
+        number(&mut to, plain.len() as u64);
+        to.extend_from_slice(&compressor.compress(plain).ok()?);
+        (to.len() < plain.len()).then_some(to)
+    })
 }
 
 struct Writer<'a> {
@@ -162,7 +197,7 @@ impl<'a> Writer<'a> {
 
     /// A text by its place, or with 0 as it is.
     fn text(&mut self, text: &'a str) {
-        let mut known = self.seeds.texts.iter().map(|known| &**known).chain(self.texts.iter().copied());
+        let mut known = self.seeds.texts().chain(self.texts.iter().copied());
         if let Some(place) = known.position(|known| known == text) {
             number(&mut self.to, place as u64 + 1);
             return;
@@ -246,6 +281,14 @@ fn rest(facts: &ProcessFacts) -> Option<ProcessFacts> {
 
 /// The facts that [`write`] wrote. They come from a file, so nothing is believed of them.
 pub(super) fn read(more: &[u8], seeds: &Seeds) -> Result<ProcessFacts, Malformed> {
+    let plain;
+    let mut more = more;
+    if let Some((&COMPRESSED, rest)) = more.split_first() {
+        let mut from = Reader::new(rest);
+        let bytes = usize::try_from(from.number()?).ok().filter(|bytes| *bytes <= MAX_BYTES).ok_or(Malformed("facts are too long"))?;
+        plain = zstd::bulk::decompress(from.rest(), bytes).map_err(|_| Malformed("facts can't be decompressed"))?;
+        more = &plain;
+    }
     let mut from = Reading { from: Reader::new(more), seeds, texts: Vec::new(), workers: Vec::new() };
     if from.from.byte()? != VERSION {
         return Err(Malformed("facts are in a form that this build doesn't know"));
@@ -332,7 +375,7 @@ impl Reading<'_> {
             self.texts.push(text);
             return Ok(text.to_owned());
         };
-        let mut known = self.seeds.texts.iter().map(|known| &**known).chain(self.texts.iter().copied());
+        let mut known = self.seeds.texts().chain(self.texts.iter().copied());
         let text = usize::try_from(place).ok().and_then(|place| known.nth(place));
         text.map(str::to_owned).ok_or(Malformed("it names a text that isn't there"))
     }
@@ -425,8 +468,33 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_read_ends(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read(&[vec![VERSION], bytes].concat(), &seeds());
+        fn whatever_is_read_ends(first in VERSION..=COMPRESSED, bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = read(&[vec![first], bytes].concat(), &seeds());
         }
+
+        #[test]
+        fn long_texts_are_compressed_and_read_again(
+            text in "[a-z ]{0,9}", times in 0..80_usize,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        ) {
+            let started = monitor_wire::ProcessStarted::new(crate::support::root(1), process(1), 5, Kind::TASK, "send".to_owned());
+            let fields = Fields::from([("args".to_owned(), text.repeat(times).into())]);
+            let facts = facts(&[('A', monitor_wire::Event::ProcessStarted(monitor_wire::ProcessStarted { fields, ..started }))]);
+            let mut bytes = write(&facts, &seeds());
+            prop_assert!(bytes.len() < 250 || text.len() * times < 250, "{} bytes", bytes.len());
+            prop_assert_eq!(read(&bytes, &seeds()).unwrap(), facts);
+            for (place, byte) in changes {
+                let place = place.index(bytes.len());
+                bytes[place] = byte;
+            }
+            let _ = read(&bytes, &seeds());
+        }
+    }
+
+    #[test]
+    fn facts_that_say_they_are_endless_are_refused() {
+        let mut bytes = vec![COMPRESSED];
+        number(&mut bytes, u64::MAX);
+        assert_eq!(read(&bytes, &seeds()).unwrap_err(), Malformed("facts are too long"));
     }
 }

@@ -563,13 +563,16 @@ fn root_id(connection: &Connection, number: i64) -> Result<Option<RootId>> {
     connection.prepare_cached("SELECT id FROM root WHERE number = ?1")?.query_row([number], |row| ids::root(row, 0)).optional()
 }
 
-/// Types of events that are known are no news to the allocator.
+/// Types of events about processes are no news to the allocator.
 fn type_of(event: &Event) -> Cow<'static, str> {
-    match event {
-        Event::Unknown(event) => Cow::Owned(event.event_type.clone()),
-        Event::ProcessStarted(_) => Cow::Borrowed("process-started"),
-        Event::ProcessEnded(_) => Cow::Borrowed("process-ended"),
-        Event::ProcessLogged(_) => Cow::Borrowed("process-logged"),
-        event => Cow::Owned(event.type_name().to_owned()),
-    }
+    Cow::Borrowed(match event {
+        Event::ProcessQueued(_) => "process-queued",
+        Event::ProcessStarted(_) => "process-started",
+        Event::ProcessUpdated(_) => "process-updated",
+        Event::ProcessProgressed(_) => "process-progressed",
+        Event::ProcessLogged(_) => "process-logged",
+        Event::ProcessFolded(_) => "process-folded",
+        Event::ProcessEnded(_) => "process-ended",
+        event => return Cow::Owned(event.type_name().to_owned()),
+    })
 }

@@ -1,0 +1,1 @@
+-- `process.more` may be compressed: its first byte says so. Those that are there stay as they are.
