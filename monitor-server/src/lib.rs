@@ -30,7 +30,6 @@ mod support;
 mod watchdog;
 
 pub use clock::Clock;
-pub use commands::LedgerError;
 pub use config::{Config, File, FileError, Form, Loopback, SETTINGS, Setting, read_duration};
 pub use forward::{OtlpFilter, OtlpHeaders, TargetError};
 pub use http::TlsError;

@@ -12,7 +12,7 @@ use url::Url;
 use crate::access::{Access, AccessError};
 use crate::adopt::{self, Taker};
 use crate::clock::Clock;
-use crate::commands::{Commands, LedgerError};
+use crate::commands::Commands;
 use crate::config::Config;
 use crate::duties::{Board, Duties};
 use crate::forward::{self, Target, TargetError};
@@ -86,9 +86,6 @@ pub enum ServeError {
     /// Tokens and users can't be used.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// The book of commands can't be used.
-    #[error(transparent)]
-    Commands(#[from] LedgerError),
     /// What has ended can't be sent on.
     #[error(transparent)]
     Target(#[from] TargetError),

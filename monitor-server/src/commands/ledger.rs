@@ -2,19 +2,21 @@
 //! and each step of durable commands, which is on the disk before anybody is told of it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::path::Path;
 
 use monitor_wire::{Command, CommandId, CommandLine, CommandStatus, CommandsPage, WorkerId};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
-use crate::store::space::make_room;
-use crate::store::{create_private, open_private};
+use crate::store::{Durability, StoreError, SubjectFile, SubjectTables};
 
-/// Marks the file as this program's: `PMco`.
-const APPLICATION_ID: i32 = 0x504d_636f;
-const SCHEMA: u32 = 1;
+const TABLES: SubjectTables = SubjectTables {
+    file: "commands.db",
+    // `PMco`.
+    application_id: 0x504d_636f,
+    schema: include_str!("schema.sql"),
+    steps: &[],
+};
+
 /// Older commands are forgotten.
 const KEPT: i64 = 10_000;
 /// Lines of older commands are forgotten beyond so many bytes.
@@ -26,43 +28,11 @@ pub(super) const BROKEN_OFF: &str = "the server ended before all answers had com
 
 pub(super) type KeyHash = [u8; 32];
 
-/// Why the book could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// The file is of a newer build.
-    #[error("{} was written by a newer version (schema {found}, this build knows {SCHEMA}): use that version", path.display())]
-    TooNew {
-        /// The file.
-        path: PathBuf,
-        /// Its schema.
-        found: u32,
-    },
-    /// The file is something else's.
-    #[error("{} is no file of commands", path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The disk.
-    #[error("could not open {}", path.display())]
-    Disk {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// The database.
-    #[error("the database of commands failed")]
-    Database(#[from] rusqlite::Error),
-}
-
-type Result<T> = std::result::Result<T, LedgerError>;
+type Stored<T> = std::result::Result<T, StoreError>;
 
 /// The book of a data folder. Every method blocks, briefly.
-#[derive(Debug)]
 pub(super) struct Ledger {
-    folder: PathBuf,
-    writer: Mutex<Connection>,
+    file: SubjectFile,
 }
 
 /// A new command as it is entered.
@@ -109,41 +79,20 @@ pub(super) enum Step {
 
 impl Ledger {
     /// Opens the book of a data folder, and makes both if need be. What the server was in the middle of is over.
-    pub(super) fn open(folder: &Path) -> Result<Self> {
-        let path = folder.join("commands.db");
-        let disk = |source| LedgerError::Disk { path: path.clone(), source };
-        create_private(folder).map_err(disk)?;
-        open_private(&path).map_err(disk)?;
-        let mut connection = Connection::open(&path)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;")?;
-        migrate(&mut connection, &path)?;
-        connection.execute("UPDATE command SET done = 1 WHERE done = 0 AND until IS NULL", [])?;
-        Ok(Self { folder: folder.to_owned(), writer: Mutex::new(connection) })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Runs a transaction, which is on the disk at its end if it `is_durable`: else a kill of the server takes none of it away, but the
-    /// end of the machine may.
-    fn write<T>(&self, is_durable: bool, write: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        make_room(&self.folder);
-        let mut connection = self.lock();
-        connection.pragma_update(None, "synchronous", if is_durable { "FULL" } else { "NORMAL" })?;
-        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let written = write(&transaction)?;
-        transaction.commit()?;
-        Ok(written)
+    pub(super) fn open(folder: &Path) -> Stored<Self> {
+        let file = SubjectFile::open(folder, &TABLES)?;
+        file.write_by(Durability::Kill, |connection| {
+            connection.execute("UPDATE command SET done = 1 WHERE done = 0 AND until IS NULL", [])
+        })?;
+        Ok(Self { file })
     }
 
     /// Binds a worker's channel to a key, unless it is bound. Returns true if it is bound to this one.
-    pub(super) fn bind(&self, worker: WorkerId, key: &KeyHash) -> Result<bool> {
+    pub(super) fn bind(&self, worker: WorkerId, key: &KeyHash) -> Stored<bool> {
         if let Some(bound) = self.key(worker)? {
             return Ok(bound == *key);
         }
-        self.write(false, |connection| {
+        self.file.write_by(Durability::Kill, |connection| {
             connection
                 .prepare_cached("INSERT INTO channel(worker, key) VALUES(?, ?) ON CONFLICT DO NOTHING")?
                 .execute(params![bytes(worker), key])?;
@@ -155,26 +104,29 @@ impl Ledger {
     }
 
     /// The key that a worker's channel is bound to.
-    pub(super) fn key(&self, worker: WorkerId) -> Result<Option<KeyHash>> {
-        let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT key FROM channel WHERE worker = ?")?;
-        Ok(statement.query_row([bytes(worker)], |row| row.get(0)).optional()?)
+    pub(super) fn key(&self, worker: WorkerId) -> Stored<Option<KeyHash>> {
+        self.file.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT key FROM channel WHERE worker = ?")?;
+            statement.query_row([bytes(worker)], |row| row.get(0)).optional()
+        })
     }
 
     /// Which of these workers have ever opened a channel.
-    pub(super) fn have_opened(&self, workers: &[WorkerId]) -> Result<Vec<bool>> {
-        let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT 1 FROM channel WHERE worker = ?")?;
-        let has_opened = |worker: &WorkerId| Ok(statement.exists([bytes(*worker)])?);
-        workers.iter().map(has_opened).collect()
+    pub(super) fn have_opened(&self, workers: &[WorkerId]) -> Stored<Vec<bool>> {
+        self.file.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT 1 FROM channel WHERE worker = ?")?;
+            let has_opened = |worker: &WorkerId| statement.exists([bytes(*worker)]);
+            workers.iter().map(has_opened).collect()
+        })
     }
 
     /// Enters a new command, and forgets the oldest ones.
-    pub(super) fn enter(&self, Entry { command, key, request, targets }: &Entry<'_>) -> Result<()> {
+    pub(super) fn enter(&self, Entry { command, key, request, targets }: &Entry<'_>) -> Stored<()> {
         let is_durable = command.until_us.is_some();
+        let durability = if is_durable { Durability::Machine } else { Durability::Kill };
         let lines = (!is_durable).then(|| json(&command.lines));
         let size = lines.as_ref().map_or(0, String::len);
-        self.write(is_durable, |connection| {
+        self.file.write_by(durability, |connection| {
             let sql = "INSERT INTO command(id, method, arguments, created, who, key, request, timeout, until, done, counts, bytes, lines)
                        VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
             connection.prepare_cached(sql)?.execute(params![
@@ -206,9 +158,9 @@ impl Ledger {
     }
 
     /// Notes how a command that isn't durable ended.
-    pub(super) fn finish(&self, command: &Command) -> Result<()> {
+    pub(super) fn finish(&self, command: &Command) -> Stored<()> {
         let lines = json(&command.lines);
-        self.write(false, |connection| {
+        self.file.write_by(Durability::Kill, |connection| {
             let sql = "UPDATE command SET done = 1, counts = ?, bytes = ?, lines = ? WHERE id = ?";
             let size = lines.len() as i64;
             connection.prepare_cached(sql)?.execute(params![json(&command.counts), size, lines, command.id.map(number)])?;
@@ -217,8 +169,8 @@ impl Ledger {
     }
 
     /// Writes that a worker takes its line of a durable command. `name` is the name that the worker shares with those before it.
-    pub(super) fn take(&self, id: CommandId, worker: WorkerId, name: &str, now_us: u64) -> Result<Step> {
-        self.write(true, |connection| {
+    pub(super) fn take(&self, id: CommandId, worker: WorkerId, name: &str, now_us: u64) -> Stored<Step> {
+        self.file.write_by(Durability::Machine, |connection| {
             let Some(line) = line_of(connection, id, worker, name)? else { return Ok(Step::NotMeant) };
             match line.status.as_str() {
                 "waiting" => {
@@ -235,8 +187,8 @@ impl Ledger {
     }
 
     /// Writes what a worker answers to a durable command.
-    pub(super) fn answer(&self, id: CommandId, worker: WorkerId, name: &str, answer: &CommandLine, now_us: u64) -> Result<Step> {
-        self.write(true, |connection| {
+    pub(super) fn answer(&self, id: CommandId, worker: WorkerId, name: &str, answer: &CommandLine, now_us: u64) -> Stored<Step> {
+        self.file.write_by(Durability::Machine, |connection| {
             let Some(line) = line_of(connection, id, worker, name)? else { return Ok(Step::NotMeant) };
             let is_done = answer.status == CommandStatus::OK || answer.status == CommandStatus::ERROR;
             match line.status.as_str() {
@@ -258,16 +210,16 @@ impl Ledger {
     }
 
     /// Tells those lines as expired, or unanswered, whose commands wait no longer; and returns the commands.
-    pub(super) fn expire(&self, now_us: u64) -> Result<Vec<CommandId>> {
+    pub(super) fn expire(&self, now_us: u64) -> Stored<Vec<CommandId>> {
         let due = |connection: &Connection| -> Result<Vec<(i64, CommandId)>> {
             let mut statement = connection.prepare_cached("SELECT number, id FROM command WHERE done = 0 AND until <= ?")?;
             let due = statement.query_map([now_us as i64], |row| Ok((row.get(0)?, id_of(row, 1)?)))?;
-            Ok(due.collect::<rusqlite::Result<_>>()?)
+            due.collect::<Result<_>>()
         };
-        if due(&self.lock())?.is_empty() {
+        if self.file.read(due)?.is_empty() {
             return Ok(Vec::new());
         }
-        self.write(true, |connection| {
+        self.file.write_by(Durability::Machine, |connection| {
             let due = due(connection)?;
             for (number, _) in &due {
                 let sql = "UPDATE line SET status = CASE status WHEN 'taken' THEN 'unanswered' ELSE 'expired' END
@@ -280,8 +232,8 @@ impl Ledger {
     }
 
     /// Tells the lines of a durable command as gone whose workers have ended. Returns true if the command is done by it.
-    pub(super) fn lose(&self, id: CommandId, workers: &[WorkerId]) -> Result<bool> {
-        self.write(true, |connection| {
+    pub(super) fn lose(&self, id: CommandId, workers: &[WorkerId]) -> Stored<bool> {
+        self.file.write_by(Durability::Machine, |connection| {
             let Some(command) = number_of(connection, id)? else { return Ok(true) };
             for worker in workers {
                 let sql = "UPDATE line SET status = 'gone' WHERE command = ? AND worker = ? AND target IS NULL AND status IN ('waiting', 'taken')";
@@ -292,75 +244,83 @@ impl Ledger {
     }
 
     /// The command that somebody has asked by this key, and the hash of what they asked.
-    pub(super) fn by_key(&self, by: &str, key: &str) -> Result<Option<(CommandId, [u8; 32])>> {
-        let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT id, request FROM command WHERE who = ? AND key = ?")?;
-        Ok(statement.query_row([by, key], |row| Ok((id_of(row, 0)?, row.get(1)?))).optional()?)
+    pub(super) fn by_key(&self, by: &str, key: &str) -> Stored<Option<(CommandId, [u8; 32])>> {
+        self.file.read(|connection| {
+            let mut statement = connection.prepare_cached("SELECT id, request FROM command WHERE who = ? AND key = ?")?;
+            statement.query_row([by, key], |row| Ok((id_of(row, 0)?, row.get(1)?))).optional()
+        })
     }
 
     /// Returns true if a command is remembered.
-    pub(super) fn is_there(&self, id: CommandId) -> Result<bool> {
-        Ok(self.lock().prepare_cached("SELECT 1 FROM command WHERE id = ?")?.exists([number(id)])?)
+    pub(super) fn is_there(&self, id: CommandId) -> Stored<bool> {
+        self.file.read(|connection| connection.prepare_cached("SELECT 1 FROM command WHERE id = ?")?.exists([number(id)]))
     }
 
     /// Returns true if a durable command has its answer from a worker.
-    pub(super) fn has_answered(&self, id: CommandId, worker: WorkerId) -> Result<bool> {
-        let sql = "SELECT 1 FROM line JOIN command ON number = command
-                   WHERE id = ? AND worker = ? AND status IN ('ok', 'error', 'refused', 'unsupported')";
-        Ok(self.lock().prepare_cached(sql)?.exists(params![number(id), bytes(worker)])?)
+    pub(super) fn has_answered(&self, id: CommandId, worker: WorkerId) -> Stored<bool> {
+        self.file.read(|connection| {
+            let sql = "SELECT 1 FROM line JOIN command ON number = command
+                       WHERE id = ? AND worker = ? AND status IN ('ok', 'error', 'refused', 'unsupported')";
+            connection.prepare_cached(sql)?.exists(params![number(id), bytes(worker)])
+        })
     }
 
     /// A command with its lines.
-    pub(super) fn command(&self, id: CommandId) -> Result<Option<Command>> {
-        let connection = self.lock();
-        let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE id = ?"))?;
-        let found = statement.query_row([number(id)], |row| Ok((row.get::<_, i64>(0)?, read(row)?))).optional()?;
-        let Some((number, mut command)) = found else { return Ok(None) };
-        if command.until_us.is_some() {
-            command.lines = lines(&connection, number)?;
-        }
-        Ok(Some(command))
+    pub(super) fn command(&self, id: CommandId) -> Stored<Option<Command>> {
+        self.file.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE id = ?"))?;
+            let found = statement.query_row([number(id)], |row| Ok((row.get::<_, i64>(0)?, read(row)?))).optional()?;
+            let Some((number, mut command)) = found else { return Ok(None) };
+            if command.until_us.is_some() {
+                command.lines = lines(connection, number)?;
+            }
+            Ok(Some(command))
+        })
     }
 
     /// The newest commands before a number, newest first, without their lines.
-    pub(super) fn page(&self, limit: usize, before: i64) -> Result<CommandsPage> {
-        let connection = self.lock();
-        let sql = format!("SELECT {COLUMNS} FROM command WHERE number < ? ORDER BY number DESC LIMIT ?");
-        let mut statement = connection.prepare_cached(&sql)?;
-        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, Command { lines: Vec::new(), ..read(row)? }));
-        let mut found = statement.query_map(params![before, limit as i64 + 1], read)?.collect::<rusqlite::Result<Vec<_>>>()?;
-        let has_more = found.len() > limit;
-        found.truncate(limit);
-        let next_cursor = found.last().filter(|_| has_more).map(|(number, _)| number.to_string());
-        Ok(CommandsPage { commands: found.into_iter().map(|(_, command)| command).collect(), next_cursor })
+    pub(super) fn page(&self, limit: usize, before: i64) -> Stored<CommandsPage> {
+        self.file.read(|connection| {
+            let sql = format!("SELECT {COLUMNS} FROM command WHERE number < ? ORDER BY number DESC LIMIT ?");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, Command { lines: Vec::new(), ..read(row)? }));
+            let mut found = statement.query_map(params![before, limit as i64 + 1], read)?.collect::<Result<Vec<_>>>()?;
+            let has_more = found.len() > limit;
+            found.truncate(limit);
+            let next_cursor = found.last().filter(|_| has_more).map(|(number, _)| number.to_string());
+            Ok(CommandsPage { commands: found.into_iter().map(|(_, command)| command).collect(), next_cursor })
+        })
     }
 
     /// The durable commands that aren't done.
-    pub(super) fn unfinished(&self) -> Result<Vec<Unfinished>> {
-        let connection = self.lock();
-        let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE done = 0 AND until IS NOT NULL"))?;
-        let found =
-            statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, read(row)?)))?.collect::<rusqlite::Result<Vec<(i64, Command)>>>()?;
-        let mut waiting = connection
-            .prepare_cached("SELECT status = 'taken', worker, target FROM line WHERE command = ? AND status IN ('waiting', 'taken')")?;
-        let mut all = Vec::new();
-        for (number, command) in found {
-            let read = |row: &Row<'_>| Ok(Waiting { is_taken: row.get(0)?, worker: worker(row, 1)?, target: row.get(2)? });
-            all.push(Unfinished { command, waiting: waiting.query_map([number], read)?.collect::<rusqlite::Result<_>>()? });
-        }
-        Ok(all)
+    pub(super) fn unfinished(&self) -> Stored<Vec<Unfinished>> {
+        self.file.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(&format!("SELECT {COLUMNS} FROM command WHERE done = 0 AND until IS NOT NULL"))?;
+            let found = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, read(row)?)))?.collect::<Result<Vec<(i64, Command)>>>()?;
+            let mut waiting = connection
+                .prepare_cached("SELECT status = 'taken', worker, target FROM line WHERE command = ? AND status IN ('waiting', 'taken')")?;
+            let mut all = Vec::new();
+            for (number, command) in found {
+                let read = |row: &Row<'_>| Ok(Waiting { is_taken: row.get(0)?, worker: worker(row, 1)?, target: row.get(2)? });
+                all.push(Unfinished { command, waiting: waiting.query_map([number], read)?.collect::<Result<_>>()? });
+            }
+            Ok(all)
+        })
     }
 
     /// How many lines of durable commands aren't done.
-    pub(super) fn open_lines(&self) -> Result<usize> {
-        let sql = "SELECT count(*) FROM line JOIN command ON number = command WHERE done = 0";
-        Ok(self.lock().query_row(sql, [], |row| row.get::<_, i64>(0))? as usize)
+    pub(super) fn open_lines(&self) -> Stored<usize> {
+        self.file.read(|connection| {
+            let sql = "SELECT count(*) FROM line JOIN command ON number = command WHERE done = 0";
+            Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))? as usize)
+        })
     }
 }
 
 const COLUMNS: &str = "number, id, method, arguments, created, who, timeout, until, done, counts, lines";
 
-fn read(row: &Row<'_>) -> rusqlite::Result<Command> {
+fn read(row: &Row<'_>) -> Result<Command> {
     Ok(Command {
         id: Some(id_of(row, 1)?),
         method: row.get(2)?,
@@ -389,7 +349,7 @@ fn lines(connection: &Connection, command: i64) -> Result<Vec<CommandLine>> {
             last_seen_us: None,
         })
     };
-    Ok(statement.query_map([command], line)?.collect::<rusqlite::Result<_>>()?)
+    statement.query_map([command], line)?.collect::<Result<_>>()
 }
 
 /// A line as its steps need it.
@@ -411,19 +371,19 @@ fn line_of(connection: &Connection, id: CommandId, of: WorkerId, name: &str) -> 
         let at = row.get::<_, Option<i64>>(3)?.map(|at| at as u64);
         Ok(Found { command, place: row.get(0)?, worker: worker(row, 1)?, status: row.get(2)?, at })
     };
-    Ok(statement.query_row(params![command, bytes(of), name], found).optional()?)
+    statement.query_row(params![command, bytes(of), name], found).optional()
 }
 
 fn number_of(connection: &Connection, id: CommandId) -> Result<Option<i64>> {
     let mut statement = connection.prepare_cached("SELECT number FROM command WHERE id = ? AND until IS NOT NULL")?;
-    Ok(statement.query_row([number(id)], |row| row.get(0)).optional()?)
+    statement.query_row([number(id)], |row| row.get(0)).optional()
 }
 
 /// Counts the lines of a durable command anew. Returns true if it is done.
 fn count(connection: &Connection, command: i64) -> Result<bool> {
     let mut statement = connection.prepare_cached("SELECT status, count(*) FROM line WHERE command = ? GROUP BY status")?;
     let counts: BTreeMap<String, u64> =
-        statement.query_map([command], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect::<rusqlite::Result<_>>()?;
+        statement.query_map([command], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect::<Result<_>>()?;
     let is_done = counts.keys().all(|status| CommandStatus::from(status.as_str()).is_final());
     connection.prepare_cached("UPDATE command SET counts = ?, done = ? WHERE number = ?")?.execute(params![
         json(&counts),
@@ -455,28 +415,11 @@ fn forget_lines(connection: &Connection) -> Result<()> {
     }
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<()> {
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let pragma = |name: &str| transaction.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
-    let (application, found) = (pragma("application_id")?, pragma("user_version")? as u32);
-    let is_empty = transaction.query_row("SELECT 1 FROM sqlite_schema", [], |_| Ok(())).optional()?.is_none();
-    if is_empty {
-        transaction.execute_batch(include_str!("schema.sql"))?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", SCHEMA)?;
-    } else if application != i64::from(APPLICATION_ID) {
-        return Err(LedgerError::Foreign { path: path.to_owned() });
-    } else if found > SCHEMA {
-        return Err(LedgerError::TooNew { path: path.to_owned(), found });
-    }
-    Ok(transaction.commit()?)
-}
-
 fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).expect("plain data with text keys is JSON")
 }
 
-fn parsed<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<T>> {
+fn parsed<T: serde::de::DeserializeOwned>(row: &Row<'_>, at: usize) -> Result<Option<T>> {
     let text: Option<String> = row.get(at)?;
     let wrong = |error| rusqlite::Error::FromSqlConversionFailure(at, rusqlite::types::Type::Text, Box::new(error));
     text.map(|text| serde_json::from_str(&text).map_err(wrong)).transpose()
@@ -486,7 +429,7 @@ fn number(id: CommandId) -> i64 {
     id.get() as i64
 }
 
-fn id_of(row: &Row<'_>, at: usize) -> rusqlite::Result<CommandId> {
+fn id_of(row: &Row<'_>, at: usize) -> Result<CommandId> {
     let id = row.get::<_, i64>(at)?;
     CommandId::new(id as u64).ok_or(rusqlite::Error::IntegralValueOutOfRange(at, id))
 }
@@ -495,7 +438,7 @@ fn bytes(worker: WorkerId) -> [u8; 16] {
     worker.get().to_be_bytes()
 }
 
-fn worker(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<WorkerId>> {
+fn worker(row: &Row<'_>, at: usize) -> Result<Option<WorkerId>> {
     let bytes: Option<[u8; 16]> = row.get(at)?;
     Ok(bytes.and_then(|bytes| WorkerId::new(u128::from_be_bytes(bytes))))
 }

@@ -23,7 +23,6 @@ pub(crate) use self::ask::{Caller, is_reading};
 use self::channels::Channel;
 pub(crate) use self::channels::key_hash;
 pub(crate) use self::figures::{Figures, Reply};
-pub use self::ledger::LedgerError;
 use self::ledger::{Ledger, Waiting};
 use self::names::{Identity, Known};
 use crate::clock::Clock;
@@ -100,9 +99,6 @@ pub(crate) enum CommandError {
     /// There are as many as there may be.
     #[error("{0}")]
     TooMany(String),
-    /// The book failed.
-    #[error("the book of commands failed")]
-    Ledger(#[from] LedgerError),
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -119,7 +115,7 @@ impl Commands {
         clock: Clock,
         stopping: CancellationToken,
         max_channels: usize,
-    ) -> Result<Self, LedgerError> {
+    ) -> Result<Self, StoreError> {
         let ledger = Ledger::open(folder)?;
         let mut hub = Hub { open_lines: ledger.open_lines()?, ..Hub::default() };
         for unfinished in ledger.unfinished()? {
@@ -193,7 +189,7 @@ impl Commands {
     /// Reads or writes the book where blocking is allowed.
     async fn book<T: Send + 'static>(
         self: &Arc<Self>,
-        ask: impl FnOnce(&Ledger) -> Result<T, LedgerError> + Send + 'static,
+        ask: impl FnOnce(&Ledger) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, CommandError> {
         let commands = self.clone();
         Ok(tokio::task::spawn_blocking(move || ask(&commands.ledger)).await??)

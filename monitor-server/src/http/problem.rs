@@ -83,9 +83,6 @@ pub(super) enum ApiError {
         /// For what.
         detail: String,
     },
-    /// The commands of workers failed.
-    #[error("the server could not read or write its book of commands; its log says more")]
-    Commands(#[source] CommandError),
     /// Metrics of OTLP.
     #[error(
         "this server takes traces and logs of OpenTelemetry, and no metrics: set OTEL_METRICS_EXPORTER=none in the environment of the \
@@ -255,7 +252,6 @@ impl From<CommandError> for ApiError {
             CommandError::TooMany(_) => Self::TooManyAnswers { detail },
             CommandError::Store(error) => Self::from(error),
             CommandError::Failed(error) => Self::Failed(error),
-            CommandError::Ledger(_) => Self::Commands(error),
         }
     }
 }
@@ -287,7 +283,7 @@ impl ApiError {
             | Self::TooManyReaders { .. }
             | Self::TooManyAnswers { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(error) if error.is_passing() => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Store(_) | Self::Access(_) | Self::Commands(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Store(_) | Self::Access(_) | Self::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -314,7 +310,6 @@ impl IntoResponse for ApiError {
         match &self {
             Self::Store(error) => tracing::error!(error = causes(error), "the store failed"),
             Self::Access(error) => tracing::error!(error = causes(error), "tokens and users failed"),
-            Self::Commands(error) => tracing::error!(error = causes(error), "the book of commands failed"),
             Self::Failed(error) => tracing::error!(%error, "a request failed"),
             _ => tracing::debug!(status = problem.status, detail = problem.detail, "refused"),
         }

@@ -28,7 +28,7 @@ pub use self::queries::{
     SeriesQuery, Standing, StatsQuery, StatsSort,
 };
 pub use self::sqlite::{Checked, Opened, Restored, Salvaged, SqliteStore, backup, check, restore, salvage};
-pub(crate) use self::sqlite::{SubjectFile, SubjectTables, create_private, open_private, serve_at, served_at};
+pub(crate) use self::sqlite::{Durability, SubjectFile, SubjectTables, create_private, open_private, serve_at, served_at};
 
 /// A whole store, for whoever hands out its parts.
 pub trait Store: Intake + Queries + Housekeeping {}

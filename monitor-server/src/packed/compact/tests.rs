@@ -46,6 +46,27 @@ proptest! {
         }
     }
 
+    /// Lists of a batch as it was written, and behind them whatever bytes for its events: of each kind, with any place.
+    #[test]
+    fn events_of_any_bytes_name_only_what_is_there(
+        batches in history().prop_flat_map(|history| delivery(&history)),
+        count in 0..40_u8,
+        events in prop::collection::vec(prop_oneof![any::<u8>(), 0..8_u8, Just(3 | 1 << 6)], 0..200),
+    ) {
+        for batch in batches {
+            let mut bytes = write(&Packed { events: Vec::new(), ..Packed::from(batch) });
+            prop_assert_eq!(bytes.pop(), Some(0), "the number of its events comes last");
+            bytes.push(count);
+            bytes.extend_from_slice(&events);
+            // Few are a batch with all these bytes; of most a part is.
+            for end in (0..=events.len()).rev() {
+                if let Ok(packed) = read(&bytes[..bytes.len() - end]) {
+                    (0..packed.len()).for_each(|index| drop(packed.event(index)));
+                }
+            }
+        }
+    }
+
     #[test]
     fn whatever_is_read_ends(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = read(&bytes);
@@ -88,6 +109,17 @@ proptest! {
         let event = |(tree, id, is_end)| if is_end { last(tree, id) } else { first(tree, id) };
         same(&Packed::from(Batch { events: steps.into_iter().map(event).collect(), ..monitor_batch() }))?;
     }
+}
+
+#[test]
+fn a_tree_beyond_the_last_one_is_refused() {
+    let packed = Packed { events: Vec::new(), ..Packed::from(parse("started 1").remove(0)) };
+    let mut bytes = write(&packed);
+    bytes.pop();
+    // Two starts, each of the next tree, and there is one.
+    let start = [3 | 1 << 6, 0];
+    bytes.extend_from_slice(&[vec![2], start.to_vec(), start.to_vec()].concat());
+    assert_eq!(read(&bytes), Err(Malformed("it names what isn't there")));
 }
 
 #[test]

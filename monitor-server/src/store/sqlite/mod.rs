@@ -56,7 +56,7 @@ use self::house::{DropTrees, House};
 use self::mark::{Files, Mark};
 use self::pool::{Pool, Snapshot};
 pub use self::salvage::{Salvaged, salvage};
-pub(crate) use self::subject::{Subject as SubjectTables, SubjectFile};
+pub(crate) use self::subject::{Durability, Subject as SubjectTables, SubjectFile};
 use self::write::Writer;
 use super::{
     CausesQuery, Changes, Cursor, ErrorsQuery, Intake, KeepEvents, Logged, LogsQuery, Models, NameTotals, Outline, ProcessesQuery, Queries,

@@ -33,6 +33,15 @@ impl Subject {
     }
 }
 
+/// What a transaction outlives once it is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    /// The end of the machine: it is on the disk.
+    Machine,
+    /// A kill of the server, and not the end of the machine.
+    Kill,
+}
+
 /// The open file of a subject. Other programs may have it open as well.
 pub(crate) struct SubjectFile {
     folder: PathBuf,
@@ -64,11 +73,25 @@ impl SubjectFile {
         read(&self.reader.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|source| failed("read", source))
     }
 
-    /// Writes in one transaction.
+    /// Writes in one transaction, which is on the disk at its end.
     pub(crate) fn write<T>(&self, write: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+        self.write_by(Durability::Machine, write)
+    }
+
+    /// Writes in one transaction.
+    pub(crate) fn write_by<T>(
+        &self,
+        durability: Durability,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         make_room(&self.folder);
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let written = writer.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|transaction| {
+        let synchronous = match durability {
+            Durability::Machine => "FULL",
+            Durability::Kill => "NORMAL",
+        };
+        let written = writer.pragma_update(None, "synchronous", synchronous).and_then(|()| {
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let written = write(&transaction)?;
             transaction.commit()?;
             Ok(written)
