@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use monitor_wire::{
-    Accepted, AuditPage, Batch, CausesPage, Command, CommandRequest, Confirmed, ErrorsPage, LogsPage, Me, Process, ProcessId,
+    Accepted, AuditPage, Batch, CausesPage, Command, CommandRequest, Confirmed, Diagnosis, ErrorsPage, LogsPage, Me, Process, ProcessId,
     ProcessesPage, Root, RootId, RootNamesPage, RootsPage, StatsPage, StatsSeries, Status, Tokens, TreePage, Worker, WorkerId, WorkersPage,
 };
 use reqwest::Method;
@@ -147,6 +147,11 @@ impl Client {
     /// `GET /api/v1/processes`: processes of all trees. Of those that are functions it wants a tree, a time, or an id of another system.
     pub fn processes(&self) -> Call<ProcessesPage> {
         self.get(&["processes"])
+    }
+
+    /// `GET /api/v1/doctor`: processes that lost their parents, and what is likely the reason; of the newest trees unless one is named.
+    pub fn doctor(&self) -> Call<Diagnosis> {
+        self.get(&["doctor"])
     }
 
     /// `GET /api/v1/roots/{root}/logs`: what its processes said.
@@ -306,6 +311,15 @@ impl Call<ProcessesPage> {
         self.parameter("state", &joined(states))
     }
 }
+
+narrowed!(Diagnosis {
+    /// Of this tree: its number or its id.
+    root("root": &str);
+    /// Of this process of the tree alone.
+    process("process": ProcessId);
+    /// At most so many.
+    limit("limit": usize);
+});
 
 narrowed!(LogsPage {
     /// Of this level, `error`, `warn`, `info`, `debug` or `trace`, and more severe ones.

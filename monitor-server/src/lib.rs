@@ -8,6 +8,7 @@ mod adopt;
 mod clock;
 mod commands;
 mod config;
+mod doctor;
 mod duties;
 mod export;
 mod forward;

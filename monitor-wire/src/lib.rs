@@ -7,6 +7,7 @@
 mod access;
 mod batch;
 mod command;
+mod doctor;
 mod event;
 #[cfg(feature = "openapi")]
 mod event_schema;
@@ -22,6 +23,7 @@ mod words;
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
 pub use command::{CHANNEL_KEY, Command, CommandLine, CommandOrder, CommandReply, CommandRequest, CommandTo, CommandsPage, WorkerChannel};
+pub use doctor::{Diagnosis, Finding, Likely};
 pub use event::{
     CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
     ProcessQueued, ProcessStarted, ProcessUpdated, Registered, Retry, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
@@ -39,4 +41,4 @@ pub use stats::{
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
 pub use unplaced::Unplaced;
-pub use words::{Attachment, CommandStatus, ErrorKind, Kind, Outcome, State, WorkerRole, WorkerState};
+pub use words::{Attachment, CommandStatus, ErrorKind, Fix, Kind, Loss, Outcome, State, WorkerRole, WorkerState};

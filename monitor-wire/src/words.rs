@@ -131,6 +131,32 @@ open_word!(
 );
 
 open_word!(
+    /// How a process lost its parent.
+    Loss {
+        /// It began without a context.
+        UNATTACHED = "unattached",
+        /// It names a parent that the server doesn't know.
+        ORPHAN = "orphan",
+    }
+);
+
+open_word!(
+    /// What likely gives a process its parent.
+    Fix {
+        /// Its thread is started by `monitor_client::spawn_thread`.
+        SPAWN_THREAD = "spawn_thread",
+        /// Its task is started by `monitor_client::tokio::spawn`, or its thread by `spawn_blocking`.
+        TOKIO_SPAWN = "tokio_spawn",
+        /// Its future is polled elsewhere: `.in_current()`.
+        IN_CURRENT = "in_current",
+        /// Nothing ran that could be its parent: it begins a tree, or its caller is to be monitored.
+        BEGIN = "begin",
+        /// The parent's own program has to tell of the parent.
+        TELL_PARENT = "tell_parent",
+    }
+);
+
+open_word!(
     /// What kind of failure an error tells of.
     ErrorKind {
         /// A returned error.

@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 mod compress;
 mod connections;
+mod doctor;
 mod encoding;
 mod events;
 mod export;
@@ -279,6 +280,7 @@ fn routes() -> Routes {
         .add(READ, routes!(process::get_process))
         .add(READ, routes!(processes::get_processes))
         .add(READ, routes!(processes::get_processes_of_id))
+        .add(READ, routes!(doctor::get_doctor))
         .add(READ, routes!(logs::get_root_logs))
         .add(READ, routes!(logs::get_process_logs))
         .add(READ, routes!(workers::get_workers))

@@ -6,6 +6,7 @@ mod compress;
 #[path = "../../../fuzz/corpus.rs"]
 mod corpus;
 mod deep;
+mod doctor;
 mod guard;
 mod lifecycle;
 mod logs;

@@ -52,6 +52,7 @@ export type Worker = Written<Omit<Schemas["Worker"], "registered">> & Pick<Schem
 export type Channel = Schemas["WorkerChannel"];
 export type Command = Schemas["Command"];
 export type CommandLine = Schemas["CommandLine"];
+export type Diagnosis = Schemas["Diagnosis"];
 export type Status = Schemas["Status"];
 export type KeepRule = Schemas["KeepRule"];
 export type Problem = Partial<Schemas["Problem"]>;

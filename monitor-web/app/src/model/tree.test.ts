@@ -4,6 +4,8 @@ import { comfortableDepth, Folding, visibleRows } from "./rows.ts";
 import { process } from "./samples.ts";
 import { Tree } from "./tree.ts";
 
+const ROOT = "0199a3ce929d0e0e47360199a3ce929d";
+
 function treeOf(processes: Process[]): Tree {
   const tree = new Tree();
   processes.forEach((each, index) => tree.put(each, index + 1));
@@ -33,6 +35,15 @@ function* permutations<Item>(items: Item[]): Generator<Item[]> {
     for (const rest of permutations(items.filter((_, at) => at !== index))) yield [item, ...rest];
   }
 }
+
+test("links are found from both of their ends", () => {
+  const [a, b, d, c, e] = family.map((each) => ({ ...each, root_id: ROOT })) as [Process, Process, Process, Process, Process];
+  const link = (id: string, root_id = ROOT) => ({ root_id, id, relation: "follows_from" });
+  const tree = treeOf([a, b, { ...d, links: [link(b.id), link(c.id, "another tree's")] }, c, { ...e, links: [link(b.id)] }]);
+  const from = (of: Process) => tree.linkedFrom(of.id).map(({ slot, relation }) => `${tree.at(slot).name} ${relation}`);
+  expect(from(b)).toEqual(["d follows_from", "e follows_from"]);
+  expect([from(c), from(d)]).toEqual([[], []]);
+});
 
 test("a list in pre-order becomes its tree", () => {
   expect(shape(treeOf(family))).toBe("a(b(d),c(e))");

@@ -54,6 +54,8 @@ export class Tree {
   private readonly originKeys = new Map<string, number>();
   private readonly failures: Failure[] = [];
   private readonly extras = new Map<number, Extra>();
+  /** Slots of processes that have links. */
+  private readonly linking = new Set<number>();
   /** The parents as they were told, of those that hang elsewhere. */
   private readonly told = new Map<number, string>();
   private rootId = "";
@@ -117,6 +119,14 @@ export class Tree {
     };
     this.made.set(slot, process);
     return process;
+  }
+
+  /** Processes of this tree that name this one in their links, with what it is to them. */
+  linkedFrom(id: string): { slot: number; relation: string }[] {
+    const found: { slot: number; relation: string }[] = [];
+    for (const slot of this.linking)
+      for (const link of this.extras.get(slot)?.links ?? []) if (link.id === id && link.root_id === this.rootId) found.push({ slot, relation: link.relation });
+    return found;
   }
 
   idOf(slot: number): string {
@@ -286,7 +296,10 @@ export class Tree {
       const value = process[key as keyof typeof DEFAULTS];
       if (value !== undefined && value !== usual) extra[key] = value;
     }
-    if (process.links && process.links.length > 0) extra["links"] = process.links;
+    if (process.links && process.links.length > 0) {
+      extra["links"] = process.links;
+      this.linking.add(slot);
+    }
     if (process.fields && Object.keys(process.fields).length > 0) extra["fields"] = process.fields;
     for (const key of ["expected_ns", "expected_p95_ns", "overdue", "contradictions", "attempts", "attempts_of", "next_attempt_us"] as const) if (process[key] !== undefined) extra[key] = process[key];
     if (this.state[slot] === OTHER && process.state !== undefined) extra["state"] = process.state;

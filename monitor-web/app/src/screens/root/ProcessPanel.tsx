@@ -22,6 +22,7 @@ import { Said } from "../../ui/Text.tsx";
 import { Duration, DurationText } from "../../ui/Time.tsx";
 import { progressText } from "../../ui/progress.ts";
 import { Attempts } from "./Attempts.tsx";
+import { Doctor } from "./Doctor.tsx";
 import { ErrorSection } from "./ErrorSection.tsx";
 import { Code, Row, Section, When } from "./facts.tsx";
 import { History } from "./History.tsx";
@@ -33,6 +34,9 @@ import type { RootView } from "./view.ts";
 
 /** Read with the first process that is looked at. */
 const Logs = lazy(() => import("./logs/Logs.tsx"));
+
+/** So many of the processes that name this one are listed. */
+const MOST_LINKS = 50;
 
 interface Props {
   view: RootView;
@@ -169,6 +173,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
   const known = (id: string) => view.tree.find(id) !== undefined;
   const parts = fieldParts(process.fields ?? {});
   const links = process.links ?? [];
+  const linkedFrom = view.tree.linkedFrom(process.id);
   return (
     <>
       {marks.map(({ word, why }) => (
@@ -176,6 +181,7 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
           <span className="mark">{word}</span> {why}
         </p>
       ))}
+      {(process.attachment === "unattached" || (process.parent_id !== null && view.tree.isOrphan(slot))) && <Doctor key={`${process.id} doctor`} process={process} />}
       {process.state === "lost" && (
         <p className="oddity">
           <span className="mark">{stateWord("lost")}</span> {t("panel.lost", { worker: visible(worker?.hostname ?? process.worker_id ?? "?"), since: worker?.lost_us ? absolute(worker.lost_us).slice(0, 19) : "?" })}
@@ -249,9 +255,23 @@ function Facts({ view, slot, process, onSelect }: FactsProps) {
           ))}
         </Section>
       )}
+      {linkedFrom.length > 0 && (
+        <Section title={t("panel.linked-from")}>
+          {linkedFrom.slice(0, MOST_LINKS).map((from) => (
+            <Row key={`${from.relation} ${from.slot}`} label={wordText("relation", from.relation)}>
+              <button type="button" className="inline" onClick={() => onSelect(view.tree.idOf(from.slot))}>
+                <Said text={view.tree.siteOf(from.slot).name} />
+              </button>
+            </Row>
+          ))}
+        </Section>
+      )}
     </>
   );
 }
+
+/** What the client writes in place of a value that is not to be seen. */
+const MASKED = "[masked]";
 
 function Fields({ title, fields }: { title: string; fields: readonly (readonly [name: string, value: unknown])[] }) {
   if (fields.length === 0) return null;
@@ -259,7 +279,13 @@ function Fields({ title, fields }: { title: string; fields: readonly (readonly [
     <Section title={title}>
       {fields.map(([name, value]) => (
         <Row key={name} label={visible(name)}>
-          <span className="mono lines"><Said text={fieldText(value)} lines /></span>
+          {value === MASKED ? (
+            <span className="dim" title={t("panel.masked.why")}>
+              {t("panel.masked")}
+            </span>
+          ) : (
+            <span className="mono lines"><Said text={fieldText(value)} lines /></span>
+          )}
         </Row>
       ))}
     </Section>

@@ -1,0 +1,61 @@
+//! `GET /api/v1/doctor`
+
+use axum::Json;
+use axum::extract::State;
+use monitor_wire::{Diagnosis, Problem, ProcessId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::params::{Limit, RootName, Strict};
+use super::problem::ApiError;
+use super::{Answer, App};
+use crate::doctor::{Question, diagnose};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct DoctorParams {
+    /// In this tree: its id, or its number. Without it, of the newest trees that began without a context.
+    #[param(value_type = Option<String>)]
+    root: Option<RootName>,
+    /// Of this process of the tree alone.
+    process: Option<ProcessId>,
+    /// At most so many, 1 to 1000; 50 if not given.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<1000>,
+}
+
+/// Finds processes that lost their parents, and says what was likely the parent of each and which line would mend it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/doctor",
+    tag = "trees",
+    params(DoctorParams),
+    responses(
+        (status = 200, description = "What it finds", body = Diagnosis),
+        (status = 400, description = "A parameter can't be read", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "No such tree or process", body = Problem, content_type = "application/problem+json"),
+        (status = 410, description = "It is no longer kept", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get_doctor(State(app): State<App>, Strict(params): Strict<DoctorParams>) -> Answer<Diagnosis> {
+    let root = params.root.map(|root| root.0);
+    if params.process.is_some() && root.is_none() {
+        let detail = "a process is looked for in a tree: give `root`, too".to_owned();
+        return Err(ApiError::Parameter { name: "process".to_owned(), detail });
+    }
+    let question = Question { root, process: params.process, limit: params.limit.0 };
+    match (app.ask(move |store| diagnose(store, question)).await?, root, params.process) {
+        (Some(found), ..) => Ok(Json(found)),
+        (None, Some(root), Some(id)) => Err(app.no_process(root, &shown(root), id).await),
+        (None, Some(root), None) => Err(app.no_root(root, &shown(root)).await),
+        (None, None, _) => Ok(Json(Diagnosis { findings: Vec::new(), more: false })),
+    }
+}
+
+fn shown(root: crate::store::RootKey) -> String {
+    match root {
+        crate::store::RootKey::Id(id) => id.to_string(),
+        crate::store::RootKey::Number(number) => number.to_string(),
+    }
+}
