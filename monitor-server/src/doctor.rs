@@ -90,7 +90,9 @@ fn loss(process: &Process) -> Option<Loss> {
     (process.orphan && process.parent_id.is_some()).then_some(Loss::ORPHAN)
 }
 
-fn finding(store: &dyn Queries, root: &Root, process: Process) -> Result<Finding, StoreError> {
+fn finding(store: &dyn Queries, root: &Root, mut process: Process) -> Result<Finding, StoreError> {
+    // Only lists of a tree say it.
+    process.depth = None;
     let loss = loss(&process).unwrap_or(Loss::ORPHAN);
     let likely = likely(store, root, &process)?;
     let worker = process.worker_id.map(|id| store.worker(id)).transpose()?.flatten();
@@ -123,14 +125,17 @@ fn likely(store: &dyn Queries, own: &Root, lost: &Process) -> Result<Vec<Likely>
         }
         let ran = |process: &Process| {
             let has_begun = process.started_us.is_some_and(|started| started <= began_us);
-            has_begun && process.ended_us.is_none_or(|ended| ended >= began_us) && process.id != lost.id && process.fold.is_none()
+            has_begun
+                && process.ended_us.is_none_or(|ended| ended >= began_us)
+                && (process.root_id, process.id) != (lost.root_id, lost.id)
+                && process.fold.is_none()
         };
         let title = &root.title;
         let running = processes.into_iter().filter(ran).map(|process| (root.unattached, Likely { process, title: title.clone() }));
         found.extend(running);
     }
     found.sort_by_key(|(is_unattached, likely)| (*is_unattached, std::cmp::Reverse(likely.process.started_us)));
-    found.dedup_by_key(|(_, likely)| likely.process.id);
+    found.dedup_by_key(|(_, likely)| (likely.process.root_id, likely.process.id));
     found.truncate(MOST_LIKELY);
     Ok(found.into_iter().map(|(_, likely)| likely).collect())
 }

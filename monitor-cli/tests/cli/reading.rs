@@ -90,6 +90,26 @@ fn errors_are_short_and_have_their_causes() {
 }
 
 #[test]
+fn the_doctor_names_what_lost_its_parent_and_the_line_to_write() {
+    let server = TestServer::start();
+    let mut stray = started(&ROOT.replace('9', "8"), 1, None, "resize");
+    (stray["attachment"], stray["thread"]) = (json!("unattached"), json!("pool\u{9b}-1"));
+    server.send(1, &[started(ROOT, 1, None, "serve"), stray]);
+    let run = |args: &[&str]| {
+        let output = monitor(args).args(["--server", &server.url]).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    };
+    for args in [&["doctor"][..], &["doctor", "2"], &["doctor", "2", "0000000000000001"]] {
+        let (code, said) = run(args);
+        assert!(code == 0 && said.contains("monitor_client::spawn_thread(move || resize(…))"), "{said}");
+        assert!(said.contains("Likely its parent is `serve`") && said.contains("pool<U+009B>-1"), "{said}");
+    }
+    assert_eq!(run(&["doctor", "1"]), (0, "every process has its parent\n".to_owned()));
+    assert_eq!(server.json(&["doctor"])["findings"][0]["fix"], "spawn_thread");
+    assert_eq!([run(&["doctor", "9"]).0, run(&["doctor", "2", "00000000000000ff"]).0, run(&["doctor", "2", "x"]).0], [4, 4, 2]);
+}
+
+#[test]
 fn trees_are_pinned_unpinned_and_deleted() {
     let server = TestServer::start();
     server.send(1, &[started(ROOT, 1, None, "nightly\u{9b}"), ended(ROOT, 1, 1, None), started(&ROOT.replace('9', "8"), 1, None, "runs")]);
