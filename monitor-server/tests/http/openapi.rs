@@ -27,6 +27,7 @@ async fn every_route_is_described() {
         "get /api/v1/commands/{id}",
         "post /api/v1/commands",
         "post /api/v1/commands/{id}/replies",
+        "get /api/v1/doctor",
         "get /api/v1/me",
         "get /api/v1/processes",
         "get /api/v1/processes/{id}",

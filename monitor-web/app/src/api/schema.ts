@@ -134,6 +134,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/doctor": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Finds processes that lost their parents, and says what was likely the parent of each and which line would mend it. */
+        get: operations["get_doctor"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/events": {
         parameters: {
             query?: never;
@@ -897,6 +914,13 @@ export interface components {
             /** @description Ended well. */
             succeeded: number;
         };
+        /** @description What the doctor finds. */
+        Diagnosis: {
+            /** @description Processes without a parent, those of a tree in its order, else the newest first. */
+            findings: components["schemas"]["Finding"][];
+            /** @description There are more of them, or there may be. */
+            more: boolean;
+        };
         /** @description How many events of a type were dropped, and why. */
         Dropped: {
             /** @description How many since the worker began. */
@@ -1023,6 +1047,25 @@ export interface components {
          * @enum {string}
          */
         ExportFormat: "json" | "ndjson" | "perfetto" | "otlp";
+        /** @description A process without a parent. */
+        Finding: {
+            /** @description What likely mends it. */
+            fix: components["schemas"]["Fix"];
+            /** @description Processes that may be its parent, the likeliest first: of the same worker, and running when it began. */
+            likely: components["schemas"]["Likely"][];
+            /** @description The line to write, if it is one. */
+            line?: string | null;
+            /** @description How its parent was lost. */
+            loss: components["schemas"]["Loss"];
+            /** @description The process. */
+            process: components["schemas"]["Process"];
+            /** @description Its tree as shown. */
+            title: string;
+            /** @description All of this in words. */
+            words: string;
+        };
+        /** @description What likely gives a process its parent. */
+        Fix: string;
         /** @description What a fold stands for, all shards together. */
         Fold: {
             /** @description How many were cancelled. */
@@ -1070,6 +1113,13 @@ export interface components {
          * @enum {string}
          */
         Level: "error" | "warn" | "info" | "debug" | "trace";
+        /** @description A process that may be the parent of another. */
+        Likely: {
+            /** @description The process. */
+            process: components["schemas"]["Process"];
+            /** @description Its tree as shown. */
+            title: string;
+        };
         /** @description Another process that one has to do with. */
         Link: {
             /** @description The process. */
@@ -1124,6 +1174,8 @@ export interface components {
             /** @description Where the next page begins, if there is more to look at; a page may be short, even empty, and still have a next one. */
             next_cursor?: string | null;
         };
+        /** @description How a process lost its parent. */
+        Loss: string;
         /** @description `GET /api/v1/me`: who asks. */
         Me: {
             /** @description How that is known: `loopback`, `token`, `session` or `insecure`. */
@@ -2660,6 +2712,117 @@ export interface operations {
             };
             /** @description It is no JSON, or compressed */
             415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `Host` is no name that this server answers to */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Too many requests or failures of this address: again after `Retry-After` */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description The server failed; its log says more */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Busy or stopping, or its disk has no room: again after `Retry-After` */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_doctor: {
+        parameters: {
+            query?: {
+                /**
+                 * @description In this tree: its id, or its number. Without it, of the newest trees that began without a context.
+                 * @example 0199a3ce929d0e0e47360199a3ce929d
+                 */
+                root?: string;
+                /** @description Of this process of the tree alone. */
+                process?: components["schemas"]["ProcessId"];
+                /** @description At most so many, 1 to 1000; 50 if not given. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What it finds */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Diagnosis"];
+                };
+            };
+            /** @description A parameter can't be read */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It takes a token of scope `read` or a login, or the token is none */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Whoever asks may not, or a page of another site asks */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description No such tree or process */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description It is no longer kept */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
