@@ -141,9 +141,9 @@ fn likely(store: &dyn Queries, own: &Root, lost: &Process) -> Result<Vec<Likely>
 }
 
 /// What to write, and the line itself.
-fn fix(lost: &Process, loss: &Loss, likely: &[Likely]) -> (Fix, Option<String>) {
+fn fix(lost: &Process, how: &Loss, likely: &[Likely]) -> (Fix, Option<String>) {
     let name = called(&lost.name);
-    if *loss == Loss::ORPHAN {
+    if *how == Loss::ORPHAN {
         return (Fix::TELL_PARENT, None);
     }
     let Some(parent) = likely.first() else { return (Fix::BEGIN, Some("#[monitor_client::root_task]".to_owned())) };
