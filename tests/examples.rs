@@ -219,3 +219,35 @@ fn queue_carries_the_parent_in_the_payload() {
     let workers: BTreeSet<&str> = processes.iter().map(|process| process["worker_id"].as_str().unwrap()).collect();
     assert_eq!(workers.len(), 2);
 }
+
+#[test]
+fn service_shows_one_tree_of_three_processes() {
+    let server = Server::start();
+    let printed = same_each_way(&server, |server| example("service", server));
+    assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
+    expect![[r#"
+        apple: 200 OK, 5 left
+        unicorn: 502 Bad Gateway, the stock answered 404 Not Found
+    "#]]
+    .assert_eq(&printed.stdout);
+    let root = server.finished_root();
+    let processes = server.tree(&root);
+    expect![[r#"
+        go shopping
+          GET 127.0.0.1
+            GET /orders/{item}
+              find the price
+                GET 127.0.0.1
+                  GET /items/{item}
+                    count what is left
+          GET 127.0.0.1 [failed]: HTTP 502 Bad Gateway
+            GET /orders/{item} [failed]: HTTP 502 Bad Gateway
+              find the price [failed]: the stock answered 404 Not Found
+                GET 127.0.0.1 [failed]: HTTP 404 Not Found
+                  GET /items/{item}
+                    count what is left
+    "#]]
+    .assert_eq(&outline(&processes));
+    let workers: BTreeSet<&str> = processes.iter().map(|process| process["worker_id"].as_str().unwrap()).collect();
+    assert_eq!(workers.len(), 3);
+}

@@ -126,6 +126,11 @@ pub mod __private {
     pub use monitor_core::{Line, log_line};
 }
 
+/// The recipes of docs/propagation.md, run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/propagation.md")]
+struct Recipes;
+
 /// Whether this program is monitored.
 ///
 /// ```

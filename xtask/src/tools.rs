@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::run::{cargo, command, step, target};
 
@@ -14,7 +14,9 @@ const CARGO_TOOLS: &[(&str, &str)] = &[("cargo-expand", "1.0.127"), ("cargo-deny
 /// The browser's names.
 const BROWSERS: &[&str] = &["chromium", "chromium-browser", "google-chrome"];
 /// Chinese text is part of the tests; without a font for it a screenshot shows boxes.
-const DEBIAN_PACKAGES: &[&str] = &["chromium", "fonts-noto-cjk"];
+const OF_THE_BROWSER: &[&str] = &["chromium", "fonts-noto-cjk"];
+/// Servers that the tests start for themselves; their packages have the same names.
+const BROKERS: &[&str] = &["redis-server"];
 
 /// PATH with the tools in front, everything installed.
 pub(crate) fn install() -> Result<OsString> {
@@ -33,7 +35,15 @@ pub(crate) fn install() -> Result<OsString> {
         bail!("Node is missing: the tests of the page want Node 20.19 or newer with npm (nodejs.org, or your system's packages)");
     }
     if browser().is_none() {
-        install_browser()?;
+        let by_hand = format!("the browser tests want Chromium: sudo apt-get install {}", OF_THE_BROWSER.join(" "));
+        install_packages(OF_THE_BROWSER, &by_hand)?;
+        browser().map(|_| ()).context(by_hand)?;
+    }
+    let has_brokers = || BROKERS.iter().all(|broker| find(broker).is_some());
+    if !has_brokers() {
+        let by_hand = format!("the tests of queues want Redis: sudo apt-get install {}", BROKERS.join(" "));
+        install_packages(BROKERS, &by_hand)?;
+        ensure!(has_brokers(), by_hand);
     }
     let mut path = vec![root.join("bin")];
     path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
@@ -45,8 +55,8 @@ pub(crate) fn browser() -> Option<PathBuf> {
     BROWSERS.iter().find_map(|name| find(name))
 }
 
-fn install_browser() -> Result<()> {
-    let by_hand = format!("the browser tests want Chromium: sudo apt-get install {}", DEBIAN_PACKAGES.join(" "));
+/// Installs packages of Debian where that may be done; else says how it is done by hand.
+fn install_packages(packages: &[&str], by_hand: &str) -> Result<()> {
     let is_root = command("id", &["-u"]).output().is_ok_and(|output| output.stdout.trim_ascii() == b"0");
     let may_sudo = || Command::new("sudo").args(["-n", "true"]).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
     if find("apt-get").is_none() || !(is_root || may_sudo()) {
@@ -58,9 +68,8 @@ fn install_browser() -> Result<()> {
         line
     };
     step("apt-get update", &mut apt(&["update", "-q"]))?;
-    let packages = [&["install", "-y", "-q", "--no-install-recommends"], DEBIAN_PACKAGES].concat();
-    step("install Chromium", &mut apt(&packages))?;
-    browser().map(|_| ()).context(by_hand)
+    let line = [&["install", "-y", "-q", "--no-install-recommends"], packages].concat();
+    step(&format!("install {}", packages.join(", ")), &mut apt(&line))
 }
 
 fn find(program: &str) -> Option<PathBuf> {

@@ -1,0 +1,28 @@
+//! A monitored program whose work goes to threads, other programs and queues, by the crates that people use for that.
+
+mod grpc;
+mod parallel;
+mod redis;
+
+use monitor_client::normal_task;
+
+/// Work that whoever receives a message does.
+#[normal_task("handle")]
+fn handle(message: &str) -> Result<usize, String> {
+    if message == "nonsense" { Err(format!("{message:?} can't be handled")) } else { Ok(message.len()) }
+}
+
+/// The messages that are sent.
+const MESSAGES: [&str; 3] = ["one", "nonsense", "three"];
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match &args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["parallel"] => parallel::run(),
+        ["grpc-serve"] => grpc::serve(),
+        ["grpc-call", address] => grpc::call(address),
+        ["redis-send", url] => redis::send(url),
+        ["redis-work", url] => redis::work(url),
+        other => panic!("{other:?} is not known"),
+    }
+}

@@ -1,0 +1,106 @@
+//! What carries the tree from one program, thread or task to another, by the real things: each tree is the one that is written here.
+
+mod brokers;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use expect_test::expect;
+use monitor_tests::{Server, example, outline, run};
+
+use self::brokers::Redis;
+
+/// The program that does it, told what to do.
+fn carrier(server: &Server, what: &[&str]) -> Command {
+    let mut command = example("monitor-test-carrier", Some(server));
+    command.args(what);
+    command
+}
+
+/// Runs it to its end, which is a good one, and gives what it printed.
+fn succeed(command: Command) -> String {
+    let finished = run(command);
+    assert_eq!((finished.code, finished.stderr.as_str()), (Some(0), ""));
+    finished.stdout
+}
+
+/// The one tree that there is, and by how many programs it was recorded.
+fn tree(server: &Server) -> (String, usize) {
+    let processes = server.tree(&server.finished_root());
+    let workers: BTreeSet<&str> = processes.iter().map(|process| process["worker_id"].as_str().expect("an id")).collect();
+    (outline(&processes), workers.len())
+}
+
+fn ends_well(mut child: Child) {
+    // The end of its input is the end of a server.
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn rayon_threads_and_tasks_keep_the_tree() {
+    let server = Server::start();
+    succeed(carrier(&server, &["parallel"]));
+    expect![[r#"
+        in parallel
+          by_rayon
+            handle
+            handle
+            handle
+            handle
+            handle
+            handle
+          by_threads
+            handle
+            handle
+          by_tasks
+            handle
+            handle
+            handle
+    "#]]
+    .assert_eq(&tree(&server).0);
+}
+
+#[test]
+fn a_call_of_grpc_is_one_tree_on_both_sides() {
+    let server = Server::start();
+    let mut service = carrier(&server, &["grpc-serve"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the service starts");
+    let mut address = String::new();
+    BufReader::new(service.stdout.take().expect("piped")).read_line(&mut address).expect("an address");
+    let printed = succeed(carrier(&server, &["grpc-call", address.trim()]));
+    assert_eq!(printed, "one: 3\nnonsense: \"nonsense\" can't be handled\nthree: 5\n");
+    ends_well(service);
+    let (tree, workers) = tree(&server);
+    expect![[r#"
+        calls
+          tests.Handler/Handle
+            Handler
+              handle
+          tests.Handler/Handle [failed]: gRPC status 3 (invalid argument): "nonsense" can't be handled
+            Handler [failed]: gRPC status 3 (invalid argument): "nonsense" can't be handled
+              handle [failed]: "nonsense" can't be handled
+          tests.Handler/Handle
+            Handler
+              handle
+    "#]]
+    .assert_eq(&tree);
+    assert_eq!(workers, 2);
+}
+
+#[test]
+fn a_worker_of_redis_works_for_whoever_sent_the_task() {
+    let (redis, server) = (Redis::start(), Server::start());
+    let worker = carrier(&server, &["redis-work", redis.url()]).stdin(Stdio::piped()).spawn().expect("the worker starts");
+    succeed(carrier(&server, &["redis-send", redis.url()]));
+    ends_well(worker);
+    let (tree, workers) = tree(&server);
+    assert_eq!(tree, worked());
+    assert_eq!(workers, 2);
+}
+
+/// The tree of three messages, of which the second one can't be handled.
+fn worked() -> String {
+    let task = |failed: &str| format!("  enqueue\n    task{failed}\n      handle{failed}\n");
+    ["produce\n", &task(""), &task(r#" [failed]: "nonsense" can't be handled"#), &task("")].concat()
+}
