@@ -9,7 +9,7 @@ use monitor_api::Error;
 
 use crate::text::visible;
 
-/// StreamItem by `--help` of every command.
+/// Exit codes, as `--help` of every command shows them.
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  it went well

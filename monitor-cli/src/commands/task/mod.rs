@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Next(args) => next::run(args),
     };
-    let is_wrong = result.as_ref().err().is_some_and(|error| error.is::<Wrong>());
+    let is_wrong = result.as_ref().err().is_some_and(anyhow::Error::is::<Wrong>);
     let code = exit::report(result);
     if is_wrong { ExitCode::from(2) } else { code }
 }

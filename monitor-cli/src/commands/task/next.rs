@@ -70,7 +70,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
                 "note": note(&rules, *at, &zone),
             })
         });
-        return print_json(&json!({ "zone": name_of(&zone), "due": due.collect::<Vec<_>>(), "at_boot": is_boot })).map_err(Into::into);
+        return print_json(&json!({ "zone": name_of(&zone), "due": due.collect::<Vec<_>>(), "at_boot": is_boot }));
     }
     let mut out = anstream::stdout().lock();
     for at in &due {
