@@ -134,10 +134,10 @@ fn texts(attributes: &[KeyValue]) -> BTreeMap<String, String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-fn batch(sequence: u64, events: Vec<Value>) -> Value {
+fn batch(sequence: u64, events: &[Value]) -> Value {
     json!({"version": 1, "worker": {"id": "5b0c0000000000000000000000000001", "hostname": "till-3", "pid": 77, "program": "shop"},
            "sequence": sequence, "sent_us": BEGIN_US, "events": events})
 }
@@ -203,7 +203,7 @@ fn all_that_is_known_of_a_process_goes_on_with_its_ids() {
     let mut failed = ended(child);
     failed["outcome"] = json!("failed");
     failed["error"] = json!({"kind": "error", "type": "CardError", "message": "refused", "chain": ["no funds"]});
-    send(&server, &batch(1, vec![started(parent, None, "checkout"), begun, logged, failed, ended(parent)]));
+    send(&server, &batch(1, &[started(parent, None, "checkout"), begun, logged, failed, ended(parent)]));
 
     let spans = receiver.spans(2);
     assert_eq!(spans.len(), 2, "{spans:#?}");
@@ -240,10 +240,10 @@ fn all_that_is_known_of_a_process_goes_on_with_its_ids() {
     let status = span.status.as_ref().unwrap();
     assert_eq!((status.code, &*status.message), (2, "refused"));
     let events: Vec<_> = span.events.iter().map(|event| (&*event.name, texts(&event.attributes))).collect();
-    let [(line, of_line), (exception, of_exception)] = &events[..] else { panic!("{events:?}") };
-    assert_eq!((*line, &*of_line["level"], &*of_line["target"], &*of_line["rows"]), ("slow", "warn", "shop::pay", "3"));
-    let told = ["exception.type", "exception.message", "exception.stacktrace"].map(|key| &*of_exception[key]);
-    assert_eq!((*exception, told), ("exception", ["CardError", "refused", "caused by: no funds"]));
+    let [(slow, of_slow), (exception, of_exception)] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((*slow, &*of_slow["level"], &*of_slow["target"], &*of_slow["rows"]), ("slow", "warn", "shop::pay", "3"));
+    let failure = ["exception.type", "exception.message", "exception.stacktrace"].map(|key| &*of_exception[key]);
+    assert_eq!((*exception, failure), ("exception", ["CardError", "refused", "caused by: no funds"]));
     let link = &span.links[0];
     assert_eq!((hex(&link.trace_id), hex(&link.span_id)), ("000000000000000000000000000000aa".to_owned(), "00000000000000bb".to_owned()));
     assert_eq!(texts(&link.attributes)["relation"], "retry_of");
@@ -288,11 +288,11 @@ fn a_program_s_traceparent_is_its_span_and_folds_are_one_span_with_their_counts(
 fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
     let mut receiver = Receiver::start();
     let mut server = server(&receiver, &[]);
-    send(&server, &batch(1, [vec![started("00000000000000c1", None, "build")], pairs(0x1000, 50)].concat()));
+    send(&server, &batch(1, &[vec![started("00000000000000c1", None, "build")], pairs(0x1000, 50)].concat()));
     assert_eq!(receiver.spans(50).len(), 50);
 
     receiver.seen(|seen| seen.always = Some(Behaviour::Answers(503)));
-    send(&server, &batch(102, pairs(0x2000, 50)));
+    send(&server, &batch(102, &pairs(0x2000, 50)));
     let requests = |count: usize| wait_for("requests", || receiver.seen(|seen| (seen.requests.len() >= count).then_some(())));
     requests(3);
     wait_for_error(&server, "answered 503 Service Unavailable: as the test says");
@@ -307,7 +307,7 @@ fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
     assert_eq!(receiver.spans(100).len(), 100);
 
     receiver.kill();
-    send(&server, &batch(202, pairs(0x3000, 50)));
+    send(&server, &batch(202, &pairs(0x3000, 50)));
     wait_for_error(&server, "is not reached");
     receiver
         .seen(|seen| seen.next.extend([Behaviour::Answers(429), Behaviour::Answers(502), Behaviour::Answers(504), Behaviour::TakesHalf]));
@@ -315,12 +315,12 @@ fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
     wait_for_error(&server, "rejected 25 of 50 spans: no room for half of it");
     // What is too large comes in pieces, and what is refused for good doesn't come again.
     receiver.seen(|seen| seen.always = Some(Behaviour::TakesAtMost(20)));
-    send(&server, &batch(302, pairs(0x4000, 50)));
+    send(&server, &batch(302, &pairs(0x4000, 50)));
     receiver.spans(200);
     receiver.seen(|seen| (seen.always, seen.next) = (None, VecDeque::from([Behaviour::Answers(400)])));
-    send(&server, &batch(402, pairs(0x5000, 3)));
+    send(&server, &batch(402, &pairs(0x5000, 3)));
     wait_for_error(&server, "3 spans are not sent again");
-    send(&server, &batch(408, vec![ended("00000000000000c1")]));
+    send(&server, &batch(408, &[ended("00000000000000c1")]));
 
     let spans = receiver.spans(201);
     let ids: BTreeSet<_> = spans.iter().map(|taken| hex(&taken.span.span_id)).collect();
@@ -333,7 +333,7 @@ fn each_span_goes_once_however_the_receiver_and_the_server_fail() {
 fn only_what_the_filter_admits_goes_on_and_what_was_there_before_stays() {
     let receiver = Receiver::start();
     let mut server = Server::start();
-    send(&server, &batch(1, [vec![started("00000000000000c1", None, "build")], pairs(0x1000, 2)].concat()));
+    send(&server, &batch(1, &[vec![started("00000000000000c1", None, "build")], pairs(0x1000, 2)].concat()));
     server.stop();
     server.set_env(vec![
         ("MONITOR_OTLP_ENDPOINT", receiver.url()),
@@ -344,7 +344,7 @@ fn only_what_the_filter_admits_goes_on_and_what_was_there_before_stays() {
     let mut failed = ended("00000000000000c3");
     failed["outcome"] = json!("failed");
     let events = vec![started("00000000000000c3", Some("00000000000000c1"), "other"), failed, ended("00000000000000c1")];
-    send(&server, &batch(6, [pairs(0x2000, 2), events].concat()));
+    send(&server, &batch(6, &[pairs(0x2000, 2), events].concat()));
     let spans = receiver.spans(1);
     assert_eq!(spans.iter().map(|taken| &*taken.span.name).collect::<Vec<_>>(), ["build"]);
 }

@@ -47,18 +47,15 @@ fn parts(parts: Parts) -> Body {
 /// Told by `/stays` when it has begun.
 static BEGUN: Notify = Notify::const_new();
 
+async fn panics() -> StatusCode {
+    panic!("told so")
+}
+
 fn app() -> Router {
     Router::new()
         .route("/users/{id}", get(async |Path(id): Path<String>| format!("{} letters", look_up(&id))))
         .route("/fails", any(async || StatusCode::BAD_GATEWAY))
-        .route(
-            "/panics",
-            get(async || {
-                if true {
-                    panic!("told so")
-                }
-            }),
-        )
+        .route("/panics", get(panics))
         .route("/nothing", get(async || StatusCode::NO_CONTENT))
         .route(
             "/stays",
@@ -289,5 +286,5 @@ fn a_layer_of_towers_is_a_client_too() {
     });
     let names: Vec<&str> = trees.processes.iter().map(support::Recorded::name).collect();
     assert_eq!(names, ["GET shop.example", "GET /users/{id}", "look_up"]);
-    assert_eq!(trees.to_string().matches("\n").count(), 2, "one tree: {trees}");
+    assert_eq!(trees.to_string().matches('\n').count(), 2, "one tree: {trees}");
 }

@@ -1,6 +1,7 @@
 //! Which processes lost their parents, what ran when they began, and what likely mends it.
 
 use monitor_wire::{Attachment, Diagnosis, Finding, Fix, Likely, Loss, Process, ProcessId, Root, Worker};
+use std::fmt::Write as _;
 
 use crate::store::{ProcessesQuery, Queries, RootKey, RootsQuery, StoreError};
 
@@ -174,12 +175,12 @@ fn words(lost: &Process, worker: Option<&Worker>, likely: &[Likely], (fix, line)
     match likely.first() {
         Some(Likely { process, title }) => {
             let (place, thread) = (place(process), on_thread(process));
-            words.push_str(&format!("Likely its parent is `{}`{place} in {title}, which ran then{thread}. ", process.name));
+            let _ = write!(words, "Likely its parent is `{}`{place} in {title}, which ran then{thread}. ", process.name);
         }
         None => words.push_str("Nothing else of its program was running then, as far as the server knows. "),
     }
     let line = line.unwrap_or_default();
-    words.push_str(&match fix {
+    let advice = match fix {
         fix if *fix == Fix::TOKIO_SPAWN => {
             format!("Where its task is started, write `{line}`; for a closure `monitor_client::spawn_blocking`.")
         }
@@ -187,7 +188,8 @@ fn words(lost: &Process, worker: Option<&Worker>, likely: &[Likely], (fix, line)
         fix if *fix == Fix::SPAWN_THREAD => format!("Where its thread is started, write `{line}`."),
         fix if *fix == Fix::BEGIN => format!("If it is to begin a tree, write `{line}` on it; else give its caller an attribute."),
         _ => "Look at what its worker dropped, and whether the parent's program sends what it records.".to_owned(),
-    });
+    };
+    words.push_str(&advice);
     words
 }
 

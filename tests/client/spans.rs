@@ -34,7 +34,9 @@ fn a_program_with_tracing_is_changed_by_one_line() {
     let mut plain = command("monitor-test-worker");
     plain.arg("plain-spans");
     let mut both = [words(&finished.stderr), words(&run(plain).stderr)];
-    both.iter_mut().for_each(|words| words.sort());
+    for words in &mut both {
+        words.sort();
+    }
     assert!(!both[0].is_empty());
     assert_eq!(both[0], both[1]);
 }
