@@ -275,7 +275,7 @@ impl Call {
         Some(taken)
     }
 
-    /// Its ids, which nobody gets to know, unless it is counted in a fold.
+    /// Its ids, for what is said of it, unless it is counted in a fold. It keeps a row of its own.
     pub(crate) fn told_singly(&self) -> Option<Context> {
         self.frame().and_then(told_singly)
     }
@@ -295,7 +295,7 @@ impl Slot {
         context_of(self.0)
     }
 
-    /// Its ids, which nobody gets to know, unless it is counted in a fold.
+    /// Its ids, for what is said of it, unless it is counted in a fold. It keeps a row of its own.
     pub(crate) fn told_singly(&self) -> Option<Context> {
         told_singly(self.0)
     }
@@ -453,7 +453,12 @@ fn ids_of(writer: &Writer, parent: Option<Context>) -> (u64, [u64; 2]) {
 }
 
 fn told_singly(frame: &'static Frame) -> Option<Context> {
-    if frame.fold().is_none() && is_recorded(frame) { context_of(frame) } else { None }
+    if frame.fold().is_some() || !is_recorded(frame) {
+        return None;
+    }
+    // What is said of it needs its row.
+    fold::keep(frame);
+    context_of(frame)
 }
 
 pub(super) fn context_of(frame: &Frame) -> Option<Context> {
