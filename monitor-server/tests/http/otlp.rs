@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, rustls};
 
+use crate::bodies::{bare_deflate, deflate, gzip, zstd};
 use crate::support::{PROCESS, ROOT, TestServer, batch, started};
 
 /// What OpenTelemetry's SDK for Python sent when `tests/otlp/spans.py` ran below process `PROCESS` of tree `ROOT`.
@@ -90,6 +91,22 @@ async fn spans_of_an_sdk_hang_below_the_caller_that_sent_traceparent() {
     assert_eq!(read(request()).await.0, 200);
     assert_eq!((tree(&server).await, &server.ask("/api/v1/status").await["roots"]), (processes, &events), "again, and nothing changes");
     assert_eq!(server.ask("/api/v1/roots/1/logs").await["logs"], logs["logs"]);
+}
+
+#[tokio::test]
+async fn spans_are_taken_in_every_encoding_that_exporters_send() {
+    let server = TestServer::start().await;
+    let encodings: [(&str, fn(&[u8]) -> Vec<u8>); 4] = [("deflate", deflate), ("deflate", bare_deflate), ("gzip", gzip), ("zstd", zstd)];
+    for ((encoding, encode), id) in encodings.into_iter().zip(0xa1_u64..) {
+        let body = encode(spans(&json!([span(&format!("{id:016x}"))])).to_string().as_bytes());
+        let request = post(&server, "/v1/traces", "application/json", body).header("content-encoding", encoding);
+        let (status, _, answer) = read(request).await;
+        assert_eq!((status, answer.as_slice()), (200, b"{}".as_slice()), "{encoding}: {}", String::from_utf8_lossy(&answer));
+    }
+    assert_eq!(tree(&server).await.len(), encodings.len());
+    // What can't be decoded is refused in words.
+    let (status, _, answer) = read(post(&server, "/v1/traces", "application/json", "{}").header("content-encoding", "deflate")).await;
+    assert_eq!(status, 400, "{}", String::from_utf8_lossy(&answer));
 }
 
 #[tokio::test]

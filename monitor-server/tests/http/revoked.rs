@@ -77,16 +77,25 @@ async fn whatever_ends_a_right_ends_the_streams_that_go_on_by_it() {
     server.access().set_password("ada", "another horse").unwrap();
     reader.end().await;
     server.access().set_password("ada", "correct horse").unwrap();
-    let mut reader = Reader::open(with_cookie(&login(&server).await)).await;
+    let cookie = login(&server).await;
+    let mut reader = Reader::open(with_cookie(&cookie)).await;
+    let mut socket = websocket(&server, ("cookie", cookie)).await;
     server.access().remove_user("ada").unwrap();
     // There again at once, but as somebody else.
     add_ada(&server, Role::Viewer);
     reader.end().await;
+    assert_eq!(close_code(&mut socket).await, 1008);
 
-    let brief = NewToken { name: "brief".to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(2)) };
-    let brief = server.access().create_token(&brief).unwrap();
-    let mut reader = Reader::open(stream().bearer_auth(&brief)).await;
-    reader.end().await;
+    for name in ["brief", "briefer"] {
+        let brief = NewToken { name: name.to_owned(), scopes: "read".parse().unwrap(), lifetime: Some(Duration::from_secs(2)) };
+        let brief = server.access().create_token(&brief).unwrap();
+        if name == "brief" {
+            Reader::open(stream().bearer_auth(&brief)).await.end().await;
+        } else {
+            let mut socket = websocket(&server, ("authorization", format!("Bearer {brief}"))).await;
+            assert_eq!(close_code(&mut socket).await, 1008);
+        }
+    }
 
     for other in &mut others {
         other.heartbeat().await;
