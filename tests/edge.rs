@@ -353,3 +353,22 @@ fn a_program_obeys_a_server_that_asks_it_to_wait() {
     assert_eq!(all.len(), 8 * 20 + 1, "what waited arrived");
     assert!(server.get("/status")["dropped"].as_array().expect("a list").is_empty());
 }
+
+/// Clients of OTLP that speak gRPC try again and again; whoever runs the server reads one line about it.
+#[test]
+fn that_a_client_speaks_grpc_is_logged_once() {
+    let server = Server::start();
+    for _ in 0..3 {
+        let mut socket = connect(&server);
+        // The preface, settings, and the head of a request on stream 1 (RFC 9113).
+        let frames = [&[0, 0, 0, 4, 0, 0, 0, 0, 0][..], &[0, 0, 0, 1, 5, 0, 0, 0, 1]].concat();
+        socket.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frames[..]].concat()).expect("sent");
+        socket.shutdown(std::net::Shutdown::Write).expect("connected");
+        let answer = until_closed(socket);
+        assert!(answer.contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"), "{answer:?}");
+    }
+    let log = server.log();
+    let said: Vec<_> = log.lines().filter(|line| line.contains("gRPC")).collect();
+    let [line] = said[..] else { panic!("{log}") };
+    assert!(line.contains(" WARN ") && line.contains("OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"), "{line}");
+}
