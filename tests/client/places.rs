@@ -20,6 +20,18 @@ fn a_thread_that_was_there_before_a_tree_is_none_of_its_children() {
     assert!(matches!(warnings[..], [one] if one.contains("\"keep_house\" (tests/worker/strays.rs:")), "{}", finished.stderr);
 }
 
+/// A worker thread may be older than its task. It is then no sign of where the task belongs.
+#[test]
+fn a_task_on_an_older_worker_thread_is_not_put_below_a_tree_that_began_later() {
+    let server = Server::start();
+    let mut tasks = worker(&server, &["stray-tasks"]);
+    tasks.env("MONITOR_EXIT_TIMEOUT", "1m");
+    assert_eq!(run(tasks).code, Some(0));
+    let mut outlines = server.roots().iter().map(|root| outline(&server.tree(root))).collect::<Vec<_>>();
+    outlines.sort();
+    assert_eq!(outlines, ["first\n  part [inferred]\n", "part [unattached]\n", "part [unattached]\n", "second\n"]);
+}
+
 #[test]
 fn calls_without_a_tree_are_marked_gathered_or_left_out_as_is_wanted() {
     for (stray, lone) in [(None, 100), (Some("fold"), 100), (Some("tree"), 400), (Some("skip"), 0)] {

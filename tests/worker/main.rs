@@ -101,6 +101,7 @@ fn main() -> ExitCode {
         "return-while-busy" => return exits::return_while_busy(number()),
         "leaves-open" => exits::leaves_open(),
         "housekeeping" => strays::housekeeping(),
+        "stray-tasks" => strays::tasks(),
         "stray-calls" => strays::calls(number()),
         "lone-roots" => strays::lone_roots(number()),
         "return-code" => return exits::return_code(number()),

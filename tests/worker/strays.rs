@@ -2,7 +2,7 @@
 
 use std::sync::mpsc;
 
-use monitor_client::{cross_thread, normal_task, root_task};
+use monitor_client::{Process, cross_thread, normal_task, root_task};
 
 use crate::{read_line, say};
 
@@ -33,6 +33,19 @@ fn keep_house() {}
 
 #[cross_thread]
 fn part() {}
+
+/// Tasks on a worker thread that the first of two trees has started: while the first is alone, while both run, and while the second is.
+pub(crate) fn tasks() {
+    let first = Process::builder("first").root().begin();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
+    let task = || runtime.block_on(runtime.spawn(async { part() })).expect("no panic");
+    task();
+    let second = Process::builder("second").root().begin();
+    task();
+    first.succeed();
+    task();
+    second.succeed();
+}
 
 /// So many calls without a context, each with one below it.
 pub(crate) fn calls(count: u64) {
