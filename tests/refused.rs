@@ -1,6 +1,8 @@
 //! A server, or something in its place, that refuses what is recorded: what becomes of it is one rule, whoever sends it.
 
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::Stdio;
 
 use monitor_tests::{Server, command, folders, run, ship_by_hand, wait_for, worker};
 use serde_json::json;
@@ -127,4 +129,82 @@ fn one_event_that_is_really_too_large_is_given_up_and_counted_and_the_rest_arriv
         (dropped[0]["count"] == 2).then_some(dropped)
     });
     assert_eq!(dropped, [json!({"type": "process-logged", "reason": "rejected", "root_id": null, "count": 2})]);
+}
+
+/// The launcher leaves what it could not send to somebody else, who tries once and says nothing.
+#[tokio::test]
+async fn what_a_launcher_has_recorded_is_kept_from_whoever_refuses_it() {
+    for status in [400, 401, 403, 404, 413, 421, 426] {
+        let stranger = MockServer::start().await;
+        let problem = json!({"type": "about:blank", "title": "", "status": status, "detail": "not here"});
+        let answer = ResponseTemplate::new(status).set_body_json(problem);
+        Mock::given(method("POST")).and(path("/api/v1/events")).respond_with(answer).mount(&stranger).await;
+        let url = stranger.uri();
+        let checked = move || {
+            let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
+            let mut launched = command("monitor");
+            let waits = "seq 50; for n in $(seq 3000); do if [ -e go ]; then exit 3; fi; sleep 0.02; done";
+            launched.args(["run", "--", "sh", "-c", waits]).current_dir(&folder).env("MONITOR_LOG", "stderr");
+            launched.env("MONITOR_SERVER_URL", &url).env("MONITOR_SPOOL_DIR", server.spool());
+            let mut child = launched.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let (mut stderr, mut said) = (BufReader::new(child.stderr.take().unwrap()), String::new());
+            stderr.read_line(&mut said).unwrap();
+            std::fs::write(folder.path().join("go"), "").unwrap();
+            stderr.read_to_string(&mut said).unwrap();
+            assert!(said.lines().count() == 1 && said.contains("refuses what is recorded"), "{status}: {said}");
+            let (output, lines) = (child.wait_with_output().unwrap(), (1..=50).map(|n| n.to_string()).collect::<Vec<_>>());
+            assert_eq!(output.status.code(), Some(3), "{status}");
+            assert_eq!(String::from_utf8(output.stdout).unwrap().lines().collect::<Vec<_>>(), lines, "{status}");
+            // Whoever tries once may have it yet.
+            wait_for("what was recorded", || {
+                let mut ship = command("monitor");
+                ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(server.spool());
+                run(ship);
+                (folders(server.spool()) == 0).then_some(())
+            });
+            let root = server.finished_root();
+            assert_eq!((&root["name"], &root["state"]), (&json!("sh"), &json!("failed")), "{root}");
+            let logs = server.get(&format!("/roots/{}/logs?limit=1000", root["root_id"].as_str().unwrap()));
+            let told: Vec<_> = logs["logs"].as_array().unwrap().iter().map(|log| log["message"].as_str().unwrap().to_owned()).collect();
+            assert_eq!(told, lines, "{status}");
+            assert_eq!(server.get("/status")["dropped"], json!([]));
+        };
+        tokio::task::spawn_blocking(checked).await.unwrap();
+    }
+}
+
+/// A server takes in itself what dead programs have left, unless it can store nothing.
+#[test]
+fn a_server_that_stores_nothing_leaves_in_the_spool_what_it_would_take_in() {
+    let spool = tempfile::tempdir().unwrap();
+    let path = spool.path().join("spool");
+    let settings = |least: &str| {
+        vec![
+            ("MONITOR_SPOOL_DIR", path.clone().into_os_string()),
+            ("MONITOR_SPOOL_INTERVAL", "20ms".into()),
+            ("MONITOR_MIN_FREE_BYTES", least.into()),
+        ]
+    };
+    let mut server = Server::start_with(settings("4000000GiB"));
+    wait_for("the disk to be looked at", || (server.ask("GET", "/readyz").0 == 503).then_some(()));
+    let mut many = worker(&server, &["many", "300"]);
+    many.env("MONITOR_SPOOL_DIR", &path).env("MONITOR_EXIT_TIMEOUT", "100ms").env("MONITOR_FOLD_AFTER", "off");
+    assert_eq!(run(many).code, Some(0));
+    let looked_us = || {
+        let status = server.get("/status");
+        let duty = status["duties"].as_array().unwrap().iter().find(|duty| duty["name"] == "spool").cloned();
+        duty.and_then(|duty| duty["last_us"].as_u64())
+    };
+    for _ in 0..3 {
+        let before = looked_us();
+        wait_for("a look into the spool", || (looked_us() > before).then_some(()));
+    }
+    assert_eq!((folders(&path), server.roots().len()), (1, 0));
+    let log = server.log();
+    assert_eq!(log.lines().filter(|line| line.contains("min-free-bytes")).count(), 1, "{log}");
+    server.stop();
+    server.set_env(settings("1"));
+    server.start_again();
+    wait_for("all to be taken in", || (folders(&path) == 0).then_some(()));
+    check(&server, 300);
 }
