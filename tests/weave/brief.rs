@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use monitor_tests::{Server, outline, wait_for};
+use monitor_tests::{Server, outline, run, wait_for};
 use serde_json::Value;
 
-use crate::{LastNumber, Project};
+use crate::{LastNumber, Project, good};
 
 /// Calls that are brief, one that fails, and one that isn't; what is to be had of them when the program is killed.
 const BRIEF_CALLS: &str = "
@@ -78,5 +78,64 @@ fn brief_calls_are_counted_and_those_that_fail_or_take_long_have_rows() {
         let failed: Vec<_> = processes.iter().filter(|process| process["state"] == "failed" && process["fold"].is_null()).collect();
         assert!(failed.iter().any(|process| process["error"]["message"] == "the sum is 39488"), "{failed:?}");
         assert!(text.contains("  brief_calls::long\n    brief_calls::inner ×1\n"), "{text}");
+    }
+}
+
+/// Says what it was told, and makes a few calls that are never brief and many that are.
+const TOLD: &str = "
+fn main() {
+    println!(\"{}\", std::env::var(\"MONITOR_FOLD_BELOW\").unwrap());
+    for _ in 0..5 {
+        slow();
+    }
+    for n in 0..50 {
+        quick(n);
+    }
+}
+
+fn slow() {
+    let pause = std::time::Duration::from_millis(2);
+    std::thread::sleep(pause);
+}
+
+fn quick(n: u32) -> u32 {
+    let mut sum = n;
+    for k in 0..n {
+        sum = sum.wrapping_mul(31).wrapping_add(k);
+    }
+    sum
+}
+";
+
+#[test]
+fn fold_below_is_100_us_unless_the_file_or_the_environment_says_otherwise() {
+    let project = Project::of("told", "", TOLD);
+    for (line, variable, told) in [
+        (None, None, "100us"),
+        (Some("fold-below = \"250us\"\n"), None, "250us"),
+        (Some("fold-below = \"off\"\n"), None, "off"),
+        (Some("fold-below = \"off\"\n"), Some("300us"), "300us"),
+    ] {
+        let server = Server::start();
+        if let Some(line) = line {
+            fs::write(project.path("monitor.toml"), format!("{line}[[function]]\npath = \"told::**\"\n")).unwrap();
+        }
+        let mut woven = project.monitor("run -q", Some(&server));
+        woven.env_remove("MONITOR_FOLD_BELOW").envs(variable.map(|below| ("MONITOR_FOLD_BELOW", below)));
+        assert_eq!(good(run(woven)).stdout, format!("{told}\n"));
+        let is_over = |root: &Value| root["name"] == "told::main" && root["state"] != "running";
+        let root = wait_for("its end", || server.roots().into_iter().find(is_over));
+        wait_for("nothing is left in the spool", || fs::read_dir(server.spool()).unwrap().next().is_none().then_some(()));
+        let processes = server.tree(&root);
+        let rows = |name: &str| {
+            let own: Vec<_> = processes.iter().filter(|process| process["name"] == name).collect();
+            let counted: u64 = own.iter().filter_map(|process| process["fold"]["count"].as_u64()).sum();
+            (own.iter().filter(|process| process["fold"].is_null()).count() as u64, counted)
+        };
+        assert_eq!(rows("told::slow"), (5, 0), "{told}: {}", outline(&processes));
+        let (singly, counted) = rows("told::quick");
+        assert_eq!(singly + counted, 50, "{told}: {}", outline(&processes));
+        // However busy the machine is, no more than the first of a path have rows for having taken long.
+        assert!(if told == "off" { counted == 0 } else { counted >= 20 }, "{told}: {}", outline(&processes));
     }
 }

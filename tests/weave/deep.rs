@@ -1,5 +1,7 @@
 //! Recursion.
 
+use std::process::Command;
+
 use expect_test::expect;
 use monitor_tests::{Finished, Server, run};
 
@@ -47,4 +49,44 @@ fn recursion_as_deep_as_the_plain_program_bears_it_ends_as_it_does_there() {
             deep::odd
     "#]]
     .assert_eq(&text);
+}
+
+/// Tells how much room it was given: the limits of its first thread's stack, and what std is told for other threads.
+const ROOM: &str = "
+fn main() {
+    let limits = std::fs::read_to_string(\"/proc/self/limits\").unwrap();
+    let stack = limits.lines().find(|line| line.starts_with(\"Max stack size\")).unwrap();
+    let words: Vec<&str> = stack.split_whitespace().collect();
+    println!(\"{} {} {}\", words[3], words[4], std::env::var(\"RUST_MIN_STACK\").unwrap_or(\"unset\".to_owned()));
+}
+";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_woven_program_is_given_six_times_the_stack_as_far_as_the_system_allows() {
+    let (server, project) = (Server::start(), Project::of("room", "", ROOM));
+    let said = |command: Command, soft: &str, own: Option<&str>| {
+        // The shell's limit is that of what it starts.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -S -s {soft} && exec \"$@\""), "sh"]).arg(command.get_program()).args(command.get_args());
+        shell.current_dir(command.get_current_dir().expect("the project's"));
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        shell.env_remove("RUST_MIN_STACK").envs(own.map(|own| ("RUST_MIN_STACK", own)));
+        let line = good(run(shell)).stdout;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [soft, hard, least] = words[..] else { panic!("{line}") };
+        let bytes = |limit: &str| limit.parse::<u64>().unwrap_or(u64::MAX);
+        (bytes(soft), bytes(hard), least.parse::<u64>().ok())
+    };
+    for (soft, own, least) in [("8192", None, 6 * (2 << 20)), ("4096", Some("16777216"), 6 * (16 << 20))] {
+        let (before, hard, told) = said(project.cargo("run -q"), soft, own);
+        assert_eq!((before, told), (1024 * soft.parse::<u64>().unwrap(), own.map(|own| own.parse().unwrap())));
+        let woven = said(project.monitor("run -q", Some(&server)), soft, own);
+        assert_eq!(woven, ((6 * before).min(hard), hard, Some(least)));
+    }
 }
