@@ -4,7 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use expect_test::expect;
-use monitor_tests::{Server, command, run};
+use monitor_tests::{Server, command, folders, outline, run, wait_for};
+use serde_json::json;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::{Project, good, tree};
 
@@ -89,13 +92,47 @@ fn who_ships_for_others_does_so_by_https_as_well() {
     }
 }
 
+/// Nobody is there to read what the one who ships has to say: the next `cargo monitor` says it.
+#[tokio::test]
+async fn what_a_server_refuses_waits_in_the_spool_and_the_next_launch_says_so() {
+    let stranger = MockServer::start().await;
+    let problem = json!({"type": "about:blank", "title": "", "status": 403, "detail": "not here"});
+    let answer = ResponseTemplate::new(403).set_body_json(problem);
+    Mock::given(method("POST")).and(path("/api/v1/events")).respond_with(answer).mount(&stranger).await;
+    let url = stranger.uri();
+    let checked = move || {
+        let main = "fn main() {\n    println!(\"{}\", step(3));\n}\n\nfn step(n: u32) -> u32 {\n    let mut m = n;\n    for k in 0..n {\n        m += k;\n    }\n    m\n}\n";
+        let (server, project) = (Server::start(), Project::of("kept", "", main));
+        let mut launches = 0;
+        let said = wait_for("the next launch to say that it is refused", || {
+            let mut woven = project.monitor("run", Some(&server));
+            woven.env("MONITOR_SERVER_URL", &url);
+            let finished = good(run(woven));
+            launches += 1;
+            finished.stderr.contains("waits in the spool").then_some(finished.stderr)
+        });
+        assert_eq!(said.matches(&format!("the server at {url} refuses what is recorded")).count(), 1, "{said}");
+        // Those who ship have it for as long as they try.
+        wait_for("all to be shipped elsewhere", || {
+            let mut ship = command("monitor");
+            ship.args(["spool", "ship", "--server", server.url(), "--dir"]).arg(server.spool());
+            run(ship);
+            (folders(server.spool()) == 0).then_some(())
+        });
+        let outlines: Vec<_> = server.roots().iter().map(|root| outline(&server.tree(root))).collect();
+        assert_eq!(outlines, vec!["kept::main\n  kept::step\n"; launches]);
+        assert_eq!(server.get("/status")["dropped"], json!([]));
+    };
+    tokio::task::spawn_blocking(checked).await.unwrap();
+}
+
 #[test]
 fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
     let (server, project) = (
         Server::start(),
         Project::of(
             "hands",
-            "rayon = \"1.12\"\ntokio = { version = \"1\", features = [\"rt-multi-thread\"] }\n",
+            "crossbeam-utils = \"0.8\"\nrayon = \"1.12\"\ntokio = { version = \"1\", features = [\"rt-multi-thread\"] }\n",
             include_str!("../woven/hands.rs"),
         ),
     );
@@ -103,7 +140,7 @@ fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
     let woven = good(run(project.monitor("run", Some(&server))));
     assert_eq!(woven.stdout, plain.stdout);
     // None was woven by less for what carries the context.
-    assert!(!woven.stderr.contains("is not monitored") && woven.stderr.contains("8 functions woven"), "{}", woven.stderr);
+    assert!(!woven.stderr.contains("is not monitored") && woven.stderr.contains("9 functions woven"), "{}", woven.stderr);
     expect![[r#"
         hands::main
           hands::by_threads
@@ -121,6 +158,9 @@ fn work_that_is_handed_on_belongs_to_who_handed_it_on() {
             hands::work
             hands::work
             hands::work
+            hands::work
+            hands::work
+          hands::by_crossbeam
             hands::work
             hands::work
           hands::by_tasks

@@ -6,6 +6,7 @@ fn main() {
     by_threads();
     by_scope();
     println!("{}", by_rayon());
+    println!("{}", by_crossbeam());
     println!("{}", by_tasks());
 }
 
@@ -34,6 +35,16 @@ fn by_rayon() -> u64 {
     let mut ten = 0;
     rayon::scope(|scope| scope.spawn(|_| ten = work(10)));
     sum + eight + nine + ten
+}
+
+fn by_crossbeam() -> u64 {
+    let numbers = [14, 15];
+    let sum = crossbeam_utils::thread::scope(|scope| {
+        let one = scope.spawn(|_| work(numbers[0]));
+        let two = scope.spawn(|scope| scope.spawn(|_| work(numbers[1])).join().unwrap());
+        one.join().unwrap() + two.join().unwrap()
+    });
+    sum.unwrap()
 }
 
 fn by_tasks() -> u64 {
