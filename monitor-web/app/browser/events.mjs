@@ -148,3 +148,13 @@ export class Tree {
     return `${server}/tasks/${this.rootId}`;
   }
 }
+
+/** So many ended roots, the first one the oldest; a second lies between two of them. */
+export async function history(worker, name, count) {
+  const trees = Array.from({ length: count }, () => new Tree(name));
+  for (const [index, tree] of trees.entries()) {
+    tree.startUs = tree.own.time_us = Date.UTC(2026, 10, 20) * 1000 + index * 1e6;
+  }
+  await worker.sendAll(trees.flatMap((tree) => [tree.own, tree.end(tree.own, 5)]));
+  return trees;
+}

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { hasAddress, hasText, onPage, row, useBrowser, useWorker } from "./browser.mjs";
-import { newId, server, Tree, Worker } from "./events.mjs";
+import { history, newId, server, Tree, Worker } from "./events.mjs";
 
 useBrowser();
 const unique = newId();
@@ -389,23 +389,13 @@ test("on a phone nothing is cut off at the side", () =>
     { viewport: { width: 360, height: 740 } },
   ));
 
-/** So many ended roots, the first one the oldest; a second lies between two of them. */
-async function history(name, count) {
-  const trees = Array.from({ length: count }, () => new Tree(name));
-  for (const [index, tree] of trees.entries()) {
-    tree.startUs = tree.own.time_us = Date.UTC(2026, 10, 20) * 1000 + index * 1e6;
-  }
-  await worker.sendAll(trees.flatMap((tree) => [tree.own, tree.end(tree.own, 5)]));
-  return trees;
-}
-
 const focused = (page) => page.evaluate(() => document.activeElement.closest(".root, .named")?.dataset.root);
 
 /** Waits until the row with the focus is of this tree. */
 const hasFocus = (page, tree) => page.waitForFunction((id) => document.activeElement.closest("[data-root]")?.dataset.root === id, tree.rootId).catch(async () => assert.equal(await focused(page), tree.rootId));
 
 test("arrows go through the rows, Enter opens one, Space and Shift choose, and Back finds the list as it was", async () => {
-  const trees = await history(`keys ${unique}`, 150);
+  const trees = await history(worker, `keys ${unique}`, 150);
   const newest = trees.toReversed();
   await onPage(`${server}/tasks?name=keys+${unique}`, async (page) => {
     await row(page, newest[0]).waitFor();
@@ -451,7 +441,7 @@ test("arrows go through the rows, Enter opens one, Space and Shift choose, and B
 });
 
 test("names are gone through by arrows as well", async () => {
-  for (const name of ["one", "two"]) await history(`named keys ${unique} ${name}`, 1);
+  for (const name of ["one", "two"]) await history(worker, `named keys ${unique} ${name}`, 1);
   await onPage(`${server}/tasks?by=name&q=named+keys+${unique}`, async (page) => {
     await page.locator(".named .title").nth(1).waitFor();
     await page.keyboard.press("ArrowDown");
@@ -462,7 +452,7 @@ test("names are gone through by arrows as well", async () => {
 });
 
 test("the oldest come first if one wants, and the choice is a link", async () => {
-  const trees = await history(`sorted ${unique}`, 150);
+  const trees = await history(worker, `sorted ${unique}`, 150);
   await onPage(`${server}/tasks?name=sorted+${unique}`, async (page) => {
     await row(page, trees[149]).waitFor();
     await page.getByRole("button", { name: "Started" }).click();
@@ -483,7 +473,7 @@ test("the oldest come first if one wants, and the choice is a link", async () =>
 });
 
 test("the list begins at a time, newer ones stand above it, and the time is a link", async () => {
-  const trees = await history(`timed ${unique}`, 400);
+  const trees = await history(worker, `timed ${unique}`, 400);
   await onPage(
     `${server}/tasks?name=timed+${unique}`,
     async (page) => {
@@ -514,7 +504,7 @@ test("the list begins at a time, newer ones stand above it, and the time is a li
 });
 
 test("pages far away are let go and come again, in a list that is as long as one likes", async () => {
-  const trees = await history(`long ${unique}`, 3000);
+  const trees = await history(worker, `long ${unique}`, 3000);
   const newest = trees.toReversed();
   await onPage(`${server}/tasks?name=long+${unique}`, async (page) => {
     page.setDefaultTimeout(60_000);
@@ -559,7 +549,7 @@ test("the first row is one Tab behind the filter", async () => {
 });
 
 test("the rows can be scrolled by keys after a click between them, and Tab goes past what scrolls", async () => {
-  const trees = await history(`scrolled ${unique}`, 60);
+  const trees = await history(worker, `scrolled ${unique}`, 60);
   await onPage(`${server}/tasks?name=scrolled+${unique}`, async (page) => {
     await row(page, trees[59]).waitFor();
     const scroller = page.locator(".list .scroller");
@@ -583,7 +573,7 @@ test("the rows can be scrolled by keys after a click between them, and Tab goes 
 });
 
 test("choosing moves no row", async () => {
-  const trees = await history(`unmoved ${unique}`, 40);
+  const trees = await history(worker, `unmoved ${unique}`, 40);
   await onPage(`${server}/tasks?name=unmoved+${unique}`, async (page) => {
     await row(page, trees[35]).waitFor();
     const before = await row(page, trees[35]).boundingBox();
@@ -597,24 +587,5 @@ test("choosing moves no row", async () => {
     await page.locator(".list .scroller").evaluate((element) => element.scrollTo(0, element.scrollHeight));
     assert.ok(last && bar);
     await page.waitForFunction((id) => document.querySelector(`[data-root="${id}"]`).getBoundingClientRect().bottom <= document.querySelector(".checked-bar").getBoundingClientRect().top, trees[0].rootId);
-  });
-});
-
-test("a reload finds the place in the list again, also far below the first page", async () => {
-  const trees = await history(`placed ${unique}`, 450);
-  await onPage(`${server}/tasks?name=placed+${unique}`, async (page) => {
-    await row(page, trees[449]).waitFor();
-    const scroller = page.locator(".list .scroller");
-    await page.waitForFunction((id) => {
-      const list = document.querySelector(".list .scroller");
-      list.scrollTo(0, list.scrollHeight);
-      return document.querySelector(`[data-root="${id}"]`) !== null;
-    }, trees[0].rootId);
-    await scroller.evaluate((element) => element.scrollTo(0, 300 * 32 + 10));
-    await row(page, trees[149]).waitFor();
-    const before = await row(page, trees[145]).boundingBox();
-    await page.reload();
-    await row(page, trees[145]).waitFor();
-    await page.waitForFunction(({ id, y }) => Math.abs(document.querySelector(`[data-root="${id}"]`)?.getBoundingClientRect().y - y) < 1, { id: trees[145].rootId, y: before.y });
   });
 });

@@ -1,0 +1,65 @@
+/** The place in a list that is longer than what is read of it at once. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { hasAddress, onPage, row, useBrowser, useWorker } from "./browser.mjs";
+import { history, newId, server } from "./events.mjs";
+
+useBrowser();
+const unique = newId();
+const worker = useWorker();
+const COUNT = 450;
+/** Several pages of 100 down. */
+const FAR = 145;
+
+/** Scrolls page after page to the end, and then to some rows above the one called `FAR`; says where that one stands. */
+async function scrollFar(page, trees) {
+  await row(page, trees[COUNT - 1]).waitFor();
+  await page.waitForFunction((id) => {
+    const list = document.querySelector(".list .scroller");
+    list.scrollTo(0, list.scrollHeight);
+    return document.querySelector(`[data-root="${id}"]`) !== null;
+  }, trees[0].rootId);
+  await page.locator(".list .scroller").evaluate((element) => element.scrollTo(0, 300 * 32 + 10));
+  await row(page, trees[FAR + 4]).waitFor();
+  return row(page, trees[FAR]).boundingBox();
+}
+
+/** Waits until the row called `FAR` stands where it stood. */
+async function isThere(page, trees, { y }) {
+  await row(page, trees[FAR]).waitFor();
+  await page.waitForFunction((wanted) => Math.abs(document.querySelector(`[data-root="${wanted.id}"]`)?.getBoundingClientRect().y - wanted.y) < 1, { id: trees[FAR].rootId, y });
+}
+
+test("a reload finds the place in the list again, also far below the first page", async () => {
+  const trees = await history(worker, `placed ${unique}`, COUNT);
+  await onPage(`${server}/tasks?name=placed+${unique}`, async (page) => {
+    const before = await scrollFar(page, trees);
+    await page.reload();
+    await isThere(page, trees, before);
+  });
+});
+
+test("Back and the way back on a run's page find the place again, several pages down, with the filters", async () => {
+  const trees = await history(worker, `left ${unique}`, COUNT);
+  await onPage(`${server}/tasks?name=left+${unique}&state=succeeded`, async (page) => {
+    const before = await scrollFar(page, trees);
+    const ways = {
+      "the browser's Back": () => page.goBack(),
+      "the arrow in the head": () => page.getByRole("link", { name: "All runs", exact: true }).click(),
+      // What was open is read anew, so nothing but what was kept can know the place.
+      "the arrow after a reload": async () => {
+        await page.reload();
+        await page.getByRole("link", { name: "All runs", exact: true }).click();
+      },
+    };
+    for (const go of Object.values(ways)) {
+      await row(page, trees[FAR]).locator(".title").click();
+      await hasAddress(page, new RegExp(`/tasks/${trees[FAR].rootId}$`));
+      await page.locator(".root-header").waitFor();
+      await go();
+      await hasAddress(page, /state=succeeded/);
+      await isThere(page, trees, before);
+    }
+    assert.match(page.url(), new RegExp(`name=left\\+${unique}`));
+  });
+});
