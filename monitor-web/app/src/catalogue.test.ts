@@ -52,3 +52,11 @@ test("every text has the same places to be filled in Chinese", () => {
   const places = (text: string) => [...text.matchAll(/\{(\w+)[,}]/g)].map(([, name]) => name).sort();
   for (const [id, text] of Object.entries(en)) expect(places(zh[id as keyof typeof en]), id).toEqual(places(text));
 });
+
+test("in Chinese a process of the page is a 过程: 进程, one of an operating system, is only in 工作进程", () => {
+  const others = Object.entries(zh).filter(([, text]) => text.replaceAll("工作进程", "").includes("进程"));
+  expect(others).toEqual([]);
+  // The words that stand for it are there, or the test would hold for a page that says nothing.
+  expect(Object.values(zh).filter((text) => text.includes("过程")).length).toBeGreaterThan(10);
+  expect(Object.values(zh).some((text) => text.includes("工作进程"))).toBe(true);
+});
