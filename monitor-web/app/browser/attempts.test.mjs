@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
 import { newId, server } from "./events.mjs";
@@ -100,5 +103,62 @@ test("the first of several attempts says which one of how many it is, and an onl
       child.kill("SIGTERM");
       await once(child, "exit");
     }
+  }
+});
+
+/** `1m 02s` and `2.1s` in seconds. */
+function seconds(text) {
+  const units = { d: 86_400, h: 3600, m: 60, s: 1, ms: 1e-3, µs: 1e-6 };
+  return [...text.matchAll(/([\d.,]+)\s?(ms|µs|[dhms])/g)].reduce((sum, [, value, unit]) => sum + Number(value.replaceAll(",", "")) * units[unit], 0);
+}
+
+test("start and duration of a run with several attempts are those of the whole run, while it runs and afterwards", { skip }, async () => {
+  const BACKOFF_S = 2;
+  const folder = await mkdtemp(join(tmpdir(), "monitor-attempts-"));
+  const name = `again ${newId()}`;
+  // The first attempt fails at once; the second one goes on until the test lets it.
+  const script = `cd '${folder}'; test -e first || { touch first; echo no table >&2; exit 3; }; until test -e go; do sleep 0.1; done`;
+  const child = run(name, ["--retry", "1", "--backoff", `${BACKOFF_S}s`], script);
+  const ended = once(child, "exit");
+  try {
+    await onPage(`${server}/tasks?q=${encodeURIComponent(name)}`, async (page) => {
+      const started = row(page, name).locator(".started span");
+      const beginning = async () => {
+        await started.hover();
+        // The whole time is made when it is looked at.
+        await row(page, name).locator(".started span[title]").waitFor();
+        return (await started.getAttribute("title")).slice(0, 23);
+      };
+      const facts = page.locator(".root-header .facts");
+      const when = (label) => page.locator(`.panel dt:text-is("${label}") + dd`).first();
+      /** What the list, the head of the run and the panel say, and what the first attempt says of itself. */
+      const told = async () => {
+        const list = { began: await beginning(), took: seconds(await row(page, name).locator(".duration").textContent()) };
+        await row(page, name).locator(".title").click();
+        const head = seconds(await facts.locator(".number").first().textContent());
+        const attempts = page.locator(".panel .attempts");
+        await attempts.getByRole("button").first().click();
+        const first = await attempts.locator(".told p").first().textContent();
+        const panel = { began: (await when("Started").textContent()).slice(0, 23), took: seconds(await when("Duration").textContent()) };
+        await page.goBack();
+        await row(page, name).waitFor();
+        return { list, head, panel, first: /\d{4}-\d\d-\d\d [\d:.]{12}/.exec(first)[0] };
+      };
+      await hasText(row(page, name).locator(".attempt-now"), "attempt 2 of 2");
+      const running = await told();
+      assert.deepEqual([running.list.began, running.panel.began], [running.first, running.first]);
+      for (const took of [running.list.took, running.head, running.panel.took]) assert.ok(took >= BACKOFF_S, JSON.stringify(running));
+
+      await writeFile(join(folder, "go"), "");
+      await ended;
+      await hasText(row(page, name).locator(".mark-cell"), /succeeded/);
+      const over = await told();
+      assert.deepEqual([over.list.began, over.panel.began, over.first], [running.first, running.first, running.first]);
+      assert.ok(over.list.took >= running.list.took && over.head === over.list.took && over.panel.took === over.list.took, JSON.stringify({ running, over }));
+    });
+  } finally {
+    await writeFile(join(folder, "go"), "");
+    await ended;
+    await rm(folder, { recursive: true });
   }
 });

@@ -86,6 +86,26 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
   });
 });
 
+test("the palette finds a process by its name from outside its tree", async () => {
+  const name = `summing ${unique} up`;
+  const tree = new Tree(`holder ${unique}`);
+  const child = tree.start(name, tree.id, 5);
+  await worker.send(tree.own, child, tree.end(child, 5), tree.end(tree.own, 10));
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
+    await page.keyboard.press("Control+k");
+    // A part of the name, written otherwise.
+    await page.locator(".palette input").fill(`SUMMING ${unique}`);
+    const found = page.locator(".palette li").filter({ has: page.locator(".text", { hasText: name }) });
+    await found.first().waitFor();
+    await hasText(found.locator(".dim"), /step|process/);
+    await found.first().click();
+    await hasAddress(page, /./);
+    console.error(page.url());
+    await page.waitForFunction((wanted) => document.querySelector("main").innerText.includes(wanted), name);
+  });
+});
+
 test("workers come, go overdue and are lost in sight, and lead to their tasks", async () => {
   await onPage(`${server}/tasks/workers`, async (page) => {
     await hasText(page.locator(".connection"), "live");

@@ -1,0 +1,190 @@
+/** The look that all screens share: their room from 320 to 2,560 px, the rail, the fonts, the marks, the column that says why. */
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { onPage, useBrowser, useWorker } from "./browser.mjs";
+import { newId, server, Tree } from "./events.mjs";
+import { screens } from "./screens.mjs";
+
+useBrowser();
+const worker = useWorker();
+let all;
+before(async () => {
+  all = await screens();
+});
+
+/** Opens each of the screens at a size and hands it over, drawn whole. */
+async function onScreens(context, options, look) {
+  for (const { name, address, ready, act } of all) {
+    await context.test(name, () =>
+      onPage(
+        address,
+        async (page) => {
+          await page.locator(ready).first().waitFor();
+          await act?.(page);
+          await page.waitForFunction(() => document.fonts.status === "loaded" && !/Loading …/.test(document.body.innerText));
+          await look(page);
+        },
+        options,
+      ),
+    );
+  }
+}
+
+for (const width of [320, 2560]) {
+  test(`at ${width} px nothing is beyond the side of any screen`, (context) =>
+    onScreens(context, { viewport: { width, height: width === 320 ? 640 : 1300 } }, async (page) => {
+      const beyond = await page.evaluate(() => {
+        // With all menus open.
+        for (const menu of document.querySelectorAll("details")) menu.open = true;
+        const clips = (element) => element !== null && element !== document.body && (getComputedStyle(element).overflowX !== "visible" || clips(element.parentElement));
+        const found = [...document.body.querySelectorAll("*")].filter((element) => {
+          const { left, right, width: wide } = element.getBoundingClientRect();
+          return wide > 1 && element.checkVisibility() && (right > innerWidth + 1 || left < -1) && !clips(element.parentElement);
+        });
+        return found.map((element) => element.outerHTML.slice(0, 120));
+      });
+      assert.deepEqual(beyond, []);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+    }));
+}
+
+test("the rail is 208 px wide, or 52 px of icons, and on a phone a bar at the bottom with four sections and the others behind a button", () =>
+  onPage(`${server}/tasks`, async (page) => {
+    const rail = page.locator(".rail");
+    await rail.waitFor();
+    const label = rail.locator(".entry .label").first();
+    for (const [width, wanted, isRead] of [[2560, 208, true], [1151, 208, true], [1150, 52, false], [761, 52, false]]) {
+      await page.setViewportSize({ width, height: 820 });
+      await page.waitForFunction((wide) => document.querySelector(".rail:not(.bottom)")?.getBoundingClientRect().width === wide, wanted);
+      const { x, y, height } = await rail.boundingBox();
+      assert.deepEqual({ x, y, height }, { x: 0, y: 0, height: 820 });
+      assert.equal((await label.boundingBox()).width > 1, isRead, `${width} px`);
+      // What is an icon alone still has its name.
+      for (const entry of await rail.locator(".entry").all()) assert.match(await entry.getAttribute("title"), /\w/);
+    }
+    await page.setViewportSize({ width: 760, height: 700 });
+    await page.locator(".rail.bottom").waitFor();
+    const { x, y, width, height } = await rail.boundingBox();
+    assert.deepEqual({ x, width, bottom: y + height }, { x: 0, width: 760, bottom: 700 });
+    assert.equal(await rail.locator("nav .entry:visible").count(), 4);
+    await rail.locator(".more > summary").click();
+    const rest = rail.locator(".more .entry");
+    await rest.first().waitFor();
+    const titles = await rail.locator(".entry").evaluateAll((entries) => entries.map((entry) => entry.title));
+    assert.ok((await rest.count()) > 0 && new Set(titles).size === titles.length, titles.join());
+    await rest.first().click();
+    await page.waitForURL((url) => url.pathname !== "/tasks");
+  }));
+
+test("both fonts come with the page, of Latin letters alone and under 100 kB together, also where the texts are Chinese", () =>
+  onPage(
+    all.find(({ name }) => name === "tree").address,
+    async (page) => {
+      await page.locator(".panel .message").waitFor();
+      const loaded = await page.evaluate(async () => {
+        await document.fonts.ready;
+        const faces = [...document.fonts];
+        // Also the one that nothing in sight is written with.
+        await Promise.all(faces.map((face) => face.load()));
+        const files = performance.getEntriesByType("resource").filter(({ name }) => /\.(woff2?|ttf|otf)$/.test(name));
+        return {
+          faces: faces.map(({ family, status, display }) => `${family.replaceAll('"', "")} ${status} ${display}`).sort(),
+          ranges: faces.map(({ unicodeRange }) => unicodeRange),
+          names: files.map(({ name }) => new URL(name)).map(({ origin, pathname }) => [origin === location.origin, pathname.split("/").at(-1)]),
+          bytes: files.reduce((sum, { decodedBodySize }) => sum + decodedBodySize, 0),
+          text: getComputedStyle(document.body).fontFamily.split(",")[0],
+          id: getComputedStyle(document.querySelector(".panel .mono")).fontFamily.split(",")[0].replaceAll('"', ""),
+        };
+      });
+      assert.deepEqual(loaded.faces, ["Inter loaded swap", "JetBrains Mono loaded swap"]);
+      assert.equal(loaded.names.length, 2, JSON.stringify(loaded.names));
+      for (const [isOwn, name] of loaded.names) assert.ok(isOwn && /^(inter|jetbrains-mono)-latin-wght-normal-.*\.woff2$/.test(name), name);
+      assert.ok(loaded.bytes > 20_000 && loaded.bytes < 100_000, `${loaded.bytes} bytes`);
+      // Letters beyond Latin ones are the system's: 导, as any other of them, is in no range.
+      for (const range of loaded.ranges) {
+        const ends = [...range.matchAll(/U\+([0-9A-F]+)(?:-([0-9A-F]+))?/gi)].map(([, from, to]) => Number.parseInt(to ?? from, 16));
+        assert.ok(ends.length > 0 && Math.max(...ends) < 0x2e80, range);
+      }
+      assert.deepEqual([loaded.text, loaded.id], ["Inter", "JetBrains Mono"]);
+    },
+    { locale: "zh-CN" },
+  ));
+
+test("why something failed begins at the same place in all rows, of the list and of a tree", async () => {
+  const unique = newId();
+  const short = new Tree(`aligned ${unique}`);
+  const long = new Tree(`aligned ${unique} with a name that is much longer than the first one's, and a batch`, { batch: "batch of the night" });
+  const events = [];
+  for (const tree of [short, long]) {
+    let parent = tree.own;
+    const open = [tree.own];
+    for (let depth = 0; depth < 5; depth += 1) {
+      parent = tree.start(`${"deeper ".repeat(depth)}call`, parent.id, depth);
+      open.push(parent);
+    }
+    events.push(...open, ...open.toReversed().map((each) => tree.end(each, 40, { message: `no such table: orders of ${tree.name}` })));
+  }
+  await worker.send(...events);
+  const places = (page, selector) => page.locator(selector).evaluateAll((cells) => cells.map((cell) => cell.getBoundingClientRect().x));
+  for (const width of [2560, 1440, 1152]) {
+    const look = { viewport: { width, height: 820 } };
+    await onPage(
+      `${server}/tasks?q=aligned+${unique}`,
+      async (page) => {
+        await page.locator(".root[data-root] .why").nth(1).waitFor();
+        const found = await places(page, ".root[data-root] .why");
+        assert.deepEqual([found.length, new Set(found).size], [2, 1], `${width} px: ${found}`);
+      },
+      look,
+    );
+    await onPage(
+      long.address,
+      async (page) => {
+        await page.locator(".node .why").nth(5).waitFor();
+        const found = await places(page, ".node .why");
+        assert.deepEqual([found.length, new Set(found).size], [6, 1], `${width} px: ${found}`);
+      },
+      look,
+    );
+  }
+});
+
+test("marks are drawn, and no character of a font stands for one", (context) =>
+  onScreens(context, {}, async (page) => {
+    const { characters, undrawn } = await page.evaluate(() => {
+      // Arrows but those within a text, technical signs, boxes, shapes, dingbats, pictures.
+      const picture = /[\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff]|\p{Extended_Pictographic}/u;
+      const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+      const characters = [];
+      while (texts.nextNode()) {
+        const { textContent, parentElement } = texts.currentNode;
+        if (picture.test(textContent) && !["SCRIPT", "STYLE", "NOSCRIPT"].includes(parentElement.tagName)) characters.push(`${textContent.trim()} in ${parentElement.outerHTML.slice(0, 100)}`);
+      }
+      for (const element of document.body.querySelectorAll("*")) {
+        for (const pseudo of ["::before", "::after"]) {
+          const { content } = getComputedStyle(element, pseudo);
+          if (picture.test(content)) characters.push(`${content} by ${pseudo} of ${element.outerHTML.slice(0, 100)}`);
+        }
+      }
+      const isDrawn = (mark) => mark instanceof SVGElement && mark.querySelector("path, circle") !== null;
+      const marks = [...document.querySelectorAll(".glyph, .icon")];
+      const rows = [...document.querySelectorAll(".node[data-process], .root[data-root], .mark-only")];
+      return { characters, undrawn: [...marks.filter((mark) => !isDrawn(mark)), ...rows.filter((row) => !row.querySelector("svg.glyph"))].map((each) => each.outerHTML.slice(0, 120)) };
+    });
+    assert.deepEqual({ characters, undrawn }, { characters: [], undrawn: [] });
+  }));
+
+test("what can be touched on a phone is 44 px high on every screen", (context) =>
+  onScreens(context, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }, async (page) => {
+    const small = await page.evaluate(() => {
+      const isText = (element) => getComputedStyle(element).display === "inline" && element.closest("p, li, dd, td, pre") !== null;
+      /** What lies around a box or within a row and does the same is what is touched. */
+      const around = (element) => element.closest("label, .check, .root[data-root], .node, .named, .log") ?? element;
+      return [...document.querySelectorAll("a[href], button, input, select, summary, textarea, [role=option]")]
+        .filter((element) => !element.disabled && element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && !isText(element))
+        .map((element) => ({ html: element.outerHTML.slice(0, 140), ...around(element).getBoundingClientRect().toJSON() }))
+        .filter(({ width, height }) => width > 1 && height > 1 && height < 43.5)
+        .map(({ html, height }) => `${height.toFixed(1)} ${html}`);
+    });
+    assert.deepEqual(small, []);
+  }));
