@@ -151,40 +151,45 @@ test("why something failed begins at the same place in all rows, of the list and
 
 test("marks are drawn, and no character of a font stands for one", (context) =>
   onScreens(context, {}, async (page) => {
-    const { characters, undrawn } = await page.evaluate(() => {
-      // Arrows but those within a text, technical signs, boxes, shapes, dingbats, pictures.
-      const picture = /[\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff]|\p{Extended_Pictographic}/u;
-      const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const found = await page.evaluate(() => {
+      // Arrows, technical signs, boxes, shapes, dingbats, pictures. Within a text, as between two times, an arrow is a word; keys are named as they are printed.
+      const isPicture = (text) => /^(?:[\u2190-\u21ff\u2300-\u23ff\u2500-\u27bf\u2900-\u297f\u2b00-\u2bff]|\p{Extended_Pictographic}|\s)+$/u.test(text) && text.trim() !== "";
       const characters = [];
-      while (texts.nextNode()) {
-        const { textContent, parentElement } = texts.currentNode;
-        if (picture.test(textContent) && !["SCRIPT", "STYLE", "NOSCRIPT"].includes(parentElement.tagName)) characters.push(`${textContent.trim()} in ${parentElement.outerHTML.slice(0, 100)}`);
-      }
-      for (const element of document.body.querySelectorAll("*")) {
+      const undrawn = [];
+      for (const element of document.body.querySelectorAll("*:not(script, style, kbd)")) {
+        if (isPicture(element.textContent)) characters.push(element.outerHTML.slice(0, 120));
         for (const pseudo of ["::before", "::after"]) {
           const { content } = getComputedStyle(element, pseudo);
-          if (picture.test(content)) characters.push(`${content} by ${pseudo} of ${element.outerHTML.slice(0, 100)}`);
+          if (isPicture(content.replace(/^"|"$/g, ""))) characters.push(`${content} by ${pseudo} of ${element.outerHTML.slice(0, 120)}`);
         }
       }
-      const isDrawn = (mark) => mark instanceof SVGElement && mark.querySelector("path, circle") !== null;
-      const marks = [...document.querySelectorAll(".glyph, .icon")];
-      const rows = [...document.querySelectorAll(".node[data-process], .root[data-root], .mark-only")];
-      return { characters, undrawn: [...marks.filter((mark) => !isDrawn(mark)), ...rows.filter((row) => !row.querySelector("svg.glyph"))].map((each) => each.outerHTML.slice(0, 120)) };
+      for (const mark of document.querySelectorAll(".glyph, .icon")) if (!(mark instanceof SVGElement && mark.querySelector("path, circle"))) undrawn.push(mark.outerHTML.slice(0, 120));
+      for (const row of document.querySelectorAll(".node[data-process], .root[data-root], .mark-only")) if (!row.querySelector("svg.glyph")) undrawn.push(row.outerHTML.slice(0, 120));
+      return { characters, undrawn };
     });
-    assert.deepEqual({ characters, undrawn }, { characters: [], undrawn: [] });
+    assert.deepEqual(found, { characters: [], undrawn: [] });
   }));
 
 test("what can be touched on a phone is 44 px high on every screen", (context) =>
   onScreens(context, { viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true }, async (page) => {
     const small = await page.evaluate(() => {
-      const isText = (element) => getComputedStyle(element).display === "inline" && element.closest("p, li, dd, td, pre") !== null;
-      /** What lies around a box or within a row and does the same is what is touched. */
-      const around = (element) => element.closest("label, .check, .root[data-root], .node, .named, .log") ?? element;
-      return [...document.querySelectorAll("a[href], button, input, select, summary, textarea, [role=option]")]
-        .filter((element) => !element.disabled && element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) && !isText(element))
-        .map((element) => ({ html: element.outerHTML.slice(0, 140), ...around(element).getBoundingClientRect().toJSON() }))
-        .filter(({ width, height }) => width > 1 && height > 1 && height < 43.5)
-        .map(({ html, height }) => `${height.toFixed(1)} ${html}`);
+      const HEIGHT = 44;
+      /** Rows of trees, comparisons and logs are as dense as elsewhere; a link within a text is as high as its line. */
+      const isDense = (element) => element.closest(".node, .stuck, .pair, .difference, .log") !== null;
+      const isText = (element) => element.matches("a") && element.closest("p, li, dd, td, pre, .compare-bar") !== null;
+      /** A row of a list leads where its link does. */
+      const rowOf = (element) => (element.matches("a") && element.closest(".root[data-root], .named")) || element;
+      /** What is drawn small may be hit beside it. */
+      const isHitAround = (element) => {
+        const { x, y, width, height } = element.getBoundingClientRect();
+        return [-1, 1].every((side) => document.elementFromPoint(x + width / 2, y + height / 2 + side * (HEIGHT / 2 - 1)) === element);
+      };
+      const found = [...document.querySelectorAll("a[href], button, input, select, summary, textarea, [role=option]")].filter((element) => {
+        if (!element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) || isDense(element) || isText(element)) return false;
+        const { width, height } = rowOf(element.closest("label") ?? element).getBoundingClientRect();
+        return width > 1 && height > 1 && height < HEIGHT && !isHitAround(element);
+      });
+      return found.map((element) => `${element.getBoundingClientRect().height.toFixed(1)} ${element.outerHTML.slice(0, 140)}`);
     });
     assert.deepEqual(small, []);
   }));
