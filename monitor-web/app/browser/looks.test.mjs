@@ -181,10 +181,13 @@ test("what can be touched on a phone is 44 px high on every screen", (context) =
       const rowOf = (element) => (element.matches("a") && element.closest(".root[data-root], .named")) || element;
       /** What is drawn small may be hit beside it. */
       const isHitAround = (element) => {
+        element.scrollIntoView({ block: "center", behavior: "instant" });
         const { x, y, width, height } = element.getBoundingClientRect();
         return [-1, 1].every((side) => document.elementFromPoint(x + width / 2, y + height / 2 + side * (HEIGHT / 2 - 1)) === element);
       };
-      const found = [...document.querySelectorAll("a[href], button, input, select, summary, textarea, [role=option]")].filter((element) => {
+      // What a dialog lies over can't be touched.
+      const within = document.querySelector("dialog[open]") ?? document;
+      const found = [...within.querySelectorAll("a[href], button, input, select, summary, textarea, [role=option]")].filter((element) => {
         if (!element.checkVisibility({ visibilityProperty: true, opacityProperty: true }) || isDense(element) || isText(element)) return false;
         const { width, height } = rowOf(element.closest("label") ?? element).getBoundingClientRect();
         return width > 1 && height > 1 && height < HEIGHT && !isHitAround(element);
