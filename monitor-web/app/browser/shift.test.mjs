@@ -8,7 +8,8 @@ const MOST = 0.05;
 useBrowser();
 let all;
 before(async () => {
-  all = await screens();
+  // What the palette finds is another list with every letter.
+  all = (await screens()).filter(({ name }) => name !== "palette");
 });
 
 for (const [look, viewport] of Object.entries({ wide: { width: 1440, height: 820 }, phone: { width: 390, height: 844 } })) {
