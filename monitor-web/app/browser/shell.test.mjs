@@ -101,7 +101,7 @@ test("the palette finds a process by its name from outside its tree", async () =
     await hasText(found.locator(".dim"), "process: its statistics");
     await found.first().click();
     await hasAddress(page, new RegExp(`/tasks/statistics\\?name=summing\\+${unique}\\+up$`));
-    await page.locator(`.inline[aria-pressed="true"] [title="${name}"]`).waitFor();
+    await page.locator("main button.outlined", { hasText: name }).waitFor();
   });
 });
 
