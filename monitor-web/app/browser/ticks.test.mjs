@@ -53,7 +53,7 @@ test("31 rows that run tick by one interval for each pace, which changes text an
             if (type !== "characterData") globalThis.others.push(`${type} ${attributeName ?? ""} of ${target.outerHTML?.slice(0, 120)}`);
             else if (duration) globalThis.ticks.set(duration, (globalThis.ticks.get(duration) ?? 0) + 1);
           }
-        }).observe(document.querySelector(".list"), { subtree: true, attributes: true, childList: true, characterData: true });
+        }).observe(document.querySelector(".list .canvas"), { subtree: true, attributes: true, childList: true, characterData: true });
       });
       await page.waitForFunction(([rows, ticks]) => globalThis.ticks.size === rows && [...globalThis.ticks.values()].every((count) => count >= ticks), [ROWS, TICKS]);
       assert.deepEqual(await page.evaluate(() => globalThis.others), []);
