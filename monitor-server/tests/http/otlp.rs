@@ -93,10 +93,13 @@ async fn spans_of_an_sdk_hang_below_the_caller_that_sent_traceparent() {
     assert_eq!(server.ask("/api/v1/roots/1/logs").await["logs"], logs["logs"]);
 }
 
+/// Compresses the body of a request.
+type Encode = fn(&[u8]) -> Vec<u8>;
+
 #[tokio::test]
 async fn spans_are_taken_in_every_encoding_that_exporters_send() {
     let server = TestServer::start().await;
-    let encodings: [(&str, fn(&[u8]) -> Vec<u8>); 4] = [("deflate", deflate), ("deflate", bare_deflate), ("gzip", gzip), ("zstd", zstd)];
+    let encodings: [(&str, Encode); 4] = [("deflate", deflate), ("deflate", bare_deflate), ("gzip", gzip), ("zstd", zstd)];
     for ((encoding, encode), id) in encodings.into_iter().zip(0xa1_u64..) {
         let body = encode(spans(&json!([span(&format!("{id:016x}"))])).to_string().as_bytes());
         let request = post(&server, "/v1/traces", "application/json", body).header("content-encoding", encoding);
