@@ -2,9 +2,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
 import { newId, server } from "./events.mjs";
@@ -105,9 +102,3 @@ test("the first of several attempts says which one of how many it is, and an onl
     }
   }
 });
-
-/** `1m 02s` and `2.1s` in seconds. */
-function seconds(text) {
-  const units = { d: 86_400, h: 3600, m: 60, s: 1, ms: 1e-3, µs: 1e-6 };
-  return [...text.matchAll(/([\d.,]+)\s?(ms|µs|[dhms])/g)].reduce((sum, [, value, unit]) => sum + Number(value.replaceAll(",", "")) * units[unit], 0);
-}
