@@ -61,7 +61,7 @@
 //! `record` and `ship` are on by default: processes are recorded, and sent to the server; so are `tokio`, for its tasks, and `commands`. A library depends on this crate with
 //! neither (`default-features = false`) and leaves it to the program: then the attributes check the same and do nothing.
 //! `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
-//! `testing` adds [`testing`]: tests of a program's own instrumentation.
+//! `testing` adds a module of this name, for tests of a program's own instrumentation.
 //! `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry what is current through the
 //! crate of that name: as a [`Carrier`], or by a module of that name here. None is on by default.
 //! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.

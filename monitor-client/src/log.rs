@@ -33,7 +33,7 @@ impl Logger {
     }
 
     /// Passes all lines on to another logger, too, which decides for itself which ones it takes. Set the most that it takes by
-    /// [`log::set_max_level`](::log::set_max_level) after [`init`](Self::init).
+    /// [`log::set_max_level`] after [`init`](Self::init).
     ///
     /// ```
     /// use monitor_client::log::Logger;

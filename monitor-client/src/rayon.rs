@@ -14,7 +14,7 @@
 //! assert_eq!((total, one + two), (3, 3));
 //! ```
 //!
-//! For `ThreadPool::install` and the like there is [`in_current`](crate::in_current).
+//! For `ThreadPool::install` and the like there is [`in_current`].
 
 use monitor_core::{Context, CurrentGuard};
 use rayon::iter::ParallelIterator;
