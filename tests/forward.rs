@@ -265,7 +265,8 @@ fn a_program_s_traceparent_is_its_span_and_folds_are_one_span_with_their_counts(
     assert_eq!(finished.stdout.trim(), format!("00-{}-{}-01", hex(&taken.span.trace_id), hex(&taken.span.span_id)));
 
     let mut many = worker(&server, &["many", "50000"]);
-    many.env("MONITOR_FOLD_AFTER", "10");
+    // Sending all takes longer than a program waits at its end, when neither is optimized.
+    many.env("MONITOR_FOLD_AFTER", "10").env("MONITOR_EXIT_TIMEOUT", "60s");
     assert_eq!(run(many).code, Some(0));
     let root = wait_for("the tree", || server.roots().into_iter().find(|root| root["name"] == "many" && root["state"] == "succeeded"));
     let tree = server.tree(&root);
