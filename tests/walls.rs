@@ -22,7 +22,7 @@ const WALLS: &[(&str, &[&str])] = &[
     ("monitor-client", &["monitor-wire", "monitor-macros", "monitor-core", "monitor-spool", "*"]),
     ("monitor-server", &["monitor-wire", "monitor-spool", "monitor-state", "monitor-web", "*"]),
     ("monitor-runs", &["etcetera", "libc", "rustix", "serde", "serde_json", "shlex", "thiserror"]),
-    ("monitor-tasks", &["croner", "jiff", "serde", "serde_json", "strsim", "toml"]),
+    ("monitor-tasks", &["croner", "jiff", "serde", "serde_json", "sha2", "strsim", "toml"]),
     ("monitor-runner", &["monitor-client", "monitor-runs", "*"]),
     (
         "monitor-cli",

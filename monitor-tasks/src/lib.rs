@@ -2,11 +2,21 @@
 //!
 //! Nothing here reads a clock, a file or a database: whoever calls says what time it is.
 
+pub mod book;
 pub mod definition;
 pub mod duration;
+pub mod ledger;
 mod near;
+pub mod plan;
+pub mod policy;
 pub mod rule;
+pub mod run;
 pub mod zone;
 
+pub use book::{Book, Paused, Place, Task};
 pub use definition::{Definition, Mistake};
+pub use ledger::{Ledger, Outcome, Run, State, TaskLedger};
+pub use plan::{Action, Clock, Dues, Now, Plan, Reason, plan};
+pub use policy::Policy;
 pub use rule::{Rule, RuleError};
+pub use run::{RunId, Trigger};

@@ -272,7 +272,7 @@ impl Reader<'_> {
 }
 
 /// FNV-1a over the task's name and the field. It never changes: the times of every `H` follow from it.
-fn hash(task: &str, field: usize) -> u64 {
+pub(crate) fn hash(task: &str, field: usize) -> u64 {
     let bytes = task.bytes().chain([0xff, field as u8]);
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     // The low bits of FNV are weak.

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 
 pub use error::RuleError;
+pub(crate) use field::hash;
 use search::Calendar;
 
 use crate::duration;

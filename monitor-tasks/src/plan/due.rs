@@ -1,0 +1,186 @@
+//! Due times that have come: each of them is started, skipped, or told as missed.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::dues::{self, Found};
+use super::{Action, Clock, Dues, MissedReason, Planner, Reason};
+use crate::book::Task;
+use crate::definition::MissedPolicy;
+use crate::ledger::State;
+use crate::run::Trigger;
+
+/// A due time is on time for so long, even if later ones have come meanwhile: whoever plans looks at the clock once a second.
+const ON_TIME: SignedDuration = SignedDuration::from_secs(2);
+/// The latest due time is on time for so long: the machine may be slow.
+const ON_TIME_LATEST: SignedDuration = SignedDuration::from_secs(60);
+/// Most missed due times that are made up for, unless the definition says how many.
+const DEFAULT_CAP: u32 = 100;
+
+impl Planner<'_> {
+    /// Decides on all due times until now, and on the start of the machine.
+    pub(super) fn decide_due(&mut self) {
+        let now = self.now.time;
+        let is_new_boot = self.now.boot.as_ref().filter(|boot| self.ledger.boot.as_ref() != Some(&boot.id));
+        for (name, task) in &self.book.tasks {
+            let is_known =
+                self.seen(name).map(|known| (known.next.version == (task.version, task.since), known.until <= now, known.next.due));
+            match is_known {
+                Some((true, true, next)) if next.is_none_or(|due| due > now) => {}
+                _ => self.decide(name, task),
+            }
+            if let Some(boot) = is_new_boot
+                && task.policy.is_at_boot()
+                && task.since <= boot.at
+            {
+                let run = self.task_mut(name).new_run(task, boot.at, Trigger::Boot, State::Asked);
+                self.admit(task, run);
+            }
+        }
+        self.plan.boot = is_new_boot.map(|boot| boot.id.clone());
+    }
+
+    fn decide(&mut self, name: &str, task: &Task) {
+        let now = self.now.time;
+        let known = self.task_mut(name);
+        // The clock was set back: what ran is remembered, and all else is decided anew.
+        known.until = known.until.min(now);
+        let from = known.until.max(task.since);
+        known.search(task);
+        if known.next.due.is_none_or(|due| due > now) {
+            return;
+        }
+        let mut late = Late::default();
+        for (after, to, is_old) in self.segments(task, from) {
+            let known = self.seen(name).expect("it was just looked at");
+            let most = if is_old { 1 } else { late.most(task) };
+            let found = dues::find(&task.policy, after, to, most, |due| known.has_run(due));
+            if self.pause_at(task, to) {
+                self.skip_dues(task, joined(found.plain, found.quiet), Reason::Paused);
+            } else {
+                self.skip_dues(task, found.quiet, Reason::Quiet);
+                late.add(found, is_old);
+            }
+        }
+        self.start_due(task, late);
+        let known = self.task_mut(name);
+        known.until = now;
+        known.search(task);
+    }
+
+    /// Times since the last decision, cut where a pause begins or ends, and where it is too long ago to be made up for.
+    fn segments(&self, task: &Task, from: Timestamp) -> Vec<(Timestamp, Timestamp, bool)> {
+        let now = self.now.time;
+        let policy = &task.policy;
+        let within = policy.start_within.unwrap_or(Duration::MAX).min(policy.missed.within);
+        let oldest = SignedDuration::try_from(within).ok().and_then(|within| now.checked_sub(within).ok()).unwrap_or(Timestamp::MIN);
+        let pauses = self.book.pauses(task).flat_map(|pause| [Some(pause.from), pause.until]).flatten();
+        let mut cuts: Vec<_> = pauses.chain([oldest]).filter_map(|at| at.checked_sub(SignedDuration::from_nanos(1)).ok()).collect();
+        cuts.retain(|cut| from < *cut && *cut < now);
+        cuts.extend([from, now]);
+        cuts.sort();
+        cuts.dedup();
+        cuts.windows(2).map(|pair| (pair[0], pair[1], pair[1] < oldest)).collect()
+    }
+
+    fn skip_dues(&mut self, task: &Task, dues: Option<Dues>, reason: Reason) {
+        if let Some(dues) = dues {
+            let name = task.definition.name.clone();
+            self.tell(Action::Skip { task: name, version: task.version, dues, reason, blocked_by: None, run: None });
+        }
+    }
+
+    /// Starts the due times that are on time and those that are made up for, and tells of the others.
+    fn start_due(&mut self, task: &Task, mut late: Late) {
+        let now = self.now.time;
+        let mut on_time = Vec::new();
+        while let Some(due) = late.recent.latest.back().copied() {
+            let allowed = if on_time.is_empty() { ON_TIME_LATEST } else { ON_TIME };
+            if due.duration_until(now) > allowed {
+                break;
+            }
+            late.recent.latest.pop_back();
+            on_time.push(due);
+        }
+        on_time.reverse();
+        let is_paused = self.pause_at(task, now);
+        let made_up = match task.policy.missed.policy {
+            _ if is_paused => 0,
+            MissedPolicy::Skip => 0,
+            MissedPolicy::Once => usize::from(on_time.is_empty()),
+            MissedPolicy::All => task.policy.missed.cap.unwrap_or(DEFAULT_CAP) as usize,
+        };
+        let latest = &mut late.recent.latest;
+        let made_up: Vec<_> = latest.split_off(latest.len().saturating_sub(made_up)).into();
+        let taken = on_time.len() + made_up.len();
+        let first_taken = made_up.first().or(on_time.first()).copied();
+        // What is left of the recent ones lies before those that start.
+        let left = late.recent.plain.filter(|dues| dues.count as usize > taken).map(|dues| Dues {
+            last: if first_taken.is_some() { latest.back().copied().unwrap_or(dues.first) } else { dues.last },
+            count: dues.count - taken as u32,
+            ..dues
+        });
+        let cause = if self.now.clock == Clock::Steady { MissedReason::AgentDown } else { MissedReason::Clock };
+        let is_capped = task.policy.missed.policy == MissedPolicy::All && !is_paused;
+        let runs: Vec<_> =
+            made_up.iter().map(|due| (*due, Trigger::Missed)).chain(on_time.iter().map(|due| (*due, Trigger::Time))).collect();
+        let makes_up = first_taken.filter(|_| task.policy.missed.policy == MissedPolicy::Once).map(|due| {
+            let known = self.task_mut(&task.definition.name);
+            known.new_run(task, due, Trigger::Missed, State::Asked).id
+        });
+        let missed = if is_capped { vec![(late.old, cause), (left, MissedReason::Cap)] } else { vec![(joined(late.old, left), cause)] };
+        for (dues, reason) in missed {
+            if let Some(dues) = dues {
+                let (name, run) = (task.definition.name.clone(), makes_up.clone());
+                self.tell(Action::Missed { task: name, version: task.version, dues, reason, run });
+            }
+        }
+        for (due, trigger) in runs {
+            let known = self.task_mut(&task.definition.name);
+            known.note_run(due, |last| crate::rule::next_of(&task.policy.rules, last, &task.policy.zone));
+            let run = known.new_run(task, due, trigger, State::Asked);
+            self.admit(task, run);
+        }
+    }
+}
+
+/// Due times that are neither skipped nor decided yet.
+#[derive(Debug, Default)]
+struct Late {
+    /// Those that are too long ago to be made up for.
+    old: Option<Dues>,
+    recent: Found,
+}
+
+impl Late {
+    /// Number of the latest due times that may be wanted: those that are made up for, those on time, and the one before.
+    fn most(&self, task: &Task) -> usize {
+        let on_time = ON_TIME.as_secs() as usize + 2;
+        match task.policy.missed.policy {
+            MissedPolicy::All => task.policy.missed.cap.unwrap_or(DEFAULT_CAP) as usize + on_time,
+            MissedPolicy::Skip | MissedPolicy::Once => 1 + on_time,
+        }
+    }
+
+    fn add(&mut self, found: Found, is_old: bool) {
+        if is_old {
+            self.old = joined(self.old, found.plain);
+        } else {
+            self.recent.plain = joined(self.recent.plain, found.plain);
+            self.recent.latest.extend(found.latest);
+        }
+    }
+}
+
+/// Due times of two spans together.
+fn joined(one: Option<Dues>, other: Option<Dues>) -> Option<Dues> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Dues {
+            first: one.first.min(other.first),
+            last: one.last.max(other.last),
+            count: one.count.saturating_add(other.count).min(super::MOST_COUNTED),
+        }),
+        (one, other) => one.or(other),
+    }
+}

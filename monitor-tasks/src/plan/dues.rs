@@ -1,0 +1,49 @@
+//! Due times between two times: the first, the last, how many, and the latest of them.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+
+use super::action::{Dues, MOST_COUNTED};
+use crate::policy::Policy;
+use crate::rule::next_of;
+
+/// Due times of a task.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Those outside of quiet hours that didn't run.
+    pub(super) plain: Option<Dues>,
+    /// The latest of these, in ascending order.
+    pub(super) latest: VecDeque<Timestamp>,
+    /// Those in quiet hours.
+    pub(super) quiet: Option<Dues>,
+}
+
+/// Searches for due times after `after` and until `to`. Those that `has_run` are left out; the `most` latest are kept.
+pub(super) fn find(policy: &Policy, after: Timestamp, to: Timestamp, most: usize, has_run: impl Fn(Timestamp) -> bool) -> Found {
+    let mut found = Found::default();
+    let mut at = after;
+    while let Some(due) = next_of(&policy.rules, at, &policy.zone).filter(|due| *due <= to) {
+        at = due;
+        if has_run(due) {
+            continue;
+        }
+        if policy.quiet_until(due).is_some() {
+            add(&mut found.quiet, due);
+            continue;
+        }
+        add(&mut found.plain, due);
+        found.latest.push_back(due);
+        if found.latest.len() > most {
+            found.latest.pop_front();
+        }
+    }
+    found
+}
+
+fn add(dues: &mut Option<Dues>, due: Timestamp) {
+    match dues {
+        None => *dues = Some(Dues::one(due)),
+        Some(dues) => (dues.last, dues.count) = (due, (dues.count + 1).min(MOST_COUNTED)),
+    }
+}

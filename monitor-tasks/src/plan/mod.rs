@@ -1,0 +1,142 @@
+//! What is to be done now: the one place where it is decided.
+
+mod action;
+mod due;
+mod dues;
+mod follow;
+mod start;
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+pub use action::{Action, Boot, Clock, Dues, KillReason, MOST_COUNTED, MissedReason, Now, Plan, Reason};
+
+use crate::book::{Book, Task};
+use crate::ledger::{Ledger, Run, State, TaskLedger};
+use crate::run::RunId;
+
+/// Longest time that nothing is decided because the clock has jumped and isn't synchronised.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Decides what is to be done now. It changes nothing: [`Ledger::apply`] does.
+///
+/// The same book and ledger give the same plan. A plan that was not applied is made again; one that was applied is not.
+pub fn plan(now: &Now, book: &Book, ledger: &Ledger) -> Plan {
+    if let Clock::Unsure { since } = now.clock
+        && since < LONGEST_WAIT
+    {
+        let left = SignedDuration::try_from(LONGEST_WAIT.saturating_sub(since)).unwrap_or_default();
+        return Plan { wake_at: now.time.checked_add(left).ok(), ..Plan::default() };
+    }
+    let mut planner = Planner { now, book, ledger, plan: Plan::default() };
+    planner.follow_ended();
+    planner.decide_due();
+    planner.start_waiting();
+    planner.watch_running();
+    planner.plan.wake_at = planner.wake_at();
+    planner.plan
+}
+
+struct Planner<'a> {
+    now: &'a Now,
+    book: &'a Book,
+    ledger: &'a Ledger,
+    plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    fn tell(&mut self, action: Action) {
+        self.plan.actions.push(action);
+    }
+
+    /// The ledger of a task as this plan has changed it.
+    fn seen(&self, name: &str) -> Option<&TaskLedger> {
+        self.plan.tasks.get(name).or_else(|| self.ledger.tasks.get(name))
+    }
+
+    /// The ledger of a task, to be changed.
+    fn task_mut(&mut self, name: &str) -> &mut TaskLedger {
+        if !self.plan.tasks.contains_key(name) {
+            let known = self.ledger.tasks.get(name).cloned();
+            let task = known.or_else(|| self.book.tasks.get(name).map(TaskLedger::new)).expect("a task of the book or the ledger");
+            self.plan.tasks.insert(name.to_owned(), task);
+        }
+        self.plan.tasks.get_mut(name).expect("it was just put there")
+    }
+
+    fn run_mut(&mut self, id: &RunId) -> &mut Run {
+        self.task_mut(&id.task).runs.iter_mut().find(|run| run.id == *id).expect("a run of the ledger")
+    }
+
+    fn remove_run(&mut self, id: &RunId) {
+        self.task_mut(&id.task).runs.retain(|run| run.id != *id);
+    }
+
+    /// All runs, as this plan has changed them.
+    fn runs(&self) -> impl Iterator<Item = &Run> {
+        let unchanged = self.ledger.tasks.iter().filter(|(name, _)| !self.plan.tasks.contains_key(*name)).map(|(_, task)| task);
+        unchanged.chain(self.plan.tasks.values()).flat_map(|task| &task.runs)
+    }
+
+    /// Ids of the runs for which `is_wanted`, in the order in which they are due.
+    fn ids(&self, is_wanted: impl Fn(&Run) -> bool) -> Vec<RunId> {
+        let mut ids: Vec<_> = self.runs().filter(|run| is_wanted(run)).map(|run| run.id.clone()).collect();
+        ids.sort_by(|one, other| (one.due, &one.task, one.part).cmp(&(other.due, &other.task, other.part)));
+        ids
+    }
+
+    fn pause_at(&self, task: &Task, at: Timestamp) -> bool {
+        self.book.pauses(task).any(|pause| pause.is_at(at))
+    }
+
+    /// Tells of runs that run for longer than they should, and ends those that run for longer than they may.
+    fn watch_running(&mut self) {
+        let now = self.now.time;
+        for id in self.ids(|run| matches!(run.state, State::Running { .. })) {
+            let Some(task) = self.book.tasks.get(&id.task) else { continue };
+            let run = self.seen(&id.task).and_then(|task| task.runs.iter().find(|run| run.id == id)).expect("a run of the ledger");
+            let State::Running { since } = run.state else { continue };
+            let (is_overtime, is_killed) = (run.is_overtime, run.is_killed);
+            let is_over = |limit: Option<Duration>| limit.is_some_and(|limit| after(since, limit).is_some_and(|at| at <= now));
+            if !is_overtime && is_over(task.policy.timeout) {
+                self.run_mut(&id).is_overtime = true;
+                self.tell(Action::Overtime { run: id.clone(), since });
+            }
+            if !is_killed && is_over(task.policy.kill_after) {
+                self.run_mut(&id).is_killed = true;
+                self.tell(Action::Kill { run: id, reason: KillReason::KillAfter, replaced_by: None });
+            }
+        }
+    }
+
+    /// The next time at which something is due, a waiting run may start or has waited for too long, or a running one runs for too long.
+    fn wake_at(&self) -> Option<Timestamp> {
+        let now = self.now.time;
+        let due = self.book.tasks.keys().filter_map(|name| self.seen(name)?.next.due);
+        let runs = self.runs().filter_map(|run| {
+            let policy = &self.book.tasks.get(&run.id.task)?.policy;
+            let at = |since: Timestamp, limit: Option<Duration>| limit.and_then(|limit| after(since, limit)).filter(|at| *at > now);
+            match run.state {
+                State::Waiting { not_before, .. } => {
+                    [Some(not_before).filter(|at| *at > now), at(not_before, policy.start_within), policy.quiet_until(now)]
+                        .into_iter()
+                        .flatten()
+                        .min()
+                }
+                State::Running { since } => {
+                    let told = at(since, policy.timeout).filter(|_| !run.is_overtime);
+                    [told, at(since, policy.kill_after).filter(|_| !run.is_killed)].into_iter().flatten().min()
+                }
+                // What was just decided is not yet in the ledger of whoever made this plan.
+                _ => None,
+            }
+        });
+        due.chain(runs).min()
+    }
+}
+
+/// The time so long after another.
+fn after(at: Timestamp, duration: Duration) -> Option<Timestamp> {
+    at.checked_add(SignedDuration::try_from(duration).ok()?).ok()
+}
