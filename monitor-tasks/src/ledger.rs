@@ -334,7 +334,7 @@ impl TaskLedger {
             id: RunId { part, ..run.id.clone() },
             trigger: Trigger::Retry { run: run.id.clone() },
             attempt: run.attempt + 1,
-            state: State::Waiting { not_before, reason: None },
+            state: State::Waiting { not_before, reason: Some(Reason::Delay) },
             is_overtime: false,
             is_killed: false,
             is_unstarted: false,

@@ -5,6 +5,7 @@
 pub mod book;
 pub mod definition;
 pub mod duration;
+pub mod exit;
 pub mod ledger;
 mod near;
 pub mod plan;

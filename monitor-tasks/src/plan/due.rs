@@ -51,18 +51,20 @@ impl Planner<'_> {
         if known.next.due.is_none_or(|due| due > now) {
             return;
         }
-        let mut late = Late::default();
+        let (mut late, mut paused, mut quiet) = (Late::default(), None, None);
         for (after, to, is_old) in self.segments(task, from) {
             let known = self.seen(name).expect("it was just looked at");
             let most = if is_old { 1 } else { late.most(task) };
             let found = dues::find(&task.policy, after, to, most, |due| known.has_run(due));
             if self.pause_at(task, to) {
-                self.skip_dues(task, joined(found.plain, found.quiet), Reason::Paused);
+                paused = joined(joined(paused, found.plain), found.quiet);
             } else {
-                self.skip_dues(task, found.quiet, Reason::Quiet);
+                quiet = joined(quiet, found.quiet);
                 late.add(found, is_old);
             }
         }
+        self.skip_dues(task, paused, Reason::Paused);
+        self.skip_dues(task, quiet, Reason::Quiet);
         self.start_due(task, late);
         let known = self.task_mut(name);
         known.until = now;
@@ -102,6 +104,10 @@ impl Planner<'_> {
             }
             late.recent.latest.pop_back();
             on_time.push(due);
+        }
+        if late.old.is_some() || late.recent.plain.is_some_and(|dues| dues.count as usize > on_time.len()) {
+            // Nobody was there for a while: one run is enough.
+            late.recent.latest.extend(on_time.drain(1.min(on_time.len())..).rev());
         }
         on_time.reverse();
         let is_paused = self.pause_at(task, now);
