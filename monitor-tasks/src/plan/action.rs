@@ -74,8 +74,8 @@ pub struct Dues {
     pub count: u32,
 }
 
-/// Highest number of due times that is counted. If there are more, `count` says so many.
-pub const MOST_COUNTED: u32 = 1_000_000;
+/// Highest number of due times that is counted, more than a day has seconds. If there are more, `count` says so many.
+pub const MOST_COUNTED: u32 = 100_000;
 
 impl Dues {
     /// One due time.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::action::{Dues, MOST_COUNTED};
 use crate::policy::Policy;
@@ -22,9 +22,10 @@ pub(super) struct Found {
 /// Searches for due times after `after` and until `to`. Those that `has_run` are left out; the `most` latest are kept.
 pub(super) fn find(policy: &Policy, after: Timestamp, to: Timestamp, most: usize, has_run: impl Fn(Timestamp) -> bool) -> Found {
     let mut found = Found::default();
-    let mut at = after;
+    let (mut at, mut looked_at) = (after, 0);
     while let Some(due) = next_of(&policy.rules, at, &policy.zone).filter(|due| *due <= to) {
-        at = due;
+        looked_at += 1;
+        at = if looked_at == MOST_COUNTED { due.max(tail(policy, due, to, most)) } else { due };
         if has_run(due) {
             continue;
         }
@@ -39,6 +40,19 @@ pub(super) fn find(policy: &Policy, after: Timestamp, to: Timestamp, most: usize
         }
     }
     found
+}
+
+/// A time that has the `most` latest due times behind it, so that those before need not be looked at one by one.
+fn tail(policy: &Policy, after: Timestamp, to: Timestamp, most: usize) -> Timestamp {
+    let mut window = SignedDuration::from_mins(1);
+    loop {
+        let Some(from) = to.checked_sub(window).ok().filter(|from| *from > after) else { return after };
+        let dues = std::iter::successors(Some(from), |at| next_of(&policy.rules, *at, &policy.zone).filter(|due| *due <= to)).skip(1);
+        if dues.filter(|due| policy.quiet_until(*due).is_none()).take(most).count() == most {
+            return from;
+        }
+        window = window * 2;
+    }
 }
 
 fn add(dues: &mut Option<Dues>, due: Timestamp) {

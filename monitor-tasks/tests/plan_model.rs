@@ -1,0 +1,688 @@
+//! A model that walks seconds and keeps plain lists agrees with what is planned: a thousand tasks in three zones, with an agent that is
+//! killed, and a clock that jumps.
+//!
+//! The agent plans only when the plan before says so, or when something has happened. The model looks at every second at which a run waits.
+//! `MONITOR_TASKS_DAYS` sets the length of the walk, `MONITOR_TASKS_SEED` repeats one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use monitor_tasks::policy::share;
+use monitor_tasks::{Action, Book, Clock, Definition, Ledger, Now, Outcome, RunId, State, Task, plan};
+
+const ZONES: [&str; 3] = ["Europe/Berlin", "Asia/Shanghai", "America/New_York"];
+/// A time between the changes of the clock in New York and in Berlin; a walk of three weeks sees both.
+const BEGIN: &str = "2026-03-28T12:00:00Z";
+
+fn number(seed: u64, words: &[u64]) -> u64 {
+    words.iter().fold(seed, |state, word| {
+        let mut z = (state ^ word.wrapping_mul(0xff51_afd7_ed55_8ccd)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    })
+}
+
+fn one_of<T: Copy>(seed: u64, words: &[u64], all: &[T]) -> T {
+    all[(number(seed, words) % all.len() as u64) as usize]
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Overlap {
+    Skip,
+    Allow(usize),
+    Queue(usize),
+    Replace,
+}
+
+/// A task as the model has it. Times are seconds.
+struct Drawn {
+    name: String,
+    zone: usize,
+    seconds: &'static [i8],
+    minutes: Vec<i8>,
+    /// None: each hour, as the clock shows it.
+    hours: Option<Vec<i8>>,
+    weekdays: Option<Vec<i8>>,
+    missed: &'static str,
+    within: i64,
+    cap: usize,
+    overlap: Overlap,
+    retries: u32,
+    start_within: Option<i64>,
+    jitter: i64,
+    /// From this hour until that one.
+    quiet: Option<(i8, i8)>,
+    longest_run: u64,
+}
+
+fn list(values: &[i8]) -> String {
+    values.iter().map(i8::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn drawn(seed: u64, index: u64) -> Drawn {
+    let draw = |what: u64, most: u64| number(seed, &[index, what]) % most;
+    let is = |what: u64, percent: u64| draw(what, 100) < percent;
+    let some = |what: u64, most: u64, count: u64| -> Vec<i8> {
+        let set: BTreeSet<i8> = (0..count).map(|nth| (number(seed, &[index, what, nth]) % most) as i8).collect();
+        set.into_iter().collect()
+    };
+    Drawn {
+        name: format!("task-{index}"),
+        zone: draw(1, 3) as usize,
+        seconds: if is(2, 3) { &[0, 20, 40] } else { &[0] },
+        minutes: some(3, 60, 1 + draw(4, 3)),
+        // Hours at which the clocks change come often.
+        hours: if is(5, 15) {
+            None
+        } else if is(6, 40) {
+            Some(some(7, 4, 2))
+        } else {
+            Some(some(8, 24, 1 + draw(9, 5)))
+        },
+        weekdays: is(10, 20).then(|| some(11, 7, 4)),
+        missed: one_of(seed, &[index, 12], &["skip", "once", "once", "all"]),
+        within: one_of(seed, &[index, 13], &[600, 3_600, 20_000]),
+        cap: 1 + draw(14, 3) as usize,
+        overlap: one_of(
+            seed,
+            &[index, 15],
+            &[Overlap::Skip, Overlap::Skip, Overlap::Allow(2), Overlap::Queue(1), Overlap::Queue(3), Overlap::Replace],
+        ),
+        retries: if is(16, 30) { 1 + draw(17, 3) as u32 } else { 0 },
+        start_within: is(18, 30).then(|| one_of(seed, &[index, 19], &[30, 600, 7_200])),
+        jitter: if is(20, 20) { one_of(seed, &[index, 21], &[30, 900]) } else { 0 },
+        quiet: is(22, 15).then(|| one_of(seed, &[index, 23], &[(22, 6), (1, 3), (12, 14)])),
+        longest_run: one_of(seed, &[index, 24], &[30, 600, 20_000]),
+    }
+}
+
+impl Drawn {
+    fn definition(&self) -> Definition {
+        let hours = self.hours.as_ref().map_or("*".to_owned(), |hours| list(hours));
+        let weekdays = self.weekdays.as_ref().map_or("*".to_owned(), |days| list(days));
+        let overlap = match self.overlap {
+            Overlap::Skip => "skip".to_owned(),
+            Overlap::Allow(count) => format!("allow {count}"),
+            Overlap::Queue(count) => format!("queue {count}"),
+            Overlap::Replace => "replace".to_owned(),
+        };
+        let cap = if self.missed == "all" { format!(", cap = {}", self.cap) } else { String::new() };
+        let mut text = format!(
+            "name = \"{}\"\nrules = [\"{} {} {hours} * * {weekdays}\"]\nzone = \"{}\"\noverlap = \"{overlap}\"\n\
+             missed = {{ policy = \"{}\", within = \"{}s\"{cap} }}\njitter = \"{}s\"\n",
+            self.name,
+            list(self.seconds),
+            list(&self.minutes),
+            ZONES[self.zone],
+            self.missed,
+            self.within,
+            self.jitter
+        );
+        if self.retries > 0 {
+            text += &format!("retry = {{ times = {}, backoff = \"45s\" }}\n", self.retries);
+        }
+        if let Some(within) = self.start_within {
+            text += &format!("start-within = \"{within}s\"\n");
+        }
+        if let Some((from, to)) = self.quiet {
+            text += &format!("quiet = [\"{from:02}:00-{to:02}:00\"]\n");
+        }
+        Definition::from_toml(&text).unwrap_or_else(|mistakes| panic!("{text}: {mistakes:?}"))
+    }
+
+    fn names(&self, civil: DateTime) -> bool {
+        self.minutes.contains(&civil.minute())
+            && self.hours.as_ref().is_none_or(|hours| hours.contains(&civil.hour()))
+            && self.weekdays.as_ref().is_none_or(|days| days.contains(&civil.weekday().to_sunday_zero_offset()))
+    }
+
+    fn is_quiet(&self, civil: DateTime) -> bool {
+        self.quiet.is_some_and(|(from, to)| {
+            let hour = civil.hour();
+            if from < to { (from..to).contains(&hour) } else { hour >= from || hour < to }
+        })
+    }
+
+    /// Time that a run takes, and how it ends. Some take no time.
+    fn run(&self, seed: u64, id: &RunId) -> (i64, Outcome) {
+        let words = [id.due.as_second() as u64, u64::from(id.part), self.longest_run];
+        let outcome = one_of(seed, &[&words[..], &[1]].concat(), &[Outcome::Ok, Outcome::Ok, Outcome::Retry, Outcome::Fail]);
+        ((number(seed, &words) % self.longest_run) as i64 / 10 * 10, outcome)
+    }
+}
+
+/// Each minute of a walk in a zone.
+struct Minute {
+    at: i64,
+    civil: DateTime,
+    is_repeated: bool,
+    skipped: Vec<DateTime>,
+}
+
+fn minutes(zone: &TimeZone, from: i64, to: i64) -> Vec<Minute> {
+    let civil = |at: i64| zone.to_datetime(Timestamp::from_second(at).expect("a time"));
+    // What the clock showed a day before counts for what it shows again.
+    let mut latest = civil(from - 60);
+    let mut all = Vec::new();
+    for at in (from..to).step_by(60) {
+        let shown = civil(at);
+        let mut skipped = Vec::new();
+        let mut next = latest + SignedDuration::from_secs(60);
+        while next < shown {
+            skipped.push(next);
+            next += SignedDuration::from_secs(60);
+        }
+        all.push(Minute { at, civil: shown, is_repeated: shown <= latest, skipped });
+        latest = latest.max(shown);
+    }
+    all
+}
+
+fn dues(task: &Drawn, minutes: &[Minute]) -> Vec<i64> {
+    let is_due = |minute: &&Minute| {
+        if task.hours.is_none() {
+            return task.names(minute.civil);
+        }
+        (!minute.is_repeated && task.names(minute.civil)) || minute.skipped.iter().any(|civil| task.names(*civil))
+    };
+    let mut dues: Vec<i64> = Vec::new();
+    for minute in minutes.iter().filter(is_due) {
+        // After a gap comes the first instant, unless the minute itself is named.
+        let is_itself = task.names(minute.civil) && (task.hours.is_none() || !minute.is_repeated);
+        let seconds: &[i8] = if is_itself { task.seconds } else { &[0] };
+        let moved = if minute.skipped.iter().any(|civil| task.names(*civil)) && task.hours.is_some() { vec![0] } else { Vec::new() };
+        let set: BTreeSet<i64> = seconds.iter().chain(&moved).map(|second| minute.at + i64::from(*second)).collect();
+        dues.extend(set);
+    }
+    dues
+}
+
+/// What happens to the agent, by true time.
+struct Story {
+    begin: i64,
+    end: i64,
+    /// The agent is killed at the first second, after it has planned, and is back at the second one.
+    down: Vec<(i64, i64)>,
+    /// From the first second until before the second one the clock is wrong by so much.
+    jumps: Vec<(i64, i64, i64)>,
+}
+
+fn story(seed: u64, begin: i64, end: i64) -> Story {
+    let (mut down, mut jumps, mut at, mut nth) = (Vec::new(), Vec::new(), begin, 0);
+    loop {
+        nth += 1;
+        at += 3_600 + (number(seed, &[nth, 1]) % 20_000) as i64;
+        let long = one_of(seed, &[nth, 2], &[5, 90, 1_000, 30_000]) + (number(seed, &[nth, 3]) % 50) as i64;
+        if at + long + 1_000 > end {
+            return Story { begin, end, down, jumps };
+        }
+        match number(seed, &[nth, 4]) % 3 {
+            0 => jumps.push((at, at + long, one_of(seed, &[nth, 5], &[2, 900, 7_200, 100_000]))),
+            _ => down.push((at, at + long)),
+        }
+        at += long;
+    }
+}
+
+impl Story {
+    fn offset(&self, at: i64) -> i64 {
+        self.jumps.iter().find(|(from, to, _)| (*from..*to).contains(&at)).map_or(0, |(.., offset)| *offset)
+    }
+
+    fn wall(&self, at: i64) -> i64 {
+        at + self.offset(at)
+    }
+
+    fn unsure(&self, at: i64) -> Option<i64> {
+        self.jumps.iter().find(|(from, to, _)| (*from..*to).contains(&at)).map(|(from, ..)| at - from)
+    }
+
+    fn is_down(&self, at: i64) -> bool {
+        self.down.iter().any(|(from, to)| *from < at && at < *to)
+    }
+
+    /// True times at which something happens to the agent or its clock.
+    fn turns(&self) -> BTreeSet<i64> {
+        let down = self.down.iter().flat_map(|(from, to)| [*from, *to]);
+        let jumps = self.jumps.iter().flat_map(|(from, to, _)| [*from, *to, *from + 300]);
+        down.chain(jumps).collect()
+    }
+}
+
+/// A line of what is told, at a true time.
+type Told = (i64, String);
+
+fn stamp(at: i64) -> String {
+    Timestamp::from_second(at).expect("a time").to_string()
+}
+
+// ---------------------------------------------------------------- the agent
+
+fn agent(seed: u64, tasks: &[Drawn], story: &Story) -> BTreeMap<String, Vec<Told>> {
+    let since = Timestamp::from_second(story.begin - 1).expect("a time");
+    let mut book = Book::default();
+    for task in tasks {
+        book.put(Task::new(task.definition(), 1, since, &TimeZone::UTC).expect("a task"));
+    }
+    let by_name: BTreeMap<&str, &Drawn> = tasks.iter().map(|task| (task.name.as_str(), task)).collect();
+    let mut ledger = Ledger::default();
+    let mut told: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    // Runs that run, by the true time of their end.
+    let mut ends: BTreeMap<i64, Vec<(RunId, Outcome)>> = BTreeMap::new();
+    let turns = story.turns();
+    let mut at = story.begin;
+    while at < story.end {
+        // Who is back finds out what became of the runs.
+        let due_ends: Vec<_> = ends.range(..=at).map(|(end, _)| *end).collect();
+        for end in due_ends {
+            for (id, outcome) in ends.remove(&end).expect("an end") {
+                assert!(ledger.ended(&id, Timestamp::from_second(story.wall(end)).expect("a time"), outcome), "{id}");
+            }
+        }
+        if story.down.iter().any(|(_, back)| *back == at) {
+            ledger = serde_json::from_str(&serde_json::to_string(&ledger).expect("JSON")).expect("a ledger");
+            let starting: Vec<_> =
+                ledger.runs().filter(|run| matches!(run.state, State::Starting { .. })).map(|run| run.id.clone()).collect();
+            for id in starting {
+                if is_lost(seed, &id) {
+                    ledger.ended(&id, Timestamp::from_second(story.wall(at)).expect("a time"), Outcome::Fail);
+                } else {
+                    ledger.unstarted(&id);
+                }
+            }
+        }
+        let time = Timestamp::from_second(story.wall(at)).expect("a time");
+        let clock = story.unsure(at).map_or(Clock::Steady, |since| Clock::Unsure { since: std::time::Duration::from_secs(since as u64) });
+        let plan = plan(&Now { time, clock, boot: None }, &book, &ledger);
+        assert!(plan.wake_at.is_none_or(|wake_at| wake_at > time), "{time}: {:?}", plan.wake_at);
+        ledger.apply(&plan);
+        let is_killed = story.down.iter().any(|(from, _)| *from == at);
+        for action in &plan.actions {
+            let (task, line) = line(action);
+            told.entry(task).or_default().push((at, line));
+            match action {
+                Action::Start { run } if !is_killed => {
+                    assert!(ledger.started(&run.id, time));
+                    let (long, outcome) = by_name[run.id.task.as_str()].run(seed, &run.id);
+                    ends.entry(at + long.max(1)).or_default().push((run.id.clone(), outcome));
+                }
+                // Whoever is asked to end does so within ten seconds.
+                Action::Kill { run, .. } => {
+                    let old = ends.iter().find(|(_, runs)| runs.iter().any(|(id, _)| id == run)).map(|(end, _)| *end);
+                    if let Some(old) = old.filter(|old| *old > at + 10) {
+                        ends.get_mut(&old).expect("an end").retain(|(id, _)| id != run);
+                        ends.entry(at + 10).or_default().push((run.clone(), Outcome::Fail));
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some((_, back)) = story.down.iter().find(|(from, _)| *from == at) {
+            at = *back;
+            continue;
+        }
+        // A fraction of a second is over at the next whole one.
+        let wake = plan.wake_at.map(|wake| wake.as_second() + i64::from(wake.subsec_nanosecond() > 0) - story.offset(at));
+        let end = ends.keys().next().copied();
+        let turn = turns.range(at + 1..).next().copied();
+        at = [wake, end, turn].into_iter().flatten().min().unwrap_or(story.end).max(at + 1);
+    }
+    told
+}
+
+fn is_lost(seed: u64, id: &RunId) -> bool {
+    number(seed, &[id.due.as_second() as u64, 77]).is_multiple_of(3)
+}
+
+fn line(action: &Action) -> (String, String) {
+    match action {
+        Action::Start { run } => (run.id.task.clone(), format!("start {} {}", run.id, run.trigger.word())),
+        Action::Queue { run, .. } => (run.id.task.clone(), format!("queue {}", run.id)),
+        Action::Retry { of, run, .. } => (of.task.clone(), format!("retry {}", run.id)),
+        Action::Kill { run, .. } => (run.task.clone(), format!("kill {run}")),
+        Action::Overtime { run, .. } => (run.task.clone(), format!("overtime {run}")),
+        Action::Skip { task, dues, reason, .. } => {
+            (task.clone(), format!("skip {} {} x{} {}", dues.first, dues.last, dues.count, reason.word()))
+        }
+        Action::Missed { task, dues, reason, .. } => {
+            (task.clone(), format!("missed {} {} x{} {}", dues.first, dues.last, dues.count, reason.word()))
+        }
+    }
+}
+
+// ---------------------------------------------------------------- the model
+
+#[derive(Clone)]
+struct Waiting {
+    due: i64,
+    part: u32,
+    trigger: &'static str,
+    not_before_ms: i64,
+    is_told: bool,
+    is_unstarted: bool,
+}
+
+struct Open {
+    due: i64,
+    part: u32,
+    /// True time of the end, and how. None: it was told to start, and the agent was killed.
+    end: Option<(i64, Outcome)>,
+    is_killed: bool,
+}
+
+struct Model<'a> {
+    seed: u64,
+    task: &'a Drawn,
+    zone: TimeZone,
+    story: &'a Story,
+    dues: Vec<i64>,
+    seen_to: i64,
+    ran: BTreeSet<i64>,
+    waiting: Vec<Waiting>,
+    open: Vec<Open>,
+    told: Vec<Told>,
+    at: i64,
+}
+
+impl Model<'_> {
+    fn id(&self, due: i64, part: u32) -> String {
+        RunId { task: self.task.name.clone(), due: Timestamp::from_second(due).expect("a time"), part }.to_string()
+    }
+
+    fn tell(&mut self, line: String) {
+        self.told.push((self.at, line));
+    }
+
+    fn quiet_at(&self, at: i64) -> bool {
+        self.task.is_quiet(self.zone.to_datetime(Timestamp::from_second(at).expect("a time")))
+    }
+
+    fn span(dues: &[i64]) -> String {
+        format!("{} {} x{}", stamp(dues[0]), stamp(dues[dues.len() - 1]), dues.len())
+    }
+
+    fn walk(mut self) -> Vec<Told> {
+        let turns = self.story.turns();
+        let mut at = self.story.begin;
+        while at < self.story.end {
+            if !self.story.is_down(at) {
+                self.look(at);
+            }
+            let wall = self.story.wall(at);
+            let next_due = self.dues.get(self.dues.partition_point(|due| *due <= wall)).map(|due| due - self.story.offset(at));
+            let next_end = self.open.iter().filter_map(|open| open.end).map(|(end, _)| end).filter(|end| *end > at).min();
+            let next_turn = turns.range(at + 1..).next().copied();
+            at = if self.waiting.is_empty() {
+                [next_due, next_end, next_turn].into_iter().flatten().min().unwrap_or(self.story.end).max(at + 1)
+            } else {
+                at + 1
+            };
+        }
+        self.told
+    }
+
+    fn look(&mut self, at: i64) {
+        self.at = at;
+        let now = self.story.wall(at);
+        let mut ended = Vec::new();
+        let is_back = self.story.down.iter().any(|(_, back)| *back == at);
+        let mut open = std::mem::take(&mut self.open);
+        open.retain(|run| match run.end {
+            Some((end, outcome)) if end <= at => {
+                ended.push((run.due, run.part, self.story.wall(end), outcome, run.is_killed));
+                false
+            }
+            None if is_back => {
+                let id: RunId = self.id(run.due, run.part).parse().expect("an id");
+                if !is_lost(self.seed, &id) {
+                    let (due, part) = (run.due, run.part);
+                    let trigger = if part > 1 { "retry" } else { "" };
+                    self.waiting.push(Waiting {
+                        due,
+                        part,
+                        trigger,
+                        not_before_ms: now_of_kill(self.story, at) * 1_000,
+                        is_told: false,
+                        is_unstarted: true,
+                    });
+                }
+                false
+            }
+            _ => true,
+        });
+        self.open = open;
+        if self.story.unsure(at).is_some_and(|since| since < 300) {
+            // Nothing is decided; what has ended is looked at afterwards.
+            for (due, part, end, outcome, is_killed) in ended {
+                let end = self.story_true(end, at);
+                self.open.push(Open { due, part, end: Some((end, outcome)), is_killed });
+            }
+            return;
+        }
+        ended.sort_unstable_by_key(|(due, part, ..)| (*due, *part));
+        for (due, part, end, outcome, is_killed) in ended {
+            if outcome == Outcome::Retry && part <= self.task.retries.max(if self.task.retries == 0 { 3 } else { 0 }) && !is_killed {
+                let backoff = if self.task.retries == 0 { 60 } else { 45 };
+                let not_before_ms = (end + (backoff << (part - 1))) * 1_000;
+                self.waiting.push(Waiting { due, part: part + 1, trigger: "retry", not_before_ms, is_told: true, is_unstarted: false });
+                let id = self.id(due, part + 1);
+                self.tell(format!("retry {id}"));
+            }
+        }
+        self.decide(now);
+        self.start(now);
+    }
+
+    /// The true time of an end that was seen at `at`: the clock has not changed since.
+    fn story_true(&self, wall: i64, at: i64) -> i64 {
+        (self.story.begin..=at).rev().take(400_000).find(|true_time| self.story.wall(*true_time) == wall).expect("an end")
+    }
+
+    fn decide(&mut self, now: i64) {
+        self.seen_to = self.seen_to.min(now);
+        let from = self.dues.partition_point(|due| *due <= self.seen_to);
+        let to = self.dues.partition_point(|due| *due <= now);
+        if from == to {
+            self.seen_to = now;
+            return;
+        }
+        let new: Vec<i64> = self.dues[from..to].iter().copied().filter(|due| !self.ran.contains(due)).collect();
+        self.seen_to = now;
+        let (quiet, new): (Vec<i64>, Vec<i64>) = new.into_iter().partition(|due| self.quiet_at(*due));
+        if !quiet.is_empty() {
+            self.tell(format!("skip {} quiet", Self::span(&quiet)));
+        }
+        let Some(last) = new.last().copied() else { return };
+        let within = self.task.start_within.unwrap_or(i64::MAX).min(self.task.within);
+        let is_on_time = |due: i64| now - due <= if due == last { 60.min(within) } else { 2 };
+        let mut on_time: Vec<i64> = new.iter().copied().filter(|due| is_on_time(*due)).collect();
+        if on_time.len() < new.len() {
+            on_time.retain(|due| *due == last);
+        }
+        let late = &new[..new.len() - on_time.len()];
+        let fresh: Vec<i64> = late.iter().copied().filter(|due| now - due <= within).collect();
+        let made_up: Vec<i64> = match self.task.missed {
+            "once" if on_time.is_empty() => fresh.iter().rev().take(1).copied().collect(),
+            "all" => fresh.iter().rev().take(self.task.cap).rev().copied().collect(),
+            _ => Vec::new(),
+        };
+        let cause = if self.story.unsure(self.at).is_some() { "clock" } else { "agent-down" };
+        let left: Vec<i64> = late.iter().copied().filter(|due| !made_up.contains(due)).collect();
+        let (old, capped): (Vec<i64>, Vec<i64>) = left.into_iter().partition(|due| self.task.missed != "all" || !fresh.contains(due));
+        for (dues, cause) in [(old, cause), (capped, "cap")] {
+            if !dues.is_empty() {
+                self.tell(format!("missed {} {cause}", Self::span(&dues)));
+            }
+        }
+        for due in made_up {
+            self.admit(due, "missed");
+        }
+        for due in on_time {
+            self.admit(due, "time");
+        }
+    }
+
+    fn admit(&mut self, due: i64, trigger: &'static str) {
+        let (open, waiting) = (self.open.len(), self.waiting.len());
+        let refused = match self.task.overlap {
+            Overlap::Skip => (open + waiting > 0).then_some("overlap"),
+            Overlap::Allow(count) => (open + waiting >= count).then_some("overlap"),
+            Overlap::Queue(count) => (waiting >= count).then_some("full"),
+            Overlap::Replace => None,
+        };
+        if let Some(reason) = refused {
+            self.tell(format!("skip {} {reason}", Self::span(&[due])));
+            return;
+        }
+        if self.task.overlap == Overlap::Replace {
+            for given_up in std::mem::take(&mut self.waiting) {
+                self.give_up(&given_up, "skip", "overlap");
+            }
+            let mut killed = Vec::new();
+            for open in self.open.iter_mut().filter(|open| !open.is_killed) {
+                open.is_killed = true;
+                if let Some((end, _)) = open.end.filter(|(end, _)| *end > self.at + 10) {
+                    let _ = end;
+                    open.end = Some((self.at + 10, Outcome::Fail));
+                }
+                killed.push((open.due, open.part));
+            }
+            for (due, part) in killed {
+                let id = self.id(due, part);
+                self.tell(format!("kill {id}"));
+            }
+        }
+        let delay = share(&self.task.name, std::time::Duration::from_secs(self.task.jitter as u64)).as_millis() as i64;
+        self.ran.insert(due);
+        self.waiting.push(Waiting { due, part: 1, trigger, not_before_ms: due * 1_000 + delay, is_told: false, is_unstarted: false });
+    }
+
+    fn give_up(&mut self, run: &Waiting, what: &str, reason: &str) {
+        if run.part == 1 {
+            self.ran.remove(&run.due);
+        }
+        self.tell(format!("{what} {} {reason}", Self::span(&[run.due])));
+    }
+
+    fn start(&mut self, now: i64) {
+        self.waiting.sort_by_key(|run| (run.due, run.part));
+        let most = if let Overlap::Allow(count) = self.task.overlap { count } else { 1 };
+        for mut run in std::mem::take(&mut self.waiting) {
+            let deadline_ms = self.task.start_within.map(|within| run.not_before_ms + within * 1_000);
+            let reason = if self.quiet_at(now) {
+                Some("quiet")
+            } else if run.not_before_ms > now * 1_000 {
+                Some("delay")
+            } else if self.open.len() >= most {
+                Some("overlap")
+            } else {
+                None
+            };
+            let is_late = now - run.due > 60 && (self.task.missed == "skip" || now - run.due > self.task.within);
+            match reason {
+                None if deadline_ms.is_some_and(|deadline| deadline < now * 1_000) => self.give_up(&run, "missed", "deadline"),
+                None if run.is_unstarted && is_late => self.give_up(&run, "missed", "agent-down"),
+                None => self.begin(&run),
+                Some(reason) if reason != "delay" && deadline_ms.is_some_and(|deadline| deadline <= now * 1_000) => {
+                    self.give_up(&run, "skip", reason);
+                }
+                Some(_) => {
+                    if !run.is_told {
+                        run.is_told = true;
+                        let id = self.id(run.due, run.part);
+                        self.tell(format!("queue {id}"));
+                    }
+                    self.waiting.push(run);
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, run: &Waiting) {
+        let id = self.id(run.due, run.part);
+        let trigger = if run.part > 1 { "retry" } else { run.trigger };
+        self.tell(format!("start {id} {trigger}"));
+        let (long, outcome) = self.task.run(self.seed, &id.parse().expect("an id"));
+        let is_killed = self.story.down.iter().any(|(from, _)| *from == self.at);
+        let end = (!is_killed).then_some((self.at + long.max(1), outcome));
+        self.open.push(Open { due: run.due, part: run.part, end, is_killed: false });
+    }
+}
+
+/// The wall time at which the agent was killed that is back at `back`.
+fn now_of_kill(story: &Story, back: i64) -> i64 {
+    let (from, _) = story.down.iter().find(|(_, to)| *to == back).expect("a kill");
+    story.wall(*from)
+}
+
+// ---------------------------------------------------------------- both
+
+fn setting(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+fn agrees(seed: u64, tasks: u64, days: u64) {
+    let begin = BEGIN.parse::<Timestamp>().expect("a time").as_second();
+    let story = story(seed, begin, begin + days as i64 * 86_400);
+    let tasks: Vec<Drawn> = (0..tasks).map(|index| drawn(seed, index)).collect();
+    let zones: Vec<TimeZone> = ZONES.iter().map(|zone| TimeZone::get(zone).expect("a zone")).collect();
+    // The clock may run ahead by more than a day.
+    let minutes: Vec<Vec<Minute>> = zones.iter().map(|zone| minutes(zone, begin, story.end + 3 * 86_400)).collect();
+    let started = std::time::Instant::now();
+    let mut found = agent(seed, &tasks, &story);
+    println!("planned in {:?}", started.elapsed());
+    let (mut starts, mut lines) = (0, 0);
+    for task in &tasks {
+        let dues = dues(task, &minutes[task.zone]);
+        let model = Model {
+            seed,
+            task,
+            zone: zones[task.zone].clone(),
+            story: &story,
+            dues,
+            seen_to: begin - 1,
+            ran: BTreeSet::new(),
+            waiting: Vec::new(),
+            open: Vec::new(),
+            told: Vec::new(),
+            at: begin,
+        };
+        let expected = model.walk();
+        let found = found.remove(&task.name).unwrap_or_default();
+        if let Some(index) = (0..found.len().max(expected.len())).find(|index| found.get(*index) != expected.get(*index)) {
+            let shown = |told: &[Told]| {
+                let near = told.iter().take(index + 3).skip(index.saturating_sub(6));
+                near.map(|(at, line)| format!("  {} (clock {}) {line}\n", stamp(*at), stamp(story.wall(*at)))).collect::<String>()
+            };
+            let definition = serde_json::to_string(&task.definition()).expect("JSON");
+            panic!("seed {seed}, {definition}\nplanned:\n{}model:\n{}", shown(&found), shown(&expected));
+        }
+        // Nothing starts twice.
+        let ids: Vec<&str> = found.iter().filter_map(|(_, line)| line.strip_prefix("start ")?.split(' ').next()).collect();
+        starts += ids.len();
+        lines += found.len();
+    }
+    println!(
+        "seed {seed}: {} tasks, {days} days, {starts} starts, {lines} lines; {} kills, {} jumps",
+        tasks.len(),
+        story.down.len(),
+        story.jumps.len()
+    );
+    assert!(starts as u64 > tasks.len() as u64 && story.down.len() + story.jumps.len() > 2, "a walk in which something happens");
+}
+
+#[test]
+fn a_walk_of_a_thousand_tasks_agrees() {
+    agrees(setting("MONITOR_TASKS_SEED").unwrap_or(1), 1_000, setting("MONITOR_TASKS_DAYS").unwrap_or(1));
+}
+
+#[test]
+fn many_stories_of_a_few_tasks_agree() {
+    let first = setting("MONITOR_TASKS_SEED").unwrap_or(1);
+    for seed in first..first + 10 {
+        agrees(seed.wrapping_mul(1_000_003), 20, 6);
+    }
+}
