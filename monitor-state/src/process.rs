@@ -160,6 +160,7 @@ impl<'a> ProcessEvent<'a> {
             Event::ProcessLogged(of @ ProcessLogged { .. }) => common!(of),
             Event::ProcessFolded(of @ ProcessFolded { .. }) => common!(of),
             Event::ProcessEnded(of @ ProcessEnded { .. }) => common!(of),
+            Event::ProcessNotified(of) => common!(of),
             _ => None,
         }
     }
@@ -169,9 +170,9 @@ impl<'a> ProcessEvent<'a> {
         self.native_id
     }
 
-    /// Whether it says anything about the process's state: what a process logs doesn't.
+    /// Returns true if the event says anything about the process's state: what a process logs, or tells somebody, doesn't.
     pub fn is_fact(&self) -> bool {
-        !matches!(self.event, Event::ProcessLogged(_))
+        !matches!(self.event, Event::ProcessLogged(_) | Event::ProcessNotified(_))
     }
 }
 

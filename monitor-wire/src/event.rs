@@ -5,8 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::ids::{ProcessId, RootId, WorkerId};
+use crate::task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 use crate::unplaced::Unplaced;
-use crate::words::{Attachment, ErrorKind, Kind, Outcome, WorkerRole};
+use crate::words::{Attachment, ErrorKind, Kind, Outcome};
+use crate::worker_event::{WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline};
 
 /// Keys and values of a process's own.
 pub type Fields = std::collections::BTreeMap<String, serde_json::Value>;
@@ -37,6 +39,8 @@ pub enum Event {
     ProcessEnded(ProcessEnded),
     /// The server found that a process takes longer than it should.
     ProcessOverdue(ProcessOverdue),
+    /// A process asked that somebody be told.
+    ProcessNotified(ProcessNotified),
     /// A worker began to report.
     WorkerOnline(WorkerOnline),
     /// A worker is alive.
@@ -47,6 +51,14 @@ pub enum Event {
     WorkerLost(WorkerChanged),
     /// A lost worker reported again.
     WorkerFound(WorkerChanged),
+    /// A run of a batch task was due, and its agent started none on purpose.
+    RunSkipped(RunSkipped),
+    /// Runs of a batch task were due, and nothing could start them in time.
+    RunMissed(RunMissed),
+    /// A batch task was defined, changed, paused, resumed or deleted.
+    BatchTaskChanged(BatchTaskChanged),
+    /// An agent has decided on all that was due up to a time.
+    AgentDecided(AgentDecided),
     /// An event about a process whose tree its sender doesn't know.
     #[serde(untagged)]
     Unplaced(Unplaced),
@@ -67,12 +79,17 @@ impl Event {
             Self::ProcessFolded(event) => Some(event.root_id),
             Self::ProcessEnded(event) => Some(event.root_id),
             Self::ProcessOverdue(event) => Some(event.root_id),
+            Self::ProcessNotified(event) => Some(event.root_id),
             Self::Unknown(event) => event.fields.get("root_id").and_then(|id| id.as_str()?.parse().ok()),
             Self::WorkerOnline(_)
             | Self::WorkerHeartbeat(_)
             | Self::WorkerOffline(_)
             | Self::WorkerLost(_)
             | Self::WorkerFound(_)
+            | Self::RunSkipped(_)
+            | Self::RunMissed(_)
+            | Self::BatchTaskChanged(_)
+            | Self::AgentDecided(_)
             | Self::Unplaced(_) => None,
         }
     }
@@ -88,11 +105,16 @@ impl Event {
             Self::ProcessFolded(_) => "process-folded",
             Self::ProcessEnded(_) => "process-ended",
             Self::ProcessOverdue(_) => "process-overdue",
+            Self::ProcessNotified(_) => "process-notified",
             Self::WorkerOnline(_) => "worker-online",
             Self::WorkerHeartbeat(_) => "worker-heartbeat",
             Self::WorkerOffline(_) => "worker-offline",
             Self::WorkerLost(_) => "worker-lost",
             Self::WorkerFound(_) => "worker-found",
+            Self::RunSkipped(_) => "run-skipped",
+            Self::RunMissed(_) => "run-missed",
+            Self::BatchTaskChanged(_) => "batch-task-changed",
+            Self::AgentDecided(_) => "agent-decided",
             Self::Unplaced(unplaced) => unplaced.event().type_name(),
             Self::Unknown(event) => &event.event_type,
         }
@@ -127,11 +149,16 @@ impl<'de> Deserialize<'de> for Event {
             "process-folded" => Self::ProcessFolded(body(text)?),
             "process-ended" => Self::ProcessEnded(body(text)?),
             "process-overdue" => Self::ProcessOverdue(body(text)?),
+            "process-notified" => Self::ProcessNotified(body(text)?),
             "worker-online" => Self::WorkerOnline(body(text)?),
             "worker-heartbeat" => Self::WorkerHeartbeat(body(text)?),
             "worker-offline" => Self::WorkerOffline(body(text)?),
             "worker-lost" => Self::WorkerLost(body(text)?),
             "worker-found" => Self::WorkerFound(body(text)?),
+            "run-skipped" => Self::RunSkipped(body(text)?),
+            "run-missed" => Self::RunMissed(body(text)?),
+            "batch-task-changed" => Self::BatchTaskChanged(body(text)?),
+            "agent-decided" => Self::AgentDecided(body(text)?),
             _ => Self::Unknown(UnknownEvent { event_type: tag.event_type.into_owned(), fields: body(text)? }),
         })
     }
@@ -161,7 +188,7 @@ macro_rules! process_event {
             pub time_us: u64,
             $($(#[$field_doc])* pub $field: $type,)*
             /// Which attempt of the process, from 1.
-            #[serde(default = "first_attempt", skip_serializing_if = "is_first_attempt")]
+            #[serde(default = "crate::event::first_attempt", skip_serializing_if = "crate::event::is_first_attempt")]
             pub attempt: u32,
             /// Whom the event is about, where someone else relays it.
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,12 +203,14 @@ macro_rules! process_event {
     };
 }
 
-fn first_attempt() -> u32 {
+pub(crate) use process_event;
+
+pub(crate) fn first_attempt() -> u32 {
     1
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_first_attempt(attempt: &u32) -> bool {
+pub(crate) fn is_first_attempt(attempt: &u32) -> bool {
     *attempt == 1
 }
 
@@ -436,84 +465,6 @@ pub struct ProcessOverdue {
     pub limit_ns: u64,
     /// Who says so: `timeout`, its own; or `history`, that of its name.
     pub reason: String,
-}
-
-/// A worker began to report.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct WorkerOnline {
-    /// When, in Unix microseconds.
-    pub time_us: u64,
-    /// When its program began, in Unix microseconds.
-    pub started_us: u64,
-    /// Version of what reports.
-    pub version: String,
-    /// How often it says that it is alive.
-    pub heartbeat_interval_ms: u64,
-    /// The attributed functions of its program.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub registered: Vec<Registered>,
-    /// What it is for.
-    #[serde(default = "program", skip_serializing_if = "is_program")]
-    pub role: WorkerRole,
-    /// What it can be asked to do, in words of its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub capabilities: Vec<String>,
-    /// Whom the event is about, where someone else relays it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker: Option<WorkerRef>,
-}
-
-fn program() -> WorkerRole {
-    WorkerRole::PROGRAM
-}
-
-fn is_program(role: &WorkerRole) -> bool {
-    *role == WorkerRole::PROGRAM
-}
-
-/// An attributed function of a program, called or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Registered {
-    /// Name of its processes.
-    pub name: String,
-    /// Their kind.
-    pub kind: Kind,
-    /// Where it stands.
-    pub source: Source,
-}
-
-/// A worker is alive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct WorkerHeartbeat {
-    /// When, in Unix microseconds.
-    pub time_us: u64,
-    /// Whom the event is about, where someone else relays it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker: Option<WorkerRef>,
-}
-
-/// A worker said goodbye.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct WorkerOffline {
-    /// When, in Unix microseconds.
-    pub time_us: u64,
-    /// Whom the event is about, where someone else relays it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker: Option<WorkerRef>,
-}
-
-/// The server lost or found a worker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct WorkerChanged {
-    /// When, in Unix microseconds, by the server's clock.
-    pub time_us: u64,
-    /// The worker.
-    pub worker_id: WorkerId,
 }
 
 /// An event of a type unknown here.

@@ -7,8 +7,9 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::Unplaced;
 use crate::event::{
     Event, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed, ProcessQueued, ProcessStarted, ProcessUpdated,
-    WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline,
 };
+use crate::task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
+use crate::worker_event::{WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline};
 
 type Named = (String, RefOr<Schema>);
 
@@ -30,7 +31,7 @@ fn known<T: ToSchema>(event_type: &'static str) -> Known {
     }
 }
 
-fn all_known() -> [Known; 13] {
+fn all_known() -> [Known; 18] {
     [
         known::<ProcessQueued>("process-queued"),
         known::<ProcessStarted>("process-started"),
@@ -40,11 +41,16 @@ fn all_known() -> [Known; 13] {
         known::<ProcessFolded>("process-folded"),
         known::<ProcessEnded>("process-ended"),
         known::<ProcessOverdue>("process-overdue"),
+        known::<ProcessNotified>("process-notified"),
         known::<WorkerOnline>("worker-online"),
         known::<WorkerHeartbeat>("worker-heartbeat"),
         known::<WorkerOffline>("worker-offline"),
         known::<WorkerChanged>("worker-lost"),
         known::<WorkerChanged>("worker-found"),
+        known::<RunSkipped>("run-skipped"),
+        known::<RunMissed>("run-missed"),
+        known::<BatchTaskChanged>("batch-task-changed"),
+        known::<AgentDecided>("agent-decided"),
     ]
 }
 

@@ -17,8 +17,10 @@ mod model;
 mod retry;
 mod stats;
 mod status;
+mod task_event;
 mod unplaced;
 mod words;
+mod worker_event;
 
 pub use access::{AuditEntry, AuditPage, Me, TokenState, Tokens};
 pub use batch::{Accepted, Batch, DecodeError, Dropped, VERSION};
@@ -26,8 +28,7 @@ pub use command::{CHANNEL_KEY, Command, CommandLine, CommandOrder, CommandReply,
 pub use doctor::{Diagnosis, Finding, Likely};
 pub use event::{
     CUT_FIELDS, Error, Event, Fields, Link, MAX_TIME_US, ProcessEnded, ProcessFolded, ProcessLogged, ProcessOverdue, ProcessProgressed,
-    ProcessQueued, ProcessStarted, ProcessUpdated, Registered, Retry, Source, UnknownEvent, WorkerChanged, WorkerHeartbeat, WorkerOffline,
-    WorkerOnline, WorkerRef,
+    ProcessQueued, ProcessStarted, ProcessUpdated, Retry, Source, UnknownEvent, WorkerRef,
 };
 pub use host::is_loopback;
 pub use ids::{CommandId, InvalidId, InvalidTraceparent, ProcessId, RootId, Traceparent, WorkerId};
@@ -40,5 +41,9 @@ pub use stats::{
     CauseStats, CausesPage, ErrorStats, ErrorsPage, NameStats, RootMark, RootName, RootNamesPage, SeriesStep, StatsPage, StatsSeries,
 };
 pub use status::{ClockJump, Confirmed, DutyState, KeepRule, Status, WorkerCounts};
+pub use task_event::{AgentDecided, BatchTaskChanged, ProcessNotified, RunMissed, RunSkipped};
 pub use unplaced::Unplaced;
-pub use words::{Attachment, CommandStatus, ErrorKind, Fix, Kind, Loss, Outcome, State, WorkerRole, WorkerState};
+pub use words::{
+    Attachment, BatchStatus, CommandStatus, ErrorKind, Fix, Kind, Loss, MissedReason, Outcome, SkipReason, State, WorkerRole, WorkerState,
+};
+pub use worker_event::{Registered, WorkerChanged, WorkerHeartbeat, WorkerOffline, WorkerOnline};

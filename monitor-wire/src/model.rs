@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::batch::Dropped;
-use crate::event::{Error, Event, Fields, Link, Registered, Source};
+use crate::event::{Error, Event, Fields, Link, Source};
 use crate::ids::{ProcessId, RootId, WorkerId};
 use crate::words::{Attachment, Kind, Outcome, State, WorkerRole, WorkerState};
+use crate::worker_event::Registered;
 
 /// A tree, seen from its root.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -229,3 +229,45 @@ open_word!(
         BRIDGE = "bridge",
     }
 );
+
+open_word!(
+    /// What a batch task is.
+    BatchStatus {
+        /// Its rules start runs.
+        ACTIVE = "active",
+        /// Its rules start nothing.
+        PAUSED = "paused",
+        /// It is gone; its runs and versions are still told.
+        DELETED = "deleted",
+    }
+);
+
+open_word!(
+    /// Why a run that was due was skipped.
+    SkipReason {
+        /// An earlier run of the task still ran.
+        OVERLAP = "overlap",
+        /// The task or its agent was paused.
+        PAUSED = "paused",
+        /// It was a quiet time of the task.
+        QUIET = "quiet",
+        /// A task with the same lock ran.
+        LOCK = "lock",
+        /// As many runs waited or ran as may.
+        FULL = "full",
+    }
+);
+
+open_word!(
+    /// Why runs that were due were missed.
+    MissedReason {
+        /// The agent didn't run.
+        AGENT_DOWN = "agent-down",
+        /// They could not start within the time that the task gives them.
+        DEADLINE = "deadline",
+        /// The clock jumped over them.
+        CLOCK = "clock",
+        /// More were missed than are made up for.
+        CAP = "cap",
+    }
+);

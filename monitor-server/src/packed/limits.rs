@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use monitor_wire::{Attachment, CUT_FIELDS, Error, ErrorKind, Event, Fields, Kind, Outcome, Source, WorkerRef, WorkerRole};
+use monitor_wire::{
+    Attachment, BatchStatus, CUT_FIELDS, Error, ErrorKind, Event, Fields, Kind, MissedReason, Outcome, SkipReason, Source, WorkerRef,
+    WorkerRole,
+};
 
 use super::{Packed, PackedEvent, size};
 
@@ -142,6 +145,23 @@ fn cut_event(event: &mut Event, limits: &Limits) {
         Event::WorkerHeartbeat(of) => of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits)),
         Event::WorkerOffline(of) => of.worker.iter_mut().for_each(|worker| cut_worker(worker, limits)),
         Event::ProcessOverdue(of) => cut_text(&mut of.reason, name_bytes),
+        Event::ProcessNotified(of) => {
+            cut!(of; [&mut of.severity] => name_bytes, [&mut of.title] => name_bytes, &mut of.text => text_bytes, &mut of.key => name_bytes);
+        }
+        Event::RunSkipped(of) => {
+            cut_each([&mut of.task, &mut of.agent].into_iter().chain(&mut of.blocked_by), name_bytes);
+            cut_word(&mut of.reason, SkipReason::as_str, limits);
+        }
+        Event::RunMissed(of) => {
+            cut_each([&mut of.task, &mut of.agent], name_bytes);
+            cut_word(&mut of.reason, MissedReason::as_str, limits);
+        }
+        // A definition that is cut would be another one: it counts for the size of the event.
+        Event::BatchTaskChanged(of) => {
+            cut_each([&mut of.task].into_iter().chain(&mut of.who).chain(&mut of.agent), name_bytes);
+            cut_word(&mut of.status, BatchStatus::as_str, limits);
+        }
+        Event::AgentDecided(of) => cut_text(&mut of.agent, name_bytes),
         Event::Unplaced(of) => {
             cut_text(&mut of.native_source, name_bytes);
             cut_event(of.event_mut(), limits);
@@ -330,6 +350,14 @@ mod tests {
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             event
         };
+        let extended = |mut event: Value, more: Value| {
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            event
+        };
+        let of_task = json!({"time_us": 1, "task": "a", "agent": "b", "version": 1, "due_us": 1, "first_due_us": 1, "last_due_us": 1, "count": 1});
+        let skipped = |more| extended(extended(of_task.clone(), json!({"type": "run-skipped", "reason": "quiet"})), more);
+        let missed = |more| extended(extended(of_task.clone(), json!({"type": "run-missed", "reason": "clock"})), more);
+        let changed = |more| extended(extended(of_task.clone(), json!({"type": "batch-task-changed", "status": "active"})), more);
         let function = |more: Value| {
             let mut function = json!({"name": "f", "kind": "root", "source": {"file": "f", "line": 1}});
             function.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -354,6 +382,22 @@ mod tests {
             (event("process-logged", json!({"level": long, "message": "a"})), "/level"),
             (event("process-logged", json!({"level": "info", "message": "a", "stream": long})), "/stream"),
             (event("process-logged", json!({"level": "info", "message": "a", "target": long})), "/target"),
+            (event("process-notified", json!({"severity": long, "title": "a"})), "/severity"),
+            (event("process-notified", json!({"severity": "warn", "title": long})), "/title"),
+            (event("process-notified", json!({"severity": "warn", "title": "a", "text": long})), "/text"),
+            (event("process-notified", json!({"severity": "warn", "title": "a", "key": long})), "/key"),
+            (skipped(json!({"task": long})), "/task"),
+            (skipped(json!({"agent": long})), "/agent"),
+            (skipped(json!({"reason": long})), "/reason"),
+            (skipped(json!({"blocked_by": long})), "/blocked_by"),
+            (missed(json!({"task": long})), "/task"),
+            (missed(json!({"agent": long})), "/agent"),
+            (missed(json!({"reason": long})), "/reason"),
+            (changed(json!({"task": long})), "/task"),
+            (changed(json!({"status": long})), "/status"),
+            (changed(json!({"who": long})), "/who"),
+            (changed(json!({"agent": long})), "/agent"),
+            (json!({"type": "agent-decided", "time_us": 1, "agent": long, "until_us": 1}), "/agent"),
             (ended(json!({"outcome": long})), "/outcome"),
             (ended(json!({"outcome": "failed", "reason": long})), "/reason"),
             (ended(json!({"outcome": "failed", "error": {"kind": long, "message": "a"}})), "/error/kind"),
