@@ -354,7 +354,8 @@ mod tests {
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             event
         };
-        let of_task = json!({"time_us": 1, "task": "a", "agent": "b", "version": 1, "due_us": 1, "first_due_us": 1, "last_due_us": 1, "count": 1});
+        let of_task =
+            json!({"time_us": 1, "task": "a", "agent": "b", "version": 1, "due_us": 1, "first_due_us": 1, "last_due_us": 1, "count": 1});
         let skipped = |more| extended(extended(of_task.clone(), json!({"type": "run-skipped", "reason": "quiet"})), more);
         let missed = |more| extended(extended(of_task.clone(), json!({"type": "run-missed", "reason": "clock"})), more);
         let changed = |more| extended(extended(of_task.clone(), json!({"type": "batch-task-changed", "status": "active"})), more);

@@ -82,7 +82,8 @@ pub(super) fn of_event(event: &Event) -> usize {
         Event::RunSkipped(of) => of.task.len() + of.agent.len() + of.reason.as_str().len() + text(&of.blocked_by),
         Event::RunMissed(of) => of.task.len() + of.agent.len() + of.reason.as_str().len(),
         Event::BatchTaskChanged(of) => {
-            let values = |of: &serde_json::Map<String, Value>| of.iter().map(|(key, value)| 64 + key.len() + of_value(value)).sum::<usize>();
+            let values =
+                |of: &serde_json::Map<String, Value>| of.iter().map(|(key, value)| 64 + key.len() + of_value(value)).sum::<usize>();
             of.task.len() + of.status.as_str().len() + text(&of.who) + text(&of.agent) + of.definition.as_ref().map_or(0, values)
         }
         Event::AgentDecided(of) => of.agent.len(),

@@ -673,6 +673,15 @@ export interface components {
             /** @description Number of the batch's last event. */
             accepted: number;
         };
+        /** @description An agent has decided on all that was due up to a time: what it hasn't told of before then was not due. */
+        AgentDecided: {
+            /** @description Name of the agent. */
+            agent: string;
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            /** @description All that was due up to here is decided, in Unix microseconds. */
+            until_us: number;
+        };
         /** @description How a process came by its parent. */
         Attachment: string;
         /** @description One attempt of a process. */
@@ -746,6 +755,27 @@ export interface components {
             version: number;
             /** @description Who reports. */
             worker: components["schemas"]["WorkerRef"];
+        };
+        /** @description What a batch task is. */
+        BatchStatus: string;
+        /** @description A batch task was defined, changed, paused, resumed or deleted: by the server, or by an agent whose files define it. */
+        BatchTaskChanged: {
+            /** @description The agent whose files define it; none if the server does. */
+            agent?: string | null;
+            /** @description Its new definition, if an agent's files define it. */
+            definition?: Record<string, never> | null;
+            /** @description What it is now. */
+            status: components["schemas"]["BatchStatus"];
+            /** @description Name of the task. */
+            task: string;
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            /** @description Until when it is paused, in Unix microseconds; without it, until somebody resumes it. */
+            until_us?: number | null;
+            /** @description The version that it has now. */
+            version: number;
+            /** @description Who changed it: a person, a token, or the file that defines it. */
+            who?: string | null;
         };
         /**
          * @description What statistics are grouped by.
@@ -1017,6 +1047,9 @@ export interface components {
         }) | (components["schemas"]["ProcessOverdue"] & {
             /** @enum {string} */
             type: "process-overdue";
+        }) | (components["schemas"]["ProcessNotified"] & {
+            /** @enum {string} */
+            type: "process-notified";
         }) | (components["schemas"]["WorkerOnline"] & {
             /** @enum {string} */
             type: "worker-online";
@@ -1032,6 +1065,18 @@ export interface components {
         }) | (components["schemas"]["WorkerChanged"] & {
             /** @enum {string} */
             type: "worker-found";
+        }) | (components["schemas"]["RunSkipped"] & {
+            /** @enum {string} */
+            type: "run-skipped";
+        }) | (components["schemas"]["RunMissed"] & {
+            /** @enum {string} */
+            type: "run-missed";
+        }) | (components["schemas"]["BatchTaskChanged"] & {
+            /** @enum {string} */
+            type: "batch-task-changed";
+        }) | (components["schemas"]["AgentDecided"] & {
+            /** @enum {string} */
+            type: "agent-decided";
         }) | {
             /** @description The id that it gave the process */
             native_id: string;
@@ -1187,6 +1232,8 @@ export interface components {
             /** @description A user's or a token's name; none for whoever needs none. */
             user?: string | null;
         };
+        /** @description Why runs that were due were missed. */
+        MissedReason: string;
         /** @description What became of the processes of a name, in a range of time: those that ended in it, and those lost ones that began in it. */
         NameStats: {
             /** @description Given up. */
@@ -1404,6 +1451,30 @@ export interface components {
             target?: string | null;
             /** @description When, in Unix microseconds. */
             time_us: number;
+            worker?: components["schemas"]["WorkerRef"] | null;
+        };
+        /** @description A process asked that somebody be told. */
+        ProcessNotified: {
+            /** @description Which attempt of the process, from 1. */
+            attempt?: number;
+            /** @description The process. */
+            id: components["schemas"]["ProcessId"];
+            /** @description Notifications with the same key are about the same thing. */
+            key?: string | null;
+            /** @description Other processes that this one has to do with. */
+            links?: components["schemas"]["Link"][];
+            /** @description The id of a system with ids of its own. */
+            native_id?: string | null;
+            /** @description The tree. */
+            root_id: components["schemas"]["RootId"];
+            /** @description `error`, `warn` or `info`. */
+            severity: string;
+            /** @description The rest. */
+            text?: string | null;
+            /** @description When, in Unix microseconds. */
+            time_us: number;
+            /** @description What it is about, in a few words. */
+            title: string;
             worker?: components["schemas"]["WorkerRef"] | null;
         };
         /** @description The server found that a process takes longer than it should. Made by the server alone; it changes no state. */
@@ -1655,6 +1726,42 @@ export interface components {
             /** @description The roots. */
             roots: components["schemas"]["Root"][];
         };
+        /** @description Runs of a batch task were due, and nothing could start them in time. However many there were, they are one event. */
+        RunMissed: {
+            /** @description Name of the agent. */
+            agent: string;
+            /** @description How many there were. */
+            count: number;
+            /** @description When the first of them was due, in Unix microseconds. */
+            first_due_us: number;
+            /** @description When the last of them was due, in Unix microseconds. */
+            last_due_us: number;
+            /** @description Why they were missed. */
+            reason: components["schemas"]["MissedReason"];
+            /** @description Name of the task. */
+            task: string;
+            /** @description When the agent found out, in Unix microseconds. */
+            time_us: number;
+            /** @description Version of the task's definition. */
+            version: number;
+        };
+        /** @description A run of a batch task was due, and its agent started none on purpose. */
+        RunSkipped: {
+            /** @description Name of the agent. */
+            agent: string;
+            /** @description The run that was in the way, by its native id such as `gold@20261121T023000Z.1`. */
+            blocked_by?: string | null;
+            /** @description When the run was due, in Unix microseconds. */
+            due_us: number;
+            /** @description Why it was skipped. */
+            reason: components["schemas"]["SkipReason"];
+            /** @description Name of the task. */
+            task: string;
+            /** @description When the agent decided so, in Unix microseconds. */
+            time_us: number;
+            /** @description Version of the task's definition. */
+            version: number;
+        };
         /** @description What became of the processes that ended within a step of time. */
         SeriesStep: {
             /** @description Given up. */
@@ -1677,6 +1784,8 @@ export interface components {
             /** @description All durations together, of those that ended. */
             total_ns: number;
         };
+        /** @description Why a run that was due was skipped. */
+        SkipReason: string;
         /**
          * @description In which order.
          * @enum {string}
