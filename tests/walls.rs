@@ -142,7 +142,7 @@ fn a_monitored_program_compiles_none_of_the_server() {
 
 /// A library leaves recording, sending and all that these need to the program.
 #[test]
-fn without_default_features_a_program_compiles_neither_runtime_nor_client() {
+fn without_default_features_a_program_compiles_the_attributes_and_the_core_alone() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
     let mut tree = std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     tree.args(["tree", "--locked", "--offline", "-p", "monitor-client", "--no-default-features", "-e", "normal", "--prefix", "none"]);
@@ -150,8 +150,7 @@ fn without_default_features_a_program_compiles_neither_runtime_nor_client() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let names: BTreeSet<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
-    assert!(names.contains("monitor-core") && names.contains("monitor-macros"), "{names:?}");
-    for never in ["tokio", "tracing", "once_cell", "reqwest", "hyper", "monitor-spool"] {
-        assert!(!names.contains(never), "monitor-client without default features brings {never} along");
-    }
+    let ours = ["monitor-client", "monitor-core", "monitor-macros"];
+    let of_these = ["libc", "proc-macro2", "quote", "syn", "unicode-ident"];
+    assert_eq!(names, ours.into_iter().chain(of_these).collect());
 }

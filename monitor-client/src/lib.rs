@@ -58,8 +58,10 @@
 //! | `MONITOR_ROOT_ID`, `MONITOR_PARENT_ID` | the process that started this program; see [`CommandExt`] | none |
 //!
 //! # Features
-//! `record` and `ship` are on by default: processes are recorded, and sent to the server; so are `tokio`, for its tasks, and `commands`. A library depends on this crate with
-//! neither (`default-features = false`) and leaves it to the program: then the attributes check the same and do nothing.
+//! On by default are `record` and `ship`: processes are recorded, and sent to the server; `tokio`, for its tasks; `commands`; and `ids`:
+//! ids as types, and what carries them by hand ([`Propagation`], [`inject`], [`CommandExt`] and the like). A library depends on this crate
+//! with none of them (`default-features = false`) and leaves recording to the program: then the attributes check the same and do nothing,
+//! and only they and the core are compiled. One that carries ids by hand asks for `ids` besides.
 //! `tracing` adds a layer for `tracing`, and `log` a logger for the crate `log`: see the modules of these names.
 //! `testing` adds a module of this name, for tests of a program's own instrumentation.
 //! `http`, `tower`, `axum`, `reqwest-middleware`, `tonic`, `lapin`, `redis`, `rayon` and `tokio-process` carry what is current through the
@@ -67,15 +69,18 @@
 //! `tls` adds https. `zstd` compresses by zstd, which needs a C compiler, instead of gzip: a sixth fewer bytes in a third of the time.
 
 mod carried;
+#[cfg(feature = "ids")]
 mod carrier;
 #[cfg(feature = "commands")]
 pub mod commands;
 mod flush;
+#[cfg(feature = "ids")]
 mod foreign;
 pub mod launcher;
 mod lines;
 #[cfg(feature = "log")]
 pub mod log;
+#[cfg(feature = "ids")]
 mod propagation;
 #[cfg(feature = "rayon")]
 pub mod rayon;
@@ -104,12 +109,16 @@ pub use monitor_core::{
     Amount, Context, CurrentGuard, Entered, InCurrent, Level, Process, ProcessBuilder, Value, fail, field, log, progress, rename,
 };
 pub use monitor_macros::{cross_process, cross_thread, monitor_all, normal_task, root_task};
+#[cfg(feature = "ids")]
 pub use monitor_wire::{Kind, ProcessId, Registered, RootId, Source};
 
 pub use carried::{in_current, in_current_each};
+#[cfg(feature = "ids")]
 pub use carrier::Carrier;
 pub use flush::{FlushError, flush};
+#[cfg(feature = "ids")]
 pub use foreign::broken_callers;
+#[cfg(feature = "ids")]
 pub use propagation::{CommandExt, ContextExt, Propagation, extract, inject, traceparent};
 pub use remote::{AsProcessId, AsRootId};
 #[allow(deprecated, reason = "the name stays")]
@@ -141,11 +150,13 @@ pub fn enabled() -> bool {
 }
 
 /// The tree that what runs here and now belongs to; none when nothing is monitored.
+#[cfg(feature = "ids")]
 pub fn root_id() -> Option<RootId> {
     Context::current().and_then(|context| RootId::new(context.root()))
 }
 
 /// The process that runs here and now; none when nothing is monitored.
+#[cfg(feature = "ids")]
 pub fn current_id() -> Option<ProcessId> {
     Context::current().and_then(|context| ProcessId::new(context.process()))
 }
@@ -159,6 +170,7 @@ pub fn current_id() -> Option<ProcessId> {
 /// let load = monitor_client::registered().find(|function| function.name == "load row").unwrap();
 /// assert_eq!(load.kind, monitor_client::Kind::NORMAL);
 /// ```
+#[cfg(feature = "ids")]
 pub fn registered() -> impl Iterator<Item = Registered> {
     monitor_core::registered().iter().map(|site| Registered {
         name: site.name.to_owned(),

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::foreign;
 use monitor_core::private::Remote;
+#[cfg(feature = "ids")]
 use monitor_wire::{ProcessId, RootId, Traceparent};
+
+#[cfg(feature = "ids")]
+use crate::foreign;
 
 /// A value that may hold a root id. Any text does; what it says is looked at when it is used.
 #[diagnostic::on_unimplemented(
@@ -31,12 +33,14 @@ pub trait AsProcessId {
     fn as_process_id(&self) -> Result<Option<u64>, String>;
 }
 
+#[cfg(feature = "ids")]
 impl AsRootId for RootId {
     fn as_root_id(&self) -> Result<Option<u128>, String> {
         Ok(Some(self.get()))
     }
 }
 
+#[cfg(feature = "ids")]
 impl AsProcessId for ProcessId {
     fn as_process_id(&self) -> Result<Option<u64>, String> {
         Ok(Some(self.get()))
@@ -44,12 +48,14 @@ impl AsProcessId for ProcessId {
 }
 
 /// A root's id in the parent's place means the process that began the tree.
+#[cfg(feature = "ids")]
 impl AsProcessId for RootId {
     fn as_process_id(&self) -> Result<Option<u64>, String> {
         Ok(self.own_process().map(ProcessId::get))
     }
 }
 
+#[cfg(feature = "ids")]
 impl AsRootId for str {
     fn as_root_id(&self) -> Result<Option<u128>, String> {
         if let Ok(header) = self.parse::<Traceparent>() {
@@ -59,6 +65,7 @@ impl AsRootId for str {
     }
 }
 
+#[cfg(feature = "ids")]
 impl AsProcessId for str {
     fn as_process_id(&self) -> Result<Option<u64>, String> {
         if let Ok(header) = self.parse::<Traceparent>() {
@@ -68,8 +75,24 @@ impl AsProcessId for str {
     }
 }
 
-fn parse<T: FromStr>(text: &str) -> Result<Option<T>, String> {
+#[cfg(feature = "ids")]
+fn parse<T: std::str::FromStr>(text: &str) -> Result<Option<T>, String> {
     if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(|_| text.chars().take(80).collect()) }
+}
+
+/// Nothing is recorded, so nobody asks what the text says.
+#[cfg(not(feature = "ids"))]
+impl AsRootId for str {
+    fn as_root_id(&self) -> Result<Option<u128>, String> {
+        Ok(None)
+    }
+}
+
+#[cfg(not(feature = "ids"))]
+impl AsProcessId for str {
+    fn as_process_id(&self) -> Result<Option<u64>, String> {
+        Ok(None)
+    }
 }
 
 macro_rules! through {
@@ -103,13 +126,14 @@ through!([T] Option<T> => T, |value| value.as_ref());
 pub fn remote<R: AsRootId + ?Sized, P: AsProcessId + ?Sized>(root_id: &R, parent_id: &P) -> Remote {
     let (root, parent) = (root_id.as_root_id(), parent_id.as_process_id());
     let malformed = root.as_ref().err().or(parent.as_ref().err()).cloned();
+    #[cfg(feature = "ids")]
     if malformed.is_some() {
         foreign::count_broken();
     }
     Remote { root: root.ok().flatten(), parent: parent.ok().flatten(), malformed, may_begin: false }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "ids"))]
 mod tests {
     use super::*;
 
