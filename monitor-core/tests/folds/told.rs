@@ -18,6 +18,8 @@ pub(crate) fn name_of(origin: &Origin) -> String {
 pub(crate) struct Told {
     pub(crate) starts: HashMap<u64, Started>,
     pub(crate) ends: HashMap<u64, Ended>,
+    /// Processes of which more was told than start and end.
+    pub(crate) updated: HashSet<u64>,
     pub(crate) folds: HashMap<u64, Folded>,
     /// Folds that are over.
     pub(crate) over: HashSet<u64>,
@@ -46,7 +48,10 @@ impl Told {
                     assert!(before.revision < self.folds[&before.mark].revision);
                 }
             }
-            Record::Updated(updated) => assert!(self.starts.contains_key(&updated.id), "told before its start: {updated:?}"),
+            Record::Updated(updated) => {
+                assert!(self.starts.contains_key(&updated.id), "told before its start: {updated:?}");
+                self.updated.insert(updated.id);
+            }
             Record::Progressed(progressed) => assert!(self.starts.contains_key(&progressed.id), "told before its start: {progressed:?}"),
             Record::Logged(logged) => assert!(self.starts.contains_key(&logged.id), "told before its start: {logged:?}"),
         }
