@@ -47,6 +47,11 @@ impl CurrentGuard {
         CurrentGuard { token: context.and_then(push_unread), thread_bound: PhantomData }
     }
 
+    /// The same for what has a slot of a ring.
+    pub(crate) fn enter_slot(slot: &ring::Slot) -> Self {
+        CurrentGuard { token: push_slot(slot), thread_bound: PhantomData }
+    }
+
     /// Returns true if it stands in the frames of the thread's ring.
     pub(crate) fn is_in_ring(&self) -> bool {
         self.token.is_some_and(|token| token.get() & ON_STACK == 0)

@@ -5,7 +5,7 @@
 use std::ptr::NonNull;
 
 use crate::memory;
-use crate::record::{Failure, Record};
+use crate::record::{Failure, Record, Site};
 
 /// A piece of what the rings lie in. Regions are numbered from 0 as threads come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +79,9 @@ pub unsafe trait Keeper: Send + Sync {
     fn is_shared(&self) -> bool {
         false
     }
+
+    /// Keeps what a place is that was made at run time: rings name it by this number.
+    fn site(&self, _number: u32, _site: &'static Site) {}
 
     /// The form in which [`append`](Self::append) takes it.
     fn encode(&self, _: Queued<'_>) -> Vec<u8> {

@@ -1,5 +1,12 @@
-//! The attributed functions of a program.
+//! The places of a program that begin processes: its attributed functions, and the callsites of its spans.
+//!
+//! A place has a number by which rings name it: how far it lies from the first attributed function, in sites. Callsites are made at run
+//! time, in a table of the same program, so that their numbers are found in the same way and are none of a function's.
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::inside;
 use crate::record::Site;
 
 /// Every attributed function that is linked into the program.
@@ -29,13 +36,95 @@ pub fn registered() -> &'static [Site] {
     }
 }
 
+/// Bits of a number.
+const BITS: u32 = 31;
+pub(crate) const NUMBERS: usize = (1 << BITS) - 1;
+
+/// Most callsites that have a number; spans of further ones say each time what they are.
+const MOST: usize = 4096;
+/// Set in the key of a callsite while the first who asks makes its site.
+const IS_MADE: usize = 1;
+
+static KEYS: [AtomicUsize; MOST] = [const { AtomicUsize::new(0) }; MOST];
+static INTERNED: [OnceLock<Site>; MOST] = [const { OnceLock::new() }; MOST];
+
 /// Address of the first one.
 pub(crate) fn first() -> usize {
     registered().as_ptr().addr()
 }
 
-/// Which of the [`registered`] ones it is, if the first has this address.
+/// Its number, if the first attributed function has this address.
 #[inline]
 pub(crate) fn number(site: &'static Site, first: usize) -> usize {
-    std::ptr::from_ref(site).addr().wrapping_sub(first) / size_of::<Site>()
+    std::ptr::from_ref(site).addr().wrapping_sub(first) / size_of::<Site>() & NUMBERS
+}
+
+/// The site of this number.
+pub(crate) fn of(number: usize) -> Option<&'static Site> {
+    registered().get(number).or_else(|| {
+        // The table may lie before the functions: then the number is one below zero.
+        let sites = (number << (usize::BITS - BITS)).cast_signed() >> (usize::BITS - BITS);
+        let address = first().wrapping_add_signed(sites.wrapping_mul(size_of::<Site>().cast_signed()));
+        let place = address.wrapping_sub(INTERNED.as_ptr().addr()) / size_of::<OnceLock<Site>>();
+        INTERNED.get(place)?.get().filter(|site| std::ptr::from_ref(*site).addr() == address)
+    })
+}
+
+/// The site of a callsite, made by the first who asks, who also tells of it before anybody uses it. `key` is the address of something
+/// that lives as long as the program, and no odd one. None if there are too many of them, or while the first makes it.
+pub(crate) fn intern(key: usize, make: impl FnOnce() -> Site, tell: impl FnOnce(u32, &'static Site)) -> Option<&'static Site> {
+    // Addresses of statics are far apart and aligned.
+    let first = (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> (usize::BITS - MOST.trailing_zeros());
+    for at in (first..MOST).chain(0..first) {
+        let mut found = KEYS[at].load(Ordering::Acquire);
+        if found == 0 {
+            match KEYS[at].compare_exchange(0, key | IS_MADE, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => {
+                    let _inside = inside::enter();
+                    let site = INTERNED[at].get_or_init(make);
+                    tell(number(site, self::first()) as u32, site);
+                    KEYS[at].store(key, Ordering::Release);
+                    return Some(site);
+                }
+                Err(other) => found = other,
+            }
+        }
+        if found & !IS_MADE == key {
+            return INTERNED[at].get().filter(|_| found == key);
+        }
+    }
+    None
+}
+
+/// All callsites that have a number, with it.
+pub fn interned() -> impl Iterator<Item = (u32, &'static Site)> {
+    INTERNED.iter().filter_map(OnceLock::get).map(|site| (number(site, first()) as u32, site))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_told_once_and_found_by_its_number_and_there_is_an_end() {
+        let mut told = Vec::new();
+        for key in 1..=MOST {
+            let mut made = || intern(key * 8, || Site::new("a", "span", "a.rs", key as u32), |number, _| told.push(number));
+            let (site, again) = (made().expect("room"), made().expect("known"));
+            assert!(std::ptr::eq(site, again));
+            let number = told[told.len() - 1] as usize;
+            assert_eq!((told.len(), site.line), (key, key as u32));
+            assert!(of(number).is_some_and(|found| std::ptr::eq(found, site)) && number >= registered().len());
+        }
+        assert!(intern(8 * (MOST + 1), || Site::new("", "", "", 0), |_, _| ()).is_none());
+        let mut all: Vec<u32> = interned().map(|(number, _)| number).collect();
+        all.sort_unstable();
+        told.sort_unstable();
+        assert_eq!(all, told);
+        all.dedup();
+        assert_eq!(all.len(), MOST);
+        // A place of the table is larger than a site.
+        assert!(all.iter().all(|number| of(*number as usize + 1).is_none() && of(*number as usize - 1).is_none()));
+        assert!(of(NUMBERS).is_none() && of(registered().len()).is_none());
+    }
 }

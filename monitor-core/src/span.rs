@@ -4,11 +4,11 @@ use std::error::Error;
 
 use crate::attach::{Bond, attach};
 use crate::context::Context;
-use crate::current::CurrentGuard;
+use crate::current::{self, CurrentGuard};
 use crate::live::{Draft, Live};
-use crate::own::Own;
-use crate::record::{Failure, Fields, Origin, Site, StartExtra};
-use crate::{inside, panic, switch};
+use crate::record::{Failure, Fields, Origin, Site, StartExtra, Updated};
+use crate::ring::{self, Ending, Slot};
+use crate::{clock, inside, panic, sending, site, switch};
 
 /// What a span is to hang below.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,19 @@ pub enum Below {
 
 /// A process that has begun and not ended.
 #[derive(Debug)]
-pub struct Span(Live);
+pub struct Span(Begun);
+
+#[derive(Debug)]
+enum Begun {
+    /// In the open table of the thread that it began on.
+    InRing {
+        slot: Slot,
+        own: Context,
+        was_panicking: bool,
+    },
+    /// By the queue.
+    Queued(Live),
+}
 
 impl Span {
     /// Begins a process; none if nothing is recorded.
@@ -31,52 +43,118 @@ impl Span {
         if !switch::is_recorded() {
             return None;
         }
+        let site = if let Origin::Site(site) = &origin { Some(*site).filter(|_| fields.is_empty()) } else { None };
+        if let Some(site) = site
+            && let Below::Current = below
+        {
+            match ring::open(site, false) {
+                ring::Begun::Recorded(slot) => return Span::in_ring(slot),
+                ring::Begun::Refused => return Some(Span(Begun::Queued(Live::refused(current::local())))),
+                ring::Begun::Elsewhere => {}
+            }
+        }
         let bond = match below {
             Below::Current => Bond::Current,
             Below::Nothing => Bond::NewTree,
             Below::Process(parent) => Bond::Under(parent),
         };
         let attached = attach(bond, &origin)?;
+        if let Some(site) = site {
+            current::attach_ring();
+            match ring::open_at(site, attached) {
+                ring::Begun::Recorded(slot) => return Span::in_ring(slot),
+                ring::Begun::Refused => return Some(Span(Begun::Queued(Live::refused(attached.parent)))),
+                ring::Begun::Elsewhere => {}
+            }
+        }
         let extra = StartExtra { fields, ..StartExtra::default() };
-        Some(Span(Draft::new(origin, attached, extra, None).start()))
+        Some(Span(Begun::Queued(Draft::new(origin, attached, extra, None).start())))
+    }
+
+    fn in_ring(slot: Slot) -> Option<Self> {
+        Some(Span(Begun::InRing { own: slot.own()?, slot, was_panicking: std::thread::panicking() }))
     }
 
     /// Makes it current on this thread.
     pub fn enter(&self) -> CurrentGuard {
-        CurrentGuard::enter_unread(self.0.context())
+        match &self.0 {
+            Begun::InRing { slot, .. } if slot.is_own() => CurrentGuard::enter_slot(slot),
+            // A child does not touch the slots of the process that it was forked from.
+            Begun::InRing { own, .. } => CurrentGuard::enter(Some(*own)),
+            Begun::Queued(live) => CurrentGuard::enter_unread(live.context()),
+        }
     }
 
     /// The process for its own children, which come after it.
     pub fn parent(&self) -> Option<Context> {
-        self.0.context()
+        match &self.0 {
+            Begun::InRing { .. } => self.context(),
+            Begun::Queued(live) => live.context(),
+        }
     }
 
     /// The process for somebody who has something to say of it, or to others.
     pub fn context(&self) -> Option<Context> {
-        self.0.handed_on()
+        match &self.0 {
+            Begun::InRing { slot, .. } if slot.is_own() => slot.context(),
+            Begun::InRing { own, .. } => Some(*own),
+            Begun::Queued(live) => live.handed_on(),
+        }
+    }
+
+    /// The process for whoever may name it after its end; none if it is counted with others.
+    pub fn to_remember(&self) -> Option<Context> {
+        match &self.0 {
+            Begun::InRing { slot, own, .. } => Some(*own).filter(|_| !slot.is_folded()),
+            Begun::Queued(live) => live.context(),
+        }
     }
 
     /// Gives it another name, or further fields.
     pub fn update(&self, name: Option<String>, fields: Fields) {
-        self.0.update(name, fields);
+        match &self.0 {
+            Begun::InRing { .. } => self.tell(name, fields, Vec::new()),
+            Begun::Queued(live) => live.update(name, fields),
+        }
     }
 
     /// It has to do with another process.
     pub fn link(&self, other: Context, relation: &str) {
-        self.0.link(other, relation.to_owned());
+        match &self.0 {
+            Begun::InRing { .. } => self.tell(None, Fields::new(), vec![(other, relation.to_owned())]),
+            Begun::Queued(live) => live.link(other, relation.to_owned()),
+        }
+    }
+
+    /// Tells more of one that is in a ring.
+    fn tell(&self, name: Option<String>, fields: Fields, links: Vec<(Context, String)>) {
+        let _inside = inside::enter();
+        if let Begun::InRing { slot, .. } = &self.0
+            && slot.is_own()
+            && let Some(context) = slot.context()
+        {
+            let updated = Updated { root: context.root(), id: context.process(), time_us: 0, name, fields, links };
+            sending::updated(updated, clock::now());
+        }
     }
 
     /// The panic that this thread is unwinding from, if that began after the process did.
     pub fn panicked(&self) -> Option<Failure> {
-        self.0.panicked_meanwhile().then(panic::latest)
+        let is_panicking = match &self.0 {
+            Begun::InRing { was_panicking, .. } => std::thread::panicking() && !was_panicking,
+            Begun::Queued(live) => live.panicked_meanwhile(),
+        };
+        is_panicking.then(panic::latest)
     }
 
     /// Ends it.
     pub fn end(self, failure: Option<Failure>) {
-        match failure {
+        match (self.0, failure) {
+            (Begun::InRing { slot, .. }, None) => ring::close(slot, Ending::Succeeded),
+            (Begun::InRing { slot, .. }, Some(failure)) => slot.fail(failure),
             // It says where.
-            Some(failure) if failure.place.is_some() => self.0.panic(failure),
-            failure => self.0.end_with(failure),
+            (Begun::Queued(live), Some(failure)) if failure.place.is_some() => live.panic(failure),
+            (Begun::Queued(live), failure) => live.end_with(failure),
         }
     }
 }
@@ -86,52 +164,10 @@ pub fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
     std::iter::successors(error.source(), |error| (*error).source()).take(64).map(ToString::to_string).collect()
 }
 
-/// Most places that are told apart; spans of further ones say each time what they are.
-const MOST: usize = 4096;
-
-static PLACES: [Own<Place>; MOST] = [const { Own::new() }; MOST];
-
-#[derive(Debug)]
-struct Place {
-    key: usize,
-    site: Site,
-}
-
-/// The site that stands for a place in the source, made by the first who asks. `key` is the address of something that lives as long as
-/// the program. None if there are too many of them.
+/// The site that stands for a place in the source; `key` is the address of something that lives as long as the program. None if nothing
+/// is recorded, or there are too many of them.
 pub fn site(key: usize, make: impl FnOnce() -> Site) -> Option<&'static Site> {
-    // Addresses of statics are far apart and aligned.
-    let first = (key as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> (usize::BITS - MOST.trailing_zeros());
-    let mut make = Some(make);
-    for at in (first..MOST).chain(0..first) {
-        if PLACES[at].get().is_none()
-            && let Some(make) = make.take()
-        {
-            let _inside = inside::enter();
-            PLACES[at].set(Place { key, site: make() });
-        }
-        if let Some(place) = PLACES[at].get().filter(|place| place.key == key) {
-            return Some(&place.site);
-        }
-        // Another thread was first: what was made is lost, and this one goes by name.
-        if PLACES[at].get().is_none() || make.is_none() {
-            return None;
-        }
-    }
-    None
+    if switch::is_recorded() { site::intern(key, make, ring::keep_site) } else { None }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_is_told_once_and_there_is_an_end() {
-        let made = |key: usize| site(key * 8, || Site::new("a", "span", "a.rs", key as u32));
-        for key in 1..=MOST {
-            assert_eq!(made(key).map(|site| site.line), Some(key as u32));
-            assert!(std::ptr::eq(made(key).unwrap(), made(key).unwrap()));
-        }
-        assert!(made(MOST + 1).is_none());
-    }
-}
+pub use crate::site::interned as sites;

@@ -8,7 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use monitor_core::image::{CHUNK_BYTES, FIRST_RECORDS, FOLDS_BYTES, REGION_BYTES, segment_bytes};
 use monitor_core::keep::{Keeper, Memory, Piece, Queued, Slip};
+use monitor_core::record;
 
+use crate::wire::{Kind, Registered, Source};
 use crate::{Entry, Lane, Marks, Pieces, SpoolError};
 
 /// A larger one is not made before it is needed.
@@ -140,6 +142,16 @@ unsafe impl Keeper for SpoolKeeper {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn site(&self, number: u32, site: &'static record::Site) {
+        let source = Source { file: site.file.to_owned(), line: site.line };
+        let site = Registered { name: site.name.to_owned(), kind: Kind::from(site.kind), source };
+        match if self.is_good() { self.marks.site(u64::from(number), &site) } else { Ok(()) } {
+            Ok(()) => {}
+            Err(SpoolError::Full { .. }) => self.has_overflown.store(true, Ordering::Release),
+            Err(error) => self.fail(error),
+        }
     }
 
     fn encode(&self, queued: Queued<'_>) -> Vec<u8> {

@@ -9,7 +9,7 @@
 //!  520  2 words: acknowledged, as one who ships for the program says it, as it is and times an odd number
 //!  536  2 words: when the program ended of its own accord, in Unix microseconds, as it is and times an odd number
 //!  552  2 words: how many events are numbered and in memory alone, as it is and times an odd number
-//! 4096  blocks  who it is (JSON), then its call sites (JSON), in their order
+//! 4096  blocks  who it is (JSON), then its call sites (JSON), in their order; then, as they are met, places that were made at run time
 //! ```
 
 #![allow(unsafe_code, reason = "words in mapped memory")]
@@ -19,7 +19,7 @@ mod read;
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::block::{self, Magic};
@@ -164,6 +164,7 @@ fn check(worker: WorkerId, words: [u64; 7]) -> u64 {
 pub struct Program {
     folder: Arc<Folder>,
     page: Arc<Page>,
+    end: Arc<Mutex<Option<End>>>,
     state: State,
 }
 
@@ -171,27 +172,55 @@ pub struct Program {
 #[derive(Debug)]
 struct Page(Mapping);
 
+/// The end of the file, where places are added.
+#[derive(Debug)]
+struct End {
+    file: File,
+    bytes: u64,
+}
+
 /// What any thread may note, at any moment.
 #[derive(Debug, Clone)]
-pub struct Marks(Arc<Page>);
+pub struct Marks {
+    folder: Arc<Folder>,
+    page: Arc<Page>,
+    /// None in the file of a dead program.
+    end: Arc<Mutex<Option<End>>>,
+}
 
 impl Marks {
     /// An event of this type was dropped for want of memory.
     pub fn dropped(&self, event_type: &str) {
         let index = TYPES.iter().position(|known| *known == event_type).unwrap_or(TYPES.len() - 1);
-        self.0.word(DROPS + index * 16).fetch_add(1, Ordering::Relaxed);
-        self.0.word(DROPS + index * 16 + 8).fetch_add(FACTOR, Ordering::Release);
+        self.page.word(DROPS + index * 16).fetch_add(1, Ordering::Relaxed);
+        self.page.word(DROPS + index * 16 + 8).fetch_add(FACTOR, Ordering::Release);
     }
 
     /// The program ends of its own accord at this time, in Unix microseconds. What it has recorded is all here, and whoever ships it
     /// says goodbye for the program.
     pub fn ended(&self, time_us: u64) {
-        self.0.store_twice(ENDED, time_us);
+        self.page.store_twice(ENDED, time_us);
     }
 
     /// From here on the program records elsewhere: of what lies here, only the journal is to be sent.
     pub fn given_up(&self) {
-        self.0.word(GIVEN_UP).store(u64::MAX, Ordering::Release);
+        self.page.word(GIVEN_UP).store(u64::MAX, Ordering::Release);
+    }
+
+    /// Adds a place that was made at run time: rings name it by this number.
+    ///
+    /// # Errors
+    /// When the disk refuses, or the folder is full.
+    pub fn site(&self, number: u64, site: &Registered) -> Result<(), SpoolError> {
+        let block = block::block(self.folder.worker(), Magic::Site, number, 0, 0, &json::site(site));
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(End { file, bytes }) = end.as_mut() else { return Ok(()) };
+        if !self.folder.room().take(block.len() as u64) {
+            return Err(self.folder.full());
+        }
+        sys::write_at(file, &block, *bytes).map_err(SpoolError::disk("write", self.folder.path().join(NAME)))?;
+        *bytes += block.len() as u64;
+        Ok(())
     }
 }
 
@@ -213,7 +242,8 @@ impl Program {
         let failed = || SpoolError::disk("write", folder.path().join(NAME));
         sys::write_at(&file, &blocks, PAGE as u64).map_err(failed())?;
         let page = Arc::new(Page(Mapping::new(&file, PAGE, true).map_err(failed())?));
-        let mut program = Self { folder: folder.clone(), page, state: State { next: 1, ..State::default() } };
+        let end = Arc::new(Mutex::new(Some(End { file, bytes: (PAGE + blocks.len()) as u64 })));
+        let mut program = Self { folder: folder.clone(), page, end, state: State { next: 1, ..State::default() } };
         program.store(0, [MAGIC, VERSION, layout, u64::from(clock.is_counter), clock.ticks, clock.wall_ns, 0]);
         program.save();
         Ok(program)
@@ -228,12 +258,12 @@ impl Program {
         let mut page = vec![0; PAGE];
         sys::read_at(&file, &mut page, 0).and_then(|_| sys::write_at(&file, &page, 0)).map_err(failed())?;
         let page = Arc::new(Page(Mapping::new(&file, PAGE, true).map_err(failed())?));
-        Ok(Self { folder: folder.clone(), page, state })
+        Ok(Self { folder: folder.clone(), page, end: Arc::default(), state })
     }
 
     /// For other threads.
     pub fn marks(&self) -> Marks {
-        Marks(self.page.clone())
+        Marks { folder: self.folder.clone(), page: self.page.clone(), end: self.end.clone() }
     }
 
     /// The server has all events up to this number.

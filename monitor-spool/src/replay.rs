@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
-use monitor_wire::{Dropped, Event, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole};
+use monitor_wire::{Dropped, Event, Registered, WorkerId, WorkerOffline, WorkerOnline, WorkerRef, WorkerRole};
 use serde_json::Value;
 
 use crate::folder::Folder;
@@ -255,7 +255,8 @@ fn unknown(id: WorkerId) -> WorkerRef {
 /// What a program says first, for one that did not live to say it.
 fn online(estate: &Estate) -> Option<Value> {
     let about = estate.program.about.as_ref()?;
-    let mut sites: Vec<_> = estate.program.sites.iter().collect();
+    let is_function = |(_, site): &(&u64, &Registered)| site.kind.as_str() != "span";
+    let mut sites: Vec<_> = estate.program.sites.iter().filter(is_function).collect();
     sites.sort_by_key(|(number, _)| **number);
     serde_json::to_value(Event::WorkerOnline(WorkerOnline {
         time_us: about.started_us,

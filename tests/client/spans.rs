@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use monitor_tests::{Server, command, outline, run, wait_for, worker};
+use monitor_tests::{Server, command, outline, run, ship_by_hand, wait_for, worker};
 use serde_json::json;
 
 use crate::line;
@@ -80,6 +80,24 @@ fn spans_of_a_program_that_is_killed_are_lost_and_what_ended_stays() {
     child.wait().unwrap();
     let lost = wait_for("what is lost", || server.roots().into_iter().find(|root| root["counts"]["lost"] == 2));
     assert_eq!(outline(&server.tree(&lost)), "request [lost]\n  over\n  query [lost]\n");
+}
+
+#[test]
+fn spans_of_a_program_that_is_killed_before_it_was_heard_are_found() {
+    let mut server = Server::start();
+    server.kill();
+    let mut hang = worker(&server, &["spans-hang"]);
+    let mut child = hang.stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(line(&mut child), "hangs");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.start_again();
+    ship_by_hand(&server);
+    let lost = wait_for("what is lost", || server.roots().into_iter().find(|root| root["counts"]["lost"] == 2));
+    let processes = server.tree(&lost);
+    assert_eq!(outline(&processes), "request [lost]\n  over\n  query [lost]\n");
+    assert!(processes.iter().all(|process| process["kind"] == "span"), "{processes:?}");
+    assert!(processes[2]["source"]["file"].as_str().unwrap().ends_with("worker/spans.rs"), "{processes:?}");
 }
 
 #[test]

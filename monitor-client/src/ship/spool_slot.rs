@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use monitor_core::image::LAYOUT;
+use monitor_core::keep::Keeper;
 use monitor_core::queue::{Clock, Taken};
 use monitor_spool::settings::Settings;
 use monitor_spool::{About, Begun, Calibration, ClockSample, Folder, Journal, Meta, Parcel, Program, Spool, SpoolError, SpoolKeeper};
@@ -33,6 +34,8 @@ impl SpoolSlot {
         let begun = Spool::open(dir)?.begin(&about, crate::registered(), u64::from(LAYOUT), sample, settings.spool_bytes)?;
         let Begun { folder, program, journal, lane, pieces } = begun;
         let keeper = Box::leak(Box::new(SpoolKeeper::new(pieces, lane, program.marks(), to_wire::json)));
+        // A forked child has those that its parent has met.
+        monitor_core::span::sites().for_each(|(number, site)| keeper.site(number, site));
         Ok(Some(SpoolSlot { folder, program, journal, keeper }))
     }
 

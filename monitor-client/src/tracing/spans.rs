@@ -210,7 +210,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Spans {
         }
         let recorded = span.extensions_mut().remove::<Recorded>();
         if let Some(Recorded { process, .. }) = recorded {
-            if let Some(own) = process.span.as_ref().and_then(Span::parent) {
+            if let Some(own) = process.span.as_ref().and_then(Span::to_remember) {
                 self.closed.add(id.into_u64(), own);
             }
             drop(process);

@@ -171,7 +171,7 @@ fn open(region: &'static Region, child: &Child, parent: u64, root_high: u64, roo
     let fold = if let Some(fold) = known {
         fold
     } else {
-        let is_root = site::registered().get(site).is_none_or(|site| site.kind == "root");
+        let is_root = site::of(site).is_none_or(|site| site.kind == "root");
         let Some(fold) = Some(region).filter(|_| !is_root && parent != 0).and_then(free_slot) else {
             counts::reset(key);
             child.count.set(1);
@@ -361,11 +361,14 @@ fn pin_slowly(region: &Region, frame: &Frame) {
 /// Takes what runs out of its fold.
 pub(super) fn leave(region: Option<&Region>, frame: &Frame) {
     // In a forked child it may be the parent's, whose memory both share.
-    let Some(fold) = frame.fold().filter(|_| writer::is_recorded(frame)) else { return };
+    if frame.fold().is_none() || !writer::is_recorded(frame) {
+        return;
+    }
+    // A span may be current on several threads at once.
+    let Some(fold) = frame.take_fold() else { return };
     let mut words = frame.line.own();
     words.facts = Facts(words.facts).unfolded().0;
     frame.line.write(&words, RUNNING);
-    frame.set_fold(None);
     frame.below.set(words.id);
     if is_own(region, frame) {
         fold.left.publish(fold.left.get() + 1);

@@ -67,7 +67,7 @@ pub struct Call {
     pub parent: u64,
     /// Its tree.
     pub root: u128,
-    /// Number of its site among [`registered`](crate::registered) of the program that wrote it.
+    /// Number of its site in the program that wrote it: among [`registered`](crate::registered), or beyond.
     pub site: u32,
     /// How it came by its parent.
     pub attachment: Attachment,

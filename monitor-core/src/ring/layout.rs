@@ -139,6 +139,12 @@ impl Frame {
         unsafe { self.fold.load(Ordering::Relaxed).as_ref() }
     }
 
+    /// Takes it out of its fold: given back to one alone of those that do so at once.
+    pub(super) fn take_fold(&self) -> Option<&'static Fold> {
+        // SAFETY: as above.
+        unsafe { self.fold.swap(null_mut(), Ordering::Relaxed).as_ref() }
+    }
+
     #[inline]
     pub(super) fn set_fold(&self, fold: Option<&'static Fold>) {
         self.fold.store(fold.map_or(null_mut(), |fold| std::ptr::from_ref(fold).cast_mut()), Ordering::Relaxed);

@@ -29,11 +29,12 @@ mod atomic {
 pub(crate) use current::{Lent, is_top, last_id, lend, pop_context, push, push_slot, set_overflowing, set_own, take_unread, top};
 pub(crate) use drain::{Look, Looked, RingItem, Rings, Seen};
 pub(crate) use folds::Counted;
-pub(crate) use host::Host;
+pub(crate) use host::{Host, keep_site};
 pub(crate) use registry::{after_fork, attach, before_fork, forget, refused, set_up};
 pub(crate) use writer::{Begun, Call, Ending, Slot, TakenOut, close, end_open, new_id, open, open_at, start, start_at};
 
 use crate::record::{Attachment, Site};
+use crate::site;
 
 /// What a record says beside ids and times: number of the site (31 bits), whether it may be brief (1), how it ended (2), how it came by its parent (2),
 /// whether it is counted in a fold (1), number of the thread that it began on (27).
@@ -51,9 +52,10 @@ impl Facts {
     /// Beyond, threads are numbered anew.
     const MOST_THREADS: u64 = (1 << 27) - 1;
 
+    /// `site` has no more bits than [`site::NUMBERS`].
     #[inline]
     fn new(site: usize, attachment: Attachment, thread: u64) -> Self {
-        Facts(site as u64 & 0x7fff_ffff | (attachment as u64) << Self::ATTACHMENT | thread << Self::THREAD)
+        Facts(site as u64 | (attachment as u64) << Self::ATTACHMENT | thread << Self::THREAD)
     }
 
     /// What it adds that something has ended.
@@ -90,11 +92,11 @@ impl Facts {
     }
 
     fn site_number(self) -> usize {
-        (self.0 & 0x7fff_ffff) as usize
+        self.0 as usize & site::NUMBERS
     }
 
     fn site(self) -> Option<&'static Site> {
-        crate::site::registered().get(self.site_number())
+        site::of(self.site_number())
     }
 
     fn ending(self) -> Ending {

@@ -300,6 +300,16 @@ impl Slot {
         told_singly(self.0)
     }
 
+    /// Its ids, which nobody gets to know by this.
+    pub(crate) fn own(&self) -> Option<Context> {
+        context_of(self.0)
+    }
+
+    /// Returns true if it is counted in a fold.
+    pub(crate) fn is_folded(&self) -> bool {
+        self.0.fold().is_some()
+    }
+
     /// Returns true if this program may write to the slot. After a fork, the child must not write to its parent's slots.
     pub(crate) fn is_own(&self) -> bool {
         is_recorded(self.0)
@@ -331,6 +341,8 @@ pub(crate) fn end_open(failure: impl Fn() -> Option<Failure>) -> Vec<Context> {
         let Some(current) = region.current(depth).filter(|current| is_recorded(current) && !current.is(Mark::Gone)) else { continue };
         if !std::ptr::eq(current, &raw const region.frames[depth]) {
             match failure() {
+                // A span that was entered twice has ended already.
+                _ if current.line.is_clear() => {}
                 Some(failure) => Slot(current).fail(failure),
                 None => close(Slot(current), Ending::Succeeded),
             }
@@ -513,7 +525,7 @@ fn tell(frame: &Frame, mut failure: Failure) -> Ending {
     if !is_recorded(frame) || !fold::keeps_failure(registry::region(), frame) {
         return ending;
     }
-    if ending == Ending::Error {
+    if ending == Ending::Error && failure.place.is_none() {
         failure.place = Facts(words.facts).site().map(|site| (site.file.into(), site.line));
     }
     host::keep_words(words.id, failure);
