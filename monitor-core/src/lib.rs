@@ -3,6 +3,12 @@
 //! Facts leave through [`queue`]. This crate knows no wire format, no settings and nobody who drains it; everything that
 //! a user calls is re-exported by `monitor-client`.
 
+#[cfg(all(target_family = "wasm", feature = "record"))]
+compile_error!(
+    "Process Monitor can't record in WebAssembly, which has neither threads, files nor signals as it needs them: depend on monitor-client \
+     with default-features = false there, and the attributes do nothing"
+);
+
 #[doc(hidden)]
 pub mod brief;
 pub mod context;

@@ -28,11 +28,7 @@ pub struct Span(Begun);
 #[derive(Debug)]
 enum Begun {
     /// In the open table of the thread that it began on.
-    InRing {
-        slot: Slot,
-        own: Context,
-        was_panicking: bool,
-    },
+    InRing { slot: Slot, own: Context, was_panicking: bool },
     /// By the queue.
     Queued(Live),
 }

@@ -19,8 +19,8 @@ mod read;
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::block::{self, Magic};
 use crate::folder::Folder;
@@ -164,7 +164,7 @@ fn check(worker: WorkerId, words: [u64; 7]) -> u64 {
 pub struct Program {
     folder: Arc<Folder>,
     page: Arc<Page>,
-    end: Arc<Mutex<Option<End>>>,
+    end: Arc<Mutex<Option<u64>>>,
     state: State,
 }
 
@@ -172,20 +172,13 @@ pub struct Program {
 #[derive(Debug)]
 struct Page(Mapping);
 
-/// The end of the file, where places are added.
-#[derive(Debug)]
-struct End {
-    file: File,
-    bytes: u64,
-}
-
 /// What any thread may note, at any moment.
 #[derive(Debug, Clone)]
 pub struct Marks {
     folder: Arc<Folder>,
     page: Arc<Page>,
-    /// None in the file of a dead program.
-    end: Arc<Mutex<Option<End>>>,
+    /// Where the file ends and places are added; none in that of a dead program.
+    end: Arc<Mutex<Option<u64>>>,
 }
 
 impl Marks {
@@ -214,12 +207,14 @@ impl Marks {
     pub fn site(&self, number: u64, site: &Registered) -> Result<(), SpoolError> {
         let block = block::block(self.folder.worker(), Magic::Site, number, 0, 0, &json::site(site));
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(End { file, bytes }) = end.as_mut() else { return Ok(()) };
+        let Some(end) = end.as_mut() else { return Ok(()) };
         if !self.folder.room().take(block.len() as u64) {
             return Err(self.folder.full());
         }
-        sys::write_at(file, &block, *bytes).map_err(SpoolError::disk("write", self.folder.path().join(NAME)))?;
-        *bytes += block.len() as u64;
+        // It is opened anew: what is kept open, the program may have closed, and its number may be that of another file by now.
+        let written = self.folder.dir().file(NAME, true).and_then(|file| sys::write_at(&file, &block, *end));
+        written.map_err(SpoolError::disk("write", self.folder.path().join(NAME)))?;
+        *end += block.len() as u64;
         Ok(())
     }
 }
@@ -242,7 +237,7 @@ impl Program {
         let failed = || SpoolError::disk("write", folder.path().join(NAME));
         sys::write_at(&file, &blocks, PAGE as u64).map_err(failed())?;
         let page = Arc::new(Page(Mapping::new(&file, PAGE, true).map_err(failed())?));
-        let end = Arc::new(Mutex::new(Some(End { file, bytes: (PAGE + blocks.len()) as u64 })));
+        let end = Arc::new(Mutex::new(Some((PAGE + blocks.len()) as u64)));
         let mut program = Self { folder: folder.clone(), page, end, state: State { next: 1, ..State::default() } };
         program.store(0, [MAGIC, VERSION, layout, u64::from(clock.is_counter), clock.ticks, clock.wall_ns, 0]);
         program.save();

@@ -137,6 +137,73 @@ fn tasks_that_wander_between_threads_keep_their_parents() {
     assert_eq!(trees.to_string(), format!("top root\n{}", worker.repeat(16)).trim_end());
 }
 
+/// An executor of nobody's: threads that poll what is woken. No runtime is there.
+#[test]
+fn futures_keep_their_parents_on_an_executor_that_nobody_knows() {
+    use std::sync::{Mutex, mpsc};
+    use std::task::Wake;
+
+    struct Task {
+        future: Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        ready: mpsc::Sender<Arc<Task>>,
+    }
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            // Who is woken after its end finds nobody.
+            let _ = self.ready.send(self.clone());
+        }
+    }
+
+    #[normal_task]
+    async fn works() {
+        for _ in 0..3 {
+            leaf().await;
+        }
+    }
+
+    check_sorted(
+        || {
+            let (ready, queue) = mpsc::channel::<Arc<Task>>();
+            let spawn = |future: Pin<Box<dyn Future<Output = ()> + Send>>| {
+                let task = Arc::new(Task { future: Mutex::new(future), ready: ready.clone() });
+                ready.send(task).unwrap();
+            };
+            for name in ["first", "second"] {
+                let process = Process::builder(name).root().enter();
+                spawn(Box::pin(works().in_current()));
+                process.succeed();
+            }
+            drop(ready);
+            let queue = Mutex::new(queue);
+            std::thread::scope(|scope| {
+                for _ in 0..2 {
+                    scope.spawn(|| {
+                        loop {
+                            // The lock is held while nothing is ready; the last task drops the last sender.
+                            let Ok(task) = queue.lock().unwrap().recv() else { break };
+                            let waker = Waker::from(task.clone());
+                            let _ = task.future.lock().unwrap().as_mut().poll(&mut Context::from_waker(&waker));
+                        }
+                    });
+                }
+            });
+        },
+        "
+        first
+          works
+            leaf
+            leaf
+            leaf
+        second
+          works
+            leaf
+            leaf
+            leaf
+        ",
+    );
+}
+
 #[test]
 fn a_future_polled_by_hand_on_two_threads_is_one_process() {
     #[normal_task]

@@ -6,6 +6,7 @@ mod brief;
 mod by_name;
 mod calls;
 mod property;
+mod spans;
 mod told;
 mod turns;
 
