@@ -1,6 +1,7 @@
 //! Builds the page with npm into `OUT_DIR/page`, where the library embeds it from. Never fails the
 //! Rust build: whoever has no Node still gets a server, with a page that says what is missing.
 
+mod compress;
 mod page;
 
 use std::env;
@@ -23,7 +24,8 @@ fn main() {
         path: env::var_os("PATH").unwrap_or_default(),
         app,
     };
-    if let Err(missing) = page::build(&request) {
+    let compressed = || compress::compress(&request.page).map_err(|error| page::Missing::Disk(request.page.clone(), error));
+    if let Err(missing) = page::build(&request).and_then(|()| compressed()) {
         // Cargo runs a build script again while a path it named does not exist: so the page is
         // built as soon as Node is there, without a `cargo clean`.
         println!("cargo::rerun-if-changed={}", request.page.join("index.html").display());

@@ -15,7 +15,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 struct Page;
 
 /// Codings in which files of the page are embedded beside the plain ones, and the endings of their names.
-const CODINGS: [(&str, &str); 2] = [("br", ".br"), ("gzip", ".gz")];
+const CODINGS: [(&str, &str); 3] = [("br", ".br"), ("zstd", ".zst"), ("gzip", ".gz")];
 
 /// One file of the page.
 #[derive(Debug, Clone)]
@@ -157,23 +157,27 @@ mod tests {
     fn files_are_there_in_every_coding_that_makes_them_smaller() {
         for path in Page::iter().filter(|path| path.ends_with(".js") || path.ends_with(".css") || path.ends_with(".html")) {
             let asset = asset(&path).expect("it is embedded");
-            let [br, gzip] = ["br", "gzip"].map(|coding| asset.coded(coding));
+            let [br, zstd, gzip] = ["br", "zstd", "gzip"].map(|coding| asset.coded(coding));
             if asset.bytes.len() < 1_024 {
                 continue;
             }
-            let (br, gzip) = (br.expect("brotli"), gzip.expect("gzip"));
+            let (br, packed, gzip) = (br.expect("brotli"), zstd.expect("zstd"), gzip.expect("gzip"));
             assert!(
-                br.len() < gzip.len() && gzip.len() < asset.bytes.len() * 3 / 4,
-                "{path}: {} {} {}",
+                br.len() < gzip.len() && packed.len().max(gzip.len()) < asset.bytes.len() * 3 / 4,
+                "{path}: {} {} {} {}",
                 br.len(),
+                packed.len(),
                 gzip.len(),
                 asset.bytes.len()
             );
             let mut plain = Vec::new();
             flate2::read::GzDecoder::new(&*gzip).read_to_end(&mut plain).expect("whole");
             assert!(plain == *asset.bytes, "{path}");
-            assert!(super::asset(&format!("{path}.gz")).is_none(), "it has no name of its own");
-            assert!(asset.coded("zstd").is_none() && asset.coded("../br").is_none());
+            assert!(zstd::decode_all(&*packed).expect("whole") == *asset.bytes, "{path}");
+            for ending in ["br", "zst", "gz"] {
+                assert!(super::asset(&format!("{path}.{ending}")).is_none(), "it has no name of its own");
+            }
+            assert!(asset.coded("deflate").is_none() && asset.coded("../br").is_none());
         }
     }
 
