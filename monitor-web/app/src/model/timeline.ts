@@ -39,12 +39,6 @@ const unshifted = () => 0;
 
 /** Lays all processes out: those of a lane below their parents, and so that none covers another. */
 export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: (origin: Origin) => LaneName, shiftOf: (origin: Origin) => number = unshifted): Layout {
-  const bars: number[] = [];
-  const rank = new Int32Array(tree.size);
-  for (const [index, slot] of order.entries()) {
-    rank[slot] = index;
-    if (!Number.isNaN(tree.startOf(slot))) bars.push(slot);
-  }
   // By the number of the origin: few of them are many processes.
   const shifts = new Map<number, number>();
   const shift = (slot: number) => {
@@ -53,8 +47,20 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     if (known === undefined) shifts.set(origin, (known = shiftOf(tree.originOf(slot))));
     return known;
   };
-  const start = (slot: number) => tree.startOf(slot) - originUs + shift(slot);
-  bars.sort((a, b) => start(a) - start(b) || (rank[a] as number) - (rank[b] as number));
+  // Of each slot, once: a tree has up to millions of them, and they are compared and looked up many times.
+  const from = new Float64Array(tree.size);
+  const to = new Float64Array(tree.size);
+  const bars: number[] = [];
+  for (const slot of order) {
+    const start = tree.startOf(slot);
+    if (Number.isNaN(start)) continue;
+    const shifted = shift(slot);
+    from[slot] = start - originUs + shifted;
+    to[slot] = endOf(tree, slot, originUs) + shifted;
+    bars.push(slot);
+  }
+  // Those that began together stay in the order of the tree.
+  bars.sort((a, b) => (from[a] as number) - (from[b] as number));
 
   const laneIndex = new Map<string, number>();
   // Processes of one worker and thread share a lane, whatever lanes are.
@@ -76,15 +82,14 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     const lane = lanes[index] as (typeof lanes)[number];
     const parent = tree.parentOf(slot);
     let row = parent !== undefined && laneOfSlot[parent] === index ? (rowOfSlot[parent] as number) + 1 : 0;
-    const from = start(slot);
-    const to = endOf(tree, slot, originUs) + shift(slot);
-    while (row < MOST_ROWS - 1 && (lane.ends[row] as number) > from) row += 1;
+    const [start, end] = [from[slot] as number, to[slot] as number];
+    while (row < MOST_ROWS - 1 && (lane.ends[row] as number) > start) row += 1;
     row = Math.min(row, MOST_ROWS - 1);
-    lane.ends[row] = Math.max(lane.ends[row] as number, to, from + 1);
+    lane.ends[row] = Math.max(lane.ends[row] as number, end, start + 1);
     lane.rows = Math.max(lane.rows, row + 1);
     laneOfSlot[slot] = index;
     rowOfSlot[slot] = row;
-    lastUs = Math.max(lastUs, from, Number.isFinite(to) ? to : from);
+    lastUs = Math.max(lastUs, start, Number.isFinite(end) ? end : start);
   }
   let rows = 0;
   for (const lane of lanes) {
@@ -109,8 +114,8 @@ export function layOut(tree: Tree, order: Int32Array, originUs: number, laneOf: 
     const at = next[row] as number;
     next[row] = at + 1;
     slots[at] = slot;
-    starts[at] = start(slot);
-    ends[at] = endOf(tree, slot, originUs) + shift(slot);
+    starts[at] = from[slot] as number;
+    ends[at] = to[slot] as number;
     states[at] = tree.stateIndex(slot);
     barOf[slot] = at;
     if (states[at] === FAILED) failed.push(at);
@@ -159,11 +164,12 @@ export function criticalPath(tree: Tree, originUs: number, nowUs: number): Stret
     const start = tree.startOf(slot);
     return { from: (Number.isNaN(start) ? Infinity : start) - originUs, to: Math.min(nowUs, endOf(tree, slot, originUs)) };
   };
-  const byEnd = (slot: number) =>
-    tree
-      .childrenOf(slot)
-      .filter((child) => !Number.isNaN(tree.startOf(child)))
-      .sort((a, b) => span(b).to - span(a).to);
+  const ends = new Float64Array(tree.size);
+  const byEnd = (slot: number) => {
+    const begun = tree.childrenOf(slot).filter((child) => !Number.isNaN(tree.startOf(child)));
+    for (const child of begun) ends[child] = span(child).to;
+    return begun.sort((a, b) => (ends[b] as number) - (ends[a] as number));
+  };
   const frame = (slot: number, until: number) => ({ slot, from: span(slot).from, at: until, children: byEnd(slot), next: 0 });
   const stack = [frame(top, span(top).to)];
   while (stack.length > 0) {
@@ -256,18 +262,23 @@ const FOLDED_GAP = 0.02;
 
 /** Folds the stretches in which nothing ran but what began it all. */
 export function foldGaps(tree: Tree, layout: Layout, totalUs: number): TimeMap {
-  const busy: [number, number][] = [];
+  const starts = new Float64Array(layout.slots.length);
+  const ends = new Float64Array(layout.slots.length);
+  let count = 0;
   for (let bar = 0; bar < layout.slots.length; bar += 1) {
     if (tree.parentOf(layout.slots[bar] as number) === undefined) continue;
-    busy.push([layout.starts[bar] as number, Math.min(totalUs, layout.ends[bar] as number)]);
+    starts[count] = layout.starts[bar] as number;
+    ends[count] = Math.max(layout.starts[bar] as number, Math.min(totalUs, layout.ends[bar] as number));
+    count += 1;
   }
-  if (busy.length === 0) return new TimeMap(totalUs);
-  busy.sort((a, b) => a[0] - b[0]);
+  if (count === 0) return new TimeMap(totalUs);
+  // Each sorted by itself: nothing runs between the end of so many and the start of the next one if as many have begun by then.
+  const [begun, ended] = [starts.subarray(0, count).sort(), ends.subarray(0, count).sort()];
   const gaps: [number, number][] = [];
-  let until = 0;
-  for (const [from, to] of [...busy, [totalUs, totalUs] as const]) {
+  for (let at = 0; at <= count; at += 1) {
+    const until = at === 0 ? 0 : (ended[at - 1] as number);
+    const from = at === count ? totalUs : (begun[at] as number);
     if (from - until > totalUs * LONG_GAP) gaps.push([until, from]);
-    until = Math.max(until, to);
   }
   return new TimeMap(totalUs, gaps, totalUs * FOLDED_GAP);
 }

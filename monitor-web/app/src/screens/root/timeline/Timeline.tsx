@@ -6,7 +6,8 @@ import { count, locale, t } from "../../../i18n.ts";
 import { errorLine } from "../../../model/errors.ts";
 import { brief, visible } from "../../../model/text.ts";
 import { duration, elapsed, elapsedAtLeast } from "../../../model/time.ts";
-import { criticalPath, foldGaps, type RangeSum, type Stretch, sumRange, TimeMap } from "../../../model/timeline.ts";
+import { criticalPath, foldGaps, layOut, type RangeSum, type Stretch, sumRange, TimeMap } from "../../../model/timeline.ts";
+import { Tree } from "../../../model/tree.ts";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { useNow } from "../../../ui/now.ts";
 import { StateLabel } from "../../../ui/State.tsx";
@@ -21,6 +22,10 @@ import "./timeline.css";
 
 /** Browsers slow down pages that change their address at every step of a wheel. */
 const ADDRESS_MS = 200;
+
+/** Where the bars are, which stretches are folded, and what the end waited for are found in a turn each; then all of it is drawn. */
+const TURNS = 3;
+const EMPTY = layOut(new Tree(), new Int32Array(0), 0, () => ({ key: "", label: "" }));
 
 interface Props {
   view: RootView;
@@ -44,14 +49,17 @@ export default function Timeline({ view, root, selection, search }: Props) {
   const worker = useWorker(root.state === "lost" ? root.worker_id : null);
   const originUs = root.started_us ?? root.begun_us ?? tree.at(tree.childrenOf(undefined)[0] ?? 0)?.started_us ?? 0;
   const corrected = search.clocks !== "raw";
-  const layout = view.layout(lanes, originUs, corrected);
+  const turn = useTurns(TURNS);
+  const layout = turn < 1 ? EMPTY : view.layout(lanes, originUs, corrected);
   const runs = root.counts.running > 0 || root.state === "running" || root.state === "pending";
   const nowUs = useNow(runs ? "fast" : "never");
   const endUs = Math.max(1, layout.lastUs, runs ? nowUs - originUs : 0, (elapsedAtLeast(root, worker, nowUs) ?? 0) / 1000);
   // While it runs the end moves on by itself; gaps are looked for anew only with new processes.
   const coarseUs = runs ? Math.ceil(endUs / 1e6) * 1e6 : endUs;
-  const map = useMemo(() => (foldsGaps ? foldGaps(tree, layout, coarseUs) : new TimeMap(coarseUs)), [foldsGaps, tree, layout, coarseUs]);
-  const critical = useMemo(() => criticalPath(tree, originUs, coarseUs), [tree, layout, originUs, coarseUs]);
+  const hasMap = turn >= 2;
+  const map = useMemo(() => (foldsGaps && hasMap ? foldGaps(tree, layout, coarseUs) : new TimeMap(coarseUs)), [foldsGaps, hasMap, tree, layout, coarseUs]);
+  const isReady = turn === TURNS;
+  const critical = useMemo(() => (isReady ? criticalPath(tree, originUs, coarseUs) : []), [isReady, tree, layout, originUs, coarseUs]);
   const selected = selection.id === null ? null : (tree.find(selection.id) ?? null);
   const sum = useMemo(() => range && sumRange(tree, layout, range.fromUs, range.toUs, endUs), [range, tree, layout, endUs]);
 
@@ -85,7 +93,9 @@ export default function Timeline({ view, root, selection, search }: Props) {
     };
   }, [tree, select, toAddress]);
 
-  useEffect(() => stage.current?.show({ tree, layout, map, critical, nowUs: endUs, selected }), [tree, layout, map, critical, endUs, selected]);
+  useEffect(() => {
+    if (isReady) stage.current?.show({ tree, layout, map, critical, nowUs: endUs, selected });
+  }, [isReady, tree, layout, map, critical, endUs, selected]);
   // A new selection is scrolled to; once, so that scrolling away stays possible.
   const shownTurn = useRef(-1);
   useEffect(() => {
@@ -95,11 +105,11 @@ export default function Timeline({ view, root, selection, search }: Props) {
   // The address decides at first, and when it changes by other means than the timeline itself.
   const went = useRef(false);
   useEffect(() => {
-    if (went.current && search.window === told.current) return;
+    if (!isReady || (went.current && search.window === told.current)) return;
     went.current = true;
     told.current = search.window;
     stage.current?.goTo(windowOf(search.window));
-  }, [search.window]);
+  }, [isReady, search.window]);
 
   useEffect(() => {
     const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -151,11 +161,22 @@ export default function Timeline({ view, root, selection, search }: Props) {
         <canvas ref={canvas} role="img" aria-label={t("timeline.picture", { count: layout.slots.length })} />
         <div className="room" style={{ height: `calc(${rowsHeight(layout.lanes)}px - 100%)` }} />
       </div>
-      {layout.slots.length < tree.size && !view.loading && <p className="dim absent">{t("timeline.absent", { count: tree.size - layout.slots.length })}</p>}
+      {isReady && layout.slots.length < tree.size && !view.loading && <p className="dim absent">{t("timeline.absent", { count: tree.size - layout.slots.length })}</p>}
       {sum && range && <Sum sum={sum} range={range} onClose={() => [setRange(null), stage.current?.select(null)]} />}
       {hovered && <Card process={tree.at(hovered.slot)} hovered={hovered} originUs={originUs} nowUs={endUs + originUs} waitedUs={waitedFor(critical, hovered.slot)} />}
     </div>
   );
+}
+
+/** Counts up to `last`, a task of the browser at a time: what takes long is done in parts, between which the page answers. */
+function useTurns(last: number): number {
+  const [turn, setTurn] = useState(0);
+  useEffect(() => {
+    if (turn >= last) return undefined;
+    const timer = setTimeout(() => setTurn(turn + 1));
+    return () => clearTimeout(timer);
+  }, [turn, last]);
+  return turn;
 }
 
 /** Which clocks are off, and by how much. */
