@@ -44,6 +44,8 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     const ask = async (text) => {
       await page.keyboard.press("Control+k");
       await page.locator(".palette input").fill(text);
+      // Its rows are those that were found for it.
+      await page.locator('.palette ul[aria-busy="false"]').waitFor();
     };
     await ask(`palette ${unique}`);
     await page.locator(".palette li").filter({ has: page.locator(".text", { hasText: `<${root.number}>` }) }).click();
@@ -71,7 +73,7 @@ test("the palette finds tasks, numbers, screens and what is in this tree", async
     await page.goto(`${server}/tasks/workers`);
     await hasText(page.locator(".connection"), "live");
     await ask(child.id);
-    await hasText(page.locator('.palette li[aria-selected="true"]'), /^.*child.*process with this id$/);
+    await hasText(page.locator('.palette li[aria-selected="true"]'), /^.*child.*process with this ID$/);
     await page.keyboard.press("Enter");
     await hasText(page.locator(".panel h2"), "child");
     await hasAddress(page, new RegExp(`/tasks/${tree.rootId}`));
@@ -105,6 +107,20 @@ test("the palette finds a process by its name from outside its tree", async () =
   });
 });
 
+test("whoever types and presses Enter at once gets what is found for it", async () => {
+  const [wanted, other] = ["wanted", "other"].map((name) => new Tree(`${name} ${unique}`));
+  await worker.send(wanted.own, wanted.end(wanted.own, 5));
+  // What the palette shows before it is asked.
+  await worker.send(other.own, other.end(other.own, 5));
+  await onPage(`${server}/tasks/workers`, async (page) => {
+    await page.keyboard.press("Control+k");
+    await page.locator(".palette li", { hasText: `other ${unique}` }).waitFor();
+    await page.keyboard.type(`wanted ${unique}`);
+    await page.keyboard.press("Enter");
+    await hasAddress(page, new RegExp(`/tasks\\?name=wanted\\+${unique}$`));
+  });
+});
+
 test("workers come, go overdue and are lost in sight, and lead to their tasks", async () => {
   await onPage(`${server}/tasks/workers`, async (page) => {
     await hasText(page.locator(".connection"), "live");
@@ -120,7 +136,7 @@ test("workers come, go overdue and are lost in sight, and lead to their tasks", 
     await hasAddress(page, new RegExp(`worker=${silent.id}`));
     await page.locator(`.root[data-root="${tree.rootId}"]`).waitFor();
     assert.equal(await page.locator(".root[data-root]").count(), 1);
-    await page.getByRole("button", { name: /^Of browser-test 4121/ }).click();
+    await page.getByRole("button", { name: /^Worker: browser-test 4121/ }).click();
     await hasAddress(page, /\/tasks$/);
   });
 });

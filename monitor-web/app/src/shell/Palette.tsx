@@ -15,10 +15,11 @@ const MOST = 8;
 const MOST_NAMES = 3;
 
 interface Choice {
-  id: string;
   text: string;
   hint: string;
   state?: string;
+  /** The server has found it for what was typed when it was asked. */
+  isFound?: boolean;
   go: () => void;
 }
 
@@ -29,7 +30,8 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
   const [at, setAt] = useState(0);
   const field = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLUListElement>(null);
-  const choices = useChoices(text.trim(), asked, onHelp);
+  const { choices, isAnswered } = useChoices(text.trim(), asked, onHelp);
+  const [entered, setEntered] = useState(false);
   const active = Math.min(at, choices.length - 1);
   useEffect(() => field.current?.focus(), []);
   useEffect(() => {
@@ -45,9 +47,16 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
     onClose();
     choice.go();
   };
+  const isMeant = (choice: Choice | undefined) => isAnswered || (choice !== undefined && !choice.isFound);
+  // Whoever types and presses Enter at once means what is found for it, not what was there before.
+  useEffect(() => {
+    if (!entered || !isMeant(choices[active])) return;
+    setEntered(false);
+    take(choices[active]);
+  });
   const onKey = (event: React.KeyboardEvent) => {
     if (event.nativeEvent.isComposing) return;
-    if (event.key === "Enter") take(choices[active]);
+    if (event.key === "Enter") setEntered(true);
     else if (event.key === "ArrowDown") setAt(Math.min(active + 1, choices.length - 1));
     else if (event.key === "ArrowUp") setAt(Math.max(active - 1, 0));
     else return;
@@ -70,13 +79,15 @@ export function Palette({ onClose, onHelp }: { onClose: () => void; onHelp: () =
         onChange={(event) => {
           setText(event.target.value);
           setAt(0);
+          setEntered(false);
         }}
         onKeyDown={onKey}
       />
-      <ul ref={list} id="choices" role="listbox" aria-label={t("palette.found")}>
+      <ul ref={list} id="choices" role="listbox" aria-label={t("palette.found")} aria-busy={!isAnswered}>
         {choices.map((choice, index) => (
           <li
-            key={choice.id}
+            // A row keeps its place when another answer fills it.
+            key={index}
             id={`choice-${index}`}
             role="option"
             aria-selected={index === active}
@@ -102,76 +113,70 @@ function contains(text: string, part: string): boolean {
   return text.toLowerCase().includes(part);
 }
 
-function useChoices(text: string, asked: string, onHelp: () => void): Choice[] {
+/** All that the server finds, as one answer: rows that came one kind after the other would push each other down. What is refused is as if nothing was found. */
+async function find(text: string, signal: AbortSignal) {
+  const wanted = text.toLowerCase();
+  const orNone = <T,>(answer: Promise<T[]>): Promise<T[]> => answer.catch(() => []);
+  // The first digits of an id may be those of a process.
+  const mayBeProcess = /^(?=.*\d)[0-9a-f]{6,16}$/.test(wanted);
+  const [roots, names, steps, processes] = await Promise.all([
+    orNone(fetchRoots({ limit: MOST, ...(text === "" ? {} : { q: text }) }, signal).then((page) => page.roots)),
+    text === "" ? [] : orNone(fetchNames({ limit: MOST_NAMES, q: text }, signal).then((page) => page.names)),
+    text === "" ? [] : orNone(fetchStats({ limit: MOST_NAMES, q: text }, signal).then((page) => page.stats)),
+    mayBeProcess ? orNone(fetchProcessesOfId(wanted, signal).then((page) => page.processes.slice(0, MOST))) : [],
+  ]);
+  return { roots, names, steps, processes };
+}
+
+/** What can be chosen, and whether the server has answered to all that is typed. */
+function useChoices(text: string, asked: string, onHelp: () => void): { choices: Choice[]; isAnswered: boolean } {
   const navigate = useNavigate();
   const { root } = useParams({ strict: false }) as { root?: string };
   const wanted = text.toLowerCase();
-  const query = useQuery({
+  const { data, isPlaceholderData } = useQuery({
     queryKey: ["palette", asked],
-    queryFn: ({ signal }) => fetchRoots({ limit: MOST, ...(asked === "" ? {} : { q: asked }) }, signal),
+    queryFn: ({ signal }) => find(asked, signal),
     staleTime: 0,
     placeholderData: (before) => before,
-  });
-  const names = useQuery({
-    queryKey: ["palette names", asked],
-    queryFn: ({ signal }) => fetchNames({ limit: MOST_NAMES, q: asked }, signal),
-    staleTime: 0,
-    enabled: asked !== "",
-    placeholderData: (before) => before,
-  });
-  const steps = useQuery({
-    queryKey: ["palette steps", asked],
-    queryFn: ({ signal }) => fetchStats({ limit: MOST_NAMES, q: asked }, signal),
-    staleTime: 0,
-    enabled: asked !== "",
-    placeholderData: (before) => before,
-  });
-  const isProcess = /^[0-9a-f]{16}$/.test(wanted);
-  // The first digits of an id may be those of a process.
-  const mayBeProcess = /^(?=.*\d)[0-9a-f]{6,16}$/.test(wanted);
-  const processes = useQuery({
-    queryKey: ["palette process", wanted],
-    queryFn: ({ signal }) => fetchProcessesOfId(wanted, signal),
-    enabled: mayBeProcess,
   });
   const choices: Choice[] = [];
   // As in a `traceparent`, or anything else that has both ids.
   const [, ofRoot, ofProcess] = /(?<![0-9a-f])([0-9a-f]{32})[^0-9a-f]+([0-9a-f]{16})(?![0-9a-f])/.exec(wanted) ?? [];
   if (ofRoot !== undefined && ofProcess !== undefined) {
-    choices.push({ id: "both", text: ofProcess, hint: t("palette.process"), go: () => void navigate({ to: "/tasks/$root", params: { root: ofRoot }, search: { process: ofProcess } }) });
+    choices.push({ text: ofProcess, hint: t("palette.process"), go: () => void navigate({ to: "/tasks/$root", params: { root: ofRoot }, search: { process: ofProcess } }) });
   }
   // An id says by its length what it is of; a number is that of a task.
   if (/^[0-9a-f]{32}$/.test(wanted) || /^\d{1,15}$/.test(wanted)) {
-    choices.push({ id: "root", text: wanted, hint: t("palette.root"), go: () => void navigate({ to: "/tasks/$root", params: { root: wanted } }) });
+    choices.push({ text: wanted, hint: t("palette.root"), go: () => void navigate({ to: "/tasks/$root", params: { root: wanted } }) });
   }
-  if (root !== undefined && isProcess) {
+  if (root !== undefined && /^[0-9a-f]{16}$/.test(wanted)) {
     const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, process: wanted }) });
-    choices.push({ id: "process", text: wanted, hint: t("palette.process"), go });
+    choices.push({ text: wanted, hint: t("palette.process"), go });
   }
-  for (const found of mayBeProcess ? (processes.data?.processes ?? []).slice(0, MOST) : []) {
+  for (const found of data?.processes ?? []) {
     const go = () => void navigate({ to: "/tasks/$root", params: { root: found.root_id }, search: { process: found.id } });
-    choices.push({ id: `process ${found.root_id} ${found.id}`, text: found.name, hint: t("palette.found.process"), state: found.state, go });
+    choices.push({ text: found.name, hint: t("palette.found.process"), state: found.state, isFound: true, go });
   }
   if (root !== undefined && text !== "") {
     const go = () => void navigate({ to: ".", search: (before: object) => ({ ...before, tab: undefined, filter: text }) });
-    choices.push({ id: "filter", text, hint: t("palette.filter"), go });
+    choices.push({ text, hint: t("palette.filter"), go });
   }
   for (const { path, title, search = {} } of sections) {
-    if (t(title).toLowerCase().includes(wanted)) choices.push({ id: title, text: t(title), hint: t("palette.screen"), go: () => void navigate({ to: path, search }) });
+    if (t(title).toLowerCase().includes(wanted)) choices.push({ text: t(title), hint: t("palette.screen"), go: () => void navigate({ to: path, search }) });
   }
-  if (t("keys.title").toLowerCase().includes(wanted)) choices.push({ id: "keys", text: t("keys.title"), hint: "?", go: onHelp });
-  for (const { name } of asked === "" ? [] : (names.data?.names ?? [])) {
-    if (name !== "") choices.push({ id: `name ${name}`, text: name, hint: t("palette.name"), go: () => void navigate({ to: "/tasks", search: { name } }) });
+  if (t("keys.title").toLowerCase().includes(wanted)) choices.push({ text: t("keys.title"), hint: "?", go: onHelp });
+  for (const { name } of data?.names ?? []) {
+    if (name !== "") choices.push({ text: name, hint: t("palette.name"), isFound: true, go: () => void navigate({ to: "/tasks", search: { name } }) });
   }
-  for (const { name } of asked === "" ? [] : (steps.data?.stats ?? [])) {
-    if (name !== "" && !names.data?.names.some((root) => root.name === name)) {
-      choices.push({ id: `step ${name}`, text: name, hint: t("palette.step"), go: () => void navigate({ to: "/tasks/statistics", search: { name } }) });
+  for (const { name } of data?.steps ?? []) {
+    if (name !== "" && !data?.names.some((root) => root.name === name)) {
+      choices.push({ text: name, hint: t("palette.step"), isFound: true, go: () => void navigate({ to: "/tasks/statistics", search: { name } }) });
     }
   }
-  for (const found of query.data?.roots ?? []) {
+  for (const found of data?.roots ?? []) {
     const go = () => void navigate({ to: "/tasks/$root", params: { root: found.root_id } });
     const hint = found.error && contains(errorLine(found.error), wanted) && !contains(found.title, wanted) ? brief(errorLine(found.error)) : t("palette.task");
-    choices.push({ id: found.root_id, text: found.title, hint: visible(hint), state: found.state, go });
+    choices.push({ text: found.title, hint: visible(hint), state: found.state, isFound: true, go });
   }
-  return choices;
+  return { choices, isAnswered: asked === text && data !== undefined && !isPlaceholderData };
 }
