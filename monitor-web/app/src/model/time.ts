@@ -22,11 +22,14 @@ export function duration(nanoseconds: number, locale = "en"): string {
   return pair(Math.round(ns / HOUR), 24, "day", "hour", locale);
 }
 
-/** `1 m`, `15 m`, `1 h`: what is a whole number of one unit says no more than that. */
+/** `minute`, `15 minutes`, `hour`: what something is counted for. */
 export function step(nanoseconds: number, locale = "en"): string {
   const units = [["day", DAY], ["hour", HOUR], ["minute", MINUTE], ["second", SECOND]] as const;
   const whole = units.find(([, size]) => nanoseconds >= size && nanoseconds % size === 0);
-  return whole ? unit(nanoseconds / whole[1], 0, whole[0], locale) : duration(nanoseconds, locale);
+  if (!whole) return duration(nanoseconds, locale);
+  const format = new Intl.NumberFormat(locale, { style: "unit", unit: whole[0], unitDisplay: "long" });
+  const value = nanoseconds / whole[1];
+  return value === 1 ? (format.formatToParts(1).find(({ type }) => type === "unit")?.value ?? "") : format.format(value);
 }
 
 function scaled(value: number, name: Unit, next: number, locale: string): string {
@@ -40,7 +43,8 @@ function pair(total: number, base: number, large: Unit, small: Unit, locale: str
 
 const unitFormats = new Map<string, [format: Intl.NumberFormat, name: string]>();
 
-function unit(value: number, digits: number, name: Unit, locale: string, integerDigits = 1): string {
+/** `1.5 s`: the same in all languages but for the number's point. */
+export function unit(value: number, digits: number, name: Unit, locale: string, integerDigits = 1): string {
   const key = `${locale} ${name} ${digits} ${integerDigits}`;
   let known = unitFormats.get(key);
   if (!known) {

@@ -24,7 +24,7 @@ export default function About() {
   }, []);
   return (
     <div className="about" data-ready={ready}>
-      <h1>{t("app.name")}</h1>
+      <h1>{t("about.title")}</h1>
       {query.error && <ProblemNotice error={query.error} onRetry={() => void query.refetch()} />}
       {query.data ? <Figures status={query.data} /> : !query.error && <p className="dim">{t("loading")}</p>}
     </div>

@@ -30,6 +30,13 @@ export function History({ process }: { process: Process }) {
   if (!picture || picture.points.length < 2) return null;
   const own = picture.points.find(({ run }) => run.root_id === process.root_id && (run.id === null || run.id === process.id));
   const took = own?.run.elapsed_ns ?? null;
+  // A point is hit in all of the height, half way to the points beside it.
+  const places = picture.points.map(({ x }) => x).sort((a, b) => a - b);
+  const room = (x: number) => {
+    const at = places.indexOf(x);
+    const [left, right] = [at === 0 ? 0 : (x + (places[at - 1] ?? 0)) / 2, (x + (places[at + 1] ?? 2 * WIDTH - x)) / 2];
+    return <rect className="room" x={left} width={right - left} height={HEIGHT} />;
+  };
   return (
     <section className="history">
       <h3>{t("history.title", { count: picture.points.length })}</h3>
@@ -38,6 +45,7 @@ export function History({ process }: { process: Process }) {
         {picture.points.map(({ run, x, y }) => (
           <Link key={`${run.root_id} ${run.id}`} to="/tasks/$root" params={{ root: run.root_id }} search={run.id === null ? {} : { process: run.id }} tabIndex={-1} data-state={run.state}>
             <title>{[stateWord(run.state), duration(run.elapsed_ns ?? 0, locale), run.started_us !== null && absolute(run.started_us).slice(0, 19)].filter(Boolean).join(" · ")}</title>
+            {room(x)}
             {run.state === "succeeded" ? <circle cx={x} cy={y} r="3.5" /> : <path d={`M${x - 4} ${y - 4}l8 8m0 -8l-8 8`} />}
             {run === own?.run && <circle className="own" cx={x} cy={y} r="7" />}
           </Link>

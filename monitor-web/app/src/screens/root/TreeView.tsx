@@ -4,6 +4,7 @@ import { useWorker } from "../../data/workers/useWorker.ts";
 import { locale, t } from "../../i18n.ts";
 import { duration, elapsedAtLeast } from "../../model/time.ts";
 import { useNow } from "../../ui/now.ts";
+import { useRowHeight } from "../../ui/useRowHeight.ts";
 import { useRows } from "../../ui/useRows.ts";
 import { ABOVE } from "../../model/filter.ts";
 import { EVERYWHERE, fold, handleKey, isOpen } from "./keys.ts";
@@ -14,6 +15,7 @@ import type { Selection } from "./useSelection.ts";
 import type { RootView } from "./view.ts";
 
 const ROW = 28;
+const HEAD = 28;
 
 interface Props {
   view: RootView;
@@ -23,6 +25,7 @@ interface Props {
 
 /** The tree as rows, of which only those in sight exist; each carries its bar on the root's time. */
 export function TreeView({ view, root, selection }: Props) {
+  const rowHeight = useRowHeight(ROW);
   const scroller = useRef<HTMLDivElement>(null);
   const rows = view.rows();
   const { slots } = rows;
@@ -40,8 +43,8 @@ export function TreeView({ view, root, selection }: Props) {
     [view],
   );
 
-  const virtual = useRows(scroller, { count: slots.length, rowHeight: ROW, head: ROW });
-  const anchor = useAnchor(scroller, virtual, lanes ?? tree, rows, selected, ROW);
+  const virtual = useRows(scroller, { count: slots.length, rowHeight, head: HEAD });
+  const anchor = useAnchor(scroller, virtual, lanes ?? tree, rows, selected, rowHeight);
   const onScroll = () => {
     virtual.onScroll();
     anchor();
@@ -55,7 +58,7 @@ export function TreeView({ view, root, selection }: Props) {
     // What had to be opened for it is drawn first.
     if (selectedRow < 0 || !scroller.current) return;
     scroller.current.scrollIntoView({ block: "nearest" });
-    bringIntoSight(scroller.current, virtual, selectedRow, ROW, stuckRows(rows, selectedRow, mostStuck(scroller.current.clientHeight, ROW)));
+    bringIntoSight(scroller.current, virtual, selectedRow, rowHeight, stuckRows(rows, selectedRow, mostStuck(scroller.current.clientHeight, rowHeight)));
     anchor();
     shownTurn.current = selection.turn;
   });
@@ -98,7 +101,7 @@ export function TreeView({ view, root, selection }: Props) {
           </span>
         </div>
         {slots.length === 0 && !view.loading && <p className="notice dim">{t(found ? "root.found.none" : "root.empty")}</p>}
-        <StickyRows view={view} first={Math.floor(virtual.top() / ROW)} most={mostStuck(scroller.current?.clientHeight ?? 0, ROW)} onSelect={selection.select} />
+        <StickyRows view={view} first={Math.floor(virtual.top() / rowHeight)} most={mostStuck(scroller.current?.clientHeight ?? 0, rowHeight)} onSelect={selection.select} />
         <div className="canvas" style={{ height: virtual.height }}>
           {Array.from({ length: virtual.end - virtual.first }, (_, at) => {
             const index = virtual.first + at;

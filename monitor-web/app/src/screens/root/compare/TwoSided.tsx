@@ -5,6 +5,7 @@ import type { Tree } from "../../../model/tree.ts";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { StateGlyph } from "../../../ui/State.tsx";
 import { Name } from "../../../ui/Text.tsx";
+import { useRowHeight } from "../../../ui/useRowHeight.ts";
 import { useRowKeys } from "../../../ui/useRowKeys.ts";
 import { useRows } from "../../../ui/useRows.ts";
 import { Times } from "./DifferenceList.tsx";
@@ -40,8 +41,9 @@ export function TwoSided({ comparison, left, right, onSelect }: Props) {
     for (const { parent } of comparison.pairs) if (parent >= 0) found[parent] = 1;
     return found;
   }, [comparison]);
-  const virtual = useRows(scroller, { count: rows.length, rowHeight: ROW, head: 0 });
-  useRowKeys(scroller, virtual, { count: rows.length, rowHeight: ROW, head: 0 });
+  const of = { count: rows.length, rowHeight: useRowHeight(ROW), head: 0 };
+  const virtual = useRows(scroller, of);
+  useRowKeys(scroller, virtual, of);
   const toggle = (pair: Pair) =>
     setToggled((before) => {
       const next = new Set(before);

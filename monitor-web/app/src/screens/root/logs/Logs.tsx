@@ -8,6 +8,7 @@ import { CopyButton } from "../../../ui/CopyButton.tsx";
 import { Icon, ICONS } from "../../../ui/Icon.tsx";
 import { ProblemNotice } from "../../../ui/Problem.tsx";
 import { Said } from "../../../ui/Text.tsx";
+import { useRowHeight } from "../../../ui/useRowHeight.ts";
 import { useRows } from "../../../ui/useRows.ts";
 import type { RootSearch } from "../useRootSearch.ts";
 import type { RootView } from "../view.ts";
@@ -99,12 +100,13 @@ interface LinesProps {
 
 function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
   useSyncExternalStore(feed.subscribe, feed.get);
+  const rowHeight = useRowHeight(ROW);
   const scroller = useRef<HTMLDivElement>(null);
   const [follows, setFollows] = useState(true);
   const [seen, setSeen] = useState(0);
   const [opened, setOpened] = useState<LogLine | null>(null);
   const lines = feed.lines.all;
-  const virtual = useRows(scroller, { count: lines.length, rowHeight: ROW, head: 0 });
+  const virtual = useRows(scroller, { count: lines.length, rowHeight, head: 0 });
 
   // What is being read stays where it is, while older lines come above it; who follows stays at the end.
   const anchor = useRef<{ line: LogLine | undefined; offset: number }>({ line: undefined, offset: 0 });
@@ -120,22 +122,22 @@ function Lines({ feed, isFiltered, wraps, view, onSelect }: LinesProps) {
       put.current = element.scrollTop;
     } else if (anchor.current.line && !wraps) {
       const at = lines.indexOf(anchor.current.line);
-      if (at >= 0) element.scrollTop = at * ROW + anchor.current.offset;
+      if (at >= 0) element.scrollTop = at * rowHeight + anchor.current.offset;
     }
   });
   const onScroll = () => {
     const element = scroller.current;
     if (!element) return;
     const { scrollTop, clientHeight, scrollHeight } = element;
-    const atEnd = scrollTop + clientHeight >= scrollHeight - ROW / 2;
+    const atEnd = scrollTop + clientHeight >= scrollHeight - rowHeight / 2;
     if (atEnd) put.current = scrollTop;
     if (atEnd !== follows) {
       setFollows(atEnd);
       setSeen(lines.length + feed.forgotten);
     }
-    anchor.current = { line: lines[Math.floor(scrollTop / ROW)], offset: scrollTop % ROW };
+    anchor.current = { line: lines[Math.floor(scrollTop / rowHeight)], offset: scrollTop % rowHeight };
     virtual.onScroll();
-    if (scrollTop < 20 * ROW) feed.older();
+    if (scrollTop < 20 * rowHeight) feed.older();
   };
   const missed = lines.length + feed.forgotten - seen;
   return (

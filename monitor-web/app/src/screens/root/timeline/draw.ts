@@ -3,7 +3,7 @@ import { locale } from "../../../i18n.ts";
 import { Recent } from "../../../model/recent.ts";
 import { STATES } from "../../../model/state.ts";
 import { visible } from "../../../model/text.ts";
-import { duration } from "../../../model/time.ts";
+import { duration, unit } from "../../../model/time.ts";
 import { firstBar, type Lane, type Layout, rulerStep, type Stretch, type TimeMap } from "../../../model/timeline.ts";
 import type { Tree } from "../../../model/tree.ts";
 import type { Range, Window } from "./stage.ts";
@@ -428,20 +428,12 @@ function gapLabels(context: CanvasRenderingContext2D, map: TimeMap, x: (real: nu
   return labels;
 }
 
-const tickFormats = new Map<string, Intl.NumberFormat>();
-
 /** The time of a tick, as exact as the step. */
 function tick(time: number, step: number): string {
   if (time >= 120e6) return duration(time * 1000, locale);
-  const unit = step >= 1e5 ? { us: 1e6, name: "second" } : step >= 100 ? { us: 1e3, name: "millisecond" } : { us: 1, name: "microsecond" };
-  const digits = Math.max(0, Math.ceil(-Math.log10(step / unit.us) - 1e-9));
-  const key = `${unit.name} ${digits}`;
-  let format = tickFormats.get(key);
-  if (!format) {
-    format = new Intl.NumberFormat(locale, { style: "unit", unit: unit.name, unitDisplay: "narrow", maximumFractionDigits: digits, minimumFractionDigits: digits });
-    tickFormats.set(key, format);
-  }
-  return format.format(time / unit.us);
+  const of = step >= 1e5 ? ({ us: 1e6, name: "second" } as const) : step >= 100 ? ({ us: 1e3, name: "millisecond" } as const) : ({ us: 1, name: "microsecond" } as const);
+  const digits = Math.max(0, Math.ceil(-Math.log10(step / of.us) - 1e-9));
+  return unit(time / of.us, digits, of.name, locale);
 }
 
 /** How much runs, all time long, and which part of it is in the window. */
