@@ -62,7 +62,7 @@ test("a root is pinned and deleted by who has logged in, and other pages follow"
       await page.locator("form button").first().click();
       await hasAddress(page, /\/tasks\?q=kept/);
 
-      await hasText(page.locator(".checked-bar strong"), "1 chosen");
+      await hasText(page.locator(".checked-bar strong"), "1 selected");
       await button(page, "Pin").click();
       await page.locator(".checked-bar").waitFor({ state: "detached" });
       for (const each of [page, watching]) await hasText(row(each, tree).locator(".mark"), "pinned");

@@ -2,6 +2,9 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { hasText, onPage, useBrowser } from "./browser.mjs";
 import { newId, server } from "./events.mjs";
@@ -101,4 +104,42 @@ test("the first of several attempts says which one of how many it is, and an onl
       await once(child, "exit");
     }
   }
+});
+
+/** `1 m 02 s` and `2.1 s` in seconds. */
+function seconds(text) {
+  const units = { d: 86_400, h: 3600, m: 60, s: 1, ms: 1e-3, µs: 1e-6 };
+  return [...text.matchAll(/([\d.,]+)\s?(ms|µs|[dhms])/g)].reduce((sum, [, value, unit]) => sum + Number(value.replaceAll(",", "")) * units[unit], 0);
+}
+
+test("start and duration of a run with several attempts are those of all of it", { skip }, async () => {
+  const name = `twice ${newId()}`;
+  const folder = await mkdtemp(join(tmpdir(), "attempts-"));
+  const child = run(name, ["--retry", "1", "--backoff", "1s"], `mkdir ${join(folder, "tried")} && exit 3; exit 0`);
+  await once(child, "exit");
+  await rm(folder, { recursive: true });
+  await onPage(
+    `${server}/tasks?q=${encodeURIComponent(name)}`,
+    async (page) => {
+      await row(page, name).and(page.locator('[data-state="succeeded"]')).waitFor();
+      const id = await row(page, name).getAttribute("data-root");
+      const { processes } = await (await fetch(`${server}/api/v1/roots/${id}/tree`)).json();
+      const [first, last] = processes[0].attempts;
+      const wholeS = (last.ended_us - first.started_us) / 1e6;
+      // The last attempt alone took less: a second was waited before it.
+      assert.ok(wholeS - (last.ended_us - last.started_us) / 1e6 >= 1, JSON.stringify(processes[0].attempts));
+      const startsThen = (text) => assert.ok(text.includes(new Date(first.started_us / 1000).toISOString().slice(0, 23).replace("T", " ")), `${text} ${first.started_us}`);
+      // Two digits or more are told.
+      const tookThat = async (of) => assert.ok(Math.abs(seconds(await of.innerText()) - wholeS) <= wholeS / 20, `${await of.innerText()} ${wholeS}`);
+      const started = row(page, name).locator(".started > span");
+      await started.hover();
+      startsThen(await started.getAttribute("title"));
+      await tookThat(row(page, name).locator(".duration .number"));
+      await row(page, name).locator(".title").click();
+      await tookThat(page.locator(".root-header .facts .number").first());
+      startsThen(await page.locator(".panel dt:text-is('Started') + dd").innerText());
+      await tookThat(page.locator(".panel dt:text-is('Duration') + dd"));
+    },
+    { timezoneId: "UTC" },
+  );
 });

@@ -103,7 +103,7 @@ test("causes, numbers and beginnings of ids are found in the list and by the pal
     await ask(`such file ${unique}`);
     await page.getByRole("option", { name: new RegExp(`found ${unique} <${number}>.*No such file ${unique}`) }).waitFor();
     await ask(tree.id.slice(0, 10));
-    await page.getByRole("option", { name: /process with this id$/ }).first().click();
+    await page.getByRole("option", { name: /process with this ID$/ }).first().click();
     await hasAddress(page, new RegExp(`/tasks/${tree.rootId}.*process=${tree.id}`));
   });
 });

@@ -24,7 +24,7 @@ test("the panel of what lost its parent names the likely one and the line to wri
       await page.waitForURL((url) => url.searchParams.get("process") === handle.id && url.pathname.endsWith(tree.rootId));
     }, { colorScheme });
   }
-  await onPage(`${tree.address}?process=${orphan.id}`, (page) => hasText(page.locator(".panel .doctor"), /has not told of the parent/));
+  await onPage(`${tree.address}?process=${orphan.id}`, (page) => hasText(page.locator(".panel .doctor"), /has not reported the parent/));
   await onPage(`${stray.address}?process=${stray.id}`, (page) => hasText(page.locator(".panel .doctor"), /在启动其任务之处写/), { locale: "zh-CN" });
   await onPage(`${tree.address}?process=${handle.id}`, async (page) => {
     await page.locator(".panel dl").first().waitFor();

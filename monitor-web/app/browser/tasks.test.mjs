@@ -240,11 +240,11 @@ test("what is chosen is in sight: neither filters nor its end leave it behind", 
   await onPage(`${server}/tasks?q=chosen+${unique}`, async (page) => {
     await row(page, one).getByRole("checkbox").check();
     await row(page, other).getByRole("checkbox").check();
-    await hasText(page.locator(".checked-bar strong"), "2 chosen");
+    await hasText(page.locator(".checked-bar strong"), "2 selected");
     await page.locator(`.filters button[data-state="running"]`).click();
     await page.locator(".checked-bar").waitFor({ state: "detached" });
     await row(page, one).getByRole("checkbox").check();
-    await hasText(page.locator(".checked-bar strong"), "1 chosen");
+    await hasText(page.locator(".checked-bar strong"), "1 selected");
     await worker.send(one.end(one.own, 5));
     await row(page, one).waitFor({ state: "detached" });
     await page.locator(".checked-bar").waitFor({ state: "detached" });
@@ -305,7 +305,7 @@ test("filters are kept under a name, and how long ago is one of them", async () 
     await row(page, tree).waitFor();
     await page.locator(".menu summary", { hasText: "Saved" }).click();
     await page.getByRole("textbox", { name: "Name of this filter" }).fill("mine");
-    await page.getByRole("button", { name: "Keep" }).click();
+    await page.getByRole("button", { name: "Save", exact: true }).click();
     await page.goto(`${server}/tasks`);
     await page.locator(".menu summary", { hasText: "Saved" }).click();
     await page.getByRole("button", { name: "mine", exact: true }).click();
@@ -407,20 +407,20 @@ test("arrows go through the rows, Enter opens one, Space and Shift choose, and B
     await press("ArrowDown", "ArrowDown", "ArrowUp");
     await hasFocus(page, newest[1]);
     await press(" ", "ArrowDown");
-    await hasText(page.locator(".checked-bar strong"), "1 chosen");
+    await hasText(page.locator(".checked-bar strong"), "1 selected");
     await press("Shift+ArrowDown", "Shift+ArrowDown");
-    await hasText(page.locator(".checked-bar strong"), "4 chosen");
+    await hasText(page.locator(".checked-bar strong"), "4 selected");
     await hasFocus(page, newest[4]);
     await press(" ");
-    await hasText(page.locator(".checked-bar strong"), "3 chosen");
+    await hasText(page.locator(".checked-bar strong"), "3 selected");
     await press("PageDown");
     await hasFocus(page, newest[4 + (await page.evaluate(() => Math.floor(document.querySelector(".list .scroller").clientHeight / 32) - 1))]);
     await press("Home");
     await row(page, newest[10]).getByRole("checkbox").click();
     await row(page, newest[15]).getByRole("checkbox").click({ modifiers: ["Shift"] });
-    await hasText(page.locator(".checked-bar strong"), "9 chosen");
+    await hasText(page.locator(".checked-bar strong"), "9 selected");
     await row(page, newest[12]).getByRole("checkbox").click({ modifiers: ["Shift"] });
-    await hasText(page.locator(".checked-bar strong"), "5 chosen");
+    await hasText(page.locator(".checked-bar strong"), "5 selected");
     // The last one that was read; then more of them come.
     await press("End");
     await hasFocus(page, newest[99]);
@@ -516,7 +516,7 @@ test("pages far away are let go and come again, in a list that is as long as one
       return document.querySelector(`[data-root="${rootId}"]`) !== null;
     }, newest[2999].rootId);
     // Chosen ones stay chosen.
-    await hasText(page.locator(".checked-bar strong"), "1 chosen");
+    await hasText(page.locator(".checked-bar strong"), "1 selected");
     const place = (tree) => row(page, tree).getAttribute("aria-rowindex");
     assert.equal(await place(newest[2999]), "3001");
     // Up again by the wheel, over what was let go.
