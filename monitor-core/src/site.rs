@@ -56,7 +56,8 @@ pub(crate) fn first() -> usize {
 /// Its number, if the first attributed function has this address.
 #[inline]
 pub(crate) fn number(site: &'static Site, first: usize) -> usize {
-    std::ptr::from_ref(site).addr().wrapping_sub(first) / size_of::<Site>() & NUMBERS
+    let sites = std::ptr::from_ref(site).addr().wrapping_sub(first) / size_of::<Site>();
+    sites & NUMBERS
 }
 
 /// The site of this number.

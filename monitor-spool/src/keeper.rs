@@ -145,9 +145,12 @@ unsafe impl Keeper for SpoolKeeper {
     }
 
     fn site(&self, number: u32, site: &'static record::Site) {
+        if !self.is_good() {
+            return;
+        }
         let source = Source { file: site.file.to_owned(), line: site.line };
         let site = Registered { name: site.name.to_owned(), kind: Kind::from(site.kind), source };
-        match if self.is_good() { self.marks.site(u64::from(number), &site) } else { Ok(()) } {
+        match self.marks.site(u64::from(number), &site) {
             Ok(()) => {}
             Err(SpoolError::Full { .. }) => self.has_overflown.store(true, Ordering::Release),
             Err(error) => self.fail(error),

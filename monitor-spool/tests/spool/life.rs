@@ -151,7 +151,7 @@ fn opens_its_own_files_instead(spool: Spool) {
     let error = begun.journal.append(&parcel, &monitor_spool::Meta::default()).expect_err("not to be written");
     assert!(error.to_string().contains("the program has closed it"), "{error}");
     assert!(begun.pieces.prepare(65_536, 1).is_err() && begun.lane.prepare().is_err() && begun.folder.delete().is_err());
-    let site = crate::support::sites().next().expect("one");
+    let site = sites().next().expect("one");
     assert!(begun.program.marks().site(9, &site).is_err());
     drop((begun, spool));
     for file in files.iter().chain(&folders) {
