@@ -112,6 +112,7 @@ test("whoever types and presses Enter at once gets what is found for it", async 
   // The palette shows the newest runs before it is asked: this one, or any other.
   await worker.send(wanted.own, wanted.end(wanted.own, 5), other.own, other.end(other.own, 5));
   await onPage(`${server}/tasks/workers`, async (page) => {
+    await hasText(page.locator(".connection"), "live");
     await page.keyboard.press("Control+k");
     await page.locator(".palette li .state[data-state]").first().waitFor();
     await page.keyboard.type(`wanted ${unique}`);
