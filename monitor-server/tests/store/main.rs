@@ -3,6 +3,8 @@
 mod broken;
 #[path = "../../../fuzz/corpus.rs"]
 mod corpus;
+mod damaged;
+mod largest;
 #[path = "../../../monitor-state/tests/support/mod.rs"]
 mod support;
 

@@ -18,6 +18,7 @@
 //!
 //! In a start of kind 3, which has no parent, bit 6 says that its tree is the next one in the list of trees that no event before belongs to.
 
+mod compression;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ mod write;
 
 use monitor_wire::ProcessId;
 
+pub(crate) use self::compression::{compress, decompress};
 pub(crate) use self::read::{Malformed, Reader, read};
 pub(crate) use self::write::{bytes, number, signed, write};
 use super::Place;

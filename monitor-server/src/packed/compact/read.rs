@@ -4,7 +4,7 @@ use monitor_wire::{Kind, ProcessId, RootId, Source, WorkerId, WorkerRef};
 
 use super::{
     Before, ENDED, HAS_ELAPSED, HAS_TEXT, IS_OPEN, KIND, LAST_PARENT, NEXT_ROOT, NO_PARENT, OPEN_PARENT, OTHER, OUTCOME_SHIFT, Open,
-    PARENT_SHIFT, SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED, STARTED_TREE,
+    PARENT_SHIFT, SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED, STARTED_TREE, decompress,
 };
 use crate::packed::{Ended, NOWHERE, Packed, PackedEvent, Place, PlainOutcome, Site, Started, size};
 
@@ -125,7 +125,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Packed, Malformed> {
         0 => words,
         more => {
             let bytes = usize::try_from(more - 1).ok().filter(|bytes| *bytes <= MAX_WORDS_BYTES).ok_or(Malformed("it is too long"))?;
-            decompressed = zstd::bulk::decompress(words, bytes).map_err(|_| Malformed("it can't be decompressed"))?;
+            decompressed = decompress(words, bytes)?;
             &decompressed
         }
     });

@@ -1,12 +1,10 @@
 //! A batch becomes bytes.
 
-use std::cell::RefCell;
-
 use monitor_wire::{Event, RootId};
 
 use super::{
     Before, ENDED, HAS_ELAPSED, HAS_TEXT, IS_OPEN, LAST_PARENT, NEXT_ROOT, NO_PARENT, OPEN_PARENT, OTHER, OTHER_PARENT, OUTCOME_SHIFT,
-    Open, PARENT_SHIFT, SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED, STARTED_TREE, beyond,
+    Open, PARENT_SHIFT, SAME_ROOT, SAME_SITE, SAME_THREAD, STARTED, STARTED_TREE, beyond, compress,
 };
 use crate::packed::{Ended, Ending, NOWHERE, Packed, PackedEvent, PlainOutcome, Started};
 
@@ -94,7 +92,7 @@ fn words(to: &mut Vec<u8>, packed: &Packed) {
             json::<Event>(&mut words, event);
         }
     }
-    if let Some(compressed) = compressed(&words) {
+    if let Some(compressed) = Some(&words).filter(|words| words.len() >= COMPRESSED_FROM_BYTES).and_then(|words| compress(words)) {
         number(to, words.len() as u64 + 1);
         bytes(to, &compressed);
     } else {
@@ -106,23 +104,6 @@ fn words(to: &mut Vec<u8>, packed: &Packed) {
 /// Appends JSON behind its length.
 fn json<T: serde::Serialize>(to: &mut Vec<u8>, value: &T) {
     bytes(to, &serde_json::to_vec(value).expect("plain data with text keys is JSON"));
-}
-
-/// None if it is smaller as it is.
-fn compressed(words: &[u8]) -> Option<Vec<u8>> {
-    thread_local! {
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    }
-    if words.len() < COMPRESSED_FROM_BYTES {
-        return None;
-    }
-    COMPRESSOR.with_borrow_mut(|kept| {
-        let compressor = match kept {
-            Some(compressor) => compressor,
-            None => kept.insert(zstd::bulk::Compressor::new(1).ok()?),
-        };
-        compressor.compress(words).ok().filter(|compressed| compressed.len() < words.len())
-    })
 }
 
 fn started(to: &mut Vec<u8>, before: &mut Before, of: &Started, roots: &[RootId]) {

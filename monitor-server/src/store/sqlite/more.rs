@@ -4,14 +4,13 @@
 //! and workers are numbered as they first appear, those of the row's columns before all others, and times count from the row's. What only
 //! few processes have (folds, progress, links, attempts, contradicting ends) follows as JSON. All of it is compressed if that makes it smaller.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use monitor_state::{Definition, End, ProcessFacts, Stamp, Told};
 use monitor_wire::{Attachment, Fields, Kind, Outcome, ProcessId, Source, WorkerId};
 
 use super::dictionary::Site;
-use crate::packed::compact::{Malformed, Reader, bytes, number, signed};
+use crate::packed::compact::{Malformed, Reader, bytes, compress, decompress, number, signed};
 
 /// The first byte. JSON, which older servers wrote, begins with another.
 const VERSION: u8 = 1;
@@ -97,24 +96,15 @@ pub(super) fn write(facts: &ProcessFacts, seeds: &Seeds) -> Vec<u8> {
     compressed(&to.to).unwrap_or(to.to)
 }
 
-/// None if it is smaller as it is.
+/// Returns the bytes compressed; none if they are smaller as they are.
 fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
-    thread_local! {
-        static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    }
     if plain.len() < COMPRESSED_FROM_BYTES {
         return None;
     }
-    COMPRESSOR.with_borrow_mut(|kept| {
-        let compressor = match kept {
-            Some(compressor) => compressor,
-            None => kept.insert(zstd::bulk::Compressor::new(1).ok()?),
-        };
-        let mut to = vec![COMPRESSED];
-        number(&mut to, plain.len() as u64);
-        to.extend_from_slice(&compressor.compress(plain).ok()?);
-        (to.len() < plain.len()).then_some(to)
-    })
+    let mut to = vec![COMPRESSED];
+    number(&mut to, plain.len() as u64);
+    to.extend_from_slice(&compress(plain)?);
+    (to.len() < plain.len()).then_some(to)
 }
 
 struct Writer<'a> {
@@ -286,7 +276,7 @@ pub(super) fn read(more: &[u8], seeds: &Seeds) -> Result<ProcessFacts, Malformed
     if let Some((&COMPRESSED, rest)) = more.split_first() {
         let mut from = Reader::new(rest);
         let bytes = usize::try_from(from.number()?).ok().filter(|bytes| *bytes <= MAX_BYTES).ok_or(Malformed("facts are too long"))?;
-        plain = zstd::bulk::decompress(from.rest(), bytes).map_err(|_| Malformed("facts can't be decompressed"))?;
+        plain = decompress(from.rest(), bytes)?;
         more = &plain;
     }
     let mut from = Reading { from: Reader::new(more), seeds, texts: Vec::new(), workers: Vec::new() };
