@@ -23,7 +23,7 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
     for (kind, count) in tallied(connection, tally::UNKNOWN)? {
         unknown_events.insert(dictionary.text(connection, kind)?.to_string(), count);
     }
-    let waiting_events = tallied(connection, tally::WAITING)?.iter().map(|(_, count)| count).sum();
+    let waiting_events = total(connection, tally::WAITING)?;
     let mut workers = WorkerCounts::default();
     for (code, count) in tallied(connection, tally::WORKERS)? {
         *[&mut workers.online, &mut workers.offline, &mut workers.lost][code as usize] += count;
@@ -51,6 +51,11 @@ pub(super) fn read(snapshot: &mut Snapshot<'_>) -> Result<Status> {
 fn tallied(connection: &Connection, what: i64) -> Result<Vec<(i64, u64)>> {
     let mut statement = connection.prepare_cached("SELECT of, count FROM tally WHERE what = ?1")?;
     statement.query_map([what], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect()
+}
+
+/// How many there are of something, whatever their state.
+pub(super) fn total(connection: &Connection, what: i64) -> Result<u64> {
+    Ok(tallied(connection, what)?.iter().map(|(_, count)| count).sum())
 }
 
 /// What all workers dropped of each type, for each reason.

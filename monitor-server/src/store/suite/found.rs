@@ -4,7 +4,7 @@ use monitor_wire::{Batch, RootsPage};
 use serde_json::json;
 
 use super::{Place, Say as _, any, joined};
-use crate::store::{CausesQuery, Queries as _, RootKey, RootSort, RootsQuery, Store};
+use crate::store::{CausesQuery, Intake as _, Queries as _, RootKey, RootSort, RootsQuery, Store};
 use crate::support::script::parse;
 use crate::support::{batch, process, root};
 
@@ -222,7 +222,32 @@ fn runs_that_failed_alike_are_told_once_with_what_is_new<P: Place>() {
     assert_eq!(causes(Some(now + DAY), None, 9), [""; 0]);
 }
 
+/// Whether trees have few processes or many, an id is found in all trees that have it, the newest first, and in none that was dropped.
+fn an_id_is_found_in_all_trees_that_have_it<P: Place>() {
+    let place = P::new();
+    let store = place.open();
+    let trees: Vec<_> =
+        (1..=9).map(|root| format!("started 1 root={root}\nended 1 root={root} ok\nstarted {} root={root}", 10 + root)).collect();
+    store.say(&parse(&trees.join("\n")), 1).unwrap();
+    let trees_of = |id: u64, limit: usize| {
+        let page = store.processes_of_ids((process(id), process(id)), limit).unwrap();
+        page.processes.iter().map(|process| process.root_id).collect::<Vec<_>>()
+    };
+    let check = || {
+        assert_eq!((trees_of(1, 100), trees_of(1, 2)), ([9, 8, 7, 6, 5, 4, 2, 1].map(root).to_vec(), [9, 8].map(root).to_vec()));
+        assert_eq!((trees_of(15, 9), trees_of(13, 9), trees_of(30, 9)), (vec![root(5)], vec![], vec![]));
+    };
+    store.drop_root(RootKey::Number(3), true, 2).unwrap().unwrap();
+    check();
+    let many: Vec<_> = (100..300).map(|id| format!("A: started {id} root=9")).collect();
+    let mut many = joined(&parse(&many.join("\n")));
+    many.sequence = 1_000;
+    store.say(&[many], 3).unwrap();
+    check();
+}
+
 for_each_store!(
+    an_id_is_found_in_all_trees_that_have_it,
     a_cause_is_found_as_well_as_what_it_led_to_and_the_line_that_shows_both,
     numbers_titles_and_the_beginnings_of_ids_are_found,
     the_list_is_in_the_order_of_the_starts_whenever_they_came,

@@ -119,6 +119,9 @@ fn no_list_of_processes_walks_all_processes() {
         let found = plan(snapshot, processes::TREES_WITH, vec![Value::Integer(1); 3]);
         assert!(found.contains("SEARCH process EXISTS USING PRIMARY KEY (root=? AND id>? AND id<?)"), "{found}");
         assert!(!found.contains("TEMP B-TREE"), "{found}");
+        // All of it, backwards, until there are enough.
+        let found = plan(snapshot, processes::TREES_WITH_OF_FEW, vec![Value::Integer(1); 3]);
+        assert!(found.contains("SCAN process") && !found.contains("TEMP B-TREE"), "{found}");
         Ok(())
     });
     checked.unwrap();
