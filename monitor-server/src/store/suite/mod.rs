@@ -15,6 +15,8 @@ macro_rules! for_each_store {
 
 mod changes;
 pub(in crate::store) mod columns;
+#[path = "../../../../fuzz/corpus.rs"]
+mod corpus;
 pub(in crate::store) mod event_log;
 mod found;
 mod lists;

@@ -6,8 +6,9 @@ use monitor_state::Facts;
 use monitor_wire::{Batch, Event, Process, Root, State};
 use proptest::prelude::*;
 
-use super::{InFolder, InMemory, Place, Say as _, columns};
+use super::{InFolder, InMemory, Place, Say as _, columns, corpus};
 use crate::store::{Change, Intake as _, RootKey, RootSort, RootsQuery, Store};
+use crate::support::chosen;
 use crate::support::generate::{delivery, history};
 use crate::support::script::show;
 
@@ -113,6 +114,21 @@ fn same_as_the_fold<P: Place>(batches: &[Batch], together: usize, (restarts, loo
     }
     place.check(&store);
 }
+
+/// Sends what the bytes of a fuzzer say, as `tests/store/broken.rs` does it to a store whose statements fail.
+fn same_as_a_fuzzer_said<P: Place>(bytes: &[u8]) {
+    let Some((plan, events)) = bytes.split_first_chunk::<8>() else { return };
+    let mut batches = chosen::delivered(events);
+    // The server has a word of its own on who is lost.
+    batches.retain(|batch| !batch.events.iter().any(|event| matches!(event, Event::WorkerLost(_) | Event::WorkerFound(_))));
+    same_as_the_fold::<P>(&batches, 1 + usize::from(plan[0] % 8), (plan[1], plan[2], u16::from_le_bytes([plan[3], plan[4]])));
+}
+
+fn what_a_fuzzer_found_is_what_the_fold_shows<P: Place>() {
+    corpus::files("server_store").iter().for_each(|bytes| same_as_a_fuzzer_said::<P>(bytes));
+}
+
+for_each_store!(what_a_fuzzer_found_is_what_the_fold_shows);
 
 proptest! {
     // Each writes a database.
